@@ -1,0 +1,1 @@
+"""ECG recordings to windows, to spectrograms, to decisions, and their reports. Knows no Airflow."""

@@ -1,0 +1,59 @@
+"""Here: every error the library raises, split by what the caller does next. Not here: handling them."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why an input was put into quarantine. The values are stored and shown, so they never change."""
+
+    UNKNOWN_FORMAT = "unknown_format"
+    UNREADABLE = "unreadable"
+    WRONG_WIDTH = "wrong_width"
+    NOT_NUMERIC = "not_numeric"
+    NON_FINITE = "non_finite"
+    OUT_OF_RANGE = "out_of_range"
+    FLAT = "flat"
+    TOO_SHORT = "too_short"
+    TOO_LARGE = "too_large"
+    MISSING_LEAD = "missing_lead"
+    INCOMPLETE = "incomplete"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
+    UNIT_UNKNOWN = "unit_unknown"
+    BAD_LABEL = "bad_label"
+    UNSAFE_PATH = "unsafe_path"
+
+
+class EcgError(Exception):
+    """The base of all errors raised on purpose by this library."""
+
+
+class BadInputError(EcgError):
+    """The data is at fault: quarantine it with ``reason`` and go on; a retry cannot help."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type["BadInputError"], tuple[Reason, str]]:
+        return type(self), (self.reason, self.message)
+
+
+class SignalError(EcgError, ValueError):
+    """A signal function was called with an array or a parameter it cannot work on: a fault of the caller."""
+
+
+class StoreError(EcgError):
+    """The object store did not answer as it should: try again later."""
+
+
+class ConfigurationError(EcgError):
+    """A setting is missing or impossible: give up, and name the variable."""
+
+
+class NotEnoughDataError(EcgError):
+    """There is too little labelled data to train or to judge a model: give up until more arrives."""
+
+
+class ModelRefusedError(EcgError):
+    """A model version is damaged, or does not do what its own record says: never serve it."""

@@ -1,0 +1,1 @@
+"""Quality of a classifier, as numbers with intervals: metrics, calibration, thresholds, comparison, splits. NumPy only."""

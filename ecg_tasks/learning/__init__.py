@@ -1,0 +1,1 @@
+"""The only home of Keras and TensorFlow (training) and of LiteRT (serving)."""

@@ -1,0 +1,1 @@
+"""Reports people read: templates and figures. Never reads the store."""

@@ -1,0 +1,68 @@
+"""Here: what the environment decides, read once into one frozen object. Not here: per-run parameters or defaults of algorithms."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ecg_tasks.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where the data lives and under which rules it is taken in.
+
+    The store's address and credentials are the standard AWS variables (``AWS_ENDPOINT_URL_S3``,
+    ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_DEFAULT_REGION``) and are read by boto3 itself.
+    """
+
+    bucket: str
+    """Name of the bucket (``ECG_BUCKET``)."""
+    patient_key: bytes
+    """Secret of the keyed hash that replaces every patient id (``ECG_PATIENT_KEY``, 32 bytes or more)."""
+    recipes: tuple[str, ...] = ("twelve_lead", "heartbeat")
+    """Recipes that are rendered and classified, the first that takes a recording decides on it (``ECG_RECIPES``)."""
+    wfdb_grace_s: float = 3600.0
+    """Seconds that a WFDB header waits for the files it names (``ECG_WFDB_GRACE_S``)."""
+    max_object_bytes: int = 256 * 1024 * 1024
+    """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings.
+
+        Raises
+        ------
+        ConfigurationError
+            Names the variable that is missing or cannot be read.
+        """
+        env = os.environ if environment is None else environment
+        patient_key = _required(env, "ECG_PATIENT_KEY").encode()
+        if len(patient_key) < 32:
+            raise ConfigurationError(f"ECG_PATIENT_KEY has {len(patient_key)} bytes; it needs at least 32")
+        return cls(
+            bucket=_required(env, "ECG_BUCKET"),
+            patient_key=patient_key,
+            recipes=tuple(name.strip() for name in env.get("ECG_RECIPES", ",".join(cls.recipes)).split(",") if name.strip()),
+            wfdb_grace_s=_number(env, "ECG_WFDB_GRACE_S", cls.wfdb_grace_s),
+            max_object_bytes=int(_number(env, "ECG_MAX_OBJECT_BYTES", cls.max_object_bytes)),
+        )
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise ConfigurationError(f"{name} is not set; see README.md, 'Point it at a bucket of your own'")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise ConfigurationError(f"{name} is {text!r}; it must be a number") from None
+    if not value >= 0:
+        raise ConfigurationError(f"{name} is {value}; it must not be negative")
+    return value

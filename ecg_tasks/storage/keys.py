@@ -1,0 +1,100 @@
+"""Here: the names of all objects in the bucket, and nothing else that knows them. Not here: reading or writing them."""
+
+import re
+
+INBOX = "inbox/"
+RAW = "raw/"
+RECORDS = "records/"
+RECORD_INDEX = "record_index/"
+QUARANTINE = "quarantine/"
+LABELS = "labels/"
+SPECTROGRAMS = "spectrograms/"
+DATASETS = "datasets/"
+CHECKPOINTS = "checkpoints/"
+MODELS = "models/"
+PREDICTIONS = "predictions/"
+REPORTS = "reports/"
+MANIFESTS = "manifests/"
+STAGING = "staging/"
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def run_key(run_id: str) -> str:
+    """An Airflow run id as one safe path segment.
+
+    >>> run_key("manual__2026-01-01T00:00:00+00:00")
+    'manual__2026-01-01T00-00-00-00-00'
+    """
+    return _UNSAFE.sub("-", run_id).strip(".-") or "run"
+
+
+def stem(key: str) -> str:
+    """The last segment of a key without its extension: the name that a derived object shares with its source.
+
+    >>> stem("records/0a1b.parquet")
+    '0a1b'
+    """
+    return key.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+def raw(sha256: str, name: str) -> str:
+    return f"{RAW}{sha256}/{name}"
+
+
+def record_shard(shard: str) -> str:
+    return f"{RECORDS}{shard}.parquet"
+
+
+def record_index(shard: str) -> str:
+    return f"{RECORD_INDEX}{shard}.parquet"
+
+
+def quarantined(sha256: str, name: str) -> str:
+    return f"{QUARANTINE}{sha256}/{name}"
+
+
+def quarantine_reason(sha256: str) -> str:
+    return f"{QUARANTINE}{sha256}/reason.json"
+
+
+def labels(digest: str) -> str:
+    return f"{LABELS}{digest}.parquet"
+
+
+def spectrograms(recipe_key: str, shard: str) -> str:
+    """``recipe_key`` is ``<recipe>@<digest>``."""
+    return f"{SPECTROGRAMS}{recipe_key}/{shard}.parquet"
+
+
+def dataset(dataset_id: str, name: str) -> str:
+    return f"{DATASETS}{dataset_id}/{name}"
+
+
+def checkpoint(recipe: str, version: str, name: str) -> str:
+    return f"{CHECKPOINTS}{recipe}/{version}/{name}"
+
+
+def model_file(recipe: str, version: str, name: str) -> str:
+    return f"{MODELS}{recipe}/{version}/{name}"
+
+
+def champion(recipe: str) -> str:
+    return f"{MODELS}{recipe}/champion.json"
+
+
+def predictions(recipe: str, shard: str, version: str) -> str:
+    return f"{PREDICTIONS}{recipe}/{shard}/{version}.parquet"
+
+
+def report(date: str, run: str, path: str) -> str:
+    return f"{REPORTS}{date}/{run}/{path}"
+
+
+def manifest(dag: str, run: str) -> str:
+    return f"{MANIFESTS}{dag}/{run}.json"
+
+
+def staging(dag: str, run: str, path: str) -> str:
+    """Work in progress of one run; removed when the run's manifest stands."""
+    return f"{STAGING}{dag}/{run}/{path}"
