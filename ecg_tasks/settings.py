@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ecg_tasks.errors import ConfigurationError
 
+_MIN_PATIENT_KEY_BYTES = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -37,8 +39,8 @@ class Settings:
         """
         env = os.environ if environment is None else environment
         patient_key = _required(env, "ECG_PATIENT_KEY").encode()
-        if len(patient_key) < 32:
-            raise ConfigurationError(f"ECG_PATIENT_KEY has {len(patient_key)} bytes; it needs at least 32")
+        if len(patient_key) < _MIN_PATIENT_KEY_BYTES:
+            raise ConfigurationError(f"ECG_PATIENT_KEY has {len(patient_key)} bytes; it needs at least {_MIN_PATIENT_KEY_BYTES}")
         return cls(
             bucket=_required(env, "ECG_BUCKET"),
             patient_key=patient_key,

@@ -1,0 +1,146 @@
+"""Here: one bucket of any S3 server, with this project's errors. Not here: names of keys (``keys``), contents (``tables``)."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ecg_tasks.errors import EcgError, StoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+_PARALLEL_REQUESTS = 8
+
+
+class MissingObjectError(EcgError):
+    """There is no object of this key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectInfo:
+    """What a listing says of one object."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class ObjectStore:
+    """One bucket. Every method raises `StoreError` when the server cannot be reached or fails."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    @classmethod
+    def connect(cls, bucket: str) -> Self:
+        """Connect with the standard AWS variables; nothing is sent yet."""
+        config = Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "max_attempts": 4},
+            max_pool_connections=_PARALLEL_REQUESTS,
+            s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL_S3") else {},
+            # many S3 servers do not know the newer trailing checksums; TLS or loopback carries the bytes
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return cls(boto3.client("s3", config=config), bucket)
+
+    def get(self, key: str) -> bytes:
+        """Whole content of an object; `MissingObjectError` if it is not there."""
+        with _errors(f"read {key}"):
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[bytes]:
+        """Contents in the order of ``keys``, a few requests at a time."""
+        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+            yield from pool.map(self.get, keys)
+
+    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
+        """Write an object whole: a reader sees all of it or nothing."""
+        with _errors(f"write {key}"):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
+
+    def put_many(self, objects: Iterable[tuple[str, bytes, str]]) -> int:
+        """Write ``(key, data, content type)`` triples, a few requests at a time; returns how many."""
+        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+            return sum(1 for _ in pool.map(lambda item: self.put(item[0], item[1], content_type=item[2]), objects))
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """What the server says of one object, or None if it is not there."""
+        try:
+            with _errors(f"look at {key}"):
+                head = self._client.head_object(Bucket=self.bucket, Key=key)
+        except MissingObjectError:
+            return None
+        return ObjectInfo(key=key, size=head["ContentLength"], etag=head["ETag"].strip('"'), modified=head["LastModified"])
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of this key."""
+        return self.info(key) is not None
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object below a prefix, in key order."""
+        with _errors(f"list {prefix}"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                for item in page.get("Contents", []):
+                    yield ObjectInfo(key=item["Key"], size=item["Size"], etag=item["ETag"].strip('"'), modified=item["LastModified"])
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """Every key below a prefix, in order."""
+        return [item.key for item in self.list_objects(prefix)]
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly below a prefix that ends with ``/``."""
+        with _errors(f"list {prefix}"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+            return [found["Prefix"][len(prefix) :].rstrip("/") for page in pages for found in page.get("CommonPrefixes", [])]
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy inside the bucket, by the server."""
+        with _errors(f"copy {source}"):
+            self._client.copy_object(Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source})
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        with _errors(f"delete {key}"):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove objects, a few requests at a time."""
+        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+            for _ in pool.map(self.delete, keys):
+                pass
+
+    def create_bucket(self) -> None:
+        """Make the bucket if it is not there."""
+        try:
+            with _errors(f"look at bucket {self.bucket}"):
+                self._client.head_bucket(Bucket=self.bucket)
+        except MissingObjectError:
+            with _errors(f"create bucket {self.bucket}"):
+                self._client.create_bucket(Bucket=self.bucket)
+
+
+@contextmanager
+def _errors(action: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _MISSING:
+            raise MissingObjectError(f"could not {action}: it is not there") from error
+        raise StoreError(f"could not {action}: {error}") from error
+    except BotoCoreError as error:
+        raise StoreError(f"could not {action}: {error}") from error

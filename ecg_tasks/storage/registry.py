@@ -1,0 +1,64 @@
+"""Here: model versions in the bucket, and which of them serves. Not here: what a version holds, or who may serve."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from ecg_tasks.storage import keys
+from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+
+SUMS = "SHA256SUMS"
+VERDICT = "verdict.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """Which version serves a recipe, since when, who said so, why, and what it replaced (newest first)."""
+
+    recipe: str
+    version: str
+    since: str
+    who: str
+    why: str
+    history: tuple[dict[str, str], ...] = ()
+
+
+def read_champion(store: ObjectStore, recipe: str) -> Champion | None:
+    """The version that serves, or None."""
+    try:
+        stored = json.loads(store.get(keys.champion(recipe)))
+    except MissingObjectError:
+        return None
+    return Champion(**{**stored, "history": tuple(stored["history"])})
+
+
+def write_champion(store: ObjectStore, *, recipe: str, version: str, since: str, who: str, why: str) -> Champion:
+    """Let a version serve from now on; naming the one that serves already changes nothing."""
+    before = read_champion(store, recipe)
+    if before is not None and before.version == version:
+        return before
+    history: tuple[dict[str, str], ...] = ()
+    if before is not None:
+        history = ({"version": before.version, "since": before.since, "who": before.who, "why": before.why}, *before.history)
+    champion = Champion(recipe=recipe, version=version, since=since, who=who, why=why, history=history)
+    store.put(keys.champion(recipe), json.dumps(asdict(champion), indent=1).encode(), content_type="application/json")
+    return champion
+
+
+def has_version(store: ObjectStore, recipe: str, version: str) -> bool:
+    """Whether all files of a version are there: its checksums are written last."""
+    return store.exists(keys.model_file(recipe, version, SUMS))
+
+
+def read_version(store: ObjectStore, recipe: str, version: str) -> dict[str, bytes]:
+    """Every file that the version's checksums name, and the checksums."""
+    sums = store.get(keys.model_file(recipe, version, SUMS))
+    names = [line.split(maxsplit=1)[1].lstrip("*") for line in sums.decode().splitlines() if line]
+    found = store.get_many(keys.model_file(recipe, version, name) for name in names)
+    return dict(zip(names, found, strict=True)) | {SUMS: sums}
+
+
+def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[str, bytes]) -> None:
+    """Write a version, its checksums last."""
+    for name in sorted(files, key=lambda name: (name == SUMS, name)):
+        store.put(keys.model_file(recipe, version, name), files[name])

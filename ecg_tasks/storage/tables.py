@@ -1,0 +1,97 @@
+"""Here: the columns of every Parquet object in the bucket, written and read. Not here: their keys (``keys``)."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+RECORDS = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("name", pa.string()),
+        ("source", pa.string()),  # SHA-256 of the dropped bytes: raw/<source>/
+        ("fs", pa.float64()),  # Hz
+        ("leads", pa.list_(pa.string())),
+        ("unit", pa.string()),
+        ("samples", pa.large_binary()),  # float32, little endian, lead by lead
+        ("patient", pa.string()),  # keyed hash
+        ("split_bucket", pa.int32()),  # -1: the patient is not known
+        ("age", pa.float32()),
+        ("sex", pa.string()),
+        ("synthetic", pa.bool_()),
+    ]
+)
+RECORD_INDEX = pa.schema(
+    [RECORDS.field(name) for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic")]
+)
+"""What listings and joins need of a shard, without its samples."""
+
+LABELS = pa.schema([("record_id", pa.string()), ("label", pa.string()), ("who", pa.string()), ("when", pa.string())])
+
+SPECTROGRAMS = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("window", pa.int32()),  # -1: the recording gave no window; its png is empty
+        ("start_s", pa.float32()),
+        ("quality", pa.float32()),
+        ("flags", pa.string()),
+        ("png", pa.binary()),
+    ]
+)
+SPLIT = pa.schema(
+    [("record_id", pa.string()), ("shard", pa.string()), ("group", pa.string()), ("side", pa.string()), ("label", pa.string())],
+)
+PREDICTIONS = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("probability", pa.float32()),  # P(abnormal), calibrated; NaN if uninterpretable
+        ("decision", pa.string()),
+        ("n_windows", pa.int32()),
+        ("n_used", pa.int32()),
+        ("quality", pa.float32()),
+        ("flags", pa.string()),
+    ]
+)
+
+Columns = dict[str, Any]
+"""Column name to a list (strings, bytes) or an array (numbers), all of one length."""
+
+
+def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:
+    """Parquet bytes of ``columns``; the same columns always give the same bytes.
+
+    >>> load(dump(LABELS, {"record_id": ["a"], "label": ["normal"], "who": ["x"], "when": ["y"]}))["label"]
+    ['normal']
+    """
+    table = pa.table({field.name: pa.array(columns[field.name], type=field.type) for field in schema}, schema=schema)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=["leads"] if "leads" in schema.names else False)
+    return buffer.getvalue()
+
+
+def load(data: bytes, columns: Sequence[str] | None = None) -> Columns:
+    """Columns of a Parquet object: numbers as arrays (a missing one is NaN), all else as lists."""
+    table = pq.read_table(pa.BufferReader(data), columns=columns)
+    found: Columns = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)
+        found[name] = column.to_numpy() if numeric else column.to_pylist()
+    return found
+
+
+def n_rows(columns: Columns) -> int:
+    """How many rows a table has."""
+    return len(cast("Sequence[object]", next(iter(columns.values()))))
+
+
+def concatenate(parts: Sequence[Columns]) -> Columns:
+    """Rows of several tables of the same columns, one after another."""
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [item for part in parts for item in part]
