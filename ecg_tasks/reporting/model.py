@@ -1,0 +1,318 @@
+"""Here: what a report is made of, as frozen objects that check that they add up. Not here: drawing, pages, or where the data comes from."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.labels import Decision, Label
+from ecg_tasks.signals.record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREDICTION_COLUMNS = (
+    "record_id",
+    "name",
+    "source_sha256",
+    "decision",
+    "probability",
+    "recipe",
+    "version",
+    "n_windows",
+    "n_used",
+    "quality",
+    "flags",
+    "label",
+    "synthetic",
+)
+"""Columns that ``RunReport.predictions`` must have, one row a record; they are the fields of ``PredictionRow``."""
+
+_RECORD_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Every input of a run and its fate, in numbers that must add up.
+
+    ``received == records + duplicates + quarantined`` and
+    ``records == classified + uncertain + uninterpretable + pending``; ``classified`` is normal and abnormal together.
+
+    Raises
+    ------
+    ValueError
+        If a number is negative or a sum does not hold; the message has both sides.
+    """
+
+    received: int
+    records: int
+    duplicates: int
+    quarantined: int
+    classified: int
+    uncertain: int
+    uninterpretable: int
+    pending: int
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if getattr(self, item.name) < 0:
+                raise ValueError(f"{item.name}={getattr(self, item.name)}; a count cannot be negative")
+        if self.received != self.records + self.duplicates + self.quarantined:
+            raise ValueError(
+                f"received {self.received} != records {self.records} + duplicates {self.duplicates} + quarantined {self.quarantined}"
+            )
+        if self.records != self.classified + self.uncertain + self.uninterpretable + self.pending:
+            raise ValueError(
+                f"records {self.records} != classified {self.classified} + uncertain {self.uncertain}"
+                f" + uninterpretable {self.uninterpretable} + pending {self.pending}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSummary:
+    """One model version that took part in the run, with what its test showed.
+
+    Parameters
+    ----------
+    recipe, version, digest : which model; ``digest`` is that of its files
+    since : when it became champion, ISO 8601
+    threshold : a record is abnormal from this P(abnormal) on
+    abstain : (low, high); a record with a probability inside, borders included, is uncertain; None when the model never abstains
+    test_figures : metric name (``auroc``, ``sensitivity``, …) to its value and interval on the test patients
+    n_test_records, n_test_patients : size of that test set
+    split_unit : what was kept apart between training and test: ``patient``, ``record`` or ``beat``
+    synthetic : trained on recordings made by a program
+    yardsticks : name of a simpler method ("beat length alone") to its AUROC on the same test records
+    """
+
+    recipe: str
+    version: str
+    digest: str
+    since: str
+    threshold: float
+    abstain: tuple[float, float] | None
+    test_figures: Mapping[str, Interval]
+    n_test_records: int
+    n_test_patients: int
+    split_unit: str
+    synthetic: bool
+    yardsticks: Mapping[str, Interval] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which rows of the predictions are this model's."""
+        return self.recipe, self.version
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionRow:
+    """What the run says of one record; ``probability`` is P(abnormal), None when no window could be used."""
+
+    record_id: str
+    name: str
+    source_sha256: str
+    decision: Decision
+    probability: float | None
+    recipe: str
+    version: str
+    n_windows: int
+    n_used: int
+    quality: float
+    """Mean signal quality of the windows, 0 (useless) to 1."""
+    flags: str
+    """Why the quality is low: comma-joined codes, or empty."""
+    label: Label | None
+    synthetic: bool
+
+    def __post_init__(self) -> None:
+        if not _RECORD_ID.fullmatch(self.record_id):
+            raise ValueError(f"record_id is {self.record_id!r}; it must be 32 lower-case hex digits")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "PredictionRow":
+        """Take one row of a table, where NaN, None and the empty text all mean "none"."""
+        probability = values["probability"]
+        label = values["label"]
+        return cls(
+            record_id=str(values["record_id"]),
+            name=str(values["name"]),
+            source_sha256=str(values["source_sha256"]),
+            decision=Decision(values["decision"]),
+            probability=None if probability is None or math.isnan(probability) else float(probability),
+            recipe=str(values["recipe"]),
+            version=str(values["version"]),
+            n_windows=int(values["n_windows"]),
+            n_used=int(values["n_used"]),
+            quality=float(values["quality"]),
+            flags=_text(values["flags"]),
+            label=Label(label) if _text(label) else None,
+            synthetic=bool(values["synthetic"]),
+        )
+
+
+def prediction_rows(predictions: "pd.DataFrame", record_ids: Sequence[str]) -> list[PredictionRow]:
+    """Rows of the given records, in the order asked for; a ``KeyError`` names what is missing."""
+    chosen = predictions.set_index("record_id", drop=False).loc[list(record_ids), list(PREDICTION_COLUMNS)]
+    return [PredictionRow.from_mapping({str(key): value for key, value in row.items()}) for row in chosen.to_dict("records")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantinedInput:
+    """One input that could not be read; ``reason`` is a value of ``errors.Reason``, ``message`` the sentence for people."""
+
+    name: str
+    reason: str
+    message: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnseenFigures:
+    """How one model did on those labelled records of the run that no training set has seen."""
+
+    recipe: str
+    version: str
+    figures: Mapping[str, Interval]
+    n_records: int
+    n_patients: int
+    split_unit: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunReport:
+    """Everything that the report of a run tells, apart from the pages of single records.
+
+    Parameters
+    ----------
+    run_id, date, dag : which run; ``date`` is YYYY-MM-DD
+    created_utc : ISO 8601
+    account : the counts; they must agree with ``predictions`` and ``quarantined``
+    models : every (recipe, version) that occurs in ``predictions``
+    predictions : data frame with ``PREDICTION_COLUMNS``, one row a record; probability NaN and label None or NaN where there is none
+    quarantined : every input in quarantine, with its reason
+    unseen : figures over labelled records that no training set has seen, one entry a model
+    unseen_absent : when ``unseen`` is empty, a sentence that says why
+    notes : sentences shown under the counts ("12 recordings wait for their spectrograms.")
+
+    Raises
+    ------
+    ValueError
+        If anything does not agree; the message has both sides.
+    """
+
+    run_id: str
+    date: str
+    dag: str
+    created_utc: str
+    account: Account
+    models: Sequence[ModelSummary]
+    predictions: "pd.DataFrame"
+    quarantined: Sequence[QuarantinedInput] = ()
+    unseen: Sequence[UnseenFigures] = ()
+    unseen_absent: str = ""
+    notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        missing = [name for name in PREDICTION_COLUMNS if name not in self.predictions.columns]
+        if missing:
+            raise ValueError(f"predictions lack the columns {missing}")
+        repeated = self.predictions["record_id"][self.predictions["record_id"].duplicated()]
+        if len(repeated):
+            raise ValueError(f"{len(repeated)} rows of predictions repeat a record, the first {repeated.iloc[0]!r}; one row a record")
+        found = self.decisions
+        expected = {
+            "classified": found[Decision.NORMAL] + found[Decision.ABNORMAL],
+            "uncertain": found[Decision.UNCERTAIN],
+            "uninterpretable": found[Decision.UNINTERPRETABLE],
+            "quarantined": len(self.quarantined),
+        }
+        for name, count in expected.items():
+            if getattr(self.account, name) != count:
+                raise ValueError(f"the account says {name}={getattr(self.account, name)}, the rows say {count}")
+        listed = {model.key for model in self.models}
+        unlisted = [
+            key for key in self.predictions[["recipe", "version"]].drop_duplicates().itertuples(index=False, name=None) if key not in listed
+        ]
+        if unlisted:
+            raise ValueError(f"predictions were made by {unlisted}, which models do not list")
+        if not self.unseen and not self.unseen_absent:
+            raise ValueError("unseen is empty and unseen_absent does not say why")
+
+    @property
+    def decisions(self) -> dict[Decision, int]:
+        """How many records got each decision; every decision is there, with 0 where it did not occur."""
+        counts = self.predictions["decision"].astype(str).value_counts()
+        unknown = set(counts.index) - set(Decision)
+        if unknown:
+            raise ValueError(f"unknown decisions {sorted(unknown)}")
+        return {decision: int(counts.get(str(decision), 0)) for decision in Decision}
+
+    @property
+    def n_synthetic(self) -> int:
+        """How many of the records were made by a program."""
+        return int(self.predictions["synthetic"].astype(bool).sum())
+
+    def model_of(self, row: PredictionRow) -> ModelSummary:
+        """The model that decided on a record."""
+        return next(model for model in self.models if model.key == (row.recipe, row.version))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpectrogramView:
+    """One spectrogram to be drawn with its axes.
+
+    Parameters
+    ----------
+    title : lead or beat ("V2", "beat at 3.2 s")
+    values : ndarray, shape (n_freqs, n_times), row 0 the lowest frequency
+        Float in dB, or uint8 where 0 means ``db_range[0]`` and 255 means ``db_range[1]``.
+    freqs_hz : ndarray, shape (n_freqs,), Hz, evenly spaced
+    times_s : ndarray, shape (n_times,), s from the window's start, centres of the frames, evenly spaced
+    db_range : dB at the dark and at the bright end of the colour bar
+    """
+
+    title: str
+    values: NDArray[Any]
+    freqs_hz: NDArray[np.floating]
+    times_s: NDArray[np.floating]
+    db_range: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.freqs_hz), len(self.times_s))
+        if self.values.shape != shape or 0 in shape:
+            raise ValueError(f"values have shape {self.values.shape}; the axes say {shape}, and neither may be empty")
+        if not self.db_range[0] < self.db_range[1]:
+            raise ValueError(f"db_range is {self.db_range}; it must rise")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RecordDetail:
+    """What the page of one record shows beyond its row.
+
+    Parameters
+    ----------
+    record : the signal; ``record.record_id == row.record_id``
+    row : what the run says of it
+    spectrograms : what the network saw: the leads of one window (12 views are drawn as a grid), or some beats
+    shown_from_s : the 10 s from here on are drawn on ECG paper; matters only for longer recordings
+    beats_s : R peaks, s from the record's start; drawn as small marks
+    """
+
+    record: Record
+    row: PredictionRow
+    spectrograms: Sequence[SpectrogramView] = ()
+    shown_from_s: float = 0.0
+    beats_s: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        if self.record.record_id != self.row.record_id:
+            raise ValueError(f"the record is {self.record.record_id}, its row {self.row.record_id}")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
