@@ -1,0 +1,160 @@
+"""Here: the named ways from a record to pictures, and back from stored pictures to what a network sees.
+
+Not here: how a window is cut (``windowing``), drawn (``rendering``) or judged (``quality``).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.signals.record import Record
+from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, PictureAxes
+from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
+
+RENDERING_VERSION = 1
+"""Raise it when the same parameters give other pictures or another quality than before: everything is then rendered anew."""
+
+
+class Picture(Protocol):
+    """How the windows of a recipe become stored pictures, and these what the network sees."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]: ...
+    def axes(self) -> PictureAxes: ...
+    def encode(self, windows: Windows) -> list[bytes]: ...
+    def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rendered:
+    """What a shard of records became: one row a window, in the order of the records.
+
+    A record that gave no window has one row all the same: ``window`` -1, an empty ``png``, quality 0, and a flag that says why.
+
+    Parameters
+    ----------
+    record : shape (n,), int64, index into the records that were rendered
+    window : shape (n,), int32, counts from 0 within a record
+    start_s : shape (n,), float32, seconds from the record's start
+    quality : shape (n,), float32, 0 (useless) to 1 (clean)
+    flags : n strings, what is wrong with a window, comma-joined; empty when nothing is
+    png : n PNG files
+    """
+
+    record: NDArray[np.int64]
+    window: NDArray[np.int32]
+    start_s: NDArray[np.float32]
+    quality: NDArray[np.float32]
+    flags: list[str]
+    png: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Record to windows to pictures, with every parameter in its name.
+
+    Parameters
+    ----------
+    name : what it is called in the bucket, in forms and in reports
+    windowing : which records it takes and how they are cut
+    picture : what is drawn of a window
+    network : name of the network that reads its pictures
+    min_quality : windows below do not count for a record's decision
+    """
+
+    name: str
+    windowing: BeatWindows | RecordingWindows
+    picture: Picture
+    network: str
+    min_quality: float
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex digits of SHA-256 over all parameters and the version of the rendering code."""
+        parameters = json.dumps([RENDERING_VERSION, asdict(self)], sort_keys=True)
+        return hashlib.sha256(parameters.encode()).hexdigest()[:12]
+
+    @property
+    def key(self) -> str:
+        """``<name>@<digest>``, the folder of its pictures in the bucket."""
+        return f"{self.name}@{self.digest}"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of what the network sees."""
+        return self.picture.image_shape
+
+    def accepts(self, record: Record) -> bool:
+        """Whether this recipe can say anything of the record: its leads and its length are right."""
+        return self.windowing.accepts(record)
+
+    def windows(self, records: Sequence[Record]) -> Windows:
+        """Cut records into windows, shape (n, n_leads, n_samples); every record must be accepted."""
+        return self.windowing.cut(records)
+
+    def render(self, records: Sequence[Record]) -> Rendered:
+        """Pictures and quality of all windows of the records; every record must be accepted.
+
+        A record's rows are the same whichever records stand beside it.
+        """
+        windows = self.windows(records)
+        empty = np.setdiff1d(np.arange(len(records)), windows.record)
+        n_empty = len(empty)
+        record = np.concatenate([windows.record, empty])
+        order = np.argsort(record, kind="stable")
+        flags = [""] * len(windows) + [NO_WINDOW] * n_empty
+        png = self.picture.encode(windows) + [b""] * n_empty
+        return Rendered(
+            record=record[order],
+            window=np.concatenate([windows.window, np.full(n_empty, -1, np.int32)])[order],
+            start_s=np.concatenate([windows.start_s, np.zeros(n_empty, np.float32)])[order],
+            quality=np.concatenate([np.ones(len(windows), np.float32), np.zeros(n_empty, np.float32)])[order],
+            flags=[flags[row] for row in order],
+            png=[png[row] for row in order],
+        )
+
+    def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
+        """What the network sees, shape (n, height, width, channels), uint8: the only way that training and serving read pictures."""
+        return self.picture.decode(pngs)
+
+    def axes(self) -> PictureAxes:
+        """Frequencies, times and level range of a picture, to draw it with units."""
+        return self.picture.axes()
+
+
+NO_WINDOW = "no_beats"
+"""Flag of a record that was taken but gave no window: no beat was found in it."""
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in (
+            Recipe(name="heartbeat", windowing=BeatWindows(), picture=BeatSpectrogram(), network="compact", min_quality=0.3),
+            Recipe(name="twelve_lead", windowing=RecordingWindows(), picture=LeadSpectrograms(), network="compact", min_quality=0.3),
+        )
+    }
+)
+
+
+def get_recipe(name: str) -> Recipe:
+    """Find a recipe by its name.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none of that name; the message names those there are.
+    """
+    if name not in RECIPES:
+        raise ConfigurationError(f"there is no recipe {name!r}; there are {', '.join(sorted(RECIPES))}")
+    return RECIPES[name]

@@ -1,0 +1,117 @@
+"""Here: the short-time Fourier transform in dB, for any batch of windows. Not here: colours, pictures, or which window is cut from a record."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import SignalError
+
+
+@dataclass(frozen=True, kw_only=True)
+class StftParams:
+    """How a signal is cut into frames and what 0 dB means.
+
+    Parameters
+    ----------
+    n_fft : samples in a frame: larger means finer frequency and coarser time
+    hop_length : samples from one frame to the next: smaller means more frames
+    window : ``boxcar`` leaves a frame as it is; ``hann`` (periodic) tapers its ends, for less leakage between frequencies
+    floor_db : values below are set to it; ``-inf`` keeps the logarithm of an exact zero
+    scaling : ``sum`` leaves the plain sum of the transform; ``amplitude`` divides by half the sum of the window, so that
+        a sine of amplitude 1 on a frequency bin reads 0 dB
+    """
+
+    n_fft: int
+    hop_length: int
+    window: Literal["boxcar", "hann"]
+    floor_db: float
+    scaling: Literal["sum", "amplitude"] = "sum"
+
+    def __post_init__(self) -> None:
+        if self.n_fft < 2:
+            raise SignalError(f"n_fft={self.n_fft}; a frame needs at least 2 samples")
+        if not 1 <= self.hop_length <= self.n_fft:
+            raise SignalError(f"hop_length={self.hop_length}; it must lie in 1..n_fft={self.n_fft}, or samples would never be seen")
+
+    @property
+    def n_freqs(self) -> int:
+        return self.n_fft // 2 + 1
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames that lie wholly inside a signal of ``n_samples``; 0 if it is shorter than one frame."""
+        return max(0, 1 + (n_samples - self.n_fft) // self.hop_length)
+
+    def freqs(self, *, fs: float) -> NDArray[np.float64]:
+        """Centre of each frequency bin in Hz, shape (n_freqs,)."""
+        return np.fft.rfftfreq(self.n_fft, 1 / fs)
+
+    def times(self, n_samples: int, *, fs: float) -> NDArray[np.float64]:
+        """Centre of each frame in s from the signal's start, shape (n_frames,)."""
+        return (np.arange(self.n_frames(n_samples)) * self.hop_length + self.n_fft / 2) / fs
+
+
+def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
+    """Magnitude of the short-time Fourier transform, in dB.
+
+    Only frames that lie wholly inside the signal are kept, so nothing is padded and
+    ``n_frames == 1 + (n_samples - n_fft) // hop_length``.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (..., n_samples), mV or relative unit, float32 or float64
+        One window or a batch of them; every leading axis is kept.
+    params : StftParams
+        ``n_fft`` (samples): larger means finer frequency and coarser time. ``hop_length`` (samples): smaller means more frames.
+
+    Returns
+    -------
+    ndarray, shape (..., n_fft // 2 + 1, n_frames), dtype of ``signal``, dB re 1 unit of the signal, floored at ``params.floor_db``
+
+    Raises
+    ------
+    SignalError
+        If the signal is shorter than one frame or holds a non-finite sample.
+
+    References
+    ----------
+    Allen and Rabiner, Proc. IEEE 65(11), 1977.
+
+    Examples
+    --------
+    A sine of amplitude 1 on the fourth bin reads 0 dB there, in every frame:
+
+    >>> params = StftParams(n_fft=32, hop_length=16, window="hann", floor_db=-80.0, scaling="amplitude")
+    >>> sine = np.sin(2 * np.pi * 4 * np.arange(64) / 32)
+    >>> np.abs(stft_magnitude_db(sine, params=params)[4]).round(6)
+    array([0., 0., 0.])
+    """
+    if signal.dtype not in (np.float32, np.float64):
+        raise SignalError(f"the signal is {signal.dtype}; it must be float32 or float64")
+    n_samples = signal.shape[-1]
+    if n_samples < params.n_fft:
+        raise SignalError(f"the signal has {n_samples} samples; one frame takes n_fft={params.n_fft}")
+    if not np.isfinite(signal).all():
+        raise SignalError("the signal holds a sample that is not finite; reject such records before they come here")
+    frames = np.lib.stride_tricks.sliding_window_view(signal, params.n_fft, axis=-1)[..., :: params.hop_length, :]
+    if params.window != "boxcar" or params.scaling != "sum":
+        frames = frames * _weights(params).astype(signal.dtype)
+    magnitude = np.abs(np.fft.rfft(frames, axis=-1))
+    with np.errstate(divide="ignore"):  # log10(0) is -inf, and the floor takes it from there
+        level_db = 20 * np.log10(magnitude)
+    return np.swapaxes(np.maximum(level_db, params.floor_db, out=level_db), -1, -2)
+
+
+@cache
+def _weights(params: StftParams) -> NDArray[np.float64]:
+    """Weight of each sample of a frame, shape (n_fft,)."""
+    if params.window == "boxcar":
+        weights = np.ones(params.n_fft)
+    else:
+        weights = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(params.n_fft) / params.n_fft)
+    if params.scaling == "amplitude":
+        weights *= 2 / weights.sum()
+    weights.flags.writeable = False
+    return weights
