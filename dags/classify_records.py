@@ -1,0 +1,90 @@
+"""Let the champion of every recipe decide on the records, and write the report of the run.
+
+* reads: `models/<recipe>/champion.json` and its version, `spectrograms/`, `labels/`
+* writes: `predictions/<recipe>/<shard>/<version>.parquet`, `reports/<date>/<run>/`, then `manifests/classify_records/<run>.json`
+* runs: at 02:00 UTC, or by hand with a form; a backfill writes the reports of past dates
+* rerun: safe; a prediction is named by its shard and the model version, and one that stands is not made again
+* when it fails: the object store was out of reach, a worker was killed, or the champion was refused because its files are damaged
+  (the task's log names the file): restore the version, or point `champion.json` at another one.
+"""
+
+# Where tasks are joined, a task's future result stands for its value.
+# mypy: disable-error-code="arg-type"
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
+from ecg_defaults import TASK_DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dag(
+    # No start date, unlike the others: with one in the past a fresh installation would report on an empty bucket at once.
+    schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(minutes=5)),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(hours=12),
+    default_args=TASK_DEFAULTS,
+    params={
+        "scope": Param(
+            "new",
+            type="string",
+            enum=["new", "all"],
+            title="Records",
+            description="`new`: those that the champion has not decided on yet. `all`: every record again in the report.",
+        ),
+        "details": Param(
+            200,
+            type="integer",
+            minimum=0,
+            maximum=10_000,
+            title="Detail pages",
+            description="At most so many records get a page of their own: abnormal and uncertain ones first, then a sample of the rest.",
+        ),
+    },
+    tags=["ecg"],
+    doc_md=__doc__,
+)
+def classify_records() -> None:
+    """Declare the tasks."""
+
+    @task
+    def pin_champion(run_id: str, date: str, scope: str, details: str) -> str:
+        from ecg_tasks.steps import classify
+
+        return classify.pin_champion(run_id, date=date, scope=scope, details=int(details))
+
+    @task
+    def plan(pin: str) -> list[str]:
+        from ecg_tasks.steps import classify
+
+        return classify.plan(pin)
+
+    @task
+    def classify_shard(job: str) -> str:
+        from ecg_tasks.steps import classify
+
+        return classify.classify_shard(job)
+
+    # A night without new records gets its report too, so the skipped mapping must not skip it.
+    @task(trigger_rule=TriggerRule.NONE_FAILED)
+    def write_report(pin: str, results: "Iterable[str] | None") -> str:
+        from ecg_tasks.steps import classify
+
+        return classify.write_report(pin, list(results or ()))
+
+    pin = pin_champion(
+        run_id="{{ run_id }}",
+        # A run by hand has no logical date; a scheduled or backfilled one reports on its own.
+        date="{{ (dag_run.logical_date or dag_run.run_after) | ds }}",
+        scope="{{ params.scope }}",
+        details="{{ params.details }}",
+    )
+    write_report(pin, results=classify_shard.expand(job=plan(pin)))
+
+
+classify_records()

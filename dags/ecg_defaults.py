@@ -1,0 +1,35 @@
+"""Here: what every task of every DAG shares: retries, time limits, pools. Not here: schedules and forms (each DAG has its own)."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+CPU_POOL = "cpu"
+"""Pool of all ordinary tasks: as many slots as cores."""
+GPU = "gpu"
+"""Pool and queue of training: one training at a time. The queue matters to the CeleryExecutor only; the LocalExecutor runs every queue."""
+
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception="ecg_tasks.errors.BadInputError", action=RetryAction.FAIL, reason="The data is at fault; a retry reads the same."
+        ),
+        RetryRule(exception="ecg_tasks.errors.SignalError", action=RetryAction.FAIL, reason="A fault of the program; a retry repeats it."),
+        RetryRule(exception="ecg_tasks.errors.ConfigurationError", action=RetryAction.FAIL, reason="A setting is missing or impossible."),
+        RetryRule(exception="ecg_tasks.errors.NotEnoughDataError", action=RetryAction.FAIL, reason="Too little labelled data so far."),
+        RetryRule(exception="ecg_tasks.errors.ModelRefusedError", action=RetryAction.FAIL, reason="The model version is damaged."),
+    ],
+)
+"""What a retry cannot mend fails at once; the rest (the store, the network, a killed worker) is retried."""
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "pool": CPU_POOL,
+    "execution_timeout": timedelta(minutes=30),
+    # Waits of about 5, 15, 45, 135 and 300 s: a store that is away for some ten minutes fails no run.
+    "retries": 5,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": 3.0,
+    "max_retry_delay": timedelta(minutes=5),
+    "retry_policy": RETRY_POLICY,
+}

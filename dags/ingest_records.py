@@ -1,0 +1,61 @@
+"""Take over what was dropped into the inbox: read it, check it, store it as records, or put it into quarantine with a reason.
+
+* reads: `inbox/`
+* writes: `raw/`, `records/`, `labels/`, `quarantine/`, then `manifests/ingest_records/<run>.json`; only then the files leave `inbox/`
+* runs: within 10 s of a drop (the inbox watcher), and every 15 minutes for what the watcher missed
+* rerun: safe; records and shards are named by their content, so the same file twice is one record
+* when it fails: the object store was out of reach, or a worker was killed; nothing is lost, and the next run takes up what still
+  lies in `inbox/`. A bad file never fails a run: see `quarantine/` and the run's manifest for it and its reason.
+"""
+
+# Where tasks are joined, a task's future result stands for its value.
+# mypy: disable-error-code="arg-type"
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pendulum
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
+from ecg_assets import ECG_INBOX, ECG_RECORDS
+from ecg_defaults import TASK_DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dag(
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"), assets=[ECG_INBOX]),
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(hours=6),
+    default_args=TASK_DEFAULTS,
+    tags=["ecg"],
+    doc_md=__doc__,
+)
+def ingest_records() -> None:
+    """Declare the tasks."""
+
+    @task
+    def plan(run_id: str) -> list[str]:
+        from ecg_tasks.steps import ingest
+
+        return ingest.plan(run_id)
+
+    @task
+    def ingest_batch(job: str) -> str:
+        from ecg_tasks.steps import ingest
+
+        return ingest.ingest_batch(job)
+
+    @task(outlets=[ECG_RECORDS])
+    def publish(run_id: str, results: "Iterable[str]") -> str:
+        from ecg_tasks.steps import ingest
+
+        return ingest.publish(run_id, list(results))
+
+    publish(run_id="{{ run_id }}", results=ingest_batch.expand(job=plan(run_id="{{ run_id }}")))
+
+
+ingest_records()

@@ -1,0 +1,61 @@
+"""Turn every shard of records that has no spectrograms yet into pictures, for every recipe in use.
+
+* reads: `records/`
+* writes: `spectrograms/<recipe>@<digest>/`, one file a shard, then `manifests/render_spectrograms/<run>.json`
+* runs: when `ingest_records` has published records
+* rerun: safe; a picture file is named by its shard and its recipe, and one that stands is not made again
+* when it fails: the object store was out of reach, or a worker was killed; the next run makes what is missing. A record that gives no
+  picture never fails a run: it is kept with its reason, and becomes `uninterpretable`.
+"""
+
+# Where tasks are joined, a task's future result stands for its value.
+# mypy: disable-error-code="arg-type"
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pendulum
+from airflow.sdk import dag, task
+from ecg_assets import ECG_RECORDS, ECG_SPECTROGRAMS
+from ecg_defaults import TASK_DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dag(
+    schedule=[ECG_RECORDS],
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(hours=12),
+    default_args=TASK_DEFAULTS,
+    tags=["ecg"],
+    doc_md=__doc__,
+)
+def render_spectrograms() -> None:
+    """Declare the tasks."""
+
+    @task
+    def plan(run_id: str) -> list[str]:
+        from ecg_tasks.steps import render
+
+        return render.plan(run_id)
+
+    @task
+    def render_shard(job: str) -> str:
+        from ecg_tasks.steps import render
+
+        return render.render_shard(job)
+
+    @task(outlets=[ECG_SPECTROGRAMS])
+    def publish(run_id: str, results: "Iterable[str]") -> str:
+        from ecg_tasks.steps import render
+
+        return render.publish(run_id, list(results))
+
+    publish(run_id="{{ run_id }}", results=render_shard.expand(job=plan(run_id="{{ run_id }}")))
+
+
+render_spectrograms()

@@ -1,0 +1,114 @@
+"""Train a candidate, judge it on patients that no training has seen, and make it champion if it is better.
+
+* reads: `records/`, `labels/`, `spectrograms/`, `models/<recipe>/champion.json`
+* writes: `datasets/<dataset_id>/`, `checkpoints/`, `models/<recipe>/<version>/`, `models/<recipe>/champion.json`,
+  then `manifests/retrain_model/<run>.json`
+* runs: on Sundays at 03:00 UTC, or by hand with a form
+* rerun: safe; a retried training goes on from its last checkpoint, and only the last task changes which model serves
+* when it fails: `NotEnoughDataError` in `assemble_dataset` or `evaluate` means that more labelled patients are needed, and nothing has
+  changed. A candidate that is not better fails nothing: it is kept, marked `rejected` with the reason, and `promote` is skipped.
+"""
+
+# Where tasks are joined, a task's future result stands for its value.
+# mypy: disable-error-code="arg-type"
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
+from ecg_defaults import GPU, TASK_DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dag(
+    # No start date, unlike the others: with one in the past a fresh installation would train on an empty bucket at once.
+    schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC", run_immediately=timedelta(minutes=5)),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(days=6),
+    default_args=TASK_DEFAULTS,
+    params={
+        "recipe": Param(
+            "twelve_lead",
+            type="string",
+            enum=["twelve_lead", "heartbeat", "notebook"],
+            title="Recipe",
+            description="Which leads, windows, picture and network.",
+        ),
+        "epochs": Param(
+            30, type="integer", minimum=1, maximum=200, title="Epochs", description="At most; training stops early when it no longer gains."
+        ),
+        "seed": Param(
+            0, type="integer", minimum=0, maximum=2**31 - 1, title="Seed", description="The same seed and data give the same model."
+        ),
+        "approval": Param(
+            default=False,
+            type="boolean",
+            title="Ask before promotion",
+            description="A person must approve a better candidate within two days; without an answer it is not promoted.",
+        ),
+    },
+    tags=["ecg"],
+    doc_md=__doc__,
+)
+def retrain_model() -> None:
+    """Declare the tasks."""
+
+    @task
+    def assemble_dataset(run_id: str, recipe: str, epochs: str, seed: str) -> str:
+        from ecg_tasks.steps import retrain
+
+        return retrain.assemble_dataset(run_id, recipe=recipe, epochs=int(epochs), seed=int(seed))
+
+    @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
+    def train(job: str) -> str:
+        from ecg_tasks.steps import retrain
+
+        return retrain.train(job)
+
+    @task
+    def evaluate(job: str) -> str:
+        from ecg_tasks.steps import retrain
+
+        return retrain.evaluate(job)
+
+    @task
+    def gate(job: str) -> str:
+        from ecg_tasks.steps import retrain
+
+        return retrain.gate(job)
+
+    @task.branch
+    def choose(decision: str, params: "Mapping[str, object] | None" = None) -> str | None:
+        from ecg_tasks.steps import retrain
+
+        if not retrain.is_promotable(decision):
+            return None
+        return "approval" if params and params["approval"] else "promote"
+
+    @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    def promote(decision: str) -> str:
+        from ecg_tasks.steps import retrain
+
+        return retrain.promote(decision)
+
+    job = assemble_dataset(run_id="{{ run_id }}", recipe="{{ params.recipe }}", epochs="{{ params.epochs }}", seed="{{ params.seed }}")
+    decision = gate(evaluate(train(job)))
+    approval = ApprovalOperator(
+        task_id="approval",
+        subject="Promote the new {{ params.recipe }} model?",
+        body="It beat the serving model on patients that neither has seen: see `{{ ti.xcom_pull(task_ids='gate') }}` in the bucket.",
+        defaults="Reject",
+        response_timeout=timedelta(days=2),
+        execution_timeout=None,
+    )
+    promoted = promote(decision)
+    choose(decision) >> [approval, promoted]
+    approval >> promoted
+
+
+retrain_model()
