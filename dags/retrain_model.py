@@ -91,13 +91,14 @@ def retrain_model() -> None:
         return "approval" if params and params["approval"] else "promote"
 
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
-    def promote(decision: str) -> str:
+    def promote(job: str) -> str:
         from ecg_tasks.steps import retrain
 
-        return retrain.promote(decision)
+        return retrain.promote(job)
 
     job = assemble_dataset(run_id="{{ run_id }}", recipe="{{ params.recipe }}", epochs="{{ params.epochs }}", seed="{{ params.seed }}")
-    decision = gate(evaluate(train(job)))
+    decision = gate(job)
+    train(job) >> evaluate(job) >> decision
     approval = ApprovalOperator(
         task_id="approval",
         subject="Promote the new {{ params.recipe }} model?",
@@ -106,7 +107,7 @@ def retrain_model() -> None:
         response_timeout=timedelta(days=2),
         execution_timeout=None,
     )
-    promoted = promote(decision)
+    promoted = promote(job)
     choose(decision) >> [approval, promoted]
     approval >> promoted
 

@@ -22,7 +22,7 @@ class InboxTrigger(BaseEventTrigger):
     """
 
     def __init__(self, poll_s: float = 2.0, patience_s: float = 4.0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own lack
         self.poll_s = poll_s
         self.patience_s = patience_s
 
@@ -53,7 +53,7 @@ class InboxTrigger(BaseEventTrigger):
                     changed_at = time.monotonic() if changed_at is None else changed_at
                     if now == last or time.monotonic() - changed_at >= self.patience_s:
                         fired, changed_at = now, None
-                        yield TriggerEvent({"inbox": now})
+                        yield TriggerEvent({"inbox": now})  # type: ignore[no-untyped-call]  # Airflow's own lack
                 last = now
             await asyncio.sleep(self.poll_s)
 
