@@ -1,0 +1,224 @@
+"""Here: figures of merit of P(abnormal) against the truth, plain and weighted. Not here: their uncertainty (``intervals``).
+
+Every figure exists once, in a weighted form that takes many weightings at a time: a bootstrap resample is nothing but a
+weighting of the records by how often their patient was drawn. The plain form is the weighting by ones.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecg_tasks.errors import SignalError
+
+N_ECE_BINS = 10
+"""Bins of equal width on [0, 1] over which the expected calibration error is summed."""
+
+CONFUSION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
+"""The columns that ``confusion_figures`` returns, in order."""
+
+
+def as_labels(labels: ArrayLike) -> NDArray[np.bool_]:
+    """Labels as booleans, abnormal = True.
+
+    >>> as_labels([0, 1])
+    array([False,  True])
+    """
+    array = np.asarray(labels)
+    if array.ndim != 1 or not np.isin(array, (0, 1)).all():
+        raise SignalError(
+            f"labels must be 0 (normal) or 1 (abnormal) in one dimension, not shape {array.shape} with {np.unique(array)[:5]}"
+        )
+    return array.astype(bool)
+
+
+def as_scores(scores: ArrayLike, *, like: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Scores as float64, one for each label of ``like``, all of them finite."""
+    array = np.asarray(scores, dtype=np.float64)
+    if array.shape != like.shape:
+        raise SignalError(f"{like.size} labels, but scores of shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise SignalError(f"{np.count_nonzero(~np.isfinite(array))} of {array.size} scores are not finite; leave out what was not scored")
+    return array
+
+
+def as_probabilities(probabilities: ArrayLike, *, like: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Scores that are probabilities: between 0 and 1."""
+    array = as_scores(probabilities, like=like)
+    if array.size and not (array.min() >= 0 and array.max() <= 1):
+        raise SignalError(f"probabilities reach from {array.min()} to {array.max()}; they must lie in [0, 1]")
+    return array
+
+
+def weighted_roc_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area under the ROC curve for each row of weights; a tie between a normal and an abnormal counts one half.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n,), 0 normal or 1 abnormal
+    scores : array_like, shape (n,); larger means more abnormal
+    weights : ndarray, shape (n_weightings, n), not negative
+
+    Returns
+    -------
+    ndarray, shape (n_weightings,), nan where the weights leave only one class
+
+    References
+    ----------
+    Hanley and McNeil, Radiology 143(1), 1982: the area is P(score of an abnormal > score of a normal).
+    """
+    abnormal, normal = _mass_by_score(labels, scores, weights)
+    normal_below = np.cumsum(normal, axis=1) - normal
+    concordant = (abnormal * (normal_below + normal / 2)).sum(axis=1)
+    return _ratio(concordant, abnormal.sum(axis=1) * normal.sum(axis=1))
+
+
+def weighted_average_precision(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average precision (AUPRC) for each row of weights: precision at each score, weighted by the recall that it adds.
+
+    Shapes as in ``weighted_roc_auc``; nan where the weights leave no abnormal record. No interpolation between
+    operating points, which would flatter (Davis and Goadrich, ICML 2006).
+    """
+    abnormal, normal = _mass_by_score(labels, scores, weights)
+    abnormal, normal = abnormal[:, ::-1], normal[:, ::-1]
+    true_positives = np.cumsum(abnormal, axis=1)
+    called = true_positives + np.cumsum(normal, axis=1)
+    precision = np.divide(true_positives, called, out=np.zeros_like(called), where=called > 0)
+    return _ratio((abnormal * precision).sum(axis=1), abnormal.sum(axis=1))
+
+
+def weighted_brier(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean squared distance of the probability from the truth, for each row of weights; shapes as in ``weighted_roc_auc``."""
+    truth = as_labels(labels)
+    error = as_probabilities(probabilities, like=truth) - truth
+    return _ratio(weights @ error**2, weights.sum(axis=1))
+
+
+def weighted_ece(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected calibration error: distance of mean probability and share of abnormals in a bin, averaged over the records.
+
+    Ten bins of equal width over [0, 1] (``N_ECE_BINS``), the upper edge belonging to the next bin. Shapes as in
+    ``weighted_roc_auc``. With few records a bin the figure lies above zero for a perfectly calibrated model too:
+    read it with its interval.
+
+    References
+    ----------
+    Naeini, Cooper and Hauskrecht, AAAI 2015.
+    """
+    truth = as_labels(labels)
+    probability = as_probabilities(probabilities, like=truth)
+    in_bin = ece_bin(probability)[:, None] == np.arange(N_ECE_BINS)
+    excess = weights @ (in_bin * (probability - truth)[:, None])
+    return _ratio(np.abs(excess).sum(axis=1), weights.sum(axis=1))
+
+
+def ece_bin(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The bin, 0 to ``N_ECE_BINS - 1``, of each probability.
+
+    >>> ece_bin(np.array([0.0, 0.05, 0.1, 1.0]))
+    array([0, 0, 1, 9])
+    """
+    return np.minimum(np.floor(probabilities * N_ECE_BINS).astype(np.intp), N_ECE_BINS - 1)
+
+
+def weighted_confusion(labels: ArrayLike, called_abnormal: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mass of true positives, false positives, true negatives and false negatives.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n,), 0 normal or 1 abnormal
+    called_abnormal : array_like, shape (n,), 0 or 1: what the model said
+    weights : ndarray, shape (n_weightings, n), not negative
+
+    Returns
+    -------
+    ndarray, shape (n_weightings, 4): tp, fp, tn, fn
+    """
+    truth, called = as_labels(labels), as_labels(called_abnormal)
+    if truth.shape != called.shape:
+        raise SignalError(f"{truth.size} labels, but {called.size} decisions")
+    cells = np.stack([truth & called, ~truth & called, ~truth & ~called, truth & ~called], axis=1)
+    return weights @ cells.astype(np.float64)
+
+
+def confusion_figures(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a confusion table says, in the order of ``CONFUSION_FIGURES``.
+
+    Parameters
+    ----------
+    confusion : ndarray, shape (n_weightings, 4): tp, fp, tn, fn
+
+    Returns
+    -------
+    ndarray, shape (n_weightings, 6), nan where a figure's denominator is empty
+    """
+    tp, fp, tn, fn = np.moveaxis(confusion, -1, 0)
+    figures = [
+        _ratio(tp, tp + fn),
+        _ratio(tn, tn + fp),
+        _ratio(tp, tp + fp),
+        _ratio(tn, tn + fn),
+        _ratio(2 * tp, 2 * tp + fp + fn),
+        _ratio(tp + tn, tp + fp + tn + fn),
+    ]
+    return np.stack(figures, axis=-1)
+
+
+def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve, every record counting once; nan where a class is absent.
+
+    >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
+    0.875
+    """
+    return _plain(weighted_roc_auc, labels, scores)
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Average precision (AUPRC); chance level is the prevalence.
+
+    >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
+    0.8333
+    """
+    return _plain(weighted_average_precision, labels, scores)
+
+
+def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Mean squared distance of the probability from the truth; 0 is perfect, 0.25 is always saying one half.
+
+    >>> brier([0, 1], [0.5, 0.5])
+    0.25
+    """
+    return _plain(weighted_brier, labels, probabilities)
+
+
+def ece(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Expected calibration error over ten bins of equal width; see ``weighted_ece``.
+
+    >>> round(ece([0, 1, 1, 1], [0.7, 0.7, 0.7, 0.7]), 4)
+    0.05
+    """
+    return _plain(weighted_ece, labels, probabilities)
+
+
+def _plain(
+    figure: Callable[[ArrayLike, ArrayLike, NDArray[np.float64]], NDArray[np.float64]], labels: ArrayLike, scores: ArrayLike
+) -> float:
+    return float(figure(labels, scores, np.ones((1, np.size(labels))))[0])
+
+
+def _mass_by_score(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Abnormal and normal mass at each distinct score, ascending: two arrays of shape (n_weightings, n_distinct)."""
+    truth = as_labels(labels)
+    score = as_scores(scores, like=truth)
+    if truth.size == 0:
+        return np.zeros((weights.shape[0], 0)), np.zeros((weights.shape[0], 0))
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
+    ordered = weights[:, order]
+    return np.add.reduceat(ordered * truth[order], starts, axis=1), np.add.reduceat(ordered * ~truth[order], starts, axis=1)
+
+
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    result = np.full(np.shape(denominator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return result

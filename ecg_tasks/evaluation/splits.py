@@ -1,0 +1,63 @@
+"""Here: which side of the split a patient is on, for ever. Not here: who the patient of a record is, or data sets."""
+
+import hashlib
+from enum import StrEnum
+
+from ecg_tasks.errors import SignalError
+
+N_BUCKETS = 10_000
+"""A patient's bucket is one of so many; a side is a range of them."""
+
+
+class Side(StrEnum):
+    """What a patient's recordings are used for, and for nothing else. The values are stored."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    CALIBRATION = "calibration"
+    TEST = "test"
+
+
+SIDE_ENDS = {Side.TRAIN: 6000, Side.VALIDATION: 7500, Side.CALIBRATION: 8500, Side.TEST: N_BUCKETS}
+"""Where each side's range of buckets ends: 60 % train, 15 % validation (early stopping), 10 % calibration, 15 % test.
+
+To move an end is to let patients change sides, and so to spoil every test figure measured before.
+"""
+
+
+def split_bucket(patient: str) -> int:
+    """The patient's bucket, 0 to ``N_BUCKETS - 1``: from the id alone, hence the same on every machine and with any other data.
+
+    >>> split_bucket("patient001")
+    3838
+    """
+    if not patient:
+        raise SignalError("a patient id must not be empty: all records without one would be one patient")
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") % N_BUCKETS
+
+
+def side_of(bucket: int) -> Side:
+    """The side that a bucket belongs to.
+
+    >>> side_of(0), side_of(9999)
+    (<Side.TRAIN: 'train'>, <Side.TEST: 'test'>)
+    """
+    _check_bucket(bucket)
+    return next(side for side, end in SIDE_ENDS.items() if bucket < end)
+
+
+def fold_of(bucket: int, n_folds: int) -> int:
+    """The cross-validation fold, 0 to ``n_folds - 1``, of a bucket; every side is spread over all folds.
+
+    >>> [fold_of(bucket, 5) for bucket in (0, 1, 5, 9999)]
+    [0, 1, 0, 4]
+    """
+    _check_bucket(bucket)
+    if not 1 <= n_folds <= N_BUCKETS:
+        raise SignalError(f"{n_folds=}; it must lie between 1 and {N_BUCKETS}")
+    return bucket % n_folds
+
+
+def _check_bucket(bucket: int) -> None:
+    if not 0 <= bucket < N_BUCKETS:
+        raise SignalError(f"{bucket=}; it must lie between 0 and {N_BUCKETS - 1}")

@@ -1,0 +1,202 @@
+"""Here: every figure of one model on one set of records, with intervals, as one object. Not here: the verdict on it (``gate``)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecg_tasks.errors import NotEnoughDataError, SignalError
+from ecg_tasks.evaluation.intervals import N_RESAMPLES, Interval, bootstrap, percentile_interval, wilson
+from ecg_tasks.evaluation.metrics import (
+    CONFUSION_FIGURES,
+    as_labels,
+    as_probabilities,
+    confusion_figures,
+    weighted_average_precision,
+    weighted_brier,
+    weighted_confusion,
+    weighted_ece,
+    weighted_roc_auc,
+)
+from ecg_tasks.evaluation.thresholds import AbstainBand
+
+SplitUnit = Literal["patient", "record"]
+"""What was kept together when sides were drawn: figures split by record flatter wherever a patient has several."""
+
+NEAR_THE_EDGE = 0.05
+"""A proportion this near to 0 or 1 gets Wilson's interval: resampling what has (nearly) no errors finds none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """How many records fell where, at the threshold."""
+
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All figures of one model on one set of labelled records.
+
+    ``prevalence`` is the share of abnormal records: chance level of ``average_precision``. ``sensitivity`` to
+    ``accuracy`` decide every record by the threshold alone; ``coverage`` is the share of records outside the abstain
+    band, and ``accuracy_decided`` the accuracy among these. Where a class is absent, a figure that needs it is nan
+    (None in a plain dict).
+    """
+
+    n_records: int
+    n_patients: int
+    n_abnormal: int
+    split_unit: SplitUnit
+    threshold: float
+    abstain: AbstainBand
+    seed: int
+    n_resamples: int
+    confusion: Confusion
+    prevalence: Interval
+    auroc: Interval
+    average_precision: Interval
+    sensitivity: Interval
+    specificity: Interval
+    ppv: Interval
+    npv: Interval
+    f1: Interval
+    accuracy: Interval
+    brier: Interval
+    ece: Interval
+    coverage: Interval
+    accuracy_decided: Interval
+
+    @property
+    def figures(self) -> dict[str, Interval]:
+        """The figures that have an interval, by name, in the order of the fields."""
+        return {field.name: value for field in fields(self) if isinstance(value := getattr(self, field.name), Interval)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and dicts for ``metrics.json``; nan becomes None, which JSON has."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of ``as_dict``."""
+        built: dict[str, Any] = {}
+        for field in fields(cls):
+            value = plain[field.name]
+            if field.type is Interval:
+                value = Interval(_number(value["value"]), _number(value["low"]), _number(value["high"]), value["method"])
+            elif field.type is Confusion:
+                value = Confusion(**value)
+            elif field.type is AbstainBand:
+                value = AbstainBand(**value)
+            built[field.name] = value
+        return cls(**built)
+
+
+def evaluate(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    groups: Sequence[str] | NDArray[np.generic],
+    *,
+    threshold: float,
+    abstain: AbstainBand | None = None,
+    split_unit: SplitUnit = "patient",
+    seed: int,
+    n_resamples: int = N_RESAMPLES,
+) -> Evaluation:
+    """Judge calibrated record probabilities by every figure, with 95 % intervals by bootstrap over patients.
+
+    A proportion within ``NEAR_THE_EDGE`` of 0 or 1 gets Wilson's interval instead, counted over the patients (not the
+    records) that it was measured on, so that several records of a patient do not narrow it.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n_records,), 0 normal or 1 abnormal
+    probabilities : array_like, shape (n_records,), P(abnormal) of the record; leave out records without any
+    groups : one patient a record, shape (n_records,)
+    threshold : ``probability >= threshold`` is abnormal; fitted elsewhere, on calibration patients
+    abstain : the band of ``uncertain``, fitted there too; None for no band
+    split_unit : what the sides were drawn by, to be printed beside the figures
+    seed : of the bootstrap
+    n_resamples : of the bootstrap; larger makes the ends of intervals steadier
+
+    Raises
+    ------
+    NotEnoughDataError
+        If there is no record at all.
+    """
+    truth = as_labels(labels)
+    probability = as_probabilities(probabilities, like=truth)
+    patients = np.asarray(groups)
+    if patients.shape != truth.shape:
+        raise SignalError(f"{truth.size} labels, but groups of shape {patients.shape}")
+    if truth.size == 0:
+        raise NotEnoughDataError("there is no labelled record with a probability to evaluate")
+    band = abstain or AbstainBand(lo=threshold, hi=threshold)
+    called = probability >= threshold
+    decided = ~band.holds(probability) if abstain else np.ones_like(truth)
+    right_and_decided = (decided & (called == truth)).astype(np.float64)
+
+    def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        total, n_decided = weights.sum(axis=1), weights @ decided.astype(np.float64)
+        accuracy_decided = np.divide(weights @ right_and_decided, n_decided, out=np.full(total.shape, np.nan), where=n_decided > 0)
+        columns = [
+            weights @ truth.astype(np.float64) / total,
+            weighted_roc_auc(truth, probability, weights),
+            weighted_average_precision(truth, probability, weights),
+            *confusion_figures(weighted_confusion(truth, called, weights)).T,
+            weighted_brier(truth, probability, weights),
+            weighted_ece(truth, probability, weights),
+            n_decided / total,
+            accuracy_decided,
+        ]
+        return np.stack(columns, axis=1)
+
+    names = ("prevalence", "auroc", "average_precision", *CONFUSION_FIGURES, "brier", "ece", "coverage", "accuracy_decided")
+    measured_on = {
+        "prevalence": np.ones_like(truth),
+        "sensitivity": truth,
+        "specificity": ~truth,
+        "ppv": called,
+        "npv": ~called,
+        "accuracy": np.ones_like(truth),
+        "coverage": np.ones_like(truth),
+        "accuracy_decided": decided,
+    }
+    ones = np.ones((1, truth.size))
+    values = figures(ones)[0]
+    resampled = bootstrap(figures, patients, seed=seed, n_resamples=n_resamples)
+    intervals = {}
+    for column, name in enumerate(names):
+        value = float(values[column])
+        if name in measured_on and not NEAR_THE_EDGE < value < 1 - NEAR_THE_EDGE:
+            intervals[name] = wilson(value, np.unique(patients[measured_on[name]]).size)
+        else:
+            intervals[name] = percentile_interval(value, resampled[:, column])
+    tp, fp, tn, fn = (int(count) for count in weighted_confusion(truth, called, ones)[0])
+    return Evaluation(
+        n_records=int(truth.size),
+        n_patients=int(np.unique(patients).size),
+        n_abnormal=int(truth.sum()),
+        split_unit=split_unit,
+        threshold=threshold,
+        abstain=band,
+        seed=seed,
+        n_resamples=n_resamples,
+        confusion=Confusion(true_positives=tp, false_positives=fp, true_negatives=tn, false_negatives=fn),
+        **intervals,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

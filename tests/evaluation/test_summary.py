@@ -1,0 +1,100 @@
+"""The summary: figures where they belong, intervals by the right method, and a plain form that survives JSON."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from ecg_tasks.errors import NotEnoughDataError, SignalError
+from ecg_tasks.evaluation.summary import Evaluation, evaluate
+from ecg_tasks.evaluation.thresholds import AbstainBand
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Labels, probabilities and patients (two records each) of a fairly good model."""
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(60) % 3 > 0, 2).astype(int)
+    probabilities = 1 / (1 + np.exp(-(2 * labels - 1 + rng.normal(0, 1.2, labels.size))))
+    return labels, probabilities, np.repeat([f"p{i}" for i in range(60)], 2)
+
+
+def test_figures_agree_with_scikit_learn(case):
+    """Every figure stands under its own name, with scikit-learn's value, inside its interval."""
+    labels, probabilities, groups = case
+    found = evaluate(labels, probabilities, groups, threshold=0.4, seed=0, n_resamples=200)
+    called = probabilities >= 0.4
+    expected = {
+        "prevalence": labels.mean(),
+        "auroc": reference.roc_auc_score(labels, probabilities),
+        "average_precision": reference.average_precision_score(labels, probabilities),
+        "sensitivity": reference.recall_score(labels, called),
+        "specificity": reference.recall_score(labels, called, pos_label=0),
+        "ppv": reference.precision_score(labels, called),
+        "npv": reference.precision_score(labels, called, pos_label=0),
+        "f1": reference.f1_score(labels, called),
+        "accuracy": reference.accuracy_score(labels, called),
+        "brier": reference.brier_score_loss(labels, probabilities),
+        "coverage": 1.0,
+        "accuracy_decided": reference.accuracy_score(labels, called),
+    }
+    assert {name: interval.value for name, interval in found.figures.items() if name != "ece"} == pytest.approx(expected, abs=1e-9)
+    assert set(found.figures) == {*expected, "ece"}
+    assert all(interval.low <= interval.value <= interval.high for interval in found.figures.values())
+    assert (found.n_records, found.n_patients, found.n_abnormal) == (120, 60, 80)
+    (tn, fp), (fn, tp) = reference.confusion_matrix(labels, called)
+    cells = found.confusion
+    assert (cells.true_positives, cells.false_positives, cells.true_negatives, cells.false_negatives) == (tp, fp, tn, fn)
+
+
+def test_abstaining_is_counted(case):
+    """Coverage and accuracy of decided records leave out the band; sensitivity still decides everything."""
+    labels, probabilities, groups = case
+    band = AbstainBand(lo=0.3, hi=0.6)
+    found = evaluate(labels, probabilities, groups, threshold=0.4, abstain=band, seed=0, n_resamples=50)
+    outside = (probabilities < 0.3) | (probabilities > 0.6)
+    assert found.coverage.value == pytest.approx(outside.mean())
+    assert found.accuracy_decided.value == pytest.approx(((probabilities >= 0.4) == labels)[outside].mean())
+    assert found.sensitivity.value == pytest.approx((probabilities[labels == 1] >= 0.4).mean())
+
+
+def test_perfect_proportions_get_wilsons_interval():
+    """Twenty patients without an error give no interval of width 0, and copies of their records do not narrow it."""
+    labels, probabilities = np.arange(20) % 2, np.arange(20) % 2 * 0.8 + 0.1
+    groups = np.arange(20).astype(str)
+    found = evaluate(labels, probabilities, groups, threshold=0.5, seed=0, n_resamples=50)
+    assert found.sensitivity.method == "wilson"
+    assert found.sensitivity.low == pytest.approx(0.7225, abs=1e-4)
+    assert found.auroc.method == "bootstrap"
+    copied = evaluate(np.repeat(labels, 9), np.repeat(probabilities, 9), np.repeat(groups, 9), threshold=0.5, seed=0, n_resamples=50)
+    assert copied.sensitivity == found.sensitivity
+
+
+def test_roundtrip_through_json(case):
+    """An evaluation, nan included, is the same after JSON without any NaN in the text."""
+    labels, probabilities, groups = case
+    full = evaluate(labels, probabilities, groups, threshold=0.4, abstain=AbstainBand(lo=0.35, hi=0.5), seed=0, n_resamples=50)
+    assert Evaluation.from_dict(json.loads(json.dumps(full.as_dict(), allow_nan=False))) == full
+    normals = labels == 0
+    one_class = evaluate(labels[normals], probabilities[normals], groups[normals], threshold=0.4, seed=0, n_resamples=50)
+    text = json.dumps(one_class.as_dict(), allow_nan=False)
+    again = Evaluation.from_dict(json.loads(text))
+    assert np.isnan(again.auroc.value)
+    assert np.isnan(again.sensitivity.low)
+    assert json.dumps(again.as_dict(), allow_nan=False) == text
+
+
+def test_same_seed_same_figures(case):
+    """Two evaluations with one seed are equal in every digit."""
+    labels, probabilities, groups = case
+    first, second = (evaluate(labels, probabilities, groups, threshold=0.4, seed=9, n_resamples=100) for _ in range(2))
+    assert first == second
+
+
+def test_impossible_arguments_are_refused():
+    """No record, and a missing group, are refused."""
+    with pytest.raises(NotEnoughDataError, match="no labelled record"):
+        evaluate([], [], [], threshold=0.5, seed=0)
+    with pytest.raises(SignalError, match="2 labels, but groups"):
+        evaluate([0, 1], [0.1, 0.2], ["a"], threshold=0.5, seed=0)
