@@ -1,5 +1,6 @@
 """Here: one bucket of any S3 server, with this project's errors. Not here: names of keys (``keys``), contents (``tables``)."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,15 @@ class ObjectStore:
         """Contents in the order of ``keys``, a few requests at a time."""
         with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
             yield from pool.map(self.get, keys)
+
+    def sha256(self, keys: Iterable[str]) -> str:
+        """SHA-256 of the contents of objects, one after another, without holding them in memory."""
+        digest = hashlib.sha256()
+        for key in keys:
+            with _errors(f"read {key}"):
+                for chunk in self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(1024 * 1024):
+                    digest.update(chunk)
+        return digest.hexdigest()
 
     def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole: a reader sees all of it or nothing."""

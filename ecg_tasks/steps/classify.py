@@ -1,0 +1,141 @@
+"""Here: the tasks of the DAG ``classify_records``: spectrograms/ to predictions/, then the report. Not here: gathering it (``summing_up``)."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.settings import Settings
+from ecg_tasks.signals.recipes import Recipe, get_recipe
+from ecg_tasks.steps import summing_up
+from ecg_tasks.steps.workspace import chunked, find_json, get_json, now, open_store, put_json, result_key, write_jobs
+from ecg_tasks.storage import keys, registry, tables
+from ecg_tasks.storage.object_store import ObjectStore
+
+DAG = "classify_records"
+SHARDS_PER_TASK = 8
+_WINDOWS_AT_ONCE = 512
+SCOPES = ("new", "all")
+
+
+def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200) -> str:
+    """Write down which versions decide in this run and which records its report covers; returns the key of this pin.
+
+    ``scope`` is ``new`` (what was taken in since the last report, and what still was pending then) or ``all``.
+    """
+    if scope not in SCOPES:
+        raise ConfigurationError(f"{scope=}; it must be one of {', '.join(SCOPES)}")
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    run = keys.run_key(run_id)
+    pin_key = keys.staging(DAG, run, "pin.json")
+    if find_json(store, pin_key) is None:
+        champions = {}
+        for name in settings.recipes:
+            champion = registry.read_champion(store, name)
+            if champion is not None:
+                champions[name] = {"version": champion.version, "since": champion.since}
+        pin = {
+            "run": run,
+            "run_id": run_id,
+            "date": date,
+            "created": now(),
+            "details": details,
+            "champions": champions,
+            "recipes": list(settings.recipes),
+            "scope": scope,
+            "ingests": summing_up.ingests_to_report(store, scope=scope),
+        }
+        put_json(store, pin_key, pin)
+    return pin_key
+
+
+def plan(pin: str) -> list[str]:
+    """Find the shards on which a pinned version has not decided; returns the keys of the jobs."""
+    store = open_store()
+    pinned = get_json(store, pin)
+    work = []
+    archive = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
+    for name, champion in pinned["champions"].items():
+        classifier = load_champion(store, name, champion["version"])
+        pictures = keys.spectrograms(f"{name}@{classifier.spec.recipe_digest}", "").removesuffix(".parquet")
+        rendered = {keys.stem(key) for key in store.list_keys(pictures)} & archive
+        decided = {key.split("/")[2] for key in store.list_keys(f"{keys.PREDICTIONS}{name}/") if keys.stem(key) == champion["version"]}
+        work += [{"recipe": name, "version": champion["version"], "shard": shard} for shard in sorted(rendered - decided)]
+    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=[list(part) for part in chunked(work, size=SHARDS_PER_TASK)])
+
+
+def classify_shard(job: str) -> str:
+    """Decide on the shards of one job; returns the key of the result."""
+    store = open_store()
+    if find_json(store, result_key(job)) is None:
+        classifiers: dict[tuple[str, str], Classifier] = {}
+        done = []
+        for item in get_json(store, job):
+            version = (item["recipe"], item["version"])
+            if version not in classifiers:
+                classifiers[version] = load_champion(store, *version)
+            done.append(classify_one(store, classifiers[version], get_recipe(item["recipe"]), item["shard"]))
+        put_json(store, result_key(job), done)
+    return result_key(job)
+
+
+def write_report(pin: str, results: Sequence[str]) -> str:
+    """Write the report of the run, then its manifest; returns the key of the report's first page."""
+    store = open_store()
+    pinned = get_json(store, pin)
+    done = [item for data in store.get_many(results) for item in json.loads(data)]
+    summary = summing_up.write_report(store, pinned, load=partial(load_champion, store))
+    manifest = {
+        "dag": DAG,
+        "run": pinned["run"],
+        "account": summary.account,
+        "champions": pinned["champions"],
+        "shards": done,
+        "ingests": pinned["ingests"],
+        "report": summary.index_key,
+        "pending_ingests": summary.pending_ingests,
+    }
+    put_json(store, keys.manifest(DAG, pinned["run"]), manifest)
+    return summary.index_key
+
+
+def load_champion(store: ObjectStore, recipe: str, version: str) -> Classifier:
+    """Load a version with all its own checks."""
+    return Classifier.from_files(registry.read_version(store, recipe, version))
+
+
+def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, shard: str) -> dict[str, Any]:
+    """Decide on one shard, write the predictions, and return the counts."""
+    spectrograms = tables.load(store.get(keys.spectrograms(f"{recipe.name}@{classifier.spec.recipe_digest}", shard)))
+    ids, record = np.unique(np.array(spectrograms["record_id"], dtype=object), return_inverse=True)
+    drawn = np.flatnonzero(spectrograms["window"] >= 0)
+    probabilities = np.concatenate(
+        [np.zeros(0, np.float32)]
+        + [
+            classifier.predict(recipe.decode([spectrograms["png"][row] for row in part]))
+            for part in np.split(drawn, range(_WINDOWS_AT_ONCE, len(drawn), _WINDOWS_AT_ONCE))
+            if len(part)
+        ]
+    )
+    decided = classifier.decide(record[drawn], probabilities, spectrograms["quality"][drawn], n_records=len(ids))
+    n_windows = np.bincount(record[drawn], minlength=len(ids))
+    quality = np.bincount(record[drawn], weights=spectrograms["quality"][drawn], minlength=len(ids)) / np.maximum(n_windows, 1)
+    flags: list[set[str]] = [set() for _ in ids]
+    for row, found in enumerate(spectrograms["flags"]):
+        flags[record[row]].update(filter(None, found.split(",")))
+    columns = {
+        "record_id": ids.tolist(),
+        "probability": decided.probability,
+        "decision": [decision.value for decision in decided.decision],
+        "n_windows": n_windows,
+        "n_used": decided.n_used,
+        "quality": quality,
+        "flags": [",".join(sorted(found)) for found in flags],
+    }
+    store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(tables.PREDICTIONS, columns))
+    return {"shard": shard, "recipe": recipe.name, "version": classifier.spec.version, "records": len(ids), "windows": len(drawn)}

@@ -1,0 +1,125 @@
+"""Here: grouping what waits in the inbox into drops: the files that make one recording or one table. Not here: reading them."""
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.signals.reading.wfdb_record import wfdb_files
+from ecg_tasks.steps.inbox import checked_path
+from ecg_tasks.storage import keys
+from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
+
+LABELS_FILE = "labels.csv"
+SIGNAL_SUFFIXES = (".dat", ".xyz")
+"""Files that mean nothing without a WFDB header, and wait for one."""
+_BATCH_BYTES = 64 * 1024 * 1024
+_BATCH_DROPS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sorted:
+    """The inbox, sorted: what can be read now, what must wait for more files, and the label tables."""
+
+    drops: list[dict[str, Any]] = field(default_factory=list)
+    """JSON-ready: ``name``, ``files`` (key, etag, size), ``modified``, and ``reason`` with ``message`` where refused unread."""
+    waiting: list[str] = field(default_factory=list)
+    """Keys of incomplete recordings inside the grace period."""
+    labels: list[dict[str, Any]] = field(default_factory=list)
+
+
+def sort_inbox(store: ObjectStore, *, at: datetime, grace_s: float, max_bytes: int) -> Sorted:
+    """Group the inbox into drops.
+
+    A WFDB recording is complete when every file that its header names is there; until then it waits,
+    and ``grace_s`` seconds after its newest file came it is refused as ``incomplete``.
+    """
+    found = {item.key: item for item in store.list_objects(keys.INBOX) if not item.key.endswith("/")}
+    result = Sorted()
+    headers = [key for key in found if key.endswith(".hea")]
+    named: set[str] = set()
+    for header, data in zip(headers, store.get_many(headers), strict=True):
+        names, fault = _named_files(store, found, header, data)
+        folder = posixpath.dirname(header)
+        wanted = [header, *(f"{folder}/{name}" for name in names)]
+        named.update(wanted[1:])
+        present = [found[key] for key in wanted if key in found]
+        missing = [posixpath.basename(key) for key in wanted if key not in found]
+        if fault is None and missing:
+            if _fresh(present, at=at, grace_s=grace_s):
+                result.waiting.extend(item.key for item in present)
+                continue
+            sentence = f"{posixpath.basename(header)} names {', '.join(missing)}, which did not come within {grace_s:.0f} s"
+            fault = BadInputError(Reason.INCOMPLETE, sentence)
+        result.drops.append(_drop(header, present, fault=fault, max_bytes=max_bytes))
+    segments = {key for key in headers if key in named}
+    result.drops[:] = [drop for drop in result.drops if drop["files"][0]["key"] not in segments]
+    for key, item in found.items():
+        if key in named or key.endswith(".hea"):
+            continue
+        if posixpath.basename(key) == LABELS_FILE and item.size <= max_bytes:
+            result.labels.append({"key": key, "etag": item.etag, "modified": item.modified.isoformat()})
+            continue
+        fault = None
+        if key.endswith(SIGNAL_SUFFIXES):
+            if _fresh([item], at=at, grace_s=grace_s):
+                result.waiting.append(key)
+                continue
+            fault = BadInputError(Reason.INCOMPLETE, f"no header that names {posixpath.basename(key)} came within {grace_s:.0f} s")
+        result.drops.append(_drop(key, [item], fault=fault, max_bytes=max_bytes))
+    return result
+
+
+def batches(drops: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Cut the drops into batches of about 64 MB or 256 drops: some seconds of work each."""
+    batch: list[dict[str, Any]] = []
+    n_bytes = 0
+    for drop in drops:
+        size = sum(file["size"] for file in drop["files"])
+        if batch and (n_bytes + size > _BATCH_BYTES or len(batch) == _BATCH_DROPS):
+            yield batch
+            batch, n_bytes = [], 0
+        batch.append(drop)
+        n_bytes += size
+    if batch:
+        yield batch
+
+
+def _named_files(
+    store: ObjectStore, found: dict[str, ObjectInfo], header: str, data: bytes
+) -> tuple[tuple[str, ...], BadInputError | None]:
+    """Every file the header names, those of its segments included, and what is wrong with it."""
+    folder = posixpath.dirname(header)
+    segments: dict[str, bytes] = {}
+    try:
+        while True:
+            names = wfdb_files(data, name=header.removeprefix(keys.INBOX), segments=segments)
+            more = [name for name in names if name.endswith(".hea") and name not in segments and f"{folder}/{name}" in found]
+            if not more:
+                return names, None
+            segments.update(zip(more, store.get_many(f"{folder}/{name}" for name in more), strict=True))
+    except BadInputError as error:
+        return (), error
+
+
+def _fresh(items: Sequence[ObjectInfo], *, at: datetime, grace_s: float) -> bool:
+    return at - max(item.modified for item in items) < timedelta(seconds=grace_s)
+
+
+def _drop(key: str, items: Sequence[ObjectInfo], *, fault: BadInputError | None, max_bytes: int) -> dict[str, Any]:
+    name = key.removeprefix(keys.INBOX)
+    size = sum(item.size for item in items)
+    if fault is None and size > max_bytes:
+        fault = BadInputError(Reason.TOO_LARGE, f"{name} has {size} bytes; {max_bytes} are allowed")
+    try:
+        checked_path(name)
+    except BadInputError as error:
+        fault = error
+    drop: dict[str, Any] = {
+        "name": name,
+        "files": [{"key": item.key, "etag": item.etag, "size": item.size} for item in items],
+        "modified": max(item.modified for item in items).isoformat(),
+    }
+    return drop if fault is None else drop | {"reason": fault.reason.value, "message": fault.message}

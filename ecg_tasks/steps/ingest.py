@@ -1,0 +1,255 @@
+"""Here: the tasks of the DAG ``ingest_records``: inbox/ to raw/, records/, labels/ and quarantine/. Not here: parsing (``intake``).
+
+The commit point is `publish`: until it has run, nothing of the run is in ``records/`` and nothing is gone from ``inbox/``.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import Reason
+from ecg_tasks.settings import Settings
+from ecg_tasks.signals.reading.labels_csv import LabelTable
+from ecg_tasks.steps import drops, intake, labelling
+from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, result_key, write_jobs
+from ecg_tasks.storage import keys, record_shards, tables
+from ecg_tasks.storage.object_store import ObjectStore
+
+DAG = "ingest_records"
+
+
+def plan(run_id: str) -> list[str]:
+    """Sort the inbox into batches; returns the key of one job a batch, none if there is nothing to take over."""
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    run = keys.run_key(run_id)
+    sorted_inbox = drops.sort_inbox(store, at=datetime.now(UTC), grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
+    put_json(store, _plan_key(run), {"waiting": sorted_inbox.waiting, "labels": sorted_inbox.labels})
+    work = list(drops.batches(sorted_inbox.drops))
+    if not work and sorted_inbox.labels:
+        work = [[]]
+    if not work:
+        _write_manifest(store, run, inputs=[], waiting=sorted_inbox.waiting, shards=[], quarantined=[], labels=_no_labels())
+    label_keys = [table["key"] for table in sorted_inbox.labels]
+    return write_jobs(store, dag=DAG, run=run, jobs=[{"drops": batch, "labels": label_keys} for batch in work])
+
+
+def ingest_batch(job: str) -> str:
+    """Read one batch of drops: keep the bytes in raw/, stage shards, quarantine what cannot be read; returns the result's key."""
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    if find_json(store, result_key(job)) is not None:
+        return result_key(job)
+    work = get_json(store, job)
+    described = labelling.rows_by_name(labelling.read_tables(store, work["labels"]))
+    taken = [intake.take(store, drop, described=described, patient_key=settings.patient_key) for drop in work["drops"]]
+    prefix = job.replace("/jobs/", "/shards/").removesuffix(".json")
+    staged = []
+    for number, shard in enumerate(record_shards.split_into_shards(stored for one in taken for stored in one.records)):
+        key = f"{prefix}/{number:04d}"
+        store.put(f"{key}.parquet", record_shards.dump_shard(shard))
+        store.put(f"{key}.index", record_shards.dump_index(shard))
+        staged.append(key)
+    store.put(f"{prefix}/labels", labelling.dump_labels(entry for one in taken for entry in one.labels))
+    result = {
+        "inputs": [one.account for one in taken],
+        "quarantined": [entry for one in taken for entry in one.quarantined],
+        "shards": staged,
+        "labels": f"{prefix}/labels",
+    }
+    return put_json(store, result_key(job), result)
+
+
+def publish(run_id: str, results: Sequence[str]) -> str:
+    """Let the staged shards in, less the duplicates; write labels and the manifest; then empty the inbox of what was taken.
+
+    Returns the manifest's key.
+    """
+    store = open_store()
+    run = keys.run_key(run_id)
+    manifest_key = keys.manifest(DAG, run)
+    manifest = find_json(store, manifest_key)
+    if manifest is None:
+        parts = [json.loads(data) for data in store.get_many(results)]
+        planned = get_json(store, _plan_key(run))
+        inputs = [item for part in parts for item in part["inputs"]]
+        shards, duplicates, named = _let_in(store, [key for part in parts for key in part["shards"]])
+        _count_duplicates(inputs, duplicates)
+        quarantined = [entry for part in parts for entry in part["quarantined"]]
+        labels = _publish_labels(store, parts=parts, planned=planned, named=named, quarantined=quarantined)
+        manifest = _write_manifest(
+            store, run, inputs=inputs, waiting=planned["waiting"], shards=shards, quarantined=quarantined, labels=labels
+        )
+    _tidy(store, run, manifest)
+    return manifest_key
+
+
+def _let_in(store: ObjectStore, staged: Iterable[str]) -> tuple[list[str], list[str], dict[str, str]]:
+    """Move staged shards to records/, without what the archive or an earlier shard holds.
+
+    Returns the shards' names, the names of the duplicate records, and every record's id by its name.
+    """
+    known = archive_ids(store)
+    shards: list[str] = []
+    duplicates: list[str] = []
+    named: dict[str, str] = {}
+    for key in staged:
+        index = tables.load(store.get(f"{key}.index"), ["record_id", "name"])
+        ids = np.array(index["record_id"], dtype="S32")
+        named.update(zip(index["name"], index["record_id"], strict=True))
+        first = np.zeros(len(ids), dtype=bool)
+        first[np.unique(ids, return_index=True)[1]] = True
+        repeated = ~first | np.isin(ids, known)
+        duplicates.extend(np.array(index["name"])[repeated].tolist())
+        known = np.concatenate([known, ids[~repeated]])
+        if repeated.all():
+            continue
+        if repeated.any():
+            whole = record_shards.load_shard(store.get(f"{key}.parquet"))
+            kept = record_shards.without(whole, set(np.flatnonzero(repeated).tolist()))
+            name = record_shards.shard_name(stored.record.record_id for stored in kept)
+            store.put(keys.record_index(name), record_shards.dump_index(kept))
+            store.put(keys.record_shard(name), record_shards.dump_shard(kept))
+        else:
+            name = record_shards.shard_name(index["record_id"])
+            store.copy(f"{key}.index", keys.record_index(name))
+            store.copy(f"{key}.parquet", keys.record_shard(name))
+        shards.append(name)
+    return shards, duplicates, named
+
+
+def archive_ids(store: ObjectStore) -> NDArray[np.bytes_]:
+    """Ids of all records in the archive, shape (n,), 32 bytes each."""
+    parts = [np.array(tables.load(data, ["record_id"])["record_id"], dtype="S32") for data in store.get_many(archive_indexes(store))]
+    return np.concatenate(parts) if parts else np.array([], dtype="S32")
+
+
+def archive_indexes(store: ObjectStore) -> list[str]:
+    """Keys of the indexes of all shards in records/."""
+    return [keys.record_index(keys.stem(key)) for key in store.list_keys(keys.RECORDS)]
+
+
+def _count_duplicates(inputs: list[dict[str, Any]], duplicates: Iterable[str]) -> None:
+    """Move duplicate records, given by name, from ``records`` to ``duplicates`` in the inputs' accounts."""
+    by_name = {item["record_name"]: item for item in inputs}
+    for name in duplicates:
+        item = by_name[name.rpartition("#")[0] if name.rpartition("#")[0] in by_name else name]
+        item["records"] -= 1
+        item["duplicates"] += 1
+
+
+def _publish_labels(
+    store: ObjectStore,
+    *,
+    parts: Iterable[dict[str, Any]],
+    planned: dict[str, Any],
+    named: dict[str, str],
+    quarantined: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Append the labels that came inside recordings and in label tables; returns their account."""
+    entries = [entry for part in parts for entry in labelling.load_labels(store.get(part["labels"]))]
+    account = _no_labels() | {"tables": planned["labels"]}
+    parsed = labelling.read_tables(store, [table["key"] for table in planned["labels"]])
+    archived: dict[str, str] | None = None
+    for table in planned["labels"]:
+        name = table["key"].removeprefix(keys.INBOX)
+        content = parsed[table["key"]]
+        sha256 = intake.keep_raw(store, table["key"])
+        if not isinstance(content, LabelTable):
+            quarantined.append(intake.quarantine(store, name=name, source=sha256, fault=content, keys_in=[table["key"]]))
+            account["quarantined"] += 1
+            continue
+        faults = [intake.row_fault(rejected) for rejected in content.rejected]
+        for row in content.rows:
+            account["rows"] += 1
+            if row.label is None:
+                continue
+            wanted = labelling.record_name(table["key"], row)
+            if wanted not in named and archived is None:
+                archived = _archive_names(store)
+            record_id = named.get(wanted) or (archived or {}).get(wanted) or (archived or {}).get(row.record)
+            if record_id is not None:
+                who = f"source:{name}"
+                entries.append(labelling.LabelEntry(record_id=record_id, label=row.label.value, who=who, when=table["modified"]))
+            elif not _still_waiting(planned["waiting"], wanted):
+                sentence = f"{name}, row {row.row}: no recording named {row.record!r} has been received; drop the label again after it"
+                faults.append({"name": f"{name}#{row.row}", "reason": Reason.BAD_LABEL.value, "message": sentence, "content": row.record})
+        account["rows"] += len(content.rejected)
+        account["quarantined"] += len(faults)
+        if faults:
+            quarantined.extend(intake.quarantine_rows(store, name=name, source=sha256, faults=faults))
+    account["stored"] = labelling.append_labels(store, entries)
+    return account
+
+
+def _archive_names(store: ObjectStore) -> dict[str, str]:
+    """Record ids of the archive by name, and by themselves."""
+    found: dict[str, str] = {}
+    for data in store.get_many(archive_indexes(store)):
+        columns = tables.load(data, ["record_id", "name"])
+        found.update(zip(columns["name"], columns["record_id"], strict=True))
+        found.update((record_id, record_id) for record_id in columns["record_id"])
+    return found
+
+
+def _still_waiting(waiting: Iterable[str], name: str) -> bool:
+    return any(key.removeprefix(keys.INBOX).rsplit(".", 1)[0] == name for key in waiting)
+
+
+def _write_manifest(
+    store: ObjectStore,
+    run: str,
+    *,
+    inputs: list[dict[str, Any]],
+    waiting: list[str],
+    shards: list[str],
+    quarantined: list[dict[str, Any]],
+    labels: dict[str, Any],
+) -> dict[str, Any]:
+    account = {name: sum(item[name] for item in inputs) for name in ("received", "records", "duplicates", "quarantined")}
+    account["waiting"] = len(waiting)
+    if account["received"] != account["records"] + account["duplicates"] + account["quarantined"]:
+        raise AssertionError(f"the account of {run} does not add up: {account}")
+    manifest = {
+        "dag": DAG,
+        "run": run,
+        "account": account,
+        "inputs": inputs,
+        "waiting": waiting,
+        "shards": shards,
+        "quarantined": quarantined,
+        "labels": labels,
+    }
+    put_json(store, keys.manifest(DAG, run), manifest)
+    return manifest
+
+
+def _tidy(store: ObjectStore, run: str, manifest: dict[str, Any]) -> None:
+    """Remove what was taken from the inbox, unless it changed since or something that waits needs it, and the staged shards."""
+    waiting = set(manifest["waiting"])
+    taken = [file for item in manifest["inputs"] for file in item["files"]]
+    folders = {key.rsplit("/", 1)[0] for key in waiting}
+    taken += [table for table in manifest["labels"]["tables"] if not any(_below(folder, table["key"]) for folder in folders)]
+    for file in taken:
+        if file["key"] not in waiting:
+            now = store.info(file["key"])
+            if now is not None and now.etag == file["etag"]:
+                store.delete(file["key"])
+    store.delete_many(store.list_keys(keys.staging(DAG, run, "shards/")))
+
+
+def _below(folder: str, label_key: str) -> bool:
+    """Whether a label table speaks of files in this folder."""
+    return f"{folder}/".startswith(label_key.rsplit("/", 1)[0] + "/")
+
+
+def _plan_key(run: str) -> str:
+    return keys.staging(DAG, run, "plan.json")
+
+
+def _no_labels() -> dict[str, Any]:
+    return {"tables": [], "rows": 0, "stored": 0, "quarantined": 0}
