@@ -1,0 +1,180 @@
+"""Here: what a WFDB header says, checked before anything it says is acted on. Not here: reading the signals it speaks of."""
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.signals.reading.leads import distinct
+
+MAX_HEADER_BYTES = 1024 * 1024
+MAX_SIGNALS = 512
+MAX_SEGMENTS = 4096
+DEFAULT_FS = 250.0
+"""Hz; the WFDB specification's own default, for a header that gives no sampling rate (header(5))."""
+
+NO_FILE = "~"
+"""The name WFDB gives to a gap, and to the signals of a layout header: there is no file."""
+
+_MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalLine:
+    """One signal of a header."""
+
+    file_name: str
+    fmt: str
+    samples_per_frame: int
+    skew: int
+    """Frames by which this signal lags in its file."""
+    byte_offset: int
+    checksum: int | None
+    """Sum of the samples modulo 65,536."""
+    units: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentLine:
+    """One segment of a multi-segment header."""
+
+    name: str
+    n_frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """A WFDB header; either ``signals`` or ``segments`` is empty."""
+
+    text: str
+    """The header in ASCII, as wfdb is to read it."""
+    fs: float
+    """Frames a second, in Hz."""
+    n_frames: int | None
+    signals: tuple[SignalLine, ...]
+    segments: tuple[SegmentLine, ...]
+    comments: tuple[str, ...]
+
+
+def load_wfdb() -> ModuleType:
+    """The wfdb package. Its import takes a second or more and, with pandas 3.1, warns of its own use of pandas."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import wfdb
+    module: ModuleType = wfdb
+    return module
+
+
+def header_text(data: bytes, *, name: str) -> str:
+    """A header's text in ASCII, which is all that wfdb reads; the sign for micro becomes ``u``, so that µV never turns into V.
+
+    Raises
+    ------
+    BadInputError
+        ``too_large``, or ``unreadable`` where there is nothing but comments.
+    """
+    if len(data) > MAX_HEADER_BYTES:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: a header of {len(data)} bytes; at most {MAX_HEADER_BYTES} are read")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    text = text.translate(_MICRO).encode("ascii", "ignore").decode("ascii")
+    if not content_lines(text):
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the header holds no record line")
+    return text
+
+
+def content_lines(text: str) -> list[str]:
+    """The record line and the signal or segment lines, in wfdb's own way of telling them from comments."""
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def named_files(text: str, *, name: str) -> tuple[str, ...]:
+    """The files that a header's lines name: signal files, or the headers of the segments; each once, none for a gap.
+
+    Raises
+    ------
+    BadInputError
+        ``unsafe_path`` for a name that is not that of a file beside the header: it is refused before anything is opened.
+    """
+    record_line, *lines = content_lines(text)
+    is_multi_segment = "/" in record_line.split()[0]
+    names: dict[str, None] = {}
+    for line in lines:
+        file_name = line.split()[0]
+        if file_name == NO_FILE:
+            continue
+        _check_safe(file_name, name=name)
+        names[f"{file_name}.hea" if is_multi_segment else file_name] = None
+    if len(names) > MAX_SEGMENTS:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the header names {len(names)} files; at most {MAX_SEGMENTS} are read")
+    return tuple(names)
+
+
+def _check_safe(file_name: str, *, name: str) -> None:
+    # a leading dot covers "..", a colon covers drives and addresses, and "-" is standard input to WFDB
+    if re.search(r"[/\\:\0]", file_name) or file_name.startswith(".") or file_name == "-":
+        raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {file_name[:200]!r}; only files in its own folder are read")
+
+
+def parse_header(data: bytes, *, name: str) -> Header:
+    """Parse a header with wfdb's own patterns.
+
+    Raises
+    ------
+    BadInputError
+        ``unsafe_path``, ``unreadable`` or ``too_large``, with the line at fault.
+    """
+    load_wfdb()
+    from wfdb.io.header import rx_record, rx_segment, rx_signal
+
+    text = header_text(data, name=name)
+    named_files(text, name=name)
+    record_line, *lines = content_lines(text)
+    comments = tuple(line.strip().strip(" \t#") for line in text.splitlines() if line.strip().startswith("#"))
+    record = _match(rx_record, record_line, name=name)
+    try:
+        fs = float(record["fs"] or DEFAULT_FS)
+        n_frames = int(record["sig_len"]) if record["sig_len"] else None
+        n_lines = int(record["n_seg"] or record["n_sig"])
+        if n_lines != len(lines):
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
+        if record["n_seg"]:
+            segments = tuple(_segment(_match(rx_segment, line, name=name)) for line in lines)
+            return Header(text=text, fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments)
+        if n_lines > MAX_SIGNALS:
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
+        fields = [_match(rx_signal, line, name=name) for line in lines]
+        names = distinct(line["sig_name"].strip() or f"signal {number}" for number, line in enumerate(fields, start=1))
+        signals = tuple(_signal(line, name=signal) for line, signal in zip(fields, names, strict=True))
+    except ValueError as error:  # a number too long or too odd for float() or int()
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a number in the header cannot be read ({str(error)[:200]})") from None
+    return Header(text=text, fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments)
+
+
+def _match(pattern: re.Pattern[str], line: str, *, name: str) -> Mapping[str, str]:
+    match = pattern.match(line)
+    if match is None:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")
+    return match.groupdict()
+
+
+def _segment(fields: Mapping[str, str]) -> SegmentLine:
+    return SegmentLine(name=fields["seg_name"], n_frames=int(fields["seg_len"]))
+
+
+def _signal(fields: Mapping[str, str], *, name: str) -> SignalLine:
+    return SignalLine(
+        file_name=fields["file_name"],
+        fmt=fields["fmt"],
+        samples_per_frame=int(fields["samps_per_frame"] or 1),
+        skew=int(fields["skew"] or 0),
+        byte_offset=int(fields["byte_offset"] or 0),
+        checksum=int(fields["checksum"]) if fields["checksum"] else None,
+        units=fields["units"] or "mV",
+        name=name,
+    )

@@ -1,0 +1,238 @@
+"""Here: one WFDB record from the bytes of its files. Not here: the header's syntax (``wfdb_header``), or waiting for files."""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.signals.reading.header_comments import read_comments
+from ecg_tasks.signals.reading.leads import Lead, assemble
+from ecg_tasks.signals.reading.results import Reading
+from ecg_tasks.signals.reading.wfdb_header import (
+    NO_FILE,
+    Header,
+    SegmentLine,
+    SignalLine,
+    header_text,
+    load_wfdb,
+    named_files,
+    parse_header,
+)
+from ecg_tasks.signals.record import Record
+
+MAX_VALUES = 2**25
+"""Samples of all leads together, 128 MiB as float32: three leads at 128 Hz for a day, or fifteen at 1,000 Hz for half an hour."""
+
+_SAMPLES_IN_BYTES = MappingProxyType(
+    {
+        "8": (1, 1),
+        "16": (1, 2),
+        "24": (1, 3),
+        "32": (1, 4),
+        "61": (1, 2),
+        "80": (1, 1),
+        "160": (1, 2),
+        "212": (2, 3),
+        "310": (3, 4),
+        "311": (3, 4),
+    }
+)
+"""So many samples stand in so many bytes; compressed formats (508, 516, 524) are not read."""
+_CHECKSUM_MODULUS = 65536
+_PTB_FOLDER = re.compile(r"patient\d+", re.ASCII)
+_ON_DISK = "="  # a name that no line of a header can give, so no signal file can take the header's place
+
+
+def wfdb_files(header: bytes, *, name: str, segments: Mapping[str, bytes] = MappingProxyType({})) -> tuple[str, ...]:
+    """The files that a header needs, all of them in its own folder.
+
+    Parameters
+    ----------
+    header : the header file's bytes
+    name : path below the inbox, for messages
+    segments : the segment headers that are at hand, by file name; what they need is added. A multi-segment header is
+        therefore asked twice: first alone, and again with the segment headers it named.
+
+    Returns
+    -------
+    tuple of file names, each once, in the order of the header
+
+    Raises
+    ------
+    BadInputError
+        ``unsafe_path`` for a name that points out of the folder, before anything is opened; ``unreadable``; ``too_large``.
+    """
+    names = dict.fromkeys(named_files(header_text(header, name=name), name=name))
+    for segment in [file_name for file_name in names if file_name in segments]:
+        names |= dict.fromkeys(named_files(header_text(segments[segment], name=segment), name=segment))
+    return tuple(names)
+
+
+def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
+    """Read one WFDB record, in physical units, as millivolts.
+
+    Formats 8, 16, 24, 32, 61, 80, 160, 212, 310 and 311, one or many signal files, one or many segments. Nothing in the header is
+    trusted: sizes are held against the bytes that are there before memory is taken, and checksums, where given, against
+    the samples. Signals that WFDB calls skewed are aligned, and the frames that then lack a signal are cut off the end.
+    A signal with several samples a frame has its true rate; see ``leads.assemble`` for what becomes of differing rates and of signals
+    that are not among the twelve leads.
+
+    Parameters
+    ----------
+    files : bytes by file name, of all files of the record, as they lie in one folder
+    header : the name of the record's header in ``files``, such as ``100.hea``
+    name : path below the inbox without extension; a folder called ``patient001``, as in PTB, names the patient
+
+    Returns
+    -------
+    Reading with exactly one record
+
+    Raises
+    ------
+    BadInputError
+        With the reason and a message that names the file, the lead, the value and the bound.
+    """
+    main = parse_header(_bytes_of(header, files, name=name), name=header)
+    leads = _read_segments(main, files, name=name) if main.segments else _cut_skew(_read_signals(main, files, name=name), main)
+    signals = assemble(leads, name=name)
+    person = read_comments(main.comments)
+    folder = name.split("/")[-2] if "/" in name else ""
+    record = Record(
+        samples=signals.samples,
+        fs=signals.fs,
+        leads=signals.names,
+        unit="mV",
+        name=name,
+        patient=folder if _PTB_FOLDER.fullmatch(folder) else None,
+        age=person.age,
+        sex=person.sex,
+        label=person.label,
+        synthetic=person.synthetic,
+    )
+    return Reading(records=(record,))
+
+
+def _cut_skew(leads: Sequence[Lead], header: Header) -> list[Lead]:
+    """The frames in which every signal is there: aligned signals end at different times."""
+    skew = max(signal.skew for signal in header.signals)
+    return (
+        [replace(lead, samples=lead.samples[: lead.samples.size - skew * round(lead.fs / header.fs)]) for lead in leads]
+        if skew
+        else list(leads)
+    )
+
+
+def _bytes_of(file_name: str, files: Mapping[str, bytes], *, name: str) -> bytes:
+    try:
+        return files[file_name]
+    except KeyError:
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: the file {file_name} is missing") from None
+
+
+def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
+    """The segments one after the other; where one is a gap, or lacks a lead, that lead is NaN."""
+    spans = [segment for segment in main.segments if segment.n_frames > 0]  # a layout header has no frames
+    n_frames = sum(span.n_frames for span in spans)
+    _check_size(n_frames, name=name)
+    parts = [_read_segment(span, main, files, name=name) for span in spans]
+    first = {lead.name: lead for part in reversed(parts) for lead in reversed(part)}
+    _check_size(sum(round(n_frames * lead.fs / main.fs) for lead in first.values()), name=name)
+    joined = {lead: np.full(round(n_frames * first[lead].fs / main.fs), np.nan) for lead in first}
+    start = 0
+    for span, part in zip(spans, parts, strict=True):
+        for lead in part:
+            if (lead.fs, lead.units) != (first[lead.name].fs, first[lead.name].units):
+                message = f"{name}, segment {span.name}: signal {lead.name} changes its rate or unit between segments"
+                raise BadInputError(Reason.UNREADABLE, message)
+            at = round(start * lead.fs / main.fs)
+            joined[lead.name][at : at + lead.samples.size] = lead.samples
+        start += span.n_frames
+    return [replace(lead, samples=joined[lead.name]) for lead in first.values()]
+
+
+def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
+    if span.name == NO_FILE:
+        return []
+    file_name = f"{span.name}.hea"
+    header = parse_header(_bytes_of(file_name, files, name=name), name=file_name)
+    if header.segments:
+        raise BadInputError(Reason.UNREADABLE, f"{file_name}: a segment that is itself made of segments")
+    if (header.fs, header.n_frames) != (main.fs, span.n_frames):
+        message = f"{file_name}: {header.n_frames} frames at {header.fs:g} Hz; the record promises {span.n_frames} at {main.fs:g} Hz"
+        raise BadInputError(Reason.UNREADABLE, message)
+    return _read_signals(header, files, name=f"{name}, segment {span.name}")
+
+
+def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
+    """All signals of a header without segments, aligned where they are skewed, NaN at the end of one that then runs out."""
+    if not header.signals:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the header describes no signal")
+    groups: dict[str, list[SignalLine]] = {}
+    for signal in header.signals:
+        groups.setdefault(signal.file_name, []).append(signal)
+    contents = {file_name: _bytes_of(file_name, files, name=name) for file_name in groups}
+    n_frames = min(_frames(group, contents[file_name], header.n_frames, name=name) for file_name, group in groups.items())
+    _check_size(n_frames * sum(signal.samples_per_frame for signal in header.signals), name=name)
+    leads = []
+    for signal, samples in zip(header.signals, _read_physical(header, contents, name=name), strict=True):
+        aligned = samples
+        if signal.skew:
+            aligned = np.full(samples.size, np.nan)
+            later = samples[signal.skew * signal.samples_per_frame :]
+            aligned[: later.size] = later
+        leads.append(Lead(name=signal.name, units=signal.units, fs=header.fs * signal.samples_per_frame, samples=aligned))
+    return leads
+
+
+def _check_size(n_values: int, *, name: str) -> None:
+    if n_values > MAX_VALUES:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values} samples in all leads; at most {MAX_VALUES} are read")
+
+
+def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *, name: str) -> int:
+    """Frames of one signal file: as many as the header promises, once it is known that the bytes are there."""
+    first = group[0]
+    if len({(signal.fmt, signal.byte_offset) for signal in group}) > 1:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the signals of {first.file_name} differ in format or byte offset")
+    if first.fmt not in _SAMPLES_IN_BYTES:
+        known = ", ".join(_SAMPLES_IN_BYTES)
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {first.file_name} is in WFDB format {first.fmt}; formats {known} are read")
+    samples_per_frame = sum(signal.samples_per_frame for signal in group)
+    if min(signal.samples_per_frame for signal in group) < 1:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a signal of {first.file_name} has no sample in a frame")
+    n_samples, in_bytes = _SAMPLES_IN_BYTES[first.fmt]
+    there = max(0, len(content) - first.byte_offset) * n_samples // in_bytes // samples_per_frame
+    if there < (promised or 1):
+        message = f"{name}: {first.file_name} holds {there} frames in {len(content)} bytes; the header promises {promised or 'some'}"
+        raise BadInputError(Reason.INCOMPLETE, message)
+    return promised or there
+
+
+def _read_physical(header: Header, contents: Mapping[str, bytes], *, name: str) -> list[NDArray[np.float64]]:
+    """What wfdb makes of the files: one array a signal, in the signal's unit; the checksums are held against the raw samples."""
+    wfdb = load_wfdb()
+    with tempfile.TemporaryDirectory(prefix="ecg-wfdb-") as folder:
+        Path(folder, f"{_ON_DISK}.hea").write_text(header.text, encoding="ascii", newline="")
+        for file_name, content in contents.items():
+            Path(folder, file_name).write_bytes(content)
+        try:
+            # frames are neither averaged nor shifted here, since a checksum is that of the samples as they are stored
+            record = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, ignore_skew=True, return_res=32)
+            checksums = record.calc_checksum(expanded=True)
+            record.dac(expanded=True, inplace=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # wfdb raises whatever its parsing runs into, all of it the file's doing
+            raise BadInputError(Reason.UNREADABLE, f"{name}: wfdb cannot read it ({type(error).__name__}: {str(error)[:200]})") from error
+    for signal, checksum in zip(header.signals, checksums, strict=True):
+        if signal.checksum is not None and signal.checksum % _CHECKSUM_MODULUS != checksum:
+            message = f"{name}: signal {signal.name} has the checksum {checksum}; its header promises {signal.checksum % _CHECKSUM_MODULUS}"
+            raise BadInputError(Reason.CHECKSUM_MISMATCH, message)
+    physical: list[NDArray[np.float64]] = record.e_p_signal
+    return physical

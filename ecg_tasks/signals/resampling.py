@@ -1,0 +1,52 @@
+"""Here: changing a signal's sampling rate. Not here: any other filter."""
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import resample_poly
+
+from ecg_tasks.errors import SignalError
+
+MAX_FACTOR = 1000
+"""Rates are brought to a ratio of whole numbers up to this size, which is exact for all rates in use and within 1e-6 for any other."""
+
+
+def resample(samples: ArrayLike, *, fs: float, target_fs: float) -> NDArray[np.float32]:
+    """Bring a signal to another sampling rate with a polyphase filter, along the last axis.
+
+    The filter is SciPy's (a Kaiser window, zero phase), so amplitude and phase below the new Nyquist frequency stay, and what lies
+    above it is removed. At both ends the signal is taken to go on along the line through its first and last sample, so an
+    offset, however large, makes no step there.
+
+    Parameters
+    ----------
+    samples : array, shape (..., n_samples), any unit
+    fs : present sampling rate in Hz
+    target_fs : wanted sampling rate in Hz
+
+    Returns
+    -------
+    ndarray, shape (..., ceil(n_samples * target_fs / fs)), float32, in the same unit
+        A copy, even where the rates are equal.
+
+    Raises
+    ------
+    SignalError
+        For a rate that is not above 0, or rates more than a factor of ``MAX_FACTOR`` apart.
+
+    Examples
+    --------
+    >>> resample(np.ones((2, 500)), fs=500, target_fs=125).shape
+    (2, 125)
+    """
+    if not (0 < fs < np.inf and 0 < target_fs < np.inf):
+        raise SignalError(f"{fs=} Hz, {target_fs=} Hz; both must be above 0")
+    ratio = Fraction(target_fs / fs).limit_denominator(MAX_FACTOR)
+    if not 0 < ratio <= MAX_FACTOR:
+        raise SignalError(f"{fs=} Hz, {target_fs=} Hz; they are more than a factor of {MAX_FACTOR} apart")
+    signal = np.asarray(samples, dtype=np.float64)
+    if ratio == 1 or signal.shape[-1] == 0:
+        return signal.astype(np.float32)
+    resampled: NDArray[np.float64] = resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+    return resampled.astype(np.float32)
