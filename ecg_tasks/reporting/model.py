@@ -1,4 +1,4 @@
-"""Here: what a report is made of, as frozen objects that check that they add up. Not here: drawing, pages, or where the data comes from."""
+"""Here: what a report is made of, as frozen objects that check that they add up. Not here: drawing, pages."""
 
 import math
 import re
@@ -15,23 +15,6 @@ from ecg_tasks.signals.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PREDICTION_COLUMNS = (
-    "record_id",
-    "name",
-    "source_sha256",
-    "decision",
-    "probability",
-    "recipe",
-    "version",
-    "n_windows",
-    "n_used",
-    "quality",
-    "flags",
-    "label",
-    "synthetic",
-)
-"""Columns that ``RunReport.predictions`` must have, one row a record; they are the fields of ``PredictionRow``."""
 
 _RECORD_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -153,6 +136,10 @@ class PredictionRow:
             label=Label(label) if _text(label) else None,
             synthetic=bool(values["synthetic"]),
         )
+
+
+PREDICTION_COLUMNS = tuple(column.name for column in fields(PredictionRow))
+"""Columns that ``RunReport.predictions`` must have, one row a record."""
 
 
 def prediction_rows(predictions: "pd.DataFrame", record_ids: Sequence[str]) -> list[PredictionRow]:
@@ -312,6 +299,8 @@ class RecordDetail:
     def __post_init__(self) -> None:
         if self.record.record_id != self.row.record_id:
             raise ValueError(f"the record is {self.record.record_id}, its row {self.row.record_id}")
+        if len({view.db_range for view in self.spectrograms}) > 1:
+            raise ValueError("the spectrograms have different db_range; they share one colour bar")
 
 
 def _text(value: object) -> str:

@@ -1,8 +1,61 @@
 """Here: the files of a report, one after the other. Not here: figures (``waveform``, ``spectrogram``, ``charts``) or where the files go."""
 
-from collections.abc import Iterable, Iterator
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from ecg_tasks.reporting.model import RecordDetail, RunReport
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
+from ecg_tasks.reporting.escaping import printable
+from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
+from ecg_tasks.reporting.spectrogram import draw_spectrograms
+from ecg_tasks.reporting.summary import schema_json, summary_json
+from ecg_tasks.reporting.svg import number
+from ecg_tasks.reporting.tables import differs, listed_rows, predictions_csv
+from ecg_tasks.reporting.waveform import draw_waveform
+
+QUARANTINED_LISTED = 1000
+"""Inputs in quarantine that ``index.html`` lists; ``summary.json`` has all."""
+
+FIGURE_TITLES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "average_precision": "AUPRC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "Positive predictive value",
+    "npv": "Negative predictive value",
+    "f1": "F1",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "brier": "Brier score",
+    "ece": "Calibration error (ECE)",
+}
+"""How a figure is called in a table; any other name is written with blanks."""
+
+MEANINGS = {
+    Decision.NORMAL: "P(abnormal) lies below the threshold.",
+    Decision.ABNORMAL: "P(abnormal) reaches the threshold.",
+    Decision.UNCERTAIN: "P(abnormal) lies inside the band in which the model abstains.",
+    Decision.UNINTERPRETABLE: "No window has a signal quality that the model may judge.",
+}
+
+
+class Banner(NamedTuple):
+    """A warning across the page."""
+
+    headline: str
+    text: str
 
 
 def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterator[tuple[str, bytes]]:
@@ -13,6 +66,172 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
 
     Yields
     ------
-    (path, content) : ``predictions.csv``, ``summary.json``, ``summary.schema.json``, ``records/<record_id>.html``, then ``index.html``
+    (path, content) : ``predictions.csv``, ``records/<record_id>.html``, ``summary.schema.json``, ``summary.json``, then ``index.html``
     """
-    raise NotImplementedError
+    yield "predictions.csv", predictions_csv(report)
+    pages: list[str] = []
+    following = chain(details, [None])
+    current = next(following)
+    for coming in following:
+        if current is None:
+            break
+        next_id = coming.row.record_id if coming else None
+        yield (
+            f"records/{current.row.record_id}.html",
+            record_page(report, current, previous=pages[-1] if pages else None, following=next_id),
+        )
+        pages.append(current.row.record_id)
+        current = coming
+    yield "summary.schema.json", schema_json()
+    yield "summary.json", summary_json(report, n_pages=len(pages))
+    yield "index.html", index_page(report, pages=frozenset(pages))
+
+
+def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
+    """The report's first page; ``pages`` holds the ids of the records that have a page of their own."""
+    histograms, models = [], []
+    for model in report.models:
+        rows = report.predictions[(report.predictions["recipe"] == model.recipe) & (report.predictions["version"] == model.version)]
+        counts = count_scores(rows["probability"].to_numpy(dtype=float), rows["decision"].to_numpy(dtype=str))
+        models.append({"model": model, "n": len(rows), "figures": _figures(model.test_figures), "yardsticks": _figures(model.yardsticks)})
+        if any(bins.any() for bins in counts.values()):
+            histograms.append(_histogram(model, counts))
+    n_records = len(report.predictions)
+    return _render(
+        "index.html",
+        report=report,
+        account=report.account,
+        banners=_banners(report),
+        shares=draw_decisions(report.decisions),
+        decisions=[
+            {"decision": str(decision), "count": count, "share": f"{count / max(n_records, 1):.1%}", "meaning": MEANINGS[decision]}
+            for decision, count in report.decisions.items()
+        ],
+        histograms=histograms,
+        models=models,
+        unseen=[{"unseen": item, "figures": _figures(item.figures)} for item in report.unseen],
+        reasons=Counter(item.reason for item in report.quarantined).most_common(),
+        quarantined=report.quarantined[:QUARANTINED_LISTED],
+        recipes=sorted({model.recipe for model in report.models}),
+        rows=listed_rows(report),
+        n_records=n_records,
+        n_pages=len(pages),
+        pages=pages,
+    )
+
+
+def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None = None, following: str | None = None) -> bytes:
+    """The page of one record; ``previous`` and ``following`` are the ids of its neighbours, where there are any."""
+    record, row = detail.record, detail.row
+    model = report.model_of(row)
+    told = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
+    return _render(
+        "record.html",
+        report=report,
+        banners=_record_banners(detail, model),
+        row=row,
+        model=model,
+        previous=previous,
+        next=following,
+        meaning=MEANINGS[row.decision],
+        differs=row.label is not None and differs(row.decision, row.label),
+        probability=draw_probability(row.probability, model=model) if row.probability is not None else "",
+        waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s),
+        spectrograms=draw_spectrograms(detail.spectrograms) if detail.spectrograms else "",
+        duration=number(record.duration_s),
+        fs=number(record.fs),
+        leads=f"{len(record.leads)}: {', '.join(record.leads)}",
+        person=", ".join(told) or "not told",
+        quality=f"{row.quality:.2f} (0 useless, 1 clean)",
+        flags=[flag.strip().replace("_", " ") for flag in row.flags.split(",") if flag.strip()],
+    )
+
+
+def _histogram(model: ModelSummary, counts: Mapping[Decision, Any]) -> dict[str, Any]:
+    columns = (Decision.NORMAL, Decision.UNCERTAIN, Decision.ABNORMAL)
+    rows = [
+        {"range": f"{low:.3f} to {high:.3f}", "counts": [int(counts[decision][index]) for decision in columns]}
+        for index, (low, high) in enumerate(pairwise(HISTOGRAM_EDGES))
+    ]
+    n = int(np.sum(list(counts.values())))
+    return {
+        "model": model,
+        "n": n,
+        "columns": [str(column) for column in columns],
+        "rows": rows,
+        "drawing": draw_histogram(counts, model=model),
+    }
+
+
+def _figures(figures: Mapping[str, Interval]) -> list[dict[str, str | Markup]]:
+    return [
+        {
+            "title": FIGURE_TITLES.get(name, name.replace("_", " ")),
+            "value": f"{interval.value:.3f}" if np.isfinite(interval.value) else "not defined",
+            "interval": f"{interval.low:.3f} to {interval.high:.3f}" if np.isfinite([interval.low, interval.high]).all() else "not defined",
+            "drawing": draw_interval(interval),
+        }
+        for name, interval in figures.items()
+    ]
+
+
+def _banners(report: RunReport) -> list[Banner]:
+    banners = []
+    n_synthetic, n_records = report.n_synthetic, len(report.predictions)
+    if n_synthetic:
+        share = "All" if n_synthetic == n_records else f"{n_synthetic:,} of"
+        banners.append(
+            Banner(
+                "Made from synthetic recordings.",
+                f"{share} {n_records:,} records come from a program, not from a person. They say nothing about people.",
+            )
+        )
+    trained = [f"{model.recipe} {model.version}" for model in report.models if model.synthetic]
+    if trained:
+        banners.append(
+            Banner(
+                "Trained on synthetic recordings.",
+                f"{' and '.join(trained)}: decisions and figures of this model show that the system works, and nothing else.",
+            )
+        )
+    return banners
+
+
+def _record_banners(detail: RecordDetail, model: ModelSummary) -> list[Banner]:
+    banners = []
+    if detail.row.synthetic or detail.record.synthetic:
+        banners.append(Banner("Made from a synthetic recording.", "A program made this signal; it was not measured on a person."))
+    if model.synthetic:
+        banners.append(
+            Banner("Trained on synthetic recordings.", "The decision of this model shows that the system works, and nothing else.")
+        )
+    return banners
+
+
+def _render(template: str, **values: Any) -> bytes:
+    style, script = _asset("report.css"), _asset("table.js")
+    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; base-uri 'none'; form-action 'none'"
+    return _environment().get_template(template).render(style=style, script=script, policy=policy, **values).encode()
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+
+
+@cache
+def _asset(name: str) -> Markup:
+    return Markup((Path(__file__).with_name("templates") / name).read_text(encoding="utf-8"))  # noqa: S704  our own file
+
+
+@cache
+def _hash(content: str) -> str:
+    """How a content security policy names an inline style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

@@ -1,0 +1,126 @@
+"""Here: spectrograms with their axes and colour bar. Not here: computing them."""
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from ecg_tasks.reporting.model import SpectrogramView
+from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks
+from ecg_tasks.signals.imshow import MAGMA
+from ecg_tasks.signals.pictures import encode_indexed
+from ecg_tasks.signals.rendering import PictureAxes
+
+CLINICAL_COLUMNS = 4
+"""Twelve leads stand as on a clinical print: limb leads in the first two columns, chest leads in the last two."""
+
+_LEFT, _TOP, _RIGHT, _BOTTOM = 52.0, 26.0, 92.0, 44.0
+_GAP_X, _GAP_Y = 16.0, 32.0
+_WIDTH = 1040.0
+
+
+def draw_spectrograms(views: Sequence[SpectrogramView]) -> Markup:
+    """Draw one or several spectrograms side by side: frequency in Hz upwards, time in s to the right, one colour bar in dB.
+
+    Twelve views are laid out as on a clinical print, column by column; any other number fills rows of at most four.
+
+    Parameters
+    ----------
+    views : at least one; all with the same ``db_range``
+    """
+    n_columns = min(len(views), CLINICAL_COLUMNS)
+    n_rows = -(-len(views) // n_columns)
+    clinical = len(views) == 3 * CLINICAL_COLUMNS
+    plot_width = _WIDTH - _LEFT - _RIGHT
+    width = (plot_width - (n_columns - 1) * _GAP_X) / n_columns
+    height = {1: 300.0, 2: 200.0}.get(n_columns, 118.0)
+    parts = []
+    for index, view in enumerate(views):
+        column, row = (index // n_rows, index % n_rows) if clinical else (index % n_columns, index // n_columns)
+        x, y = _LEFT + column * (width + _GAP_X), _TOP + row * (height + _GAP_Y)
+        last_row = row == n_rows - 1 or (not clinical and index + n_columns >= len(views))
+        parts.append(_panel(view, x, y, width, height, label_hz=column == 0, label_s=last_row))
+    plot_height = n_rows * height + (n_rows - 1) * _GAP_Y
+    parts.append(text(14, _TOP + plot_height / 2, "frequency, Hz", kind="axis", anchor="middle", turn=-90))
+    parts.append(text(_LEFT + plot_width / 2, _TOP + plot_height + 38, "time, s", kind="axis", anchor="middle"))
+    parts.append(_colour_bar(views[0].db_range, x=_WIDTH - _RIGHT + 26, y=_TOP, height=plot_height))
+    title = f"Spectrogram of {', '.join(view.title for view in views)}; frequency in Hz, time in s, level in dB"
+    return figure("".join(parts), width=_WIDTH, height=_TOP + plot_height + _BOTTOM, title=title, kind="plot")
+
+
+def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: str = "") -> list[SpectrogramView]:
+    """What the network saw of one window, a view a channel.
+
+    Parameters
+    ----------
+    picture : ndarray, shape (height, width, n_channels), as ``Recipe.decode`` gives it, first row on top
+    axes : ``Recipe.axes()``
+    title : instead of the channel's name, where there is one channel only
+    """
+    return [
+        SpectrogramView(
+            title=title or channel,
+            values=picture[::-1, :, index],
+            freqs_hz=axes.freqs,
+            times_s=axes.times,
+            db_range=(axes.low_db, axes.high_db),
+        )
+        for index, channel in enumerate(axes.channels)
+    ]
+
+
+def _panel(view: SpectrogramView, x: float, y: float, width: float, height: float, *, label_hz: bool, label_s: bool) -> str:
+    low_hz, high_hz = _edges(view.freqs_hz)
+    low_s, high_s = _edges(view.times_s)
+    parts = [text(x, y - 7, view.title, kind="lead"), _image(_levels(view), x, y, width, height), rect(x, y, width, height, kind="frame")]
+    for hz in ticks(max(0.0, low_hz), high_hz, at_most=4):
+        at = y + (high_hz - hz) / (high_hz - low_hz) * height
+        parts.append(line(x - 4, at, x, at, kind="tick"))
+        if label_hz:
+            parts.append(text(x - 8, at + 4, number(hz), kind="axis", anchor="end"))
+    for second in ticks(max(0.0, low_s), high_s, at_most=int(width / 45)):
+        at = x + (second - low_s) / (high_s - low_s) * width
+        parts.append(line(at, y + height, at, y + height + 4, kind="tick"))
+        if label_s:
+            parts.append(text(at, y + height + 17, number(second), kind="axis", anchor="middle"))
+    return "".join(parts)
+
+
+def _colour_bar(db_range: tuple[float, float], *, x: float, y: float, height: float) -> str:
+    low, high = db_range
+    parts = [
+        _image(np.arange(256, dtype=np.uint8)[:, np.newaxis], x, y, 14, height),
+        rect(x, y, 14, height, kind="frame"),
+        text(x, y - 9, "level, dB", kind="axis"),
+    ]
+    for level in ticks(low, high, at_most=8):
+        at = y + (high - level) / (high - low) * height
+        parts += [line(x + 14, at, x + 18, at, kind="tick"), text(x + 22, at + 4, number(level).replace("-", "−"), kind="axis")]
+    return "".join(parts)
+
+
+def _levels(view: SpectrogramView) -> NDArray[np.uint8]:
+    """Values on the colour scale, 0 to 255; what is not a number counts as the lowest level."""
+    if view.values.dtype == np.uint8:
+        return view.values
+    low, high = view.db_range
+    return np.asarray(np.clip((np.nan_to_num(view.values, nan=low) - low) / (high - low) * 255 + 0.5, 0, 255), dtype=np.uint8)
+
+
+def _image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> str:
+    """Levels (n_rows, n_columns), first row lowest, in the colours of magma, as a PNG stretched over a box."""
+    png = encode_indexed(levels[::-1], palettes=MAGMA[np.newaxis])[0]
+    return (
+        f'<image x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}" preserveAspectRatio="none"'
+        f' href="data:image/png;base64,{base64.b64encode(png).decode()}"/>'
+    )
+
+
+def _edges(centres: NDArray[np.floating]) -> tuple[float, float]:
+    """Where the first cell begins and the last one ends; a single frame reaches from 0 to twice its centre."""
+    if len(centres) == 1:
+        return (0.0, 2.0 * float(centres[0])) if centres[0] > 0 else (-0.5, 0.5)
+    half = float(centres[1] - centres[0]) / 2
+    return float(centres[0]) - half, float(centres[-1]) + half

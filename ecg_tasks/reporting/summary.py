@@ -1,0 +1,109 @@
+"""Here: ``summary.json`` and its schema. Not here: the figures themselves."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores
+from ecg_tasks.reporting.model import ModelSummary, RunReport, UnseenFigures
+
+SCHEMA_VERSION = 1
+"""Grows when a program that reads ``summary.json`` would have to change."""
+RESEARCH_USE = "Research use, not a medical device."
+
+
+def summary_json(report: RunReport, *, n_pages: int) -> bytes:
+    """Everything that ``index.html`` tells in numbers, for programs.
+
+    Raises
+    ------
+    jsonschema.ValidationError
+        If it does not follow the schema: a fault of this package.
+    """
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
+
+    content = summary(report, n_pages=n_pages)
+    Draft202012Validator(json.loads(schema_json())).validate(content)
+    return (json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode()
+
+
+@cache
+def schema_json() -> bytes:
+    """The JSON schema (draft 2020-12) of ``summary.json``."""
+    return Path(__file__).with_name("summary.schema.json").read_bytes()
+
+
+def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
+    """The content of ``summary.json``."""
+    table = report.predictions
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "notice": RESEARCH_USE,
+        "run": {"run_id": report.run_id, "dag": report.dag, "date": report.date, "created_utc": report.created_utc},
+        "counts": asdict(report.account),
+        "decisions": {str(decision): count for decision, count in report.decisions.items()},
+        "synthetic": {"n_records": report.n_synthetic, "models": [model.recipe for model in report.models if model.synthetic]},
+        "models": [_model(model, report) for model in report.models],
+        "unseen_labelled": [_unseen(item) for item in report.unseen],
+        "unseen_labelled_absent": report.unseen_absent if not report.unseen else None,
+        "quarantine": {
+            "by_reason": dict(sorted(Counter(item.reason for item in report.quarantined).items())),
+            "inputs": [asdict(item) for item in report.quarantined],
+        },
+        "notes": list(report.notes),
+        "files": {"predictions": "predictions.csv", "n_rows": len(table), "n_record_pages": n_pages},
+    }
+
+
+def _model(model: ModelSummary, report: RunReport) -> dict[str, Any]:
+    rows = report.predictions[(report.predictions["recipe"] == model.recipe) & (report.predictions["version"] == model.version)]
+    counts = count_scores(rows["probability"].to_numpy(dtype=float), rows["decision"].to_numpy(dtype=str))
+    return {
+        "recipe": model.recipe,
+        "version": model.version,
+        "digest": model.digest,
+        "since": model.since,
+        "threshold": model.threshold,
+        "abstain": list(model.abstain) if model.abstain else None,
+        "synthetic": model.synthetic,
+        "test": {
+            "figures": _figures(model.test_figures),
+            "n_records": model.n_test_records,
+            "n_patients": model.n_test_patients,
+            "split_unit": model.split_unit,
+            "yardsticks_auroc": _figures(model.yardsticks),
+        },
+        "n_records": len(rows),
+        "scores": {
+            "edges": [round(float(edge), 6) for edge in HISTOGRAM_EDGES],
+            "counts": {str(decision): [int(count) for count in bins] for decision, bins in counts.items()},
+        },
+    }
+
+
+def _unseen(item: UnseenFigures) -> dict[str, Any]:
+    return {
+        "recipe": item.recipe,
+        "version": item.version,
+        "figures": _figures(item.figures),
+        "n_records": item.n_records,
+        "n_patients": item.n_patients,
+        "split_unit": item.split_unit,
+    }
+
+
+def _figures(figures: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {"value": _finite(interval.value), "low": _finite(interval.low), "high": _finite(interval.high)}
+        for name, interval in figures.items()
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

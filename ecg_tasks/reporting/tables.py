@@ -1,0 +1,86 @@
+"""Here: the predictions as a CSV file, and as the rows that ``index.html`` lists. Not here: HTML."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.escaping import neutral_cells
+from ecg_tasks.reporting.model import PREDICTION_COLUMNS, RunReport
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL_COLUMNS = ("model_digest", "threshold", "abstain_low", "abstain_high")
+"""What ``predictions.csv`` tells of the model beside ``PREDICTION_COLUMNS``, so that a row can be judged by itself."""
+ROWS_LISTED = 10_000
+"""Rows in ``index.html`` (3 MB, opens in a second, also without script); ``predictions.csv`` has all."""
+_ATTENTION = (Decision.UNCERTAIN, Decision.ABNORMAL, Decision.UNINTERPRETABLE, Decision.NORMAL)
+NONE = "–"
+"""What stands in a cell without a value."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedRow:
+    """One row of the table in ``index.html``, every cell as it is written."""
+
+    record_id: str
+    name: str
+    decision: str
+    probability: str
+    quality: str
+    windows: str
+    label: str
+    recipe: str
+    flags: str
+    differs: bool
+    synthetic: bool
+
+
+def predictions_csv(report: RunReport) -> bytes:
+    """All predictions as CSV (UTF-8, commas, line feeds): ``PREDICTION_COLUMNS``, then ``MODEL_COLUMNS``; a missing value is an empty cell.
+
+    Cells that a spreadsheet would run as a formula have an apostrophe in front.
+    """
+    table = report.predictions[list(PREDICTION_COLUMNS)].copy()
+    for column in ("record_id", "name", "source_sha256", "decision", "recipe", "version", "flags", "label"):
+        table[column] = neutral_cells(table[column].fillna("").astype(str))
+    table["synthetic"] = table["synthetic"].astype(bool).map({True: "yes", False: "no"})
+    models = {model.key: model for model in report.models}
+    keys = list(zip(report.predictions["recipe"], report.predictions["version"], strict=True))
+    told = {key: (model.digest, model.threshold, *(model.abstain or (None, None))) for key, model in models.items()}
+    for index, column in enumerate(MODEL_COLUMNS):
+        table[column] = [told[key][index] for key in keys]
+    return table.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode()
+
+
+def listed_rows(report: RunReport) -> list[ListedRow]:
+    """The first ``ROWS_LISTED`` records: uncertain ones, then abnormal, uninterpretable and normal, each by falling P(abnormal)."""
+    ranks = {str(decision): rank for rank, decision in enumerate(_ATTENTION)}
+    order = report.predictions.assign(rank=report.predictions["decision"].astype(str).map(ranks))
+    table: pd.DataFrame = order.sort_values(["rank", "probability", "record_id"], ascending=[True, False, True]).head(ROWS_LISTED)
+    columns = zip(*(table[name].tolist() for name in PREDICTION_COLUMNS), strict=True)
+    return [_listed(dict(zip(PREDICTION_COLUMNS, values, strict=True))) for values in columns]
+
+
+def _listed(row: dict[str, object]) -> ListedRow:
+    decision, probability, label = str(row["decision"]), row["probability"], row["label"]
+    known = isinstance(probability, float) and probability == probability  # noqa: PLR0124  the quick test for NaN
+    labelled = isinstance(label, str) and label != ""
+    return ListedRow(
+        record_id=str(row["record_id"]),
+        name=str(row["name"]),
+        decision=decision,
+        probability=f"{probability:.3f}" if known else NONE,
+        quality=f"{row['quality']:.2f}",
+        windows=f"{row['n_used']} / {row['n_windows']}",
+        label=str(label) if labelled else NONE,
+        recipe=str(row["recipe"]),
+        flags=str(row["flags"] or "").replace("_", " ").replace(",", ", "),
+        differs=labelled and differs(decision, str(label)),
+        synthetic=bool(row["synthetic"]),
+    )
+
+
+def differs(decision: str, label: str) -> bool:
+    """Whether a firm decision contradicts the label; an uncertain one contradicts nothing."""
+    return {decision, label} == {Decision.NORMAL.value, Decision.ABNORMAL.value}
