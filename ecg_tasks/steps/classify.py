@@ -1,8 +1,8 @@
-"""Here: the tasks of the DAG ``classify_records``: spectrograms/ to predictions/, then the report. Not here: gathering it (``summing_up``)."""
+"""Here: the tasks of the DAG ``classify_records``: spectrograms/ to predictions/ and a report. Not here: its content (``summing_up``)."""
 
 import json
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,14 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200)
     run = keys.run_key(run_id)
     pin_key = keys.staging(DAG, run, "pin.json")
     if find_json(store, pin_key) is None:
-        champions = {}
+        champions, notes = {}, []
         for name in settings.recipes:
             champion = registry.read_champion(store, name)
-            if champion is not None:
+            if champion is None:
+                notes.append(f"There is no {name} model yet.")
+            elif load_champion(store, name, champion.version).spec.recipe_digest != get_recipe(name).digest:
+                notes.append(f"The {name} model {champion.version} reads other pictures than are made now: train a new one.")
+            else:
                 champions[name] = {"version": champion.version, "since": champion.since}
         pin = {
             "run": run,
@@ -48,7 +52,8 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200)
             "champions": champions,
             "recipes": list(settings.recipes),
             "scope": scope,
-            "ingests": summing_up.ingests_to_report(store, scope=scope),
+            "notes": notes,
+            "ingests": asdict(summing_up.ingests_to_report(store, scope=scope)),
         }
         put_json(store, pin_key, pin)
     return pin_key
@@ -61,8 +66,7 @@ def plan(pin: str) -> list[str]:
     work = []
     archive = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
     for name, champion in pinned["champions"].items():
-        classifier = load_champion(store, name, champion["version"])
-        pictures = keys.spectrograms(f"{name}@{classifier.spec.recipe_digest}", "").removesuffix(".parquet")
+        pictures = keys.spectrograms_of(get_recipe(name).key)
         rendered = {keys.stem(key) for key in store.list_keys(pictures)} & archive
         decided = {key.split("/")[2] for key in store.list_keys(f"{keys.PREDICTIONS}{name}/") if keys.stem(key) == champion["version"]}
         work += [{"recipe": name, "version": champion["version"], "shard": shard} for shard in sorted(rendered - decided)]
@@ -89,7 +93,7 @@ def write_report(pin: str, results: Sequence[str]) -> str:
     store = open_store()
     pinned = get_json(store, pin)
     done = [item for data in store.get_many(results) for item in json.loads(data)]
-    summary = summing_up.write_report(store, pinned, load=partial(load_champion, store))
+    summary = summing_up.write_report(store, pinned)
     manifest = {
         "dag": DAG,
         "run": pinned["run"],
@@ -111,7 +115,7 @@ def load_champion(store: ObjectStore, recipe: str, version: str) -> Classifier:
 
 def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, shard: str) -> dict[str, Any]:
     """Decide on one shard, write the predictions, and return the counts."""
-    spectrograms = tables.load(store.get(keys.spectrograms(f"{recipe.name}@{classifier.spec.recipe_digest}", shard)))
+    spectrograms = tables.load(store.get(keys.spectrograms(recipe.key, shard)))
     ids, record = np.unique(np.array(spectrograms["record_id"], dtype=object), return_inverse=True)
     drawn = np.flatnonzero(spectrograms["window"] >= 0)
     probabilities = np.concatenate(

@@ -76,11 +76,12 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     if manifest is None:
         parts = [json.loads(data) for data in store.get_many(results)]
         planned = get_json(store, _plan_key(run))
+        before = _archive_before(store, run)
         inputs = [item for part in parts for item in part["inputs"]]
-        shards, duplicates, named = _let_in(store, [key for part in parts for key in part["shards"]])
+        shards, duplicates, named = _let_in(store, [key for part in parts for key in part["shards"]], before=before["shards"])
         _count_duplicates(inputs, duplicates)
         quarantined = [entry for part in parts for entry in part["quarantined"]]
-        labels = _publish_labels(store, parts=parts, planned=planned, named=named, quarantined=quarantined)
+        labels = _publish_labels(store, parts=parts, planned=planned, before=before, named=named, quarantined=quarantined)
         manifest = _write_manifest(
             store, run, inputs=inputs, waiting=planned["waiting"], shards=shards, quarantined=quarantined, labels=labels
         )
@@ -88,12 +89,23 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     return manifest_key
 
 
-def _let_in(store: ObjectStore, staged: Iterable[str]) -> tuple[list[str], list[str], dict[str, str]]:
+def _archive_before(store: ObjectStore, run: str) -> dict[str, list[str]]:
+    """Shards and label tables from before this run, written down once: a repeated publish must not meet its own work as duplicates."""
+    key = keys.staging(DAG, run, "before.json")
+    before: dict[str, list[str]] | None = find_json(store, key)
+    if before is None:
+        shards = [keys.stem(shard) for shard in store.list_keys(keys.RECORDS)]
+        before = {"shards": shards, "labels": store.list_keys(keys.LABELS)}
+        put_json(store, key, before)
+    return before
+
+
+def _let_in(store: ObjectStore, staged: Iterable[str], *, before: Iterable[str]) -> tuple[list[str], list[str], dict[str, str]]:
     """Move staged shards to records/, without what the archive or an earlier shard holds.
 
     Returns the shards' names, the names of the duplicate records, and every record's id by its name.
     """
-    known = archive_ids(store)
+    known = _record_ids(store, before)
     shards: list[str] = []
     duplicates: list[str] = []
     named: dict[str, str] = {}
@@ -122,15 +134,11 @@ def _let_in(store: ObjectStore, staged: Iterable[str]) -> tuple[list[str], list[
     return shards, duplicates, named
 
 
-def archive_ids(store: ObjectStore) -> NDArray[np.bytes_]:
-    """Ids of all records in the archive, shape (n,), 32 bytes each."""
-    parts = [np.array(tables.load(data, ["record_id"])["record_id"], dtype="S32") for data in store.get_many(archive_indexes(store))]
+def _record_ids(store: ObjectStore, shards: Iterable[str]) -> NDArray[np.bytes_]:
+    """Ids of the records in these shards, shape (n,), 32 bytes each."""
+    indexes = store.get_many(keys.record_index(shard) for shard in shards)
+    parts = [np.array(tables.load(data, ["record_id"])["record_id"], dtype="S32") for data in indexes]
     return np.concatenate(parts) if parts else np.array([], dtype="S32")
-
-
-def archive_indexes(store: ObjectStore) -> list[str]:
-    """Keys of the indexes of all shards in records/."""
-    return [keys.record_index(keys.stem(key)) for key in store.list_keys(keys.RECORDS)]
 
 
 def _count_duplicates(inputs: list[dict[str, Any]], duplicates: Iterable[str]) -> None:
@@ -147,6 +155,7 @@ def _publish_labels(
     *,
     parts: Iterable[dict[str, Any]],
     planned: dict[str, Any],
+    before: dict[str, list[str]],
     named: dict[str, str],
     quarantined: list[dict[str, Any]],
 ) -> dict[str, Any]:
@@ -170,7 +179,7 @@ def _publish_labels(
                 continue
             wanted = labelling.record_name(table["key"], row)
             if wanted not in named and archived is None:
-                archived = _archive_names(store)
+                archived = _archive_names(store, before["shards"])
             record_id = named.get(wanted) or (archived or {}).get(wanted) or (archived or {}).get(row.record)
             if record_id is not None:
                 who = f"source:{name}"
@@ -182,14 +191,14 @@ def _publish_labels(
         account["quarantined"] += len(faults)
         if faults:
             quarantined.extend(intake.quarantine_rows(store, name=name, source=sha256, faults=faults))
-    account["stored"] = labelling.append_labels(store, entries)
+    account["stored"] = labelling.append_labels(store, entries, before=before["labels"])
     return account
 
 
-def _archive_names(store: ObjectStore) -> dict[str, str]:
+def _archive_names(store: ObjectStore, shards: Iterable[str]) -> dict[str, str]:
     """Record ids of the archive by name, and by themselves."""
     found: dict[str, str] = {}
-    for data in store.get_many(archive_indexes(store)):
+    for data in store.get_many(keys.record_index(shard) for shard in shards):
         columns = tables.load(data, ["record_id", "name"])
         found.update(zip(columns["name"], columns["record_id"], strict=True))
         found.update((record_id, record_id) for record_id in columns["record_id"])

@@ -21,10 +21,10 @@ class LabelEntry:
     when: str
 
 
-def labels_in_force(store: ObjectStore) -> dict[str, LabelEntry]:
-    """The latest label of every record that has one."""
+def labels_in_force(store: ObjectStore, *, label_keys: Iterable[str] | None = None) -> dict[str, LabelEntry]:
+    """The latest label of every record that has one; ``label_keys`` bounds the tables that are read."""
     latest: dict[str, LabelEntry] = {}
-    for data in store.get_many(store.list_keys(keys.LABELS)):
+    for data in store.get_many(store.list_keys(keys.LABELS) if label_keys is None else label_keys):
         for entry in load_labels(data):
             before = latest.get(entry.record_id)
             if before is None or (entry.when, entry.who, entry.label) > (before.when, before.who, before.label):
@@ -45,17 +45,16 @@ def dump_labels(entries: Iterable[LabelEntry]) -> bytes:
     return tables.dump(tables.LABELS, {name: [getattr(row, name) for row in rows] for name in tables.LABELS.names})
 
 
-def append_labels(store: ObjectStore, entries: Iterable[LabelEntry]) -> int:
-    """Append the entries that say something new; returns how many did.
+def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, before: Iterable[str]) -> int:
+    """Append the entries that say something else than the tables ``before``; returns how many did.
 
-    An entry that repeats the label in force from the same source is dropped, so dropping a file twice adds nothing.
+    The same file twice adds nothing, and neither does the same call twice.
     """
-    force = labels_in_force(store)
-    new = []
-    for entry in {(e.record_id, e.label, e.who): e for e in entries}.values():
-        before = force.get(entry.record_id)
-        if before is None or (before.label, before.who) != (entry.label, entry.who):
-            new.append(entry)
+    force = labels_in_force(store, label_keys=before)
+    latest: dict[str, LabelEntry] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.when, entry.who, entry.label)):
+        latest[entry.record_id] = entry
+    new = [entry for entry in latest.values() if entry.record_id not in force or force[entry.record_id].label != entry.label]
     if new:
         data = dump_labels(new)
         store.put(keys.labels(hashlib.sha256(data).hexdigest()[:20]), data)

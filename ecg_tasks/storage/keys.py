@@ -67,6 +67,11 @@ def spectrograms(recipe_key: str, shard: str) -> str:
     return f"{SPECTROGRAMS}{recipe_key}/{shard}.parquet"
 
 
+def spectrograms_of(recipe_key: str) -> str:
+    """The folder of all pictures of one recipe."""
+    return f"{SPECTROGRAMS}{recipe_key}/"
+
+
 def dataset(dataset_id: str, name: str) -> str:
     return f"{DATASETS}{dataset_id}/{name}"
 

@@ -1,8 +1,10 @@
 """Here: model versions in the bucket, and which of them serves. Not here: what a version holds, or who may serve."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
@@ -53,12 +55,34 @@ def has_version(store: ObjectStore, recipe: str, version: str) -> bool:
 def read_version(store: ObjectStore, recipe: str, version: str) -> dict[str, bytes]:
     """Every file that the version's checksums name, and the checksums."""
     sums = store.get(keys.model_file(recipe, version, SUMS))
-    names = [line.split(maxsplit=1)[1].lstrip("*") for line in sums.decode().splitlines() if line]
+    names = _named_in(sums)
     found = store.get_many(keys.model_file(recipe, version, name) for name in names)
     return dict(zip(names, found, strict=True)) | {SUMS: sums}
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """SHA-256 of a version: of its checksums, and so of every file."""
+    return hashlib.sha256(files[SUMS]).hexdigest()
 
 
 def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[str, bytes]) -> None:
     """Write a version, its checksums last."""
     for name in sorted(files, key=lambda name: (name == SUMS, name)):
         store.put(keys.model_file(recipe, version, name), files[name])
+
+
+def shipped_champions(folder: Path) -> list[Champion]:
+    """Champions in a folder laid out as ``models/`` in the bucket."""
+    found = [json.loads(path.read_bytes()) for path in sorted(folder.glob("*/champion.json"))]
+    return [Champion(**{**stored, "history": tuple(stored["history"])}) for stored in found]
+
+
+def read_shipped(folder: Path, champion: Champion) -> dict[str, bytes]:
+    """Every file of a champion's version in such a folder."""
+    version = folder / champion.recipe / champion.version
+    sums = (version / SUMS).read_bytes()
+    return {name: (version / name).read_bytes() for name in _named_in(sums)} | {SUMS: sums}
+
+
+def _named_in(sums: bytes) -> list[str]:
+    return [line.split(maxsplit=1)[1].lstrip("*") for line in sums.decode().splitlines() if line]

@@ -43,7 +43,15 @@ SPECTROGRAMS = pa.schema(
     ]
 )
 SPLIT = pa.schema(
-    [("record_id", pa.string()), ("shard", pa.string()), ("group", pa.string()), ("side", pa.string()), ("label", pa.string())],
+    [
+        ("record_id", pa.string()),
+        ("shard", pa.string()),
+        ("group", pa.string()),  # never on two sides
+        ("bucket", pa.int32()),
+        ("side", pa.string()),
+        ("label", pa.string()),
+        ("synthetic", pa.bool_()),
+    ]
 )
 PREDICTIONS = pa.schema(
     [

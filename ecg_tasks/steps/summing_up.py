@@ -1,0 +1,297 @@
+"""Here: gathering what the report of a classification run tells, and writing it. Not here: drawing it (``reporting``)."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ecg_tasks.evaluation.summary import Evaluation, evaluate
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.reporting.model import (
+    Account,
+    ModelSummary,
+    QuarantinedInput,
+    RecordDetail,
+    RunReport,
+    SpectrogramView,
+    UnseenFigures,
+    prediction_rows,
+)
+from ecg_tasks.reporting.pages import render_report
+from ecg_tasks.reporting.selection import records_with_page
+from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.steps.labelling import LabelEntry, labels_in_force
+from ecg_tasks.steps.workspace import get_json
+from ecg_tasks.storage import keys, record_shards, registry, tables
+from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INGEST_DAG = "ingest_records"
+DAG = "classify_records"
+BEATS_SHOWN = 6
+BOOTSTRAP_SEED = 20180501
+_CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingests:
+    """Which intake runs a report covers, and how far the manifests had been seen when that was decided."""
+
+    runs: list[str]
+    through: str
+    at_through: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenReport:
+    """Where the report is, its account, and which intake runs hold records that still wait for a decision."""
+
+    index_key: str
+    account: dict[str, int]
+    pending_ingests: list[str]
+
+
+def ingests_to_report(store: ObjectStore, *, scope: str) -> Ingests:
+    """Find the intake runs that a report covers: all, or those since the last report and those it left pending."""
+    found = [(item.modified.isoformat(), keys.stem(item.key)) for item in store.list_objects(f"{keys.MANIFESTS}{INGEST_DAG}/")]
+    through = max((modified for modified, _ in found), default="")
+    last = max(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=lambda item: item.modified, default=None)
+    if scope == "all" or last is None:
+        runs = [run for _, run in found]
+    else:
+        before = get_json(store, last.key)
+        seen = before["ingests"]
+        new = [run for at, run in found if at > seen["through"] or (at == seen["through"] and run not in seen["at_through"])]
+        runs = [*before["pending_ingests"], *new]
+    return Ingests(runs=sorted(runs), through=through, at_through=[run for at, run in found if at == through])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """A pinned version: what decides, what its test showed, and what it was trained on."""
+
+    classifier: Classifier
+    summary: ModelSummary
+    trained_ids: frozenset[str]
+    trained_buckets: frozenset[int]
+
+
+def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport:
+    """Write all files of the report of a run, its first page last."""
+    models = {name: _load_model(store, name, champion) for name, champion in pinned["champions"].items()}
+    manifests = {run: get_json(store, keys.manifest(INGEST_DAG, run)) for run in pinned["ingests"]["runs"]}
+    shard_of_run = {shard: run for run, manifest in manifests.items() for shard in manifest["shards"]}
+    labels = labels_in_force(store)
+    gathered = _gather(store, shard_of_run, pinned=pinned, labels=labels)
+    table = gathered.table
+    decided = table["decision"].value_counts()
+    quarantined = [entry for manifest in manifests.values() for entry in manifest["quarantined"]]
+    n_records, n_pending = len(table) + gathered.n_pending, gathered.n_pending
+    account = Account(
+        received=sum(manifest["account"]["received"] for manifest in manifests.values()) + _label_faults(manifests.values()),
+        records=n_records,
+        duplicates=sum(manifest["account"]["duplicates"] for manifest in manifests.values()),
+        quarantined=len(quarantined),
+        classified=int(decided.get("normal", 0) + decided.get("abnormal", 0)),
+        uncertain=int(decided.get("uncertain", 0)),
+        uninterpretable=int(decided.get("uninterpretable", 0)),
+        pending=n_pending,
+    )
+    unseen = [figures for name, model in models.items() if (figures := _unseen(table, gathered, name, model, labels)) is not None]
+    report = RunReport(
+        run_id=pinned["run_id"],
+        date=pinned["date"],
+        dag=DAG,
+        created_utc=pinned["created"],
+        account=account,
+        models=[model.summary for model in models.values()],
+        predictions=table,
+        quarantined=[
+            QuarantinedInput(name=entry["name"], reason=entry["reason"], message=entry["message"], sha256=entry["source"])
+            for entry in quarantined
+        ],
+        unseen=unseen,
+        unseen_absent="" if unseen else "No record of this run has a label that no training set has seen, of both classes.",
+        notes=[*pinned["notes"], *([f"{n_pending} records wait for their pictures or for a model."] if n_pending else [])],
+    )
+    chosen = records_with_page(table, limit=pinned["details"])
+    details = _details(store, table, gathered.shard_of, chosen)
+    for path, content in render_report(report, details):
+        key = keys.report(pinned["date"], pinned["run"], path)
+        store.put(key, content, content_type=_CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream"))
+    return WrittenReport(
+        index_key=keys.report(pinned["date"], pinned["run"], "index.html"),
+        account={name: getattr(account, name) for name in Account.__dataclass_fields__},
+        pending_ingests=sorted({shard_of_run[shard] for shard in gathered.pending_shards}),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gathered:
+    """One row a decided record, and what is known beside it, row by row."""
+
+    table: "pd.DataFrame"
+    shard_of: list[str]
+    patient: list[str]
+    bucket: list[int]
+    pending_shards: list[str]
+    n_pending: int
+
+
+def _gather(store: ObjectStore, shards: Iterable[str], *, pinned: Mapping[str, Any], labels: Mapping[str, LabelEntry]) -> _Gathered:
+    import pandas as pd
+
+    parts: list[pd.DataFrame] = []
+    shard_of: list[str] = []
+    pending_shards: list[str] = []
+    n_pending = 0
+    for shard in shards:
+        index = tables.load(store.get(keys.record_index(shard)))
+        frame = pd.DataFrame(index).rename(columns={"source": "source_sha256"})
+        decided = _decisions(store, shard, pinned)
+        if decided is None:
+            pending_shards.append(shard)
+            n_pending += len(frame)
+            continue
+        joined = frame.merge(decided, on="record_id", how="inner", validate="one_to_one")
+        if len(joined) < len(frame):
+            pending_shards.append(shard)
+            n_pending += len(frame) - len(joined)
+        parts.append(joined)
+        shard_of += [shard] * len(joined)
+    columns = ["record_id", "name", "source_sha256", "patient", "split_bucket", "synthetic", *_DECIDED]
+    whole = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame({name: [] for name in columns})
+    whole["label"] = [labels[record_id].label if record_id in labels else None for record_id in whole["record_id"]]
+    patient = [known or record_id for known, record_id in zip(whole.pop("patient"), whole["record_id"], strict=True)]
+    bucket = [int(value) for value in whole.pop("split_bucket")]
+    return _Gathered(table=whole, shard_of=shard_of, patient=patient, bucket=bucket, pending_shards=pending_shards, n_pending=n_pending)
+
+
+_DECIDED = ("decision", "probability", "recipe", "version", "n_windows", "n_used", "quality", "flags")
+
+
+def _decisions(store: ObjectStore, shard: str, pinned: Mapping[str, Any]) -> "pd.DataFrame | None":
+    """Decisions on a shard: the first recipe that takes a record decides on it. None while any pinned version has not spoken."""
+    import pandas as pd
+
+    found: list[pd.DataFrame] = []
+    for name in pinned["recipes"]:
+        if name not in pinned["champions"]:
+            continue
+        version = pinned["champions"][name]["version"]
+        try:
+            columns = tables.load(store.get(keys.predictions(name, shard, version)))
+        except MissingObjectError:
+            return None
+        found.append(pd.DataFrame(columns).assign(recipe=name, version=version))
+    return pd.concat(found, ignore_index=True).drop_duplicates("record_id", keep="first") if found else None
+
+
+def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) -> _Model:
+    files = registry.read_version(store, recipe, champion["version"])
+    classifier = Classifier.from_files(files)
+    spec = classifier.spec
+    test = Evaluation.from_dict(json.loads(files["metrics.json"])["test"])
+    trained = [row.split(",") for row in files["training_records.csv"].decode().splitlines()[1:]]
+    return _Model(
+        classifier=classifier,
+        summary=ModelSummary(
+            recipe=recipe,
+            version=spec.version,
+            digest=registry.digest(files),
+            since=champion["since"],
+            threshold=spec.threshold,
+            abstain=(spec.abstain.lo, spec.abstain.hi),
+            test_figures=test.figures,
+            n_test_records=test.n_records,
+            n_test_patients=test.n_patients,
+            split_unit=test.split_unit,
+            synthetic=spec.synthetic,
+        ),
+        trained_ids=frozenset(record_id for record_id, side, _ in trained if side != "test"),
+        trained_buckets=frozenset(int(bucket) for _, side, bucket in trained if side != "test" and bucket != "-1"),
+    )
+
+
+def _unseen(
+    table: "pd.DataFrame", gathered: _Gathered, recipe: str, model: _Model, labels: Mapping[str, LabelEntry]
+) -> UnseenFigures | None:
+    """Figures of one model over the labelled records it decided on whose patient it was not trained, stopped or calibrated on."""
+    rows = [
+        row
+        for row, (record_id, by, probability) in enumerate(zip(table["record_id"], table["recipe"], table["probability"], strict=True))
+        if by == recipe
+        and not np.isnan(probability)
+        and record_id in labels
+        and labels[record_id].label in {"normal", "abnormal"}
+        and record_id not in model.trained_ids
+        and gathered.bucket[row] not in model.trained_buckets
+    ]
+    truth = np.array([labels[record_id].label == "abnormal" for record_id in table["record_id"].iloc[rows]])
+    if truth.all() or not truth.any():
+        return None
+    groups = [gathered.patient[row] for row in rows]
+    found = evaluate(
+        truth,
+        table["probability"].to_numpy()[rows],
+        groups,
+        threshold=model.classifier.spec.threshold,
+        abstain=model.classifier.spec.abstain,
+        split_unit="patient" if all(gathered.bucket[row] >= 0 for row in rows) else "record",
+        seed=BOOTSTRAP_SEED,
+    )
+    return UnseenFigures(
+        recipe=recipe,
+        version=model.summary.version,
+        figures=found.figures,
+        n_records=found.n_records,
+        n_patients=found.n_patients,
+        split_unit=found.split_unit,
+    )
+
+
+def _label_faults(manifests: Iterable[Mapping[str, Any]]) -> int:
+    """Rows of label tables in quarantine: they are listed with the quarantined inputs, so they count as received, too."""
+    return sum(manifest["labels"]["quarantined"] for manifest in manifests)
+
+
+def _details(store: ObjectStore, table: "pd.DataFrame", shard_of: list[str], chosen: list[str]) -> Iterator[RecordDetail]:
+    """The chosen records with their signals and pictures, shard by shard."""
+    place = dict(zip(table["record_id"], shard_of, strict=True))
+    by_shard: dict[str, list[str]] = {}
+    for record_id in chosen:
+        by_shard.setdefault(place[record_id], []).append(record_id)
+    for shard, wanted in by_shard.items():
+        records = {stored.record.record_id: stored.record for stored in record_shards.load_shard(store.get(keys.record_shard(shard)))}
+        rows = prediction_rows(table, wanted)
+        pictures: dict[str, tables.Columns] = {}
+        for row in rows:
+            if row.recipe not in pictures:
+                pictures[row.recipe] = tables.load(store.get(keys.spectrograms(get_recipe(row.recipe).key, shard)))
+            views = _views(pictures[row.recipe], row.recipe, row.record_id)
+            yield RecordDetail(record=records[row.record_id], row=row, spectrograms=views)
+
+
+def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[SpectrogramView]:
+    """What the network saw of a record: the leads of its first window, or its first beats."""
+    recipe = get_recipe(recipe_name)
+    axes = recipe.axes()
+    rows = [row for row, owner in enumerate(pictures["record_id"]) if owner == record_id and pictures["window"][row] >= 0]
+    several = len(axes.channels) > 1
+    rows = rows[: 1 if several else BEATS_SHOWN]
+    images = recipe.decode([pictures["png"][row] for row in rows])
+    return [
+        SpectrogramView(
+            title=channel if several else f"beat at {pictures['start_s'][row]:.2f} s",
+            values=image[::-1, :, number],
+            freqs_hz=axes.freqs,
+            times_s=axes.times,
+            db_range=(axes.low_db, axes.high_db),
+        )
+        for row, image in zip(rows, images, strict=True)
+        for number, channel in enumerate(axes.channels)
+    ]
