@@ -28,31 +28,6 @@ def _heartbeat_csv(rows: np.ndarray, labels: np.ndarray | None = None) -> bytes:
     return out.getvalue().encode()
 
 
-@pytest.fixture(scope="session")
-def s3_server():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_server, monkeypatch):
-    import uuid
-
-    from ecg_tasks.steps.workspace import open_store
-
-    for k, v in {"AWS_ENDPOINT_URL_S3": s3_server, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1",
-                 "ECG_BUCKET": f"b{uuid.uuid4().hex}", "ECG_PATIENT_KEY": "k" * 32}.items():
-        monkeypatch.setenv(k, v)
-    store = open_store()
-    store.create_bucket()
-    return store
-
-
 @pytest.fixture
 def beat_rows():
     """Maker of heartbeat rows."""

@@ -1,0 +1,43 @@
+"""The bucket's one door, against a real S3 protocol server in the process."""
+
+import hashlib
+
+import pytest
+
+from ecg_tasks.errors import StoreError
+from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+
+
+def test_put_get_copy_list_delete(bucket):
+    """What is written is read back, copied, listed in order, and gone when removed."""
+    bucket.put_many([("a/2", b"two", "text/plain"), ("a/1", b"one", "text/plain"), ("b/x/3", b"three", "text/plain")])
+    bucket.copy("a/1", "b/y/1")
+    assert bucket.list_keys("") == ["a/1", "a/2", "b/x/3", "b/y/1"]
+    assert bucket.list_folders("b/") == ["x", "y"]
+    assert list(bucket.get_many(["b/y/1", "a/2"])) == [b"one", b"two"]
+    assert bucket.sha256(["a/1", "a/2"]) == hashlib.sha256(b"onetwo").hexdigest()
+    bucket.delete_many(["a/1", "a/2", "never/there"])
+    assert bucket.list_keys("a/") == []
+
+
+def test_listing_goes_beyond_one_page(bucket):
+    """More keys than a page of the protocol holds are all listed."""
+    bucket.put_many((f"many/{number:04d}", b"", "text/plain") for number in range(1005))
+    assert len(bucket.list_keys("many/")) == 1005
+
+
+def test_missing_object_is_told_apart_from_a_broken_store(bucket):
+    """A key that is not there is one error, a server that is not there another that is worth a retry."""
+    with pytest.raises(MissingObjectError, match="nothing/here"):
+        bucket.get("nothing/here")
+    assert bucket.info("nothing/here") is None
+
+
+def test_unreachable_store_is_worth_a_retry(monkeypatch):
+    """Without a server the error says what was tried."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(StoreError, match="could not read some/key"):
+        ObjectStore.connect("bucket").get("some/key")
