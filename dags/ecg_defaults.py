@@ -24,6 +24,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
 """What a retry cannot mend fails at once; the rest (the store, the network, a killed worker) is retried."""
 
 TASK_DEFAULTS: dict[str, Any] = {
+    "owner": "ecg",
     "pool": CPU_POOL,
     "execution_timeout": timedelta(minutes=30),
     # Waits of about 5, 15, 45, 135 and 300 s: a store that is away for some ten minutes fails no run.

@@ -1,0 +1,59 @@
+"""Here: an S3 server inside the test process, and a home for Airflow that is not the user's. Not here: what one folder needs."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+AIRFLOW_CONFIGURATION = """
+[core]
+dags_folder = {root}/dags
+plugins_folder = {root}/plugins
+load_examples = False
+[database]
+sql_alchemy_conn = sqlite:///{home}/airflow.db
+"""
+
+
+def pytest_configure(config):
+    """Give Airflow a home of its own: it reads this at its first import, and would make ``~/airflow`` otherwise."""
+    home = Path(tempfile.mkdtemp(prefix="ecg-tests-airflow-"))
+    (home / "airflow.cfg").write_text(AIRFLOW_CONFIGURATION.format(root=ROOT, home=home))
+    os.environ["AIRFLOW_HOME"] = str(home)
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """Address of an S3 server that lives as long as the tests."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server, monkeypatch):
+    """The store of an empty bucket that every task of the test sees."""
+    from ecg_tasks.steps.workspace import open_store
+
+    environment = {
+        "AWS_ENDPOINT_URL_S3": s3_server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "ECG_BUCKET": f"test-{uuid.uuid4().hex}",
+        "ECG_PATIENT_KEY": "a key that only the tests know....",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    store = open_store()
+    store.create_bucket()
+    return store

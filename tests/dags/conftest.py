@@ -1,0 +1,40 @@
+"""Here: the parsed DAGs, and a database in which they can run. Not here: the object store (``tests/conftest.py``)."""
+
+import warnings
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def airflow_database():
+    """A migrated SQLite database in the tests' own Airflow home."""
+    from airflow.utils.db import initdb
+
+    with warnings.catch_warnings():
+        # svcs, which Airflow serves its tasks through, imports a test client that is being renamed
+        warnings.filterwarnings("ignore", message=".*httpx2.*")
+        import svcs  # noqa: F401 - imported for its warning only
+    initdb()
+
+
+@pytest.fixture(scope="session")
+def dags():
+    """Every DAG by its id, as the dag-processor reads them."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.sdk.configuration import conf
+
+    folder = conf.get("core", "dags_folder")
+    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+@pytest.fixture
+def run_dag(dags, airflow_database):  # noqa: ARG001 - a fixture is asked for by its name
+    """Run a DAG's tasks for real, one after the other, without a scheduler; returns the run and its task instances."""
+
+    def run(dag_id, conf=None, **kwargs):
+        finished = dags[dag_id].test(logical_date=None, run_conf=conf, **kwargs)
+        return finished, finished.get_task_instances()
+
+    return run

@@ -1,0 +1,58 @@
+"""The DAG files are read again and again, so they must be quick to read and need nothing heavy."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DAG_FILES = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+PARSE_ALL = """
+import importlib.abc, json, sys, time
+import airflow.sdk
+import airflow.triggers.base
+before = time.perf_counter()
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"numpy", "pandas", "pyarrow", "boto3", "scipy", "cv2", "matplotlib", "wfdb", "tensorflow", "keras"}:
+            raise ImportError(f"{name} is not allowed while a DAG file is read")
+
+sys.meta_path.insert(0, Refuse())
+sys.path[:0] = sys.argv[1:3]
+for name in sys.argv[3:]:
+    __import__(name)
+print(json.dumps({"seconds": time.perf_counter() - before, "steps": [name for name in sys.modules if name.startswith("ecg_tasks.steps")]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed():
+    """What a fresh process says that reads every file in dags/ with the heavy libraries refused."""
+    command = [sys.executable, "-c", PARSE_ALL, str(ROOT / "dags"), str(ROOT / "plugins"), *DAG_FILES]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)  # noqa: S603 - this interpreter
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_no_heavy_import(parsed):
+    """No DAG file imports a step, and so none needs NumPy, boto3 or TensorFlow before its tasks run."""
+    assert parsed["steps"] == []
+
+
+def test_all_are_read_within_a_second(parsed):
+    """Reading every DAG file takes less than a second beyond the import of Airflow itself."""
+    assert parsed["seconds"] < 1.0
+
+
+def test_reading_twice_gives_the_same(dags):
+    """Nothing in a DAG depends on the clock or on chance, or every parse would make a new DAG version."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    again = BundleDagBag(dag_folder=str(ROOT / "dags"), bundle_path=str(ROOT / "dags"), bundle_name="dags-folder").dags
+    assert sorted(again) == sorted(dags)
+    for dag_id, dag in dags.items():
+        assert DagSerialization.to_json(dag) == DagSerialization.to_json(again[dag_id])

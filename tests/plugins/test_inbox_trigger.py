@@ -1,0 +1,126 @@
+"""The inbox's watcher: one event for a settled change, none for what stays, and no end when the store is away."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import inbox_trigger
+import pytest
+from inbox_trigger import InboxTrigger
+
+from ecg_tasks.errors import StoreError
+from ecg_tasks.steps import inbox
+
+ROOT = Path(__file__).parents[2]
+POLL_S = 2.0
+
+
+class NoMorePolls(BaseException):
+    """Ends a watcher that would watch for ever."""
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """Lets the watcher see one digest (or error) a poll, and returns the numbers of the polls at which it fired."""
+
+    def watch(*seen):
+        polls = iter(seen)
+        clock = [0.0]
+        fired = []
+        n_polls = 0
+
+        def waiting():
+            nonlocal n_polls
+            n_polls += 1
+            outcome = next(polls, NoMorePolls())
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        async def sleep(seconds):
+            clock[0] += seconds
+
+        async def run():
+            async for _ in InboxTrigger(poll_s=POLL_S, patience_s=4.0).run():
+                fired.append(n_polls)  # noqa: PERF401 - what was fired must be there when the watcher is ended
+
+        monkeypatch.setattr(inbox_trigger, "waiting", waiting)
+        monkeypatch.setattr(inbox_trigger.asyncio, "sleep", sleep)
+        monkeypatch.setattr(inbox_trigger.time, "monotonic", lambda: clock[0])
+        with pytest.raises(NoMorePolls):
+            asyncio.run(run())
+        return fired
+
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("seen", "fired"),
+    [
+        pytest.param(["", "", ""], [], id="nothing there"),
+        pytest.param(["", "a", "a", "a", "a"], [3], id="settled, and stays"),
+        pytest.param(["a", "a"], [2], id="was there at the start"),
+        pytest.param(["a", "b", "b", "b"], [3], id="two files, one after the other"),
+        pytest.param(["a", "b", "c", "d", "e", "e", "e"], [3, 6], id="settles late"),
+        pytest.param(["a", "a", "", "a", "a"], [2, 5], id="taken over, then dropped again"),
+        pytest.param(["a", "a", "b", "b"], [2, 4], id="something more"),
+        pytest.param(["a", "a", "b", "a", "a"], [2], id="came and went"),
+    ],
+)
+def test_fires(watch, seen, fired):
+    """An event follows when two polls agree on a change, or when it has gone on for the patience, and never twice for one."""
+    assert watch(*seen) == fired
+
+
+def test_outlives_the_store(watch, capsys):
+    """While the store is away nothing fires and one line is logged; what was dropped meanwhile fires when it is back."""
+    gone = [StoreError("connection refused")] * 5
+    assert watch("a", *gone, "a", "b", "b") == [7, 9]
+    assert capsys.readouterr().out.count("The inbox cannot be listed") == 1
+
+
+def test_a_drop_fires_in_time():
+    """In the worst case the event comes 6 s after the first file, which leaves 4 s for the run to start."""
+    trigger = InboxTrigger()
+    assert trigger.poll_s + trigger.patience_s <= 6.0
+
+
+def test_is_made_again_from_its_description():
+    """The triggerer makes the same watcher from what the database holds."""
+    from airflow.sdk.module_loading import import_string
+
+    path, arguments = InboxTrigger(poll_s=1.0, patience_s=3.0).serialize()
+    again = import_string(path)(**arguments)
+    assert type(again).__name__ == "InboxTrigger"
+    assert again.serialize() == (path, arguments)
+
+
+def test_airflow_finds_it():
+    """Airflow puts plugins/ on the import path by itself, so every component can import the watcher."""
+    program = "import airflow.settings, inbox_trigger; print(inbox_trigger.__file__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - this interpreter
+    assert done.stdout.strip().endswith(str(ROOT / "plugins" / "inbox_trigger.py")), done.stderr
+
+
+def test_watches_the_bucket(bucket):
+    """On a real listing: a drop fires once, what stays is silent, another file fires, an emptied inbox is silent."""
+
+    async def next_event(events, *, within_s):
+        return (await asyncio.wait_for(anext(events), within_s)).payload["inbox"]
+
+    async def silent(events):
+        with pytest.raises(TimeoutError):
+            await next_event(events, within_s=0.5)
+
+    async def run():
+        events = InboxTrigger(poll_s=0.05, patience_s=1.0).run()
+        inbox.put_files([("a.csv", b"1"), ("b.csv", b"2")])
+        first = await next_event(events, within_s=20)
+        inbox.put_files([("c.csv", b"3")])
+        assert await next_event(events, within_s=20) != first
+        await silent(events)
+        bucket.delete_many(bucket.list_keys("inbox/"))
+        await silent(InboxTrigger(poll_s=0.05, patience_s=1.0).run())
+
+    asyncio.run(run())
