@@ -1,0 +1,130 @@
+"""Here: how Airflow's components are set up and run. Not here: its DAGs, or the calls to its REST API (``airflow_api``)."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from deploy.embedded import object_store, postgres
+from deploy.embedded.errors import StackError
+from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
+
+LOGIN = "admin"
+POOLS = CHECKOUT / "deploy" / "pools.json"
+
+COMMANDS = {
+    "api-server": ["api-server"],
+    "dag-processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+}
+"""Component -> arguments of ``airflow``. Logs are read from the disk here, so no server for them is needed."""
+
+
+def ui(home: Home) -> str:
+    """Return the address of the web interface and the REST API."""
+    return f"http://{LOOPBACK}:{home.ports().ui}"
+
+
+def server_command(home: Home, component: str) -> list[str]:
+    """The command that runs one component in the foreground."""
+    listen = ["--host", LOOPBACK, "--port", str(home.ports().ui)] if component == "api-server" else []
+    return [sys.executable, "-m", "airflow", *COMMANDS[component], *listen]
+
+
+def task_environment(home: Home) -> dict[str, str]:
+    """What every task sees: where the bucket is, and the keys to it."""
+    secrets = home.secrets()
+    return {
+        "ECG_BUCKET": object_store.BUCKET,
+        "ECG_PATIENT_KEY": secrets.patient_key,
+        "AWS_ENDPOINT_URL_S3": object_store.endpoint(home),
+        "AWS_ACCESS_KEY_ID": secrets.s3_access_key,
+        "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key,
+        "AWS_DEFAULT_REGION": object_store.REGION,
+        "PYTHONPATH": str(CHECKOUT),
+    }
+
+
+def environment(home: Home) -> dict[str, str]:
+    """The task's environment and Airflow's settings, without what the caller's own environment holds."""
+    secrets = home.secrets()
+    settings: dict[str, dict[str, object]] = {
+        "core": {
+            "dags_folder": CHECKOUT / "dags",
+            "plugins_folder": CHECKOUT / "plugins",
+            "executor": "LocalExecutor",
+            "parallelism": parallelism(),
+            "load_examples": False,
+            "dags_are_paused_at_creation": False,
+            "fernet_key": secrets.fernet_key,
+            "simple_auth_manager_users": f"{LOGIN}:ADMIN",
+            "simple_auth_manager_passwords_file": home.airflow / "passwords.json",
+            "execution_api_server_url": f"{ui(home)}/execution/",
+            "hostname_callable": "socket.gethostname",
+        },
+        "api": {"base_url": ui(home), "secret_key": secrets.api_secret_key, "expose_config": False, "workers": 1},
+        "api_auth": {"jwt_secret": secrets.jwt_secret},
+        "database": {"sql_alchemy_conn": postgres.url(home)},
+        "scheduler": {
+            "scheduler_idle_sleep_time": 0.1,
+            "task_instance_heartbeat_timeout": 20,
+            "task_instance_heartbeat_timeout_detection_interval": 5,
+        },
+        # A restart of the api-server takes ten seconds: running tasks have to outlive it.
+        "workers": {"min_heartbeat_interval": 3, "max_failed_heartbeats": 20, "execution_api_retries": 8},
+        "dag_processor": {"refresh_interval": 10},
+        "logging": {
+            "base_log_folder": home.logs / "tasks",
+            "dag_processor_child_process_log_directory": home.logs / "dag_processor",
+            "colored_console_log": False,
+            "namespace_levels": "botocore=WARNING",  # a line for every look into the inbox
+            "file_task_handler_new_folder_permissions": "0o700",
+            "file_task_handler_new_file_permissions": "0o600",
+        },
+        "usage_data_collection": {"enabled": False},
+    }
+    flat = {f"AIRFLOW__{section}__{name}".upper(): str(value) for section, names in settings.items() for name, value in names.items()}
+    return {"AIRFLOW_HOME": str(home.airflow), **flat, **task_environment(home)}
+
+
+def parallelism() -> int:
+    """Tasks at once: they wait for the store and for Airflow more than they compute, so four for each core, 32 at most."""
+    return min(4 * (os.cpu_count() or 1), 32)
+
+
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` without anything that would steer Airflow, boto3 or Python elsewhere; 127.0.0.1 never goes through a proxy."""
+    foreign = ("AIRFLOW", "AWS_", "PYTHON")
+    kept = {name: value for name, value in environ.items() if not name.startswith(foreign)}
+    for name in ("no_proxy", "NO_PROXY"):
+        kept[name] = ",".join(filter(None, [kept.get(name), LOOPBACK, "localhost"]))
+    return kept
+
+
+def configure(home: Home) -> None:
+    """Write the one user's password where Airflow reads it."""
+    write_private(home.airflow / "passwords.json", json.dumps({LOGIN: home.secrets().admin_password}))
+
+
+def ensure_migrated(home: Home) -> None:
+    """Bring the database to the tables of the installed Airflow, and make the pools: once for each version and set of pools."""
+    stamp = home.airflow / "migrated"
+    wanted = version("apache-airflow") + "\n" + POOLS.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    log = home.log("migrate")
+    cpu_slots = 2 * (os.cpu_count() or 1)
+    with log.open("ab") as output:
+        done = subprocess.run(  # noqa: S603 - our own program, and no shell
+            [sys.executable, "-m", "deploy.embedded.migrate", str(POOLS), str(cpu_slots)],
+            env=clean_environment(os.environ) | environment(home),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise StackError(f"Airflow's database could not be made ready; see {log}")
+    stamp.write_text(wanted)

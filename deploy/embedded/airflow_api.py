@@ -1,0 +1,113 @@
+"""Here: the few calls to Airflow's REST API that the stack and the command line need. Not here: Airflow's settings (``airflow``)."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from deploy.embedded.errors import StackError
+
+FINISHED = ("success", "failed")
+
+
+class AirflowApi:
+    """A logged-in client; a context manager.
+
+    Parameters
+    ----------
+    ui : address of the web interface, without a slash at its end
+    login, password : of a user who may trigger DAGs
+    """
+
+    def __init__(self, *, ui: str, login: str, password: str) -> None:
+        self._login = {"username": login, "password": password}
+        self._client = httpx.Client(base_url=ui, timeout=30, trust_env=False)
+        self._token_until = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._client.close()
+
+    def health(self) -> dict[str, str]:
+        """Component of Airflow -> ``healthy`` or ``unhealthy``; empty when the api-server does not answer."""
+        try:
+            answer = self._client.get("/api/v2/monitor/health", timeout=5)
+            answer.raise_for_status()
+        except httpx.HTTPError:
+            return {}
+        return {name: str(part["status"]) for name, part in answer.json().items() if part.get("status")}
+
+    def dags(self) -> list[str]:
+        """Ids of the DAGs that Airflow has read so far."""
+        return [dag["dag_id"] for dag in self._request("GET", "/api/v2/dags", params={"limit": 100}).json()["dags"]]
+
+    def import_errors(self) -> dict[str, str]:
+        """DAG file -> why Airflow cannot read it."""
+        answer = self._request("GET", "/api/v2/importErrors", params={"limit": 100}).json()
+        return {error["filename"]: error["stack_trace"] for error in answer["import_errors"]}
+
+    def trigger(self, dag: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run by hand; returns its id."""
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        return str(self._request("POST", f"/api/v2/dags/{dag}/dagRuns", json=body).json()["dag_run_id"])
+
+    def runs(self, dag: str) -> dict[str, str]:
+        """Run id -> state, the newest first."""
+        params: dict[str, str | int] = {"limit": 100, "order_by": "-run_after"}
+        answer = self._request("GET", f"/api/v2/dags/{dag}/dagRuns", params=params).json()
+        return {run["dag_run_id"]: run["state"] for run in answer["dag_runs"]}
+
+    def run_state(self, dag: str, run: str) -> str:
+        """``queued``, ``running``, ``success`` or ``failed``."""
+        return str(self._request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}").json()["state"])
+
+    def task_states(self, dag: str, run: str) -> list[tuple[str, str]]:
+        """(task id, state) of every task instance of a run; ``none`` for one that is not yet scheduled."""
+        tasks: list[tuple[str, str]] = []
+        while True:
+            page = self._request(
+                "GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances", params={"limit": 100, "offset": len(tasks), "order_by": "id"}
+            ).json()
+            tasks += [(task["task_id"], task["state"] or "none") for task in page["task_instances"]]
+            if not page["task_instances"] or len(tasks) >= page["total_entries"]:
+                return tasks
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: object = None,
+    ) -> httpx.Response:
+        self._authenticate()
+        try:
+            answer = self._client.request(method, path, params=dict(params or {}), json=json)
+        except httpx.HTTPError as error:
+            raise StackError(f"Airflow did not answer {method} {path}: {error}") from error
+        if answer.is_error:
+            raise StackError(f"Airflow refused {method} {path} with {answer.status_code}: {_detail(answer)}")
+        return answer
+
+    def _authenticate(self) -> None:
+        if time.monotonic() < self._token_until:
+            return
+        try:
+            answer = self._client.post("/auth/token", json=self._login)
+        except httpx.HTTPError as error:
+            raise StackError(f"Airflow did not answer at {self._client.base_url}: {error}; is the stack up? (./ecg status)") from error
+        if answer.is_error:
+            raise StackError(f"Airflow refused the login {self._login['username']}: {_detail(answer)}")
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self._token_until = time.monotonic() + 3600
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:500]

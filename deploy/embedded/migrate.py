@@ -1,0 +1,24 @@
+"""Here: bringing Airflow's database to the tables of the installed version, and its pools; a process of its own, run by ``airflow``.
+
+Not here: when that is needed. One import of Airflow (four seconds) does both, and the pools stand before the first task is scheduled.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from airflow.models.pool import Pool
+from airflow.utils.db import initdb
+
+
+def main() -> None:
+    """Arguments: the file of pools, and the slots of the pool ``cpu``. A pool that is there keeps what was set in the web interface."""
+    initdb()
+    cpu_slots = int(sys.argv[2])
+    for name, pool in json.loads(Path(sys.argv[1]).read_text()).items():
+        if Pool.get_pool(name) is None:
+            Pool.create_or_update_pool(name, **(pool | {"slots": cpu_slots} if name == "cpu" else pool))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Here: the S3 server: OpenStack Swift with its S3 interface, in a virtual environment of its own. Not here: what is kept in it.
+
+Its settings differ from Swift's defaults where those are made for hundreds of disks: one device and one replica, and a
+listing that is complete when a write has returned, because the pipeline finds its work by listing.
+"""
+
+import fcntl
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.embedded.errors import StackError
+from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
+
+ENVIRONMENT = CHECKOUT / ".venv-objectstore"
+LOCK = CHECKOUT / "locks" / "objectstore.txt"
+REGION = "us-east-1"
+BUCKET = "ecg"
+
+COMPONENTS = ("store-account", "store-container", "store-object", "store-updater", "store")
+"""Three servers of data, the updater, which puts into the listings what a killed server missed, and the proxy, which speaks S3."""
+
+_NODE_SCRIPT = str(Path(__file__).with_name("swift_node.py"))
+
+
+def endpoint(home: Home) -> str:
+    """Return the address at which the store speaks S3."""
+    return f"http://{LOOPBACK}:{home.ports().store}"
+
+
+def server_command(home: Home, component: str) -> list[str]:
+    """The command that runs one of the servers in the foreground."""
+    programs = ENVIRONMENT / "bin"
+    python = str(programs / "python")
+    if component == "store-updater":
+        return [python, _NODE_SCRIPT, "updater", str(home.store), str(home.store / "store-object.conf"), "--verbose"]
+    kind = component.removeprefix("store-") if "-" in component else "proxy"
+    return [python, str(programs / f"swift-{kind}-server"), str(home.store / f"{component}.conf"), "--verbose"]
+
+
+def ensure_installed() -> None:
+    """Make the virtual environment when it is missing, incomplete, or older than its lock."""
+    stamp = ENVIRONMENT / "installed-lock.txt"
+    wanted = LOCK.read_text()
+    with _installing():
+        if stamp.exists() and stamp.read_text() == wanted:
+            return
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        uv = shutil.which("uv") or shutil.which("uv", path=str(CHECKOUT / ".venv-setup" / "uv" / "bin"))
+        python = str(ENVIRONMENT / "bin" / "python")
+        requirements = ["--require-hashes", "-r", str(LOCK)]
+        if uv:
+            _install([uv, "venv", "--quiet", "--python", sys.executable, str(ENVIRONMENT)])
+            _install([uv, "pip", "install", "--quiet", "--python", python, *requirements])
+        else:
+            _install([sys.executable, "-m", "venv", str(ENVIRONMENT)])
+            _install([python, "-m", "pip", "install", "--quiet", *requirements])
+        stamp.write_text(wanted)
+
+
+def configure(home: Home) -> None:
+    """Write the servers' configuration and the rings; what is stored stays."""
+    (home.store / "devices" / "disk").mkdir(mode=0o700, parents=True, exist_ok=True)
+    (home.store / "cache").mkdir(mode=0o700, exist_ok=True)
+    _check_attributes(home.store)
+    for name, text in _configuration(home).items():
+        write_private(home.store / name, text)
+    ports = home.ports()
+    addresses = [f"account={ports.store_account}", f"container={ports.store_container}", f"object={ports.store_object}"]
+    command = [str(ENVIRONMENT / "bin" / "python"), _NODE_SCRIPT, "rings", str(home.store), *addresses]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program, and no shell
+    if made.returncode != 0:
+        raise StackError(f"the object store's rings could not be made in {home.store}: {made.stderr.strip()}")
+
+
+def answers(home: Home) -> bool:
+    """Whether the store lets our key in and has our bucket."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        _client(home).head_bucket(Bucket=BUCKET)
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def ensure_bucket(home: Home) -> None:
+    """Create the bucket if it is not there; waits until the servers answer, a minute at most."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        _client(home, attempts=60).create_bucket(Bucket=BUCKET)
+    except (BotoCoreError, ClientError) as error:
+        if answers(home):
+            return
+        raise StackError(f"the object store refused to make the bucket {BUCKET} ({error}); its logs: {home.logs}/store*.log") from error
+
+
+def _client(home: Home, *, attempts: int = 1):  # type: ignore[no-untyped-def]  # noqa: ANN202 - boto3 makes its classes at run time
+    import boto3
+    from botocore.config import Config
+
+    secrets = home.secrets()
+    return boto3.session.Session(
+        aws_access_key_id=secrets.s3_access_key, aws_secret_access_key=secrets.s3_secret_key, region_name=REGION
+    ).client(
+        "s3",
+        endpoint_url=endpoint(home),
+        config=Config(
+            retries={"total_max_attempts": attempts, "mode": "standard"},
+            connect_timeout=5,
+            read_timeout=30,
+            proxies={},
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
+def _install(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed programs, and no shell
+    if done.returncode != 0:
+        raise StackError(
+            f"the object store could not be installed ({' '.join(command[:3])} …); is the network there?\n{done.stderr.strip()}"
+        )
+
+
+@contextmanager
+def _installing() -> Iterator[None]:
+    folder = CHECKOUT / ".venv-setup"
+    folder.mkdir(exist_ok=True)
+    with (folder / "objectstore.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _check_attributes(folder: Path) -> None:
+    """Swift keeps an object's metadata in extended attributes of its file; some file systems have none."""
+    if not hasattr(os, "setxattr"):
+        return  # macOS; Swift reaches them there by another way
+    probe = folder / ".attributes"
+    probe.touch(mode=0o600)
+    try:
+        os.setxattr(probe, "user.swift.probe", b"1")
+    except OSError as error:
+        raise StackError(
+            f"the file system of {folder} keeps no extended attributes ({error.strerror}); set ECG_HOME to a folder on ext4, xfs or btrfs"
+        ) from error
+    finally:
+        probe.unlink()
+
+
+def _configuration(home: Home) -> dict[str, str]:
+    secrets, ports = home.secrets(), home.ports()
+    account, user = secrets.s3_access_key.split(":")
+    shared = f"""[DEFAULT]
+bind_ip = {LOOPBACK}
+bind_port = {{port}}
+workers = 0
+user = {pwd.getpwuid(os.geteuid()).pw_name}
+swift_dir = {home.store}
+devices = {home.store}/devices
+mount_check = false
+disable_fallocate = true
+fallocate_reserve = 0
+log_level = WARNING
+log_address = /dev/null
+recon_cache_path = {home.store}/cache
+"""
+    server = shared + "\n[pipeline:main]\npipeline = {kind}-server\n\n[app:{kind}-server]\nuse = egg:swift#{kind}\n"
+    # A kept ring has one node: to set it aside after errors would close the whole store, so it never is.
+    proxy = f"""
+[pipeline:main]
+pipeline = catch_errors gatekeeper healthcheck listing_formats s3api tempauth bulk slo copy proxy-server
+
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+allow_account_management = true
+node_timeout = 60
+recoverable_node_timeout = 60
+conn_timeout = 5
+error_suppression_interval = 0.1
+error_suppression_limit = 1000000
+
+[filter:tempauth]
+use = egg:swift#tempauth
+user_{account}_{user} = {secrets.s3_secret_key} .admin
+
+[filter:s3api]
+use = egg:swift#s3api
+location = {REGION}
+check_bucket_owner = false
+"""
+    for name in ("catch_errors", "gatekeeper", "healthcheck", "listing_formats", "bulk", "slo", "copy"):
+        proxy += f"\n[filter:{name}]\nuse = egg:swift#{name}\n"
+    updates = f"container_update_timeout = 60\n\n[object-updater]\ninterval = 5\nrecon_cache_path = {home.store}/cache\n"
+    return {
+        "swift.conf": f"[swift-hash]\nswift_hash_path_suffix = {secrets.swift_hash}\n",
+        "store.conf": shared.format(port=ports.store) + proxy,
+        "store-account.conf": server.format(port=ports.store_account, kind="account"),
+        "store-container.conf": server.format(port=ports.store_container, kind="container"),
+        "store-object.conf": server.format(port=ports.store_object, kind="object") + updates,
+    }

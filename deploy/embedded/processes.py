@@ -1,0 +1,71 @@
+"""Here: finding and ending every process of a stack, whoever its parent is by now. Not here: starting them (``supervision``)."""
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+
+import psutil  # type: ignore[import-untyped]
+
+from deploy.embedded.home import Home
+
+_STACK = "ECG_STACK"
+_COMPONENT = "ECG_COMPONENT"
+
+
+def marks(home: Home, component: str) -> dict[str, str]:
+    """Variables by which a process and all its descendants are known again.
+
+    ``SPT_NOENV`` keeps ``setproctitle``, which Airflow uses, from writing over them.
+    """
+    return {_STACK: str(home), _COMPONENT: component, "SPT_NOENV": "1"}
+
+
+def of_stack(home: Home) -> list[psutil.Process]:
+    """Every process of the stack, the supervisor among them."""
+    return [process for process in _others() if _marks_of(process)[0] == str(home) or _is_postgres(process, home)]
+
+
+def of_component(home: Home, component: str) -> list[psutil.Process]:
+    """Every process of one component."""
+    if component == "postgres":
+        return [process for process in _others() if _is_postgres(process, home)]
+    return [process for process in _others() if _marks_of(process) == (str(home), component)]
+
+
+def end(processes: Sequence[psutil.Process], *, grace_s: float) -> None:
+    """Ask processes to stop, and kill those that still run after ``grace_s`` seconds."""
+    if grace_s > 0:
+        for process in processes:
+            _try(process.terminate)
+        _gone, processes = psutil.wait_procs(processes, timeout=grace_s)
+    for process in processes:
+        _try(process.kill)
+    psutil.wait_procs(processes, timeout=5)
+
+
+def _others() -> list[psutil.Process]:
+    """All processes but this one and its ancestors."""
+    this = psutil.Process()
+    own = {this.pid, *(parent.pid for parent in this.parents())}
+    return [process for process in psutil.process_iter() if process.pid not in own]
+
+
+def _marks_of(process: psutil.Process) -> tuple[str | None, str | None]:
+    try:
+        environment = process.environ()
+    except (psutil.Error, OSError):
+        return None, None
+    return environment.get(_STACK), environment.get(_COMPONENT)
+
+
+def _is_postgres(process: psutil.Process, home: Home) -> bool:
+    """PostgreSQL writes its title over its environment; but all its processes work in the data folder."""
+    try:
+        return bool(process.name() == "postgres" and process.cwd() == os.fspath(home.postgres))
+    except (psutil.Error, OSError):
+        return False
+
+
+def _try(action: Callable[[], None]) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        action()

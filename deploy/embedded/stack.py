@@ -1,0 +1,198 @@
+"""Here: the whole stack: up, down, status, and what a program needs to use it. Not here: how each part is set up and run."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from deploy.embedded import airflow, object_store, postgres, processes, supervision
+from deploy.embedded.airflow_api import AirflowApi
+from deploy.embedded.errors import StackError
+from deploy.embedded.home import CHECKOUT, Home
+
+START_TIMEOUT_S = 300.0
+
+_AIRFLOW_HEALTH = {"metadatabase", "scheduler", "triggerer", "dag_processor"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What ``./ecg status`` tells."""
+
+    healthy: bool
+    ui: str | None
+    login: str | None
+    bucket: str | None
+    endpoint: str | None
+    components: dict[str, str]
+    """Component -> ``running``, ``starting``, ``stopped``, ``failed``, or ``unhealthy``: it runs, but does not answer as it should."""
+
+
+class Stack:
+    """One stack, in one state folder.
+
+    Parameters
+    ----------
+    home : the state folder; default: ``ECG_HOME``, else ``.ecg`` in the checkout
+    """
+
+    def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
+        self.home = Home(home)
+
+    def up(self, say: Callable[[str], None] = lambda _sentence: None) -> Status:
+        """Start everything that does not run, and return when all of it is healthy.
+
+        Parameters
+        ----------
+        say : told in a sentence what is being done
+
+        Raises
+        ------
+        StackError
+            Names the component that did not start, and its log.
+        """
+        with self._alone(say):
+            status = self.status()
+            if status.healthy:
+                return status
+            object_store.ensure_installed()
+            self._prepare(say)
+            say("starting PostgreSQL and the object store")
+            supervision.start_components(self.home, ["postgres", *object_store.COMPONENTS])
+            with ThreadPoolExecutor(max_workers=3) as pool:
+                seeded = pool.submit(self._prepare_bucket)
+                postgres.ensure_database(self.home, timeout_s=30)
+                airflow.ensure_migrated(self.home)
+                say("starting Airflow")
+                supervision.start_components(self.home, airflow.COMMANDS)
+                seeded.result()
+                self._wait_until_healthy()
+            return self.status()
+
+    def down(self) -> None:
+        """Stop everything in order: the scheduler first, the database last. No process is left; the state stays."""
+        if not self.home.path.exists():
+            return
+        with self._alone():
+            supervision.stop_component(self.home, "scheduler")
+            processes.end(processes.of_component(self.home, "scheduler"), grace_s=0)
+            supervision.shut_down(self.home, timeout_s=60)
+            processes.end(processes.of_stack(self.home), grace_s=5)
+
+    def status(self) -> Status:
+        """Ask every part; takes about a second."""
+        states = supervision.states(self.home) if self.home.exists else {}
+        components = {component: _WORDS.get(states.get(component, "STOPPED"), "failed") for component in supervision.COMPONENTS}
+        if not states:
+            return Status(healthy=False, ui=None, login=None, bucket=None, endpoint=None, components=components)
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            database = pool.submit(postgres.answers, self.home)
+            store = pool.submit(object_store.answers, self.home)
+            with self.airflow() as api:
+                health = api.health()
+        checks = {"postgres": database.result(), "store": store.result(), "api-server": bool(health)}
+        checks |= {name.replace("_", "-"): health.get(name) == "healthy" for name in _AIRFLOW_HEALTH - {"metadatabase"}}
+        for component, well in checks.items():
+            if components[component] == "running" and not well:
+                components[component] = "unhealthy"
+        return Status(
+            healthy=set(components.values()) == {"running"},
+            ui=airflow.ui(self.home),
+            login=airflow.LOGIN,
+            bucket=f"s3://{object_store.BUCKET}",
+            endpoint=object_store.endpoint(self.home),
+            components=components,
+        )
+
+    def is_up(self) -> bool:
+        """Whether the stack was started and not stopped since; `status` tells how its parts are."""
+        return self.home.exists and supervision.is_running(self.home)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that every task sees, secrets among them."""
+        return airflow.task_environment(self.home)
+
+    def airflow(self) -> AirflowApi:
+        """A client of Airflow's REST API, logged in as the administrator."""
+        return AirflowApi(ui=airflow.ui(self.home), login=airflow.LOGIN, password=self.password)
+
+    @property
+    def ui(self) -> str:
+        """Address of the web interface."""
+        return airflow.ui(self.home)
+
+    @property
+    def login(self) -> str:
+        """Name of the administrator in the web interface."""
+        return airflow.LOGIN
+
+    @property
+    def password(self) -> str:
+        """The administrator's password."""
+        return self.home.secrets().admin_password
+
+    def _prepare(self, say: Callable[[str], None]) -> None:
+        if supervision.is_running(self.home):
+            return
+        if left := processes.of_stack(self.home):
+            say(f"ending {len(left)} processes that an earlier stack left behind")
+            processes.end(left, grace_s=5)
+        self.home.refresh_ports()
+        postgres.ensure_initialized(self.home)
+        object_store.configure(self.home)
+        airflow.configure(self.home)
+        supervision.write_configuration(self.home)
+        supervision.start(self.home)
+
+    def _prepare_bucket(self) -> None:
+        object_store.ensure_bucket(self.home)
+        seed = subprocess.run(
+            [sys.executable, "-c", "from ecg_tasks.steps.seed import install_champions; install_champions()"],
+            env=airflow.clean_environment(os.environ) | self.environment(),
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if seed.returncode != 0:
+            raise StackError(f"the shipped models could not be put into the bucket: {seed.stderr.strip()}")
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        with self.airflow() as api:
+            while {name for name, state in api.health().items() if state == "healthy"} < _AIRFLOW_HEALTH:
+                states = supervision.states(self.home)
+                failed = [component for component, state in states.items() if state == "FATAL"]
+                if failed or time.monotonic() > deadline:
+                    late = failed or [component for component in airflow.COMMANDS if states.get(component) != "RUNNING"] or ["scheduler"]
+                    logs = ", ".join(str(self.home.log(component)) for component in late)
+                    why = "keeps failing" if failed else f"is not healthy after {START_TIMEOUT_S:.0f} s"
+                    raise StackError(f"{' and '.join(late)} {why}; see {logs}")
+                time.sleep(0.2)
+
+    @contextmanager
+    def _alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:
+        """One start or stop at a time in one state folder."""
+        self.home.create()
+        with (self.home.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("waiting for another ./ecg that starts or stops this stack")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+_WORDS = {
+    "RUNNING": "running",
+    "STARTING": "starting",
+    "STOPPED": "stopped",
+    "STOPPING": "stopped",
+    "EXITED": "starting",
+    "BACKOFF": "starting",
+}

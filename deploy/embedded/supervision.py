@@ -1,0 +1,169 @@
+"""Here: the supervisor (``supervisord``): its configuration, its start, what it says and what it is told.
+
+Not here: what the components are (``airflow``, ``object_store``, ``postgres``), or the order of a whole start (``stack``).
+"""
+
+import os
+import pwd
+import shlex
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from deploy.embedded import airflow, object_store, processes
+from deploy.embedded.errors import StackError
+from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
+
+_CONTROL_USER = "ecg"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Components that start and stop together; groups stop in the reverse of their order here."""
+
+    name: str
+    components: tuple[str, ...]
+    stop_signal: str
+    stop_wait_s: int
+
+
+GROUPS = (
+    Group(name="database", components=("postgres",), stop_signal="INT", stop_wait_s=20),
+    Group(name="objects", components=object_store.COMPONENTS, stop_signal="TERM", stop_wait_s=10),
+    Group(name="airflow", components=("api-server", "dag-processor", "triggerer"), stop_signal="TERM", stop_wait_s=10),
+    Group(name="scheduling", components=("scheduler",), stop_signal="TERM", stop_wait_s=5),
+)
+"""A task that runs when the stack stops is ended after 5 s, and tried again after the next start."""
+
+COMPONENTS = tuple(component for group in GROUPS for component in group.components)
+
+
+def write_configuration(home: Home) -> None:
+    """The configuration holds one secret, the control password; the components' own are read by ``start``."""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    sections = [
+        f"""[supervisord]
+logfile={_text(home.log("supervisor"))}
+logfile_maxbytes=5MB
+logfile_backups=2
+pidfile={_text(home.path / "supervisor.pid")}
+childlogdir={_text(home.logs)}
+directory={_text(CHECKOUT)}
+umask=077
+minfds=1024
+user={user}
+""",
+        f"""[inet_http_server]
+port={LOOPBACK}:{home.ports().control}
+username={_CONTROL_USER}
+password={home.secrets().control_password}
+""",
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
+    ]
+    for priority, group in enumerate(GROUPS):
+        sections.append(f"[group:{group.name}]\nprograms={','.join(group.components)}\npriority={priority}\n")
+        sections += [_program(home, group, component) for component in group.components]
+    write_private(home.path / "supervisor.conf", "\n".join(sections))
+
+
+def start(home: Home) -> None:
+    """Start the supervisor without any component, detached from this terminal."""
+    environment = airflow.clean_environment(os.environ) | processes.marks(home, "supervisor") | {"PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(home.path / "supervisor.conf")]
+    started = subprocess.run(  # noqa: S603 - our own program, and no shell
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if started.returncode != 0:
+        raise StackError(f"the supervisor did not start: {started.stdout.strip()}")
+    deadline = time.monotonic() + 15
+    while not is_running(home):
+        if time.monotonic() > deadline:
+            raise StackError(f"the supervisor did not answer within 15 s; its log: {home.log('supervisor')}")
+        time.sleep(0.05)
+
+
+def is_running(home: Home) -> bool:
+    """Whether the supervisor answers."""
+    return bool(states(home))
+
+
+def states(home: Home) -> dict[str, str]:
+    """Component -> the supervisor's word for its state (``RUNNING``, ``BACKOFF``, ``FATAL``, …); empty when the supervisor is down."""
+    if not (home.path / "supervisor.conf").exists():
+        return {}
+    try:
+        answer = cast("list[dict[str, str]]", _control(home).supervisor.getAllProcessInfo())
+    except (OSError, xmlrpc.client.Error):
+        return {}
+    return {info["name"]: info["statename"] for info in answer}
+
+
+def pids(home: Home) -> dict[str, int]:
+    """Component -> its process id, 0 when it is not running."""
+    answer = cast("list[dict[str, object]]", _control(home).supervisor.getAllProcessInfo())
+    return {str(info["name"]): cast("int", info["pid"]) for info in answer}
+
+
+def start_components(home: Home, components: Iterable[str]) -> None:
+    """Start those of the components that do not run; returns at once."""
+    now = states(home)
+    control = _control(home)
+    for component in components:
+        if now.get(component) not in ("RUNNING", "STARTING"):
+            control.supervisor.startProcess(_full_name(component), False)  # noqa: FBT003 - XML-RPC knows no keywords; False: do not wait
+
+
+def shut_down(home: Home, *, timeout_s: float) -> None:
+    """Let the supervisor stop everything in order and end itself."""
+    try:
+        _control(home).supervisor.shutdown()
+    except (OSError, xmlrpc.client.Error):
+        return
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and (home.path / "supervisor.pid").exists():
+        time.sleep(0.05)
+
+
+def stop_component(home: Home, component: str) -> None:
+    """Stop one component and wait for it."""
+    try:
+        _control(home).supervisor.stopProcess(_full_name(component))
+    except (OSError, xmlrpc.client.Error):
+        return
+
+
+def _full_name(component: str) -> str:
+    return next(f"{group.name}:{component}" for group in GROUPS if component in group.components)
+
+
+def _control(home: Home) -> xmlrpc.client.ServerProxy:
+    password = home.secrets().control_password
+    return xmlrpc.client.ServerProxy(f"http://{_CONTROL_USER}:{password}@{LOOPBACK}:{home.ports().control}/RPC2")
+
+
+def _program(home: Home, group: Group, component: str) -> str:
+    command = shlex.join([sys.executable, "-m", "deploy.embedded.start", str(home), component])
+    return f"""[program:{component}]
+command={_text(command)}
+autostart=false
+autorestart=true
+startsecs=1
+startretries=20
+stopsignal={group.stop_signal}
+stopwaitsecs={group.stop_wait_s}
+stopasgroup={"false" if component == "postgres" else "true"}
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={_text(home.log(component))}
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=2
+"""
+
+
+def _text(value: object) -> str:
+    """Supervisor expands ``%`` in its configuration."""
+    return str(value).replace("%", "%%")

@@ -1,0 +1,4 @@
+"""Here: the command line, ``./ecg``; one module a noun. Not here: the stack (``deploy.embedded``) or the work itself (``steps``).
+
+Nothing heavy is imported before a command needs it: ``./ecg --help`` answers at once.
+"""

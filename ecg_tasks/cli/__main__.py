@@ -1,0 +1,49 @@
+"""Here: the list of commands, and what an error looks like to a person. Not here: what a command does."""
+
+import sys
+
+import typer
+
+from ecg_tasks.cli import checks, demo, inbox, runs, single, stack
+from ecg_tasks.cli.terminal import complain
+from ecg_tasks.errors import EcgError
+
+app = typer.Typer(
+    name="ecg",
+    help="ECG recordings in, spectrograms, models and reports out. Research software, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EVERYTHING, STACK, DATA, DEVELOPMENT = "Everything at once", "The stack", "Recordings", "Development"
+
+app.command(rich_help_panel=EVERYTHING)(demo.demo)
+app.command(rich_help_panel=STACK)(stack.up)
+app.command(rich_help_panel=STACK)(stack.down)
+app.command(rich_help_panel=STACK)(stack.status)
+app.command(rich_help_panel=STACK)(stack.logs)
+app.command("open", rich_help_panel=STACK)(stack.open_ui)
+app.command(rich_help_panel=DATA)(inbox.put)
+app.command("import", rich_help_panel=DATA)(inbox.import_)
+app.command(rich_help_panel=DATA)(inbox.download)
+app.command(rich_help_panel=DATA)(runs.run)
+app.command(rich_help_panel=DATA)(single.classify)
+app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
+app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
+
+
+def main() -> None:
+    """Run one command; an error that was foreseen is a sentence, not a traceback."""
+    try:
+        app(prog_name="ecg")
+    except EcgError as error:
+        complain(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Here: ``put``, ``import``, ``download``: ways for recordings into the inbox. Not here: what a data set looks like (``importers``)."""
+
+import os
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecg_tasks.cli import importers
+from ecg_tasks.cli.stack import running_stack
+from ecg_tasks.cli.terminal import complain, console, say
+
+if TYPE_CHECKING:
+    from deploy.embedded import Stack
+
+_FILES_AT_ONCE = 100
+
+
+class DataSet(StrEnum):
+    """Data sets whose layout is known."""
+
+    PTBXL = "ptbxl"
+    PTBDB = "ptbdb"
+    HEARTBEATS = "heartbeats"
+
+
+class OnPhysioNet(StrEnum):
+    """Data sets that wfdb's own downloader can fetch."""
+
+    PTBDB = "ptbdb"
+    PTBXL = "ptbxl"
+
+
+def put(
+    files: Annotated[list[Path], typer.Argument(help="Files or folders; a folder keeps its inner paths.", exists=True)],
+    under: Annotated[str, typer.Option(help="Folder in the inbox.")] = "",
+) -> None:
+    """Drop files into the inbox under their own names. A WFDB recording needs its header and its signal files in one folder."""
+    stack = running_stack()
+    n_files = drop(stack, list(_named(files, under)))
+    say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
+
+
+def import_(
+    dataset: Annotated[DataSet, typer.Argument(help="Layout of the folder.")],
+    folder: Annotated[Path, typer.Argument(help="Where the data set lies.", exists=True, file_okay=False)],
+) -> None:
+    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex).
+
+    ptbxl: 500 Hz recordings where present, else 100 Hz. ptbdb: every recording below the patients' folders.
+    heartbeats: the CSV files with 187 samples at 125 Hz and the label in column 188.
+    """
+    stack = running_stack()
+    n_files = drop(stack, importers.IMPORTERS[dataset.value](folder))
+    say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
+
+
+def download(
+    dataset: Annotated[OnPhysioNet, typer.Argument(help="Which data set.")],
+    folder: Annotated[Path, typer.Argument(help="Where to; files that are there already whole are not fetched again.", file_okay=False)],
+) -> None:
+    """Fetch a data set from PhysioNet (ptbdb: 1.7 GB, ptbxl: 3 GB); begun again, it goes on where it stopped."""
+    import wfdb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        records = "all" if dataset is OnPhysioNet.PTBDB else _ptbxl_records()
+        wfdb.dl_database(_RELEASES[dataset], str(folder), records=records, annotators=None, overwrite=False)
+        if dataset is OnPhysioNet.PTBXL:
+            wfdb.dl_files(_RELEASES[dataset], str(folder), ["ptbxl_database.csv", "scp_statements.csv", "LICENSE.txt"])
+    except Exception as error:  # wfdb lets every error of the libraries below it through
+        complain(f"{dataset.value} could not be fetched from PhysioNet ({error}); is this machine connected to the network?")
+        raise typer.Exit(1) from error
+    say(f"fetched; next: ./ecg import {dataset.value} {folder}")
+
+
+_RELEASES = {OnPhysioNet.PTBDB: "ptbdb", OnPhysioNet.PTBXL: "ptb-xl"}
+
+
+def _ptbxl_records() -> list[str]:
+    """The 500 Hz recordings: the same hearts at 100 Hz add nothing."""
+    import wfdb
+
+    return [name for name in wfdb.get_record_list(_RELEASES[OnPhysioNet.PTBXL]) if name.startswith("records500/")]
+
+
+def drop(stack: "Stack", files: list[tuple[str, importers.Content]]) -> int:
+    """Put files into the inbox in an order that is safe while the inbox is watched; returns how many.
+
+    Headers come first and their signals last: until a recording is whole it waits, and so does the labels.csv beside it,
+    which therefore never is taken over before the recordings that it speaks of.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    os.environ.update(stack.environment())
+    from ecg_tasks.steps.inbox import put_files
+
+    n_files = 0
+    columns = (TextColumn("into the inbox"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console(), disable=len(files) < _FILES_AT_ONCE) as progress:
+        bar = progress.add_task("", total=len(files))
+        for turn in range(4):
+            same_turn = [file for file in files if _turn(file) == turn]
+            for first in range(0, len(same_turn), _FILES_AT_ONCE):
+                some = same_turn[first : first + _FILES_AT_ONCE]
+                n_files += put_files((name, content.read_bytes() if isinstance(content, Path) else content) for name, content in some)
+                progress.update(bar, completed=n_files)
+    return n_files
+
+
+def _turn(file: tuple[str, importers.Content]) -> int:
+    name = Path(file[0])
+    if name.suffix == ".hea":
+        return 0
+    if name.name == "labels.csv":
+        return 1
+    return 3 if name.suffix in {".dat", ".xyz"} else 2
+
+
+def _named(paths: Iterable[Path], under: str) -> Iterator[tuple[str, importers.Content]]:
+    for path in paths:
+        whole = path.resolve()
+        for file in sorted(inner for inner in whole.rglob("*") if inner.is_file()) if whole.is_dir() else [whole]:
+            yield (Path(under.strip("/")) / file.relative_to(whole.parent)).as_posix(), file

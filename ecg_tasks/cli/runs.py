@@ -1,0 +1,81 @@
+"""Here: ``run``, and following runs of DAGs while they work. Not here: the DAGs, or which runs the demonstration needs (``demo``)."""
+
+import json
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecg_tasks.cli.stack import running_stack
+from ecg_tasks.cli.terminal import complain, console, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress
+
+    from deploy.embedded.airflow_api import AirflowApi
+
+_DONE = {"success", "failed", "skipped", "upstream_failed", "removed"}
+_POLL_S = 0.5
+
+
+def run(
+    dag: Annotated[str, typer.Argument(help="ingest_records, render_spectrograms, retrain_model or classify_records.")],
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it ends; exits with 1 when it failed.")] = False,
+    conf: Annotated[str, typer.Option(help="The form of the run as JSON; default: the DAG's own values.", metavar="JSON")] = "{}",
+) -> None:
+    """Start a run of a DAG."""
+    try:
+        values = json.loads(conf)
+    except ValueError as error:
+        complain(f"--conf is no JSON: {error}")
+        raise typer.Exit(2) from error
+    if not isinstance(values, dict):
+        complain(f"--conf must be a JSON object, not {conf}")
+        raise typer.Exit(2)
+    with running_stack().airflow() as api:
+        started = api.trigger(dag, values)
+        if not wait:
+            say(f"{dag} was started: {started}")
+            return
+        with progress() as bars:
+            state = follow(api, dag, started, bars)
+    if state != "success":
+        complain(f"{dag} {started} {state}; its tasks and their logs are in the web interface (./ecg open)")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def progress() -> "Iterator[Progress]":
+    """One line a DAG run: how many of its tasks are done, and which one works."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description:<20}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[doing]}"),
+    )
+    with Progress(*columns, console=console()) as bars:
+        yield bars
+
+
+def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
+    """Show a run until it ends; returns ``success`` or ``failed``."""
+    bar = bars.add_task(dag, total=None, doing="")
+    while True:
+        state = api.run_state(dag, run_id)
+        tasks = api.task_states(dag, run_id)
+        working = sorted({task for task, task_state in tasks if task_state == "running"})
+        finished = state in ("success", "failed")
+        doing = state if finished else ", ".join(working) or "waits for its turn"
+        n_done = sum(task_state in _DONE for _task, task_state in tasks)
+        bars.update(bar, total=len(tasks) or None, completed=n_done, doing=doing)
+        if finished:
+            return state
+        time.sleep(_POLL_S)

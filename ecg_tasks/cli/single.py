@@ -1,0 +1,42 @@
+"""Here: ``classify``: one file, without any stack. Not here: the classification (``ecg_tasks.steps.single``)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecg_tasks.cli.terminal import complain, console
+
+_ROWS_SHOWN = 50
+
+
+def classify(
+    file: Annotated[
+        Path, typer.Argument(help="Heartbeat CSV, or WFDB header with its signal files beside it.", exists=True, dir_okay=False)
+    ],
+    recipe: Annotated[
+        str | None, typer.Option(help="twelve_lead, heartbeat or notebook; default: the first that takes the recording.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw the first recording's spectrogram with its class as title.", metavar="OUT.png")
+    ] = None,
+) -> None:
+    """Classify the recordings of one file with the shipped model. Research use, not a medical device."""
+    from rich.table import Table
+
+    from ecg_tasks.steps import single
+
+    classified = single.classify_file(file, recipe=recipe)
+    table = Table("recording", "decision", "P(abnormal)", "threshold", "model", box=None, header_style="bold")
+    for one in classified.results[:_ROWS_SHOWN]:
+        model = f"{one.recipe} {one.version}" + (" (trained on synthetic data)" if one.synthetic_model else "")
+        table.add_row(one.name, one.decision.value, f"{one.probability:.3f}", f"{one.threshold:.3f}", model)
+    console().print(table)
+    if len(classified.results) > _ROWS_SHOWN:
+        console().print(f"… and {len(classified.results) - _ROWS_SHOWN} more recordings")
+    for rejected in classified.rejected[:_ROWS_SHOWN]:
+        complain(f"{rejected.name} was not read: {rejected.reason.value}: {rejected.message}")
+    if plot is not None:
+        single.plot(file, recipe=recipe, out=plot)
+        console().print(f"drawn: {plot}")
+    console().print("Research use, not a medical device.")

@@ -1,0 +1,109 @@
+"""Here: ``up``, ``down``, ``status``, ``logs``, ``open``. Not here: how the stack does it (``deploy.embedded``)."""
+
+import json
+import subprocess
+import sys
+import webbrowser
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecg_tasks.cli.terminal import complain, console, say
+
+if TYPE_CHECKING:
+    from deploy.embedded import Stack
+
+_COLOURS = {"running": "green", "starting": "yellow", "stopped": "dim"}
+
+
+def running_stack() -> "Stack":
+    """The stack of ``ECG_HOME``; ends the command when it is not up."""
+    from deploy.embedded import Stack
+
+    stack = Stack()
+    if not stack.is_up():
+        complain(f"the stack of {stack.home} is not up; start it with: ./ecg up")
+        raise typer.Exit(1)
+    return stack
+
+
+def up() -> None:
+    """Start PostgreSQL, the object store and Airflow, and wait until all are healthy (some 20 s; more the first time)."""
+    from deploy.embedded import Stack
+
+    stack = Stack()
+    stack.up(say)
+    say("everything is healthy")
+    describe(stack)
+
+
+def down() -> None:
+    """Stop everything in order. The bucket, the models and the history of runs stay."""
+    from deploy.embedded import Stack
+
+    stack = Stack()
+    stack.down()
+    say(f"nothing runs any more; the state stays in {stack.home}")
+
+
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: healthy, ui, login, bucket, endpoint, components.")] = False,
+) -> None:
+    """Tell whether the stack is healthy, component by component. Exits with 0 when it is, 1 when it is not."""
+    from deploy.embedded import Stack
+
+    found = Stack().status()
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))  # noqa: T201 - for a program, without colours or line breaks
+    else:
+        from rich.table import Table
+
+        table = Table("component", "state", box=None, header_style="bold")
+        for component, state in found.components.items():
+            table.add_row(component, f"[{_COLOURS.get(state, 'red')}]{state}[/]")
+        console().print(table)
+        if found.ui:
+            console().print(f"\nweb interface  {found.ui}  (login {found.login}; its password: ./ecg open)")
+            console().print(f"bucket         {found.bucket}  at {found.endpoint}")
+        console().print("[green]healthy[/]" if found.healthy else "[red]not healthy[/]; start it with: ./ecg up")
+    raise typer.Exit(0 if found.healthy else 1)
+
+
+def logs(
+    component: Annotated[str | None, typer.Argument(help="One component, as ./ecg status names it; default: all.")] = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines from the end of each log.")] = 50,
+) -> None:
+    """Print the logs of the components (a task's own log is in the web interface)."""
+    from deploy.embedded import Stack
+
+    home = Stack().home
+    known = {file.stem: file for file in sorted(home.logs.glob("*.log"))}
+    if component and component not in known:
+        complain(f"there is no log of {component!r}; there are: {', '.join(known) or 'none yet'}")
+        raise typer.Exit(1)
+    files = [str(known[component])] if component else [str(file) for file in known.values()]
+    if not files:
+        complain(f"there are no logs in {home.logs}; the stack was never started")
+        raise typer.Exit(1)
+    command = ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", *files]
+    sys.exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - tail, and no shell
+
+
+def open_ui() -> None:
+    """Print the address, login and password of the web interface, and open it in a browser if there is one."""
+    stack = running_stack()
+    describe(stack)
+    webbrowser.open(stack.ui)
+
+
+def describe(stack: "Stack") -> None:
+    """Print what a person needs to use a running stack."""
+    environment = stack.environment()
+    console().print(f"web interface  {stack.ui}  login [bold]{stack.login}[/]  password [bold]{stack.password}[/]")
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3", "AWS")
+    console().print(f"bucket         s3://{environment['ECG_BUCKET']}  at {endpoint}")
+    console().print("drop a file    ./ecg put FILE…    stop  ./ecg down")
