@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import NotEnoughDataError
 from ecg_tasks.evaluation.splits import Side, side_of, split_bucket
-from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.steps import render
 from ecg_tasks.steps.labelling import labels_in_force
@@ -55,7 +55,7 @@ class Pictures:
     @property
     def labels(self) -> NDArray[np.uint8]:
         """0 normal or 1 abnormal, shape (n_records,)."""
-        return np.array([CLASS_ORDER.index(row.label) for row in self.rows], dtype=np.uint8)  # type: ignore[arg-type]  # labels are strings
+        return np.array([CLASS_ORDER.index(Label(row.label)) for row in self.rows], dtype=np.uint8)
 
     @property
     def groups(self) -> list[str]:
@@ -118,10 +118,8 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
 def load_rows(store: ObjectStore, dataset_id: str) -> list[Row]:
     """Rows of a dataset that was assembled before."""
     columns = tables.load(store.get(keys.dataset(dataset_id, "split.parquet")))
-    return [
-        Row(**{name: Side(column[row]) if name == "side" else column[row] for name, column in columns.items()})
-        for row in range(tables.n_rows(columns))
-    ]
+    rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+    return [Row(**(row | {"side": Side(row["side"]), "bucket": int(row["bucket"]), "synthetic": bool(row["synthetic"])})) for row in rows]
 
 
 def load_manifest(store: ObjectStore, dataset_id: str) -> Any:

@@ -144,6 +144,6 @@ def _describe(record: Record, described: Mapping[str, LabelRow]) -> Record:
         record,
         patient=row.patient_id or record.patient,
         age=record.age if row.age is None else row.age,
-        sex=record.sex if row.sex is None else row.sex,  # type: ignore[arg-type]  # the reader gives female, male or None
+        sex=record.sex if row.sex is None else row.sex,
         label=row.label or record.label,
     )

@@ -22,6 +22,7 @@ from ecg_tasks.reporting.model import (
 from ecg_tasks.reporting.pages import render_report
 from ecg_tasks.reporting.selection import records_with_page
 from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.steps.candidate import TrainedOn
 from ecg_tasks.steps.labelling import LabelEntry, labels_in_force
 from ecg_tasks.steps.workspace import get_json
 from ecg_tasks.storage import keys, record_shards, registry, tables
@@ -76,8 +77,7 @@ class _Model:
 
     classifier: Classifier
     summary: ModelSummary
-    trained_ids: frozenset[str]
-    trained_buckets: frozenset[int]
+    trained_on: TrainedOn
 
 
 def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport:
@@ -196,7 +196,6 @@ def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) ->
     classifier = Classifier.from_files(files)
     spec = classifier.spec
     test = Evaluation.from_dict(json.loads(files["metrics.json"])["test"])
-    trained = [row.split(",") for row in files["training_records.csv"].decode().splitlines()[1:]]
     return _Model(
         classifier=classifier,
         summary=ModelSummary(
@@ -205,15 +204,14 @@ def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) ->
             digest=registry.digest(files),
             since=champion["since"],
             threshold=spec.threshold,
-            abstain=(spec.abstain.lo, spec.abstain.hi),
+            abstain=spec.abstain,
             test_figures=test.figures,
             n_test_records=test.n_records,
             n_test_patients=test.n_patients,
             split_unit=test.split_unit,
             synthetic=spec.synthetic,
         ),
-        trained_ids=frozenset(record_id for record_id, side, _ in trained if side != "test"),
-        trained_buckets=frozenset(int(bucket) for _, side, bucket in trained if side != "test" and bucket != "-1"),
+        trained_on=TrainedOn.of_version(files),
     )
 
 
@@ -228,8 +226,7 @@ def _unseen(
         and not np.isnan(probability)
         and record_id in labels
         and labels[record_id].label in {"normal", "abnormal"}
-        and record_id not in model.trained_ids
-        and gathered.bucket[row] not in model.trained_buckets
+        and not model.trained_on.knows(record_id, gathered.bucket[row])
     ]
     truth = np.array([labels[record_id].label == "abnormal" for record_id in table["record_id"].iloc[rows]])
     if truth.all() or not truth.any():
@@ -240,7 +237,7 @@ def _unseen(
         table["probability"].to_numpy()[rows],
         groups,
         threshold=model.classifier.spec.threshold,
-        abstain=model.classifier.spec.abstain,
+        abstain=model.classifier.spec.rule.abstain,
         split_unit="patient" if all(gathered.bucket[row] >= 0 for row in rows) else "record",
         seed=BOOTSTRAP_SEED,
     )

@@ -1,0 +1,146 @@
+"""Here: from trained weights to a whole version: calibration, test figures, golden pictures, files. Not here: the verdict (``retrain``)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.evaluation.calibration import apply_temperature, fit_temperature
+from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.evaluation.summary import evaluate
+from ecg_tasks.evaluation.thresholds import abstain_band, threshold_for_sensitivity
+from ecg_tasks.labels import Label
+from ecg_tasks.learning.decisions import record_probabilities
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.learning.version import SIDES, Golden, ModelSpec, version_files
+from ecg_tasks.signals.recipes import Recipe
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
+from ecg_tasks.signals.synthesis import draw_heart, synthesize
+from ecg_tasks.steps.dataset import Pictures, Row
+
+SENSITIVITY = 0.9
+"""Share of abnormal calibration records that the threshold must catch."""
+DECIDED_ACCURACY = 0.9
+"""Share of calibration records outside the abstain band that shall be right."""
+MIN_COVERAGE = 0.8
+"""Share of calibration records that must be decided on."""
+BOOTSTRAP_SEED = 20180501
+N_GOLDEN = 16
+GOLDEN_FS = 250.0
+"""Hz."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedOn:
+    """What a version has seen before its test: records, and the buckets of their patients."""
+
+    record_ids: frozenset[str]
+    buckets: frozenset[int]
+
+    @classmethod
+    def of_version(cls, files: Mapping[str, bytes]) -> "TrainedOn":
+        """Read it from the files of a version."""
+        rows = [line.split(",") for line in files[SIDES].decode().splitlines()[1:]]
+        seen = [(record_id, int(bucket)) for record_id, side, bucket in rows if side != Side.TEST]
+        return cls(record_ids=frozenset(one for one, _ in seen), buckets=frozenset(bucket for _, bucket in seen if bucket >= 0))
+
+    def knows(self, record_id: str, bucket: int) -> bool:
+        """Whether the record, or possibly another one of its patient, was trained on: a bucket is shared by few patients."""
+        return record_id in self.record_ids or bucket in self.buckets
+
+
+def record_scores(classifier: Classifier, pictures: Pictures) -> NDArray[np.float64]:
+    """P(abnormal) of each record by the classifier's own rule, shape (n_records,)."""
+    scores = classifier.predict(pictures.images)
+    return classifier.decide(pictures.record, scores, pictures.quality, n_records=len(pictures.rows)).probability
+
+
+def build_version(
+    *,
+    spec: ModelSpec,
+    keras: bytes,
+    recipe: Recipe,
+    calibration: Pictures,
+    test: Pictures,
+    rows: Sequence[Row],
+    manifest: Mapping[str, Any],
+) -> dict[str, bytes]:
+    """Fit temperature, threshold and abstain band on the calibration patients, look once at the test patients, and make all files.
+
+    ``spec`` comes without a decision rule of its own; ``rows`` are all records of the dataset.
+    """
+    from ecg_tasks.learning.export import export_litert, keras_scores
+
+    litert = export_litert(keras)
+    classifier = Classifier(spec, litert, n_threads=1)
+    raw = record_probabilities(
+        calibration.record,
+        classifier.predict(calibration.images),
+        calibration.quality,
+        n_records=len(calibration.rows),
+        min_quality=recipe.min_quality,
+    )
+    temperature = fit_temperature(calibration.labels, raw)
+    calibrated = apply_temperature(raw, temperature)
+    threshold = threshold_for_sensitivity(calibration.labels, calibrated, sensitivity=SENSITIVITY)
+    band = abstain_band(calibration.labels, calibrated, threshold=threshold, target_accuracy=DECIDED_ACCURACY, min_coverage=MIN_COVERAGE)
+    spec = replace(spec, temperature=temperature, threshold=threshold, abstain=(band.lo, band.hi))
+    figures = evaluate(
+        test.labels,
+        record_scores(Classifier(spec, litert, n_threads=1), test),
+        test.groups,
+        threshold=threshold,
+        abstain=band,
+        split_unit=manifest["split_unit"],
+        seed=BOOTSTRAP_SEED,
+    )
+    golden_images = golden_pictures(recipe)
+    return version_files(
+        spec=spec,
+        keras=keras,
+        litert=litert,
+        metrics={"test": figures.as_dict(), "data": dict(manifest["counts"])},
+        golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images)),
+        sides={row.record_id: (row.side, row.bucket) for row in rows},
+    )
+
+
+def golden_pictures(recipe: Recipe) -> NDArray[np.uint8]:
+    """Pictures of imaginary patients: a version carries them along, so nobody's recording may be among them."""
+    rng = np.random.default_rng(7)
+    hearts = [draw_heart(rng, label=label) for label in (Label.NORMAL, Label.ABNORMAL) * (N_GOLDEN // 2)]
+    records = [
+        Record(
+            samples=synthesize(heart, fs=GOLDEN_FS, duration_s=10.0, rng=rng), fs=GOLDEN_FS, leads=STANDARD_LEADS, unit="mV", name="golden"
+        )
+        for heart in hearts
+    ]
+    rendered = recipe.render(records)
+    pngs = [png for png in rendered.png if png]
+    return recipe.decode(pngs[:: max(1, len(pngs) // N_GOLDEN)][:N_GOLDEN])
+
+
+def provisional_spec(*, work: Mapping[str, Any], recipe: Recipe, training: Mapping[str, Any], synthetic: bool) -> ModelSpec:
+    """What is known of a version before its calibration."""
+    from ecg_tasks.learning.framework import training_environment
+
+    return ModelSpec(
+        recipe=recipe.name,
+        recipe_digest=recipe.digest,
+        version=work["version"],
+        dataset_id=work["dataset_id"],
+        threshold=0.5,
+        abstain=(0.5, 0.5),
+        temperature=1.0,
+        min_quality=recipe.min_quality,
+        image_shape=recipe.image_shape,
+        network=recipe.network,
+        n_weights=training["n_weights"],
+        seed=work["seed"],
+        synthetic=synthetic,
+        training=training,
+        environment=training_environment(),
+        sources=tuple(work["credits"]),
+    )
