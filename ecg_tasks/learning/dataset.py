@@ -1,0 +1,84 @@
+"""Here: pictures with the truth about their records, as training takes them. Not here: which record is on which side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import NotEnoughDataError, SignalError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingSet:
+    """The windows of one side, labelled.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, height, width, channels), uint8; may be a memory map, it is read batch by batch
+    labels : ndarray, shape (n,), uint8: 0 normal, 1 abnormal; the truth about the window's record
+    records : ndarray, shape (n,), integers: windows with the same number are of one record
+
+    Raises
+    ------
+    SignalError
+        If shapes or types do not fit, or a record has two labels.
+    NotEnoughDataError
+        If one of the classes is absent.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    records: NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != len(("n", "height", "width", "channels")) or self.images.dtype != np.uint8:
+            raise SignalError(
+                f"images must be uint8 of shape (n, height, width, channels), not {self.images.dtype} of shape {self.images.shape}"
+            )
+        n = len(self.images)
+        if self.labels.shape != (n,) or self.records.shape != (n,):
+            raise SignalError(f"{n} images, but labels of shape {self.labels.shape} and records of shape {self.records.shape}")
+        if not np.isin(self.labels, (0, 1)).all():
+            raise SignalError(f"labels must be 0 (normal) or 1 (abnormal), not {np.unique(self.labels)[:5]}")
+        truth = self.record_labels
+        if not (truth[self.record_index] == self.labels).all():
+            raise SignalError("windows of one record have different labels")
+        if truth.all() or not truth.any():
+            raise NotEnoughDataError(f"training needs both classes; there are {truth.sum()} abnormal among {truth.size} records")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    @property
+    def record_index(self) -> NDArray[np.intp]:
+        """Index of each window's record, shape (n,), counting records from 0 in the order of their numbers."""
+        index: NDArray[np.intp] = np.unique(self.records, return_inverse=True)[1]
+        return index
+
+    @property
+    def record_labels(self) -> NDArray[np.uint8]:
+        """The label of each record, shape (n_records,), in the order of ``record_index``."""
+        return self.labels[np.unique(self.records, return_index=True)[1]]
+
+    def weights(self, *, balance: bool) -> NDArray[np.float32]:
+        """What each window counts, shape (n,), mean 1: every record the same, however many windows it has.
+
+        Parameters
+        ----------
+        balance : let both classes count the same in sum. The probabilities then no longer follow the prevalence of the
+            data, which a temperature cannot mend.
+        """
+        index = self.record_index
+        weights: NDArray[np.float64] = 1 / np.bincount(index)[index]
+        if balance:
+            abnormal = self.labels == 1
+            weights[abnormal] /= weights[abnormal].sum()
+            weights[~abnormal] /= weights[~abnormal].sum()
+        scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
+        return scaled

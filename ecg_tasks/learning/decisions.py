@@ -1,0 +1,112 @@
+"""Here: from window probabilities to one probability and one decision a record. Not here: the model, or fitting its threshold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import SignalError
+from ecg_tasks.evaluation.calibration import logit, sigmoid
+from ecg_tasks.evaluation.thresholds import AbstainBand
+from ecg_tasks.labels import Decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRule:
+    """How a record is decided on; fitted on calibration patients and stored with the model.
+
+    Parameters
+    ----------
+    temperature : the mean log-odds of the windows are divided by it; above 1 makes the probability less sure
+    threshold : probabilities from here on are abnormal
+    abstain : probabilities inside, ends included, are uncertain, whatever the threshold says
+    min_quality : windows below do not count
+    """
+
+    temperature: float
+    threshold: float
+    abstain: AbstainBand
+    min_quality: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RecordDecisions:
+    """What a model says of each record.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (n_records,), float64, P(abnormal); nan for a record without a usable window
+    decision : n_records decisions
+    n_windows : ndarray, shape (n_records,), int64
+    n_used : ndarray, shape (n_records,), int64, windows that were good enough to count
+    """
+
+    probability: NDArray[np.float64]
+    decision: list[Decision]
+    n_windows: NDArray[np.int64]
+    n_used: NDArray[np.int64]
+
+
+def record_probabilities(
+    record: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    quality: NDArray[np.floating],
+    *,
+    n_records: int,
+    min_quality: float,
+    temperature: float = 1.0,
+) -> NDArray[np.float64]:
+    """One probability a record: the sigmoid of the mean log-odds of its usable windows, divided by the temperature.
+
+    Parameters
+    ----------
+    record : ndarray, shape (n,), index of each window's record, 0 to ``n_records - 1``
+    probabilities : ndarray, shape (n,), P(abnormal) of each window
+    quality : ndarray, shape (n,), 0 to 1
+    min_quality : windows below are left out
+
+    Returns
+    -------
+    ndarray, shape (n_records,), float64, nan for a record without a usable window
+
+    Raises
+    ------
+    SignalError
+        If shapes do not fit, an index is out of range, or the probability of a usable window is no probability.
+    """
+    if not record.shape == probabilities.shape == quality.shape == (len(record),):
+        raise SignalError(f"record, probabilities and quality have shapes {record.shape}, {probabilities.shape}, {quality.shape}")
+    if len(record) and not 0 <= record.min() <= record.max() < n_records:
+        raise SignalError(f"record indices reach from {record.min()} to {record.max()}; there are {n_records} records")
+    used = quality >= min_quality
+    p = probabilities[used]
+    if not ((p >= 0) & (p <= 1)).all():
+        raise SignalError("a usable window has a probability outside [0, 1]")
+    n_used = np.bincount(record[used], minlength=n_records)
+    total = np.bincount(record[used], weights=logit(p), minlength=n_records)
+    mean = np.divide(total, n_used, out=np.full(n_records, np.nan), where=n_used > 0)
+    return sigmoid(mean / temperature)
+
+
+def decide(
+    record: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    quality: NDArray[np.floating],
+    *,
+    n_records: int,
+    rule: DecisionRule,
+) -> RecordDecisions:
+    """Decide on every record; one without a usable window is uninterpretable. Parameters as in ``record_probabilities``."""
+    probability = record_probabilities(
+        record, probabilities, quality, n_records=n_records, min_quality=rule.min_quality, temperature=rule.temperature
+    )
+    unusable = np.isnan(probability)
+    conditions = [unusable, rule.abstain.holds(probability), probability >= rule.threshold]
+    choices = (Decision.UNINTERPRETABLE, Decision.UNCERTAIN, Decision.ABNORMAL, Decision.NORMAL)
+    which = np.select(conditions, range(len(conditions)), default=len(conditions))
+    return RecordDecisions(
+        probability=probability,
+        decision=[choices[index] for index in which],
+        n_windows=np.bincount(record, minlength=n_records),
+        n_used=np.bincount(record[quality >= rule.min_quality], minlength=n_records),
+    )

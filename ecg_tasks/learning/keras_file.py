@@ -1,0 +1,61 @@
+"""Here: networks to and from the bytes of a ``.keras`` file, and their scores in Keras. Not here: training or serving them."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.learning.framework import keras_at_work
+from ecg_tasks.learning.networks import ImageShape, build_network
+
+MAX_BATCH = 256
+"""Pictures that are scored at a time."""
+MAX_BATCH_VALUES = 2**20
+"""Values in the pictures of one batch: large pictures go fewer at a time, so that memory stays bounded."""
+
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def save_network(network: str, image_shape: ImageShape, weights: list[NDArray[Any]]) -> bytes:
+    """A ``.keras`` file (a zip archive) that depends on nothing but the network and its weights: no clock, no optimizer."""
+    model = build_network(network, image_shape)
+    model.set_weights(weights)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        written = path.read_bytes()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(written)) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in sorted(source.namelist()):
+            content = source.read(name)
+            if name == "metadata.json":
+                metadata = json.loads(content)
+                metadata.pop("date_saved", None)
+                content = json.dumps(metadata, sort_keys=True).encode()
+            target.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def load_network(keras_bytes: bytes) -> Any:
+    """A ``keras.Model`` from the bytes of a ``.keras`` file; a file that would run code when read is refused by Keras."""
+    with tempfile.TemporaryDirectory() as folder, keras_at_work() as keras:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(keras_bytes)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def score_windows(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """P(abnormal) of each picture, shape (n,), by a ``keras.Model``, in batches of one size (the last is filled up with zeros)."""
+    n = len(images)
+    size = max(1, min(n, MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(images.shape[1:]))))
+    scores = np.empty(n, np.float32)
+    for start in range(0, n, size):
+        chunk = images[start : start + size]
+        filled = np.concatenate([chunk, np.zeros((size - len(chunk), *images.shape[1:]), np.uint8)])
+        scores[start : start + size] = np.asarray(model.predict_on_batch(filled))[: len(chunk), 0]
+    return scores

@@ -1,0 +1,88 @@
+"""Here: how a network is trained, and with what each recipe is. Not here: the training itself (``training``)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.learning.augmentation import NO_AUGMENTATION, Augmentation
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingParams:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    seed : of weights, order, augmentation and dropout
+    epochs : passes over the training set at most; the learning rate falls to 0 over all of them, along a cosine
+    batch_size : windows a step; smaller means more and noisier steps
+    learning_rate : at the start
+    weight_decay : of AdamW; 0 makes it Adam; larger keeps weights smaller
+    patience : epochs without a better validation loss after which training stops
+    balance : let both classes count the same, see ``TrainingSet.weights``
+    augmentation : see ``Augmentation``
+
+    References
+    ----------
+    Adam: Kingma and Ba, arXiv 1412.6980. AdamW: Loshchilov and Hutter, arXiv 1711.05101; cosine: arXiv 1608.03983.
+    """
+
+    seed: int
+    epochs: int
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    patience: int = 10
+    balance: bool = False
+    augmentation: Augmentation = NO_AUGMENTATION
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name}={getattr(self, name)}; it must be at least 1")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise ConfigurationError(f"learning_rate={self.learning_rate} must be above 0, weight_decay={self.weight_decay} not below")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigurationError(f"seed={self.seed}; it must lie in [0, 2**32)")
+
+
+RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "notebook": {"epochs": 20, "patience": 20},
+        "heartbeat": {
+            "epochs": 20,
+            "batch_size": 128,
+            "learning_rate": 2e-3,
+            "weight_decay": 1e-2,
+            "patience": 6,
+            "augmentation": Augmentation(frequency_mask=0.15, time_mask=0.15, mixup=0.2),
+        },
+        "twelve_lead": {
+            "epochs": 60,
+            "batch_size": 32,
+            "learning_rate": 2e-3,
+            "weight_decay": 1e-2,
+            "patience": 20,
+            "augmentation": Augmentation(time_shift=0.5, frequency_mask=0.1, time_mask=0.1, lead_dropout=0.1, mixup=0.2),
+        },
+    }
+)
+"""What each recipe trains with, unless a run says otherwise."""
+
+
+def training_params(recipe: str, *, seed: int, epochs: int | None = None) -> TrainingParams:
+    """The parameters that a recipe trains with; ``epochs`` overrides its own.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing is stated for the recipe.
+    """
+    if recipe not in RECIPE_TRAINING:
+        raise ConfigurationError(f"there are no training parameters for recipe {recipe!r}; there are for {', '.join(RECIPE_TRAINING)}")
+    chosen = dict(RECIPE_TRAINING[recipe])
+    if epochs is not None:
+        chosen["epochs"] = epochs
+    return TrainingParams(seed=seed, **chosen)

@@ -1,0 +1,108 @@
+"""Here: a model version at work, by LiteRT and without TensorFlow. Not here: reading pictures or storing predictions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import ModelRefusedError, SignalError
+from ecg_tasks.learning.decisions import RecordDecisions, decide
+from ecg_tasks.learning.version import GOLDEN, LITERT, SPEC, Golden, ModelSpec, check_checksums
+
+MAX_GOLDEN_DIFFERENCE = 1e-4
+"""Largest difference between Keras's score of a golden picture and this runtime's; beyond it a version is refused."""
+MAX_BATCH = 32
+"""Windows in one call of the network; larger is no faster."""
+MAX_BATCH_VALUES = 2**20
+"""Values in the pictures of one call: large pictures go fewer at a time, so that memory stays bounded."""
+
+
+class Classifier:
+    """A model version that has been checked and is ready to classify.
+
+    Every call of the network has the same number of windows, the last of them filled up with empty pictures: a window's
+    score is the same to the last bit whatever stands beside it.
+
+    Use ``from_files``; a classifier belongs to one thread at a time.
+    """
+
+    def __init__(self, spec: ModelSpec, litert: bytes, *, n_threads: int) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.spec = spec
+        self._batch = max(1, min(MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(spec.image_shape))))
+        try:
+            self._interpreter: Any = Interpreter(model_content=litert, num_threads=n_threads)
+            self._input = self._interpreter.get_input_details()[0]
+            self._output = self._interpreter.get_output_details()[0]["index"]
+        except (ValueError, RuntimeError) as error:
+            raise ModelRefusedError(f"{LITERT} cannot be loaded: {error}") from None
+        shape = tuple(int(n) for n in self._input["shape_signature"][1:])
+        if shape != tuple(spec.image_shape) or self._input["dtype"] is not np.uint8:
+            raise ModelRefusedError(
+                f"{LITERT} reads {self._input['dtype'].__name__} pictures of shape {shape}; {SPEC} says uint8 of {tuple(spec.image_shape)}"
+            )
+        self._interpreter.resize_tensor_input(self._input["index"], (self._batch, *shape))
+        self._interpreter.allocate_tensors()
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], *, n_threads: int = 1) -> "Classifier":
+        """Load a version and refuse it unless it is whole and does what its own record says.
+
+        Parameters
+        ----------
+        files : file name to content; ``model.keras`` and other files that serving does not read may be left out
+        n_threads : processors that one call uses; with 1, several tasks side by side do not get in each other's way
+
+        Raises
+        ------
+        ModelRefusedError
+            If a checksum, the specification, the shape of the pictures or a golden score is not as recorded.
+        """
+        check_checksums(files, needed=(SPEC, LITERT, GOLDEN))
+        classifier = cls(ModelSpec.from_json(files[SPEC]), files[LITERT], n_threads=n_threads)
+        golden = Golden.from_bytes(files[GOLDEN])
+        if len(golden.images) == 0 or golden.images.shape[1:] != tuple(classifier.spec.image_shape):
+            raise ModelRefusedError(f"{GOLDEN} has pictures of shape {golden.images.shape}; {SPEC} says {classifier.spec.image_shape}")
+        difference = float(np.abs(classifier.predict(golden.images) - golden.scores).max())
+        if not difference <= MAX_GOLDEN_DIFFERENCE:
+            raise ModelRefusedError(f"golden scores differ by {difference:.2g} from those at training; {MAX_GOLDEN_DIFFERENCE} is allowed")
+        return classifier
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """P(abnormal) of each window.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n, height, width, channels), uint8, as the recipe decodes them
+
+        Returns
+        -------
+        ndarray, shape (n,), float32
+
+        Raises
+        ------
+        SignalError
+            If the pictures are not of this model's shape or type.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != tuple(self.spec.image_shape):
+            raise SignalError(
+                f"pictures are {images.dtype} of shape {images.shape}; this model reads uint8 of (n, *{self.spec.image_shape})"
+            )
+        scores = np.empty(len(images), np.float32)
+        filled = np.zeros((self._batch, *images.shape[1:]), np.uint8)
+        for start in range(0, len(images), self._batch):
+            chunk = images[start : start + self._batch]
+            filled[: len(chunk)] = chunk
+            filled[len(chunk) :] = 0
+            self._interpreter.set_tensor(self._input["index"], filled)
+            self._interpreter.invoke()
+            scores[start : start + len(chunk)] = self._interpreter.get_tensor(self._output)[: len(chunk), 0]
+        return scores
+
+    def decide(
+        self, record: NDArray[np.integer], probabilities: NDArray[np.floating], quality: NDArray[np.floating], n_records: int
+    ) -> RecordDecisions:
+        """Decide on records by this model's own rule; parameters as in ``decisions.decide``."""
+        return decide(record, probabilities, quality, n_records=n_records, rule=self.spec.rule)

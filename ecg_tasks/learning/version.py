@@ -1,0 +1,262 @@
+"""Here: a model version as files: its specification and the bytes of everything that belongs to it.
+
+Not here: the words of its card (``card``), serving it (``serving``), or where it is stored.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.evaluation.thresholds import AbstainBand
+from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.learning.card import model_card
+from ecg_tasks.learning.decisions import DecisionRule
+
+KERAS = "model.keras"
+LITERT = "model.tflite"
+SPEC = "model.json"
+METRICS = "metrics.json"
+CARD = "card.md"
+GOLDEN = "golden.npz"
+SIDES = "training_records.csv"
+SUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """All that a model is besides its weights: what it reads, how its scores become decisions, where it comes from.
+
+    Parameters
+    ----------
+    recipe, recipe_digest : what made the pictures that it was trained on; it reads no others
+    version : its name in the registry
+    dataset_id : what it was trained, calibrated and tested on
+    class_order : names of the classes, index 1 being the one whose probability it gives
+    threshold : record probabilities from here on are abnormal
+    abstain : (lo, hi): record probabilities inside, ends included, are uncertain
+    temperature : by which the mean log-odds of a record's windows are divided
+    min_quality : windows below do not count
+    image_shape : (height, width, channels) of its pictures
+    network : its name among the networks
+    n_weights : numbers in the network
+    seed : of the training
+    synthetic : whether any record that it was trained on was made by a program
+    training : parameters and course of the training
+    environment : what the training ran on
+    sources : credits: the collections that it was trained on, with their licences
+
+    Raises
+    ------
+    ModelRefusedError
+        If a value is of the wrong type or impossible.
+    """
+
+    recipe: str
+    recipe_digest: str
+    version: str
+    dataset_id: str
+    class_order: tuple[str, ...] = tuple(CLASS_ORDER)
+    threshold: float
+    abstain: tuple[float, float]
+    temperature: float
+    min_quality: float
+    image_shape: tuple[int, int, int]
+    network: str
+    n_weights: int
+    seed: int
+    synthetic: bool
+    training: Mapping[str, Any]
+    environment: Mapping[str, str]
+    sources: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("recipe", "recipe_digest", "version", "dataset_id", "network"):
+            self._check(name, isinstance(getattr(self, name), str) and getattr(self, name) != "", "text that is not empty")
+        for name in ("threshold", "min_quality"):
+            self._check(name, _is_probability(getattr(self, name)), "a number in [0, 1]")
+        for name in ("n_weights", "seed"):
+            self._check(name, _is_integer(getattr(self, name)) and getattr(self, name) >= 0, "a whole number, not negative")
+        self._check("class_order", tuple(self.class_order) == tuple(CLASS_ORDER), f"{[str(label) for label in CLASS_ORDER]}")
+        self._check("abstain", _is_band(self.abstain), "lo and hi, 0 <= lo <= hi <= 1")
+        self._check("temperature", _is_number(self.temperature) and self.temperature > 0, "a number above 0")
+        self._check("image_shape", _is_shape(self.image_shape), "height, width and channels")
+        self._check("synthetic", isinstance(self.synthetic, bool), "true or false")
+        for name in ("training", "environment"):
+            self._check(name, isinstance(getattr(self, name), Mapping), "an object")
+        self._check("sources", all(isinstance(source, str) for source in self.sources), "a list of texts")
+
+    @property
+    def rule(self) -> DecisionRule:
+        """How it decides on a record."""
+        lo, hi = self.abstain
+        return DecisionRule(
+            temperature=self.temperature, threshold=self.threshold, abstain=AbstainBand(lo=lo, hi=hi), min_quality=self.min_quality
+        )
+
+    def to_json(self) -> bytes:
+        """The content of ``model.json``."""
+        return _json(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "ModelSpec":
+        """The inverse of ``to_json``.
+
+        Raises
+        ------
+        ModelRefusedError
+            If it is no JSON object, or a field is unknown, missing or impossible; the message names it.
+        """
+        try:
+            stored = json.loads(data)
+        except ValueError as error:
+            raise ModelRefusedError(f"{SPEC} is not JSON: {error}") from None
+        if not isinstance(stored, dict):
+            raise ModelRefusedError(f"{SPEC} holds {type(stored).__name__}, not an object")
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(stored.keys() - known):
+            raise ModelRefusedError(f"{SPEC} has unknown fields: {', '.join(unknown)}")
+        if missing := sorted(known - stored.keys()):
+            raise ModelRefusedError(f"{SPEC} lacks {', '.join(missing)}")
+        for name in ("class_order", "abstain", "image_shape", "sources"):
+            if not isinstance(stored[name], list):
+                raise ModelRefusedError(f"{SPEC}: {name} is {stored[name]!r}; it must be a list")
+            stored[name] = tuple(stored[name])
+        return cls(**stored)
+
+    def _check(self, name: str, ok: bool, wanted: str) -> None:  # noqa: FBT001  # a private check reads best in this order
+        if not ok:
+            raise ModelRefusedError(f"{SPEC}: {name} is {getattr(self, name)!r}; it must be {wanted}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Golden:
+    """A few pictures and what Keras says of them: every runtime must say the same.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, height, width, channels), uint8
+    scores : ndarray, shape (n,), float32, P(abnormal)
+    """
+
+    images: NDArray[np.uint8]
+    scores: NDArray[np.float32]
+
+    def to_bytes(self) -> bytes:
+        """The content of ``golden.npz``."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, images=self.images, scores=self.scores)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Golden":
+        """The inverse of ``to_bytes``; nothing is unpickled."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                return cls(images=file["images"], scores=file["scores"])
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise ModelRefusedError(f"{GOLDEN} cannot be read: {error}") from None
+
+
+def version_files(
+    *, spec: ModelSpec, keras: bytes, litert: bytes, metrics: Mapping[str, Any], golden: Golden, sides: Mapping[str, str]
+) -> dict[str, bytes]:
+    """All files of a version; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    keras, litert : the trained network in both formats
+    metrics : plain numbers, texts, None and objects of these; an object with ``value``, ``low`` and ``high`` is a figure with its interval
+    golden : pictures of the version's own recipe, with Keras's scores
+    sides : record id to the side of the split that it was on
+
+    Raises
+    ------
+    ModelRefusedError
+        If the golden pictures have not the shape that the specification states, or a metric is no JSON value.
+    """
+    if len(golden.images) == 0 or golden.images.shape[1:] != tuple(spec.image_shape):
+        raise ModelRefusedError(f"golden pictures have shape {golden.images.shape}; at least one of {spec.image_shape} is needed")
+    files = {
+        KERAS: keras,
+        LITERT: litert,
+        SPEC: spec.to_json(),
+        METRICS: _json(metrics),
+        CARD: model_card(asdict(spec), metrics=metrics, sides=sides).encode(),
+        GOLDEN: golden.to_bytes(),
+        SIDES: _sides_csv(sides),
+    }
+    return files | {SUMS: checksums(files)}
+
+
+def checksums(files: Mapping[str, bytes]) -> bytes:
+    """The content of ``SHA256SUMS``, as ``sha256sum -c`` reads it."""
+    return "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
+
+
+def check_checksums(files: Mapping[str, bytes], *, needed: tuple[str, ...]) -> None:
+    """Hold files against the ``SHA256SUMS`` among them; a file that is listed but not needed may be absent.
+
+    Raises
+    ------
+    ModelRefusedError
+        If a needed file is absent, or a file is not listed or has other content than listed.
+    """
+    if absent := sorted({SUMS, *needed} - files.keys()):
+        raise ModelRefusedError(f"the model version lacks {', '.join(absent)}")
+    listed: dict[str, str] = {}
+    for line in files[SUMS].decode(errors="replace").splitlines():
+        digest, separator, name = line.partition("  ")
+        if not separator:
+            raise ModelRefusedError(f"{SUMS} has a line that is no checksum: {line[:100]!r}")
+        listed[name] = digest
+    for name, content in files.items():
+        if name == SUMS:
+            continue
+        if name not in listed:
+            raise ModelRefusedError(f"{name} is not listed in {SUMS}")
+        actual = hashlib.sha256(content).hexdigest()
+        if actual != listed[name]:
+            raise ModelRefusedError(f"{name} is damaged: its SHA-256 is {actual}, {SUMS} says {listed[name]}")
+
+
+def _sides_csv(sides: Mapping[str, str]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("record_id", "side"))
+    writer.writerows(sorted((record_id, str(side)) for record_id, side in sides.items()))
+    return text.getvalue().encode()
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise ModelRefusedError(f"a model's record must be plain JSON without nan: {error}") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_probability(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_band(value: Any) -> bool:
+    return len(value) == len(("lo", "hi")) and all(map(_is_probability, value)) and value[0] <= value[1]
+
+
+def _is_shape(value: Any) -> bool:
+    return len(value) == len(("height", "width", "channels")) and all(_is_integer(n) and n > 0 for n in value)

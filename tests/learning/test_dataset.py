@@ -1,0 +1,54 @@
+"""The labelled windows that training takes: what is refused, and what each counts."""
+
+import numpy as np
+import pytest
+
+from ecg_tasks.errors import NotEnoughDataError, SignalError
+from ecg_tasks.learning.dataset import TrainingSet
+
+
+def _make(labels, records, changed=None):
+    arrays = {"images": np.zeros((len(labels), 4, 5, 1), np.uint8), "labels": np.array(labels, np.uint8), "records": np.array(records)}
+    return TrainingSet(**(arrays | (changed or {})))
+
+
+def test_every_record_counts_the_same():
+    """Three windows of one record weigh as much together as the single window of another."""
+    weights = _make([0, 0, 0, 1], [7, 7, 7, 3]).weights(balance=False)
+    assert weights[:3].sum() == pytest.approx(weights[3])
+    assert weights.mean() == pytest.approx(1)
+
+
+def test_balanced_classes_count_the_same():
+    """With balance, one abnormal record weighs as much as three normal ones."""
+    weights = _make([0, 0, 0, 1], [1, 2, 3, 4]).weights(balance=True)
+    assert weights[:3].sum() == pytest.approx(weights[3])
+
+
+def test_record_labels_follow_record_index():
+    """The label of a window's record is the window's own, whatever the order of the windows."""
+    windows = _make([1, 0, 1, 0], [9, 2, 9, 5])
+    assert windows.record_labels.tolist() == [0, 0, 1]
+    assert windows.record_labels[windows.record_index].tolist() == [1, 0, 1, 0]
+
+
+def test_one_class_is_not_enough():
+    """A set without a normal record cannot train anything."""
+    with pytest.raises(NotEnoughDataError, match="2 abnormal among 2 records"):
+        _make([1, 1], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"images": np.zeros((2, 4, 5, 1), np.float32)}, "uint8"),
+        ({"images": np.zeros((2, 4, 5), np.uint8)}, "shape"),
+        ({"records": np.array([0])}, "2 images"),
+        ({"labels": np.array([0, 2], np.uint8)}, "labels must be 0"),
+        ({"records": np.array([4, 4])}, "different labels"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(changed, message):
+    """Wrong types, shapes, labels, and a record with two labels are told apart."""
+    with pytest.raises(SignalError, match=message):
+        _make([0, 1], [0, 1], changed)

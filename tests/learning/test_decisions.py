@@ -1,0 +1,66 @@
+"""From window probabilities to decisions: the contract's arithmetic, its edges, and what is refused."""
+
+import numpy as np
+import pytest
+
+from ecg_tasks.errors import SignalError
+from ecg_tasks.evaluation.thresholds import AbstainBand
+from ecg_tasks.labels import Decision
+from ecg_tasks.learning.decisions import DecisionRule, decide, record_probabilities
+
+RULE = DecisionRule(temperature=1.0, threshold=0.5, abstain=AbstainBand(lo=0.4, hi=0.5), min_quality=0.3)
+
+
+def _decisions(record, p, quality, *, n_records, rule=RULE):
+    return decide(np.array(record, np.int64), np.array(p, np.float32), np.array(quality, np.float32), n_records=n_records, rule=rule)
+
+
+def test_a_record_has_the_sigmoid_of_its_mean_log_odds():
+    """Three windows of 0.9, 0.9 and 0.1 give log-odds of a third of those of 0.9; a temperature of 2 halves them."""
+    p = record_probabilities(np.zeros(3, int), np.array([0.9, 0.9, 0.1]), np.ones(3), n_records=1, min_quality=0.0, temperature=2.0)
+    assert p[0] == pytest.approx(1 / (1 + np.exp(-np.log(9) / 3 / 2)))
+
+
+def test_each_decision_is_reached():
+    """One record for each of the four decisions, the end of the abstain band included."""
+    found = _decisions([0, 1, 2, 3, 4], [0.1, 0.9, 0.45, 0.5, 0.9], [1, 1, 1, 1, 0.2], n_records=6)
+    assert found.decision == [
+        Decision.NORMAL, Decision.ABNORMAL, Decision.UNCERTAIN, Decision.UNCERTAIN, Decision.UNINTERPRETABLE, Decision.UNINTERPRETABLE,
+    ]  # fmt: skip
+    assert found.n_windows.tolist() == [1, 1, 1, 1, 1, 0]
+    assert found.n_used.tolist() == [1, 1, 1, 1, 0, 0]
+    assert np.isnan(found.probability[4:]).all()
+
+
+def test_the_threshold_itself_is_abnormal():
+    """A probability that equals the threshold is abnormal when no band holds it."""
+    rule = DecisionRule(temperature=1.0, threshold=0.5, abstain=AbstainBand(lo=0.1, hi=0.2), min_quality=0.0)
+    assert _decisions([0, 1], [0.5, 0.49], [1, 1], n_records=2, rule=rule).decision == [Decision.ABNORMAL, Decision.NORMAL]
+
+
+def test_bad_windows_do_not_count():
+    """A window below the quality limit changes nothing, not even with a probability that is none."""
+    with_bad = _decisions([0, 0], [0.8, np.nan], [1, 0], n_records=1)
+    assert with_bad.probability[0] == pytest.approx(0.8)
+
+
+def test_order_of_windows_does_not_matter():
+    """Shuffled windows give the same decisions."""
+    rng = np.random.default_rng(2)
+    record, p, order = rng.integers(0, 9, 200), rng.random(200), rng.permutation(200)
+    one, other = _decisions(record, p, np.ones(200), n_records=9), _decisions(record[order], p[order], np.ones(200), n_records=9)
+    assert one.probability == pytest.approx(other.probability)
+
+
+def test_sure_windows_stay_finite():
+    """Probabilities of exactly 0 and 1 do not make a record's probability nan."""
+    assert _decisions([0, 0], [0.0, 1.0], [1, 1], n_records=1).probability[0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("record", "p", "message"), [([0, 3], [0.5, 0.5], "there are 2 records"), ([0, 1], [0.5, 1.5], "outside"), ([0], [0.5, 0.5], "shapes")]
+)
+def test_arrays_that_do_not_fit_are_refused(record, p, message):
+    """An index beyond the records, a probability above 1 and unequal lengths are faults of the caller."""
+    with pytest.raises(SignalError, match=message):
+        _decisions(record, p, [1, 1], n_records=2)

@@ -1,0 +1,60 @@
+"""Networks: their size, what they read and give, and that none goes untested."""
+
+import numpy as np
+import pytest
+
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.learning.framework import keras_at_work, training_environment
+from ecg_tasks.learning.networks import NETWORKS, build_network
+
+SHAPES = {"notebook": [(256, 256, 3)], "compact": [(17, 39, 1), (32, 64, 2), (33, 75, 12)]}
+"""Every network with the pictures that it is made for; a network that is missing here fails a test."""
+CASES = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
+
+
+def test_every_network_is_tested():
+    """A network cannot be added without stating the pictures that it is tested on."""
+    assert SHAPES.keys() == NETWORKS.keys()
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_a_network_turns_stored_pictures_into_probabilities(name, shape):
+    """Any uint8 picture of the right shape gives one probability."""
+    model = build_network(name, shape)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
+    with keras_at_work():
+        p = model.predict_on_batch(pictures)
+    assert p.shape == (3, 1)
+    assert ((p > 0) & (p < 1)).all()
+    assert model.inputs[0].dtype == "uint8"
+
+
+def test_the_notebook_network_has_the_notebooks_size():
+    """The yardstick has exactly as many weights as the network it stands for."""
+    assert build_network("notebook", (256, 256, 3)).count_params() == 3_236_511
+
+
+@pytest.mark.parametrize("shape", SHAPES["compact"])
+def test_the_compact_network_is_compact(shape):
+    """It stays below 60,000 weights for every picture it is used on."""
+    assert build_network("compact", shape).count_params() < 60_000
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES)
+def test_layers_have_names_of_their_own(name, shape):
+    """No layer's name depends on how many networks were built before, so that saved bytes repeat."""
+    names = [layer.name for layer in build_network(name, shape).layers]
+    assert names == [layer.name for layer in build_network(name, shape).layers]
+
+
+def test_an_unknown_network_is_refused_by_name():
+    """The message says what was asked for and what there is."""
+    with pytest.raises(ConfigurationError, match=r"'resnet'.*compact, notebook"):
+        build_network("resnet", (8, 8, 1))
+
+
+def test_the_environment_names_versions():
+    """A model's record says which Keras and which backend made it."""
+    environment = training_environment()
+    assert environment["keras"].startswith("3.")
+    assert "unknown" not in environment["backend"]
