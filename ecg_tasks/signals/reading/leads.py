@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from types import MappingProxyType
 
 import numpy as np
@@ -110,17 +111,16 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """The names, with a number after one that came before.
+    """The names, with a number after one that is taken already.
 
     >>> distinct(["ECG", "ECG", "V1", "ECG"])
     ['ECG', 'ECG (2)', 'V1', 'ECG (3)']
     """
-    given: dict[str, int] = {}
-    numbered = []
+    taken: dict[str, None] = {}
     for name in names:
-        given[name] = given.get(name, 0) + 1
-        numbered.append(name if given[name] == 1 else f"{name} ({given[name]})")
-    return numbered
+        variants = (name if number == 1 else f"{name} ({number})" for number in count(1))
+        taken[next(variant for variant in variants if variant not in taken)] = None
+    return list(taken)
 
 
 def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:

@@ -14,6 +14,8 @@ MAX_SIGNALS = 512
 MAX_SEGMENTS = 4096
 DEFAULT_FS = 250.0
 """Hz; the WFDB specification's own default, for a header that gives no sampling rate (header(5))."""
+DEFAULT_GAIN = 200.0
+"""Steps a unit; the specification's default too."""
 
 NO_FILE = "~"
 """The name WFDB gives to a gap, and to the signals of a layout header: there is no file."""
@@ -31,6 +33,10 @@ class SignalLine:
     skew: int
     """Frames by which this signal lags in its file."""
     byte_offset: int
+    gain: float
+    """Steps of a stored sample in one unit."""
+    baseline: int
+    """The stored sample that means 0."""
     checksum: int | None
     """Sum of the samples modulo 65,536."""
     units: str
@@ -49,8 +55,6 @@ class SegmentLine:
 class Header:
     """A WFDB header; either ``signals`` or ``segments`` is empty."""
 
-    text: str
-    """The header in ASCII, as wfdb is to read it."""
     fs: float
     """Frames a second, in Hz."""
     n_frames: int | None
@@ -145,7 +149,7 @@ def parse_header(data: bytes, *, name: str) -> Header:
             raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
         if record["n_seg"]:
             segments = tuple(_segment(_match(rx_segment, line, name=name)) for line in lines)
-            return Header(text=text, fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments)
+            return Header(fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments)
         if n_lines > MAX_SIGNALS:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
         fields = [_match(rx_signal, line, name=name) for line in lines]
@@ -153,7 +157,7 @@ def parse_header(data: bytes, *, name: str) -> Header:
         signals = tuple(_signal(line, name=signal) for line, signal in zip(fields, names, strict=True))
     except ValueError as error:  # a number too long or too odd for float() or int()
         raise BadInputError(Reason.UNREADABLE, f"{name}: a number in the header cannot be read ({str(error)[:200]})") from None
-    return Header(text=text, fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments)
+    return Header(fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments)
 
 
 def _match(pattern: re.Pattern[str], line: str, *, name: str) -> Mapping[str, str]:
@@ -174,6 +178,8 @@ def _signal(fields: Mapping[str, str], *, name: str) -> SignalLine:
         samples_per_frame=int(fields["samps_per_frame"] or 1),
         skew=int(fields["skew"] or 0),
         byte_offset=int(fields["byte_offset"] or 0),
+        gain=float(fields["adc_gain"] or 0) or DEFAULT_GAIN,  # 0 stands for "not known" in WFDB
+        baseline=int(fields["baseline"] or fields["adc_zero"] or 0),
         checksum=int(fields["checksum"]) if fields["checksum"] else None,
         units=fields["units"] or "mV",
         name=name,

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,12 @@ _SAMPLES_IN_BYTES = MappingProxyType(
         "311": (3, 4),
     }
 )
-"""So many samples stand in so many bytes; compressed formats (508, 516, 524) are not read."""
+"""So many samples stand in so many bytes; the differences of format 8 and the compressed 508, 516 and 524 are not read."""
 _CHECKSUM_MODULUS = 65536
 _PTB_FOLDER = re.compile(r"patient\d+", re.ASCII)
-_ON_DISK = "="  # a name that no line of a header can give, so no signal file can take the header's place
+_ON_DISK = "record"
+
+_Physical = tuple[SignalLine, NDArray[np.float64]]
 
 
 def wfdb_files(header: bytes, *, name: str, segments: Mapping[str, bytes] = MappingProxyType({})) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def wfdb_files(header: bytes, *, name: str, segments: Mapping[str, bytes] = Mapp
 def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
     """Read one WFDB record, in physical units, as millivolts.
 
-    Formats 8, 16, 24, 32, 61, 80, 160, 212, 310 and 311, one or many signal files, one or many segments. Nothing in the header is
+    Formats 16, 24, 32, 61, 80, 160, 212, 310 and 311, one or many signal files, one or many segments. Nothing in the header is
     trusted: sizes are held against the bytes that are there before memory is taken, and checksums, where given, against
     the samples. Signals that WFDB calls skewed are aligned, and the frames that then lack a signal are cut off the end.
     A signal with several samples a frame has its true rate; see ``leads.assemble`` for what becomes of differing rates and of signals
@@ -179,8 +181,10 @@ def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> l
     contents = {file_name: _bytes_of(file_name, files, name=name) for file_name in groups}
     n_frames = min(_frames(group, contents[file_name], header.n_frames, name=name) for file_name, group in groups.items())
     _check_size(n_frames * sum(signal.samples_per_frame for signal in header.signals), name=name)
+    physical = {signal.name: samples for signal, samples in _read_physical(groups, contents, n_frames, name=name)}
     leads = []
-    for signal, samples in zip(header.signals, _read_physical(header, contents, name=name), strict=True):
+    for signal in header.signals:  # in this order, though a file's signals need not stand together
+        samples = physical[signal.name]
         aligned = samples
         if signal.skew:
             aligned = np.full(samples.size, np.nan)
@@ -214,25 +218,49 @@ def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *
     return promised or there
 
 
-def _read_physical(header: Header, contents: Mapping[str, bytes], *, name: str) -> list[NDArray[np.float64]]:
-    """What wfdb makes of the files: one array a signal, in the signal's unit; the checksums are held against the raw samples."""
+def _read_physical(
+    groups: Mapping[str, Sequence[SignalLine]], contents: Mapping[str, bytes], n_frames: int, *, name: str
+) -> list[_Physical]:
+    """What wfdb makes of the signal files; the checksums are held against the samples as they are stored.
+
+    wfdb reads paths, and spends nine tenths of its time on a header's signal lines. So it is given a header of our own, in which
+    each file is one signal with as many samples a frame as all its signals have: no word of the data's own header reaches the disk.
+    """
     wfdb = load_wfdb()
+    lines = [f"{_ON_DISK} {len(groups)} 1 {n_frames}"]
+    for number, group in enumerate(groups.values()):
+        frame = sum(signal.samples_per_frame for signal in group)
+        lines.append(f"{number}.dat {group[0].fmt}x{frame}+{group[0].byte_offset}")
     with tempfile.TemporaryDirectory(prefix="ecg-wfdb-") as folder:
-        Path(folder, f"{_ON_DISK}.hea").write_text(header.text, encoding="ascii", newline="")
-        for file_name, content in contents.items():
-            Path(folder, file_name).write_bytes(content)
+        Path(folder, f"{_ON_DISK}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+        for number, file_name in enumerate(groups):
+            Path(folder, f"{number}.dat").write_bytes(contents[file_name])
         try:
-            # frames are neither averaged nor shifted here, since a checksum is that of the samples as they are stored
-            record = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, ignore_skew=True, return_res=32)
-            checksums = record.calc_checksum(expanded=True)
-            record.dac(expanded=True, inplace=True)
-        except MemoryError:
+            flat = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, return_res=32).e_d_signal
+            return [
+                signal
+                for group, frames in zip(groups.values(), flat, strict=True)
+                for signal in _to_physical(wfdb, group, frames.reshape(n_frames, -1), name=name)
+            ]
+        except (BadInputError, MemoryError):
             raise
         except Exception as error:  # wfdb raises whatever its parsing runs into, all of it the file's doing
             raise BadInputError(Reason.UNREADABLE, f"{name}: wfdb cannot read it ({type(error).__name__}: {str(error)[:200]})") from error
-    for signal, checksum in zip(header.signals, checksums, strict=True):
+
+
+def _to_physical(wfdb: ModuleType, group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> list[_Physical]:
+    """The signals of one file from its frames, of shape (n_frames, samples a frame), in the signals' own units."""
+    bounds = np.cumsum([signal.samples_per_frame for signal in group])[:-1]
+    record = wfdb.Record(
+        n_sig=len(group),
+        fmt=[signal.fmt for signal in group],
+        adc_gain=[signal.gain for signal in group],
+        baseline=[signal.baseline for signal in group],
+        e_d_signal=[stored.reshape(-1) for stored in np.split(frames, bounds, axis=1)],
+    )
+    for signal, checksum in zip(group, record.calc_checksum(expanded=True), strict=True):
         if signal.checksum is not None and signal.checksum % _CHECKSUM_MODULUS != checksum:
             message = f"{name}: signal {signal.name} has the checksum {checksum}; its header promises {signal.checksum % _CHECKSUM_MODULUS}"
             raise BadInputError(Reason.CHECKSUM_MISMATCH, message)
-    physical: list[NDArray[np.float64]] = record.e_p_signal
-    return physical
+    record.dac(expanded=True, inplace=True)
+    return list(zip(group, record.e_p_signal, strict=True))
