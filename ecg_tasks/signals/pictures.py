@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Sequence
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +17,71 @@ _FILTER_UP = 2
 """PNG's name for rows that are stored as the difference to the row above: rows that repeat become zeros."""
 
 
+MAX_COLOURS = 256
+"""Entries that the palette of an 8-bit PNG can hold."""
+
+
+class _ColourType(IntEnum):
+    """What PNG's header calls the meaning of a pixel."""
+
+    GREY = 0
+    RGB = 2
+    INDEXED = 3
+
+
 def encode_grey(pixels: NDArray[np.uint8]) -> list[bytes]:
     """One 8-bit grey PNG a picture.
 
     Parameters
     ----------
-    pixels : ndarray, shape (n, height, width), uint8, first row on top
+    pixels : ndarray, shape (n, height, width), uint8, the first row on top
     """
-    n, height, width = pixels.shape
-    rows = np.empty((n, height, 1 + width), np.uint8)
-    rows[:, :, 0] = _FILTER_UP
-    rows[:, 0, 1:] = pixels[:, 0]
-    np.subtract(pixels[:, 1:], pixels[:, :-1], out=rows[:, 1:, 1:])
-    head = _SIGNATURE + _header(width=width, height=height, colour_type=0)
-    end = _chunk(b"IEND", b"")
-    return [head + _chunk(b"IDAT", zlib.compress(picture, _COMPRESSION)) + end for picture in rows]
+    _, height, width = pixels.shape
+    head = _SIGNATURE + _header(height, width, _ColourType.GREY)
+    return [head + _chunk(b"IDAT", zlib.compress(rows, _COMPRESSION)) + _END for rows in _filtered(pixels)]
 
 
-def decode_grey(pngs: Sequence[bytes], *, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Pixels of grey PNGs of one shape (height, width), as (n, height, width), uint8.
+def encode_rgb(pixels: NDArray[np.uint8]) -> bytes:
+    """One RGB PNG of pixels of shape (height, width, 3), uint8."""
+    height, width, n_channels = pixels.shape
+    rows = _filtered(pixels.reshape(1, height, width * n_channels))
+    return _SIGNATURE + _header(height, width, _ColourType.RGB) + _chunk(b"IDAT", zlib.compress(rows, _COMPRESSION)) + _END
+
+
+def encode_indexed(pixels: NDArray[np.uint8], *, palettes: NDArray[np.uint8]) -> list[bytes]:
+    """PNGs that differ only in their colours: the pixels are compressed once for all of them.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (height, width), uint8, index into the palette
+    palettes : ndarray, shape (n, n_colours, 3), uint8, RGB; at most 256 colours
+    """
+    height, width = pixels.shape
+    head = _SIGNATURE + _header(height, width, _ColourType.INDEXED)
+    tail = _chunk(b"IDAT", zlib.compress(_filtered(pixels[None]), _COMPRESSION)) + _END
+    return [head + _chunk(b"PLTE", palette.tobytes()) + tail for palette in palettes]
+
+
+def decode_rgb(pngs: Sequence[bytes], *, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Pixels of PNGs of one size, of ``shape`` (height, width), as RGB of shape (n, height, width, 3), uint8.
 
     Raises
     ------
     SignalError
-        If one of them is no PNG, or of another shape.
+        If one of them is no PNG, or of another size.
+    """
+    import cv2
+
+    return _decode(pngs, shape=(*shape, 3), flags=cv2.IMREAD_COLOR_RGB)
+
+
+def decode_grey(pngs: Sequence[bytes], *, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Pixels of grey PNGs of one size, of ``shape`` (height, width), as (n, height, width), uint8.
+
+    Raises
+    ------
+    SignalError
+        If one of them is no PNG, or of another size.
     """
     import cv2
 
@@ -59,9 +101,21 @@ def _decode(pngs: Sequence[bytes], *, shape: tuple[int, ...], flags: int) -> NDA
     return pixels
 
 
-def _header(*, width: int, height: int, colour_type: int) -> bytes:
+def _filtered(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Rows of bytes (n, height, row_bytes) as PNG compresses them: each the difference to the row above, led by the filter's number."""
+    rows = np.empty((*pixels.shape[:2], 1 + pixels.shape[2]), np.uint8)
+    rows[:, :, 0] = _FILTER_UP
+    rows[:, 0, 1:] = pixels[:, 0]
+    np.subtract(pixels[:, 1:], pixels[:, :-1], out=rows[:, 1:, 1:])
+    return rows
+
+
+def _header(height: int, width: int, colour_type: _ColourType) -> bytes:
     return _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0))
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
+
+
+_END = _chunk(b"IEND", b"")

@@ -9,28 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.signals.quality import BeatQuality, Flag, RecordingQuality
 from ecg_tasks.signals.record import Record
-from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, PictureAxes
+from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, NotebookPicture, PictureAxes
 from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
 
 RENDERING_VERSION = 1
 """Raise it when the same parameters give other pictures or another quality than before: everything is then rendered anew."""
-
-
-class Picture(Protocol):
-    """How the windows of a recipe become stored pictures, and these what the network sees."""
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]: ...
-    def axes(self) -> PictureAxes: ...
-    def encode(self, windows: Windows) -> list[bytes]: ...
-    def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,13 +59,15 @@ class Recipe:
     name : what it is called in the bucket, in forms and in reports
     windowing : which records it takes and how they are cut
     picture : what is drawn of a window
+    quality : what makes a window bad, and from when on
     network : name of the network that reads its pictures
     min_quality : windows below do not count for a record's decision
     """
 
     name: str
     windowing: BeatWindows | RecordingWindows
-    picture: Picture
+    picture: NotebookPicture | BeatSpectrogram | LeadSpectrograms
+    quality: BeatQuality | RecordingQuality
     network: str
     min_quality: float
 
@@ -109,17 +101,17 @@ class Recipe:
         A record's rows are the same whichever records stand beside it.
         """
         windows = self.windows(records)
+        quality = self.quality.judge(windows, fs=self.windowing.fs)
         empty = np.setdiff1d(np.arange(len(records)), windows.record)
-        n_empty = len(empty)
         record = np.concatenate([windows.record, empty])
         order = np.argsort(record, kind="stable")
-        flags = [""] * len(windows) + [NO_WINDOW] * n_empty
-        png = self.picture.encode(windows) + [b""] * n_empty
+        flags = quality.flags + [Flag.NO_BEATS.value] * len(empty)
+        png = self.picture.encode(windows) + [b""] * len(empty)
         return Rendered(
             record=record[order],
-            window=np.concatenate([windows.window, np.full(n_empty, -1, np.int32)])[order],
-            start_s=np.concatenate([windows.start_s, np.zeros(n_empty, np.float32)])[order],
-            quality=np.concatenate([np.ones(len(windows), np.float32), np.zeros(n_empty, np.float32)])[order],
+            window=np.concatenate([windows.window, np.full(len(empty), -1, np.int32)])[order],
+            start_s=np.concatenate([windows.start_s, np.zeros(len(empty), np.float32)])[order],
+            quality=np.concatenate([quality.values, np.zeros(len(empty), np.float32)])[order],
             flags=[flags[row] for row in order],
             png=[png[row] for row in order],
         )
@@ -133,18 +125,38 @@ class Recipe:
         return self.picture.axes()
 
 
-NO_WINDOW = "no_beats"
-"""Flag of a record that was taken but gave no window: no beat was found in it."""
-
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         recipe.name: recipe
         for recipe in (
-            Recipe(name="heartbeat", windowing=BeatWindows(), picture=BeatSpectrogram(), network="compact", min_quality=0.3),
-            Recipe(name="twelve_lead", windowing=RecordingWindows(), picture=LeadSpectrograms(), network="compact", min_quality=0.3),
+            Recipe(
+                name="twelve_lead",
+                windowing=RecordingWindows(),
+                picture=LeadSpectrograms(),
+                quality=RecordingQuality(),
+                network="compact",
+                min_quality=0.5,
+            ),
+            Recipe(
+                name="heartbeat",
+                windowing=BeatWindows(),
+                picture=BeatSpectrogram(),
+                quality=BeatQuality(),
+                network="compact",
+                min_quality=0.5,
+            ),
+            Recipe(
+                name="notebook",
+                windowing=BeatWindows(),
+                picture=NotebookPicture(),
+                quality=BeatQuality(),
+                network="notebook",
+                min_quality=0.5,
+            ),
         )
     }
 )
+"""Every recipe by its name."""
 
 
 def get_recipe(name: str) -> Recipe:

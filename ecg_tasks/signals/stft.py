@@ -1,4 +1,4 @@
-"""Here: the short-time Fourier transform in dB, for any batch of windows. Not here: colours, pictures, or which window is cut from a record."""
+"""Here: the short-time Fourier transform in dB, for any batch of windows. Not here: what is cut from a record, or drawn."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,12 +16,14 @@ class StftParams:
 
     Parameters
     ----------
-    n_fft : samples in a frame: larger means finer frequency and coarser time
+    n_fft : length of the transform in samples: larger means a finer grid of frequencies
     hop_length : samples from one frame to the next: smaller means more frames
     window : ``boxcar`` leaves a frame as it is; ``hann`` (periodic) tapers its ends, for less leakage between frequencies
     floor_db : values below are set to it; ``-inf`` keeps the logarithm of an exact zero
     scaling : ``sum`` leaves the plain sum of the transform; ``amplitude`` divides by half the sum of the window, so that
-        a sine of amplitude 1 on a frequency bin reads 0 dB
+        a sine of amplitude 1 on a frequency bin reads 0 dB (and a constant 1 reads 6 dB)
+    win_length : samples in a frame, ``n_fft`` if None: smaller means finer time and coarser frequency; the transform pads the
+        frame with zeros, which only interpolates between its frequencies
     """
 
     n_fft: int
@@ -29,42 +31,50 @@ class StftParams:
     window: Literal["boxcar", "hann"]
     floor_db: float
     scaling: Literal["sum", "amplitude"] = "sum"
+    win_length: int | None = None
 
     def __post_init__(self) -> None:
-        if self.n_fft < 2:
-            raise SignalError(f"n_fft={self.n_fft}; a frame needs at least 2 samples")
-        if not 1 <= self.hop_length <= self.n_fft:
-            raise SignalError(f"hop_length={self.hop_length}; it must lie in 1..n_fft={self.n_fft}, or samples would never be seen")
+        if not 1 < self.frame_length <= self.n_fft:
+            raise SignalError(f"a frame has {self.frame_length} samples; it needs at least 2, and at most n_fft={self.n_fft}")
+        if not 1 <= self.hop_length <= self.frame_length:
+            raise SignalError(f"hop_length={self.hop_length}; it must lie in 1..{self.frame_length}, or samples would never be seen")
+
+    @property
+    def frame_length(self) -> int:
+        """Samples in a frame."""
+        return self.n_fft if self.win_length is None else self.win_length
 
     @property
     def n_freqs(self) -> int:
+        """Frequency bins, from 0 Hz to the Nyquist frequency."""
         return self.n_fft // 2 + 1
 
     def n_frames(self, n_samples: int) -> int:
         """Frames that lie wholly inside a signal of ``n_samples``; 0 if it is shorter than one frame."""
-        return max(0, 1 + (n_samples - self.n_fft) // self.hop_length)
+        return max(0, 1 + (n_samples - self.frame_length) // self.hop_length)
 
     def freqs(self, *, fs: float) -> NDArray[np.float64]:
         """Centre of each frequency bin in Hz, shape (n_freqs,)."""
-        return np.fft.rfftfreq(self.n_fft, 1 / fs)
+        return np.arange(self.n_freqs) * (fs / self.n_fft)
 
     def times(self, n_samples: int, *, fs: float) -> NDArray[np.float64]:
         """Centre of each frame in s from the signal's start, shape (n_frames,)."""
-        return (np.arange(self.n_frames(n_samples)) * self.hop_length + self.n_fft / 2) / fs
+        return (np.arange(self.n_frames(n_samples)) * self.hop_length + self.frame_length / 2) / fs
 
 
 def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
     """Magnitude of the short-time Fourier transform, in dB.
 
     Only frames that lie wholly inside the signal are kept, so nothing is padded and
-    ``n_frames == 1 + (n_samples - n_fft) // hop_length``.
+    ``n_frames == 1 + (n_samples - frame_length) // hop_length``.
 
     Parameters
     ----------
     signal : ndarray, shape (..., n_samples), mV or relative unit, float32 or float64
         One window or a batch of them; every leading axis is kept.
     params : StftParams
-        ``n_fft`` (samples): larger means finer frequency and coarser time. ``hop_length`` (samples): smaller means more frames.
+        ``n_fft`` (samples): larger means finer frequency and, where a frame is as long, coarser time.
+        ``hop_length`` (samples): smaller means more frames.
 
     Returns
     -------
@@ -91,14 +101,14 @@ def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[An
     if signal.dtype not in (np.float32, np.float64):
         raise SignalError(f"the signal is {signal.dtype}; it must be float32 or float64")
     n_samples = signal.shape[-1]
-    if n_samples < params.n_fft:
-        raise SignalError(f"the signal has {n_samples} samples; one frame takes n_fft={params.n_fft}")
+    if n_samples < params.frame_length:
+        raise SignalError(f"the signal has {n_samples} samples; one frame takes {params.frame_length}")
     if not np.isfinite(signal).all():
         raise SignalError("the signal holds a sample that is not finite; reject such records before they come here")
-    frames = np.lib.stride_tricks.sliding_window_view(signal, params.n_fft, axis=-1)[..., :: params.hop_length, :]
+    frames = np.lib.stride_tricks.sliding_window_view(signal, params.frame_length, axis=-1)[..., :: params.hop_length, :]
     if params.window != "boxcar" or params.scaling != "sum":
         frames = frames * _weights(params).astype(signal.dtype)
-    magnitude = np.abs(np.fft.rfft(frames, axis=-1))
+    magnitude = np.abs(np.fft.rfft(frames, params.n_fft, axis=-1))
     with np.errstate(divide="ignore"):  # log10(0) is -inf, and the floor takes it from there
         level_db = 20 * np.log10(magnitude)
     return np.swapaxes(np.maximum(level_db, params.floor_db, out=level_db), -1, -2)
@@ -106,11 +116,9 @@ def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[An
 
 @cache
 def _weights(params: StftParams) -> NDArray[np.float64]:
-    """Weight of each sample of a frame, shape (n_fft,)."""
-    if params.window == "boxcar":
-        weights = np.ones(params.n_fft)
-    else:
-        weights = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(params.n_fft) / params.n_fft)
+    """Weight of each sample of a frame, shape (frame_length,)."""
+    phase = 2 * np.pi * np.arange(params.frame_length) / params.frame_length
+    weights = np.ones(params.frame_length) if params.window == "boxcar" else 0.5 - 0.5 * np.cos(phase)
     if params.scaling == "amplitude":
         weights *= 2 / weights.sum()
     weights.flags.writeable = False

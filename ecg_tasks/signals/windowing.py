@@ -1,4 +1,4 @@
-"""Here: how records are cut into windows of one shape: beats, or 10 s of twelve leads. Not here: finding beats, or what is drawn of a window."""
+"""Here: how records are cut into windows of one shape: beats, or 10 s of twelve leads. Not here: finding beats, or drawing."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,6 +51,7 @@ class BeatWindows:
     n_samples: int = HEARTBEAT_SAMPLES
 
     def accepts(self, record: Record) -> bool:
+        """Whether this is a heartbeat row of the right rate and length, or a recording with lead II."""
         if record.is_heartbeat:
             return record.fs == self.fs and record.samples.shape == (1, self.n_samples)
         return BEAT_LEAD in record.leads
@@ -99,9 +100,11 @@ class RecordingWindows:
 
     @property
     def n_samples(self) -> int:
+        """Samples in a window."""
         return round(self.window_s * self.fs)
 
     def accepts(self, record: Record) -> bool:
+        """Whether the record has all leads, in mV, and is long enough for a window."""
         return not record.is_heartbeat and record.duration_s >= self.window_s and set(self.leads) <= set(record.leads)
 
     def cut(self, records: Sequence[Record]) -> Windows:
