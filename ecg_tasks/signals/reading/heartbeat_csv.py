@@ -73,13 +73,19 @@ def read_heartbeat_csv(data: bytes, *, name: str) -> Reading:
                 rejected.append(Rejected(name=names[row], reason=error.reason, message=error.message, content=content))
             else:
                 values[row], usable[row] = parsed, True
-        samples = values[:, :HEARTBEAT_SAMPLES].astype(np.float32)
-        labels = [None if math.isnan(label) else CLASS_ORDER[int(label)] for label in values[usable, HEARTBEAT_SAMPLES].tolist()]
-        for row, label in zip(np.flatnonzero(usable).tolist(), labels, strict=True):
-            beat = samples[row : row + 1]
-            records.append(
-                Record(samples=beat, fs=HEARTBEAT_FS, leads=_LEADS, unit="relative", name=names[row], label=label, synthetic=synthetic)
+        samples = values[usable, :HEARTBEAT_SAMPLES].astype(np.float32)
+        labels = values[usable, HEARTBEAT_SAMPLES].tolist()
+        for beat, row in enumerate(np.flatnonzero(usable).tolist()):
+            record = Record(
+                samples=samples[beat : beat + 1],
+                fs=HEARTBEAT_FS,
+                leads=_LEADS,
+                unit="relative",
+                name=names[row],
+                label=None if math.isnan(labels[beat]) else CLASS_ORDER[int(labels[beat])],
+                synthetic=synthetic,
             )
+            records.append(record)
     return Reading(records=tuple(records), rejected=tuple(rejected))
 
 
