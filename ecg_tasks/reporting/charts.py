@@ -30,16 +30,16 @@ def draw_probability(probability: float, *, model: ModelSummary) -> Markup:
     if high > low:
         parts += [rect(at(low), top, at(high) - at(low), height, kind="zone uncertain")]
     parts += [line(at(mark), top + height, at(mark), top + height + 4, kind="tick") for mark in ticks(0, 1, at_most=5)]
-    parts += [text(at(mark), top + height + 18, f"{mark:.1f}", kind="axis", anchor="middle") for mark in ticks(0, 1, at_most=5)]
+    parts += [text(at(mark), top + height + 24, f"{mark:.1f}", kind="axis", anchor="middle") for mark in ticks(0, 1, at_most=5)]
     parts += [
         line(at(model.threshold), top - 4, at(model.threshold), top + height + 4, kind="threshold"),
         f'<path class="marker" d="M{number(at(probability))} {number(top - 3)}l-8-13h16z"/>',
         line(at(probability), top - 3, at(probability), top + height, kind="marker-line"),
-        text(min(max(at(probability), 40), 680), 18, f"P = {probability:.3f}", kind="value", anchor="middle"),
+        text(min(max(at(probability), 60), 660), 19, f"P = {probability:.3f}", kind="value", anchor="middle"),
     ]
     title = f"Probability of abnormal {probability:.3f}; threshold {model.threshold:.3f}"
     title += f"; abstains from {low:.3f} to {high:.3f}" if high > low else ""
-    return figure("".join(parts), width=720, height=86, title=title, kind="plot small")
+    return figure("".join(parts), width=720, height=94, title=title, kind="plot small")
 
 
 def count_scores(probability: NDArray[np.float64], decision: NDArray[np.str_]) -> dict[Decision, NDArray[np.int64]]:
@@ -80,16 +80,16 @@ def draw_histogram(counts: Mapping[Decision, NDArray[np.int64]], *, model: Model
                 parts.append(
                     rect(at(HISTOGRAM_EDGES[index]) + 1, base, width / (len(HISTOGRAM_EDGES) - 1) - 2, tall, kind=f"bar {decision}")
                 )
-    parts += [text(at(mark), top + height + 18, f"{mark:.1f}", kind="axis", anchor="middle") for mark in ticks(0, 1, at_most=5)]
+    parts += [text(at(mark), top + height + 22, f"{mark:.1f}", kind="axis", anchor="middle") for mark in ticks(0, 1, at_most=5)]
     parts += [
         line(left, top + height, left + width, top + height, kind="tick"),
         line(at(model.threshold), top - 6, at(model.threshold), top + height, kind="threshold"),
         text(at(model.threshold), top - 11, f"threshold {model.threshold:.3f}", kind="axis", anchor="middle"),
-        text(left + width / 2, top + height + 40, "P(abnormal)", kind="axis", anchor="middle"),
-        text(14, top + height / 2, "recordings", kind="axis", anchor="middle", turn=-90),
+        text(left + width / 2, top + height + 46, "P(abnormal)", kind="axis", anchor="middle"),
+        text(16, top + height / 2, "recordings", kind="axis", anchor="middle", turn=-90),
     ]
     title = f"Histogram of P(abnormal) from {model.recipe} {model.version}; the table below has the same numbers"
-    return figure("".join(parts), width=720, height=top + height + 50, title=title, kind="plot small")
+    return figure("".join(parts), width=720, height=top + height + 54, title=title, kind="plot small")
 
 
 def draw_decisions(counts: Mapping[Decision, int]) -> Markup:
@@ -101,7 +101,7 @@ def draw_decisions(counts: Mapping[Decision, int]) -> Markup:
             parts.append(rect(x, 0, max(width - 2, 1), 14, kind=f"bar {decision}"))
         x += width
     title = ", ".join(f"{count} {decision}" for decision, count in counts.items())
-    return figure("".join(parts), width=1000, height=14, title=title, kind="shares")
+    return figure("".join(parts), width=1000, height=14, title=title, kind="shares", stretch=True)
 
 
 def draw_interval(interval: Interval) -> Markup:
@@ -113,5 +113,5 @@ def draw_interval(interval: Interval) -> Markup:
     parts.append(line(left, y, left + width, y, kind="gridline"))
     if np.isfinite([interval.low, interval.high]).all():
         parts.append(line(left + width * interval.low, y, left + width * interval.high, y, kind="whisker"))
-    parts.append(f'<circle class="dot" cx="{number(left + width * interval.value)}" cy="{number(y)}" r="4.5"/>')
+    parts.append(f'<circle class="dot" cx="{number(left + width * interval.value)}" cy="{number(y)}" r="3.5"/>')
     return figure("".join(parts), width=160, height=18, title=f"{interval.text()} on a scale from 0 to 1", kind="interval")

@@ -18,7 +18,7 @@ from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.escaping import printable
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
-from ecg_tasks.reporting.spectrogram import draw_spectrograms
+from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import differs, listed_rows, predictions_csv
@@ -115,6 +115,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
         recipes=sorted({model.recipe for model in report.models}),
         rows=listed_rows(report),
         n_records=n_records,
+        mixed=report.n_synthetic < n_records,
         n_pages=len(pages),
         pages=pages,
     )
@@ -138,6 +139,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         probability=draw_probability(row.probability, model=model) if row.probability is not None else "",
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s),
         spectrograms=draw_spectrograms(detail.spectrograms) if detail.spectrograms else "",
+        padded=has_masked_frames(detail.spectrograms),
         duration=number(record.duration_s),
         fs=number(record.fs),
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",

@@ -50,6 +50,11 @@ def draw_spectrograms(views: Sequence[SpectrogramView]) -> Markup:
     return figure("".join(parts), width=_WIDTH, height=_TOP + plot_height + _BOTTOM, title=title, kind="plot")
 
 
+def has_masked_frames(views: Sequence[SpectrogramView]) -> bool:
+    """Whether any frame of any view is at the lowest level throughout, as the padding after a beat is."""
+    return any(bool((_levels(view) == 0).all(axis=0).any()) for view in views)
+
+
 def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: str = "") -> list[SpectrogramView]:
     """What the network saw of one window, a view a channel.
 
@@ -80,7 +85,7 @@ def _panel(view: SpectrogramView, x: float, y: float, width: float, height: floa
         parts.append(line(x - 4, at, x, at, kind="tick"))
         if label_hz:
             parts.append(text(x - 8, at + 4, number(hz), kind="axis", anchor="end"))
-    for second in ticks(max(0.0, low_s), high_s, at_most=int(width / 45)):
+    for second in ticks(max(0.0, low_s), high_s, at_most=min(10, int(width / 32))):
         at = x + (second - low_s) / (high_s - low_s) * width
         parts.append(line(at, y + height, at, y + height + 4, kind="tick"))
         if label_s:

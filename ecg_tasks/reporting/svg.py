@@ -13,11 +13,14 @@ _STEPS = [f" {step}" for step in range(_LARGEST_STEP + 1)] + [str(step) for step
 """Every small step as a path writes it, a negative one found by its negative index: a curve is mostly these, and a look-up is quick."""
 
 
-def figure(content: str, *, width: float, height: float, title: str, kind: str) -> Markup:
-    """Wrap a drawing; ``title`` is what a screen reader says, ``kind`` the CSS class that decides how large it is shown."""
+def figure(content: str, *, width: float, height: float, title: str, kind: str, stretch: bool = False) -> Markup:
+    """Wrap a drawing; ``title`` is what a screen reader says, ``kind`` the CSS class that decides how large it is shown.
+
+    ``stretch`` lets it take any shape: for drawings without text.
+    """
     return Markup(  # noqa: S704  every text inside has gone through markup()
         f'<svg class="{kind}" viewBox="0 0 {number(width)} {number(height)}" role="img" aria-label="{markup(title)}"'
-        f' preserveAspectRatio="xMinYMin meet">{content}</svg>'
+        f' preserveAspectRatio="{"none" if stretch else "xMinYMin meet"}">{content}</svg>'
     )
 
 
@@ -68,7 +71,7 @@ def ticks(low: float, high: float, *, at_most: int) -> list[float]:
     if not high > low:
         return [low]
     rough = (high - low) / at_most
-    power = 10 ** math.floor(math.log10(rough))
+    power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 10) for index in range(first, last + 1)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.escaping import neutral_cells
+from ecg_tasks.reporting.escaping import neutral_cells, printable
 from ecg_tasks.reporting.model import PREDICTION_COLUMNS, RunReport
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def predictions_csv(report: RunReport) -> bytes:
     """
     table = report.predictions[list(PREDICTION_COLUMNS)].copy()
     for column in ("record_id", "name", "source_sha256", "decision", "recipe", "version", "flags", "label"):
-        table[column] = neutral_cells(table[column].fillna("").astype(str))
+        table[column] = neutral_cells(table[column].fillna("").astype(str).map(printable))
     table["synthetic"] = table["synthetic"].astype(bool).map({True: "yes", False: "no"})
     models = {model.key: model for model in report.models}
     keys = list(zip(report.predictions["recipe"], report.predictions["version"], strict=True))

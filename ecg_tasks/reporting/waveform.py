@@ -61,13 +61,13 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
     x, y = _envelope(centred, mm_per_sample=SPEED_MM_S / record.fs)
     x_units = np.rint((x * SPEED_MM_S / record.fs + _LEFT_MM) * _MM).astype(np.int64)
     y_units = np.rint((np.asarray(baselines)[:, np.newaxis] + _TOP_MM - y * gain) * _MM).astype(np.int64)
-    parts = [_paper(width, height, box_mm=1), text(_u(9.5), _u(_TOP_MM + 3), "mV", kind="axis")]
+    parts = [_paper(width, height, box_mm=1)]
     for index, lead in enumerate(record.leads):
         base = baselines[index] + _TOP_MM
         parts += [
             text(_u(0.5), _u(base + 1.2), lead, kind="lead"),
             text(_u(12.2), _u(base + 0.9), "0", kind="axis", anchor="end"),
-            text(_u(12.2), _u(base - 10 + 0.9), number(10 / gain), kind="axis", anchor="end"),
+            text(_u(12.2), _u(base - 10 + 0.9), number(10 / gain) + (" mV" if index == 0 else ""), kind="axis", anchor="end"),
             f'<path class="pulse" d="M{_u(13)} {_u(base)}h{_u(2)}v{_u(-10)}h{_u(5)}v{_u(10)}h{_u(2)}"/>',
             trace(x_units[index], y_units[index], kind="trace"),
         ]
@@ -75,7 +75,7 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
     parts += [f'<path class="beat" d="M{_u(beat)} {_u(_TOP_MM + 2)}l-20-40h40z"/>' for beat in beats]
     parts += _time_axis(start_s, seconds, top_mm=height + _TOP_MM, mm_per_s=SPEED_MM_S, at_most=10)
     title = f"Waveform of {len(record.leads)} leads, {number(seconds)} s from {number(start_s)} s on, at 25 mm/s and {number(gain)} mm/mV"
-    offset = "Each lead is drawn about its median. "
+    offset = "The boxes hold at any zoom. Each lead is drawn about its median. "
     marks = "Marks on the upper edge: R peaks. " if beats else ""
     return Waveform(
         drawing=_figure(parts, width, height, title=title),
@@ -89,12 +89,12 @@ def _draw_heartbeat(record: Record) -> Waveform:
     """One beat of relative amplitude, 0 to 1: a box is 0.04 s by 0.1, the zeros that pad its end are shaded."""
     speed, gain = SPEED_MM_S * _ENLARGED, 10.0 * _ENLARGED
     samples = np.nan_to_num(record.samples[0])
-    width, height = np.ceil(record.n_samples / record.fs / 0.04) * _ENLARGED, 11.0 * _ENLARGED
-    base = height + _TOP_MM - 0.5 * _ENLARGED
+    width, height = np.ceil(record.n_samples / record.fs / 0.04) * _ENLARGED, 12.0 * _ENLARGED
+    base = height + _TOP_MM - _ENLARGED
     x = np.rint((np.arange(record.n_samples) / record.fs * speed + _LEFT_MM) * _MM).astype(np.int64)
     y = np.rint((base - samples * gain) * _MM).astype(np.int64)
     n_real = int(np.max(np.flatnonzero(samples), initial=-1)) + 1
-    parts = [_paper(width, height, box_mm=_ENLARGED)]
+    parts = [_paper(width, height, box_mm=_ENLARGED, bold_row=1)]
     if n_real < record.n_samples:
         from_mm = n_real / record.fs * speed
         parts += [
@@ -112,7 +112,7 @@ def _draw_heartbeat(record: Record) -> Waveform:
         "Paper enlarged four times: a small box is 0.04 s by 0.1 of the beat's own range, a large box 0.2 s by 0.5. "
         "The level in mV is not known."
     )
-    return Waveform(drawing=_figure(parts, width, height, title=title), scale=scale)
+    return Waveform(drawing=_figure(parts, width, height, title=title, kind="ecg one-beat"), scale=scale)
 
 
 def _draw_overview(record: Record, *, start_s: float) -> Markup:
@@ -172,13 +172,13 @@ def _envelope(samples: NDArray[np.floating], *, mm_per_sample: float) -> tuple[N
 
 
 @lru_cache(maxsize=32)
-def _paper(width_mm: float, height_mm: float, *, box_mm: float) -> str:
-    """Paper with a small box every ``box_mm`` and a bold line every five, starting at the signal's first sample."""
+def _paper(width_mm: float, height_mm: float, *, box_mm: float, bold_row: int = 0) -> str:
+    """Paper with a small box every ``box_mm`` and a bold line every five, from the signal's first sample and from ``bold_row`` on."""
     right, bottom = _LEFT_MM + width_mm, _TOP_MM + height_mm
     fine = [f"M{_u(_LEFT_MM + i * box_mm)} {_u(_TOP_MM)}V{_u(bottom)}" for i in range(1, int(width_mm / box_mm) + 1) if i % 5]
-    fine += [f"M{_u(_LEFT_MM)} {_u(_TOP_MM + i * box_mm)}H{_u(right)}" for i in range(1, int(height_mm / box_mm) + 1) if i % 5]
+    fine += [f"M{_u(_LEFT_MM)} {_u(_TOP_MM + i * box_mm)}H{_u(right)}" for i in range(int(height_mm / box_mm) + 1) if (i - bold_row) % 5]
     bold = [f"M{_u(_LEFT_MM + i * box_mm)} {_u(_TOP_MM)}V{_u(bottom)}" for i in range(0, int(width_mm / box_mm) + 1, 5)]
-    bold += [f"M{_u(_LEFT_MM)} {_u(_TOP_MM + i * box_mm)}H{_u(right)}" for i in range(0, int(height_mm / box_mm) + 1, 5)]
+    bold += [f"M{_u(_LEFT_MM)} {_u(_TOP_MM + i * box_mm)}H{_u(right)}" for i in range(bold_row, int(height_mm / box_mm) + 1, 5)]
     return (
         rect(_u(_LEFT_MM), _u(_TOP_MM), _u(width_mm), _u(height_mm), kind="paper")
         + f'<path class="fine" d="{"".join(fine)}"/><path class="bold" d="{"".join(bold)}"/>'
@@ -199,9 +199,9 @@ def _time_axis(start_s: float, seconds: float, *, top_mm: float, mm_per_s: float
     return parts
 
 
-def _figure(parts: list[str], width_mm: float, height_mm: float, *, title: str) -> Markup:
+def _figure(parts: list[str], width_mm: float, height_mm: float, *, title: str, kind: str = "ecg") -> Markup:
     total_width, total_height = _LEFT_MM + width_mm + _RIGHT_MM + 4, _TOP_MM + height_mm + _BOTTOM_MM - 3
-    return figure("".join(parts), width=total_width * _MM, height=total_height * _MM, title=title, kind="ecg")
+    return figure("".join(parts), width=total_width * _MM, height=total_height * _MM, title=title, kind=kind)
 
 
 def _u(mm: float) -> int:
