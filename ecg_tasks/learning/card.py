@@ -66,9 +66,9 @@ def _lines(spec: Plain, metrics: Plain, sides: Mapping[str, str]) -> Iterator[st
 
 
 def _section(values: Plain, *, level: int) -> Iterator[str]:
-    """Figures with intervals in one table, single values in another, and each object below its own heading."""
+    """Single values in one table, figures with intervals in another, and each object or list of objects below its own heading."""
     figures = {name: value for name, value in values.items() if _is_figure(value)}
-    objects = {name: value for name, value in values.items() if isinstance(value, Mapping) and name not in figures}
+    objects = {name: value for name, value in values.items() if name not in figures and (isinstance(value, Mapping) or _is_course(value))}
     singles = [(_words(name), _value(value)) for name, value in values.items() if name not in figures and name not in objects]
     if singles:
         yield from _table(("", "value"), singles)
@@ -77,7 +77,10 @@ def _section(values: Plain, *, level: int) -> Iterator[str]:
         yield from _table(("figure", "value", "95 % interval"), rows)
     for name, value in objects.items():
         yield from (f"{'#' * level} {_words(name)}", "")
-        yield from _section(value, level=min(level + 1, 6))
+        if isinstance(value, Mapping):
+            yield from _section(value, level=min(level + 1, 6))
+        else:
+            yield from _table(tuple(map(_words, value[0])), [tuple(map(_value, row.values())) for row in value])
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
@@ -90,6 +93,15 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[s
 
 def _is_figure(value: object) -> bool:
     return isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys()
+
+
+def _is_course(value: object) -> bool:
+    """Whether it is a list of objects that have the same fields, as the epochs of a training have."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) > 0
+        and all(isinstance(row, Mapping) and row.keys() == value[0].keys() for row in value)
+    )
 
 
 def _value(value: object) -> str:

@@ -166,7 +166,7 @@ class Golden:
 
 
 def version_files(
-    *, spec: ModelSpec, keras: bytes, litert: bytes, metrics: Mapping[str, Any], golden: Golden, sides: Mapping[str, str]
+    *, spec: ModelSpec, keras: bytes, litert: bytes, metrics: Mapping[str, Any], golden: Golden, sides: Mapping[str, tuple[str, int]]
 ) -> dict[str, bytes]:
     """All files of a version; the same input gives the same bytes.
 
@@ -175,7 +175,7 @@ def version_files(
     keras, litert : the trained network in both formats
     metrics : plain numbers, texts, None and objects of these; an object with ``value``, ``low`` and ``high`` is a figure with its interval
     golden : pictures of the version's own recipe, with Keras's scores
-    sides : record id to the side of the split that it was on
+    sides : record id to its side of the split and its patient's bucket
 
     Raises
     ------
@@ -189,7 +189,7 @@ def version_files(
         LITERT: litert,
         SPEC: spec.to_json(),
         METRICS: _json(metrics),
-        CARD: model_card(asdict(spec), metrics=metrics, sides=sides).encode(),
+        CARD: model_card(asdict(spec), metrics=metrics, sides={record_id: side for record_id, (side, _) in sides.items()}).encode(),
         GOLDEN: golden.to_bytes(),
         SIDES: _sides_csv(sides),
     }
@@ -227,11 +227,11 @@ def check_checksums(files: Mapping[str, bytes], *, needed: tuple[str, ...]) -> N
             raise ModelRefusedError(f"{name} is damaged: its SHA-256 is {actual}, {SUMS} says {listed[name]}")
 
 
-def _sides_csv(sides: Mapping[str, str]) -> bytes:
+def _sides_csv(sides: Mapping[str, tuple[str, int]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("record_id", "side"))
-    writer.writerows(sorted((record_id, str(side)) for record_id, side in sides.items()))
+    writer.writerow(("record_id", "side", "bucket"))
+    writer.writerows((record_id, str(side), bucket) for record_id, (side, bucket) in sorted(sides.items()))
     return text.getvalue().encode()
 
 

@@ -1,0 +1,139 @@
+"""Here: one small trained network for all tests of this folder, and checkpoints in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from ecg_tasks.learning.augmentation import Augmentation
+from ecg_tasks.learning.dataset import TrainingSet
+from ecg_tasks.learning.parameters import TrainingParams
+from ecg_tasks.learning.version import Golden, ModelSpec, version_files
+
+SHAPE = (16, 24, 2)
+
+
+@dataclass
+class MemoryCheckpoints:
+    """Keeps the latest state; after ``die_after`` epochs it kills the training, having kept the state."""
+
+    latest: tuple[int, bytes] | None = None
+    die_after: int = 0
+
+    def load(self):
+        """Give the latest state."""
+        return self.latest
+
+    def save(self, epoch, data):
+        """Keep the state, and die if told so."""
+        self.latest = (epoch, data)
+        if epoch == self.die_after:
+            raise KeyboardInterrupt
+
+
+def _windows(n_records, *, seed):
+    """Records of one to four windows; an abnormal one is brighter in one band of rows."""
+    rng = np.random.default_rng(seed)
+    records = np.repeat(np.arange(n_records), rng.integers(1, 5, n_records))
+    labels = (records % 2).astype(np.uint8)
+    images = rng.integers(0, 180, (len(records), *SHAPE), dtype=np.uint8)
+    images[labels == 1, 4:8] += 40
+    return TrainingSet(images=images, labels=labels, records=records)
+
+
+@pytest.fixture(scope="session")
+def train_set():
+    """Forty records to train on."""
+    return _windows(40, seed=1)
+
+
+@pytest.fixture(scope="session")
+def validation_set():
+    """Sixteen other records."""
+    return _windows(16, seed=2)
+
+
+@pytest.fixture(scope="session")
+def params():
+    """Every change to pictures is on, so that resuming is tested with all of them."""
+    augmentation = Augmentation(time_shift=0.2, frequency_mask=0.1, time_mask=0.1, lead_dropout=0.1, mixup=0.2)
+    return TrainingParams(seed=11, epochs=4, batch_size=16, learning_rate=3e-3, weight_decay=0.01, patience=4, augmentation=augmentation)
+
+
+@pytest.fixture
+def memory():
+    """Build checkpoints in memory."""
+    return MemoryCheckpoints
+
+
+@pytest.fixture(scope="session")
+def training_log():
+    """Lines that the shared training logged."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def finished():
+    """What the shared training left as its checkpoint."""
+    return MemoryCheckpoints()
+
+
+@pytest.fixture(scope="session")
+def trained(train_set, validation_set, params, training_log, finished):
+    """One training without interruption."""
+    from ecg_tasks.learning.training import train
+
+    return train(train_set, validation_set, network="compact", params=params, checkpoints=finished, log=training_log.append)
+
+
+@pytest.fixture(scope="session")
+def litert(trained):
+    """The same network as a LiteRT file."""
+    from ecg_tasks.learning.export import export_litert
+
+    return export_litert(trained.keras)
+
+
+@pytest.fixture(scope="session")
+def spec(trained):
+    """A specification of the shared network."""
+    return ModelSpec(
+        recipe="heartbeat",
+        recipe_digest="0123456789ab",
+        version="v1",
+        dataset_id="d1",
+        threshold=0.5,
+        abstain=(0.4, 0.6),
+        temperature=1.5,
+        min_quality=0.3,
+        image_shape=SHAPE,
+        network="compact",
+        n_weights=trained.n_weights,
+        seed=11,
+        synthetic=True,
+        training={"best_epoch": trained.best_epoch},
+        environment={"keras": "3"},
+        sources=("made for this test",),
+    )
+
+
+@pytest.fixture(scope="session")
+def version_input(spec, trained, litert, validation_set):
+    """What ``version_files`` takes for the shared network."""
+    from ecg_tasks.learning.export import keras_scores
+
+    images = validation_set.images[:8]
+    return {
+        "spec": spec,
+        "keras": trained.keras,
+        "litert": litert,
+        "metrics": {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}},
+        "golden": Golden(images=images, scores=keras_scores(trained.keras, images)),
+        "sides": {"b" * 32: ("train", 17), "a" * 32: ("test", 9000)},
+    }
+
+
+@pytest.fixture(scope="session")
+def files(version_input):
+    """All files of a version of the shared network."""
+    return version_files(**version_input)

@@ -1,0 +1,127 @@
+"""Serving: without TensorFlow, the same score in any company, and no version that is not what it says."""
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecg_tasks.errors import ModelRefusedError, SignalError
+from ecg_tasks.labels import Decision
+from ecg_tasks.learning import version
+from ecg_tasks.learning.serving import MAX_BATCH, Classifier
+from ecg_tasks.learning.version import Golden, checksums
+
+
+@pytest.fixture(scope="module")
+def classifier(files):
+    """The shared version at work."""
+    return Classifier.from_files(files)
+
+
+def _resealed(files, **changed):
+    """The files with some exchanged and the checksums made anew, as a mistake in our own code would leave them."""
+    new = {name: content for name, content in (files | changed).items() if name != version.SUMS}
+    return new | {version.SUMS: checksums(new)}
+
+
+def test_serving_needs_no_tensorflow(files, tmp_path):
+    """A fresh process loads a version and classifies with neither TensorFlow nor Keras imported."""
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    program = textwrap.dedent("""
+        import pathlib, sys
+        import numpy as np
+        from ecg_tasks.learning.serving import Classifier
+        classifier = Classifier.from_files({path.name: path.read_bytes() for path in pathlib.Path(sys.argv[1]).iterdir()})
+        classifier.predict(np.zeros((1, *classifier.spec.image_shape), np.uint8))
+        print(sorted({"tensorflow", "keras", "jax", "torch", "pandas", "matplotlib"} & sys.modules.keys()))
+    """)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)  # noqa: S603  # our own words
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("n", [1, MAX_BATCH - 1, MAX_BATCH, 2 * MAX_BATCH + 3])
+def test_a_score_does_not_depend_on_the_company(classifier, n):
+    """To the last bit: alone, in another place, and among other windows, a window has the same score."""
+    rng = np.random.default_rng(n)
+    images = rng.integers(0, 256, (n, *classifier.spec.image_shape), dtype=np.uint8)
+    scores = classifier.predict(images)
+    order = rng.permutation(n)
+    assert np.array_equal(classifier.predict(images[order]), scores[order])
+    assert np.array_equal(np.concatenate([classifier.predict(image[None]) for image in images]), scores)
+
+
+def test_threads_do_not_change_a_score(classifier, files):
+    """Two threads give the same bits as one."""
+    images = np.random.default_rng(0).integers(0, 256, (50, *classifier.spec.image_shape), dtype=np.uint8)
+    assert np.array_equal(Classifier.from_files(files, n_threads=2).predict(images), classifier.predict(images))
+
+
+def test_no_windows_no_scores(classifier):
+    """An empty shard is no special case for the caller."""
+    assert classifier.predict(np.zeros((0, *classifier.spec.image_shape), np.uint8)).shape == (0,)
+
+
+def test_it_decides_by_its_own_rule(classifier):
+    """Temperature 1.5, abstain from 0.4 to 0.6, quality from 0.3 on: as the specification says."""
+    found = classifier.decide(np.array([0, 1, 2]), np.array([0.9, 0.5, 0.9]), np.array([1, 1, 0.1]), n_records=3)
+    assert found.probability[0] == pytest.approx(1 / (1 + 9 ** (-1 / 1.5)))
+    assert found.decision == [Decision.ABNORMAL, Decision.UNCERTAIN, Decision.UNINTERPRETABLE]
+
+
+def test_other_pictures_are_refused(classifier):
+    """Pictures of another shape or type are a fault of the caller."""
+    with pytest.raises(SignalError, match=r"\(2, 8, 8, 1\)"):
+        classifier.predict(np.zeros((2, 8, 8, 1), np.uint8))
+    with pytest.raises(SignalError, match="float32"):
+        classifier.predict(np.zeros((2, *classifier.spec.image_shape), np.float32))
+
+
+def test_what_serving_does_not_read_may_be_left_out(files):
+    """A worker need not fetch the training format."""
+    Classifier.from_files({name: content for name, content in files.items() if name != version.KERAS})
+
+
+def test_damage_is_refused(files):
+    """One flipped bit in the network is noticed before it is loaded."""
+    damaged = bytearray(files[version.LITERT])
+    damaged[len(damaged) // 2] ^= 1
+    with pytest.raises(ModelRefusedError, match=r"model\.tflite is damaged"):
+        Classifier.from_files(files | {version.LITERT: bytes(damaged)})
+
+
+def test_what_is_no_network_is_refused(files):
+    """Bytes that match their checksum and yet are no LiteRT file are refused."""
+    with pytest.raises(ModelRefusedError, match=r"model\.tflite cannot be loaded"):
+        Classifier.from_files(_resealed(files, **{version.LITERT: b"not a network"}))
+
+
+def test_golden_scores_are_held(files, version_input):
+    """A golden score that is off by more than a ten-thousandth refuses the version; half of that does not."""
+    golden = version_input["golden"]
+    for shift, refused in ((2e-4, True), (5e-5, False)):
+        moved = Golden(images=golden.images, scores=golden.scores + np.float32(shift))
+        changed = _resealed(files, **{version.GOLDEN: moved.to_bytes()})
+        if refused:
+            with pytest.raises(ModelRefusedError, match=r"golden scores differ by 0\.0002"):
+                Classifier.from_files(changed)
+        else:
+            Classifier.from_files(changed)
+
+
+def test_golden_scores_that_are_nan_are_refused(files, version_input):
+    """A comparison with nan must not pass for agreement."""
+    golden = version_input["golden"]
+    broken = Golden(images=golden.images, scores=np.full_like(golden.scores, np.nan))
+    with pytest.raises(ModelRefusedError, match="differ by nan"):
+        Classifier.from_files(_resealed(files, **{version.GOLDEN: broken.to_bytes()}))
+
+
+def test_another_picture_shape_is_refused(files, spec):
+    """A specification that states other pictures than the network reads is refused."""
+    other = replace(spec, image_shape=(16, 24, 3))
+    with pytest.raises(ModelRefusedError, match=r"\(16, 24, 2\)"):
+        Classifier.from_files(_resealed(files, **{version.SPEC: other.to_json()}))

@@ -1,0 +1,131 @@
+"""A model version's files: what comes back, what is refused, and that other tools can check them."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.learning.version import Golden, ModelSpec, check_checksums, checksums, version_files
+
+NAMES = {
+    "model.keras",
+    "model.tflite",
+    "model.json",
+    "metrics.json",
+    "card.md",
+    "golden.npz",
+    "training_records.csv",
+    "SHA256SUMS",
+}
+
+
+def test_a_version_has_all_its_files(files):
+    """Exactly the files of the bucket's layout are made, none of them empty."""
+    assert files.keys() == NAMES
+    assert all(files.values())
+
+
+def test_the_same_version_gives_the_same_bytes(files, version_input):
+    """Nothing in the files depends on when or where they were made."""
+    assert version_files(**version_input) == files
+
+
+def test_sha256sum_agrees(files, tmp_path):
+    """The tool that everybody has can check a version."""
+    if shutil.which("sha256sum") is None:
+        pytest.skip("sha256sum is not installed")
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    checked = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S607  # looked up above
+    assert checked.stdout.count(": OK") == len(NAMES) - 1
+
+
+def test_training_records_are_listed(files):
+    """Every record is listed with its side and its patient's bucket, in a fixed order."""
+    assert files["training_records.csv"].decode().splitlines() == ["record_id,side,bucket", f"{'a' * 32},test,9000", f"{'b' * 32},train,17"]
+
+
+def test_roundtrip_of_the_specification(spec):
+    """What is written to model.json is what is read from it."""
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+def test_roundtrip_of_golden_pictures(version_input):
+    """Pictures and scores keep every bit."""
+    golden = version_input["golden"]
+    back = Golden.from_bytes(golden.to_bytes())
+    assert np.array_equal(back.images, golden.images)
+    assert np.array_equal(back.scores, golden.scores)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"thresold": 0.5}, "unknown fields: thresold"),
+        ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"threshold": True}, "threshold is True"),
+        ({"abstain": [0.6, 0.4]}, "abstain"),
+        ({"abstain": 0.5}, "must be a list"),
+        ({"temperature": 0}, "temperature"),
+        ({"image_shape": [16, 24]}, "image_shape"),
+        ({"image_shape": [16, 24, 2.0]}, "image_shape"),
+        ({"class_order": ["abnormal", "normal"]}, "class_order"),
+        ({"recipe": ""}, "recipe"),
+        ({"seed": "1"}, "seed"),
+        ({"synthetic": 1}, "synthetic"),
+        ({"training": []}, "training"),
+        ({"sources": [1]}, "sources"),
+    ],
+)
+def test_impossible_specifications_are_refused(spec, change, message):
+    """Each field is checked, and the message names it."""
+    with pytest.raises(ModelRefusedError, match=message):
+        ModelSpec.from_json(json.dumps(json.loads(spec.to_json()) | change).encode())
+
+
+def test_every_field_is_needed(spec):
+    """A specification that lacks any one field is refused by that field's name."""
+    whole = json.loads(spec.to_json())
+    for name in whole:
+        with pytest.raises(ModelRefusedError, match=f"lacks {name}"):
+            ModelSpec.from_json(json.dumps({field: value for field, value in whole.items() if field != name}).encode())
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff"])
+def test_what_is_no_specification_is_refused(data):
+    """Empty, cut, foreign and binary content is refused with the file's name."""
+    with pytest.raises(ModelRefusedError, match=r"model\.json"):
+        ModelSpec.from_json(data)
+
+
+def test_figures_that_are_nan_are_refused(version_input):
+    """JSON has no nan: a figure that could not be computed must be None."""
+    with pytest.raises(ModelRefusedError, match="nan"):
+        version_files(**(version_input | {"metrics": {"auroc": float("nan")}}))
+
+
+def test_golden_pictures_must_fit(version_input):
+    """A version cannot be made with golden pictures of another shape, or without any."""
+    golden = version_input["golden"]
+    for images in (golden.images[:, :-1], golden.images[:0]):
+        with pytest.raises(ModelRefusedError, match="golden pictures"):
+            version_files(**(version_input | {"golden": Golden(images=images, scores=golden.scores)}))
+
+
+def test_checksums_notice_everything():
+    """A changed, an unlisted and a missing file are refused by name; a listed file that nobody needs may be absent."""
+    files = {"a": b"1", "b": b"2"}
+    files["SHA256SUMS"] = checksums(files)
+    check_checksums(files, needed=("a", "b"))
+    check_checksums({name: files[name] for name in ("a", "SHA256SUMS")}, needed=("a",))
+    with pytest.raises(ModelRefusedError, match="b is damaged"):
+        check_checksums(files | {"b": b"3"}, needed=("a",))
+    with pytest.raises(ModelRefusedError, match="c is not listed"):
+        check_checksums(files | {"c": b"3"}, needed=("a",))
+    with pytest.raises(ModelRefusedError, match="lacks b"):
+        check_checksums({name: files[name] for name in ("a", "SHA256SUMS")}, needed=("a", "b"))
+    with pytest.raises(ModelRefusedError, match="no checksum"):
+        check_checksums(files | {"SHA256SUMS": b"x\n"}, needed=("a",))
