@@ -260,20 +260,22 @@ class SpectrogramView:
         Float in dB, or uint8 where 0 means ``db_range[0]`` and 255 means ``db_range[1]``.
     freqs_hz : ndarray, shape (n_freqs,), Hz, evenly spaced
     times_s : ndarray, shape (n_times,), s from the window's start, centres of the frames, evenly spaced
-    db_range : dB at the dark and at the bright end of the colour bar
+    db_range : dB at the dark and at the bright end of the colour bar; None where a picture has a range of its own that is not known
     """
 
     title: str
     values: NDArray[Any]
     freqs_hz: NDArray[np.floating]
     times_s: NDArray[np.floating]
-    db_range: tuple[float, float]
+    db_range: tuple[float, float] | None
 
     def __post_init__(self) -> None:
         shape = (len(self.freqs_hz), len(self.times_s))
         if self.values.shape != shape or 0 in shape:
             raise ValueError(f"values have shape {self.values.shape}; the axes say {shape}, and neither may be empty")
-        if not self.db_range[0] < self.db_range[1]:
+        if self.db_range is None and self.values.dtype != np.uint8:
+            raise ValueError(f"values are {self.values.dtype} in dB, so db_range must be known")
+        if self.db_range is not None and not self.db_range[0] < self.db_range[1]:
             raise ValueError(f"db_range is {self.db_range}; it must rise")
 
 

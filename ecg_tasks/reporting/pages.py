@@ -139,6 +139,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         probability=draw_probability(row.probability, model=model) if row.probability is not None else "",
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s),
         spectrograms=draw_spectrograms(detail.spectrograms) if detail.spectrograms else "",
+        own_range=any(view.db_range is None for view in detail.spectrograms),
         padded=has_masked_frames(detail.spectrograms),
         duration=number(record.duration_s),
         fs=number(record.fs),

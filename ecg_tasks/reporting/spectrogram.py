@@ -19,6 +19,9 @@ CLINICAL_COLUMNS = 4
 _LEFT, _TOP, _RIGHT, _BOTTOM = 52.0, 26.0, 92.0, 44.0
 _GAP_X, _GAP_Y = 16.0, 32.0
 _WIDTH = 1040.0
+_LUMA = np.array([0.299, 0.587, 0.114])
+_BRIGHTNESS = np.maximum.accumulate(MAGMA @ _LUMA)
+"""How bright each colour of magma is: it rises along the map, so that brightness gives a colour's place back."""
 
 
 def draw_spectrograms(views: Sequence[SpectrogramView]) -> Markup:
@@ -56,24 +59,34 @@ def has_masked_frames(views: Sequence[SpectrogramView]) -> bool:
 
 
 def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: str = "") -> list[SpectrogramView]:
-    """What the network saw of one window, a view a channel.
+    """What the network saw of one window: a view a channel, or one view of a coloured picture.
 
     Parameters
     ----------
     picture : ndarray, shape (height, width, n_channels), as ``Recipe.decode`` gives it, first row on top
-    axes : ``Recipe.axes()``
-    title : instead of the channel's name, where there is one channel only
+    axes : ``Recipe.axes()``; without a level range the picture is RGB in the colours of magma over a range of its own
+    title : instead of the channel's name, where there is one view only
     """
+    db_range = None if axes.low_db is None or axes.high_db is None else (axes.low_db, axes.high_db)
+    titles, levels = axes.channels, list(np.moveaxis(picture, 2, 0))
+    if db_range is None:
+        titles, levels = ("window",), [np.searchsorted(_BRIGHTNESS, picture @ _LUMA).clip(0, 255).astype(np.uint8)]
+    height, width = picture.shape[:2]
+    freqs, times = _stretched(axes.freqs, height), _stretched(axes.times, width)
     return [
         SpectrogramView(
-            title=title or channel,
-            values=picture[::-1, :, index],
-            freqs_hz=axes.freqs,
-            times_s=axes.times,
-            db_range=(axes.low_db, axes.high_db),
+            title=(title if title and len(titles) == 1 else name), values=level[::-1], freqs_hz=freqs, times_s=times, db_range=db_range
         )
-        for index, channel in enumerate(axes.channels)
+        for name, level in zip(titles, levels, strict=True)
     ]
+
+
+def _stretched(centres: NDArray[np.floating], n_cells: int) -> NDArray[np.floating]:
+    """Centres of the cells of a picture that shows the same span in another number of cells."""
+    if len(centres) == n_cells:
+        return centres
+    low, high = _edges(centres)
+    return np.asarray(low + (np.arange(n_cells) + 0.5) * (high - low) / n_cells)
 
 
 def _panel(view: SpectrogramView, x: float, y: float, width: float, height: float, *, label_hz: bool, label_s: bool) -> str:
@@ -93,13 +106,15 @@ def _panel(view: SpectrogramView, x: float, y: float, width: float, height: floa
     return "".join(parts)
 
 
-def _colour_bar(db_range: tuple[float, float], *, x: float, y: float, height: float) -> str:
-    low, high = db_range
+def _colour_bar(db_range: tuple[float, float] | None, *, x: float, y: float, height: float) -> str:
     parts = [
         _image(np.arange(256, dtype=np.uint8)[:, np.newaxis], x, y, 14, height),
         rect(x, y, 14, height, kind="frame"),
-        text(x, y - 9, "level, dB", kind="axis"),
+        text(_WIDTH - 2, y - 9, "level, dB" if db_range else "level", kind="axis", anchor="end"),
     ]
+    if db_range is None:
+        return "".join([*parts, text(x + 22, y + 8, "highest", kind="axis"), text(x + 22, y + height, "lowest", kind="axis")])
+    low, high = db_range
     for level in ticks(low, high, at_most=8):
         at = y + (high - level) / (high - low) * height
         parts += [line(x + 14, at, x + 18, at, kind="tick"), text(x + 22, at + 4, number(level).replace("-", "−"), kind="axis")]
@@ -108,7 +123,7 @@ def _colour_bar(db_range: tuple[float, float], *, x: float, y: float, height: fl
 
 def _levels(view: SpectrogramView) -> NDArray[np.uint8]:
     """Values on the colour scale, 0 to 255; what is not a number counts as the lowest level."""
-    if view.values.dtype == np.uint8:
+    if view.values.dtype == np.uint8 or view.db_range is None:
         return view.values
     low, high = view.db_range
     return np.asarray(np.clip((np.nan_to_num(view.values, nan=low) - low) / (high - low) * 255 + 0.5, 0, 255), dtype=np.uint8)

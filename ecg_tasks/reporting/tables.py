@@ -1,10 +1,13 @@
 """Here: the predictions as a CSV file, and as the rows that ``index.html`` lists. Not here: HTML."""
 
+import csv
+import io
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.escaping import neutral_cells, printable
+from ecg_tasks.reporting.escaping import cell
 from ecg_tasks.reporting.model import PREDICTION_COLUMNS, RunReport
 
 if TYPE_CHECKING:
@@ -41,16 +44,22 @@ def predictions_csv(report: RunReport) -> bytes:
 
     Cells that a spreadsheet would run as a formula have an apostrophe in front.
     """
-    table = report.predictions[list(PREDICTION_COLUMNS)].copy()
-    for column in ("record_id", "name", "source_sha256", "decision", "recipe", "version", "flags", "label"):
-        table[column] = neutral_cells(table[column].fillna("").astype(str).map(printable))
-    table["synthetic"] = table["synthetic"].astype(bool).map({True: "yes", False: "no"})
-    models = {model.key: model for model in report.models}
-    keys = list(zip(report.predictions["recipe"], report.predictions["version"], strict=True))
-    told = {key: (model.digest, model.threshold, *(model.abstain or (None, None))) for key, model in models.items()}
-    for index, column in enumerate(MODEL_COLUMNS):
-        table[column] = [told[key][index] for key in keys]
-    return table.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode()
+    table = report.predictions
+    columns = {name: table[name].tolist() for name in PREDICTION_COLUMNS}
+    for name in ("name", "flags", "label"):
+        columns[name] = [cell(text) if isinstance(text, str) else "" for text in columns[name]]
+    for name in ("probability", "quality"):
+        columns[name] = [_decimal(value) for value in columns[name]]
+    columns["synthetic"] = ["yes" if synthetic else "no" for synthetic in columns["synthetic"]]
+    told = {
+        model.key: (cell(model.digest), _decimal(model.threshold), *map(_decimal, model.abstain or (None, None))) for model in report.models
+    }
+    models = map(told.__getitem__, zip(columns["recipe"], columns["version"], strict=True))
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(PREDICTION_COLUMNS + MODEL_COLUMNS)
+    writer.writerows((*row, *model) for row, model in zip(zip(*columns.values(), strict=True), models, strict=True))
+    return written.getvalue().encode()
 
 
 def listed_rows(report: RunReport) -> list[ListedRow]:
@@ -64,7 +73,7 @@ def listed_rows(report: RunReport) -> list[ListedRow]:
 
 def _listed(row: dict[str, object]) -> ListedRow:
     decision, probability, label = str(row["decision"]), row["probability"], row["label"]
-    known = isinstance(probability, float) and probability == probability  # noqa: PLR0124  the quick test for NaN
+    known = isinstance(probability, float) and not math.isnan(probability)
     labelled = isinstance(label, str) and label != ""
     return ListedRow(
         record_id=str(row["record_id"]),
@@ -84,3 +93,7 @@ def _listed(row: dict[str, object]) -> ListedRow:
 def differs(decision: str, label: str) -> bool:
     """Whether a firm decision contradicts the label; an uncertain one contradicts nothing."""
     return {decision, label} == {Decision.NORMAL.value, Decision.ABNORMAL.value}
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.6f}"

@@ -146,6 +146,19 @@ def test_twelve_leads_stand_as_on_a_clinical_print(details):
     assert place["I"][1] == place["V4"][1] < place["V5"][1] < place["V6"][1]
 
 
+def test_a_picture_coloured_over_its_own_range_gives_its_levels_back(records):
+    """The notebook's picture: one view whose levels rise with the magnitude, no dB numbers at the colour bar, time from 0 to 1 s."""
+    recipe = get_recipe("notebook")
+    picture = recipe.decode(recipe.render([records[4]]).png)[0]
+    (view,) = views_of_picture(picture, axes=recipe.axes(), title="beat")
+    drawing = draw_spectrograms([view])
+    assert view.title == "beat"
+    assert np.abs(MAGMA[view.values[::-1]].astype(int) - picture).max() < 40
+    assert view.times_s[0] == pytest.approx(1 / 512)
+    assert {"highest", "lowest", "level"} <= set(_texts(drawing))
+    assert "level, dB" not in _texts(drawing)
+
+
 @pytest.mark.parametrize("name", ["twelve_lead", "heartbeat"])
 def test_views_of_a_recipes_picture_have_its_axes(name, records):
     """What a recipe draws comes back as one view a channel, lowest frequency first."""
