@@ -10,6 +10,8 @@ are smoothed, and that is left to matplotlib's own resampler.
 
 import base64
 import zlib
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +65,7 @@ def encode_imshow(level_db: NDArray[np.float64]) -> list[bytes]:
     row = np.floor((np.arange(HEIGHT)[::-1] + 0.5) * n_rows / _AXES_HEIGHT).astype(np.intp)
     column = np.ceil((np.arange(WIDTH) + 0.5) * n_columns / WIDTH).astype(np.intp) - 1
     if n_rows * n_columns <= MAX_COLOURS:  # the same pixels in every picture, only the colour of each cell differs
-        return encode_indexed((row[:, None] * n_columns + column).astype(np.uint8), palettes=_PALETTE[colours].reshape(n, -1, 3))
+        return encode_indexed((row[:, None] * n_columns + column).astype(np.uint8), palettes=_PALETTE[colours.reshape(n, n_rows * n_columns)])
     return [_encode_cells(picture, row=row, column=column) for picture in colours]
 
 
@@ -90,21 +92,20 @@ def _colours(level_db: NDArray[np.float64]) -> NDArray[np.intp]:
 def _smoothed(colours: NDArray[np.intp]) -> NDArray[np.uint8]:
     """Pixels of a picture of many small cells, shape (369, 496, 3): matplotlib's own resampler without its figure."""
     import matplotlib as mpl
-    from matplotlib import _image
     from matplotlib.transforms import Affine2D
+
+    resampler: Any = import_module("matplotlib._image")
 
     n_rows, n_columns = colours.shape
     palette = np.vstack([mpl.colormaps["magma"](np.arange(_N_COLOURS)), np.zeros((1, 4))])  # bad is transparent
     cells = palette[colours]
     scale_x, scale_y = WIDTH / n_columns, _AXES_HEIGHT / n_rows
-    transform = Affine2D().scale(scale_x, scale_y).translate(0, _AXES_BOTTOM)
-    interpolation = _image.HANNING
+    transform, interpolation = Affine2D().scale(scale_x, scale_y).translate(0, _AXES_BOTTOM), resampler.HANNING
     if all(scale > _SMOOTHED_BELOW or scale in {1, 2} for scale in (scale_x, scale_y)):
-        interpolation = _image.NEAREST
-        transform = Affine2D().translate(-n_columns, 0).scale(-1, 1) + transform
-        cells = np.ascontiguousarray(cells[:, ::-1])
+        mirrored = Affine2D().translate(-n_columns, 0).scale(-1, 1).scale(scale_x, scale_y).translate(0, _AXES_BOTTOM)
+        cells, transform, interpolation = np.ascontiguousarray(cells[:, ::-1]), mirrored, resampler.NEAREST
     drawn = np.zeros((HEIGHT + 1, WIDTH, 4))
-    _image.resample(cells, drawn, transform, interpolation, resample=True, alpha=1, norm=True, radius=4.0)
+    resampler.resample(cells, drawn, transform, interpolation, resample=True, alpha=1, norm=True, radius=4.0)
     alpha = drawn[..., 3:].copy()
     drawn[..., :3] /= np.where(alpha == 0, 1, alpha)
     return _over_white((drawn * 255).astype(np.uint8)[HEIGHT - 1 :: -1])

@@ -38,14 +38,14 @@ def encode_grey(pixels: NDArray[np.uint8]) -> list[bytes]:
     """
     _, height, width = pixels.shape
     head = _SIGNATURE + _header(height, width, _ColourType.GREY)
-    return [head + _chunk(b"IDAT", zlib.compress(rows, _COMPRESSION)) + _END for rows in _filtered(pixels)]
+    return [head + _chunk(b"IDAT", zlib.compress(rows.data, _COMPRESSION)) + _END for rows in _filtered(pixels)]
 
 
 def encode_rgb(pixels: NDArray[np.uint8]) -> bytes:
     """One RGB PNG of pixels of shape (height, width, 3), uint8."""
     height, width, n_channels = pixels.shape
     rows = _filtered(pixels.reshape(1, height, width * n_channels))
-    return _SIGNATURE + _header(height, width, _ColourType.RGB) + _chunk(b"IDAT", zlib.compress(rows, _COMPRESSION)) + _END
+    return _SIGNATURE + _header(height, width, _ColourType.RGB) + _chunk(b"IDAT", zlib.compress(rows.data, _COMPRESSION)) + _END
 
 
 def encode_indexed(pixels: NDArray[np.uint8], *, palettes: NDArray[np.uint8]) -> list[bytes]:
@@ -58,7 +58,7 @@ def encode_indexed(pixels: NDArray[np.uint8], *, palettes: NDArray[np.uint8]) ->
     """
     height, width = pixels.shape
     head = _SIGNATURE + _header(height, width, _ColourType.INDEXED)
-    tail = _chunk(b"IDAT", zlib.compress(_filtered(pixels[None]), _COMPRESSION)) + _END
+    tail = _chunk(b"IDAT", zlib.compress(_filtered(pixels[None]).data, _COMPRESSION)) + _END
     return [head + _chunk(b"PLTE", palette.tobytes()) + tail for palette in palettes]
 
 

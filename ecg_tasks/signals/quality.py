@@ -108,30 +108,30 @@ class BeatQuality:
 
     def judge(self, windows: Windows, *, fs: float) -> Quality:
         """Judge beats of shape (n, 1, n_samples), relative unit; the padding is left out."""
-        samples, n_real = windows.samples, windows.n_real[:, None]
-        real = np.arange(samples.shape[2]) < n_real[..., None]
-        highest = samples.max(axis=-1, where=real, initial=-np.inf)
-        lowest = samples.min(axis=-1, where=real, initial=np.inf)
-        flat = ~(highest - lowest >= self.flat_range)
-        amplitude = np.where(flat, 1, highest - lowest)
+        n_real = windows.n_real[:, None]
+        real = np.arange(windows.samples.shape[2]) < n_real[..., None]
+        samples = np.where(real, windows.samples, windows.samples[..., :1])  # padding must not be the lowest value
+        amplitude = np.ptp(samples, axis=-1)
+        flat = amplitude < self.flat_range
         measures = {
             Flag.FLAT: np.where(flat, np.inf, _still(samples, n_real, round(self.still_s * fs), self.still_step) / self.still_share),
             Flag.CLIPPED: np.where(flat, 0, _clipped(samples, n_real) / self.clipped_share),
-            Flag.NOISE: np.where(flat, 0, _noise(samples, n_real) / amplitude / self.noise_ratio),
+            Flag.NOISE: np.where(flat, 0, _noise(samples, n_real) / np.where(flat, 1, amplitude) / self.noise_ratio),
         }
         return _summary(measures)
 
 
 def _summary(measures: Mapping[Flag, NDArray[np.floating]]) -> Quality:
     """Quality and flags of windows from the measures (n, n_leads) of each fault, 1 at its bound."""
-    worst = np.max(list(measures.values()), axis=0)
-    found = [(measure >= 1).any(axis=1) for measure in measures.values()]
-    names = [",".join(flag for bit, flag in enumerate(measures) if code >> bit & 1) for code in range(1 << len(measures))]
-    codes = sum((is_found.astype(np.int64) << bit for bit, is_found in enumerate(found)), np.zeros(len(worst), np.int64))
-    return Quality(values=(1 / (1 + worst**2)).mean(axis=1).astype(np.float32), flags=[names[code] for code in codes])
+    stacked = np.stack(list(measures.values()))  # fault, window, lead
+    found = (stacked >= 1).any(axis=2)
+    code = (found * (1 << np.arange(len(measures)))[:, None]).sum(axis=0)
+    names = [",".join(flag for bit, flag in enumerate(measures) if number >> bit & 1) for number in range(1 << len(measures))]
+    values = (1 / (1 + stacked.max(axis=0) ** 2)).mean(axis=1)
+    return Quality(values=values.astype(np.float32), flags=[names[number] for number in code.tolist()])
 
 
-def _below(samples: NDArray[np.float32], *, cutoff_hz: float, fs: float) -> NDArray[np.float32]:
+def _below(samples: NDArray[np.float32], *, cutoff_hz: float, fs: float) -> NDArray[np.floating]:
     """What lies at and below ``cutoff_hz``, same shape."""
     n_samples = samples.shape[-1]
     spectrum = np.fft.rfft(samples, axis=-1)
@@ -150,7 +150,7 @@ def _noise(samples: NDArray[np.float32], n_real: NDArray[np.integer]) -> NDArray
     size[np.arange(size.shape[-1]) >= n_differences[..., None]] = np.inf  # the padding sorts last
     size.sort(axis=-1)
     median = np.take_along_axis(size, (n_differences[..., None] - 1) // 2, axis=-1)[..., 0]
-    return np.where(np.isfinite(median), median, 0) / (0.6745 * 6**0.5)
+    return np.asarray(median / (0.6745 * 6**0.5))
 
 
 def _still(samples: NDArray[np.float32], n_real: NDArray[np.integer], stretch: int, step: float) -> NDArray[np.floating]:
@@ -160,18 +160,15 @@ def _still(samples: NDArray[np.float32], n_real: NDArray[np.integer], stretch: i
     whole = n_still[..., stretch:] - n_still[..., :-stretch] == stretch
     n_stretches = np.maximum(n_real - stretch, 1)
     whole &= np.arange(whole.shape[-1]) < n_stretches[..., None]
-    n_whole: NDArray[np.int64] = whole.sum(axis=-1)
-    return n_whole / n_stretches
+    return np.asarray(whole.sum(axis=-1) / n_stretches)
 
 
 def _clipped(samples: NDArray[np.float32], n_real: NDArray[np.integer]) -> NDArray[np.floating]:
     """Share of samples that stay, with both their neighbours, within 0.5 % of the lead's range from an extreme, shape (n, n_leads)."""
     real = np.arange(samples.shape[-1]) < n_real[..., None]
-    highest = samples.max(axis=-1, keepdims=True, where=real, initial=-np.inf)
-    lowest = samples.min(axis=-1, keepdims=True, where=real, initial=np.inf)
+    highest, lowest = samples.max(axis=-1, keepdims=True), samples.min(axis=-1, keepdims=True)
     near = 0.005 * (highest - lowest)
     high, low = real & (samples >= highest - near), real & (samples <= lowest + near)
     stays_high = high[..., 2:] & high[..., 1:-1] & high[..., :-2]
     stays_low = low[..., 2:] & low[..., 1:-1] & low[..., :-2]
-    n_clipped: NDArray[np.int64] = stays_high.sum(axis=-1) + stays_low.sum(axis=-1)
-    return n_clipped / np.maximum(n_real, 1)
+    return np.asarray((stays_high.sum(axis=-1) + stays_low.sum(axis=-1)) / np.maximum(n_real, 1))

@@ -55,11 +55,11 @@ class StftParams:
 
     def freqs(self, *, fs: float) -> NDArray[np.float64]:
         """Centre of each frequency bin in Hz, shape (n_freqs,)."""
-        return np.arange(self.n_freqs) * (fs / self.n_fft)
+        return np.arange(self.n_freqs, dtype=np.float64) * (fs / self.n_fft)
 
     def times(self, n_samples: int, *, fs: float) -> NDArray[np.float64]:
         """Centre of each frame in s from the signal's start, shape (n_frames,)."""
-        return (np.arange(self.n_frames(n_samples)) * self.hop_length + self.frame_length / 2) / fs
+        return (np.arange(self.n_frames(n_samples), dtype=np.float64) * self.hop_length + self.frame_length / 2) / fs
 
 
 def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
