@@ -17,9 +17,9 @@ def airflow_database():
     initdb()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def dags():
-    """Every DAG by its id, as the dag-processor reads them."""
+    """Every DAG by its id, as the dag-processor reads them; afresh for each test, because a run leaves its params in the DAG."""
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk.configuration import conf
 
@@ -33,8 +33,8 @@ def dags():
 def run_dag(dags, airflow_database):  # noqa: ARG001 - a fixture is asked for by its name
     """Run a DAG's tasks for real, one after the other, without a scheduler; returns the run and its task instances."""
 
-    def run(dag_id, conf=None, **kwargs):
-        finished = dags[dag_id].test(logical_date=None, run_conf=conf, **kwargs)
+    def run(dag_id, conf=None, *, logical_date=None, run_after=None):
+        finished = dags[dag_id].test(logical_date=logical_date, run_after=run_after, run_conf=conf)
         return finished, finished.get_task_instances()
 
     return run

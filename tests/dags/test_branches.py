@@ -1,0 +1,130 @@
+"""Which tasks run and which are skipped, with the steps themselves replaced."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+from ecg_tasks.steps import classify, ingest, retrain
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Replaces functions of a step module by ones that note their call and return what is asked."""
+    calls = []
+
+    def replace(module, **results):
+        for name, result in results.items():
+
+            def step(*args, _name=name, _result=result, **kwargs):
+                calls.append((_name, *args, *kwargs.values()))
+                return _result
+
+            monkeypatch.setattr(module, name, step)
+        return calls
+
+    return replace
+
+
+def _states(tasks):
+    return {(task.task_id, task.map_index) if task.map_index >= 0 else task.task_id: task.state for task in tasks}
+
+
+def _events_of_records():
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    with create_session() as session:
+        return session.scalar(
+            select(func.count())
+            .select_from(AssetEvent)
+            .join(AssetModel, AssetEvent.asset_id == AssetModel.id)
+            .where(AssetModel.name == "ecg_records")
+        )
+
+
+def test_an_empty_inbox_starts_nothing(run_dag, steps):
+    """Without anything to take over, the batches and the publication are skipped, and no picture is asked for."""
+    before = _events_of_records()
+    steps(ingest, plan=[])
+    run, tasks = run_dag("ingest_records")
+    assert run.state == "success"
+    assert _states(tasks) == {"plan": "success", "ingest_batch": "skipped", "publish": "skipped"}
+    assert _events_of_records() == before
+
+
+def test_batches_are_published_together(run_dag, steps):
+    """Every job is one task, `publish` gets all results in order and the run's name, and tells that there are records."""
+    before = _events_of_records()
+    calls = steps(ingest, plan=["job/0", "job/1"], ingest_batch="result", publish="manifest")
+    run, tasks = run_dag("ingest_records")
+    assert _states(tasks) == {"plan": "success", ("ingest_batch", 0): "success", ("ingest_batch", 1): "success", "publish": "success"}
+    assert calls == [
+        ("plan", run.run_id),
+        ("ingest_batch", "job/0"),
+        ("ingest_batch", "job/1"),
+        ("publish", run.run_id, ["result", "result"]),
+    ]
+    assert _events_of_records() == before + 1
+
+
+def test_a_night_without_new_records_is_reported(run_dag, steps):
+    """With nothing to decide on, the report is written all the same."""
+    calls = steps(classify, pin_champion="pin", plan=[], write_report="report")
+    run, tasks = run_dag("classify_records")
+    assert run.state == "success"
+    assert _states(tasks) == {"pin_champion": "success", "plan": "success", "classify_shard": "skipped", "write_report": "success"}
+    assert calls[-1] == ("write_report", "pin", [])
+
+
+def test_a_run_by_hand_reports_on_its_own_day(run_dag, steps):
+    """A run without a logical date, as the form and the API start it, is dated by the day it was started."""
+    calls = steps(classify, pin_champion="pin", plan=[], write_report="report")
+    run, _ = run_dag("classify_records", conf={"scope": "all", "details": 7}, run_after=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
+    assert calls[0] == ("pin_champion", run.run_id, "2026-03-04", "all", 7)
+
+
+def test_a_backfill_reports_on_the_past(run_dag, steps):
+    """A run with a logical date is dated by it, whenever it runs."""
+    calls = steps(classify, pin_champion="pin", plan=[], write_report="report")
+    run, _ = run_dag("classify_records", logical_date=datetime(2026, 2, 3, 2, 0, tzinfo=UTC))
+    assert calls[0] == ("pin_champion", run.run_id, "2026-02-03", "new", 200)
+
+
+@pytest.mark.parametrize(
+    ("promotable", "answer", "expected"),
+    [
+        pytest.param(False, None, ("skipped", "skipped"), id="not better"),
+        pytest.param(False, "Approve", ("skipped", "skipped"), id="not better, so nobody is asked"),
+        pytest.param(True, None, ("skipped", "success"), id="better"),
+        pytest.param(True, "Approve", ("success", "success"), id="better and approved"),
+        pytest.param(True, "Reject", ("success", "skipped"), id="better and refused"),
+    ],
+)
+def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  # noqa: PLR0917 - pytest passes by name
+    """Only a better candidate is promoted, and where approval was asked for only with it."""
+
+    def answered(operator, context):
+        event = {"chosen_options": [answer], "params_input": {}, "responded_at": datetime.now(UTC), "responded_by_user": None}
+        return operator.execute_complete(context, event)
+
+    monkeypatch.setattr(ApprovalOperator, "execute", answered)
+    calls = steps(
+        retrain, assemble_dataset="job", train="version", evaluate="figures", gate="verdict", is_promotable=promotable, promote="champion"
+    )
+    run, tasks = run_dag("retrain_model", conf={"approval": answer is not None, "epochs": 3})
+    states = _states(tasks)
+    assert run.state == "success"
+    assert (states["approval"], states["promote"]) == expected
+    judged = [("train", "job"), ("evaluate", "job"), ("gate", "job"), ("is_promotable", "verdict")]
+    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, 0), *judged]
+    assert calls[5:] == ([("promote", "job")] if states["promote"] == "success" else [])
+
+
+def test_silence_is_a_no(dags):
+    """Nobody's answer within two days promotes nothing, and the wait is not cut short by a task's time limit."""
+    approval = dags["retrain_model"].task_dict["approval"]
+    assert approval.defaults == ["Reject"]
+    assert approval.response_timeout == timedelta(days=2)
+    assert approval.execution_timeout is None
