@@ -1,0 +1,229 @@
+"""From dropped files to a report, by the steps alone: a model is trained, promoted, and decides on every record."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ecg_tasks import ECG_Classifier
+from ecg_tasks.errors import NotEnoughDataError, StoreError
+from ecg_tasks.labels import Decision
+from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.steps import classify, inbox, ingest, render, retrain
+from ecg_tasks.storage import keys, registry, tables
+from ecg_tasks.storage.object_store import ObjectStore
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+N_PATIENTS = 240
+
+
+def ingest_all(run_id: str) -> str:
+    """One run of the DAG ``ingest_records``."""
+    jobs = ingest.plan(run_id)
+    return ingest.publish(run_id, [ingest.ingest_batch(job) for job in jobs]) if jobs else ""
+
+
+def render_all(run_id: str) -> str:
+    """One run of the DAG ``render_spectrograms``."""
+    jobs = render.plan(run_id)
+    return render.publish(run_id, [render.render_shard(job) for job in jobs]) if jobs else ""
+
+
+def classify_all(run_id: str, *, scope: str = "new") -> str:
+    """One run of the DAG ``classify_records``; returns the key of the report."""
+    pin = classify.pin_champion(run_id, date="2026-01-02", scope=scope, details=5)
+    return classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
+
+
+def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8) -> tuple[str, dict]:
+    """One run of the DAG ``retrain_model``; returns the job's key and the verdict."""
+    job = retrain.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, seed=seed)
+    decision = retrain.gate(retrain.evaluate(retrain.train(job)))
+    if retrain.is_promotable(decision):
+        retrain.promote(job)
+    return job, json.loads(retrain.open_store().get(decision))
+
+
+def snapshot(store: ObjectStore, *prefixes: str) -> dict[str, str]:
+    """ETags of everything below the prefixes."""
+    return {item.key: item.etag for prefix in prefixes for item in store.list_objects(prefix)}
+
+
+@pytest.fixture(scope="module")
+def store(s3_server):
+    """A bucket with beats of many patients, half of them without a T wave, taken over and rendered."""
+    with pytest.MonkeyPatch.context() as patch:
+        environment = {
+            "AWS_ENDPOINT_URL_S3": s3_server,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "ECG_BUCKET": "pipeline",
+            "ECG_PATIENT_KEY": "a key that only this test knows.....",
+            "ECG_RECIPES": "heartbeat",
+        }
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        bucket = retrain.open_store()
+        bucket.create_bucket()
+        rng = np.random.default_rng(5)
+        t = np.arange(187)
+        labels = np.arange(N_PATIENTS) % 2
+        rows = np.zeros((N_PATIENTS, 187))
+        for row, label in enumerate(labels):
+            length = rng.integers(100, 150)
+            t_wave = 0.35 * np.exp(-(((t - 35 - rng.normal(0, 2)) / 9) ** 2))
+            beat = np.exp(-((t / 4) ** 2)) + (0 if label else 1) * t_wave + np.exp(-(((t - length * 0.83) / 4) ** 2))
+            rows[row] = np.where(t < length, np.clip(beat * 0.9 + 0.05 * rng.random(187), 0, 1), 0)
+        text = "\n".join(",".join(f"{value:.5f}" for value in row) for row in rows)
+        table = "record,label,patient_id\n" + "".join(
+            f"beats.csv#{row + 1},{'abnormal' if label else 'normal'},patient {row}\n" for row, label in enumerate(labels)
+        )
+        inbox.put_files([("w/beats.csv", text.encode()), ("w/labels.csv", table.encode())])
+        ingest_all("first")
+        render_all("first")
+        yield bucket
+
+
+@pytest.fixture(scope="module")
+def trained(store):
+    """The verdict on the first candidate."""
+    return retrain_all("first")
+
+
+def test_first_candidate_is_promoted(store, trained):
+    """A model that separates the classes on unseen patients becomes the first champion, and says on whom it was tested."""
+    job, verdict = trained
+    assert verdict["promote"], verdict["reason"]
+    assert verdict["kind"] == "first"
+    champion = registry.read_champion(store, "heartbeat")
+    assert champion.version == json.loads(store.get(job))["version"]
+    metrics = json.loads(registry.read_version(store, "heartbeat", champion.version)["metrics.json"])["test"]
+    assert metrics["split_unit"] == "patient"
+    assert metrics["n_patients"] == metrics["n_records"] > 15
+
+
+def test_no_patient_is_on_two_sides(store, trained):
+    """The split that was written down keeps every patient on one side."""
+    job, _ = trained
+    split = tables.load(store.get(keys.dataset(json.loads(store.get(job))["dataset_id"], "split.parquet")))
+    sides: dict[str, set[str]] = {}
+    for group, side in zip(split["group"], split["side"], strict=True):
+        sides.setdefault(group, set()).add(side)
+    assert all(len(found) == 1 for found in sides.values())
+    assert {side for found in sides.values() for side in found} == {"train", "validation", "calibration", "test"}
+
+
+def test_same_training_again_changes_nothing(store, trained):
+    """The same data and seed name the same version, which is not trained, judged or promoted anew."""
+    before = snapshot(store, keys.MODELS, keys.DATASETS, keys.CHECKPOINTS)
+    retrain_all("again")
+    assert snapshot(store, keys.MODELS, keys.DATASETS, keys.CHECKPOINTS) == before
+
+
+def test_candidate_that_is_not_better_is_kept_and_rejected(store, trained):
+    """One epoch more or less does not beat the champion; the version stays, with the reason beside it."""
+    _, first = trained
+    job, verdict = retrain_all("worse", seed=1, epochs=1)
+    assert first["promote"]
+    assert not verdict["promote"]
+    assert verdict["kind"] == "rejected"
+    assert "does not beat the champion" in verdict["reason"]
+    version = json.loads(store.get(job))["version"]
+    assert registry.has_version(store, "heartbeat", version)
+    assert registry.read_champion(store, "heartbeat").version != version
+
+
+def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):
+    """The report counts every record once, and its figures are over patients that no training has seen."""
+    report = classify_all("night-1")
+    summary = json.loads(store.get(report.replace("index.html", "summary.json")))
+    assert summary["counts"]["records"] == N_PATIENTS
+    assert summary["counts"]["pending"] == 0
+    lines = store.get(report.replace("index.html", "predictions.csv")).decode().splitlines()
+    assert len(lines) == N_PATIENTS + 1
+    assert 15 < summary["unseen"][0]["n_records"] < N_PATIENTS / 2
+    assert b"not a medical device" in store.get(report)
+
+
+def test_second_night_has_nothing_to_do(store, trained):
+    """Without new records no prediction changes, and the report of the night is empty; `all` covers everything again."""
+    classify_all("night-2")
+    before = snapshot(store, keys.PREDICTIONS, keys.RECORDS, keys.SPECTROGRAMS)
+    empty = classify_all("night-3")
+    assert json.loads(store.get(empty.replace("index.html", "summary.json")))["counts"]["records"] == 0
+    whole = classify_all("night-4", scope="all")
+    assert json.loads(store.get(whole.replace("index.html", "summary.json")))["counts"]["records"] == N_PATIENTS
+    assert snapshot(store, keys.PREDICTIONS, keys.RECORDS, keys.SPECTROGRAMS) == before
+
+
+def test_new_records_wait_until_they_are_rendered(store, trained, beat_rows, heartbeat_csv):
+    """Records without pictures are pending in tonight's report and decided in tomorrow's."""
+    classify_all("night-5")
+    inbox.put_files([("w/late.csv", heartbeat_csv(beat_rows(7, seed=77)))])
+    ingest_all("late")
+    pending = json.loads(store.get(classify_all("night-6").replace("index.html", "summary.json")))["counts"]
+    assert (pending["records"], pending["pending"]) == (7, 7)
+    render_all("late")
+    decided = json.loads(store.get(classify_all("night-7").replace("index.html", "summary.json")))["counts"]
+    assert (decided["records"], decided["pending"]) == (7, 0)
+
+
+def test_ecg_classifier_answers_as_the_nightly_run(store, trained, tmp_path):
+    """The old call on one stored picture gives the probability and the decision of the batch, to the last bit."""
+    classify_all("night-8")
+    champion = registry.read_champion(store, "heartbeat")
+    folder = tmp_path / "heartbeat" / champion.version
+    folder.mkdir(parents=True)
+    for name, data in registry.read_version(store, "heartbeat", champion.version).items():
+        (folder / name).write_bytes(data)
+    (tmp_path / "heartbeat" / "champion.json").write_bytes(store.get(keys.champion("heartbeat")))
+    for shard_key in store.list_keys(keys.spectrograms_of(get_recipe("heartbeat").key)):
+        pictures = tables.load(store.get(shard_key))
+        predictions = tables.load(store.get(keys.predictions("heartbeat", keys.stem(shard_key), champion.version)))
+        expected = dict(zip(predictions["record_id"], zip(predictions["probability"], predictions["decision"], strict=True), strict=True))
+        for record_id, png in list(zip(pictures["record_id"], pictures["png"], strict=True))[:10]:
+            (tmp_path / "picture.png").write_bytes(png)
+            result = ECG_Classifier(tmp_path / "picture.png", models=tmp_path, show=False)
+            assert np.float32(result.probability) == expected[record_id][0]
+            assert result.decision == Decision(expected[record_id][1])
+
+
+def test_tasks_broken_anywhere_come_to_the_same(store, trained, monkeypatch):
+    """Break every write of rendering and classification once and run the task again: the same objects result."""
+    kinds = (keys.SPECTROGRAMS, keys.PREDICTIONS)
+    classify_all("night-9")
+    expected = snapshot(store, *kinds)
+    store.delete_many(expected)
+    broken: set[str] = set()
+    whole = ObjectStore.put
+
+    def once(self, key, *args, **kwargs):
+        if key not in broken:
+            broken.add(key)
+            raise StoreError(f"the store went away at {key}")
+        return whole(self, key, *args, **kwargs)
+
+    monkeypatch.setattr(ObjectStore, "put", once)
+
+    def insist(task, *args, **kwargs):
+        for _ in range(200):
+            try:
+                return task(*args, **kwargs)
+            except StoreError:
+                continue
+        raise AssertionError(f"{task} never came through")
+
+    insist(render.publish, "broken", [insist(render.render_shard, job) for job in insist(render.plan, "broken")])
+    pin = insist(classify.pin_champion, "broken", date="2026-01-02", scope="all", details=2)
+    insist(classify.write_report, pin, [insist(classify.classify_shard, job) for job in insist(classify.plan, pin)])
+    assert len(broken) > 15
+    assert snapshot(store, *kinds) == expected
+
+
+def test_too_little_data_is_said_plainly(bucket, beat_rows, heartbeat_csv):
+    """Without enough labelled records of both classes the training gives up and says what is missing."""
+    inbox.put_files([("b.csv", heartbeat_csv(beat_rows(4), np.array([0, 0, 0, 1])))])
+    ingest_all("r1")
+    with pytest.raises(NotEnoughDataError, match=r"side has . abnormal records; it needs at least 2"):
+        retrain.assemble_dataset("r1", recipe="heartbeat", epochs=1, seed=0)
