@@ -212,9 +212,10 @@ def _record_banners(detail: RecordDetail, model: ModelSummary) -> list[Banner]:
 
 
 def _render(template: str, **values: Any) -> bytes:
-    style, script = _asset("report.css"), _asset("table.js")
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; base-uri 'none'; form-action 'none'"
-    return _environment().get_template(template).render(style=style, script=script, policy=policy, **values).encode()
+    style, early, script = _asset("report.css"), _asset("early.js"), _asset("table.js")
+    scripts = f"{_hash(early)} {_hash(script)}"
+    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
+    return _environment().get_template(template).render(style=style, early=early, script=script, policy=policy, **values).encode()
 
 
 @cache

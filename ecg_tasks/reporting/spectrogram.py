@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from markupsafe import Markup
@@ -106,6 +107,7 @@ def _panel(view: SpectrogramView, x: float, y: float, width: float, height: floa
     return "".join(parts)
 
 
+@lru_cache(maxsize=32)
 def _colour_bar(db_range: tuple[float, float] | None, *, x: float, y: float, height: float) -> str:
     parts = [
         _image(np.arange(256, dtype=np.uint8)[:, np.newaxis], x, y, 14, height),

@@ -83,5 +83,7 @@ def number(value: float) -> str:
     >>> number(2.50), number(-0.0), number(1e6)
     ('2.5', '0', '1000000')
     """
+    if isinstance(value, int):
+        return str(value)
     written = f"{value:.3f}".rstrip("0").rstrip(".")
     return "0" if written == "-0" else written

@@ -1,0 +1,93 @@
+"""Here: tests of the report in a real browser: sorting, filters, paging, and that no request leaves the page."""
+
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.pages import render_report
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, folder):
+    """The index of the example, with what the browser complained about and what it asked for."""
+    context = browser.new_context()
+    page = context.new_page()
+    complaints, requests = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((folder / "index.html").as_uri())
+    yield page, complaints, requests
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, report, details):
+    """The example's report on disk."""
+    place = tmp_path_factory.mktemp("report")
+    for path, content in render_report(report, details):
+        (place / path).parent.mkdir(exist_ok=True)
+        (place / path).write_bytes(content)
+    return place
+
+
+def _column(page, number):
+    return [cell.strip() for cell in page.locator(f"#table tbody tr > :nth-child({number})").all_inner_texts()]
+
+
+def test_a_click_on_a_head_sorts_and_a_second_turns_the_order(opened):
+    """Probabilities fall, then rise; the head tells a screen reader so."""
+    page, complaints, _ = opened
+    page.get_by_role("button", name="P(abnormal)").click()
+    assert _column(page, 3) == ["1.000", "0.910", "0.500", "0.100", "0.000", "–"]
+    page.get_by_role("button", name="P(abnormal)").click()
+    assert _column(page, 3) == ["–", "0.000", "0.100", "0.500", "0.910", "1.000"]
+    assert page.locator("#table thead th").nth(2).get_attribute("aria-sort") == "ascending"
+    assert complaints == []
+
+
+def test_the_filters_leave_the_rows_that_pass(opened):
+    """Words, a decision, a recipe, a label that differs; the status line counts."""
+    page, complaints, _ = opened
+    page.get_by_label("Decision").select_option(str(Decision.ABNORMAL))
+    assert _column(page, 2) == ["abnormal", "abnormal"]
+    page.get_by_label("label differs").check()
+    assert _column(page, 6) == ["normal"]
+    page.get_by_label("Search").fill("nothing like this")
+    assert "No row passes the filter" in page.get_by_role("status").inner_text()
+    assert complaints == []
+
+
+def test_the_record_page_is_one_click_away_and_nothing_leaves(opened):
+    """From the table to the record's page and back, with files of the report and data addresses only."""
+    page, complaints, requests = opened
+    page.get_by_role("link", name="plain").click()
+    page.get_by_role("heading", name="plain").wait_for()
+    page.get_by_role("link", name="All recordings").click()
+    page.get_by_role("heading", name="2026-03-02").wait_for()
+    assert all(url.startswith(("file://", "data:")) for url in requests)
+    assert complaints == []
+
+
+def test_no_page_is_wider_than_a_phone(browser, folder):
+    """At 390 px nothing makes the page itself scroll sideways; wide figures and tables scroll within."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    for path in sorted(folder.rglob("*.html")):
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, path.name
+    context.close()
