@@ -21,6 +21,7 @@ from ecg_tasks.reporting.model import (
 )
 from ecg_tasks.reporting.pages import render_report
 from ecg_tasks.reporting.selection import records_with_page
+from ecg_tasks.reporting.spectrogram import views_of_picture
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps.candidate import TrainedOn
 from ecg_tasks.steps.labelling import LabelEntry, labels_in_force
@@ -276,19 +277,11 @@ def _details(store: ObjectStore, table: "pd.DataFrame", shard_of: list[str], cho
 def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[SpectrogramView]:
     """What the network saw of a record: the leads of its first window, or its first beats."""
     recipe = get_recipe(recipe_name)
-    axes = recipe.axes()
     rows = [row for row, owner in enumerate(pictures["record_id"]) if owner == record_id and pictures["window"][row] >= 0]
-    several = len(axes.channels) > 1
-    rows = rows[: 1 if several else BEATS_SHOWN]
+    rows = rows[: BEATS_SHOWN if recipe.image_shape[-1] == 1 else 1]
     images = recipe.decode([pictures["png"][row] for row in rows])
     return [
-        SpectrogramView(
-            title=channel if several else f"beat at {pictures['start_s'][row]:.2f} s",
-            values=image[::-1, :, number],
-            freqs_hz=axes.freqs,
-            times_s=axes.times,
-            db_range=(axes.low_db, axes.high_db),
-        )
+        view
         for row, image in zip(rows, images, strict=True)
-        for number, channel in enumerate(axes.channels)
+        for view in views_of_picture(image, axes=recipe.axes(), title=f"from {pictures['start_s'][row]:.2f} s")
     ]
