@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.signals.reading.leads import distinct
+from ecg_tasks.signals.reading.leads import FS_RANGE, distinct
 
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_SIGNALS = 512
@@ -38,7 +38,7 @@ class SignalLine:
     baseline: int
     """The stored sample that means 0."""
     checksum: int | None
-    """Sum of the samples modulo 65,536."""
+    """Sum of the samples modulo 65,536; None where it is not given, or is 0, which programs write that do not reckon it."""
     units: str
     name: str
 
@@ -143,6 +143,8 @@ def parse_header(data: bytes, *, name: str) -> Header:
     record = _match(rx_record, record_line, name=name)
     try:
         fs = float(record["fs"] or DEFAULT_FS)
+        if not 0 < fs <= FS_RANGE[1]:
+            raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: {fs:g} frames a second; it must be above 0 and at most {FS_RANGE[1]:g}")
         n_frames = int(record["sig_len"]) if record["sig_len"] else None
         n_lines = int(record["n_seg"] or record["n_sig"])
         if n_lines != len(lines):
@@ -180,7 +182,7 @@ def _signal(fields: Mapping[str, str], *, name: str) -> SignalLine:
         byte_offset=int(fields["byte_offset"] or 0),
         gain=float(fields["adc_gain"] or 0) or DEFAULT_GAIN,  # 0 stands for "not known" in WFDB
         baseline=int(fields["baseline"] or fields["adc_zero"] or 0),
-        checksum=int(fields["checksum"]) if fields["checksum"] else None,
+        checksum=int(fields["checksum"] or 0) or None,
         units=fields["units"] or "mV",
         name=name,
     )

@@ -31,7 +31,6 @@ MAX_VALUES = 2**25
 
 _SAMPLES_IN_BYTES = MappingProxyType(
     {
-        "8": (1, 1),
         "16": (1, 2),
         "24": (1, 3),
         "32": (1, 4),
@@ -46,6 +45,7 @@ _SAMPLES_IN_BYTES = MappingProxyType(
 """So many samples stand in so many bytes; the differences of format 8 and the compressed 508, 516 and 524 are not read."""
 _CHECKSUM_MODULUS = 65536
 _PTB_FOLDER = re.compile(r"patient\d+", re.ASCII)
+_BIG_ENDIAN = "61"
 _ON_DISK = "record"
 
 _Physical = tuple[SignalLine, NDArray[np.float64]]
@@ -100,7 +100,7 @@ def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
     BadInputError
         With the reason and a message that names the file, the lead, the value and the bound.
     """
-    main = parse_header(_bytes_of(header, files, name=name), name=header)
+    main = parse_header(_bytes_of(header, files, name=name), name=f"{name}.hea")
     leads = _read_segments(main, files, name=name) if main.segments else _cut_skew(_read_signals(main, files, name=name), main)
     signals = assemble(leads, name=name)
     person = read_comments(main.comments)
@@ -121,13 +121,9 @@ def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
 
 
 def _cut_skew(leads: Sequence[Lead], header: Header) -> list[Lead]:
-    """The frames in which every signal is there: aligned signals end at different times."""
+    """The frames in which every signal is there: signals that were shifted to align them end earlier."""
     skew = max(signal.skew for signal in header.signals)
-    return (
-        [replace(lead, samples=lead.samples[: lead.samples.size - skew * round(lead.fs / header.fs)]) for lead in leads]
-        if skew
-        else list(leads)
-    )
+    return [replace(lead, samples=lead.samples[: max(0, lead.samples.size - skew * round(lead.fs / header.fs))]) for lead in leads]
 
 
 def _bytes_of(file_name: str, files: Mapping[str, bytes], *, name: str) -> bytes:
@@ -161,14 +157,14 @@ def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> li
 def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
     if span.name == NO_FILE:
         return []
-    file_name = f"{span.name}.hea"
-    header = parse_header(_bytes_of(file_name, files, name=name), name=file_name)
+    where = f"{name}, segment {span.name}"
+    header = parse_header(_bytes_of(f"{span.name}.hea", files, name=name), name=where)
     if header.segments:
-        raise BadInputError(Reason.UNREADABLE, f"{file_name}: a segment that is itself made of segments")
+        raise BadInputError(Reason.UNREADABLE, f"{where}: is itself made of segments")
     if (header.fs, header.n_frames) != (main.fs, span.n_frames):
-        message = f"{file_name}: {header.n_frames} frames at {header.fs:g} Hz; the record promises {span.n_frames} at {main.fs:g} Hz"
+        message = f"{where}: {header.n_frames} frames at {header.fs:g} Hz; the record promises {span.n_frames} at {main.fs:g} Hz"
         raise BadInputError(Reason.UNREADABLE, message)
-    return _read_signals(header, files, name=f"{name}, segment {span.name}")
+    return _read_signals(header, files, name=where)
 
 
 def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
@@ -228,13 +224,12 @@ def _read_physical(
     """
     wfdb = load_wfdb()
     lines = [f"{_ON_DISK} {len(groups)} 1 {n_frames}"]
-    for number, group in enumerate(groups.values()):
-        frame = sum(signal.samples_per_frame for signal in group)
-        lines.append(f"{number}.dat {group[0].fmt}x{frame}+{group[0].byte_offset}")
     with tempfile.TemporaryDirectory(prefix="ecg-wfdb-") as folder:
+        for number, (file_name, group) in enumerate(groups.items()):
+            fmt, content = _for_wfdb(group[0], contents[file_name])
+            lines.append(f"{number}.dat {fmt}x{sum(signal.samples_per_frame for signal in group)}")
+            Path(folder, f"{number}.dat").write_bytes(content)
         Path(folder, f"{_ON_DISK}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
-        for number, file_name in enumerate(groups):
-            Path(folder, f"{number}.dat").write_bytes(contents[file_name])
         try:
             flat = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, return_res=32).e_d_signal
             return [
@@ -246,6 +241,14 @@ def _read_physical(
             raise
         except Exception as error:  # wfdb raises whatever its parsing runs into, all of it the file's doing
             raise BadInputError(Reason.UNREADABLE, f"{name}: wfdb cannot read it ({type(error).__name__}: {str(error)[:200]})") from error
+
+
+def _for_wfdb(signal: SignalLine, content: bytes) -> tuple[str, bytes]:
+    """The format and the sample bytes to hand over: wfdb 4.3.1 cannot give big-endian samples as integers, so those are turned round."""
+    samples = content[signal.byte_offset :]
+    if signal.fmt != _BIG_ENDIAN:
+        return signal.fmt, samples
+    return "16", np.frombuffer(samples, dtype=">i2", count=len(samples) // 2).astype("<i2").tobytes()
 
 
 def _to_physical(wfdb: ModuleType, group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> list[_Physical]:

@@ -1,0 +1,145 @@
+"""WFDB headers: what they say, and what they must not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.signals.reading.wfdb_header import MAX_HEADER_BYTES, Header, SegmentLine, SignalLine, parse_header
+from ecg_tasks.signals.reading.wfdb_record import wfdb_files
+
+SIGNALS = b"""# before
+100 3 360/720(5) 650000 12:00:00 01/02/1990
+100.dat 212x2:3+24 200(1024)/uV 11 1024 995 -22131 0 MLII
+
+100.dat 212x2:3+24 0 11 7 1011 20052 0 V5
+other.xyz 16 1000
+# age: 69
+"""
+
+
+def test_every_field():
+    """A signal line's fields, and the defaults of the specification where one is not given."""
+    header = parse_header(SIGNALS, name="100.hea")
+    assert (header.fs, header.n_frames, header.segments, header.comments) == (360.0, 650000, (), ("before", "age: 69"))
+    first = SignalLine(
+        file_name="100.dat",
+        fmt="212",
+        samples_per_frame=2,
+        skew=3,
+        byte_offset=24,
+        gain=200.0,
+        baseline=1024,
+        checksum=-22131,
+        units="uV",
+        name="MLII",
+    )
+    assert header.signals[0] == first
+    assert (header.signals[1].gain, header.signals[1].baseline, header.signals[1].units) == (200.0, 7, "mV")
+    third = header.signals[2]
+    assert (third.gain, third.baseline, third.checksum, third.samples_per_frame, third.name) == (1000.0, 0, None, 1, "signal 3")
+
+
+def test_segments():
+    """A header with a slash in its record line names segments instead of signals."""
+    header = parse_header(b"multi/3 2 360 1500\nlayout 0\ns1 1000\n~ 500\n", name="multi.hea")
+    assert header.segments == (
+        SegmentLine(name="layout", n_frames=0),
+        SegmentLine(name="s1", n_frames=1000),
+        SegmentLine(name="~", n_frames=500),
+    )
+    assert header.signals == ()
+
+
+@pytest.mark.parametrize("micro", ["\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}", "u"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_microvolts_never_become_volts(micro, encoding):
+    """However the sign for micro is written and encoded, the unit is uV."""
+    try:
+        data = f"a 1 500 10\na.dat 16 1/{micro}V 16 0 0 0 0 II\n".encode(encoding)
+    except UnicodeEncodeError:
+        pytest.skip("latin-1 has no Greek letter")
+    assert parse_header(data, name="a.hea").signals[0].units == "uV"
+
+
+def test_needed_files_once_each_and_in_order():
+    """Each signal file is named once, however many signals it holds."""
+    assert wfdb_files(SIGNALS, name="100.hea") == ("100.dat", "other.xyz")
+
+
+def test_needed_files_of_segments():
+    """First the segments' headers, then, once those are at hand, their signal files too; a gap and a layout need none."""
+    header = b"multi/3 2 360 1500\nlayout 0\ns1 1000\n~ 500\n"
+    segments = {"layout.hea": b"layout 1 360 0\n~ 0 200\n", "s1.hea": b"s1 1 360 1000\ns1.dat 16\n", "stranger.hea": b"x 1\nx.dat 16\n"}
+    assert wfdb_files(header, name="multi.hea") == ("layout.hea", "s1.hea")
+    assert wfdb_files(header, name="multi.hea", segments=segments) == ("layout.hea", "s1.hea", "s1.dat")
+
+
+UNSAFE = [
+    "../a.dat",
+    "/etc/passwd",
+    "sub/a.dat",
+    "..\\a.dat",
+    "C:\\a.dat",
+    "C:a.dat",
+    "http://x/a.dat",
+    "s3://b/a.dat",
+    "..",
+    ".a.dat",
+    "-",
+]
+
+
+@pytest.mark.parametrize("file_name", UNSAFE)
+def test_unsafe_names_are_refused(file_name):
+    """A name that leads out of the folder, to an address or to standard input is unsafe_path in signals, segments and their headers."""
+    signal = f"a 1 500 10\n{file_name} 16\n".encode()
+    for ask in (
+        lambda: wfdb_files(signal, name="a.hea"),
+        lambda: parse_header(signal, name="a.hea"),
+        lambda: wfdb_files(f"a/1 1 500 10\n{file_name} 10\n".encode(), name="a.hea"),
+        lambda: wfdb_files(b"m/1 1 500 10\na 10\n", name="m.hea", segments={"a.hea": signal}),
+    ):
+        with pytest.raises(BadInputError, match=r"\.hea: names the file") as caught:
+            ask()
+        assert caught.value.reason is Reason.UNSAFE_PATH
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "words"),
+    [
+        (b"", Reason.UNREADABLE, "no record line"),
+        (b"# only\n# comments\n", Reason.UNREADABLE, "no record line"),
+        (b"garbage", Reason.UNREADABLE, "not WFDB: 'garbage'"),
+        (b"a 2 500 10\na.dat 16\n", Reason.UNREADABLE, "promises 2 lines; the header has 1"),
+        (b"a 1 500 10\na.dat 16\na.dat 16\n", Reason.UNREADABLE, "promises 1 lines; the header has 2"),
+        (b"a 1 500 10\na.dat\n", Reason.UNREADABLE, "not WFDB: 'a.dat'"),
+        (b"a/1 1 500 10\nseg\n", Reason.UNREADABLE, "not WFDB: 'seg'"),
+        (b"a 1 . 10\na.dat 16\n", Reason.UNREADABLE, "cannot be read"),
+        (b"a 1 500 " + b"9" * 5000 + b"\na.dat 16\n", Reason.UNREADABLE, "cannot be read"),
+        (b"#" * (MAX_HEADER_BYTES + 1), Reason.TOO_LARGE, "1048577 bytes"),
+        (b"a 600 500 10\n" + b"a.dat 16\n" * 600, Reason.TOO_LARGE, "600 signals; at most 512"),
+        (b"a/5000 1 500 10\n" + b"".join(b"s%d 1\n" % n for n in range(5000)), Reason.TOO_LARGE, "names 5000 files"),
+    ],
+)
+def test_faults(data, reason, words):
+    """A header that is none, or that promises what it does not hold, is refused with the line at fault."""
+    with pytest.raises(BadInputError, match=r"^dir/a\.hea: ") as caught:
+        parse_header(data, name="dir/a.hea")
+    assert caught.value.reason is reason
+    assert words in caught.value.message
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=200), st.text(alphabet="a1 /.x+:()~-#\n\t0e", max_size=80).map(lambda text: b"a 1 500 9\n" + text.encode())
+    )
+)
+def test_arbitrary_bytes_raise_nothing_else(data):
+    """Whatever the bytes are, the answer is a Header or a BadInputError, and so is that to the question for files."""
+    for ask in (parse_header, wfdb_files):
+        try:
+            answer = ask(data, name="x.hea")
+        except BadInputError:
+            continue
+        assert isinstance(answer, Header | tuple)
