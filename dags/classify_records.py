@@ -18,7 +18,7 @@ from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 from ecg_defaults import TASK_DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 
 @dag(
@@ -72,10 +72,10 @@ def classify_records() -> None:
 
     # A night without new records gets its report too, so the skipped mapping must not skip it.
     @task(trigger_rule=TriggerRule.NONE_FAILED)
-    def write_report(pin: str, results: "Iterable[str] | None") -> str:
+    def write_report(pin: str, results: "Sequence[str]") -> str:
         from ecg_tasks.steps import classify
 
-        return classify.write_report(pin, list(results or ()))
+        return classify.write_report(pin, results[:])  # [:] fetches all results at once
 
     pin = pin_champion(
         run_id="{{ run_id }}",

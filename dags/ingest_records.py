@@ -20,7 +20,7 @@ from ecg_assets import ECG_INBOX, ECG_RECORDS
 from ecg_defaults import TASK_DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 
 @dag(
@@ -50,10 +50,10 @@ def ingest_records() -> None:
         return ingest.ingest_batch(job)
 
     @task(outlets=[ECG_RECORDS])
-    def publish(run_id: str, results: "Iterable[str]") -> str:
+    def publish(run_id: str, results: "Sequence[str]") -> str:
         from ecg_tasks.steps import ingest
 
-        return ingest.publish(run_id, list(results))
+        return ingest.publish(run_id, results[:])  # [:] fetches all results at once
 
     publish(run_id="{{ run_id }}", results=ingest_batch.expand(job=plan(run_id="{{ run_id }}")))
 

@@ -20,7 +20,7 @@ from ecg_assets import ECG_RECORDS, ECG_SPECTROGRAMS
 from ecg_defaults import TASK_DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 
 @dag(
@@ -50,10 +50,10 @@ def render_spectrograms() -> None:
         return render.render_shard(job)
 
     @task(outlets=[ECG_SPECTROGRAMS])
-    def publish(run_id: str, results: "Iterable[str]") -> str:
+    def publish(run_id: str, results: "Sequence[str]") -> str:
         from ecg_tasks.steps import render
 
-        return render.publish(run_id, list(results))
+        return render.publish(run_id, results[:])  # [:] fetches all results at once
 
     publish(run_id="{{ run_id }}", results=render_shard.expand(job=plan(run_id="{{ run_id }}")))
 
