@@ -49,6 +49,6 @@ def resample(samples: ArrayLike, *, fs: float, target_fs: float) -> NDArray[np.f
     if ratio == 1 or signal.shape[-1] == 0:
         return signal.astype(np.float32)
     # without its offset, since the filter's phases differ by some 0.05 % in what they do to a constant
-    offset = signal.mean(axis=-1, keepdims=True)
-    resampled: NDArray[np.float64] = resample_poly(signal - offset, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
-    return (resampled + offset).astype(np.float32)
+    offset: NDArray[np.float64] = signal.mean(axis=-1, keepdims=True)
+    resampled: NDArray[np.float64] = resample_poly(signal - offset, ratio.numerator, ratio.denominator, axis=-1, padtype="line") + offset
+    return resampled.astype(np.float32)

@@ -86,14 +86,15 @@ def test_infarct_has_a_place_and_a_grade():
     """An abnormal heart has a territory and a severity above 0, a normal one has neither."""
     abnormal = [a_recording(seed, label=Label.ABNORMAL)[0] for seed in range(60)]
     assert {heart.territory for heart in abnormal} == set(TERRITORIES)
-    assert min(heart.severity for heart in abnormal) < 0.3 < 0.8 < max(heart.severity for heart in abnormal)
+    assert min(heart.severity for heart in abnormal) < 0.3
+    assert max(heart.severity for heart in abnormal) > 0.8
     assert {(heart.territory, heart.severity) for heart in (a_recording(seed)[0] for seed in range(5))} == {("", 0.0)}
 
 
 def test_classes_overlap_but_differ():
     """The best single number (distance of the T wave from the healthy mean) tells the classes apart well, and not perfectly."""
-    beats = np.array([mean_beat(a_recording(seed, label=list(Label)[seed % 2])[1]) for seed in range(300)])
-    is_abnormal = np.arange(300) % 2 == 1
+    beats = np.array([mean_beat(a_recording(seed, label=list(Label)[seed % 2])[1]) for seed in range(160)])
+    is_abnormal = np.arange(160) % 2 == 1
     t_waves = beats[:, :, round(0.42 * FS) : round(0.62 * FS)].mean(axis=2)
     healthy = t_waves[~is_abnormal][::2]
     score = np.linalg.norm((t_waves - healthy.mean(axis=0)) / healthy.std(axis=0), axis=1)
