@@ -4,7 +4,6 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import resample_poly
 
 from ecg_tasks.errors import SignalError
 
@@ -48,6 +47,8 @@ def resample(samples: ArrayLike, *, fs: float, target_fs: float) -> NDArray[np.f
     signal = np.asarray(samples, dtype=np.float64)
     if ratio == 1 or signal.shape[-1] == 0:
         return signal.astype(np.float32)
+    from scipy.signal import resample_poly  # takes a second, and a task that only plans never resamples
+
     # without its offset, since the filter's phases differ by some 0.05 % in what they do to a constant
     offset: NDArray[np.float64] = signal.mean(axis=-1, keepdims=True)
     resampled: NDArray[np.float64] = resample_poly(signal - offset, ratio.numerator, ratio.denominator, axis=-1, padtype="line") + offset

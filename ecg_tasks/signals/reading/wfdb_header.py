@@ -10,6 +10,8 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.reading.leads import FS_RANGE, distinct
 
 MAX_HEADER_BYTES = 1024 * 1024
+MAX_LINE_CHARS = 1024
+"""The specification allows 255; wfdb's patterns need time with the square of a line's length."""
 MAX_SIGNALS = 512
 MAX_SEGMENTS = 4096
 DEFAULT_FS = 250.0
@@ -163,7 +165,7 @@ def parse_header(data: bytes, *, name: str) -> Header:
 
 
 def _match(pattern: re.Pattern[str], line: str, *, name: str) -> Mapping[str, str]:
-    match = pattern.match(line)
+    match = pattern.match(line) if len(line) <= MAX_LINE_CHARS else None
     if match is None:
         raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")
     return match.groupdict()

@@ -138,7 +138,10 @@ def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> li
     spans = [segment for segment in main.segments if segment.n_frames > 0]  # a layout header has no frames
     n_frames = sum(span.n_frames for span in spans)
     _check_size(n_frames, name=name)
-    parts = [_read_segment(span, main, files, name=name) for span in spans]
+    parts: list[list[Lead]] = []
+    for span in spans:
+        parts.append(_read_segment(span, main, files, name=name))
+        _check_size(sum(lead.samples.size for part in parts for lead in part), name=name)  # one segment may be named again and again
     first = {lead.name: lead for part in reversed(parts) for lead in reversed(part)}
     _check_size(sum(round(n_frames * lead.fs / main.fs) for lead in first.values()), name=name)
     joined = {lead: np.full(round(n_frames * first[lead].fs / main.fs), np.nan) for lead in first}

@@ -290,6 +290,15 @@ def test_size_is_bounded(monkeypatch):
     assert caught.value.reason is Reason.TOO_LARGE
 
 
+def test_size_is_bounded_over_all_segments(monkeypatch):
+    """A segment that is named again and again is counted each time, before the next one is read."""
+    monkeypatch.setattr(wfdb_record, "MAX_VALUES", 3 * 3600)
+    files = MULTI | {"r.hea": b"r/5 3 100 6000\n" + b"s1 1200\n" * 5}
+    with pytest.raises(BadInputError, match="14400 samples in all leads; at most 10800") as caught:
+        read(files)
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
 def test_person_patient_and_name():
     """Comments give age, sex, label and whether it is synthetic; a PTB folder gives the patient; the name is the caller's."""
     files, _ = a_record(comments="# age: 81\n# sex: female\n# Reason for admission: Healthy control\n# synthetic: yes")
