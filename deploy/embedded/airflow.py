@@ -73,8 +73,8 @@ def environment(home: Home) -> dict[str, str]:
             "task_instance_heartbeat_timeout": 20,
             "task_instance_heartbeat_timeout_detection_interval": 5,
         },
-        # A restart of the api-server takes ten seconds: running tasks have to outlive it.
-        "workers": {"min_heartbeat_interval": 3, "max_failed_heartbeats": 20, "execution_api_retries": 8},
+        # A restart of the api-server takes ten seconds, and its first answer to a task some more: running tasks have to outlive it.
+        "workers": {"min_heartbeat_interval": 3, "max_failed_heartbeats": 20, "execution_api_retries": 8, "execution_api_timeout": 60},
         "dag_processor": {"refresh_interval": 10},
         "logging": {
             "base_log_folder": home.logs / "tasks",
@@ -84,7 +84,6 @@ def environment(home: Home) -> dict[str, str]:
             "file_task_handler_new_folder_permissions": "0o700",
             "file_task_handler_new_file_permissions": "0o600",
         },
-        "usage_data_collection": {"enabled": False},
     }
     flat = {f"AIRFLOW__{section}__{name}".upper(): str(value) for section, names in settings.items() for name, value in names.items()}
     return {"AIRFLOW_HOME": str(home.airflow), **flat, **task_environment(home)}

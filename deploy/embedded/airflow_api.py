@@ -1,5 +1,6 @@
 """Here: the few calls to Airflow's REST API that the stack and the command line need. Not here: Airflow's settings (``airflow``)."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -9,7 +10,8 @@ import httpx
 
 from deploy.embedded.errors import StackError
 
-FINISHED = ("success", "failed")
+_PATIENCE_S = 60.0
+"""So long may the api-server be away (it restarts in ten seconds) before a question to it fails."""
 
 
 class AirflowApi:
@@ -40,6 +42,11 @@ class AirflowApi:
         except httpx.HTTPError:
             return {}
         return {name: str(part["status"]) for name, part in answer.json().items() if part.get("status")}
+
+    def warm_up(self) -> None:
+        """Ask for what Airflow builds only at the first task's first call, blocking all other calls for seconds."""
+        with contextlib.suppress(httpx.HTTPError):
+            self._client.get("/execution/health", timeout=120)
 
     def dags(self) -> list[str]:
         """Ids of the DAGs that Airflow has read so far."""
@@ -85,10 +92,15 @@ class AirflowApi:
         json: object = None,
     ) -> httpx.Response:
         self._authenticate()
-        try:
-            answer = self._client.request(method, path, params=dict(params or {}), json=json)
-        except httpx.HTTPError as error:
-            raise StackError(f"Airflow did not answer {method} {path}: {error}") from error
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                answer = self._client.request(method, path, params=dict(params or {}), json=json)
+                break
+            except httpx.TransportError as error:
+                if method != "GET" or time.monotonic() > deadline:
+                    raise StackError(f"Airflow did not answer {method} {path}: {error}") from error
+                time.sleep(1)
         if answer.is_error:
             raise StackError(f"Airflow refused {method} {path} with {answer.status_code}: {_detail(answer)}")
         return answer

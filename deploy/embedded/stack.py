@@ -164,8 +164,12 @@ class Stack:
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
+        warm = False
         with self.airflow() as api:
-            while {name for name, state in api.health().items() if state == "healthy"} < _AIRFLOW_HEALTH:
+            while any((health := api.health()).get(part) != "healthy" for part in _AIRFLOW_HEALTH):
+                if health and not warm:
+                    api.warm_up()
+                    warm = True
                 states = supervision.states(self.home)
                 failed = [component for component, state in states.items() if state == "FATAL"]
                 if failed or time.monotonic() > deadline:

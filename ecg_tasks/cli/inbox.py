@@ -99,7 +99,7 @@ def drop(stack: "Stack", files: list[tuple[str, importers.Content]]) -> int:
 
     n_files = 0
     columns = (TextColumn("into the inbox"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console(), disable=len(files) < _FILES_AT_ONCE) as progress:
+    with Progress(*columns, console=console(), disable=len(files) < _FILES_AT_ONCE or not console().is_terminal) as progress:
         bar = progress.add_task("", total=len(files))
         for turn in range(4):
             same_turn = [file for file in files if _turn(file) == turn]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deploy.embedded.airflow_api import AirflowApi
 
 _DONE = {"success", "failed", "skipped", "upstream_failed", "removed"}
-_POLL_S = 0.5
+_POLL_S = 1.0
 
 
 def run(
@@ -61,13 +61,14 @@ def progress() -> "Iterator[Progress]":
         TimeElapsedColumn(),
         TextColumn("{task.fields[doing]}"),
     )
-    with Progress(*columns, console=console()) as bars:
+    with Progress(*columns, console=console(), disable=not console().is_terminal) as bars:
         yield bars
 
 
 def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
     """Show a run until it ends; returns ``success`` or ``failed``."""
     bar = bars.add_task(dag, total=None, doing="")
+    told = ""
     while True:
         state = api.run_state(dag, run_id)
         tasks = api.task_states(dag, run_id)
@@ -76,6 +77,9 @@ def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
         doing = state if finished else ", ".join(working) or "waits for its turn"
         n_done = sum(task_state in _DONE for _task, task_state in tasks)
         bars.update(bar, total=len(tasks) or None, completed=n_done, doing=doing)
+        if not console().is_terminal and doing != told:  # a log shows no bars that move
+            console().print(f"{dag}: {doing} ({n_done} of {len(tasks)} tasks done)")
+            told = doing
         if finished:
             return state
         time.sleep(_POLL_S)

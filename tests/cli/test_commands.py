@@ -1,0 +1,124 @@
+"""Here: what the commands say and refuse without a stack. Not here: the stack itself (``tests/deploy``)."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ecg_tasks.cli.__main__ import app
+
+CHECKOUT = Path(__file__).parents[2]
+COMMANDS = ("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run", "classify", "test", "bench")
+HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert")
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch, tmp_path):
+    monkeypatch.setenv("ECG_HOME", str(tmp_path / "home"))
+
+
+def invoke(*arguments):
+    """Run one command inside this process."""
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+
+
+def test_every_command_is_listed():
+    """The help lists each command once, and no others exist."""
+    listed = {command.name or command.callback.__name__.rstrip("_") for command in app.registered_commands}
+    assert listed == set(COMMANDS)
+    shown = invoke("--help").output
+    assert all(f" {command} " in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("test", "bench")])
+def test_every_command_explains_itself(command):
+    """Each command and each of its arguments has a sentence."""
+    shown = invoke(command, "--help")
+    assert shown.exit_code == 0
+    (registered,) = [one for one in app.registered_commands if (one.name or one.callback.__name__) == command]
+    assert registered.callback.__doc__.split(".")[0].split("\n")[0][:30] in shown.output
+    import typer
+
+    (parsed,) = [one for name, one in typer.main.get_command(app).commands.items() if name == command]
+    assert not [parameter.name for parameter in parsed.params if not getattr(parameter, "help", "x")]
+
+
+def test_help_imports_nothing_heavy():
+    """The command line answers at once: what is slow to import waits for the command that needs it."""
+    script = f"import sys; import ecg_tasks.cli.__main__; print([name for name in {HEAVY} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_status_of_no_stack_is_json():
+    """A program learns from the same JSON that nothing runs, and the exit status says so too."""
+    shown = invoke("status", "--json")
+    assert shown.exit_code == 1
+    status = json.loads(shown.output)
+    assert status["healthy"] is False
+    assert status["ui"] is status["bucket"] is status["endpoint"] is None
+    assert set(status["components"].values()) == {"stopped"}
+
+
+def test_status_of_no_stack_says_how_to_start_one():
+    """A person is told the command to start it."""
+    assert "./ecg up" in invoke("status").output
+
+
+def test_asking_for_the_status_creates_nothing(tmp_path):
+    """Looking leaves no state folder behind."""
+    invoke("status")
+    invoke("down")
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("arguments", [("open",), ("put", __file__), ("run", "ingest_records"), ("import", "heartbeats", ".")])
+def test_what_needs_the_stack_says_so(arguments):
+    """Without a stack the commands end with 1 and name the command that starts it."""
+    done = invoke(*arguments)
+    assert done.exit_code == 1
+    assert "./ecg up" in done.output
+
+
+def test_a_form_must_be_a_json_object():
+    """A broken --conf is refused before anything is asked of Airflow."""
+    assert "is no JSON" in invoke("run", "retrain_model", "--conf", "{recipe: 1}").output
+    assert "must be a JSON object" in invoke("run", "retrain_model", "--conf", "[1]").output
+
+
+def test_unknown_logs_are_refused(tmp_path):
+    """A component without a log is answered with those that have one."""
+    (tmp_path / "home" / "logs").mkdir(parents=True)
+    (tmp_path / "home" / "logs" / "scheduler.log").write_text("a line\n")
+    done = invoke("logs", "schedular")
+    assert done.exit_code == 1
+    assert "there are: scheduler" in done.output
+
+
+def test_demo_refuses_a_folder_without_recordings(tmp_path):
+    """A folder that is none of the known data sets is refused before the stack is started."""
+    done = invoke("demo", "--data", str(tmp_path))
+    assert done.exit_code == 1
+    assert "nor heartbeat CSVs" in done.output
+
+
+def test_tests_are_handed_to_pytest():
+    """Every argument of ``test`` goes to pytest, options too, and its exit status comes back."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ecg_tasks.cli", "test", "--version"], capture_output=True, text=True, check=True, cwd=CHECKOUT
+    )
+    assert "pytest" in done.stdout + done.stderr
+
+
+def test_a_foreseen_error_is_a_sentence(tmp_path):
+    """An error of the data ends with 1 and one line on stderr, not a traceback."""
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(b"\xff\xd8\xff")
+    command = [sys.executable, "-m", "ecg_tasks.cli", "classify", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ecg: ")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,92 @@
+"""Here: Airflow's settings and environment. Not here: Airflow at work (``test_stack``)."""
+
+import json
+
+import pytest
+
+from deploy.embedded import airflow, supervision
+from deploy.embedded.home import Home
+
+
+@pytest.fixture
+def home(tmp_path):
+    """An empty state folder."""
+    home = Home(tmp_path)
+    home.create()
+    return home
+
+
+def test_a_task_sees_where_the_bucket_is(home):
+    """The environment of every task is what the settings ask for, and nothing of Airflow's own secrets."""
+    seen = airflow.task_environment(home)
+    assert set(seen) == {
+        "ECG_BUCKET",
+        "ECG_PATIENT_KEY",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+        "PYTHONPATH",
+    }
+
+
+def test_the_callers_environment_does_not_steer_the_stack():
+    """A profile, another Airflow or another Python path of the caller is left out; its own settings of this project stay."""
+    caller = {
+        "AWS_PROFILE": "x",
+        "AIRFLOW__CORE__EXECUTOR": "x",
+        "AIRFLOW_HOME": "x",
+        "PYTHONPATH": "x",
+        "HOME": "/h",
+        "ECG_RECIPES": "heartbeat",
+    }
+    kept = airflow.clean_environment(caller | {"no_proxy": "example.org"})
+    assert kept == {
+        "HOME": "/h",
+        "ECG_RECIPES": "heartbeat",
+        "no_proxy": "example.org,127.0.0.1,localhost",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+def test_every_setting_is_known_to_airflow(home):
+    """A misspelt setting would do nothing, silently."""
+    from airflow.configuration import conf
+
+    for name in airflow.environment(home):
+        if name.startswith("AIRFLOW__"):
+            _, section, option = name.lower().split("__")
+            assert conf.configuration_description.get(section, {}).get("options", {}).get(option) is not None, name
+
+
+def test_the_supervisor_file_holds_no_secret_of_the_components(home):
+    """Of all secrets, only the control password stands in the supervisor's configuration."""
+    supervision.write_configuration(home)
+    text = (home.path / "supervisor.conf").read_text()
+    secrets = home.secrets()
+    assert secrets.control_password in text
+    assert not [name for name in vars(secrets) if name != "control_password" and getattr(secrets, name) in text]
+
+
+def test_the_scheduler_stops_first_and_the_database_last():
+    """Groups stop in the reverse of their order: what uses another stops before it."""
+    assert [group.name for group in supervision.GROUPS] == ["database", "objects", "airflow", "scheduling"]
+    assert supervision.COMPONENTS[0] == "postgres"
+    assert supervision.COMPONENTS[-1] == "scheduler"
+
+
+def test_a_percent_sign_in_a_path_is_escaped(tmp_path):
+    """Supervisor would read a percent sign as the begin of a name."""
+    home = Home(tmp_path / "50% off")
+    home.create()
+    supervision.write_configuration(home)
+    assert f"{tmp_path}/50%% off/logs" in (home.path / "supervisor.conf").read_text()
+
+
+def test_pools_of_the_dags_are_made():
+    """The pools that the DAGs name are in the file that every deployment reads."""
+    from ecg_defaults import CPU_POOL, GPU
+
+    pools = json.loads(airflow.POOLS.read_text())
+    assert set(pools) == {CPU_POOL, GPU}
+    assert pools[GPU]["slots"] == 1

@@ -1,0 +1,84 @@
+"""Here: finding the processes of a stack again. Not here: which processes a stack has (``test_stack``)."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from deploy.embedded import processes
+from deploy.embedded.home import Home
+
+_SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+_DEAF = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)",
+]
+
+
+@pytest.fixture
+def home(tmp_path):
+    """An empty state folder."""
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def start(home):
+    """Start a marked process; all are ended after the test."""
+    started = []
+
+    def run(component, command=_SLEEP, folder=home):
+        environment = os.environ | processes.marks(folder, component)
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, start_new_session=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _pids(found):
+    return {process.pid for process in found}
+
+
+def test_a_process_is_found_by_its_stack_and_component(home, start, tmp_path):
+    """Every process of the stack is found, whatever its session, and none of another stack."""
+    scheduler, triggerer = start("scheduler"), start("triggerer")
+    start("scheduler", folder=Home(tmp_path / "other"))
+    assert _pids(processes.of_component(home, "scheduler")) == {scheduler.pid}
+    assert _pids(processes.of_stack(home)) == {scheduler.pid, triggerer.pid}
+
+
+def test_a_grandchild_is_found_after_its_parents_died(home, start):
+    """What a killed component left behind still carries the marks of its stack."""
+    script = f"import subprocess, sys; print(subprocess.Popen({_SLEEP!r}).pid, flush=True); import time; time.sleep(60)"
+    parent = start("scheduler", [sys.executable, "-c", script])
+    (child,) = psutil.Process(parent.pid).children()
+    parent.kill()
+    parent.wait()
+    assert _pids(processes.of_component(home, "scheduler")) == {child.pid}
+    processes.end([child], grace_s=0)
+    assert not child.is_running()
+
+
+def test_the_caller_is_never_found(home, monkeypatch):
+    """Cleaning up ends neither the process that cleans up nor those above it."""
+    for name, value in processes.marks(home, "scheduler").items():
+        monkeypatch.setenv(name, value)
+    script = f"from deploy.embedded import processes; from deploy.embedded.home import Home; print(processes.of_stack(Home({str(home)!r})))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_process_that_does_not_listen_is_killed(home, start):
+    """After the time given, a process that ignores the request to stop is killed."""
+    deaf = start("scheduler", _DEAF)
+    processes.end(processes.of_stack(home), grace_s=0.3)
+    assert not psutil.pid_exists(deaf.pid)
