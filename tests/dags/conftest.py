@@ -30,7 +30,7 @@ def dags():
 
 
 @pytest.fixture
-def run_dag(dags, airflow_database):  # noqa: ARG001 - a fixture is asked for by its name
+def run_dag(dags, airflow_database):
     """Run a DAG's tasks for real, one after the other, without a scheduler; returns the run and its task instances."""
 
     def run(dag_id, conf=None, *, logical_date=None, run_after=None):

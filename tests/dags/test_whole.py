@@ -54,7 +54,7 @@ def test_from_drop_to_report(bucket, manifest_of):
     if champion is None:  # two epochs may not be enough to pass the gate, and the rest is about a model that serves
         registry.write_champion(bucket, recipe="twelve_lead", version=trained["version"], since=now(), who="test", why="test")
 
-    classified = manifest_of("classify_records")
+    classified = manifest_of("classify_records", {"details": 10})
     account = classified["account"]
     assert account["records"] == ingested["records"]
     assert account["records"] == sum(account[fate] for fate in ("classified", "uncertain", "uninterpretable", "pending"))
@@ -63,6 +63,6 @@ def test_from_drop_to_report(bucket, manifest_of):
 
     before = _lasting(bucket)
     for dag_id in ("ingest_records", "render_spectrograms", "classify_records"):
-        manifest_of(dag_id)
+        manifest_of(dag_id, {"details": 10} if dag_id == "classify_records" else None)
     manifest_of("retrain_model", {"recipe": "twelve_lead", "epochs": 2})
     assert _lasting(bucket) == before
