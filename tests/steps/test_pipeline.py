@@ -142,7 +142,7 @@ def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):
     assert summary["counts"]["pending"] == 0
     lines = store.get(report.replace("index.html", "predictions.csv")).decode().splitlines()
     assert len(lines) == N_PATIENTS + 1
-    assert 15 < summary["unseen"][0]["n_records"] < N_PATIENTS / 2
+    assert 15 < summary["unseen_labelled"][0]["n_records"] < N_PATIENTS / 2
     assert b"not a medical device" in store.get(report)
 
 

@@ -1,0 +1,118 @@
+"""The main job by one command, on made-up recordings, through the real scheduler, store and database."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from ecg_tasks.storage import keys
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
+DAGS = ("ingest_records", "render_spectrograms", "retrain_model", "classify_records")
+DATA = (
+    keys.RAW,
+    keys.RECORDS,
+    keys.RECORD_INDEX,
+    keys.LABELS,
+    keys.SPECTROGRAMS,
+    keys.DATASETS,
+    keys.MODELS,
+    keys.PREDICTIONS,
+    keys.QUARANTINE,
+)
+
+
+@pytest.fixture(scope="module")
+def demo(ecg):
+    """What ``./ecg demo --stop`` prints; afterwards the stack is started again to look into its bucket."""
+    printed = ecg("demo", "--stop")
+    assert not json.loads(_status(ecg))["healthy"]
+    ecg("up")
+    return printed
+
+
+def _status(ecg) -> str:
+    try:
+        return ecg("status", "--json")
+    except AssertionError as failed:  # it exits with 1 when the stack is down, and still prints JSON
+        return str(failed).split("\n", 1)[1].rsplit("}", 1)[0] + "}"
+
+
+@pytest.fixture(scope="module")
+def bucket(demo, objects):
+    """The bucket after the demonstration."""
+    return objects()
+
+
+@pytest.fixture(scope="module")
+def report(bucket):
+    """Folder of the demonstration's report."""
+    found = [key for key in bucket.list_keys(keys.REPORTS) if key.endswith("/index.html")]
+    return found[-1].removesuffix("index.html")
+
+
+def manifests(bucket, dag):
+    """Manifests of all runs of a DAG, oldest first."""
+    found = sorted(bucket.list_objects(f"{keys.MANIFESTS}{dag}/"), key=lambda item: item.modified)
+    return [json.loads(bucket.get(item.key)) for item in found]
+
+
+def test_it_says_where_everything_is(demo, stack):
+    """The last lines name the report, and the report is there as a file."""
+    assert "index.html" in demo
+    assert list(stack.home.reports.glob("*/index.html"))
+
+
+def test_every_input_has_its_fate(bucket):
+    """The account of the intake adds up: one duplicate, one corrupt file, one bad row, and an empty inbox."""
+    runs = manifests(bucket, "ingest_records")
+    total = {name: sum(run["account"][name] for run in runs) for name in ("received", "records", "duplicates", "quarantined")}
+    assert total["received"] == total["records"] + total["duplicates"] + total["quarantined"]
+    assert total["duplicates"] == 1
+    reasons = sorted(entry["reason"] for run in runs for entry in run["quarantined"])
+    assert reasons == ["not_numeric", "unreadable"]
+    assert bucket.list_keys(keys.INBOX) == []
+    for folder in bucket.list_folders(keys.QUARANTINE):
+        assert json.loads(bucket.get(keys.quarantine_reason(folder)))["message"]
+
+
+def test_one_decision_per_record(bucket, report):
+    """The report's table has every record once, and its counts agree with the archive."""
+    rows = list(csv.DictReader(io.StringIO(bucket.get(f"{report}predictions.csv").decode("utf-8-sig"))))
+    counts = json.loads(bucket.get(f"{report}summary.json"))["counts"]
+    records = sum(run["account"]["records"] for run in manifests(bucket, "ingest_records"))
+    assert len(rows) == len({row["record_id"] for row in rows}) == counts["records"] == records
+    assert {row["decision"] for row in rows} <= {"normal", "abnormal", "uncertain", "uninterpretable"}
+    assert counts["pending"] == 0
+
+
+def test_report_says_that_it_is_synthetic_and_for_research(bucket, report):
+    """Nobody can take the demonstration's report for one about people."""
+    page = bucket.get(f"{report}index.html").decode()
+    assert "synthetic" in page.lower()
+    assert "not a medical device" in page
+
+
+def test_a_model_was_trained_and_judged(bucket):
+    """The retraining ended in a promoted version that says it was trained on synthetic recordings."""
+    (manifest,) = manifests(bucket, "retrain_model")
+    assert manifest["verdict"]["promote"], manifest["verdict"]["reason"]
+    assert manifest["serving"] == manifest["version"]
+    spec = json.loads(bucket.get(keys.model_file(manifest["recipe"], manifest["version"], "model.json")))
+    assert spec["synthetic"] is True
+
+
+def test_second_run_of_every_dag_changes_nothing(bucket, ecg):
+    """Each DAG run once more, by hand, leaves every record, label, picture, model and prediction as it was."""
+    before = {item.key: item.etag for prefix in DATA for item in bucket.list_objects(prefix)}
+    for dag in DAGS:
+        conf = _conf_of_demo() if dag == "retrain_model" else {}
+        ecg("run", dag, "--wait", "--conf", json.dumps(conf))
+    assert {item.key: item.etag for prefix in DATA for item in bucket.list_objects(prefix)} == before
+
+
+def _conf_of_demo() -> dict:
+    from ecg_tasks.cli.demo import RETRAINING
+
+    return RETRAINING
