@@ -45,6 +45,14 @@ if TYPE_CHECKING:
         "seed": Param(
             0, type="integer", minimum=0, maximum=2**31 - 1, title="Seed", description="The same seed and data give the same model."
         ),
+        "credit": Param(
+            "",
+            type="string",
+            format="multiline",
+            maxLength=2000,
+            title="Credit",
+            description="The collections trained on, with their licences, one a line: printed on the model's card.",
+        ),
         "approval": Param(
             default=False,
             type="boolean",
@@ -59,10 +67,10 @@ def retrain_model() -> None:
     """Declare the tasks."""
 
     @task
-    def assemble_dataset(run_id: str, recipe: str, epochs: str, seed: str) -> str:
+    def assemble_dataset(run_id: str, recipe: str, epochs: str, seed: str, credit: str) -> str:
         from ecg_tasks.steps import retrain
 
-        return retrain.assemble_dataset(run_id, recipe=recipe, epochs=int(epochs), seed=int(seed))
+        return retrain.assemble_dataset(run_id, recipe=recipe, epochs=int(epochs), seed=int(seed), credit=credit)
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
     def train(job: str) -> str:
@@ -96,7 +104,13 @@ def retrain_model() -> None:
 
         return retrain.promote(job)
 
-    job = assemble_dataset(run_id="{{ run_id }}", recipe="{{ params.recipe }}", epochs="{{ params.epochs }}", seed="{{ params.seed }}")
+    job = assemble_dataset(
+        run_id="{{ run_id }}",
+        recipe="{{ params.recipe }}",
+        epochs="{{ params.epochs }}",
+        seed="{{ params.seed }}",
+        credit="{{ params.credit }}",
+    )
     decision = gate(job)
     train(job) >> evaluate(job) >> decision
     approval = ApprovalOperator(

@@ -1,6 +1,7 @@
 """Here: one bucket of any S3 server, with this project's errors. Not here: names of keys (``keys``), contents (``tables``)."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from ecg_tasks.errors import EcgError, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every connection where the credentials were found
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _PARALLEL_REQUESTS = 8
