@@ -103,7 +103,7 @@ def test_forms(dags):
     forms = {dag_id: {name: dag.params[name] for name in dag.params} for dag_id, dag in dags.items() if dag.params}
     assert forms == {
         "classify_records": {"scope": "new", "details": 200},
-        "retrain_model": {"recipe": "twelve_lead", "epochs": 30, "seed": 0, "approval": False},
+        "retrain_model": {"recipe": "twelve_lead", "epochs": 30, "seed": 0, "approval": False, "credit": ""},
     }
     for dag_id in forms:
         for name in dags[dag_id].params:
