@@ -1,7 +1,8 @@
-"""Here: giving a bucket the champions that the project ships. Not here: training them (``retrain``)."""
+"""Here: the champions that the project ships: into a bucket, and out of one. Not here: training them (``retrain``)."""
 
 from pathlib import Path
 
+from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.steps.workspace import now, open_store
 from ecg_tasks.storage import keys, registry
 
@@ -23,3 +24,18 @@ def install_champions(folder: Path = SHIPPED_MODELS) -> list[str]:
         registry.write_champion(store, recipe=champion.recipe, version=champion.version, since=now(), who="installation", why=champion.why)
         installed.append(champion.recipe)
     return installed
+
+
+def export_champion(recipe: str, folder: Path = SHIPPED_MODELS) -> Path:
+    """Write the bucket's champion of a recipe into a folder laid out as ``models/``, in place of what was there; returns its folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing serves this recipe.
+    """
+    store = open_store()
+    champion = registry.read_champion(store, recipe)
+    if champion is None:
+        raise ConfigurationError(f"no {recipe} model serves in this bucket")
+    return registry.write_shipped(folder, champion, registry.read_version(store, recipe, champion.version))

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ecg_tasks.storage import keys
@@ -82,6 +83,18 @@ def read_shipped(folder: Path, champion: Champion) -> dict[str, bytes]:
     version = folder / champion.recipe / champion.version
     sums = (version / SUMS).read_bytes()
     return {name: (version / name).read_bytes() for name in _named_in(sums)} | {SUMS: sums}
+
+
+def write_shipped(folder: Path, champion: Champion, files: Mapping[str, bytes]) -> Path:
+    """Write a champion's version into such a folder, in place of the one that was there; returns the version's folder."""
+    version = folder / champion.recipe / champion.version
+    shutil.rmtree(version.parent, ignore_errors=True)
+    version.mkdir(parents=True)
+    for name, data in files.items():
+        (version / name).write_bytes(data)
+    alone = replace(champion, history=())
+    (version.parent / "champion.json").write_text(json.dumps(asdict(alone), indent=1) + "\n")
+    return version
 
 
 def _named_in(sums: bytes) -> list[str]:
