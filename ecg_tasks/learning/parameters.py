@@ -20,7 +20,7 @@ class TrainingParams:
     batch_size : windows a step; smaller means more and noisier steps
     learning_rate : at the start
     weight_decay : of AdamW; 0 makes it Adam; larger keeps weights smaller
-    patience : epochs without a better validation loss after which training stops
+    patience : epochs without a better validation AUROC after which training stops
     balance : let both classes count the same, see ``TrainingSet.weights``
     augmentation : see ``Augmentation``
 
@@ -51,25 +51,15 @@ class TrainingParams:
 RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "notebook": {"epochs": 20, "patience": 20},
-        "heartbeat": {
-            "epochs": 20,
-            "batch_size": 128,
-            "learning_rate": 2e-3,
-            "weight_decay": 1e-2,
-            "patience": 6,
-            "augmentation": Augmentation(frequency_mask=0.15, time_mask=0.15, mixup=0.2),
-        },
-        "twelve_lead": {
-            "epochs": 60,
-            "batch_size": 32,
-            "learning_rate": 2e-3,
-            "weight_decay": 1e-2,
-            "patience": 20,
-            "augmentation": Augmentation(time_shift=0.5, frequency_mask=0.1, time_mask=0.1, lead_dropout=0.1, mixup=0.2),
-        },
+        "heartbeat": {"epochs": 12, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
+        "twelve_lead": {"epochs": 12, "batch_size": 32, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
     }
 )
-"""What each recipe trains with, unless a run says otherwise."""
+"""What each recipe trains with, unless a run says otherwise.
+
+No augmentation: pictures of aligned beats must not be shifted, and on a few hundred recordings masks and dropped leads
+cost up to 0.07 of AUROC in cross-validation.
+"""
 
 
 def training_params(recipe: str, *, seed: int, epochs: int | None = None) -> TrainingParams:

@@ -31,7 +31,7 @@ class Trained:
     ----------
     keras : the ``.keras`` file, holding the weights of the best epoch and no optimizer
     history : one entry an epoch
-    best_epoch : the one with the lowest validation loss
+    best_epoch : the one with the best validation AUROC, and of several such the lowest validation loss
     n_weights : numbers in the network, those of normalization included
     """
 
@@ -53,7 +53,7 @@ def train(
     """Train a network, going on from the latest checkpoint of the same job if there is one.
 
     Loss is binary cross-entropy, every record counting once. After each epoch every validation record gets one probability
-    from its windows, as in serving; the weights of the epoch with the lowest log loss over these are kept. All that is
+    from its windows, as in serving; the weights of the epoch with the best AUROC over these are kept. All that is
     random is drawn from the seed and the number of the epoch: for one seed, machine and backend the result is the same
     bytes, whether the training ran through or was killed and resumed.
 
@@ -113,7 +113,7 @@ def _train(
             f" AUROC {epoch.validation_auroc:.3f}; best is epoch {_best(history).epoch}; {time.monotonic() - started:.1f} s"
         )
     if len(history) < params.epochs:
-        log(f"stopped early: no better validation loss for {params.patience} epochs")
+        log(f"stopped early: no better validation AUROC for {params.patience} epochs")
     return Trained(
         keras=save_network(network, train_set.image_shape, best),
         history=tuple(history),
@@ -182,7 +182,12 @@ def _validate(model: Any, validation_set: TrainingSet, *, epoch: int, loss: floa
 
 
 def _best(history: list[Epoch]) -> Epoch:
-    return min(history, key=lambda epoch: epoch.validation_loss)
+    """The epoch with the highest AUROC, then the lowest loss, then the earliest.
+
+    Not by loss alone: on few records that is lowest while the network is still unsure of everything, long before it orders
+    them best, and its sureness is calibrated afterwards in any case.
+    """
+    return max(history, key=lambda epoch: (epoch.validation_auroc, -epoch.validation_loss))
 
 
 def _stale(history: list[Epoch], patience: int) -> bool:

@@ -39,7 +39,7 @@ def test_serving_needs_no_tensorflow(files, tmp_path):
         classifier.predict(np.zeros((1, *classifier.spec.image_shape), np.uint8))
         print(sorted({"tensorflow", "keras", "jax", "torch", "pandas", "matplotlib"} & sys.modules.keys()))
     """)
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)  # noqa: S603  # our own words
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -68,7 +68,8 @@ def test_it_stops_early_and_keeps_the_best_epoch(train_set, validation_set, para
     eager = replace(params, epochs=30, patience=2, learning_rate=2e-2)
     found = train(train_set, guesses, network="compact", params=eager, checkpoints=memory(), log=log.append)
     assert len(found.history) == found.best_epoch + 2 < 30
-    assert found.best_epoch == min(found.history, key=lambda epoch: epoch.validation_loss).epoch
+    best = max(found.history, key=lambda epoch: (epoch.validation_auroc, -epoch.validation_loss))
+    assert found.best_epoch == best.epoch
     assert "stopped early" in log[-1]
 
 
