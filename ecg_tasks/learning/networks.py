@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.learning.aligned import aligned
 from ecg_tasks.learning.framework import bring_up_keras
 
 ImageShape = tuple[int, int, int]
 """Height (frequency), width (time), channels."""
 
-COMPACT_FILTERS = (24, 32, 48, 64)
-"""Filters of the compact network's convolutions, from the picture on."""
+COMPACT_LAYERS = ((48, 1), (64, 5), (64, 5))
+"""Filters and width (columns) of the compact network's convolutions along time, from the picture on."""
 
 
 def notebook(image_shape: ImageShape) -> Any:
@@ -40,36 +41,42 @@ def notebook(image_shape: ImageShape) -> Any:
 
 
 def compact(image_shape: ImageShape) -> Any:
-    """Build the small network for spectrograms of one or more leads: below 60,000 weights at any picture size.
+    """Build the small network for spectrograms of one or more leads: below 60,000 weights for the pictures in use.
 
-    Four convolutions with batch normalization, the first three halving both axes; then one weight for each row and
-    channel sums the rows up, because where on the frequency axis something happens matters, while when it happens does
-    not: mean and maximum over time follow, dropout, and a sigmoid. All normalization folds into the convolutions on export.
+    Where on the frequency axis something happens, and in which lead, matters; when it happens does not. So every column of
+    the picture, all its rows and leads, is one feature vector (whole rows of it are dropped at random while training), which
+    is projected to 48 numbers; two convolutions along time see beats in their surroundings; mean and maximum over time, dropout
+    and a sigmoid follow. On spectrograms of whole recordings this did better than convolutions over both axes, in two thirds of
+    the time (AUROC 0.87 against 0.84 on five folds of PTB-XL, split by patient). All normalization folds into the
+    convolutions on export.
 
     References
     ----------
-    All-convolutional with strides: Springenberg et al., arXiv 1412.6806. Batch normalization: Ioffe and Szegedy,
-    arXiv 1502.03167. Mean and maximum over time: Kong et al. (PANNs), arXiv 1912.10211.
+    Frequencies as channels of convolutions along time: Dieleman and Schrauwen, ICASSP 2014. Batch normalization: Ioffe and
+    Szegedy, arXiv 1502.03167. Mean and maximum over time: Kong et al. (PANNs), arXiv 1912.10211.
     """
     keras = bring_up_keras()
     layers = keras.layers
-    x = pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(x)
-    for step, filters in enumerate(COMPACT_FILTERS, start=1):
-        last = step == len(COMPACT_FILTERS)
-        kernel = 5 if step == 1 else 3
-        x = layers.Conv2D(filters, kernel, strides=1 if last else 2, padding="same", use_bias=False, name=f"conv_{step}")(x)
+    height, width, channels = image_shape
+    pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pictures)
+    x = layers.Permute((2, 1, 3), name="time_first")(x)
+    x = layers.Reshape((width, height * channels), name="columns")(x)
+    x = layers.SpatialDropout1D(0.1, name="drop_rows")(x)
+    for step, (filters, kernel) in enumerate(COMPACT_LAYERS, start=1):
+        x = layers.Conv1D(filters, kernel, padding="same", use_bias=False, name=f"conv_{step}")(x)
         x = layers.BatchNormalization(momentum=0.9, name=f"norm_{step}")(x)
         x = layers.ReLU(name=f"relu_{step}")(x)
-    x = layers.DepthwiseConv2D((x.shape[1], 1), name="sum_rows")(x)
-    mean = layers.GlobalAveragePooling2D(name="mean_over_time")(x)
-    peak = layers.GlobalMaxPooling2D(name="peak_over_time")(x)
+        if kernel > 1:
+            x = layers.MaxPooling1D(2, name=f"pool_{step}")(x)
+    mean = layers.GlobalAveragePooling1D(name="mean_over_time")(x)
+    peak = layers.GlobalMaxPooling1D(name="peak_over_time")(x)
     x = layers.Concatenate(name="mean_and_peak")([mean, peak])
-    x = layers.Dropout(0.4, name="dropout")(x)
+    x = layers.Dropout(0.5, name="dropout")(x)
     return keras.Model(pictures, layers.Dense(1, activation="sigmoid", name="p_abnormal")(x), name="compact")
 
 
-NETWORKS: Mapping[str, Callable[[ImageShape], Any]] = MappingProxyType({"notebook": notebook, "compact": compact})
+NETWORKS: Mapping[str, Callable[[ImageShape], Any]] = MappingProxyType({"notebook": notebook, "compact": compact, "aligned": aligned})
 """Every network by the name that recipes and models give it."""
 
 

@@ -60,7 +60,7 @@ def has_masked_frames(views: Sequence[SpectrogramView]) -> bool:
 
 
 def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: str = "") -> list[SpectrogramView]:
-    """What the network saw of one window: a view a channel, or one view of a coloured picture.
+    """What the network saw of one window: a view a channel that shows a level, or one view of a coloured picture.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: st
     title : instead of the channel's name, where there is one view only
     """
     db_range = None if axes.low_db is None or axes.high_db is None else (axes.low_db, axes.high_db)
-    titles, levels = axes.channels, list(np.moveaxis(picture, 2, 0))
+    titles, levels = axes.channels, list(np.moveaxis(picture, 2, 0)[: len(axes.channels)])
     if db_range is None:
         titles, levels = ("window",), [np.searchsorted(_BRIGHTNESS, picture @ _LUMA).clip(0, 255).astype(np.uint8)]
     height, width = picture.shape[:2]

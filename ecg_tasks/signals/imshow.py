@@ -65,7 +65,9 @@ def encode_imshow(level_db: NDArray[np.float64]) -> list[bytes]:
     row = np.floor((np.arange(HEIGHT)[::-1] + 0.5) * n_rows / _AXES_HEIGHT).astype(np.intp)
     column = np.ceil((np.arange(WIDTH) + 0.5) * n_columns / WIDTH).astype(np.intp) - 1
     if n_rows * n_columns <= MAX_COLOURS:  # the same pixels in every picture, only the colour of each cell differs
-        return encode_indexed((row[:, None] * n_columns + column).astype(np.uint8), palettes=_PALETTE[colours.reshape(n, n_rows * n_columns)])
+        return encode_indexed(
+            (row[:, None] * n_columns + column).astype(np.uint8), palettes=_PALETTE[colours.reshape(n, n_rows * n_columns)]
+        )
     return [_encode_cells(picture, row=row, column=column) for picture in colours]
 
 

@@ -19,7 +19,7 @@ from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, NotebookPicture, PictureAxes
 from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
 
-RENDERING_VERSION = 1
+RENDERING_VERSION = 2
 """Raise it when the same parameters give other pictures or another quality than before: everything is then rendered anew."""
 
 
@@ -134,15 +134,15 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 windowing=RecordingWindows(),
                 picture=LeadSpectrograms(),
                 quality=RecordingQuality(),
-                network="compact",
+                network="aligned",
                 min_quality=0.5,
             ),
             Recipe(
                 name="heartbeat",
-                windowing=BeatWindows(),
+                windowing=BeatWindows(lenient=True),
                 picture=BeatSpectrogram(),
                 quality=BeatQuality(),
-                network="compact",
+                network="aligned",
                 min_quality=0.5,
             ),
             Recipe(

@@ -54,7 +54,9 @@ class Record:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2 or self.samples.dtype != np.float32:
-            raise SignalError(f"samples must be float32 of shape (n_leads, n_samples), not {self.samples.dtype} of shape {self.samples.shape}")
+            raise SignalError(
+                f"samples must be float32 of shape (n_leads, n_samples), not {self.samples.dtype} of shape {self.samples.shape}"
+            )
         if len(self.leads) != self.samples.shape[0]:
             raise SignalError(f"{len(self.leads)} lead names for {self.samples.shape[0]} leads")
         if not self.fs > 0:

@@ -7,14 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals import imshow
+from ecg_tasks.signals.average_beats import average_beats
 from ecg_tasks.signals.pictures import decode_grey, decode_rgb, encode_grey
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS
-from ecg_tasks.signals.stft import StftParams, stft_magnitude_db
+from ecg_tasks.signals.stft import StftParams, stft_in_phase, stft_magnitude_db
 from ecg_tasks.signals.windowing import Windows
 
 NOTEBOOK_STFT = StftParams(n_fft=125, hop_length=64, window="boxcar", floor_db=-np.inf)
-BEAT_STFT = StftParams(n_fft=64, win_length=16, hop_length=1, window="hann", floor_db=-120.0, scaling="amplitude")
-LEAD_STFT = StftParams(n_fft=64, hop_length=16, window="hann", floor_db=-120.0, scaling="amplitude")
+BEAT_STFT = StftParams(n_fft=16, hop_length=4, window="hann", floor_db=-120.0, scaling="amplitude")
+LEAD_STFT = StftParams(n_fft=16, hop_length=8, window="hann", floor_db=-120.0, scaling="amplitude")
+"""Frames of 128 ms keep QRS and T wave apart, at 8 Hz a bin."""
+SIGNLESS = 128
+"""Grey of nothing in a channel that has a sign."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,10 +28,11 @@ class PictureAxes:
     Parameters
     ----------
     freqs : shape (height,), Hz, ascending: the lowest is the bottom row of the picture, which is the last one
-    times : shape (width,), s from the window's start, the centre of each column
+    times : shape (width,), s from the window's start, or from the R peak where a picture is of one beat; the centre of each column
     low_db : what 0 stands for, dB; None where each picture has its own range
     high_db : what 255 stands for, dB; None where each picture has its own range
-    channels : name of each channel, in the order of the decoded picture
+    channels : name of each channel that shows a level, in the order of the decoded picture; channels behind these carry the
+        sign of the same leads, for the network
     """
 
     freqs: NDArray[np.float64]
@@ -93,13 +98,36 @@ class NotebookPicture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignScale:
+    """How a signed value becomes a grey: ``SIGNLESS`` for 0, darker below and brighter above, by the logarithm of its size.
+
+    Parameters
+    ----------
+    knee : values well below are drawn in proportion, values well above by their logarithm; unit of the signal
+    top : what 255 stands for, and 1 for its negative; unit of the signal
+    """
+
+    knee: float
+    top: float
+
+    def grey(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Greys of signed values of any shape."""
+        size = np.log1p(np.abs(values) / self.knee) / np.log1p(self.top / self.knee)
+        return np.asarray(np.rint(SIGNLESS + 127 * np.sign(values) * np.minimum(size, 1)), dtype=np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BeatSpectrogram:
     """The spectrogram of the first half second after the R peak, where a beat's shape is: QRS, ST segment, T wave.
 
     How long a beat is, and so how much zero padding follows it, is the heart rate, which tells the classes of the heartbeat files
     apart by itself (AUC about 0.74) without a look at the shape. It does not show here: the picture ends before the padding of any
     beat below 143 beats a minute begins, and of a faster one the frames that reach into the padding are masked.
-    Short frames keep QRS and T wave apart; the transform's zero padding draws them on 33 frequencies instead of 9.
+
+    A heartbeat row's zero is the lowest value of the ten seconds it was cut from, which is chance: the median of what is
+    drawn is taken off first. The first sample is repeated before the beat, so that the R peak has a frame of its own.
+
+    The second channel tells a T wave from an inverted one, which the level cannot.
 
     Parameters
     ----------
@@ -108,6 +136,7 @@ class BeatSpectrogram:
     stft : frames and level scale
     low_db : dB re the beat's full scale that becomes 1; all below is 1 too; 0 is left to masked frames
     high_db : dB re the beat's full scale that becomes 255; all above is 255 too
+    sign : scale of the second channel, re the beat's full scale
     """
 
     fs: float = HEARTBEAT_FS
@@ -115,93 +144,136 @@ class BeatSpectrogram:
     stft: StftParams = BEAT_STFT
     low_db: float = -54.0
     high_db: float = 6.0
+    sign: SignScale = SignScale(knee=0.03, top=1.0)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width, channels of a decoded picture."""
-        return self.stft.n_freqs, self.stft.n_frames(self.n_samples), 1
+        return self.stft.n_freqs, self.stft.n_frames(self._lead_in + self.n_samples), 2
 
     @property
     def png_shape(self) -> tuple[int, int]:
         """Height and width of the stored PNG."""
-        return self.image_shape[:2]
+        height, width, n_channels = self.image_shape
+        return n_channels * height, width
+
+    @property
+    def _lead_in(self) -> int:
+        return self.stft.frame_length // 2
 
     def axes(self) -> PictureAxes:
         """Frequencies, times (s after the R peak) and level range."""
         return PictureAxes(
             freqs=self.stft.freqs(fs=self.fs),
-            times=self.stft.times(self.n_samples, fs=self.fs),
+            times=self.stft.times(self._lead_in + self.n_samples, fs=self.fs) - self._lead_in / self.fs,
             low_db=self.low_db,
             high_db=self.high_db,
             channels=("beat",),
         )
 
     def encode(self, windows: Windows) -> list[bytes]:
-        """Grey PNGs."""
-        level_db = stft_magnitude_db(windows.samples[:, 0, : self.n_samples], params=self.stft)
-        grey = np.maximum(_grey(level_db, low_db=self.low_db, high_db=self.high_db), 1)
-        frame_end = np.arange(grey.shape[2]) * self.stft.hop_length + self.stft.frame_length
-        padded = frame_end > windows.n_real[:, None]
-        return encode_grey(np.where(padded[:, None, :], np.uint8(0), grey)[:, ::-1])
+        """Grey PNGs, the level above its sign."""
+        beats = windows.samples[:, 0, : self.n_samples]
+        is_real = np.arange(self.n_samples) < windows.n_real[:, None]
+        centred = np.where(is_real, beats - _median_where(beats, is_real), 0)
+        led_in = np.concatenate([np.repeat(centred[:, :1], self._lead_in, axis=1), centred], axis=1)
+        level = np.maximum(_grey(stft_magnitude_db(led_in, params=self.stft), low_db=self.low_db, high_db=self.high_db), 1)
+        sign = self.sign.grey(stft_in_phase(led_in, params=self.stft))
+        frame_end = np.arange(level.shape[2]) * self.stft.hop_length + self.stft.frame_length - self._lead_in
+        padded = (frame_end > windows.n_real[:, None])[:, None, :]
+        return _encode_channels(np.stack([np.where(padded, np.uint8(0), level), np.where(padded, np.uint8(SIGNLESS), sign)], axis=1))
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
-        """Pixels, shape (n, height, width, 1)."""
-        return decode_grey(pngs, shape=self.png_shape)[..., None]
+        """Pixels, shape (n, height, width, 2): level and sign."""
+        return _decode_channels(pngs, image_shape=self.image_shape)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeadSpectrograms:
-    """One spectrogram a lead, one lead a channel, at one absolute level scale for all recordings.
+    """The spectrogram of each lead's average beat, one lead a channel, at one absolute scale for all recordings.
+
+    What tells the classes apart is the shape of the beat: with all beats of ten seconds laid over one another in step with
+    the R peak, noise is halved, and the same column shows the same part of the beat in every recording. As many channels
+    again carry the sign: a Q wave, an inverted T wave, an ST segment above or below the baseline has the level of its
+    mirror image.
 
     Parameters
     ----------
     leads : names of the leads, in the order of the window's rows
     fs : Hz
     n_samples : samples in a window
+    before_s : seconds of the beat before the R peak that are drawn
+    after_s : seconds of the beat from the R peak on that are drawn
     stft : frames and level scale
     low_db : dB re 1 mV that becomes 0; all below is 0 too
     high_db : dB re 1 mV that becomes 255; all above is 255 too
+    sign : scale of the channels that carry the sign, mV
     """
 
     leads: tuple[str, ...] = STANDARD_LEADS
     fs: float = 125.0
     n_samples: int = 1250
+    before_s: float = 0.36
+    after_s: float = 0.664
     stft: StftParams = LEAD_STFT
-    low_db: float = -80.0
-    high_db: float = 0.0
+    low_db: float = -60.0
+    high_db: float = 10.0
+    sign: SignScale = SignScale(knee=0.05, top=3.0)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width, channels of a decoded picture."""
-        return self.stft.n_freqs, self.stft.n_frames(self.n_samples), len(self.leads)
+        return self.stft.n_freqs, self.stft.n_frames(self._n_drawn), 2 * len(self.leads)
 
     @property
     def png_shape(self) -> tuple[int, int]:
         """Height and width of the stored PNG."""
-        height, width, n_leads = self.image_shape
-        return n_leads * height, width
+        height, width, n_channels = self.image_shape
+        return n_channels * height, width
+
+    @property
+    def _n_drawn(self) -> int:
+        return round(self.before_s * self.fs) + round(self.after_s * self.fs)
 
     def axes(self) -> PictureAxes:
-        """Frequencies, times and level range of each lead's spectrogram."""
+        """Frequencies, times (s after the R peak) and level range of each lead's spectrogram."""
         return PictureAxes(
             freqs=self.stft.freqs(fs=self.fs),
-            times=self.stft.times(self.n_samples, fs=self.fs),
+            times=self.stft.times(self._n_drawn, fs=self.fs) - round(self.before_s * self.fs) / self.fs,
             low_db=self.low_db,
             high_db=self.high_db,
             channels=self.leads,
         )
 
     def encode(self, windows: Windows) -> list[bytes]:
-        """Grey PNGs, the leads one below the other."""
-        level_db = stft_magnitude_db(windows.samples, params=self.stft)
-        grey = _grey(level_db, low_db=self.low_db, high_db=self.high_db)[:, :, ::-1]
-        return encode_grey(grey.reshape(-1, *self.png_shape))
+        """Grey PNGs: the levels of all leads one below the other, then their signs."""
+        beats = average_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s)
+        level = _grey(stft_magnitude_db(beats, params=self.stft), low_db=self.low_db, high_db=self.high_db)
+        return _encode_channels(np.concatenate([level, self.sign.grey(stft_in_phase(beats, params=self.stft))], axis=1))
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
-        """Pixels, shape (n, height, width, n_leads)."""
-        height, width, n_leads = self.image_shape
-        stacked = decode_grey(pngs, shape=self.png_shape)
-        return np.moveaxis(stacked.reshape(len(pngs), n_leads, height, width), 1, -1)
+        """Pixels, shape (n, height, width, 2 * n_leads): the levels of all leads, then their signs."""
+        return _decode_channels(pngs, image_shape=self.image_shape)
+
+
+def _encode_channels(channels: NDArray[np.uint8]) -> list[bytes]:
+    """Grey PNGs of pictures (n, n_channels, n_freqs, n_frames): the channels one below the other, each with 0 Hz at its bottom."""
+    n, n_channels, height, width = channels.shape
+    return encode_grey(channels[:, :, ::-1].reshape(n, n_channels * height, width))
+
+
+def _decode_channels(pngs: Sequence[bytes], *, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """The inverse, as (n, height, width, n_channels)."""
+    height, width, n_channels = image_shape
+    stacked = decode_grey(pngs, shape=(n_channels * height, width))
+    return np.moveaxis(stacked.reshape(len(pngs), n_channels, height, width), 1, -1)
+
+
+def _median_where(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Median of the chosen values of each row, shape (n, 1); the lower of two middle ones; 0 for a row without any."""
+    ordered = np.sort(np.where(chosen, values, np.inf), axis=1)
+    middle = np.maximum(chosen.sum(axis=1, keepdims=True) - 1, 0) // 2
+    return np.where(chosen.any(axis=1, keepdims=True), np.take_along_axis(ordered, middle, axis=1), 0).astype(np.float32)
 
 
 def _grey(level_db: NDArray[np.floating], *, low_db: float, high_db: float) -> NDArray[np.uint8]:

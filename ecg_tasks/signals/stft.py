@@ -1,4 +1,4 @@
-"""Here: the short-time Fourier transform in dB, for any batch of windows. Not here: what is cut from a record, or drawn."""
+"""Here: the short-time Fourier transform, in dB and with its sign, of any batch of windows. Not here: what is cut or drawn."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -98,6 +98,48 @@ def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[An
     >>> np.abs(stft_magnitude_db(sine, params=params)[4]).round(6)
     array([0., 0., 0.])
     """
+    magnitude = np.abs(_transform(signal, params))
+    with np.errstate(divide="ignore"):  # log10(0) is -inf, and the floor takes it from there
+        level_db = 20 * np.log10(magnitude)
+    return np.swapaxes(np.maximum(level_db, params.floor_db, out=level_db), -1, -2)
+
+
+def stft_in_phase(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
+    """Part of the short-time Fourier transform that is in phase with a cosine at the middle of each frame.
+
+    The magnitude is the same for a wave and for the wave upside down; this tells them apart: an upright bump in the middle
+    of a frame is positive at all low frequencies, its mirror image negative.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (..., n_samples), float32 or float64, as for ``stft_magnitude_db``
+    params : StftParams
+        As for ``stft_magnitude_db``; ``floor_db`` plays no part.
+
+    Returns
+    -------
+    ndarray, shape (..., n_fft // 2 + 1, n_frames), dtype of ``signal``, in its unit
+
+    Raises
+    ------
+    SignalError
+        As ``stft_magnitude_db``.
+
+    Examples
+    --------
+    >>> params = StftParams(n_fft=16, hop_length=16, window="hann", floor_db=-80.0, scaling="amplitude")
+    >>> bump = np.exp(-(((np.arange(16) - 8) / 2) ** 2))
+    >>> np.sign(stft_in_phase(np.concatenate([bump, -bump]), params=params)[:3]).tolist()
+    [[1.0, -1.0], [1.0, -1.0], [1.0, -1.0]]
+    """
+    bins = _transform(signal, params)
+    half_turns = np.arange(params.n_freqs) * (params.frame_length / params.n_fft)
+    to_middle = np.exp(1j * np.pi * half_turns).astype(bins.dtype)
+    return np.swapaxes((bins * to_middle).real, -1, -2)
+
+
+def _transform(signal: NDArray[Any], params: StftParams) -> NDArray[Any]:
+    """The complex transform of each frame, shape (..., n_frames, n_freqs); phases count from the frame's first sample."""
     if signal.dtype not in (np.float32, np.float64):
         raise SignalError(f"the signal is {signal.dtype}; it must be float32 or float64")
     n_samples = signal.shape[-1]
@@ -108,10 +150,7 @@ def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[An
     frames = np.lib.stride_tricks.sliding_window_view(signal, params.frame_length, axis=-1)[..., :: params.hop_length, :]
     if params.window != "boxcar" or params.scaling != "sum":
         frames = frames * _weights(params).astype(signal.dtype)
-    magnitude = np.abs(np.fft.rfft(frames, params.n_fft, axis=-1))
-    with np.errstate(divide="ignore"):  # log10(0) is -inf, and the floor takes it from there
-        level_db = 20 * np.log10(magnitude)
-    return np.swapaxes(np.maximum(level_db, params.floor_db, out=level_db), -1, -2)
+    return np.fft.rfft(frames, params.n_fft, axis=-1)
 
 
 @cache

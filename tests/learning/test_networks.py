@@ -7,7 +7,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.framework import keras_at_work, training_environment
 from ecg_tasks.learning.networks import NETWORKS, build_network
 
-SHAPES = {"notebook": [(256, 256, 3)], "compact": [(17, 39, 1), (32, 64, 2), (33, 75, 12)]}
+SHAPES = {"notebook": [(256, 256, 3)], "compact": [(33, 48, 1), (32, 64, 2), (33, 75, 12)], "aligned": [(9, 14, 2), (9, 15, 24)]}
 """Every network with the pictures that it is made for; a network that is missing here fails a test."""
 CASES = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
 
@@ -34,10 +34,24 @@ def test_the_notebook_network_has_the_notebooks_size():
     assert build_network("notebook", (256, 256, 3)).count_params() == 3_236_511
 
 
-@pytest.mark.parametrize("shape", SHAPES["compact"])
-def test_the_compact_network_is_compact(shape):
-    """It stays below 60,000 weights for every picture it is used on."""
-    assert build_network("compact", shape).count_params() < 60_000
+@pytest.mark.parametrize(("name", "shape"), [case for case in CASES if case[0] != "notebook"])
+def test_networks_but_the_notebooks_are_small(name, shape):
+    """They stay below 60,000 weights for every picture they are used on."""
+    assert build_network(name, shape).count_params() < 60_000
+
+
+def test_two_towers_of_the_aligned_network_read_each_half_of_the_channels():
+    """Changing the levels changes the log-odds of the first two towers only, changing the signs those of the last two."""
+    model = build_network("aligned", (9, 15, 24))
+    with keras_at_work() as keras:
+        towers = keras.Model(model.inputs, [model.get_layer(f"log_odds_{tower}").output for tower in (1, 2, 3, 4)])
+        grey = np.full((1, 9, 15, 24), 128, np.uint8)
+        before = np.array([np.asarray(each).item() for each in towers.predict_on_batch(grey)])
+        for half, expected in ((slice(0, 12), [True, True, False, False]), (slice(12, 24), [False, False, True, True])):
+            changed = grey.copy()
+            changed[..., half] = np.random.default_rng(0).integers(0, 256, (1, 9, 15, 12))
+            after = np.array([np.asarray(each).item() for each in towers.predict_on_batch(changed)])
+            assert ((after != before) == expected).all()
 
 
 @pytest.mark.parametrize(("name", "shape"), CASES)
@@ -49,7 +63,7 @@ def test_layers_have_names_of_their_own(name, shape):
 
 def test_an_unknown_network_is_refused_by_name():
     """The message says what was asked for and what there is."""
-    with pytest.raises(ConfigurationError, match=r"'resnet'.*compact, notebook"):
+    with pytest.raises(ConfigurationError, match=r"'resnet'.*aligned, compact, notebook"):
         build_network("resnet", (8, 8, 1))
 
 

@@ -161,12 +161,13 @@ def test_a_picture_coloured_over_its_own_range_gives_its_levels_back(records):
 
 @pytest.mark.parametrize("name", ["twelve_lead", "heartbeat"])
 def test_views_of_a_recipes_picture_have_its_axes(name, records):
-    """What a recipe draws comes back as one view a channel, lowest frequency first."""
+    """What a recipe draws comes back as one view a channel that shows a level, lowest frequency first."""
     recipe = get_recipe(name)
     record = records[0] if name == "twelve_lead" else records[4]
     picture = recipe.decode(recipe.render([record]).png)[0]
     views = views_of_picture(picture, axes=recipe.axes())
-    assert len(views) == recipe.image_shape[2]
+    assert [view.title for view in views] == list(recipe.axes().channels)
+    assert len(views) == recipe.image_shape[2] // 2  # the other half carries signs
     assert np.array_equal(views[0].values[0], picture[-1, :, 0])
 
 

@@ -142,3 +142,20 @@ def test_record_100_against_xqrs(record_property, capsys):
         sys.stdout.write(f"\nrecord 100: {found.size} beats cut; {missed} of the {expected.size} beats of xqrs missed\n")
     assert near.any(axis=1).mean() >= 0.99
     assert found.size >= 800
+
+
+def test_lower_thresholds_find_the_beats_that_one_spike_hides():
+    """One spike twice as high as the R peaks leaves 0.9 with too few; the first lower threshold with enough beats takes them all."""
+    lead = a_lead(np.arange(50, 1250, 100)) + a_lead([700], height=2.0)
+    assert len(cut_beats(lead, fs=FS).samples) == 0
+    beats = cut_beats(lead, fs=FS, r_thresholds=(0.9, 0.7, 0.45, 0.1))
+    assert (beats.r_peaks_s * FS).round().tolist()[:3] == [50, 150, 250]
+    assert len(beats.samples) >= 10
+
+
+def test_the_papers_threshold_counts_where_it_is_enough():
+    """A lead with enough beats at 0.9 is cut as before, whatever other thresholds there are."""
+    lead = a_lead(np.arange(50, 1250, 100)) + a_lead(np.arange(85, 1250, 100), height=0.7)
+    strict, lenient = cut_beats(lead, fs=FS), cut_beats(lead, fs=FS, r_thresholds=(0.9, 0.5))
+    assert np.array_equal(strict.r_peaks_s, lenient.r_peaks_s)
+    assert np.array_equal(strict.samples, lenient.samples)

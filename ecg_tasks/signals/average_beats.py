@@ -1,0 +1,89 @@
+"""Here: the median beat of all leads of a recording, in step with its R peaks. Not here: single beats of one lead (``heartbeats``)."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import butter, find_peaks, sosfiltfilt
+
+from ecg_tasks.errors import SignalError
+
+WANDER_HZ = 0.5
+"""What is slower is breathing or electrodes, not the heart (Kligfield et al., Circulation 115(10), 2007)."""
+QRS_HZ = (5.0, 25.0)
+"""Where the QRS complex stands out from P and T waves."""
+REFRACTORY_S = 0.3
+QRS_S = 0.12
+"""Length over which the steepness of all leads is added up to find a QRS complex."""
+SEARCH_S = 0.032
+"""How far a beat is moved, at most, to fit the median beat, each time."""
+ALIGNMENTS = 2
+
+
+def without_wander(samples: NDArray[np.floating], *, fs: float) -> NDArray[np.float64]:
+    """Samples (..., n_samples) without what is slower than ``WANDER_HZ``, by a Butterworth filter run both ways: no wave is delayed."""
+    return np.asarray(sosfiltfilt(butter(2, WANDER_HZ, "highpass", fs=fs, output="sos"), samples, axis=-1))
+
+
+def average_beats(windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float) -> NDArray[np.float32]:
+    """The median beat of every window, all leads in step.
+
+    A median over ten beats halves the noise and drops what happens once. The R peak is taken to be where 0.12 s of all leads
+    together are steepest, the middle of the QRS complex; each beat is then moved to where it fits the median beat best.
+
+    Parameters
+    ----------
+    windows : ndarray, shape (n, n_leads, n_samples), mV
+    fs : sampling rate in Hz
+    before_s, after_s : seconds kept on both sides of the R peak; a beat that is not wholly inside the window is left out
+
+    Returns
+    -------
+    ndarray, shape (n, n_leads, round(before_s * fs) + round(after_s * fs)), float32, mV, without baseline wander; a window
+    in which no beat is found gives its middle
+
+    Raises
+    ------
+    SignalError
+        If a window is shorter than a beat.
+    """
+    before, after = round(before_s * fs), round(after_s * fs)
+    if windows.shape[-1] < before + after:
+        raise SignalError(f"a window has {windows.shape[-1]} samples; a beat of {before_s} s and {after_s} s takes {before + after}")
+    beats = np.empty((*windows.shape[:-1], before + after), np.float32)
+    if not len(windows):
+        return beats
+    steady = without_wander(windows, fs=fs)
+    steepness = _steepness(steady, fs=fs)
+    for index, window in enumerate(steady):
+        beats[index] = _median_beat(window, _r_peaks(steepness[index], fs=fs), before=before, after=after, search=round(SEARCH_S * fs))
+    return beats
+
+
+def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64]:
+    """How steep all leads are around each sample, shape (n, n_samples): each lead in units of its own median steepness."""
+    steps = np.diff(sosfiltfilt(butter(2, QRS_HZ, "bandpass", fs=fs, output="sos"), windows, axis=-1), axis=-1, prepend=0) ** 2
+    steps /= np.median(steps, axis=-1, keepdims=True) + 1e-12  # a flat lead has steps of zero and stays at zero
+    lead_mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
+    return np.asarray(uniform_filter1d(lead_mean, round(QRS_S * fs), axis=-1, mode="constant"))
+
+
+def _r_peaks(steepness: NDArray[np.float64], *, fs: float) -> NDArray[np.int64]:
+    peaks, _ = find_peaks(steepness, distance=round(REFRACTORY_S * fs), height=0.4 * np.percentile(steepness, 98))
+    return np.asarray(peaks, dtype=np.int64)
+
+
+def _median_beat(window: NDArray[np.float64], peaks: NDArray[np.int64], *, before: int, after: int, search: int) -> NDArray[np.float64]:
+    """The median of a window's beats (n_leads, before + after) after moving each to fit it."""
+    first, last = before, window.shape[-1] - after
+    peaks = peaks[(peaks >= first) & (peaks <= last)]
+    if not peaks.size:
+        middle = np.clip(window.shape[-1] // 2, first, last)
+        return np.asarray(window[:, middle - before : middle + after])
+    at = np.arange(-before, after)
+    moves = np.arange(-search, search + 1)
+    for _ in range(ALIGNMENTS):
+        median = np.median(window[:, peaks[:, None] + at], axis=1)
+        tried = np.clip(peaks[:, None] + moves, first, last)
+        fit = np.einsum("lbmt,lt->bm", window[:, tried[..., None] + at], median)
+        peaks = np.take_along_axis(tried, fit.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return np.asarray(np.median(window[:, peaks[:, None] + at], axis=1))
