@@ -22,7 +22,7 @@ def test_conversion_repeats_itself_quietly(trained, litert, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("network", "shape"), [("notebook", (64, 64, 3)), ("compact", (33, 75, 12))])
+@pytest.mark.parametrize(("network", "shape"), [("notebook", (64, 64, 3)), ("compact", (33, 75, 12)), ("aligned", (9, 15, 24))])
 def test_every_network_can_be_exported(network, shape):
     """Each network's operations exist in LiteRT and give Keras's scores."""
     from ai_edge_litert.interpreter import Interpreter

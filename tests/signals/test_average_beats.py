@@ -24,7 +24,7 @@ def twelve(r_peaks, *, noise=0.0, seed=0):
 
 
 def test_the_r_peak_stands_where_it_was_asked_for():
-    """With regular and irregular rhythm the R peak is at ``before_s``, within a quarter of a QRS complex (4 samples), and the T wave keeps its distance."""
+    """In any rhythm the R peak is at ``before_s``, within 4 samples (a quarter of a QRS complex), and the T wave keeps its distance."""
     for r_peaks in (np.arange(60, 1200, 100), np.array([60, 140, 250, 330, 470, 560, 640, 760, 850, 960, 1080])):
         (beat,) = average_beats(twelve(r_peaks)[None], **BEAT)
         assert beat.shape == (12, R + round(0.64 * FS))
