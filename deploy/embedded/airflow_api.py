@@ -37,7 +37,7 @@ class AirflowApi:
     def health(self) -> dict[str, str]:
         """Component of Airflow -> ``healthy`` or ``unhealthy``; empty when the api-server does not answer."""
         try:
-            answer = self._client.get("/api/v2/monitor/health", timeout=5)
+            answer = self._client.get("/api/v2/monitor/health", timeout=20)
             answer.raise_for_status()
         except httpx.HTTPError:
             return {}

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from deploy.embedded.errors import StackError
@@ -83,7 +83,8 @@ def answers(home: Home) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        _client(home).head_bucket(Bucket=BUCKET)
+        with closing(_client(home)) as client:
+            client.head_bucket(Bucket=BUCKET)
     except (BotoCoreError, ClientError):
         return False
     return True
@@ -94,7 +95,8 @@ def ensure_bucket(home: Home) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        _client(home, attempts=60).create_bucket(Bucket=BUCKET)
+        with closing(_client(home, attempts=60)) as client:
+            client.create_bucket(Bucket=BUCKET)
     except (BotoCoreError, ClientError) as error:
         if answers(home):
             return

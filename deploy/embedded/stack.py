@@ -164,12 +164,10 @@ class Stack:
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        warm = False
         with self.airflow() as api:
             while any((health := api.health()).get(part) != "healthy" for part in _AIRFLOW_HEALTH):
-                if health and not warm:
+                if health:
                     api.warm_up()
-                    warm = True
                 states = supervision.states(self.home)
                 failed = [component for component, state in states.items() if state == "FATAL"]
                 if failed or time.monotonic() > deadline:
@@ -178,6 +176,7 @@ class Stack:
                     why = "keeps failing" if failed else f"is not healthy after {START_TIMEOUT_S:.0f} s"
                     raise StackError(f"{' and '.join(late)} {why}; see {logs}")
                 time.sleep(0.2)
+            api.warm_up()
 
     @contextmanager
     def _alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:

@@ -12,7 +12,7 @@ import time
 import xmlrpc.client
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from deploy.embedded import airflow, object_store, processes
 from deploy.embedded.errors import StackError
@@ -96,31 +96,29 @@ def states(home: Home) -> dict[str, str]:
     if not (home.path / "supervisor.conf").exists():
         return {}
     try:
-        answer = cast("list[dict[str, str]]", _control(home).supervisor.getAllProcessInfo())
+        return {str(info["name"]): str(info["statename"]) for info in _processes(home)}
     except (OSError, xmlrpc.client.Error):
         return {}
-    return {info["name"]: info["statename"] for info in answer}
 
 
 def pids(home: Home) -> dict[str, int]:
     """Component -> its process id, 0 when it is not running."""
-    answer = cast("list[dict[str, object]]", _control(home).supervisor.getAllProcessInfo())
-    return {str(info["name"]): cast("int", info["pid"]) for info in answer}
+    return {str(info["name"]): int(info["pid"]) for info in _processes(home)}
 
 
 def start_components(home: Home, components: Iterable[str]) -> None:
     """Start those of the components that do not run; returns at once."""
     now = states(home)
-    control = _control(home)
-    for component in components:
-        if now.get(component) not in ("RUNNING", "STARTING"):
+    with _control(home) as control:
+        for component in [component for component in components if now.get(component) not in ("RUNNING", "STARTING")]:
             control.supervisor.startProcess(_full_name(component), False)  # noqa: FBT003 - XML-RPC knows no keywords; False: do not wait
 
 
 def shut_down(home: Home, *, timeout_s: float) -> None:
     """Let the supervisor stop everything in order and end itself."""
     try:
-        _control(home).supervisor.shutdown()
+        with _control(home) as control:
+            control.supervisor.shutdown()
     except (OSError, xmlrpc.client.Error):
         return
     deadline = time.monotonic() + timeout_s
@@ -131,9 +129,15 @@ def shut_down(home: Home, *, timeout_s: float) -> None:
 def stop_component(home: Home, component: str) -> None:
     """Stop one component and wait for it."""
     try:
-        _control(home).supervisor.stopProcess(_full_name(component))
+        with _control(home) as control:
+            control.supervisor.stopProcess(_full_name(component))
     except (OSError, xmlrpc.client.Error):
         return
+
+
+def _processes(home: Home) -> list[dict[str, Any]]:
+    with _control(home) as control:
+        return cast("list[dict[str, Any]]", control.supervisor.getAllProcessInfo())
 
 
 def _full_name(component: str) -> str:

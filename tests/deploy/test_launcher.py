@@ -41,10 +41,8 @@ class Checkout:
     def with_python(self, version="3.11"):
         """Put a ``python3`` on the PATH that says it is this version."""
         minor = int(version.split(".")[1])
-        self.program(
-            "python3",
-            f'case "$*" in *sys.exit*) exec {sys.executable} -c "import sys; sys.exit(not 11 <= {minor} <= 13)" ;; *) echo Python {version} ;; esac',
-        )
+        check = f'exec {sys.executable} -c "import sys; sys.exit(not 11 <= {minor} <= 13)"'
+        self.program("python3", f'case "$*" in *sys.exit*) {check} ;; *) echo Python {version} ;; esac')
 
     def with_uv(self, install="true"):
         """Put a ``uv`` on the PATH that notes its calls."""
