@@ -1,136 +1,150 @@
-"""Here: what a picture costs, against matplotlib drawing the same windows. Not here: classification (see the other benchmarks).
+"""Here: what a picture costs, against matplotlib drawing the same windows. Not here: classification, or the tables.
 
-Both sides start from the samples of the same windows and end with the bytes of a PNG, each in a process of its own with one
-thread, so that peak memory is each one's own. Times are processor time, which other work on the machine disturbs least.
-The decoded pixels of every window that both sides draw must be equal, or the benchmark fails.
-
-    python -m benchmarks.rendering
+Both sides start from the samples of the same windows and end with the bytes of a PNG, each in a process of its own and on one
+thread. Times are processor time, which other work on the machine disturbs least. The decoded pixels of every window that both
+sides draw must be equal, or the benchmark fails.
 """
 
-import argparse
 import hashlib
-import io
-import json
-import os
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-SEED = 20260101
-CASES = {"one frame": 187, "40 frames": 125 + 39 * 64}
-"""Name and samples of a window. A heartbeat row has 187, so the recipe ``notebook`` draws one frame; many are for comparison only."""
-N_COMPARED = 60
-"""Windows that matplotlib draws; their pixels are compared."""
-N_DRAWN = {"one frame": 4096, "40 frames": 200}
-"""Windows that this project draws, the compared ones first."""
+from benchmarks import notebook_method
+from benchmarks.beats import heartbeat_records, heartbeat_rows, recordings
+from benchmarks.processes import Usage, Work, in_own_process
+
+T = TypeVar("T")
+
+SEED = 1
+MANY_FRAMES = 40
+CASES = {"one_frame": 187, "many_frames": notebook_method.N_FFT + (MANY_FRAMES - 1) * notebook_method.HOP_LENGTH}
+"""Name and samples of a window. A heartbeat row has 187, which give one frame; the other case is 21 s of beats one after another."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+RECORDING_FS = 500.0
+"""Hz."""
 
 
-def measure() -> dict[str, Any]:
+def measure(*, n_compared: int = 60, n_drawn: int = 4096, n_recordings: int = 100) -> dict[str, Any]:
     """Run both sides and compare them.
+
+    Parameters
+    ----------
+    n_compared : windows that matplotlib draws; their pixels are compared
+    n_drawn : windows of one frame that this project draws, the compared ones first; of many frames it draws a twentieth
+    n_recordings : twelve-lead recordings of 10 s
 
     Returns
     -------
     dict
-        ``cases``: for each case ``ours_ms`` and ``matplotlib_ms`` (processor time a picture), ``times_faster``, ``pixels_equal``, and
-        ``ours_peak_mib``, ``matplotlib_peak_mib`` (whole process); ``recipes``: ``seconds`` and ``n_windows`` of whole shards;
-        ``matplotlib``: its version.
+        ``cases``: for each case ``ours_ms`` and ``matplotlib_ms`` (processor time a picture), ``times_faster``, ``n_compared``,
+        ``n_drawn``, ``pixels_equal``, and of both ``…_start_mb`` and ``…_peak_mb`` (whole process); ``recipes``: for each recipe
+        ``ms`` (processor time a picture, from records to PNGs with quality) and ``n_pictures``; ``matplotlib``: its version.
 
     Raises
     ------
     RuntimeError
         If a pixel differs.
     """
+    from importlib.metadata import version
+
     cases = {}
     for case in CASES:
-        ours, theirs = _in_own_process("ours", case), _in_own_process("matplotlib", case)
-        if ours["pixels"] != theirs["pixels"]:
+        n = max(n_compared, n_drawn if case == "one_frame" else n_drawn // 20)
+        ours = in_own_process(by_us, environment=ONE_THREAD, case=case, n=n, n_compared=n_compared)
+        theirs = in_own_process(by_matplotlib, environment=ONE_THREAD, case=case, n=n_compared)
+        if ours.result["pixels"] != theirs.result["pixels"]:
             raise RuntimeError(f"{case}: the pixels differ from matplotlib's")
         cases[case] = {
-            "ours_ms": ours["ms"],
-            "matplotlib_ms": theirs["ms"],
-            "times_faster": theirs["ms"] / ours["ms"],
+            "times_faster": theirs.result["ms"] / ours.result["ms"],
+            "ours_ms": ours.result["ms"],
+            "matplotlib_ms": theirs.result["ms"],
             "pixels_equal": True,
-            "n_compared": N_COMPARED,
-            "ours_peak_mib": ours["peak_mib"],
-            "matplotlib_peak_mib": theirs["peak_mib"],
+            "n_compared": n_compared,
+            "n_drawn": n,
+            **_memory("ours", ours),
+            **_memory("matplotlib", theirs),
         }
-    return {"cases": cases, "recipes": _in_own_process("recipes", ""), "matplotlib": _matplotlib_version()}
+    recipes = in_own_process(by_recipes, environment=ONE_THREAD, n_beats=n_drawn, n_recordings=n_recordings)
+    return {"cases": cases, "recipes": recipes.result, "matplotlib": version("matplotlib")}
 
 
-def _in_own_process(side: str, case: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.rendering", "--side", side, "--case", case]
-    done = subprocess.run(command, env=os.environ | ONE_THREAD, check=True, capture_output=True, text=True)  # noqa: S603  our own module
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+def _memory(side: str, usage: Usage) -> dict[str, float]:
+    return {f"{side}_start_mb": usage.start_mb, f"{side}_peak_mb": usage.peak_mb}
 
 
-def _matplotlib_version() -> str:
-    import matplotlib as mpl
-
-    return mpl.__version__
-
-
-def _windows(case: str, n: int) -> NDArray[np.float32]:
-    """Beat-like windows in [0, 1], some zero-padded, shape (n, n_samples); the first ones are the same for any ``n``."""
-    t = np.arange(CASES[case]) / 125
-    windows = np.empty((n, t.size), np.float32)
-    for at in range(n):
-        rng = np.random.default_rng([SEED, at])
-        rr_s = rng.uniform(0.6, 1.1)
-        phase = (t + 0.2) % rr_s - 0.2
-        beat = 0.2 + 0.7 * np.exp(-((phase / 0.02) ** 2)) + 0.2 * np.exp(-(((phase - 0.3) / 0.06) ** 2))
-        windows[at] = np.where(t < 1.2 * rr_s * t.size / 187, beat + rng.normal(0, 0.01, t.size), 0)
-    return windows
-
-
-def _by_matplotlib(windows: NDArray[np.float32]) -> list[bytes]:
-    """Draw one window after the other as the notebook does: transform, figure, imshow, savefig."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    pngs = []
-    for window in windows.astype(np.float64):
-        frames = [np.abs(np.fft.rfft(window[start : start + 125])) for start in range(0, window.size - 124, 64)]
-        with np.errstate(divide="ignore"):
-            level_db = 20 * np.log10(np.transpose(frames))
-        figure = plt.figure()
-        plt.imshow(level_db, cmap="magma", origin="lower", aspect="auto")
-        plt.axis("off")
-        file = io.BytesIO()
-        figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0, dpi=100)
-        plt.close(figure)
-        pngs.append(file.getvalue())
-    return pngs
-
-
-def _by_us(windows: NDArray[np.float32]) -> list[bytes]:
-    """Draw a whole batch, as the recipe ``notebook`` does."""
+def by_us(case: str, n: int, n_compared: int) -> Work:
+    """Case: draw a whole batch, as the recipe ``notebook`` does."""
     from ecg_tasks.signals.imshow import encode_imshow
     from ecg_tasks.signals.rendering import NOTEBOOK_STFT
     from ecg_tasks.signals.stft import stft_magnitude_db
 
-    return encode_imshow(stft_magnitude_db(windows.astype(np.float64), params=NOTEBOOK_STFT))
+    def draw(some: NDArray[np.float32]) -> list[bytes]:
+        return encode_imshow(stft_magnitude_db(some.astype(np.float64), params=NOTEBOOK_STFT))
+
+    draw(windows(case, 2))
+    return _drawing(draw, windows(case, n), n_compared=n_compared)
 
 
-def _side(draw: Callable[[NDArray[np.float32]], list[bytes]], windows: NDArray[np.float32]) -> dict[str, Any]:
-    """Draw the windows, after two for warming up; the best of three times."""
-    draw(windows[:2])
-    times = []
-    for _ in range(3):
+def by_matplotlib(case: str, n: int) -> Work:
+    """Case: draw one window after the other, as the notebook does."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+
+    def draw(some: NDArray[np.float32]) -> list[bytes]:
+        return [notebook_method.draw(window) for window in some]
+
+    draw(windows(case, 2))
+    return _drawing(draw, windows(case, n), n_compared=n)
+
+
+def by_recipes(n_beats: int, n_recordings: int) -> Work:
+    """Case: whole shards by every recipe, from records to PNGs and signal quality."""
+    from ecg_tasks.signals.recipes import RECIPES
+
+    beats = heartbeat_records(n_beats, seed=SEED)
+    longer = recordings(n_recordings, fs=RECORDING_FS, duration_s=10.0)
+
+    def work() -> dict[str, Any]:
+        found = {}
+        for recipe in RECIPES.values():
+            records = beats if recipe.accepts(beats[0]) else longer
+            recipe.render(records[:2])
+            seconds, rendered = _best(partial(recipe.render, records))
+            found[recipe.name] = {"ms": 1000 * seconds / len(rendered), "n_pictures": len(rendered)}
+        return found
+
+    return work
+
+
+def windows(case: str, n: int) -> NDArray[np.float32]:
+    """Beats, shape (n, n_samples); those of the longer case are several rows, one after another."""
+    n_samples = CASES[case]
+    n_rows = -(-n_samples // CASES["one_frame"])
+    return heartbeat_rows(n * n_rows, seed=SEED).reshape(n, -1)[:, :n_samples]
+
+
+def _drawing(draw: Callable[[NDArray[np.float32]], list[bytes]], some: NDArray[np.float32], *, n_compared: int) -> Work:
+    def work() -> dict[str, Any]:
+        seconds, pngs = _best(lambda: draw(some))
+        return {"ms": 1000 * seconds / len(some), "pixels": _pixel_digest(pngs[:n_compared])}
+
+    return work
+
+
+def _best(work: Callable[[], T], *, times: int = 3) -> tuple[float, T]:
+    """Processor seconds of the best of some times, and what the last one gave."""
+    seconds = []
+    for _ in range(times):
         start = time.process_time()
-        pngs = draw(windows)
-        times.append(time.process_time() - start)
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"ms": 1000 * min(times) / len(windows), "peak_mib": peak_mib, "pixels": _pixel_digest(pngs[:N_COMPARED])}
+        result = work()
+        seconds.append(time.process_time() - start)
+    return min(seconds), result
 
 
 def _pixel_digest(pngs: Sequence[bytes]) -> str:
@@ -144,63 +158,3 @@ def _pixel_digest(pngs: Sequence[bytes]) -> str:
             raise RuntimeError("a picture cannot be read")
         digest.update(repr(pixels.shape).encode() + pixels.tobytes())
     return digest.hexdigest()
-
-
-def _recipes() -> dict[str, Any]:
-    """Seconds of processor time for a shard of each recipe: 4,096 heartbeat rows, 100 recordings of 12 leads at 500 Hz."""
-    from ecg_tasks.signals.recipes import RECIPES
-    from ecg_tasks.signals.record import STANDARD_LEADS, Record
-
-    rows = [
-        Record(samples=window[None], fs=125.0, leads=("II",), unit="relative", name=f"row {at}")
-        for at, window in enumerate(_windows("one frame", 4096))
-    ]
-    rng = np.random.default_rng(SEED)
-    recordings = [
-        Record(samples=rng.normal(0, 0.3, (12, 5000)).astype(np.float32), fs=500.0, leads=STANDARD_LEADS, unit="mV", name=f"recording {at}")
-        for at in range(100)
-    ]
-    results = {}
-    for recipe in RECIPES.values():
-        records = rows if recipe.accepts(rows[0]) else recordings
-        recipe.render(records[:2])
-        times = []
-        for _ in range(3):
-            start = time.process_time()
-            rendered = recipe.render(records)
-            times.append(time.process_time() - start)
-        results[recipe.name] = {"seconds": min(times), "n_windows": len(rendered)}
-    return results
-
-
-def print_table(results: dict[str, Any]) -> None:
-    """Print the figures of ``measure`` for a reader."""
-    print(f"One picture, samples to PNG, one core; matplotlib {results['matplotlib']}; pixels equal")
-    print(f"{'':<12}{'this project':>14}{'matplotlib':>14}{'times faster':>14}{'peak memory':>24}")
-    for case, figures in results["cases"].items():
-        print(
-            f"{case:<12}{figures['ours_ms']:>11.3f} ms{figures['matplotlib_ms']:>11.1f} ms{figures['times_faster']:>14.0f}"
-            f"{figures['ours_peak_mib']:>11.0f} / {figures['matplotlib_peak_mib']:>4.0f} MiB"
-        )
-    for recipe, figures in results["recipes"].items():
-        print(f"{recipe:<12} a shard of {figures['n_windows']} windows in {figures['seconds']:.2f} s")
-
-
-def _main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--side", choices=["ours", "matplotlib", "recipes"], help="run one side only and print its figures as JSON")
-    parser.add_argument("--case", choices=[*CASES, ""], default="")
-    arguments = parser.parse_args()
-    match arguments.side:
-        case None:
-            print_table(measure())
-        case "ours":
-            print(json.dumps(_side(_by_us, _windows(arguments.case, N_DRAWN[arguments.case]))))
-        case "matplotlib":
-            print(json.dumps(_side(_by_matplotlib, _windows(arguments.case, N_COMPARED))))
-        case "recipes":
-            print(json.dumps(_recipes()))
-
-
-if __name__ == "__main__":
-    _main()

@@ -1,0 +1,117 @@
+"""Here: ``./ecg bench``: what is run, in which sizes, and where the figures go. Not here: measuring."""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import classification, figures, rendering, scaling, tables
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How much is measured.
+
+    Parameters
+    ----------
+    n_compared : windows that matplotlib draws
+    n_drawn : windows that this project draws
+    n_recordings : twelve-lead recordings that are rendered
+    n_classified : pictures, for each side of the classification
+    records : of the nights, rising
+    repeats : of the smallest nights
+    """
+
+    n_compared: int
+    n_drawn: int
+    n_recordings: int
+    n_classified: Mapping[str, int]
+    records: tuple[int, ...]
+    repeats: int
+
+
+FULL = Sizes(
+    n_compared=60,
+    n_drawn=4096,
+    n_recordings=100,
+    n_classified={"notebook": 1000, "notebook_served": 1000, "heartbeat": 1000},
+    records=(1000, 10_000, 100_000),
+    repeats=3,
+)
+"""About ten minutes on two cores."""
+QUICK = Sizes(
+    n_compared=10,
+    n_drawn=1024,
+    n_recordings=10,
+    n_classified={"notebook": 20, "notebook_served": 60, "heartbeat": 1000},
+    records=(1000, 4000),
+    repeats=1,
+)
+"""About 90 seconds on two cores; the figures are those of few measurements."""
+
+NAMES = ("rendering", "classification", "scaling")
+
+
+def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run the benchmarks, or one of them; results by name."""
+    wanted: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+        "rendering": (
+            "drawing pictures",
+            lambda: rendering.measure(n_compared=sizes.n_compared, n_drawn=sizes.n_drawn, n_recordings=sizes.n_recordings),
+        ),
+        "classification": ("classifying pictures", lambda: classification.measure(folder, n=dict(sizes.n_classified))),
+        "scaling": (
+            f"nights of {', '.join(f'{n:,}' for n in sizes.records)} records",
+            lambda: scaling.measure(folder, sizes=sizes.records, repeats=sizes.repeats),
+        ),
+    }
+    found = {}
+    for name in NAMES:
+        if only in {None, name}:
+            says, measure = wanted[name]
+            say(says)
+            found[name] = measure()
+    return found
+
+
+def main() -> None:
+    """Arguments as ``./ecg bench`` passes them on."""
+    parser = argparse.ArgumentParser(prog="ecg bench", description="Measure this project beside the notebook's own way, in one run.")
+    parser.add_argument("--quick", action="store_true", help="small sizes: about 90 seconds instead of ten minutes")
+    parser.add_argument("--only", choices=NAMES, help="run one benchmark (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for a program; see benchmarks/README.md for its keys")
+    arguments = parser.parse_args()
+    console = Console(highlight=False)
+    load_before = os.getloadavg()[0]
+    if load_before > 0.5 * (os.cpu_count() or 1):
+        console.print(f"[yellow]Other work runs on this machine (load {load_before:.1f}): times will be longer and less certain.[/yellow]")
+    with tempfile.TemporaryDirectory(prefix="ecg-bench-") as folder, console.status("starting") as status:
+        found = run(
+            QUICK if arguments.quick else FULL,
+            only=arguments.only,
+            folder=Path(folder),
+            say=lambda sentence: status.update(f"{sentence} …") if console.is_terminal else console.print(f"{sentence} …"),
+        )
+    if arguments.json:
+        written = figures.document(found, quick=arguments.quick, load_before=load_before)
+        arguments.json.write_text(json.dumps(written, indent=1) + "\n")
+    console.print()
+    if "rendering" in found:
+        tables.print_rendering(console, found["rendering"])
+    if "classification" in found:
+        tables.print_classification(console, found["classification"])
+    if found.keys() & {"rendering", "classification"}:
+        tables.print_memory(console, found)
+    if "scaling" in found:
+        tables.print_scaling(console, found["scaling"])
+    tables.print_ratios(console, figures.ratios(found))
+
+
+if __name__ == "__main__":
+    main()
