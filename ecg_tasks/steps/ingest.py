@@ -5,7 +5,9 @@ The commit point is `publish`: until it has run, nothing of the run is in ``reco
 
 import json
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from ecg_tasks.storage import keys, record_shards, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
 DAG = "ingest_records"
+DROPS_AT_ONCE = 4
 
 
 def plan(run_id: str) -> list[str]:
@@ -46,7 +49,9 @@ def ingest_batch(job: str) -> str:
         return result_key(job)
     work = get_json(store, job)
     described = labelling.rows_by_name(labelling.read_tables(store, work["labels"]))
-    taken = [intake.take(store, drop, described=described, patient_key=settings.patient_key) for drop in work["drops"]]
+    take = partial(intake.take, store, described=described, patient_key=settings.patient_key)
+    with ThreadPoolExecutor(DROPS_AT_ONCE) as pool:  # most of a small recording's time is the store's
+        taken = list(pool.map(take, work["drops"]))
     prefix = job.replace("/jobs/", "/shards/").removesuffix(".json")
     staged = []
     for number, shard in enumerate(record_shards.split_into_shards(stored for one in taken for stored in one.records)):
@@ -243,11 +248,8 @@ def _tidy(store: ObjectStore, run: str, manifest: dict[str, Any]) -> None:
     taken = [file for item in manifest["inputs"] for file in item["files"]]
     folders = {key.rsplit("/", 1)[0] for key in waiting}
     taken += [table for table in manifest["labels"]["tables"] if not any(_below(folder, table["key"]) for folder in folders)]
-    for file in taken:
-        if file["key"] not in waiting:
-            now = store.info(file["key"])
-            if now is not None and now.etag == file["etag"]:
-                store.delete(file["key"])
+    now = {item.key: item.etag for item in store.list_objects(keys.INBOX)}
+    store.delete_many(file["key"] for file in taken if file["key"] not in waiting and now.get(file["key"]) == file["etag"])
     store.delete_many(store.list_keys(keys.staging(DAG, run, "shards/")))
 
 
