@@ -16,7 +16,6 @@ FOLDER = "synthetic"
 FS = 500.0
 """Hz."""
 DURATION_S = 10.0
-RECORDINGS_PER_PATIENT = 2
 HEARTBEAT_ROWS = 120
 ROWS_BESIDE_THE_BAD_ONE = 4
 BAD_ROW = 3
@@ -27,10 +26,10 @@ UNLABELLED_EVERY = 11
 _ROWS_PER_HEART = 2
 
 
-def sample_drop(*, seed: int, n_patients: int = 60) -> dict[str, bytes]:
+def sample_drop(*, seed: int, n_patients: int = 60, recordings_per_patient: int = 2) -> dict[str, bytes]:
     """Everything that the demonstration drops into the inbox, made of one seed.
 
-    All under ``synthetic/``: two 12-lead recordings of 10 s at 500 Hz of every patient (WFDB; every other patient is abnormal),
+    All under ``synthetic/``: 12-lead recordings of 10 s at 500 Hz of every patient (WFDB; every other patient is abnormal),
     their ``labels.csv`` with a few labels left empty, ``synthetic_heartbeats.csv`` with 120 labelled beats of other
     patients, and what goes wrong in real life: the first recording a second time under another name (``copy_of_…``),
     ``synthetic_bad_row.csv``, in which row 3 has a word among its numbers, and ``corrupt.csv.gz``, which ends in its middle.
@@ -40,6 +39,7 @@ def sample_drop(*, seed: int, n_patients: int = 60) -> dict[str, bytes]:
     ----------
     seed : the same seed gives the same bytes
     n_patients : patients with 12-lead recordings, at least 2
+    recordings_per_patient : how many such recordings each of them has
 
     Returns
     -------
@@ -52,7 +52,7 @@ def sample_drop(*, seed: int, n_patients: int = 60) -> dict[str, bytes]:
     labels: list[dict[str, str]] = []
     for patient in range(1, n_patients + 1):
         heart = draw_heart(rng, label=CLASS_ORDER[patient % 2])
-        for recording in range(1, RECORDINGS_PER_PATIENT + 1):
+        for recording in range(1, recordings_per_patient + 1):
             stem = f"synthetic_{patient:04d}_{recording}"
             comments = ("synthetic: yes", f"age: {heart.age:.0f}", f"sex: {heart.sex}")
             samples = synthesize(heart, fs=FS, duration_s=DURATION_S, rng=rng)
