@@ -4,10 +4,10 @@ The commit point is `publish`: until it has run, nothing of the run is in ``reco
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ecg_tasks.signals.reading.labels_csv import LabelTable
 from ecg_tasks.steps import drops, intake, labelling
 from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
+from ecg_tasks.storage.ahead import map_ahead
 from ecg_tasks.storage.object_store import ObjectStore
 
 DAG = "ingest_records"
@@ -49,23 +50,24 @@ def ingest_batch(job: str) -> str:
         return result_key(job)
     work = get_json(store, job)
     described = labelling.rows_by_name(labelling.read_tables(store, work["labels"]))
-    take = partial(intake.take, store, described=described, patient_key=settings.patient_key)
-    with ThreadPoolExecutor(DROPS_AT_ONCE) as pool:  # most of a small recording's time is the store's
-        taken = list(pool.map(take, work["drops"]))
     prefix = job.replace("/jobs/", "/shards/").removesuffix(".json")
-    staged = []
-    for number, shard in enumerate(record_shards.split_into_shards(stored for one in taken for stored in one.records)):
+    result: dict[str, Any] = {"inputs": [], "quarantined": [], "shards": [], "labels": f"{prefix}/labels"}
+    labels: list[labelling.LabelEntry] = []
+
+    def records() -> Iterator[record_shards.StoredRecord]:
+        take = partial(intake.take, store, described=described, patient_key=settings.patient_key)
+        for taken in map_ahead(take, work["drops"], at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
+            result["inputs"].append(taken.account)
+            result["quarantined"] += taken.quarantined
+            labels.extend(taken.labels)
+            yield from taken.records
+
+    for number, shard in enumerate(record_shards.split_into_shards(records())):  # memory holds a few drops and one shard
         key = f"{prefix}/{number:04d}"
         store.put(f"{key}.parquet", record_shards.dump_shard(shard))
         store.put(f"{key}.index", record_shards.dump_index(shard))
-        staged.append(key)
-    store.put(f"{prefix}/labels", labelling.dump_labels(entry for one in taken for entry in one.labels))
-    result = {
-        "inputs": [one.account for one in taken],
-        "quarantined": [entry for one in taken for entry in one.quarantined],
-        "shards": staged,
-        "labels": f"{prefix}/labels",
-    }
+        result["shards"].append(key)
+    store.put(result["labels"], labelling.dump_labels(labels))
     return put_json(store, result_key(job), result)
 
 
@@ -83,7 +85,8 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         planned = get_json(store, _plan_key(run))
         before = _archive_before(store, run)
         inputs = [item for part in parts for item in part["inputs"]]
-        shards, duplicates, named = _let_in(store, [key for part in parts for key in part["shards"]], before=before["shards"])
+        staged = [key for part in parts for key in part["shards"]]
+        shards, duplicates, named = _let_in(store, staged, before=before["shards"], naming=bool(planned["labels"]))
         _count_duplicates(inputs, duplicates)
         quarantined = [entry for part in parts for entry in part["quarantined"]]
         labels = _publish_labels(store, parts=parts, planned=planned, before=before, named=named, quarantined=quarantined)
@@ -105,24 +108,23 @@ def _archive_before(store: ObjectStore, run: str) -> dict[str, list[str]]:
     return before
 
 
-def _let_in(store: ObjectStore, staged: Iterable[str], *, before: Iterable[str]) -> tuple[list[str], list[str], dict[str, str]]:
+def _let_in(
+    store: ObjectStore, staged: Sequence[str], *, before: Iterable[str], naming: bool
+) -> tuple[list[str], list[str], dict[str, str]]:
     """Move staged shards to records/, without what the archive or an earlier shard holds.
 
-    Returns the shards' names, the names of the duplicate records, and every record's id by its name.
+    Returns the shards' names, the names of the duplicate records, and, if ``naming``, every record's id by its name.
     """
-    known = _record_ids(store, before)
     shards: list[str] = []
     duplicates: list[str] = []
     named: dict[str, str] = {}
-    for key in staged:
-        index = tables.load(store.get(f"{key}.index"), ["record_id", "name"])
-        ids = np.array(index["record_id"], dtype="S32")
-        named.update(zip(index["name"], index["record_id"], strict=True))
-        first = np.zeros(len(ids), dtype=bool)
-        first[np.unique(ids, return_index=True)[1]] = True
-        repeated = ~first | np.isin(ids, known)
-        duplicates.extend(np.array(index["name"])[repeated].tolist())
-        known = np.concatenate([known, ids[~repeated]])
+    ids = [_ids(data) for data in store.get_many(f"{key}.index" for key in staged)]
+    for key, own, repeated in zip(staged, ids, _seen_before(_record_ids(store, before), ids), strict=True):
+        if naming or repeated.any():
+            names = tables.load(store.get(f"{key}.index"), ["name"])["name"]
+            duplicates += [names[row] for row in np.flatnonzero(repeated)]
+            if naming:
+                named.update(zip(names, own.astype(str).tolist(), strict=True))
         if repeated.all():
             continue
         if repeated.any():
@@ -132,18 +134,31 @@ def _let_in(store: ObjectStore, staged: Iterable[str], *, before: Iterable[str])
             store.put(keys.record_index(name), record_shards.dump_index(kept))
             store.put(keys.record_shard(name), record_shards.dump_shard(kept))
         else:
-            name = record_shards.shard_name(index["record_id"])
+            name = record_shards.shard_name(own.astype(str).tolist())
             store.copy(f"{key}.index", keys.record_index(name))
             store.copy(f"{key}.parquet", keys.record_shard(name))
         shards.append(name)
     return shards, duplicates, named
 
 
+def _seen_before(known: NDArray[np.bytes_], parts: Sequence[NDArray[np.bytes_]]) -> list[NDArray[np.bool_]]:
+    """Which ids of each part are among the known ones, or stand before in this part or an earlier one: one sort for all of them."""
+    whole = np.concatenate([known, *parts])
+    repeated = np.ones(len(whole), dtype=bool)
+    repeated[np.unique(whole, return_index=True)[1]] = False
+    ends = len(known) + np.cumsum([0, *(len(part) for part in parts)])
+    return [repeated[start:end] for start, end in pairwise(ends)]
+
+
 def _record_ids(store: ObjectStore, shards: Iterable[str]) -> NDArray[np.bytes_]:
     """Ids of the records in these shards, shape (n,), 32 bytes each."""
-    indexes = store.get_many(keys.record_index(shard) for shard in shards)
-    parts = [np.array(tables.load(data, ["record_id"])["record_id"], dtype="S32") for data in indexes]
-    return np.concatenate(parts) if parts else np.array([], dtype="S32")
+    parts = [_ids(data) for data in store.get_many(keys.record_index(shard) for shard in shards)]
+    return np.concatenate([np.empty(0, dtype="S32"), *parts])
+
+
+def _ids(index: bytes) -> NDArray[np.bytes_]:
+    """Ids of the records in an index, shape (n,), 32 bytes each."""
+    return np.array(tables.load(index, ["record_id"])["record_id"], dtype="S32")
 
 
 def _count_duplicates(inputs: list[dict[str, Any]], duplicates: Iterable[str]) -> None:

@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecg_tasks.errors import EcgError, StoreError
+from ecg_tasks.storage.ahead import map_ahead
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,9 +67,8 @@ class ObjectStore:
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def get_many(self, keys: Iterable[str]) -> Iterator[bytes]:
-        """Contents in the order of ``keys``, a few requests at a time."""
-        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
-            yield from pool.map(self.get, keys)
+        """Contents in the order of ``keys``, a few requests at a time, no further ahead than the taker."""
+        return map_ahead(self.get, keys, at_once=_PARALLEL_REQUESTS)
 
     def sha256(self, keys: Iterable[str]) -> str:
         """SHA-256 of the contents of objects, one after another, without holding them in memory."""
@@ -87,8 +86,8 @@ class ObjectStore:
 
     def put_many(self, objects: Iterable[tuple[str, bytes, str]]) -> int:
         """Write ``(key, data, content type)`` triples, a few requests at a time; returns how many."""
-        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
-            return sum(1 for _ in pool.map(lambda item: self.put(item[0], item[1], content_type=item[2]), objects))
+        put = map_ahead(lambda item: self.put(item[0], item[1], content_type=item[2]), objects, at_once=_PARALLEL_REQUESTS)
+        return sum(1 for _ in put)
 
     def info(self, key: str) -> ObjectInfo | None:
         """What the server says of one object, or None if it is not there."""
@@ -132,9 +131,8 @@ class ObjectStore:
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Remove objects, a few requests at a time."""
-        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
-            for _ in pool.map(self.delete, keys):
-                pass
+        for _ in map_ahead(self.delete, keys, at_once=_PARALLEL_REQUESTS):
+            pass
 
     def create_bucket(self) -> None:
         """Make the bucket if it is not there."""

@@ -31,7 +31,7 @@ def shard_name(record_ids: Iterable[str]) -> str:
     """Name of a shard, made of the records in it.
 
     >>> shard_name(["a" * 32, "b" * 32])
-    '86a1aa29e738b4d83f68'
+    'cc740c0404dd22b284fe'
     """
     return hashlib.sha256("\n".join(record_ids).encode()).hexdigest()[:20]
 
