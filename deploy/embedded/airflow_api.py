@@ -14,6 +14,10 @@ _PATIENCE_S = 60.0
 """So long may the api-server be away (it restarts in ten seconds) before a question to it fails."""
 
 
+class LoginRefusedError(StackError):
+    """A server answers, and it does not know us."""
+
+
 class AirflowApi:
     """A logged-in client; a context manager.
 
@@ -42,6 +46,16 @@ class AirflowApi:
         except httpx.HTTPError:
             return {}
         return {name: str(part["status"]) for name, part in answer.json().items() if part.get("status")}
+
+    def is_ours(self) -> bool:
+        """Whether the server at this address knows our password; if not, another program has taken the port."""
+        try:
+            self._authenticate()
+        except LoginRefusedError:
+            return False
+        except StackError:
+            return True  # it was asked in a bad moment; the next question tells
+        return True
 
     def warm_up(self) -> None:
         """Ask for what Airflow builds only at the first task's first call, blocking all other calls for seconds."""
@@ -113,7 +127,7 @@ class AirflowApi:
         except httpx.HTTPError as error:
             raise StackError(f"Airflow did not answer at {self._client.base_url}: {error}; is the stack up? (./ecg status)") from error
         if answer.is_error:
-            raise StackError(f"Airflow refused the login {self._login['username']}: {_detail(answer)}")
+            raise LoginRefusedError(f"{self._client.base_url} refused the login {self._login['username']}: {_detail(answer)}")
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         self._token_until = time.monotonic() + 3600
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from deploy.embedded import airflow, object_store, postgres, processes, supervision
 from deploy.embedded.airflow_api import AirflowApi
-from deploy.embedded.errors import StackError
+from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import CHECKOUT, Home
 
 START_TIMEOUT_S = 300.0
@@ -61,17 +61,12 @@ class Stack:
             if status.healthy:
                 return status
             object_store.ensure_installed()
-            self._prepare(say)
-            say("starting PostgreSQL and the object store")
-            supervision.start_components(self.home, ["postgres", *object_store.COMPONENTS])
-            with ThreadPoolExecutor(max_workers=3) as pool:
-                seeded = pool.submit(self._prepare_bucket)
-                postgres.ensure_database(self.home, timeout_s=30)
-                airflow.ensure_migrated(self.home)
-                say("starting Airflow")
-                supervision.start_components(self.home, airflow.COMMANDS)
-                seeded.result()
-                self._wait_until_healthy()
+            try:
+                self._start(say)
+            except PortTakenError as error:
+                say(f"{error}; choosing another")
+                self._stop()
+                self._start(say)
             return self.status()
 
     def down(self) -> None:
@@ -79,10 +74,7 @@ class Stack:
         if not self.home.path.exists():
             return
         with self._alone():
-            supervision.stop_component(self.home, "scheduler")
-            processes.end(processes.of_component(self.home, "scheduler"), grace_s=0)
-            supervision.shut_down(self.home, timeout_s=60)
-            processes.end(processes.of_stack(self.home), grace_s=5)
+            self._stop()
 
     def status(self) -> Status:
         """Ask every part; takes about a second."""
@@ -95,6 +87,8 @@ class Stack:
             store = pool.submit(object_store.answers, self.home)
             with self.airflow() as api:
                 health = api.health()
+                if not api.is_ours():
+                    health = {}
         checks = {"postgres": database.result(), "store": store.result(), "api-server": bool(health)}
         checks |= {name.replace("_", "-"): health.get(name) == "healthy" for name in _AIRFLOW_HEALTH - {"metadatabase"}}
         for component, well in checks.items():
@@ -136,6 +130,25 @@ class Stack:
         """The administrator's password."""
         return self.home.secrets().admin_password
 
+    def _start(self, say: Callable[[str], None]) -> None:
+        self._prepare(say)
+        say("starting PostgreSQL and the object store")
+        supervision.start_components(self.home, ["postgres", *object_store.COMPONENTS])
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            seeded = pool.submit(self._prepare_bucket)
+            postgres.ensure_database(self.home, timeout_s=30)
+            airflow.ensure_migrated(self.home)
+            say("starting Airflow")
+            supervision.start_components(self.home, airflow.COMMANDS)
+            seeded.result()
+            self._wait_until_healthy()
+
+    def _stop(self) -> None:
+        supervision.stop_component(self.home, "scheduler")
+        processes.end(processes.of_component(self.home, "scheduler"), grace_s=0)
+        supervision.shut_down(self.home, timeout_s=60)
+        processes.end(processes.of_stack(self.home), grace_s=5)
+
     def _prepare(self, say: Callable[[str], None]) -> None:
         if supervision.is_running(self.home):
             return
@@ -167,6 +180,7 @@ class Stack:
         with self.airflow() as api:
             while any((health := api.health()).get(part) != "healthy" for part in _AIRFLOW_HEALTH):
                 if health:
+                    self._check_port(api)
                     api.warm_up()
                 states = supervision.states(self.home)
                 failed = [component for component, state in states.items() if state == "FATAL"]
@@ -176,7 +190,12 @@ class Stack:
                     why = "keeps failing" if failed else f"is not healthy after {START_TIMEOUT_S:.0f} s"
                     raise StackError(f"{' and '.join(late)} {why}; see {logs}")
                 time.sleep(0.2)
+            self._check_port(api)
             api.warm_up()
+
+    def _check_port(self, api: AirflowApi) -> None:
+        if not api.is_ours():
+            raise PortTakenError(f"another program answers at {self.ui}")
 
     @contextmanager
     def _alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:
