@@ -36,7 +36,7 @@ def assemble_dataset(run_id: str, recipe: str, epochs: int, seed: int, credit: s
         chosen = get_recipe(recipe)
         dataset_id, _ = dataset.assemble(store, chosen)
         params = training_params(recipe, seed=seed, epochs=epochs)
-        named = json.dumps([dataset_id, chosen.key, chosen.network, asdict(params)], sort_keys=True)
+        named = json.dumps([dataset_id, chosen.key, chosen.network, asdict(params), candidate.CALIBRATED_ON], sort_keys=True)
         version = hashlib.sha256(named.encode()).hexdigest()[:12]
         job = {
             "run": run,
@@ -98,7 +98,7 @@ def evaluate(job: str) -> str:
         spec=spec,
         keras=store.get(_trained_key(work)),
         recipe=recipe,
-        calibration=dataset.load_pictures(store, recipe, _on(rows, Side.CALIBRATION)),
+        calibration=dataset.load_pictures(store, recipe, _on(rows, *candidate.CALIBRATED_ON)),
         test=dataset.load_pictures(store, recipe, _on(rows, Side.TEST)),
         rows=rows,
         manifest=dataset.load_manifest(store, work["dataset_id"]),
@@ -212,8 +212,8 @@ def _training_set(pictures: dataset.Pictures) -> TrainingSet:
     return TrainingSet(images=pictures.images, labels=pictures.labels[pictures.record], records=pictures.record)
 
 
-def _on(rows: Sequence[dataset.Row], side: Side) -> list[dataset.Row]:
-    return [row for row in rows if row.side == side]
+def _on(rows: Sequence[dataset.Row], *sides: Side) -> list[dataset.Row]:
+    return [row for row in rows if row.side in sides]
 
 
 def _trained_key(work: dict[str, Any]) -> str:
