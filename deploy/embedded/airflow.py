@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from deploy.embedded import object_store, postgres
+from deploy.embedded import bucket, postgres
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
 
@@ -32,20 +32,6 @@ def server_command(home: Home, component: str) -> list[str]:
     """The command that runs one component in the foreground."""
     listen = ["--host", LOOPBACK, "--port", str(home.ports().ui)] if component == "api-server" else []
     return [sys.executable, "-m", "airflow", *COMMANDS[component], *listen]
-
-
-def task_environment(home: Home) -> dict[str, str]:
-    """What every task sees: where the bucket is, and the keys to it."""
-    secrets = home.secrets()
-    return {
-        "ECG_BUCKET": object_store.BUCKET,
-        "ECG_PATIENT_KEY": secrets.patient_key,
-        "AWS_ENDPOINT_URL_S3": object_store.endpoint(home),
-        "AWS_ACCESS_KEY_ID": secrets.s3_access_key,
-        "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key,
-        "AWS_DEFAULT_REGION": object_store.REGION,
-        "PYTHONPATH": str(CHECKOUT),
-    }
 
 
 def environment(home: Home) -> dict[str, str]:
@@ -86,7 +72,7 @@ def environment(home: Home) -> dict[str, str]:
         },
     }
     flat = {f"AIRFLOW__{section}__{name}".upper(): str(value) for section, names in settings.items() for name, value in names.items()}
-    return {"AIRFLOW_HOME": str(home.airflow), **flat, **task_environment(home)}
+    return {"AIRFLOW_HOME": str(home.airflow), **flat, **bucket.environment(home)}
 
 
 def parallelism() -> int:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.embedded.errors import StackError
@@ -20,7 +20,6 @@ from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
 ENVIRONMENT = CHECKOUT / ".venv-objectstore"
 LOCK = CHECKOUT / "locks" / "objectstore.txt"
 REGION = "us-east-1"
-BUCKET = "ecg"
 
 COMPONENTS = ("store-account", "store-container", "store-object", "store-updater", "store")
 """Three servers of data, the updater, which puts into the listings what a killed server missed, and the proxy, which speaks S3."""
@@ -76,51 +75,6 @@ def configure(home: Home) -> None:
     made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program, and no shell
     if made.returncode != 0:
         raise StackError(f"the object store's rings could not be made in {home.store}: {made.stderr.strip()}")
-
-
-def answers(home: Home) -> bool:
-    """Whether the store lets our key in and has our bucket."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        with closing(_client(home)) as client:
-            client.head_bucket(Bucket=BUCKET)
-    except (BotoCoreError, ClientError):
-        return False
-    return True
-
-
-def ensure_bucket(home: Home) -> None:
-    """Create the bucket if it is not there; waits until the servers answer, a minute at most."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        with closing(_client(home, attempts=60)) as client:
-            client.create_bucket(Bucket=BUCKET)
-    except (BotoCoreError, ClientError) as error:
-        if answers(home):
-            return
-        raise StackError(f"the object store refused to make the bucket {BUCKET} ({error}); its logs: {home.logs}/store*.log") from error
-
-
-def _client(home: Home, *, attempts: int = 1):  # type: ignore[no-untyped-def]  # noqa: ANN202 - boto3 makes its classes at run time
-    import boto3
-    from botocore.config import Config
-
-    secrets = home.secrets()
-    return boto3.session.Session(
-        aws_access_key_id=secrets.s3_access_key, aws_secret_access_key=secrets.s3_secret_key, region_name=REGION
-    ).client(
-        "s3",
-        endpoint_url=endpoint(home),
-        config=Config(
-            retries={"total_max_attempts": attempts, "mode": "standard"},
-            connect_timeout=5,
-            read_timeout=30,
-            proxies={},
-            s3={"addressing_style": "path"},
-        ),
-    )
 
 
 def _install(command: list[str]) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from deploy.embedded import airflow, object_store, postgres, processes, supervision
+from deploy.embedded import airflow, bucket, object_store, postgres, processes, supervision
 from deploy.embedded.airflow_api import AirflowApi
 from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import CHECKOUT, Home
@@ -58,9 +58,11 @@ class Stack:
         """
         with self._alone(say):
             status = self.status()
+            asked = bucket.elsewhere(os.environ)
+            if status.ui and asked and asked != bucket.chosen(self.home):
+                raise StackError("the stack works in another bucket than ECG_BUCKET and the AWS variables say; first: ./ecg down")
             if status.healthy:
                 return status
-            object_store.ensure_installed()
             try:
                 self._start(say)
             except PortTakenError as error:
@@ -79,12 +81,15 @@ class Stack:
     def status(self) -> Status:
         """Ask every part; takes about a second."""
         states = supervision.states(self.home) if self.home.exists else {}
-        components = {component: _WORDS.get(states.get(component, "STOPPED"), "failed") for component in supervision.COMPONENTS}
+        wanted = [
+            component for component in supervision.COMPONENTS if component not in object_store.COMPONENTS or bucket.is_embedded(self.home)
+        ]
+        components = {component: _WORDS.get(states.get(component, "STOPPED"), "failed") for component in wanted}
         if not states:
             return Status(healthy=False, ui=None, login=None, bucket=None, endpoint=None, components=components)
         with ThreadPoolExecutor(max_workers=3) as pool:
             database = pool.submit(postgres.answers, self.home)
-            store = pool.submit(object_store.answers, self.home)
+            store = pool.submit(bucket.answers, self.home)
             with self.airflow() as api:
                 health = api.health()
                 if not api.is_ours():
@@ -92,14 +97,15 @@ class Stack:
         checks = {"postgres": database.result(), "store": store.result(), "api-server": bool(health)}
         checks |= {name.replace("_", "-"): health.get(name) == "healthy" for name in _AIRFLOW_HEALTH - {"metadatabase"}}
         for component, well in checks.items():
-            if components[component] == "running" and not well:
+            if components.get(component) == "running" and not well:
                 components[component] = "unhealthy"
+        environment = self.environment()
         return Status(
-            healthy=set(components.values()) == {"running"},
+            healthy=set(components.values()) == {"running"} and all(checks.values()),
             ui=airflow.ui(self.home),
             login=airflow.LOGIN,
-            bucket=f"s3://{object_store.BUCKET}",
-            endpoint=object_store.endpoint(self.home),
+            bucket=f"s3://{environment['ECG_BUCKET']}",
+            endpoint=environment.get("AWS_ENDPOINT_URL_S3"),
             components=components,
         )
 
@@ -109,7 +115,7 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """The variables that every task sees, secrets among them."""
-        return airflow.task_environment(self.home)
+        return bucket.environment(self.home)
 
     def airflow(self) -> AirflowApi:
         """A client of Airflow's REST API, logged in as the administrator."""
@@ -132,8 +138,9 @@ class Stack:
 
     def _start(self, say: Callable[[str], None]) -> None:
         self._prepare(say)
-        say("starting PostgreSQL and the object store")
-        supervision.start_components(self.home, ["postgres", *object_store.COMPONENTS])
+        embedded = bucket.is_embedded(self.home)
+        say("starting PostgreSQL" + (" and the object store" if embedded else ""))
+        supervision.start_components(self.home, ["postgres", *(object_store.COMPONENTS if embedded else ())])
         with ThreadPoolExecutor(max_workers=1) as pool:
             seeded = pool.submit(self._prepare_bucket)
             postgres.ensure_database(self.home, timeout_s=30)
@@ -157,13 +164,16 @@ class Stack:
             processes.end(left, grace_s=5)
         self.home.refresh_ports()
         postgres.ensure_initialized(self.home)
-        object_store.configure(self.home)
+        bucket.choose(self.home, os.environ)
+        if bucket.is_embedded(self.home):
+            object_store.ensure_installed()
+            object_store.configure(self.home)
         airflow.configure(self.home)
         supervision.write_configuration(self.home)
         supervision.start(self.home)
 
     def _prepare_bucket(self) -> None:
-        object_store.ensure_bucket(self.home)
+        bucket.ensure(self.home)
         seed = subprocess.run(
             [sys.executable, "-c", "from ecg_tasks.steps.seed import install_champions; install_champions()"],
             env=airflow.clean_environment(os.environ) | self.environment(),

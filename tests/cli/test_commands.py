@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from ecg_tasks.cli.__main__ import app
 
 CHECKOUT = Path(__file__).parents[2]
-COMMANDS = ("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run", "classify", "test", "bench")
+COMMANDS = ("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run", "classify", "export", "test", "bench")
 HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert")
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.embedded import airflow, supervision
+from deploy.embedded import airflow, bucket, supervision
 from deploy.embedded.home import Home
 
 
@@ -18,7 +18,7 @@ def home(tmp_path):
 
 def test_a_task_sees_where_the_bucket_is(home):
     """The environment of every task is what the settings ask for, and nothing of Airflow's own secrets."""
-    seen = airflow.task_environment(home)
+    seen = bucket.environment(home)
     assert set(seen) == {
         "ECG_BUCKET",
         "ECG_PATIENT_KEY",
