@@ -105,4 +105,6 @@ def _client(home: Home, *, attempts: int = 1) -> "S3Client":
     config = Config(retries={"total_max_attempts": attempts, "mode": "standard"}, connect_timeout=5, read_timeout=30)
     if is_embedded(home):
         config = config.merge(Config(proxies={}, s3={"addressing_style": "path"}))
-    return session.client("s3", endpoint_url=seen.get("AWS_ENDPOINT_URL_S3") or seen.get("AWS_ENDPOINT_URL"), config=config)
+    endpoint = seen.get("AWS_ENDPOINT_URL_S3") or seen.get("AWS_ENDPOINT_URL")
+    client: S3Client = session.client("s3", endpoint_url=endpoint, config=config)
+    return client

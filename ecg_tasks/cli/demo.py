@@ -142,10 +142,11 @@ def _fetch_report(stack: "Stack", report: str) -> Path:
     folder = report.rsplit("/", 1)[0]
     target = stack.home.reports / folder.rsplit("/", 1)[-1]
     store = open_store()
-    for key in store.list_keys(f"{folder}/"):
+    pages = store.list_keys(f"{folder}/")
+    for key, data in zip(pages, store.get_many(pages), strict=True):
         page = target / key.removeprefix(f"{folder}/")
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_bytes(store.get(key))
+        page.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        page.write_bytes(data)
     return target / report.rsplit("/", 1)[-1]
 
 
