@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 
 from deploy.embedded import bucket, postgres
 from deploy.embedded.errors import StackError
@@ -96,6 +95,8 @@ def configure(home: Home) -> None:
 
 def ensure_migrated(home: Home) -> None:
     """Bring the database to the tables of the installed Airflow, and make the pools: once for each version and set of pools."""
+    from importlib.metadata import version
+
     stamp = home.airflow / "migrated"
     wanted = version("apache-airflow") + "\n" + POOLS.read_text()
     if stamp.exists() and stamp.read_text() == wanted:

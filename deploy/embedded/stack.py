@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deploy.embedded import airflow, bucket, object_store, postgres, processes, supervision
-from deploy.embedded.airflow_api import AirflowApi
 from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import CHECKOUT, Home
+
+if TYPE_CHECKING:
+    from deploy.embedded.airflow_api import AirflowApi
 
 START_TIMEOUT_S = 300.0
 
@@ -117,8 +120,10 @@ class Stack:
         """The variables that every task sees, secrets among them."""
         return bucket.environment(self.home)
 
-    def airflow(self) -> AirflowApi:
+    def airflow(self) -> "AirflowApi":
         """A client of Airflow's REST API, logged in as the administrator."""
+        from deploy.embedded.airflow_api import AirflowApi
+
         return AirflowApi(ui=airflow.ui(self.home), login=airflow.LOGIN, password=self.password)
 
     @property
@@ -203,7 +208,7 @@ class Stack:
             self._check_port(api)
             api.warm_up()
 
-    def _check_port(self, api: AirflowApi) -> None:
+    def _check_port(self, api: "AirflowApi") -> None:
         if not api.is_ours():
             raise PortTakenError(f"another program answers at {self.ui}")
 
