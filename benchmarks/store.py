@@ -39,7 +39,7 @@ def s3_server() -> Iterator[Server]:
 
 @contextmanager
 def _swift() -> Iterator[Server]:
-    from deploy.embedded import object_store
+    from deploy.embedded import bucket, object_store
     from deploy.embedded.home import Home
 
     object_store.ensure_installed()
@@ -51,7 +51,7 @@ def _swift() -> Iterator[Server]:
         object_store.configure(home)
         for component in object_store.COMPONENTS:
             running.enter_context(_process([sys.executable, "-m", "deploy.embedded.start", str(home), component]))
-        object_store.ensure_bucket(home)
+        bucket.ensure(home)
         secrets = home.secrets()
         yield Server(
             name="OpenStack Swift, as in the embedded stack",

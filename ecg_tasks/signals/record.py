@@ -53,7 +53,7 @@ class Record:
     synthetic: bool = False
 
     def __post_init__(self) -> None:
-        if self.samples.ndim != 2 or self.samples.dtype != np.float32:
+        if len(self.samples.shape[1:]) != 1 or self.samples.dtype != np.float32:
             raise SignalError(
                 f"samples must be float32 of shape (n_leads, n_samples), not {self.samples.dtype} of shape {self.samples.shape}"
             )
@@ -64,10 +64,12 @@ class Record:
 
     @property
     def n_samples(self) -> int:
+        """Samples in each lead."""
         return int(self.samples.shape[1])
 
     @property
     def duration_s(self) -> float:
+        """Length in seconds."""
         return self.n_samples / self.fs
 
     @property
