@@ -118,7 +118,7 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     assert run.state == "success"
     assert (states["approval"], states["promote"]) == expected
     judged = [("train", "job"), ("evaluate", "job"), ("gate", "job"), ("is_promotable", "verdict")]
-    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, 0), *judged]
+    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, 0, ""), *judged]
     assert calls[5:] == ([("promote", "job")] if states["promote"] == "success" else [])
 
 
