@@ -42,7 +42,7 @@ def draw_probability(probability: float, *, model: ModelSummary) -> Markup:
     return figure("".join(parts), width=720, height=94, title=title, kind="plot small")
 
 
-def count_scores(probability: NDArray[np.float64], decision: NDArray[np.str_]) -> dict[Decision, NDArray[np.int64]]:
+def count_scores(probability: NDArray[np.float64], decision: NDArray[np.str_] | NDArray[np.object_]) -> dict[Decision, NDArray[np.int64]]:
     """How many records of each decision fall into each bin of ``HISTOGRAM_EDGES``; records without a probability are in none.
 
     Parameters

@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -58,7 +59,7 @@ class Banner(NamedTuple):
     text: str
 
 
-def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterator[tuple[str, bytes]]:
+def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterator[tuple[str, bytes | BinaryIO]]:
     """Make the files of a report, one at a time, so that memory holds one page and never all of them.
 
     ``details`` is read lazily, page by page, in the order in which the pages link to one another. ``index.html`` comes last:
@@ -66,9 +67,11 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
 
     Yields
     ------
-    (path, content) : ``predictions.csv``, ``records/<record_id>.html``, ``summary.schema.json``, ``summary.json``, then ``index.html``
+    (path, content) : ``predictions.csv``, ``records/<record_id>.html``, ``summary.schema.json``, ``summary.json``, then ``index.html``;
+        the content of ``predictions.csv`` is an open file, which is closed when the next is asked for, of all others bytes
     """
-    yield "predictions.csv", predictions_csv(report)
+    with predictions_csv(report) as predictions:
+        yield "predictions.csv", predictions
     pages: list[str] = []
     following = chain(details, [None])
     current = next(following)
@@ -91,8 +94,8 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
     """The report's first page; ``pages`` holds the ids of the records that have a page of their own."""
     histograms, models = [], []
     for model in report.models:
-        rows = report.predictions[(report.predictions["recipe"] == model.recipe) & (report.predictions["version"] == model.version)]
-        counts = count_scores(rows["probability"].to_numpy(dtype=float), rows["decision"].to_numpy(dtype=str))
+        rows = report.decided_by(model)
+        counts = count_scores(rows["probability"].to_numpy(dtype=float), rows["decision"].to_numpy(dtype=object))
         models.append({"model": model, "n": len(rows), "figures": _figures(model.test_figures), "yardsticks": _figures(model.yardsticks)})
         if any(bins.any() for bins in counts.values()):
             histograms.append(_histogram(model, counts))
@@ -215,7 +218,10 @@ def _render(template: str, **values: Any) -> bytes:
     style, early, script = _asset("report.css"), _asset("early.js"), _asset("table.js")
     scripts = f"{_hash(early)} {_hash(script)}"
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
-    return _environment().get_template(template).render(style=style, early=early, script=script, policy=policy, **values).encode()
+    page = _environment().get_template(template).stream(style=style, early=early, script=script, policy=policy, **values)
+    written = io.BytesIO()
+    page.dump(written, encoding="utf-8")  # piece by piece: the pieces of a long table take ten times the memory of the page
+    return written.getvalue()
 
 
 @cache

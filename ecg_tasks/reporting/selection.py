@@ -30,6 +30,6 @@ def records_with_page(predictions: "pd.DataFrame", *, limit: int) -> list[str]:
     uncertain = table[table["decision"] == Decision.UNCERTAIN].sort_values("record_id")
     abnormal = table[table["decision"] == Decision.ABNORMAL].sort_values(["probability", "record_id"], ascending=[False, True])
     rest = table[~table["decision"].isin([Decision.UNCERTAIN, Decision.ABNORMAL])].sort_values("record_id")
-    flagged = [*uncertain["record_id"], *abnormal["record_id"]]
-    n_rest = min(len(rest), max(round(limit * SAMPLE_SHARE), limit - len(flagged)))
-    return [str(record_id) for record_id in (*flagged[: limit - n_rest], *rest["record_id"][:n_rest])]
+    n_rest = min(len(rest), max(round(limit * SAMPLE_SHARE), limit - len(uncertain) - len(abnormal)))
+    flagged = [*uncertain["record_id"].head(limit), *abnormal["record_id"].head(limit)]
+    return [str(record_id) for record_id in (*flagged[: limit - n_rest], *rest["record_id"].head(n_rest))]

@@ -62,8 +62,8 @@ def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
 
 
 def _model(model: ModelSummary, report: RunReport) -> dict[str, Any]:
-    rows = report.predictions[(report.predictions["recipe"] == model.recipe) & (report.predictions["version"] == model.version)]
-    counts = count_scores(rows["probability"].to_numpy(dtype=float), rows["decision"].to_numpy(dtype=str))
+    rows = report.decided_by(model)
+    counts = count_scores(rows["probability"].to_numpy(dtype=float), rows["decision"].to_numpy(dtype=object))
     return {
         "recipe": model.recipe,
         "version": model.version,

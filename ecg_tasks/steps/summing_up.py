@@ -1,17 +1,19 @@
 """Here: gathering what the report of a classification run tells, and writing it. Not here: drawing it (``reporting``)."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecg_tasks.evaluation.summary import Evaluation, evaluate
+from ecg_tasks.labels import Label
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.reporting.model import (
     Account,
     ModelSummary,
+    PredictionRow,
     QuarantinedInput,
     RecordDetail,
     RunReport,
@@ -102,7 +104,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
         uninterpretable=int(decided.get("uninterpretable", 0)),
         pending=n_pending,
     )
-    unseen = [figures for name, model in models.items() if (figures := _unseen(table, gathered, name, model, labels)) is not None]
+    unseen = [figures for name, model in models.items() if (figures := _unseen(table, gathered, name, model)) is not None]
     report = RunReport(
         run_id=pinned["run_id"],
         date=pinned["date"],
@@ -137,8 +139,9 @@ class _Gathered:
 
     table: "pd.DataFrame"
     shard_of: list[str]
-    patient: list[str]
-    bucket: list[int]
+    patient: "pd.Series[str]"
+    """Keyed hash of the patient's id, missing where that is not known."""
+    bucket: "pd.Series[int]"
     pending_shards: list[str]
     n_pending: int
 
@@ -151,28 +154,36 @@ def _gather(store: ObjectStore, shards: Iterable[str], *, pinned: Mapping[str, A
     pending_shards: list[str] = []
     n_pending = 0
     for shard in shards:
-        index = tables.load(store.get(keys.record_index(shard)))
-        frame = pd.DataFrame(index).rename(columns={"source": "source_sha256"})
+        frame = pd.DataFrame(tables.load(store.get(keys.record_index(shard)), _ORIGIN)).rename(columns={"source": "source_sha256"})
         decided = _decisions(store, shard, pinned)
         if decided is None:
             pending_shards.append(shard)
             n_pending += len(frame)
             continue
-        joined = frame.merge(decided, on="record_id", how="inner", validate="one_to_one")
+        joined = frame.merge(decided[["record_id", *_DECIDED]], on="record_id", how="inner", validate="one_to_one")
         if len(joined) < len(frame):
             pending_shards.append(shard)
             n_pending += len(frame) - len(joined)
-        parts.append(joined)
+        joined["label"] = [labels[record_id].label if record_id in labels else None for record_id in joined["record_id"]]
+        parts.append(joined.astype(dict.fromkeys(_REPEATED, "str")).astype(dict.fromkeys(_REPEATED, "category")))
         shard_of += [shard] * len(joined)
-    columns = ["record_id", "name", "source_sha256", "patient", "split_bucket", "synthetic", *_DECIDED]
-    whole = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame({name: [] for name in columns})
-    whole["label"] = [labels[record_id].label if record_id in labels else None for record_id in whole["record_id"]]
-    patient = [known or record_id for known, record_id in zip(whole.pop("patient"), whole["record_id"], strict=True)]
-    bucket = [int(value) for value in whole.pop("split_bucket")]
+    whole = _one_below_the_other(parts) if parts else pd.DataFrame({name: [] for name in (*_ORIGIN, *_DECIDED, *_REPEATED)})
+    patient, bucket = whole.pop("patient"), whole.pop("split_bucket")
     return _Gathered(table=whole, shard_of=shard_of, patient=patient, bucket=bucket, pending_shards=pending_shards, n_pending=n_pending)
 
 
+_ORIGIN = ("record_id", "name", "source", "patient", "split_bucket", "synthetic")
 _DECIDED = ("decision", "probability", "recipe", "version", "n_windows", "n_used", "quality", "flags")
+_REPEATED = ("source_sha256", "decision", "recipe", "version", "flags", "label")
+"""Columns with few different values: kept once each, they take a tenth of the memory."""
+
+
+def _one_below_the_other(parts: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
+    """All rows; unlike by ``pd.concat``, columns of repeated values stay such."""
+    import pandas as pd
+
+    whole = {name: pd.concat([part.pop(name) for part in parts], ignore_index=True) for name in parts[0].columns if name not in _REPEATED}
+    return pd.DataFrame(whole | {name: pd.api.types.union_categoricals([part.pop(name) for part in parts]) for name in _REPEATED})
 
 
 def _decisions(store: ObjectStore, shard: str, pinned: Mapping[str, Any]) -> "pd.DataFrame | None":
@@ -216,30 +227,26 @@ def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) ->
     )
 
 
-def _unseen(
-    table: "pd.DataFrame", gathered: _Gathered, recipe: str, model: _Model, labels: Mapping[str, LabelEntry]
-) -> UnseenFigures | None:
+def _unseen(table: "pd.DataFrame", gathered: _Gathered, recipe: str, model: _Model) -> UnseenFigures | None:
     """Figures of one model over the labelled records it decided on whose patient it was not trained, stopped or calibrated on."""
+    labelled = (table["recipe"] == recipe) & table["label"].isin([Label.NORMAL, Label.ABNORMAL]) & table["probability"].notna()
     rows = [
-        row
-        for row, (record_id, by, probability) in enumerate(zip(table["record_id"], table["recipe"], table["probability"], strict=True))
-        if by == recipe
-        and not np.isnan(probability)
-        and record_id in labels
-        and labels[record_id].label in {"normal", "abnormal"}
-        and not model.trained_on.knows(record_id, gathered.bucket[row])
+        int(row)
+        for row, record_id in zip(np.flatnonzero(labelled), table["record_id"][labelled], strict=True)
+        if not model.trained_on.knows(record_id, int(gathered.bucket.iloc[row]))
     ]
-    truth = np.array([labels[record_id].label == "abnormal" for record_id in table["record_id"].iloc[rows]])
+    chosen = table.iloc[rows]
+    truth = (chosen["label"] == Label.ABNORMAL).to_numpy(dtype=bool)
     if truth.all() or not truth.any():
         return None
-    groups = [gathered.patient[row] for row in rows]
+    patient, buckets = gathered.patient.iloc[rows], gathered.bucket.iloc[rows]
     found = evaluate(
         truth,
-        table["probability"].to_numpy()[rows],
-        groups,
+        chosen["probability"].to_numpy(),
+        patient.where(patient.notna(), chosen["record_id"]).tolist(),
         threshold=model.classifier.spec.threshold,
         abstain=model.classifier.spec.rule.abstain,
-        split_unit="patient" if all(gathered.bucket[row] >= 0 for row in rows) else "record",
+        split_unit="patient" if (buckets >= 0).all() else "record",
         seed=BOOTSTRAP_SEED,
     )
     return UnseenFigures(
@@ -259,19 +266,25 @@ def _label_faults(manifests: Iterable[Mapping[str, Any]]) -> int:
 
 def _details(store: ObjectStore, table: "pd.DataFrame", shard_of: list[str], chosen: list[str]) -> Iterator[RecordDetail]:
     """The chosen records with their signals and pictures, shard by shard."""
-    place = dict(zip(table["record_id"], shard_of, strict=True))
-    by_shard: dict[str, list[str]] = {}
-    for record_id in chosen:
-        by_shard.setdefault(place[record_id], []).append(record_id)
-    for shard, wanted in by_shard.items():
-        records = {stored.record.record_id: stored.record for stored in record_shards.load_shard(store.get(keys.record_shard(shard)))}
-        rows = prediction_rows(table, wanted)
-        pictures: dict[str, tables.Columns] = {}
-        for row in rows:
-            if row.recipe not in pictures:
-                pictures[row.recipe] = tables.load(store.get(keys.spectrograms(get_recipe(row.recipe).key, shard)))
-            views = _views(pictures[row.recipe], row.recipe, row.record_id)
-            yield RecordDetail(record=records[row.record_id], row=row, spectrograms=views)
+    by_shard: dict[str, list[PredictionRow]] = {}
+    place = {table["record_id"].iloc[row]: shard_of[row] for row in np.flatnonzero(table["record_id"].isin(chosen))}
+    for row in prediction_rows(table, chosen):
+        by_shard.setdefault(place[row.record_id], []).append(row)
+    for shard, rows in by_shard.items():
+        yield from _details_of_shard(store, shard, rows)
+
+
+def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[PredictionRow]) -> Iterator[RecordDetail]:
+    wanted = {row.record_id for row in rows}
+    stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
+    records = {one.record.record_id: one.record for one in stored if one.record.record_id in wanted}
+    del stored  # thousands of records, of which a few are drawn
+    pictures: dict[str, tables.Columns] = {}
+    for row in rows:
+        if row.recipe not in pictures:
+            pictures[row.recipe] = tables.load(store.get(keys.spectrograms(get_recipe(row.recipe).key, shard)))
+        views = _views(pictures[row.recipe], row.recipe, row.record_id)
+        yield RecordDetail(record=records[row.record_id], row=row, spectrograms=views)
 
 
 def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[SpectrogramView]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import boto3
 from botocore.config import Config
@@ -79,8 +79,8 @@ class ObjectStore:
                     digest.update(chunk)
         return digest.hexdigest()
 
-    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
-        """Write an object whole: a reader sees all of it or nothing."""
+    def put(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        """Write an object whole: a reader sees all of it or nothing. An open file is sent from its start, piece by piece."""
         with _errors(f"write {key}"):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
 

@@ -41,7 +41,7 @@ def folder(tmp_path_factory, report, details):
     place = tmp_path_factory.mktemp("report")
     for path, content in render_report(report, details):
         (place / path).parent.mkdir(exist_ok=True)
-        (place / path).write_bytes(content)
+        (place / path).write_bytes(content if isinstance(content, bytes) else content.read())
     return place
 
 

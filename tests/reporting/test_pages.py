@@ -22,10 +22,15 @@ from ecg_tasks.reporting.summary import schema_json, summary, summary_json
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
+def _made(report, details):
+    """Every file of a report, with its bytes."""
+    return {path: content if isinstance(content, bytes) else content.read() for path, content in render_report(report, details)}
+
+
 @pytest.fixture(scope="module")
 def files(report, details):
     """The whole report."""
-    return dict(render_report(report, iter(details)))
+    return _made(report, iter(details))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +199,7 @@ def test_every_decision_and_every_reason_can_be_shown(report):
     ]
     n = len(quarantined)
     account = replace(report.account, quarantined=n, received=report.account.received - 1 + n)
-    index = dict(render_report(replace(report, quarantined=quarantined, account=account), []))["index.html"].decode()
+    index = _made(replace(report, quarantined=quarantined, account=account), [])["index.html"].decode()
     assert all(f'<td class="mono">{reason}</td>' in index for reason in Reason)
 
 
@@ -210,7 +215,7 @@ def test_an_empty_run_still_gives_valid_pages(report):
         unseen=(),
         unseen_absent="There was none.",
     )
-    files = dict(render_report(empty, []))
+    files = _made(empty, [])
     text = _text(html5lib.HTMLParser(strict=True).parse(files["index.html"]))
     assert "There was none." in text
     assert "every input of this run could be read" in text
@@ -219,20 +224,20 @@ def test_an_empty_run_still_gives_valid_pages(report):
 
 def test_without_details_there_are_no_links_to_pages(report):
     """A limit of zero makes a report without record pages."""
-    assert b'href="records/' not in dict(render_report(report, []))["index.html"]
+    assert b'href="records/' not in _made(report, [])["index.html"]
 
 
 def test_a_long_table_says_where_the_rest_is(report, monkeypatch):
     """Above the limit the first rows are listed, and the sentence names predictions.csv."""
     monkeypatch.setattr(tables, "ROWS_LISTED", 4)
-    text = _text(html5lib.parse(dict(render_report(report, []))["index.html"]))
+    text = _text(html5lib.parse(_made(report, [])["index.html"]))
     assert "The first 4 of 6 records are listed here, those that need eyes first; predictions.csv has every one." in text
 
 
 def test_two_hundred_pages_cost_less_than_two_seconds_of_one_core(report, details):
     """A page is a few milliseconds, so a report is not what a night waits for."""
     twelve = next(detail for detail in details if len(detail.spectrograms) == 12)
-    dict(render_report(report, [twelve]))
+    _made(report, [twelve])
     started = time.process_time()
     for _ in render_report(report, [twelve] * 200):
         pass
@@ -266,7 +271,7 @@ def test_a_hundred_thousand_records_take_seconds_and_ten_thousand_rows(report):
     )  # fmt: skip
     large = replace(report, predictions=table, account=account, quarantined=())
     started = time.process_time()
-    files = dict(render_report(large, []))
+    files = _made(large, [])
     assert time.process_time() - started < 30
     assert files["predictions.csv"].count(b"\n") == n + 1
     assert files["index.html"].count(b'<tr><th scope="row">drop/') == 0

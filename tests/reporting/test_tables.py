@@ -11,9 +11,15 @@ from ecg_tasks.reporting.model import PREDICTION_COLUMNS
 from ecg_tasks.reporting.tables import MODEL_COLUMNS, listed_rows, predictions_csv
 
 
+def _written(report):
+    """Text of predictions.csv."""
+    with predictions_csv(report) as file:
+        return file.read().decode()
+
+
 def test_the_csv_has_every_record_with_its_model(report):
     """Python's own CSV reader gives back the predictions, the threshold and the digest."""
-    rows = list(csv.DictReader(io.StringIO(predictions_csv(report).decode())))
+    rows = list(csv.DictReader(io.StringIO(_written(report))))
     assert tuple(rows[0]) == PREDICTION_COLUMNS + MODEL_COLUMNS
     assert [row["record_id"] for row in rows] == list(report.predictions["record_id"])
     assert float(rows[0]["probability"]) == pytest.approx(0.91)
@@ -32,7 +38,7 @@ def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(text):
 
 def test_no_cell_of_the_csv_starts_like_a_formula(report):
     """Names that came from files are neutralised on their way into the file."""
-    for row in csv.reader(io.StringIO(predictions_csv(report).decode())):
+    for row in csv.reader(io.StringIO(_written(report))):
         for text in row:
             assert not text.startswith(("=", "+", "-", "@")), text
 

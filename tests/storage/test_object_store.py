@@ -20,6 +20,14 @@ def test_put_get_copy_list_delete(bucket):
     assert bucket.list_keys("a/") == []
 
 
+def test_an_open_file_is_written_from_its_start(bucket, tmp_path):
+    """What is too large for memory is sent from the disk, and reads back whole."""
+    (tmp_path / "file").write_bytes(b"rows" * 1_000_000)
+    with (tmp_path / "file").open("rb") as file:
+        bucket.put("file", file)
+    assert bucket.sha256(["file"]) == hashlib.sha256(b"rows" * 1_000_000).hexdigest()
+
+
 def test_listing_goes_beyond_one_page(bucket):
     """More keys than a page of the protocol holds are all listed."""
     bucket.put_many((f"many/{number:04d}", b"", "text/plain") for number in range(1005))
