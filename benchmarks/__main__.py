@@ -42,7 +42,7 @@ FULL = Sizes(
     n_recordings=100,
     n_classified={"notebook": 1000, "notebook_served": 1000, "heartbeat": 1000},
     records=(1000, 10_000, 100_000),
-    repeats=3,
+    repeats=5,
 )
 """About ten minutes on two cores."""
 QUICK = Sizes(

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.beats import heartbeat_records
-from benchmarks.models import UNTRAINED, models_folder
+from benchmarks.models import models_folder
 from benchmarks.processes import Usage, Work, in_own_process
+from ecg_tasks.storage import registry
 
 SEED = 2
 WINDOWS_AT_ONCE = 512
@@ -97,7 +98,8 @@ def by_notebook(pngs: str, models: str) -> Work:
 
     from benchmarks import notebook_method
 
-    weights = keras.saving.load_model(Path(models) / "notebook" / UNTRAINED / "model.keras", compile=False).get_weights()
+    champion = next(champion for champion in registry.shipped_champions(Path(models)) if champion.recipe == "notebook")
+    weights = keras.saving.load_model(Path(models) / "notebook" / champion.version / "model.keras", compile=False).get_weights()
     model = notebook_method.build_network(weights)
     files = _read(pngs)
     notebook_method.classify(files[0], model)  # the first call traces and compiles

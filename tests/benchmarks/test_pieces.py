@@ -1,0 +1,72 @@
+"""Every benchmark at the smallest size: both sides do the same work, and the figures are all there."""
+
+import numpy as np
+import pytest
+
+from benchmarks import beats, classification, night, rendering
+from benchmarks.models import models_folder
+from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+
+def test_beats_are_read_back_as_they_were_drawn():
+    """The CSV holds the rows to the last bit, no two of them are one record, and every one passes the reader."""
+    reading = read_heartbeat_csv(beats.heartbeat_csv(300, seed=5), name="synthetic.csv")
+    assert not reading.rejected
+    assert np.array_equal(np.concatenate([record.samples for record in reading.records]), beats.heartbeat_rows(300, seed=5))
+    assert len({record.record_id for record in reading.records}) == 300
+
+
+def test_the_first_beats_are_the_same_for_any_number():
+    """So that both sides of a comparison may run different numbers of windows."""
+    assert np.array_equal(beats.heartbeat_rows(4, seed=1), beats.heartbeat_rows(50, seed=1)[:4])
+    assert np.array_equal(rendering.windows("many_frames", 2), rendering.windows("many_frames", 3)[:2])
+
+
+def test_rendering_gives_equal_pixels_and_all_figures(in_this_process):
+    """Pictures of one and of many frames are matplotlib's, and every recipe has a figure."""
+    found = rendering.measure(n_compared=2, n_drawn=3, n_recordings=1)
+    assert found["cases"].keys() == rendering.CASES.keys()
+    assert all(case["pixels_equal"] and case["times_faster"] > 0 for case in found["cases"].values())
+    assert found["recipes"].keys() == {"notebook", "heartbeat", "twelve_lead"}
+
+
+def test_pixels_that_differ_end_the_benchmark(in_this_process, monkeypatch):
+    """A faster wrong picture is not a result."""
+    monkeypatch.setattr("benchmarks.notebook_method.draw", lambda _window, draw=rendering.notebook_method.draw: draw(np.arange(187.0)))
+    with pytest.raises(RuntimeError, match="pixels differ"):
+        rendering.measure(n_compared=2, n_drawn=3, n_recordings=1)
+
+
+def test_the_notebooks_network_and_the_same_served_agree(in_this_process, tmp_path):
+    """The three sides classify, and the two that are one network give one score."""
+    found = classification.measure(tmp_path, n={"notebook": 3, "notebook_served": 4, "heartbeat": 5})
+    assert found["max_score_difference"] < 1e-5
+    assert [found[side]["n"] for side in classification.SIDES] == [3, 4, 5]
+
+
+def test_a_night_runs_every_task_and_decides_on_every_record(in_this_process, s3_server, tmp_path):
+    """From the inbox to the report in the order of the DAGs."""
+    models, _ = models_folder(tmp_path, night.RECIPE)
+    environment = {
+        "AWS_ENDPOINT_URL_S3": s3_server,
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "ECG_PATIENT_KEY": "a key that protects nobody here...",
+    }
+    found = night.run_night(12, bucket="bench-night", environment=environment, models=models)
+    assert list(found.tasks) == [
+        "ingest.plan",
+        "ingest.ingest_batch",
+        "ingest.publish",
+        "render.plan",
+        "render.render_shard",
+        "render.publish",
+        "classify.pin_champion",
+        "classify.plan",
+        "classify.classify_shard",
+        "classify.write_report",
+    ]
+    assert all(len(usages) == 1 for usages in found.tasks.values())
