@@ -5,7 +5,7 @@ The commit point is `publish`: until it has run, nothing of the run is in ``reco
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -31,8 +31,10 @@ def plan(run_id: str) -> list[str]:
     settings = Settings.from_environment()
     store = open_store(settings)
     run = keys.run_key(run_id)
-    sorted_inbox = drops.sort_inbox(store, at=datetime.now(UTC), grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
-    put_json(store, _plan_key(run), {"waiting": sorted_inbox.waiting, "labels": sorted_inbox.labels})
+    at = datetime.now(UTC)
+    sorted_inbox = drops.sort_inbox(store, at=at, grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
+    grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
+    put_json(store, _plan_key(run), {"waiting": sorted_inbox.waiting, "labels": sorted_inbox.labels, "grace_ended": grace_ended})
     work = list(drops.batches(sorted_inbox.drops))
     if not work and sorted_inbox.labels:
         work = [[]]
@@ -181,9 +183,9 @@ def _publish_labels(
 ) -> dict[str, Any]:
     """Append the labels that came inside recordings and in label tables; returns their account."""
     entries = [entry for part in parts for entry in labelling.load_labels(store.get(part["labels"]))]
-    account = _no_labels() | {"tables": planned["labels"]}
+    account = _no_labels()
     parsed = labelling.read_tables(store, [table["key"] for table in planned["labels"]])
-    archived: dict[str, str] | None = None
+    archived = _archive_names(store, before["shards"]) if parsed else {}
     for table in planned["labels"]:
         name = table["key"].removeprefix(keys.INBOX)
         content = parsed[table["key"]]
@@ -191,23 +193,24 @@ def _publish_labels(
         if not isinstance(content, LabelTable):
             quarantined.append(intake.quarantine(store, name=name, source=sha256, fault=content, keys_in=[table["key"]]))
             account["quarantined"] += 1
+            account["tables"].append(table)
             continue
         faults = [intake.row_fault(rejected) for rejected in content.rejected]
+        strangers = 0
         for row in content.rows:
-            account["rows"] += 1
-            if row.label is None:
-                continue
             wanted = labelling.record_name(table["key"], row)
-            if wanted not in named and archived is None:
-                archived = _archive_names(store, before["shards"])
-            record_id = named.get(wanted) or (archived or {}).get(wanted) or (archived or {}).get(row.record)
-            if record_id is not None:
-                who = f"source:{name}"
-                entries.append(labelling.LabelEntry(record_id=record_id, label=row.label.value, who=who, when=table["modified"]))
-            elif not _still_waiting(planned["waiting"], wanted):
+            record_id = named.get(wanted) or archived.get(wanted) or archived.get(row.record)
+            if record_id is None:
+                strangers += 1
                 sentence = f"{name}, row {row.row}: no recording named {row.record!r} has been received; drop the label again after it"
                 faults.append({"name": f"{name}#{row.row}", "reason": Reason.BAD_LABEL.value, "message": sentence, "content": row.record})
-        account["rows"] += len(content.rejected)
+            elif row.label is not None:
+                who = f"source:{name}"
+                entries.append(labelling.LabelEntry(record_id=record_id, label=row.label.value, who=who, when=table["modified"]))
+        if strangers and table["modified"] > planned["grace_ended"]:
+            continue  # its recordings may still be on their way, and will need it: it stays in the inbox
+        account["tables"].append(table)
+        account["rows"] += len(content.rows) + len(content.rejected)
         account["quarantined"] += len(faults)
         if faults:
             quarantined.extend(intake.quarantine_rows(store, name=name, source=sha256, faults=faults))
@@ -223,10 +226,6 @@ def _archive_names(store: ObjectStore, shards: Iterable[str]) -> dict[str, str]:
         found.update(zip(columns["name"], columns["record_id"], strict=True))
         found.update((record_id, record_id) for record_id in columns["record_id"])
     return found
-
-
-def _still_waiting(waiting: Iterable[str], name: str) -> bool:
-    return any(key.removeprefix(keys.INBOX).rsplit(".", 1)[0] == name for key in waiting)
 
 
 def _write_manifest(
@@ -261,16 +260,10 @@ def _tidy(store: ObjectStore, run: str, manifest: dict[str, Any]) -> None:
     """Remove what was taken from the inbox, unless it changed since or something that waits needs it, and the staged shards."""
     waiting = set(manifest["waiting"])
     taken = [file for item in manifest["inputs"] for file in item["files"]]
-    folders = {key.rsplit("/", 1)[0] for key in waiting}
-    taken += [table for table in manifest["labels"]["tables"] if not any(_below(folder, table["key"]) for folder in folders)]
+    taken += manifest["labels"]["tables"]
     now = {item.key: item.etag for item in store.list_objects(keys.INBOX)}
     store.delete_many(file["key"] for file in taken if file["key"] not in waiting and now.get(file["key"]) == file["etag"])
     store.delete_many(store.list_keys(keys.staging(DAG, run, "shards/")))
-
-
-def _below(folder: str, label_key: str) -> bool:
-    """Whether a label table speaks of files in this folder."""
-    return f"{folder}/".startswith(label_key.rsplit("/", 1)[0] + "/")
 
 
 def _plan_key(run: str) -> str:

@@ -120,8 +120,20 @@ def test_incomplete_recording_is_quarantined_after_the_grace_period(bucket, make
     assert bucket.list_keys(keys.INBOX) == []
 
 
-def test_label_of_an_archived_recording_may_come_later(bucket, make_wfdb):
-    """A label table without recordings finds them in the archive by name; an unknown name goes to quarantine."""
+def test_label_table_waits_for_its_recordings(bucket, make_wfdb):
+    """A table that came before its recordings stays in the inbox, so that they get their patient; then it goes."""
+    inbox.put_files([("w/labels.csv", b"record,label,patient_id\nd1,normal,P1\n")])
+    assert run("r1")["account"]["quarantined"] == 0
+    assert bucket.list_keys(keys.INBOX) == ["inbox/w/labels.csv"]
+    inbox.put_files((f"w/{name}", data) for name, data in make_wfdb("d1", seed=6).items())
+    assert run("r2")["labels"]["stored"] == 1
+    assert bucket.list_keys(keys.INBOX) == []
+    assert archive(bucket)["w/d1"].patient is not None
+
+
+def test_label_of_an_archived_recording_may_come_later(bucket, make_wfdb, monkeypatch):
+    """A label table without recordings finds them in the archive by name; after the grace period an unknown name goes to quarantine."""
+    monkeypatch.setenv("ECG_WFDB_GRACE_S", "0")
     inbox.put_files((f"w/{name}", data) for name, data in make_wfdb("c1", seed=4).items())
     run("r1")
     inbox.put_files([("w/labels.csv", b"record,label\nc1,abnormal\nnobody,normal\n")])
