@@ -60,7 +60,9 @@ class AirflowApi:
     def warm_up(self) -> None:
         """Ask for what Airflow builds only at the first task's first call, blocking all other calls for seconds."""
         with contextlib.suppress(httpx.HTTPError):
-            self._client.get("/execution/health", timeout=120)
+            httpx.get(
+                f"{self._client.base_url}/execution/health", timeout=120, trust_env=False
+            )  # a person's token would be logged as wrong
 
     def dags(self) -> list[str]:
         """Ids of the DAGs that Airflow has read so far."""
