@@ -21,7 +21,7 @@ def stack(request):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ECG_HOME", str(stack.home))
             yield stack
-            if stack.home.exists():
+            if stack.home.exists:
                 stack.down()
 
 
