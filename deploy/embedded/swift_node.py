@@ -6,14 +6,13 @@
 import sys
 from pathlib import Path
 
-from swift.common import utils  # type: ignore[import-not-found]
-from swift.common.ring import RingBuilder  # type: ignore[import-not-found]
-
 PART_POWER = 8
 
 
 def make_rings(folder: Path, servers: list[str]) -> None:
     """One ring a server, given as ``kind=port``: this machine's one disk, one replica."""
+    from swift.common.ring import RingBuilder  # type: ignore[import-not-found]
+
     for server in servers:
         kind, port = server.split("=")
         builder = RingBuilder(part_power=PART_POWER, replicas=1, min_part_hours=0)
@@ -24,9 +23,10 @@ def make_rings(folder: Path, servers: list[str]) -> None:
 
 def run_updater(folder: Path, arguments: list[str]) -> None:
     """Become ``swift-object-updater``, which, unlike the servers, looks for its settings in /etc/swift if it is not told."""
-    utils.set_swift_dir(str(folder))
+    from swift.common import utils  # type: ignore[import-not-found]
     from swift.obj.updater import main  # type: ignore[import-not-found]
 
+    utils.set_swift_dir(str(folder))
     sys.argv[1:] = arguments
     main()
 
