@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.signals.pictures import MAX_COLOURS, encode_indexed, encode_rgb
+from ecg_tasks.signals.pictures import MAX_COLOURS, encode_cells, encode_indexed, encode_rgb
 
 HEIGHT, WIDTH = 369, 496
 """Pixels of the saved picture."""
@@ -68,13 +68,12 @@ def encode_imshow(level_db: NDArray[np.float64]) -> list[bytes]:
         return encode_indexed(
             (row[:, None] * n_columns + column).astype(np.uint8), palettes=_PALETTE[colours.reshape(n, n_rows * n_columns)]
         )
-    return [_encode_cells(picture, row=row, column=column) for picture in colours]
-
-
-def _encode_cells(colours: NDArray[np.intp], *, row: NDArray[np.intp], column: NDArray[np.intp]) -> bytes:
-    if colours.max() == _BAD:  # white makes one colour too many for a palette
-        return encode_rgb(_PALETTE[colours].take(column, axis=1).take(row, axis=0))
-    return encode_indexed(colours.astype(np.uint8).take(column, axis=1).take(row, axis=0), palettes=MAGMA[None])[0]
+    white = colours.max(axis=(1, 2)) == _BAD  # one colour too many for a palette
+    indexed = iter(encode_cells(colours[~white].astype(np.uint8), row=row, column=column, palette=MAGMA))
+    return [
+        encode_rgb(_PALETTE[picture].take(column, axis=1).take(row, axis=0)) if has_white else next(indexed)
+        for picture, has_white in zip(colours, white, strict=True)
+    ]
 
 
 def _colours(level_db: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -62,6 +62,33 @@ def encode_indexed(pixels: NDArray[np.uint8], *, palettes: NDArray[np.uint8]) ->
     return [head + _chunk(b"PLTE", palette.tobytes()) + tail for palette in palettes]
 
 
+def encode_cells(cells: NDArray[np.uint8], *, row: NDArray[np.intp], column: NDArray[np.intp], palette: NDArray[np.uint8]) -> list[bytes]:
+    """PNGs of cells drawn as rectangles: the pixel of picture i at (y, x) is ``cells[i, row[y], column[x]]``.
+
+    The pixels themselves are never made, only the rows of a PNG that differ from the row above.
+
+    Parameters
+    ----------
+    cells : ndarray, shape (n, n_rows, n_columns), uint8, index into the palette
+    row : shape (height,), the cells' row of each row of pixels; equal ones stand together
+    column : shape (width,), the cells' column of each column of pixels
+    palette : ndarray, shape (n_colours, 3), uint8, RGB; at most 256 colours
+    """
+    height, width = len(row), len(column)
+    head = _SIGNATURE + _header(height, width, _ColourType.INDEXED) + _chunk(b"PLTE", palette.tobytes())
+    differs = np.flatnonzero(np.diff(row, prepend=-1))
+    rows = np.zeros((height, 1 + width), np.uint8)  # one for all pictures: the same rows of it are zero in each
+    rows[:, 0] = _FILTER_UP
+    pngs = []
+    for picture in cells:
+        steps = picture[row[differs]]
+        steps[1:] -= picture[row[differs[:-1]]]
+        rows[differs, 1:] = steps.take(column, axis=1)
+        runs = zlib.compressobj(_COMPRESSION, strategy=zlib.Z_RLE)  # there is nothing in it but runs of equal bytes
+        pngs.append(head + _chunk(b"IDAT", runs.compress(rows.data) + runs.flush()) + _END)
+    return pngs
+
+
 def decode_rgb(pngs: Sequence[bytes], *, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Pixels of PNGs of one size, of ``shape`` (height, width), as RGB of shape (n, height, width, 3), uint8.
 

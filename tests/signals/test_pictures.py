@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.signals.pictures import decode_grey, decode_rgb, encode_grey, encode_indexed, encode_rgb
+from ecg_tasks.signals.pictures import decode_grey, decode_rgb, encode_cells, encode_grey, encode_indexed, encode_rgb
 
 
 def by_pillow(png, mode):
@@ -46,6 +46,20 @@ def test_roundtrip_indexed(data, n_colours):
     pngs = encode_indexed(pixels, palettes=palettes)
     assert np.array_equal(decode_rgb(pngs, shape=shape), palettes[:, pixels])
     assert all(np.array_equal(by_pillow(png, "RGB"), palette[pixels]) for png, palette in zip(pngs, palettes, strict=True))
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))
+def test_cells_are_drawn_as_rectangles(data, n, n_rows, n_columns):
+    """Each picture has the pixels that its cells, repeated, make, whatever picture was drawn before it."""
+    cells = data.draw(hnp.arrays(np.uint8, (n, n_rows, n_columns)))
+    row = np.repeat(np.arange(n_rows)[::-1], data.draw(st.integers(1, 5)))
+    column = np.repeat(np.arange(n_columns), data.draw(st.integers(1, 5)))
+    palette = np.random.default_rng(n).integers(0, 256, (256, 3), dtype=np.uint8)
+    pngs = encode_cells(cells, row=row, column=column, palette=palette)
+    expected = palette[cells[:, row][:, :, column]]
+    assert np.array_equal(decode_rgb(pngs, shape=(len(row), len(column))), expected)
+    assert all(np.array_equal(by_pillow(png, "RGB"), pixels) for png, pixels in zip(pngs, expected, strict=True))
 
 
 @pytest.mark.parametrize("damaged", [b"", b"not a PNG", encode_grey(np.zeros((1, 5, 5), np.uint8))[0][:30]])
