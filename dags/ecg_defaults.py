@@ -6,7 +6,7 @@ from typing import Any
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 CPU_POOL = "cpu"
-"""Pool of all ordinary tasks: as many slots as cores."""
+"""Pool of all ordinary tasks: two slots a core."""
 GPU = "gpu"
 """Pool and queue of training: one training at a time. The queue matters to the CeleryExecutor only; the LocalExecutor runs every queue."""
 
