@@ -197,9 +197,13 @@ def _publish_labels(
             continue
         faults = [intake.row_fault(rejected) for rejected in content.rejected]
         strangers = 0
+        known_key = keys.staging(DAG, "label_tables", f"{sha256}.json")
+        known: dict[str, str] = find_json(store, known_key) or {}  # by earlier runs, duplicates too, whose names the archive lacks
         for row in content.rows:
             wanted = labelling.record_name(table["key"], row)
-            record_id = named.get(wanted) or archived.get(wanted) or archived.get(row.record)
+            record_id = named.get(wanted) or archived.get(wanted) or archived.get(row.record) or known.get(wanted)
+            if record_id is not None:
+                known[wanted] = record_id
             if record_id is None:
                 strangers += 1
                 sentence = f"{name}, row {row.row}: no recording named {row.record!r} has been received; drop the label again after it"
@@ -208,6 +212,7 @@ def _publish_labels(
                 who = f"source:{name}"
                 entries.append(labelling.LabelEntry(record_id=record_id, label=row.label.value, who=who, when=table["modified"]))
         if strangers and table["modified"] > planned["grace_ended"]:
+            put_json(store, known_key, known)
             continue  # its recordings may still be on their way, and will need it: it stays in the inbox
         account["tables"].append(table)
         account["rows"] += len(content.rows) + len(content.rejected)

@@ -131,6 +131,20 @@ def test_label_table_waits_for_its_recordings(bucket, make_wfdb):
     assert archive(bucket)["w/d1"].patient is not None
 
 
+def test_label_table_remembers_a_duplicate_of_an_earlier_run(bucket, make_wfdb):
+    """A recording that was a duplicate when the table still waited for others does not hold the table for ever."""
+    first, second = make_wfdb("e1", seed=7), make_wfdb("e2", seed=8)
+    renamed = {"a/copy.hea": first["e1.hea"].replace(b"e1", b"copy"), "a/copy.dat": first["e1.dat"]}
+    table = b"record,label,patient_id\ne1,normal,P1\ne2,abnormal,P2\n"
+    inbox.put_files([*renamed.items(), ("w/labels.csv", table), *((f"w/{name}", data) for name, data in first.items())])
+    assert run("r1")["account"]["duplicates"] == 1
+    assert bucket.list_keys(keys.INBOX) == ["inbox/w/labels.csv"]
+    inbox.put_files((f"w/{name}", data) for name, data in second.items())
+    run("r2")
+    assert bucket.list_keys(keys.INBOX) == []
+    assert sorted(entry.label for entry in labels_in_force(bucket).values()) == ["abnormal", "normal"]
+
+
 def test_label_of_an_archived_recording_may_come_later(bucket, make_wfdb, monkeypatch):
     """A label table without recordings finds them in the archive by name; after the grace period an unknown name goes to quarantine."""
     monkeypatch.setenv("ECG_WFDB_GRACE_S", "0")
