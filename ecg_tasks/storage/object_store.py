@@ -59,7 +59,8 @@ class ObjectStore:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return cls(boto3.client("s3", config=config), bucket)
+        # a session of its own: the shared one keeps the first credentials it ever saw
+        return cls(boto3.session.Session().client("s3", config=config), bucket)
 
     def get(self, key: str) -> bytes:
         """Whole content of an object; `MissingObjectError` if it is not there."""

@@ -49,3 +49,14 @@ def test_unreachable_store_is_worth_a_retry(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(StoreError, match="could not read some/key"):
         ObjectStore.connect("bucket").get("some/key")
+
+
+def test_credentials_are_those_of_the_moment(bucket, monkeypatch):
+    """A process whose keys change, as the tests' own does, signs with the new ones; nothing is kept from an earlier connection."""
+    signed = []
+    for secret in ("first", "second"):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", secret)
+        store = ObjectStore.connect(bucket.bucket)
+        store._client.meta.events.register("before-send.s3", lambda request, **_: signed.append(request.headers["Authorization"]))
+        store.exists("nothing")
+    assert [secret.encode() in line for secret, line in zip(("first", "second"), signed, strict=True)] == [True, True]
