@@ -18,10 +18,10 @@ class Side(StrEnum):
     TEST = "test"
 
 
-SIDE_ENDS = {Side.TRAIN: 6000, Side.VALIDATION: 7500, Side.CALIBRATION: 8500, Side.TEST: N_BUCKETS}
-"""Where each side's range of buckets ends: 60 % train, 15 % validation (early stopping), 10 % calibration, 15 % test.
+SIDE_ENDS = {Side.TRAIN: 6000, Side.VALIDATION: 7000, Side.CALIBRATION: 8500, Side.TEST: N_BUCKETS}
+"""Where each side's range of buckets ends: 60 % train, 10 % validation (early stopping), 15 % calibration, 15 % test.
 
-To move an end is to let patients change sides, and so to spoil every test figure measured before.
+To move the start of the test side is to let patients change into or out of it, and so to spoil every test figure measured before.
 """
 
 
