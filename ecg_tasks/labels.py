@@ -11,6 +11,19 @@ class Label(StrEnum):
     UNINTERPRETABLE = "uninterpretable"
 
 
+class Verdict(StrEnum):
+    """What a reviewer may say of a recording: its label, or that somebody else should tell. The values are stored and never change."""
+
+    NORMAL = "normal"
+    ABNORMAL = "abnormal"
+    UNINTERPRETABLE = "uninterpretable"
+    SKIP = "skip"
+
+
+WITHDRAWN = "withdrawn"
+"""Stored beside verdicts: takes back an earlier one of the same person on the same recording."""
+
+
 class Decision(StrEnum):
     """What the pipeline says of a recording."""
 

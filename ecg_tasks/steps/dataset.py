@@ -1,6 +1,7 @@
 """Here: which labelled records a training uses, on which side each stands, and their pictures. Not here: training (``retrain``)."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from ecg_tasks.evaluation.splits import Side, side_of, split_bucket
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.steps import render
-from ecg_tasks.steps.labelling import labels_in_force
+from ecg_tasks.steps.labelling import REVIEW, labels_in_force
 from ecg_tasks.steps.workspace import get_json, put_json
 from ecg_tasks.storage import keys, record_shards, tables
 from ecg_tasks.storage.object_store import ObjectStore
@@ -28,6 +29,7 @@ class Row:
 
     ``group`` is what never lies on two sides: the keyed hash of the patient, or the record itself where no patient is known.
     ``bucket`` is the patient's place in every split, -1 where no patient is known.
+    ``labelled_by`` is who gave the label: ``source:<file>`` or ``review:<user>``.
     """
 
     record_id: str
@@ -36,6 +38,7 @@ class Row:
     bucket: int
     side: Side
     label: str
+    labelled_by: str = ""
     synthetic: bool
 
 
@@ -80,7 +83,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     """
     for shard in render.unrendered(store, recipe):
         render.render_one(store, shard, record_shards.load_shard(store.get(keys.record_shard(shard))), recipe)
-    labels = {record_id: entry.label for record_id, entry in labels_in_force(store).items() if entry.label in CLASS_ORDER}
+    labels = {record_id: entry for record_id, entry in labels_in_force(store).items() if entry.label in CLASS_ORDER}
     found: list[tuple[str, str, str | None, int, bool]] = []
     for shard in sorted(keys.stem(key) for key in store.list_keys(keys.RECORDS)):
         index = tables.load(store.get(keys.record_index(shard)))
@@ -101,7 +104,8 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
                 group=patient or record_id,
                 bucket=bucket,
                 side=side_of(bucket) if patient else unknown_side,
-                label=labels[record_id],
+                label=labels[record_id].label,
+                labelled_by=labels[record_id].who,
                 synthetic=synthetic,
             )
         )
@@ -175,6 +179,7 @@ def _manifest(dataset_id: str, recipe: Recipe, rows: Sequence[Row]) -> dict[str,
         "split_unit": "patient" if any(row.bucket >= 0 for row in rows) else "record",
         "shards": sorted({row.shard for row in rows}),
         "synthetic_records": sum(row.synthetic for row in rows),
+        "labelled_by": dict(sorted(Counter(row.labelled_by if row.labelled_by.startswith(REVIEW) else "source" for row in rows).items())),
         "counts": dict(_counts(rows)),
     }
 

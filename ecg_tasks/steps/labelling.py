@@ -1,4 +1,7 @@
-"""Here: labels of the archive: which one is in force, and taking over label tables from the inbox. Not here: parsing CSV."""
+"""Here: labels of the archive: which one is in force, and taking over label tables from the inbox.
+
+Not here: parsing CSV, or the reviewers' queue (``review``).
+"""
 
 import hashlib
 import posixpath
@@ -6,37 +9,78 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ecg_tasks.errors import BadInputError
+from ecg_tasks.labels import WITHDRAWN, Label
 from ecg_tasks.signals.reading.labels_csv import LabelRow, LabelTable, read_labels
 from ecg_tasks.storage import keys, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
+REVIEW = "review:"
+"""Before the user's name in ``who``: a person looked at the recording here."""
+SOURCE = "source:"
+"""Before the file's name in ``who``: the label came with the recording or in a label table."""
+_LABELS = frozenset(Label)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelEntry:
-    """One label of one record: who gave it, and when (ISO 8601)."""
+    """One row of the label tables: who said what of a record, and when (ISO 8601).
+
+    ``label`` is a `Verdict`, or ``labels.WITHDRAWN``; then ``withdraws`` is the ``when`` of the verdict of the same person that no longer
+    counts.
+    """
 
     record_id: str
     label: str
     who: str
     when: str
+    comment: str = ""
+    withdraws: str = ""
+
+    @property
+    def is_review(self) -> bool:
+        """Whether a reviewer said so, and not the source of the recording."""
+        return self.who.startswith(REVIEW)
 
 
 def labels_in_force(store: ObjectStore, *, label_keys: Iterable[str] | None = None) -> dict[str, LabelEntry]:
     """The latest label of every record that has one; ``label_keys`` bounds the tables that are read."""
+    found = store.get_many(store.list_keys(keys.LABELS) if label_keys is None else label_keys)
+    return in_force(entry for data in found for entry in load_labels(data))
+
+
+def in_force(entries: Iterable[LabelEntry]) -> dict[str, LabelEntry]:
+    """The latest label of each record, less what was withdrawn; a skip is no label. The order of the entries does not matter."""
     latest: dict[str, LabelEntry] = {}
-    for data in store.get_many(store.list_keys(keys.LABELS) if label_keys is None else label_keys):
-        for entry in load_labels(data):
-            before = latest.get(entry.record_id)
-            if before is None or (entry.when, entry.who, entry.label) > (before.when, before.who, before.label):
-                latest[entry.record_id] = entry
+    reviews: list[LabelEntry] = []
+    for entry in entries:
+        if entry.is_review:
+            reviews.append(entry)  # whether one counts is known only when all have been seen
+        else:
+            _keep_later(latest, entry)
+    for entry in standing(reviews):
+        if entry.label in _LABELS:
+            _keep_later(latest, entry)
     return latest
+
+
+def standing(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
+    """The verdicts that nobody took back, without the withdrawals themselves."""
+    known = list(entries)
+    withdrawn = {(entry.record_id, entry.who, entry.withdraws) for entry in known if entry.label == WITHDRAWN}
+    return [entry for entry in known if entry.label != WITHDRAWN and (entry.record_id, entry.who, entry.when) not in withdrawn]
+
+
+def _keep_later(latest: dict[str, LabelEntry], entry: LabelEntry) -> None:
+    before = latest.get(entry.record_id)
+    if before is None or (entry.when, entry.who, entry.label) > (before.when, before.who, before.label):
+        latest[entry.record_id] = entry
 
 
 def load_labels(data: bytes) -> Iterator[LabelEntry]:
     """Rows of one stored label table."""
     columns = tables.load(data)
-    for record_id, label, who, when in zip(columns["record_id"], columns["label"], columns["who"], columns["when"], strict=True):
-        yield LabelEntry(record_id=record_id, label=label, who=who, when=when)
+    for row in zip(*columns.values(), strict=True):
+        yield LabelEntry(**dict(zip(columns, row, strict=True)))
 
 
 def dump_labels(entries: Iterable[LabelEntry]) -> bytes:
@@ -45,19 +89,27 @@ def dump_labels(entries: Iterable[LabelEntry]) -> bytes:
     return tables.dump(tables.LABELS, {name: [getattr(row, name) for row in rows] for name in tables.LABELS.names})
 
 
-def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, before: Iterable[str]) -> int:
-    """Append the entries that say something else than the tables ``before``; returns how many did.
+def write_labels(store: ObjectStore, entries: Iterable[LabelEntry]) -> str:
+    """Append a table of label rows, named by its content; returns its key."""
+    data = dump_labels(entries)
+    key = keys.labels(hashlib.sha256(data).hexdigest()[:20])
+    store.put(key, data)
+    return key
 
-    The same file twice adds nothing, and neither does the same call twice.
+
+def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, before: Iterable[str]) -> int:
+    """Append the entries that say something else than the sources had said in the tables ``before``; returns how many did.
+
+    The same file twice adds nothing, and neither does the same call twice: a reviewer's verdict is not undone by dropping again the
+    file that it corrected.
     """
-    force = labels_in_force(store, label_keys=before)
+    said = in_force(entry for data in store.get_many(before) for entry in load_labels(data) if not entry.is_review)
     latest: dict[str, LabelEntry] = {}
     for entry in sorted(entries, key=lambda entry: (entry.when, entry.who, entry.label)):
         latest[entry.record_id] = entry
-    new = [entry for entry in latest.values() if entry.record_id not in force or force[entry.record_id].label != entry.label]
+    new = [entry for entry in latest.values() if entry.record_id not in said or said[entry.record_id].label != entry.label]
     if new:
-        data = dump_labels(new)
-        store.put(keys.labels(hashlib.sha256(data).hexdigest()[:20]), data)
+        write_labels(store, new)
     return len(new)
 
 

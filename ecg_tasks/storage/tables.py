@@ -30,7 +30,16 @@ RECORD_INDEX = pa.schema(
 )
 """What listings and joins need of a shard, without its samples."""
 
-LABELS = pa.schema([("record_id", pa.string()), ("label", pa.string()), ("who", pa.string()), ("when", pa.string())])
+LABELS = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("label", pa.string()),  # a verdict, or that an earlier one is withdrawn
+        ("who", pa.string()),  # source:<file> or review:<user>
+        ("when", pa.string()),  # ISO 8601
+        ("comment", pa.string()),  # this one and the next are absent in older tables
+        ("withdraws", pa.string()),  # the ``when`` of the verdict that is taken back
+    ]
+)
 
 SPECTROGRAMS = pa.schema(
     [
@@ -50,6 +59,7 @@ SPLIT = pa.schema(
         ("bucket", pa.int32()),
         ("side", pa.string()),
         ("label", pa.string()),
+        ("labelled_by", pa.string()),  # source:<file> or review:<user>
         ("synthetic", pa.bool_()),
     ]
 )
@@ -72,7 +82,7 @@ Columns = dict[str, Any]
 def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:
     """Parquet bytes of ``columns``; the same columns always give the same bytes.
 
-    >>> load(dump(LABELS, {"record_id": ["a"], "label": ["normal"], "who": ["x"], "when": ["y"]}))["label"]
+    >>> load(dump(LABELS, dict.fromkeys(LABELS.names, ["normal"])))["label"]
     ['normal']
     """
     table = pa.table({field.name: pa.array(columns[field.name], type=field.type) for field in schema}, schema=schema)
