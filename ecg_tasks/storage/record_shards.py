@@ -74,30 +74,15 @@ def dump_index(shard: Sequence[StoredRecord]) -> bytes:
 def load_shard(data: bytes) -> list[StoredRecord]:
     """Records of a shard, in their order, with the identity that was stored."""
     columns = tables.load(data)
-    shard = []
-    for row in range(tables.n_rows(columns)):
-        leads = tuple(columns["leads"][row])
-        age = float(columns["age"][row])
-        record = Record(
-            samples=np.frombuffer(columns["samples"][row], dtype="<f4").reshape(len(leads), -1),
-            fs=float(columns["fs"][row]),
-            leads=leads,
-            unit=columns["unit"][row],
-            name=columns["name"][row],
-            age=None if np.isnan(age) else age,
-            sex=columns["sex"][row],
-            synthetic=bool(columns["synthetic"][row]),
-        )
-        record.__dict__["record_id"] = columns["record_id"][row]  # as stored: spares hashing again
-        shard.append(
-            StoredRecord(
-                record=record,
-                source=columns["source"][row],
-                patient=columns["patient"][row],
-                split_bucket=int(columns["split_bucket"][row]),
-            )
-        )
-    return shard
+    return [_stored(columns, row) for row in range(tables.n_rows(columns))]
+
+
+def find_record(columns: tables.Columns, record_id: str) -> StoredRecord | None:
+    """One record of a shard's columns, or None: reading a row is quicker than making thousands of records."""
+    try:
+        return _stored(columns, columns["record_id"].index(record_id))
+    except ValueError:
+        return None
 
 
 def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredRecord]:
@@ -108,6 +93,25 @@ def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredR
 def anonymous(record: Record) -> Record:
     """The record without the patient's id."""
     return replace(record, patient=None)
+
+
+def _stored(columns: tables.Columns, row: int) -> StoredRecord:
+    leads = tuple(columns["leads"][row])
+    age = float(columns["age"][row])
+    record = Record(
+        samples=np.frombuffer(columns["samples"][row], dtype="<f4").reshape(len(leads), -1),
+        fs=float(columns["fs"][row]),
+        leads=leads,
+        unit=columns["unit"][row],
+        name=columns["name"][row],
+        age=None if np.isnan(age) else age,
+        sex=columns["sex"][row],
+        synthetic=bool(columns["synthetic"][row]),
+    )
+    record.__dict__["record_id"] = columns["record_id"][row]  # as stored: spares hashing again
+    return StoredRecord(
+        record=record, source=columns["source"][row], patient=columns["patient"][row], split_bucket=int(columns["split_bucket"][row])
+    )
 
 
 def _index_columns(shard: Sequence[StoredRecord]) -> tables.Columns:
