@@ -1,0 +1,125 @@
+"""Here: what could not be read, entry by entry, and putting it back into the inbox. Not here: putting it into quarantine (``intake``)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ecg_tasks.errors import BadInputError, ConfigurationError
+from ecg_tasks.steps.browse.opened import json_at, json_at_key
+from ecg_tasks.steps.inbox import checked_path
+from ecg_tasks.steps.workspace import now, put_json
+from ecg_tasks.storage import keys
+from ecg_tasks.storage.ahead import map_ahead
+from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+
+_AT_ONCE = 8
+_REASON = "reason.json"
+SHOWN_BYTES = 2000
+"""Of a file's start or of a bad row, at most so much is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A bad row of a file that is good otherwise, or the file's start if all of it is bad."""
+
+    name: str
+    reason: str
+    message: str
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One drop in quarantine: the sentence for people, its bad rows, and who put it back when."""
+
+    source: str
+    name: str
+    reason: str
+    message: str
+    since: str
+    n_rows: int
+    retried: tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entries:
+    """One page of entries, newest first, and how many there are in all."""
+
+    entries: tuple[Entry, ...]
+    total: int
+
+
+def entries(store: ObjectStore, *, offset: int = 0, limit: int = 50) -> Entries:
+    """List the quarantine; only the reasons of those asked for are read."""
+    found = [item for item in store.list_objects(keys.QUARANTINE) if item.key.endswith(f"/{_REASON}")]
+    found.sort(key=lambda item: item.modified, reverse=True)
+    page = found[offset : offset + limit]
+    told = map_ahead(lambda item: json_at(store, item), page, at_once=_AT_ONCE)
+    made = [_entry(reason, since=item.modified.isoformat(timespec="seconds")) for item, reason in zip(page, told, strict=True)]
+    return Entries(entries=tuple(made), total=len(found))
+
+
+def entry(store: ObjectStore, source: str) -> tuple[Entry, tuple[Row, ...]] | None:
+    """One entry with what is bad in it, or None if there is none of this digest."""
+    info = store.info(keys.quarantine_reason(source))
+    if info is None:
+        return None
+    reason = json_at(store, info)
+    return _entry(reason, since=info.modified.isoformat(timespec="seconds")), _rows(store, reason)
+
+
+def put_back(store: ObjectStore, source: str, *, who: str) -> tuple[str, ...]:
+    """Copy an entry's files to where they lay in the inbox, and note who did; the entry stays until the next intake judges them anew.
+
+    Returns the paths below the inbox.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such entry, or something else waits in the inbox under one of its names.
+    """
+    key = keys.quarantine_reason(source)
+    reason = json_at_key(store, key)
+    if reason is None:
+        raise ConfigurationError(f"nothing is in quarantine under {source}")
+    try:
+        paths = [checked_path(path) for path in reason["inbox"]]
+    except BadInputError as error:
+        raise ConfigurationError(f"it cannot go back: {error.message}") from None
+    taken = [path for path in paths if store.exists(f"{keys.INBOX}{path}")]
+    if taken:
+        raise ConfigurationError(f"{', '.join(taken)} already waits in the inbox; let it be taken over first")
+    for path in paths:
+        store.copy(keys.quarantined(source, path.rsplit("/", 1)[-1]), f"{keys.INBOX}{path}")
+    put_json(store, key, reason | {"retried": [*reason.get("retried", []), {"who": who, "when": now()}]})
+    return tuple(paths)
+
+
+def _entry(reason: dict[str, Any], *, since: str) -> Entry:
+    return Entry(
+        source=reason["source"],
+        name=reason["name"],
+        reason=reason["reason"],
+        message=reason["message"],
+        since=since,
+        n_rows=len(reason.get("rows", [])),
+        retried=tuple(reason.get("retried", [])),
+    )
+
+
+def _rows(store: ObjectStore, reason: dict[str, Any]) -> tuple[Row, ...]:
+    """The bad rows with their content, line by line; of a file that is bad as a whole, its start."""
+    if not reason["inbox"]:
+        return ()
+    try:
+        data = store.get(keys.quarantined(reason["source"], reason["inbox"][0].rsplit("/", 1)[-1]))
+    except MissingObjectError:
+        return ()
+    if "rows" not in reason:
+        start = data[:SHOWN_BYTES].decode("utf-8", errors="replace")
+        return (Row(name=reason["inbox"][0], reason=reason["reason"], message=reason["message"], content=start),)
+    lines = data.decode("utf-8", errors="replace").splitlines()
+    lines += [""] * (len(reason["rows"]) - len(lines))
+    return tuple(
+        Row(name=row["name"], reason=row["reason"], message=row["message"], content=line[:SHOWN_BYTES])
+        for row, line in zip(reason["rows"], lines, strict=False)
+    )
