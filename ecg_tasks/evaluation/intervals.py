@@ -48,7 +48,8 @@ def bootstrap(
     """Draw whole groups (patients) with replacement, as often as there are groups, and compute a statistic each time.
 
     A patient's records stand or fall together, so that an interval is not made too narrow by records that resemble
-    one another.
+    one another. What a group is called plays no part, only which records are in it and in which order they come: the same
+    records give the same resamples wherever their patients go by other names.
 
     Parameters
     ----------
@@ -67,9 +68,10 @@ def bootstrap(
     """
     if n_resamples < 1:
         raise SignalError(f"{n_resamples=}; it must be at least 1")
-    _, group_of = np.unique(np.asarray(groups), return_inverse=True)
-    if group_of.size == 0:
+    _, first, by_name = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    if by_name.size == 0:
         raise SignalError("there is no record to resample")
+    group_of = np.argsort(np.argsort(first))[by_name]
     n_groups = int(group_of.max()) + 1
     rng = np.random.default_rng(seed)
     chunk = max(1, _MAX_CELLS // max(n_groups, group_of.size))

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.errors import SignalError
 
-N_ECE_BINS = 10
-"""Bins of equal width on [0, 1] over which the expected calibration error is summed."""
+RECORDS_PER_BIN = 15
+"""Records in a calibration bin, about: fewer, and chance alone moves a bin far from its mean probability."""
+MIN_BINS, MAX_BINS = 2, 10
 
 CONFUSION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
 """The columns that ``confusion_figures`` returns, in order."""
@@ -97,28 +98,46 @@ def weighted_brier(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray
 def weighted_ece(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Expected calibration error: distance of mean probability and share of abnormals in a bin, averaged over the records.
 
-    Ten bins of equal width over [0, 1] (``N_ECE_BINS``), the upper edge belonging to the next bin. Shapes as in
-    ``weighted_roc_auc``. With few records a bin the figure lies above zero for a perfectly calibrated model too:
-    read it with its interval.
+    The bins are those of ``calibration_bins`` for the records as they are, whatever the weights. Shapes as in
+    ``weighted_roc_auc``. With few records the figure lies above zero for a perfectly calibrated model too: read it with
+    its interval.
 
     References
     ----------
-    Naeini, Cooper and Hauskrecht, AAAI 2015.
+    Naeini, Cooper and Hauskrecht, AAAI 2015; Roelofs et al., AISTATS 2022, on bins of equal mass.
     """
     truth = as_labels(labels)
     probability = as_probabilities(probabilities, like=truth)
-    in_bin = ece_bin(probability)[:, None] == np.arange(N_ECE_BINS)
+    in_bin = calibration_bins(probability)[:, None] == np.arange(MAX_BINS)
     excess = weights @ (in_bin * (probability - truth)[:, None])
     return _ratio(np.abs(excess).sum(axis=1), weights.sum(axis=1))
 
 
-def ece_bin(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The bin, 0 to ``N_ECE_BINS - 1``, of each probability.
+def calibration_bins(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The bin of each probability: bins of equal mass, one for every ``RECORDS_PER_BIN`` records, 2 at least and 10 at most.
 
-    >>> ece_bin(np.array([0.0, 0.05, 0.1, 1.0]))
-    array([0, 0, 1, 9])
+    Their edges are quantiles of the probabilities, an edge belonging to the lower bin; equal probabilities share a bin.
+    Ten bins of equal width, the usual choice, hold four of 45 records each, and then find an error of 0.13 in a perfectly
+    calibrated model; these find 0.06.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,), 0 to ``MAX_BINS - 1``; where many are equal, bins may be empty
+
+    Examples
+    --------
+    >>> calibration_bins(np.array([0.1, 0.2, 0.3, 0.3, 0.9]))
+    array([0, 0, 0, 0, 1])
     """
-    return np.minimum(np.floor(probabilities * N_ECE_BINS).astype(np.intp), N_ECE_BINS - 1)
+    if probabilities.size == 0:
+        return np.empty(0, dtype=np.intp)
+    n_bins = int(np.clip(probabilities.size // RECORDS_PER_BIN, MIN_BINS, MAX_BINS))
+    edges = np.percentile(probabilities, np.linspace(0, 1, n_bins + 1)[1:-1] * 100)  # as scikit-learn has it, to the last bit
+    return np.searchsorted(edges, probabilities)
 
 
 def weighted_confusion(labels: ArrayLike, called_abnormal: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -192,7 +211,7 @@ def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 def ece(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Expected calibration error over ten bins of equal width; see ``weighted_ece``.
+    """Expected calibration error over bins of equal mass; see ``weighted_ece``.
 
     >>> round(ece([0, 1, 1, 1], [0.7, 0.7, 0.7, 0.7]), 4)
     0.05

@@ -28,6 +28,24 @@ SplitUnit = Literal["patient", "record"]
 NEAR_THE_EDGE = 0.05
 """A proportion this near to 0 or 1 gets Wilson's interval: resampling what has (nearly) no errors finds none."""
 
+FIGURE_TITLES = {
+    "prevalence": "Prevalence",
+    "auroc": "AUROC",
+    "auroc_difference": "AUROC of the model less this",
+    "average_precision": "AUPRC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "Positive predictive value",
+    "npv": "Negative predictive value",
+    "f1": "F1",
+    "accuracy": "Accuracy",
+    "brier": "Brier score",
+    "ece": "Calibration error (ECE)",
+    "coverage": "Share decided (outside the abstain band)",
+    "accuracy_decided": "Accuracy of what is decided",
+}
+"""How a figure is called where people read it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
@@ -190,6 +208,11 @@ def evaluate(
         confusion=Confusion(true_positives=tp, false_positives=fp, true_negatives=tn, false_negatives=fn),
         **intervals,
     )
+
+
+def plain_interval(interval: Interval) -> dict[str, Any]:
+    """A figure with its interval for JSON; nan becomes None."""
+    return {name: _plain(value) for name, value in asdict(interval).items()}
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.escaping import printable
@@ -27,22 +28,6 @@ from ecg_tasks.reporting.waveform import draw_waveform
 
 QUARANTINED_LISTED = 1000
 """Inputs in quarantine that ``index.html`` lists; ``summary.json`` has all."""
-
-FIGURE_TITLES = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "average_precision": "AUPRC",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "Positive predictive value",
-    "npv": "Negative predictive value",
-    "f1": "F1",
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "brier": "Brier score",
-    "ece": "Calibration error (ECE)",
-}
-"""How a figure is called in a table; any other name is written with blanks."""
 
 MEANINGS = {
     Decision.NORMAL: "P(abnormal) lies below the threshold.",
@@ -93,10 +78,10 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
 def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
     """The report's first page; ``pages`` holds the ids of the records that have a page of their own."""
     histograms, models = [], []
+    n_by_model, decided = report.predictions.n_by_model, report.predictions.decisions
     for model in report.models:
-        rows = report.decided_by(model)
-        counts = count_scores(rows["probability"].to_numpy(dtype=float), rows["decision"].to_numpy(dtype=object))
-        models.append({"model": model, "n": len(rows), "figures": _figures(model.test_figures), "yardsticks": _figures(model.yardsticks)})
+        counts = count_scores(report.predictions, model=model)
+        models.append({"model": model, "n": n_by_model.get(model.key, 0), "figures": _figures(model.test_figures), "yardsticks": _figures(model.yardsticks)})
         if any(bins.any() for bins in counts.values()):
             histograms.append(_histogram(model, counts))
     n_records = len(report.predictions)
@@ -105,10 +90,10 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
         report=report,
         account=report.account,
         banners=_banners(report),
-        shares=draw_decisions(report.decisions),
+        shares=draw_decisions(decided),
         decisions=[
             {"decision": str(decision), "count": count, "share": f"{count / max(n_records, 1):.1%}", "meaning": MEANINGS[decision]}
-            for decision, count in report.decisions.items()
+            for decision, count in decided.items()
         ],
         histograms=histograms,
         models=models,
@@ -118,7 +103,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
         recipes=sorted({model.recipe for model in report.models}),
         rows=listed_rows(report),
         n_records=n_records,
-        mixed=report.n_synthetic < n_records,
+        mixed=report.predictions.n_synthetic < n_records,
         n_pages=len(pages),
         pages=pages,
     )
@@ -183,7 +168,7 @@ def _figures(figures: Mapping[str, Interval]) -> list[dict[str, str | Markup]]:
 
 def _banners(report: RunReport) -> list[Banner]:
     banners = []
-    n_synthetic, n_records = report.n_synthetic, len(report.predictions)
+    n_synthetic, n_records = report.predictions.n_synthetic, len(report.predictions)
     if n_synthetic:
         share = "All" if n_synthetic == n_records else f"{n_synthetic:,} of"
         banners.append(

@@ -55,6 +55,13 @@ def test_bootstrap_draws_whole_groups_as_often_as_there_are_groups(monkeypatch):
     assert np.array_equal(bootstrap(lambda weights: weights, groups, seed=7, n_resamples=50), whole)
 
 
+def test_names_of_groups_play_no_part():
+    """Patients under other names, in another alphabetical order, give the same resamples to the last digit."""
+    labels, scores, groups = overlapping(40, seed=3)
+    renamed = np.array([f"{hash(name) % 97:02d}-{name}" for name in groups])
+    assert auroc_interval(labels, scores, renamed, seed=1) == auroc_interval(labels, scores, groups, seed=1)
+
+
 def test_interval_is_the_same_for_a_seed_and_moves_with_it():
     """The same seed gives the same interval, another seed another one."""
     labels, scores, groups = overlapping(40, seed=3)
