@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg_tasks.cli import importers, inbox, runs
+from ecg_tasks.cli import inbox, runs
 from ecg_tasks.cli.stack import describe
 from ecg_tasks.cli.terminal import complain, console, say
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from deploy.embedded import Stack
     from deploy.embedded.airflow_api import AirflowApi
+    from ecg_tasks.steps.labelled_folders import Content
 
 SEED = 2026
 N_PATIENTS = 140
@@ -59,21 +60,23 @@ def demo(
             stack.down()
 
 
-def _recordings(folder: Path | None) -> list[tuple[str, importers.Content]]:
+def _recordings(folder: Path | None) -> "list[tuple[str, Content]]":
     if folder is None:
         from ecg_tasks.signals.sample_drop import sample_drop
 
         say("making recordings of people who do not exist (synthetic; whatever is made of them says so)")
         return list(sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1).items())
-    layout = importers.detect(folder)
+    from ecg_tasks.steps.labelled_folders import LAYOUTS, detect
+
+    layout = detect(folder)
     if layout is None:
         complain(f"{folder} holds neither ptbxl_database.csv, nor WFDB recordings (.hea), nor heartbeat CSVs")
         raise typer.Exit(1)
     say(f"taking {folder} for {layout}")
-    return importers.IMPORTERS[layout](folder)
+    return LAYOUTS[layout](folder).for_inbox()
 
 
-def _run_everything(stack: "Stack", files: list[tuple[str, importers.Content]]) -> str:
+def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
     """All four DAGs, one after the other; returns the key of the report."""
     with stack.airflow() as api:
         _wait_for_dags(api)

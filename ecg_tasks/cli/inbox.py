@@ -1,4 +1,4 @@
-"""Here: ``put``, ``import``, ``download``: ways for recordings into the inbox. Not here: what a data set looks like (``importers``)."""
+"""Here: ``put``, ``import``, ``download``: ways for recordings into the inbox. Not here: layouts of data sets (``labelled_folders``)."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg_tasks.cli import importers
 from ecg_tasks.cli.stack import running_stack
 from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from deploy.embedded import Stack
+    from ecg_tasks.steps.labelled_folders import Content
 
 _FILES_AT_ONCE = 100
 
@@ -52,8 +52,10 @@ def import_(
     ptbxl: 500 Hz recordings where present, else 100 Hz. ptbdb: every recording below the patients' folders.
     heartbeats: the CSV files with 187 samples at 125 Hz and the label in column 188.
     """
+    from ecg_tasks.steps.labelled_folders import LAYOUTS
+
     stack = running_stack()
-    n_files = drop(stack, importers.IMPORTERS[dataset.value](folder))
+    n_files = drop(stack, LAYOUTS[dataset.value](folder).for_inbox())
     say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
 
 
@@ -86,7 +88,7 @@ def _ptbxl_records() -> list[str]:
     return [name for name in wfdb.get_record_list(_RELEASES[OnPhysioNet.PTBXL]) if name.startswith("records500/")]
 
 
-def drop(stack: "Stack", files: list[tuple[str, importers.Content]]) -> int:
+def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
     """Put files into the inbox in an order that is safe while the inbox is watched; returns how many.
 
     Headers come first and their signals last: until a recording is whole it waits, and so does the labels.csv beside it,
@@ -110,7 +112,7 @@ def drop(stack: "Stack", files: list[tuple[str, importers.Content]]) -> int:
     return n_files
 
 
-def _turn(file: tuple[str, importers.Content]) -> int:
+def _turn(file: "tuple[str, Content]") -> int:
     name = Path(file[0])
     if name.suffix == ".hea":
         return 0
@@ -119,7 +121,7 @@ def _turn(file: tuple[str, importers.Content]) -> int:
     return 3 if name.suffix in {".dat", ".xyz"} else 2
 
 
-def _named(paths: Iterable[Path], under: str) -> Iterator[tuple[str, importers.Content]]:
+def _named(paths: Iterable[Path], under: str) -> "Iterator[tuple[str, Content]]":
     for path in paths:
         whole = path.resolve()
         for file in sorted(inner for inner in whole.rglob("*") if inner.is_file()) if whole.is_dir() else [whole]:

@@ -1,0 +1,252 @@
+"""Here: what PTB-XL, the PTB Diagnostic database, heartbeat CSVs and labelled WFDB folders look like on a disk.
+
+Not here: reading the recordings (``signals.reading``), or what is done with them (``cli.inbox``, ``evaluation``).
+"""
+
+import ast
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.labels import Label
+from ecg_tasks.signals.reading.labels_csv import HIDDEN_AGE, MAX_AGE_YEARS, LabelRow, read_labels
+from ecg_tasks.signals.reading.results import Rejected
+
+Content = bytes | Path
+"""A file's bytes, or where to read them when their turn comes."""
+
+_COLUMNS = ("record", "label", "patient_id", "age", "sex")
+_SIGNALS = (".dat", ".xyz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFolder:
+    """A data set on a disk.
+
+    Parameters
+    ----------
+    kind : its layout, and the folder that it gets in the inbox
+    files : name of a recording (its header without extension) or a heartbeat CSV, to where it lies; None where it is not there
+    rows : name of a record to what the data set says of it; the rows of a heartbeat CSV may speak for themselves
+    rejected : what the data set says of a recording and cannot be understood
+    """
+
+    kind: str
+    files: Mapping[str, Path | None]
+    rows: Mapping[str, LabelRow]
+    rejected: tuple[Rejected, ...] = field(default=())
+
+    def for_inbox(self) -> list[tuple[str, Content]]:
+        """The files that are there, named as in the inbox, and a ``labels.csv`` about them."""
+        found: list[tuple[str, Content]] = []
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow(_COLUMNS)
+        for name, path in self.files.items():
+            if path is None:
+                continue
+            if path.suffix != ".hea":
+                found.append((f"{self.kind}/{name}", path))
+                continue
+            beside = [path.with_suffix(suffix) for suffix in (".hea", *_SIGNALS)]
+            found += [(f"{self.kind}/{name}{file.suffix}", file) for file in beside if file.is_file()]
+        for name, row in self.rows.items():
+            if self.files[file_of(name)] is not None:
+                age = "" if row.age is None else f"{row.age:g}"
+                table.writerow((name, row.label or "", row.patient_id or "", age, row.sex or ""))
+        return [*found, (f"{self.kind}/labels.csv", text.getvalue().encode())] if self.rows else found
+
+
+def file_of(record: str) -> str:
+    """The recording or the CSV that a record is in.
+
+    >>> file_of("beats.csv#12"), file_of("patient001/s0010_re")
+    ('beats.csv', 'patient001/s0010_re')
+    """
+    return record.rpartition("#")[0] or record
+
+
+def ptbxl(folder: Path) -> LabelledFolder:
+    """The recordings of a PTB-XL folder, 500 Hz where that is whole, else 100 Hz; a part of the data set will do.
+
+    A label is made of the statements with a likelihood above 0 that ``scp_statements.csv`` calls diagnostic:
+    their classes {NORM} alone mean normal, any others without NORM abnormal, and a mixture or nothing has no label.
+
+    References
+    ----------
+    Wagner et al., Scientific Data 7:154, 2020.
+    """
+    statements = _rows(folder / "scp_statements.csv")
+    diagnostic = {next(iter(row.values())): row["diagnostic_class"] for row in statements if _is(row, "diagnostic", 1)}
+    files: dict[str, Path | None] = {}
+    rows: dict[str, LabelRow] = {}
+    rejected: list[Rejected] = []
+    for number, row in enumerate(_rows(folder / "ptbxl_database.csv"), start=2):
+        listed = [row.get(column) or "" for column in ("filename_hr", "filename_lr")]
+        headers = [_inside(folder, name) for name in listed if name]
+        whole = [header for header in headers if header.is_file() and header.with_suffix(".dat").is_file()]
+        found = next(iter([*whole, *(header for header in headers if header.is_file())]), None)
+        name = found.stem if found else (Path(next(filter(None, listed), "")).name or f"row {number}")
+        files[name] = found
+        try:
+            codes = {str(code): float(likelihood) for code, likelihood in ast.literal_eval(row["scp_codes"]).items()}
+        except (ValueError, SyntaxError, TypeError, AttributeError, KeyError):
+            message = (
+                f"ptbxl_database.csv, row {number}: scp_codes is {row.get('scp_codes', '')[:40]!r}; it must map statements to likelihoods"
+            )
+            rejected.append(Rejected(name=name, reason=Reason.BAD_LABEL, message=message))
+            continue
+        patient = (row.get("patient_id") or "").removesuffix(".0")
+        rows[name] = LabelRow(
+            row=number,
+            record=name,
+            label=ptbxl_label(codes, diagnostic),
+            patient_id=f"ptbxl-{patient}" if patient not in {"", "nan"} else None,
+            age=_age(row.get("age") or ""),
+            sex="male" if _is(row, "sex", 0) else "female" if _is(row, "sex", 1) else None,
+        )
+    return _not_empty(LabelledFolder(kind="ptbxl", files=files, rows=rows, rejected=tuple(rejected)), folder)
+
+
+def ptbxl_label(scp_codes: Mapping[str, float], diagnostic: Mapping[str, str]) -> Label | None:
+    """The label of one PTB-XL recording.
+
+    Parameters
+    ----------
+    scp_codes : statement -> likelihood in percent
+    diagnostic : diagnostic statement -> its superclass
+
+    >>> ptbxl_label({"NORM": 100.0, "SR": 0.0}, {"NORM": "NORM"}).value
+    'normal'
+    """
+    classes = {diagnostic[code] for code, likelihood in scp_codes.items() if likelihood > 0 and code in diagnostic}
+    if classes == {"NORM"}:
+        return Label.NORMAL
+    return Label.ABNORMAL if classes and "NORM" not in classes else None
+
+
+def ptbdb(folder: Path) -> LabelledFolder:
+    """The recordings below the patients' folders of the PTB Diagnostic database; the diagnosis stands in each header.
+
+    References
+    ----------
+    Bousseljot et al., Biomedizinische Technik 40(1), 1995.
+    """
+    files: dict[str, Path | None] = {}
+    rows: dict[str, LabelRow] = {}
+    for number, header in enumerate(sorted(folder.rglob("*.hea")), start=1):
+        patient = header.parent.name
+        name = f"{patient}/{header.stem}"
+        files[name] = header
+        label, age, sex = ptbdb_facts(header.read_text(encoding="latin-1"))
+        rows[name] = LabelRow(row=number, record=name, label=label, patient_id=f"ptbdb-{patient}", age=_age(age), sex=_SEXES.get(sex))
+    return _not_empty(LabelledFolder(kind="ptbdb", files=files, rows=rows), folder)
+
+
+_SEXES: Mapping[str, Literal["female", "male"]] = {"female": "female", "male": "male"}
+
+
+def ptbdb_facts(header: str) -> tuple[Label | None, str, str]:
+    """Label, age and sex as the comments of a PTB header give them; empty where they do not."""
+    comments = dict(line.lstrip("# ").split(":", 1) for line in header.splitlines() if line.startswith("#") and ":" in line)
+    facts = {name.strip().lower(): value.strip() for name, value in comments.items()}
+    reason = facts.get("reason for admission", "n/a").lower()
+    label = None if reason in {"", "n/a"} else Label.NORMAL if reason.startswith("healthy control") else Label.ABNORMAL
+    age = facts.get("age", "")
+    sex = facts.get("sex", "").lower()
+    return label, age if age.isdecimal() else "", sex if sex in {"female", "male"} else ""
+
+
+def heartbeats(folder: Path) -> LabelledFolder:
+    """The heartbeat CSVs of a folder; each row brings its label in its last column, and no patient."""
+    found = [file for pattern in ("*.csv", "*.csv.gz") for file in sorted(folder.glob(pattern))]
+    return _not_empty(LabelledFolder(kind="heartbeats", files={file.name: file for file in found}, rows={}), folder)
+
+
+def labelled(folder: Path) -> LabelledFolder:
+    """WFDB recordings and heartbeat CSVs with a ``labels.csv``, laid out as for the inbox."""
+    table = read_labels((folder / "labels.csv").read_bytes(), name="labels.csv")
+    rows = {row.record.removesuffix(".hea"): row for row in table.rows}
+    files: dict[str, Path | None] = {}
+    for name in rows:
+        path = _inside(folder, file_of(name), suffix="" if "#" in name else ".hea")
+        files[file_of(name)] = path if path.is_file() else None
+    return _not_empty(LabelledFolder(kind="labelled", files=files, rows=rows, rejected=table.rejected), folder)
+
+
+def detect(folder: Path) -> str | None:
+    """Which layout a folder has, or None.
+
+    >>> detect(Path("/nowhere")) is None
+    True
+    """
+    if (folder / "ptbxl_database.csv").is_file():
+        return "ptbxl"
+    if (folder / "labels.csv").is_file():
+        return "labelled"
+    if next(folder.rglob("*.hea"), None) is not None:
+        return "ptbdb"
+    return "heartbeats" if any(folder.glob("*.csv")) or any(folder.glob("*.csv.gz")) else None
+
+
+def open_folder(folder: Path) -> LabelledFolder:
+    """A labelled folder of whatever layout.
+
+    Raises
+    ------
+    BadInputError
+        If its layout is not known, or there is no recording in it.
+    """
+    layout = detect(folder)
+    if layout is None:
+        raise BadInputError(
+            Reason.UNKNOWN_FORMAT,
+            f"{folder} has neither ptbxl_database.csv, nor labels.csv, nor WFDB headers as in the PTB database, nor heartbeat CSVs",
+        )
+    return LAYOUTS[layout](folder)
+
+
+LAYOUTS: Mapping[str, Callable[[Path], LabelledFolder]] = {"ptbxl": ptbxl, "ptbdb": ptbdb, "heartbeats": heartbeats, "labelled": labelled}
+
+
+def _not_empty(found: LabelledFolder, folder: Path) -> LabelledFolder:
+    if not any(found.files.values()):
+        raise BadInputError(Reason.INCOMPLETE, f"there is no {found.kind} recording in {folder}")
+    return found
+
+
+def _inside(folder: Path, name: str, *, suffix: str = ".hea") -> Path:
+    """The file that a table names, which must lie in the folder."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BadInputError(Reason.UNSAFE_PATH, f"{folder} names {name}, which points out of it")
+    return path.with_name(path.name + suffix)
+
+
+def _rows(file: Path) -> Iterator[dict[str, str]]:
+    if not file.is_file():
+        raise BadInputError(Reason.INCOMPLETE, f"{file} is missing; it comes with the data set")
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        yield from csv.DictReader(lines)
+
+
+def _is(row: Mapping[str, str], column: str, value: float) -> bool:
+    """Whether a cell holds this number, written as ``1`` or as ``1.0``."""
+    found = _number(row.get(column) or "")
+    return found is not None and found == value
+
+
+def _age(text: str) -> float | None:
+    age = _number(text)
+    return age if age is not None and age != HIDDEN_AGE and 0 <= age <= MAX_AGE_YEARS else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
