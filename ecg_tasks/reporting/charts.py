@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.model import ModelSummary
+from ecg_tasks.reporting.predictions import Predictions
 from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks
 
 HISTOGRAM_EDGES = np.linspace(0.0, 1.0, 41)
@@ -42,18 +43,13 @@ def draw_probability(probability: float, *, model: ModelSummary) -> Markup:
     return figure("".join(parts), width=720, height=94, title=title, kind="plot small")
 
 
-def count_scores(probability: NDArray[np.float64], decision: NDArray[np.str_] | NDArray[np.object_]) -> dict[Decision, NDArray[np.int64]]:
-    """How many records of each decision fall into each bin of ``HISTOGRAM_EDGES``; records without a probability are in none.
-
-    Parameters
-    ----------
-    probability : ndarray, shape (n_records,), P(abnormal) or NaN
-    decision : ndarray, shape (n_records,)
-    """
-    return {
-        kind: np.histogram(probability[(decision == str(kind)) & ~np.isnan(probability)], bins=HISTOGRAM_EDGES)[0].astype(np.int64)
-        for kind in Decision
-    }
+def count_scores(predictions: Predictions, *, model: ModelSummary) -> dict[Decision, NDArray[np.int64]]:
+    """How many records of a model, of each decision, fall into each bin of ``HISTOGRAM_EDGES``; those without a probability are in none."""
+    counts = {kind: np.zeros(len(HISTOGRAM_EDGES) - 1, dtype=np.int64) for kind in Decision}
+    for decision, probability in predictions.scores(*model.key):
+        for kind in Decision:
+            counts[kind] += np.histogram(probability[(decision == str(kind)) & ~np.isnan(probability)], bins=HISTOGRAM_EDGES)[0]
+    return counts
 
 
 def draw_histogram(counts: Mapping[Decision, NDArray[np.int64]], *, model: ModelSummary) -> Markup:

@@ -1,22 +1,16 @@
 """Here: what a report is made of, as frozen objects that check that they add up. Not here: drawing, pages."""
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.labels import Decision, Label
+from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.predictions import PredictionRow, Predictions
 from ecg_tasks.signals.record import Record
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_RECORD_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,63 +87,6 @@ class ModelSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionRow:
-    """What the run says of one record; ``probability`` is P(abnormal), None when no window could be used."""
-
-    record_id: str
-    name: str
-    source_sha256: str
-    decision: Decision
-    probability: float | None
-    recipe: str
-    version: str
-    n_windows: int
-    n_used: int
-    quality: float
-    """Mean signal quality of the windows, 0 (useless) to 1."""
-    flags: str
-    """Why the quality is low: comma-joined codes, or empty."""
-    label: Label | None
-    synthetic: bool
-
-    def __post_init__(self) -> None:
-        if not _RECORD_ID.fullmatch(self.record_id):
-            raise ValueError(f"record_id is {self.record_id!r}; it must be 32 lower-case hex digits")
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> "PredictionRow":
-        """Take one row of a table, where NaN, None and the empty text all mean "none"."""
-        probability = values["probability"]
-        label = values["label"]
-        return cls(
-            record_id=str(values["record_id"]),
-            name=str(values["name"]),
-            source_sha256=str(values["source_sha256"]),
-            decision=Decision(values["decision"]),
-            probability=None if probability is None or math.isnan(probability) else float(probability),
-            recipe=str(values["recipe"]),
-            version=str(values["version"]),
-            n_windows=int(values["n_windows"]),
-            n_used=int(values["n_used"]),
-            quality=float(values["quality"]),
-            flags=_text(values["flags"]),
-            label=Label(label) if _text(label) else None,
-            synthetic=bool(values["synthetic"]),
-        )
-
-
-PREDICTION_COLUMNS = tuple(column.name for column in fields(PredictionRow))
-"""Columns that ``RunReport.predictions`` must have, one row a record."""
-
-
-def prediction_rows(predictions: "pd.DataFrame", record_ids: Sequence[str]) -> list[PredictionRow]:
-    """Rows of the given records, in the order asked for; a ``KeyError`` names what is missing."""
-    among = predictions[predictions["record_id"].isin(list(record_ids))]
-    chosen = among.set_index("record_id", drop=False).loc[list(record_ids), list(PREDICTION_COLUMNS)]
-    return [PredictionRow.from_mapping({str(key): value for key, value in row.items()}) for row in chosen.to_dict("records")]
-
-
-@dataclass(frozen=True, kw_only=True)
 class QuarantinedInput:
     """One input that could not be read; ``reason`` is a value of ``errors.Reason``, ``message`` the sentence for people."""
 
@@ -181,7 +118,7 @@ class RunReport:
     created_utc : ISO 8601
     account : the counts; they must agree with ``predictions`` and ``quarantined``
     models : every (recipe, version) that occurs in ``predictions``
-    predictions : data frame with ``PREDICTION_COLUMNS``, one row a record; probability NaN and label None or NaN where there is none
+    predictions : one row a record
     quarantined : every input in quarantine, with its reason
     unseen : figures over labelled records that no training set has seen, one entry a model
     unseen_absent : when ``unseen`` is empty, a sentence that says why
@@ -199,21 +136,16 @@ class RunReport:
     created_utc: str
     account: Account
     models: Sequence[ModelSummary]
-    predictions: "pd.DataFrame"
+    predictions: Predictions
     quarantined: Sequence[QuarantinedInput] = ()
     unseen: Sequence[UnseenFigures] = ()
     unseen_absent: str = ""
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        missing = [name for name in PREDICTION_COLUMNS if name not in self.predictions.columns]
-        if missing:
-            raise ValueError(f"predictions lack the columns {missing}")
-        ordered = self.predictions["record_id"].sort_values()  # takes a third of the memory of ``duplicated``
-        repeated = ordered[ordered.eq(ordered.shift())]
-        if len(repeated):
-            raise ValueError(f"{len(repeated)} rows of predictions repeat a record, the first {repeated.iloc[0]!r}; one row a record")
-        found = self.decisions
+        if (repeated := self.predictions.repeated()) is not None:
+            raise ValueError(f"predictions repeat a record, {repeated!r}; one row a record")
+        found = self.predictions.decisions
         expected = {
             "classified": found[Decision.NORMAL] + found[Decision.ABNORMAL],
             "uncertain": found[Decision.UNCERTAIN],
@@ -224,35 +156,11 @@ class RunReport:
             if getattr(self.account, name) != count:
                 raise ValueError(f"the account says {name}={getattr(self.account, name)}, the rows say {count}")
         listed = {model.key for model in self.models}
-        unlisted = [
-            key for key in self.predictions[["recipe", "version"]].drop_duplicates().itertuples(index=False, name=None) if key not in listed
-        ]
+        unlisted = [key for key in self.predictions.n_by_model if key not in listed]
         if unlisted:
             raise ValueError(f"predictions were made by {unlisted}, which models do not list")
         if not self.unseen and not self.unseen_absent:
             raise ValueError("unseen is empty and unseen_absent does not say why")
-
-    @property
-    def decisions(self) -> dict[Decision, int]:
-        """How many records got each decision; every decision is there, with 0 where it did not occur."""
-        counts = {str(decision): int(count) for decision, count in self.predictions["decision"].value_counts().items()}
-        unknown = counts.keys() - set(Decision)
-        if unknown:
-            raise ValueError(f"unknown decisions {sorted(unknown)}")
-        return {decision: counts.get(str(decision), 0) for decision in Decision}
-
-    @property
-    def n_synthetic(self) -> int:
-        """How many of the records were made by a program."""
-        return int(self.predictions["synthetic"].astype(bool).sum())
-
-    def decided_by(self, model: ModelSummary) -> "pd.DataFrame":
-        """Decision and probability of every record that a model decided on."""
-        table = self.predictions
-        decided: pd.DataFrame = table.loc[
-            (table["recipe"] == model.recipe) & (table["version"] == model.version), ["decision", "probability"]
-        ]
-        return decided
 
     def model_of(self, row: PredictionRow) -> ModelSummary:
         """The model that decided on a record."""
@@ -313,7 +221,3 @@ class RecordDetail:
             raise ValueError(f"the record is {self.record.record_id}, its row {self.row.record_id}")
         if len({view.db_range for view in self.spectrograms}) > 1:
             raise ValueError("the spectrograms have different db_range; they share one colour bar")
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

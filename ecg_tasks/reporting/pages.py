@@ -81,7 +81,14 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
     n_by_model, decided = report.predictions.n_by_model, report.predictions.decisions
     for model in report.models:
         counts = count_scores(report.predictions, model=model)
-        models.append({"model": model, "n": n_by_model.get(model.key, 0), "figures": _figures(model.test_figures), "yardsticks": _figures(model.yardsticks)})
+        models.append(
+            {
+                "model": model,
+                "n": n_by_model.get(model.key, 0),
+                "figures": _figures(model.test_figures),
+                "yardsticks": _figures(model.yardsticks),
+            }
+        )
         if any(bins.any() for bins in counts.values()):
             histograms.append(_histogram(model, counts))
     n_records = len(report.predictions)

@@ -41,14 +41,13 @@ def schema_json() -> bytes:
 
 def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
     """The content of ``summary.json``."""
-    table = report.predictions
     return {
         "schema_version": SCHEMA_VERSION,
         "notice": RESEARCH_USE,
         "run": {"run_id": report.run_id, "dag": report.dag, "date": report.date, "created_utc": report.created_utc},
         "counts": asdict(report.account),
-        "decisions": {str(decision): count for decision, count in report.decisions.items()},
-        "synthetic": {"n_records": report.n_synthetic, "models": [model.recipe for model in report.models if model.synthetic]},
+        "decisions": {str(decision): count for decision, count in report.predictions.decisions.items()},
+        "synthetic": {"n_records": report.predictions.n_synthetic, "models": [model.recipe for model in report.models if model.synthetic]},
         "models": [_model(model, report) for model in report.models],
         "unseen_labelled": [_unseen(item) for item in report.unseen],
         "unseen_labelled_absent": report.unseen_absent if not report.unseen else None,
@@ -57,13 +56,12 @@ def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
             "inputs": [asdict(item) for item in report.quarantined],
         },
         "notes": list(report.notes),
-        "files": {"predictions": "predictions.csv", "n_rows": len(table), "n_record_pages": n_pages},
+        "files": {"predictions": "predictions.csv", "n_rows": len(report.predictions), "n_record_pages": n_pages},
     }
 
 
 def _model(model: ModelSummary, report: RunReport) -> dict[str, Any]:
-    rows = report.decided_by(model)
-    counts = count_scores(rows["probability"].to_numpy(dtype=float), rows["decision"].to_numpy(dtype=object))
+    counts = count_scores(report.predictions, model=model)
     return {
         "recipe": model.recipe,
         "version": model.version,
@@ -79,7 +77,7 @@ def _model(model: ModelSummary, report: RunReport) -> dict[str, Any]:
             "split_unit": model.split_unit,
             "yardsticks_auroc": _figures(model.yardsticks),
         },
-        "n_records": len(rows),
+        "n_records": report.predictions.n_by_model.get(model.key, 0),
         "scores": {
             "edges": [round(float(edge), 6) for edge in HISTOGRAM_EDGES],
             "counts": {str(decision): [int(count) for count in bins] for decision, bins in counts.items()},

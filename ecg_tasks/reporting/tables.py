@@ -4,25 +4,20 @@ import csv
 import io
 import math
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
-
-import numpy as np
+from typing import Any, BinaryIO, cast
 
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.escaping import cell
-from ecg_tasks.reporting.model import PREDICTION_COLUMNS, RunReport
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ecg_tasks.reporting.model import RunReport
+from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS
 
 MODEL_COLUMNS = ("model_digest", "threshold", "abstain_low", "abstain_high")
 """What ``predictions.csv`` tells of the model beside ``PREDICTION_COLUMNS``, so that a row can be judged by itself."""
 ROWS_LISTED = 10_000
 """Rows in ``index.html`` (3 MB, opens in a second, also without script); ``predictions.csv`` has all."""
 _ATTENTION = (Decision.UNCERTAIN, Decision.ABNORMAL, Decision.UNINTERPRETABLE, Decision.NORMAL)
-_ROWS_AT_ONCE = 4096
-"""Rows that are turned into text together."""
 NONE = "–"
 """What stands in a cell without a value."""
 
@@ -50,7 +45,6 @@ def predictions_csv(report: RunReport) -> BinaryIO:
     It is a file without a name on the disk, to be read from its start: the rows of a million records do not fit into a task's memory.
     Cells that a spreadsheet would run as a formula have an apostrophe in front.
     """
-    table = report.predictions[list(PREDICTION_COLUMNS)]
     told = {
         model.key: (cell(model.digest), _decimal(model.threshold), *map(_decimal, model.abstain or (None, None))) for model in report.models
     }
@@ -58,37 +52,34 @@ def predictions_csv(report: RunReport) -> BinaryIO:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(PREDICTION_COLUMNS + MODEL_COLUMNS)
-    for start in range(0, len(table), _ROWS_AT_ONCE):
-        columns = _written(table.iloc[start : start + _ROWS_AT_ONCE])
-        models = map(told.__getitem__, zip(columns["recipe"], columns["version"], strict=True))
-        writer.writerows((*row, *model) for row, model in zip(zip(*columns.values(), strict=True), models, strict=True))
+    for values in report.predictions.select(PREDICTION_COLUMNS):
+        row = dict(zip(PREDICTION_COLUMNS, values, strict=True))
+        writer.writerow((*_written(row), *told[row["recipe"], row["version"]]))
     text.detach()
     file.seek(0)
     return file
 
 
-def _written(table: "pd.DataFrame") -> dict[str, list[Any]]:
-    """Columns as they are written."""
-    columns = {name: table[name].tolist() for name in PREDICTION_COLUMNS}
-    for name in ("name", "flags", "label"):
-        columns[name] = [cell(text) if isinstance(text, str) else "" for text in columns[name]]
-    for name in ("probability", "quality"):
-        columns[name] = [_decimal(value) for value in columns[name]]
-    columns["synthetic"] = ["yes" if synthetic else "no" for synthetic in columns["synthetic"]]
-    return columns
+def _written(row: Mapping[str, Any]) -> Iterator[str]:
+    """The cells of a row as they are written."""
+    for name, value in row.items():
+        if name in {"name", "flags", "label"}:
+            yield cell(value) if isinstance(value, str) else ""
+        elif name in {"probability", "quality"}:
+            yield _decimal(value)
+        elif name == "synthetic":
+            yield "yes" if value else "no"
+        else:
+            yield str(value)
 
 
 def listed_rows(report: RunReport) -> list[ListedRow]:
     """The first ``ROWS_LISTED`` records: uncertain ones, then abnormal, uninterpretable and normal, each by falling P(abnormal)."""
-    ranks = {str(decision): rank for rank, decision in enumerate(_ATTENTION)}
-    everything = report.predictions
-    rank = everything["decision"].astype(str).map(ranks).to_numpy()
-    # not sort_values, which takes half a kilobyte a row for this
-    ids = np.fromiter(everything["record_id"], dtype="S32", count=len(everything))
-    order = np.lexsort((ids, -everything["probability"].to_numpy(dtype=float), rank))
-    table = everything.iloc[order[:ROWS_LISTED]]
-    columns = zip(*(table[name].tolist() for name in PREDICTION_COLUMNS), strict=True)
-    return [_listed(dict(zip(PREDICTION_COLUMNS, values, strict=True))) for values in columns]
+    rank = " ".join(f"WHEN '{decision}' THEN {rank}" for rank, decision in enumerate(_ATTENTION))
+    chosen = report.predictions.select(
+        PREDICTION_COLUMNS, f"ORDER BY CASE decision {rank} END, probability DESC, record_id LIMIT ?", ROWS_LISTED
+    )
+    return [_listed(dict(zip(PREDICTION_COLUMNS, values, strict=True))) for values in chosen]
 
 
 def _listed(row: dict[str, object]) -> ListedRow:

@@ -1,27 +1,27 @@
 """Here: gathering what the report of a classification run tells, and writing it. Not here: drawing it (``reporting``)."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecg_tasks.evaluation.summary import Evaluation, evaluate
-from ecg_tasks.labels import Label
+from ecg_tasks.labels import Decision, Label
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.reporting.model import (
     Account,
     ModelSummary,
-    PredictionRow,
     QuarantinedInput,
     RecordDetail,
     RunReport,
     SpectrogramView,
     UnseenFigures,
-    prediction_rows,
 )
 from ecg_tasks.reporting.pages import render_report
+from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, PredictionRow, Predictions
 from ecg_tasks.reporting.selection import records_with_page
 from ecg_tasks.reporting.spectrogram import views_of_picture
 from ecg_tasks.signals.recipes import get_recipe
@@ -91,7 +91,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     labels = labels_in_force(store)
     gathered = _gather(store, shard_of_run, pinned=pinned, labels=labels)
     table = gathered.table
-    decided = table["decision"].value_counts()
+    decided = table.decisions
     quarantined = [entry for manifest in manifests.values() for entry in manifest["quarantined"]]
     n_records, n_pending = len(table) + gathered.n_pending, gathered.n_pending
     account = Account(
@@ -99,12 +99,12 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
         records=n_records,
         duplicates=sum(manifest["account"]["duplicates"] for manifest in manifests.values()),
         quarantined=len(quarantined),
-        classified=int(decided.get("normal", 0) + decided.get("abnormal", 0)),
-        uncertain=int(decided.get("uncertain", 0)),
-        uninterpretable=int(decided.get("uninterpretable", 0)),
+        classified=decided[Decision.NORMAL] + decided[Decision.ABNORMAL],
+        uncertain=decided[Decision.UNCERTAIN],
+        uninterpretable=decided[Decision.UNINTERPRETABLE],
         pending=n_pending,
     )
-    unseen = [figures for name, model in models.items() if (figures := _unseen(table, gathered, name, model)) is not None]
+    unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.labelled, name, model)) is not None]
     report = RunReport(
         run_id=pinned["run_id"],
         date=pinned["date"],
@@ -122,7 +122,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
         notes=[*pinned["notes"], *([f"{n_pending} records wait for their pictures or for a model."] if n_pending else [])],
     )
     chosen = records_with_page(table, limit=pinned["details"])
-    details = _details(store, table, gathered.shard_of, chosen)
+    details = _details(store, gathered, chosen)
     for path, content in render_report(report, details):
         key = keys.report(pinned["date"], pinned["run"], path)
         store.put(key, content, content_type=_CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream"))
@@ -134,14 +134,27 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Gathered:
-    """One row a decided record, and what is known beside it, row by row."""
+class _Labelled:
+    """One record that a person or a source has labelled normal or abnormal, and a model has given a probability."""
 
-    table: "pd.DataFrame"
-    shard_of: list[str]
-    patient: "pd.Series[str]"
-    """Keyed hash of the patient's id, missing where that is not known."""
-    bucket: "pd.Series[int]"
+    record_id: str
+    recipe: str
+    probability: float
+    label: str
+    patient: str | None
+    """Keyed hash of the patient's id, None where that is not known."""
+    bucket: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gathered:
+    """The decided records, and where they came from."""
+
+    table: Predictions
+    starts: list[int]
+    """Row of the table with which each of ``shards`` begins."""
+    shards: list[str]
+    labelled: list[_Labelled]
     pending_shards: list[str]
     n_pending: int
 
@@ -149,41 +162,39 @@ class _Gathered:
 def _gather(store: ObjectStore, shards: Iterable[str], *, pinned: Mapping[str, Any], labels: Mapping[str, LabelEntry]) -> _Gathered:
     import pandas as pd
 
-    parts: list[pd.DataFrame] = []
-    shard_of: list[str] = []
-    pending_shards: list[str] = []
-    n_pending = 0
+    gathered = _Gathered(table=Predictions(), starts=[], shards=[], labelled=[], pending_shards=[], n_pending=0)
+    n_rows = n_pending = 0
     for shard in shards:
         frame = pd.DataFrame(tables.load(store.get(keys.record_index(shard)), _ORIGIN)).rename(columns={"source": "source_sha256"})
         decided = _decisions(store, shard, pinned)
         if decided is None:
-            pending_shards.append(shard)
+            gathered.pending_shards.append(shard)
             n_pending += len(frame)
             continue
         joined = frame.merge(decided[["record_id", *_DECIDED]], on="record_id", how="inner", validate="one_to_one")
         if len(joined) < len(frame):
-            pending_shards.append(shard)
+            gathered.pending_shards.append(shard)
             n_pending += len(frame) - len(joined)
         joined["label"] = [labels[record_id].label if record_id in labels else None for record_id in joined["record_id"]]
-        parts.append(joined.astype(dict.fromkeys(_REPEATED, "str")).astype(dict.fromkeys(_REPEATED, "category")))
-        shard_of += [shard] * len(joined)
-    whole = _one_below_the_other(parts) if parts else pd.DataFrame({name: [] for name in (*_ORIGIN, *_DECIDED, *_REPEATED)})
-    patient, bucket = whole.pop("patient"), whole.pop("split_bucket")
-    return _Gathered(table=whole, shard_of=shard_of, patient=patient, bucket=bucket, pending_shards=pending_shards, n_pending=n_pending)
+        gathered.labelled.extend(_labelled(joined))
+        gathered.starts.append(n_rows)
+        gathered.shards.append(shard)
+        gathered.table.add({name: joined[name].tolist() for name in PREDICTION_COLUMNS})
+        n_rows += len(joined)
+    return replace(gathered, n_pending=n_pending)
 
 
 _ORIGIN = ("record_id", "name", "source", "patient", "split_bucket", "synthetic")
 _DECIDED = ("decision", "probability", "recipe", "version", "n_windows", "n_used", "quality", "flags")
-_REPEATED = ("source_sha256", "decision", "recipe", "version", "flags", "label")
-"""Columns with few different values: kept once each, they take a tenth of the memory."""
 
 
-def _one_below_the_other(parts: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
-    """All rows; unlike by ``pd.concat``, columns of repeated values stay such."""
-    import pandas as pd
-
-    whole = {name: pd.concat([part.pop(name) for part in parts], ignore_index=True) for name in parts[0].columns if name not in _REPEATED}
-    return pd.DataFrame(whole | {name: pd.api.types.union_categoricals([part.pop(name) for part in parts]) for name in _REPEATED})
+def _labelled(joined: "pd.DataFrame") -> Iterator[_Labelled]:
+    """The labelled rows of a shard."""
+    chosen = joined[joined["label"].isin([Label.NORMAL, Label.ABNORMAL]) & joined["probability"].notna()]
+    columns = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
+    for record_id, recipe, probability, label, patient, bucket in zip(*(chosen[name].tolist() for name in columns), strict=True):
+        known = patient if isinstance(patient, str) else None
+        yield _Labelled(record_id=record_id, recipe=recipe, probability=probability, label=label, patient=known, bucket=int(bucket))
 
 
 def _decisions(store: ObjectStore, shard: str, pinned: Mapping[str, Any]) -> "pd.DataFrame | None":
@@ -227,26 +238,19 @@ def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) ->
     )
 
 
-def _unseen(table: "pd.DataFrame", gathered: _Gathered, recipe: str, model: _Model) -> UnseenFigures | None:
+def _unseen(labelled: Iterable[_Labelled], recipe: str, model: _Model) -> UnseenFigures | None:
     """Figures of one model over the labelled records it decided on whose patient it was not trained, stopped or calibrated on."""
-    labelled = (table["recipe"] == recipe) & table["label"].isin([Label.NORMAL, Label.ABNORMAL]) & table["probability"].notna()
-    rows = [
-        int(row)
-        for row, record_id in zip(np.flatnonzero(labelled), table["record_id"][labelled], strict=True)
-        if not model.trained_on.knows(record_id, int(gathered.bucket.iloc[row]))
-    ]
-    chosen = table.iloc[rows]
-    truth = (chosen["label"] == Label.ABNORMAL).to_numpy(dtype=bool)
+    chosen = [one for one in labelled if one.recipe == recipe and not model.trained_on.knows(one.record_id, one.bucket)]
+    truth = np.array([one.label == Label.ABNORMAL for one in chosen], dtype=bool)
     if truth.all() or not truth.any():
         return None
-    patient, buckets = gathered.patient.iloc[rows], gathered.bucket.iloc[rows]
     found = evaluate(
         truth,
-        chosen["probability"].to_numpy(),
-        patient.where(patient.notna(), chosen["record_id"]).tolist(),
+        np.array([one.probability for one in chosen]),
+        [one.patient or one.record_id for one in chosen],
         threshold=model.classifier.spec.threshold,
         abstain=model.classifier.spec.rule.abstain,
-        split_unit="patient" if (buckets >= 0).all() else "record",
+        split_unit="patient" if all(one.bucket >= 0 for one in chosen) else "record",
         seed=BOOTSTRAP_SEED,
     )
     return UnseenFigures(
@@ -264,12 +268,13 @@ def _label_faults(manifests: Iterable[Mapping[str, Any]]) -> int:
     return sum(manifest["labels"]["quarantined"] for manifest in manifests)
 
 
-def _details(store: ObjectStore, table: "pd.DataFrame", shard_of: list[str], chosen: list[str]) -> Iterator[RecordDetail]:
+def _details(store: ObjectStore, gathered: _Gathered, chosen: list[str]) -> Iterator[RecordDetail]:
     """The chosen records with their signals and pictures, shard by shard."""
     by_shard: dict[str, list[PredictionRow]] = {}
-    place = {table["record_id"].iloc[row]: shard_of[row] for row in np.flatnonzero(table["record_id"].isin(chosen))}
-    for row in prediction_rows(table, chosen):
-        by_shard.setdefault(place[row.record_id], []).append(row)
+    place = gathered.table.numbers(chosen)
+    for row in gathered.table.rows(chosen):
+        shard = gathered.shards[bisect_right(gathered.starts, place[row.record_id]) - 1]
+        by_shard.setdefault(shard, []).append(row)
     for shard, rows in by_shard.items():
         yield from _details_of_shard(store, shard, rows)
 

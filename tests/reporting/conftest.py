@@ -1,13 +1,11 @@
 """Here: a small run to report on, with everything a report has to cope with in it."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.model import (
-    PREDICTION_COLUMNS,
     Account,
     ModelSummary,
     QuarantinedInput,
@@ -15,8 +13,8 @@ from ecg_tasks.reporting.model import (
     RunReport,
     SpectrogramView,
     UnseenFigures,
-    prediction_rows,
 )
+from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 
 HOSTILE = "</script><script>alert('x')</script>\x00\x07\"&#x27;"
@@ -77,20 +75,27 @@ def prediction(record, decision, probability, **changes):
     return values | changes
 
 
+def predictions_of(rows):
+    """A table of rows."""
+    table = Predictions()
+    table.add({name: [row[name] for row in rows] for name in PREDICTION_COLUMNS})
+    return table
+
+
 def run_report(rows, *, pending=0, duplicates=0, **changes):
     """A report whose account follows from its rows."""
-    table = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
+    table = predictions_of(rows)
     quarantined = changes.pop("quarantined", ())
-    counts = table["decision"].value_counts()
+    counts = table.decisions
     n_records = len(table) + pending
     account = Account(
         received=n_records + duplicates + len(quarantined),
         records=n_records,
         duplicates=duplicates,
         quarantined=len(quarantined),
-        classified=int(counts.get("normal", 0) + counts.get("abnormal", 0)),
-        uncertain=int(counts.get("uncertain", 0)),
-        uninterpretable=int(counts.get("uninterpretable", 0)),
+        classified=counts[Decision.NORMAL] + counts[Decision.ABNORMAL],
+        uncertain=counts[Decision.UNCERTAIN],
+        uninterpretable=counts[Decision.UNINTERPRETABLE],
         pending=pending,
     )
     values = {
@@ -152,7 +157,7 @@ def details(records, report):
     axes = {"freqs_hz": np.linspace(0, 62.5, 33), "times_s": 0.256 + 0.128 * np.arange(75), "db_range": (-70.0, 10.0)}
     noise = np.random.default_rng(0).uniform(-80, 20, (12, 33, 75))
     found = []
-    for row in prediction_rows(report.predictions, list(by_id)):
+    for row in report.predictions.rows(list(by_id)):
         record = by_id[row.record_id]
         titles = STANDARD_LEADS if len(record.leads) == 12 else ("beat </svg><script>",)
         views = [SpectrogramView(title=title, values=noise[index], **axes) for index, title in enumerate(titles)]

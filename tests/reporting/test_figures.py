@@ -12,6 +12,7 @@ from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.model import SpectrogramView
+from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames, views_of_picture
 from ecg_tasks.reporting.svg import ticks, trace
 from ecg_tasks.reporting.waveform import draw_waveform
@@ -181,11 +182,20 @@ def test_a_frame_that_is_dark_throughout_is_noticed():
     assert has_masked_frames([view])
 
 
-def test_the_histogram_counts_every_record_with_a_probability():
+def scored(probabilities, decisions):
+    """Predictions of the first model of the report."""
+    n = len(probabilities)
+    told = {"probability": probabilities, "decision": decisions, "recipe": ["twelve_lead"] * n, "version": ["v1"] * n}
+    table = Predictions()
+    table.add({name: told.get(name, [""] * n) for name in PREDICTION_COLUMNS})
+    return table
+
+
+def test_the_histogram_counts_every_record_with_a_probability(report):
     """0 and 1 fall into the outer bins, NaN into none, a record at an edge into one bin only."""
-    probability = np.array([0.0, 1.0, 0.5, np.nan, 0.025])
-    decision = np.array(["normal", "abnormal", "uncertain", "uninterpretable", "normal"])
-    counts = count_scores(probability, decision)
+    counts = count_scores(
+        scored([0.0, 1.0, 0.5, None, 0.025], ["normal", "abnormal", "uncertain", "uninterpretable", "normal"]), model=report.models[0]
+    )
     assert counts[Decision.NORMAL][0] == 1
     assert counts[Decision.NORMAL][1] == 1
     assert counts[Decision.ABNORMAL][-1] == 1
@@ -195,7 +205,7 @@ def test_the_histogram_counts_every_record_with_a_probability():
 
 def test_the_histogram_has_a_bar_for_each_filled_bin(report):
     """Bars are as tall as their counts."""
-    counts = count_scores(np.array([0.1, 0.11, 0.9]), np.array(["normal", "normal", "abnormal"]))
+    counts = count_scores(scored([0.1, 0.11, 0.9], ["normal", "normal", "abnormal"]), model=report.models[0])
     root = ET.fromstring(draw_histogram(counts, model=report.models[0]))  # noqa: S314  our own drawing
     bars = {found.get("class"): float(found.get("height")) for found in root.iter("rect") if found.get("class").startswith("bar")}
     assert bars["bar normal"] == pytest.approx(2 * bars["bar abnormal"])

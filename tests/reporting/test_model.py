@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecg_tasks.labels import Decision, Label
-from ecg_tasks.reporting.model import PREDICTION_COLUMNS, Account, PredictionRow, RecordDetail, RunReport, SpectrogramView, prediction_rows
+from ecg_tasks.reporting.model import Account, RecordDetail, RunReport, SpectrogramView
+from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 
 COUNTS = {
     "received": 12,
@@ -18,6 +18,14 @@ COUNTS = {
     "uninterpretable": 1,
     "pending": 1,
 }
+
+
+def changed(report, **values):
+    """The report's predictions with the same value in every row."""
+    table = Predictions()
+    columns = dict(zip(PREDICTION_COLUMNS, zip(*report.predictions.select(PREDICTION_COLUMNS), strict=True), strict=True))
+    table.add(columns | {name: [value] * len(report.predictions) for name, value in values.items()})
+    return table
 
 
 @pytest.mark.parametrize("name", sorted(COUNTS))
@@ -40,40 +48,15 @@ def test_a_negative_count_is_refused():
         (lambda _: {"quarantined": ()}, "quarantined=1, the rows say 0"),
         (lambda r: {"models": r.models[:1]}, "heartbeat"),
         (lambda _: {"unseen": ()}, "unseen_absent"),
-        (lambda r: {"predictions": r.predictions.drop(columns="quality")}, "quality"),
-        (lambda r: {"predictions": r.predictions.assign(decision="normal")}, "classified=4, the rows say 6"),
-        (lambda r: {"predictions": r.predictions.assign(decision="maybe")}, "maybe"),
-        (lambda r: {"predictions": r.predictions.assign(record_id="0" * 32)}, "repeat a record"),
+        (lambda r: {"predictions": changed(r, decision="normal")}, "classified=4, the rows say 6"),
+        (lambda r: {"predictions": changed(r, decision="maybe")}, "maybe"),
+        (lambda r: {"predictions": changed(r, record_id="0" * 32)}, "repeat a record"),
     ],
 )
 def test_a_report_whose_parts_disagree_is_refused(report, change, message):
     """Rows, models and quarantine must agree with the account."""
     with pytest.raises(ValueError, match=message):
         replace(report, **change(report))
-
-
-def test_rows_come_in_the_order_asked_for_with_none_for_what_is_missing(report):
-    """A NaN probability and an absent label become None; the rest keeps its type."""
-    ids = list(report.predictions["record_id"])[::-1]
-    rows = prediction_rows(report.predictions, ids)
-    assert [row.record_id for row in rows] == ids
-    uninterpretable = next(row for row in rows if row.decision is Decision.UNINTERPRETABLE)
-    assert uninterpretable.probability is None
-    assert uninterpretable.label is None
-    assert rows[-1].label is Label.NORMAL
-    assert isinstance(rows[-1].n_windows, int)
-
-
-def test_a_record_id_that_could_leave_its_folder_is_refused(report):
-    """The id becomes a file name, so it is 32 hex digits and nothing else."""
-    values = report.predictions.iloc[0].to_dict() | {"record_id": "../../etc/passwd"}
-    with pytest.raises(ValueError, match="32 lower-case hex digits"):
-        PredictionRow.from_mapping(values)
-
-
-def test_the_columns_are_the_fields_of_a_row():
-    """One list of names serves the table and the single row."""
-    assert tuple(PredictionRow.__dataclass_fields__) == PREDICTION_COLUMNS
 
 
 def test_a_detail_must_belong_to_its_row_and_share_one_colour_bar(records, details):
@@ -94,8 +77,6 @@ def test_a_spectrogram_must_fit_its_axes():
 def test_an_empty_run_is_a_report(report):
     """A night without records is told, not refused."""
     nothing = Account(**dict.fromkeys(COUNTS, 0))
-    empty = replace(
-        report, account=nothing, predictions=report.predictions.iloc[:0], quarantined=(), models=(), unseen=(), unseen_absent="No record."
-    )
+    empty = replace(report, account=nothing, predictions=Predictions(), quarantined=(), models=(), unseen=(), unseen_absent="No record.")
     assert isinstance(empty, RunReport)
-    assert sum(empty.decisions.values()) == 0
+    assert len(empty.predictions) == 0

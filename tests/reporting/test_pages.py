@@ -8,15 +8,15 @@ from itertools import pairwise
 
 import html5lib
 import numpy as np
-import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from ecg_tasks.errors import Reason
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting import tables
-from ecg_tasks.reporting.model import Account, QuarantinedInput, RecordDetail, prediction_rows
+from ecg_tasks.reporting.model import Account, QuarantinedInput, RecordDetail
 from ecg_tasks.reporting.pages import MEANINGS, _asset, render_report
+from ecg_tasks.reporting.predictions import Predictions
 from ecg_tasks.reporting.summary import schema_json, summary, summary_json
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -209,7 +209,7 @@ def test_an_empty_run_still_gives_valid_pages(report):
     empty = replace(
         report,
         account=nothing,
-        predictions=report.predictions.iloc[:0],
+        predictions=Predictions(),
         quarantined=(),
         models=(),
         unseen=(),
@@ -249,21 +249,22 @@ def test_a_hundred_thousand_records_take_seconds_and_ten_thousand_rows(report):
     n = 100_000
     rng = np.random.default_rng(0)
     probability = rng.random(n)
-    table = pd.DataFrame(
+    table = Predictions()
+    table.add(
         {
             "record_id": [f"{index:032x}" for index in range(n)],
             "name": [f"drop/file{index}.hea" for index in range(n)],
-            "source_sha256": "ab" * 32,
+            "source_sha256": ["ab" * 32] * n,
             "decision": np.where(probability > 0.5, "abnormal", "normal"),
             "probability": probability,
-            "recipe": "twelve_lead",
-            "version": "v1",
-            "n_windows": 1,
-            "n_used": 1,
-            "quality": 0.9,
-            "flags": "",
-            "label": None,
-            "synthetic": False,
+            "recipe": ["twelve_lead"] * n,
+            "version": ["v1"] * n,
+            "n_windows": [1] * n,
+            "n_used": [1] * n,
+            "quality": [0.9] * n,
+            "flags": [""] * n,
+            "label": [None] * n,
+            "synthetic": [False] * n,
         }
     )
     account = Account(
@@ -325,7 +326,7 @@ def _contrast(first, second):
 
 def test_a_record_of_a_model_that_the_report_does_not_list_is_no_page(report, details):
     """The model of every page is one of the report's."""
-    row = prediction_rows(report.predictions, [details[0].row.record_id])[0]
+    (row,) = report.predictions.rows([details[0].row.record_id])
     with pytest.raises(ValueError, match="which models do not list"):
-        replace(report, predictions=report.predictions.assign(version="v9"))
+        replace(report, models=[replace(model, version="v9") for model in report.models])
     assert report.model_of(row) is report.models[0]

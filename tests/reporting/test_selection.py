@@ -1,25 +1,28 @@
 """Here: tests of which records get a page."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 from ecg_tasks.reporting.selection import records_with_page
 
 
-def _table(**counts):
+def _table(*, shuffled=False, **counts):
     decisions = [decision for decision, count in counts.items() for _ in range(count)]
-    return pd.DataFrame(
-        {
-            "record_id": [f"{index:032x}" for index in range(len(decisions))],
-            "decision": decisions,
-            "probability": np.linspace(0, 1, len(decisions)),
-        }
-    )
+    probability = np.linspace(0, 1, len(decisions))
+    rows = [(f"{index:032x}", *pair) for index, pair in enumerate(zip(decisions, probability.tolist(), strict=True))]
+    if shuffled:
+        rows = [rows[place] for place in np.random.default_rng(1).permutation(len(rows))]
+    table = Predictions()
+    known = dict(zip(("record_id", "decision", "probability"), zip(*rows, strict=True), strict=True))
+    table.add({name: known.get(name, [""] * len(rows)) for name in PREDICTION_COLUMNS})
+    return table
 
 
 def _chosen(table, limit):
-    return table.set_index("record_id").loc[records_with_page(table, limit=limit)]
+    """Decision and probability of the chosen records, in their order."""
+    found = {row[0]: row[1:] for row in table.select(("record_id", "decision", "probability"))}
+    return [found[record_id] for record_id in records_with_page(table, limit=limit)]
 
 
 @pytest.mark.parametrize("limit", [0, 1, 7, 50, 1000])
@@ -32,19 +35,17 @@ def test_never_more_pages_than_the_limit_and_none_twice(limit):
 
 def test_uncertain_and_abnormal_come_first_and_a_fifth_is_left_to_the_rest():
     """With more flagged records than pages, a sample of the others stays."""
-    chosen = _chosen(_table(normal=500, abnormal=300, uncertain=20), 100)
-    assert (chosen["decision"] == "uncertain").sum() == 20
-    assert (chosen["decision"] == "abnormal").sum() == 60
-    assert (chosen["decision"] == "normal").sum() == 20
+    decisions = [decision for decision, _ in _chosen(_table(normal=500, abnormal=300, uncertain=20), 100)]
+    assert decisions == ["uncertain"] * 20 + ["abnormal"] * 60 + ["normal"] * 20
 
 
 def test_the_most_abnormal_are_kept_when_there_are_too_many():
-    """Among abnormal records the highest probabilities win."""
-    table = _table(abnormal=100)
-    assert _chosen(table, 10)["probability"].min() >= np.sort(table["probability"])[-10]
+    """Among abnormal records the highest probabilities win, the most certain first."""
+    probabilities = [probability for _, probability in _chosen(_table(abnormal=100), 10)]
+    assert probabilities == np.linspace(0, 1, 100)[:-11:-1].tolist()
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_table():
     """The same records give the same pages."""
-    table = _table(normal=50, abnormal=20, uncertain=5)
-    assert records_with_page(table, limit=30) == records_with_page(table.sample(frac=1, random_state=1), limit=30)
+    counts = {"normal": 50, "abnormal": 20, "uncertain": 5}
+    assert records_with_page(_table(**counts), limit=30) == records_with_page(_table(shuffled=True, **counts), limit=30)

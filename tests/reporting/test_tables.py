@@ -3,11 +3,10 @@
 import csv
 import io
 
-import numpy as np
 import pytest
 
 from ecg_tasks.reporting.escaping import cell, printable
-from ecg_tasks.reporting.model import PREDICTION_COLUMNS
+from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS
 from ecg_tasks.reporting.tables import MODEL_COLUMNS, listed_rows, predictions_csv
 
 
@@ -21,7 +20,7 @@ def test_the_csv_has_every_record_with_its_model(report):
     """Python's own CSV reader gives back the predictions, the threshold and the digest."""
     rows = list(csv.DictReader(io.StringIO(_written(report))))
     assert tuple(rows[0]) == PREDICTION_COLUMNS + MODEL_COLUMNS
-    assert [row["record_id"] for row in rows] == list(report.predictions["record_id"])
+    assert [row["record_id"] for row in rows] == [record_id for (record_id,) in report.predictions.select(("record_id",))]
     assert float(rows[0]["probability"]) == pytest.approx(0.91)
     assert rows[0]["threshold"] == "0.500000"
     assert rows[0]["model_digest"] == "0123456789ab"
@@ -65,5 +64,5 @@ def test_ordinary_text_is_left_as_it_is():
 
 def test_a_probability_of_nan_is_no_number(report):
     """A record without a probability has a dash, never 'nan'."""
-    assert np.isnan(report.predictions["probability"]).sum() == 1
+    assert next(report.predictions.select(("count(*)",), "WHERE probability IS NULL")) == (1,)
     assert all("nan" not in row.probability for row in listed_rows(report))
