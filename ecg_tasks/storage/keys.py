@@ -13,6 +13,8 @@ DATASETS = "datasets/"
 CHECKPOINTS = "checkpoints/"
 MODELS = "models/"
 PREDICTIONS = "predictions/"
+DECIDED = "decided/"
+MONITORING = "monitoring/"
 REPORTS = "reports/"
 MANIFESTS = "manifests/"
 STAGING = "staging/"
@@ -90,6 +92,15 @@ def champion(recipe: str) -> str:
 
 def predictions(recipe: str, shard: str, version: str) -> str:
     return f"{PREDICTIONS}{recipe}/{shard}/{version}.parquet"
+
+
+def decided(recipe: str, version: str, digest: str) -> str:
+    """What a version said of all shards together: a copy for quick reading that may be removed at any time."""
+    return f"{DECIDED}{recipe}/{version}/{digest}.parquet"
+
+
+def monitoring(recipe: str, run: str) -> str:
+    return f"{MONITORING}{recipe}/{run}.json"
 
 
 def report(date: str, run: str, path: str) -> str:

@@ -75,6 +75,15 @@ PREDICTIONS = pa.schema(
     ]
 )
 
+DECIDED = pa.schema(
+    [
+        *(RECORDS.field(name) for name in ("record_id", "name", "synthetic")),
+        ("shard", pa.string()),
+        *(PREDICTIONS.field(name) for name in ("probability", "decision", "quality")),
+    ]
+)
+"""What one version said of the whole archive, with what a list of records shows beside it."""
+
 Columns = dict[str, Any]
 """Column name to a list (strings, bytes) or an array (numbers), all of one length."""
 

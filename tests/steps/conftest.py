@@ -1,10 +1,16 @@
 """Small drops for the tests of the steps."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import wfdb
+
+from ecg_tasks.learning.version import SPEC, ModelSpec
+from ecg_tasks.steps.labelling import LabelEntry, write_labels
+from ecg_tasks.steps.workspace import put_json
+from ecg_tasks.storage import keys, registry, tables
 
 
 def _beat_rows(n: int, *, seed: int = 0) -> np.ndarray:
@@ -56,3 +62,74 @@ def make_wfdb(tmp_path):
         return {f"{name}{suffix}": (tmp_path / f"{name}{suffix}").read_bytes() for suffix in (".hea", ".dat")}
 
     return make
+
+
+class Archive:
+    """Records that were decided on, written straight into a bucket."""
+
+    def __init__(self, store):
+        self.store = store
+
+    @staticmethod
+    def ids(n: int, *, first: int = 0) -> list[str]:
+        """Ids of n records; every tenth is due for a second reading."""
+        return [f"{number:08x}{'0' * 24}" for number in range(first, first + n)]
+
+    def put_model(self, recipe: str, *, version: str = "v1", threshold: float = 0.5, abstain=(0.4, 0.6)) -> None:
+        """Let a version serve of which nothing but the specification is there."""
+        spec = ModelSpec(
+            recipe=recipe,
+            recipe_digest="d",
+            version=version,
+            dataset_id="s",
+            threshold=threshold,
+            abstain=abstain,
+            temperature=1.0,
+            min_quality=0.5,
+            image_shape=(1, 1, 1),
+            network="aligned",
+            n_weights=1,
+            seed=0,
+            synthetic=False,
+            training={},
+            environment={},
+            sources=(),
+        )
+        self.store.put(keys.model_file(recipe, version, SPEC), spec.to_json())
+        registry.write_champion(self.store, recipe=recipe, version=version, since="2026-01-01T00:00:00+00:00", who="test", why="test")
+
+    def put_shard(
+        self, shard: str, ids: Sequence[str], probability, *, recipe: str = "heartbeat", version: str = "v1", quality=1.0
+    ) -> None:
+        """The index and the predictions of one shard, and the manifest of the run that made them."""
+        n, probability = len(ids), np.asarray(probability, dtype=np.float32)
+        known = {"record_id": ids, "name": [f"name {one[:8]}" for one in ids], "source": ["s"] * n, "split_bucket": [-1] * n}
+        known |= {"synthetic": [False] * n, "fs": [500.0] * n, "leads": [["II"]] * n}
+        index = {name: known.get(name, [None] * n) for name in tables.RECORD_INDEX.names}
+        if not self.store.exists(keys.record_index(shard)):
+            self.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
+        predictions = {
+            "record_id": ids,
+            "probability": probability,
+            "decision": np.where(np.isnan(probability), "uninterpretable", np.where(probability >= 0.5, "abnormal", "normal")).tolist(),
+            "n_windows": [1] * n,
+            "n_used": [1] * n,
+            "quality": np.broadcast_to(np.float32(quality), n),
+            "flags": [""] * n,
+            "beat_s": [0.8] * n,
+        }
+        predictions = {name: predictions[name] for name in tables.PREDICTIONS.names}
+        self.store.put(keys.predictions(recipe, shard, version), tables.dump(tables.PREDICTIONS, predictions))
+        put_json(self.store, keys.manifest("classify_records", f"{recipe}-{shard}-{version}"), {})
+
+    def put_labels(self, labels: dict[str, str], *, when: str = "2026-01-01T00:00:00+00:00") -> None:
+        """Labels that came with the recordings."""
+        write_labels(
+            self.store, [LabelEntry(record_id=one, label=label, who="source:labels.csv", when=when) for one, label in labels.items()]
+        )
+
+
+@pytest.fixture
+def archive(bucket) -> Archive:
+    """An archive that is empty yet."""
+    return Archive(bucket)

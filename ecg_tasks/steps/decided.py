@@ -1,0 +1,143 @@
+"""Here: what the serving versions said of the whole archive, quick to read again and again. Not here: deciding (``classify``)."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.learning.version import SPEC, ModelSpec
+from ecg_tasks.storage import keys, registry, tables
+from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+
+CLASSIFY_DAG = "classify_records"
+_kept: dict[tuple[str, str, str], tuple[frozenset[str], "Decided"]] = {}
+"""By bucket, recipe and version: the runs that had written predictions, and what they had said by then."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decided:
+    """What one version said of n records, ordered by id.
+
+    Parameters
+    ----------
+    recipe, version : which model
+    threshold, abstain : how its probabilities become decisions
+    ids : ndarray, shape (n,), 32 bytes each, ascending
+    probability : ndarray, shape (n,), P(abnormal), nan where no window could be used
+    quality : ndarray, shape (n,), 0 to 1
+    synthetic : ndarray, shape (n,)
+    decision, name, shard : n texts each
+    """
+
+    recipe: str
+    version: str
+    threshold: float
+    abstain: tuple[float, float]
+    ids: NDArray[np.bytes_]
+    probability: NDArray[np.float32]
+    quality: NDArray[np.float32]
+    synthetic: NDArray[np.bool_]
+    decision: NDArray[np.object_]
+    name: NDArray[np.object_]
+    shard: NDArray[np.object_]
+
+    def rows(self, record_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        """Where these records stand, -1 for one that is not here."""
+        at = np.searchsorted(self.ids, record_ids)
+        found = np.minimum(at, max(len(self.ids) - 1, 0))
+        return np.where(self.ids[found] == record_ids, found, -1) if len(self.ids) else np.full(len(record_ids), -1)
+
+
+def serving(store: ObjectStore, recipes: Sequence[str]) -> list[Decided]:
+    """What the champion of each recipe said of the archive, in the order of the recipes; one without a champion is left out.
+
+    Predictions never change once written, and are written by runs of ``classify_records`` alone: while there is no new manifest, what
+    this process has read before is right.
+    """
+    champions = [registry.read_champion(store, recipe) for recipe in recipes]
+    runs = frozenset(store.list_keys(f"{keys.MANIFESTS}{CLASSIFY_DAG}/"))
+    return [_decided(store, champion.recipe, champion.version, runs) for champion in champions if champion is not None]
+
+
+def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
+    """Keep all that the version said in one object, so that a process that starts need not read every shard; older copies go."""
+    columns, missing = _read(store, recipe, version)
+    if missing == 0 or tables.n_rows(columns) == 0:
+        return
+    shards = "\n".join(sorted(set(columns["shard"])))
+    key = keys.decided(recipe, version, hashlib.sha256(shards.encode()).hexdigest()[:20])
+    before = store.list_keys(f"{keys.DECIDED}{recipe}/")
+    store.put(key, tables.dump(tables.DECIDED, columns))
+    store.delete_many(old for old in before if old != key)
+
+
+def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]) -> Decided:
+    kept = _kept.get((store.bucket, recipe, version))
+    if kept is not None and kept[0] == runs:
+        return kept[1]
+    columns, _ = _read(store, recipe, version)
+    spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
+    ids = np.array(columns["record_id"], dtype="S32")
+    order = np.argsort(ids)
+    texts = {name: np.array(columns[name], dtype=object)[order] for name in ("decision", "name", "shard")}
+    numbers = {name: np.asarray(columns[name])[order] for name in ("probability", "quality")}
+    found = Decided(
+        recipe=recipe,
+        version=version,
+        threshold=spec.threshold,
+        abstain=spec.abstain,
+        ids=ids[order],
+        synthetic=np.asarray(columns["synthetic"], dtype=bool)[order],
+        **texts,
+        **numbers,
+    )
+    for key in [key for key in _kept if key[:2] == (store.bucket, recipe)]:
+        _kept.pop(key, None)
+    _kept[store.bucket, recipe, version] = (runs, found)
+    return found
+
+
+def _read(store: ObjectStore, recipe: str, version: str) -> tuple[dict[str, Any], int]:
+    """The latest copy and what is not in it; returns all columns, and how many shards were not in the copy."""
+    copies = store.list_keys(f"{keys.DECIDED}{recipe}/{version}/")
+    parts = []
+    if copies:
+        try:
+            parts.append(tables.load(store.get(copies[-1])))
+        except MissingObjectError:  # replaced by a newer one since it was listed
+            return _read(store, recipe, version)
+    covered = {shard for part in parts for shard in part["shard"]}
+    predicted = [key for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/") if keys.stem(key) == version]
+    new = [key for key in predicted if key.split("/")[2] not in covered]
+    parts += [_one(*found) for found in zip(_shards(new), *_contents(store, new), strict=True)]
+    return tables.concatenate([_nothing(), *parts]), len(new)
+
+
+def _nothing() -> tables.Columns:
+    return tables.load(tables.dump(tables.DECIDED, {name: [] for name in tables.DECIDED.names}))
+
+
+def _shards(predicted: Iterable[str]) -> list[str]:
+    return [key.split("/")[2] for key in predicted]
+
+
+def _contents(store: ObjectStore, predicted: Sequence[str]) -> tuple[Iterable[bytes], Iterable[bytes]]:
+    return store.get_many(predicted), store.get_many(keys.record_index(shard) for shard in _shards(predicted))
+
+
+def _one(shard: str, predictions: bytes, index: bytes) -> tables.Columns:
+    """The rows of one shard."""
+    said = tables.load(predictions, ["record_id", "probability", "decision", "quality"])
+    known = tables.load(index, ["record_id", "name", "synthetic"])
+    place = {record_id: row for row, record_id in enumerate(known["record_id"])}
+    rows = [place[record_id] for record_id in said["record_id"]]
+    return {
+        "record_id": said["record_id"],
+        "name": [known["name"][row] for row in rows],
+        "synthetic": np.asarray(known["synthetic"], dtype=bool)[rows],
+        "shard": [shard] * len(rows),
+        **{name: said[name] for name in ("probability", "decision", "quality")},
+    }
