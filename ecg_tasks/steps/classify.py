@@ -132,6 +132,7 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
     flags: list[set[str]] = [set() for _ in ids]
     for row, found in enumerate(spectrograms["flags"]):
         flags[record[row]].update(filter(None, found.split(",")))
+    beat_s = spectrograms.get("beat_s", np.full(len(record), np.nan))[np.unique(record, return_index=True)[1]]
     columns = {
         "record_id": ids.tolist(),
         "probability": decided.probability,
@@ -140,6 +141,7 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
         "n_used": decided.n_used,
         "quality": quality,
         "flags": [",".join(sorted(found)) for found in flags],
+        "beat_s": beat_s,
     }
     store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(tables.PREDICTIONS, columns))
     return {"shard": shard, "recipe": recipe.name, "version": classifier.spec.version, "records": len(ids), "windows": len(drawn)}

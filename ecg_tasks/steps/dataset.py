@@ -47,13 +47,14 @@ class Pictures:
     """Windows of the records of one side, fit to be counted for a decision.
 
     ``images``: uint8, shape (n_windows, height, width, channels); ``record``: shape (n_windows,), index into ``rows``;
-    ``quality``: shape (n_windows,).
+    ``quality``: shape (n_windows,); ``beat_s``: shape (n_records,), the length of each record's beats in s, nan where it is not known.
     """
 
     rows: Sequence[Row]
     images: NDArray[np.uint8]
     record: NDArray[np.int64]
     quality: NDArray[np.float32]
+    beat_s: NDArray[np.float32]
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -85,14 +86,17 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
         render.render_one(store, shard, record_shards.load_shard(store.get(keys.record_shard(shard))), recipe)
     labels = {record_id: entry for record_id, entry in labels_in_force(store).items() if entry.label in CLASS_ORDER}
     found: list[tuple[str, str, str | None, int, bool]] = []
+    inputs: Counter[str] = Counter()
     for shard in sorted(keys.stem(key) for key in store.list_keys(keys.RECORDS)):
         index = tables.load(store.get(keys.record_index(shard)))
         usable = _usable(store, recipe, shard)
+        kinds = dict(zip(index["record_id"], input_kinds(index), strict=True))
         for record_id, patient, bucket, synthetic in zip(
             index["record_id"], index["patient"], index["split_bucket"], index["synthetic"], strict=True
         ):
             if record_id in labels and record_id in usable:
                 found.append((record_id, shard, patient, int(bucket), bool(synthetic)))
+                inputs[kinds[record_id]] += 1
     patients_known = any(patient for _, _, patient, _, _ in found)
     rows = []
     for record_id, shard, patient, bucket, synthetic in found:
@@ -115,8 +119,18 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     data = tables.dump(tables.SPLIT, columns)
     dataset_id = hashlib.sha256(recipe.key.encode() + data).hexdigest()[:20]
     store.put(keys.dataset(dataset_id, "split.parquet"), data)
-    put_json(store, keys.dataset(dataset_id, "manifest.json"), _manifest(dataset_id, recipe, rows))
+    put_json(
+        store, keys.dataset(dataset_id, "manifest.json"), _manifest(dataset_id, recipe, rows) | {"inputs": dict(sorted(inputs.items()))}
+    )
     return dataset_id, rows
+
+
+def input_kinds(index: tables.Columns) -> list[str]:
+    """What kind of recording each row of a record index is, as text: leads and rate; ``unknown`` in an index of before these were kept."""
+    if "fs" not in index:
+        return ["unknown"] * tables.n_rows(index)
+    counts = zip(map(len, index["leads"]), index["fs"].tolist(), strict=True)
+    return [f"{n_leads} {'lead' if n_leads == 1 else 'leads'}, {fs:g} Hz" for n_leads, fs in counts]
 
 
 def load_rows(store: ObjectStore, dataset_id: str) -> list[Row]:
@@ -137,6 +151,7 @@ def load_pictures(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Pi
     images: list[NDArray[np.uint8]] = [np.zeros((0, *recipe.image_shape), np.uint8)]
     record: list[int] = []
     quality: list[float] = []
+    beat_s = np.full(len(rows), np.nan, np.float32)
     for shard in sorted({row.shard for row in rows}):
         columns = tables.load(store.get(keys.spectrograms(recipe.key, shard)))
         wanted = [
@@ -147,7 +162,15 @@ def load_pictures(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Pi
         images.append(recipe.decode([columns["png"][row] for row in wanted]))
         record += [place[columns["record_id"][row]] for row in wanted]
         quality += [float(columns["quality"][row]) for row in wanted]
-    return Pictures(rows=rows, images=np.concatenate(images), record=np.array(record, np.int64), quality=np.array(quality, np.float32))
+        if "beat_s" in columns:
+            beat_s[[place[columns["record_id"][row]] for row in wanted]] = columns["beat_s"][wanted]
+    return Pictures(
+        rows=rows,
+        images=np.concatenate(images),
+        record=np.array(record, np.int64),
+        quality=np.array(quality, np.float32),
+        beat_s=beat_s,
+    )
 
 
 def _usable(store: ObjectStore, recipe: Recipe, shard: str) -> set[str]:

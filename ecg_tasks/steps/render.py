@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from ecg_tasks.settings import Settings
+from ecg_tasks.signals.beat_length import beat_lengths_s
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.signals.record import Record
 from ecg_tasks.steps.workspace import chunked, find_json, get_json, open_store, put_json, result_key, write_jobs
@@ -78,6 +79,7 @@ def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
         "start_s": rendered.start_s,
         "quality": rendered.quality,
         "flags": rendered.flags,
+        "beat_s": beat_lengths_s(records)[rendered.record],
         "png": rendered.png,
     }
 

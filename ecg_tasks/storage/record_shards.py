@@ -58,8 +58,6 @@ def dump_shard(shard: Sequence[StoredRecord]) -> bytes:
         tables.RECORDS,
         _index_columns(shard)
         | {
-            "fs": [record.fs for record in records],
-            "leads": [list(record.leads) for record in records],
             "unit": [record.unit for record in records],
             "samples": [np.ascontiguousarray(record.samples, dtype="<f4").tobytes() for record in records],
         },
@@ -124,4 +122,6 @@ def _index_columns(shard: Sequence[StoredRecord]) -> tables.Columns:
         "age": [stored.record.age for stored in shard],
         "sex": [stored.record.sex for stored in shard],
         "synthetic": [stored.record.synthetic for stored in shard],
+        "fs": [stored.record.fs for stored in shard],
+        "leads": [list(stored.record.leads) for stored in shard],
     }

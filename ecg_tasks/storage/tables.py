@@ -26,7 +26,7 @@ RECORDS = pa.schema(
     ]
 )
 RECORD_INDEX = pa.schema(
-    [RECORDS.field(name) for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic")]
+    [RECORDS.field(name) for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "leads")]
 )
 """What listings and joins need of a shard, without its samples."""
 
@@ -48,6 +48,7 @@ SPECTROGRAMS = pa.schema(
         ("start_s", pa.float32()),
         ("quality", pa.float32()),
         ("flags", pa.string()),
+        ("beat_s", pa.float32()),  # of the record: its median R-R interval, or the length of its one beat; absent in older tables
         ("png", pa.binary()),
     ]
 )
