@@ -47,7 +47,8 @@ class Pictures:
     """Windows of the records of one side, fit to be counted for a decision.
 
     ``images``: uint8, shape (n_windows, height, width, channels); ``record``: shape (n_windows,), index into ``rows``;
-    ``quality``: shape (n_windows,); ``beat_s``: shape (n_records,), the length of each record's beats in s, nan where it is not known.
+    ``quality``: shape (n_windows,); ``beat_s``: shape (n_records,), the length of each record's beats in s, nan where it is not known;
+    ``mean_quality``: shape (n_records,), over all its windows, those that are not fit to be counted too.
     """
 
     rows: Sequence[Row]
@@ -55,6 +56,7 @@ class Pictures:
     record: NDArray[np.int64]
     quality: NDArray[np.float32]
     beat_s: NDArray[np.float32]
+    mean_quality: NDArray[np.float32]
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -151,25 +153,26 @@ def load_pictures(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Pi
     images: list[NDArray[np.uint8]] = [np.zeros((0, *recipe.image_shape), np.uint8)]
     record: list[int] = []
     quality: list[float] = []
-    beat_s = np.full(len(rows), np.nan, np.float32)
+    beat_s, total, n_windows = np.full(len(rows), np.nan, np.float32), np.zeros(len(rows)), np.zeros(len(rows), np.int64)
     for shard in sorted({row.shard for row in rows}):
         columns = tables.load(store.get(keys.spectrograms(recipe.key, shard)))
-        wanted = [
-            row
-            for row, owner in enumerate(columns["record_id"])
-            if owner in place and columns["window"][row] >= 0 and columns["quality"][row] >= recipe.min_quality
-        ]
+        drawn = [row for row, owner in enumerate(columns["record_id"]) if owner in place and columns["window"][row] >= 0]
+        owners = [place[columns["record_id"][row]] for row in drawn]
+        np.add.at(total, owners, columns["quality"][drawn])
+        np.add.at(n_windows, owners, 1)
+        wanted = [row for row in drawn if columns["quality"][row] >= recipe.min_quality]
         images.append(recipe.decode([columns["png"][row] for row in wanted]))
         record += [place[columns["record_id"][row]] for row in wanted]
         quality += [float(columns["quality"][row]) for row in wanted]
         if "beat_s" in columns:
-            beat_s[[place[columns["record_id"][row]] for row in wanted]] = columns["beat_s"][wanted]
+            beat_s[owners] = columns["beat_s"][drawn]
     return Pictures(
         rows=rows,
         images=np.concatenate(images),
         record=np.array(record, np.int64),
         quality=np.array(quality, np.float32),
         beat_s=beat_s,
+        mean_quality=(total / np.maximum(n_windows, 1)).astype(np.float32),
     )
 
 

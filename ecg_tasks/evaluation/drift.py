@@ -1,0 +1,211 @@
+"""Here: whether what comes in still looks like what a model was tested on: PSI, and a test that may be looked at every day.
+
+Not here: what is measured, or where its history is kept (``steps.monitoring``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecg_tasks.errors import SignalError
+
+ALPHA = 0.05
+"""Chance of ever raising a false alarm in the whole life of a version, however often somebody looks."""
+MIN_SAMPLE = 100
+"""Records on each side below which PSI is not told: it would be noise."""
+PSI_BOUND = 0.2
+"""From here on a shift is called large (Siddiqi, Credit Risk Scorecards, 2006)."""
+N_BINS = 10
+JUMP_RATES = (1e-3, 1e-2, 1e-1)
+"""How readily the bettor changes its mind after each record; the capital is shared among the three."""
+BETS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""What is staked on the next p-value being large, or small, or on nothing."""
+_Z_95 = 1.6448536269514722
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference:
+    """How one measure was spread over the records that a model was tested on.
+
+    Parameters
+    ----------
+    edges : ascending inner edges between the bins of a number; empty for a kind
+    kinds : names of the bins of a kind, the most frequent first, the last being all that is not named; empty for a number
+    counts : ndarray, shape (n_bins,), int64
+    """
+
+    edges: tuple[float, ...] = ()
+    kinds: tuple[str, ...] = ()
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of_numbers(cls, values: ArrayLike) -> "Reference":
+        """Ten bins, as equally filled as the values allow; missing values are left out."""
+        known = np.asarray(values, dtype=np.float64)
+        known = known[~np.isnan(known)]
+        inner = np.unique(np.quantile(known, np.arange(1, N_BINS) / N_BINS)) if known.size else np.empty(0)
+        edges = tuple(float(edge) for edge in inner)
+        return cls(edges=edges, counts=np.bincount(np.searchsorted(inner, known, side="right"), minlength=len(edges) + 1))
+
+    @classmethod
+    def of_kinds(cls, counts: Mapping[str, int]) -> "Reference":
+        """A bin a kind, the most frequent first, and one for whatever else may come."""
+        kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
+        return cls(kinds=(*kinds, OTHER), counts=np.array([*(counts[kind] for kind in kinds), 0], dtype=np.int64))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The bins as a table names them."""
+        if self.kinds:
+            return self.kinds
+        if not self.edges:
+            return ("all",)
+        between = [f"{low:.3g} to {high:.3g}" for low, high in zip(self.edges, self.edges[1:], strict=False)]
+        return (f"below {self.edges[0]:.3g}", *between, f"{self.edges[-1]:.3g} and above")
+
+    def bins(self, values: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
+        """The bin of each value; missing numbers are left out."""
+        if self.kinds:
+            place = {kind: index for index, kind in enumerate(self.kinds)}
+            return np.array([place.get(value, len(self.kinds) - 1) for value in values], dtype=np.int64)
+        numbers = np.asarray(values, dtype=np.float64)
+        return np.asarray(np.searchsorted(np.array(self.edges), numbers[~np.isnan(numbers)], side="right"), dtype=np.int64)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {"edges": list(self.edges), "kinds": list(self.kinds), "counts": self.counts.tolist()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Reference":
+        """The inverse of ``as_dict``."""
+        return cls(edges=tuple(stored["edges"]), kinds=tuple(stored["kinds"]), counts=np.array(stored["counts"], dtype=np.int64))
+
+
+OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StabilityIndex:
+    """The population stability index; nan below ``MIN_SAMPLE``. ``by_chance`` is what 19 of 20 samples of that size stay below."""
+
+    value: float
+    by_chance: float
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the shift is large, and more than chance."""
+        return self.value > max(PSI_BOUND, self.by_chance)
+
+
+def population_stability(reference: ArrayLike, now: ArrayLike) -> StabilityIndex:
+    """PSI of two histograms over the same bins: the sum of (share now - share then) × ln(share now / share then).
+
+    Every bin is given half a record more, so that an empty one is no infinity. Where nothing has changed, PSI is about
+    (1/n + 1/m) times a chi-squared variable of n_bins - 1 degrees of freedom: with small samples 0.2 is nothing unusual.
+
+    Parameters
+    ----------
+    reference, now : array_like, shape (n_bins,), counts
+
+    References
+    ----------
+    Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model Validation 14(4), 2020.
+
+    >>> population_stability([100, 100], [150, 50]).value.__round__(3)
+    0.271
+    """
+    then, today = np.asarray(reference, dtype=np.float64), np.asarray(now, dtype=np.float64)
+    if then.shape != today.shape:
+        raise SignalError(f"the reference has {then.shape} bins, the sample {today.shape}")
+    n, m = then.sum(), today.sum()
+    if min(n, m) < MIN_SAMPLE:
+        return StabilityIndex(value=np.nan, by_chance=np.nan)
+    p, q = (then + 0.5) / (n + then.size / 2), (today + 0.5) / (m + today.size / 2)
+    freedom = max(then.size - 1, 1)
+    quantile = freedom * (1 - 2 / (9 * freedom) + _Z_95 * (2 / (9 * freedom)) ** 0.5) ** 3  # Wilson and Hilferty, 1931
+    return StabilityIndex(value=float(((q - p) * np.log(q / p)).sum()), by_chance=float(quantile * (1 / n + 1 / m)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Martingale:
+    """How much a bettor has made of one who would start with 1 against "nothing has changed since the reference".
+
+    If nothing has changed, the chance that its capital ever reaches 1/α is at most α (Ville's inequality), so it may be looked at after
+    every record, for ever. Leading axes are independent streams.
+
+    Parameters
+    ----------
+    seen : ndarray, shape (..., n_bins), records by bin so far, those of the reference included
+    stakes : ndarray, shape (..., n_rates, n_bets), capital now, as the logarithm ``scale`` and shares that sum to 1
+    scale : ndarray, shape (...), natural logarithm of the capital now
+    peak : ndarray, shape (...), the highest ``scale`` ever
+    """
+
+    seen: NDArray[np.int64]
+    stakes: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    peak: NDArray[np.float64]
+
+    @classmethod
+    def start(cls, reference: ArrayLike) -> "Martingale":
+        """Before the first record; ``reference`` has shape (..., n_bins)."""
+        seen = np.asarray(reference, dtype=np.int64)
+        shape = (*seen.shape[:-1], len(JUMP_RATES), len(BETS))
+        nothing = np.zeros(seen.shape[:-1])
+        return cls(seen=seen, stakes=np.full(shape, 1 / (len(JUMP_RATES) * len(BETS))), scale=nothing, peak=nothing)
+
+    def after(self, bins: NDArray[np.integer], ties: NDArray[np.floating]) -> "Martingale":
+        """After more records, one by one.
+
+        Parameters
+        ----------
+        bins : ndarray, shape (n, ...), the bin of each record
+        ties : ndarray, shape (n, ...), uniform in (0, 1) and unrelated to the records: where a record stands among those of its bin
+
+        References
+        ----------
+        Vovk, Petej, Nouretdinov, Ahlberg, Carlsson, Gammerman, Retrain or not retrain: conformal test martingales for change-point
+        detection, COPA 2021, PMLR 152 (the Simple Jumper, and sharing the capital among jump rates); Vovk, Gammerman, Shafer,
+        Algorithmic Learning in a Random World, 2nd ed., 2022, chapter 8 (p-values of exchangeable records are independent and uniform).
+        """
+        seen, stakes, scale, peak = self.seen.copy(), self.stakes, self.scale, self.peak
+        rates, bets = np.array(JUMP_RATES)[:, None], np.array(BETS)
+        order = np.arange(seen.shape[-1])
+        for bin_of, tie in zip(bins, ties, strict=True):
+            here = order == np.asarray(bin_of)[..., None]
+            seen += here
+            above = (seen * (order > np.asarray(bin_of)[..., None])).sum(axis=-1)
+            p = (above + tie * (seen * here).sum(axis=-1)) / seen.sum(axis=-1)
+            stakes = (1 - rates) * stakes + rates * stakes.mean(axis=-1, keepdims=True)
+            stakes = stakes * (1 + bets * (np.asarray(p)[..., None, None] - 0.5))
+            grown = stakes.sum(axis=(-2, -1))
+            stakes = stakes / grown[..., None, None]
+            scale = scale + np.log(grown)
+            peak = np.maximum(peak, scale)
+        return Martingale(seen=seen, stakes=stakes, scale=scale, peak=peak)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON of a single stream; the same numbers to the last bit when read again."""
+        return {"seen": self.seen.tolist(), "stakes": self.stakes.tolist(), "scale": float(self.scale), "peak": float(self.peak)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Martingale":
+        """The inverse of ``as_dict``."""
+        return cls(
+            seen=np.array(stored["seen"], dtype=np.int64),
+            stakes=np.array(stored["stakes"]),
+            scale=np.array(stored["scale"]),
+            peak=np.array(stored["peak"]),
+        )
+
+
+def joint_log_capital(scales: Sequence[float]) -> float:
+    """Log capital of a bettor who shares it equally among several measures: the mean of martingales is one, whatever joins them.
+
+    >>> round(float(np.exp(joint_log_capital([np.log(38.0), np.log(2.0)]))), 6)
+    20.0
+    """
+    return float(np.logaddexp.reduce(np.asarray(scales, dtype=np.float64)) - np.log(len(scales)))
