@@ -1,18 +1,25 @@
 """Here: how far a window can be trusted, and what is wrong with it. Not here: what a model does with a window of low quality.
 
-Every fault has one measure and one bound. At the bound the quality is halved and the fault gets its flag; a measure of zero leaves
-a quality of 1: ``quality = 1 / (1 + (measure / bound)²)``. A lead is as good as its worst fault lets it be, a window is
-the mean of its leads. So quality falls steadily as a fault grows, and one bad lead of twelve does not spoil a window.
+Every fault has one measure and one bound. At the bound a single fault halves the quality and gets its flag; without any fault the quality
+is 1: ``quality = 1 / (1 + Σ (measure / bound)²)``, the sum being over the faults. A window is the mean of its leads. So quality
+falls as any fault grows, whatever others there are, and one bad lead of twelve does not spoil a window.
+
+A beat that was cut from a recording bears the faults of the ten seconds around it too: by itself it is too short to tell
+wander, and it was scaled, so that it cannot tell a lead that is off.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals.windowing import Windows
+
+MAINS_HZ = (50.0, 60.0)
+"""Frequencies of the world's mains."""
 
 
 class Flag(StrEnum):
@@ -25,7 +32,9 @@ class Flag(StrEnum):
     BASELINE_WANDER = "baseline_wander"
     """The baseline moves, with breathing or with the electrodes."""
     NOISE = "noise"
-    """Muscles or mains cover the small waves."""
+    """Muscles, or whatever else is rough, cover the small waves."""
+    MAINS = "mains"
+    """Hum of the mains, 50 or 60 Hz, covers the small waves."""
     LEAD_OFF = "lead_off"
     """A lead carries nothing while others do."""
     NO_BEATS = "no_beats"
@@ -39,14 +48,35 @@ class Quality:
     values: NDArray[np.float32]
     flags: list[str]
 
+    def joined_by(self, other: "Quality", *, index: NDArray[np.integer]) -> "Quality":
+        """Quality with further faults: window i bears those of entry ``index[i]`` of ``other`` too, or none where that is -1."""
+        bad = np.finfo(np.float32).tiny  # a quality of 0 must stay 0, and not become a division by it
+        theirs = np.append(other.values, np.float32(1))[index]
+        both = 1 / (1 / np.maximum(self.values, bad) + 1 / np.maximum(theirs, bad) - 1)
+        values = np.where(index >= 0, both, self.values).astype(np.float32)
+        further = [*other.flags, ""]
+        return Quality(values=values, flags=[join_flags(mine, further[at]) for mine, at in zip(self.flags, index, strict=True)])
+
+
+def join_flags(*flags: str) -> str:
+    """All flags of several comma-joined texts, each once, in the order of ``Flag``.
+
+    >>> join_flags("noise", "", "flat,noise")
+    'flat,noise'
+    """
+    found = {name for text in flags for name in text.split(",") if name}
+    return ",".join(flag for flag in Flag if flag in found)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingQuality:
-    """Faults of windows in mV.
+    """Faults of windows in mV. The bounds lie where a fault begins to cost the models more than 0.03 of AUROC.
 
     Parameters
     ----------
     noise_ratio : bound of the noise, as a share of a lead's amplitude
+    mains_ratio : bound of the mains hum (root mean square), as a share of a lead's amplitude
+    stretch_s : seconds over which noise and hum are measured at a time; their power is averaged, so that a burst counts for its share
     wander_mv : bound of the peak-to-peak of what lies below ``wander_hz``, in mV
     wander_hz : Hz; no heart beats so slowly
     clipped_share : bound of the share of samples that stay at an extreme
@@ -54,16 +84,20 @@ class RecordingQuality:
     still_s : seconds without movement that count
     still_mv : steps up to this, from sample to sample, are no movement
     off_mv : a lead with less from peak to peak is not connected
+    off_share : bound of the share of leads that are off, beyond what each of them costs by itself
     """
 
-    noise_ratio: float = 0.06
-    wander_mv: float = 1.5
+    noise_ratio: float = 0.08
+    mains_ratio: float = 0.12
+    stretch_s: float = 1.0
+    wander_mv: float = 3.0
     wander_hz: float = 0.5
-    clipped_share: float = 0.03
-    still_share: float = 0.1
+    clipped_share: float = 0.05
+    still_share: float = 0.3
     still_s: float = 1.0
     still_mv: float = 0.001
     off_mv: float = 0.05
+    off_share: float = 0.4
 
     def judge(self, windows: Windows, *, fs: float) -> Quality:
         """Judge windows of shape (n, n_leads, n_samples), mV; a window's quality does not depend on the others."""
@@ -73,38 +107,45 @@ class RecordingQuality:
         amplitude = np.ptp(samples - wander, axis=-1)
         off = amplitude < self.off_mv
         all_off = off.all(axis=1, keepdims=True)
+        amplitude = np.where(off, np.inf, amplitude)  # what does not beat has no noise to be told from beats
+        disturbed = _disturbance(_stretches(samples, round(self.stretch_s * fs)), fs=fs)
         measures = {
             Flag.FLAT: np.where(
                 off, np.where(all_off, np.inf, 0), _still(samples, n_real, round(self.still_s * fs), self.still_mv) / self.still_share
             ),
-            Flag.CLIPPED: np.where(off, 0, _clipped(samples, n_real) / self.clipped_share),
+            Flag.CLIPPED: np.where(off, 0, windows.clipped / self.clipped_share),
             Flag.BASELINE_WANDER: np.ptp(wander, axis=-1) / self.wander_mv,
-            Flag.NOISE: np.where(off, 0, _noise(samples, n_real) / np.where(off, 1, amplitude) / self.noise_ratio),
-            Flag.LEAD_OFF: np.where(off & ~all_off, np.inf, 0),
+            Flag.NOISE: (disturbed.noise**2).mean(axis=-1) ** 0.5 / amplitude / self.noise_ratio,
+            Flag.MAINS: (disturbed.mains**2).mean(axis=-1) ** 0.5 / amplitude / self.mains_ratio,
+            Flag.LEAD_OFF: np.where(off & ~all_off, np.inf, off.mean(axis=1, keepdims=True) / self.off_share * ~all_off),
         }
         return _summary(measures)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BeatQuality:
-    """Faults of single beats, whose scale is relative: wander and a lead that is off cannot be seen in them.
+    """Faults of single beats, whose scale is relative.
 
     Parameters
     ----------
     noise_ratio : bound of the noise, as a share of the beat's amplitude
+    mains_ratio : bound of the mains hum (root mean square), as a share of the beat's amplitude
     clipped_share : bound of the share of samples that stay at an extreme
     still_share : bound of the share of a beat in which nothing moves
     still_s : seconds without movement that count
     still_step : steps up to this, from sample to sample, are no movement; relative unit
     flat_range : a beat with less from its lowest to its highest value is flat; relative unit
+    surroundings : faults of the ten seconds that a beat was cut from, where these are known
     """
 
-    noise_ratio: float = 0.08
+    noise_ratio: float = 0.1
+    mains_ratio: float = 0.15
     clipped_share: float = 0.05
     still_share: float = 0.2
     still_s: float = 0.2
     still_step: float = 0.001
     flat_range: float = 0.01
+    surroundings: RecordingQuality = RecordingQuality()
 
     def judge(self, windows: Windows, *, fs: float) -> Quality:
         """Judge beats of shape (n, 1, n_samples), relative unit; the padding is left out."""
@@ -113,21 +154,24 @@ class BeatQuality:
         samples = np.where(real, windows.samples, windows.samples[..., :1])  # padding must not be the lowest value
         amplitude = np.ptp(samples, axis=-1)
         flat = amplitude < self.flat_range
+        amplitude = np.where(flat, np.inf, amplitude)
+        disturbed = _disturbance(samples, n_real, fs=fs)
         measures = {
             Flag.FLAT: np.where(flat, np.inf, _still(samples, n_real, round(self.still_s * fs), self.still_step) / self.still_share),
-            Flag.CLIPPED: np.where(flat, 0, _clipped(samples, n_real) / self.clipped_share),
-            Flag.NOISE: np.where(flat, 0, _noise(samples, n_real) / np.where(flat, 1, amplitude) / self.noise_ratio),
+            Flag.CLIPPED: np.where(flat, 0, windows.clipped / self.clipped_share),
+            Flag.NOISE: disturbed.noise / amplitude / self.noise_ratio,
+            Flag.MAINS: disturbed.mains / amplitude / self.mains_ratio,
         }
         return _summary(measures)
 
 
 def _summary(measures: Mapping[Flag, NDArray[np.floating]]) -> Quality:
-    """Quality and flags of windows from the measures (n, n_leads) of each fault, 1 at its bound."""
+    """Quality and flags of windows from the measures (n, n_leads) of each fault, 1 at its bound; the faults of a lead add up."""
     stacked = np.stack(list(measures.values()))  # fault, window, lead
     found = (stacked >= 1).any(axis=2)
     code = (found * (1 << np.arange(len(measures)))[:, None]).sum(axis=0)
     names = [",".join(flag for bit, flag in enumerate(measures) if number >> bit & 1) for number in range(1 << len(measures))]
-    values = (1 / (1 + stacked.max(axis=0) ** 2)).mean(axis=1)
+    values = (1 / (1 + (stacked**2).sum(axis=0))).mean(axis=1)
     return Quality(values=values.astype(np.float32), flags=[names[number] for number in code.tolist()])
 
 
@@ -139,18 +183,48 @@ def _below(samples: NDArray[np.float32], *, cutoff_hz: float, fs: float) -> NDAr
     return np.fft.irfft(spectrum, n_samples, axis=-1)
 
 
-def _noise(samples: NDArray[np.float32], n_real: NDArray[np.integer]) -> NDArray[np.floating]:
-    """Standard deviation of the noise, shape (n, n_leads), in the samples' unit.
+class _Disturbance(NamedTuple):
+    """Root mean square of noise and of mains hum, each of shape (...), in the samples' unit."""
 
-    From the median size of second differences: waves are smooth or short, so half of all samples see little but noise. White
-    noise of standard deviation 1 has second differences of standard deviation √6, and their median size is 0.6745 of it.
+    noise: NDArray[np.floating]
+    mains: NDArray[np.floating]
+
+
+def _stretches(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
+    """Whole stretches of so many samples, shape (..., n_stretches, n_samples); a shorter signal is one stretch."""
+    n = max(1, samples.shape[-1] // n_samples)
+    length = min(n_samples, samples.shape[-1])
+    return samples[..., : n * length].reshape(*samples.shape[:-1], n, length)
+
+
+def _disturbance(samples: NDArray[np.float32], n_real: NDArray[np.integer] | None = None, *, fs: float) -> _Disturbance:
+    """Noise and mains hum of signals of shape (..., n_samples), of which the first ``n_real`` (...) count.
+
+    From second differences: waves are smooth or short, so half of all samples see little but noise. White noise of standard deviation
+    1 has second differences of standard deviation √6, and their median size is 0.6745 of it. What of them swings at 50 or 60 Hz
+    is the mains; it is taken apart first, with large differences cut off, which are QRS complexes.
     """
-    size = np.abs(np.diff(samples, n=2, axis=-1))
-    n_differences = np.maximum(n_real - 2, 1)
-    size[np.arange(size.shape[-1]) >= n_differences[..., None]] = np.inf  # the padding sorts last
+    steps = np.diff(samples, n=2, axis=-1).astype(np.float32)
+    counted = np.full(samples.shape[:-1], samples.shape[-1]) if n_real is None else n_real
+    n_steps = np.maximum(counted - 2, 1)[..., None]
+    inside = np.arange(steps.shape[-1]) < n_steps
+    limit = 3 * _median_size(steps, inside)[..., None]
+    power = np.zeros(steps.shape[:-1])
+    for hz in MAINS_HZ:
+        turn = np.exp(2j * np.pi * hz / fs * np.arange(steps.shape[-1])).astype(np.complex64)
+        # not a matrix product, whose rounding depends on how many signals stand side by side
+        swing = 2 * (np.clip(steps, -limit, limit) * inside * turn.conj()).sum(axis=-1) / n_steps[..., 0]
+        steps = steps - (swing[..., None] * turn).real
+        power += np.abs(swing) ** 2 / 2 / (4 * np.sin(np.pi * hz / fs) ** 2) ** 2
+    return _Disturbance(noise=_median_size(steps, inside) / (0.6745 * 6**0.5), mains=power**0.5)
+
+
+def _median_size(values: NDArray[np.floating], chosen: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Median size of the chosen values along the last axis, the lower of two middle ones."""
+    size = np.where(chosen, np.abs(values), np.inf)
     size.sort(axis=-1)
-    median = np.take_along_axis(size, (n_differences[..., None] - 1) // 2, axis=-1)[..., 0]
-    return np.asarray(median / (0.6745 * 6**0.5))
+    middle = (np.maximum(chosen.sum(axis=-1, keepdims=True), 1) - 1) // 2
+    return np.asarray(np.take_along_axis(size, np.broadcast_to(middle, (*size.shape[:-1], 1)), axis=-1)[..., 0])
 
 
 def _still(samples: NDArray[np.float32], n_real: NDArray[np.integer], stretch: int, step: float) -> NDArray[np.floating]:
@@ -161,14 +235,3 @@ def _still(samples: NDArray[np.float32], n_real: NDArray[np.integer], stretch: i
     n_stretches = np.maximum(n_real - stretch, 1)
     whole &= np.arange(whole.shape[-1]) < n_stretches[..., None]
     return np.asarray(whole.sum(axis=-1) / n_stretches)
-
-
-def _clipped(samples: NDArray[np.float32], n_real: NDArray[np.integer]) -> NDArray[np.floating]:
-    """Share of samples that stay, with both their neighbours, within 0.5 % of the lead's range from an extreme, shape (n, n_leads)."""
-    real = np.arange(samples.shape[-1]) < n_real[..., None]
-    highest, lowest = samples.max(axis=-1, keepdims=True), samples.min(axis=-1, keepdims=True)
-    near = 0.005 * (highest - lowest)
-    high, low = real & (samples >= highest - near), real & (samples <= lowest + near)
-    stays_high = high[..., 2:] & high[..., 1:-1] & high[..., :-2]
-    stays_low = low[..., 2:] & low[..., 1:-1] & low[..., :-2]
-    return np.asarray((stays_high.sum(axis=-1) + stays_low.sum(axis=-1)) / np.maximum(n_real, 1))

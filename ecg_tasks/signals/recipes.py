@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.signals.quality import BeatQuality, Flag, RecordingQuality
+from ecg_tasks.signals.quality import BeatQuality, Flag, Quality, RecordingQuality, join_flags
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, NotebookPicture, PictureAxes
-from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
+from ecg_tasks.signals.windowing import WINDOW_S, BeatWindows, RecordingWindows, Windows
 
-RENDERING_VERSION = 2
+RENDERING_VERSION = 3
 """Raise it when the same parameters give other pictures or another quality than before: everything is then rendered anew."""
 
 
@@ -101,11 +101,11 @@ class Recipe:
         A record's rows are the same whichever records stand beside it.
         """
         windows = self.windows(records)
-        quality = self.quality.judge(windows, fs=self.windowing.fs)
         empty = np.setdiff1d(np.arange(len(records)), windows.record)
+        quality, without_beats = self._judge(records, windows, empty)
         record = np.concatenate([windows.record, empty])
         order = np.argsort(record, kind="stable")
-        flags = quality.flags + [Flag.NO_BEATS.value] * len(empty)
+        flags = quality.flags + without_beats
         png = self.picture.encode(windows) + [b""] * len(empty)
         return Rendered(
             record=record[order],
@@ -115,6 +115,21 @@ class Recipe:
             flags=[flags[row] for row in order],
             png=[png[row] for row in order],
         )
+
+    def _judge(self, records: Sequence[Record], windows: Windows, empty: NDArray[np.int64]) -> tuple[Quality, list[str]]:
+        """Quality of all windows, and the flags of the records that have none: what is wrong with the recording is told in both."""
+        quality = self.quality.judge(windows, fs=self.windowing.fs)
+        if isinstance(self.quality, RecordingQuality) or isinstance(self.windowing, RecordingWindows):
+            return quality, [Flag.NO_BEATS.value] * len(empty)
+        around = self.windowing.surroundings(records)
+        if not len(around):
+            return quality, [Flag.NO_BEATS.value] * len(empty)
+        judged = self.quality.surroundings.judge(around, fs=self.windowing.fs)
+        place = {(int(record), int(window)): at for at, (record, window) in enumerate(zip(around.record, around.window, strict=True))}
+        inside = (windows.start_s // WINDOW_S).astype(np.int64)
+        index = [place.get((int(record), int(window)), -1) for record, window in zip(windows.record, inside, strict=True)]
+        told = [join_flags(Flag.NO_BEATS, *(judged.flags[at] for at in np.flatnonzero(around.record == record))) for record in empty]
+        return quality.joined_by(judged, index=np.array(index, np.int64)), told
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
         """What the network sees, shape (n, height, width, channels), uint8: the only way that training and serving read pictures."""

@@ -2,16 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks.signals.clipping import clipped_share
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 
 BEAT_LEAD = "II"
 """The lead that beats are cut from, as Kachuee et al. 2018 do."""
+WINDOW_S = 10.0
+"""Seconds of a recording that are judged, and its beats scaled, together."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +28,7 @@ class Windows:
     window : shape (n,), int32, counts from 0 within a record
     start_s : shape (n,), float32, seconds from the record's start
     n_real : shape (n,), int32, samples before the zero padding
+    clipped : shape (n, n_leads), float32, share of samples at an extreme, of a recording before its rate was changed
     """
 
     samples: NDArray[np.float32]
@@ -32,6 +36,7 @@ class Windows:
     window: NDArray[np.int32]
     start_s: NDArray[np.float32]
     n_real: NDArray[np.int32]
+    clipped: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.record)
@@ -70,11 +75,20 @@ class BeatWindows:
             beats = np.stack([records[index].samples for index in rows])
             is_real = beats[:, 0] != 0
             n_real = np.where(is_real.any(axis=1), self.n_samples - np.argmax(is_real[:, ::-1], axis=1), 0)
-            pieces.update((index, _Piece(beats[at : at + 1], n_real[at : at + 1], np.zeros(1))) for at, index in enumerate(rows))
+            clipped = clipped_share(beats, n_real[:, None])
+            pieces.update(
+                (index, _Piece(beats[at : at + 1], n_real[at : at + 1], np.zeros(1), clipped[at : at + 1])) for at, index in enumerate(rows)
+            )
         recordings = [index for index, record in enumerate(records) if not record.is_heartbeat]
         for index, lead in _resampled(records, recordings, leads=(BEAT_LEAD,), target_fs=self.fs):
             pieces[index] = self._beats(lead[0])
         return _assemble(pieces, n_leads=1, n_samples=self.n_samples)
+
+    def surroundings(self, records: Sequence[Record]) -> Windows:
+        """The ten seconds of lead II that the beats of a recording are cut from, one after the other; of heartbeat rows none."""
+        recordings = [index for index, record in enumerate(records) if not record.is_heartbeat and record.duration_s >= WINDOW_S]
+        cut = RecordingWindows(leads=(BEAT_LEAD,), fs=self.fs, window_s=WINDOW_S).cut([records[index] for index in recordings])
+        return replace(cut, record=np.array(recordings, np.int64)[cut.record])
 
     def _beats(self, lead: NDArray[np.float32]) -> "_Piece":
         from ecg_tasks.signals.average_beats import without_wander
@@ -84,7 +98,8 @@ class BeatWindows:
             beats = cut_beats(without_wander(lead, fs=self.fs), fs=self.fs, r_thresholds=LENIENT_R_THRESHOLDS)
         else:
             beats = cut_beats(lead, fs=self.fs)
-        return _Piece(beats.samples[:, None, :], beats.n_samples, beats.r_peaks_s)
+        samples = beats.samples[:, None, :]
+        return _Piece(samples, beats.n_samples, beats.r_peaks_s, clipped_share(samples, beats.n_samples[:, None]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,16 +136,24 @@ class RecordingWindows:
             n_windows = samples.shape[1] // self.n_samples
             whole = samples[:, : n_windows * self.n_samples].reshape(len(self.leads), n_windows, self.n_samples).swapaxes(0, 1)
             centred = whole - np.median(whole, axis=-1, keepdims=True)
-            pieces[index] = _Piece(centred, np.full(n_windows, self.n_samples), np.arange(n_windows) * self.window_s)
+            start_s = np.arange(n_windows) * self.window_s
+            pieces[index] = _Piece(centred, np.full(n_windows, self.n_samples), start_s, self._clipped(records[index], start_s))
         return _assemble(pieces, n_leads=len(self.leads), n_samples=self.n_samples)
+
+    def _clipped(self, record: Record, start_s: NDArray[np.floating]) -> NDArray[np.float32]:
+        leads = record.samples[[record.leads.index(lead) for lead in self.leads]]
+        first, length = np.rint(start_s * record.fs).astype(np.int64), round(self.window_s * record.fs)
+        shares = [clipped_share(leads[:, start : start + length], min(length, record.n_samples - start)) for start in first.tolist()]
+        return np.array(shares, np.float32).reshape(-1, len(self.leads))
 
 
 class _Piece(NamedTuple):
-    """The windows of one record: samples (n, n_leads, n_samples), real samples (n,), seconds (n,)."""
+    """The windows of one record: samples (n, n_leads, n_samples), real samples (n,), seconds (n,), shares at an extreme (n, n_leads)."""
 
     samples: NDArray[np.float32]
     n_real: NDArray[np.integer]
     start_s: NDArray[np.floating]
+    clipped: NDArray[np.float32]
 
 
 def _resampled(
@@ -157,4 +180,5 @@ def _assemble(pieces: dict[int, _Piece], *, n_leads: int, n_samples: int) -> Win
         window=np.concatenate([np.empty(0, np.int32), *(np.arange(count, dtype=np.int32) for count in counts)]),
         start_s=np.concatenate([np.empty(0), *(piece.start_s for piece in ordered)]).astype(np.float32),
         n_real=np.concatenate([np.empty(0, np.int32), *(piece.n_real for piece in ordered)]).astype(np.int32),
+        clipped=np.concatenate([np.empty((0, n_leads), np.float32), *(piece.clipped for piece in ordered)]),
     )

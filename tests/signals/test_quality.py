@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ecg_tasks.signals.clipping import clipped_share
 from ecg_tasks.signals.quality import BeatQuality, Flag, RecordingQuality
 from ecg_tasks.signals.windowing import Windows
 
@@ -30,12 +31,14 @@ def clean_beats(n=4, seed=0):
 def judged(quality, samples, n_real=None):
     """Quality of samples (n, n_leads, n_samples)."""
     n, _, n_samples = samples.shape
+    n_real = np.full(n, n_samples if n_real is None else n_real, np.int32)
     windows = Windows(
         samples=samples.astype(np.float32),
         record=np.arange(n),
         window=np.zeros(n, np.int32),
         start_s=np.zeros(n, np.float32),
-        n_real=np.full(n, n_samples if n_real is None else n_real, np.int32),
+        n_real=n_real,
+        clipped=clipped_share(samples, n_real[:, None]),
     )
     return quality.judge(windows, fs=FS)
 
@@ -76,7 +79,7 @@ def test_quality_falls_as_noise_is_added(kind, seed):
     steps = [judged(RECORDING, clean(seed=seed) + amount * noise) for amount in (0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)]
     assert (np.diff([step.values for step in steps], axis=0) < 0).all()
     assert steps[-1].values.max() < 0.5
-    assert all("noise" in flags for flags in steps[-1].flags)
+    assert all(("mains" if kind == "mains" else "noise") in flags.split(",") for flags in steps[-1].flags)
 
 
 @pytest.mark.parametrize(
@@ -97,14 +100,21 @@ def test_quality_falls_as_other_faults_grow(spoil, amounts, flag):
     assert steps[-1].values.max() < 0.5
 
 
-def test_a_lead_that_is_off_costs_its_share():
-    """One dead lead of twelve is flagged and takes a twelfth of the quality away; with all of them dead nothing is left."""
+def test_a_lead_that_is_off_costs_more_than_its_share():
+    """One dead lead of twelve is flagged and takes more than a twelfth of the quality away; from the fourth on a window is useless."""
     samples = clean()
-    before = judged(RECORDING, samples).values
-    samples[:, 3] = 0.7
-    one_off = judged(RECORDING, samples)
-    assert one_off.flags == ["lead_off"] * 4
-    assert one_off.values == pytest.approx(before * 11 / 12, abs=0.01)
+    values = [judged(RECORDING, samples).values]
+    for lead in (3, 7, 0, 11, 5):
+        samples[:, lead] = 0.7
+        found = judged(RECORDING, samples)
+        assert found.flags == ["lead_off"] * 4
+        values.append(found.values)
+    assert (np.diff(values, axis=0) < -1 / 12).all()
+    assert values[3].min() > 0.5 > values[4].max()
+
+
+def test_a_recording_without_any_signal_is_flat():
+    """With all leads dead nothing is left, and the fault is called flat."""
     all_off = judged(RECORDING, np.ones((1, 12, 1250)))
     assert (all_off.flags, all_off.values.tolist()) == (["flat"], [0])
 

@@ -179,7 +179,7 @@ def test_real_recordings_are_interpretable():
 @pytest.mark.skipif(not (DATA / "heartbeats").is_dir(), reason="no heartbeat rows in ../shared/data")
 @pytest.mark.parametrize("name", ["heartbeat", "notebook"])
 def test_real_heartbeat_rows_are_interpretable(name):
-    """Of 120 rows of the heartbeat files one, more noise than beat, is below the bound."""
+    """None of 120 rows of the heartbeat files is below the bound: hum that the models bear is no reason to refuse one."""
     rows = np.concatenate(
         [np.loadtxt(DATA / f"heartbeats/ptbdb_{each}.csv", delimiter=",", dtype=np.float32) for each in ("normal", "abnormal")]
     )
@@ -187,4 +187,4 @@ def test_real_heartbeat_rows_are_interpretable(name):
     recipe = get_recipe(name)
     rendered = recipe.render(records)
     assert len(rendered) == 120
-    assert (rendered.quality < recipe.min_quality).sum() == 1
+    assert (rendered.quality < recipe.min_quality).sum() == 0

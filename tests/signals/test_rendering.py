@@ -18,6 +18,7 @@ def windows(samples, n_real=None):
         window=np.zeros(n, np.int32),
         start_s=np.zeros(n, np.float32),
         n_real=np.full(n, n_samples, np.int32) if n_real is None else np.array(n_real, np.int32),
+        clipped=np.zeros(samples.shape[:2], np.float32),
     )
 
 
