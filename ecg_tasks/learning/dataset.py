@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
 
+MIN_RECORDS_PER_CLASS = 2
+"""In every fold that a member is stopped on."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingSet:
@@ -14,9 +17,10 @@ class TrainingSet:
 
     Parameters
     ----------
-    images : ndarray, shape (n, height, width, channels), uint8; may be a memory map, it is read batch by batch
+    images : ndarray, shape (n, height, width, channels), uint8; may be a memory map, and is read batch by batch, never copied whole
     labels : ndarray, shape (n,), uint8: 0 normal, 1 abnormal; the truth about the window's record
     records : ndarray, shape (n,), integers: windows with the same number are of one record
+    rows : ndarray, shape (n,), integers: where in ``images`` each window is, if not all are of this set (``subset``)
 
     Raises
     ------
@@ -29,13 +33,14 @@ class TrainingSet:
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     records: NDArray[np.integer]
+    rows: NDArray[np.integer] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != len(("n", "height", "width", "channels")) or self.images.dtype != np.uint8:
             raise SignalError(
                 f"images must be uint8 of shape (n, height, width, channels), not {self.images.dtype} of shape {self.images.shape}"
             )
-        n = len(self.images)
+        n = len(self.images) if self.rows is None else len(self.rows)
         if self.labels.shape != (n,) or self.records.shape != (n,):
             raise SignalError(f"{n} images, but labels of shape {self.labels.shape} and records of shape {self.records.shape}")
         if not np.isin(self.labels, (0, 1)).all():
@@ -47,7 +52,17 @@ class TrainingSet:
             raise NotEnoughDataError(f"training needs both classes; there are {truth.sum()} abnormal among {truth.size} records")
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
+
+    def subset(self, chosen: NDArray[np.bool_]) -> "TrainingSet":
+        """The windows for which ``chosen``, shape (n,), is true; their pictures stay where they are."""
+        rows = np.arange(len(self)) if self.rows is None else self.rows
+        return TrainingSet(images=self.images, labels=self.labels[chosen], records=self.records[chosen], rows=rows[chosen])
+
+    def pictures(self, places: NDArray[np.integer] | slice) -> NDArray[np.uint8]:
+        """Pictures of the windows at these places of the set, copied."""
+        taken: NDArray[np.uint8] = np.array(self.images[places if self.rows is None else self.rows[places]])
+        return taken
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -82,3 +97,28 @@ class TrainingSet:
             weights[~abnormal] /= weights[~abnormal].sum()
         scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
         return scaled
+
+
+def rotating_folds(
+    labels: NDArray[np.uint8], buckets: NDArray[np.integer], *, n_members: int, held_out: NDArray[np.bool_]
+) -> list[NDArray[np.bool_]]:
+    """Which records each member of an ensemble is stopped on, all others being those that it is trained on.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n_records,), 0 normal, 1 abnormal
+    buckets : ndarray, shape (n_records,): each patient's place in every split; a record below 0 is only ever trained on
+    n_members : wanted; it becomes fewer where a fold would lack records of a class
+    held_out : ndarray, shape (n_records,): what a single member is stopped on
+
+    Returns
+    -------
+    list of ndarray, shape (n_records,), bool
+        One a member: member m of M is stopped on a tenth of the patients if M is 5, on those whose buckets leave m when divided
+        by 2 M, so that it learns from most. One member is stopped on ``held_out``.
+    """
+    for n in range(n_members, 1, -1):
+        folds = [(buckets >= 0) & (buckets % (2 * n) == member) for member in range(n)]
+        if all(np.bincount(labels[fold], minlength=2).min() >= MIN_RECORDS_PER_CLASS for fold in folds):
+            return folds
+    return [held_out]

@@ -4,6 +4,7 @@ import io
 import json
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.learning.framework import keras_at_work
-from ecg_tasks.learning.networks import ImageShape, build_network
+from ecg_tasks.learning.networks import ImageShape, join_members
 
 MAX_BATCH = 256
 """Pictures that are scored at a time."""
 MAX_BATCH_VALUES = 2**20
 """Values in the pictures of one batch: large pictures go fewer at a time, so that memory stays bounded."""
+SHARED_BY = 8
+"""A batch is a multiple of it, so that it can be shared out evenly among processors."""
 
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def save_network(network: str, image_shape: ImageShape, weights: list[NDArray[Any]]) -> bytes:
-    """A ``.keras`` file (a zip archive) that depends on nothing but the network and its weights: no clock, no optimizer."""
-    model = build_network(network, image_shape)
-    model.set_weights(weights)
+def save_network(network: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[Any]]]) -> bytes:
+    """A ``.keras`` file (a zip archive) that depends on nothing but the network and its weights: no clock, no optimizer.
+
+    Parameters
+    ----------
+    weights : for each member, what ``get_weights`` of its network gave
+    """
+    model = join_members(network, image_shape, weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
@@ -51,10 +58,10 @@ def load_network(keras_bytes: bytes) -> Any:
 
 def score_windows(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """P(abnormal) of each picture, shape (n,), by a ``keras.Model``, in batches of one size (the last is filled up with zeros)."""
-    n = len(images)
-    size = max(1, min(n, MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(images.shape[1:]))))
-    scores = np.empty(n, np.float32)
-    for start in range(0, n, size):
+    size = max(1, min(MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(images.shape[1:]))))
+    size = -(-size // SHARED_BY) * SHARED_BY
+    scores = np.empty(len(images), np.float32)
+    for start in range(0, len(images), size):
         chunk = images[start : start + size]
         filled = np.concatenate([chunk, np.zeros((size - len(chunk), *images.shape[1:]), np.uint8)])
         scores[start : start + size] = np.asarray(model.predict_on_batch(filled))[: len(chunk), 0]

@@ -5,9 +5,12 @@ P(abnormal). Built of ``keras`` layers only, so that any backend of Keras trains
 bytes then depend on the weights alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.aligned import aligned
@@ -20,7 +23,7 @@ COMPACT_LAYERS = ((48, 1), (64, 5), (64, 5))
 """Filters and width (columns) of the compact network's convolutions along time, from the picture on."""
 
 
-def notebook(image_shape: ImageShape) -> Any:
+def notebook(pictures: Any, prefix: str = "") -> Any:
     """Build the network of the notebook that this project began with: 3,236,511 weights at 256 × 256 × 3.
 
     Three 3 × 3 convolutions without padding (20, 32, 14 filters, ReLU), each followed by 2 × 2 max pooling, then
@@ -28,19 +31,17 @@ def notebook(image_shape: ImageShape) -> Any:
     them. The plan is that of LeCun et al., Proc. IEEE 86(11), 1998. It has no normalization and no dropout, on purpose:
     it is the yardstick.
     """
-    keras = bring_up_keras()
-    layers = keras.layers
-    x = pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
-    x = layers.Rescaling(1 / 255, name="scale")(x)
+    layers = bring_up_keras().layers
+    x = layers.Rescaling(1 / 255, name=f"{prefix}scale")(pictures)
     for step, filters in enumerate((20, 32, 14), start=1):
-        x = layers.Conv2D(filters, 3, activation="relu", name=f"conv_{step}")(x)
-        x = layers.MaxPooling2D(2, name=f"pool_{step}")(x)
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(256, activation="relu", name="dense")(x)
-    return keras.Model(pictures, layers.Dense(1, activation="sigmoid", name="p_abnormal")(x), name="notebook")
+        x = layers.Conv2D(filters, 3, activation="relu", name=f"{prefix}conv_{step}")(x)
+        x = layers.MaxPooling2D(2, name=f"{prefix}pool_{step}")(x)
+    x = layers.Flatten(name=f"{prefix}flatten")(x)
+    x = layers.Dense(256, activation="relu", name=f"{prefix}dense")(x)
+    return layers.Dense(1, name=f"{prefix}log_odds")(x)
 
 
-def compact(image_shape: ImageShape) -> Any:
+def compact(pictures: Any, prefix: str = "") -> Any:
     """Build the small network for spectrograms of one or more leads: below 60,000 weights for the pictures in use.
 
     Where on the frequency axis something happens, and in which lead, matters; when it happens does not. So every column of
@@ -55,39 +56,72 @@ def compact(image_shape: ImageShape) -> Any:
     Frequencies as channels of convolutions along time: Dieleman and Schrauwen, ICASSP 2014. Batch normalization: Ioffe and
     Szegedy, arXiv 1502.03167. Mean and maximum over time: Kong et al. (PANNs), arXiv 1912.10211.
     """
-    keras = bring_up_keras()
-    layers = keras.layers
-    height, width, channels = image_shape
-    pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pictures)
-    x = layers.Permute((2, 1, 3), name="time_first")(x)
-    x = layers.Reshape((width, height * channels), name="columns")(x)
-    x = layers.SpatialDropout1D(0.1, name="drop_rows")(x)
+    layers = bring_up_keras().layers
+    height, width, channels = pictures.shape[1:]
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name=f"{prefix}scale")(pictures)
+    x = layers.Permute((2, 1, 3), name=f"{prefix}time_first")(x)
+    x = layers.Reshape((width, height * channels), name=f"{prefix}columns")(x)
+    x = layers.SpatialDropout1D(0.1, name=f"{prefix}drop_rows")(x)
     for step, (filters, kernel) in enumerate(COMPACT_LAYERS, start=1):
-        x = layers.Conv1D(filters, kernel, padding="same", use_bias=False, name=f"conv_{step}")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"norm_{step}")(x)
-        x = layers.ReLU(name=f"relu_{step}")(x)
+        x = layers.Conv1D(filters, kernel, padding="same", use_bias=False, name=f"{prefix}conv_{step}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"{prefix}norm_{step}")(x)
+        x = layers.ReLU(name=f"{prefix}relu_{step}")(x)
         if kernel > 1:
-            x = layers.MaxPooling1D(2, name=f"pool_{step}")(x)
-    mean = layers.GlobalAveragePooling1D(name="mean_over_time")(x)
-    peak = layers.GlobalMaxPooling1D(name="peak_over_time")(x)
-    x = layers.Concatenate(name="mean_and_peak")([mean, peak])
-    x = layers.Dropout(0.5, name="dropout")(x)
-    return keras.Model(pictures, layers.Dense(1, activation="sigmoid", name="p_abnormal")(x), name="compact")
+            x = layers.MaxPooling1D(2, name=f"{prefix}pool_{step}")(x)
+    mean = layers.GlobalAveragePooling1D(name=f"{prefix}mean_over_time")(x)
+    peak = layers.GlobalMaxPooling1D(name=f"{prefix}peak_over_time")(x)
+    x = layers.Concatenate(name=f"{prefix}mean_and_peak")([mean, peak])
+    x = layers.Dropout(0.5, name=f"{prefix}dropout")(x)
+    return layers.Dense(1, name=f"{prefix}log_odds")(x)
 
 
-NETWORKS: Mapping[str, Callable[[ImageShape], Any]] = MappingProxyType({"notebook": notebook, "compact": compact, "aligned": aligned})
-"""Every network by the name that recipes and models give it."""
+NETWORKS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType({"notebook": notebook, "compact": compact, "aligned": aligned})
+"""Every network by the name that recipes and models give it: from a Keras tensor of pictures and a prefix for the names of
+its layers to the log-odds of abnormal."""
 
 
-def build_network(name: str, image_shape: ImageShape) -> Any:
+def build_network(name: str, image_shape: ImageShape, *, n_members: int = 1) -> Any:
     """Build a ``keras.Model`` by its name, with fresh random weights.
+
+    Parameters
+    ----------
+    n_members : with more than one, so many of the network side by side, the answer being that of their mean log-odds
 
     Raises
     ------
     ConfigurationError
         If there is no network of that name; the message names those there are.
+
+    References
+    ----------
+    Hansen and Salamon, Neural network ensembles, IEEE TPAMI 12(10), 1990.
     """
     if name not in NETWORKS:
         raise ConfigurationError(f"there is no network {name!r}; there are {', '.join(sorted(NETWORKS))}")
-    return NETWORKS[name](image_shape)
+    keras = bring_up_keras()
+    pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
+    log_odds = [NETWORKS[name](pictures, prefix) for prefix in _prefixes(n_members)]
+    mean = keras.layers.Average(name="mean_of_members")(log_odds) if n_members > 1 else log_odds[0]
+    # float32 where all else may be of lower precision: a probability near 0 or 1 has no room in 8 bits
+    return keras.Model(pictures, keras.layers.Activation("sigmoid", dtype="float32", name="p_abnormal")(mean), name=name)
+
+
+def join_members(name: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[np.float32]]]) -> Any:
+    """One ``keras.Model`` from the weights of one or more trainings of the same network.
+
+    Parameters
+    ----------
+    weights : for each member, what ``get_weights`` of its network gave
+    """
+    joined = build_network(name, image_shape, n_members=len(weights))
+    member = build_network(name, image_shape)
+    for prefix, values in zip(_prefixes(len(weights)), weights, strict=True):
+        member.set_weights(values)
+        for layer in member.layers:
+            if layer.weights:
+                joined.get_layer(prefix + layer.name).set_weights(layer.get_weights())
+    return joined
+
+
+def _prefixes(n_members: int) -> list[str]:
+    return [""] if n_members == 1 else [f"member_{member}_" for member in range(1, n_members + 1)]

@@ -20,7 +20,8 @@ class TrainingParams:
     batch_size : windows a step; smaller means more and noisier steps
     learning_rate : at the start
     weight_decay : of AdamW; 0 makes it Adam; larger keeps weights smaller
-    patience : epochs without a better validation AUROC after which training stops
+    patience : epochs without a lower validation loss after which training stops
+    n_members : trainings whose networks answer together; each holds other patients out
     balance : let both classes count the same, see ``TrainingSet.weights``
     augmentation : see ``Augmentation``
 
@@ -35,11 +36,12 @@ class TrainingParams:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     patience: int = 10
+    n_members: int = 1
     balance: bool = False
     augmentation: Augmentation = NO_AUGMENTATION
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "patience", "n_members"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name}={getattr(self, name)}; it must be at least 1")
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
@@ -51,8 +53,8 @@ class TrainingParams:
 RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "notebook": {"epochs": 20, "patience": 20},
-        "heartbeat": {"epochs": 12, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
-        "twelve_lead": {"epochs": 12, "batch_size": 32, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
+        "heartbeat": {"epochs": 6, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
+        "twelve_lead": {"epochs": 12, "batch_size": 32, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12, "n_members": 5},
     }
 )
 """What each recipe trains with, unless a run says otherwise.

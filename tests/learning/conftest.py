@@ -54,6 +54,22 @@ def validation_set():
 
 
 @pytest.fixture(scope="session")
+def windows(train_set, validation_set):
+    """Both in one set: the first are trained on, the last held out."""
+    return TrainingSet(
+        images=np.concatenate([train_set.images, validation_set.images]),
+        labels=np.concatenate([train_set.labels, validation_set.labels]),
+        records=np.concatenate([train_set.records, 1000 + validation_set.records]),
+    )
+
+
+@pytest.fixture(scope="session")
+def held_out(windows):
+    """One member, stopped on the other records."""
+    return [windows.records >= 1000]
+
+
+@pytest.fixture(scope="session")
 def params():
     """Every change to pictures is on, so that resuming is tested with all of them."""
     augmentation = Augmentation(time_shift=0.2, frequency_mask=0.1, time_mask=0.1, lead_dropout=0.1, mixup=0.2)
@@ -79,11 +95,11 @@ def finished():
 
 
 @pytest.fixture(scope="session")
-def trained(train_set, validation_set, params, training_log, finished):
+def trained(windows, held_out, params, training_log, finished):
     """One training without interruption."""
     from ecg_tasks.learning.training import train
 
-    return train(train_set, validation_set, network="compact", params=params, checkpoints=finished, log=training_log.append)
+    return train(windows, held_out, network="compact", params=params, checkpoints=finished, log=training_log.append)
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +108,25 @@ def litert(trained):
     from ecg_tasks.learning.export import export_litert
 
     return export_litert(trained.keras)
+
+
+@pytest.fixture(scope="session")
+def litert_of():
+    """Score pictures by a ``.keras`` file as LiteRT does, without any rule of a version."""
+
+    def score(keras, images):
+        from ai_edge_litert.interpreter import Interpreter
+
+        from ecg_tasks.learning.export import export_litert
+
+        interpreter = Interpreter(model_content=export_litert(keras))
+        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[:, 0]
+
+    return score
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +146,7 @@ def spec(trained):
         n_weights=trained.n_weights,
         seed=11,
         synthetic=True,
-        training={"best_epoch": trained.best_epoch},
+        training={"kept_epochs": list(trained.kept_epochs)},
         environment={"keras": "3"},
         sources=("made for this test",),
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
-from ecg_tasks.learning.dataset import TrainingSet
+from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 
 
 def _make(labels, records, changed=None):
@@ -52,3 +52,36 @@ def test_arrays_that_do_not_fit_are_refused(changed, message):
     """Wrong types, shapes, labels, and a record with two labels are told apart."""
     with pytest.raises(SignalError, match=message):
         _make([0, 1], [0, 1], changed)
+
+
+def test_a_subset_shares_the_pictures():
+    """Labels, records and pictures of a subset, and of a subset of that, are those of the windows chosen; no picture is copied."""
+    images = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 5, 1), np.uint8)
+    windows = _make([0, 1, 0, 1, 0, 1], [0, 1, 2, 3, 4, 5], {"images": images})
+    part = windows.subset(np.array([False, True, True, False, True, True])).subset(np.array([True, True, False, True]))
+    assert part.records.tolist() == [1, 2, 5]
+    assert part.labels.tolist() == [1, 0, 1]
+    assert part.pictures(np.array([0, 2]))[:, 0, 0, 0].tolist() == [1, 5]
+    assert part.pictures(slice(None))[:, 0, 0, 0].tolist() == [1, 2, 5]
+    assert part.images is windows.images
+    assert len(part) == 3
+
+
+def test_folds_rotate_over_patients():
+    """Every member is stopped on another tenth of the patients, with all their records; one without a patient is never held out."""
+    buckets = np.append(np.arange(1000), -1)
+    labels = (buckets // 10 % 2).astype(np.uint8)
+    folds = rotating_folds(np.tile(labels, 2), np.tile(buckets, 2), n_members=5, held_out=np.zeros(2002, bool))
+    assert [fold.sum() for fold in folds] == [200] * 5
+    assert np.sum(folds, axis=0).max() == 1
+    assert all(set(np.tile(buckets, 2)[fold] % 10) == {member} for member, fold in enumerate(folds))
+
+
+def test_members_become_fewer_where_a_fold_would_lack_a_class():
+    """Two abnormal patients a fold are needed; with hardly any, a single member is left with the validation side."""
+    buckets = np.arange(20)
+    held_out = buckets > 15
+    labels = (buckets // 4 % 2).astype(np.uint8)
+    assert len(rotating_folds(labels, buckets, n_members=5, held_out=held_out)) == 2
+    few = (buckets == 3).astype(np.uint8)
+    assert rotating_folds(few, buckets, n_members=5, held_out=held_out) == [held_out]

@@ -5,7 +5,7 @@ import pytest
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.framework import keras_at_work, training_environment
-from ecg_tasks.learning.networks import NETWORKS, build_network
+from ecg_tasks.learning.networks import NETWORKS, build_network, join_members
 
 SHAPES = {"notebook": [(256, 256, 3)], "compact": [(33, 48, 1), (32, 64, 2), (33, 75, 12)], "aligned": [(9, 14, 2), (9, 15, 24)]}
 """Every network with the pictures that it is made for; a network that is missing here fails a test."""
@@ -40,6 +40,16 @@ def test_networks_but_the_notebooks_are_small(name, shape):
     assert build_network(name, shape).count_params() < 60_000
 
 
+def test_the_aligned_network_reads_only_low_frequencies():
+    """The four rows above 32 Hz may hold anything."""
+    model = build_network("aligned", (9, 14, 2))
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 9, 14, 2), dtype=np.uint8)
+    pictures[1, 4:] = pictures[0, 4:]
+    with keras_at_work():
+        same, also = np.asarray(model.predict_on_batch(pictures))[:, 0]
+    assert same == also
+
+
 def test_two_towers_of_the_aligned_network_read_each_half_of_the_channels():
     """Changing the levels changes the log-odds of the first two towers only, changing the signs those of the last two."""
     model = build_network("aligned", (9, 15, 24))
@@ -59,6 +69,19 @@ def test_layers_have_names_of_their_own(name, shape):
     """No layer's name depends on how many networks were built before, so that saved bytes repeat."""
     names = [layer.name for layer in build_network(name, shape).layers]
     assert names == [layer.name for layer in build_network(name, shape).layers]
+
+
+def test_joined_members_answer_with_their_mean_log_odds():
+    """Weights find their member and their layer, whatever order Keras keeps them in."""
+    members = [build_network("aligned", (9, 14, 2)) for _ in range(3)]
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 9, 14, 2), dtype=np.uint8)
+    joined = join_members("aligned", (9, 14, 2), [member.get_weights() for member in members])
+    with keras_at_work():
+        p = [np.asarray(member.predict_on_batch(pictures)) for member in members]
+        together = np.asarray(joined.predict_on_batch(pictures))
+    mean = np.mean([np.log(one / (1 - one)) for one in p], axis=0)
+    assert together == pytest.approx(1 / (1 + np.exp(-mean)), abs=1e-6)
+    assert len({layer.name for layer in joined.layers}) == len(joined.layers)
 
 
 def test_an_unknown_network_is_refused_by_name():

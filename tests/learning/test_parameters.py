@@ -25,7 +25,8 @@ def test_an_unknown_recipe_is_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"batch_size": 0}, {"patience": 0}, {"learning_rate": 0.0}, {"weight_decay": -1.0}, {"seed": -1}]
+    "wrong",
+    [{"epochs": 0}, {"batch_size": 0}, {"patience": 0}, {"n_members": 0}, {"learning_rate": 0.0}, {"weight_decay": -1.0}, {"seed": -1}],
 )
 def test_impossible_parameters_are_refused(wrong):
     """Each bound is checked, and the message names the parameter."""
