@@ -11,7 +11,8 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe
-from ecg_tasks.steps import summing_up
+from ecg_tasks.steps import monitoring, summing_up
+from ecg_tasks.steps.decided import write_snapshot
 from ecg_tasks.steps.workspace import chunked, find_json, get_json, now, open_store, put_json, result_key, write_jobs
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
@@ -93,7 +94,11 @@ def write_report(pin: str, results: Sequence[str]) -> str:
     store = open_store()
     pinned = get_json(store, pin)
     done = [item for data in store.get_many(results) for item in json.loads(data)]
-    summary = summing_up.write_report(store, pinned)
+    lights = monitoring.observe(store, pinned, done)
+    notes = [light.sentence for light in lights if light.suggests_retraining]
+    summary = summing_up.write_report(store, pinned | {"notes": [*pinned["notes"], *notes]})
+    for name, champion in pinned["champions"].items():
+        write_snapshot(store, name, champion["version"])
     manifest = {
         "dag": DAG,
         "run": pinned["run"],
@@ -102,6 +107,7 @@ def write_report(pin: str, results: Sequence[str]) -> str:
         "shards": done,
         "ingests": pinned["ingests"],
         "report": summary.index_key,
+        "drift": [asdict(light) for light in lights],
         "pending_ingests": summary.pending_ingests,
     }
     put_json(store, keys.manifest(DAG, pinned["run"]), manifest)

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
 CLASSIFY_DAG = "classify_records"
+MAX_COPIES = 32
 _kept: dict[tuple[str, str, str], tuple[frozenset[str], "Decided"]] = {}
 """By bucket, recipe and version: the runs that had written predictions, and what they had said by then."""
 
@@ -63,22 +63,26 @@ def serving(store: ObjectStore, recipes: Sequence[str]) -> list[Decided]:
 
 
 def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
-    """Keep all that the version said in one object, so that a process that starts need not read every shard; older copies go."""
-    columns, missing = _read(store, recipe, version)
-    if missing == 0 or tables.n_rows(columns) == 0:
-        return
-    shards = "\n".join(sorted(set(columns["shard"])))
-    key = keys.decided(recipe, version, hashlib.sha256(shards.encode()).hexdigest()[:20])
-    before = store.list_keys(f"{keys.DECIDED}{recipe}/")
-    store.put(key, tables.dump(tables.DECIDED, columns))
-    store.delete_many(old for old in before if old != key)
+    """Copy what the version said of shards that no copy holds yet into one object, so that a process that starts need not read every shard.
+
+    What a night costs follows from what is new. ``MAX_COPIES`` small copies are made into one; copies of other versions go.
+    """
+    prefix = f"{keys.DECIDED}{recipe}/{version}/"
+    copies = [key for key in store.list_keys(f"{keys.DECIDED}{recipe}/") if key.startswith(prefix)]
+    columns, new = _read(store, recipe, version, whole=len(copies) >= MAX_COPIES)
+    if new and tables.n_rows(columns):
+        key = keys.decided(recipe, version, hashlib.sha256("\n".join(columns["record_id"]).encode()).hexdigest()[:20])
+        store.put(key, tables.dump(tables.DECIDED, columns))
+        if len(copies) >= MAX_COPIES:
+            store.delete_many(copy for copy in copies if copy != key)
+    store.delete_many(key for key in store.list_keys(f"{keys.DECIDED}{recipe}/") if not key.startswith(prefix))
 
 
 def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]) -> Decided:
     kept = _kept.get((store.bucket, recipe, version))
     if kept is not None and kept[0] == runs:
         return kept[1]
-    columns, _ = _read(store, recipe, version)
+    columns, _ = _read(store, recipe, version, whole=True)
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
     ids = np.array(columns["record_id"], dtype="S32")
     order = np.argsort(ids)
@@ -100,20 +104,18 @@ def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]
     return found
 
 
-def _read(store: ObjectStore, recipe: str, version: str) -> tuple[dict[str, Any], int]:
-    """The latest copy and what is not in it; returns all columns, and how many shards were not in the copy."""
+def _read(store: ObjectStore, recipe: str, version: str, *, whole: bool) -> tuple[tables.Columns, int]:
+    """What the version said of the shards that no copy holds, and before it the copies if ``whole``; and how many such shards there are."""
     copies = store.list_keys(f"{keys.DECIDED}{recipe}/{version}/")
-    parts = []
-    if copies:
-        try:
-            parts.append(tables.load(store.get(copies[-1])))
-        except MissingObjectError:  # replaced by a newer one since it was listed
-            return _read(store, recipe, version)
+    try:
+        parts = [tables.load(data, None if whole else ["shard"]) for data in store.get_many(copies)]
+    except MissingObjectError:  # made into one since they were listed
+        return _read(store, recipe, version, whole=whole)
     covered = {shard for part in parts for shard in part["shard"]}
     predicted = [key for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/") if keys.stem(key) == version]
     new = [key for key in predicted if key.split("/")[2] not in covered]
-    parts += [_one(*found) for found in zip(_shards(new), *_contents(store, new), strict=True)]
-    return tables.concatenate([_nothing(), *parts]), len(new)
+    fresh = [_one(*found) for found in zip(_shards(new), *_contents(store, new), strict=True)]
+    return tables.concatenate([_nothing(), *(parts if whole else []), *fresh]), len(new)
 
 
 def _nothing() -> tables.Columns:

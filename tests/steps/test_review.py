@@ -192,8 +192,8 @@ def test_an_empty_archive_has_an_empty_queue(archive):
     assert review.agreement(archive.store) == ()
 
 
-def test_a_copy_of_all_decisions_spares_reading_every_shard_and_says_the_same(reviewed, monkeypatch):
-    """A process that starts reads the copy, and from the shards only what came after it; an older copy goes."""
+def test_copies_of_all_decisions_spare_reading_every_shard_and_say_the_same(reviewed, monkeypatch):
+    """A process that starts reads the copies, and from the shards only what came after them."""
     before = review.queue(reviewed.store, user="anna", limit=500)
     decided.write_snapshot(reviewed.store, "heartbeat", "v1")
     monkeypatch.setattr(decided, "_kept", {})
@@ -205,12 +205,23 @@ def test_a_copy_of_all_decisions_spares_reading_every_shard_and_says_the_same(re
     assert [key for key in read if key.startswith(keys.PREDICTIONS)] == [keys.predictions("heartbeat", "s2", "v1")]
     assert [item for item in now.items if item.shard == "s1"] == list(before.items)
     assert now.total == 13
-    first = reviewed.store.list_keys(keys.DECIDED)
-    decided.write_snapshot(reviewed.store, "heartbeat", "v1")
-    second = reviewed.store.list_keys(keys.DECIDED)
-    assert len(second) == 1
-    assert second != first
-    assert tables.n_rows(tables.load(reviewed.store.get(second[0]))) == 13
+
+
+def test_a_night_copies_what_is_new_and_many_copies_become_one(reviewed, monkeypatch):
+    """The same night twice adds nothing; a new version's first copy removes the old version's."""
+    monkeypatch.setattr(decided, "MAX_COPIES", 2)
+    counts = []
+    for night in range(4):
+        reviewed.put_shard(f"night{night}", reviewed.ids(2, first=100 + 2 * night), [0.9, 0.8])
+        decided.write_snapshot(reviewed.store, "heartbeat", "v1")
+        decided.write_snapshot(reviewed.store, "heartbeat", "v1")
+        found = [tables.load(reviewed.store.get(key))["record_id"] for key in reviewed.store.list_keys(keys.DECIDED)]
+        assert sorted(one for part in found for one in part) == sorted([*reviewed.ids(12), *reviewed.ids(2 * night + 2, first=100)])
+        counts.append(len(found))
+    assert counts == [1, 2, 1, 2]
+    reviewed.put_shard("s1", reviewed.ids(12), np.full(12, 0.5), version="v2")
+    decided.write_snapshot(reviewed.store, "heartbeat", "v2")
+    assert [key.split("/")[2] for key in reviewed.store.list_keys(keys.DECIDED)] == ["v2"]
 
 
 def test_the_queue_is_quick_at_100_000_records(archive, monkeypatch):

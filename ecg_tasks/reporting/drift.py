@@ -1,0 +1,159 @@
+"""Here: pictures of what comes in against what a model was tested on, each with its table. Not here: the sums (``evaluation.drift``)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from ecg_tasks.reporting.svg import figure, line, rect, text, ticks
+
+_LEFT, _WIDTH, _TOP, _HEIGHT = 60.0, 640.0, 30.0, 170.0
+_LABELS = 6
+"""Nights whose date is written below a chart, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A picture with the table behind it; ``note`` says how to read it."""
+
+    title: str
+    note: str
+    drawing: Markup
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """One measure: records by bin when the model was tested, and of late; PSI None where there are too few records to tell."""
+
+    title: str
+    names: tuple[str, ...]
+    then: tuple[int, ...]
+    now: tuple[int, ...]
+    psi: float | None
+    psi_by_chance: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """Night after night: records decided on, share called abnormal (nan on an empty night), and the evidence that something has changed.
+
+    ``evidence`` is the natural logarithm of a bettor's capital, by measure, the first being the one that alarms at ``bound``.
+    """
+
+    nights: tuple[str, ...]
+    records: tuple[int, ...]
+    abnormal: tuple[float, ...]
+    abnormal_then: float
+    evidence: Mapping[str, tuple[float, ...]]
+    bound: float
+
+
+def drift_figures(course: Course, spreads: Sequence[Spread]) -> Iterator[Figure]:
+    """The evidence night by night, the share called abnormal, then each measure."""
+    first = next(iter(course.evidence))
+    capital = [10 ** (value / np.log(10)) for value in course.evidence[first]]
+    yield Figure(
+        title="Evidence that something has changed",
+        note="What a bettor who started with 1 would own, had he bet against “nothing has changed”. If nothing has, the chance that it ever"
+        f" reaches the dashed line, {np.exp(course.bound):.0f}, is at most {np.exp(-course.bound):.0%}, however often one looks.",
+        drawing=_bars(
+            [max(value / np.log(10), 0) for value in course.evidence[first]],
+            course.nights,
+            bound=course.bound / np.log(10),
+            across="power of ten",
+            title=f"Evidence by night, last {capital[-1]:.3g}",
+        ),
+        columns=("night", "records", *course.evidence),
+        rows=tuple(
+            (night, f"{records:,}", *(f"{np.exp(values[index]):.3g}" for values in course.evidence.values()))
+            for index, (night, records) in enumerate(zip(course.nights, course.records, strict=True))
+        ),
+    )
+    yield Figure(
+        title="Share called abnormal",
+        note=f"Of the records watched each night. The dashed line is the share when the model was tested, {course.abnormal_then:.1%}.",
+        drawing=_bars(
+            [0.0 if np.isnan(value) else 100 * value for value in course.abnormal],
+            course.nights,
+            bound=100 * course.abnormal_then,
+            across="%",
+            title="Share of records called abnormal by night, in percent",
+        ),
+        columns=("night", "records", "called abnormal"),
+        rows=tuple(
+            (night, f"{records:,}", "–" if np.isnan(value) else f"{value:.1%}")
+            for night, records, value in zip(course.nights, course.records, course.abnormal, strict=True)
+        ),
+    )
+    for spread in spreads:
+        yield _spread_figure(spread)
+
+
+def _spread_figure(spread: Spread) -> Figure:
+    then, now = _shares(spread.then), _shares(spread.now)
+    told = "too few records to tell" if spread.psi is None else f"{spread.psi:.3f} (by chance up to {spread.psi_by_chance:.3f})"
+    return Figure(
+        title=spread.title,
+        note=f"Left of each pair: {sum(spread.then):,} records when the model was tested; right: {sum(spread.now):,} of these nights."
+        f" Population stability index of late: {told}; from 0.2 on a shift is called large.",
+        drawing=_pairs(then, now, spread.names, title=f"{spread.title}: shares then and now"),
+        columns=("range", "then", "share then", "now", "share now"),
+        rows=tuple(
+            (name, f"{n_then:,}", f"{share_then:.1%}", f"{n_now:,}", f"{share_now:.1%}")
+            for name, n_then, share_then, n_now, share_now in zip(spread.names, spread.then, then, spread.now, now, strict=True)
+        ),
+    )
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = max(sum(counts), 1)
+    return [count / total for count in counts]
+
+
+def _scale(highest: float, *, across: str) -> tuple[float, list[str]]:
+    """The top of the upright axis, and its lines."""
+    top = highest * 1.08 or 1.0
+    parts = []
+    for mark in ticks(0, top, at_most=4):
+        y = _TOP + _HEIGHT - mark / top * _HEIGHT
+        parts += [line(_LEFT, y, _LEFT + _WIDTH, y, kind="gridline"), text(_LEFT - 8, y + 4, f"{mark:g}", kind="axis", anchor="end")]
+    parts.append(text(16, _TOP + _HEIGHT / 2, across, kind="axis", anchor="middle", turn=-90))
+    return top, parts
+
+
+def _bars(values: Sequence[float], labels: Sequence[str], *, bound: float, across: str, title: str) -> Markup:
+    """A bar a night, and a dashed line at the bound."""
+    top, parts = _scale(max([*values, bound]), across=across)
+    width = _WIDTH / max(len(values), 1)
+    for index, value in enumerate(values):
+        tall = value / top * _HEIGHT
+        kind = "bar abnormal" if value >= bound else "bar normal"
+        parts.append(rect(_LEFT + index * width + 0.5, _TOP + _HEIGHT - tall, max(width - 1, 0.5), tall, kind=kind))
+    for index in range(0, len(labels), -(-len(labels) // _LABELS)):
+        parts.append(text(_LEFT + (index + 0.5) * width, _TOP + _HEIGHT + 22, labels[index], kind="axis", anchor="middle"))
+    at = _TOP + _HEIGHT - bound / top * _HEIGHT
+    parts += [
+        line(_LEFT, at, _LEFT + _WIDTH, at, kind="threshold"),
+        line(_LEFT, _TOP + _HEIGHT, _LEFT + _WIDTH, _TOP + _HEIGHT, kind="tick"),
+    ]
+    return figure("".join(parts), width=720, height=_TOP + _HEIGHT + 36, title=title, kind="plot small")
+
+
+def _pairs(then: Sequence[float], now: Sequence[float], names: Sequence[str], *, title: str) -> Markup:
+    """Two bars a bin: then and now, in percent."""
+    top, parts = _scale(100 * max([*then, *now]), across="% of records")
+    width = _WIDTH / max(len(names), 1)
+    for index, (before, after) in enumerate(zip(then, now, strict=True)):
+        for place, (share, kind) in enumerate(((before, "bar uninterpretable"), (after, "bar normal"))):
+            tall = 100 * share / top * _HEIGHT
+            left = _LEFT + (index + 0.08 + 0.42 * place) * width
+            parts.append(rect(left, _TOP + _HEIGHT - tall, 0.42 * width, tall, kind=kind))
+    for index in (0, len(names) - 1):
+        anchor = "start" if index == 0 else "end"
+        x = _LEFT if index == 0 else _LEFT + _WIDTH
+        parts.append(text(x, _TOP + _HEIGHT + 22, names[index], kind="axis", anchor=anchor))
+    parts.append(line(_LEFT, _TOP + _HEIGHT, _LEFT + _WIDTH, _TOP + _HEIGHT, kind="tick"))
+    return figure("".join(parts), width=720, height=_TOP + _HEIGHT + 36, title=title, kind="plot small")
