@@ -1,4 +1,6 @@
-"""Here: log-odds and temperature scaling. Not here: decisions (``thresholds``) or how well calibrated the result is (``metrics.ece``)."""
+"""Here: log-odds, and how a model's are corrected. Not here: decisions (``thresholds``), or how good the result is (``metrics.ece``)."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,11 +11,11 @@ from ecg_tasks.evaluation.metrics import as_labels, as_probabilities
 P_MARGIN = 1e-6
 """Probabilities are held this far from 0 and 1 before their log-odds are taken."""
 
-TEMPERATURE_BOUNDS = (0.05, 20.0)
-"""A fit that runs into a bound says that the scores carry no information (upper) or separate perfectly (lower)."""
+PRIOR_SD = 1.0
+"""Before any record is seen, the logarithm of the slope and the bias are taken to be normal about 0 with this standard deviation."""
 
-_GOLDEN = (np.sqrt(5) - 1) / 2
-_LOG_T_STEP = 1e-6
+_MAX_STEPS = 100
+_SMALLEST_STEP = 1e-10
 
 
 def logit(probabilities: ArrayLike) -> NDArray[np.float64]:
@@ -37,31 +39,37 @@ def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.where(z >= 0, 1, small) / (1 + small))
 
 
-def apply_temperature(probabilities: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """Probabilities with their log-odds divided by ``temperature``: above 1 makes them less sure; the order stays.
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Log-odds divided by ``temperature``, then raised by ``bias``: a temperature above 1 makes them less sure; the order stays."""
 
-    >>> apply_temperature([0.9], 2.0).round(3)
-    array([0.75])
-    """
-    if not temperature > 0:
-        raise SignalError(f"{temperature=}; it must be above 0")
-    return sigmoid(logit(probabilities) / temperature)
+    temperature: float
+    bias: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.temperature < np.inf and np.isfinite(self.bias)):
+            raise SignalError(f"temperature={self.temperature}, bias={self.bias}; the first must be above 0, and both finite")
+
+    def apply(self, probabilities: ArrayLike) -> NDArray[np.float64]:
+        """Calibrated probabilities, same shape.
+
+        >>> Calibration(temperature=2.0, bias=0.0).apply([0.9]).round(3)
+        array([0.75])
+        """
+        return sigmoid(logit(probabilities) / self.temperature + self.bias)
 
 
-def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """The temperature that makes the labels likeliest, fitted on patients used for nothing else.
+def fit_calibration(labels: ArrayLike, probabilities: ArrayLike) -> Calibration:
+    """The calibration that the labels make likeliest, fitted on patients used for nothing else.
 
-    One number cannot overfit a small calibration set as isotonic regression does, and it never changes the ranking.
-    The negative log-likelihood is convex in 1/T, so a golden-section search over log T finds its only minimum.
+    Logistic regression on the log-odds, with a slope that is held positive and normal priors (``PRIOR_SD``) on its logarithm and
+    on the bias, so that a few dozen patients, or classes that fall apart, do not drive it to certainty. Newton's method with
+    the expected curvature, which is never negative.
 
     Parameters
     ----------
     labels : array_like, shape (n_records,), 0 normal or 1 abnormal
-    probabilities : array_like, shape (n_records,), P(abnormal) of the record at temperature 1
-
-    Returns
-    -------
-    float, within ``TEMPERATURE_BOUNDS``
+    probabilities : array_like, shape (n_records,), P(abnormal) of the record before calibration
 
     Raises
     ------
@@ -70,27 +78,26 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
 
     References
     ----------
-    Guo et al., On calibration of modern neural networks, ICML 2017.
+    Platt, Probabilistic outputs for support vector machines, 1999. Guo et al., On calibration of modern neural networks, ICML 2017.
     """
     truth = as_labels(labels)
     if truth.all() or not truth.any():
         raise NotEnoughDataError(f"calibration needs both classes; there are {truth.sum()} abnormal among {truth.size} records")
-    # log(1 + exp(-margin)) is the loss of a record whose log-odds point the right way by `margin`
-    margin = logit(as_probabilities(probabilities, like=truth)) * np.where(truth, 1, -1)
+    z = logit(as_probabilities(probabilities, like=truth))
 
-    def loss(log_t: float) -> float:
-        return float(np.logaddexp(0, -margin / np.exp(log_t)).mean())
+    def loss(at: NDArray[np.float64]) -> float:
+        margin = (z * np.exp(at[0]) + at[1]) * np.where(truth, 1, -1)
+        return float(np.logaddexp(0, -margin).sum() + (at**2).sum() / (2 * PRIOR_SD**2))
 
-    low, high = np.log(TEMPERATURE_BOUNDS[0]), np.log(TEMPERATURE_BOUNDS[1])
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    loss_left, loss_right = loss(left), loss(right)
-    while high - low > _LOG_T_STEP:
-        if loss_left <= loss_right:
-            high, right, loss_right = right, left, loss_left
-            left = high - _GOLDEN * (high - low)
-            loss_left = loss(left)
-        else:
-            low, left, loss_left = left, right, loss_right
-            right = low + _GOLDEN * (high - low)
-            loss_right = loss(right)
-    return float(np.exp((low + high) / 2))
+    at = np.zeros(2)  # logarithm of the slope, bias
+    for _ in range(_MAX_STEPS):
+        p = sigmoid(z * np.exp(at[0]) + at[1])
+        by = np.stack([z * np.exp(at[0]), np.ones_like(z)])  # derivatives of the log-odds
+        gradient = by @ (p - truth) + at / PRIOR_SD**2
+        step = np.linalg.solve((by * (p * (1 - p))) @ by.T + np.eye(2) / PRIOR_SD**2, gradient)
+        while loss(at - step) > loss(at) and np.abs(step).max() > _SMALLEST_STEP:
+            step /= 2
+        at = at - step
+        if np.abs(step).max() <= _SMALLEST_STEP:
+            break
+    return Calibration(temperature=float(np.exp(-at[0])), bias=float(at[1]))

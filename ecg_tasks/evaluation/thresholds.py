@@ -47,41 +47,40 @@ class CoverageCurve:
     accuracy: NDArray[np.float64]
 
 
-def threshold_for_sensitivity(labels: ArrayLike, probabilities: ArrayLike, *, sensitivity: float) -> float:
-    """The largest threshold at which at least ``sensitivity`` of the abnormal records reach ``probability >= threshold``.
+def threshold_for_sensitivity(probabilities: ArrayLike, *, sensitivity: float) -> float:
+    """The largest threshold that is expected to catch ``sensitivity`` of the abnormal records.
 
-    It is put halfway to the next lower probability of any record, so that rounding in another runtime changes no
-    decision of the records it was fitted on.
+    Calibrated probabilities say how many abnormal records lie above any threshold: their sum. So every calibration record has a
+    say in the threshold; a single one of some twenty abnormal records had it before, by whose chance the sensitivity on other
+    patients swung half as much again. The labels have spoken through the calibration.
+
+    It is put halfway to the next lower probability, so that rounding in another runtime changes no decision of these records.
 
     Parameters
     ----------
-    labels : array_like, shape (n_records,), 0 normal or 1 abnormal
-    probabilities : array_like, shape (n_records,), calibrated P(abnormal)
+    probabilities : array_like, shape (n_records,), calibrated P(abnormal) of the calibration records
     sensitivity : the stated share, above 0 and at most 1; larger lowers the threshold
 
     Raises
     ------
     NotEnoughDataError
-        If there is no abnormal record.
+        If there is no record.
 
     Examples
     --------
-    >>> round(threshold_for_sensitivity([0, 1, 1, 1, 1], [0.1, 0.3, 0.6, 0.7, 0.8], sensitivity=0.75), 2)
+    >>> round(threshold_for_sensitivity([0.1, 0.2, 0.7, 0.8, 0.9], sensitivity=0.85), 2)
     0.45
     """
     if not 0 < sensitivity <= 1:
         raise SignalError(f"{sensitivity=}; it must lie in (0, 1]")
-    truth = as_labels(labels)
-    probability = as_probabilities(probabilities, like=truth)
-    abnormal = np.sort(probability[truth])[::-1]
-    if abnormal.size == 0:
-        raise NotEnoughDataError("a threshold for a stated sensitivity needs at least one abnormal record")
-    # 1e-9 keeps 0.9 * 10 = 9.000000000000002 from asking for a tenth record
-    kept = abnormal[int(np.ceil(sensitivity * abnormal.size - 1e-9)) - 1]
+    array = np.asarray(probabilities, dtype=np.float64)
+    probability = np.sort(as_probabilities(array, like=np.zeros(array.shape, dtype=bool)))[::-1]
+    if not probability.size or not probability[0] > 0:
+        raise NotEnoughDataError("a threshold for a stated sensitivity needs a record that may be abnormal")
+    caught = np.cumsum(probability) / probability.sum()
+    kept = probability[np.flatnonzero(caught >= sensitivity - 1e-9)[0]]  # 1e-9: sums of tenths are no tenths
     below = probability[probability < kept]
-    if below.size == 0:
-        return float(kept)
-    return float((kept + below.max()) / 2)
+    return float(kept) if below.size == 0 else float((kept + below[0]) / 2)
 
 
 def coverage_accuracy(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float) -> CoverageCurve:

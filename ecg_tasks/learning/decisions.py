@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.evaluation.calibration import logit, sigmoid
+from ecg_tasks.evaluation.calibration import Calibration, logit, sigmoid
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import Decision
 
@@ -17,13 +17,13 @@ class DecisionRule:
 
     Parameters
     ----------
-    temperature : the mean log-odds of the windows are divided by it; above 1 makes the probability less sure
+    calibration : what makes a probability of the mean log-odds of the windows
     threshold : probabilities from here on are abnormal
     abstain : probabilities inside, ends included, are uncertain, whatever the threshold says
     min_quality : windows below do not count
     """
 
-    temperature: float
+    calibration: Calibration
     threshold: float
     abstain: AbstainBand
     min_quality: float
@@ -54,9 +54,8 @@ def record_probabilities(
     *,
     n_records: int,
     min_quality: float,
-    temperature: float = 1.0,
 ) -> NDArray[np.float64]:
-    """One probability a record: the sigmoid of the mean log-odds of its usable windows, divided by the temperature.
+    """One probability a record, before calibration: the sigmoid of the mean log-odds of its usable windows.
 
     Parameters
     ----------
@@ -85,7 +84,7 @@ def record_probabilities(
     n_used = np.bincount(record[used], minlength=n_records)
     total = np.bincount(record[used], weights=logit(p), minlength=n_records)
     mean = np.divide(total, n_used, out=np.full(n_records, np.nan), where=n_used > 0)
-    return sigmoid(mean / temperature)
+    return sigmoid(mean)
 
 
 def decide(
@@ -97,9 +96,8 @@ def decide(
     rule: DecisionRule,
 ) -> RecordDecisions:
     """Decide on every record; one without a usable window is uninterpretable. Parameters as in ``record_probabilities``."""
-    probability = record_probabilities(
-        record, probabilities, quality, n_records=n_records, min_quality=rule.min_quality, temperature=rule.temperature
-    )
+    raw = record_probabilities(record, probabilities, quality, n_records=n_records, min_quality=rule.min_quality)
+    probability = rule.calibration.apply(raw)
     unusable = np.isnan(probability)
     conditions = [unusable, rule.abstain.holds(probability), probability >= rule.threshold]
     choices = (Decision.UNINTERPRETABLE, Decision.UNCERTAIN, Decision.ABNORMAL, Decision.NORMAL)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.evaluation.calibration import Calibration
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.learning.card import model_card
@@ -43,6 +44,7 @@ class ModelSpec:
     threshold : record probabilities from here on are abnormal
     abstain : (lo, hi): record probabilities inside, ends included, are uncertain
     temperature : by which the mean log-odds of a record's windows are divided
+    bias : by which they are raised then; 0 in versions that were made before there was one
     min_quality : windows below do not count
     image_shape : (height, width, channels) of its pictures
     network : its name among the networks
@@ -67,6 +69,7 @@ class ModelSpec:
     threshold: float
     abstain: tuple[float, float]
     temperature: float
+    bias: float = 0.0
     min_quality: float
     image_shape: tuple[int, int, int]
     network: str
@@ -87,6 +90,7 @@ class ModelSpec:
         self._check("class_order", tuple(self.class_order) == tuple(CLASS_ORDER), f"{[str(label) for label in CLASS_ORDER]}")
         self._check("abstain", _is_band(self.abstain), "lo and hi, 0 <= lo <= hi <= 1")
         self._check("temperature", _is_number(self.temperature) and self.temperature > 0, "a number above 0")
+        self._check("bias", _is_number(self.bias), "a number")
         self._check("image_shape", _is_shape(self.image_shape), "height, width and channels")
         self._check("synthetic", isinstance(self.synthetic, bool), "true or false")
         for name in ("training", "environment"):
@@ -98,7 +102,10 @@ class ModelSpec:
         """How it decides on a record."""
         lo, hi = self.abstain
         return DecisionRule(
-            temperature=self.temperature, threshold=self.threshold, abstain=AbstainBand(lo=lo, hi=hi), min_quality=self.min_quality
+            calibration=Calibration(temperature=self.temperature, bias=self.bias),
+            threshold=self.threshold,
+            abstain=AbstainBand(lo=lo, hi=hi),
+            min_quality=self.min_quality,
         )
 
     def to_json(self) -> bytes:
@@ -121,6 +128,7 @@ class ModelSpec:
         if not isinstance(stored, dict):
             raise ModelRefusedError(f"{SPEC} holds {type(stored).__name__}, not an object")
         known = {field.name for field in fields(cls)}
+        stored.setdefault("bias", 0.0)
         if unknown := sorted(stored.keys() - known):
             raise ModelRefusedError(f"{SPEC} has unknown fields: {', '.join(unknown)}")
         if missing := sorted(known - stored.keys()):
@@ -144,15 +152,19 @@ class Golden:
     ----------
     images : ndarray, shape (n, height, width, channels), uint8
     scores : ndarray, shape (n,), float32, P(abnormal)
+    typical : ndarray, shape (height, width, channels), uint8, what an explanation compares a picture with; None in versions that were
+        made before there was one
     """
 
     images: NDArray[np.uint8]
     scores: NDArray[np.float32]
+    typical: NDArray[np.uint8] | None = None
 
     def to_bytes(self) -> bytes:
         """The content of ``golden.npz``."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, images=self.images, scores=self.scores)
+        typical = {} if self.typical is None else {"typical": self.typical}
+        np.savez_compressed(buffer, allow_pickle=False, images=self.images, scores=self.scores, **typical)
         return buffer.getvalue()
 
     @classmethod
@@ -160,7 +172,7 @@ class Golden:
         """The inverse of ``to_bytes``; nothing is unpickled."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                return cls(images=file["images"], scores=file["scores"])
+                return cls(images=file["images"], scores=file["scores"], typical=file.get("typical"))
         except (ValueError, KeyError, OSError, EOFError) as error:
             raise ModelRefusedError(f"{GOLDEN} cannot be read: {error}") from None
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.evaluation.calibration import apply_temperature, fit_temperature
+from ecg_tasks.evaluation.calibration import fit_calibration
 from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.evaluation.summary import evaluate
 from ecg_tasks.evaluation.thresholds import abstain_band, threshold_for_sensitivity
-from ecg_tasks.labels import Label
+from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import SIDES, Golden, ModelSpec, version_files
@@ -32,6 +32,8 @@ BOOTSTRAP_SEED = 20180501
 N_GOLDEN = 16
 GOLDEN_FS = 250.0
 """Hz."""
+MIN_TYPICAL = 5
+"""Records of a median picture, at least: that of one or two would show whose they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +86,11 @@ def build_version(
         n_records=len(calibration.rows),
         min_quality=recipe.min_quality,
     )
-    temperature = fit_temperature(calibration.labels, raw)
-    calibrated = apply_temperature(raw, temperature)
-    threshold = threshold_for_sensitivity(calibration.labels, calibrated, sensitivity=SENSITIVITY)
+    correction = fit_calibration(calibration.labels, raw)
+    calibrated = correction.apply(raw)
+    threshold = threshold_for_sensitivity(calibrated, sensitivity=SENSITIVITY)
     band = abstain_band(calibration.labels, calibrated, threshold=threshold, target_accuracy=DECIDED_ACCURACY, min_coverage=MIN_COVERAGE)
-    spec = replace(spec, temperature=temperature, threshold=threshold, abstain=(band.lo, band.hi))
+    spec = replace(spec, temperature=correction.temperature, bias=correction.bias, threshold=threshold, abstain=(band.lo, band.hi))
     figures = evaluate(
         test.labels,
         record_scores(Classifier(spec, litert, n_threads=1), test),
@@ -104,9 +106,18 @@ def build_version(
         keras=keras,
         litert=litert,
         metrics={"test": figures.as_dict(), "data": dict(manifest["counts"])},
-        golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images)),
+        golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images), typical=typical_picture(calibration)),
         sides={row.record_id: (row.side, row.bucket) for row in rows},
     )
+
+
+def typical_picture(pictures: Pictures) -> NDArray[np.uint8] | None:
+    """Median, pixel by pixel, of the normal records, which explanations compare a picture with; None where so few are nobody's typical."""
+    normal = pictures.images[pictures.labels[pictures.record] == CLASS_ORDER.index(Label.NORMAL)]
+    if np.count_nonzero(pictures.labels == CLASS_ORDER.index(Label.NORMAL)) < MIN_TYPICAL:
+        return None
+    median: NDArray[np.uint8] = np.median(normal, axis=0).astype(np.uint8)
+    return median
 
 
 def golden_pictures(recipe: Recipe) -> NDArray[np.uint8]:

@@ -20,21 +20,37 @@ def cases(draw):
 
 @given(cases(), st.floats(0.05, 1.0))
 @settings(max_examples=200)
-def test_threshold_keeps_the_sensitivity_and_is_the_largest(case, sensitivity):
-    """At the threshold the stated sensitivity is kept; just above the lowest abnormal it keeps, it would be lost."""
-    labels, probabilities = case
-    abnormal = probabilities[labels == 1]
-    threshold = threshold_for_sensitivity(labels, probabilities, sensitivity=sensitivity)
-    assert (abnormal >= threshold).mean() >= sensitivity - 1e-9
-    lowest_kept = abnormal[abnormal >= threshold].min()
-    assert (abnormal > lowest_kept).mean() < sensitivity
+def test_threshold_keeps_the_expected_sensitivity_and_is_the_largest(case, sensitivity):
+    """From the threshold on lies the stated share of the probability that there is; above the lowest record it keeps, less."""
+    _, probabilities = case
+    if probabilities.max() == 0:
+        return
+    threshold = threshold_for_sensitivity(probabilities, sensitivity=sensitivity)
+    assert probabilities[probabilities >= threshold].sum() >= (sensitivity - 1e-8) * probabilities.sum()
+    lowest_kept = probabilities[probabilities >= threshold].min()
+    assert probabilities[probabilities > lowest_kept].sum() < sensitivity * probabilities.sum()
     assert ((probabilities >= threshold) == (probabilities >= lowest_kept)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_threshold_of_calibrated_scores_catches_the_stated_share_of_others(seed):
+    """Of 50 records, the rule comes nearer to the stated sensitivity on other patients than the order of the abnormal ones does."""
+    rng = np.random.default_rng(seed)
+    rule, order = [], []
+    for _ in range(200):
+        z = rng.normal(-0.7, 2, 2050)
+        labels, p = rng.random(2050) < 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(-z))
+        abnormal = np.sort(p[:50][labels[:50]])[::-1]
+        caught = p[50:][labels[50:]]
+        rule.append((caught >= threshold_for_sensitivity(p[:50], sensitivity=0.9)).mean())
+        order.append((caught >= abnormal[int(np.ceil(0.9 * abnormal.size)) - 1]).mean())
+    assert np.mean(rule) == pytest.approx(0.9, abs=0.02)
+    assert np.abs(np.array(rule) - 0.9).mean() < 0.8 * np.abs(np.array(order) - 0.9).mean()
 
 
 def test_threshold_lies_clear_of_every_record():
     """A rounding of 1e-4 in another runtime changes no decision where records lie further apart than that."""
-    labels, probabilities = [0, 0, 1, 1], np.array([0.1, 0.3, 0.6, 0.9])
-    threshold = threshold_for_sensitivity(labels, probabilities, sensitivity=1.0)
+    threshold = threshold_for_sensitivity([0.1, 0.3, 0.6, 0.9], sensitivity=0.75)
     assert 0.31 < threshold < 0.59
 
 
@@ -81,8 +97,8 @@ def test_impossible_arguments_are_refused():
     with pytest.raises(SignalError, match=r"abstain band from 0.6 to 0.4"):
         AbstainBand(lo=0.6, hi=0.4)
     with pytest.raises(SignalError, match="sensitivity=0"):
-        threshold_for_sensitivity([1], [0.5], sensitivity=0)
-    with pytest.raises(NotEnoughDataError, match="at least one abnormal"):
-        threshold_for_sensitivity([0], [0.5], sensitivity=0.9)
+        threshold_for_sensitivity([0.5], sensitivity=0)
+    with pytest.raises(NotEnoughDataError, match="may be abnormal"):
+        threshold_for_sensitivity([], sensitivity=0.9)
     with pytest.raises(NotEnoughDataError, match="at least one record"):
         coverage_accuracy([], [], threshold=0.5)

@@ -1,14 +1,18 @@
 """From window probabilities to decisions: the contract's arithmetic, its edges, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ecg_tasks.errors import SignalError
+from ecg_tasks.evaluation.calibration import Calibration
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.decisions import DecisionRule, decide, record_probabilities
 
-RULE = DecisionRule(temperature=1.0, threshold=0.5, abstain=AbstainBand(lo=0.4, hi=0.5), min_quality=0.3)
+AS_IT_IS = Calibration(temperature=1.0, bias=0.0)
+RULE = DecisionRule(calibration=AS_IT_IS, threshold=0.5, abstain=AbstainBand(lo=0.4, hi=0.5), min_quality=0.3)
 
 
 def _decisions(record, p, quality, *, n_records, rule=RULE):
@@ -16,9 +20,12 @@ def _decisions(record, p, quality, *, n_records, rule=RULE):
 
 
 def test_a_record_has_the_sigmoid_of_its_mean_log_odds():
-    """Three windows of 0.9, 0.9 and 0.1 give log-odds of a third of those of 0.9; a temperature of 2 halves them."""
-    p = record_probabilities(np.zeros(3, int), np.array([0.9, 0.9, 0.1]), np.ones(3), n_records=1, min_quality=0.0, temperature=2.0)
-    assert p[0] == pytest.approx(1 / (1 + np.exp(-np.log(9) / 3 / 2)))
+    """Three windows of 0.9, 0.9 and 0.1 give log-odds of a third of those of 0.9; calibration halves them and takes 1 off."""
+    record, p, quality = np.zeros(3, int), np.array([0.9, 0.9, 0.1]), np.ones(3)
+    raw = record_probabilities(record, p, quality, n_records=1, min_quality=0.0)
+    assert raw[0] == pytest.approx(1 / (1 + np.exp(-np.log(9) / 3)))
+    rule = replace(RULE, calibration=Calibration(temperature=2.0, bias=-1.0))
+    assert decide(record, p, quality, n_records=1, rule=rule).probability[0] == pytest.approx(1 / (1 + np.exp(-np.log(9) / 3 / 2 + 1)))
 
 
 def test_each_decision_is_reached():
@@ -34,7 +41,7 @@ def test_each_decision_is_reached():
 
 def test_the_threshold_itself_is_abnormal():
     """A probability that equals the threshold is abnormal when no band holds it."""
-    rule = DecisionRule(temperature=1.0, threshold=0.5, abstain=AbstainBand(lo=0.1, hi=0.2), min_quality=0.0)
+    rule = DecisionRule(calibration=AS_IT_IS, threshold=0.5, abstain=AbstainBand(lo=0.1, hi=0.2), min_quality=0.0)
     assert _decisions([0, 1], [0.5, 0.49], [1, 1], n_records=2, rule=rule).decision == [Decision.ABNORMAL, Decision.NORMAL]
 
 

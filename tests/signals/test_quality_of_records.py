@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import wfdb
 
+from ecg_tasks.evaluation.calibration import Calibration
 from ecg_tasks.evaluation.metrics import roc_auc
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import Decision, Label
@@ -108,7 +109,12 @@ def judged(recipe, records):
     rendered = recipe.render(records)
     n = len(records)
     drawn = rendered.window >= 0
-    rule = DecisionRule(temperature=1.0, threshold=0.5, abstain=AbstainBand(lo=0.5, hi=0.5), min_quality=recipe.min_quality)
+    rule = DecisionRule(
+        calibration=Calibration(temperature=1.0, bias=0.0),
+        threshold=0.5,
+        abstain=AbstainBand(lo=0.5, hi=0.5),
+        min_quality=recipe.min_quality,
+    )
     found = decide(rendered.record[drawn], np.full(drawn.sum(), 0.1), rendered.quality[drawn], n_records=n, rule=rule)
     counts = np.bincount(rendered.record[drawn], minlength=n)
     quality = np.bincount(rendered.record[drawn], weights=rendered.quality[drawn], minlength=n) / np.maximum(counts, 1)
