@@ -14,11 +14,15 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import run_note
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 from ecg_defaults import TASK_DEFAULTS
+from report_link import OpenReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 
 @dag(
@@ -72,10 +76,14 @@ def classify_records() -> None:
 
     # A night without new records gets its report too, so the skipped mapping must not skip it.
     @task(trigger_rule=TriggerRule.NONE_FAILED)
-    def write_report(pin: str, results: "Sequence[str]") -> str:
+    def write_report(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
         from ecg_tasks.steps import classify
+        from ecg_tasks.steps.browse import runs
 
-        return classify.write_report(pin, results[:])  # [:] fetches all results at once
+        report = classify.write_report(pin, results[:])  # [:] fetches all results at once
+        if ti is not None:
+            ti.xcom_push(key=run_note.HEADLINE, value=runs.headline(report))
+        return report
 
     pin = pin_champion(
         run_id="{{ run_id }}",
@@ -84,7 +92,8 @@ def classify_records() -> None:
         scope="{{ params.scope }}",
         details="{{ params.details }}",
     )
-    write_report(pin, results=classify_shard.expand(job=plan(pin)))
+    report = write_report(pin, results=classify_shard.expand(job=plan(pin)))
+    report.operator.operator_extra_links = (OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task
 
 
 classify_records()

@@ -48,10 +48,10 @@ class JudgedVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeModels:
-    """Every version of a recipe, newest first, the champion and those before it."""
+    """Every version of a recipe, newest first, and all that was decided on them: what serves, what served, what was rejected."""
 
     recipe: str
-    champion: registry.Champion | None
+    decided: registry.Champion | None
     versions: tuple[JudgedVersion, ...]
 
 
@@ -64,19 +64,19 @@ def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
             by_version.setdefault((parts[0], parts[1]), {})[parts[2]] = item
     found = []
     for recipe in RECIPES:
-        champion = registry.read_champion(store, recipe)
-        serves = champion.version if champion else None
+        decided = registry.read_decisions(store, recipe)
+        serves = decided.version if decided else None
         versions = [_judged(store, name, files, serves=serves) for name, files in by_version.items() if name[0] == recipe]
         whole = sorted(filter(None, versions), key=lambda one: one.written, reverse=True)
-        if whole or champion:
-            found.append(RecipeModels(recipe=recipe, champion=champion, versions=tuple(whole)))
+        if whole or decided:
+            found.append(RecipeModels(recipe=recipe, decided=decided, versions=tuple(whole)))
     return tuple(found)
 
 
 def serving(store: ObjectStore, recipe: str) -> str | None:
     """Version of a recipe that serves now."""
     stored = json_at_key(store, keys.champion(recipe))
-    return None if stored is None else str(stored["version"])
+    return stored["version"] or None if stored else None
 
 
 def version(store: ObjectStore, recipe: str, name: str) -> Version:

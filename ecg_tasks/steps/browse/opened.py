@@ -20,7 +20,7 @@ def bucket() -> ObjectStore:
 
 
 def json_at(store: ObjectStore, info: ObjectInfo) -> Any:
-    """Read the JSON of a listed object, or what was read when it had the same ETag; do not change what you get."""
+    """Read the JSON of a small listed object, or what was read when it had the same ETag; do not change what you get."""
     return _parsed(store, info.key, info.etag)
 
 
@@ -35,6 +35,6 @@ def _connected(name: str, _steering: tuple[str, ...]) -> ObjectStore:
     return ObjectStore.connect(name)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _parsed(store: ObjectStore, key: str, _etag: str) -> Any:
     return json.loads(store.get(key))

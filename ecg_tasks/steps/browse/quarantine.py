@@ -1,15 +1,15 @@
 """Here: what could not be read, entry by entry, and putting it back into the inbox. Not here: putting it into quarantine (``intake``)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ecg_tasks.errors import BadInputError, ConfigurationError
-from ecg_tasks.steps.browse.opened import json_at, json_at_key
 from ecg_tasks.steps.inbox import checked_path
-from ecg_tasks.steps.workspace import now, put_json
+from ecg_tasks.steps.workspace import find_json, get_json, now, put_json
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.ahead import map_ahead
-from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.storage.object_store import MissingObjectError, ObjectInfo, ObjectStore
 
 _AT_ONCE = 8
 _REASON = "reason.json"
@@ -53,9 +53,7 @@ def entries(store: ObjectStore, *, offset: int = 0, limit: int = 50) -> Entries:
     found = [item for item in store.list_objects(keys.QUARANTINE) if item.key.endswith(f"/{_REASON}")]
     found.sort(key=lambda item: item.modified, reverse=True)
     page = found[offset : offset + limit]
-    told = map_ahead(lambda item: json_at(store, item), page, at_once=_AT_ONCE)
-    made = [_entry(reason, since=item.modified.isoformat(timespec="seconds")) for item, reason in zip(page, told, strict=True)]
-    return Entries(entries=tuple(made), total=len(found))
+    return Entries(entries=tuple(map_ahead(lambda item: _entry(store, item), page, at_once=_AT_ONCE)), total=len(found))
 
 
 def entry(store: ObjectStore, source: str) -> tuple[Entry, tuple[Row, ...]] | None:
@@ -63,8 +61,7 @@ def entry(store: ObjectStore, source: str) -> tuple[Entry, tuple[Row, ...]] | No
     info = store.info(keys.quarantine_reason(source))
     if info is None:
         return None
-    reason = json_at(store, info)
-    return _entry(reason, since=info.modified.isoformat(timespec="seconds")), _rows(store, reason)
+    return _entry(store, info), _rows(store, get_json(store, info.key))
 
 
 def put_back(store: ObjectStore, source: str, *, who: str) -> tuple[str, ...]:
@@ -78,7 +75,7 @@ def put_back(store: ObjectStore, source: str, *, who: str) -> tuple[str, ...]:
         If there is no such entry, or something else waits in the inbox under one of its names.
     """
     key = keys.quarantine_reason(source)
-    reason = json_at_key(store, key)
+    reason = find_json(store, key)
     if reason is None:
         raise ConfigurationError(f"nothing is in quarantine under {source}")
     try:
@@ -94,7 +91,13 @@ def put_back(store: ObjectStore, source: str, *, who: str) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _entry(reason: dict[str, Any], *, since: str) -> Entry:
+def _entry(store: ObjectStore, info: ObjectInfo) -> Entry:
+    return _read(store, info.key, info.etag, info.modified.isoformat(timespec="seconds"))
+
+
+@lru_cache(maxsize=2048)
+def _read(store: ObjectStore, key: str, _etag: str, since: str) -> Entry:
+    reason = get_json(store, key)
     return Entry(
         source=reason["source"],
         name=reason["name"],

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.steps.browse.opened import json_at, json_at_key
+from ecg_tasks.steps.workspace import get_json, open_store
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.ahead import map_ahead
-from ecg_tasks.storage.object_store import ObjectStore
+from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
 
 DAG = "classify_records"
 _AT_ONCE = 8
@@ -31,6 +32,19 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The head of a report: what its ``summary.json`` tells, without the long lists."""
+
+    run_id: str
+    created: str
+    decisions: Mapping[str, int]
+    models: tuple[Mapping[str, Any], ...]
+    reasons: Mapping[str, int]
+    n_synthetic: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Runs:
     """One page of runs, newest first, and how many there are in all."""
 
@@ -42,23 +56,31 @@ def runs(store: ObjectStore, *, offset: int = 0, limit: int = 30) -> Runs:
     """Find the runs with a report, newest first; only the manifests of those asked for are read."""
     found = sorted(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=lambda item: item.modified, reverse=True)
     page = found[offset : offset + limit]
-    manifests = map_ahead(lambda item: json_at(store, item), page, at_once=_AT_ONCE)
-    made = [_run(manifest, written=item.modified.isoformat(timespec="seconds")) for item, manifest in zip(page, manifests, strict=True)]
-    return Runs(runs=tuple(made), total=len(found))
+    return Runs(runs=tuple(map_ahead(lambda item: _run(store, item), page, at_once=_AT_ONCE)), total=len(found))
 
 
-def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Any | None, Run | None]:
-    """Find what a DAG run wrote: its manifest, and the run with a report if it has one. None where nothing is written (yet)."""
+def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, Any] | None, Run | None]:
+    """Find what a DAG run wrote: its account, and the run with a report if it is one. None where nothing is written (yet)."""
     info = store.info(keys.manifest(dag_id, keys.run_key(run_id)))
     if info is None:
         return None, None
-    manifest = json_at(store, info)
-    return manifest, _run(manifest, written=info.modified.isoformat(timespec="seconds")) if "report" in manifest else None
+    return get_json(store, info.key)["account"], _run(store, info) if dag_id == DAG else None
 
 
-def summary(store: ObjectStore, date: str, run: str) -> Any | None:
-    """Return the report's ``summary.json``, or None if there is no such report."""
-    return json_at_key(store, keys.report(date, run, "summary.json"))
+def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
+    """Read the head of a report, or None if there is no such report."""
+    info = store.info(keys.report(date, run, "summary.json"))
+    return None if info is None else _summary(store, info.key, info.etag)
+
+
+def headline(report: str) -> str:
+    """One sentence of a report, given as ``write_report`` returns it: what became of its records."""
+    _, date, run, _ = report.split("/", 3)
+    store = open_store()
+    told = get_json(store, keys.report(date, run, "summary.json"))
+    decided = ", ".join(f"{count:,} {decision}" for decision, count in told["decisions"].items())
+    rest = [(told["counts"]["pending"], "pending"), (told["counts"]["quarantined"], "quarantined")]
+    return f"{told['counts']['records']:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
 
 
 def figures_of(plain: Mapping[str, Any]) -> dict[str, Interval]:
@@ -74,7 +96,27 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _run(manifest: Mapping[str, Any], *, written: str) -> Run:
+def _run(store: ObjectStore, info: ObjectInfo) -> Run:
+    return _read(store, info.key, info.etag, info.modified.isoformat(timespec="seconds"))
+
+
+@lru_cache(maxsize=1024)
+def _read(store: ObjectStore, key: str, _etag: str, written: str) -> Run:
+    manifest = get_json(store, key)
     _, date, run, _ = manifest["report"].split("/", 3)
     champions = {name: champion["version"] for name, champion in manifest["champions"].items()}
     return Run(date=date, run=run, written=written, account=manifest["account"], champions=champions)
+
+
+@lru_cache(maxsize=32)
+def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
+    told = get_json(store, key)
+    return Summary(
+        run_id=told["run"]["run_id"],
+        created=told["run"]["created_utc"],
+        decisions=told["decisions"],
+        models=tuple(told["models"]),
+        reasons=told["quarantine"]["by_reason"],
+        n_synthetic=told["synthetic"]["n_records"],
+        notes=tuple(told["notes"]),
+    )

@@ -1,0 +1,1 @@
+"""Here: the ECG pages inside Airflow, rendered by the server. Not here: reading the bucket (``ecg_tasks.steps``) or drawing signals."""

@@ -1,0 +1,40 @@
+"""Here: what a page's address may hold, checked before it becomes part of a key. Not here: rights (``security``)."""
+
+from typing import Annotated
+
+from fastapi import Form, Path, Query
+from pydantic import AfterValidator
+
+from ecg_tasks.signals.recipes import RECIPES
+
+RECORD = r"^[0-9a-f]{32}$"
+SHA256 = r"^[0-9a-f]{64}$"
+DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+RUN = r"^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,248}[A-Za-z0-9_])?$"
+"""What ``keys.run_key`` makes: never ``..``, no slash."""
+VERSION = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,63})$"
+WHEN = r"^[0-9T:.+Z-]{10,40}$"
+MAX_OFFSET = 10_000_000
+MAX_REASON = 500
+
+
+def _recipe(name: str) -> str:
+    if name not in RECIPES:
+        raise ValueError("there is no such recipe")
+    return name
+
+
+RecipeName = Annotated[str, AfterValidator(_recipe)]
+"""One of the recipes there are."""
+
+RecordPath = Annotated[str, Path(pattern=RECORD)]
+Sha256Path = Annotated[str, Path(pattern=SHA256)]
+DatePath = Annotated[str, Path(pattern=DATE)]
+RunPath = Annotated[str, Path(pattern=RUN)]
+VersionPath = Annotated[str, Path(pattern=VERSION)]
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
+RecordForm = Annotated[str, Form(pattern=RECORD)]
+VersionForm = Annotated[str, Form(pattern=VERSION)]
+WhenForm = Annotated[str, Form(pattern=WHEN)]
+ReasonForm = Annotated[str, Form(min_length=3, max_length=MAX_REASON)]
+OverrideForm = Annotated[str, Form(max_length=MAX_REASON)]

@@ -1,0 +1,60 @@
+"""Here: downloads of a report, whole or the rows of a filter. Not here: making FHIR, Parquet or ZIP (``steps.exchange``)."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+try:
+    from ecg_tasks.steps import exchange
+except ImportError:
+
+    class exchange:
+        predictions_parquet = fhir_ndjson = report_zip = None
+
+
+from fastapi import APIRouter, HTTPException, Response
+from fastapi.responses import StreamingResponse
+
+from ecg_tasks.steps.browse import table
+from ecg_tasks.steps.browse.opened import bucket
+from ecg_tasks.storage import keys
+from ecg_tasks.storage.object_store import ObjectStore
+from ecg_ui.inputs import DatePath, RunPath
+from ecg_ui.pages.reports import Asked
+
+router = APIRouter()
+
+Content = Iterator[bytes] | bytes
+Kind = Literal["predictions.csv", "predictions.parquet", "summary.json", "fhir-R5.ndjson", "fhir-R4B.ndjson", "report.zip"]
+KINDS: dict[str, tuple[str, Callable[[ObjectStore, str, str], Content]]] = {
+    "predictions.csv": ("text/csv; charset=utf-8", lambda store, date, run: store.get(keys.report(date, run, "predictions.csv"))),
+    "predictions.parquet": ("application/vnd.apache.parquet", exchange.predictions_parquet),
+    "summary.json": ("application/json", lambda store, date, run: store.get(keys.report(date, run, "summary.json"))),
+    "fhir-R5.ndjson": ("application/fhir+ndjson", lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R5")),
+    "fhir-R4B.ndjson": ("application/fhir+ndjson", lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R4B")),
+    "report.zip": ("application/zip", exchange.report_zip),
+}
+"""File name to its type and maker."""
+
+
+@router.get("/reports/{date}/{run}/files/{kind}")
+def download(date: DatePath, run: RunPath, kind: Kind) -> Response:
+    """One file of a report."""
+    media_type, make = KINDS[kind]
+    return _attached(make(bucket(), date, run), name=f"{date}-{kind}", media_type=media_type)
+
+
+@router.get("/reports/{date}/{run}/rows.csv")
+def download_rows(date: DatePath, run: RunPath, query: Asked) -> Response:
+    """The rows that pass a filter, in its order."""
+    rows = table.table(bucket(), date, run)
+    if rows is None:
+        raise HTTPException(404)
+    return _attached(rows.csv(rows.select(query)), name=f"{date}-rows.csv", media_type="text/csv; charset=utf-8")
+
+
+def _attached(content: Content, *, name: str, media_type: str) -> Response:
+    """A file to be saved, never to be shown: it may hold anything."""
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    if isinstance(content, bytes):
+        return Response(content, media_type=media_type, headers=headers)
+    return StreamingResponse(content, media_type=media_type, headers=headers)

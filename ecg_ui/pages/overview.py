@@ -1,0 +1,45 @@
+"""Here: the first page, and the way from an Airflow run to its report. Not here: any list in full."""
+
+from typing import Annotated
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from ecg_tasks.reporting.history import FATES, draw_history
+from ecg_tasks.steps import monitoring
+from ecg_tasks.steps.browse.opened import bucket
+from ecg_tasks.steps.browse.overview import overview
+from ecg_tasks.steps.browse.runs import run_of
+from ecg_ui.rendering import page
+
+router = APIRouter()
+
+DagId = Annotated[str, Query(pattern=r"^[A-Za-z0-9_.-]{1,250}$")]
+RunId = Annotated[str, Query(min_length=1, max_length=250)]
+
+
+@router.get("/")
+def show_overview(request: Request, user: GetUserDep) -> Response:
+    """The state of the whole system on one page."""
+    store = bucket()
+    seen = overview(store)
+    accounts = [(run.date, run.account) for run in reversed(seen.runs)]
+    return page(
+        request,
+        user,
+        "overview.html",
+        seen=seen,
+        history=draw_history(accounts) if accounts else "",
+        fates=FATES,
+        lights=monitoring.lights(store),
+    )
+
+
+@router.get("/run")
+def show_run(request: Request, user: GetUserDep, dag_id: DagId, run_id: RunId) -> Response:
+    """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
+    account, run = run_of(bucket(), dag_id, run_id)
+    if run is not None:
+        return RedirectResponse(f"{request.scope['root_path']}/reports/{run.date}/{run.run}", status_code=303)
+    return page(request, user, "run.html", dag_id=dag_id, run_id=run_id, account=account)

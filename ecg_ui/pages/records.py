@@ -1,0 +1,121 @@
+"""Here: the page of one record, made on demand from its shard. Not here: gathering it (``steps.browse.records``), verdicts (``review``)."""
+
+from typing import Annotated, Any
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+
+from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.charts import draw_probability
+from ecg_tasks.reporting.model import ModelSummary
+from ecg_tasks.reporting.pages import MEANINGS
+from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
+from ecg_tasks.reporting.svg import number
+from ecg_tasks.reporting.tables import differs
+from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
+from ecg_tasks.steps import review
+from ecg_tasks.steps.browse import records, runs, table
+from ecg_tasks.steps.browse.opened import bucket
+from ecg_ui.inputs import DATE, RUN, RecordPath
+from ecg_ui.pages.reports import Asked, told
+from ecg_ui.rendering import page
+
+router = APIRouter()
+
+VERDICTS = (("normal", "n"), ("abnormal", "a"), ("uninterpretable", "u"), ("skip", "s"))
+"""What a reviewer may say, and by which key."""
+
+From = Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)]
+OptionalDate = Annotated[str | None, Query(pattern=DATE)]
+OptionalRun = Annotated[str | None, Query(pattern=RUN)]
+
+
+@router.get("/records/{record_id}")
+def show_record(
+    request: Request,
+    user: GetUserDep,
+    *,
+    record_id: RecordPath,
+    query: Asked,
+    date: OptionalDate = None,
+    run: OptionalRun = None,
+    start: From = 0.0,
+) -> Response:
+    """One record; from a report (``date``, ``run`` and its filter) with the decisions of that run and its neighbours there."""
+    store = bucket()
+    listed = table.table(store, date, run) if date and run else None
+    head = runs.summary(store, date, run) if date and run else None
+    champions = {model["recipe"]: model["version"] for model in head.models} if head else None
+    found = records.record_page(store, record_id, champions=champions)
+    if found is None:
+        raise HTTPException(404)
+    previous, following = listed.neighbours(query, record_id) if listed else (None, None)
+    record = found.stored.record
+    earlier, later = _beside(record.duration_s, start=start)
+    said = review.history(store, record_id)
+    label = next((statement.label for statement in said if statement.in_force), None)
+    return page(
+        request,
+        user,
+        "record.html",
+        found=found,
+        record=record,
+        decided=found.decided,
+        history=said,
+        label=label,
+        differs=label is not None and found.decided is not None and differs(found.decided.decision, label),
+        date=date if head else None,
+        run=run if head else None,
+        list_query=told(query),
+        asked=told(query) | ({"date": date, "run": run} if head else {}),
+        verdicts=VERDICTS,
+        previous=previous,
+        following=following,
+        **drawings(found, start=start),
+        earlier=earlier,
+        later=later,
+        duration=number(record.duration_s),
+        fs=number(record.fs),
+    )
+
+
+def drawings(found: records.RecordPage, *, start: float) -> dict[str, Any]:
+    """What is drawn of a record: its waveform, its spectrograms, its probability on the version's scale."""
+    decided = found.decided
+    return {
+        "waveform": draw_waveform(found.stored.record, from_s=start),
+        "spectrograms": draw_spectrograms(found.views) if found.views else "",
+        "own_range": any(view.db_range is None for view in found.views),
+        "padded": has_masked_frames(found.views),
+        "probability": probability(decided) if decided else "",
+        "explanation": None,
+        "meaning": MEANINGS[Decision(decided.decision)] if decided else "",
+    }
+
+
+def probability(decided: records.Decided) -> str:
+    """P(abnormal) on its scale, with threshold and band; empty where it is not known."""
+    version = decided.version
+    if decided.probability is None or version.threshold is None:
+        return ""
+    scale = ModelSummary(
+        recipe=version.recipe,
+        version=version.version,
+        digest=version.digest,
+        since="",
+        threshold=version.threshold,
+        abstain=version.abstain,
+        test_figures={},
+        n_test_records=0,
+        n_test_patients=0,
+        split_unit="patient",
+        synthetic=version.synthetic,
+    )
+    return draw_probability(decided.probability, model=scale)
+
+
+def _beside(duration_s: float, *, start: float) -> tuple[float | None, float | None]:
+    """Where the pages before and after begin, of a recording that is longer than a page of ECG paper."""
+    last = max(0.0, duration_s - SHOWN_S)
+    start = min(start, last)
+    return (max(0.0, start - SHOWN_S) if start > 0 else None), (min(last, start + SHOWN_S) if start < last else None)

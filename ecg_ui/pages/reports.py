@@ -1,0 +1,112 @@
+"""Here: the list of reports, and one report with its table. Not here: downloads (``files``), one record (``records``)."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+
+from ecg_tasks.labels import Decision, Label
+from ecg_tasks.reporting.charts import draw_decisions
+from ecg_tasks.reporting.pages import MEANINGS
+from ecg_tasks.signals.recipes import RECIPES
+from ecg_tasks.steps.browse import runs, table
+from ecg_tasks.steps.browse.opened import bucket
+from ecg_ui.inputs import DatePath, Offset, RecipeName, RunPath
+from ecg_ui.rendering import page
+
+router = APIRouter()
+
+RUNS_A_PAGE = 30
+ROWS_A_PAGE = 50
+
+Sort = Literal["attention", "name", "decision", "probability", "quality", "windows", "label", "recipe", "flags", "record_id"]
+COLUMNS: tuple[tuple[str, str, bool], ...] = (
+    ("name", "Recording", False),
+    ("decision", "Decision", False),
+    ("probability", "P(abnormal)", True),
+    ("quality", "Quality", True),
+    ("windows", "Windows", True),
+    ("label", "Label", False),
+    ("recipe", "Recipe", False),
+    ("flags", "Flags", False),
+    ("record_id", "Record", False),
+)
+"""Sort key, head, and whether the largest comes first at the first click."""
+
+
+def asked(
+    *,
+    q: Annotated[str, Query(max_length=200)] = "",
+    decision: Decision | Literal[""] = "",
+    recipe: RecipeName | Literal[""] = "",
+    label: Label | Literal["", "none"] = "",
+    differs: bool = False,
+    sort: Sort = "attention",
+    descending: bool = False,
+) -> table.Query:
+    """Read a filter out of an address."""
+    return table.Query(text=q, decision=str(decision), recipe=recipe, label=str(label), differs=differs, sort=sort, descending=descending)
+
+
+Asked = Annotated[table.Query, Depends(asked)]
+
+
+def told(query: table.Query) -> dict[str, object]:
+    """Write a filter into an address."""
+    values = asdict(query) | {"q": query.text, "sort": "" if query.sort == "attention" else query.sort}
+    return {name: value for name, value in values.items() if name != "text" and value}
+
+
+@router.get("/reports")
+def show_reports(request: Request, user: GetUserDep, offset: Offset = 0) -> Response:
+    """Every run with a report, newest first."""
+    return page(
+        request,
+        user,
+        "reports.html",
+        found=runs.runs(bucket(), offset=offset, limit=RUNS_A_PAGE),
+        offset=offset,
+        a_page=RUNS_A_PAGE,
+    )
+
+
+@router.get("/reports/{date}/{run}")
+def show_report(
+    request: Request,
+    user: GetUserDep,
+    *,
+    date: DatePath,
+    run: RunPath,
+    query: Asked,
+    offset: Offset = 0,
+) -> Response:
+    """One report: its counts, and its rows, filtered and sorted by the server."""
+    store = bucket()
+    head, rows = runs.summary(store, date, run), table.table(store, date, run)
+    if head is None or rows is None:
+        raise HTTPException(404)
+    found = rows.select(query)
+    decided = {decision: head.decisions.get(decision.value, 0) for decision in Decision}
+    return page(
+        request,
+        user,
+        "report.html",
+        date=date,
+        run=run,
+        head=head,
+        decided=decided,
+        meanings=MEANINGS,
+        shares=draw_decisions(decided),
+        query=query,
+        asked=told(query),
+        recipes=[name for name in RECIPES if name in rows.recipes],
+        labels=[label.value for label in Label],
+        columns=COLUMNS,
+        rows=rows.rows(found[offset : offset + ROWS_A_PAGE]),
+        n_found=len(found),
+        n_rows=len(rows),
+        mixed=0 < head.n_synthetic < len(rows),
+        offset=offset,
+        a_page=ROWS_A_PAGE,
+    )

@@ -1,0 +1,70 @@
+"""Here: the reviewer's page: one record at a time, one key a verdict, undo. Not here: the queue's order, the labels (``steps.review``)."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from ecg_tasks.steps import review
+from ecg_tasks.steps.browse import records
+from ecg_tasks.steps.browse.opened import bucket
+from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, WhenForm
+from ecg_ui.pages.records import VERDICTS, drawings
+from ecg_ui.rendering import page
+
+router = APIRouter()
+changes = APIRouter()
+
+NEXT_SHOWN = 8
+
+
+@router.get("/review")
+def show_review(
+    request: Request,
+    user: GetUserDep,
+    offset: Offset = 0,
+    saved: Annotated[str | None, Query(pattern=RECORD)] = None,
+    at: Annotated[str, Query(pattern=WHEN)] = "1970-01-01T00:00:00Z",
+) -> Response:
+    """The record that teaches most, with its signal and picture, and what comes after it."""
+    store = bucket()
+    queue = review.queue(store, user=user.get_name(), offset=offset, limit=1 + NEXT_SHOWN)
+    first = queue.items[0] if queue.items else None
+    found = records.record_page(store, first.record_id) if first else None
+    return page(
+        request,
+        user,
+        "review.html",
+        queue=queue,
+        item=first,
+        found=found,
+        verdicts=VERDICTS,
+        saved=saved,
+        at=at,
+        offset=offset,
+        progress=review.progress(store),
+        agreement=review.agreement(store),
+        **(drawings(found, start=0.0) if found else {}),
+    )
+
+
+@changes.post("/review")
+def save_verdict(
+    request: Request,
+    user: GetUserDep,
+    record_id: RecordForm,
+    verdict: Annotated[str, Form(pattern="^(normal|abnormal|uninterpretable|skip)$")],
+    comment: Annotated[str, Form(max_length=review.COMMENT_MAX)] = "",
+) -> Response:
+    """Keep a verdict, and go on with the next record."""
+    saved = review.save_verdict(bucket(), record_id, verdict=verdict, user=user.get_name(), comment=comment.strip())
+    return RedirectResponse(f"{request.scope['root_path']}/review?{urlencode({'saved': record_id, 'at': saved.when})}", status_code=303)
+
+
+@changes.post("/review/undo")
+def undo(request: Request, user: GetUserDep, record_id: RecordForm, at: WhenForm) -> Response:
+    """Take one's own verdict back; the record is in the queue again."""
+    review.withdraw(bucket(), record_id, user=user.get_name(), when=at)
+    return RedirectResponse(f"{request.scope['root_path']}/review?done=withdrawn", status_code=303)

@@ -1,0 +1,158 @@
+"""Here: templates to answers, with what every page needs. Not here: what a page shows (``pages``)."""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup
+
+from ecg_tasks.reporting.escaping import printable
+from ecg_ui import security
+
+HERE = Path(__file__).parent
+REPORTING = HERE.parent / "ecg_tasks" / "reporting" / "templates"
+SECTIONS = (
+    ("Overview", "/"),
+    ("Reports", "/reports"),
+    ("Review", "/review"),
+    ("Models", "/models"),
+    ("Monitoring", "/monitoring"),
+    ("Quarantine", "/quarantine"),
+)
+DONE = {
+    "promoted": "The version serves from now on.",
+    "rolled-back": "The version before serves again.",
+    "rejected": "The version is marked as rejected, and will not serve.",
+    "put-back": "The files are back in the inbox; the next intake reads them again.",
+    "withdrawn": "Your verdict is taken back.",
+}
+"""What a page says after a form, by the word in its address: an address never brings a sentence of its own."""
+
+
+def page(request: Request, user: BaseUser, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
+    """Render a page."""
+    edits = security.can_edit(user)
+    content = (
+        _environment()
+        .get_template(f"ui/{template}")
+        .render(
+            base=request.scope["root_path"],
+            path=request.scope["path"].removeprefix(request.scope["root_path"]),
+            sections=SECTIONS,
+            user=user.get_name(),
+            edits=edits,
+            token=security.form_token(request, user) if edits else "",
+            done=DONE.get(request.query_params.get("done", ""), ""),
+            assets=static_version(),
+            **values,
+        )
+    )
+    return HTMLResponse(content, status_code=status_code)
+
+
+def error_page(request: Request, *, status_code: int, sentence: str) -> HTMLResponse:
+    """A page for somebody whose rights are not known, so it tells nothing."""
+    content = (
+        _environment()
+        .get_template("ui/error.html")
+        .render(base=request.scope["root_path"], status_code=status_code, sentence=sentence, assets=static_version())
+    )
+    return HTMLResponse(content, status_code=status_code)
+
+
+@cache
+def static_files() -> dict[str, tuple[bytes, str]]:
+    """Every static file with its content type; the style sheet is the report's with this package's behind it."""
+    found = {
+        "style.css": (style().encode(), "text/css; charset=utf-8"),
+        "ui.js": ((HERE / "static" / "ui.js").read_bytes(), "text/javascript; charset=utf-8"),
+    }
+    icon = (HERE / "static" / "icon.svg").read_text()
+    for name, colour in (("icon.svg", "#51504f"), ("icon-dark.svg", "#d5d5d5")):
+        found[name] = (icon.replace("currentColor", colour).encode(), "image/svg+xml")
+    return found
+
+
+@cache
+def static_version() -> str:
+    """Changes with any static file, so that browsers may keep them."""
+    return hashlib.sha256(b"".join(content for content, _ in static_files().values())).hexdigest()[:12]
+
+
+def style() -> str:
+    """The report's style sheet, dark where Airflow is dark and not only where the system is, and this package's own."""
+    report = (REPORTING / "report.css").read_text()
+    system_dark = re.compile(r"@media screen and \(prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}\s*\}", re.DOTALL)
+    found = system_dark.search(report)
+    if found is None:
+        raise ValueError("report.css has no dark colours where they are looked for")
+    dark = (
+        f"@media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{{found[1]} color-scheme: dark; }} }}\n"
+        f"@media screen {{ :root[data-theme=dark] {{{found[1]} color-scheme: dark; }} }}"
+    )
+    return f"{report.replace(found[0], dark)}\n{(HERE / 'static' / 'ui.css').read_text()}"
+
+
+def address(path: str, **query: object) -> str:
+    """A path with a query of what is not empty.
+
+    >>> address("/reports", page=2, text="")
+    '/reports?page=2'
+    """
+    told = {name: value for name, value in query.items() if value not in ("", None, False)}
+    return f"{path}?{urlencode(told)}" if told else path
+
+
+def when(text: str) -> str:
+    """An ISO 8601 time as people read it.
+
+    >>> when("2026-11-22T14:27:01+00:00")
+    '2026-11-22 14:27 UTC'
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return text
+
+
+def words(flags: str) -> list[str]:
+    """Comma-joined codes as words for people.
+
+    >>> words("baseline_wander,noise")
+    ['baseline wander', 'noise']
+    """
+    return [flag.strip().replace("_", " ") for flag in flags.split(",") if flag.strip()]
+
+
+def size(n_bytes: int) -> str:
+    """A file's size for people.
+
+    >>> size(10), size(12_345), size(3_000_000)
+    ('10 B', '12 kB', '3.0 MB')
+    """
+    if n_bytes < 1000:  # noqa: PLR2004 - a kilobyte
+        return f"{n_bytes} B"
+    return f"{n_bytes / 1e3:.0f} kB" if n_bytes < 1e6 else f"{n_bytes / 1e6:.1f} MB"  # noqa: PLR2004 - a megabyte
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PrefixLoader({"report": FileSystemLoader(REPORTING), "ui": FileSystemLoader(HERE / "templates")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    environment.filters.update(when=when, words=words, size=size)
+    environment.globals.update(address=address)
+    return environment

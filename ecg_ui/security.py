@@ -1,0 +1,109 @@
+"""Here: who may see and change what, and that a form was sent from one of our own pages. Not here: who somebody is (Airflow).
+
+Reading asks for read access to the DAG ``classify_records``; labelling, promoting and putting back ask for edit access to it.
+A form carries a token that the server made for this user and session. The session's cookie alone would let any page that a
+reviewer visits send forms in the reviewer's name.
+"""
+
+import hashlib
+import hmac
+import time
+from typing import Annotated
+from urllib.parse import urlparse
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.tokens import get_signing_key
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
+from airflow.configuration import conf
+from airflow.models.dag import DagModel
+from fastapi import Form, HTTPException, Request, status
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+DAG_ID = "classify_records"
+TOKEN_LIFETIME_S = 8 * 3600
+"""A form that was open for longer has to be loaded again."""
+
+signed_in = get_user
+"""Dependency of what holds no data: style sheet, script, icons."""
+may_read = requires_access_dag("GET", param_dag_id=DAG_ID)
+"""Dependency of every page."""
+may_edit = requires_access_dag("PUT", param_dag_id=DAG_ID)
+"""Dependency of every form's target, together with `sent_from_here`."""
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; "  # spectrograms stand in the page
+    "form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'self'"  # Airflow's own frame
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",  # without any referrer a browser would send forms without their origin, too
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+"""On every answer, errors too."""
+
+
+class SecurityHeaders:
+    """Puts `HEADERS` on every answer, and forbids caches to keep what they are not told to keep."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and the answer back with its headers."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name for name, _ in message["headers"]}
+                added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                if b"cache-control" not in present:
+                    added.append((b"cache-control", b"no-store"))
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def can_edit(user: BaseUser) -> bool:
+    """Whether the forms are worth showing; their targets ask again."""
+    details = DagDetails(id=DAG_ID, team_name=DagModel.get_team_name(DAG_ID))
+    return bool(get_auth_manager().is_authorized_dag(method="PUT", details=details, user=user))
+
+
+def form_token(request: Request, user: BaseUser) -> str:
+    """Make the hidden field of a form: when it ends, and a proof that we made it for this user and session."""
+    ends = str(int(time.time()) + TOKEN_LIFETIME_S)
+    return f"{ends}.{_proof(request, user, ends)}"
+
+
+def sent_from_here(request: Request, user: GetUserDep, token: Annotated[str, Form()] = "") -> None:
+    """Refuse a form that another site sent, or that carries no valid token."""
+    if not _is_same_origin(request):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "This form was sent from another site.")
+    ends, _, proof = token.partition(".")
+    fresh = ends.isdecimal() and len(ends) < len("9" * 12) and int(ends) >= time.time()
+    if not fresh or not hmac.compare_digest(proof.encode(), _proof(request, user, ends).encode()):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "This form is out of date. Go back, load the page again, and repeat.")
+
+
+def _proof(request: Request, user: BaseUser, ends: str) -> str:
+    session = request.headers.get("authorization") or request.cookies.get(COOKIE_NAME_JWT_TOKEN, "")
+    told = "\n".join(("ecg-form", ends, user.get_id(), hashlib.sha256(session.encode()).hexdigest()))
+    return hmac.new(get_signing_key("api", "secret_key").encode(), told.encode(), hashlib.sha256).hexdigest()
+
+
+def _is_same_origin(request: Request) -> bool:
+    """Whether the browser says that the form came from one of our pages; who says nothing is not trusted."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = urlparse(request.headers.get("origin", ""))  # where pages are served without TLS, browsers tell only this
+    own = {request.headers.get("host", ""), urlparse(conf.get("api", "base_url", fallback="")).netloc}
+    return origin.scheme in {"http", "https"} and origin.netloc in own - {""}

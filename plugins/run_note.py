@@ -1,0 +1,40 @@
+"""Here: a run of ``classify_records`` that ends well gets its report's headline as its note. Not here: the headline (``steps.browse``).
+
+A task may not write into Airflow's database, and the scheduler should not wait for a bucket: the task hands its headline on as an
+XCom, and the scheduler, which is just closing the run, copies it into the note.
+"""
+
+from typing import TYPE_CHECKING
+
+from airflow.listeners import hookimpl
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+
+DAG_ID = "classify_records"
+TASK_ID = "write_report"
+HEADLINE = "headline"
+"""Key of the XCom."""
+
+
+@hookimpl
+def on_dag_run_success(dag_run: "DagRun", msg: str) -> None:  # noqa: ARG001 - the name is part of the hook
+    """Write the note, unless a person has written one."""
+    if dag_run.dag_id != DAG_ID or dag_run.note:
+        return
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+    from sqlalchemy.orm import object_session
+
+    session = object_session(dag_run)
+    if session is None:
+        return
+    chosen = select(XComModel).where(
+        XComModel.dag_id == dag_run.dag_id,
+        XComModel.run_id == dag_run.run_id,
+        XComModel.task_id == TASK_ID,
+        XComModel.key == HEADLINE,
+    )
+    found = session.scalars(chosen).first()
+    if found is not None:
+        dag_run.note = str(XComModel.deserialize_value(found))
