@@ -95,7 +95,7 @@ def test_psi_of_a_known_shift_is_the_formula():
     found = population_stability([100, 100], [150, 50])
     assert found.value == pytest.approx(((q - p) * np.log(q / p)).sum())
     assert found.is_large
-    with pytest.raises(SignalError, match="has .2,. bins"):
+    with pytest.raises(SignalError, match="the reference has"):
         population_stability([100, 100], [1, 2, 3])
 
 
