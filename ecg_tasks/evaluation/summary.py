@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
-from ecg_tasks.evaluation.intervals import N_RESAMPLES, Interval, bootstrap, percentile_interval, wilson
+from ecg_tasks.evaluation.intervals import N_RESAMPLES, Interval, bootstrap, near_the_edge, newcombe, percentile_interval, wilson
 from ecg_tasks.evaluation.metrics import (
     CONFUSION_FIGURES,
     as_labels,
@@ -24,9 +24,6 @@ from ecg_tasks.evaluation.thresholds import AbstainBand
 
 SplitUnit = Literal["patient", "record"]
 """What was kept together when sides were drawn: figures split by record flatter wherever a patient has several."""
-
-NEAR_THE_EDGE = 0.05
-"""A proportion this near to 0 or 1 gets Wilson's interval: resampling what has (nearly) no errors finds none."""
 
 FIGURE_TITLES = {
     "prevalence": "Prevalence",
@@ -129,7 +126,8 @@ def evaluate(
     """Judge calibrated record probabilities by every figure, with 95 % intervals by bootstrap over patients.
 
     A proportion within ``NEAR_THE_EDGE`` of 0 or 1 gets Wilson's interval instead, counted over the patients (not the
-    records) that it was measured on, so that several records of a patient do not narrow it.
+    records) that it was measured on, so that several records of a patient do not narrow it; the AUROC gets Newcombe's, and
+    the average precision is taken for a proportion of the abnormal (Boyd, Eng and Page, ECML PKDD 2013).
 
     Parameters
     ----------
@@ -177,10 +175,12 @@ def evaluate(
     names = ("prevalence", "auroc", "average_precision", *CONFUSION_FIGURES, "brier", "ece", "coverage", "accuracy_decided")
     measured_on = {
         "prevalence": np.ones_like(truth),
+        "average_precision": truth,
         "sensitivity": truth,
         "specificity": ~truth,
         "ppv": called,
         "npv": ~called,
+        "f1": truth | called,
         "accuracy": np.ones_like(truth),
         "coverage": np.ones_like(truth),
         "accuracy_decided": decided,
@@ -191,7 +191,10 @@ def evaluate(
     intervals = {}
     for column, name in enumerate(names):
         value = float(values[column])
-        if name in measured_on and not NEAR_THE_EDGE < value < 1 - NEAR_THE_EDGE:
+        if name == "auroc" and near_the_edge(value):
+            n_abnormal, n_normal = np.unique(patients[truth]).size, np.unique(patients[~truth]).size
+            intervals[name] = newcombe(value, n_abnormal=n_abnormal, n_normal=n_normal)
+        elif name in measured_on and near_the_edge(value):
             intervals[name] = wilson(value, np.unique(patients[measured_on[name]]).size)
         else:
             intervals[name] = percentile_interval(value, resampled[:, column])

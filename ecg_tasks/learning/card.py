@@ -1,12 +1,20 @@
-"""Here: the model card, in Markdown, from a version's specification and figures. Not here: computing any of them.
+"""Here: the model card, in Markdown, from a version's specification and figures. Not here: computing any of them, or the tables' syntax.
 
 After Mitchell et al., Model cards for model reporting, FAT* 2019 (arXiv 1810.03993).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ecg_tasks.evaluation.intervals import NEAR_THE_EDGE
+from ecg_tasks.evaluation.metrics import MAX_BINS, MIN_BINS, RECORDS_PER_BIN
+from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
+from ecg_tasks.evaluation.summary import FIGURE_TITLES
+from ecg_tasks.learning.markdown import figure, generic, is_figure, number, share, table, words
+
+MANY_CANDIDATES = 20
+"""From so many candidates on, the best of them looks better on a test set than it is."""
 INTENDED_USE = (
     "Research use only. This is not a medical device: it must not be used to diagnose, to treat, or to decide on the care of "
     "a person. It sorts recordings for people who look at them afterwards."
@@ -14,10 +22,29 @@ INTENDED_USE = (
 LIMITS = (
     "It knows two classes, normal and abnormal, as its sources label them; it names no disease.",
     "Its figures hold for recordings like those it was tested on: device, population, prevalence and lead placement all move them.",
+    "The test patients come from the same collections as the training patients: other hospitals have not been tried.",
     "A recording of poor quality gives no decision, and one inside the abstain band is left to a person.",
     "Weights, figures and decisions say nothing about records of patients that were used for training.",
 )
 SYNTHETIC_NOTICE = "**Trained on synthetic recordings made by a program. Its figures say nothing about people.**"
+YARDSTICKS = (
+    ("single lead, single beats, PTB", "by patient", "accuracy 0.8956 ± 0.0279", "Martin et al. 2021, doi 10.1016/j.bspc.2021.102683"),
+    ("12 leads, PTB", "by patient", "accuracy 0.9549", "ML-ResNet, inter-patient"),
+    ("beats, PTB", "at random by beat, or not stated: beats of one patient on both sides", "accuracy 0.959 to 0.999", "several"),
+)
+"""What others report: data, split, figure, source. Their data are other than these, so they are no contest, only a scale."""
+BASELINES = {
+    "beat_length": "Length of a beat alone",
+    "simple_features": "Plain measurements, without age",
+}
+AT_A_GLANCE = ("auroc", "sensitivity", "specificity", "ece", "coverage", "accuracy_decided")
+PICTURES = (
+    ("roc", "ROC curve"),
+    ("precision_recall", "Precision-recall curve"),
+    ("reliability", "Reliability: what is said against what is found"),
+    ("confusion", "Confusion at the threshold"),
+    ("coverage", "Accuracy against the share of records decided"),
+)
 
 Plain = Mapping[str, Any]
 
@@ -28,92 +55,233 @@ def model_card(spec: Plain, *, metrics: Plain, sides: Mapping[str, str]) -> str:
     Parameters
     ----------
     spec : the fields of a ``ModelSpec``
-    metrics : as in ``metrics.json``; every object in it becomes a section
+    metrics : as in ``metrics.json``; a part that is missing is left out of the card
     sides : record id to side of the split
     """
-    return "\n".join(_lines(spec, metrics, sides)) + "\n"
+    parts = (
+        _head(spec, metrics),
+        _decision(spec, metrics),
+        _data(spec, metrics, sides),
+        _figures(metrics),
+        _calibration(spec, metrics),
+        _baselines(metrics),
+        _subgroups(metrics),
+        _yardsticks(),
+        _list("Limits", LIMITS),
+        _training(spec),
+        _provenance(spec, metrics),
+        _list("Credits", spec["sources"] or ("No source was stated.",)),
+    )
+    return "\n".join(line for part in parts for line in part).rstrip("\n") + "\n"
 
 
-def _lines(spec: Plain, metrics: Plain, sides: Mapping[str, str]) -> Iterator[str]:
-    yield f"# Model card: {spec['recipe']}, version {spec['version']}"
-    yield ""
+def _head(spec: Plain, metrics: Plain) -> Iterator[str]:
+    yield from (f"# Model card: {spec['recipe']}, version {spec['version']}", "")
     if spec["synthetic"]:
         yield from (SYNTHETIC_NOTICE, "")
+    test = metrics.get("test", {})
+    if found := [(FIGURE_TITLES[name], figure(test[name])) for name in AT_A_GLANCE if is_figure(test.get(name))]:
+        if "n_patients" in test:
+            yield from (
+                f"On {test['n_records']} records of {test['n_patients']} patients that served for nothing else, with 95 % intervals:",
+                "",
+            )
+        yield from table(("at a glance", ""), found)
     yield from ("## Intended use", "", INTENDED_USE, "")
-    yield from ("## What it is", "")
+
+
+def _decision(spec: Plain, metrics: Plain) -> Iterator[str]:
     height, width, channels = spec["image_shape"]
     lo, hi = spec["abstain"]
+    yield from ("## What it is, and how it decides", "")
     yield f"- Network `{spec['network']}`, {spec['n_weights']:,} weights, reading pictures of {height} × {width} × {channels}."
     yield f"- Pictures made by recipe `{spec['recipe']}@{spec['recipe_digest']}`; it reads no others."
-    yield f"- A window's score is P({spec['class_order'][1]}). A record's probability is the sigmoid of the mean log-odds of its windows"
-    yield f"  with a quality of at least {_number(spec['min_quality'])}, divided by the temperature {_number(spec['temperature'])}."
-    yield f"- Decision: uncertain from {_number(lo)} to {_number(hi)}; else abnormal from {_number(spec['threshold'])} on, normal below."
+    yield (
+        f"- A window's score is P({spec['class_order'][1]}). A record's probability is the sigmoid of the mean log-odds of its windows"
+        f" with a quality of at least {number(spec['min_quality'])}, divided by the temperature {number(spec['temperature'])}"
+        f" and raised by the bias {number(spec.get('bias', 0.0))}."
+    )
+    yield f"- Decision: uncertain from {number(lo)} to {number(hi)}; else abnormal from {number(spec['threshold'])} on, normal below."
+    if asked := metrics.get("calibration"):
+        yield (
+            f"- The threshold was chosen to catch {share(asked['sensitivity_asked'])} of the abnormal calibration records, the band so that"
+            f" {share(asked['accuracy_asked'])} of what is decided there is right, or as near to it as deciding on at least"
+            f" {share(asked['coverage_asked'])} of them allows."
+        )
     yield ""
-    yield from ("## Data", "", f"Data set `{spec['dataset_id']}`.", "")
-    yield from _table(("side", "records"), [(str(side), str(n)) for side, n in sorted(Counter(map(str, sides.values())).items())])
-    yield "Every record with its side is listed in `training_records.csv`."
-    yield ""
-    yield from ("## Figures", "")
-    yield from _section(metrics, level=3)
-    yield from ("## Limits", "")
-    yield from (f"- {limit}" for limit in LIMITS)
-    yield from ("", "## Training", "", f"Seed {spec['seed']}.", "")
-    yield from _section(spec["training"], level=3)
-    yield from ("## Environment", "")
-    yield from _section(spec["environment"], level=3)
-    yield from ("## Credits", "")
-    yield from (f"- {source}" for source in spec["sources"] or ("No source was stated.",))
 
 
-def _section(values: Plain, *, level: int) -> Iterator[str]:
-    """Single values in one table, figures with intervals in another, and each object or list of objects below its own heading."""
-    figures = {name: value for name, value in values.items() if _is_figure(value)}
-    objects = {name: value for name, value in values.items() if name not in figures and (isinstance(value, Mapping) or _is_course(value))}
-    singles = [(_words(name), _value(value)) for name, value in values.items() if name not in figures and name not in objects]
-    if singles:
-        yield from _table(("", "value"), singles)
-    if figures:
-        rows = [(_words(name), _number(f["value"]), f"{_number(f['low'])} to {_number(f['high'])}") for name, f in figures.items()]
-        yield from _table(("figure", "value", "95 % interval"), rows)
-    for name, value in objects.items():
-        yield from (f"{'#' * level} {_words(name)}", "")
-        if isinstance(value, Mapping):
-            yield from _section(value, level=min(level + 1, 6))
+def _data(spec: Plain, metrics: Plain, sides: Mapping[str, str]) -> Iterator[str]:
+    yield from ("## Data and split", "", f"Data set `{spec['dataset_id']}`.", "")
+    counts = metrics.get("data", {})
+    if counts and all(isinstance(side, Mapping) and {"records", "groups", "normal", "abnormal"} <= side.keys() for side in counts.values()):
+        rows = []
+        for side in ("train", "validation", "calibration", "test"):
+            n = counts[side]
+            prevalence = share(n["abnormal"] / n["records"]) if n["records"] else "–"
+            rows.append((side, *(f"{n[name]:,}" for name in ("records", "groups", "normal", "abnormal")), prevalence))
+        yield from table(("side", "records", "patients", "normal", "abnormal", "prevalence"), rows)
+    else:
+        yield from table(("side", "records"), [(str(side), str(n)) for side, n in sorted(Counter(map(str, sides.values())).items())])
+    if unit := metrics.get("test", {}).get("split_unit"):
+        told = (
+            f"Split by {unit}: the digest of a {unit}'s id gives one of 10,000 buckets, and the bucket the side (60 % train,"
+            " 10 % validation, 15 % calibration, 15 % test), for ever and on every installation."
+        )
+        if unit == "record":
+            told += " **No patient is known here: records of one person may lie on both sides, which flatters every figure.**"
         else:
-            yield from _table(tuple(map(_words, value[0])), [tuple(map(_value, row.values())) for row in value])
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in row)} |"
+            told += " No patient is on two sides: a training in which one is, or a recording comes nearly twice on two sides, fails."
+        yield from (told, "")
+    yield (
+        "Train and validation patients fit the weights and stop the training, calibration patients fix temperature, threshold and abstain"
+        " band, and test patients are looked at once. Every record with its side is listed in `training_records.csv`."
+    )
     yield ""
 
 
-def _is_figure(value: object) -> bool:
-    return isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys()
+def _figures(metrics: Plain) -> Iterator[str]:
+    yield from ("## Figures on the test patients", "")
+    judged = metrics.get("candidates_judged")
+    if judged is not None:
+        yield f"These test patients have judged {judged} candidate{'' if judged == 1 else 's'} so far, this one included."
+        if judged >= MANY_CANDIDATES:
+            yield f"**That is {MANY_CANDIDATES} or more: the best of so many looks better than it is. Judge further ones on new patients.**"
+        yield ""
+    test = metrics.get("test", {})
+    if found := {name: value for name, value in test.items() if is_figure(value)}:
+        ordered = [name for name in FIGURE_TITLES if name in found] + [name for name in found if name not in FIGURE_TITLES]
+        rows = [
+            (
+                FIGURE_TITLES.get(name, words(name)),
+                *figure(found[name]).removesuffix(")").split(" (", 1),
+                str(found[name].get("method", "")),
+            )
+            for name in ordered
+        ]
+        yield from table(("figure", "value", "95 % interval", "interval by"), rows)
+    if "n_resamples" in test:
+        yield (
+            f"Intervals: {test['n_resamples']:,} bootstrap resamples over patients (seed {test['seed']}), a patient's records drawn"
+            f" together; within {NEAR_THE_EDGE} of 0 or 1 Wilson's formula, for the AUROC Newcombe's, counted over patients."
+            " Chance level of the AUPRC is the prevalence. ECE: bins of equal mass, one for every"
+            f" {RECORDS_PER_BIN} records, {MIN_BINS} to {MAX_BINS} of them."
+            " Sensitivity to accuracy decide every record by the threshold alone, without abstaining."
+        )
+        yield ""
+        for name, title in PICTURES:
+            yield from (f"![{title}]({name}.svg)", "")
+    rest = {name: value for name, value in metrics.items() if name not in _TOLD}
+    yield from generic(rest, level=3)
 
 
-def _is_course(value: object) -> bool:
-    """Whether it is a list of objects that have the same fields, as the epochs of a training have."""
-    return (
-        isinstance(value, list | tuple)
-        and len(value) > 0
-        and all(isinstance(row, Mapping) and row.keys() == value[0].keys() for row in value)
+_TOLD = frozenset(
+    ("test", "data", "curves", "baselines", "baseline_models", "subgroups", "calibration", "candidates_judged", "provenance", "reference")
+)
+"""Parts of the metrics that have a section of their own, or none on the card."""
+
+
+def _calibration(spec: Plain, metrics: Plain) -> Iterator[str]:
+    if not (fitted := metrics.get("calibration")):
+        return
+    yield from ("## Calibration", "")
+    yield (
+        f"{fitted['method'].capitalize()}, T = {number(spec['temperature'])}, b = {number(spec.get('bias', 0.0))}, fitted on"
+        f" {fitted['n_records']} records of {fitted['n_patients']} patients ({fitted['n_abnormal']} abnormal) of the"
+        f" {' and '.join(fitted['sides'])} side."
+        " Nothing was fitted on test patients."
+    )
+    yield ""
+    if bins := metrics.get("curves", {}).get("reliability"):
+        yield from ("What it said of the test records, and what was found:", "")
+        columns = ("n_records", "mean_probability", "share_abnormal", "low", "high")
+        rows = [
+            (str(n), number(said), number(seen), f"{number(low)} to {number(high)}")
+            for n, said, seen, low, high in zip(*(bins[column] for column in columns), strict=True)
+        ]
+        yield from table(("records", "mean P(abnormal)", "share abnormal", "95 % interval (Wilson)"), rows)
+
+
+def _baselines(metrics: Plain) -> Iterator[str]:
+    if not (found := metrics.get("baselines")):
+        return
+    yield from ("## Simpler methods on the same test records", "")
+    names = ("auroc", "average_precision", "brier", "auroc_difference")
+    rows = [("this model", *(figure(metrics["test"][name]) for name in names[:-1]), "")]
+    rows += [(BASELINES.get(name, words(name)), *(figure(one[column]) for column in names)) for name, one in found.items()]
+    yield from table(("method", "AUROC", "AUPRC", "Brier score", "AUROC of the model less this"), rows)
+    yield (
+        "Logistic regressions, fitted on the train side only; the last column is a paired bootstrap over patients. None sees the age, which"
+        " by itself tells much in collections whose healthy people are younger; and neither does the model."
+    )
+    yield ""
+    for name, model in metrics.get("baseline_models", {}).items():
+        features = ", ".join(f"`{feature}`" for feature in model["features"])
+        yield f"- {BASELINES.get(name, words(name))}: {features}, on {model['n_records']:,} records."
+    yield ""
+
+
+def _subgroups(metrics: Plain) -> Iterator[str]:
+    if not (groups := metrics.get("subgroups")):
+        return
+    yield from ("## By sex, age and signal quality", "")
+    columns = ("auroc", "sensitivity", "specificity")
+    rows = []
+    for group in groups:
+        n = (f"{words(group['attribute'])}: {group['value']}", f"{group['n_records']}", f"{group['n_patients']}", f"{group['n_abnormal']}")
+        told = [figure(group["figures"][name]) if name in group["figures"] else "held back" for name in columns]
+        rows.append((*n, *told))
+    yield from table(("group", "records", "patients", "abnormal", "AUROC", "sensitivity", "specificity"), rows)
+    yield (
+        f"Figures of a group with fewer than {MIN_PATIENTS} patients, or fewer than {MIN_PATIENTS_PER_CLASS} of either class, are held"
+        " back. In groups so small, intervals that overlap show no difference, and neither do they show that there is none."
+    )
+    yield ""
+
+
+def _yardsticks() -> Iterator[str]:
+    yield from ("## What others report", "")
+    yield from table(("data", "split", "figure", "source"), YARDSTICKS)
+    yield from (
+        "Other data, other classes, other test sets: a scale, not a contest. Only figures split by patient say something of new people.",
+        "",
     )
 
 
-def _value(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_value, value))
-    return _number(value) if isinstance(value, float) or value is None else str(value)
+def _training(spec: Plain) -> Iterator[str]:
+    yield from ("## Training", "", f"Seed {spec['seed']}.", "")
+    training = dict(spec["training"])
+    epochs = training.pop("epochs", ())
+    yield from generic(training, level=3)
+    if epochs:
+        last = {epoch.get("member", epoch["epoch"]): epoch for epoch in epochs}
+        yield from ("### epochs", "")
+        if "member" in epochs[0]:
+            yield from ("The last epoch of each member; all of them are in `model.json`.", "")
+        columns = sorted(epochs[0], key=lambda name: (name != "member", name != "epoch"))
+        yield from table([words(name) for name in columns], [[number(epoch[name]) for name in columns] for epoch in last.values()])
+    yield from ("### environment", "")
+    yield from generic(spec["environment"], level=4)
 
 
-def _number(value: object) -> str:
-    """Four significant digits; a figure that could not be computed is a dash."""
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+def _provenance(spec: Plain, metrics: Plain) -> Iterator[str]:
+    yield from ("## From the signals to this card", "")
+    if chain := metrics.get("provenance"):
+        dataset, recipe = f"datasets/{spec['dataset_id']}", f"{spec['recipe']}@{spec['recipe_digest']}"
+        yield (
+            f"1. A record's id is the SHA-256 of its samples, rate and leads. `{dataset}/split.parquet` lists every record with its side"
+            f" and label: SHA-256 `{chain['split_sha256']}`."
+        )
+        yield f"2. `{dataset}/manifest.json` counts them: SHA-256 `{chain['manifest_sha256']}`."
+        yield f"3. The dataset's name `{spec['dataset_id']}` is made of the recipe `{recipe}` and that list."
+        yield f"4. The version's name `{spec['version']}` is made of the dataset, the recipe, the network and the training's parameters."
+        yield "5. `SHA256SUMS` names every file of this version, this card among them (`sha256sum -c SHA256SUMS`)."
+    else:
+        yield f"Version `{spec['version']}` of dataset `{spec['dataset_id']}`; `SHA256SUMS` names every file of it."
+    yield from ("", "`./ecg evaluate DIR` gives the figures above again, from the recordings.", "")
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _list(title: str, points: Any) -> Iterator[str]:
+    yield from (f"## {title}", "")
+    yield from (f"- {point}" for point in points)
+    yield ""

@@ -178,7 +178,14 @@ class Golden:
 
 
 def version_files(
-    *, spec: ModelSpec, keras: bytes, litert: bytes, metrics: Mapping[str, Any], golden: Golden, sides: Mapping[str, tuple[str, int]]
+    *,
+    spec: ModelSpec,
+    keras: bytes,
+    litert: bytes,
+    metrics: Mapping[str, Any],
+    golden: Golden,
+    sides: Mapping[str, tuple[str, int]],
+    pictures: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """All files of a version; the same input gives the same bytes.
 
@@ -188,6 +195,7 @@ def version_files(
     metrics : plain numbers, texts, None and objects of these; an object with ``value``, ``low`` and ``high`` is a figure with its interval
     golden : pictures of the version's own recipe, with Keras's scores
     sides : record id to its side of the split and its patient's bucket
+    pictures : file name to content of what the card shows
 
     Raises
     ------
@@ -204,6 +212,7 @@ def version_files(
         CARD: model_card(asdict(spec), metrics=metrics, sides={record_id: side for record_id, (side, _) in sides.items()}).encode(),
         GOLDEN: golden.to_bytes(),
         SIDES: _sides_csv(sides),
+        **pictures,
     }
     return files | {SUMS: checksums(files)}
 

@@ -1,5 +1,6 @@
 """Here: from trained weights to a whole version: calibration, test figures, golden pictures, files. Not here: the verdict (``retrain``)."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,18 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks.evaluation import assessment, curves
 from ecg_tasks.evaluation.calibration import fit_calibration
 from ecg_tasks.evaluation.splits import Side
-from ecg_tasks.evaluation.summary import evaluate
-from ecg_tasks.evaluation.thresholds import abstain_band, threshold_for_sensitivity
+from ecg_tasks.evaluation.thresholds import abstain_band, coverage_accuracy, threshold_for_sensitivity
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import SIDES, Golden, ModelSpec, version_files
+from ecg_tasks.reporting.performance import performance_pictures
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
+from ecg_tasks.steps import measuring
 from ecg_tasks.steps.dataset import Pictures, Row
+from ecg_tasks.steps.reference import REFERENCE, reference_of
+from ecg_tasks.storage import keys
+from ecg_tasks.storage.object_store import ObjectStore
 
 CALIBRATED_ON = (Side.CALIBRATION,)
 """Sides whose patients fix temperature, threshold and abstain band, and serve for nothing else."""
@@ -28,7 +34,7 @@ DECIDED_ACCURACY = 0.9
 """Share of calibration records outside the abstain band that shall be right."""
 MIN_COVERAGE = 0.8
 """Share of calibration records that must be decided on."""
-BOOTSTRAP_SEED = 20180501
+BOOTSTRAP_SEED = assessment.BOOTSTRAP_SEED
 N_GOLDEN = 16
 GOLDEN_FS = 250.0
 """Hz."""
@@ -62,6 +68,7 @@ def record_scores(classifier: Classifier, pictures: Pictures) -> NDArray[np.floa
 
 
 def build_version(
+    store: ObjectStore,
     *,
     spec: ModelSpec,
     keras: bytes,
@@ -70,10 +77,16 @@ def build_version(
     test: Pictures,
     rows: Sequence[Row],
     manifest: Mapping[str, Any],
+    candidates_judged: int | None = None,
 ) -> dict[str, bytes]:
     """Fit temperature, threshold and abstain band on the calibration patients, look once at the test patients, and make all files.
 
-    ``spec`` comes without a decision rule of its own; ``rows`` are all records of the dataset.
+    Parameters
+    ----------
+    store : where the signals of the dataset are, for the baselines
+    spec : without a decision rule of its own
+    rows : all records of the dataset
+    candidates_judged : how many candidates these test patients have judged, this one included; None where nobody counted
     """
     from ecg_tasks.learning.export import export_litert, keras_scores
 
@@ -91,24 +104,61 @@ def build_version(
     threshold = threshold_for_sensitivity(calibrated, sensitivity=SENSITIVITY)
     band = abstain_band(calibration.labels, calibrated, threshold=threshold, target_accuracy=DECIDED_ACCURACY, min_coverage=MIN_COVERAGE)
     spec = replace(spec, temperature=correction.temperature, bias=correction.bias, threshold=threshold, abstain=(band.lo, band.hi))
-    figures = evaluate(
-        test.labels,
-        record_scores(Classifier(spec, litert, n_threads=1), test),
-        test.groups,
+    coverage = coverage_accuracy(calibration.labels, calibrated, threshold=threshold)
+    measured = measuring.measure(store, recipe, [row for row in rows if row.side in (Side.TRAIN, Side.TEST)])
+    baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.side == Side.TRAIN])
+    found = assessment.assess(
+        measuring.scored_records(
+            recipe,
+            test,
+            record_scores(Classifier(spec, litert, n_threads=1), test),
+            measured=measured.of([row.record_id for row in test.rows]),
+            baselines=baselines,
+        ),
         threshold=threshold,
         abstain=band,
         split_unit=manifest["split_unit"],
-        seed=BOOTSTRAP_SEED,
     )
     golden_images = golden_pictures(recipe)
+    metrics = found.as_dict() | {
+        "data": dict(manifest["counts"]),
+        "calibration": {
+            "method": "logistic calibration (temperature and bias)",
+            "sides": [side.value for side in CALIBRATED_ON],
+            "n_records": len(calibration.rows),
+            "n_patients": len(set(calibration.groups)),
+            "n_abnormal": int(calibration.labels.sum()),
+            "sensitivity_asked": SENSITIVITY,
+            "accuracy_asked": DECIDED_ACCURACY,
+            "coverage_asked": MIN_COVERAGE,
+            "coverage_curve": curves.plain(coverage),
+        },
+        "baseline_models": {name: model.as_dict() for name, model in baselines.items()},
+        "candidates_judged": candidates_judged,
+        REFERENCE: reference_of(
+            [(calibration, calibrated), (test, record_scores(Classifier(spec, litert, n_threads=1), test))],
+            threshold=threshold,
+            inputs=manifest["inputs"],
+        ),
+        "provenance": _provenance(store, spec.dataset_id),
+    }
     return version_files(
         spec=spec,
         keras=keras,
         litert=litert,
-        metrics={"test": figures.as_dict(), "data": dict(manifest["counts"])},
+        metrics=metrics,
         golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images), typical=typical_picture(calibration)),
         sides={row.record_id: (row.side, row.bucket) for row in rows},
+        pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
+
+
+def _provenance(store: ObjectStore, dataset_id: str) -> dict[str, str]:
+    """SHA-256 of what the dataset is made of, so that the card leads from the version back to the signals."""
+    return {
+        f"{name}_sha256": hashlib.sha256(store.get(keys.dataset(dataset_id, file))).hexdigest()
+        for name, file in (("manifest", "manifest.json"), ("split", "split.parquet"))
+    }
 
 
 def typical_picture(pictures: Pictures) -> NDArray[np.uint8] | None:

@@ -180,13 +180,14 @@ def _read(path: Path) -> tuple[tuple[Record, ...], tuple[Rejected, ...]]:
         case Format.HEARTBEAT_CSV:
             reading = read_heartbeat_csv(data, name=path.name)
         case Format.WFDB_HEADER:
-            reading = read_wfdb(_wfdb_contents(path, data), header=path.name, name=path.stem)
+            reading = read_wfdb(wfdb_contents(path, data), header=path.name, name=path.stem)
         case _:
             raise BadInputError(Reason.UNKNOWN_FORMAT, f"{path} is neither a heartbeat CSV nor a WFDB header")
     return reading.records, reading.rejected
 
 
-def _wfdb_contents(path: Path, header: bytes) -> dict[str, bytes]:
+def wfdb_contents(path: Path, header: bytes) -> dict[str, bytes]:
+    """Every file that a WFDB header needs, by name, from the folder of the header."""
     contents = {path.name: header}
     segments: dict[str, bytes] = {}
     while True:

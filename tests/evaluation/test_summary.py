@@ -66,9 +66,13 @@ def test_perfect_proportions_get_wilsons_interval():
     found = evaluate(labels, probabilities, groups, threshold=0.5, seed=0, n_resamples=50)
     assert found.sensitivity.method == "wilson"
     assert found.sensitivity.low == pytest.approx(0.7225, abs=1e-4)
-    assert found.auroc.method == "bootstrap"
+    assert found.auroc.method == "newcombe"
+    assert found.average_precision.method == found.f1.method == "wilson"
+    assert found.brier.method == "bootstrap"
+    assert found.auroc.low < 0.85
     copied = evaluate(np.repeat(labels, 9), np.repeat(probabilities, 9), np.repeat(groups, 9), threshold=0.5, seed=0, n_resamples=50)
     assert copied.sensitivity == found.sensitivity
+    assert copied.auroc == found.auroc
 
 
 def test_roundtrip_through_json(case):

@@ -1,0 +1,130 @@
+"""Here: ``evaluate``: a model on a labelled folder, without any stack. Not here: the evaluation (``ecg_tasks.steps.evaluation``)."""
+
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecg_tasks.cli.terminal import complain, console, say
+
+if TYPE_CHECKING:
+    from ecg_tasks.evaluation.assessment import Assessment
+    from ecg_tasks.steps.evaluation import FolderEvaluation, Judged
+
+_NAMES_SHOWN = 5
+
+
+def evaluate(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="PTB-XL (ptbxl_database.csv, 500 or 100 Hz), raw PTB (patients' folders), heartbeat CSVs, or files with a labels.csv.",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="twelve_lead, heartbeat or notebook; default: the first that takes a recording, as in the nightly run."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A version in models/, or the folder of one; default: the shipped champion.", metavar="VERSION")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write everything, with curves, as JSON.", metavar="FILE", dir_okay=False)] = None,
+) -> None:
+    """Judge a model on the labelled recordings of a folder, with 95 % intervals by bootstrap over patients.
+
+    What the model was trained on, by recording or by patient, is named and left out. Same code and figures as the model's card.
+    """
+    import json as json_module
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from ecg_tasks.steps.evaluation import RESEARCH_USE, evaluate_folder
+
+    columns = (TextColumn("recordings"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as shown:
+        bar = shown.add_task("")
+        found = evaluate_folder(
+            folder, recipe=recipe, model=model, progress=lambda done, total: shown.update(bar, completed=done, total=total)
+        )
+    for judged in found.judged:
+        _show(judged)
+    _show_account(found)
+    if json is not None:
+        json.write_text(json_module.dumps(found.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        say(f"written: {json}")
+    console().print(RESEARCH_USE)
+
+
+def _show(judged: "Judged") -> None:
+    spec = judged.model.spec
+    console().print(f"\n[bold]{spec.recipe} {spec.version}[/bold]" + (" (trained on synthetic data)" if spec.synthetic else ""))
+    if judged.left_out:
+        names = ", ".join(one.name for one in judged.left_out[:_NAMES_SHOWN])
+        more = f" and {len(judged.left_out) - _NAMES_SHOWN:,} more (all in the JSON)" if len(judged.left_out) > _NAMES_SHOWN else ""
+        by_patient = sum(one.why == "patient" for one in judged.left_out)
+        say(
+            f"left out, because it was trained, stopped or calibrated on them or their patients: {len(judged.left_out):,} records"
+            f" ({by_patient:,} by patient): {names}{more}"
+        )
+    if judged.assessment is None:
+        say("nothing is left for this model to judge")
+        return
+    _show_figures(judged.assessment)
+    _show_baselines(judged.assessment)
+    _show_subgroups(judged.assessment)
+
+
+def _show_figures(found: "Assessment") -> None:
+    from rich.table import Table
+
+    from ecg_tasks.evaluation.summary import FIGURE_TITLES
+
+    judged = found.evaluation
+    say(
+        f"{judged.n_records:,} records of {judged.n_patients:,} patients, {judged.n_abnormal:,} abnormal; kept apart by {judged.split_unit}"
+    )
+    table = Table("figure", "value", "95 % interval", "by", box=None, header_style="bold")
+    for name, figure in judged.figures.items():
+        if isnan(figure.value):
+            table.add_row(FIGURE_TITLES[name], "not defined", "", "")
+        else:
+            table.add_row(FIGURE_TITLES[name], f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}", figure.method)
+    console().print(table)
+    cells = judged.confusion
+    say(
+        f"at the threshold {judged.threshold:.3f}: {cells.true_positives:,} true and {cells.false_positives:,} false alarms, "
+        f"{cells.true_negatives:,} rightly and {cells.false_negatives:,} wrongly called normal; "
+        f"uncertain from {judged.abstain.lo:.3f} to {judged.abstain.hi:.3f}"
+    )
+
+
+def _show_baselines(found: "Assessment") -> None:
+    from rich.table import Table
+
+    if found.baselines:
+        table = Table("simpler method (logistic regression)", "AUROC", "the model is better by", box=None, header_style="bold")
+        for name, baseline in found.baselines.items():
+            table.add_row(name.replace("_", " "), baseline.figures["auroc"].text(), baseline.auroc_difference.text())
+        console().print(table)
+
+
+def _show_subgroups(found: "Assessment") -> None:
+    from rich.table import Table
+
+    table = Table("group", "records", "patients", "AUROC", "sensitivity", "specificity", box=None, header_style="bold")
+    for group in found.subgroups:
+        told = [group.figures[name].text() if group.figures else "held back" for name in ("auroc", "sensitivity", "specificity")]
+        table.add_row(f"{group.attribute}: {group.value}", f"{group.n_records:,}", f"{group.n_patients:,}", *told)
+    console().print(table)
+
+
+def _show_account(found: "FolderEvaluation") -> None:
+    parts = [f"{number:,} {name.replace('_', ' ')}" for name, number in vars(found.account).items() if number and name != "received"]
+    say(f"{found.account.received:,} records named by {found.folder}: {', '.join(parts)}")
+    for rejected in found.rejected[:_NAMES_SHOWN]:
+        complain(f"{rejected.name} was not read: {rejected.reason.value}: {rejected.message}")
+    if len(found.rejected) > _NAMES_SHOWN:
+        complain(f"… and {len(found.rejected) - _NAMES_SHOWN:,} more that were not read")
