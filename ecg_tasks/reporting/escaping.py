@@ -41,3 +41,12 @@ def cell(text: str) -> str:
     OWASP, "CSV Injection".
     """
     return f"'{printable(text)}" if _FORMULA.match(text) else printable(text)
+
+
+def uncell(written: str) -> str:
+    """The text of a CSV cell that ``cell`` wrote, without its apostrophe.
+
+    >>> uncell("'=1+1"), uncell("'s"), uncell("a-b")
+    ('=1+1', "'s", 'a-b')
+    """
+    return written[1:] if written.startswith("'") and _FORMULA.match(written[1:]) else written

@@ -80,6 +80,17 @@ class ObjectStore:
                     digest.update(chunk)
         return digest.hexdigest()
 
+    def stream(self, key: str) -> Iterator[bytes]:
+        """Content of an object piece by piece, never all of it; `MissingObjectError` at the call if it is not there."""
+        with _errors(f"read {key}"):
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+
+        def pieces() -> Iterator[bytes]:
+            with _errors(f"read {key}"):
+                yield from body.iter_chunks(1024 * 1024)
+
+        return pieces()
+
     def put(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole: a reader sees all of it or nothing. An open file is sent from its start, piece by piece."""
         with _errors(f"write {key}"):

@@ -85,6 +85,21 @@ DECIDED = pa.schema(
 )
 """What one version said of the whole archive, with what a list of records shows beside it."""
 
+EXCHANGE = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("record_id", "name", "source_sha256", "decision")),
+        ("probability", pa.float64()),
+        *(pa.field(name, pa.string()) for name in ("recipe", "version")),
+        *(pa.field(name, pa.int32()) for name in ("n_windows", "n_used")),
+        ("quality", pa.float64()),
+        *(pa.field(name, pa.string()) for name in ("flags", "label")),
+        ("synthetic", pa.bool_()),
+        ("model_digest", pa.string()),
+        *(pa.field(name, pa.float64()) for name in ("threshold", "abstain_low", "abstain_high")),
+    ]
+)
+"""``predictions.csv`` for programs: the same columns, typed, a missing value being a null."""
+
 Columns = dict[str, Any]
 """Column name to a list (strings, bytes) or an array (numbers), all of one length."""
 

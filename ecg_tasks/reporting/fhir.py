@@ -1,0 +1,158 @@
+"""Here: what a run says of its records as FHIR bundles, R5 or R4B, as plain dictionaries. Not here: files, or where rows come from.
+
+Nothing in a bundle tells who the patient is: the record's id is all that a hospital's own tables can be joined by.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.summary import RESEARCH_USE
+
+RELEASES = ("R5", "R4B")
+RECORDS_PER_BUNDLE = 1000
+SYSTEM = "urn:ecg-spectrograms"
+"""Of this project's own codes and identifiers."""
+LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+HL7 = "http://terminology.hl7.org/CodeSystem"
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, SYSTEM)
+_INTERPRETATIONS = {Decision.NORMAL: ("N", "Normal"), Decision.ABNORMAL: ("A", "Abnormal"), Decision.UNCERTAIN: ("IND", "Indeterminate")}
+_CONCLUSIONS = {
+    Decision.NORMAL: "Normal: the probability lies below the model's threshold.",
+    Decision.ABNORMAL: "Abnormal: the probability reaches the model's threshold.",
+    Decision.UNCERTAIN: "Uncertain: the probability lies in the band in which the model abstains.",
+    Decision.UNINTERPRETABLE: "Uninterpretable: the signal is too poor to be judged.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """Which run the bundles are of; ``issued`` is when its report was made, ISO 8601 with a time zone."""
+
+    run: str
+    issued: str
+
+
+def bundles(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str) -> Iterator[dict[str, Any]]:
+    """Collections of up to 1,000 records each: a DiagnosticReport and an Observation a record, and a Device for each model.
+
+    The same rows give the same bundles; a resource keeps its id from run to run for the same record and model.
+
+    Parameters
+    ----------
+    rows : ``record_id``, ``decision``, ``probability`` (None for none), ``quality``, ``recipe``, ``version``, ``model_digest``,
+        ``threshold`` and ``synthetic`` of each record
+    release : ``R5`` or ``R4B``
+    """
+    page: list[Mapping[str, Any]] = []
+    number = 0
+    for row in rows:
+        page.append(row)
+        if len(page) == RECORDS_PER_BUNDLE:
+            number += 1
+            yield _bundle(page, run=run, release=release, number=number)
+            page = []
+    if page:
+        yield _bundle(page, run=run, release=release, number=number + 1)
+
+
+def _bundle(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str, number: int) -> dict[str, Any]:
+    devices: dict[str, dict[str, Any]] = {}
+    resources: list[dict[str, Any]] = []
+    for row in rows:
+        device = _device(row, release=release)
+        devices.setdefault(device["id"], device)
+        observation = _observation(row, run=run, device=device["id"])
+        resources += [_report(row, run=run, observation=observation["id"], release=release), observation]
+    return {
+        "resourceType": "Bundle",
+        "id": _id("bundle", run.run, str(number), release),
+        "meta": _meta(synthetic=False),
+        "identifier": {"system": f"{SYSTEM}:run", "value": f"{run.run}/{number}"},
+        "type": "collection",
+        "timestamp": run.issued,
+        "entry": [{"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource} for resource in [*devices.values(), *resources]],
+    }
+
+
+def _report(row: Mapping[str, Any], *, run: RunIdentity, observation: str, release: str) -> dict[str, Any]:
+    conclusion = _CONCLUSIONS[Decision(row["decision"])]
+    report = {
+        "resourceType": "DiagnosticReport",
+        "id": _id("report", row["record_id"], row["model_digest"]),
+        "meta": _meta(synthetic=row["synthetic"]),
+        "identifier": [{"system": f"{SYSTEM}:record", "value": row["record_id"]}],
+        "status": "preliminary",
+        "category": [_concept(f"{HL7}/v2-0074", "EC", "Electrocardiac (e.g., EKG, EEC, Holter)")],
+        "code": _concept(LOINC, "11524-6", "EKG study"),
+        "issued": run.issued,
+        "result": [{"reference": f"urn:uuid:{observation}"}],
+        "conclusion": f"{conclusion} {RESEARCH_USE}",
+        "conclusionCode": [_concept(f"{SYSTEM}:decision", row["decision"], row["decision"])],
+    }
+    if release == "R5":
+        report["note"] = [{"text": RESEARCH_USE}]  # earlier releases have none there
+    return report
+
+
+def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str) -> dict[str, Any]:
+    decision = Decision(row["decision"])
+    observation = {
+        "resourceType": "Observation",
+        "id": _id("observation", row["record_id"], row["model_digest"]),
+        "meta": _meta(synthetic=row["synthetic"]),
+        "identifier": [{"system": f"{SYSTEM}:record", "value": row["record_id"]}],
+        "status": "preliminary",
+        "category": [_concept(f"{HL7}/observation-category", "procedure", "Procedure")],
+        "code": _concept(f"{SYSTEM}:measure", "p-abnormal", "Probability that the electrocardiogram is abnormal"),
+        "issued": run.issued,
+        "note": [{"text": RESEARCH_USE}],
+        "method": {"text": f"{row['recipe']} {row['version']}"},
+        "device": {"reference": f"urn:uuid:{device}"},
+        "referenceRange": [{"high": _quantity(row["threshold"]), "text": "below the threshold: normal"}],
+        "component": [
+            {
+                "code": _concept(f"{SYSTEM}:measure", "quality", "Signal quality, 0 useless to 1 clean"),
+                "valueQuantity": _quantity(row["quality"]),
+            }
+        ],
+    }
+    if row["probability"] is None:
+        return observation | {"dataAbsentReason": _concept(f"{HL7}/data-absent-reason", "not-performed", "Not Performed")}
+    return observation | {
+        "valueQuantity": _quantity(row["probability"]),
+        "interpretation": [_concept(f"{HL7}/v3-ObservationInterpretation", *_INTERPRETATIONS[decision])],
+    }
+
+
+def _device(row: Mapping[str, Any], *, release: str) -> dict[str, Any]:
+    name = f"ecg-spectrograms {row['recipe']}"
+    return {
+        "resourceType": "Device",
+        "id": _id("device", row["model_digest"]),
+        "identifier": [{"system": f"{SYSTEM}:model", "value": row["model_digest"]}],
+        **({"displayName": name} if release == "R5" else {"deviceName": [{"name": name, "type": "model-name"}]}),
+        "version": [{"value": row["version"]}],
+        "note": [{"text": RESEARCH_USE}],
+    }
+
+
+def _meta(*, synthetic: bool) -> dict[str, Any]:
+    tags = [{"system": f"{HL7}/v3-ActReason", "code": "HRESCH", "display": "healthcare research"}]
+    if synthetic:
+        tags.append({"system": f"{HL7}/v3-ActReason", "code": "HTEST", "display": "test health data"})
+    return {"tag": tags}
+
+
+def _concept(system: str, code: str, display: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
+
+
+def _quantity(value: float) -> dict[str, Any]:
+    return {"value": round(float(value), 6), "unit": "1", "system": UCUM, "code": "1"}
+
+
+def _id(*parts: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))

@@ -1,0 +1,98 @@
+"""The bundles are valid FHIR in both releases, say what the CSV says, and name nobody."""
+
+import importlib
+import json
+
+import pytest
+
+from ecg_tasks.reporting.fhir import RECORDS_PER_BUNDLE, RELEASES, RunIdentity, bundles
+
+RUN = RunIdentity(run="manual__2026", issued="2026-01-02T03:04:05+00:00")
+
+
+def row(number: int = 0, **changes) -> dict:
+    """One record's row."""
+    plain = {
+        "record_id": f"{number:032x}",
+        "name": "Smith, John",
+        "decision": "abnormal",
+        "probability": 0.812345,
+        "quality": 0.9,
+        "recipe": "twelve_lead",
+        "version": "abc",
+        "model_digest": "d" * 64,
+        "threshold": 0.25,
+        "synthetic": False,
+    }
+    return plain | changes
+
+
+def valid(bundle: dict, release: str):
+    """The bundle as fhir.resources reads it, every resource by its own class."""
+    where = "fhir.resources" if release == "R5" else "fhir.resources.R4B"
+    return importlib.import_module(f"{where}.bundle").Bundle.model_validate(bundle)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("decision", ["normal", "abnormal", "uncertain", "uninterpretable"])
+def test_every_decision_is_valid_in_every_release(release, decision):
+    """Validated by fhir.resources, which refuses unknown and missing elements."""
+    one = row(decision=decision, probability=None if decision == "uninterpretable" else 0.3, synthetic=decision == "normal")
+    (bundle,) = bundles([one, row(1)], run=RUN, release=release)
+    read = valid(json.loads(json.dumps(bundle)), release)
+    kinds = [type(entry.resource).__name__ for entry in read.entry]
+    assert kinds == ["Device", "DiagnosticReport", "Observation", "DiagnosticReport", "Observation"]
+    reports = [entry.resource for entry in read.entry if type(entry.resource).__name__ == "DiagnosticReport"]
+    assert all(report.status == "preliminary" and report.code.coding[0].code == "11524-6" for report in reports)
+    assert "not a medical device" in reports[0].conclusion
+
+
+def test_the_validator_does_refuse():
+    """A resource with a wrong element or without its status is found: the test above can fail."""
+    (bundle,) = bundles([row()], run=RUN, release="R5")
+    del bundle["entry"][1]["resource"]["status"]
+    with pytest.raises(ValueError, match="status"):
+        valid(bundle, "R5")
+
+
+def test_the_observation_says_what_the_row_says():
+    """Probability, threshold, quality, decision, model; without a probability the reason stands there instead."""
+    (bundle,) = bundles([row(), row(1, decision="uninterpretable", probability=None)], run=RUN, release="R5")
+    first, second = (entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Observation")
+    assert first["valueQuantity"]["value"] == 0.812345
+    assert first["interpretation"][0]["coding"][0]["code"] == "A"
+    assert first["referenceRange"][0]["high"]["value"] == 0.25
+    assert first["component"][0]["valueQuantity"]["value"] == 0.9
+    assert first["identifier"][0]["value"] == f"{0:032x}"
+    assert "valueQuantity" not in second
+    assert second["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
+
+
+def test_references_lead_to_entries_of_the_same_bundle():
+    """Each report to its observation, each observation to the model."""
+    (bundle,) = bundles([row(0), row(1, model_digest="e" * 64)], run=RUN, release="R5")
+    known = {entry["fullUrl"] for entry in bundle["entry"]}
+    assert len(known) == len(bundle["entry"]) == 6
+    for entry in bundle["entry"]:
+        resource = entry["resource"]
+        for reference in [*resource.get("result", []), *([resource["device"]] if "device" in resource else [])]:
+            assert reference["reference"] in known
+
+
+def test_nothing_names_the_patient_and_synthetic_records_say_so():
+    """The file's name may hold a person's: it is not told."""
+    (bundle,) = bundles([row(synthetic=True)], run=RUN, release="R5")
+    text = json.dumps(bundle)
+    assert "Smith" not in text
+    assert "Patient" not in text
+    assert "HTEST" in text
+    assert "HTEST" not in json.dumps(next(bundles([row()], run=RUN, release="R5")))
+
+
+def test_pages_of_a_thousand_and_the_same_again():
+    """2,500 records are three bundles with ids of their own; a second time gives the same."""
+    made = list(bundles((row(number) for number in range(2 * RECORDS_PER_BUNDLE + 500)), run=RUN, release="R4B"))
+    assert [len(bundle["entry"]) for bundle in made] == [2001, 2001, 1001]
+    assert len({bundle["id"] for bundle in made}) == 3
+    assert made == list(bundles((row(number) for number in range(2 * RECORDS_PER_BUNDLE + 500)), run=RUN, release="R4B"))
+    assert list(bundles([], run=RUN, release="R5")) == []
