@@ -24,13 +24,14 @@ class Classifier:
     Every call of the network has the same number of windows, the last of them filled up with empty pictures: a window's
     score is the same to the last bit whatever stands beside it.
 
-    Use ``from_files``; a classifier belongs to one thread at a time.
+    Use ``from_files``; a classifier belongs to one thread at a time. ``typical`` is the picture that explanations compare others with.
     """
 
-    def __init__(self, spec: ModelSpec, litert: bytes, *, n_threads: int) -> None:
+    def __init__(self, spec: ModelSpec, litert: bytes, *, n_threads: int, typical: NDArray[np.uint8] | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         self.spec = spec
+        self.typical = typical
         self._batch = max(1, min(MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(spec.image_shape))))
         try:
             self._interpreter: Any = Interpreter(model_content=litert, num_threads=n_threads)
@@ -61,8 +62,8 @@ class Classifier:
             If a checksum, the specification, the shape of the pictures or a golden score is not as recorded.
         """
         check_checksums(files, needed=(SPEC, LITERT, GOLDEN))
-        classifier = cls(ModelSpec.from_json(files[SPEC]), files[LITERT], n_threads=n_threads)
         golden = Golden.from_bytes(files[GOLDEN])
+        classifier = cls(ModelSpec.from_json(files[SPEC]), files[LITERT], n_threads=n_threads, typical=_typical(golden))
         if len(golden.images) == 0 or golden.images.shape[1:] != tuple(classifier.spec.image_shape):
             raise ModelRefusedError(f"{GOLDEN} has pictures of shape {golden.images.shape}; {SPEC} says {classifier.spec.image_shape}")
         difference = float(np.abs(classifier.predict(golden.images) - golden.scores).max())
@@ -106,3 +107,11 @@ class Classifier:
     ) -> RecordDecisions:
         """Decide on records by this model's own rule; parameters as in ``decisions.decide``."""
         return decide(record, probabilities, quality, n_records=n_records, rule=self.spec.rule)
+
+
+def _typical(golden: Golden) -> NDArray[np.uint8]:
+    """The picture that explanations compare with; of a version that has none, the median of its golden pictures."""
+    if golden.typical is not None:
+        return golden.typical
+    median: NDArray[np.uint8] = np.median(golden.images, axis=0).astype(np.uint8)
+    return median

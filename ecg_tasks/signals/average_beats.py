@@ -1,5 +1,7 @@
 """Here: the median beat of all leads of a recording, in step with its R peaks. Not here: single beats of one lead (``heartbeats``)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
@@ -50,13 +52,27 @@ def average_beats(windows: NDArray[np.floating], *, fs: float, before_s: float, 
     if windows.shape[-1] < before + after:
         raise SignalError(f"a window has {windows.shape[-1]} samples; a beat of {before_s} s and {after_s} s takes {before + after}")
     beats = np.empty((*windows.shape[:-1], before + after), np.float32)
+    for index, (window, peaks) in enumerate(_beats_in_step(windows, fs=fs, before=before, after=after)):
+        beats[index] = np.median(window[:, peaks[:, None] + np.arange(-before, after)], axis=1)
+    return beats
+
+
+def beats_in_step(windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float) -> list[NDArray[np.float64]]:
+    """R peaks of the beats that the median beat of each window is made of, s from the window's start; parameters as above."""
+    before, after = round(before_s * fs), round(after_s * fs)
+    return [peaks / fs for _, peaks in _beats_in_step(windows, fs=fs, before=before, after=after)]
+
+
+def _beats_in_step(
+    windows: NDArray[np.floating], *, fs: float, before: int, after: int
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """Each window without wander, and the samples of its R peaks after moving each beat to fit the median beat."""
     if not len(windows):
-        return beats
+        return
     steady = without_wander(windows, fs=fs)
     steepness = _steepness(steady, fs=fs)
-    for index, window in enumerate(steady):
-        beats[index] = _median_beat(window, _r_peaks(steepness[index], fs=fs), before=before, after=after, search=round(SEARCH_S * fs))
-    return beats
+    for window, steep in zip(steady, steepness, strict=True):
+        yield window, _fitted(window, _r_peaks(steep, fs=fs), before=before, after=after, search=round(SEARCH_S * fs))
 
 
 def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64]:
@@ -72,13 +88,12 @@ def _r_peaks(steepness: NDArray[np.float64], *, fs: float) -> NDArray[np.int64]:
     return np.asarray(peaks, dtype=np.int64)
 
 
-def _median_beat(window: NDArray[np.float64], peaks: NDArray[np.int64], *, before: int, after: int, search: int) -> NDArray[np.float64]:
-    """The median of a window's beats (n_leads, before + after) after moving each to fit it."""
+def _fitted(window: NDArray[np.float64], peaks: NDArray[np.int64], *, before: int, after: int, search: int) -> NDArray[np.int64]:
+    """R peaks of the beats that lie wholly inside a window, each moved to where it fits the median beat; the middle if there are none."""
     first, last = before, window.shape[-1] - after
     peaks = peaks[(peaks >= first) & (peaks <= last)]
     if not peaks.size:
-        middle = np.clip(window.shape[-1] // 2, first, last)
-        return np.asarray(window[:, middle - before : middle + after])
+        return np.array([np.clip(window.shape[-1] // 2, first, last)])
     at = np.arange(-before, after)
     moves = np.arange(-search, search + 1)
     for _ in range(ALIGNMENTS):
@@ -86,4 +101,4 @@ def _median_beat(window: NDArray[np.float64], peaks: NDArray[np.int64], *, befor
         tried = np.clip(peaks[:, None] + moves, first, last)
         fit = np.einsum("lbmt,lt->bm", window[:, tried[..., None] + at], median)
         peaks = np.take_along_axis(tried, fit.argmax(axis=1)[:, None], axis=1)[:, 0]
-    return np.asarray(np.median(window[:, peaks[:, None] + at], axis=1))
+    return np.asarray(peaks)

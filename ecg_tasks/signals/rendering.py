@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals import imshow
-from ecg_tasks.signals.average_beats import average_beats
+from ecg_tasks.signals.average_beats import average_beats, beats_in_step
 from ecg_tasks.signals.pictures import decode_grey, decode_rgb, encode_grey
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS
 from ecg_tasks.signals.stft import StftParams, stft_in_phase, stft_magnitude_db
@@ -250,6 +250,11 @@ class LeadSpectrograms:
         beats = average_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s)
         level = _grey(stft_magnitude_db(beats, params=self.stft), low_db=self.low_db, high_db=self.high_db)
         return _encode_channels(np.concatenate([level, self.sign.grey(stft_in_phase(beats, params=self.stft))], axis=1))
+
+    def shown_s(self, windows: Windows) -> list[NDArray[np.float64]]:
+        """Where in its record each window's picture has its time 0, s: at every beat that its median beat is made of."""
+        beats = beats_in_step(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s)
+        return [start_s + beat for start_s, beat in zip(windows.start_s, beats, strict=True)]
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
         """Pixels, shape (n, height, width, 2 * n_leads): the levels of all leads, then their signs."""
