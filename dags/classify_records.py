@@ -18,6 +18,7 @@ import run_note
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 from ecg_defaults import TASK_DEFAULTS
 from report_link import OpenReport
+from report_notifier import ReportNotifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
     default_args=TASK_DEFAULTS,
+    on_success_callback=ReportNotifier(succeeded=True),
+    on_failure_callback=ReportNotifier(succeeded=False),
     params={
         "scope": Param(
             "new",

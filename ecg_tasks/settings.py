@@ -27,6 +27,10 @@ class Settings:
     """Seconds that a WFDB header waits for the files it names (``ECG_WFDB_GRACE_S``)."""
     max_object_bytes: int = 256 * 1024 * 1024
     """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
+    notify_webhook: str = ""
+    """Where the counts of each classification run are posted, an http or https address; empty: nowhere (``ECG_NOTIFY_WEBHOOK``)."""
+    notify_email: tuple[str, ...] = ()
+    """Who gets the same by mail, through Airflow's connection ``smtp_default`` (``ECG_NOTIFY_EMAIL``, commas between)."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -44,9 +48,11 @@ class Settings:
         return cls(
             bucket=_required(env, "ECG_BUCKET"),
             patient_key=patient_key,
-            recipes=tuple(name.strip() for name in env.get("ECG_RECIPES", ",".join(cls.recipes)).split(",") if name.strip()),
+            recipes=_list(env, "ECG_RECIPES", cls.recipes),
             wfdb_grace_s=_number(env, "ECG_WFDB_GRACE_S", cls.wfdb_grace_s),
             max_object_bytes=int(_number(env, "ECG_MAX_OBJECT_BYTES", cls.max_object_bytes)),
+            notify_webhook=_address(env, "ECG_NOTIFY_WEBHOOK"),
+            notify_email=_list(env, "ECG_NOTIFY_EMAIL", ()),
         )
 
 
@@ -55,6 +61,17 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if not value:
         raise ConfigurationError(f"{name} is not set; see README.md, 'Point it at a bucket of your own'")
     return value
+
+
+def _list(env: Mapping[str, str], name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for part in env.get(name, ",".join(default)).split(",") if part.strip())
+
+
+def _address(env: Mapping[str, str], name: str) -> str:
+    address = env.get(name, "").strip()
+    if address and not address.startswith(("https://", "http://")):
+        raise ConfigurationError(f"{name} must begin with https:// or http://")  # without its value, which may hold a secret
+    return address
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:

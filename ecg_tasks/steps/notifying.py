@@ -1,0 +1,84 @@
+"""Here: what is told to the outside when a classification run ends. Not here: when, and by which way (``plugins/report_notifier``).
+
+Counts and a link, nothing else: no name of a file, no record, no patient, so that it may pass through a chat or a mailbox.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from ecg_tasks.errors import StoreError
+from ecg_tasks.settings import Settings
+from ecg_tasks.steps.workspace import find_json, open_store
+from ecg_tasks.storage import keys
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells the address of every request, which may hold a secret
+
+DAG = "classify_records"
+TIMEOUT_S = 10.0
+RESEARCH_USE = "Research use, not a medical device."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One message; ``counts`` is empty where the run wrote no report."""
+
+    succeeded: bool
+    counts: dict[str, int]
+    drifting: tuple[str, ...]
+    link: str
+
+    @property
+    def subject(self) -> str:
+        """One line."""
+        return "ECG classification: the report is ready" if self.succeeded else "ECG classification: a run failed"
+
+    @property
+    def text(self) -> str:
+        """Some lines."""
+        told = [f"{name}: {count:,}" for name, count in self.counts.items()]
+        drift = [f"Drift: {', '.join(self.drifting)}; consider a new training."] if self.drifting else []
+        return "\n".join(
+            [self.subject, ", ".join(told), *drift, self.link, RESEARCH_USE] if told else [self.subject, self.link, RESEARCH_USE]
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a webhook is sent; ``text`` is what chat services show."""
+        return {
+            "event": DAG,
+            "state": "success" if self.succeeded else "failed",
+            "counts": self.counts,
+            "drift": list(self.drifting),
+            "link": self.link,
+            "text": self.text,
+        }
+
+
+def notice(run_id: str, *, succeeded: bool, base_url: str) -> Notice:
+    """The message on a run, from its manifest; a store that is away costs the counts, not the message."""
+    try:
+        manifest = find_json(open_store(), keys.manifest(DAG, keys.run_key(run_id))) if succeeded else None
+    except StoreError:
+        manifest = None
+    manifest = manifest or {"account": {}}
+    return Notice(
+        succeeded=succeeded,
+        counts=dict(manifest["account"]),
+        drifting=tuple(light["recipe"] for light in manifest.get("drift", []) if light["state"] == "drift"),
+        link=f"{base_url.rstrip('/')}/dags/{DAG}/runs/{quote(run_id, safe='')}",
+    )
+
+
+def post(told: Notice, *, settings: Settings) -> None:
+    """Send the message to the webhook, if there is one.
+
+    Raises
+    ------
+    httpx.HTTPError
+        If it cannot be reached, or answers with an error or with another address to go to.
+    """
+    if settings.notify_webhook:
+        httpx.post(settings.notify_webhook, json=told.as_dict(), timeout=TIMEOUT_S, follow_redirects=False).raise_for_status()

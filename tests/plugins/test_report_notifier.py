@@ -1,0 +1,155 @@
+"""A notice goes out by the ways that are set, through Airflow's own machinery, and holds counts and a link only."""
+
+import json
+import threading
+from email import message_from_bytes
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from report_notifier import ReportNotifier
+
+from ecg_tasks.steps.workspace import put_json
+from ecg_tasks.storage import keys
+
+RUN_ID = "manual__2026-01-01T00:00:00+00:00"
+MANIFEST = {
+    "account": {"received": 12, "records": 10, "classified": 9},
+    "drift": [{"recipe": "twelve_lead", "state": "drift"}, {"recipe": "heartbeat", "state": "steady"}],
+    "report": "reports/2026-01-01/Smith/index.html",
+}
+
+
+@pytest.fixture
+def webhook(monkeypatch):
+    """A real server on this machine; ``received`` are the bodies it was posted, ``answer`` its status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.server.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(self.server.answer)
+            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.received, server.answer = [], 204
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("ECG_NOTIFY_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook?token=secret-of-the-hook")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def reported(bucket):
+    """A bucket in which the run has written its manifest."""
+    put_json(bucket, keys.manifest("classify_records", keys.run_key(RUN_ID)), MANIFEST)
+    return bucket
+
+
+def test_the_webhook_gets_counts_drift_and_a_link_to_the_run(reported, webhook):
+    """And nothing that names a file, a record or a person."""
+    ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+    (told,) = webhook.received
+    assert told["state"] == "success"
+    assert told["counts"] == MANIFEST["account"]
+    assert told["drift"] == ["twelve_lead"]
+    assert told["link"].endswith("/dags/classify_records/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00")
+    assert "records: 10" in told["text"]
+    assert set(told) == {"event", "state", "counts", "drift", "link", "text"}
+    assert "Smith" not in json.dumps(told)
+
+
+def test_a_failed_run_is_told_without_counts(reported, webhook):
+    """Its manifest may be of an earlier try."""
+    ReportNotifier(succeeded=False)({"run_id": RUN_ID})
+    (told,) = webhook.received
+    assert (told["state"], told["counts"]) == ("failed", {})
+    assert "failed" in told["text"]
+
+
+def test_nothing_is_sent_unless_an_address_is_set(reported, webhook, monkeypatch):
+    """Off by default."""
+    monkeypatch.delenv("ECG_NOTIFY_WEBHOOK")
+    ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+    assert webhook.received == []
+
+
+@pytest.mark.parametrize("answer", [500, 302])
+def test_a_webhook_that_refuses_fails_nothing_and_its_address_stays_out_of_the_log(reported, webhook, caplog, capsys, answer):
+    """A redirect is not followed: the counts go to the address that was set, or nowhere."""
+    webhook.answer = answer
+    ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+    assert len(webhook.received) == 1
+    logged = caplog.text + capsys.readouterr().out  # where it goes depends on how far Airflow has set up its logging
+    assert "could not be sent by webhook" in logged
+    assert "secret-of-the-hook" not in logged
+
+
+def test_a_store_that_is_away_costs_the_counts_only(bucket, webhook, monkeypatch):
+    """The run and its end are told all the same."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+    assert webhook.received[0]["counts"] == {}
+
+
+def test_mail_goes_through_airflows_own_connection(reported, monkeypatch):
+    """To everybody that is listed; an SMTP server on this machine takes it."""
+    import socketserver
+
+    class Smtp(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.wfile.write(b"220 test\r\n")
+            while line := self.rfile.readline():
+                word = line.split(b" ")[0].strip().upper()
+                if word == b"RCPT":
+                    self.server.recipients.append(line.strip())
+                if word == b"DATA":
+                    self.wfile.write(b"354 go on\r\n")
+                    while (part := self.rfile.readline()) != b".\r\n":
+                        self.server.message += part
+                self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Smtp) as server:
+        server.recipients, server.message = [], b""
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        extra = json.dumps({"disable_ssl": True, "disable_tls": True, "from_email": "ecg@example.org"})
+        connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
+        monkeypatch.setenv("ECG_NOTIFY_EMAIL", "anna@example.org, bert@example.org")
+        ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+        server.shutdown()
+    assert len(server.recipients) == 2
+    mail = message_from_bytes(server.message)
+    assert mail["Subject"] == "ECG classification: the report is ready"
+    text = mail.get_payload()[0].get_payload(decode=True).decode()
+    assert "records: 10" in text
+    assert "Smith" not in text
+
+
+def test_airflow_calls_it_at_the_end_of_a_run(reported, webhook):
+    """As the dag-processor does it, with no more than the run's id: the DAG carries it for both ends."""
+    import structlog
+    from airflow.callbacks.callback_requests import DagCallbackRequest
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.dag_processing.processor import _execute_dag_callbacks
+    from airflow.sdk.configuration import conf
+
+    folder = conf.get("core", "dags_folder")
+    bag = BundleDagBag(dag_folder=f"{folder}/classify_records.py", bundle_path=folder, bundle_name="dags-folder")
+    for failure in (False, True):
+        request = DagCallbackRequest(
+            filepath="classify_records.py",
+            bundle_name="dags-folder",
+            bundle_version=None,
+            dag_id="classify_records",
+            run_id=RUN_ID,
+            is_failure_callback=failure,
+            msg="ended",
+        )
+        _execute_dag_callbacks(bag, request, structlog.get_logger())
+    assert [told["state"] for told in webhook.received] == ["success", "failed"]
