@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import classification, figures, rendering, scaling, tables
+from benchmarks import classification, figures, rendering, scaling, tables, training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class Sizes:
     n_classified : pictures, for each side of the classification
     records : of the nights, rising
     repeats : of the smallest nights
+    training : beats, and how much of the notebook's training is run
     """
 
     n_compared: int
@@ -34,6 +35,7 @@ class Sizes:
     n_classified: Mapping[str, int]
     records: tuple[int, ...]
     repeats: int
+    training: Mapping[str, int]
 
 
 FULL = Sizes(
@@ -43,6 +45,7 @@ FULL = Sizes(
     n_classified={"notebook": 1000, "notebook_served": 1000, "heartbeat": 1000},
     records=(1000, 10_000, 100_000),
     repeats=5,
+    training={"n_normal": training.N_NORMAL, "n_abnormal": training.N_ABNORMAL, "n_steps": 546, "n_drawn": 200, "n_scored": 1000},
 )
 """About ten minutes on two cores."""
 QUICK = Sizes(
@@ -52,10 +55,14 @@ QUICK = Sizes(
     n_classified={"notebook": 20, "notebook_served": 60, "heartbeat": 1000},
     records=(1000, 4000),
     repeats=1,
+    training={"n_normal": training.N_NORMAL, "n_abnormal": training.N_ABNORMAL, "n_steps": 30, "n_drawn": 20, "n_scored": 300},
 )
 """About 90 seconds on two cores; the figures are those of few measurements."""
 
 NAMES = ("rendering", "classification", "scaling")
+"""What is run unless one is named."""
+ON_REQUEST = ("train",)
+"""What is run only if it is named: it takes longer than all others together."""
 
 
 def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
@@ -70,19 +77,20 @@ def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], No
             f"nights of {', '.join(f'{n:,}' for n in sizes.records)} records",
             lambda: scaling.measure(folder, sizes=sizes.records, repeats=sizes.repeats),
         ),
+        "train": ("learning", lambda: training.measure(**sizes.training)),
     }
     found = {}
-    for name in NAMES:
-        if only in {None, name}:
-            says, measure = wanted[name]
-            say(says)
-            found[name] = measure()
+    for name in NAMES if only is None else (only,):
+        says, measure = wanted[name]
+        say(says)
+        found[name] = measure()
     return found
 
 
 def main() -> None:
     """Arguments as ``./ecg bench`` passes them on."""
     parser = argparse.ArgumentParser(prog="ecg bench", description="Measure this project beside the notebook's own way, in one run.")
+    parser.add_argument("benchmark", nargs="?", choices=ON_REQUEST, help="measure learning instead (about 15 minutes, --quick 3)")
     parser.add_argument("--quick", action="store_true", help="small sizes: about 90 seconds instead of ten minutes")
     parser.add_argument("--only", choices=NAMES, help="run one benchmark (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for a program; see benchmarks/README.md for its keys")
@@ -94,7 +102,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ecg-bench-") as folder, console.status("starting") as status:
         found = run(
             QUICK if arguments.quick else FULL,
-            only=arguments.only,
+            only=arguments.benchmark or arguments.only,
             folder=Path(folder),
             say=lambda sentence: status.update(f"{sentence} …") if console.is_terminal else console.print(f"{sentence} …"),
         )
@@ -110,6 +118,8 @@ def main() -> None:
         tables.print_memory(console, found)
     if "scaling" in found:
         tables.print_scaling(console, found["scaling"])
+    if "train" in found:
+        tables.print_training(console, found["train"])
     tables.print_ratios(console, figures.ratios(found))
 
 

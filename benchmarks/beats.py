@@ -42,6 +42,31 @@ def heartbeat_csv(n: int, *, seed: int) -> bytes:
     return text.tobytes()
 
 
+def labelled_beats(n_normal: int, n_abnormal: int, *, seed: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int64]]:
+    """Beats of many imaginary patients with the truth about them.
+
+    Returns
+    -------
+    ndarray, shape (n, 187), float32; ndarray, shape (n,), uint8, 0 normal or 1 abnormal; ndarray, shape (n,), int64, the patient
+    """
+    lead = STANDARD_LEADS.index("II")
+    found: list[tuple[NDArray[np.float32], int, int]] = []
+    rng = np.random.default_rng([SEED, seed])
+    missing, patient = {0: n_normal, 1: n_abnormal}, 0
+    while any(missing.values()):
+        label = patient % 2 if missing[patient % 2] else 1 - patient % 2
+        heart = draw_heart(rng, label=CLASS_ORDER[label])
+        beats = cut_beats(synthesize(heart, fs=HEARTBEAT_FS, duration_s=30.0, rng=rng)[lead], fs=HEARTBEAT_FS).samples[: missing[label]]
+        found.append((beats, label, patient))
+        missing[label] -= len(beats)
+        patient += 1
+    rows = np.concatenate([beats for beats, _, _ in found])
+    shuffled = rng.permutation(patient)  # or the last ones would all be of the class that has more beats
+    labels = np.repeat(np.array([label for _, label, _ in found], np.uint8), [len(beats) for beats, _, _ in found])
+    patients = np.repeat(shuffled[[who for _, _, who in found]], [len(beats) for beats, _, _ in found])
+    return rows, labels, patients.astype(np.int64)
+
+
 def recordings(n: int, *, fs: float, duration_s: float) -> list[Record]:
     """Twelve-lead recordings of imaginary patients."""
     rng = np.random.default_rng(SEED)

@@ -12,6 +12,8 @@ SCHEMA_VERSION = 1
 """Grows when a program that reads the JSON would have to change."""
 MAX_GROWTH = 1.15
 TIMES_FASTER = 100.0
+TIMES_FASTER_TO_LEARN = 20.0
+MAX_TRAINING_MB = 1500.0
 
 _PACKAGES = (
     "numpy",
@@ -60,7 +62,7 @@ def ratios(found: Mapping[str, Any]) -> list[Ratio]:
 
     Parameters
     ----------
-    found : results by the name of the benchmark: what ``rendering.measure``, ``classification.measure`` and ``scaling.measure`` return
+    found : results by the name of the benchmark: what ``measure`` of each returns
     """
     told: list[Ratio] = []
     if "rendering" in found:
@@ -107,6 +109,27 @@ def ratios(found: Mapping[str, Any]) -> list[Ratio]:
             ("memory_growth", "peak memory"),
         ):
             told.append(Ratio(name=name, says=f"{says}, {span}", value=found["scaling"][name], at_most=MAX_GROWTH))
+    if "train" in found:
+        told += [
+            Ratio(
+                name="training",
+                says="learning, from samples to a network: the notebook's time in ours (heartbeat)",
+                value=found["train"]["times_faster"],
+                at_least=TIMES_FASTER_TO_LEARN,
+            ),
+            Ratio(
+                name="training_auroc_gain",
+                says="the same beats scored: our validation AUROC less the notebook's after the steps measured",
+                value=found["train"]["heartbeat"]["auroc"] - found["train"]["notebook"]["auroc"],
+                at_least=0.0,
+            ),
+            Ratio(
+                name="training_memory_mb",
+                says="learning: our peak memory, MB",
+                value=found["train"]["heartbeat"]["peak_mb"],
+                at_most=MAX_TRAINING_MB,
+            ),
+        ]
     return told
 
 

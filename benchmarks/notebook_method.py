@@ -55,10 +55,18 @@ def build_network(weights: Sequence[NDArray[Any]]) -> Any:
     weights : those of this project's network ``notebook``, which reads red, green, blue; the notebook reads them the other way
         round, as OpenCV does, so the first layer's are turned over, and both give the same scores
     """
+    model = untrained_network()
+    first, *others = weights
+    model.set_weights([first[:, :, ::-1], *others])
+    return model
+
+
+def untrained_network() -> Any:
+    """The same with fresh random weights, reading pictures scaled from 0 to 1."""
     import keras
 
     layers = keras.layers
-    model = keras.Sequential(
+    model: Any = keras.Sequential(
         [
             keras.Input((SIDE, SIDE, 3)),
             layers.Conv2D(20, (3, 3), activation="relu"),
@@ -72,8 +80,6 @@ def build_network(weights: Sequence[NDArray[Any]]) -> Any:
             layers.Dense(1, activation="sigmoid"),
         ]
     )
-    first, *others = weights
-    model.set_weights([first[:, :, ::-1], *others])
     return model
 
 

@@ -83,6 +83,24 @@ def print_scaling(console: Console, found: Mapping[str, Any]) -> None:
     )
 
 
+def print_training(console: Console, found: Mapping[str, Any]) -> None:
+    """What learning costs."""
+    theirs, ours = found["notebook"], found["heartbeat"]
+    table = _table(f"Learning from {found['n_windows']:,} beats, all cores", "", "time", "validation AUROC", "peak memory")
+    table.add_row("notebook: its pictures, its network, 20 epochs", f"{theirs['wall_s']:,.0f} s", f"{theirs['auroc']:.3f}", _mb(theirs))
+    table.add_row("here: recipe heartbeat", f"{ours['wall_s']:,.1f} s", f"{ours['auroc']:.3f}", _mb(ours))
+    console.print(table)
+    last = ours["epochs"][-1]
+    console.print(
+        f"The notebook's time is told from {theirs['n_drawn']:,} pictures ({theirs['drawing_ms']:.0f} ms each) and "
+        f"{theirs['n_steps']:,} of {theirs['n_steps_in_all']:,} steps ({theirs['step_ms']:,.0f} ms each); its AUROC is that after these "
+        f"steps, on the same {found['n_scored']:,} validation beats as ours.\n"
+        f"Here: pictures {ours['rendering_s']:.1f} s, training {ours['training_s']:.1f} s; in the last of {len(ours['epochs'])} epochs "
+        f"{last['windows_per_s']:,.0f} windows/s, {last['waiting']:.1%} of the time waiting for them. Starting the process and importing "
+        f"took another {ours['start_s']:.1f} s.\n"
+    )
+
+
 def print_ratios(console: Console, told: Iterable[Ratio]) -> None:
     """Every ratio with its target."""
     table = _table("Ratios", "", "value", "target", "met")
@@ -103,6 +121,10 @@ def _table(title: str, first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     return table
+
+
+def _mb(figures: Mapping[str, Any]) -> str:
+    return f"{figures['peak_mb']:,.0f} MB"
 
 
 def _ms(value: float) -> str:

@@ -1,24 +1,47 @@
 """Here: a trained network as a LiteRT file, and Keras's own scores to hold it against. Not here: serving it."""
 
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.learning.framework import keras_at_work
+from ecg_tasks.learning.framework import bring_up_keras, keras_at_work
 from ecg_tasks.learning.keras_file import load_network, score_windows
+
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def export_litert(keras_bytes: bytes) -> bytes:
-    """Convert a ``.keras`` file to LiteRT: float32 weights, nothing quantized, any number of pictures at a time."""
-    model = load_network(keras_bytes)
-    with tempfile.TemporaryDirectory() as folder, keras_at_work():
-        path = Path(folder) / "model.tflite"
-        model.export(path, format="litert", verbose=False)
-        return path.read_bytes()
+    """Convert a ``.keras`` file to LiteRT: float32 weights, nothing quantized, any number of pictures at a time.
+
+    The converter is TensorFlow's. Where Keras runs on another backend, a process of its own with TensorFlow converts the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "model.keras", Path(folder) / "model.tflite"
+        source.write_bytes(keras_bytes)
+        if bring_up_keras().backend.backend() == "tensorflow":
+            _convert(source, target)
+        else:
+            variables = os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(CHECKOUT)}
+            command = [sys.executable, "-P", "-m", "ecg_tasks.learning.export", str(source), str(target)]
+            subprocess.run(command, env=variables, check=True, capture_output=True)  # noqa: S603 - our own module, no shell
+        return target.read_bytes()
 
 
 def keras_scores(keras_bytes: bytes, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """P(abnormal) of pictures, shape (n,), as Keras itself gives it: what every other runtime must reproduce."""
     return score_windows(load_network(keras_bytes), images)
+
+
+def _convert(source: Path, target: Path) -> None:
+    model = load_network(source.read_bytes())
+    with keras_at_work():
+        model.export(target, format="litert", verbose=False)
+
+
+if __name__ == "__main__":
+    _convert(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -164,8 +164,8 @@ class _MemberTraining:
         keras = bring_up_keras()
         keras.utils.set_random_seed(int(np.random.SeedSequence([self._params.seed, self._number]).generate_state(1)[0]))
         _assign(self._model.variables, _values(build_network(self._network, self._image_shape).variables))
-        for variable in self._model.optimizer.variables:
-            variable.assign(keras.ops.zeros_like(variable))
+        optimizer = self._model.optimizer.variables
+        _assign(optimizer, [np.zeros_like(value) for value in _values(optimizer)])
 
     def _epoch(self, number: int) -> Epoch:
         model, params, feed = self._model, self._params, self._feed

@@ -184,3 +184,19 @@ def test_with_a_device_it_computes_in_16_bits_and_keeps_weights_in_32(windows, h
     model = load_network(found.keras)
     assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
     assert found.histories[0][-1].validation_auroc > 0.8
+
+
+def test_batches_are_shared_out_among_devices(windows, held_out, params, memory, monkeypatch):
+    """With two devices each gets half of every batch, and what is learnt is what one device learns, but for rounding."""
+    keras = framework.bring_up_keras()
+    if keras.backend.backend() != "jax" or len(keras.distribution.list_devices("cpu")) < 2:
+        pytest.skip("needs KERAS_BACKEND=jax with XLA_FLAGS=--xla_force_host_platform_device_count=2")
+    run = {"network": "compact", "params": replace(params, epochs=2, augmentation=NO_AUGMENTATION), "checkpoints": memory()}
+    monkeypatch.setattr(framework, "MIXED_PRECISION", "float32")
+    alone, log = train(windows, held_out, log=print, **run), []
+    for module in (framework, training, feeding):
+        monkeypatch.setattr(module, "accelerators", lambda: ["cpu:0", "cpu:1"])
+    shared = train(windows, held_out, log=log.append, **run | {"checkpoints": memory()})
+    assert log[0] == "training on 2 devices, float32"
+    assert [epoch.loss for epoch in shared.histories[0]] == pytest.approx([epoch.loss for epoch in alone.histories[0]], rel=1e-3)
+    assert keras_scores(shared.keras, windows.images) == pytest.approx(keras_scores(alone.keras, windows.images), abs=1e-3)
