@@ -3,17 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-try:
-    from ecg_tasks.steps import exchange
-except ImportError:
-
-    class exchange:
-        predictions_parquet = fhir_ndjson = report_zip = None
-
-
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
+from ecg_tasks.steps import exchange
 from ecg_tasks.steps.browse import table
 from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.storage import keys

@@ -1,0 +1,141 @@
+"""Here: Airflow's own application with the pages mounted in it, its roles, and a small archive. Not here: a browser."""
+
+import os
+import uuid
+import warnings
+from types import SimpleNamespace
+
+import pytest
+
+from ecg_tasks.signals.sample_drop import sample_drop
+from ecg_tasks.steps import classify, inbox, ingest, render
+from ecg_tasks.steps.workspace import now, open_store
+from ecg_tasks.storage import registry
+
+with warnings.catch_warnings():
+    # svcs, which Airflow serves its tasks through, imports a test client that is being renamed
+    warnings.filterwarnings("ignore", message=".*httpx2.*")
+    import svcs  # noqa: F401 - imported for its warning only
+
+HOSTILE = "ward/<script>alert('x')</script>.csv"
+FORMULA = "=cmd|'/c calc'!A1.csv"
+RUN_ID = "manual__2026-03-02T00:00:00+00:00"
+HERE = "http://testserver"
+
+
+@pytest.fixture(scope="session")
+def environment(s3_server):
+    """The environment of an api-server: a bucket, and Airflow's simple auth manager."""
+    with pytest.MonkeyPatch.context() as patch:
+        values = {
+            "AWS_ENDPOINT_URL_S3": s3_server,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "ECG_BUCKET": f"pages-{uuid.uuid4().hex}",
+            "ECG_PATIENT_KEY": "a key that only the tests know....",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
+            "AIRFLOW__API__SECRET_KEY": "k" * 32,
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
+        }
+        for name, value in values.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def archive(environment, todays_version):
+    """A bucket after one night: recordings and beats, two of them under hostile names, quarantine, labels, a report, two versions."""
+    store = open_store()
+    store.create_bucket()
+    for recipe in ("twelve_lead", "heartbeat"):
+        registry.write_version(store, recipe, "aaaa00000001", todays_version(recipe, "aaaa00000001"))
+        registry.write_version(store, recipe, "aaaa00000002", todays_version(recipe, "aaaa00000002", threshold=0.9, abstain=[0.85, 0.95]))
+        registry.write_champion(store, recipe=recipe, version="aaaa00000001", since=now(), who="test", why="it is there")
+    drop = sample_drop(seed=3, n_patients=4, recordings_per_patient=1)
+    beats = drop["synthetic/synthetic_heartbeats.csv"].splitlines(keepends=True)
+    first = beats[0] if not beats[0][:1].isdigit() else b""
+    drop[HOSTILE] = first + b"".join(beats[5:9]).replace(b"0.9", b"0.8")
+    drop[FORMULA] = first + b"".join(beats[9:12]).replace(b"0.9", b"0.8")
+    inbox.put_files(drop.items())
+    ingest.publish("i", [ingest.ingest_batch(job) for job in ingest.plan("i")])
+    render.publish("r", [render.render_shard(job) for job in render.plan("r")])
+    pin = classify.pin_champion(RUN_ID, date="2026-03-02", scope="all", details=2)
+    report = classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
+    _, date, run, _ = report.split("/")
+    return SimpleNamespace(store=store, date=date, run=run, run_id=RUN_ID, report=f"/ecg/reports/{date}/{run}")
+
+
+@pytest.fixture(scope="session")
+def rows(archive):
+    """Every row of the report."""
+    from ecg_tasks.steps.browse import table
+
+    found = table.table(archive.store, archive.date, archive.run)
+    return found.rows(found.select(table.Query()))
+
+
+@pytest.fixture(scope="session")
+def airflow(environment):
+    """Airflow's application as the api-server makes it, over a database of its own, with the plugin found in the plugins' folder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Airflow's and Starlette's own deprecations
+        from airflow.api_fastapi.app import create_app
+        from airflow.utils.db import initdb
+
+        initdb()
+        app = create_app(apps="core")
+    assert any(getattr(route, "path", "") == "/ecg" for route in app.routes)
+    return app
+
+
+@pytest.fixture(scope="session")
+def pages(airflow):
+    """The mounted application of the pages."""
+    return next(route.app for route in airflow.routes if getattr(route, "path", "") == "/ecg")
+
+
+@pytest.fixture(scope="session")
+def client_of(airflow):
+    """Maker of a browser's stand-in, signed in as somebody of a role, or not at all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from fastapi.testclient import TestClient
+
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    def make(role: str | None, *, name: str = "ada") -> TestClient:
+        client = TestClient(airflow, base_url=HERE, follow_redirects=False, headers={"accept": "text/html"})
+        if role != "nobody":
+            token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role, teams=None))
+            client.cookies.set("_token", token)
+        return client
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def admin(client_of):
+    """Somebody who may do everything."""
+    return client_of("ADMIN")
+
+
+@pytest.fixture(scope="session")
+def viewer(client_of):
+    """Somebody who may read."""
+    return client_of("VIEWER")
+
+
+@pytest.fixture(scope="session")
+def token_of():
+    """Reader of the form token on a page."""
+    import re
+
+    def read(client, path: str = "/ecg/review") -> str:
+        found = re.search(r'name="token" value="([^"]+)"', client.get(path).text)
+        assert found, f"{path} has no form"
+        return found[1]
+
+    return read

@@ -1,0 +1,137 @@
+"""What changes something is done once, by the person who is signed in, from one of our own pages."""
+
+import time
+
+import pytest
+
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.steps import champions, review
+from ecg_tasks.steps.browse import quarantine
+from ecg_tasks.storage import keys, registry
+from ecg_ui import security
+
+OWN = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture
+def item(archive):
+    """The record that comes first in Ada's queue."""
+    return review.queue(archive.store, user="ada", limit=1).items[0]
+
+
+def test_a_verdict_is_kept_with_its_name_and_can_be_taken_back(admin, archive, token_of, item):
+    """From the form into the archive's labels, on to the next record, and back again."""
+    fields = {"token": token_of(admin), "record_id": item.record_id, "verdict": "abnormal", "comment": "  ST <b>up</b> "}
+    answer = admin.post("/ecg/review", data=fields, headers=OWN)
+    assert answer.status_code == 303
+    said = review.history(archive.store, item.record_id)[0]
+    assert (said.label, said.user, said.comment, said.in_force) == ("abnormal", "ada", "ST <b>up</b>", True)
+    page = admin.get(answer.headers["location"]).text
+    assert "Undo" in page
+    assert f'value="{item.record_id}"' in page
+    record = admin.get(f"/ecg/records/{item.record_id}").text
+    assert "ST &lt;b&gt;up&lt;/b&gt;" in record
+    undone = admin.post("/ecg/review/undo", data={"token": token_of(admin), "record_id": item.record_id, "at": said.when}, headers=OWN)
+    assert undone.headers["location"] == "/ecg/review?done=withdrawn"
+    assert review.history(archive.store, item.record_id)[0].withdrawn
+    assert review.queue(archive.store, user="ada", limit=1).items[0].record_id == item.record_id
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"},
+        {"origin": "https://elsewhere.example"},
+        {"origin": "null"},
+        {},
+    ],
+    ids=str,
+)
+def test_forms_of_other_sites_are_refused(admin, archive, token_of, item, headers):
+    """Even with a valid token, a request that another page makes the browser send changes nothing."""
+    answer = admin.post("/ecg/review", data={"token": token_of(admin), "record_id": item.record_id, "verdict": "normal"}, headers=headers)
+    assert answer.status_code == 403
+    assert not any(said.user == "ada" and not said.withdrawn for said in review.history(archive.store, item.record_id))
+
+
+def test_browsers_that_tell_only_the_origin_are_served(admin, archive, token_of):
+    """Without TLS browsers send no Sec-Fetch-Site; the origin must be ours then, and the request is judged by what it says."""
+    answer = admin.post(
+        "/ecg/review", data={"token": token_of(admin), "record_id": "0" * 32, "verdict": "skip"}, headers={"origin": "http://testserver"}
+    )
+    assert answer.status_code == 409
+
+
+@pytest.mark.parametrize("spoilt", ["", "{ends}.{proof}x", "9{ends}.{proof}", "111111111111111111111111111111.x", "{ends}", "é.é"])
+def test_forms_without_a_valid_token_are_refused(admin, archive, token_of, item, spoilt):
+    """The token cannot be left out, changed, or made to last longer."""
+    ends, proof = token_of(admin).split(".")
+    fields = {"token": spoilt.format(ends=ends, proof=proof), "record_id": item.record_id, "verdict": "normal"}
+    answer = admin.post("/ecg/review", data=fields, headers=OWN)
+    assert answer.status_code == 403
+    assert "out of date" in answer.text
+
+
+def test_a_token_is_of_one_user_and_session(admin, client_of, archive, token_of, item):
+    """What another user, or the same one in another session, was given is worth nothing here."""
+    fields = {"record_id": item.record_id, "verdict": "normal"}
+    for other in (client_of("ADMIN", name="bob"), client_of("USER")):
+        assert admin.post("/ecg/review", data=fields | {"token": token_of(other)}, headers=OWN).status_code == 403
+
+
+def test_a_token_ends(admin, archive, token_of, item, monkeypatch):
+    """A page that was left open overnight has to be loaded again."""
+    token = token_of(admin)
+    later = time.time() + security.TOKEN_LIFETIME_S + 1
+    monkeypatch.setattr(security.time, "time", lambda: later)
+    answer = admin.post("/ecg/review", data={"token": token, "record_id": item.record_id, "verdict": "normal"}, headers=OWN)
+    assert answer.status_code == 403
+
+
+def test_promotion_asks_the_library_in_the_users_name(admin, archive, token_of, monkeypatch):
+    """What is typed in goes to the function that decides; its refusal is shown in its words."""
+    asked = []
+    monkeypatch.setattr(champions, "decide", lambda _, **told: asked.append(told) or "key")
+    token = token_of(admin, "/ecg/models")
+    fields = {"token": token, "version": "aaaa00000002", "why": "fewer misses"}
+    for action in ("promote", "reject", "rollback"):
+        answer = admin.post(f"/ecg/models/heartbeat/{action}", data=fields, headers=OWN)
+        assert answer.status_code == 303
+    assert [one["action"] for one in asked] == ["promote", "reject", "rollback"]
+    assert {(one["recipe"], one["version"], one["who"], one["why"]) for one in asked} == {
+        ("heartbeat", "aaaa00000002", "ada", "fewer misses")
+    }
+
+    def refuse(_run_id, **_told):
+        raise ConfigurationError("it reads <other> pictures")
+
+    monkeypatch.setattr(champions, "decide", refuse)
+    answer = admin.post("/ecg/models/heartbeat/promote", data=fields, headers=OWN)
+    assert answer.status_code == 409
+    assert "it reads &lt;other&gt; pictures" in answer.text
+
+
+def test_a_version_is_rejected_for_real(admin, archive, token_of):
+    """Through the library into the bucket, with name and reason, and onto the page."""
+    fields = {"token": token_of(admin, "/ecg/models"), "version": "aaaa00000002", "why": "too many misses"}
+    answer = admin.post("/ecg/models/heartbeat/reject", data=fields, headers=OWN)
+    assert answer.status_code == 303, answer.text
+    assert registry.read_decisions(archive.store, "heartbeat").rejection("aaaa00000002")["who"] == "ada"
+    assert "too many misses" in admin.get("/ecg/models").text
+
+
+def test_the_quarantine_gives_back_what_it_holds(admin, archive, token_of):
+    """The same bytes lie in the inbox again, once; the entry says who put them there."""
+    entry = next(one for one in quarantine.entries(archive.store).entries if one.n_rows == 0)
+    path = f"/ecg/quarantine/{entry.source}"
+    fields = {"token": token_of(admin, path)}
+    answer = admin.post(f"{path}/retry", data=fields, headers=OWN)
+    assert answer.headers["location"] == f"{path}?done=put-back"
+    waiting = archive.store.list_keys(keys.INBOX)
+    assert waiting == [keys.INBOX + entry.name]
+    assert archive.store.get(waiting[0]) == archive.store.get(keys.quarantined(entry.source, entry.name.rsplit("/", 1)[-1]))
+    assert "Put back" in admin.get(answer.headers["location"]).text
+    assert admin.post(f"{path}/retry", data=fields, headers=OWN).status_code == 409
+    archive.store.delete_many(waiting)

@@ -1,0 +1,249 @@
+"""Every page is valid, complete and harmless, whatever stood in the files."""
+
+import csv
+import io
+import re
+
+import html5lib
+import pytest
+
+from ecg_tasks.steps.browse import quarantine
+from ecg_ui.rendering import DONE, SECTIONS, static_files, style
+
+XHTML = "{http://www.w3.org/1999/xhtml}"
+
+
+@pytest.fixture(scope="module")
+def addresses(archive, rows):
+    """An address of every kind of page."""
+    twelve = next(row["record_id"] for row in rows if row["recipe"] == "twelve_lead")
+    hostile = next(row["record_id"] for row in rows if "script" in row["name"])
+    sources = [entry.source for entry in quarantine.entries(archive.store).entries]
+    return [
+        *(f"/ecg{path}" for _, path in SECTIONS),
+        "/ecg/monitoring?recipe=heartbeat",
+        "/ecg/run?dag_id=ingest_records&run_id=i",
+        "/ecg/run?dag_id=classify_records&run_id=none",
+        archive.report,
+        f"{archive.report}?q=script&decision=abnormal&recipe=heartbeat&label=none&differs=true&sort=probability&descending=true",
+        f"/ecg/records/{twelve}?date={archive.date}&run={archive.run}&sort=name",
+        f"/ecg/records/{hostile}",
+        "/ecg/models/twelve_lead/aaaa00000001",
+        *(f"/ecg/quarantine/{source}" for source in sources),
+        *(f"/ecg/models?done={done}" for done in DONE),
+    ]
+
+
+@pytest.fixture(scope="module")
+def written(admin, addresses):
+    """Every page by its address."""
+    found = {}
+    for path in addresses:
+        answer = admin.get(path)
+        assert answer.status_code == 200, (path, answer.text[-2000:])
+        found[path] = answer.text
+    return found
+
+
+def test_every_page_parses_and_runs_nothing_inline(written):
+    """Strict HTML; no style or handler in an attribute, no script but the file."""
+    for path, text in written.items():
+        tree = html5lib.HTMLParser(strict=True).parse(text)
+        for element in tree.iter():
+            assert "style" not in element.attrib, path
+            assert not [name for name in element.attrib if str(name).startswith("on")], path
+        scripts = list(tree.iter(f"{XHTML}script"))
+        assert [script.get("src", "").partition("?")[0] for script in scripts] == ["/ecg/static/ui.js"], path
+        assert not list(tree.iter(f"{XHTML}style")), path
+
+
+def test_no_page_asks_another_host(written):
+    """Nothing is loaded from elsewhere; the only links that lead out are text on a model's card."""
+    for path, text in written.items():
+        for found in re.findall(r'(?:src|href|action|formaction)="([^"]+)"', text):
+            assert found.startswith(("/ecg/", "#", "data:image/png;base64,")) or "/models/" in path, (path, found)
+
+
+def test_hostile_names_are_text(written):
+    """A recording named as a script is a name."""
+    with_name = [path for path, text in written.items() if "&lt;script&gt;" in text]
+    assert len(with_name) >= 2
+    assert not [path for path, text in written.items() if "<script>alert" in text]
+
+
+def test_every_form_carries_its_token(written):
+    """No form that changes something is without proof of where it comes from."""
+    for path, text in written.items():
+        forms = re.findall(r"<form[^>]*method=\"post\".*?</form>", text, re.DOTALL)
+        assert all('name="token" value="' in form for form in forms), path
+
+
+def test_every_id_is_one_and_headings_start_with_one(written):
+    """One h1 a page, no id twice: what screen readers and keyboards go by."""
+    for path, text in written.items():
+        tree = html5lib.parse(text)
+        ids = [element.get("id") for element in tree.iter() if element.get("id")]
+        assert len(ids) == len(set(ids)), path
+        assert len(list(tree.iter(f"{XHTML}h1"))) == 1, path
+
+
+def test_controls_have_names(written):
+    """Every field has a label, every table a caption."""
+    for path, text in written.items():
+        tree = html5lib.parse(text)
+        labelled = {field for label in tree.iter(f"{XHTML}label") for field in label.iter()}
+        for kind in ("input", "select", "textarea"):
+            assert all(field in labelled or field.get("type") == "hidden" for field in tree.iter(f"{XHTML}{kind}")), path
+        if "/models/" not in path:
+            assert all(table.find(f"{XHTML}caption") is not None for table in tree.iter(f"{XHTML}table")), path
+
+
+def test_the_table_filters_sorts_and_pages(admin, archive, rows):
+    """What the address asks for is what the rows show, and the CSV of the filter has the same rows in the same order."""
+    text = admin.get(f"{archive.report}?recipe=heartbeat&sort=probability&descending=true").text
+    shown = re.findall(r"<td>(0\.\d{3}|1\.000)</td>", text)
+    expected = sorted((row["probability"] for row in rows if row["recipe"] == "heartbeat" and row["probability"] is not None), reverse=True)
+    assert shown == [f"{value:.3f}" for value in expected[:50]]
+    assert f"1 to 50 of {sum(row['recipe'] == 'heartbeat' for row in rows)} records" in text
+    saved = admin.get(f"{archive.report}/rows.csv?recipe=heartbeat&sort=probability&descending=true")
+    table = list(csv.DictReader(io.StringIO(saved.text)))
+    assert [row["probability"][:4] for row in table] == [f"{value:.6f}"[:4] for value in expected]
+    assert saved.headers["content-disposition"].startswith("attachment")
+
+
+def test_spreadsheets_run_nothing(admin, archive):
+    """A file named as a formula is text in every CSV that can be downloaded."""
+    for path in ("/files/predictions.csv", "/rows.csv"):
+        cells = [cell for row in csv.reader(io.StringIO(admin.get(archive.report + path).text)) for cell in row]
+        assert any("cmd|" in cell for cell in cells)
+        assert not [cell for cell in cells if cell[:1] in "=+@\t\r" and cell]
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"),
+    [("predictions.parquet", "parquet"), ("summary.json", "json"), ("fhir-R5.ndjson", "fhir"), ("report.zip", "zip")],
+)
+def test_downloads(admin, archive, kind, media_type):
+    """Each format comes as a file to be saved."""
+    answer = admin.get(f"{archive.report}/files/{kind}")
+    assert answer.status_code == 200
+    assert media_type in answer.headers["content-type"]
+    assert "attachment" in answer.headers["content-disposition"]
+    assert len(answer.content) > 100
+
+
+def test_a_run_in_airflow_leads_to_its_report(admin, archive):
+    """The view beside a DAG run, and the button on the task, end at the report."""
+    answer = admin.get("/ecg/run", params={"dag_id": "classify_records", "run_id": archive.run_id})
+    assert (answer.status_code, answer.headers["location"]) == (303, archive.report)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/reports/2026-03-02/..",
+        "/reports/2026-03-02/%2e%2e",
+        "/reports/2026-03-02/a%2fb",
+        "/reports/2026-3-2/run",
+        "/reports/2026-03-02/run/files/index.html",
+        "/reports/2026-03-02/run/files/..%2f..%2fsecrets.json",
+        "/records/..%2f..%2fchampion",
+        "/records/" + "A" * 32,
+        "/records/" + "0" * 31,
+        "/models/nothing/aaaa00000001",
+        "/models/twelve_lead/..",
+        "/models/twelve_lead/a.b",
+        "/quarantine/" + "0" * 63 + "/",
+        "/quarantine/%2e%2e%2fraw",
+        "/static/..%2fsecurity.py",
+        "/static/%2e%2e/security.py",
+    ],
+)
+def test_impossible_addresses_lead_nowhere(admin, archive, path):
+    """Nothing that is no id becomes part of a key."""
+    answer = admin.get(f"/ecg{path}")
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("query", ["offset=-1", "offset=x", "sort=secret", "decision=maybe", "recipe=../x", "label=%3Cb%3E"])
+def test_impossible_questions_are_refused(admin, archive, query):
+    """A filter that cannot be meant is a 400 that names the field."""
+    answer = admin.get(f"{archive.report}?{query}")
+    assert answer.status_code == 400
+    assert query.split("=")[0] in answer.text
+
+
+def test_a_page_beyond_the_end_is_empty(admin, archive):
+    """No error, no row."""
+    assert "No row passes" in admin.get(f"{archive.report}?offset=9000000").text
+
+
+def test_a_store_that_is_away_is_told(admin, archive, monkeypatch):
+    """503 with a sentence, no trace."""
+    from ecg_tasks.errors import StoreError
+    from ecg_tasks.storage.object_store import ObjectStore
+
+    def away(*arguments, **named):
+        raise StoreError("could not read: secret-host:1234")
+
+    monkeypatch.setattr(ObjectStore, "list_objects", away)
+    answer = admin.get("/ecg/")
+    assert answer.status_code == 503
+    assert "secret-host" not in answer.text
+
+
+def test_airflow_knows_the_views(admin, archive):
+    """The menu and the page of a run have them, and no plugin failed to load."""
+    admin.headers["accept"] = "application/json"
+    try:
+        plugins = admin.get("/api/v2/plugins").json()["plugins"]
+        errors = admin.get("/api/v2/plugins/importErrors").json()
+    finally:
+        admin.headers["accept"] = "text/html"
+    views = [view for plugin in plugins for view in plugin["external_views"]]
+    assert {(view["destination"], view["url_route"]) for view in views} == {("nav", "ecg"), ("dag_run", "ecg-report")}
+    assert errors["total_entries"] == 0
+
+
+def test_the_style_sheet_is_dark_where_airflow_is():
+    """The dark colours stand twice: for Airflow's choice, and for the system's unless Airflow chose light."""
+    sheet = style()
+    blocks = re.findall(r":root(?:\S*) \{([^}]*--page[^}]*)\}", sheet)
+    assert len(blocks) == 3
+    assert ":root[data-theme=dark]" in sheet
+    assert ":root:not([data-theme=light])" in sheet
+    assert "url(" not in sheet
+    assert "@import" not in sheet
+
+
+def test_text_has_enough_contrast_in_light_and_dark():
+    """WCAG AA: 4.5 to 1 for the pairs of text and background that these pages add to the report's."""
+    themes = [
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", block)) for block in re.findall(r":root(?:\S*) \{([^}]*--page[^}]*)\}", style())
+    ]
+    pairs = [("ink", "card"), ("muted", "card"), ("muted", "page"), ("accent", "card"), ("ink", "page"), ("ink", "hover")]
+    pairs += [(name, f"{name}-soft") for name in ("normal", "abnormal", "uncertain", "uninterpretable")]
+    for theme in themes:
+        for ink, ground in pairs:
+            assert _contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground)
+        assert _contrast(theme["accent"], theme["card"]) >= 3
+
+
+def test_static_files_are_few_and_small():
+    """One style sheet, one script, two icons; the script is smaller than this page."""
+    assert sorted(static_files()) == ["icon-dark.svg", "icon.svg", "style.css", "ui.js"]
+    assert len(static_files()["ui.js"][0]) < 3000
+
+
+def _contrast(first, second):
+    """Contrast ratio as WCAG 2.2 defines it."""
+
+    def luminance(colour):
+        digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+        channels = [int(digits[index : index + 2], 16) / 255 for index in (0, 2, 4)]
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
