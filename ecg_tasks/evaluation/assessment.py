@@ -19,6 +19,9 @@ from ecg_tasks.evaluation.summary import Evaluation, SplitUnit, evaluate, plain_
 from ecg_tasks.evaluation.thresholds import AbstainBand, CoverageCurve, coverage_accuracy
 
 BOOTSTRAP_SEED = 20180501
+MAX_DRAWN_RECORDS = 10_000_000
+"""Records in all bootstrap resamples together: beyond 5,000 records there are fewer resamples, and of so many the ends are steady."""
+MIN_RESAMPLES = 200
 BASELINE_FIGURES = ("auroc", "average_precision", "brier")
 
 
@@ -116,11 +119,12 @@ def assess(
     abstain: AbstainBand | None,
     split_unit: SplitUnit,
     seed: int = BOOTSTRAP_SEED,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
 ) -> Assessment:
     """Judge a model by every figure, with 95 % intervals by bootstrap over patients; parameters as in ``summary.evaluate``.
 
     The same records give the same answer to the last digit, whatever their order and whatever their patients are called.
+    Without ``n_resamples`` there are 2,000, or fewer as ``MAX_DRAWN_RECORDS`` bounds them.
 
     Raises
     ------
@@ -129,6 +133,8 @@ def assess(
     """
     records = scored.in_order()
     groups = np.asarray(records.groups)
+    if n_resamples is None:
+        n_resamples = int(np.clip(MAX_DRAWN_RECORDS // max(1, len(groups)), MIN_RESAMPLES, N_RESAMPLES))
     evaluation = evaluate(
         records.labels,
         records.probabilities,
@@ -142,10 +148,10 @@ def assess(
     labels = records.labels.astype(bool)
     return Assessment(
         evaluation=evaluation,
-        roc=curves.roc_curve(labels, records.probabilities),
-        precision_recall=curves.precision_recall_curve(labels, records.probabilities),
+        roc=curves.thinned(curves.roc_curve(labels, records.probabilities)),
+        precision_recall=curves.thinned(curves.precision_recall_curve(labels, records.probabilities)),
         reliability=curves.reliability(labels, records.probabilities, groups),
-        coverage=coverage_accuracy(labels, records.probabilities, threshold=threshold),
+        coverage=curves.thinned(coverage_accuracy(labels, records.probabilities, threshold=threshold)),
         baselines={
             name: _baseline(records, groups, probabilities, seed=seed, n_resamples=n_resamples)
             for name, probabilities in records.baselines.items()

@@ -1,13 +1,17 @@
 """Here: the curves behind the figures, as points to draw: ROC, precision-recall, reliability. Not here: drawing them (``reporting``)."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.evaluation.intervals import wilson
 from ecg_tasks.evaluation.metrics import as_labels, as_probabilities, as_scores, calibration_bins
+from ecg_tasks.evaluation.thresholds import CoverageCurve
+
+MAX_POINTS = 500
+"""More points than a picture has pixels would only make files large."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +44,9 @@ class Reliability:
     share_abnormal: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+
+
+Curve = TypeVar("Curve", RocCurve, PrecisionRecallCurve, CoverageCurve)
 
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
@@ -91,6 +98,20 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike) 
         low=np.array([interval.low for interval in found]),
         high=np.array([interval.high for interval in found]),
     )
+
+
+def thinned(curve: Curve, *, at_most: int = MAX_POINTS) -> Curve:
+    """The curve with at most so many of its points, evenly taken along it, both ends among them.
+
+    >>> thinned(roc_curve([0, 1] * 9, range(18)), at_most=3).sensitivity
+    array([0.        , 0.55555556, 1.        ])
+    """
+    arrays: dict[str, NDArray[np.float64]] = vars(curve)
+    n_points = len(next(iter(arrays.values())))
+    if n_points <= at_most:
+        return curve
+    kept = np.linspace(0, n_points - 1, at_most).round().astype(np.intp)
+    return replace(curve, **{name: array[kept] for name, array in arrays.items()})
 
 
 def plain(curve: object) -> dict[str, list[Any]]:

@@ -86,8 +86,9 @@ class _Frame(NamedTuple):
     def dot(self, x: float, y: float, *, kind: str = "ring") -> str:
         return f'<circle class="{kind}" cx="{number(self.x(x))}" cy="{number(self.y(y))}" r="5.5"/>'
 
-    def file(self, parts: Sequence[str], *, title: str, described: str) -> bytes:
-        return _file(parts, width=self.left + self.side + 24, height=self.top + self.side + 62, title=title, described=described)
+    def file(self, parts: Sequence[str], *, title: str, described: str, lines_below: int = 0) -> bytes:
+        height = self.top + self.side + 62 + 20 * lines_below
+        return _file(parts, width=self.left + self.side + 24, height=height, title=title, described=described)
 
 
 def _file(parts: Sequence[str], *, width: float, height: float, title: str, described: str) -> bytes:
@@ -230,14 +231,14 @@ def _coverage(found: Assessment, calibration: CoverageCurve | None) -> bytes:
     told = f"{evaluation.coverage.value:.0%} decided, {_percent(evaluation.accuracy_decided.value)} of them rightly"
     if not np.isnan(evaluation.accuracy_decided.value):
         parts.append(frame.dot(evaluation.coverage.value, evaluation.accuracy_decided.value))
-    height = 1 - frame.low_y
-    parts.append(text(frame.x(0.03), frame.y(frame.low_y + 0.10 * height), told, kind="value"))
-    note = "line: test records" + ("; dashed: the patients that the band was fitted on" if calibration is not None else "")
-    parts.append(text(frame.x(0.03), frame.y(frame.low_y + 0.04 * height), note, kind="note"))
+    middle, below = frame.left + frame.side / 2, frame.top + frame.side + 68
+    note = "solid: test records" + ("; dashed: the patients that the band was fitted on" if calibration is not None else "")
+    parts += [text(middle, below, told, kind="value", anchor="middle"), text(middle, below + 20, note, kind="note", anchor="middle")]
     return frame.file(
         parts,
         title=f"Accuracy against coverage {_on(evaluation)}",
         described=f"With the stored abstain band, {told}. The wider the band, the fewer records are decided.",
+        lines_below=2,
     )
 
 

@@ -104,7 +104,7 @@ def build_version(
     threshold = threshold_for_sensitivity(calibrated, sensitivity=SENSITIVITY)
     band = abstain_band(calibration.labels, calibrated, threshold=threshold, target_accuracy=DECIDED_ACCURACY, min_coverage=MIN_COVERAGE)
     spec = replace(spec, temperature=correction.temperature, bias=correction.bias, threshold=threshold, abstain=(band.lo, band.hi))
-    coverage = coverage_accuracy(calibration.labels, calibrated, threshold=threshold)
+    coverage = curves.thinned(coverage_accuracy(calibration.labels, calibrated, threshold=threshold))
     measured = measuring.measure(store, recipe, [row for row in rows if row.side in (Side.TRAIN, Side.TEST)])
     baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.side == Side.TRAIN])
     found = assessment.assess(
