@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecg_tasks.cli import checks, demo, evaluate, inbox, models, runs, single, stack
+from ecg_tasks.cli import checks, demo, evaluate, inbox, models, reports, runs, single, stack
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -31,6 +31,7 @@ app.command(rich_help_panel=DATA)(inbox.download)
 app.command(rich_help_panel=DATA)(runs.run)
 app.command(rich_help_panel=DATA)(single.classify)
 app.command(rich_help_panel=DATA)(evaluate.evaluate)
+app.command("export-report", rich_help_panel=DATA)(reports.export_report)
 app.command(rich_help_panel=DEVELOPMENT)(models.export)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)

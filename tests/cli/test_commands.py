@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 from ecg_tasks.cli.__main__ import app
 
 CHECKOUT = Path(__file__).parents[2]
-COMMANDS = ("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run", "classify", "export", "test", "bench")
+COMMANDS = (
+    *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
+    *("classify", "evaluate", "export-report", "export", "test", "bench"),
+)
 HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert")
 
 
@@ -75,7 +78,9 @@ def test_asking_for_the_status_creates_nothing(tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("arguments", [("open",), ("put", __file__), ("run", "ingest_records"), ("import", "heartbeats", ".")])
+@pytest.mark.parametrize(
+    "arguments", [("open",), ("put", __file__), ("run", "ingest_records"), ("import", "heartbeats", "."), ("export-report", "x", "x.zip")]
+)
 def test_what_needs_the_stack_says_so(arguments):
     """Without a stack the commands end with 1 and name the command that starts it."""
     done = invoke(*arguments)

@@ -1,0 +1,28 @@
+"""Here: ``export-report``: a run's report as one file that opens offline. Not here: writing reports (DAG ``classify_records``)."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecg_tasks.cli.stack import running_stack
+from ecg_tasks.cli.terminal import say
+
+
+def export_report(
+    run: Annotated[str, typer.Argument(help="The run's id in Airflow, or its folder below reports/<date>/.")],
+    file: Annotated[Path, typer.Argument(help="The ZIP file to write.", dir_okay=False)],
+) -> None:
+    """Write a run's whole report, with its predictions as CSV, Parquet and FHIR, into a ZIP file."""
+    from ecg_tasks.steps import exchange
+    from ecg_tasks.steps.workspace import open_store
+
+    os.environ.update(running_stack().environment())
+    store = open_store()
+    pieces = exchange.report_zip(store, *exchange.find_report(store, run))
+    unfinished = file.with_name(f"{file.name}.part")
+    with unfinished.open("wb") as target:
+        target.writelines(pieces)
+    unfinished.replace(file)
+    say(f"written to {file}: open index.html in it")
