@@ -9,6 +9,8 @@ CPU_POOL = "cpu"
 """Pool of all ordinary tasks: two slots a core."""
 GPU = "gpu"
 """Pool and queue of training: one training at a time. The queue matters to the CeleryExecutor only; the LocalExecutor runs every queue."""
+CHAMPION = "champion"
+"""Pool of one slot: the tasks that change which model serves never run side by side, whatever DAG they are of."""
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -18,6 +20,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
         RetryRule(exception="ecg_tasks.errors.SignalError", action=RetryAction.FAIL, reason="A fault of the program; a retry repeats it."),
         RetryRule(exception="ecg_tasks.errors.ConfigurationError", action=RetryAction.FAIL, reason="A setting is missing or impossible."),
         RetryRule(exception="ecg_tasks.errors.NotEnoughDataError", action=RetryAction.FAIL, reason="Too little labelled data so far."),
+        RetryRule(exception="ecg_tasks.errors.LeakageError", action=RetryAction.FAIL, reason="Test data shows in the training data."),
         RetryRule(exception="ecg_tasks.errors.ModelRefusedError", action=RetryAction.FAIL, reason="The model version is damaged."),
     ],
 )

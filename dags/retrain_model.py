@@ -1,12 +1,13 @@
-"""Train a candidate, judge it on patients that no training has seen, and make it champion if it is better.
+"""Train a candidate, judge it on patients that no training has seen, and make it champion if it passes the gate.
 
 * reads: `records/`, `labels/`, `spectrograms/`, `models/<recipe>/champion.json`
-* writes: `datasets/<dataset_id>/`, `checkpoints/`, `models/<recipe>/<version>/`, `models/<recipe>/champion.json`,
+* writes: `signatures/`, `groups/`, `datasets/<dataset_id>/`, `checkpoints/`, `models/<recipe>/<version>/`, `models/<recipe>/champion.json`,
   then `manifests/retrain_model/<run>.json`
 * runs: on Sundays at 03:00 UTC, or by hand with a form
 * rerun: safe; a retried training goes on from its last checkpoint, and only the last task changes which model serves
 * when it fails: `NotEnoughDataError` in `assemble_dataset` or `evaluate` means that more labelled patients are needed, and nothing has
-  changed. A candidate that is not better fails nothing: it is kept, marked `rejected` with the reason, and `promote` is skipped.
+  changed. `LeakageError` means that test data shows in training data, and names the records. A candidate that does not pass fails nothing:
+  it is kept, marked `rejected` with the reason, and `promote` is skipped; so is one that nobody approves, and that is kept too
 """
 
 # Where tasks are joined, a task's future result stands for its value.
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
-from ecg_defaults import GPU, TASK_DEFAULTS
+from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol as TaskInstance
 
 
 @dag(
@@ -45,6 +48,14 @@ if TYPE_CHECKING:
         "seed": Param(
             0, type="integer", minimum=0, maximum=2**31 - 1, title="Seed", description="The same seed and data give the same model."
         ),
+        "policy": Param(
+            "better",
+            type="string",
+            enum=["better", "refresh"],
+            title="What may pass the gate",
+            description="better: only a model that is shown to be better than the one that serves. refresh: also one trained on more data "
+            "whose AUROC is not worse by 0.05.",
+        ),
         "credit": Param(
             "",
             type="string",
@@ -67,10 +78,10 @@ def retrain_model() -> None:
     """Declare the tasks."""
 
     @task
-    def assemble_dataset(run_id: str, recipe: str, epochs: str, seed: str, credit: str) -> str:
+    def assemble_dataset(run_id: str, recipe: str, epochs: str, seed: str, credit: str, policy: str) -> str:  # noqa: PLR0917
         from ecg_tasks.steps import retrain
 
-        return retrain.assemble_dataset(run_id, recipe=recipe, epochs=int(epochs), seed=int(seed), credit=credit)
+        return retrain.assemble_dataset(run_id, recipe=recipe, epochs=int(epochs), seed=int(seed), credit=credit, policy=policy)
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
     def train(job: str) -> str:
@@ -98,11 +109,17 @@ def retrain_model() -> None:
             return None
         return "approval" if params and params["approval"] else "promote"
 
-    @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, pool=CHAMPION)
     def promote(job: str) -> str:
         from ecg_tasks.steps import retrain
 
         return retrain.promote(job)
+
+    @task(trigger_rule=TriggerRule.ALL_SKIPPED, pool=CHAMPION)
+    def note_refusal(job: str, ti: "TaskInstance | None" = None) -> str | None:
+        from ecg_tasks.steps import retrain
+
+        return retrain.refuse(job, answer=ti and ti.xcom_pull(task_ids="approval"))
 
     job = assemble_dataset(
         run_id="{{ run_id }}",
@@ -110,20 +127,22 @@ def retrain_model() -> None:
         epochs="{{ params.epochs }}",
         seed="{{ params.seed }}",
         credit="{{ params.credit }}",
+        policy="{{ params.policy }}",
     )
     decision = gate(job)
     train(job) >> evaluate(job) >> decision
     approval = ApprovalOperator(
         task_id="approval",
         subject="Promote the new {{ params.recipe }} model?",
-        body="It beat the serving model on patients that neither has seen: see `{{ ti.xcom_pull(task_ids='gate') }}` in the bucket.",
+        body="It passed the gate on patients that neither model has seen: see `{{ ti.xcom_pull(task_ids='gate') }}` in the bucket.",
+        params={"why": Param("", type="string", maxLength=500, title="Why", description="Kept beside the decision.")},
         defaults="Reject",
         response_timeout=timedelta(days=2),
         execution_timeout=None,
     )
     promoted = promote(job)
     choose(decision) >> [approval, promoted]
-    approval >> promoted
+    approval >> promoted >> note_refusal(job)
 
 
 retrain_model()

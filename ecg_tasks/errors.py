@@ -55,5 +55,9 @@ class NotEnoughDataError(EcgError):
     """There is too little labelled data to train or to judge a model: give up until more arrives."""
 
 
+class LeakageError(EcgError):
+    """What a model would be tested on shows in what it would be trained on: no figure would mean anything, so give up and name it."""
+
+
 class ModelRefusedError(EcgError):
     """A model version is damaged, or does not do what its own record says: never serve it."""

@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from ecg_tasks.errors import SignalError
 from ecg_tasks.evaluation.comparison import auroc_difference
 from ecg_tasks.evaluation.intervals import N_RESAMPLES, Interval, auroc_interval
-from ecg_tasks.evaluation.metrics import as_labels
+from ecg_tasks.evaluation.metrics import as_labels, as_probabilities, weighted_ece
 
 CHANCE = 0.5
 """AUROC of guessing."""
+MANY_JUDGED = 20
+"""From so many candidates on that one test set has judged, the best of them owes a part of its figures to chance, and that is said."""
 
 
 class VerdictKind(StrEnum):
@@ -21,98 +23,198 @@ class VerdictKind(StrEnum):
 
     FIRST = "first"
     BETTER = "better"
+    REFRESH = "refresh"
     REJECTED = "rejected"
+
+
+class Ambition(StrEnum):
+    """What a training is for: a better model, or one that is as good and knows more recent data. The values are stored."""
+
+    BETTER = "better"
+    REFRESH = "refresh"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatePolicy:
-    """What the gate asks for.
+    """What the gate asks for. The defaults suit test sets of some 40 to 50 records, and are told beside them.
 
     Parameters
     ----------
+    ambition : ``refresh`` lets a candidate pass that is not shown to be better, if it was trained on more data
+    margin : of AUROC, by which the lower bound of a refresh's difference may lie below 0
+    min_new_share : share of its training records that a refresh must have and the champion has never seen
     min_patients_per_class : test patients with a normal, and with an abnormal, record; fewer and nothing is promoted
+    min_sensitivity : floor at the version's own threshold, which was fitted for 0.9. Of 20 abnormal records, 15 must be found;
+        a model whose sensitivity is 0.9 in truth fails that in one of 90 tests
+    max_ece : ceiling of the expected calibration error. On 43 records a perfectly calibrated model reaches 0.14 in one of 100 tests
     """
 
+    ambition: Ambition = Ambition.BETTER
+    margin: float = 0.05
+    min_new_share: float = 0.05
     min_patients_per_class: int = 5
+    min_sensitivity: float = 0.75
+    max_ece: float = 0.2
 
     def __post_init__(self) -> None:
         if self.min_patients_per_class < 1:
             raise SignalError(f"min_patients_per_class={self.min_patients_per_class}; it must be at least 1")
+        for name in ("margin", "min_new_share", "min_sensitivity", "max_ece"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SignalError(f"{name}={getattr(self, name)}; it must lie in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A model's word on the test records.
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (n_records,), calibrated P(abnormal)
+    threshold : its own; from it on a record is called abnormal
+    """
+
+    probabilities: ArrayLike
+    threshold: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewData:
+    """Of the records that a candidate was trained on, those that the champion has not seen: neither trained, stopped nor calibrated on."""
+
+    n_training: int
+    n_new: int
+
+    @property
+    def share(self) -> float:
+        """Share of the training records that are new."""
+        return self.n_new / self.n_training if self.n_training else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The gate's answer: ``reason`` is a sentence for the version's card, ``figures`` what it rests on."""
+    """The gate's answer: ``reason`` is a sentence for people, ``figures`` what it rests on."""
 
     promote: bool
     kind: VerdictKind
     reason: str
     figures: dict[str, Interval] = field(default_factory=dict)
+    sensitivity: float | None = None
+    ece: float | None = None
 
 
 def judge(
     labels: ArrayLike,
-    candidate: ArrayLike,
-    champion: ArrayLike | None,
+    candidate: Scored,
+    champion: Scored | None,
     groups: Sequence[str] | NDArray[np.generic],
     *,
     seed: int,
+    new_data: NewData | None = None,
     policy: GatePolicy | None = None,
     n_resamples: int = N_RESAMPLES,
 ) -> Verdict:
     """Judge a candidate on test patients that neither model was trained, stopped or calibrated on.
 
-    The first champion must rank better than guessing: the lower bound of its AUROC's interval lies above 0.5. A later
-    candidate must have a higher AUROC than the champion on the same records; the paired interval of the difference is
-    told in the reason.
+    Whoever passes ranks better than guessing: the lower bound of its AUROC's interval lies above 0.5. The first champion needs no
+    more; if it misses a floor or a ceiling, its reason says so, as there is nothing better to serve. A later candidate is *better* if
+    the lower bound of the paired bootstrap difference of the two AUROCs lies above 0. Where the policy is a refresh, one that was
+    trained on more data passes too if that bound lies above minus the margin, and is called a *refresh*. Both must reach the floor of
+    sensitivity and stay below the ceiling of the calibration error.
 
     Parameters
     ----------
     labels : array_like, shape (n_records,), 0 normal or 1 abnormal
-    candidate : array_like, shape (n_records,), P(abnormal) by the candidate
-    champion : array_like, shape (n_records,), P(abnormal) of the same records by the champion, or None if there is none
+    candidate, champion : their scores of the same records; None if there is no champion
     groups : one patient a record, shape (n_records,)
     seed : of the bootstrap
+    new_data : what the candidate has seen that the champion has not; None for nothing
     policy : None for ``GatePolicy()``
     n_resamples : of the bootstrap
 
     Examples
     --------
     >>> patients = [f"p{i}" for i in range(20)]
-    >>> verdict = judge([0, 1] * 10, [0.2, 0.8] * 10, None, patients, seed=0)
+    >>> verdict = judge([0, 1] * 10, Scored(probabilities=[0.1, 0.9] * 10, threshold=0.5), None, patients, seed=0)
     >>> verdict.promote, verdict.kind
     (True, <VerdictKind.FIRST: 'first'>)
     """
     rules = policy or GatePolicy()
     truth = as_labels(labels)
+    probability = as_probabilities(candidate.probabilities, like=truth)
     patients = np.asarray(groups)
     if patients.shape != truth.shape:
         raise SignalError(f"{truth.size} labels, but groups of shape {patients.shape}")
     n_normal, n_abnormal = np.unique(patients[~truth]).size, np.unique(patients[truth]).size
     if min(n_normal, n_abnormal) < rules.min_patients_per_class:
-        return _rejected(
-            f"the test set has {n_normal} normal and {n_abnormal} abnormal patients; "
-            f"at least {rules.min_patients_per_class} of each are needed to judge a model"
+        return Verdict(
+            promote=False,
+            kind=VerdictKind.REJECTED,
+            reason=f"the test set has {n_normal} normal and {n_abnormal} abnormal patients; "
+            f"at least {rules.min_patients_per_class} of each are needed to judge a model",
         )
-    auroc = auroc_interval(truth, candidate, patients, seed=seed, n_resamples=n_resamples)
+    sensitivity = float((probability[truth] >= candidate.threshold).mean())
+    ece = float(weighted_ece(truth, probability, np.ones((1, truth.size)))[0])
+    auroc = auroc_interval(truth, probability, patients, seed=seed, n_resamples=n_resamples)
     figures = {"candidate_auroc": auroc}
     on = f"on {truth.size} test records of {np.unique(patients).size} patients"
-    if champion is None:
-        if auroc.low > CHANCE:
-            reason = f"it is the first champion: AUROC {auroc.text()} {on}, the interval lies above {CHANCE}"
-            return Verdict(promote=True, kind=VerdictKind.FIRST, reason=reason, figures=figures)
-        return _rejected(f"AUROC {auroc.text()} {on}: the interval does not lie above {CHANCE}, which is guessing", figures)
-    figures["champion_auroc"] = auroc_interval(truth, champion, patients, seed=seed, n_resamples=n_resamples)
-    difference = auroc_difference(truth, candidate, champion, patients, seed=seed, n_resamples=n_resamples)
-    figures["auroc_difference"] = difference
-    told = (
-        f"AUROC {auroc.value:.3f} against the champion's {figures['champion_auroc'].value:.3f} {on}, "
-        f"difference {difference.text()} by paired bootstrap over patients"
-    )
-    if difference.value > 0:
-        return Verdict(promote=True, kind=VerdictKind.BETTER, reason=f"it beats the champion: {told}", figures=figures)
-    return _rejected(f"it does not beat the champion: {told}", figures)
+    faults = _faults(sensitivity, ece, rules)
+    promote, kind, reason = True, VerdictKind.FIRST, _first(auroc, on, faults)
+    if champion is not None:
+        figures["champion_auroc"] = auroc_interval(truth, champion.probabilities, patients, seed=seed, n_resamples=n_resamples)
+        difference = auroc_difference(truth, probability, champion.probabilities, patients, seed=seed, n_resamples=n_resamples)
+        figures["auroc_difference"] = difference
+        told = (
+            f"AUROC {auroc.value:.3f} against the champion's {figures['champion_auroc'].value:.3f} {on}, "
+            f"difference {difference.text()} by paired bootstrap over patients"
+        )
+        promote, kind, reason = _judge_later(difference, told, new_data or NewData(n_training=0, n_new=0), rules)
+        if promote and faults:
+            promote, kind, reason = False, VerdictKind.REJECTED, f"{' and '.join(faults)}, whatever its rank: {told}"
+    if promote and not auroc.low > CHANCE:
+        promote, kind = False, VerdictKind.REJECTED
+        reason = f"AUROC {auroc.text()} {on}: the interval does not lie above {CHANCE}, which is guessing"
+    return Verdict(promote=promote, kind=kind, reason=reason, figures=figures, sensitivity=sensitivity, ece=ece)
 
 
-def _rejected(reason: str, figures: dict[str, Interval] | None = None) -> Verdict:
-    return Verdict(promote=False, kind=VerdictKind.REJECTED, reason=reason, figures=figures or {})
+def _first(auroc: Interval, on: str, faults: Sequence[str]) -> str:
+    reason = f"it is the first champion: AUROC {auroc.text()} {on}, the interval lies above {CHANCE}"
+    if faults:
+        reason += f"; take care, a later candidate would be rejected for this: {' and '.join(faults)}"
+    return reason
+
+
+def _judge_later(difference: Interval, told: str, new_data: NewData, rules: GatePolicy) -> tuple[bool, VerdictKind, str]:
+    if difference.low > 0:
+        return True, VerdictKind.BETTER, f"it is better than the champion: {told}"
+    not_better = f"it is not shown to be better than the champion: {told}"
+    if rules.ambition is not Ambition.REFRESH:
+        return False, VerdictKind.REJECTED, f"{not_better}, which is not all above 0"
+    seen = f"{new_data.n_new} of its {new_data.n_training} training records are new to the champion"
+    if new_data.n_new == 0 or new_data.share < rules.min_new_share:
+        return False, VerdictKind.REJECTED, f"{not_better}, and it is no refresh: {seen}, at least {rules.min_new_share:.0%} must be"
+    if difference.low > -rules.margin:
+        return True, VerdictKind.REFRESH, f"it is a refresh, not shown to be better: {seen}, and it is not worse by {rules.margin}: {told}"
+    return False, VerdictKind.REJECTED, f"{not_better}, and it is no refresh: it may be worse by more than {rules.margin}"
+
+
+def _faults(sensitivity: float, ece: float, rules: GatePolicy) -> list[str]:
+    """What keeps a candidate from serving whatever its AUROC."""
+    faults = []
+    if sensitivity < rules.min_sensitivity:
+        faults.append(f"its sensitivity of {sensitivity:.3f} lies below the floor of {rules.min_sensitivity}")
+    if ece > rules.max_ece:
+        faults.append(f"its calibration error of {ece:.3f} lies above the ceiling of {rules.max_ece}")
+    return faults
+
+
+def judged_note(n_judged: int) -> str:
+    """What a test set's past means for the figures that were measured on it.
+
+    >>> judged_note(3)
+    'This test set has judged 3 candidates, this one included.'
+    """
+    note = f"This test set has judged {n_judged} candidate{'s' * (n_judged != 1)}, this one included."
+    if n_judged >= MANY_JUDGED:
+        note += " The best of so many owes part of its figures to chance: collect new test patients before trusting a small gain."
+    return note

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import NotEnoughDataError
-from ecg_tasks.evaluation.splits import Side, side_of, split_bucket
+from ecg_tasks.evaluation.splits import Side, side_of
 from ecg_tasks.labels import CLASS_ORDER, Label
+from ecg_tasks.signals.near_duplicates import Links, find_links
 from ecg_tasks.signals.recipes import Recipe
-from ecg_tasks.steps import render
+from ecg_tasks.steps import grouping, leakage, render
 from ecg_tasks.steps.labelling import REVIEW, labels_in_force
 from ecg_tasks.steps.workspace import get_json, put_json
 from ecg_tasks.storage import keys, record_shards, tables
@@ -27,8 +28,9 @@ MIN_RECORDS_PER_CLASS = 2
 class Row:
     """One labelled record of a dataset.
 
-    ``group`` is what never lies on two sides: the keyed hash of the patient, or the record itself where no patient is known.
-    ``bucket`` is the patient's place in every split, -1 where no patient is known.
+    ``group`` is what never lies on two sides: the keyed hash of the patient, or where that is not known a record that stands for all
+    that resemble it. ``bucket`` is the patient's place in every split, -1 where no patient is known; ``place`` is the group's, and
+    decides the side and the fold.
     ``labelled_by`` is who gave the label: ``source:<file>`` or ``review:<user>``.
     """
 
@@ -36,6 +38,7 @@ class Row:
     shard: str
     group: str
     bucket: int
+    place: int
     side: Side
     label: str
     labelled_by: str = ""
@@ -72,8 +75,9 @@ class Pictures:
 def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     """Choose the labelled records with usable pictures, give each its side, and write the dataset down.
 
-    A patient's side comes from the patient's id alone and so never changes. A record without a known patient is only
-    trained on, unless no patient is known at all; then the record is the unit of the split, and figures say so.
+    A patient's side comes from the patient's id alone and so never changes. Where a patient is not known, the record's group of
+    near-duplicates decides, and keeps its side for ever (``grouping``). While any patient is known, figures are over patients: such
+    records are then used on the training side only, and those of other sides wait.
 
     Returns
     -------
@@ -81,48 +85,61 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
 
     Raises
     ------
+    LeakageError
+        If what is tested on shows in what is trained on.
     NotEnoughDataError
         If a side lacks records of a class.
     """
     for shard in render.unrendered(store, recipe):
         render.render_one(store, shard, record_shards.load_shard(store.get(keys.record_shard(shard))), recipe)
     labels = {record_id: entry for record_id, entry in labels_in_force(store).items() if entry.label in CLASS_ORDER}
-    found: list[tuple[str, str, str | None, int, bool]] = []
-    inputs: Counter[str] = Counter()
+    found: list[grouping.Known] = []
+    is_synthetic: dict[str, bool] = {}
+    kind_of: dict[str, str] = {}
     for shard in sorted(keys.stem(key) for key in store.list_keys(keys.RECORDS)):
         index = tables.load(store.get(keys.record_index(shard)))
         usable = _usable(store, recipe, shard)
-        kinds = dict(zip(index["record_id"], input_kinds(index), strict=True))
-        for record_id, patient, bucket, synthetic in zip(
-            index["record_id"], index["patient"], index["split_bucket"], index["synthetic"], strict=True
-        ):
-            if record_id in labels and record_id in usable:
-                found.append((record_id, shard, patient, int(bucket), bool(synthetic)))
-                inputs[kinds[record_id]] += 1
-    patients_known = any(patient for _, _, patient, _, _ in found)
-    rows = []
-    for record_id, shard, patient, bucket, synthetic in found:
-        unknown_side = Side.TRAIN if patients_known else side_of(split_bucket(record_id))
+        kind_of |= zip(index["record_id"], input_kinds(index), strict=True)
+        is_synthetic |= zip(index["record_id"], map(bool, index["synthetic"]), strict=True)
+        found += [
+            grouping.Known(record_id=record_id, shard=shard, patient=patient, bucket=int(bucket))
+            for record_id, patient, bucket in zip(index["record_id"], index["patient"], index["split_bucket"], strict=True)
+            if record_id in labels and record_id in usable
+        ]
+    leakage.check_identities(found)
+    found.sort(key=lambda one: one.record_id)
+    groups = grouping.groups_of(store, found)
+    rows: list[Row] = []
+    for one in found:
+        group = groups.get(one.record_id) or grouping.Group(name=one.patient or one.record_id, place=one.bucket)
+        if group.place == grouping.BETWEEN:
+            continue
         rows.append(
             Row(
-                record_id=record_id,
-                shard=shard,
-                group=patient or record_id,
-                bucket=bucket,
-                side=side_of(bucket) if patient else unknown_side,
-                label=labels[record_id].label,
-                labelled_by=labels[record_id].who,
-                synthetic=synthetic,
+                record_id=one.record_id,
+                shard=one.shard,
+                group=group.name,
+                bucket=one.bucket,
+                place=group.place,
+                side=side_of(group.place),
+                label=labels[one.record_id].label,
+                labelled_by=labels[one.record_id].who,
+                synthetic=is_synthetic[one.record_id],
             )
         )
-    rows.sort(key=lambda row: row.record_id)
+    rows, links = _untangled(store, _comparable(rows))
+    leakage.check_rows(rows, links)
+    leakage.check_signals(store, rows)
     _check(rows)
+    inputs = Counter(kind_of[row.record_id] for row in rows)
     columns = {name: [getattr(row, name) for row in rows] for name in tables.SPLIT.names}
     data = tables.dump(tables.SPLIT, columns)
     dataset_id = hashlib.sha256(recipe.key.encode() + data).hexdigest()[:20]
     store.put(keys.dataset(dataset_id, "split.parquet"), data)
     put_json(
-        store, keys.dataset(dataset_id, "manifest.json"), _manifest(dataset_id, recipe, rows) | {"inputs": dict(sorted(inputs.items()))}
+        store,
+        keys.dataset(dataset_id, "manifest.json"),
+        _manifest(dataset_id, recipe, rows) | {"inputs": dict(sorted(inputs.items())), "left_out": len(found) - len(rows)},
     )
     return dataset_id, rows
 
@@ -139,7 +156,20 @@ def load_rows(store: ObjectStore, dataset_id: str) -> list[Row]:
     """Rows of a dataset that was assembled before."""
     columns = tables.load(store.get(keys.dataset(dataset_id, "split.parquet")))
     rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-    return [Row(**(row | {"side": Side(row["side"]), "bucket": int(row["bucket"]), "synthetic": bool(row["synthetic"])})) for row in rows]
+    return [
+        Row(
+            **(
+                row
+                | {"side": Side(row["side"]), "bucket": int(row["bucket"]), "place": int(row["place"]), "synthetic": bool(row["synthetic"])}
+            )
+        )
+        for row in rows
+    ]
+
+
+def on_sides(rows: Sequence[Row], *sides: Side) -> list[Row]:
+    """The rows on these sides."""
+    return [row for row in rows if row.side in sides]
 
 
 def load_manifest(store: ObjectStore, dataset_id: str) -> Any:
@@ -182,12 +212,34 @@ def _usable(store: ObjectStore, recipe: Recipe, shard: str) -> set[str]:
     return {columns["record_id"][row] for row in np.flatnonzero(good)}
 
 
+def _comparable(rows: list[Row]) -> list[Row]:
+    """The rows of known patients, and of the others those to train on; all rows where no patient is known."""
+    if not any(row.bucket >= 0 for row in rows):
+        return rows
+    return [row for row in rows if row.bucket >= 0 or row.side is Side.TRAIN]
+
+
+def _untangled(store: ObjectStore, rows: list[Row]) -> tuple[list[Row], Links]:
+    """The rows without those of unknown patients that resemble a row of another side, and the links between what is left.
+
+    Of two such rows the one on the side that comes first goes: what is tested on stays as it is.
+    """
+    known = [grouping.Known(record_id=row.record_id, shard=row.shard, patient=None, bucket=row.bucket) for row in rows]
+    links = find_links(grouping.load_signatures(store, known))
+    order = list(Side)
+    kept = np.ones(len(rows), dtype=bool)
+    for pair in zip(links.first.tolist(), links.second.tolist(), strict=True):
+        unknown = [index for index in pair if rows[index].bucket < 0]
+        if unknown and rows[pair[0]].side is not rows[pair[1]].side:
+            kept[min(unknown, key=lambda index: order.index(rows[index].side))] = False
+    place = np.cumsum(kept) - 1
+    both = kept[links.first] & kept[links.second]
+    left = Links(first=place[links.first[both]], second=place[links.second[both]], same=links.same[both])
+    return [row for row, stays in zip(rows, kept, strict=True) if stays], left
+
+
 def _check(rows: Sequence[Row]) -> None:
-    """Refuse a split in which a side lacks a class, or a group stands on two sides."""
-    sides: dict[str, Side] = {}
-    for row in rows:
-        if sides.setdefault(row.group, row.side) != row.side:
-            raise AssertionError(f"{row.group} stands on two sides of the split: {sides[row.group]} and {row.side}")
+    """Refuse a split in which a side lacks a class."""
     for side in Side:
         for label in CLASS_ORDER:
             n_records = sum(row.side == side and row.label == label for row in rows)

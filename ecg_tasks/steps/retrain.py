@@ -3,16 +3,20 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ecg_tasks.evaluation import gate as gate_policy
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.evaluation.gate import Ambition
 from ecg_tasks.evaluation.splits import Side
-from ecg_tasks.learning.dataset import TrainingSet
+from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.signals.recipes import Recipe, get_recipe
-from ecg_tasks.steps import candidate, dataset
+from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.steps import candidate, dataset, gating
+from ecg_tasks.steps.judged import candidates_judged
 from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import ObjectStore
@@ -20,10 +24,11 @@ from ecg_tasks.storage.object_store import ObjectStore
 DAG = "retrain_model"
 
 
-def assemble_dataset(run_id: str, recipe: str, epochs: int, seed: int, credit: str = "") -> str:
+def assemble_dataset(run_id: str, *, recipe: str, epochs: int, seed: int, credit: str = "", policy: str = "better") -> str:
     """Choose the labelled records and their sides, and name the version to be; returns the key of the job.
 
-    ``credit`` names the collections trained on, one a line, for the model's card.
+    ``credit`` names the collections trained on, one a line, for the model's card. ``policy`` is what the gate shall let pass: only a
+    ``better`` version, or a ``refresh`` too.
 
     The version's name is made of the data, the recipe and the parameters: the same again is the same version.
     """
@@ -46,6 +51,7 @@ def assemble_dataset(run_id: str, recipe: str, epochs: int, seed: int, credit: s
             "seed": seed,
             "credits": [line.strip() for line in credit.splitlines() if line.strip()],
             "version": version,
+            "policy": Ambition(policy).value,
         }
         put_json(store, job_key, job)
     return job_key
@@ -64,9 +70,10 @@ def train(job: str) -> str:
         return job
     rows = dataset.load_rows(store, work["dataset_id"])
     params = training_params(recipe.name, seed=work["seed"], epochs=work["epochs"])
+    pictures = dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TRAIN, Side.VALIDATION))
     trained = train_network(
-        _training_set(dataset.load_pictures(store, recipe, _on(rows, Side.TRAIN))),
-        _training_set(dataset.load_pictures(store, recipe, _on(rows, Side.VALIDATION))),
+        _training_set(pictures),
+        [fold[pictures.record] for fold in _folds(pictures, n_members=params.n_members)],
         network=recipe.network,
         params=params,
         checkpoints=_StoredCheckpoints(store, recipe.name, work["version"]),
@@ -74,8 +81,9 @@ def train(job: str) -> str:
     )
     training = {
         "params": asdict(params),
-        "epochs": [asdict(epoch) for epoch in trained.history],
-        "best_epoch": trained.best_epoch,
+        "n_members": len(trained.histories),
+        "kept_epochs": list(trained.kept_epochs),
+        "epochs": [{"member": member} | asdict(epoch) for member, history in enumerate(trained.histories, start=1) for epoch in history],
         "n_weights": trained.n_weights,
     }
     put_json(store, _training_key(work), training)
@@ -95,13 +103,17 @@ def evaluate(job: str) -> str:
         work=work, recipe=recipe, training=get_json(store, _training_key(work)), synthetic=any(row.synthetic for row in rows)
     )
     files = candidate.build_version(
+        store,
         spec=spec,
         keras=store.get(_trained_key(work)),
         recipe=recipe,
-        calibration=dataset.load_pictures(store, recipe, _on(rows, *candidate.CALIBRATED_ON)),
-        test=dataset.load_pictures(store, recipe, _on(rows, Side.TEST)),
+        calibration=dataset.load_pictures(store, recipe, dataset.on_sides(rows, *candidate.CALIBRATED_ON)),
+        test=dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TEST)),
         rows=rows,
         manifest=dataset.load_manifest(store, work["dataset_id"]),
+        candidates_judged=candidates_judged(
+            store, recipe.name, work["version"], [row.record_id for row in dataset.on_sides(rows, Side.TEST)]
+        ),
     )
     Classifier.from_files(files)
     registry.write_version(store, recipe.name, work["version"], files)
@@ -116,28 +128,57 @@ def gate(job: str) -> str:
     verdict_key = keys.model_file(recipe.name, work["version"], registry.VERDICT)
     champion = registry.read_champion(store, recipe.name)
     verdict = find_json(store, verdict_key)
-    judged_against = verdict and verdict["champion"]
-    if verdict is None or (champion is not None and champion.version not in {judged_against, work["version"]}):
-        verdict = _judge(store, recipe, work, champion)
+    serves = champion is not None and champion.version == work["version"]
+    if verdict is None or (not serves and not gating.still_holds(verdict, work, champion)):
+        verdict = gating.judge(store, recipe, work, champion)
         put_json(store, verdict_key, verdict)
-    _write_manifest(store, work, verdict, serving=champion.version if champion else None)
+    _write_manifest(store, work, verdict)
     return verdict_key
 
 
 def is_promotable(decision: str) -> bool:
-    """Whether the verdict under this key says that the version may serve."""
-    return bool(get_json(open_store(), decision)["promote"])
+    """Whether the verdict under this key says that the version may serve, and nobody rejected it since."""
+    store = open_store()
+    verdict = get_json(store, decision)
+    return bool(verdict["promote"]) and not _rejected(store, verdict["recipe"], verdict["version"])
 
 
 def promote(job: str) -> str:
-    """Let the version serve from now on; returns the key of the champion's note."""
+    """Let the version serve from now on, unless somebody rejected it meanwhile; returns the key of the champion's note."""
     store = open_store()
     work = get_json(store, job)
     verdict = get_json(store, keys.model_file(work["recipe"], work["version"], registry.VERDICT))
-    registry.write_champion(
-        store, recipe=work["recipe"], version=work["version"], since=now(), who=f"{DAG}/{work['run']}", why=verdict["reason"]
+    if _rejected(store, work["recipe"], work["version"]):
+        _log(f"{work['version']} was rejected while this run was under way: it is not promoted")
+    else:
+        registry.write_champion(
+            store, recipe=work["recipe"], version=work["version"], since=now(), who=f"{DAG}/{work['run']}", why=verdict["reason"]
+        )
+    _write_manifest(store, work, verdict)
+    return keys.champion(work["recipe"])
+
+
+def refuse(job: str, answer: Mapping[str, Any] | None) -> str | None:
+    """Mark the version as rejected if a person, or the deadline, refused it; returns the key of the champion's note.
+
+    ``answer`` is what came of asking: ``chosen_options``, ``params_input`` with the reason, and ``responded_by_user``, which is None after
+    the deadline. None if nobody was asked; then nothing is marked.
+    """
+    if answer is None or "Approve" in answer["chosen_options"]:
+        return None
+    store = open_store()
+    work = get_json(store, job)
+    user = answer.get("responded_by_user")
+    why = str((answer.get("params_input") or {}).get("why") or "").strip()
+    registry.reject(
+        store,
+        recipe=work["recipe"],
+        version=work["version"],
+        when=now(),
+        who=str(user["name"]) if user else f"{DAG}/{work['run']}",
+        why=(why or "refused without a reason") if user else "nobody approved it in time",
     )
-    _write_manifest(store, work, verdict, serving=work["version"])
+    _write_manifest(store, work, get_json(store, keys.model_file(work["recipe"], work["version"], registry.VERDICT)))
     return keys.champion(work["recipe"])
 
 
@@ -162,39 +203,13 @@ class _StoredCheckpoints:
         return self._store.list_keys(keys.checkpoint(self._recipe, self._version, "epochs/"))
 
 
-def _judge(store: ObjectStore, recipe: Recipe, work: dict[str, Any], champion: registry.Champion | None) -> dict[str, Any]:
-    """The gate's verdict, on test records whose patients the champion was not trained on either."""
-    challenger = Classifier.from_files(registry.read_version(store, recipe.name, work["version"]))
-    rows = _on(dataset.load_rows(store, work["dataset_id"]), Side.TEST)
-    incumbent = None
-    if champion is not None and champion.version != work["version"]:
-        files = registry.read_version(store, recipe.name, champion.version)
-        incumbent = Classifier.from_files(files)
-        seen = candidate.TrainedOn.of_version(files)
-        if incumbent.spec.recipe_digest == recipe.digest:
-            rows = [row for row in rows if not seen.knows(row.record_id, row.bucket)]
-        else:
-            incumbent = None  # it reads pictures that are no longer made, and cannot serve: the candidate is judged as a first one
-    pictures = dataset.load_pictures(store, recipe, rows)
-    verdict = gate_policy.judge(
-        pictures.labels,
-        candidate.record_scores(challenger, pictures),
-        None if incumbent is None else candidate.record_scores(incumbent, pictures),
-        pictures.groups,
-        seed=candidate.BOOTSTRAP_SEED,
-    )
-    return {
-        "promote": verdict.promote,
-        "kind": verdict.kind.value,
-        "reason": verdict.reason,
-        "figures": {name: asdict(interval) for name, interval in verdict.figures.items()},
-        "champion": None if champion is None else champion.version,
-        "dataset_id": work["dataset_id"],
-        "judged": now(),
-    }
+def _rejected(store: ObjectStore, recipe: str, version: str) -> bool:
+    decided = registry.read_decisions(store, recipe)
+    return decided is not None and decided.version != version and decided.rejection(version) is not None
 
 
-def _write_manifest(store: ObjectStore, work: dict[str, Any], verdict: dict[str, Any], *, serving: str | None) -> None:
+def _write_manifest(store: ObjectStore, work: dict[str, Any], verdict: dict[str, Any]) -> None:
+    champion = registry.read_champion(store, work["recipe"])
     manifest = {
         "dag": DAG,
         "run": work["run"],
@@ -203,7 +218,8 @@ def _write_manifest(store: ObjectStore, work: dict[str, Any], verdict: dict[str,
         "version": work["version"],
         "dataset_id": work["dataset_id"],
         "verdict": verdict,
-        "serving": serving,
+        "rejected": _rejected(store, work["recipe"], work["version"]),
+        "serving": champion.version if champion else None,
     }
     put_json(store, keys.manifest(DAG, work["run"]), manifest)
 
@@ -212,8 +228,12 @@ def _training_set(pictures: dataset.Pictures) -> TrainingSet:
     return TrainingSet(images=pictures.images, labels=pictures.labels[pictures.record], records=pictures.record)
 
 
-def _on(rows: Sequence[dataset.Row], *sides: Side) -> list[dataset.Row]:
-    return [row for row in rows if row.side in sides]
+def _folds(pictures: dataset.Pictures, *, n_members: int) -> list[NDArray[np.bool_]]:
+    """Which records each member is stopped on: groups stay together, as in the split itself."""
+    rows = pictures.rows
+    buckets = np.array([row.place for row in rows])
+    held_out = np.array([row.side == Side.VALIDATION for row in rows])
+    return rotating_folds(pictures.labels, buckets, n_members=n_members, held_out=held_out)
 
 
 def _trained_key(work: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.steps.workspace import now, open_store
-from ecg_tasks.storage import keys, registry
+from ecg_tasks.storage import registry
 
 SHIPPED_MODELS = Path(__file__).parents[2] / "models"
 
@@ -17,7 +17,7 @@ def install_champions(folder: Path = SHIPPED_MODELS) -> list[str]:
     store = open_store()
     installed = []
     for champion in registry.shipped_champions(folder):
-        if store.exists(keys.champion(champion.recipe)):
+        if registry.read_champion(store, champion.recipe) is not None:
             continue
         files = registry.read_shipped(folder, champion)
         registry.write_version(store, champion.recipe, champion.version, files)

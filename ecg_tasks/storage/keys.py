@@ -9,6 +9,8 @@ RECORD_INDEX = "record_index/"
 QUARANTINE = "quarantine/"
 LABELS = "labels/"
 SPECTROGRAMS = "spectrograms/"
+SIGNATURES = "signatures/"
+GROUPS = "groups/"
 DATASETS = "datasets/"
 CHECKPOINTS = "checkpoints/"
 MODELS = "models/"
@@ -74,6 +76,15 @@ def spectrograms_of(recipe_key: str) -> str:
     return f"{SPECTROGRAMS}{recipe_key}/"
 
 
+def signatures(kind: str, shard: str) -> str:
+    """``kind`` names how they are made."""
+    return f"{SIGNATURES}{kind}/{shard}.parquet"
+
+
+def groups(digest: str) -> str:
+    return f"{GROUPS}{digest}.parquet"
+
+
 def dataset(dataset_id: str, name: str) -> str:
     return f"{DATASETS}{dataset_id}/{name}"
 
@@ -84,6 +95,11 @@ def checkpoint(recipe: str, version: str, name: str) -> str:
 
 def model_file(recipe: str, version: str, name: str) -> str:
     return f"{MODELS}{recipe}/{version}/{name}"
+
+
+def models_of(recipe: str) -> str:
+    """The folder of all versions of a recipe."""
+    return f"{MODELS}{recipe}/"
 
 
 def champion(recipe: str) -> str:

@@ -14,38 +14,103 @@ SUMS = "SHA256SUMS"
 VERDICT = "verdict.json"
 
 
+PROMOTED = "promoted"
+ROLLED_BACK = "rolled back"
+"""How a version came to serve. The values are stored."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Champion:
-    """Which version serves a recipe, since when, who said so, why, and what it replaced (newest first)."""
+    """Which version serves a recipe, since when, who said so, why, and all that was decided before; nothing is ever taken out.
+
+    Parameters
+    ----------
+    version : that serves; empty where none does and a candidate was rejected
+    since, who, why : when it began to serve, by whose word and reason
+    action : ``promoted`` or ``rolled back``
+    history : what served before, the newest first, with ``version``, ``since``, ``who``, ``why`` and ``action``
+    rejections : versions that somebody did not want, or nobody approved in time, the newest first, with ``version``, ``when``, ``who``
+        and ``why``
+    """
 
     recipe: str
     version: str
     since: str
     who: str
     why: str
+    action: str = PROMOTED
     history: tuple[dict[str, str], ...] = ()
+    rejections: tuple[dict[str, str], ...] = ()
+
+    def rejection(self, version: str) -> dict[str, str] | None:
+        """The latest rejection of a version, or None; it stands even if the version served later, against it."""
+        return next((one for one in self.rejections if one["version"] == version), None)
 
 
 def read_champion(store: ObjectStore, recipe: str) -> Champion | None:
     """The version that serves, or None."""
+    decided = read_decisions(store, recipe)
+    return decided if decided is not None and decided.version else None
+
+
+def read_decisions(store: ObjectStore, recipe: str) -> Champion | None:
+    """All that was decided on a recipe's versions, also where none serves; None if nothing was."""
     try:
-        stored = json.loads(store.get(keys.champion(recipe)))
+        return _from_json(store.get(keys.champion(recipe)))
     except MissingObjectError:
         return None
-    return Champion(**{**stored, "history": tuple(stored["history"])})
 
 
-def write_champion(store: ObjectStore, *, recipe: str, version: str, since: str, who: str, why: str) -> Champion:
+def write_champion(store: ObjectStore, *, recipe: str, version: str, since: str, who: str, why: str, action: str = PROMOTED) -> Champion:
     """Let a version serve from now on; naming the one that serves already changes nothing."""
-    before = read_champion(store, recipe)
-    if before is not None and before.version == version:
+    before = read_decisions(store, recipe)
+    if before is None:
+        before = Champion(recipe=recipe, version="", since="", who="", why="")
+    if before.version == version:
         return before
-    history: tuple[dict[str, str], ...] = ()
-    if before is not None:
-        history = ({"version": before.version, "since": before.since, "who": before.who, "why": before.why}, *before.history)
-    champion = Champion(recipe=recipe, version=version, since=since, who=who, why=why, history=history)
-    store.put(keys.champion(recipe), json.dumps(asdict(champion), indent=1).encode(), content_type="application/json")
+    return _write(store, _succeeded(before, version=version, since=since, who=who, why=why, action=action))
+
+
+def roll_back(store: ObjectStore, before: Champion, *, to: str, when: str, who: str, why: str) -> Champion:
+    """Let an earlier version serve again, and reject the one that served, in one write."""
+    rejected = _rejected(before, version=before.version, when=when, who=who, why=why)
+    return _write(store, _succeeded(rejected, version=to, since=when, who=who, why=why, action=ROLLED_BACK))
+
+
+def reject(store: ObjectStore, *, recipe: str, version: str, when: str, who: str, why: str) -> Champion:
+    """Mark a version as not wanted; one that is rejected already keeps its first reason."""
+    before = read_decisions(store, recipe) or Champion(recipe=recipe, version="", since="", who="", why="")
+    if before.rejection(version) is not None:
+        return before
+    return _write(store, _rejected(before, version=version, when=when, who=who, why=why))
+
+
+def _succeeded(before: Champion, *, version: str, since: str, who: str, why: str, action: str) -> Champion:
+    history = before.history
+    if before.version:
+        history = ({name: getattr(before, name) for name in ("version", "since", "who", "why", "action")}, *history)
+    return replace(before, version=version, since=since, who=who, why=why, action=action, history=history)
+
+
+def _rejected(before: Champion, *, version: str, when: str, who: str, why: str) -> Champion:
+    return replace(before, rejections=({"version": version, "when": when, "who": who, "why": why}, *before.rejections))
+
+
+def _write(store: ObjectStore, champion: Champion) -> Champion:
+    store.put(keys.champion(champion.recipe), json.dumps(asdict(champion), indent=1).encode(), content_type="application/json")
     return champion
+
+
+def _from_json(data: bytes) -> Champion:
+    stored = json.loads(data)
+    lists = {name: tuple(stored.get(name, ())) for name in ("history", "rejections")}
+    return Champion(**(stored | lists))
+
+
+def versions(store: ObjectStore, recipe: str) -> list[str]:
+    """Every whole version of a recipe, by name."""
+    found = (key.split("/") for key in store.list_keys(keys.models_of(recipe)))
+    return sorted({parts[2] for parts in found if parts[3:] == [SUMS]})
 
 
 def has_version(store: ObjectStore, recipe: str, version: str) -> bool:
@@ -74,13 +139,16 @@ def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[
 
 def shipped_champions(folder: Path) -> list[Champion]:
     """Champions in a folder laid out as ``models/`` in the bucket."""
-    found = [json.loads(path.read_bytes()) for path in sorted(folder.glob("*/champion.json"))]
-    return [Champion(**{**stored, "history": tuple(stored["history"])}) for stored in found]
+    return [_from_json(path.read_bytes()) for path in sorted(folder.glob("*/champion.json"))]
 
 
 def read_shipped(folder: Path, champion: Champion) -> dict[str, bytes]:
     """Every file of a champion's version in such a folder."""
-    version = folder / champion.recipe / champion.version
+    return read_folder(folder / champion.recipe / champion.version)
+
+
+def read_folder(version: Path) -> dict[str, bytes]:
+    """Every file of a version that lies in a folder."""
     sums = (version / SUMS).read_bytes()
     return {name: (version / name).read_bytes() for name in _named_in(sums)} | {SUMS: sums}
 
@@ -92,7 +160,7 @@ def write_shipped(folder: Path, champion: Champion, files: Mapping[str, bytes]) 
     version.mkdir(parents=True)
     for name, data in files.items():
         (version / name).write_bytes(data)
-    alone = replace(champion, history=())
+    alone = replace(champion, history=(), rejections=())
     (version.parent / "champion.json").write_text(json.dumps(asdict(alone), indent=1) + "\n")
     return version
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from ecg_tasks.steps import classify, ingest, retrain
+from ecg_tasks.steps import champions, classify, ingest, retrain
 
 
 @pytest.fixture
@@ -106,20 +106,44 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     """Only a better candidate is promoted, and where approval was asked for only with it."""
 
     def answered(operator, context):
-        event = {"chosen_options": [answer], "params_input": {}, "responded_at": datetime.now(UTC), "responded_by_user": None}
+        event = {"chosen_options": [answer], "params_input": {"why": "so"}, "responded_at": datetime.now(UTC), "responded_by_user": None}
         return operator.execute_complete(context, event)
 
     monkeypatch.setattr(ApprovalOperator, "execute", answered)
     calls = steps(
-        retrain, assemble_dataset="job", train="version", evaluate="figures", gate="verdict", is_promotable=promotable, promote="champion"
+        retrain,
+        assemble_dataset="job",
+        train="version",
+        evaluate="figures",
+        gate="verdict",
+        is_promotable=promotable,
+        promote="champion",
+        refuse="champion",
     )
-    run, tasks = run_dag("retrain_model", conf={"approval": answer is not None, "epochs": 3})
+    run, tasks = run_dag("retrain_model", conf={"approval": answer is not None, "epochs": 3, "policy": "refresh"})
     states = _states(tasks)
     assert run.state == "success"
     assert (states["approval"], states["promote"]) == expected
     judged = [("train", "job"), ("evaluate", "job"), ("gate", "job"), ("is_promotable", "verdict")]
-    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, 0, ""), *judged]
-    assert calls[5:] == ([("promote", "job")] if states["promote"] == "success" else [])
+    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, 0, "", "refresh"), *judged]
+    if states["promote"] == "success":
+        assert calls[5:] == [("promote", "job")]
+        assert states["note_refusal"] == "skipped"
+    else:
+        ((name, job, said),) = calls[5:]
+        assert (name, job) == ("refuse", "job")
+        assert (said and (said["chosen_options"], said["params_input"])) == ((["Reject"], {"why": "so"}) if answer and promotable else None)
+
+
+def test_a_decision_names_who_and_on_whose_behalf(run_dag, steps):
+    """The form reaches the step as it was filled in, with the user as Airflow knows him or her."""
+    calls = steps(champions, decide="manifest")
+    form = {"recipe": "heartbeat", "action": "reject", "version": "ab12", "why": "a {{ brace }} in the reason", "override": ""}
+    run, tasks = run_dag("decide_champion", conf=form)
+    assert _states(tasks) == {"decide": "success"}
+    assert calls == [("decide", run.run_id, "dag_test", *form.values())]
+    run_dag("decide_champion", conf=form | {"on_behalf_of": "alice"})
+    assert calls[-1][2] == "dag_test for alice"
 
 
 def test_silence_is_a_no(dags):

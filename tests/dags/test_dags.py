@@ -9,13 +9,15 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
 from airflow.sdk.exceptions import ParamValidationError
 
 ROOT = Path(__file__).parents[2]
-DAG_IDS = ["classify_records", "ingest_records", "render_spectrograms", "retrain_model"]
+DAG_IDS = ["classify_records", "decide_champion", "ingest_records", "render_spectrograms", "retrain_model"]
 DAG_TASKS = {
     "ingest_records": {"plan", "ingest_batch", "publish"},
     "render_spectrograms": {"plan", "render_shard", "publish"},
     "classify_records": {"pin_champion", "plan", "classify_shard", "write_report"},
-    "retrain_model": {"assemble_dataset", "train", "evaluate", "gate", "choose", "approval", "promote"},
+    "retrain_model": {"assemble_dataset", "train", "evaluate", "gate", "choose", "approval", "promote", "note_refusal"},
+    "decide_champion": {"decide"},
 }
+SPECIAL_POOLS = {"train": "gpu", "promote": "champion", "note_refusal": "champion", "decide": "champion"}
 MAPPED = {"ingest_batch", "render_shard", "classify_shard"}
 
 
@@ -51,7 +53,7 @@ def test_time_limits_and_pools(dag):
     for task in dag.tasks:
         if task.task_id != "approval":
             assert task.execution_timeout is not None
-        assert task.pool == ("gpu" if task.task_id == "train" else "cpu")
+        assert task.pool == SPECIAL_POOLS.get(task.task_id, "cpu")
         assert task.retries == 5
         assert task.retry_policy is not None
 
@@ -103,7 +105,8 @@ def test_forms(dags):
     forms = {dag_id: {name: dag.params[name] for name in dag.params} for dag_id, dag in dags.items() if dag.params}
     assert forms == {
         "classify_records": {"scope": "new", "details": 200},
-        "retrain_model": {"recipe": "twelve_lead", "epochs": 30, "seed": 0, "approval": False, "credit": ""},
+        "retrain_model": {"recipe": "twelve_lead", "epochs": 30, "seed": 0, "approval": False, "credit": "", "policy": "better"},
+        "decide_champion": {"recipe": "twelve_lead", "action": "promote", "version": "", "why": "", "override": "", "on_behalf_of": ""},
     }
     for dag_id in forms:
         for name in dags[dag_id].params:
@@ -121,6 +124,9 @@ def test_forms(dags):
         ("retrain_model", "epochs", 1.5),
         ("retrain_model", "seed", -1),
         ("retrain_model", "approval", "yes"),
+        ("retrain_model", "policy", "worse"),
+        ("decide_champion", "action", "delete"),
+        ("decide_champion", "version", "../x"),
         ("classify_records", "scope", "some"),
         ("classify_records", "details", -1),
         ("classify_records", "details", 10_001),
@@ -136,4 +142,5 @@ def test_recipes_of_the_form_exist(dags):
     """The form offers every recipe there is, and no other."""
     from ecg_tasks.signals.recipes import RECIPES
 
-    assert sorted(dags["retrain_model"].params.get_param("recipe").schema["enum"]) == sorted(RECIPES)
+    for dag_id in ("retrain_model", "decide_champion"):
+        assert sorted(dags[dag_id].params.get_param("recipe").schema["enum"]) == sorted(RECIPES)

@@ -85,8 +85,8 @@ def test_a_percent_sign_in_a_path_is_escaped(tmp_path):
 
 def test_pools_of_the_dags_are_made():
     """The pools that the DAGs name are in the file that every deployment reads."""
-    from ecg_defaults import CPU_POOL, GPU
+    from ecg_defaults import CHAMPION, CPU_POOL, GPU
 
     pools = json.loads(airflow.POOLS.read_text())
-    assert set(pools) == {CPU_POOL, GPU}
-    assert pools[GPU]["slots"] == 1
+    assert set(pools) == {CPU_POOL, GPU, CHAMPION}
+    assert pools[GPU]["slots"] == pools[CHAMPION]["slots"] == 1

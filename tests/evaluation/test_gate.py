@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.evaluation.gate import GatePolicy, VerdictKind, judge
+from ecg_tasks.evaluation.gate import MANY_JUDGED, Ambition, GatePolicy, NewData, Scored, VerdictKind, judge, judged_note
+
+REFRESH = GatePolicy(ambition=Ambition.REFRESH, max_ece=1, min_sensitivity=0)
+LENIENT = GatePolicy(max_ece=1, min_sensitivity=0)
+MUCH_NEW = NewData(n_training=100, n_new=60)
 
 
 def scored(n, *, seed, shift):
-    """Labels, probabilities that separate the classes by ``shift`` standard deviations, and a patient a record."""
+    """Labels, well calibrated scores that separate the classes by ``shift`` standard deviations, and a patient a record."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 2
-    return labels, 1 / (1 + np.exp(-rng.normal((2 * labels - 1) * shift / 2))), np.arange(n).astype(str)
+    log_odds = shift * rng.normal((2 * labels - 1) * shift / 2)
+    return labels, Scored(probabilities=1 / (1 + np.exp(-log_odds)), threshold=0.2), np.arange(n).astype(str)
 
 
 def test_first_champion_must_beat_guessing_with_its_interval():
@@ -20,6 +25,7 @@ def test_first_champion_must_beat_guessing_with_its_interval():
     verdict = judge(labels, good, None, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (True, VerdictKind.FIRST)
     assert verdict.figures["candidate_auroc"].low > 0.5
+    assert "take care" not in verdict.reason
     _, guessing, _ = scored(60, seed=2, shift=0.1)
     verdict = judge(labels, guessing, None, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
@@ -27,17 +33,80 @@ def test_first_champion_must_beat_guessing_with_its_interval():
     assert "the interval does not lie above 0.5" in verdict.reason
 
 
+def test_chance_hardly_ever_passes():
+    """Of 200 models that guess, as first champions or against one that guesses too, at most 5 % pass."""
+    rng = np.random.default_rng(0)
+    labels, patients = np.arange(44) % 2, np.arange(44).astype(str)
+    passed = {"first": 0, "better": 0}
+    for seed in range(200):
+        guess, other = (Scored(probabilities=rng.random(44), threshold=0.0) for _ in range(2))
+        passed["first"] += judge(labels, guess, None, patients, seed=seed, n_resamples=300).promote
+        passed["better"] += judge(labels, guess, other, patients, seed=seed, n_resamples=300, policy=LENIENT).promote
+    assert max(passed.values()) <= 10
+
+
+def test_first_champion_that_misses_a_floor_says_so():
+    """Without anything better to serve it is promoted all the same, and its reason tells what is wrong with it."""
+    labels, good, patients = scored(60, seed=0, shift=3.0)
+    deaf = Scored(probabilities=good.probabilities, threshold=0.999999)
+    verdict = judge(labels, deaf, None, patients, seed=0)
+    assert verdict.promote
+    assert "take care" in verdict.reason
+    assert f"sensitivity of {verdict.sensitivity:.3f} lies below the floor of 0.75" in verdict.reason
+
+
 def test_better_candidate_replaces_the_champion():
-    """A higher AUROC on the same patients promotes, and the reason tells both areas and the paired interval."""
+    """A difference whose interval lies above 0 promotes, and the reason tells both areas and the paired interval."""
     labels, good, patients = scored(60, seed=0, shift=3.0)
     _, poor, _ = scored(60, seed=1, shift=0.5)
     verdict = judge(labels, good, poor, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (True, VerdictKind.BETTER)
-    assert (
-        f"AUROC {verdict.figures['candidate_auroc'].value:.3f} against the champion's {verdict.figures['champion_auroc'].value:.3f}"
-        in verdict.reason
-    )
+    assert verdict.figures["auroc_difference"].low > 0
+    areas = [verdict.figures[f"{who}_auroc"].value for who in ("candidate", "champion")]
+    assert f"AUROC {areas[0]:.3f} against the champion's {areas[1]:.3f}" in verdict.reason
     assert verdict.figures["auroc_difference"].text() in verdict.reason
+
+
+def test_a_higher_area_alone_is_not_better():
+    """A candidate whose AUROC is higher by what chance explains is rejected, unless the policy is a refresh and it knows more data."""
+    labels, champion, patients = scored(60, seed=3, shift=2.5)
+    noise = np.random.default_rng(1).normal(0, 0.3, 60)
+    log_odds = np.log(champion.probabilities / (1 - champion.probabilities)) + 0.05 * (2 * labels - 1) + 0.2 * noise
+    candidate = Scored(probabilities=1 / (1 + np.exp(-log_odds)), threshold=0.2)
+    plain = judge(labels, candidate, champion, patients, seed=0, policy=LENIENT)
+    assert plain.figures["auroc_difference"].value > 0
+    assert (plain.promote, plain.kind) == (False, VerdictKind.REJECTED)
+    assert "not shown to be better" in plain.reason
+    refresh = judge(labels, candidate, champion, patients, seed=0, policy=REFRESH, new_data=MUCH_NEW)
+    assert (refresh.promote, refresh.kind) == (True, VerdictKind.REFRESH)
+    assert "60 of its 100 training records are new to the champion" in refresh.reason
+    for too_little in (None, NewData(n_training=100, n_new=0), NewData(n_training=100, n_new=4)):
+        verdict = judge(labels, candidate, champion, patients, seed=0, policy=REFRESH, new_data=too_little)
+        assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
+        assert "it is no refresh" in verdict.reason
+
+
+def test_a_refresh_may_not_be_worse_than_the_margin():
+    """More data does not excuse a difference whose lower bound lies below minus the margin."""
+    labels, good, patients = scored(60, seed=0, shift=3.0)
+    _, poor, _ = scored(60, seed=1, shift=0.5)
+    verdict = judge(labels, poor, good, patients, seed=0, policy=REFRESH, new_data=MUCH_NEW)
+    assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
+    assert "may be worse by more than 0.05" in verdict.reason
+
+
+@pytest.mark.parametrize("ambition", Ambition)
+@pytest.mark.parametrize("fault", ["sensitivity", "calibration"])
+def test_floors_hold_for_better_and_refresh(ambition, fault):
+    """A candidate that ranks far better is rejected for a threshold that finds too few, and for probabilities that are far off."""
+    labels, good, patients = scored(60, seed=0, shift=3.0)
+    _, poor, _ = scored(60, seed=1, shift=0.5)
+    shifted = Scored(probabilities=0.6 + 0.4 * np.asarray(good.probabilities), threshold=0.6)
+    candidate = Scored(probabilities=good.probabilities, threshold=0.9999) if fault == "sensitivity" else shifted
+    verdict = judge(labels, candidate, poor, patients, seed=0, policy=GatePolicy(ambition=ambition), new_data=MUCH_NEW)
+    assert verdict.figures["auroc_difference"].low > 0
+    assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
+    assert {"sensitivity": "below the floor of 0.75", "calibration": "above the ceiling of 0.2"}[fault] in verdict.reason
 
 
 @pytest.mark.parametrize("equal", [True, False])
@@ -47,22 +116,33 @@ def test_candidate_that_is_no_better_is_rejected(equal):
     _, poor, _ = scored(60, seed=1, shift=0.5)
     verdict = judge(labels, good if equal else poor, good, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
-    assert verdict.reason.startswith("it does not beat the champion: AUROC")
+    assert verdict.reason.startswith("it is not shown to be better than the champion: AUROC")
 
 
 def test_too_few_patients_judge_nothing():
     """A perfect candidate on four abnormal patients, however many records these have, is rejected with the counts."""
     labels = np.array([0] * 30 + [1] * 40)
     patients = np.array([f"n{i}" for i in range(30)] + [f"a{i % 4}" for i in range(40)])
-    verdict = judge(labels, labels * 0.8 + 0.1, None, patients, seed=0)
+    perfect = Scored(probabilities=labels * 0.8 + 0.1, threshold=0.5)
+    verdict = judge(labels, perfect, None, patients, seed=0)
     assert not verdict.promote
     assert "30 normal and 4 abnormal patients; at least 5 of each" in verdict.reason
-    assert judge(labels, labels * 0.8 + 0.1, None, patients, seed=0, policy=GatePolicy(min_patients_per_class=4)).promote
+    assert judge(labels, perfect, None, patients, seed=0, policy=GatePolicy(min_patients_per_class=4)).promote
+
+
+def test_a_test_set_that_has_judged_many_says_so():
+    """From twenty candidates on the note warns; before it only counts."""
+    assert "chance" not in judged_note(MANY_JUDGED - 1)
+    assert "has judged 20 candidates" in judged_note(20)
+    assert "owes part of its figures to chance" in judged_note(20)
+    assert "1 candidate," in judged_note(1)
 
 
 def test_impossible_arguments_are_refused():
-    """A missing group and a policy that asks for no patient are refused."""
+    """A missing group, and a policy that asks for no patient or a share above 1, are refused."""
     with pytest.raises(SignalError, match="2 labels, but groups"):
-        judge([0, 1], [0.1, 0.2], None, ["a"], seed=0)
+        judge([0, 1], Scored(probabilities=[0.1, 0.2], threshold=0.5), None, ["a"], seed=0)
     with pytest.raises(SignalError, match="min_patients_per_class=0"):
         GatePolicy(min_patients_per_class=0)
+    with pytest.raises(SignalError, match=r"max_ece=1\.5"):
+        GatePolicy(max_ece=1.5)

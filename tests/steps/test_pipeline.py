@@ -128,7 +128,7 @@ def test_candidate_that_is_not_better_is_kept_and_rejected(store, trained):
     assert first["promote"]
     assert not verdict["promote"]
     assert verdict["kind"] == "rejected"
-    assert "does not beat the champion" in verdict["reason"]
+    assert "not shown to be better than the champion" in verdict["reason"]
     version = json.loads(store.get(job))["version"]
     assert registry.has_version(store, "heartbeat", version)
     assert registry.read_champion(store, "heartbeat").version != version

@@ -1,0 +1,82 @@
+"""Let a person promote a version, roll back to the one before, or reject one.
+
+* reads: `models/<recipe>/`
+* writes: `models/<recipe>/champion.json`, then `manifests/decide_champion/<run>.json`
+* runs: by hand, with a form, or by `./ecg promote`, `rollback` and `reject`
+* rerun: safe; what is decided already is left as it is. Who, when and why stay in `champion.json` for ever
+* when it fails: `ConfigurationError` says why it cannot be done, and nothing has changed. A version that the gate or a person rejected
+  needs a reason for overruling that. `ModelRefusedError`: the version does not work; it is damaged, or this machine is
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import Param, dag, task
+from ecg_defaults import CHAMPION, TASK_DEFAULTS
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(hours=3),
+    default_args=TASK_DEFAULTS,
+    params={
+        "recipe": Param(
+            "twelve_lead",
+            type="string",
+            enum=["twelve_lead", "heartbeat", "notebook"],
+            title="Recipe",
+            description="Whose model is decided on.",
+        ),
+        "action": Param(
+            "promote",
+            type="string",
+            enum=["promote", "rollback", "reject"],
+            title="Action",
+            description="promote: let the version serve. rollback: let the one before serve again, and reject the one that serves. "
+            "reject: mark a version as not wanted.",
+        ),
+        "version": Param(
+            "",
+            type="string",
+            pattern="^[0-9a-f]*$",
+            maxLength=64,
+            title="Version",
+            description="Its name in models/<recipe>/; for a rollback it may be left empty.",
+        ),
+        "why": Param(
+            "", type="string", format="multiline", maxLength=2000, title="Why", description="Needed; kept for ever beside the decision."
+        ),
+        "override": Param(
+            "",
+            type="string",
+            format="multiline",
+            maxLength=2000,
+            title="Why a rejection is overruled",
+            description="Needed to promote a version that the gate or a person rejected, or that was never judged.",
+        ),
+        "on_behalf_of": Param(
+            "", type="string", maxLength=200, title="On behalf of", description="Filled in by programs that act for a person."
+        ),
+    },
+    tags=["ecg"],
+    doc_md=__doc__,
+)
+def decide_champion() -> None:
+    """Declare the task."""
+
+    @task(pool=CHAMPION)
+    def decide(run_id: str, who: str, form: dict[str, str]) -> str:
+        from ecg_tasks.steps import champions
+
+        return champions.decide(run_id, who=who, **form)
+
+    decide(
+        run_id="{{ run_id }}",
+        who="{{ dag_run.triggering_user_name or 'unknown' }}{{ ' for ' ~ params.on_behalf_of if params.on_behalf_of }}",
+        form={name: "{{ params.%s }}" % name for name in ("recipe", "action", "version", "why", "override")},  # noqa: UP031 - braces
+    )
+
+
+decide_champion()
