@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.influence import Influence
 from ecg_tasks.reporting.predictions import PredictionRow, Predictions
 from ecg_tasks.signals.record import Record
 
@@ -208,6 +209,7 @@ class RecordDetail:
     spectrograms : what the network saw: the leads of one window (12 views are drawn as a grid), or some beats
     shown_from_s : the 10 s from here on are drawn on ECG paper; matters only for longer recordings
     beats_s : R peaks, s from the record's start; drawn as small marks
+    influence : what the answer rests on; None where that was not asked for, or there is no answer
     """
 
     record: Record
@@ -215,6 +217,7 @@ class RecordDetail:
     spectrograms: Sequence[SpectrogramView] = ()
     shown_from_s: float = 0.0
     beats_s: Sequence[float] = ()
+    influence: Influence | None = None
 
     def __post_init__(self) -> None:
         if self.record.record_id != self.row.record_id:

@@ -19,6 +19,7 @@ from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.escaping import printable
+from ecg_tasks.reporting.influence import draw_influence
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
@@ -132,8 +133,10 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         meaning=MEANINGS[row.decision],
         differs=row.label is not None and differs(row.decision, row.label),
         probability=draw_probability(row.probability, model=model) if row.probability is not None else "",
-        waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s),
-        spectrograms=draw_spectrograms(detail.spectrograms) if detail.spectrograms else "",
+        waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, influence=detail.influence),
+        spectrograms=draw_spectrograms(detail.spectrograms, influence=detail.influence) if detail.spectrograms else "",
+        influence=detail.influence,
+        influence_drawing=draw_influence(detail.influence) if detail.influence else "",
         own_range=any(view.db_range is None for view in detail.spectrograms),
         padded=has_masked_frames(detail.spectrograms),
         duration=number(record.duration_s),

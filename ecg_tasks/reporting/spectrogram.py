@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from ecg_tasks.reporting.influence import Influence, shading
 from ecg_tasks.reporting.model import SpectrogramView
 from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks
 from ecg_tasks.signals.imshow import MAGMA
@@ -20,12 +21,13 @@ CLINICAL_COLUMNS = 4
 _LEFT, _TOP, _RIGHT, _BOTTOM = 52.0, 26.0, 92.0, 44.0
 _GAP_X, _GAP_Y = 16.0, 32.0
 _WIDTH = 1040.0
+_STRIP = 9.0
 _LUMA = np.array([0.299, 0.587, 0.114])
 _BRIGHTNESS = np.maximum.accumulate(MAGMA @ _LUMA)
 """How bright each colour of magma is: it rises along the map, so that brightness gives a colour's place back."""
 
 
-def draw_spectrograms(views: Sequence[SpectrogramView]) -> Markup:
+def draw_spectrograms(views: Sequence[SpectrogramView], *, influence: Influence | None = None) -> Markup:
     """Draw one or several spectrograms side by side: frequency in Hz upwards, time in s to the right, one colour bar in dB.
 
     Twelve views are laid out as on a clinical print, column by column; any other number fills rows of at most four.
@@ -33,6 +35,7 @@ def draw_spectrograms(views: Sequence[SpectrogramView]) -> Markup:
     Parameters
     ----------
     views : at least one; all with the same ``db_range``
+    influence : what each lead speaks for is drawn as a strip along the top of the lead's spectrogram
     """
     n_columns = min(len(views), CLINICAL_COLUMNS)
     n_rows = -(-len(views) // n_columns)
@@ -46,6 +49,8 @@ def draw_spectrograms(views: Sequence[SpectrogramView]) -> Markup:
         x, y = _LEFT + column * (width + _GAP_X), _TOP + row * (height + _GAP_Y)
         last_row = row == n_rows - 1 or (not clinical and index + n_columns >= len(views))
         parts.append(_panel(view, x, y, width, height, label_hz=column == 0, label_s=last_row))
+        if influence is not None and view.title in influence.leads:
+            parts.append(_strip(influence, view.title, x, y, width))
     plot_height = n_rows * height + (n_rows - 1) * _GAP_Y
     parts.append(text(14, _TOP + plot_height / 2, "frequency, Hz", kind="axis", anchor="middle", turn=-90))
     parts.append(text(_LEFT + plot_width / 2, _TOP + plot_height + 38, "time, s", kind="axis", anchor="middle"))
@@ -73,7 +78,7 @@ def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: st
     if db_range is None:
         titles, levels = ("window",), [np.searchsorted(_BRIGHTNESS, picture @ _LUMA).clip(0, 255).astype(np.uint8)]
     height, width = picture.shape[:2]
-    freqs, times = _stretched(axes.freqs, height), _stretched(axes.times, width)
+    freqs, times = stretched(axes.freqs, height), stretched(axes.times, width)
     return [
         SpectrogramView(
             title=(title if title and len(titles) == 1 else name), values=level[::-1], freqs_hz=freqs, times_s=times, db_range=db_range
@@ -82,17 +87,17 @@ def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: st
     ]
 
 
-def _stretched(centres: NDArray[np.floating], n_cells: int) -> NDArray[np.floating]:
+def stretched(centres: NDArray[np.floating], n_cells: int) -> NDArray[np.floating]:
     """Centres of the cells of a picture that shows the same span in another number of cells."""
     if len(centres) == n_cells:
         return centres
-    low, high = _edges(centres)
+    low, high = edges(centres)
     return np.asarray(low + (np.arange(n_cells) + 0.5) * (high - low) / n_cells)
 
 
 def _panel(view: SpectrogramView, x: float, y: float, width: float, height: float, *, label_hz: bool, label_s: bool) -> str:
-    low_hz, high_hz = _edges(view.freqs_hz)
-    low_s, high_s = _edges(view.times_s)
+    low_hz, high_hz = edges(view.freqs_hz)
+    low_s, high_s = edges(view.times_s)
     parts = [text(x, y - 7, view.title, kind="lead"), _image(_levels(view), x, y, width, height), rect(x, y, width, height, kind="frame")]
     for hz in ticks(max(0.0, low_hz), high_hz, at_most=4):
         at = y + (high_hz - hz) / (high_hz - low_hz) * height
@@ -105,6 +110,18 @@ def _panel(view: SpectrogramView, x: float, y: float, width: float, height: floa
         if label_s:
             parts.append(text(at, y + height + 17, number(second), kind="axis", anchor="middle"))
     return "".join(parts)
+
+
+def _strip(influence: Influence, lead: str, x: float, y: float, width: float) -> str:
+    """What one lead speaks for, along its time axis, on a ground of its own."""
+    values = influence.strips[influence.leads.index(lead)][np.newaxis]
+    at = x + width * np.linspace(0, 1, values.shape[1] + 1)
+    ground = rect(x, y, width, _STRIP, kind="paper")
+    return (
+        ground
+        + shading(values, x=at, rows=[(y, y + _STRIP)], scale=float(np.abs(influence.strips).max()))
+        + rect(x, y, width, _STRIP, kind="frame")
+    )
 
 
 @lru_cache(maxsize=32)
@@ -131,16 +148,22 @@ def _levels(view: SpectrogramView) -> NDArray[np.uint8]:
     return np.asarray(np.clip((np.nan_to_num(view.values, nan=low) - low) / (high - low) * 255 + 0.5, 0, 255), dtype=np.uint8)
 
 
-def _image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> str:
-    """Levels (n_rows, n_columns), first row lowest, in the colours of magma, as a PNG stretched over a box."""
-    png = encode_indexed(levels[::-1], palettes=MAGMA[np.newaxis])[0]
+def _image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: float, *, palette: NDArray[np.uint8] = MAGMA) -> str:
+    """Levels (n_rows, n_columns), first row lowest, in the colours of a palette, as a PNG stretched over a box."""
+    png = encode_indexed(levels[::-1], palettes=palette[np.newaxis])[0]
     return (
         f'<image x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}" preserveAspectRatio="none"'
         f' href="data:image/png;base64,{base64.b64encode(png).decode()}"/>'
     )
 
 
-def _edges(centres: NDArray[np.floating]) -> tuple[float, float]:
+def grey_image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> str:
+    """Levels (n_rows, n_columns), first row lowest, in greys, stretched over a box: a ground that colours can be laid over."""
+    greys = np.repeat(np.linspace(250, 90, 256).astype(np.uint8)[:, np.newaxis], 3, axis=1)
+    return _image(levels, x, y, width, height, palette=greys)
+
+
+def edges(centres: NDArray[np.floating]) -> tuple[float, float]:
     """Where the first cell begins and the last one ends; a single frame reaches from 0 to twice its centre."""
     if len(centres) == 1:
         return (0.0, 2.0 * float(centres[0])) if centres[0] > 0 else (-0.5, 0.5)

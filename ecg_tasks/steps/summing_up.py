@@ -26,6 +26,7 @@ from ecg_tasks.reporting.selection import records_with_page
 from ecg_tasks.reporting.spectrogram import views_of_picture
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps.candidate import TrainedOn
+from ecg_tasks.steps.explaining import explain_record
 from ecg_tasks.steps.labelling import LabelEntry, labels_in_force
 from ecg_tasks.steps.workspace import get_json
 from ecg_tasks.storage import keys, record_shards, registry, tables
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 INGEST_DAG = "ingest_records"
 DAG = "classify_records"
 BEATS_SHOWN = 6
+EXPLAINED = 50
+"""Pages of records, the uncertain and most abnormal first, that tell what the answer rests on: that takes some tenths of a second each."""
 BOOTSTRAP_SEED = 20180501
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 
@@ -122,7 +125,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
         notes=[*pinned["notes"], *([f"{n_pending} records wait for their pictures or for a model."] if n_pending else [])],
     )
     chosen = records_with_page(table, limit=pinned["details"])
-    details = _details(store, gathered, chosen)
+    details = _details(store, gathered, chosen, {name: model.classifier for name, model in models.items()})
     for path, content in render_report(report, details):
         key = keys.report(pinned["date"], pinned["run"], path)
         store.put(key, content, content_type=_CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream"))
@@ -268,15 +271,20 @@ def _label_faults(manifests: Iterable[Mapping[str, Any]]) -> int:
     return sum(manifest["labels"]["quarantined"] for manifest in manifests)
 
 
-def _details(store: ObjectStore, gathered: _Gathered, chosen: list[str]) -> Iterator[RecordDetail]:
-    """The chosen records with their signals and pictures, shard by shard."""
+def _details(store: ObjectStore, gathered: _Gathered, chosen: list[str], classifiers: Mapping[str, Classifier]) -> Iterator[RecordDetail]:
+    """The chosen records with their signals and pictures, shard by shard; the first of them with what the answer rests on."""
+    explained = frozenset(chosen[:EXPLAINED])
     by_shard: dict[str, list[PredictionRow]] = {}
     place = gathered.table.numbers(chosen)
     for row in gathered.table.rows(chosen):
         shard = gathered.shards[bisect_right(gathered.starts, place[row.record_id]) - 1]
         by_shard.setdefault(shard, []).append(row)
     for shard, rows in by_shard.items():
-        yield from _details_of_shard(store, shard, rows)
+        for detail in _details_of_shard(store, shard, rows):
+            if detail.row.record_id not in explained:
+                yield detail
+            else:
+                yield replace(detail, influence=explain_record(classifiers[detail.row.recipe], detail.record))
 
 
 def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[PredictionRow]) -> Iterator[RecordDetail]:
@@ -296,7 +304,7 @@ def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[S
     """What the network saw of a record: the leads of its first window, or its first beats."""
     recipe = get_recipe(recipe_name)
     rows = [row for row, owner in enumerate(pictures["record_id"]) if owner == record_id and pictures["window"][row] >= 0]
-    rows = rows[: BEATS_SHOWN if recipe.image_shape[-1] == 1 else 1]
+    rows = rows[: BEATS_SHOWN if len(recipe.axes().channels) == 1 else 1]
     images = recipe.decode([pictures["png"][row] for row in rows])
     return [
         view

@@ -1,0 +1,78 @@
+"""Here: what a model's answer on a recording rests on, ready to be drawn. Not here: finding it out (``learning.explanation``)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.learning.explanation import explain
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.reporting.influence import Influence
+from ecg_tasks.reporting.spectrogram import stretched
+from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.record import Record
+from ecg_tasks.signals.rendering import LeadSpectrograms
+from ecg_tasks.signals.windowing import BEAT_LEAD
+
+MAX_WINDOWS = 6
+"""Windows of a record that are looked into: the first ones that count."""
+STEP_S = 0.02
+
+
+def explain_record(classifier: Classifier, record: Record) -> Influence | None:
+    """Say what the model's answer on a recording rests on; None where no window counts, so that there is no answer.
+
+    The pictures are drawn again, which takes a hundredth of the time that looking into them takes.
+    """
+    recipe = get_recipe(classifier.spec.recipe)
+    rendered, windows = recipe.render([record]), recipe.windows([record])
+    used = np.flatnonzero((rendered.window >= 0) & (rendered.quality >= classifier.spec.min_quality))[:MAX_WINDOWS]
+    if not used.size:
+        return None
+    axes = recipe.axes()
+    in_leads = isinstance(recipe.picture, LeadSpectrograms)
+    images = recipe.decode([rendered.png[row] for row in used])
+    found = explain(classifier, images, n_leads=len(axes.channels) if in_leads else 1)
+    height, width = images.shape[1:3]
+    freqs_hz, times_s = stretched(axes.freqs, height), stretched(axes.times, width)
+    zeros_s = (
+        recipe.picture.shown_s(windows)
+        if isinstance(recipe.picture, LeadSpectrograms)
+        else [windows.start_s[[row]] for row in range(len(windows))]
+    )
+    beat_lead = record.leads[0] if record.is_heartbeat else BEAT_LEAD
+    shown = images[..., : len(axes.channels)].mean(axis=(0, 3)).astype(np.uint8)
+    return Influence(
+        leads=axes.channels if in_leads else (beat_lead,),
+        over_time=_over_time(found.leads, [zeros_s[row] for row in used], times_s, duration_s=record.duration_s),
+        step_s=STEP_S,
+        cells=found.cells.mean(axis=0)[::-1],
+        strips=found.leads.mean(axis=0),
+        levels=shown[::-1],
+        freqs_hz=freqs_hz,
+        times_s=times_s,
+        log_odds=float(found.log_odds.mean()),
+        n_windows=len(used),
+    )
+
+
+def _over_time(
+    leads: NDArray[np.floating], zeros_s: list[NDArray[np.floating]], times_s: NDArray[np.floating], *, duration_s: float
+) -> NDArray[np.float64]:
+    """Effects along the record's own time, shape (n_leads, n_steps): their mean where pictures overlap, 0 where there is none.
+
+    Parameters
+    ----------
+    leads : ndarray, shape (n_windows, n_leads, width)
+    zeros_s : for each window where its picture's time 0 lies, s from the record's start: once, or at every beat of a median beat
+    times_s : ndarray, shape (width,), centres of the columns
+    """
+    n_steps = int(np.ceil(duration_s / STEP_S))
+    total, count = np.zeros((leads.shape[1], n_steps)), np.zeros(n_steps)
+    hop_s = float(times_s[1] - times_s[0]) if len(times_s) > 1 else 2 * float(times_s[0])
+    at_s = (np.arange(n_steps) + 0.5) * STEP_S
+    for effect, zeros in zip(leads, zeros_s, strict=True):
+        for zero in zeros:
+            column = np.rint((at_s - zero - times_s[0]) / hop_s).astype(np.int64)
+            inside = (column >= 0) & (column < len(times_s))
+            total[:, inside] += effect[:, column[inside]]
+            count[inside] += 1
+    return total / np.maximum(count, 1)

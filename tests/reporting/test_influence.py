@@ -1,0 +1,112 @@
+"""What an answer rests on, drawn: the right colour in the right place, in words too, and nothing where nothing is known."""
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import html5lib
+import numpy as np
+import pytest
+
+from ecg_tasks.reporting.influence import Influence, draw_influence, shading
+from ecg_tasks.reporting.pages import record_page
+from ecg_tasks.reporting.spectrogram import draw_spectrograms
+from ecg_tasks.reporting.waveform import draw_waveform
+from ecg_tasks.signals.record import STANDARD_LEADS
+
+
+def influence(**changes):
+    """Twelve leads, of which V2 speaks for abnormal from 2 to 2.2 s, and III for normal from 4 to 4.2 s half as strongly."""
+    over_time, strips = np.zeros((12, 500)), np.zeros((12, 15))
+    over_time[7, 100:110], over_time[2, 200:210] = 0.8, -0.4
+    strips[7, 5], strips[2, 9] = 0.8, -0.4
+    cells = np.zeros((9, 15))
+    cells[0, 5], cells[8, 9] = 0.8, -0.4
+    values = {
+        "leads": STANDARD_LEADS,
+        "over_time": over_time,
+        "step_s": 0.02,
+        "cells": cells,
+        "strips": strips,
+        "levels": np.full((9, 15), 100, np.uint8),
+        "freqs_hz": np.arange(9) * 7.8125,
+        "times_s": -0.3 + 0.064 * np.arange(15),
+        "log_odds": -0.4,
+        "n_windows": 1,
+    }
+    return Influence(**(values | changes))
+
+
+def boxes(drawing, kind):
+    """Left, top, width and bottom of every box of a kind, and its opacity."""
+    found = []
+    for path in ET.fromstring(str(drawing)).iter():  # noqa: S314  our own drawing
+        if path.get("class") == kind:
+            corners = re.findall(r"M([\d.]+) ([\d.]+)h([\d.]+)V([\d.]+)", path.get("d"))
+            found += [(*map(float, box), float(path.get("fill-opacity"))) for box in corners]
+    return found
+
+
+def test_shades_lie_behind_the_lead_and_second_that_they_tell_of(records):
+    """On the paper, 2.0 to 2.2 s of V2 is red at full strength, 4.0 to 4.2 s of III blue at half; nothing else is coloured."""
+    drawing = draw_waveform(records[0], influence=influence()).drawing
+    (red,), (blue,) = boxes(drawing, "toward"), boxes(drawing, "away")
+    second = 25 * 20  # units of the view box
+    assert red[0] == pytest.approx(22 * 20 + 2 * second)
+    assert red[2] == pytest.approx(0.2 * second)
+    assert blue[0] == pytest.approx(22 * 20 + 4 * second)
+    assert red[4] == pytest.approx(2 * blue[4], abs=0.01)
+    assert red[1] > blue[3], "V2 stands below III"
+    assert boxes(draw_waveform(records[0]).drawing, "toward") == []
+
+
+def test_a_part_of_a_long_recording_takes_its_own_part_of_the_shades(records):
+    """From the 20th second on, what happened in the second one is not to be seen."""
+    long = influence(over_time=np.where(np.arange(1750) == 1100, 0.8, 0)[None].repeat(12, axis=0))
+    shown = boxes(draw_waveform(records[3], from_s=20.0, influence=long).drawing, "toward")
+    assert len(shown) == 12
+    assert {box[0] for box in shown} == {22 * 20 + 2 * 25 * 20}
+    assert boxes(draw_waveform(records[3], from_s=0.0, influence=long).drawing, "toward") == []
+
+
+def test_cells_lie_where_the_axes_say(details):
+    """The lowest frequency is drawn at the bottom, the cells in their columns; strips lie on the spectrogram of their lead."""
+    drawing = draw_influence(influence())
+    red = max(boxes(drawing, "toward"), key=lambda box: box[2])
+    blue = max(boxes(drawing, "away"), key=lambda box: box[2])
+    assert red[1] > blue[1]
+    assert red[0] < blue[0]
+    strips = draw_spectrograms(details[0].spectrograms, influence=influence())
+    assert len(boxes(strips, "toward")) == len(boxes(strips, "away")) == 1
+
+
+def test_faint_effects_are_left_blank():
+    """Of the strongest, a twentieth is not drawn, and all of nothing is nothing."""
+    x, rows = np.arange(4.0), [(0.0, 1.0)]
+    assert shading(np.array([[1.0, 0.05, 0.0]]), x=x, rows=rows, scale=1.0).count("h1V1") == 1
+    assert shading(np.zeros((1, 3)), x=x, rows=rows, scale=0.0) == ""
+
+
+def test_the_page_shows_and_says_it(report, details):
+    """A record's page has the drawing, a legend and a sentence, as valid HTML; without an explanation it has none of them."""
+    page = record_page(report, replace(details[0], influence=influence())).decode()
+    html5lib.HTMLParser(strict=True).parse(page)
+    assert "What the answer rests on" in page
+    assert "speaks for abnormal" in page
+    assert "move the log-odds by −0.40, towards normal" in page
+    without = record_page(report, details[0]).decode()
+    assert "What the answer rests on" not in without
+
+
+def test_a_heartbeat_row_is_shaded_too(records):
+    """One beat, one lead, its own time axis."""
+    beat = influence(leads=("II",), over_time=np.where(np.arange(75) < 10, 0.5, 0)[None], strips=np.zeros((1, 15)))
+    assert len(boxes(draw_waveform(records[4], influence=beat).drawing, "toward")) == 1
+
+
+def test_what_does_not_fit_together_is_refused():
+    """Cells that are not those of the axes, and leads without a row."""
+    with pytest.raises(ValueError, match=r"cells have shape \(3, 3\)"):
+        influence(cells=np.zeros((3, 3)))
+    with pytest.raises(ValueError, match="1 leads"):
+        influence(leads=("II",))
