@@ -23,7 +23,7 @@ CHANGE = (models.changes, quarantine.changes, review.changes)
 
 def create_app() -> FastAPI:
     """Make the application; no route is outside one of the three groups."""
-    app = FastAPI(title="ECG", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="ECG", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _include(app, READ, Depends(security.may_read))
     _include(app, CHANGE, Depends(security.may_edit), Depends(security.sent_from_here))
     _include(app, (static,), Depends(security.signed_in))
@@ -78,7 +78,7 @@ async def _impossible(request: Request, error: Exception) -> Response:
     in_path = any(found["loc"][0] == "path" for found in error.errors())
     if in_path:
         return rendering.error_page(request, status_code=status.HTTP_404_NOT_FOUND, sentence="There is nothing under this address.")
-    fields = ", ".join(sorted({str(found["loc"][-1]) for found in error.errors()}))
+    fields = ", ".join(sorted({str(found["loc"][1]) for found in error.errors()}))
     return rendering.error_page(request, status_code=status.HTTP_400_BAD_REQUEST, sentence=f"This cannot be: {fields}.")
 
 

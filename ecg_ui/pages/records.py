@@ -7,6 +7,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.charts import draw_probability
+from ecg_tasks.reporting.influence import Influence, draw_influence
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
@@ -14,7 +15,7 @@ from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import differs
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
 from ecg_tasks.steps import review
-from ecg_tasks.steps.browse import records, runs, table
+from ecg_tasks.steps.browse import explained, records, runs, table
 from ecg_tasks.steps.browse.opened import bucket
 from ecg_ui.inputs import DATE, RUN, RecordPath
 from ecg_ui.pages.reports import Asked, told
@@ -71,7 +72,7 @@ def show_record(
         verdicts=VERDICTS,
         previous=previous,
         following=following,
-        **drawings(found, start=start),
+        **drawings(found, start=start, rests_on=explained.influence(store, found)),
         earlier=earlier,
         later=later,
         duration=number(record.duration_s),
@@ -79,16 +80,17 @@ def show_record(
     )
 
 
-def drawings(found: records.RecordPage, *, start: float) -> dict[str, Any]:
-    """What is drawn of a record: its waveform, its spectrograms, its probability on the version's scale."""
+def drawings(found: records.RecordPage, *, start: float, rests_on: Influence | None) -> dict[str, Any]:
+    """What is drawn of a record: its waveform, its spectrograms, its probability on the version's scale, what the answer rests on."""
     decided = found.decided
     return {
-        "waveform": draw_waveform(found.stored.record, from_s=start),
-        "spectrograms": draw_spectrograms(found.views) if found.views else "",
+        "waveform": draw_waveform(found.stored.record, from_s=start, influence=rests_on),
+        "spectrograms": draw_spectrograms(found.views, influence=rests_on) if found.views else "",
         "own_range": any(view.db_range is None for view in found.views),
         "padded": has_masked_frames(found.views),
         "probability": probability(decided) if decided else "",
-        "explanation": None,
+        "influence": rests_on,
+        "influence_drawing": draw_influence(rests_on) if rests_on else "",
         "meaning": MEANINGS[Decision(decided.decision)] if decided else "",
     }
 

@@ -46,7 +46,7 @@ def show_review(
         offset=offset,
         progress=review.progress(store),
         agreement=review.agreement(store),
-        **(drawings(found, start=0.0) if found else {}),
+        **(drawings(found, start=0.0, rests_on=None) if found else {}),
     )
 
 

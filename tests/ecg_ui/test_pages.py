@@ -141,7 +141,6 @@ def test_a_run_in_airflow_leads_to_its_report(admin, archive):
 @pytest.mark.parametrize(
     "path",
     [
-        "/reports/2026-03-02/..",
         "/reports/2026-03-02/%2e%2e",
         "/reports/2026-03-02/a%2fb",
         "/reports/2026-3-2/run",
@@ -151,7 +150,7 @@ def test_a_run_in_airflow_leads_to_its_report(admin, archive):
         "/records/" + "A" * 32,
         "/records/" + "0" * 31,
         "/models/nothing/aaaa00000001",
-        "/models/twelve_lead/..",
+        "/models/twelve_lead/%2e%2e",
         "/models/twelve_lead/a.b",
         "/quarantine/" + "0" * 63 + "/",
         "/quarantine/%2e%2e%2fraw",

@@ -1,0 +1,241 @@
+"""The pages inside Airflow, in a real browser, over the running stack: what a reviewer and whoever runs the models do in a day.
+
+Needs Chromium (Debian's ``chromium``); where there is none, these tests say so and skip.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from ecg_tasks.signals.sample_drop import sample_drop
+from ecg_tasks.storage import registry
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine (Debian: apt-get install chromium)"),
+]
+FIRST, SECOND = "aaaa00000001", "aaaa00000002"
+PICTURES = os.environ.get("ECG_PICTURES", "")
+"""A folder: the tests write a picture of every page there, in light, dark and as on a phone."""
+SECTIONS = ("overview", "reports", "review", "models", "monitoring", "quarantine")
+
+
+@pytest.fixture(scope="module")
+def night(ecg, stack, objects, todays_version):
+    """A stack after one night of made-up recordings, with one version that serves and one that the gate let pass; no training."""
+    ecg("up")
+    store = objects()
+    from ecg_tasks.steps import inbox
+
+    for recipe in ("twelve_lead", "heartbeat"):
+        for version in (FIRST, SECOND):
+            registry.write_version(store, recipe, version, todays_version(recipe, version))
+        verdict = {"promote": True, "kind": "better", "reason": "AUROC +0.02 (0.01 to 0.03) on the same patients", "champion": FIRST}
+        store.put(f"models/{recipe}/{SECOND}/verdict.json", json.dumps(verdict).encode(), content_type="application/json")
+        registry.write_champion(store, recipe=recipe, version=FIRST, since="2026-01-01T00:00:00+00:00", who="test", why="the first one")
+    inbox.put_files(sample_drop(seed=5, n_patients=16, recordings_per_patient=1).items())
+    if store.list_keys("inbox/"):  # the stack's own watcher may have been quicker
+        ecg("run", "ingest_records", "--wait")
+    ecg("run", "render_spectrograms", "--wait")
+    ecg("run", "classify_records", "--wait", "--conf", '{"scope": "all"}')
+    return store
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def session(browser, stack, night):
+    """What a browser remembers after a login by hand."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{stack.ui}/ecg/review")  # not logged in: the login page leads back here
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", json.loads((stack.home.airflow / "passwords.json").read_text())["admin"])
+    page.click("button[type=submit]")
+    expect(page.get_by_role("heading", name="Review", exact=True)).to_be_visible()
+    remembered = context.storage_state()
+    context.close()
+    return remembered
+
+
+@pytest.fixture
+def opened(browser, stack, session):
+    """A page of somebody who is logged in; afterwards nothing may have been complained about, or asked of another host."""
+    context = browser.new_context(storage_state=session, base_url=stack.ui)
+    page = context.new_page()
+    complaints, asked = [], []
+    page.on("console", lambda message: complaints.append(f"{page.url}: {message.text}") if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()
+    assert complaints == []
+    assert [url for url in asked if not url.startswith((stack.ui, "data:", "blob:", "about:"))] == []
+
+
+def report(page):
+    """Go to the newest report."""
+    page.goto("/ecg/reports")
+    page.locator("tbody th a").first.click()
+    expect(page.get_by_role("heading", name="Recordings")).to_be_visible()
+
+
+def test_without_a_login_nothing_is_shown(browser, stack, night):
+    """Every section leads a stranger to the login page, and answers a program with 401."""
+    context = browser.new_context(base_url=stack.ui)
+    page = context.new_page()
+    for section in ("", "reports", "review", "models", "monitoring", "quarantine"):
+        page.goto(f"/ecg/{section}")
+        expect(page.locator("input[name=password]")).to_be_visible()
+        assert context.request.get(f"/ecg/{section}", headers={"accept": "*/*"}).status == 401
+    refused = context.request.post("/ecg/review", form={"record_id": "0" * 32, "verdict": "normal"})
+    assert refused.status == 401
+    context.close()
+
+
+def test_every_section_opens_from_the_menu(opened):
+    """From the overview through all sections by their links."""
+    opened.goto("/ecg/")
+    for section in SECTIONS:
+        opened.get_by_role("navigation", name="ECG").get_by_role("link", name=section.title()).click()
+        expect(opened.get_by_role("heading", level=1)).to_have_text(section.title())
+    expect(opened.locator("main")).not_to_be_empty()
+
+
+def test_airflow_shows_the_pages_in_its_own_frame(opened, stack):
+    """The menu entry, and the report beside the run that wrote it; the address can be shared."""
+    opened.goto("/plugin/ecg")
+    expect(opened.frame_locator("iframe").get_by_role("heading", name="Overview")).to_be_visible()
+    with stack.airflow() as api:
+        runs = [run for run, state in api.runs("classify_records").items() if state == "success"]
+    opened.goto(f"/dags/classify_records/runs/{runs[0]}/plugin/ecg-report")
+    expect(opened.frame_locator("iframe").get_by_role("heading", name="Recordings")).to_be_visible()
+
+
+def test_the_run_has_its_headline_and_the_task_its_button(opened, stack):
+    """The note tells the counts; Open report leads to the report, inside Airflow's frame."""
+    with stack.airflow() as api:
+        (run,) = [run for run, state in api.runs("classify_records").items() if state == "success"]
+    opened.goto(f"/dags/classify_records/runs/{run}")
+    note = opened.request.get(f"/api/v2/dags/classify_records/dagRuns/{run.replace('+', '%2B')}").json()["note"]
+    assert re.match(r"\d+ records: \d+ normal, \d+ abnormal, \d+ uncertain, \d+ uninterpretable", note)
+    opened.goto(f"/dags/classify_records/runs/{run}/tasks/write_report/details")
+    opened.goto(f"/dags/classify_records/runs/{run}/tasks/write_report")
+    opened.get_by_role("link", name="Open report").click()
+    expect(opened.frame_locator("iframe").get_by_role("heading", name="Recordings")).to_be_visible()
+
+
+def test_a_report_is_filtered_and_a_record_opened(opened):
+    """Words and a decision leave the rows that pass; the record has its signal, pictures and origin; next and back work by key."""
+    report(opened)
+    opened.get_by_label("Search").fill("synthetic_0")
+    opened.get_by_label("Recipe").select_option("twelve_lead")
+    opened.get_by_role("button", name="Show").click()
+    names = opened.locator("tbody th a").all_inner_texts()
+    assert names
+    assert all("synthetic_0" in name for name in names)
+    opened.get_by_role("link", name="P(abnormal)").click()
+    shown = [float(text) for text in opened.locator("tbody td:nth-child(3)").all_inner_texts() if text != "–"]
+    assert shown == sorted(shown, reverse=True)
+    opened.locator("tbody th a").first.click()
+    expect(opened.get_by_role("heading", name="Waveform")).to_be_visible()
+    assert opened.locator("svg.ecg").count() >= 1
+    whole = opened.locator("svg.ecg").first.bounding_box()["width"]
+    opened.get_by_label("2 ×").check()
+    assert opened.locator("svg.ecg").first.bounding_box()["width"] == pytest.approx(2 * whole, rel=0.05)
+    first = opened.get_by_role("heading", level=1).inner_text()
+    opened.keyboard.press("j")
+    expect(opened.get_by_role("heading", level=1)).not_to_have_text(first)
+    opened.keyboard.press("k")
+    expect(opened.get_by_role("heading", level=1)).to_have_text(first)
+
+
+def test_a_verdict_is_one_key_and_is_counted(opened):
+    """Pressing a key judges the record, the count rises by one; z takes it back."""
+    opened.goto("/ecg/review")
+    before = opened.locator("#reviewed").inner_text()
+    name = opened.locator("#item-h").inner_text()
+    opened.get_by_label("Comment").fill("a note with n, a, u and s in it")
+    assert opened.locator("#item-h").inner_text() == name, "keys must not judge while somebody writes"
+    opened.locator("h1").click()
+    opened.keyboard.press("a")
+    expect(opened.get_by_text("Kept.")).to_be_visible()
+    expect(opened.locator("#item-h")).not_to_have_text(name)
+    assert int(opened.locator("#reviewed").inner_text()) == int(before) + 1
+    opened.keyboard.press("z")
+    expect(opened.get_by_text("Your verdict is taken back.")).to_be_visible()
+    expect(opened.locator("#item-h")).to_have_text(name)
+    assert opened.locator("#reviewed").inner_text() == before
+
+
+def test_a_model_is_promoted_and_rolled_back(opened, night):
+    """With a reason, in the user's name; the overview tells what serves."""
+    opened.goto("/ecg/models")
+    section = opened.locator("section", has=opened.get_by_role("heading", name="twelve_lead"))
+    section.get_by_text("Promote or reject").click()
+    section.get_by_label("Why", exact=True).first.fill("the gate lets it pass")
+    section.get_by_role("button", name="Promote").click()
+    expect(opened.get_by_text("The version serves from now on.")).to_be_visible()
+    champion = registry.read_champion(night, "twelve_lead")
+    assert (champion.version, champion.who, champion.why) == (SECOND, "admin", "the gate lets it pass")
+    section.get_by_text("Roll back:").click()
+    section.get_by_role("button", name="Roll back").locator("xpath=ancestor::form").get_by_label("Why").fill("second thoughts")
+    section.get_by_role("button", name="Roll back").click()
+    expect(opened.get_by_text("The version before serves again.")).to_be_visible()
+    assert registry.read_champion(night, "twelve_lead").version == FIRST
+
+
+def test_pages_follow_airflows_theme(opened):
+    """Dark when Airflow is dark, whatever the system is, and light again."""
+    opened.emulate_media(color_scheme="light")
+    opened.goto("/ecg/")
+    light = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    opened.evaluate("localStorage.setItem('theme', 'dark')")
+    opened.reload()
+    dark = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert light != dark
+    opened.evaluate("localStorage.setItem('theme', 'light')")
+    opened.emulate_media(color_scheme="dark")
+    opened.reload()
+    assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == light
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_no_page_is_wider_than_its_window(opened, look):
+    """At 390 px nothing makes a page scroll sideways; wide tables and figures scroll within. Pictures are kept where asked for."""
+    opened.set_viewport_size({"width": 390 if look == "phone" else 1280, "height": 844 if look == "phone" else 900})
+    opened.emulate_media(color_scheme="dark" if look == "dark" else "light")
+    report(opened)
+    addresses = {"report": opened.url}
+    opened.locator("tbody th a", has_text="synthetic_0").first.click()
+    addresses["record"] = opened.url
+    addresses |= {section: f"/ecg/{section}" for section in SECTIONS[1:]} | {"overview": "/ecg/"}
+    for name, address in addresses.items():
+        opened.goto(address)
+        width = opened.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert width[0] <= width[1], name
+        if PICTURES:
+            save(opened, Path(PICTURES) / f"ui-{name}-{look}.png")
+
+
+def save(page, path):
+    """Keep a picture of what the window shows, in few colours."""
+    from PIL import Image
+
+    Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(128).save(path, optimize=True)
