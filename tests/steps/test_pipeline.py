@@ -1,15 +1,17 @@
 """From dropped files to a report, by the steps alone: a model is trained, promoted, and decides on every record."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ecg_tasks import ECG_Classifier
 from ecg_tasks.errors import NotEnoughDataError, StoreError
+from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.labels import Decision
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.steps import classify, inbox, ingest, render, retrain
+from ecg_tasks.steps import candidate, classify, dataset, inbox, ingest, render, retrain
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -144,6 +146,31 @@ def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):
     assert len(lines) == N_PATIENTS + 1
     assert 15 < summary["unseen_labelled"][0]["n_records"] < N_PATIENTS / 2
     assert b"not a medical device" in store.get(report)
+
+
+def test_nothing_of_a_version_is_fitted_on_test_patients(store, trained):
+    """With the test labels turned round, weights, calibration, threshold and band are the same bytes; the figures are not."""
+    work = json.loads(store.get(trained[0]))
+    recipe, rows = get_recipe("heartbeat"), dataset.load_rows(store, work["dataset_id"])
+    turned = {"normal": "abnormal", "abnormal": "normal"}
+    others = [replace(row, label=turned[row.label]) if row.side == Side.TEST else row for row in rows]
+    training = json.loads(store.get(keys.checkpoint("heartbeat", work["version"], "training.json")))
+    made = [
+        candidate.build_version(
+            store,
+            spec=candidate.provisional_spec(work=work, recipe=recipe, training=training, synthetic=False),
+            keras=store.get(keys.checkpoint("heartbeat", work["version"], "trained.keras")),
+            recipe=recipe,
+            calibration=dataset.load_pictures(store, recipe, dataset.on_sides(some, *candidate.CALIBRATED_ON)),
+            test=dataset.load_pictures(store, recipe, dataset.on_sides(some, Side.TEST)),
+            rows=some,
+            manifest=dataset.load_manifest(store, work["dataset_id"]),
+        )
+        for some in (rows, others)
+    ]
+    assert all(made[0][name] == made[1][name] for name in ("model.json", "model.keras", "model.tflite", "golden.npz"))
+    assert made[0]["model.json"] == registry.read_version(store, "heartbeat", work["version"])["model.json"]
+    assert made[0]["metrics.json"] != made[1]["metrics.json"]
 
 
 def test_second_night_has_nothing_to_do(store, trained):
