@@ -1,8 +1,14 @@
-"""The model card: everything that a reader must be told is there, whatever the metrics are called."""
+"""The model card: everything that a reader must be told is there, and nothing breaks it."""
 
+import re
+
+import numpy as np
 import pytest
 
-from ecg_tasks.learning.card import SYNTHETIC_NOTICE, model_card
+from ecg_tasks.evaluation.assessment import ScoredRecords, assess
+from ecg_tasks.evaluation.thresholds import AbstainBand
+from ecg_tasks.learning.card import PICTURES, SYNTHETIC_NOTICE, model_card
+from ecg_tasks.reporting import performance
 
 SPEC = {
     "recipe": "heartbeat",
@@ -23,10 +29,44 @@ SPEC = {
     "environment": {"keras": "3.15.1"},
     "sources": ("A collection, CC-BY 4.0",),
 }
-METRICS = {
-    "test": {"n_records": 60, "split_unit": "patient", "auroc": {"value": 0.8765432, "low": 0.81, "high": None, "method": "bootstrap"}}
-}
 SIDES = {"a": "train", "b": "train", "c": "test"}
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    """What stands in ``metrics.json``, of sixty made-up records."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    probabilities = 1 / (1 + np.exp(-(2 * labels - 1 + rng.normal(0, 1, 60))))
+    scored = ScoredRecords(
+        record_ids=[f"{number:032x}" for number in range(60)],
+        labels=labels,
+        probabilities=probabilities,
+        groups=[f"p{number}" for number in range(60)],
+        quality=rng.random(60),
+        ages=np.where(np.arange(60) < 4, 30.0, 70.0),
+        sexes=["female", "male"] * 30,
+        baselines={"beat_length": rng.random(60)},
+    )
+    found = assess(scored, threshold=0.4375, abstain=AbstainBand(lo=0.25, hi=0.625), split_unit="patient", n_resamples=50)
+    side = {"records": 60, "groups": 59, "normal": 30, "abnormal": 30}
+    return found.as_dict() | {
+        "data": dict.fromkeys(("train", "validation", "calibration", "test"), side),
+        "calibration": {
+            "method": "temperature scaling",
+            "sides": ["calibration"],
+            "n_records": 46,
+            "n_patients": 44,
+            "n_abnormal": 13,
+            "sensitivity_asked": 0.9,
+            "accuracy_asked": 0.95,
+            "coverage_asked": 0.8,
+            "coverage_curve": {},
+        },
+        "baseline_models": {"beat_length": {"features": ["beat_length_s"], "n_records": 212}},
+        "candidates_judged": 3,
+        "provenance": {"manifest_sha256": "m" * 64, "split_sha256": "s" * 64},
+    }
 
 
 @pytest.mark.parametrize(
@@ -39,27 +79,99 @@ SIDES = {"a": "train", "b": "train", "c": "test"}
         "temperature 1.5",
         "uncertain from 0.25 to 0.625",
         "abnormal from 0.4375 on",
-        "| train | 2 |",
-        "| auroc | 0.8765 | 0.81 to – |",
-        "| split unit | patient |",
+        "catch 90 % of the abnormal calibration records",
+        "| test | 60 | 59 | 30 | 30 | 50 % |",
+        "Split by patient",
+        "| AUROC | 0.",
+        "| Prevalence | 0.500 | ",
+        "95 % interval",
+        "judged 3 candidates so far",
+        "T = 1.5, b = 0, fitted on 46 records of 44 patients (13 abnormal) of the calibration side",
+        "bins of equal mass",
+        "| Length of a beat alone | ",
+        "`beat_length_s`, on 212 records",
+        "| sex: female | 30 | 30 | ",
+        "| age: under 40 | 4 | 4 | 2 | held back | held back | held back |",
+        "10.1016/j.bspc.2021.102683",
+        "accuracy 0.8956 ± 0.0279",
+        "ML-ResNet",
+        "0.959 to 0.999",
         "| 2 | 0.25 |",
         "| keras | 3.15.1 |",
         "- A collection, CC-BY 4.0",
         "Seed 3.",
+        "s" * 64,
+        "m" * 64,
+        "SHA256SUMS",
+        "./ecg evaluate",
     ],
 )
-def test_the_card_tells(told):
-    """Use, size, recipe, rule, data, figures with intervals, course of training, environment and credits are on the card."""
-    assert told in model_card(SPEC, metrics=METRICS, sides=SIDES)
+def test_the_card_tells(metrics, told):
+    """Use, rule, data, split, figures, calibration, baselines, subgroups, yardsticks, training, digests and credits are on the card."""
+    assert told in model_card(SPEC, metrics=metrics, sides=SIDES)
 
 
-def test_synthetic_training_is_said_first():
+def test_every_figure_has_its_interval(metrics):
+    """Each figure of ``metrics.json`` is a row of the card, with the value, both ends and the method."""
+    card = model_card(SPEC, metrics=metrics, sides=SIDES)
+    rows = re.findall(r"^\| [^|]+ \| \d\.\d{3} \| \d\.\d{3} to \d\.\d{3} \| (bootstrap|wilson|newcombe) \|$", card, re.MULTILINE)
+    assert len(rows) == sum(isinstance(value, dict) and "low" in value for value in metrics["test"].values()) == 13
+
+
+def test_every_picture_is_shown(metrics):
+    """The card shows exactly the pictures that are drawn, under the names that they are stored by."""
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\.svg\)", model_card(SPEC, metrics=metrics, sides=SIDES))
+    assert tuple(shown) == performance.PICTURES == tuple(name for name, _ in PICTURES)
+
+
+def test_tables_are_whole(metrics):
+    """Every row of every table has as many cells as its head."""
+    blocks = re.findall(r"(?:^\|.*\|\n)+", model_card(SPEC, metrics=metrics, sides=SIDES), re.MULTILINE)
+    assert len(blocks) > 8
+    for block in blocks:
+        widths = {line.replace(r"\|", "").count("|") for line in block.splitlines()}
+        assert len(widths) == 1, block
+
+
+@pytest.mark.parametrize(("judged", "warned"), [(1, False), (19, False), (20, True), (45, True)])
+def test_a_worn_test_set_says_so(metrics, judged, warned):
+    """From twenty candidates on, the card says that the best of them looks better than it is."""
+    card = model_card(SPEC, metrics=metrics | {"candidates_judged": judged}, sides=SIDES)
+    assert ("20 or more" in card) == warned
+    assert f"judged {judged} candidate" in card
+
+
+def test_without_patients_the_figures_are_called_flattered(metrics):
+    """A split by record says that it flatters; one by patient does not."""
+    by_record = metrics | {"test": metrics["test"] | {"split_unit": "record"}}
+    assert "flatters every figure" in model_card(SPEC, metrics=by_record, sides=SIDES)
+    assert "flatters every figure" not in model_card(SPEC, metrics=metrics, sides=SIDES)
+
+
+def test_synthetic_training_is_said_first(metrics):
     """A model that learnt from a program's recordings says so before anything else, and no other model does."""
-    assert SYNTHETIC_NOTICE in model_card(SPEC | {"synthetic": True}, metrics=METRICS, sides=SIDES).splitlines()[2]
-    assert SYNTHETIC_NOTICE not in model_card(SPEC, metrics=METRICS, sides=SIDES)
+    assert SYNTHETIC_NOTICE in model_card(SPEC | {"synthetic": True}, metrics=metrics, sides=SIDES).splitlines()[2]
+    assert SYNTHETIC_NOTICE not in model_card(SPEC, metrics=metrics, sides=SIDES)
 
 
-def test_a_name_cannot_break_a_table():
+def test_members_are_told_by_their_last_epoch(metrics):
+    """Of several members the card shows the last epoch of each."""
+    epochs = [{"member": member, "epoch": epoch, "loss": member + epoch / 8} for member in (1, 2) for epoch in (1, 2)]
+    card = model_card(SPEC | {"training": {"epochs": epochs}}, metrics=metrics, sides=SIDES)
+    assert "| 1 | 2 | 1.25 |" in card
+    assert "| 2 | 2 | 2.25 |" in card
+    assert "| 1 | 1 | 1.125 |" not in card
+
+
+def test_parts_that_are_missing_are_left_out():
+    """A version with a single figure still has a card; sides are counted, and other figures are listed as they are."""
+    card = model_card(SPEC, metrics={"test": {"auroc": {"value": 0.8765432, "low": 0.81, "high": None}}, "more": {"n": 3}}, sides=SIDES)
+    assert "| AUROC | 0.877 | 0.810 to – |" in card
+    assert "| train | 2 |" in card
+    assert "| n | 3 |" in card
+
+
+def test_a_name_cannot_break_a_table(metrics):
     """A vertical bar or a line break from outside stays inside its cell."""
-    card = model_card(SPEC | {"environment": {"machine": "a|b\nc"}}, metrics=METRICS, sides=SIDES)
+    card = model_card(SPEC | {"environment": {"machine": "a|b\nc"}}, metrics=metrics, sides=SIDES)
     assert r"| machine | a\|b c |" in card

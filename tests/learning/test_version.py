@@ -18,6 +18,7 @@ NAMES = {
     "card.md",
     "golden.npz",
     "training_records.csv",
+    "roc.svg",
     "SHA256SUMS",
 }
 
