@@ -14,7 +14,7 @@
 # mypy: disable-error-code="arg-type"
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
@@ -23,7 +23,19 @@ from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol as TaskInstance
+
+
+class Approval(ApprovalOperator):
+    """Keeps the answer for the task after it: Airflow's own operator drops it when the answer is no."""
+
+    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
+        """Take the answer, a person's or the deadline's."""
+        user = event["responded_by_user"]
+        answer = {"chosen": event["chosen_options"][0], "why": (event["params_input"] or {}).get("why", ""), "who": user and user["name"]}
+        context["ti"].xcom_push(key="answer", value=answer)
+        return super().execute_complete(context, event)
 
 
 @dag(
@@ -119,7 +131,7 @@ def retrain_model() -> None:
     def note_refusal(job: str, ti: "TaskInstance | None" = None) -> str | None:
         from ecg_tasks.steps import retrain
 
-        return retrain.refuse(job, answer=ti and ti.xcom_pull(task_ids="approval"))
+        return retrain.refuse(job, answer=ti and ti.xcom_pull(task_ids="approval", key="answer"))
 
     job = assemble_dataset(
         run_id="{{ run_id }}",
@@ -131,7 +143,7 @@ def retrain_model() -> None:
     )
     decision = gate(job)
     train(job) >> evaluate(job) >> decision
-    approval = ApprovalOperator(
+    approval = Approval(
         task_id="approval",
         subject="Promote the new {{ params.recipe }} model?",
         body="It passed the gate on patients that neither model has seen: see `{{ ti.xcom_pull(task_ids='gate') }}` in the bucket.",
@@ -142,7 +154,8 @@ def retrain_model() -> None:
     )
     promoted = promote(job)
     choose(decision) >> [approval, promoted]
-    approval >> promoted >> note_refusal(job)
+    # the job's key by its name: as an argument it would make `assemble_dataset`, which was not skipped, a task right before
+    approval >> promoted >> note_refusal("{{ ti.xcom_pull(task_ids='assemble_dataset') }}")
 
 
 retrain_model()

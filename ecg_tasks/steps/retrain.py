@@ -161,22 +161,20 @@ def promote(job: str) -> str:
 def refuse(job: str, answer: Mapping[str, Any] | None) -> str | None:
     """Mark the version as rejected if a person, or the deadline, refused it; returns the key of the champion's note.
 
-    ``answer`` is what came of asking: ``chosen_options``, ``params_input`` with the reason, and ``responded_by_user``, which is None after
-    the deadline. None if nobody was asked; then nothing is marked.
+    ``answer`` is what came of asking: ``chosen``, ``why``, and ``who``, which is None after the deadline. None if nobody was asked; then
+    nothing is marked.
     """
-    if answer is None or "Approve" in answer["chosen_options"]:
+    if answer is None or answer["chosen"] == "Approve":
         return None
     store = open_store()
     work = get_json(store, job)
-    user = answer.get("responded_by_user")
-    why = str((answer.get("params_input") or {}).get("why") or "").strip()
     registry.reject(
         store,
         recipe=work["recipe"],
         version=work["version"],
         when=now(),
-        who=str(user["name"]) if user else f"{DAG}/{work['run']}",
-        why=(why or "refused without a reason") if user else "nobody approved it in time",
+        who=answer["who"] or f"{DAG}/{work['run']}",
+        why=(answer["why"].strip() or "refused without a reason") if answer["who"] else "nobody approved it in time",
     )
     _write_manifest(store, work, get_json(store, keys.model_file(work["recipe"], work["version"], registry.VERDICT)))
     return keys.champion(work["recipe"])

@@ -7,6 +7,8 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 
 from ecg_tasks.steps import champions, classify, ingest, retrain
 
+USER = {"id": "1", "name": "alice"}
+
 
 @pytest.fixture
 def steps(monkeypatch):
@@ -106,7 +108,7 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     """Only a better candidate is promoted, and where approval was asked for only with it."""
 
     def answered(operator, context):
-        event = {"chosen_options": [answer], "params_input": {"why": "so"}, "responded_at": datetime.now(UTC), "responded_by_user": None}
+        event = {"chosen_options": [answer], "params_input": {"why": "so"}, "responded_at": datetime.now(UTC), "responded_by_user": USER}
         return operator.execute_complete(context, event)
 
     monkeypatch.setattr(ApprovalOperator, "execute", answered)
@@ -132,7 +134,7 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     else:
         ((name, job, said),) = calls[5:]
         assert (name, job) == ("refuse", "job")
-        assert (said and (said["chosen_options"], said["params_input"])) == ((["Reject"], {"why": "so"}) if answer and promotable else None)
+        assert said == ({"chosen": "Reject", "why": "so", "who": "alice"} if answer and promotable else None)
 
 
 def test_a_decision_names_who_and_on_whose_behalf(run_dag, steps):
