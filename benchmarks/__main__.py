@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import classification, figures, rendering, scaling, tables, training
+from benchmarks import classification, figures, pages, rendering, scaling, tables, training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ QUICK = Sizes(
 
 NAMES = ("rendering", "classification", "scaling")
 """What is run unless one is named."""
-ON_REQUEST = ("train",)
-"""What is run only if it is named: it takes longer than all others together."""
+ON_REQUEST = ("train", "pages")
+"""What is run only if it is named: it takes longer than all others together, or measures something else."""
 
 
 def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
@@ -78,6 +78,7 @@ def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], No
             lambda: scaling.measure(folder, sizes=sizes.records, repeats=sizes.repeats),
         ),
         "train": ("learning", lambda: training.measure(**sizes.training)),
+        "pages": ("the pages inside Airflow", lambda: pages.measure(say)),
     }
     found = {}
     for name in NAMES if only is None else (only,):
@@ -90,7 +91,12 @@ def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], No
 def main() -> None:
     """Arguments as ``./ecg bench`` passes them on."""
     parser = argparse.ArgumentParser(prog="ecg bench", description="Measure this project beside the notebook's own way, in one run.")
-    parser.add_argument("benchmark", nargs="?", choices=ON_REQUEST, help="measure learning instead (about 15 minutes, --quick 3)")
+    parser.add_argument(
+        "benchmark",
+        nargs="?",
+        choices=ON_REQUEST,
+        help="measure learning instead (about 15 minutes, --quick 3), or the pages inside Airflow",
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes: about 90 seconds instead of ten minutes")
     parser.add_argument("--only", choices=NAMES, help="run one benchmark (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for a program; see benchmarks/README.md for its keys")
@@ -120,6 +126,8 @@ def main() -> None:
         tables.print_scaling(console, found["scaling"])
     if "train" in found:
         tables.print_training(console, found["train"])
+    if "pages" in found:
+        pages.print_pages(console, found["pages"])
     tables.print_ratios(console, figures.ratios(found))
 
 
