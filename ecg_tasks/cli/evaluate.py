@@ -86,6 +86,8 @@ def _show_figures(found: "Assessment") -> None:
     say(
         f"{judged.n_records:,} records of {judged.n_patients:,} patients, {judged.n_abnormal:,} abnormal; kept apart by {judged.split_unit}"
     )
+    if judged.split_unit == "record":
+        say("some patients are not known: another recording of theirs may have been trained on, which flatters every figure")
     table = Table("figure", "value", "95 % interval", "by", box=None, header_style="bold")
     for name, figure in judged.figures.items():
         if isnan(figure.value):
