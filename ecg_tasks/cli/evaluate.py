@@ -10,7 +10,8 @@ from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from ecg_tasks.evaluation.assessment import Assessment
-    from ecg_tasks.steps.evaluation import FolderEvaluation, Judged
+    from ecg_tasks.steps.evaluation import FolderEvaluation
+    from ecg_tasks.steps.judging import Judged
 
 _NAMES_SHOWN = 5
 

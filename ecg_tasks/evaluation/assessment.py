@@ -55,6 +55,20 @@ class ScoredRecords:
         if any(len(column) != len(self.record_ids) for column in columns):
             raise SignalError(f"{len(self.record_ids)} records, but columns of {sorted({len(column) for column in columns})} values")
 
+    @classmethod
+    def joined(cls, parts: "Sequence[ScoredRecords]") -> "ScoredRecords":
+        """Several lots of records, one after the other; at least one."""
+        return cls(
+            record_ids=[one for part in parts for one in part.record_ids],
+            labels=np.concatenate([part.labels for part in parts]),
+            probabilities=np.concatenate([part.probabilities for part in parts]),
+            groups=[one for part in parts for one in part.groups],
+            quality=np.concatenate([part.quality for part in parts]),
+            ages=np.concatenate([part.ages for part in parts]),
+            sexes=[one for part in parts for one in part.sexes],
+            baselines={name: np.concatenate([part.baselines[name] for part in parts]) for name in parts[0].baselines},
+        )
+
     def in_order(self) -> "ScoredRecords":
         """The same records, ordered by their ids."""
         order = sorted(range(len(self.record_ids)), key=lambda row: self.record_ids[row])

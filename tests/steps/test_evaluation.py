@@ -14,7 +14,7 @@ from ecg_tasks.signals.record import STANDARD_LEADS
 from ecg_tasks.signals.resampling import resample
 from ecg_tasks.signals.sample_drop import sample_drop
 from ecg_tasks.signals.sample_files import heartbeat_csv, wfdb_record
-from ecg_tasks.steps import evaluation, inbox, ingest, labelled_folders, retrain, seed
+from ecg_tasks.steps import inbox, ingest, judging, labelled_folders, retrain, seed
 from ecg_tasks.steps.evaluation import evaluate_folder
 from ecg_tasks.storage import registry
 
@@ -200,7 +200,7 @@ def test_another_recording_of_a_patient_trained_on_is_left_out(world, tmp_path):
 
 def test_few_at_a_time_is_the_same_as_all_at_once(world, found, monkeypatch):
     """How many recordings are drawn together changes nothing, so memory need not hold them all."""
-    monkeypatch.setattr(evaluation, "RECORDS_AT_ONCE", 7)
+    monkeypatch.setattr(judging, "RECORDS_AT_ONCE", 7)
     assert json.loads(json.dumps(evaluate_folder(world.folder, models=world.models).as_dict())) == found
 
 
