@@ -39,7 +39,7 @@ INGEST_DAG = "ingest_records"
 DAG = "classify_records"
 BEATS_SHOWN = 6
 EXPLAINED = 50
-"""Pages of records, the uncertain and most abnormal first, that tell what the answer rests on: that takes 0.1 to 1 s each, by the size of the model."""
+"""Pages, the uncertain and most abnormal first, that tell what the answer rests on: 0.1 to 1 s each, by the size of the model."""
 BOOTSTRAP_SEED = 20180501
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 
