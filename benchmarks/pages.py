@@ -124,12 +124,19 @@ def derived(ids: list[str], drawn: list[Any], rng: Any, *, shard: str, version: 
     png = recipe.render(drawn).png[0]
     zeros = np.zeros(n, np.int32)
     pictures = {"record_id": ids, "window": zeros, "start_s": zeros, "quality": rng.random(n), "flags": [""] * n, "png": [png] * n}
-    yield keys.spectrograms(recipe.key, shard), tables.dump(tables.SPECTROGRAMS, pictures)
+    yield keys.spectrograms(recipe.key, shard), tables.dump(tables.SPECTROGRAMS, rest(tables.SPECTROGRAMS, n) | pictures)
     probability = rng.random(n)
     decision = np.select([probability < 0.3, probability < 0.4], [Decision.NORMAL, Decision.UNCERTAIN], Decision.ABNORMAL)
     columns = {"record_id": ids, "probability": probability, "decision": decision.tolist(), "n_windows": zeros + 1, "n_used": zeros + 1}
     columns |= {"quality": rng.random(n), "flags": ["noise" if one < 0.1 else "" for one in probability]}
-    yield keys.predictions(RECIPE, shard, version), tables.dump(tables.PREDICTIONS, columns)
+    yield keys.predictions(RECIPE, shard, version), tables.dump(tables.PREDICTIONS, rest(tables.PREDICTIONS, n) | columns)
+
+
+def rest(schema: Any, n: int) -> dict[str, Any]:
+    """Every column of a table, with nothing in it: for those that no page shows."""
+    import numpy as np
+
+    return {field.name: [""] * n if str(field.type) == "string" else np.zeros(n, np.int32) for field in schema}
 
 
 def ask() -> Work:

@@ -34,6 +34,17 @@ def test_roundtrip_keeps_samples_identity_and_origin():
         assert (before.patient, before.split_bucket, before.source) == (after.patient, after.split_bucket, after.source)
 
 
+def test_one_record_is_found_as_the_whole_shard_has_it():
+    """Reading one row gives the record that reading all gives; an id that is not there gives None."""
+    data = record_shards.dump_shard([stored(1), stored(2, age=61.0)])
+    columns = tables.load(data)
+    whole = record_shards.load_shard(data)[1]
+    found = record_shards.find_record(columns, whole.record.record_id)
+    assert np.array_equal(found.record.samples, whole.record.samples)
+    assert (found.record.record_id, found.record.age, found.source) == (whole.record.record_id, 61.0, whole.source)
+    assert record_shards.find_record(columns, "0" * 32) is None
+
+
 def test_same_shard_gives_the_same_bytes():
     """Writing is a function of the content, so a repeated task overwrites with what was there."""
     assert record_shards.dump_shard([stored(1)]) == record_shards.dump_shard([stored(1)])
