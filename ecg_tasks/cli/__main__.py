@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecg_tasks.cli import checks, demo, evaluate, inbox, models, reports, runs, single, stack
+from ecg_tasks.cli import checks, demo, distributed, evaluate, inbox, models, reports, runs, single, stack
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-EVERYTHING, STACK, DATA, DEVELOPMENT = "Everything at once", "The stack", "Recordings", "Development"
+EVERYTHING, STACK, DATA, MODELS, DEVELOPMENT = "Everything at once", "The stack", "Recordings", "Models", "Development"
 
 app.command(rich_help_panel=EVERYTHING)(demo.demo)
 app.command(rich_help_panel=STACK)(stack.up)
@@ -25,6 +25,7 @@ app.command(rich_help_panel=STACK)(stack.down)
 app.command(rich_help_panel=STACK)(stack.status)
 app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
+app.command(rich_help_panel=STACK)(distributed.secrets)
 app.command(rich_help_panel=DATA)(inbox.put)
 app.command("import", rich_help_panel=DATA)(inbox.import_)
 app.command(rich_help_panel=DATA)(inbox.download)
@@ -32,7 +33,11 @@ app.command(rich_help_panel=DATA)(runs.run)
 app.command(rich_help_panel=DATA)(single.classify)
 app.command(rich_help_panel=DATA)(evaluate.evaluate)
 app.command("export-report", rich_help_panel=DATA)(reports.export_report)
-app.command(rich_help_panel=DEVELOPMENT)(models.export)
+app.command(rich_help_panel=MODELS)(models.models)
+app.command(rich_help_panel=MODELS)(models.promote)
+app.command(rich_help_panel=MODELS)(models.rollback)
+app.command(rich_help_panel=MODELS)(models.reject)
+app.command(rich_help_panel=MODELS)(models.export)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 

@@ -1,17 +1,57 @@
-"""Here: ``export``: a champion out of the bucket, to be shipped. Not here: training or promoting one (DAG ``retrain_model``)."""
+"""Here: ``models``, ``promote``, ``rollback``, ``reject`` and ``export``. Not here: training a version (DAG ``retrain_model``)."""
 
+import getpass
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ecg_tasks.cli import runs
 from ecg_tasks.cli.stack import running_stack
-from ecg_tasks.cli.terminal import say
+from ecg_tasks.cli.terminal import complain, console, say
+
+Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat or notebook.")]
+Version = Annotated[str, typer.Argument(help="Name of the version; ./ecg models lists them.")]
+Why = Annotated[str, typer.Option(help="The reason; kept for ever beside the decision, with your name and the time.")]
+
+
+def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default: all.")] = "") -> None:
+    """List the versions in the bucket: test AUROC, the gate's verdict, and which serve or were rejected."""
+    from rich.table import Table
+
+    from ecg_tasks.steps import champions
+
+    os.environ.update(running_stack().environment())
+    table = Table("recipe", "version", "test AUROC", "verdict", "standing")
+    for one in champions.listing(recipe):
+        table.add_row(one.recipe, one.version, one.auroc, one.verdict, one.standing)
+    console().print(table)
+
+
+def promote(
+    recipe: Recipe,
+    version: Version,
+    *,
+    why: Why,
+    override: Annotated[str, typer.Option(help="Why a version that was rejected, or never judged, shall serve all the same.")] = "",
+) -> None:
+    """Let a version serve from now on."""
+    _decide(recipe, "promote", version, why=why, override=override)
+
+
+def rollback(recipe: Recipe, *, why: Why) -> None:
+    """Let the version that served before serve again, and reject the one that serves."""
+    _decide(recipe, "rollback", "", why=why)
+
+
+def reject(recipe: Recipe, version: Version, *, why: Why) -> None:
+    """Mark a version as not wanted; it stays in the bucket."""
+    _decide(recipe, "reject", version, why=why)
 
 
 def export(
-    recipe: Annotated[str, typer.Argument(help="twelve_lead, heartbeat or notebook.")],
+    recipe: Recipe,
     folder: Annotated[Path | None, typer.Argument(help="Where to; default: models/ of this checkout.", file_okay=False)] = None,
 ) -> None:
     """Write the champion of a recipe, with its card, into a folder laid out as models/ in the bucket."""
@@ -19,3 +59,24 @@ def export(
 
     os.environ.update(running_stack().environment())
     say(f"written to {seed.export_champion(recipe, folder or seed.SHIPPED_MODELS)}")
+
+
+def _decide(recipe: str, action: str, version: str, *, why: str, override: str = "") -> None:
+    """Run the DAG, so that decisions come one after the other, and stand in Airflow's own history too."""
+    from ecg_tasks.steps import champions
+    from ecg_tasks.storage.object_store import MissingObjectError
+
+    stack = running_stack()
+    os.environ.update(stack.environment())
+    form = {"recipe": recipe, "action": action, "version": version, "why": why, "override": override, "on_behalf_of": getpass.getuser()}
+    with stack.airflow() as api, runs.progress() as bars:
+        run = api.trigger(champions.DAG, form)
+        state = runs.follow(api, champions.DAG, run, bars)
+    try:
+        told = champions.outcome(run)
+    except MissingObjectError:
+        told = f"{champions.DAG} {run} {state}; its log is in the web interface (./ecg open)"
+    if state != "success":
+        complain(told)
+        raise typer.Exit(1)
+    say(told)

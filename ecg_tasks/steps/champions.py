@@ -57,22 +57,7 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
         If the version to be promoted does not work.
     """
     store = open_store()
-    get_recipe(recipe)
-    if not why.strip() or not who.strip():
-        raise ConfigurationError("a decision needs a reason and a name: they are kept with it")
     before = registry.read_champion(store, recipe)
-    if action == Action.ROLLBACK:
-        told = _roll_back(store, recipe, version.strip(), who=who, why=why.strip(), before=before)
-    else:
-        if not registry.has_version(store, recipe, version):
-            raise ConfigurationError(f"there is no {recipe} version {version!r}; ./ecg models {recipe} lists them")
-        if action == Action.PROMOTE:
-            told = _promote(store, recipe, version, who=who, why=why.strip(), override=override.strip(), before=before)
-        elif action == Action.REJECT:
-            told = _reject(store, recipe, version, who=who, why=why.strip(), before=before)
-        else:
-            raise ConfigurationError(f"there is no action {action!r}; there are {', '.join(Action)}")
-    after = registry.read_champion(store, recipe)
     manifest = {
         "dag": DAG,
         "run": keys.run_key(run_id),
@@ -82,16 +67,35 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
         "who": who,
         "why": why,
         "override": override,
-        "outcome": told,
         "served_before": before.version if before else None,
-        "serving": after.version if after else None,
     }
-    return put_json(store, keys.manifest(DAG, keys.run_key(run_id)), manifest)
+    key = keys.manifest(DAG, keys.run_key(run_id))
+    try:
+        told = _decide(store, recipe, Action(action), version.strip(), who=who, why=why.strip(), override=override.strip())
+    except (ConfigurationError, ModelRefusedError) as error:
+        put_json(store, key, manifest | {"outcome": f"refused: {error}", "serving": manifest["served_before"]})
+        raise
+    after = registry.read_champion(store, recipe)
+    return put_json(store, key, manifest | {"outcome": told, "serving": after.version if after else None})
 
 
-def outcome(manifest: str) -> str:
-    """What came of a decision, as a sentence."""
-    return str(get_json(open_store(), manifest)["outcome"])
+def _decide(store: ObjectStore, recipe: str, action: Action, version: str, *, who: str, why: str, override: str) -> str:
+    get_recipe(recipe)
+    if not why or not who:
+        raise ConfigurationError("a decision needs a reason and a name: they are kept with it")
+    before = registry.read_champion(store, recipe)
+    if action is Action.ROLLBACK:
+        return _roll_back(store, recipe, version, who=who, why=why, before=before)
+    if not registry.has_version(store, recipe, version):
+        raise ConfigurationError(f"there is no {recipe} version {version!r}; ./ecg models {recipe} lists them")
+    if action is Action.PROMOTE:
+        return _promote(store, recipe, version, who=who, why=why, override=override, before=before)
+    return _reject(store, recipe, version, who=who, why=why, before=before)
+
+
+def outcome(run_id: str) -> str:
+    """What came of a run, as a sentence."""
+    return str(get_json(open_store(), keys.manifest(DAG, keys.run_key(run_id)))["outcome"])
 
 
 def listing(recipe: str = "") -> list[ListedVersion]:

@@ -14,6 +14,7 @@ CHECKOUT = Path(__file__).parents[2]
 COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
     *("classify", "evaluate", "export-report", "export", "test", "bench"),
+    *("models", "promote", "rollback", "reject"),
 )
 HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert")
 
@@ -79,13 +80,32 @@ def test_asking_for_the_status_creates_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("open",), ("put", __file__), ("run", "ingest_records"), ("import", "heartbeats", "."), ("export-report", "x", "x.zip")]
+    "arguments",
+    [
+        ("models",),
+        ("promote", "heartbeat", "ab", "--why", "x"),
+        ("rollback", "heartbeat", "--why", "x"),
+        ("reject", "heartbeat", "ab", "--why", "x"),
+        ("open",),
+        ("put", __file__),
+        ("run", "ingest_records"),
+        ("import", "heartbeats", "."),
+        ("export-report", "x", "x.zip"),
+    ],
 )
 def test_what_needs_the_stack_says_so(arguments):
     """Without a stack the commands end with 1 and name the command that starts it."""
     done = invoke(*arguments)
     assert done.exit_code == 1
     assert "./ecg up" in done.output
+
+
+@pytest.mark.parametrize("arguments", [("promote", "heartbeat", "ab"), ("rollback", "heartbeat"), ("reject", "heartbeat", "ab")])
+def test_a_decision_needs_a_reason(arguments):
+    """Without --why nothing is decided."""
+    done = invoke(*arguments)
+    assert done.exit_code == 2
+    assert "--why" in done.output
 
 
 def test_a_form_must_be_a_json_object():
