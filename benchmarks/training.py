@@ -51,9 +51,8 @@ def measure(*, n_normal: int, n_abnormal: int, n_steps: int, n_drawn: int, n_sco
         ``heartbeat``: ``wall_s``, ``start_s``, ``rendering_s``, ``training_s``, ``auroc``, ``epochs`` (each with pace, waiting and
         figures), ``peak_mb``; ``better``: whether ours has the higher AUROC.
     """
-    beats = {"n_normal": n_normal, "n_abnormal": n_abnormal, "n_scored": n_scored}
-    theirs = in_own_process(by_notebook, **beats, n_steps=n_steps, n_drawn=n_drawn)
-    ours = in_own_process(by_heartbeat, **beats)
+    theirs = in_own_process(by_notebook, n_normal=n_normal, n_abnormal=n_abnormal, n_scored=n_scored, n_steps=n_steps, n_drawn=n_drawn)
+    ours = in_own_process(by_heartbeat, n_normal=n_normal, n_abnormal=n_abnormal, n_scored=n_scored)
     n_windows, n_train = n_normal + n_abnormal, ours.result["n_train"]
     n_steps_in_all = NOTEBOOK_EPOCHS * (n_train // NOTEBOOK_BATCH)
     notebook_s = n_windows * theirs.result["drawing_ms"] / 1000 + n_steps_in_all * theirs.result["step_ms"] / 1000

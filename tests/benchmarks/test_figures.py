@@ -55,6 +55,32 @@ def found():
         },
         "classification": sides | {"max_score_difference": 1e-7},
         "scaling": scaling.growth(*sizes) | told,
+        "train": {
+            "times_faster": 30.0,
+            "better": True,
+            "n_windows": 14_552,
+            "n_train": 8731,
+            "n_scored": 1000,
+            "notebook": {
+                "wall_s": 3000.0,
+                "drawing_ms": 40.0,
+                "step_ms": 500.0,
+                "n_drawn": 200,
+                "n_steps": 546,
+                "n_steps_in_all": 5440,
+                "auroc": 0.7,
+                "peak_mb": 1900.0,
+            },
+            "heartbeat": {
+                "wall_s": 100.0,
+                "start_s": 5.0,
+                "rendering_s": 10.0,
+                "training_s": 90.0,
+                "auroc": 0.8,
+                "peak_mb": 900.0,
+                "epochs": [{"windows_per_s": 1000.0, "waiting": 0.001}],
+            },
+        },
     }
 
 
@@ -112,6 +138,12 @@ def test_every_key_of_the_json_is_documented(found):
     keys = {*document, *document["ratios"], *document["machine"], *next(iter(document["ratios"].values()))}
     keys |= {*document["rendering"], *document["rendering"]["cases"], *document["classification"], *document["classification"]["notebook"]}
     keys |= {key for key in document["rendering"]["cases"]["one_frame"] if not key.endswith("_mb")}
+    keys |= {
+        *document["train"],
+        *document["train"]["notebook"],
+        *document["train"]["heartbeat"],
+        *document["train"]["heartbeat"]["epochs"][0],
+    }
     keys |= {*document["scaling"], *document["scaling"]["sizes"][0], *document["scaling"]["sizes"][0]["steps"]["render.plan"]}
     assert keys <= documented, sorted(keys - documented)
 

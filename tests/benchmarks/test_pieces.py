@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import beats, classification, night, rendering
+from benchmarks import beats, classification, night, rendering, training
 from benchmarks.models import models_folder
 from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
 
@@ -44,6 +44,31 @@ def test_the_notebooks_network_and_the_same_served_agree(in_this_process, tmp_pa
     found = classification.measure(tmp_path, n={"notebook": 3, "notebook_served": 4, "heartbeat": 5})
     assert found["max_score_difference"] < 1e-5
     assert [found[side]["n"] for side in classification.SIDES] == [3, 4, 5]
+
+
+def test_learning_is_measured_on_the_same_beats_for_both_sides(in_this_process):
+    """Every figure is there, the notebook's hour is told from what was measured, and no patient is on two sides."""
+    found = training.measure(n_normal=120, n_abnormal=260, n_steps=2, n_drawn=2, n_scored=40)
+    theirs, ours = found["notebook"], found["heartbeat"]
+    told_s = 380 * theirs["drawing_ms"] / 1000 + theirs["n_steps_in_all"] * theirs["step_ms"] / 1000
+    assert theirs["wall_s"] == pytest.approx(told_s)
+    assert theirs["n_steps_in_all"] == 20 * (found["n_train"] // 32)
+    assert found["times_faster"] == pytest.approx(told_s / ours["wall_s"])
+    assert len(ours["epochs"]) == 6
+    assert all(epoch["windows_per_s"] > 0 for epoch in ours["epochs"])
+    assert found["n_scored"] == 40
+    assert found["better"] == (ours["auroc"] > theirs["auroc"])
+
+
+def test_beats_to_learn_from_keep_patients_apart():
+    """As many of both classes as asked for; a patient has one label; learning and validation sides share none."""
+    rows, labels, patients = beats.labelled_beats(90, 200, seed=1)
+    assert rows.shape == (290, 187)
+    assert np.bincount(labels).tolist() == [90, 200]
+    assert all(len(set(labels[patients == patient])) == 1 for patient in set(patients))
+    learnt, scored = training._sides(patients, n_scored=50)
+    assert not set(patients[learnt]) & set(patients[scored])
+    assert len(set(labels[learnt])) == len(set(labels[scored])) == 2
 
 
 def test_a_night_runs_every_task_and_decides_on_every_record(in_this_process, s3_server, tmp_path):

@@ -73,10 +73,10 @@ def test_layers_have_names_of_their_own(name, shape):
 
 def test_joined_members_answer_with_their_mean_log_odds():
     """Weights find their member and their layer, whatever order Keras keeps them in."""
-    members = [build_network("aligned", (9, 14, 2)) for _ in range(3)]
     pictures = np.random.default_rng(0).integers(0, 256, (5, 9, 14, 2), dtype=np.uint8)
-    joined = join_members("aligned", (9, 14, 2), [member.get_weights() for member in members])
     with keras_at_work():
+        members = [build_network("aligned", (9, 14, 2)) for _ in range(3)]
+        joined = join_members("aligned", (9, 14, 2), [member.get_weights() for member in members])
         p = [np.asarray(member.predict_on_batch(pictures)) for member in members]
         together = np.asarray(joined.predict_on_batch(pictures))
     mean = np.mean([np.log(one / (1 - one)) for one in p], axis=0)

@@ -133,7 +133,8 @@ def test_a_training_that_ends_keeps_its_last_epoch(trained, finished):
     """The weights in the file are those that the last checkpoint's model has, though an epoch before may have had a lower loss."""
     assert trained.kept_epochs == (4,)
     state = TrainingState.from_bytes(finished.latest[1])
-    weights = load_network(trained.keras).get_weights()
+    with framework.keras_at_work():
+        weights = load_network(trained.keras).get_weights()
     kept = [value for value in state.model if value.dtype == np.float32]
     assert len(kept) == len(weights)
     assert sum(float(value.sum()) for value in kept) == pytest.approx(sum(float(value.sum()) for value in weights), rel=1e-6)
