@@ -62,12 +62,12 @@ def ensure_installed() -> None:
         stamp.write_text(wanted)
 
 
-def configure(home: Home) -> None:
-    """Write the servers' configuration and the rings; what is stored stays."""
+def configure(home: Home, *, listen: str = LOOPBACK) -> None:
+    """Write the servers' configuration and the rings; what is stored stays. Only the proxy ever listens elsewhere than on 127.0.0.1."""
     (home.store / "devices" / "disk").mkdir(mode=0o700, parents=True, exist_ok=True)
     (home.store / "cache").mkdir(mode=0o700, exist_ok=True)
     _check_attributes(home.store)
-    for name, text in _configuration(home).items():
+    for name, text in _configuration(home, listen).items():
         write_private(home.store / name, text)
     ports = home.ports()
     addresses = [f"account={ports.store_account}", f"container={ports.store_container}", f"object={ports.store_object}"]
@@ -110,11 +110,11 @@ def _check_attributes(folder: Path) -> None:
         probe.unlink()
 
 
-def _configuration(home: Home) -> dict[str, str]:
+def _configuration(home: Home, listen: str) -> dict[str, str]:
     secrets, ports = home.secrets(), home.ports()
     account, user = secrets.s3_access_key.split(":")
     shared = f"""[DEFAULT]
-bind_ip = {LOOPBACK}
+bind_ip = {{ip}}
 bind_port = {{port}}
 workers = 0
 user = {pwd.getpwuid(os.geteuid()).pw_name}
@@ -157,8 +157,8 @@ check_bucket_owner = false
     updates = f"container_update_timeout = 60\n\n[object-updater]\ninterval = 5\nrecon_cache_path = {home.store}/cache\n"
     return {
         "swift.conf": f"[swift-hash]\nswift_hash_path_suffix = {secrets.swift_hash}\n",
-        "store.conf": shared.format(port=ports.store) + proxy,
-        "store-account.conf": server.format(port=ports.store_account, kind="account"),
-        "store-container.conf": server.format(port=ports.store_container, kind="container"),
-        "store-object.conf": server.format(port=ports.store_object, kind="object") + updates,
+        "store.conf": shared.format(ip=listen, port=ports.store) + proxy,
+        "store-account.conf": server.format(ip=LOOPBACK, port=ports.store_account, kind="account"),
+        "store-container.conf": server.format(ip=LOOPBACK, port=ports.store_container, kind="container"),
+        "store-object.conf": server.format(ip=LOOPBACK, port=ports.store_object, kind="object") + updates,
     }

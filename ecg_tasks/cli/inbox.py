@@ -89,14 +89,19 @@ def _ptbxl_records() -> list[str]:
 
 
 def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
-    """Put files into the inbox in an order that is safe while the inbox is watched; returns how many.
+    """Put files into the inbox of a stack, in a safe order; returns how many."""
+    os.environ.update(stack.environment())
+    return put_in_order(files)
+
+
+def put_in_order(files: "list[tuple[str, Content]]") -> int:
+    """Put files into the inbox of the environment's bucket, in an order that is safe while it is watched; returns how many.
 
     Headers come first and their signals last: until a recording is whole it waits, and so does the labels.csv beside it,
     which therefore never is taken over before the recordings that it speaks of.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    os.environ.update(stack.environment())
     from ecg_tasks.steps.inbox import put_files
 
     n_files = 0

@@ -1,0 +1,45 @@
+"""Here: what keeps the metadata and the tasks' logs from growing for ever, once a day. Not here: the containers' own logs.
+
+Those the logging driver cuts. Nothing of the pipeline's own is ever deleted: only rows of Airflow's history and task logs.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+from deploy.compose.health import SWEEP_S, SWEPT
+
+LOGS = "logs/"
+"""Where Airflow keeps the tasks' logs in the bucket; see ``docker-compose.yaml``."""
+
+
+def sweep(before: datetime) -> None:
+    """Delete Airflow's history, and logs in the bucket, from before a moment."""
+    command = [sys.executable, "-m", "airflow", "db", "clean", "--clean-before-timestamp", before.isoformat(), "--skip-archive", "--yes"]
+    subprocess.run(command, check=True)  # noqa: S603 - a fixed program
+    print(f"deleted {delete_logs(before)} task logs from before {before:%Y-%m-%d}")  # noqa: T201 - the container's log
+
+
+def delete_logs(before: datetime) -> int:
+    """Delete task logs that were written before a moment; returns how many."""
+    from ecg_tasks.steps.workspace import open_store
+
+    store = open_store()
+    old = [item.key for item in store.list_objects(LOGS) if item.modified < before]
+    store.delete_many(old)
+    return len(old)
+
+
+def main() -> None:
+    """Sweep now and every day; a sweep that fails ends the container, which starts again."""
+    keep = timedelta(days=float(os.environ["ECG_KEEP_DAYS"]))
+    while True:
+        sweep(datetime.now(UTC) - keep)
+        SWEPT.touch()
+        time.sleep(SWEEP_S)
+
+
+if __name__ == "__main__":
+    main()
