@@ -81,6 +81,7 @@ def drift_figures(course: Course, spreads: Sequence[Spread]) -> Iterator[Figure]
             bound=100 * course.abnormal_then,
             across="%",
             title="Share of records called abnormal by night, in percent",
+            alarm=False,
         ),
         columns=("night", "records", "called abnormal"),
         rows=tuple(
@@ -124,13 +125,13 @@ def _scale(highest: float, *, across: str) -> tuple[float, list[str]]:
     return top, parts
 
 
-def _bars(values: Sequence[float], labels: Sequence[str], *, bound: float, across: str, title: str) -> Markup:
-    """A bar a night, and a dashed line at the bound."""
+def _bars(values: Sequence[float], labels: Sequence[str], *, bound: float, across: str, title: str, alarm: bool = True) -> Markup:
+    """A bar a night, and a dashed line at the bound; with ``alarm``, bars that reach it have the colour of one."""
     top, parts = _scale(max([*values, bound]), across=across)
     width = _WIDTH / max(len(values), 1)
     for index, value in enumerate(values):
         tall = value / top * _HEIGHT
-        kind = "bar abnormal" if value >= bound else "bar normal"
+        kind = "bar abnormal" if alarm and value >= bound else "bar normal"
         parts.append(rect(_LEFT + index * width + 0.5, _TOP + _HEIGHT - tall, max(width - 1, 0.5), tall, kind=kind))
     for index in range(0, len(labels), -(-len(labels) // _LABELS)):
         parts.append(text(_LEFT + (index + 0.5) * width, _TOP + _HEIGHT + 22, labels[index], kind="axis", anchor="middle"))

@@ -13,7 +13,7 @@ from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.settings import Settings
 from ecg_tasks.steps import verdicts
 from ecg_tasks.steps.decided import Decided, serving
-from ecg_tasks.steps.labelling import LabelEntry, in_force
+from ecg_tasks.steps.labelling import LabelEntry
 from ecg_tasks.steps.verdicts import COMMENT_MAX, Opinion, PairAgreement, Saved, Statement, agreement, history
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -107,6 +107,7 @@ class Progress:
 class _Archive:
     """All decided records, one row each: which model decides on it (index into ``models``), and where it stands there."""
 
+    bucket: str
     models: Sequence[Decided]
     ids: NDArray[np.bytes_]
     model: NDArray[np.int64]
@@ -129,12 +130,12 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) ->
     if offset < 0 or not 1 <= limit <= MAX_PAGE:
         raise ConfigurationError(f"{offset=}, {limit=}; offset must not be negative, limit must lie between 1 and {MAX_PAGE}")
     archive = _archive(store)
-    entries = verdicts.all_entries(store)
-    labels = in_force(entries)
-    said = verdicts.opinions(entries)
+    known = verdicts.read_labels(store)
+    labels = _labels(archive, known)
+    said = verdicts.opinions(known.reviews)
     done = _rows(archive, [record_id for record_id, by_user in said.items() if not _is_for(user, record_id, by_user)])
     disputed = _flags(archive, [record_id for record_id, by_user in said.items() if verdicts.is_disputed(by_user)])
-    found = _priority(archive, labels, disputed)
+    found = prioritise(scores=archive.scores, uncertain=archive.uncertain, quality=archive.quality, label=labels.by_row, disputed=disputed)
     open_rows = np.setdiff1d(np.arange(len(archive.ids)), done)
     order = open_rows[np.lexsort((archive.ids[open_rows], -found.total[open_rows]))]
     own = _rows(archive, [record_id for record_id, by_user in said.items() if _judged(by_user, user)])
@@ -162,15 +163,15 @@ def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Sav
 def progress(store: ObjectStore) -> Progress:
     """How far the review has come."""
     archive = _archive(store)
-    entries = verdicts.all_entries(store)
-    said = verdicts.opinions(entries)
+    known = verdicts.read_labels(store)
+    said = verdicts.opinions(known.reviews)
     by_user: dict[str, int] = {}
     for by in said.values():
         for user in by:
             by_user[user] = by_user.get(user, 0) + _judged(by, user)
     return Progress(
         records=len(archive.ids),
-        labelled=len(_rows(archive, list(in_force(entries)))),
+        labelled=int((_labels(archive, known).by_row != _NO_LABEL).sum()),
         reviewed=len(_rows(archive, [record_id for record_id, by in said.items() if any(_judged(by, user) for user in by)])),
         disputed=len(_rows(archive, [record_id for record_id, by in said.items() if verdicts.is_disputed(by)])),
         by_user=dict(sorted(by_user.items())),
@@ -197,11 +198,11 @@ def _archive(store: ObjectStore) -> _Archive:
     with _keeping:
         kept = _kept.get(store.bucket)
         if kept is None or len(kept[0]) != len(models) or any(one is not other for one, other in zip(kept[0], models, strict=True)):
-            kept = _kept[store.bucket] = (models, _merged(models))
+            kept = _kept[store.bucket] = (models, _merged(models, bucket=store.bucket))
     return kept[1]
 
 
-def _merged(models: Sequence[Decided]) -> _Archive:
+def _merged(models: Sequence[Decided], *, bucket: str) -> _Archive:
     ids = np.unique(np.concatenate([np.empty(0, dtype="S32"), *(model.ids for model in models)]))
     places = [model.rows(ids) for model in models]
     chosen, row = np.full(len(ids), -1), np.full(len(ids), -1)
@@ -217,14 +218,41 @@ def _merged(models: Sequence[Decided]) -> _Archive:
         of_mine = model.probability[row[mine]]
         uncertain[mine] = uncertainty(of_mine, threshold=model.threshold, abstain=model.abstain)
         quality[mine] = model.quality[row[mine]]
-    return _Archive(models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
+    return _Archive(bucket=bucket, models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
 
 
-def _priority(archive: _Archive, labels: Mapping[str, LabelEntry], disputed: NDArray[np.bool_]) -> Priority:
-    label = np.full(len(archive.ids), -1)
-    for index, kind in enumerate(CLASS_ORDER):
-        label[_rows(archive, [record_id for record_id, entry in labels.items() if entry.label == kind])] = index
-    return prioritise(scores=archive.scores, uncertain=archive.uncertain, quality=archive.quality, label=label, disputed=disputed)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Labels:
+    """The label in force of each row of the archive: its place in ``CLASS_ORDER``, or a negative number; and who gave it."""
+
+    by_row: NDArray[np.int64]
+    reviewed: Mapping[str, LabelEntry]
+    sources: Mapping[str, LabelEntry]
+
+    def of(self, record_id: str) -> LabelEntry | None:
+        """The label in force of one record."""
+        return self.reviewed.get(record_id) or self.sources.get(record_id)
+
+
+_NO_LABEL, _OTHER_LABEL = -1, -2
+_kept_sources: dict[str, tuple[_Archive, Mapping[str, LabelEntry], NDArray[np.int64]]] = {}
+"""By bucket: what came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
+
+
+def _labels(archive: _Archive, known: verdicts.Known) -> _Labels:
+    reviewed = known.in_force()
+    bucket = archive.bucket
+    kept = _kept_sources.get(bucket)
+    if kept is None or kept[0] is not archive or kept[1] is not known.sources:
+        kept = _kept_sources[bucket] = (archive, known.sources, _spread(archive, known.sources, np.full(len(archive.ids), _NO_LABEL)))
+    return _Labels(by_row=_spread(archive, reviewed, kept[2].copy()), reviewed=reviewed, sources=known.sources)
+
+
+def _spread(archive: _Archive, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Write labels into the rows of their records."""
+    for index, kind in zip((*range(len(CLASS_ORDER)), _OTHER_LABEL), (*CLASS_ORDER, Label.UNINTERPRETABLE), strict=True):
+        by_row[_rows(archive, [record_id for record_id, entry in labels.items() if entry.label == kind])] = index
+    return by_row
 
 
 def _rows(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.int64]:
@@ -242,11 +270,11 @@ def _flags(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.bool_]:
     return flags
 
 
-def _item(archive: _Archive, row: int, labels: Mapping[str, LabelEntry], priority: Priority) -> QueueItem:
+def _item(archive: _Archive, row: int, labels: _Labels, priority: Priority) -> QueueItem:
     model, at = archive.models[archive.model[row]], archive.row[row]
     record_id = archive.ids[row].decode()
     shares = sorted(((float(priority.shares[code][row]), code) for code in REASONS), reverse=True)
-    probability, entry = float(model.probability[at]), labels.get(record_id)
+    probability, entry = float(model.probability[at]), labels.of(record_id)
     return QueueItem(
         record_id=record_id,
         name=model.name[at],

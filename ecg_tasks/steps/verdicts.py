@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -21,8 +21,27 @@ USER_MAX = 200
 """Characters of a user's name."""
 _saving = threading.Lock()
 """A verdict that is sent twice at once must find itself saved the second time."""
-_said: dict[tuple[str, str], tuple[LabelEntry, ...]] = {}
-"""Label tables by bucket and key; they never change."""
+_known: dict[str, "Known"] = {}
+_reading = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Known:
+    """Everything that was ever said, as far as the label tables ``tables`` go; they never change, so each is read once by each process.
+
+    ``sources`` has the latest label of each record that came from outside, ``reviews`` everything that reviewers said. An object is never
+    changed: while ``sources`` is the same object, nothing has come from outside.
+    """
+
+    tables: frozenset[str]
+    entries: Sequence[LabelEntry]
+    sources: Mapping[str, LabelEntry]
+    reviews: Sequence[LabelEntry]
+
+    def in_force(self) -> dict[str, LabelEntry]:
+        """The labels that count now, of those records that a reviewer spoke of."""
+        spoken = {entry.record_id for entry in self.reviews}
+        return in_force([*self.reviews, *(self.sources[record_id] for record_id in spoken if record_id in self.sources)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +162,7 @@ def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
 def agreement(store: ObjectStore) -> tuple[PairAgreement, ...]:
     """Every pair of reviewers with records in common, those with most first; each one's latest standing verdict counts, a skip does not."""
     verdicts: dict[str, dict[str, str]] = defaultdict(dict)
-    for record_id, said in opinions(all_entries(store)).items():
+    for record_id, said in opinions(read_labels(store).reviews).items():
         for user, opinion in said.items():
             if opinion.label is not None:
                 verdicts[user][record_id] = opinion.label
@@ -184,13 +203,30 @@ def is_disputed(said: Mapping[str, Opinion]) -> bool:
     return len(most) > 1 and most[0] == most[1]
 
 
-def all_entries(store: ObjectStore) -> list[LabelEntry]:
-    """Every row of every label table; a table is read once by each process."""
-    listed = store.list_keys(keys.LABELS)
-    unknown = [key for key in listed if (store.bucket, key) not in _said]
-    for key, data in zip(unknown, store.get_many(unknown), strict=True):
-        _said[store.bucket, key] = tuple(load_labels(data))
-    return [entry for key in listed for entry in _said[store.bucket, key]]
+def read_labels(store: ObjectStore) -> Known:
+    """Everything that was ever said; only tables that are new to this process are read."""
+    with _reading:
+        known = _known.get(store.bucket) or Known(tables=frozenset(), entries=(), sources={}, reviews=())
+        listed = store.list_keys(keys.LABELS)
+        new = [key for key in listed if key not in known.tables]
+        if not known.tables <= set(listed):  # another bucket of the same name
+            known, new = Known(tables=frozenset(), entries=(), sources={}, reviews=()), listed
+        if new:
+            fresh = [entry for data in store.get_many(new) for entry in load_labels(data)]
+            outside = [entry for entry in fresh if not entry.is_review]
+            known = Known(
+                tables=frozenset(listed),
+                entries=[*known.entries, *fresh],
+                sources=in_force([*known.sources.values(), *outside]) if outside else known.sources,
+                reviews=[*known.reviews, *(entry for entry in fresh if entry.is_review)],
+            )
+        _known[store.bucket] = known
+        return known
+
+
+def all_entries(store: ObjectStore) -> Sequence[LabelEntry]:
+    """Every row of every label table."""
+    return read_labels(store).entries
 
 
 def _who(user: str) -> str:

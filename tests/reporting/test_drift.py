@@ -53,3 +53,4 @@ def test_a_night_beyond_the_bound_is_drawn_in_the_alarm_colour():
     drawing = str(figures()[0].drawing)
     assert drawing.count('class="bar abnormal"') == 1
     assert drawing.count('class="bar normal"') == 2
+    assert 'class="bar abnormal"' not in str(figures()[1].drawing)  # a share above the one at the test is no alarm

@@ -11,7 +11,8 @@ from ecg_tasks.errors import NotEnoughDataError, StoreError
 from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.labels import Decision
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.steps import candidate, classify, dataset, inbox, ingest, render, retrain
+from ecg_tasks.steps import candidate, classify, dataset, inbox, ingest, monitoring, render, retrain, review
+from ecg_tasks.steps.reference import MEASURES
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -146,6 +147,43 @@ def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):
     assert len(lines) == N_PATIENTS + 1
     assert 15 < summary["unseen_labelled"][0]["n_records"] < N_PATIENTS / 2
     assert b"not a medical device" in store.get(report)
+
+
+def test_a_night_is_watched_against_what_the_version_remembers(store, trained):
+    """The version stores how its held-out records were spread, the night its own records, and the manifest how they compare."""
+    report = classify_all("night-watched", scope="all")
+    champion = registry.read_champion(store, "heartbeat")
+    reference = json.loads(registry.read_version(store, "heartbeat", champion.version)["metrics.json"])["reference"]
+    assert set(reference) == set(MEASURES)
+    held_out = sum(reference["score"]["counts"])
+    assert held_out == sum(reference["beat_s"]["counts"]) == sum(reference["quality"]["counts"]) > 30
+    assert reference["input"]["kinds"] == ["1 lead, 125 Hz", "other"]
+    run = report.split("/")[2]
+    night = json.loads(store.get(keys.monitoring("heartbeat", run)))
+    (light,) = json.loads(store.get(keys.manifest("classify_records", run)))["drift"]
+    assert (light["recipe"], light["version"]) == ("heartbeat", champion.version)
+    assert night["watched"] <= N_PATIENTS
+    assert monitoring.lights(store)[0].state in {"unknown", "steady", "watch"}  # the same beats that it was tested on
+
+
+def test_a_verdict_enters_the_next_training_set_with_its_reviewer(store, trained):
+    """The data set says who labelled each record, and counts by reviewer; taking the verdict back gives the first data set again."""
+    job, _ = trained
+    before = json.loads(store.get(job))["dataset_id"]
+    split = tables.load(store.get(keys.dataset(before, "split.parquet")))
+    record_id = split["record_id"][0]
+    turned = "normal" if split["label"][0] == "abnormal" else "abnormal"
+    classify_all("night-reviewed")
+    saved = review.save_verdict(store, record_id, verdict=turned, user="anna")
+    after = json.loads(store.get(retrain.assemble_dataset("reviewed", recipe="heartbeat", epochs=1, seed=0)))["dataset_id"]
+    rows = tables.load(store.get(keys.dataset(after, "split.parquet")))
+    row = rows["record_id"].index(record_id)
+    assert (rows["label"][row], rows["labelled_by"][row]) == (turned, "review:anna")
+    assert set(rows["labelled_by"]) == {"review:anna", "source:w/labels.csv"}
+    manifest = json.loads(store.get(keys.dataset(after, "manifest.json")))
+    assert manifest["labelled_by"] == {"review:anna": 1, "source": len(rows["label"]) - 1}
+    review.withdraw(store, record_id, user="anna", when=saved.when)
+    assert json.loads(store.get(retrain.assemble_dataset("undone", recipe="heartbeat", epochs=1, seed=0)))["dataset_id"] == before
 
 
 def test_nothing_of_a_version_is_fitted_on_test_patients(store, trained):

@@ -185,6 +185,29 @@ def test_models_that_differ_and_a_new_champion_change_the_queue(reviewed):
     assert review.queue(reviewed.store, user="anna", limit=1).items[0].version == "v2"
 
 
+def test_what_the_queue_shows_is_what_counts_whatever_was_said_before(reviewed):
+    """After sixty verdicts, withdrawals and label tables in turn, the queue's labels are those that a training would take."""
+    rng = np.random.default_rng(6)
+    ids, given = reviewed.ids(12), []
+    for number in range(60):
+        record_id, user = ids[rng.integers(12)], ("anna", "bert", "carl")[rng.integers(3)]
+        match rng.integers(4):
+            case 0 if given:
+                said = given.pop(rng.integers(len(given)))
+                review.withdraw(reviewed.store, said[0], user=said[1], when=said[2])
+            case 1:
+                reviewed.put_labels({record_id: ("normal", "abnormal")[number % 2]}, when=f"2026-11-{1 + number // 4:02d}T00:00:00+00:00")
+            case _:
+                verdict = ("normal", "abnormal", "uninterpretable", "skip")[rng.integers(4)]
+                given.append((record_id, user, review.save_verdict(reviewed.store, record_id, verdict=verdict, user=user).when))
+        if number % 10 == 9:
+            force = labels_in_force(reviewed.store)
+            for item in review.queue(reviewed.store, user="dora").items:
+                entry = force.get(item.record_id)
+                assert (item.label, item.labelled_by) == ((entry.label, entry.who) if entry else (None, None))
+            assert review.progress(reviewed.store).labelled == len(force)
+
+
 def test_an_empty_archive_has_an_empty_queue(archive):
     """Before the first night there is nothing to review."""
     page = review.queue(archive.store, user="anna")
