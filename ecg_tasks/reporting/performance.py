@@ -232,7 +232,7 @@ def _coverage(found: Assessment, calibration: CoverageCurve | None) -> bytes:
     if not np.isnan(evaluation.accuracy_decided.value):
         parts.append(frame.dot(evaluation.coverage.value, evaluation.accuracy_decided.value))
     middle, below = frame.left + frame.side / 2, frame.top + frame.side + 68
-    note = "solid: test records" + ("; dashed: the patients that the band was fitted on" if calibration is not None else "")
+    note = "solid: test records" + ("; dashed: calibration records" if calibration is not None else "")
     parts += [text(middle, below, told, kind="value", anchor="middle"), text(middle, below + 20, note, kind="note", anchor="middle")]
     return frame.file(
         parts,
