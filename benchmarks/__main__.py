@@ -128,7 +128,8 @@ def main() -> None:
         tables.print_training(console, found["train"])
     if "pages" in found:
         pages.print_pages(console, found["pages"])
-    tables.print_ratios(console, figures.ratios(found))
+    if told := figures.ratios(found):
+        tables.print_ratios(console, told)
 
 
 if __name__ == "__main__":
