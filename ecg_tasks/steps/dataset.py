@@ -22,6 +22,8 @@ from ecg_tasks.storage.object_store import ObjectStore
 
 MIN_RECORDS_PER_CLASS = 2
 """On every side; a side with fewer of a class cannot do its work."""
+DECODED_AT_ONCE = 256
+"""Pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +182,7 @@ def load_manifest(store: ObjectStore, dataset_id: str) -> Any:
 def load_pictures(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Pictures:
     """Read the usable windows of these records, shard by shard."""
     place = {row.record_id: number for number, row in enumerate(rows)}
-    images: list[NDArray[np.uint8]] = [np.zeros((0, *recipe.image_shape), np.uint8)]
+    pngs: list[bytes] = []
     record: list[int] = []
     quality: list[float] = []
     beat_s, total, n_windows = np.full(len(rows), np.nan, np.float32), np.zeros(len(rows)), np.zeros(len(rows), np.int64)
@@ -191,14 +193,17 @@ def load_pictures(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Pi
         np.add.at(total, owners, columns["quality"][drawn])
         np.add.at(n_windows, owners, 1)
         wanted = [row for row in drawn if columns["quality"][row] >= recipe.min_quality]
-        images.append(recipe.decode([columns["png"][row] for row in wanted]))
+        pngs += [columns["png"][row] for row in wanted]
         record += [place[columns["record_id"][row]] for row in wanted]
         quality += [float(columns["quality"][row]) for row in wanted]
         if "beat_s" in columns:
             beat_s[owners] = columns["beat_s"][drawn]
+    images = np.empty((len(pngs), *recipe.image_shape), np.uint8)  # filled in parts: all pictures of the notebook twice are gigabytes
+    for start in range(0, len(pngs), DECODED_AT_ONCE):
+        images[start : start + DECODED_AT_ONCE] = recipe.decode(pngs[start : start + DECODED_AT_ONCE])
     return Pictures(
         rows=rows,
-        images=np.concatenate(images),
+        images=images,
         record=np.array(record, np.int64),
         quality=np.array(quality, np.float32),
         beat_s=beat_s,
