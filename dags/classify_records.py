@@ -1,7 +1,8 @@
 """Let the champion of every recipe decide on the records, and write the report of the run.
 
 * reads: `models/<recipe>/champion.json` and its version, `spectrograms/`, `labels/`
-* writes: `predictions/<recipe>/<shard>/<version>.parquet`, `reports/<date>/<run>/`, then `manifests/classify_records/<run>.json`
+* writes: `predictions/<recipe>/<shard>/<version>.parquet`, `monitoring/<recipe>/<run>.json`, `reports/<date>/<run>/`, `decided/`,
+  then `manifests/classify_records/<run>.json`
 * runs: at 02:00 UTC, or by hand with a form; a backfill writes the reports of past dates
 * rerun: safe; a prediction is named by its shard and the model version, and one that stands is not made again
 * when it fails: the object store was out of reach, a worker was killed, or the champion was refused because its files are damaged
