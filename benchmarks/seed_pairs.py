@@ -81,9 +81,9 @@ def read(folder: Path, *, shift: int) -> Pictures:
         if path is not None and row is not None and row.label in CLASS_ORDER and row.patient_id:
             record = read_wfdb(wfdb_contents(path, path.read_bytes()), header=path.name, name=name).records[0]
             found.setdefault(record.record_id, (record, CLASS_ORDER.index(row.label), row.patient_id))
-    return draw(
-        [record for record, _, _ in found.values()], [label for _, label, _ in found.values()], [one for _, _, one in found.values()]
-    )
+    records, labels, patients = zip(*found.values(), strict=True)
+    drawn = draw(records, labels, patients)
+    return replace(drawn, buckets=(drawn.buckets + shift) % N_BUCKETS)
 
 
 def draw(records: Sequence[Record], labels: Sequence[int], patients: Sequence[str]) -> Pictures:

@@ -32,9 +32,9 @@ RECORDING_SAME = 0.95
 
 LAGS = (-2, -1, 0, 1, 2)
 """Samples at 125 Hz, 8 ms each."""
-OVERLAP = 12
+OVERLAP = 8
 """Samples that a beat shares with the next one of its window: a beat is 1.2 intervals long, so its end is the next one's beginning."""
-OVERLAP_RMS = 2e-3
+OVERLAP_RMS = 1e-3
 """Root mean square by which they may differ, in units of a window's range: rounding in a CSV, and nothing else."""
 _PEAK = min(LENIENT_R_THRESHOLDS)
 _FIRST_PEAK = 20

@@ -96,10 +96,13 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
         render.render_one(store, shard, record_shards.load_shard(store.get(keys.record_shard(shard))), recipe)
     labels = {record_id: entry for record_id, entry in labels_in_force(store).items() if entry.label in CLASS_ORDER}
     found: list[grouping.Known] = []
+    labelled_shards: list[str] = []
     is_synthetic: dict[str, bool] = {}
     kind_of: dict[str, str] = {}
     for shard in sorted(keys.stem(key) for key in store.list_keys(keys.RECORDS)):
         index = tables.load(store.get(keys.record_index(shard)))
+        if not labels.keys().isdisjoint(index["record_id"]):
+            labelled_shards.append(shard)
         usable = _usable(store, recipe, shard)
         kind_of |= zip(index["record_id"], input_kinds(index), strict=True)
         is_synthetic |= zip(index["record_id"], map(bool, index["synthetic"]), strict=True)
@@ -109,6 +112,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
             if record_id in labels and record_id in usable
         ]
     leakage.check_identities(found)
+    leakage.check_signals(store, labelled_shards, {record_id: entry.label for record_id, entry in labels.items()}, recipe.accepts)
     found.sort(key=lambda one: one.record_id)
     groups = grouping.groups_of(store, found)
     rows: list[Row] = []
@@ -131,7 +135,6 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
         )
     rows, links = _untangled(store, _comparable(rows))
     leakage.check_rows(rows, links)
-    leakage.check_signals(store, rows)
     _check(rows)
     inputs = Counter(kind_of[row.record_id] for row in rows)
     columns = {name: [getattr(row, name) for row in rows] for name in tables.SPLIT.names}

@@ -3,7 +3,7 @@
 It trusts nothing that made the split: it looks at the finished rows, at all pairs of their signals, and at the samples themselves.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import LeakageError
 from ecg_tasks.evaluation.splits import side_of
+from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.signals.near_duplicates import Links
+from ecg_tasks.signals.record import Record
 from ecg_tasks.steps.grouping import Known
 from ecg_tasks.storage import keys, record_shards
 from ecg_tasks.storage.object_store import ObjectStore
@@ -35,10 +37,6 @@ class SplitRow(Protocol):
         """Of the record."""
 
     @property
-    def shard(self) -> str:
-        """Where its samples are."""
-
-    @property
     def group(self) -> str:
         """What must not lie on two sides."""
 
@@ -49,10 +47,6 @@ class SplitRow(Protocol):
     @property
     def side(self) -> str:
         """Train, validation, calibration or test."""
-
-    @property
-    def label(self) -> str:
-        """Normal or abnormal."""
 
 
 def check_identities(records: Iterable[Known]) -> None:
@@ -110,21 +104,28 @@ def check_rows(rows: Sequence[SplitRow], links: Links) -> None:
         )
 
 
-def check_signals(store: ObjectStore, rows: Sequence[SplitRow]) -> None:
+def check_signals(store: ObjectStore, shards: Iterable[str], labels: Mapping[str, str], accepts: Callable[[Record], bool]) -> None:
     """Refuse records that carry their label as a sample: one that has the same value in all records of a class, and another in the other.
+
+    All labelled records count, also those of too poor a quality: a label among the samples may be what makes them so.
+
+    Parameters
+    ----------
+    shards : that hold labelled records
+    labels : of records, by their ids
+    accepts : whether the recipe takes a record
 
     Raises
     ------
     LeakageError
     """
-    labels = {row.record_id: row.label for row in rows}
-    counts = dict.fromkeys(set(labels.values()), 0)
+    counts = dict.fromkeys(CLASS_ORDER, 0)
     ranges: dict[tuple[int, int], dict[str, _Range]] = {}
-    for shard in sorted({row.shard for row in rows}):
+    for shard in shards:
         for stored in record_shards.load_shard(store.get(keys.record_shard(shard))):
             label = labels.get(stored.record.record_id)
-            if label is not None:
-                counts[label] += 1
+            if label is not None and accepts(stored.record):
+                counts[Label(label)] += 1
                 by_label = ranges.setdefault(stored.record.samples.shape, {})
                 by_label.setdefault(label, _Range()).add(stored.record.samples)
         if min(counts.values()) >= ENOUGH_PER_CLASS:
