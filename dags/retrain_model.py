@@ -55,7 +55,12 @@ class Approval(ApprovalOperator):
             description="Which leads, windows, picture and network.",
         ),
         "epochs": Param(
-            30, type="integer", minimum=1, maximum=200, title="Epochs", description="At most; training stops early when it no longer gains."
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=200,
+            title="Epochs",
+            description="At most; training stops early when it no longer gains. Empty: what the recipe was tuned with.",
         ),
         "seed": Param(
             0, type="integer", minimum=0, maximum=2**31 - 1, title="Seed", description="The same seed and data give the same model."
@@ -93,7 +98,9 @@ def retrain_model() -> None:
     def assemble_dataset(run_id: str, recipe: str, epochs: str, seed: str, credit: str, policy: str) -> str:  # noqa: PLR0917
         from ecg_tasks.steps import retrain
 
-        return retrain.assemble_dataset(run_id, recipe=recipe, epochs=int(epochs), seed=int(seed), credit=credit, policy=policy)
+        return retrain.assemble_dataset(
+            run_id, recipe=recipe, epochs=int(epochs) if epochs else None, seed=int(seed), credit=credit, policy=policy
+        )
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
     def train(job: str) -> str:
@@ -136,7 +143,7 @@ def retrain_model() -> None:
     job = assemble_dataset(
         run_id="{{ run_id }}",
         recipe="{{ params.recipe }}",
-        epochs="{{ params.epochs }}",
+        epochs="{{ params.epochs or '' }}",
         seed="{{ params.seed }}",
         credit="{{ params.credit }}",
         policy="{{ params.policy }}",

@@ -114,7 +114,7 @@ def rotating_folds(
     Returns
     -------
     list of ndarray, shape (n_records,), bool
-        One a member: member m of M is stopped on a tenth of the patients if M is 5, on those whose buckets leave m when divided
+        One a member: member m of M is stopped on an eighth of the patients if M is 4, on those whose buckets leave m when divided
         by 2 M, so that it learns from most. One member is stopped on ``held_out``.
     """
     for n in range(n_members, 1, -1):

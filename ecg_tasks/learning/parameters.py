@@ -54,7 +54,7 @@ RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "notebook": {"epochs": 20, "patience": 20},
         "heartbeat": {"epochs": 6, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
-        "twelve_lead": {"epochs": 12, "batch_size": 32, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12, "n_members": 5},
+        "twelve_lead": {"epochs": 12, "batch_size": 32, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12, "n_members": 4},
     }
 )
 """What each recipe trains with, unless a run says otherwise.

@@ -105,7 +105,7 @@ def test_forms(dags):
     forms = {dag_id: {name: dag.params[name] for name in dag.params} for dag_id, dag in dags.items() if dag.params}
     assert forms == {
         "classify_records": {"scope": "new", "details": 200},
-        "retrain_model": {"recipe": "twelve_lead", "epochs": 30, "seed": 0, "approval": False, "credit": "", "policy": "better"},
+        "retrain_model": {"recipe": "twelve_lead", "epochs": None, "seed": 0, "approval": False, "credit": "", "policy": "better"},
         "decide_champion": {"recipe": "twelve_lead", "action": "promote", "version": "", "why": "", "override": "", "on_behalf_of": ""},
     }
     for dag_id in forms:
