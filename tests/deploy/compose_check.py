@@ -1,0 +1,222 @@
+"""Here: what must come out of the stack of ``docker-compose.yaml`` while it runs. Not here: building and starting it (``compose_run.sh``).
+
+Called by ``compose_run.sh`` with the command that is Compose as arguments. It drops the demonstration's recordings, follows the DAGs,
+compares every decision and probability with those of the same steps run in one process against an in-memory bucket, then kills a
+worker in the middle of a task and measures how long its task waits for another.
+"""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from deploy.embedded.airflow_api import AirflowApi  # noqa: E402 - the checkout is no installed package
+from ecg_tasks.cli.demo import N_PATIENTS, SEED  # noqa: E402
+from ecg_tasks.signals.sample_drop import sample_drop  # noqa: E402
+
+RETRY_WITHIN_S = 60
+RETRAINING = {"recipe": "twelve_lead", "epochs": 3}
+KILL_SEED = 7
+
+
+def main(compose: list[str]) -> None:
+    """Run everything; an assertion that does not hold ends it."""
+    api = AirflowApi(ui=os.environ["ECG_UI_URL"], login="admin", password=os.environ["ECG_ADMIN_PASSWORD"])
+    wait_for_dags(api)
+    files = sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1)
+    began = time.monotonic()
+    put(compose, files)
+    follow_own_runs(api, "ingest_records")
+    follow_own_runs(api, "render_spectrograms")
+    run = classify(api)
+    say(f"drop to report: {time.monotonic() - began:.1f} s, {len(files)} files")
+    if not report_of(compose, run):  # the shipped models are of other recipes than the source: let this stack train one
+        follow(api, "retrain_model", api.trigger("retrain_model", RETRAINING))
+        run = classify(api)
+    compare(report_of(compose, run), in_one_process(models_of(compose)))
+    kill_a_worker(api, compose)
+
+
+def say(sentence: str) -> None:
+    """Tell what was seen."""
+    print(f"compose: {sentence}", flush=True)  # noqa: T201 - this is a program
+
+
+def wait_for_dags(api: AirflowApi) -> None:
+    """All DAGs are read, and none with an error."""
+    wanted = {path.stem for path in (ROOT / "dags").glob("*.py")} - {"ecg_assets", "ecg_defaults"}
+    deadline = time.monotonic() + 120
+    while missing := wanted - set(api.dags()):
+        assert time.monotonic() < deadline, f"not read: {missing}; {api.import_errors()}"
+        time.sleep(1)
+    assert not api.import_errors()
+
+
+def put(compose: list[str], files: dict[str, bytes]) -> None:
+    """Drop files as a person would: an archive into a worker."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    in_worker(compose, "-m", "deploy.compose.put", data=archive.getvalue())
+
+
+def in_worker(compose: list[str], *arguments: str, data: bytes = b"") -> bytes:
+    """Run the worker's Python."""
+    return subprocess.run([*compose, "exec", "-T", "worker", "python", *arguments], input=data, capture_output=True, check=True).stdout
+
+
+def follow_own_runs(api: AirflowApi, dag: str, timeout_s: float = 60) -> None:
+    """Wait for the runs that a DAG starts by itself, until it rests."""
+    followed, deadline = set[str](), time.monotonic() + timeout_s
+    while True:
+        fresh = [run for run, state in api.runs(dag).items() if run not in followed and (state in {"queued", "running"} or not followed)]
+        if not fresh and followed:
+            return
+        if fresh:
+            follow(api, dag, fresh[-1])
+            followed.add(fresh[-1])
+        assert followed or time.monotonic() < deadline, f"{dag} did not start by itself within {timeout_s:.0f} s"
+        time.sleep(0.5)
+
+
+def classify(api: AirflowApi) -> str:
+    """A run over all records."""
+    run = api.trigger("classify_records", {"scope": "all"})
+    follow(api, "classify_records", run)
+    return run
+
+
+def follow(api: AirflowApi, dag: str, run: str, timeout_s: float = 900) -> None:
+    """Wait for a run's good end."""
+    began = time.monotonic()
+    while (state := api.run_state(dag, run)) != "success":
+        assert state != "failed", f"{dag} {run} failed: {api.task_states(dag, run)}"
+        assert time.monotonic() - began < timeout_s, f"{dag} {run} still {state}: {api.task_states(dag, run)}"
+        time.sleep(0.5)
+    say(f"{dag}: {len(api.task_states(dag, run))} tasks, {time.monotonic() - began:.1f} s")
+
+
+_REPORT = """
+import sys
+from ecg_tasks.steps.workspace import get_json, open_store
+from ecg_tasks.storage import keys
+store = open_store()
+report = get_json(store, keys.manifest("classify_records", keys.run_key(sys.argv[1])))["report"]
+sys.stdout.buffer.write(store.get(report.rsplit("/", 1)[0] + "/predictions.csv"))
+"""
+
+
+_MODELS = """
+import sys, tarfile, io
+from ecg_tasks.steps.workspace import open_store
+store = open_store()
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
+    for key in store.list_keys("models/"):
+        member = tarfile.TarInfo(key)
+        content = store.get(key)
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+"""
+
+
+def models_of(compose: list[str]) -> bytes:
+    """A tar of everything below models/ in the bucket: both sides decide by the same versions."""
+    return in_worker(compose, "-c", _MODELS)
+
+
+def report_of(compose: list[str], run: str) -> list[dict[str, str]]:
+    """The rows of a run's predictions.csv."""
+    return list(csv.DictReader(io.StringIO(in_worker(compose, "-c", _REPORT, run).decode())))
+
+
+_STEPS = """
+import sys, tarfile
+from moto import mock_aws
+with mock_aws():
+    from ecg_tasks.cli.demo import N_PATIENTS, SEED
+    from ecg_tasks.cli.inbox import put_in_order
+    from ecg_tasks.signals.sample_drop import sample_drop
+    from ecg_tasks.steps import classify, ingest, render
+    from ecg_tasks.steps.workspace import open_store
+    store = open_store()
+    store.create_bucket()
+    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as tar:
+        for member in tar:
+            store.put(member.name, tar.extractfile(member).read())
+    put_in_order(list(sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1).items()))
+    ingest.publish("r", [ingest.ingest_batch(job) for job in ingest.plan("r")])
+    render.publish("r", [render.render_shard(job) for job in render.plan("r")])
+    pin = classify.pin_champion("r", date="2026-01-01", scope="all", details=0)
+    report = classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
+    sys.stdout.buffer.write(store.get(report.rsplit("/", 1)[0] + "/predictions.csv"))
+"""
+
+
+def in_one_process(models: bytes) -> list[dict[str, str]]:
+    """The rows of predictions.csv of the same steps on the same recordings, without containers, Airflow or Swift."""
+    foreign = ("AWS_", "AIRFLOW", "ECG_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment |= {"ECG_BUCKET": "ecg", "ECG_PATIENT_KEY": os.environ["ECG_PATIENT_KEY"], "PYTHONPATH": str(ROOT)}
+    environment |= {"AWS_ACCESS_KEY_ID": "moto", "AWS_SECRET_ACCESS_KEY": "moto", "AWS_DEFAULT_REGION": "us-east-1"}
+    done = subprocess.run([sys.executable, "-c", _STEPS], env=environment, input=models, stdout=subprocess.PIPE, check=True)
+    return list(csv.DictReader(io.StringIO(done.stdout.decode())))
+
+
+def compare(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> None:
+    """Every column of every record agrees as text but those that name the run; the numbers are written in full."""
+    assert len(ours) == len(theirs) >= N_PATIENTS
+    by_id = {row["record_id"]: row for row in theirs}
+    differing = {column for row in ours for column, value in row.items() if by_id[row["record_id"]][column] != value}
+    assert not differing & {"decision", "probability", "recipe", "version", "quality", "label"}, differing
+    decisions = {decision: sum(row["decision"] == decision for row in ours) for decision in sorted({row["decision"] for row in ours})}
+    say(f"{len(ours)} records, each with the decision and probability of the in-process run: {json.dumps(decisions)}; differing columns: {differing or 'none'}")
+
+
+def kill_a_worker(api: AirflowApi, compose: list[str]) -> None:
+    """Of two workers the one that ingests is killed; its task is tried again by the other."""
+    subprocess.run([*compose, "up", "-d", "--no-build", "--no-recreate", "--wait", "--scale", "worker=2"], check=True, capture_output=True)
+    files = sample_drop(seed=KILL_SEED, n_patients=N_PATIENTS, recordings_per_patient=2)
+    put(compose, files)
+    dag, task = "ingest_records", "ingest_batch"
+    deadline = time.monotonic() + 60
+    while not (victims := instances(api, dag, task, state="running")):
+        assert time.monotonic() < deadline, f"{task} did not start"
+        time.sleep(0.2)
+    victim = victims[0]
+    killed_at = time.time()
+    subprocess.run(["docker", "kill", "--signal", "KILL", victim["hostname"]], check=True, capture_output=True)
+    say(f"killed worker {victim['hostname']} in the middle of {task}")
+    while True:
+        again = [one for one in instances(api, dag, task) if one["try_number"] > 1 and one["dag_run_id"] == victim["dag_run_id"] and one["start_date"]]
+        if again:
+            break
+        assert time.time() - killed_at < 5 * RETRY_WITHIN_S, "no retry came"
+        time.sleep(0.5)
+    waited_s = datetime.fromisoformat(again[0]["start_date"]).timestamp() - killed_at
+    assert again[0]["hostname"] != victim["hostname"]
+    assert waited_s < RETRY_WITHIN_S, f"the retry started after {waited_s:.1f} s"
+    say(f"its task was tried again by {again[0]['hostname']} after {waited_s:.1f} s")
+    follow(api, dag, victim["dag_run_id"])
+
+
+def instances(api: AirflowApi, dag: str, task: str, state: str | None = None) -> list[dict[str, str]]:
+    """Task instances of every run, the newest first."""
+    params = {"task_id": task, "limit": 20, "order_by": "-start_date"} | ({"state": state} if state else {})
+    found = api._request("GET", f"/api/v2/dags/{dag}/dagRuns/~/taskInstances", params=params).json()["task_instances"]
+    return [one for one in found if one["task_id"] == task]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
