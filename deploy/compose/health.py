@@ -34,7 +34,7 @@ def beats(job_type: str) -> None:
     url = urlparse(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     conninfo = url._replace(scheme="postgresql").geturl()
     question = (
-        "select max(extract(epoch from now() - latest_heartbeat)) from job where job_type = %s and hostname = %s and state = 'running'"
+        "select min(extract(epoch from now() - latest_heartbeat)) from job where job_type = %s and hostname = %s and state = 'running'"
     )
     with psycopg.connect(conninfo, connect_timeout=10) as connection:
         found = connection.execute(question, [job_type, socket.gethostname()]).fetchone()

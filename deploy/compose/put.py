@@ -5,7 +5,10 @@ Not here: the order in which files are safe to arrive (``ecg_tasks.cli.inbox``).
 
 import sys
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ecg_tasks.steps.labelled_folders import Content
 
 
 def main() -> None:
@@ -13,10 +16,9 @@ def main() -> None:
     from ecg_tasks.cli.inbox import put_in_order
 
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|*") as archive:
-        files: list[tuple[str, bytes | Path]] = []
-        for member in archive:
-            if content := archive.extractfile(member):
-                files.append((member.name.removeprefix("./"), content.read()))
+        files: list[tuple[str, Content]] = [
+            (member.name.removeprefix("./"), content.read()) for member in archive if (content := archive.extractfile(member))
+        ]
     print(f"{put_in_order(files)} files are in the inbox")  # noqa: T201 - what the person sees
 
 

@@ -181,7 +181,8 @@ def compare(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> None:
     differing = {column for row in ours for column, value in row.items() if by_id[row["record_id"]][column] != value}
     assert not differing & {"decision", "probability", "recipe", "version", "quality", "label"}, differing
     decisions = {decision: sum(row["decision"] == decision for row in ours) for decision in sorted({row["decision"] for row in ours})}
-    say(f"{len(ours)} records, each with the decision and probability of the in-process run: {json.dumps(decisions)}; differing columns: {differing or 'none'}")
+    say(f"{len(ours)} records, each with the decision and probability of the in-process run: {json.dumps(decisions)}")
+    say(f"columns that differ: {', '.join(sorted(differing)) or 'none'}")
 
 
 def kill_a_worker(api: AirflowApi, compose: list[str]) -> None:
@@ -199,7 +200,11 @@ def kill_a_worker(api: AirflowApi, compose: list[str]) -> None:
     subprocess.run(["docker", "kill", "--signal", "KILL", victim["hostname"]], check=True, capture_output=True)
     say(f"killed worker {victim['hostname']} in the middle of {task}")
     while True:
-        again = [one for one in instances(api, dag, task) if one["try_number"] > 1 and one["dag_run_id"] == victim["dag_run_id"] and one["start_date"]]
+        again = [
+            one
+            for one in instances(api, dag, task)
+            if one["try_number"] > 1 and one["dag_run_id"] == victim["dag_run_id"] and one["start_date"]
+        ]
         if again:
             break
         assert time.time() - killed_at < 5 * RETRY_WITHIN_S, "no retry came"
