@@ -16,6 +16,8 @@ FOLDER = "synthetic"
 FS = 500.0
 """Hz."""
 DURATION_S = 10.0
+MIN_SEVERITY = 0.6
+"""Of the infarcts in the recordings: a model must learn the sign for certain from the few recordings of a demonstration."""
 HEARTBEAT_ROWS = 120
 ROWS_BESIDE_THE_BAD_ONE = 4
 BAD_ROW = 3
@@ -51,7 +53,7 @@ def sample_drop(*, seed: int, n_patients: int = 60, recordings_per_patient: int 
     drop: dict[str, bytes] = {}
     labels: list[dict[str, str]] = []
     for patient in range(1, n_patients + 1):
-        heart = draw_heart(rng, label=CLASS_ORDER[patient % 2])
+        heart = draw_heart(rng, label=CLASS_ORDER[patient % 2], min_severity=MIN_SEVERITY)
         for recording in range(1, recordings_per_patient + 1):
             stem = f"synthetic_{patient:04d}_{recording}"
             comments = ("synthetic: yes", f"age: {heart.age:.0f}", f"sex: {heart.sex}")

@@ -59,12 +59,12 @@ class Heart:
     """Shape (6 waves,)."""
 
 
-def draw_heart(rng: np.random.Generator, *, label: Label) -> Heart:
+def draw_heart(rng: np.random.Generator, *, label: Label, min_severity: float = 0.0) -> Heart:
     """Draw a patient: a healthy one for ``normal``, one after an infarct of random place and severity for ``abnormal``.
 
     People differ in the size, direction and width of every wave. An infarct lifts (or, when it is not transmural, lowers) the ST
     segment over its wall, turns the first part of the QRS complex away from it, and turns the T wave away from it. The severities of the
-    abnormal begin near 0, and the healthy have some ST and T variation too, so that the two classes overlap.
+    abnormal begin at ``min_severity``, and the healthy have some ST and T variation too, so that near 0 the two classes overlap.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def draw_heart(rng: np.random.Generator, *, label: Label) -> Heart:
     """
     if label not in {Label.NORMAL, Label.ABNORMAL}:
         raise SignalError(f"a heart is normal or abnormal; {label.value} is a word for a recording")
-    severity = float(rng.beta(2.2, 1.4)) if label is Label.ABNORMAL else 0.0
+    severity = min_severity + (1 - min_severity) * float(rng.beta(2.2, 1.4)) if label is Label.ABNORMAL else 0.0
     territory = str(rng.choice(sorted(TERRITORIES)))
     size = rng.lognormal(0.0, 0.20) * rng.lognormal(0.0, 0.15, size=(len(_WAVES), 1))
     dipole = _DIPOLE_MV * size @ _rotation(rng.normal(0.0, 0.16, size=3)).T
