@@ -27,8 +27,8 @@ DAG = "retrain_model"
 def assemble_dataset(run_id: str, *, recipe: str, epochs: int | None, seed: int, credit: str = "", policy: str = "better") -> str:
     """Choose the labelled records and their sides, and name the version to be; returns the key of the job.
 
-    ``epochs`` is None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line, for the model's card. ``policy`` is what the gate shall let pass: only a
-    ``better`` version, or a ``refresh`` too.
+    ``epochs`` is None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line, for the model's
+    card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too.
 
     The version's name is made of the data, the recipe and the parameters: the same again is the same version.
     """
