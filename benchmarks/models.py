@@ -50,7 +50,7 @@ def make_untrained(folder: str, recipe: str) -> Work:
         chosen = get_recipe(recipe)
         keras.utils.set_random_seed(0)
         model = build_network(chosen.network, chosen.image_shape)
-        saved = save_network(chosen.network, chosen.image_shape, model.get_weights())
+        saved = save_network(chosen.network, chosen.image_shape, [model.get_weights()])
         spec = provisional_spec(
             work={"version": UNTRAINED, "dataset_id": "none", "seed": 0, "credits": ["nothing: its weights are random"]},
             recipe=chosen,
@@ -66,6 +66,7 @@ def make_untrained(folder: str, recipe: str) -> Work:
             metrics={"test": figures.as_dict()},
             golden=Golden(images=golden, scores=keras_scores(saved, golden)),
             sides={},
+            pictures={},
         )
         version = Path(folder) / recipe / UNTRAINED
         version.mkdir(parents=True)
