@@ -33,11 +33,13 @@ def delete_logs(before: datetime) -> int:
 
 
 def main() -> None:
-    """Sweep now and every day; a sweep that fails ends the container, which starts again."""
+    """Sweep now and every day, or with ``--once`` now; a sweep that fails ends the container, which starts again."""
     keep = timedelta(days=float(os.environ["ECG_KEEP_DAYS"]))
     while True:
         sweep(datetime.now(UTC) - keep)
         SWEPT.touch()
+        if sys.argv[1:] == ["--once"]:
+            return
         time.sleep(SWEEP_S)
 
 
