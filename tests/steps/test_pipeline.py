@@ -10,8 +10,9 @@ from ecg_tasks import ECG_Classifier
 from ecg_tasks.errors import NotEnoughDataError, StoreError
 from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.labels import Decision
+from ecg_tasks.learning.version import GOLDEN, SIDES, SUMS, Golden, checksums
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.steps import candidate, classify, dataset, inbox, ingest, monitoring, render, retrain, review
+from ecg_tasks.steps import candidate, classify, dataset, fresh_process, gating, inbox, ingest, monitoring, render, retrain, review
 from ecg_tasks.steps.reference import MEASURES
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
@@ -38,9 +39,9 @@ def classify_all(run_id: str, *, scope: str = "new") -> str:
     return classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
 
 
-def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8) -> tuple[str, dict]:
+def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8, policy: str = "better") -> tuple[str, dict]:
     """One run of the DAG ``retrain_model``; returns the job's key and the verdict."""
-    job = retrain.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, seed=seed)
+    job = retrain.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, seed=seed, policy=policy)
     decision = retrain.gate(retrain.evaluate(retrain.train(job)))
     if retrain.is_promotable(decision):
         retrain.promote(job)
@@ -135,6 +136,67 @@ def test_candidate_that_is_not_better_is_kept_and_rejected(store, trained):
     version = json.loads(store.get(job))["version"]
     assert registry.has_version(store, "heartbeat", version)
     assert registry.read_champion(store, "heartbeat").version != version
+
+
+def test_version_works_in_a_fresh_process_and_a_damaged_one_does_not(store, trained):
+    """The promoted artifact reproduces its golden scores in a process without TensorFlow; with other golden scores it is refused."""
+    champion = registry.read_champion(store, "heartbeat")
+    files = registry.read_version(store, "heartbeat", champion.version)
+    assert fresh_process.fault_of(files) == ""
+    golden = Golden.from_bytes(files[GOLDEN])
+    other = {name: data for name, data in files.items() if name != SUMS}
+    other[GOLDEN] = replace(golden, scores=1 - golden.scores).to_bytes()
+    assert "golden scores differ" in fresh_process.fault_of(other | {SUMS: checksums(other)})
+    assert fresh_process.fault_of({}) != ""
+
+
+def test_artifact_that_does_not_work_is_rejected(store, trained, monkeypatch):
+    """What the fresh process says is wrong is the gate's reason, and nothing is promoted."""
+    monkeypatch.setattr(fresh_process, "fault_of", lambda _files: "it cannot be loaded")
+    job, _ = trained
+    work = json.loads(store.get(job)) | {"policy": "refresh", "run": "broken-artifact"}
+    store.put("broken.json", json.dumps(work).encode())
+    verdict = gating.judge(store, get_recipe("heartbeat"), work, None)
+    assert (verdict["promote"], verdict["kind"]) == (False, "rejected")
+    assert "does not work in a fresh process: it cannot be loaded" in verdict["reason"]
+
+
+def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
+    """By the policy of a refresh the same data again is none; to a champion that saw none of it, all of it is new."""
+    _, verdict = retrain_all("refresh", seed=3, epochs=8, policy="refresh")
+    assert verdict["new_data"]["n_new"] == 0
+    assert (verdict["promote"], verdict["kind"]) == (False, "rejected")
+    assert "it is no refresh: 0 of its" in verdict["reason"]
+    assert verdict["limits"]["margin"] == 0.05
+    work = json.loads(store.get(keys.staging("retrain_model", "refresh", "job.json")))
+    champion = registry.read_champion(store, "heartbeat")
+    files = registry.read_version(store, "heartbeat", champion.version)
+    stranger = {name: data for name, data in files.items() if name != SUMS} | {SIDES: b"record_id,side,bucket\n"}
+    registry.write_version(store, "heartbeat", "stranger", stranger | {SUMS: checksums(stranger)})
+    found = gating.judge(store, get_recipe("heartbeat"), work, replace(champion, version="stranger"))
+    assert found["new_data"]["n_new"] == found["new_data"]["n_training"] > 100
+    assert found["kind"] in {"refresh", "better"}, found["reason"]
+    for name in [*stranger, SUMS]:
+        store.delete(keys.model_file("heartbeat", "stranger", name))
+
+
+def test_test_set_counts_the_candidates_it_judged(store, trained):
+    """The first version counts itself, each later one those before; at twenty the card and the verdict say so."""
+    _, first = trained
+    assert first["candidates_judged"] == 1
+    champion = registry.read_champion(store, "heartbeat")
+    sides = registry.read_version(store, "heartbeat", champion.version)[SIDES]
+    before = len(registry.versions(store, "heartbeat"))
+    extra = [f"earlier{number}" for number in range(before, 19)]
+    for name in extra:
+        store.put(keys.model_file("heartbeat", name, SIDES), sides)
+        store.put(keys.model_file("heartbeat", name, SUMS), b"")
+    job, verdict = retrain_all("twentieth", seed=4, epochs=1)
+    assert verdict["candidates_judged"] == 20
+    assert "has judged 20 candidates" in verdict["note"]
+    assert "20 candidates" in store.get(keys.model_file("heartbeat", json.loads(store.get(job))["version"], "card.md")).decode()
+    for name in extra:
+        store.delete_many([keys.model_file("heartbeat", name, SIDES), keys.model_file("heartbeat", name, SUMS)])
 
 
 def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):
