@@ -43,11 +43,7 @@ if ! docker image inspect "$ECG_BASE_IMAGE" >/dev/null 2>&1; then
     rm -rf "$ECG_TEST_FOLDER/base"
 fi
 export DOCKER_BUILDKIT=1
-for service in postgres redis; do
-    docker build -q -f "$root/tests/deploy/compose/services.Dockerfile" --target "$service" --build-arg "BASE=$ECG_BASE_IMAGE" \
-        -t "ecg-test/$service" "$root/tests/deploy/compose" >/dev/null
-done
-say "base and services"
+say "base image"
 
 # pip's settings, but for folders of this machine, which a build does not see.
 ECG_TEST_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
