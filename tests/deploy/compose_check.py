@@ -33,10 +33,11 @@ def main(compose: list[str]) -> None:
     api = AirflowApi(ui=os.environ["ECG_UI_URL"], login="admin", password=os.environ["ECG_ADMIN_PASSWORD"])
     wait_for_dags(api)
     files = sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1)
+    known = {dag: set(api.runs(dag)) for dag in ("ingest_records", "render_spectrograms")}
     began = time.monotonic()
     put(compose, files)
-    follow_own_runs(api, "ingest_records")
-    follow_own_runs(api, "render_spectrograms")
+    for dag, before in known.items():
+        follow_own_runs(api, dag, before)
     run = classify(api)
     say(f"drop to report: {time.monotonic() - began:.1f} s, {len(files)} files")
     if not report_of(compose, run):  # the shipped models are of other recipes than the source: let this stack train one
@@ -77,16 +78,16 @@ def in_worker(compose: list[str], *arguments: str, data: bytes = b"") -> bytes:
     return subprocess.run([*compose, "exec", "-T", "worker", "python", *arguments], input=data, capture_output=True, check=True).stdout
 
 
-def follow_own_runs(api: AirflowApi, dag: str, timeout_s: float = 60) -> None:
+def follow_own_runs(api: AirflowApi, dag: str, known: set[str], timeout_s: float = 120) -> None:
     """Wait for the runs that a DAG starts by itself, until it rests."""
     followed, deadline = set[str](), time.monotonic() + timeout_s
     while True:
-        fresh = [run for run, state in api.runs(dag).items() if run not in followed and (state in {"queued", "running"} or not followed)]
-        if not fresh and followed:
-            return
-        if fresh:
-            follow(api, dag, fresh[-1])
+        states = api.runs(dag)
+        if fresh := [run for run in states if run not in known | followed]:
+            follow(api, dag, fresh[-1])  # the oldest: they run one at a time
             followed.add(fresh[-1])
+        elif followed:
+            return
         assert followed or time.monotonic() < deadline, f"{dag} did not start by itself within {timeout_s:.0f} s"
         time.sleep(0.5)
 
