@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).parents[2]
 COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
     *("classify", "evaluate", "export-report", "export", "test", "bench"),
-    *("models", "promote", "rollback", "reject"),
+    *("models", "promote", "rollback", "reject", "secrets"),
 )
 HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert")
 
