@@ -9,5 +9,5 @@ python3.11 -m venv "$2"
 find "$2" -name direct_url.json -delete
 find "$2" -name __pycache__ -type d -prune -exec rm -rf {} +
 # Some packages carry files for other Pythons, which do not compile here.
-"$2/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$2/lib" >/dev/null || true
+PYTHONDONTWRITEBYTECODE=1 "$2/bin/python" -m compileall -q -f -j 0 --invalidation-mode unchecked-hash "$2/lib" >/dev/null || true
 find "$2" -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +
