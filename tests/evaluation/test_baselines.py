@@ -26,6 +26,7 @@ def cases(draw):
     return labels, features
 
 
+@pytest.mark.filterwarnings("ignore:Line search of Newton solver")  # of its own solver's, which goes on with another
 @given(cases())
 @settings(max_examples=60, deadline=None)
 def test_probabilities_agree_with_scikit_learn(case):
