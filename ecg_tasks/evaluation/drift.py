@@ -115,7 +115,7 @@ def population_stability(reference: ArrayLike, now: ArrayLike) -> StabilityIndex
     Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model Validation 14(4), 2020.
 
     >>> population_stability([100, 100], [150, 50]).value.__round__(3)
-    0.271
+    0.272
     """
     then, today = np.asarray(reference, dtype=np.float64), np.asarray(now, dtype=np.float64)
     if then.shape != today.shape:
