@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+FOR_TESTS = {"ECG_PICTURES", "ECG_CHART_SCHEMA"}
+"""What a person tells the tests through the environment."""
 AIRFLOW_CONFIGURATION = """
 [core]
 dags_folder = {root}/dags
@@ -37,6 +39,15 @@ def s3_server():
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def clean_environment():
+    """The environment of a new user: other tests' stores, keys and Airflow settings are not in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "ECG_", "AIRFLOW__")) and name not in FOR_TESTS]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
-def stack():
+def stack(clean_environment):
     """A stack of a fresh state folder, stopped and removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="ecg-stack-"))
     stack = Stack(folder / "home")

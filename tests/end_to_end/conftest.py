@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def stack(request):
+def stack(clean_environment):
     """A stack with a fresh state folder, which the test starts; it is stopped and removed at the end."""
     from deploy.embedded import Stack
 

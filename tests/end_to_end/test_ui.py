@@ -140,7 +140,7 @@ def test_the_run_has_its_headline_and_the_task_its_button(opened, stack):
         (run,) = [run for run, state in api.runs("classify_records").items() if state == "success"]
     opened.goto(f"/dags/classify_records/runs/{run}")
     note = opened.request.get(f"/api/v2/dags/classify_records/dagRuns/{run.replace('+', '%2B')}").json()["note"]
-    assert re.match(r"\d+ records: \d+ normal, \d+ abnormal, \d+ uncertain, \d+ uninterpretable", note)
+    assert re.match(r"[\d,]+ records: [\d,]+ normal, [\d,]+ abnormal, [\d,]+ uncertain, [\d,]+ uninterpretable", note)
     opened.goto(f"/dags/classify_records/runs/{run}/tasks/write_report/details")
     opened.get_by_role("link", name="Open report").click()
     expect(opened.frame_locator("iframe").get_by_role("heading", name="Recordings")).to_be_visible()
