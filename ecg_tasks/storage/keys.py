@@ -19,6 +19,7 @@ DECIDED = "decided/"
 MONITORING = "monitoring/"
 REPORTS = "reports/"
 MANIFESTS = "manifests/"
+AUDIT = "audit/"
 STAGING = "staging/"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -125,6 +126,11 @@ def report(date: str, run: str, path: str) -> str:
 
 def manifest(dag: str, run: str) -> str:
     return f"{MANIFESTS}{dag}/{run}.json"
+
+
+def audit_entry(number: int, *, act: str, digest: str) -> str:
+    """``act`` is a digest of what was done, ``digest`` that of the whole entry; a folder holds a thousand numbers."""
+    return f"{AUDIT}{number // 1000:06d}/{number:09d}-{act}-{digest}.json"
 
 
 def staging(dag: str, run: str, path: str) -> str:
