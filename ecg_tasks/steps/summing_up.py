@@ -4,7 +4,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -15,21 +15,17 @@ from ecg_tasks.reporting.model import (
     Account,
     ModelSummary,
     QuarantinedInput,
-    RecordDetail,
     RunReport,
-    SpectrogramView,
     UnseenFigures,
 )
 from ecg_tasks.reporting.pages import render_report
 from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, PredictionRow, Predictions
 from ecg_tasks.reporting.selection import records_with_page
-from ecg_tasks.reporting.spectrogram import views_of_picture
-from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps.candidate import TrainedOn
-from ecg_tasks.steps.explaining import explain_record
+from ecg_tasks.steps.detailing import EXPLAINED, record_details
 from ecg_tasks.steps.labelling import LabelEntry, labels_in_force
 from ecg_tasks.steps.workspace import get_json
-from ecg_tasks.storage import keys, record_shards, registry, tables
+from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
 if TYPE_CHECKING:
@@ -37,9 +33,6 @@ if TYPE_CHECKING:
 
 INGEST_DAG = "ingest_records"
 DAG = "classify_records"
-BEATS_SHOWN = 6
-EXPLAINED = 50
-"""Pages, the uncertain and most abnormal first, that tell what the answer rests on: 0.1 to 1 s each, by the size of the model."""
 BOOTSTRAP_SEED = 20180501
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 
@@ -125,10 +118,13 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
         notes=[*pinned["notes"], *([f"{n_pending} records wait for their pictures or for a model."] if n_pending else [])],
     )
     chosen = records_with_page(table, limit=pinned["details"])
-    details = _details(store, gathered, chosen, {name: model.classifier for name, model in models.items()})
-    for path, content in render_report(report, details):
-        key = keys.report(pinned["date"], pinned["run"], path)
-        store.put(key, content, content_type=_CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream"))
+    details = record_details(
+        store,
+        gathered.by_shard(chosen),
+        explained=frozenset(chosen[:EXPLAINED]),
+        classifiers={name: model.classifier for name, model in models.items()},
+    )
+    _write_files(store, pinned, render_report(report, details))
     return WrittenReport(
         index_key=keys.report(pinned["date"], pinned["run"], "index.html"),
         account={name: getattr(account, name) for name in Account.__dataclass_fields__},
@@ -160,6 +156,14 @@ class _Gathered:
     labelled: list[_Labelled]
     pending_shards: list[str]
     n_pending: int
+
+    def by_shard(self, record_ids: Sequence[str]) -> dict[str, list[PredictionRow]]:
+        """Rows of some records, by the shard that holds them."""
+        found: dict[str, list[PredictionRow]] = {}
+        place = self.table.numbers(record_ids)
+        for row in self.table.rows(record_ids):
+            found.setdefault(self.shards[bisect_right(self.starts, place[row.record_id]) - 1], []).append(row)
+        return found
 
 
 def _gather(store: ObjectStore, shards: Iterable[str], *, pinned: Mapping[str, Any], labels: Mapping[str, LabelEntry]) -> _Gathered:
@@ -266,48 +270,29 @@ def _unseen(labelled: Iterable[_Labelled], recipe: str, model: _Model) -> Unseen
     )
 
 
+def _write_files(store: ObjectStore, pinned: Mapping[str, Any], files: Iterator[tuple[str, bytes | BinaryIO]]) -> None:
+    """Write the pages a few at a time while the next ones are drawn, then the rest in order: when the first page is there, all is."""
+    rest: list[tuple[str, bytes]] = []
+
+    def pages() -> Iterator[tuple[str, bytes, str]]:
+        for path, content in files:
+            key = keys.report(pinned["date"], pinned["run"], path)
+            if not isinstance(content, bytes):  # a file, open until the next is asked for
+                store.put(key, content, content_type=_content_type(path))
+            elif path.startswith("records/"):
+                yield key, content, _content_type(path)
+            else:
+                rest.append((path, content))
+
+    store.put_many(pages())
+    for path, content in rest:
+        store.put(keys.report(pinned["date"], pinned["run"], path), content, content_type=_content_type(path))
+
+
+def _content_type(path: str) -> str:
+    return _CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream")
+
+
 def _label_faults(manifests: Iterable[Mapping[str, Any]]) -> int:
     """Rows of label tables in quarantine: they are listed with the quarantined inputs, so they count as received, too."""
     return sum(manifest["labels"]["quarantined"] for manifest in manifests)
-
-
-def _details(store: ObjectStore, gathered: _Gathered, chosen: list[str], classifiers: Mapping[str, Classifier]) -> Iterator[RecordDetail]:
-    """The chosen records with their signals and pictures, shard by shard; the first of them with what the answer rests on."""
-    explained = frozenset(chosen[:EXPLAINED])
-    by_shard: dict[str, list[PredictionRow]] = {}
-    place = gathered.table.numbers(chosen)
-    for row in gathered.table.rows(chosen):
-        shard = gathered.shards[bisect_right(gathered.starts, place[row.record_id]) - 1]
-        by_shard.setdefault(shard, []).append(row)
-    for shard, rows in by_shard.items():
-        for detail in _details_of_shard(store, shard, rows):
-            if detail.row.record_id not in explained:
-                yield detail
-            else:
-                yield replace(detail, influence=explain_record(classifiers[detail.row.recipe], detail.record))
-
-
-def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[PredictionRow]) -> Iterator[RecordDetail]:
-    wanted = {row.record_id for row in rows}
-    stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
-    records = {one.record.record_id: one.record for one in stored if one.record.record_id in wanted}
-    del stored  # thousands of records, of which a few are drawn
-    pictures: dict[str, tables.Columns] = {}
-    for row in rows:
-        if row.recipe not in pictures:
-            pictures[row.recipe] = tables.load(store.get(keys.spectrograms(get_recipe(row.recipe).key, shard)))
-        views = _views(pictures[row.recipe], row.recipe, row.record_id)
-        yield RecordDetail(record=records[row.record_id], row=row, spectrograms=views)
-
-
-def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[SpectrogramView]:
-    """What the network saw of a record: the leads of its first window, or its first beats."""
-    recipe = get_recipe(recipe_name)
-    rows = [row for row, owner in enumerate(pictures["record_id"]) if owner == record_id and pictures["window"][row] >= 0]
-    rows = rows[: BEATS_SHOWN if len(recipe.axes().channels) == 1 else 1]
-    images = recipe.decode([pictures["png"][row] for row in rows])
-    return [
-        view
-        for row, image in zip(rows, images, strict=True)
-        for view in views_of_picture(image, axes=recipe.axes(), title=f"from {pictures['start_s'][row]:.2f} s")
-    ]

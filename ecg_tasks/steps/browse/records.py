@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.reporting.model import SpectrogramView
-from ecg_tasks.reporting.spectrogram import views_of_picture
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
 from ecg_tasks.steps.browse.models import Version, serving, version
+from ecg_tasks.steps.detailing import shown_views
 from ecg_tasks.storage import keys, tables
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.storage.record_shards import StoredRecord, find_record
-
-WINDOWS_SHOWN = 6
-"""Pictures of a record of many beats; a recording shows the leads of one window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +222,6 @@ def _rendered(
         stored = _spectrograms(store, key)
     except MissingObjectError:
         return (), None, ()
-    recipe = get_recipe(recipe_name)
     rows = [row for row, owner in enumerate(stored["record_id"]) if owner == record_id and stored["window"][row] >= 0]
     windows = tuple(
         Window(
@@ -236,13 +232,7 @@ def _rendered(
         )
         for row in rows
     )
-    shown = rows[: WINDOWS_SHOWN if len(recipe.axes().channels) == 1 else 1]
-    if not shown:
+    if not rows:
         return windows, None, ()
-    images = recipe.decode([stored["png"][row] for row in shown])
-    views = tuple(
-        view
-        for row, image in zip(shown, images, strict=True)
-        for view in views_of_picture(image, axes=recipe.axes(), title=f"from {stored['start_s'][row]:.2f} s")
-    )
-    return windows, images, views
+    images, views = shown_views(stored, recipe_name, rows)
+    return windows, images, tuple(views)
