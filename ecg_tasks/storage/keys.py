@@ -18,6 +18,7 @@ PREDICTIONS = "predictions/"
 DECIDED = "decided/"
 MONITORING = "monitoring/"
 REPORTS = "reports/"
+BACKFILLS = "backfills/"
 MANIFESTS = "manifests/"
 AUDIT = "audit/"
 STAGING = "staging/"
@@ -124,8 +125,18 @@ def report(date: str, run: str, path: str) -> str:
     return f"{REPORTS}{date}/{run}/{path}"
 
 
+def backfill(name: str, path: str) -> str:
+    """What came of deciding anew with a chosen version; never a nightly report, so never below reports/."""
+    return f"{BACKFILLS}{name}/{path}"
+
+
 def manifest(dag: str, run: str) -> str:
     return f"{MANIFESTS}{dag}/{run}.json"
+
+
+def manifest_list(dag: str, run: str, name: str) -> str:
+    """A list that is too long for the run's manifest, beside it."""
+    return f"{MANIFESTS}{dag}/{run}/{name}.json"
 
 
 def audit_entry(number: int, *, act: str, digest: str) -> str:
