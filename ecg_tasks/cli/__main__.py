@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecg_tasks.cli import checks, demo, distributed, evaluate, inbox, models, reports, runs, single, stack
+from ecg_tasks.cli import audit, checks, demo, distributed, evaluate, inbox, models, reports, runs, single, stack
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -17,7 +17,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-EVERYTHING, STACK, DATA, MODELS, DEVELOPMENT = "Everything at once", "The stack", "Recordings", "Models", "Development"
+EVERYTHING, STACK, DATA, MODELS = "Everything at once", "The stack", "Recordings", "Models"
+RECORD, DEVELOPMENT = "Who did what, and where things come from", "Development"
 
 app.command(rich_help_panel=EVERYTHING)(demo.demo)
 app.command(rich_help_panel=STACK)(stack.up)
@@ -38,6 +39,7 @@ app.command(rich_help_panel=MODELS)(models.promote)
 app.command(rich_help_panel=MODELS)(models.rollback)
 app.command(rich_help_panel=MODELS)(models.reject)
 app.command(rich_help_panel=MODELS)(models.export)
+app.command(rich_help_panel=RECORD)(audit.audit)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 

@@ -11,7 +11,7 @@ from typing import Any
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError
 from ecg_tasks.learning.version import METRICS, SPEC
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
-from ecg_tasks.steps import fresh_process
+from ecg_tasks.steps import audit, fresh_process
 from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import ObjectStore
@@ -76,7 +76,12 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
         put_json(store, key, manifest | {"outcome": f"refused: {error}", "serving": manifest["served_before"]})
         raise
     after = registry.read_champion(store, recipe)
-    return put_json(store, key, manifest | {"outcome": told, "serving": after.version if after else None})
+    serving = after.version if after else None
+    subject = version.strip() if action == Action.REJECT else str(serving)
+    if _stands(store, recipe, subject, Action(action), who=who, why=why.strip()):
+        detail = {"run": manifest["run"], "why": why.strip(), "override": override.strip()}
+        audit.append(store, who=who, action=action, subject=f"{recipe}/{subject}", detail=detail)
+    return put_json(store, key, manifest | {"outcome": told, "serving": serving})
 
 
 def _decide(store: ObjectStore, recipe: str, action: Action, version: str, *, who: str, why: str, override: str) -> str:
@@ -91,6 +96,17 @@ def _decide(store: ObjectStore, recipe: str, action: Action, version: str, *, wh
     if action is Action.PROMOTE:
         return _promote(store, recipe, version, who=who, why=why, override=override, before=before)
     return _reject(store, recipe, version, who=who, why=why, before=before)
+
+
+def _stands(store: ObjectStore, recipe: str, version: str, action: Action, *, who: str, why: str) -> bool:
+    """Whether this decision, by this person, is the one that holds: not where everything was so already."""
+    decided = registry.read_decisions(store, recipe)
+    if decided is None:
+        return False
+    if action is Action.REJECT:
+        rejection = decided.rejection(version)
+        return rejection is not None and (rejection["who"], rejection["why"]) == (who, why)
+    return decided.who == who and decided.why.startswith(why)
 
 
 def outcome(run_id: str) -> str:

@@ -11,7 +11,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe
-from ecg_tasks.steps import monitoring, summing_up
+from ecg_tasks.steps import audit, audit_check, monitoring, summing_up
 from ecg_tasks.steps.decided import write_snapshot
 from ecg_tasks.steps.workspace import chunked, find_json, get_json, now, open_store, put_json, result_key, write_jobs
 from ecg_tasks.storage import keys, registry, tables
@@ -99,7 +99,11 @@ def write_report(pin: str, results: Sequence[str]) -> str:
     summary = summing_up.write_report(store, pinned | {"notes": [*pinned["notes"], *notes]})
     for name, champion in pinned["champions"].items():
         write_snapshot(store, name, champion["version"])
+    told = {"report": summary.index_key, "account": summary.account, "champions": pinned["champions"]}
     manifest = {
+        audit_check.ANCHOR: audit.append(
+            store, who=f"{DAG}/{pinned['run']}", action=audit.Action.CLASSIFY, subject=pinned["run"], detail=told
+        ),
         "dag": DAG,
         "run": pinned["run"],
         "account": summary.account,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import Reason
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.reading.labels_csv import LabelTable
-from ecg_tasks.steps import drops, intake, labelling
+from ecg_tasks.steps import audit, drops, intake, labelling
 from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
 from ecg_tasks.storage.ahead import map_ahead
@@ -95,6 +95,8 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         manifest = _write_manifest(
             store, run, inputs=inputs, waiting=planned["waiting"], shards=shards, quarantined=quarantined, labels=labels
         )
+    detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": store.sha256([manifest_key])}
+    audit.append(store, who=f"{DAG}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
     _tidy(store, run, manifest)
     return manifest_key
 

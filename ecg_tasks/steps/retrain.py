@@ -15,7 +15,7 @@ from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.steps import candidate, dataset, gating
+from ecg_tasks.steps import audit, candidate, dataset, gating
 from ecg_tasks.steps.judged import candidates_judged
 from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json
 from ecg_tasks.storage import keys, registry
@@ -132,6 +132,8 @@ def gate(job: str) -> str:
     if verdict is None or (not serves and not gating.still_holds(verdict, work, champion)):
         verdict = gating.judge(store, recipe, work, champion)
         put_json(store, verdict_key, verdict)
+    if not verdict["promote"]:
+        _log_act(store, work, audit.Action.REJECT, why=verdict["reason"])
     _write_manifest(store, work, verdict)
     return verdict_key
 
@@ -151,9 +153,12 @@ def promote(job: str) -> str:
     if _rejected(store, work["recipe"], work["version"]):
         _log(f"{work['version']} was rejected while this run was under way: it is not promoted")
     else:
-        registry.write_champion(
-            store, recipe=work["recipe"], version=work["version"], since=now(), who=f"{DAG}/{work['run']}", why=verdict["reason"]
+        who = f"{DAG}/{work['run']}"
+        champion = registry.write_champion(
+            store, recipe=work["recipe"], version=work["version"], since=now(), who=who, why=verdict["reason"]
         )
+        if champion.who == who:  # else it served already
+            _log_act(store, work, audit.Action.PROMOTE, why=verdict["reason"])
     _write_manifest(store, work, verdict)
     return keys.champion(work["recipe"])
 
@@ -168,14 +173,10 @@ def refuse(job: str, answer: Mapping[str, Any] | None) -> str | None:
         return None
     store = open_store()
     work = get_json(store, job)
-    registry.reject(
-        store,
-        recipe=work["recipe"],
-        version=work["version"],
-        when=now(),
-        who=answer["who"] or f"{DAG}/{work['run']}",
-        why=(answer["why"].strip() or "refused without a reason") if answer["who"] else "nobody approved it in time",
-    )
+    who = answer["who"] or f"{DAG}/{work['run']}"
+    why = (answer["why"].strip() or "refused without a reason") if answer["who"] else "nobody approved it in time"
+    registry.reject(store, recipe=work["recipe"], version=work["version"], when=now(), who=who, why=why)
+    _log_act(store, work, audit.Action.REJECT, why=why, who=who)
     _write_manifest(store, work, get_json(store, keys.model_file(work["recipe"], work["version"], registry.VERDICT)))
     return keys.champion(work["recipe"])
 
@@ -204,6 +205,11 @@ class _StoredCheckpoints:
 def _rejected(store: ObjectStore, recipe: str, version: str) -> bool:
     decided = registry.read_decisions(store, recipe)
     return decided is not None and decided.version != version and decided.rejection(version) is not None
+
+
+def _log_act(store: ObjectStore, work: dict[str, Any], action: audit.Action, *, why: str, who: str = "") -> None:
+    detail = {"run": work["run"], "why": why}
+    audit.append(store, who=who or f"{DAG}/{work['run']}", action=action, subject=f"{work['recipe']}/{work['version']}", detail=detail)
 
 
 def _write_manifest(store: ObjectStore, work: dict[str, Any], verdict: dict[str, Any]) -> None:

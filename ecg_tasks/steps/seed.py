@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.steps import audit
 from ecg_tasks.steps.workspace import now, open_store
 from ecg_tasks.storage import registry
 
@@ -22,6 +23,7 @@ def install_champions(folder: Path = SHIPPED_MODELS) -> list[str]:
         files = registry.read_shipped(folder, champion)
         registry.write_version(store, champion.recipe, champion.version, files)
         registry.write_champion(store, recipe=champion.recipe, version=champion.version, since=now(), who="installation", why=champion.why)
+        audit.append(store, who="installation", action=audit.Action.PROMOTE, subject=f"{champion.recipe}/{champion.version}")
         installed.append(champion.recipe)
     return installed
 

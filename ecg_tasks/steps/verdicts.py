@@ -11,6 +11,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import WITHDRAWN, Verdict
+from ecg_tasks.steps import audit
 from ecg_tasks.steps.labelling import REVIEW, LabelEntry, in_force, load_labels, standing, write_labels
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectStore
@@ -109,9 +110,11 @@ def save_verdict(store: ObjectStore, record_id: str, *, verdict: str, user: str,
         if own is not None and (own.label, own.comment) == (verdict, comment):
             settled = verdict == Verdict.SKIP or (now is not None and now.label == verdict)
             if settled:
+                _log(store, own, user=user)
                 return Saved(record_id=record_id, changed=False, when=own.when, in_force=now.label if now else None)
         new = LabelEntry(record_id=record_id, label=str(verdict), who=who, when=_moment(entries), comment=comment)
         write_labels(store, [new])
+        _log(store, new, user=user)
         now = in_force([*entries, new]).get(record_id)
         return Saved(record_id=record_id, changed=True, when=new.when, in_force=now.label if now else None)
 
@@ -134,6 +137,7 @@ def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Sav
             new = LabelEntry(record_id=record_id, label=WITHDRAWN, who=who, when=_moment(entries), withdraws=when)
             write_labels(store, [new])
             entries.append(new)
+        audit.append(store, who=user, action=audit.Action.WITHDRAW, subject=record_id, detail={"when": when})
         now = in_force(entries).get(record_id)
         return Saved(record_id=record_id, changed=changed, when=when, in_force=now.label if now else None)
 
@@ -227,6 +231,11 @@ def read_labels(store: ObjectStore) -> Known:
 def all_entries(store: ObjectStore) -> Sequence[LabelEntry]:
     """Every row of every label table."""
     return read_labels(store).entries
+
+
+def _log(store: ObjectStore, said: LabelEntry, *, user: str) -> None:
+    """Without the comment, which may tell whose recording it is."""
+    audit.append(store, who=user, action=audit.Action.VERDICT, subject=said.record_id, detail={"verdict": said.label, "when": said.when})
 
 
 def _who(user: str) -> str:

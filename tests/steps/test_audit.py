@@ -70,7 +70,7 @@ def test_one_that_comes_late_is_joined_too(bucket, monkeypatch):
         patch.setattr(audit, "_recent", lambda _store: seen)
         late = append(bucket, "late")
     last = append(bucket, 20)
-    log = dict((name.digest, entry) for name, entry in audit.entries(bucket))
+    log = {name.digest: entry for name, entry in audit.entries(bucket)}
     assert late in log[last].before
     assert len(log[last].before) == 2
     append(bucket, 21)

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from ecg_tasks.errors import BadInputError, ConfigurationError
+from ecg_tasks.steps import audit
 from ecg_tasks.steps.inbox import checked_path
 from ecg_tasks.steps.workspace import find_json, get_json, now, put_json
 from ecg_tasks.storage import keys
@@ -87,6 +88,8 @@ def put_back(store: ObjectStore, source: str, *, who: str) -> tuple[str, ...]:
         raise ConfigurationError(f"{', '.join(taken)} already waits in the inbox; let it be taken over first")
     for path in paths:
         store.copy(keys.quarantined(source, path.rsplit("/", 1)[-1]), f"{keys.INBOX}{path}")
+    detail = {"inbox": paths, "times_before": len(reason.get("retried", []))}
+    audit.append(store, who=who, action=audit.Action.RETRY, subject=source, detail=detail)
     put_json(store, key, reason | {"retried": [*reason.get("retried", []), {"who": who, "when": now()}]})
     return tuple(paths)
 

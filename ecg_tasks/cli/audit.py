@@ -1,0 +1,70 @@
+"""Here: ``audit``: the log of who did what, and whether anybody has been at it. Not here: writing it (``steps.audit``)."""
+
+import json
+import os
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from ecg_tasks.cli.stack import running_stack
+from ecg_tasks.cli.terminal import complain, console, say
+
+
+class What(StrEnum):
+    """What to do with the log."""
+
+    SHOW = "show"
+    VERIFY = "verify"
+
+
+def audit(
+    what: Annotated[
+        What, typer.Argument(help="show, or verify: look for entries changed, removed, inserted, reordered or cut off.")
+    ] = What.SHOW,
+    *,
+    last: Annotated[int, typer.Option("--last", "-n", min=1, help="show: so many of the latest entries.")] = 50,
+    known: Annotated[list[str] | None, typer.Option(help="verify: a digest kept from an earlier time; it must be in the log.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show who promoted, rejected, judged, deleted or published what, or verify that nobody has been at that log."""
+    os.environ.update(running_stack().environment())
+    if what is What.SHOW:
+        _show(last, as_json=as_json)
+    elif not _is_sound(known or [], as_json=as_json):
+        raise typer.Exit(1)
+
+
+def _show(last: int, *, as_json: bool) -> None:
+    from rich.table import Table
+
+    from ecg_tasks.steps import audit
+    from ecg_tasks.steps.workspace import open_store
+
+    found = audit.entries(open_store())[-last:]
+    if as_json:
+        print(json.dumps([{"digest": name.digest} | asdict(entry) for name, entry in found], indent=1))  # noqa: T201 - for a program
+        return
+    table = Table("number", "entry", "when", "who", "action", "subject", "detail")
+    for name, entry in found:
+        detail = json.dumps(entry.detail, ensure_ascii=False)
+        table.add_row(str(entry.number), name.digest[:12], entry.when, entry.who, entry.action, entry.subject, detail)
+    console().print(table)
+
+
+def _is_sound(known: list[str], *, as_json: bool) -> bool:
+    from ecg_tasks.steps import audit_check
+    from ecg_tasks.steps.workspace import open_store
+
+    found = audit_check.check(open_store(), known=known)
+    if as_json:
+        print(json.dumps(asdict(found), indent=1))  # noqa: T201 - for a program
+        return not found.faults
+    for fault in found.faults:
+        complain(f"{fault.kind}: {fault.sentence}")
+    if not found.faults:
+        say(f"{found.n_entries} entries, each as it was written; {found.n_anchors} digests kept outside the log are in it")
+    for end in found.ends:
+        say(f"the log ends in {end}; kept elsewhere, it proves later that nothing before it was cut off (--known)")
+    return not found.faults
