@@ -2,6 +2,8 @@
 
 from typing import Any
 
+__version__ = "0.1.0"
+
 
 def __getattr__(name: str) -> Any:
     """Give `ECG_Classifier` its old address without the cost of its imports for everybody else."""

@@ -12,7 +12,7 @@ from ecg_tasks.errors import ConfigurationError, ModelRefusedError
 from ecg_tasks.learning.version import METRICS, SPEC
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
 from ecg_tasks.steps import audit, fresh_process
-from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json
+from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_manifest
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -69,11 +69,10 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
         "override": override,
         "served_before": before.version if before else None,
     }
-    key = keys.manifest(DAG, keys.run_key(run_id))
     try:
         told = _decide(store, recipe, Action(action), version.strip(), who=who, why=why.strip(), override=override.strip())
     except (ConfigurationError, ModelRefusedError) as error:
-        put_json(store, key, manifest | {"outcome": f"refused: {error}", "serving": manifest["served_before"]})
+        put_manifest(store, manifest | {"outcome": f"refused: {error}", "serving": manifest["served_before"]})
         raise
     after = registry.read_champion(store, recipe)
     serving = after.version if after else None
@@ -81,7 +80,7 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     if _stands(store, recipe, subject, Action(action), who=who, why=why.strip()):
         detail = {"run": manifest["run"], "why": why.strip(), "override": override.strip()}
         audit.append(store, who=who, action=action, subject=f"{recipe}/{subject}", detail=detail)
-    return put_json(store, key, manifest | {"outcome": told, "serving": serving})
+    return put_manifest(store, manifest | {"outcome": told, "serving": serving})
 
 
 def _decide(store: ObjectStore, recipe: str, action: Action, version: str, *, who: str, why: str, override: str) -> str:

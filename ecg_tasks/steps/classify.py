@@ -13,7 +13,7 @@ from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.steps import audit, audit_check, monitoring, summing_up
 from ecg_tasks.steps.decided import write_snapshot
-from ecg_tasks.steps.workspace import chunked, find_json, get_json, now, open_store, put_json, result_key, write_jobs
+from ecg_tasks.steps.workspace import chunked, find_json, get_json, now, open_store, put_json, put_manifest, result_key, write_jobs
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -114,7 +114,7 @@ def write_report(pin: str, results: Sequence[str]) -> str:
         "drift": [asdict(light) for light in lights],
         "pending_ingests": summary.pending_ingests,
     }
-    put_json(store, keys.manifest(DAG, pinned["run"]), manifest)
+    put_manifest(store, manifest)
     return summary.index_key
 
 

@@ -141,11 +141,10 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     data = tables.dump(tables.SPLIT, columns)
     dataset_id = hashlib.sha256(recipe.key.encode() + data).hexdigest()[:20]
     store.put(keys.dataset(dataset_id, "split.parquet"), data)
-    put_json(
-        store,
-        keys.dataset(dataset_id, "manifest.json"),
-        _manifest(dataset_id, recipe, rows) | {"inputs": dict(sorted(inputs.items())), "left_out": len(found) - len(rows)},
-    )
+    manifest_key = keys.dataset(dataset_id, "manifest.json")
+    if not store.exists(manifest_key):  # a version that was trained on these rows holds its digest
+        left_out = {"inputs": dict(sorted(inputs.items())), "left_out": len(found) - len(rows)}
+        put_json(store, manifest_key, _manifest(dataset_id, recipe, rows) | left_out)
     return dataset_id, rows
 
 

@@ -17,7 +17,7 @@ from ecg_tasks.errors import Reason
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.reading.labels_csv import LabelTable
 from ecg_tasks.steps import audit, drops, intake, labelling
-from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, result_key, write_jobs
+from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
 from ecg_tasks.storage.ahead import map_ahead
 from ecg_tasks.storage.object_store import ObjectStore
@@ -259,7 +259,7 @@ def _write_manifest(
         "quarantined": quarantined,
         "labels": labels,
     }
-    put_json(store, keys.manifest(DAG, run), manifest)
+    put_manifest(store, manifest)
     return manifest
 
 

@@ -7,7 +7,7 @@ from ecg_tasks.settings import Settings
 from ecg_tasks.signals.beat_length import beat_lengths_s
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.signals.record import Record
-from ecg_tasks.steps.workspace import chunked, find_json, get_json, open_store, put_json, result_key, write_jobs
+from ecg_tasks.steps.workspace import chunked, find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -86,4 +86,4 @@ def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
 
 def _write_manifest(store: ObjectStore, run: str, done: list[dict[str, str | int]]) -> str:
     totals = {name: sum(int(item[name]) for item in done) for name in ("records", "taken", "windows")}
-    return put_json(store, keys.manifest(DAG, run), {"dag": DAG, "run": run, "account": totals, "shards": done})
+    return put_manifest(store, {"dag": DAG, "run": run, "account": totals, "shards": done})

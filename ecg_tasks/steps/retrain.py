@@ -16,8 +16,9 @@ from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps import audit, candidate, dataset, gating
+from ecg_tasks.steps.code_version import code_version
 from ecg_tasks.steps.judged import candidates_judged
-from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json
+from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json, put_manifest
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -85,6 +86,7 @@ def train(job: str) -> str:
         "kept_epochs": list(trained.kept_epochs),
         "epochs": [{"member": member} | asdict(epoch) for member, history in enumerate(trained.histories, start=1) for epoch in history],
         "n_weights": trained.n_weights,
+        "code": code_version(),
     }
     put_json(store, _training_key(work), training)
     store.put(trained_key, trained.keras)
@@ -225,7 +227,7 @@ def _write_manifest(store: ObjectStore, work: dict[str, Any], verdict: dict[str,
         "rejected": _rejected(store, work["recipe"], work["version"]),
         "serving": champion.version if champion else None,
     }
-    put_json(store, keys.manifest(DAG, work["run"]), manifest)
+    put_manifest(store, manifest)
 
 
 def _training_set(pictures: dataset.Pictures) -> TrainingSet:

@@ -3,11 +3,12 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from ecg_tasks.settings import Settings
+from ecg_tasks.steps.code_version import code_version
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
@@ -40,6 +41,11 @@ def put_json(store: ObjectStore, key: str, value: object) -> str:
     """Write JSON; returns the key."""
     store.put(key, json.dumps(value, indent=1, sort_keys=True).encode(), content_type="application/json")
     return key
+
+
+def put_manifest(store: ObjectStore, manifest: Mapping[str, Any]) -> str:
+    """Write a run's account, with the code that ran; ``dag`` and ``run`` name it. Returns the key."""
+    return put_json(store, keys.manifest(manifest["dag"], manifest["run"]), {**manifest, "code": code_version()})
 
 
 def get_json(store: ObjectStore, key: str) -> Any:
