@@ -26,9 +26,10 @@ def test_tree_is_what_git_says(tmp_path):
     for left_over in ("__pycache__", "empty/__pycache__"):
         (tmp_path / left_over).mkdir(parents=True)
     (tmp_path / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    found = code_version.git_tree(tmp_path).hex()
     git("init", "-q", cwd=tmp_path)
     git("add", "*.py", "sub*", cwd=tmp_path)
-    assert code_version.git_tree(tmp_path).hex() == git("write-tree", cwd=tmp_path)
+    assert found == git("write-tree", cwd=tmp_path)
 
 
 def test_version_is_the_projects():
