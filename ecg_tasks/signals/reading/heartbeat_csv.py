@@ -18,6 +18,8 @@ VALUE_RANGE = (-0.01, 1.01)
 """A row was scaled to [0, 1] when it was made; a hundredth on either side is left to rounding and filters."""
 MAX_ROWS = 250_000
 """Rows that one file may hold; the largest public file of this kind has 87,554."""
+MAX_LINES = 4 * MAX_ROWS
+"""Lines that one file may have, blank ones too: each takes some fifty bytes of memory, even where it holds two."""
 MAX_KEPT_CONTENTS = 1000
 """The text of so many bad rows of one file is kept with them; of further ones only the fault is."""
 
@@ -91,6 +93,9 @@ def read_heartbeat_csv(data: bytes, *, name: str) -> Reading:
 
 def _numbered_lines(text: bytes, *, name: str) -> tuple[list[int], list[bytes]]:
     """The lines that may hold a beat, each with its number in the file: all but blank ones and a line of column names."""
+    n_lines = text.count(b"\n") + text.count(b"\r")
+    if n_lines > MAX_LINES:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} line ends; a file may have {MAX_LINES}, so split it")
     lines = text.splitlines()
     numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
     if _is_header(lines[numbers[0] - 1]):
@@ -100,18 +105,22 @@ def _numbered_lines(text: bytes, *, name: str) -> tuple[list[int], list[bytes]]:
     rows = [lines[number - 1] for number in numbers]
     if not rows:
         raise BadInputError(Reason.UNREADABLE, f"{name}: there is no row below the column names")
-    if not any(row.count(b",") + 1 in _WIDTHS for row in rows):
+    if not any(_width(row) in _WIDTHS for row in rows):
         raise BadInputError(
-            Reason.WRONG_WIDTH, f"{name}: no row has {_WIDTHS[0]} or {_WIDTHS[1]} columns; row {numbers[0]} has {rows[0].count(b',') + 1}"
+            Reason.WRONG_WIDTH, f"{name}: no row has {_WIDTHS[0]} or {_WIDTHS[1]} columns; row {numbers[0]} has {_width(rows[0])}"
+        )
+    if all(b";" in row for row in rows):
+        raise BadInputError(
+            Reason.WRONG_WIDTH, f"{name}: every row has semicolons; put commas between the columns and a point into the numbers"
         )
     return numbers, rows
 
 
 def _is_header(line: bytes) -> bool:
     """Whether no field is a number, or the fields count up as a data frame's column numbers do."""
-    fields = [field.strip().strip(b'"') for field in line.split(b",")]
-    if len(fields) not in _WIDTHS:
+    if _width(line) not in _WIDTHS:
         return False
+    fields = [field.strip().strip(b'"') for field in line.split(b",")]
     counted = [b"%d" % column for column in range(len(fields) + 1)]
     return fields in (counted[:-1], counted[1:]) or all(_number(field) is None for field in fields)
 
@@ -152,11 +161,11 @@ def _parse_lines(lines: Sequence[bytes], *, width: int) -> NDArray[np.float64]:
 
 def _parse_row(line: bytes, *, row_name: str) -> NDArray[np.float64]:
     """One row by itself, shape (188,), NaN for a label that is not there; what is wrong with it is told by the error."""
-    fields = line.split(b",")
-    if len(fields) not in _WIDTHS:
+    if _width(line) not in _WIDTHS:
         raise BadInputError(
-            Reason.WRONG_WIDTH, f"{row_name}: {len(fields)} columns; a heartbeat row has {_WIDTHS[0]} samples and, optionally, a label"
+            Reason.WRONG_WIDTH, f"{row_name}: {_width(line)} columns; a heartbeat row has {_WIDTHS[0]} samples and, optionally, a label"
         )
+    fields = line.split(b",")
     values = np.full(_WIDTHS[1], np.nan)
     for column, field in enumerate(fields[:HEARTBEAT_SAMPLES], start=1):
         value = _number(field)
@@ -181,6 +190,11 @@ def _parse_row(line: bytes, *, row_name: str) -> NDArray[np.float64]:
             )
         values[-1] = label
     return values
+
+
+def _width(line: bytes) -> int:
+    """Columns of a line, told before it is split: a line may be nothing but commas, and long."""
+    return line.count(b",") + 1
 
 
 def _number(field: bytes) -> float | None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,12 @@ from ecg_tasks.labels import Label
 from ecg_tasks.signals.reading.results import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.signals.reading.text_file import unpack
 
+MAX_TABLE_BYTES = 64 * 1024 * 1024
+"""A table may have this many bytes once unpacked."""
+MAX_ROWS = 250_000
+"""Rows that one table may hold; PTB-XL's has 21,799."""
+MAX_LINE_CHARS = 1024 * 1024
+MAX_COLUMNS = 1000
 MAX_AGE_YEARS = 130
 HIDDEN_AGE = 300
 """PTB-XL gives this age to everybody above 89, for privacy; it is read as unknown."""
@@ -28,7 +34,7 @@ _LABELS: Mapping[str, Label | None] = {
 _SEXES: Mapping[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LabelRow:
     """What one row says of one recording; None where it says nothing."""
 
@@ -62,11 +68,7 @@ def read_labels(data: bytes, *, name: str) -> LabelTable:
     BadInputError
         ``unreadable`` when the file is no UTF-8 text, no CSV, or lacks one of the two columns; ``too_large``.
     """
-    try:
-        text = unpack(data, name=name).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: byte {error.start} is not UTF-8") from None
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = csv.reader(_lines(unpack(data, name=name, max_bytes=MAX_TABLE_BYTES), name=name), strict=True)
     rows: list[LabelRow] = []
     rejected: list[Rejected] = []
     columns: list[str] | None = None
@@ -77,17 +79,33 @@ def read_labels(data: bytes, *, name: str) -> LabelTable:
             if columns is None:
                 columns = _columns(fields, name=name)
                 continue
+            if len(rows) + len(rejected) == MAX_ROWS:
+                raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_ROWS} rows; split the table")
             try:
                 rows.append(_row(fields, columns, row=lines.line_num, name=name))
             except BadInputError as error:
-                content = ",".join(fields)[:MAX_CONTENT_CHARS]
+                content = ",".join(fields[:MAX_CONTENT_CHARS])[:MAX_CONTENT_CHARS]
                 rejected.append(Rejected(name=f"{name}#{lines.line_num}", reason=error.reason, message=error.message, content=content))
     except csv.Error as error:
         raise BadInputError(Reason.UNREADABLE, f"{name}, line {lines.line_num}: not CSV ({error})") from None
     return LabelTable(rows=tuple(rows), rejected=tuple(rejected))
 
 
+def _lines(text: bytes, *, name: str) -> Iterator[str]:
+    """The lines of the table, one in memory at a time, with their ends, which may stand inside quotes."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: byte {error.start} is not UTF-8") from None
+    for number, line in enumerate(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline=""), start=1):
+        if len(line) > MAX_LINE_CHARS:
+            raise BadInputError(Reason.TOO_LARGE, f"{name}, line {number}: {len(line)} characters; at most {MAX_LINE_CHARS} are read")
+        yield line
+
+
 def _columns(fields: list[str], *, name: str) -> list[str]:
+    if len(fields) > MAX_COLUMNS:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(fields)} columns; at most {MAX_COLUMNS} are read")
     columns = [field.strip().lower() for field in fields]
     for required in _REQUIRED:
         if columns.count(required) != 1:

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.record import STANDARD_LEADS
-from ecg_tasks.signals.resampling import resample
+from ecg_tasks.signals.resampling import MAX_FACTOR, resample
 
 MIN_DURATION_S = 10.0
 """A recording must last this long: one window of the recipes, and of the beat cutter."""
 MAX_LEVEL_MV = 50.0
 """No electrode gives more; beyond it the gain or the unit is wrong."""
+MAX_VALUES = 2**25
+"""Samples of all leads together, 128 MiB as float32: three leads at 128 Hz for a day, or fifteen at 1,000 Hz for half an hour."""
 FS_RANGE = (50.0, 50_000.0)
 """Hz. Below it a QRS complex is three samples or fewer."""
 
@@ -82,7 +84,7 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
     Raises
     ------
     BadInputError
-        ``missing_lead``, ``unit_unknown``, ``too_short``, ``non_finite``, ``out_of_range`` or ``flat``.
+        ``missing_lead``, ``unit_unknown``, ``too_short``, ``too_large``, ``non_finite``, ``out_of_range`` or ``flat``.
     """
     by_name = _by_name(signals)
     if "II" not in by_name:
@@ -96,18 +98,23 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
     if n_samples < MIN_DURATION_S * fs:
         raise BadInputError(Reason.TOO_SHORT, f"{name}: {n_samples / fs:.3f} s; a recording must last {MIN_DURATION_S:g} s")
 
+    if n_samples * len(by_name) > MAX_VALUES:
+        at_fs = f"{n_samples} samples at {fs:g} Hz in each of {len(by_name)} signals"
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {at_fs}; at most {MAX_VALUES} in all can be held")
     kept: dict[str, NDArray[np.float32]] = {}
     for lead in (*standard, *(other for other in by_name if other not in STANDARD_LEADS)):
         try:
+            _check_rate(by_name[lead], fs=fs, lead=lead, name=name)
             checked = _in_millivolts(by_name[lead], lead=lead, name=name)
         except BadInputError:
             if lead in STANDARD_LEADS:
                 raise
             continue
         kept[lead] = resample(checked, fs=by_name[lead].fs, target_fs=fs)[:n_samples]
+    n_samples = min(samples.size for samples in kept.values())  # a ratio of odd rates is rounded
     if np.ptp(kept["II"]) == 0:
         raise BadInputError(Reason.FLAT, f"{name}: lead II is {kept['II'][0]:g} mV throughout")
-    return Leads(samples=np.stack(list(kept.values())), fs=fs, names=tuple(kept))
+    return Leads(samples=np.stack([samples[:n_samples] for samples in kept.values()]), fs=fs, names=tuple(kept))
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -131,6 +138,14 @@ def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:
             lead = distinct([*by_name, signal.name.strip()])[-1]
         by_name[lead] = signal
     return by_name
+
+
+def _check_rate(signal: Lead, *, fs: float, lead: str, name: str) -> None:
+    if not 1 / MAX_FACTOR <= signal.fs / fs <= MAX_FACTOR:
+        message = (
+            f"{name}: lead {lead} is sampled at {signal.fs:g} Hz, the others at up to {fs:g} Hz; at most a factor of {MAX_FACTOR} is read"
+        )
+        raise BadInputError(Reason.OUT_OF_RANGE, message)
 
 
 def _in_millivolts(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]:

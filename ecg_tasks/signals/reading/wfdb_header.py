@@ -9,11 +9,14 @@ from types import ModuleType
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.reading.leads import FS_RANGE, distinct
 
-MAX_HEADER_BYTES = 1024 * 1024
+MAX_HEADER_BYTES = 256 * 1024
+"""``MAX_SIGNALS`` lines of the specification's length are half of it; the headers of ``MAX_SEGMENTS`` segments are held at once."""
 MAX_LINE_CHARS = 1024
 """The specification allows 255; wfdb's patterns need time with the square of a line's length."""
 MAX_SIGNALS = 512
-MAX_SEGMENTS = 4096
+MAX_SEGMENTS = 1024
+"""A segment takes some 4 ms to read, however short it is."""
+MAX_FILE_NAME_CHARS = 255
 DEFAULT_FS = 250.0
 """Hz; the WFDB specification's own default, for a header that gives no sampling rate (header(5))."""
 DEFAULT_GAIN = 200.0
@@ -22,6 +25,7 @@ DEFAULT_GAIN = 200.0
 NO_FILE = "~"
 """The name WFDB gives to a gap, and to the signals of a layout header: there is no file."""
 
+_NO_SIGNAL_SUFFIXES = (".hea", ".csv", ".csv.gz")
 _MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
 
 
@@ -84,11 +88,17 @@ def header_text(data: bytes, *, name: str) -> str:
     """
     if len(data) > MAX_HEADER_BYTES:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: a header of {len(data)} bytes; at most {MAX_HEADER_BYTES} are read")
+    if b"\0" in data:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: byte {data.index(0)} is NUL; a header must be plain text (ASCII or UTF-8)")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    text = text.translate(_MICRO).encode("ascii", "ignore").decode("ascii")
+    text = text.translate(_MICRO)
+    for line in content_lines(text)[1:]:
+        if not line.split()[0].isascii():  # without its odd letters it would be another file's name
+            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {line.split()[0][:200]!r}; a WFDB file's name is ASCII")
+    text = text.encode("ascii", "ignore").decode("ascii")
     if not content_lines(text):
         raise BadInputError(Reason.UNREADABLE, f"{name}: the header holds no record line")
     return text
@@ -107,23 +117,35 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
     BadInputError
         ``unsafe_path`` for a name that is not that of a file beside the header: it is refused before anything is opened.
     """
-    record_line, *lines = content_lines(text)
-    is_multi_segment = "/" in record_line.split()[0]
+    lines = content_lines(text)[1:]
+    is_multi_segment = has_segments(text)
+    if is_multi_segment and len(lines) > MAX_SEGMENTS:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(lines)} segments; at most {MAX_SEGMENTS} are read")
     names: dict[str, None] = {}
     for line in lines:
         file_name = line.split()[0]
         if file_name == NO_FILE:
             continue
         _check_safe(file_name, name=name)
+        if not is_multi_segment and file_name.casefold().endswith(_NO_SIGNAL_SUFFIXES):
+            raise BadInputError(
+                Reason.UNREADABLE, f"{name}: names {file_name!r} as a signal file; it would take that file away from its reader"
+            )
         names[f"{file_name}.hea" if is_multi_segment else file_name] = None
     if len(names) > MAX_SEGMENTS:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: the header names {len(names)} files; at most {MAX_SEGMENTS} are read")
     return tuple(names)
 
 
+def has_segments(text: str) -> bool:
+    """Whether a header names segments instead of signals: its record line has a slash."""
+    return "/" in content_lines(text)[0].split()[0]
+
+
 def _check_safe(file_name: str, *, name: str) -> None:
     # a leading dot covers "..", a colon covers drives and addresses, and "-" is standard input to WFDB
-    if re.search(r"[/\\:\0]", file_name) or file_name.startswith(".") or file_name == "-":
+    unsafe = re.search(r"[/\\:]", file_name) or file_name.startswith(".") or file_name == "-"
+    if unsafe or not file_name.isprintable() or len(file_name) > MAX_FILE_NAME_CHARS:
         raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {file_name[:200]!r}; only files in its own folder are read")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.reading.header_comments import read_comments
-from ecg_tasks.signals.reading.leads import Lead, assemble
+from ecg_tasks.signals.reading.leads import MAX_VALUES, Lead, assemble
 from ecg_tasks.signals.reading.results import Reading
 from ecg_tasks.signals.reading.wfdb_header import (
     NO_FILE,
@@ -25,9 +25,6 @@ from ecg_tasks.signals.reading.wfdb_header import (
     parse_header,
 )
 from ecg_tasks.signals.record import Record
-
-MAX_VALUES = 2**25
-"""Samples of all leads together, 128 MiB as float32: three leads at 128 Hz for a day, or fifteen at 1,000 Hz for half an hour."""
 
 _SAMPLES_IN_BYTES = MappingProxyType(
     {
@@ -139,9 +136,11 @@ def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> li
     n_frames = sum(span.n_frames for span in spans)
     _check_size(n_frames, name=name)
     parts: list[list[Lead]] = []
+    n_read = 0
     for span in spans:
         parts.append(_read_segment(span, main, files, name=name))
-        _check_size(sum(lead.samples.size for part in parts for lead in part), name=name)  # one segment may be named again and again
+        n_read += sum(lead.samples.size for lead in parts[-1])
+        _check_size(n_read, name=name)  # one segment may be named again and again
     first = {lead.name: lead for part in reversed(parts) for lead in reversed(part)}
     _check_size(sum(round(n_frames * lead.fs / main.fs) for lead in first.values()), name=name)
     joined = {lead: np.full(round(n_frames * first[lead].fs / main.fs), np.nan) for lead in first}
