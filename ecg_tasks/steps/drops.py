@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.signals.reading.wfdb_header import MAX_HEADER_BYTES, has_segments, header_text
 from ecg_tasks.signals.reading.wfdb_record import wfdb_files
 from ecg_tasks.steps.inbox import checked_path
 from ecg_tasks.storage import keys
@@ -40,11 +41,14 @@ def sort_inbox(store: ObjectStore, *, at: datetime, grace_s: float, max_bytes: i
     result = Sorted()
     headers = [key for key in found if key.endswith(".hea")]
     named: set[str] = set()
-    for header, data in zip(headers, store.get_many(headers), strict=True):
+    compound: set[str] = set()
+    for header, data in _headers(store, found, headers):
         names, fault = _named_files(store, found, header, data)
         folder = posixpath.dirname(header)
-        wanted = [header, *(f"{folder}/{name}" for name in names)]
-        named.update(wanted[1:])
+        wanted = list(dict.fromkeys([header, *(f"{folder}/{name}" for name in names)]))
+        named.update(f"{folder}/{name}" for name in names)
+        if fault is None and has_segments(header_text(data, name=header)):
+            compound.add(header)
         present = [found[key] for key in wanted if key in found]
         missing = [posixpath.basename(key) for key in wanted if key not in found]
         if fault is None and missing:
@@ -54,12 +58,12 @@ def sort_inbox(store: ObjectStore, *, at: datetime, grace_s: float, max_bytes: i
             sentence = f"{posixpath.basename(header)} names {', '.join(missing)}, which did not come within {grace_s:.0f} s"
             fault = BadInputError(Reason.INCOMPLETE, sentence)
         result.drops.append(_drop(header, present, fault=fault, max_bytes=max_bytes))
-    segments = {key for key in headers if key in named}
+    segments = named - compound  # what has segments is none, so headers that name themselves or one another are refused, not passed over
     result.drops[:] = [drop for drop in result.drops if drop["files"][0]["key"] not in segments]
     for key, item in found.items():
         if key in named or key.endswith(".hea"):
             continue
-        if posixpath.basename(key) == LABELS_FILE and item.size <= max_bytes:
+        if posixpath.basename(key) == LABELS_FILE and item.size <= max_bytes and _path_fault(key) is None:
             result.labels.append({"key": key, "etag": item.etag, "modified": item.modified.isoformat()})
             continue
         fault = None
@@ -87,6 +91,14 @@ def batches(drops: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield batch
 
 
+def _headers(store: ObjectStore, found: dict[str, ObjectInfo], headers: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Each header with its content, or only as much of it as shows that it is too large."""
+    wanted = [header for header in headers if found[header].size <= MAX_HEADER_BYTES]
+    contents = store.get_many(wanted)
+    for header in headers:
+        yield header, next(contents) if found[header].size <= MAX_HEADER_BYTES else bytes(MAX_HEADER_BYTES + 1)
+
+
 def _named_files(
     store: ObjectStore, found: dict[str, ObjectInfo], header: str, data: bytes
 ) -> tuple[tuple[str, ...], BadInputError | None]:
@@ -99,7 +111,8 @@ def _named_files(
             more = [name for name in names if name.endswith(".hea") and name not in segments and f"{folder}/{name}" in found]
             if not more:
                 return names, None
-            segments.update(zip(more, store.get_many(f"{folder}/{name}" for name in more), strict=True))
+            paths = {f"{folder}/{name}": name for name in more}
+            segments.update((paths[path], content) for path, content in _headers(store, found, list(paths)))
     except BadInputError as error:
         return (), error
 
@@ -113,13 +126,18 @@ def _drop(key: str, items: Sequence[ObjectInfo], *, fault: BadInputError | None,
     size = sum(item.size for item in items)
     if fault is None and size > max_bytes:
         fault = BadInputError(Reason.TOO_LARGE, f"{name} has {size} bytes; {max_bytes} are allowed")
-    try:
-        checked_path(name)
-    except BadInputError as error:
-        fault = error
+    fault = _path_fault(key) or fault
     drop: dict[str, Any] = {
         "name": name,
         "files": [{"key": item.key, "etag": item.etag, "size": item.size} for item in items],
         "modified": max(item.modified for item in items).isoformat(),
     }
     return drop if fault is None else drop | {"reason": fault.reason.value, "message": fault.message}
+
+
+def _path_fault(key: str) -> BadInputError | None:
+    try:
+        checked_path(key.removeprefix(keys.INBOX))
+    except BadInputError as error:
+        return error
+    return None

@@ -41,10 +41,10 @@ def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, La
     file_keys = [file["key"] for file in drop["files"]]
     account = {"name": name, "record_name": _record_name(name), "files": drop["files"], "source": "", "fate": "records"}
     counts = {"received": 0, "records": 0, "duplicates": 0, "quarantined": 0}
-    if "reason" in drop:
-        fault = BadInputError(Reason(drop["reason"]), drop["message"])
-        return _refused(store, name=name, source=store.sha256(file_keys), fault=fault, file_keys=file_keys, account=account)
     try:
+        if "reason" in drop:
+            fault = BadInputError(Reason(drop["reason"]), drop["message"])
+            return _refused(store, name=name, source=store.sha256(file_keys), fault=fault, file_keys=file_keys, account=account)
         contents = {posixpath.basename(key): store.get(key) for key in file_keys}
     except MissingObjectError:  # its owner took it back before it was read
         return Taken(account=account | counts | {"fate": "gone"})

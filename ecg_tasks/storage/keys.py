@@ -1,5 +1,6 @@
 """Here: the names of all objects in the bucket, and nothing else that knows them. Not here: reading or writing them."""
 
+import hashlib
 import re
 
 INBOX = "inbox/"
@@ -23,7 +24,12 @@ MANIFESTS = "manifests/"
 AUDIT = "audit/"
 STAGING = "staging/"
 
+REASON = "reason.json"
+"""Beside the files of a quarantine entry; a file of this name gets another there."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_NAME_BYTES = 900
+"""S3 allows a key 1,024 bytes, a prefix and a digest included."""
 
 
 def run_key(run_id: str) -> str:
@@ -44,8 +50,20 @@ def stem(key: str) -> str:
     return key.rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
+def file_name(name: str) -> str:
+    """A dropped file's own name where that can be the last part of a key, and else one made from its digest.
+
+    >>> file_name("100.dat"), file_name("..")
+    ('100.dat', 'unnamed-5ec1f7e700f37c3d')
+    """
+    plain = name not in {"", ".", ".."} and not {"/", "\\"} & set(name) and name.isprintable()
+    if plain and len(name.encode()) <= _MAX_NAME_BYTES:
+        return name
+    return f"unnamed-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
+
+
 def raw(sha256: str, name: str) -> str:
-    return f"{RAW}{sha256}/{name}"
+    return f"{RAW}{sha256}/{file_name(name)}"
 
 
 def record_shard(shard: str) -> str:
@@ -57,11 +75,11 @@ def record_index(shard: str) -> str:
 
 
 def quarantined(sha256: str, name: str) -> str:
-    return f"{QUARANTINE}{sha256}/{name}"
+    return f"{QUARANTINE}{sha256}/{'file-' * (name == REASON)}{file_name(name)}"
 
 
 def quarantine_reason(sha256: str) -> str:
-    return f"{QUARANTINE}{sha256}/reason.json"
+    return f"{QUARANTINE}{sha256}/{REASON}"
 
 
 def labels(digest: str) -> str:

@@ -116,13 +116,15 @@ def _rows(store: ObjectStore, reason: dict[str, Any]) -> tuple[Row, ...]:
     """The bad rows with their content, line by line; of a file that is bad as a whole, its start."""
     if not reason["inbox"]:
         return ()
+    key = keys.quarantined(reason["source"], reason["inbox"][0].rsplit("/", 1)[-1])
     try:
-        data = store.get(keys.quarantined(reason["source"], reason["inbox"][0].rsplit("/", 1)[-1]))
+        if "rows" not in reason:
+            # one piece of it, for what was refused as too large may have any size
+            start = next(store.stream(key), b"")[:SHOWN_BYTES].decode("utf-8", errors="replace")
+            return (Row(name=reason["inbox"][0], reason=reason["reason"], message=reason["message"], content=start),)
+        data = store.get(key)
     except MissingObjectError:
         return ()
-    if "rows" not in reason:
-        start = data[:SHOWN_BYTES].decode("utf-8", errors="replace")
-        return (Row(name=reason["inbox"][0], reason=reason["reason"], message=reason["message"], content=start),)
     lines = data.decode("utf-8", errors="replace").splitlines()
     lines += [""] * (len(reason["rows"]) - len(lines))
     return tuple(
