@@ -51,10 +51,13 @@ class Ratio:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target was met; None where there is none."""
+        """Whether the target was met; None where there is none.
+
+        What was measured cannot fall to 0: a value there is noise (a cost that could not be told from the start's), and meets no upper bound.
+        """
         if self.at_least is not None:
             return self.value >= self.at_least
-        return None if self.at_most is None else self.value <= self.at_most
+        return None if self.at_most is None else 0 < self.value <= self.at_most
 
 
 def ratios(found: Mapping[str, Any]) -> list[Ratio]:

@@ -88,3 +88,20 @@ def todays_version():
         return files | {registry.SUMS: "\n".join(sums).encode()}
 
     return make
+
+
+@pytest.fixture(scope="session")
+def contrast():
+    """Function that gives the contrast ratio of two colours as WCAG 2.2 defines it."""
+
+    def ratio(first, second):
+        def luminance(colour):
+            digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+            channels = [int(digits[index : index + 2], 16) / 255 for index in (0, 2, 4)]
+            linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+            return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+        light, dark = sorted((luminance(first), luminance(second)), reverse=True)
+        return (light + 0.05) / (dark + 0.05)
+
+    return ratio

@@ -123,6 +123,11 @@ def test_ratios_compare_the_sides_and_know_their_targets(found):
     assert (told["memory_growth"].value, told["memory_growth"].met) == (pytest.approx(1.25), False)
 
 
+def test_noise_meets_no_bound():
+    """A cost that came out below zero was not measured, so its growth meets no target."""
+    assert figures.Ratio(name="cost", says="", value=-7.32, at_most=1.15).met is False
+
+
 def test_one_benchmark_alone_gives_its_ratios_alone(found):
     """What was not run is in neither the ratios nor the document."""
     document = figures.document({"rendering": found["rendering"]}, quick=True, load_before=0.0)

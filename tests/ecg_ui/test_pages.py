@@ -216,7 +216,7 @@ def test_the_style_sheet_is_dark_where_airflow_is():
     assert "@import" not in sheet
 
 
-def test_text_has_enough_contrast_in_light_and_dark():
+def test_text_has_enough_contrast_in_light_and_dark(contrast):
     """WCAG AA: 4.5 to 1 for the pairs of text and background that these pages add to the report's."""
     themes = [
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", block)) for block in re.findall(r":root(?:\S*) \{([^}]*--page[^}]*)\}", style())
@@ -225,24 +225,11 @@ def test_text_has_enough_contrast_in_light_and_dark():
     pairs += [(name, f"{name}-soft") for name in ("normal", "abnormal", "uncertain", "uninterpretable")]
     for theme in themes:
         for ink, ground in pairs:
-            assert _contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground)
-        assert _contrast(theme["accent"], theme["card"]) >= 3
+            assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground)
+        assert contrast(theme["accent"], theme["card"]) >= 3
 
 
 def test_static_files_are_few_and_small():
     """One style sheet, one script, two icons; the script is smaller than this page."""
     assert sorted(static_files()) == ["icon-dark.svg", "icon.svg", "style.css", "ui.js"]
     assert len(static_files()["ui.js"][0]) < 3000
-
-
-def _contrast(first, second):
-    """Contrast ratio as WCAG 2.2 defines it."""
-
-    def luminance(colour):
-        digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
-        channels = [int(digits[index : index + 2], 16) / 255 for index in (0, 2, 4)]
-        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)

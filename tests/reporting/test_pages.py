@@ -296,7 +296,7 @@ def test_details_are_read_one_page_ahead_and_no_further(report, details):
     assert len(taken) == 2
 
 
-def test_text_has_enough_contrast_in_light_and_dark():
+def test_text_has_enough_contrast_in_light_and_dark(contrast):
     """WCAG AA: 4.5 to 1 for every pair of text and background that the style sheet uses."""
     style = str(_asset("report.css"))
     themes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", block)) for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)]
@@ -306,22 +306,9 @@ def test_text_has_enough_contrast_in_light_and_dark():
     pairs += [("abnormal", "card"), ("muted", "paper"), ("trace", "paper")]
     for theme in themes:
         for ink, ground in pairs:
-            assert _contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground)
+            assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground)
         for bar in ("normal-bar", "abnormal-bar", "uncertain-bar", "uninterpretable-bar"):
-            assert _contrast(theme[bar], theme["card"]) >= 3, bar
-
-
-def _contrast(first, second):
-    """Contrast ratio as WCAG 2.2 defines it."""
-
-    def luminance(colour):
-        digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
-        channels = [int(digits[index : index + 2], 16) / 255 for index in (0, 2, 4)]
-        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+            assert contrast(theme[bar], theme["card"]) >= 3, bar
 
 
 def test_a_record_of_a_model_that_the_report_does_not_list_is_no_page(report, details):
