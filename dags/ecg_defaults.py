@@ -22,6 +22,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
         RetryRule(exception="ecg_tasks.errors.NotEnoughDataError", action=RetryAction.FAIL, reason="Too little labelled data so far."),
         RetryRule(exception="ecg_tasks.errors.LeakageError", action=RetryAction.FAIL, reason="Test data shows in the training data."),
         RetryRule(exception="ecg_tasks.errors.ModelRefusedError", action=RetryAction.FAIL, reason="The model version is damaged."),
+        RetryRule(exception="ecg_tasks.errors.DamagedStoreError", action=RetryAction.FAIL, reason="Stored bytes have changed."),
     ],
 )
 """What a retry cannot mend fails at once; the rest (the store, the network, a killed worker) is retried."""

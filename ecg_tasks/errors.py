@@ -61,3 +61,7 @@ class LeakageError(EcgError):
 
 class ModelRefusedError(EcgError):
     """A model version is damaged, or does not do what its own record says: never serve it."""
+
+
+class DamagedStoreError(EcgError):
+    """Stored bytes are not what their name says: give up, and restore them; a retry reads the same."""

@@ -1,4 +1,4 @@
-"""Here: a run of ``classify_records`` that ends well gets its report's headline as its note. Not here: the headline (``steps.browse``).
+"""Here: a run that has something to tell in one sentence gets it as its note. Not here: the sentence (``steps``).
 
 A task may not write into Airflow's database, and the scheduler should not wait for a bucket: the task hands its headline on as an
 XCom, and the scheduler, which is just closing the run, copies it into the note.
@@ -11,16 +11,27 @@ from airflow.listeners import hookimpl
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
-DAG_ID = "classify_records"
-TASK_ID = "write_report"
+TELLING = {"classify_records": "write_report", "maintain_store": "publish", "backfill_version": "write_difference"}
+"""DAG to the task that hands on the sentence."""
 HEADLINE = "headline"
 """Key of the XCom."""
 
 
 @hookimpl
 def on_dag_run_success(dag_run: "DagRun", msg: str) -> None:  # noqa: ARG001 - the name is part of the hook
+    """Write the note of a run that ended well."""
+    _copy_headline(dag_run)
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: "DagRun", msg: str) -> None:  # noqa: ARG001 - as above
+    """Write the note of a run that failed after it had told what it found."""
+    _copy_headline(dag_run)
+
+
+def _copy_headline(dag_run: "DagRun") -> None:
     """Write the note, unless a person has written one."""
-    if dag_run.dag_id != DAG_ID or dag_run.note:
+    if dag_run.dag_id not in TELLING or dag_run.note:
         return
     from airflow.models.xcom import XComModel
     from sqlalchemy import select
@@ -32,7 +43,7 @@ def on_dag_run_success(dag_run: "DagRun", msg: str) -> None:  # noqa: ARG001 - t
     chosen = select(XComModel).where(
         XComModel.dag_id == dag_run.dag_id,
         XComModel.run_id == dag_run.run_id,
-        XComModel.task_id == TASK_ID,
+        XComModel.task_id == TELLING[dag_run.dag_id],
         XComModel.key == HEADLINE,
     )
     found = session.scalars(chosen).first()

@@ -1,0 +1,131 @@
+"""List what is too old and needed by nothing, look for what lost its source, and read a sample again. Deletes only if told to.
+
+* reads: everything in the bucket
+* writes: `manifests/maintain_store/<run>.json`, with its full lists in `manifests/maintain_store/<run>/`; before it deletes, an entry in
+  `audit/`
+* runs: on Saturdays at 04:00 UTC as a dry run, or by hand with a form
+* rerun: safe; only what the first try wrote down is deleted, and only what still is needed by nothing
+* when it fails: `DamagedStoreError` in `fail_if_damaged` names one of the objects whose bytes have changed: restore them from a backup.
+  Else the object store was out of reach. Orphans fail nothing: see the run's page, *ECG report*.
+"""
+
+# Where tasks are joined, a task's future result stands for its value.
+# mypy: disable-error-code="arg-type"
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import run_note
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
+from ecg_defaults import CHAMPION, TASK_DEFAULTS
+
+if TYPE_CHECKING:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+KEPT = {
+    "reports": (0, 0, "Whole reports. What a report that stays needs, stays too."),
+    "backfills": (0, 0, "Whole backfills with their difference pages."),
+    "predictions": (180, 0, "Of versions that do not serve and of which no report or backfill stays."),
+    "spectrograms": (90, 0, "Of recipes that are no longer in use and that no training and no prediction that stays needs."),
+    "signatures": (90, 0, "Of kinds that are no longer made."),
+    "checkpoints": (30, 7, "Of trainings, finished or given up."),
+    "staging": (30, 7, "Work in progress of runs, long finished or given up."),
+    "quarantine": (0, 0, "Entries whose dropped bytes stand in raw/, too."),
+    "raw": (0, 7, "Dropped files that no record comes from. The bytes behind a record are never deleted."),
+}
+"""Prefix to its default of days (0: for ever), the fewest that may be asked for, and what goes."""
+
+
+@dag(
+    # No start date: a fresh installation has nothing to be looked after.
+    schedule=CronTriggerTimetable("0 4 * * 6", timezone="UTC", run_immediately=timedelta(minutes=5)),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(hours=12),
+    default_args=TASK_DEFAULTS,
+    params={
+        "dry_run": Param(
+            True,  # noqa: FBT003 - as Airflow has it
+            type="boolean",
+            title="Dry run",
+            description="Only list what would be deleted, and how many bytes that is.",
+        ),
+        "sample": Param(
+            200,
+            type="integer",
+            minimum=0,
+            maximum=100_000,
+            title="Read again",
+            description="So many objects of each kind that is named by its content are read again and compared; each run draws others.",
+        ),
+    }
+    | {
+        f"{name}_days": Param(
+            default,
+            type="number",
+            anyOf=[{"const": 0}, {"minimum": least}],
+            minimum=0,
+            maximum=36_500,
+            title=f"Days to keep {name}/",
+            description=f"{what} 0: for ever.",
+        )
+        for name, (default, least, what) in KEPT.items()
+    },
+    tags=["ecg"],
+    doc_md=__doc__,
+)
+def maintain_store() -> None:
+    """Declare the tasks."""
+
+    @task
+    def plan(run_id: str, form: dict[str, str]) -> str:
+        from ecg_tasks.steps import maintenance
+
+        return maintenance.plan(run_id, **maintenance.form(form))
+
+    # No version starts or stops serving meanwhile.
+    @task(pool=CHAMPION)
+    def delete(plan: str) -> str:
+        from ecg_tasks.steps import maintenance
+
+        return maintenance.delete(plan)
+
+    @task
+    def check_orphans(plan: str) -> str:
+        from ecg_tasks.steps import maintenance
+
+        return maintenance.check_orphans(plan)
+
+    @task
+    def check_contents(plan: str) -> str:
+        from ecg_tasks.steps import maintenance
+
+        return maintenance.check_contents(plan)
+
+    @task
+    def publish(plan: str, deleted: str, orphans: str, contents: str, ti: "RuntimeTaskInstance | None" = None) -> str:
+        from ecg_tasks.steps import maintenance
+
+        manifest = maintenance.publish(plan, deleted, orphans, contents)
+        if ti is not None:
+            ti.xcom_push(key=run_note.HEADLINE, value=maintenance.headline(manifest))
+        return manifest
+
+    @task
+    def fail_if_damaged(manifest: str) -> None:
+        from ecg_tasks.steps import maintenance
+
+        maintenance.fail_if_damaged(manifest)
+
+    planned = plan(
+        run_id="{{ run_id }}",
+        form={name: "{{ params.%s }}" % name for name in ("dry_run", "sample", *(f"{name}_days" for name in KEPT))},  # noqa: UP031 - braces
+    )
+    deleted = delete(planned)
+    orphans, contents = check_orphans(planned), check_contents(planned)
+    deleted >> [orphans, contents]
+    fail_if_damaged(publish(planned, deleted, orphans, contents))
+
+
+maintain_store()
