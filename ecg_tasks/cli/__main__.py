@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecg_tasks.cli import audit, checks, demo, distributed, evaluate, inbox, models, reports, runs, single, stack
+from ecg_tasks.cli import audit, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, single, stack
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -40,6 +40,7 @@ app.command(rich_help_panel=MODELS)(models.rollback)
 app.command(rich_help_panel=MODELS)(models.reject)
 app.command(rich_help_panel=MODELS)(models.export)
 app.command(rich_help_panel=RECORD)(audit.audit)
+app.command(rich_help_panel=RECORD)(lineage.lineage)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 

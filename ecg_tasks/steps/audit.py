@@ -115,8 +115,8 @@ def append(store: ObjectStore, *, who: str, action: str, subject: str, detail: M
     """
     if not who.strip() or not subject.strip() or action not in set(Action):
         raise ConfigurationError(f"{who=}, {action=}, {subject=}: a log entry needs a name, one of {', '.join(Action)}, and a subject")
-    told = {"who": who, "action": str(action), "subject": subject, "detail": json.loads(_canonical(detail or {}))}
-    act = hashlib.sha256(_canonical(told)).hexdigest()[:16]
+    told = {"who": who, "subject": subject, "detail": json.loads(_canonical(detail or {}))}
+    act = act_of(who=who, action=action, subject=subject, detail=detail)
     with _appending:
         listed = _recent(store)
         same = next((name for name in reversed(listed) if name.act == act), None)
@@ -127,12 +127,19 @@ def append(store: ObjectStore, *, who: str, action: str, subject: str, detail: M
             before=tuple(_open_ends(store, listed)),
             covers={folder: sum(name.folder == folder for name in listed) for folder in sorted({name.folder for name in listed})},
             when=now(),
-            **(told | {"action": Action(action)}),
+            action=Action(action),
+            **told,
         )
         data = entry.to_json()
         digest = hashlib.sha256(data).hexdigest()
         store.put(keys.audit_entry(entry.number, act=act, digest=digest), data, content_type="application/json")
         return digest
+
+
+def act_of(*, who: str, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> str:
+    """The digest of what was done that stands in an entry's name."""
+    told = {"who": who, "action": str(action), "subject": subject, "detail": detail or {}}
+    return hashlib.sha256(_canonical(told)).hexdigest()[:16]
 
 
 def entries(store: ObjectStore) -> list[tuple[Name, Entry]]:
