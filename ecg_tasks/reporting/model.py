@@ -124,6 +124,7 @@ class RunReport:
     unseen : figures over labelled records that no training set has seen, one entry a model
     unseen_absent : when ``unseen`` is empty, a sentence that says why
     notes : sentences shown under the counts ("12 recordings wait for their spectrograms.")
+    backfill : what was decided anew, told on top of the page; empty for a nightly report
 
     Raises
     ------
@@ -142,6 +143,7 @@ class RunReport:
     unseen: Sequence[UnseenFigures] = ()
     unseen_absent: str = ""
     notes: Sequence[str] = ()
+    backfill: str = ""
 
     def __post_init__(self) -> None:
         if (repeated := self.predictions.repeated()) is not None:

@@ -93,7 +93,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
         if any(bins.any() for bins in counts.values()):
             histograms.append(_histogram(model, counts))
     n_records = len(report.predictions)
-    return _render(
+    return render_page(
         "index.html",
         report=report,
         account=report.account,
@@ -122,7 +122,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
     record, row = detail.record, detail.row
     model = report.model_of(row)
     told = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
-    return _render(
+    return render_page(
         "record.html",
         report=report,
         banners=_record_banners(detail, model),
@@ -177,7 +177,7 @@ def _figures(figures: Mapping[str, Interval]) -> list[dict[str, str | Markup]]:
 
 
 def _banners(report: RunReport) -> list[Banner]:
-    banners = []
+    banners = [Banner("This is a backfill, not a nightly report.", report.backfill)] if report.backfill else []
     n_synthetic, n_records = report.predictions.n_synthetic, len(report.predictions)
     if n_synthetic:
         share = "All" if n_synthetic == n_records else f"{n_synthetic:,} of"
@@ -209,7 +209,8 @@ def _record_banners(detail: RecordDetail, model: ModelSummary) -> list[Banner]:
     return banners
 
 
-def _render(template: str, **values: Any) -> bytes:
+def render_page(template: str, **values: Any) -> bytes:
+    """A whole page, which needs nothing beside it; ``report`` among the values tells who wrote it."""
     style, early, script = _asset("report.css"), _asset("early.js"), _asset("table.js")
     scripts = f"{_hash(early)} {_hash(script)}"
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"

@@ -104,7 +104,8 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     report = RunReport(
         run_id=pinned["run_id"],
         date=pinned["date"],
-        dag=DAG,
+        dag=pinned.get("dag", DAG),
+        backfill=pinned.get("backfill", ""),
         created_utc=pinned["created"],
         account=account,
         models=[model.summary for model in models.values()],
@@ -126,7 +127,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     )
     _write_files(store, pinned, render_report(report, details))
     return WrittenReport(
-        index_key=keys.report(pinned["date"], pinned["run"], "index.html"),
+        index_key=_key(pinned, "index.html"),
         account={name: getattr(account, name) for name in Account.__dataclass_fields__},
         pending_ingests=sorted({shard_of_run[shard] for shard in gathered.pending_shards}),
     )
@@ -276,7 +277,7 @@ def _write_files(store: ObjectStore, pinned: Mapping[str, Any], files: Iterator[
 
     def pages() -> Iterator[tuple[str, bytes, str]]:
         for path, content in files:
-            key = keys.report(pinned["date"], pinned["run"], path)
+            key = _key(pinned, path)
             if not isinstance(content, bytes):  # a file, open until the next is asked for
                 store.put(key, content, content_type=_content_type(path))
             elif path.startswith("records/"):
@@ -286,7 +287,12 @@ def _write_files(store: ObjectStore, pinned: Mapping[str, Any], files: Iterator[
 
     store.put_many(pages())
     for path, content in rest:
-        store.put(keys.report(pinned["date"], pinned["run"], path), content, content_type=_content_type(path))
+        store.put(_key(pinned, path), content, content_type=_content_type(path))
+
+
+def _key(pinned: Mapping[str, Any], path: str) -> str:
+    """Where a file of the report stands; that of a backfill is never below reports/."""
+    return keys.backfill(pinned["name"], f"report/{path}") if "name" in pinned else keys.report(pinned["date"], pinned["run"], path)
 
 
 def _content_type(path: str) -> str:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ecg_tasks.reporting.history import FATES, draw_history
-from ecg_tasks.steps import monitoring
+from ecg_tasks.steps import backfill, maintenance, monitoring
 from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.browse.overview import overview
 from ecg_tasks.steps.browse.runs import run_of
@@ -39,6 +39,10 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
 @router.get("/run")
 def show_run(request: Request, user: GetUserDep, dag_id: DagId, run_id: RunId) -> Response:
     """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
+    if dag_id == maintenance.DAG and (found := maintenance.account_of(bucket(), run_id)) is not None:
+        return page(request, user, "maintenance.html", run_id=run_id, found=found)
+    if dag_id == backfill.DAG and (found := backfill.found_by(bucket(), run_id)) is not None:
+        return page(request, user, "backfill.html", found=found, records=f"{request.scope['root_path']}/records")
     account, run = run_of(bucket(), dag_id, run_id)
     if run is not None:
         return RedirectResponse(f"{request.scope['root_path']}/reports/{run.date}/{run.run}", status_code=303)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from ecg_tasks.steps import champions, classify, ingest, retrain
+from ecg_tasks.steps import backfill, champions, classify, ingest, maintenance, retrain
 from ecg_tasks.steps.browse import runs
 
 USER = {"id": "1", "name": "alice"}
@@ -159,3 +159,37 @@ def test_silence_is_a_no(dags):
     assert approval.defaults == ["Reject"]
     assert approval.response_timeout == timedelta(days=2)
     assert approval.execution_timeout is None
+
+
+def test_maintenance_deletes_before_it_looks(run_dag, steps):
+    """The form reaches the plan as numbers, nothing is looked for before what goes is gone, and the account comes last."""
+    calls = steps(
+        maintenance,
+        plan="plan",
+        delete="deleted",
+        check_orphans="orphans",
+        check_contents="contents",
+        publish="manifest",
+        headline="headline",
+        fail_if_damaged=None,
+    )
+    run, tasks = run_dag("maintain_store", conf={"dry_run": False, "reports_days": 2.5})
+    assert set(_states(tasks).values()) == {"success"}
+    (name, run_id, days, dry_run, sample), deleted, *looked, published, _, judged = calls
+    assert (name, run_id, dry_run, sample) == ("plan", run.run_id, False, 200)
+    assert days["reports"] == 2.5
+    assert days["raw"] == 0
+    assert deleted == ("delete", "plan")
+    assert sorted(looked) == [("check_contents", "plan"), ("check_orphans", "plan")]
+    assert published == ("publish", "plan", "deleted", "orphans", "contents")
+    assert judged == ("fail_if_damaged", "manifest")
+
+
+def test_a_backfill_that_has_nothing_to_decide_is_compared(run_dag, steps):
+    """The form reaches the step, and where both versions have decided on everything the page is written all the same."""
+    calls = steps(backfill, pin_versions="pin", plan=[], write_difference="page", headline="headline")
+    run, tasks = run_dag("backfill_version", conf={"recipe": "heartbeat", "version": "ab12"})
+    assert _states(tasks) == {"pin_versions": "success", "plan": "success", "classify_shard": "skipped", "write_difference": "success"}
+    (name, run_id, _date, *form), *_ = calls
+    assert (name, run_id, form) == ("pin_versions", run.run_id, ["heartbeat", "ab12", ""])
+    assert ("write_difference", "pin", []) in calls

@@ -9,15 +9,25 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
 from airflow.sdk.exceptions import ParamValidationError
 
 ROOT = Path(__file__).parents[2]
-DAG_IDS = ["classify_records", "decide_champion", "ingest_records", "render_spectrograms", "retrain_model"]
+DAG_IDS = [
+    "backfill_version",
+    "classify_records",
+    "decide_champion",
+    "ingest_records",
+    "maintain_store",
+    "render_spectrograms",
+    "retrain_model",
+]
 DAG_TASKS = {
     "ingest_records": {"plan", "ingest_batch", "publish"},
     "render_spectrograms": {"plan", "render_shard", "publish"},
     "classify_records": {"pin_champion", "plan", "classify_shard", "write_report"},
     "retrain_model": {"assemble_dataset", "train", "evaluate", "gate", "choose", "approval", "promote", "note_refusal"},
     "decide_champion": {"decide"},
+    "backfill_version": {"pin_versions", "plan", "classify_shard", "write_difference"},
+    "maintain_store": {"plan", "delete", "check_orphans", "check_contents", "publish", "fail_if_damaged"},
 }
-SPECIAL_POOLS = {"train": "gpu", "promote": "champion", "note_refusal": "champion", "decide": "champion"}
+SPECIAL_POOLS = {"train": "gpu", "promote": "champion", "note_refusal": "champion", "decide": "champion", "delete": "champion"}
 MAPPED = {"ingest_batch", "render_shard", "classify_shard"}
 
 
@@ -74,6 +84,7 @@ def test_schedules(dags):
     assert [asset.name for asset in dags["render_spectrograms"].timetable.asset_condition.objects] == ["ecg_records"]
     assert dags["classify_records"].timetable.expression == "0 2 * * *"
     assert dags["retrain_model"].timetable.expression == "0 3 * * 0"
+    assert dags["maintain_store"].timetable.expression == "0 4 * * 6"
 
 
 def test_outlets(dags):
@@ -90,7 +101,7 @@ def test_nothing_runs_on_a_fresh_bucket_at_once(dags):
     from airflow.serialization.encoders import coerce_to_core_timetable
     from airflow.timetables.base import TimeRestriction
 
-    for dag_id in ("classify_records", "retrain_model"):
+    for dag_id in ("classify_records", "retrain_model", "maintain_store"):
         dag = dags[dag_id]
         assert dag.start_date is None
         timetable = coerce_to_core_timetable(dag.timetable)
@@ -107,6 +118,20 @@ def test_forms(dags):
         "classify_records": {"scope": "new", "details": 200},
         "retrain_model": {"recipe": "twelve_lead", "epochs": None, "seed": 0, "approval": False, "credit": "", "policy": "better"},
         "decide_champion": {"recipe": "twelve_lead", "action": "promote", "version": "", "why": "", "override": "", "on_behalf_of": ""},
+        "backfill_version": {"recipe": "twelve_lead", "version": "", "against": ""},
+        "maintain_store": {
+            "dry_run": True,
+            "sample": 200,
+            "reports_days": 0,
+            "backfills_days": 0,
+            "predictions_days": 180,
+            "spectrograms_days": 90,
+            "signatures_days": 90,
+            "checkpoints_days": 30,
+            "staging_days": 30,
+            "quarantine_days": 0,
+            "raw_days": 0,
+        },
     }
     for dag_id in forms:
         for name in dags[dag_id].params:
@@ -130,6 +155,11 @@ def test_forms(dags):
         ("classify_records", "scope", "some"),
         ("classify_records", "details", -1),
         ("classify_records", "details", 10_001),
+        ("backfill_version", "version", "../x"),
+        ("maintain_store", "dry_run", "no"),
+        ("maintain_store", "raw_days", 1),
+        ("maintain_store", "staging_days", 6.9),
+        ("maintain_store", "reports_days", -1),
     ],
 )
 def test_out_of_range_is_refused(dags, dag_id, name, value):
@@ -144,3 +174,17 @@ def test_recipes_of_the_form_exist(dags):
 
     for dag_id in ("retrain_model", "decide_champion"):
         assert sorted(dags[dag_id].params.get_param("recipe").schema["enum"]) == sorted(RECIPES)
+
+
+def test_maintenance_asks_for_every_rule(dags):
+    """The form has the prefixes that there are rules for, with the same lower bounds, so that no task has to refuse what it was given."""
+    from ecg_tasks.steps.maintenance import form
+    from ecg_tasks.steps.maintenance_rules import RULES, checked_days
+
+    params = dags["maintain_store"].params
+    asked = form({name: str(params[name]) for name in params})
+    assert asked["dry_run"] is True
+    assert asked["days"].keys() == RULES.keys()
+    assert checked_days(asked["days"]) == asked["days"]
+    for name, rule in RULES.items():
+        assert params.get_param(f"{name}_days").schema["anyOf"] == [{"const": 0}, {"minimum": rule.at_least}]

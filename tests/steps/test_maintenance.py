@@ -7,14 +7,14 @@ import pytest
 
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError, StoreError
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.signals.sample_drop import sample_drop
-from ecg_tasks.steps import audit, classify, inbox, ingest, maintenance, render
+from ecg_tasks.steps import audit, classify, ingest, maintenance
 from ecg_tasks.steps.maintenance_orphans import find_orphans
 from ecg_tasks.steps.maintenance_rules import RULES, checked_days, judge
 from ecg_tasks.steps.workspace import now, put_json
 from ecg_tasks.storage import keys, registry
 
 FIRST, SECOND = "aaaa00000001", "aaaa00000002"
+"""The versions of the two nights."""
 NEVER_DELETED = (
     keys.RECORDS,
     keys.RECORD_INDEX,
@@ -29,45 +29,11 @@ NEVER_DELETED = (
 )
 
 
-def night(run_id: str, *, scope: str = "new") -> str:
-    """One run of ``classify_records``."""
-    pin = classify.pin_champion(run_id, date="2026-01-02", scope=scope, details=1)
-    return classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
-
-
-@pytest.fixture(scope="module")
-def filled(s3_server, todays_version):
-    """Everything in a bucket after two nights, the first decided by one version and the second by another."""
-    with pytest.MonkeyPatch.context() as patch:
-        environment = {
-            "AWS_ENDPOINT_URL_S3": s3_server,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "ECG_BUCKET": "maintenance",
-            "ECG_PATIENT_KEY": "a key that only the tests know....",
-            "ECG_RECIPES": "heartbeat",
-        }
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        bucket = maintenance.open_store()
-        bucket.create_bucket()
-        drop = sample_drop(seed=3, n_patients=2, recordings_per_patient=1)
-        inbox.put_files([*drop.items(), ("bad.csv", b"no numbers\n")])
-        ingest.publish("i", [ingest.ingest_batch(job) for job in ingest.plan("i")])
-        render.publish("r", [render.render_shard(job) for job in render.plan("r")])
-        for version in (FIRST, SECOND):
-            registry.write_version(bucket, "heartbeat", version, todays_version("heartbeat", version))
-            registry.write_champion(bucket, recipe="heartbeat", version=version, since=now(), who="test", why="test")
-            night(version, scope="all")
-        return {key: bucket.get(key) for key in bucket.list_keys("")}
-
-
 @pytest.fixture
-def store(bucket, filled, monkeypatch):
+def store(bucket, two_nights, monkeypatch):
     """A bucket of the test's own that holds the same."""
     monkeypatch.setenv("ECG_RECIPES", "heartbeat")
-    bucket.put_many((key, data, "application/octet-stream") for key, data in filled.items())
+    bucket.put_many((key, data, "application/octet-stream") for key, data in two_nights.items())
     return bucket
 
 

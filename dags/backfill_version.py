@@ -1,0 +1,105 @@
+"""Let a chosen version decide anew on the whole archive, and show how it differs from another one. Which version serves stays as it is.
+
+* reads: `models/<recipe>/`, `spectrograms/`, `labels/`
+* writes: `predictions/<recipe>/<shard>/<version>.parquet`, `backfills/<name>/` (the difference page, and in `report/` what a report by
+  this version would say), then `manifests/backfill_version/<run>.json`
+* runs: by hand with a form. (To write the reports of past dates by the version that serves: `airflow backfill create --dag-id
+  classify_records`.)
+* rerun: safe; a prediction is named by its shard and version, and the pages are written anew
+* when it fails: `ConfigurationError` says why the version cannot be compared. Else the object store was out of reach, or a worker was
+  killed: clear the failed task
+"""
+
+# Where tasks are joined, a task's future result stands for its value.
+# mypy: disable-error-code="arg-type"
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import run_note
+from airflow.sdk import Param, TriggerRule, dag, task
+from ecg_defaults import TASK_DEFAULTS
+from report_link import OpenReport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(hours=12),
+    default_args=TASK_DEFAULTS,
+    params={
+        "recipe": Param(
+            "twelve_lead",
+            type="string",
+            enum=["twelve_lead", "heartbeat", "notebook"],
+            title="Recipe",
+            description="Whose model decides anew.",
+        ),
+        "version": Param(
+            "",
+            type="string",
+            pattern="^[0-9a-f]*$",
+            maxLength=64,
+            title="Version",
+            description="Its name in models/<recipe>/.",
+        ),
+        "against": Param(
+            "",
+            type="string",
+            pattern="^[0-9a-f]*$",
+            maxLength=64,
+            title="Compared with",
+            description="Another version; empty for the one that serves.",
+        ),
+    },
+    tags=["ecg"],
+    doc_md=__doc__,
+)
+def backfill_version() -> None:
+    """Declare the tasks."""
+
+    @task
+    def pin_versions(run_id: str, date: str, form: dict[str, str]) -> str:
+        from ecg_tasks.steps import backfill
+
+        return backfill.pin_versions(run_id, date=date, **form)
+
+    @task
+    def plan(pin: str) -> list[str]:
+        from ecg_tasks.steps import backfill
+
+        return backfill.plan(pin)
+
+    @task
+    def classify_shard(job: str) -> str:
+        from ecg_tasks.steps import backfill
+
+        return backfill.classify_shard(job)
+
+    # Where both versions have decided on everything already, the skipped mapping must not skip the page.
+    @task(trigger_rule=TriggerRule.NONE_FAILED)
+    def write_difference(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
+        from ecg_tasks.steps import backfill
+
+        page = backfill.write_difference(pin, results[:])  # [:] fetches all results at once
+        if ti is not None:
+            ti.xcom_push(key=run_note.HEADLINE, value=backfill.headline(page))
+        return page
+
+    pin = pin_versions(
+        run_id="{{ run_id }}",
+        date="{{ (dag_run.logical_date or dag_run.run_after) | ds }}",
+        form={name: "{{ params.%s }}" % name for name in ("recipe", "version", "against")},  # noqa: UP031 - braces
+    )
+    page = write_difference(pin, results=classify_shard.expand(job=plan(pin)))
+    page.operator.operator_extra_links = (OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task
+
+
+backfill_version()
