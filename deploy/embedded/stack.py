@@ -59,7 +59,7 @@ class Stack:
         StackError
             Names the component that did not start, and its log.
         """
-        with self._alone(say):
+        with self.alone(say):
             status = self.status()
             asked = bucket.elsewhere(os.environ)
             if status.ui and asked and asked != bucket.chosen(self.home):
@@ -78,7 +78,7 @@ class Stack:
         """Stop everything in order: the scheduler first, the database last. No process is left; the state stays."""
         if not self.home.path.exists():
             return
-        with self._alone():
+        with self.alone():
             self._stop()
 
     def status(self) -> Status:
@@ -213,7 +213,7 @@ class Stack:
             raise PortTakenError(f"another program answers at {self.ui}")
 
     @contextmanager
-    def _alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:
+    def alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:
         """One start or stop at a time in one state folder."""
         self.home.create()
         with (self.home.path / "lock").open("w") as lock:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ecg_tasks.cli import audit, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, single, stack
+from ecg_tasks.cli import audit, backup, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, single, stack
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -26,6 +26,8 @@ app.command(rich_help_panel=STACK)(stack.down)
 app.command(rich_help_panel=STACK)(stack.status)
 app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
+app.command(rich_help_panel=STACK)(backup.backup)
+app.command(rich_help_panel=STACK)(backup.restore)
 app.command(rich_help_panel=STACK)(distributed.secrets)
 app.command(rich_help_panel=DATA)(inbox.put)
 app.command("import", rich_help_panel=DATA)(inbox.import_)
