@@ -10,6 +10,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.reading.wfdb_header import MAX_HEADER_BYTES, has_segments, header_text
 from ecg_tasks.signals.reading.wfdb_record import wfdb_files
 from ecg_tasks.steps.inbox import checked_path
+from ecg_tasks.steps.workspace import SPREAD
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
 
@@ -17,6 +18,8 @@ LABELS_FILE = "labels.csv"
 SIGNAL_SUFFIXES = (".dat", ".xyz")
 """Files that mean nothing without a WFDB header, and wait for one."""
 _BATCH_BYTES = 64 * 1024 * 1024
+_LEAST_BATCH_BYTES = 8 * 1024 * 1024
+"""As 16-bit samples this fills one shard, so smaller batches would only make smaller shards."""
 _BATCH_DROPS = 256
 
 
@@ -77,12 +80,16 @@ def sort_inbox(store: ObjectStore, *, at: datetime, grace_s: float, max_bytes: i
 
 
 def batches(drops: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Cut the drops into batches of about 64 MB or 256 drops: some seconds of work each."""
+    """Cut the drops into batches of about 64 MB or 256 drops: some seconds of work each.
+
+    An inbox below `SPREAD` times 64 MB is cut finer, so that several workers share it, but not below what fills a shard.
+    """
+    sizes = [sum(file["size"] for file in drop["files"]) for drop in drops]
+    most = min(max(sum(sizes) // SPREAD, _LEAST_BATCH_BYTES), _BATCH_BYTES)
     batch: list[dict[str, Any]] = []
     n_bytes = 0
-    for drop in drops:
-        size = sum(file["size"] for file in drop["files"])
-        if batch and (n_bytes + size > _BATCH_BYTES or len(batch) == _BATCH_DROPS):
+    for drop, size in zip(drops, sizes, strict=True):
+        if batch and (n_bytes + size > most or len(batch) == _BATCH_DROPS):
             yield batch
             batch, n_bytes = [], 0
         batch.append(drop)

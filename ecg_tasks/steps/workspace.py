@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 MAX_TASKS = 1000
 """Mapped tasks of one run; Airflow's own bound is 1,024."""
+SPREAD = 16
+"""Small work is shared by so many tasks, as far as there are shards: four workers of four slots each get some."""
 
 
 def open_store(settings: Settings | None = None) -> ObjectStore:
@@ -82,10 +84,12 @@ def result_key(job_key: str) -> str:
 
 
 def chunked(items: Sequence[T], *, size: int) -> list[Sequence[T]]:
-    """Cut items into at most `MAX_TASKS` runs of ``size`` or, where that is not enough, more.
+    """Cut items into runs of ``size``: of fewer where there would not be `SPREAD` runs, of more where there would be over `MAX_TASKS`.
 
-    >>> chunked([1, 2, 3], size=2)
-    [[1, 2], [3]]
+    >>> chunked([1, 2, 3], size=8)
+    [[1], [2], [3]]
+    >>> {len(run) for run in chunked(range(800), size=8)}
+    {8}
     """
-    size = max(size, -(-len(items) // MAX_TASKS))
+    size = max(min(size, -(-len(items) // SPREAD)), -(-len(items) // MAX_TASKS), 1)
     return [items[start : start + size] for start in range(0, len(items), size)]
