@@ -14,6 +14,8 @@ RUN = r"^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,248}[A-Za-z0-9_])?$"
 """What ``keys.run_key`` makes: never ``..``, no slash."""
 VERSION = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,63})$"
 WHEN = r"^[0-9T:.+Z-]{10,40}$"
+DECISION = r"^page__[0-9T:.+Z-]{10,40}-[0-9a-f]{8}$"
+"""Id of a run that ``deciding`` started."""
 MAX_OFFSET = 10_000_000
 MAX_REASON = 500
 
@@ -38,3 +40,4 @@ VersionForm = Annotated[str, Form(pattern=VERSION)]
 WhenForm = Annotated[str, Form(pattern=WHEN)]
 ReasonForm = Annotated[str, Form(min_length=3, max_length=MAX_REASON)]
 OverrideForm = Annotated[str, Form(max_length=MAX_REASON)]
+DecisionQuery = Annotated[str | None, Query(pattern=DECISION)]

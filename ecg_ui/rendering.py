@@ -28,9 +28,6 @@ SECTIONS = (
     ("Quarantine", "/quarantine"),
 )
 DONE = {
-    "promoted": "The version serves from now on.",
-    "rolled-back": "The version before serves again.",
-    "rejected": "The version is marked as rejected, and will not serve.",
     "put-back": "The files are back in the inbox; the next intake reads them again.",
     "withdrawn": "Your verdict is taken back.",
 }

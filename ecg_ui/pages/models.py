@@ -1,9 +1,8 @@
-"""Here: model versions side by side, their cards, and the forms that choose which serves. Not here: the choice (``steps.champions``)."""
+"""Here: model versions side by side, their cards, and the forms to choose which serves. Not here: handing the choice on (``deciding``)."""
 
-import secrets
 from typing import Annotated
+from urllib.parse import urlencode
 
-from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import RedirectResponse
@@ -12,11 +11,11 @@ from markupsafe import Markup
 
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.reporting.charts import draw_interval
-from ecg_tasks.steps import champions
 from ecg_tasks.steps.browse import models
 from ecg_tasks.steps.browse.opened import bucket
-from ecg_tasks.steps.workspace import now
-from ecg_ui.inputs import OverrideForm, ReasonForm, RecipeName, VersionForm, VersionPath
+from ecg_tasks.steps.champions import Action
+from ecg_ui import deciding
+from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, VersionForm, VersionPath
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -24,19 +23,24 @@ changes = APIRouter()
 
 COMPARED = 4
 """Versions whose figures stand side by side: the champion and the newest others."""
+ASK_AGAIN_S = 2
 RecipePath = Annotated[RecipeName, Path()]
 
 
 @router.get("/models")
-def show_models(request: Request, user: GetUserDep) -> Response:
-    """Every recipe's champion and versions."""
+def show_models(request: Request, user: GetUserDep, decision: DecisionQuery = None) -> Response:
+    """Every recipe's champion and versions; after a form what came of its decision, asked again until it is known."""
+    told = deciding.outcome(decision) if decision else None
     found = []
     for recipe in models.models(bucket()):
         first = [one for one in recipe.versions if one.serves]
         compared = [*first, *(one for one in recipe.versions if not one.serves)][:COMPARED]
         names = [name for name in FIGURE_TITLES if any(name in one.figures for one in compared)]
         found.append({"recipe": recipe, "compared": compared, "names": names})
-    return page(request, user, "models.html", found=found, titles=FIGURE_TITLES, draw=draw_interval)
+    answer = page(request, user, "models.html", found=found, titles=FIGURE_TITLES, draw=draw_interval, decision=decision, told=told)
+    if decision and told is None:
+        answer.headers["refresh"] = str(ASK_AGAIN_S)
+    return answer
 
 
 @router.get("/models/{recipe}/{version}")
@@ -54,28 +58,20 @@ def promote(
     request: Request, user: GetUserDep, *, recipe: RecipePath, version: VersionForm, why: ReasonForm, override: OverrideForm = ""
 ) -> Response:
     """Let a version serve; against a rejection only with a reason of its own."""
-    _decide(champions.Action.PROMOTE, user=user, recipe=recipe, version=version, why=why, override=override)
-    return _back(request, "promoted")
+    return _back(request, deciding.ask(user, recipe=recipe, action=Action.PROMOTE, version=version, why=why, override=override))
 
 
 @changes.post("/models/{recipe}/rollback")
 def roll_back(request: Request, user: GetUserDep, recipe: RecipePath, version: VersionForm, why: ReasonForm) -> Response:
     """Let the version before serve again; ``version`` is the one that served when the form was shown."""
-    _decide(champions.Action.ROLLBACK, user=user, recipe=recipe, version=version, why=why)
-    return _back(request, "rolled-back")
+    return _back(request, deciding.ask(user, recipe=recipe, action=Action.ROLLBACK, version=version, why=why))
 
 
 @changes.post("/models/{recipe}/reject")
 def reject(request: Request, user: GetUserDep, recipe: RecipePath, version: VersionForm, why: ReasonForm) -> Response:
     """Mark a version as one that must not serve."""
-    _decide(champions.Action.REJECT, user=user, recipe=recipe, version=version, why=why)
-    return _back(request, "rejected")
+    return _back(request, deciding.ask(user, recipe=recipe, action=Action.REJECT, version=version, why=why))
 
 
-def _decide(action: champions.Action, *, user: BaseUser, recipe: str, version: str, why: str, override: str = "") -> None:
-    run_id = f"page__{now()}-{secrets.token_hex(4)}"
-    champions.decide(run_id, recipe=recipe, action=action, version=version, why=why, who=user.get_name(), override=override)
-
-
-def _back(request: Request, done: str) -> Response:
-    return RedirectResponse(f"{request.scope['root_path']}/models?done={done}", status_code=303)
+def _back(request: Request, decision: str) -> Response:
+    return RedirectResponse(f"{request.scope['root_path']}/models?{urlencode({'decision': decision})}", status_code=303)

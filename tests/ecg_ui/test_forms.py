@@ -8,7 +8,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.steps import champions, review
 from ecg_tasks.steps.browse import quarantine
 from ecg_tasks.storage import keys, registry
-from ecg_ui import security
+from ecg_ui import deciding, security
 
 OWN = {"sec-fetch-site": "same-origin"}
 
@@ -90,36 +90,55 @@ def test_a_token_ends(admin, archive, token_of, item, monkeypatch):
     assert answer.status_code == 403
 
 
-def test_promotion_asks_the_library_in_the_users_name(admin, archive, token_of, monkeypatch):
-    """What is typed in goes to the function that decides; its refusal is shown in its words."""
-    asked = []
-    monkeypatch.setattr(champions, "decide", lambda _, **told: asked.append(told) or "key")
-    token = token_of(admin, "/ecg/models")
-    fields = {"token": token, "version": "aaaa00000002", "why": "fewer misses"}
-    for action in ("promote", "reject", "rollback"):
-        answer = admin.post(f"/ecg/models/heartbeat/{action}", data=fields, headers=OWN)
-        assert answer.status_code == 303
-    assert [one["action"] for one in asked] == ["promote", "reject", "rollback"]
-    assert {(one["recipe"], one["version"], one["who"], one["why"]) for one in asked} == {
-        ("heartbeat", "aaaa00000002", "ada", "fewer misses")
-    }
+def test_a_decision_goes_through_the_dag_in_the_users_name(admin, archive, token_of, monkeypatch):
+    """What is typed in becomes a run; the page asks again until the run has ended, and then tells what came of it."""
+    started = []
+    monkeypatch.setattr(deciding, "trigger_dag", lambda **told: started.append(told))
+    fields = {"token": token_of(admin, "/ecg/models"), "version": "aaaa00000002", "why": "too many misses"}
+    pages = {}
+    for action in ("promote", "rollback", "reject"):
+        answer = admin.post(f"/ecg/models/heartbeat/{action}", data=fields, headers=OWN, follow_redirects=False)
+        assert answer.status_code == 303, answer.text
+        pages[action] = answer.headers["location"]
+    assert [(one["dag_id"], one["conf"]["action"], one["triggering_user_name"]) for one in started] == [
+        ("decide_champion", action, "ada") for action in pages
+    ]
+    waiting = admin.get(pages["reject"])
+    assert "waits for its turn" in waiting.text
+    assert waiting.headers["refresh"]
+    run = started[-1]
+    champions.decide(run["run_id"], who=run["triggering_user_name"], **run["conf"])
+    done = admin.get(pages["reject"])
+    assert "aaaa00000002 is rejected; it stays in the bucket." in done.text
+    assert "refresh" not in done.headers
+    assert registry.read_decisions(archive.store, "heartbeat").rejection("aaaa00000002")["who"] == "ada"
+    assert "too many misses" in done.text
 
-    def refuse(_run_id, **_told):
-        raise ConfigurationError("it reads <other> pictures")
 
-    monkeypatch.setattr(champions, "decide", refuse)
-    answer = admin.post("/ecg/models/heartbeat/promote", data=fields, headers=OWN)
-    assert answer.status_code == 409
-    assert "it reads &lt;other&gt; pictures" in answer.text
+def test_a_refusal_is_told_in_its_own_words(admin, archive, token_of, monkeypatch):
+    """What the library refuses stands on the page, escaped."""
+    started = []
+    monkeypatch.setattr(deciding, "trigger_dag", lambda **told: started.append(told))
+    fields = {"token": token_of(admin, "/ecg/models"), "version": "bbbb00000009", "why": "a <b>guess</b>"}
+    answer = admin.post("/ecg/models/heartbeat/promote", data=fields, headers=OWN, follow_redirects=False)
+    with pytest.raises(ConfigurationError):
+        champions.decide(started[0]["run_id"], who="ada", **started[0]["conf"])
+    told = admin.get(answer.headers["location"]).text
+    assert "refused: there is no heartbeat version &#39;bbbb00000009&#39;" in told
 
 
-def test_a_version_is_rejected_for_real(admin, archive, token_of):
-    """Through the library into the bucket, with name and reason, and onto the page."""
+def test_an_airflow_that_does_not_know_the_dag_says_so(admin, archive, token_of):
+    """No run is promised where none can be started."""
     fields = {"token": token_of(admin, "/ecg/models"), "version": "aaaa00000002", "why": "too many misses"}
     answer = admin.post("/ecg/models/heartbeat/reject", data=fields, headers=OWN)
-    assert answer.status_code == 303, answer.text
-    assert registry.read_decisions(archive.store, "heartbeat").rejection("aaaa00000002")["who"] == "ada"
-    assert "too many misses" in admin.get("/ecg/models").text
+    assert answer.status_code == 503
+    assert "decide_champion" in answer.text
+
+
+@pytest.mark.parametrize("decision", ["page__../../x", "manual__2026-01-01", "page__2026-01-01T00:00:00+00:00-0000000/"])
+def test_an_impossible_decision_is_refused(admin, archive, decision):
+    """An address names a run that a form started, or nothing."""
+    assert admin.get("/ecg/models", params={"decision": decision}).status_code == 400
 
 
 def test_the_quarantine_gives_back_what_it_holds(admin, archive, token_of):

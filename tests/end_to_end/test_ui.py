@@ -197,13 +197,13 @@ def test_a_model_is_promoted_and_rolled_back(opened, night):
     change = section.get_by_role("row", name=SECOND)
     change.get_by_label("Why", exact=True).fill("the gate lets it pass")
     change.get_by_role("button", name="Promote").click()
-    expect(opened.get_by_text("The version serves from now on.")).to_be_visible()
+    expect(opened.get_by_text(f"{SECOND} serves from now on, in place of {FIRST}.")).to_be_visible(timeout=120_000)
     champion = registry.read_champion(night, "twelve_lead")
     assert (champion.version, champion.who, champion.why) == (SECOND, "admin", "the gate lets it pass")
     section.get_by_text("Roll back:").click()
     section.get_by_role("button", name="Roll back").locator("xpath=ancestor::form").get_by_label("Why").fill("second thoughts")
     section.get_by_role("button", name="Roll back").click()
-    expect(opened.get_by_text("The version before serves again.")).to_be_visible()
+    expect(opened.get_by_text(f"{FIRST} serves again; {SECOND} is rejected.")).to_be_visible(timeout=120_000)
     assert registry.read_champion(night, "twelve_lead").version == FIRST
 
 
