@@ -3,7 +3,8 @@
 * reads: `models/<recipe>/champion.json` and its version, `spectrograms/`, `labels/`
 * writes: `predictions/<recipe>/<shard>/<version>.parquet`, `monitoring/<recipe>/<run>.json`, `reports/<date>/<run>/`, `decided/`,
   then `manifests/classify_records/<run>.json`
-* runs: at 02:00 UTC, or by hand with a form; a backfill writes the reports of past dates
+* runs: at 02:00 UTC, or by hand with a form; a backfill writes the reports of past dates. A run that has not ended six hours after it
+  was queued (`ECG_NIGHT_DEADLINE_S`) is told as late, by the same ways as its end
 * rerun: safe; a prediction is named by its shard and the model version, and one that stands is not made again
 * when it fails: the object store was out of reach, a worker was killed, or the champion was refused because its files are damaged
   (the task's log names the file): restore the version, or point `champion.json` at another one.
@@ -16,10 +17,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import run_note
-from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
+from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what deadlines need
+    AsyncCallback,
+    CronTriggerTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    TriggerRule,
+    dag,
+    task,
+)
 from ecg_defaults import TASK_DEFAULTS
 from report_link import OpenReport
 from report_notifier import ReportNotifier
+
+from ecg_tasks.settings import night_deadline_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +47,14 @@ if TYPE_CHECKING:
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
     default_args=TASK_DEFAULTS,
-    on_success_callback=ReportNotifier(succeeded=True),
-    on_failure_callback=ReportNotifier(succeeded=False),
+    on_success_callback=ReportNotifier(state="success"),
+    on_failure_callback=ReportNotifier(state="failed"),
+    deadline=DeadlineAlert(
+        name="the night's report",
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=night_deadline_s()),
+        callback=AsyncCallback(ReportNotifier, kwargs={"state": "late"}),
+    ),
     params={
         "scope": Param(
             "new",

@@ -56,6 +56,22 @@ class Settings:
         )
 
 
+def night_deadline_s(environment: Mapping[str, str] | None = None) -> float:
+    """Seconds after which a nightly run that has not ended is told as late (``ECG_NIGHT_DEADLINE_S``; six hours if it is not set).
+
+    By itself, since the DAG file asks for it, where the rest need not be set.
+    """
+    return _number(os.environ if environment is None else environment, "ECG_NIGHT_DEADLINE_S", 6 * 3600.0)
+
+
+def inbox_queue(environment: Mapping[str, str] | None = None) -> str:
+    """Address of the SQS queue that the bucket tells of new objects (``ECG_INBOX_QUEUE``); empty: the inbox is looked at instead.
+
+    Read apart from `Settings`, because it decides how a DAG file is read, where no bucket need be known.
+    """
+    return _address(os.environ if environment is None else environment, "ECG_INBOX_QUEUE")
+
+
 def _required(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:

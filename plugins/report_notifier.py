@@ -1,6 +1,8 @@
-"""Here: the notice that goes out when a run of ``classify_records`` ends; off unless an address is set. Not here: its words (``steps``)."""
+"""Here: the notice that goes out when a run of ``classify_records`` ends or is late; off unless an address is set. Not here: its words."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Sequence
+from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,9 @@ from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
     from airflow.sdk import Context
 
     from ecg_tasks.settings import Settings
@@ -15,41 +20,64 @@ if TYPE_CHECKING:
 
 
 class ReportNotifier(BaseNotifier):
-    """Tells a webhook (``ECG_NOTIFY_WEBHOOK``) and mailboxes (``ECG_NOTIFY_EMAIL``) how a run ended.
+    """Tells a webhook (``ECG_NOTIFY_WEBHOOK``) and mailboxes (``ECG_NOTIFY_EMAIL``) how a run ended, or that it is late.
 
-    The dag-processor calls it, which knows the run by its id only. What cannot be sent is logged there, and fails nothing.
+    The dag-processor calls it at a run's end and the triggerer awaits it at a missed deadline; both know the run by its id only. What
+    cannot be sent is logged there, and fails nothing.
+
+    Parameters
+    ----------
+    state : ``success``, ``failed`` or ``late``
     """
 
     template_fields: Sequence[str] = ()
 
-    def __init__(self, *, succeeded: bool) -> None:
-        super().__init__()
-        self.succeeded = succeeded
+    def __init__(self, *, state: str, context: "Context | None" = None) -> None:
+        super().__init__(context=context)
+        self.state = state
 
     def notify(self, context: "Context") -> None:
         """Send the message by every way that is set."""
+        from ecg_tasks.steps import notifying
+
+        settings, told = self._told(context)
+        with self._trying("webhook"):
+            notifying.post(told, settings=settings)
+        with self._trying("mail"):
+            if settings.notify_email:
+                _mail(told, settings).notify(context)
+
+    async def async_notify(self, context: "Context") -> None:
+        """Send it without keeping the triggerer from its other work."""
+        from ecg_tasks.steps import notifying
+
+        settings, told = await asyncio.to_thread(self._told, context)
+        with self._trying("webhook"):
+            await asyncio.to_thread(notifying.post, told, settings=settings)
+        with self._trying("mail"):
+            if settings.notify_email:
+                await _mail(told, settings).async_notify(context)
+
+    def _told(self, context: "Context") -> "tuple[Settings, Notice]":
         from ecg_tasks.settings import Settings
         from ecg_tasks.steps import notifying
 
-        settings = Settings.from_environment()
-        if not settings.notify_webhook and not settings.notify_email:
-            return
-        told = notifying.notice(context["run_id"], succeeded=self.succeeded, base_url=conf.get("api", "base_url", fallback=""))
-        self._try("webhook", lambda: notifying.post(told, settings=settings))
-        self._try("mail", lambda: _mail(told, settings, context))
+        # a missed deadline comes with the run as the REST API tells it
+        run_id = context["run_id"] if "run_id" in context else context["dag_run"]["dag_run_id"]  # type: ignore[index]
+        base_url = conf.get("api", "base_url", fallback="")
+        return Settings.from_environment(), notifying.notice(run_id, state=notifying.State(self.state), base_url=base_url)
 
-    def _try(self, way: str, send: Callable[[], None]) -> None:
+    @contextmanager
+    def _trying(self, way: str) -> "Iterator[None]":
         try:
-            send()
+            yield
         except Exception as error:  # noqa: BLE001  # whatever it is, the other way is still tried
             # without the error's words: they hold the webhook's address, and with it a secret
             self.log.error("The notice could not be sent by %s: %s", way, type(error).__name__)  # noqa: TRY400  # for the same reason
 
 
-def _mail(told: "Notice", settings: "Settings", context: "Context") -> None:
-    if not settings.notify_email:
-        return
+def _mail(told: "Notice", settings: "Settings") -> "SmtpNotifier":
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     lines = "<br>".join(map(escape, told.text.splitlines()))
-    SmtpNotifier(to=list(settings.notify_email), subject=told.subject, html_content=f"<p>{lines}</p>").notify(context)
+    return SmtpNotifier(to=list(settings.notify_email), subject=told.subject, html_content=f"<p>{lines}</p>")

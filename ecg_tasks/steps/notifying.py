@@ -1,10 +1,11 @@
-"""Here: what is told to the outside when a classification run ends. Not here: when, and by which way (``plugins/report_notifier``).
+"""Here: what is told to the outside when a classification run ends, or is late. Not here: by which way (``plugins/report_notifier``).
 
 Counts and a link, nothing else: no name of a file, no record, no patient, so that it may pass through a chat or a mailbox.
 """
 
 import logging
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ import httpx
 
 from ecg_tasks.errors import StoreError
 from ecg_tasks.settings import Settings
+from ecg_tasks.steps.audit_check import ANCHOR
 from ecg_tasks.steps.workspace import find_json, open_store
 from ecg_tasks.storage import keys
 
@@ -22,52 +24,75 @@ TIMEOUT_S = 10.0
 RESEARCH_USE = "Research use, not a medical device."
 
 
+class State(StrEnum):
+    """What is told of a run. The values are sent."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    LATE = "late"
+
+
+_SUBJECTS = {
+    State.SUCCESS: "ECG classification: the report is ready",
+    State.FAILED: "ECG classification: a run failed",
+    State.LATE: "ECG classification: a run is late",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """One message; ``counts`` is empty where the run wrote no report."""
+    """One message.
 
-    succeeded: bool
+    Parameters
+    ----------
+    counts : empty where the run wrote no report
+    audit : digest of the run's entry in the log of who did what: kept where the message goes, it proves later that nothing was cut off
+    """
+
+    state: State
     counts: dict[str, int]
     drifting: tuple[str, ...]
+    audit: str
     link: str
 
     @property
     def subject(self) -> str:
         """One line."""
-        return "ECG classification: the report is ready" if self.succeeded else "ECG classification: a run failed"
+        return _SUBJECTS[self.state]
 
     @property
     def text(self) -> str:
         """Some lines."""
-        told = [f"{name}: {count:,}" for name, count in self.counts.items()]
-        drift = [f"Drift: {', '.join(self.drifting)}; consider a new training."] if self.drifting else []
-        return "\n".join(
-            [self.subject, ", ".join(told), *drift, self.link, RESEARCH_USE] if told else [self.subject, self.link, RESEARCH_USE]
-        )
+        counts = ", ".join(f"{name}: {count:,}" for name, count in self.counts.items())
+        drift = f"Drift: {', '.join(self.drifting)}; consider a new training." if self.drifting else ""
+        audit = f"Audit log: {self.audit}" if self.audit else ""
+        return "\n".join(filter(None, [self.subject, counts, drift, self.link, audit, RESEARCH_USE]))
 
     def as_dict(self) -> dict[str, Any]:
         """What a webhook is sent; ``text`` is what chat services show."""
         return {
             "event": DAG,
-            "state": "success" if self.succeeded else "failed",
+            "state": self.state.value,
             "counts": self.counts,
             "drift": list(self.drifting),
+            "audit": self.audit,
             "link": self.link,
             "text": self.text,
         }
 
 
-def notice(run_id: str, *, succeeded: bool, base_url: str) -> Notice:
+def notice(run_id: str, *, state: State, base_url: str) -> Notice:
     """The message on a run, from its manifest; a store that is away costs the counts, not the message."""
     try:
-        manifest = find_json(open_store(), keys.manifest(DAG, keys.run_key(run_id))) if succeeded else None
+        manifest = find_json(open_store(), keys.manifest(DAG, keys.run_key(run_id))) if state is State.SUCCESS else None
     except StoreError:
         manifest = None
     manifest = manifest or {"account": {}}
     return Notice(
-        succeeded=succeeded,
+        state=state,
         counts=dict(manifest["account"]),
         drifting=tuple(light["recipe"] for light in manifest.get("drift", []) if light["state"] == "drift"),
+        audit=str(manifest.get(ANCHOR, "")),
         link=f"{base_url.rstrip('/')}/dags/{DAG}/runs/{quote(run_id, safe='')}",
     )
 

@@ -1,5 +1,6 @@
 """A notice goes out by the ways that are set, through Airflow's own machinery, and holds counts and a link only."""
 
+import asyncio
 import json
 import threading
 from email import message_from_bytes
@@ -15,6 +16,7 @@ RUN_ID = "manual__2026-01-01T00:00:00+00:00"
 MANIFEST = {
     "account": {"received": 12, "records": 10, "classified": 9},
     "drift": [{"recipe": "twelve_lead", "state": "drift"}, {"recipe": "heartbeat", "state": "steady"}],
+    "audit": "5e1f" * 16,
     "report": "reports/2026-01-01/Smith/index.html",
 }
 
@@ -51,20 +53,21 @@ def reported(bucket):
 
 def test_the_webhook_gets_counts_drift_and_a_link_to_the_run(reported, webhook):
     """And nothing that names a file, a record or a person."""
-    ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+    ReportNotifier(state="success")({"run_id": RUN_ID})
     (told,) = webhook.received
     assert told["state"] == "success"
     assert told["counts"] == MANIFEST["account"]
     assert told["drift"] == ["twelve_lead"]
     assert told["link"].endswith("/dags/classify_records/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00")
     assert "records: 10" in told["text"]
-    assert set(told) == {"event", "state", "counts", "drift", "link", "text"}
+    assert told["audit"] == MANIFEST["audit"]
+    assert set(told) == {"event", "state", "counts", "drift", "audit", "link", "text"}
     assert "Smith" not in json.dumps(told)
 
 
 def test_a_failed_run_is_told_without_counts(reported, webhook):
     """Its manifest may be of an earlier try."""
-    ReportNotifier(succeeded=False)({"run_id": RUN_ID})
+    ReportNotifier(state="failed")({"run_id": RUN_ID})
     (told,) = webhook.received
     assert (told["state"], told["counts"]) == ("failed", {})
     assert "failed" in told["text"]
@@ -73,7 +76,7 @@ def test_a_failed_run_is_told_without_counts(reported, webhook):
 def test_nothing_is_sent_unless_an_address_is_set(reported, webhook, monkeypatch):
     """Off by default."""
     monkeypatch.delenv("ECG_NOTIFY_WEBHOOK")
-    ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+    ReportNotifier(state="success")({"run_id": RUN_ID})
     assert webhook.received == []
 
 
@@ -81,7 +84,7 @@ def test_nothing_is_sent_unless_an_address_is_set(reported, webhook, monkeypatch
 def test_a_webhook_that_refuses_fails_nothing_and_its_address_stays_out_of_the_log(reported, webhook, caplog, capsys, answer):
     """A redirect is not followed: the counts go to the address that was set, or nowhere."""
     webhook.answer = answer
-    ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+    ReportNotifier(state="success")({"run_id": RUN_ID})
     assert len(webhook.received) == 1
     logged = caplog.text + capsys.readouterr().out  # where it goes depends on how far Airflow has set up its logging
     assert "could not be sent by webhook" in logged
@@ -92,7 +95,7 @@ def test_a_store_that_is_away_costs_the_counts_only(bucket, webhook, monkeypatch
     """The run and its end are told all the same."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+    ReportNotifier(state="success")({"run_id": RUN_ID})
     assert webhook.received[0]["counts"] == {}
 
 
@@ -121,7 +124,7 @@ def test_mail_goes_through_airflows_own_connection(reported, monkeypatch):
         connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra}
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
         monkeypatch.setenv("ECG_NOTIFY_EMAIL", "anna@example.org, bert@example.org")
-        ReportNotifier(succeeded=True)({"run_id": RUN_ID})
+        ReportNotifier(state="success")({"run_id": RUN_ID})
         server.shutdown()
     assert len(server.recipients) == 2
     mail = message_from_bytes(server.message)
@@ -153,3 +156,28 @@ def test_airflow_calls_it_at_the_end_of_a_run(reported, webhook):
         )
         _execute_dag_callbacks(bag, request, structlog.get_logger())
     assert [told["state"] for told in webhook.received] == ["success", "failed"]
+
+
+def test_a_late_run_is_told_from_the_triggerer(reported, webhook, monkeypatch):
+    """As the triggerer does it when the deadline is missed, with what the DAG hands it: before the run has ended."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.sdk.configuration import conf
+    from airflow.triggers.callback import CallbackTrigger
+
+    monkeypatch.setenv("ECG_NIGHT_DEADLINE_S", "7")
+    folder = conf.get("core", "dags_folder")
+    bag = BundleDagBag(dag_folder=f"{folder}/classify_records.py", bundle_path=folder, bundle_name="dags-folder")
+    (alert,) = bag.dags["classify_records"].deadline
+    assert alert.interval.total_seconds() == 7
+    context = {"dag_run": {"dag_id": "classify_records", "dag_run_id": RUN_ID}, "deadline": {"id": "1", "deadline_time": "2026-01-01"}}
+    trigger = CallbackTrigger(callback_path=alert.callback.path, callback_kwargs=alert.callback.kwargs | {"context": context})
+    states = asyncio.run(_events(trigger))
+    assert states == ["running", "success"]
+    (told,) = webhook.received
+    assert (told["state"], told["counts"], told["audit"]) == ("late", {}, "")
+    assert told["text"].startswith("ECG classification: a run is late\n")
+    assert told["link"].endswith("/dags/classify_records/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00")
+
+
+async def _events(trigger):
+    return [event.payload["state"] async for event in trigger.run()]
