@@ -16,6 +16,8 @@ VERSION = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,63})$"
 WHEN = r"^[0-9T:.+Z-]{10,40}$"
 DECISION = r"^page__[0-9T:.+Z-]{10,40}-[0-9a-f]{8}$"
 """Id of a run that ``deciding`` started."""
+DAG = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,249}$"
+"""A DAG's id as Airflow allows it, less those that begin with a point or dash: ``..`` must not become part of a key."""
 MAX_OFFSET = 10_000_000
 MAX_REASON = 500
 
@@ -34,6 +36,7 @@ Sha256Path = Annotated[str, Path(pattern=SHA256)]
 DatePath = Annotated[str, Path(pattern=DATE)]
 RunPath = Annotated[str, Path(pattern=RUN)]
 VersionPath = Annotated[str, Path(pattern=VERSION)]
+DagId = Annotated[str, Query(pattern=DAG)]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
 RecordForm = Annotated[str, Form(pattern=RECORD)]
 VersionForm = Annotated[str, Form(pattern=VERSION)]

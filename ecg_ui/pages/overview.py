@@ -11,11 +11,11 @@ from ecg_tasks.steps import backfill, maintenance, monitoring
 from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.browse.overview import overview
 from ecg_tasks.steps.browse.runs import run_of
+from ecg_ui.inputs import DagId
 from ecg_ui.rendering import page
 
 router = APIRouter()
 
-DagId = Annotated[str, Query(pattern=r"^[A-Za-z0-9_.-]{1,250}$")]
 RunId = Annotated[str, Query(min_length=1, max_length=250)]
 
 
