@@ -1,0 +1,171 @@
+"""Here: one large night on the running embedded stack: time and processor time of a record, memory of every process, tasks, size.
+
+Not here: growth by itself, without Airflow (``scaling``). ``python -m benchmarks.stack_night FOLDER N [N ...] > FILE`` runs a night of N
+synthetic heartbeat records for each N, each on a stack of its own below FOLDER, and prints JSON.
+"""
+
+import json
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks.beats import heartbeat_csv
+from deploy.embedded import Stack, processes
+from deploy.embedded.airflow_api import AirflowApi
+
+ROWS_PER_FILE = 1000
+DAGS = ("ingest_records", "render_spectrograms", "classify_records")
+_SAMPLE_S = 1.0
+_POLL_S = 0.5
+_TASK = "task"
+
+
+class Peaks:
+    """The largest memory that any process of each kind had, MB: the kernel's own high-water mark, looked at every second."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._known: dict[int, str] = {}
+        self.phase = ""
+        self.found: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def watched(self) -> Iterator["Peaks"]:
+        """Watch while the block runs."""
+        ended = Event()
+        watcher = Thread(target=self._watch, args=(ended,), daemon=True)
+        watcher.start()
+        try:
+            yield self
+        finally:
+            ended.set()
+            watcher.join()
+
+    def _watch(self, ended: Event) -> None:
+        while not ended.wait(_SAMPLE_S):
+            for process in processes.of_stack(self._stack.home):
+                try:
+                    kind = self._kind(process)
+                    status = Path(f"/proc/{process.pid}/status").read_text()
+                except (OSError, psutil.Error):
+                    continue
+                peak = next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+                self.found[kind] = max(self.found[kind], peak)
+
+    def _kind(self, process: psutil.Process) -> str:
+        if process.pid not in self._known:
+            words = " ".join(process.cmdline())
+            if "airflow worker" in words or "task" in process.name():
+                self._known[process.pid] = _TASK
+            else:
+                names = ("swift-proxy", "swift-account", "swift-container", "swift-object", "postgres", "scheduler", "dag-processor")
+                self._known[process.pid] = next((name for name in (*names, "triggerer", "api") if name in words), "others")
+        kind = self._known[process.pid]
+        return f"{_TASK} of {self.phase}" if kind == _TASK else kind
+
+
+def measure(folder: Path, n_records: int) -> dict[str, Any]:
+    """One night on a fresh stack; everything is counted from the start of ``ingest_records`` with a full inbox.
+
+    Returns
+    -------
+    dict
+        ``n_records``, ``wall_s``, ``cpu_s`` (all processes of the machine that are not niced), ``wall_ms`` and ``cpu_ms`` a record;
+        ``dags``: of each ``wall_s``, ``n_tasks`` and ``n_mapped``; ``peak_mb`` by kind of process; ``bucket``: of each prefix the
+        objects and bytes.
+    """
+    stack = Stack(folder / "home")
+    stack.up()
+    try:
+        os.environ.update(stack.environment())
+        from ecg_tasks.steps import inbox
+        from ecg_tasks.steps.workspace import open_store
+
+        peaks, dags = Peaks(stack), {}
+        with stack.airflow() as api:
+            for dag in DAGS[:2]:
+                _pause(api, dag, paused=True)
+            inbox.put_files(_files(n_records))
+            known = {dag: set(api.runs(dag)) for dag in DAGS}
+            began, cpu = time.monotonic(), _cpu_s()
+            with peaks.watched():
+                for dag in DAGS:
+                    peaks.phase = dag
+                    dags[dag] = _run(api, dag, known[dag])
+            wall_s, cpu_s = time.monotonic() - began, _cpu_s() - cpu
+        store = open_store()
+        sizes: dict[str, Counter[str]] = defaultdict(Counter)
+        for item in store.list_objects(""):
+            sizes[item.key.split("/")[0]].update(objects=1, bytes=item.size)
+        counts = json.loads(store.get(next(key for key in store.list_keys("reports/") if key.endswith("/summary.json"))))["counts"]
+        if counts["records"] - counts["pending"] != n_records:
+            raise RuntimeError(f"{n_records} records were dropped; the report says {counts}")
+    finally:
+        stack.down()
+    return {
+        "n_records": n_records,
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
+        "wall_ms": 1000 * wall_s / n_records,
+        "cpu_ms": 1000 * cpu_s / n_records,
+        "dags": dags,
+        "peak_mb": dict(peaks.found),
+        "bucket": {prefix: dict(size) for prefix, size in sizes.items()},
+    }
+
+
+def _files(n_records: int) -> Iterator[tuple[str, bytes]]:
+    for at, start in enumerate(range(0, n_records, ROWS_PER_FILE)):
+        yield f"ward/synthetic_{at:04d}.csv", heartbeat_csv(min(ROWS_PER_FILE, n_records - start), seed=at)
+
+
+def _run(api: AirflowApi, dag: str, known: set[str]) -> dict[str, Any]:
+    """Let a DAG do all there is to do: the run that waits for it or, if none comes, one of ours."""
+    began = time.monotonic()
+    if dag == "classify_records":
+        api.trigger(dag, {"scope": "all", "details": 10})
+    else:
+        _pause(api, dag, paused=False)
+    while True:
+        runs = {run: state for run, state in api.runs(dag).items() if run not in known}
+        if not runs and time.monotonic() - began > 10 * _POLL_S:
+            api.trigger(dag)
+        elif runs and not set(runs.values()) & {"queued", "running"}:
+            break
+        time.sleep(_POLL_S)
+    if set(runs.values()) != {"success"}:
+        raise RuntimeError(f"{dag}: {runs}")
+    tasks = Counter(task for run in runs for task, state in api.task_states(dag, run) if state == "success")
+    return {
+        "wall_s": time.monotonic() - began,
+        "n_tasks": tasks.total(),
+        "n_mapped": sum(tasks[task] for task in ("ingest_batch", "render_shard", "classify_shard")),
+    }
+
+
+def _pause(api: AirflowApi, dag: str, *, paused: bool) -> None:
+    api._request("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})  # noqa: SLF001 - nothing but this asks for it
+
+
+def _cpu_s() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.system)
+
+
+def main() -> None:
+    """Run the nights that were asked for."""
+    folder, *sizes = sys.argv[1:]
+    nights = [measure(Path(folder) / size, int(size)) for size in sizes]
+    json.dump({"nights": nights, "cores": os.cpu_count()}, sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main()
