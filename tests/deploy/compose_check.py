@@ -15,6 +15,7 @@ import tarfile
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -40,7 +41,7 @@ def main(compose: list[str]) -> None:
         follow_own_runs(api, dag, before)
     run = classify(api)
     say(f"drop to report: {time.monotonic() - began:.1f} s, {len(files)} files")
-    if not report_of(compose, run):  # the shipped models are of other recipes than the source: let this stack train one
+    if not report_of(compose, run)["rows"]:  # the shipped models are of other recipes than the source: let this stack train one
         follow(api, "retrain_model", api.trigger("retrain_model", RETRAINING))
         run = classify(api)
     compare(report_of(compose, run), in_one_process(models_of(compose)))
@@ -109,13 +110,21 @@ def follow(api: AirflowApi, dag: str, run: str, timeout_s: float = 900) -> None:
     say(f"{dag}: {len(api.task_states(dag, run))} tasks, {time.monotonic() - began:.1f} s")
 
 
-_REPORT = """
-import sys
+_TOLD = """
+import json, sys
 from ecg_tasks.steps.workspace import get_json, open_store
+def tell(store, report):
+    folder = report.rsplit("/", 1)[0] + "/"
+    counts = get_json(store, folder + "summary.json")["counts"]
+    pages = [key.removeprefix(folder) for key in store.list_keys(folder)]
+    json.dump({"counts": counts, "pages": pages, "predictions": store.get(folder + "predictions.csv").decode()}, sys.stdout)
+"""
+
+
+_REPORT = """
 from ecg_tasks.storage import keys
 store = open_store()
-report = get_json(store, keys.manifest("classify_records", keys.run_key(sys.argv[1])))["report"]
-sys.stdout.buffer.write(store.get(report.rsplit("/", 1)[0] + "/predictions.csv"))
+tell(store, get_json(store, keys.manifest("classify_records", keys.run_key(sys.argv[1])))["report"])
 """
 
 
@@ -137,9 +146,15 @@ def models_of(compose: list[str]) -> bytes:
     return in_worker(compose, "-c", _MODELS)
 
 
-def report_of(compose: list[str], run: str) -> list[dict[str, str]]:
-    """The rows of a run's predictions.csv."""
-    return list(csv.DictReader(io.StringIO(in_worker(compose, "-c", _REPORT, run).decode())))
+def report_of(compose: list[str], run: str) -> dict[str, Any]:
+    """A run's report: ``counts``, ``pages`` (names) and ``rows`` of predictions.csv."""
+    return told(in_worker(compose, "-c", _TOLD + _REPORT, run))
+
+
+def told(output: bytes) -> dict[str, Any]:
+    """What `_TOLD` printed."""
+    report = json.loads(output)
+    return report | {"rows": list(csv.DictReader(io.StringIO(report["predictions"])))}
 
 
 _STEPS = """
@@ -159,31 +174,36 @@ with mock_aws():
     put_in_order(list(sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1).items()))
     ingest.publish("r", [ingest.ingest_batch(job) for job in ingest.plan("r")])
     render.publish("r", [render.render_shard(job) for job in render.plan("r")])
-    pin = classify.pin_champion("r", date="2026-01-01", scope="all", details=0)
-    report = classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
-    sys.stdout.buffer.write(store.get(report.rsplit("/", 1)[0] + "/predictions.csv"))
+    pin = classify.pin_champion("r", date="2026-01-01", scope="all", details=200)
+    tell(store, classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)]))
 """
 
 
-def in_one_process(models: bytes) -> list[dict[str, str]]:
-    """The rows of predictions.csv of the same steps on the same recordings, without containers, Airflow or Swift."""
+def in_one_process(models: bytes) -> dict[str, Any]:
+    """The report of the same steps on the same recordings, without containers, Airflow or Swift."""
     foreign = ("AWS_", "AIRFLOW", "ECG_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     environment |= {"ECG_BUCKET": "ecg", "ECG_PATIENT_KEY": os.environ["ECG_PATIENT_KEY"], "PYTHONPATH": str(ROOT)}
     environment |= {"AWS_ACCESS_KEY_ID": "moto", "AWS_SECRET_ACCESS_KEY": "moto", "AWS_DEFAULT_REGION": "us-east-1"}
-    done = subprocess.run([sys.executable, "-c", _STEPS], env=environment, input=models, stdout=subprocess.PIPE, check=True)
-    return list(csv.DictReader(io.StringIO(done.stdout.decode())))
+    done = subprocess.run([sys.executable, "-c", _TOLD + _STEPS], env=environment, input=models, stdout=subprocess.PIPE, check=True)
+    return told(done.stdout)
 
 
-def compare(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> None:
-    """Every column of every record agrees as text but those that name the run; the numbers are written in full."""
+def compare(our_report: dict[str, Any], their_report: dict[str, Any]) -> None:
+    """The report of the demonstration's recordings is the same: its counts, its pages (by name) and its rows.
+
+    Every column of every record agrees as text but those that name the run; the numbers are written in full.
+    """
+    assert our_report["counts"] == their_report["counts"]
+    assert our_report["pages"] == their_report["pages"]
+    ours, theirs = our_report["rows"], their_report["rows"]
     assert len(ours) == len(theirs) >= N_PATIENTS
     by_id = {row["record_id"]: row for row in theirs}
     differing = {column for row in ours for column, value in row.items() if by_id[row["record_id"]][column] != value}
     assert not differing & {"decision", "probability", "recipe", "version", "quality", "label"}, differing
     decisions = {decision: sum(row["decision"] == decision for row in ours) for decision in sorted({row["decision"] for row in ours})}
     say(f"{len(ours)} records, each with the decision and probability of the in-process run: {json.dumps(decisions)}")
-    say(f"columns that differ: {', '.join(sorted(differing)) or 'none'}")
+    say(f"columns that differ: {', '.join(sorted(differing)) or 'none'}; counts and all {len(our_report['pages'])} pages the same")
 
 
 def kill_a_worker(api: AirflowApi, compose: list[str]) -> None:

@@ -3,6 +3,7 @@
 #
 #   tests/deploy/compose_run.sh            needs ./ecg test to have set up .venv
 #   KEEP=1 tests/deploy/compose_run.sh     leaves it running
+#   SCALE=FILE tests/deploy/compose_run.sh measures 1, 2, 4 and 8 workers as well (15 minutes more), and writes FILE
 #
 # Installs an engine and the Compose plugin if there are none. Bases come from Debian's own packages: the images are built as
 # docker-compose.yaml says, PostgreSQL and Redis have stand-ins. What pip needs on this machine goes into the builds as secrets.
@@ -79,4 +80,6 @@ say "everything is healthy"
 # shellcheck disable=SC2086  # Compose with its options
 "$root/.venv/bin/python" "$root/tests/deploy/compose_check.py" $compose
 docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' | sort
+# shellcheck disable=SC2086
+[ -z "${SCALE-}" ] || "$root/.venv/bin/python" "$root/tests/deploy/compose_scale.py" $compose
 say "passed"
