@@ -67,11 +67,14 @@ def download(
     import wfdb
 
     folder.mkdir(parents=True, exist_ok=True)
+    release = _RELEASES[dataset]
     try:
-        records = "all" if dataset is OnPhysioNet.PTBDB else _ptbxl_records()
-        wfdb.dl_database(_RELEASES[dataset], str(folder), records=records, annotators=None, overwrite=False)
-        if dataset is OnPhysioNet.PTBXL:
-            wfdb.dl_files(_RELEASES[dataset], str(folder), ["ptbxl_database.csv", "scp_statements.csv", "LICENSE.txt"])
+        names = wfdb.get_record_list(release)
+        if dataset is OnPhysioNet.PTBXL:  # the same hearts at 100 Hz add nothing
+            names = [name for name in names if name.startswith("records500/")]
+        headers = [f"{name}.hea" for name in names]
+        wfdb.dl_files(release, str(folder), headers + _TABLES[dataset])
+        wfdb.dl_files(release, str(folder), _signal_files(folder, headers))
     except Exception as error:  # wfdb lets every error of the libraries below it through
         complain(f"{dataset.value} could not be fetched from PhysioNet ({error}); is this machine connected to the network?")
         raise typer.Exit(1) from error
@@ -81,11 +84,15 @@ def download(
 _RELEASES = {OnPhysioNet.PTBDB: "ptbdb", OnPhysioNet.PTBXL: "ptb-xl"}
 
 
-def _ptbxl_records() -> list[str]:
-    """The 500 Hz recordings: the same hearts at 100 Hz add nothing."""
-    import wfdb
+_TABLES = {OnPhysioNet.PTBDB: [], OnPhysioNet.PTBXL: ["ptbxl_database.csv", "scp_statements.csv", "LICENSE.txt"]}
 
-    return [name for name in wfdb.get_record_list(_RELEASES[OnPhysioNet.PTBXL]) if name.startswith("records500/")]
+
+def _signal_files(folder: Path, headers: list[str]) -> list[str]:
+    """What the headers name, each file once: wfdb's ``dl_database`` lists a file once a signal, and fetches its rest as often."""
+    from ecg_tasks.signals.reading.wfdb_record import wfdb_files
+
+    named = [Path(header).with_name(file) for header in headers for file in wfdb_files((folder / header).read_bytes(), name=header)]
+    return list(dict.fromkeys(path.as_posix() for path in named))
 
 
 def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
