@@ -26,6 +26,13 @@ NO_FILE = "~"
 """The name WFDB gives to a gap, and to the signals of a layout header: there is no file."""
 
 _NO_SIGNAL_SUFFIXES = (".hea", ".csv", ".csv.gz")
+# wfdb's patterns take what they can of a word and pass the rest over: a rate of -100 would be the default of 250, 1e3 would be 1
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
+_RECORD_WORDS = {2: re.compile(rf"{_NUMBER}(/.*)?"), 3: re.compile(r"\d+")}
+_SIGNAL_WORDS = {
+    1: re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?"),
+    2: re.compile(rf"-?{_NUMBER}(e[+-]?\d+)?(\(-?\d+\))?(/.*)?"),
+}
 _MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
 
 
@@ -164,7 +171,7 @@ def parse_header(data: bytes, *, name: str) -> Header:
     named_files(text, name=name)
     record_line, *lines = content_lines(text)
     comments = tuple(line.strip().strip(" \t#") for line in text.splitlines() if line.strip().startswith("#"))
-    record = _match(rx_record, record_line, name=name)
+    record = _match(rx_record, record_line, name=name, words=_RECORD_WORDS)
     try:
         fs = float(record["fs"] or DEFAULT_FS)
         if not 0 < fs <= FS_RANGE[1]:
@@ -174,11 +181,11 @@ def parse_header(data: bytes, *, name: str) -> Header:
         if n_lines != len(lines):
             raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
         if record["n_seg"]:
-            segments = tuple(_segment(_match(rx_segment, line, name=name)) for line in lines)
+            segments = tuple(_segment(_match(rx_segment, line, name=name, words={})) for line in lines)
             return Header(fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments)
         if n_lines > MAX_SIGNALS:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
-        fields = [_match(rx_signal, line, name=name) for line in lines]
+        fields = [_match(rx_signal, line, name=name, words=_SIGNAL_WORDS) for line in lines]
         names = distinct(line["sig_name"].strip() or f"signal {number}" for number, line in enumerate(fields, start=1))
         signals = tuple(_signal(line, name=signal) for line, signal in zip(fields, names, strict=True))
     except ValueError as error:  # a number too long or too odd for float() or int()
@@ -186,10 +193,14 @@ def parse_header(data: bytes, *, name: str) -> Header:
     return Header(fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments)
 
 
-def _match(pattern: re.Pattern[str], line: str, *, name: str) -> Mapping[str, str]:
+def _match(pattern: re.Pattern[str], line: str, *, name: str, words: Mapping[int, re.Pattern[str]]) -> Mapping[str, str]:
+    """The fields of a line; ``words`` are the patterns of those, by place, on which the signals' scale rests."""
     match = pattern.match(line) if len(line) <= MAX_LINE_CHARS else None
     if match is None:
         raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")
+    for place, word in enumerate(line.split()):
+        if place in words and not words[place].fullmatch(word):
+            raise BadInputError(Reason.UNREADABLE, f"{name}: {word[:40]!r} cannot be read in the header line {line[:100]!r}")
     return match.groupdict()
 
 

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import math
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,38 @@ def test_too_many_rows_are_refused(monkeypatch):
     with pytest.raises(BadInputError) as caught:
         read("\n".join([a_line()] * 3))
     assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_too_many_lines_are_refused_before_they_are_split(monkeypatch):
+    """Lines of two bytes, which gzip packs to nothing, would each take fifty bytes of memory."""
+    monkeypatch.setattr(heartbeat_csv, "MAX_LINES", 9)
+    for data in (b"1\n" * 10, b"1\r" * 10, gzip.compress(b"\n" * 10 + b"1")):
+        with pytest.raises(BadInputError, match="10 line ends; a file may have 9") as caught:
+            read(data)
+        assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_a_row_of_commas_is_counted_not_split():
+    """Ten million empty fields cost no memory, in the first line or beside a good row."""
+    with pytest.raises(BadInputError, match="row 1 has 10000001") as caught:
+        read(b"," * 10_000_000)
+    assert caught.value.reason is Reason.WRONG_WIDTH
+    tracemalloc.start()
+    try:
+        reading = read(a_line().encode() + b"\n" + b"," * 10_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 60_000_000
+    finally:
+        tracemalloc.stop()
+    assert [rejected.reason for rejected in reading.rejected] == [Reason.WRONG_WIDTH]
+
+
+@pytest.mark.parametrize("text", [a_line().replace(",", ";").replace(".", ","), (a_line(c3="0.5;") + "\n") * 2])
+def test_semicolons_are_told_once_for_the_file(text):
+    """Where every row has semicolons, one sentence says what to change; with decimal commas the width can be right by chance."""
+    with pytest.raises(BadInputError, match="every row has semicolons") as caught:
+        read(text)
+    assert caught.value.reason is Reason.WRONG_WIDTH
+    assert len(read(a_line() + "\n" + text).records) == 1
 
 
 def test_contents_of_bad_rows_are_bounded():

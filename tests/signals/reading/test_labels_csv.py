@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
+from ecg_tasks.signals.reading import labels_csv
 from ecg_tasks.signals.reading.labels_csv import LabelRow, LabelTable, read_labels
 
 
@@ -111,6 +112,23 @@ def test_what_is_no_table_is_unreadable(data):
     with pytest.raises(BadInputError, match=r"labels\.csv") as caught:
         read(data)
     assert caught.value.reason is Reason.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "text", "words"),
+    [
+        ("MAX_ROWS", 2, "record,label\na,0\nb,7\nc,1\n", "more than 2 rows"),
+        ("MAX_COLUMNS", 3, "record,label,,\n", "4 columns"),
+        ("MAX_LINE_CHARS", 13, "record,label\n" + "a" * 14, "line 2: 14 characters"),
+        ("MAX_TABLE_BYTES", 20, "record,label\na,0\nb,1\n", "more than 20 bytes"),
+    ],
+)
+def test_a_table_beyond_a_bound_is_too_large(monkeypatch, bound, value, text, words):
+    """Rows, columns, lines and bytes are bounded, since a few kilobytes of gzip can hold millions of them."""
+    monkeypatch.setattr(labels_csv, bound, value)
+    with pytest.raises(BadInputError, match=words) as caught:
+        read(gzip.compress(text.encode()))
+    assert caught.value.reason is Reason.TOO_LARGE
 
 
 def test_a_giant_field_is_no_crash():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.signals.reading import leads
 from ecg_tasks.signals.reading.leads import Lead, assemble, distinct, standard_name
 from ecg_tasks.signals.record import STANDARD_LEADS
 
@@ -24,10 +25,10 @@ def test_every_spelling_of_a_standard_lead(lead):
 
 def test_standard_leads_come_first_and_in_order():
     """The twelve are sorted; Frank leads and the like follow as they came, with their own names."""
-    leads = assemble([a_lead(name) for name in ("vx", "v6", "AVR", "ii", "i", "vy")], name="r")
-    assert leads.names == ("I", "II", "aVR", "V6", "vx", "vy")
-    assert leads.samples.dtype == np.float32
-    assert leads.samples.shape == (6, 2500)
+    found = assemble([a_lead(name) for name in ("vx", "v6", "AVR", "ii", "i", "vy")], name="r")
+    assert found.names == ("I", "II", "aVR", "V6", "vx", "vy")
+    assert found.samples.dtype == np.float32
+    assert found.samples.shape == (6, 2500)
 
 
 def test_second_signal_of_a_lead_keeps_its_own_name():
@@ -44,8 +45,8 @@ def test_distinct_names_never_collide():
 @pytest.mark.parametrize(("units", "factor"), [("mV", 1.0), ("uV", 1e-3), ("V", 1e3), ("nV", 1e-6), ("MV", 1.0)])
 def test_units_become_millivolts(units, factor):
     """The samples are in mV whatever the file's unit."""
-    leads = assemble([a_lead(units=units, samples=a_lead().samples / factor)], name="r")
-    np.testing.assert_allclose(leads.samples[0], a_lead().samples, rtol=1e-6, atol=1e-6)
+    found = assemble([a_lead(units=units, samples=a_lead().samples / factor)], name="r")
+    np.testing.assert_allclose(found.samples[0], a_lead().samples, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +90,33 @@ def test_a_flat_chest_lead_is_no_fault():
 
 def test_rates_meet_at_the_highest_of_the_twelve():
     """A lead at half the rate is resampled; a faster signal outside the twelve is brought down."""
-    leads = assemble([a_lead("I", fs=125.0), a_lead("II"), a_lead("vx", fs=500.0)], name="r")
-    assert (leads.fs, leads.samples.shape) == (250.0, (3, 2500))
+    found = assemble([a_lead("I", fs=125.0), a_lead("II"), a_lead("vx", fs=500.0)], name="r")
+    assert (found.fs, found.samples.shape) == (250.0, (3, 2500))
     inner = slice(250, -250)
-    np.testing.assert_allclose(leads.samples[0, inner], leads.samples[1, inner], atol=0.01)
-    np.testing.assert_allclose(leads.samples[2, inner], leads.samples[1, inner], atol=0.01)
+    np.testing.assert_allclose(found.samples[0, inner], found.samples[1, inner], atol=0.01)
+    np.testing.assert_allclose(found.samples[2, inner], found.samples[1, inner], atol=0.01)
+
+
+def test_a_rate_too_far_from_the_others_is_the_datas_fault():
+    """Rates that cannot be brought together refuse the recording where a standard lead has one, and cost another signal only itself."""
+    slow = {"fs": 0.2, "duration_s": 20.0}
+    assert assemble([a_lead(duration_s=20.0), a_lead("vx", **slow)], name="r").names == ("II",)
+    with pytest.raises(BadInputError, match=r"lead V1 is sampled at 0\.2 Hz, the others at up to 250 Hz") as caught:
+        assemble([a_lead(duration_s=20.0), a_lead("V1", **slow)], name="r")
+    assert caught.value.reason is Reason.OUT_OF_RANGE
+
+
+def test_size_is_bounded_after_resampling(monkeypatch):
+    """Slow signals beside a fast one are held at the fast one's rate, and are counted so before memory is taken."""
+    monkeypatch.setattr(leads, "MAX_VALUES", 7499)
+    with pytest.raises(BadInputError, match="2500 samples at 250 Hz in each of 3 signals; at most 7499") as caught:
+        assemble([a_lead(), a_lead("vx", fs=1.0), a_lead("vy", fs=1.0)], name="r")
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_leads_at_odd_rates_end_together():
+    """A ratio of two large primes is rounded, which may cost the longest recordings their last sample, but no recording."""
+    fast, slow = 49_999.0, 1_009.0
+    found = assemble([a_lead("I", fs=slow, duration_s=100.0), a_lead("II", fs=fast, duration_s=100.0)], name="r")
+    assert found.samples.shape[0] == 2
+    assert abs(found.samples.shape[1] / fast - 100.0) < 0.001

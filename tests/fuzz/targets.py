@@ -1,0 +1,251 @@
+"""Here: what is fuzzed: each target takes bytes, says what became of them, and raises where a promise was broken.
+
+Not here: making the bytes (``engines``), the pages' target (``pages_target``), or running a million of them (``__main__``).
+"""
+
+import gzip
+import re
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import numpy as np
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.signals.reading import Format, Reading, Rejected, detect
+from ecg_tasks.signals.reading.heartbeat_csv import VALUE_RANGE, read_heartbeat_csv
+from ecg_tasks.signals.reading.labels_csv import read_labels
+from ecg_tasks.signals.reading.leads import MAX_LEVEL_MV
+from ecg_tasks.signals.reading.text_file import unpack
+from ecg_tasks.signals.reading.wfdb_header import load_wfdb, parse_header
+from ecg_tasks.signals.reading.wfdb_record import read_wfdb, wfdb_files
+from ecg_tasks.steps import drops, inbox, intake, labelling
+from ecg_tasks.steps.workspace import get_json
+from ecg_tasks.storage import keys
+from tests.fuzz import bundle
+from tests.fuzz.corpus import MAX_KEY_BYTES, cases
+from tests.fuzz.memory_s3 import PREFIXES, memory_store
+
+Check = Callable[[bytes], list[str]]
+"""What became of an input: ``accepted``, or the code of every refusal; an exception is a fault of ours."""
+ACCEPTED = "accepted"
+MAX_MESSAGE_CHARS = 3000
+_LARGEST_SEED = 20_000
+_TEXT_BOUND = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A reader with examples of its input and words that mean something to it."""
+
+    opened: Callable[[], AbstractContextManager[Check]]
+    seeds: Callable[[], list[bytes]]
+    words: tuple[bytes, ...]
+    max_bytes: int = 4096
+
+
+def refusal(fault: BadInputError | Rejected) -> str:
+    """The code of a refusal, which must come with a sentence of a bounded length that can be stored."""
+    assert isinstance(fault.reason, Reason)
+    assert 0 < len(fault.message) <= MAX_MESSAGE_CHARS, len(fault.message)
+    fault.message.encode()
+    return fault.reason.value
+
+
+def _refused(read: Callable[[bytes], Iterable[str]], data: bytes) -> list[str]:
+    try:
+        return list(read(data)) or [ACCEPTED]
+    except BadInputError as fault:
+        return [refusal(fault)]
+
+
+def _reader(read: Callable[[bytes], Iterable[str]]) -> Callable[[], AbstractContextManager[Check]]:
+    return lambda: nullcontext(partial(_refused, read))
+
+
+def _heartbeats(data: bytes) -> list[str]:
+    reading = read_heartbeat_csv(data, name="x.csv")
+    for record in reading.records:
+        assert record.samples.shape == (1, 187)
+        assert record.samples.min() >= np.float32(VALUE_RANGE[0])
+        assert record.samples.max() <= np.float32(VALUE_RANGE[1])
+        assert record.label in {None, *CLASS_ORDER}
+    return _codes(reading)
+
+
+def _codes(reading: Reading) -> list[str]:
+    names = [found.name for found in (*reading.records, *reading.rejected)]
+    assert len(set(names)) == len(names)
+    return [refusal(rejected) for rejected in reading.rejected]
+
+
+def _label_rows(data: bytes) -> list[str]:
+    table = read_labels(data, name="a/labels.csv")
+    for row in table.rows:
+        assert row.record
+        assert row.age is None or 0 <= row.age <= 130
+        labelling.record_name("inbox/a/labels.csv", row)
+    return [refusal(rejected) for rejected in table.rejected]
+
+
+def _header(data: bytes) -> list[str]:
+    names = wfdb_files(data, name="a/r.hea")
+    for name in names:
+        assert re.fullmatch(r"[^/\\:.][^/\\:]*", name), name
+    header = parse_header(data, name="a/r.hea")
+    assert 0 < header.fs < np.inf
+    assert not (header.signals and header.segments)
+    assert len({signal.name for signal in header.signals}) == len(header.signals)
+    assert {signal.file_name for signal in header.signals} - {"~"} <= set(names)
+    return []
+
+
+def _recording(data: bytes) -> list[str]:
+    files = bundle.unpack(data)
+    header = next((name for name in files if name.endswith(".hea")), "r.hea")
+    (record,) = (reading := read_wfdb(files, header=header, name="a/r")).records
+    assert np.isfinite(record.samples).all()
+    assert np.abs(record.samples).max() <= np.float32(MAX_LEVEL_MV)
+    assert "II" in record.leads
+    assert len(set(record.leads)) == len(record.leads)
+    assert record.duration_s >= 9.99
+    return _codes(reading)
+
+
+def _unpacked(data: bytes) -> list[str]:
+    """The first byte says how the rest is wrapped, since chance alone makes no gzip."""
+    how, rest = data[:1], data[1:]
+    wrapped = {b"1": gzip.compress(rest, 1), b"2": gzip.compress(rest, 1)[: -1 - len(rest) % 9], b"3": b"\x1f\x8b\x08" + rest}
+    wrapped[b"4"] = b"".join(gzip.compress(part, 1) for part in rest.split(b"|"))
+    assert len(unpack(wrapped.get(how, rest), name="x.gz", max_bytes=_TEXT_BOUND)) <= _TEXT_BOUND
+    return []
+
+
+def _detected(data: bytes) -> list[str]:
+    name, _, head = data.partition(b"\n")
+    found = detect(name.decode(errors="surrogateescape"), head)
+    assert found is None or isinstance(found, Format)
+    return [Reason.UNKNOWN_FORMAT.value] if found is None else []
+
+
+def _names(data: bytes) -> list[str]:
+    text = data.decode(errors="surrogateescape")
+    for key in (
+        keys.raw("0" * 64, text),
+        keys.quarantined("0" * 64, text),
+        keys.manifest("ingest_records", keys.run_key(text)[:250]),
+        keys.staging("ingest_records", keys.run_key(text)[:250], "plan.json"),
+    ):
+        assert len(key.encode()) <= MAX_KEY_BYTES
+        assert key.startswith(PREFIXES)
+        assert not {"", ".", ".."} & set(key.split("/")), key
+        assert key.isprintable()
+    assert keys.quarantined("0" * 64, text) != keys.quarantine_reason("0" * 64)
+    assert keys.run_key(keys.run_key(text)) == keys.run_key(text)
+    path = inbox.checked_path(text)
+    assert keys.file_name(path.rsplit("/", 1)[-1]) == path.rsplit("/", 1)[-1]
+    assert path == path.encode().decode()
+    return []
+
+
+def _inbox(data: bytes) -> list[str]:
+    """A whole inbox sorted and taken over: every file is accounted for, and every key is one that a store takes."""
+    files = {f"{keys.INBOX}{name}": content for name, content in bundle.unpack(data).items() if 0 < len(name.encode()) <= MAX_KEY_BYTES - 6}
+    store, client = memory_store(files)
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    found = drops.sort_inbox(store, at=at, grace_s=60, max_bytes=50_000)
+    assert not found.waiting
+    tables = labelling.read_tables(store, [table["key"] for table in found.labels])
+    rows = labelling.rows_by_name(tables)
+    codes: list[str] = []
+    accounted = {table["key"] for table in found.labels} | {key for key in files if key.endswith("/")}
+    for drop in found.drops:
+        taken = intake.take(store, drop, described=rows, patient_key=b"k" * 32)
+        account = taken.account
+        assert account["received"] == account["records"] + account["quarantined"] > 0
+        assert len(taken.records) == account["records"]
+        accounted.update(file["key"] for file in account["files"])
+        for entry in taken.quarantined:
+            codes.append(Reason(entry["reason"]).value)
+            assert 0 < len(entry["message"]) <= MAX_MESSAGE_CHARS + MAX_KEY_BYTES
+            assert get_json(store, keys.quarantine_reason(entry["source"]))
+    assert accounted == set(files), set(files) - accounted
+    kept = {content for key, content in client.objects.items() if key.startswith((keys.RAW, keys.QUARANTINE))}
+    assert all(files[file["key"]] in kept for drop in found.drops for file in drop["files"])
+    return codes + [refusal(table) for table in tables.values() if isinstance(table, BadInputError)]
+
+
+def _files_of(endings: tuple[str, ...]) -> list[bytes]:
+    """Files of the corpus with names that end so, the large ones left out, each content once."""
+    found = {data: None for case in cases() for name, data in case.files.items() if name.endswith(endings) and len(data) <= _LARGEST_SEED}
+    return list(found)
+
+
+def _whole(suffix: str) -> list[bytes]:
+    """Cases of the corpus as bundles, those that have a file called so."""
+    packed = [bundle.pack(case.files) for case in cases() if any(name.endswith(suffix) for name in case.files)]
+    return [data for data in packed if len(data) <= _LARGEST_SEED]
+
+
+def _opened_recording() -> AbstractContextManager[Check]:
+    load_wfdb()
+    return nullcontext(partial(_refused, _recording))
+
+
+def _opened_pages() -> AbstractContextManager[Check]:
+    from tests.fuzz import pages_target  # imports Airflow
+
+    return pages_target.opened()
+
+
+def _page_seeds() -> list[bytes]:
+    from tests.fuzz import pages_target
+
+    return pages_target.seeds()
+
+
+_CSV_WORDS = (b",", b"\n", b"\r\n", b"0.5,", b"nan", b"-inf", b"1e400", b'"', b";", b"\xef\xbb\xbf", b"\0", b"\x1f\x8b\x08", b"0,1\n")
+_WFDB_WORDS = (
+    *(b"16 24 32 61 80 160 212 310 311 516".split()),
+    *(b"II V1 ~ .. ../ /2 x0 x1000 :3 +8 (0) /mV /uV 1e999 -1 0 999999999 65536 # # age: r.dat r.hea s m 250/360(5)".split(b" ")),
+    b"\n",
+    b">>> r.dat\n",
+    b">>> s.hea\n",
+)
+_KEY_WORDS = (b"../", b"./", b"//", b"\\", b"inbox/", b"reason.json", b".hea", b".dat", b"labels.csv", b"\xe2\x80\xae", b"\xff", b"\0")
+_LABEL_WORDS = (b"record,label", b"patient_id", b"age", b"sex", b"normal", b"abnormal", b"uninterpretable", b"300", b"../", b"#3")
+
+TARGETS: dict[str, Target] = {
+    "heartbeat CSV": Target(opened=_reader(_heartbeats), seeds=lambda: _files_of(("beats.csv", ".gz")), words=_CSV_WORDS, max_bytes=6000),
+    "labels.csv": Target(opened=_reader(_label_rows), seeds=lambda: _files_of(("labels.csv",)), words=_CSV_WORDS + _LABEL_WORDS),
+    "WFDB header": Target(opened=_reader(_header), seeds=lambda: _files_of((".hea",)), words=_WFDB_WORDS),
+    "WFDB recording": Target(opened=_opened_recording, seeds=lambda: _whole(".hea"), words=_WFDB_WORDS, max_bytes=12_000),
+    "gzip": Target(
+        opened=_reader(_unpacked),
+        seeds=lambda: [b"%d%s" % (how, text) for how in range(5) for text in (b"1,2\n", b"a|b", b"0" * 5000)],
+        words=(),
+    ),
+    "format detection": Target(
+        opened=_reader(_detected),
+        seeds=lambda: [f"{name}\n".encode() + data for case in cases() for name, data in case.files.items() if len(data) < 3000][:150],
+        words=_CSV_WORDS + _LABEL_WORDS + _KEY_WORDS,
+    ),
+    "keys": Target(
+        opened=_reader(_names),
+        seeds=lambda: [name.encode() for case in cases() for name in case.files] + [b"manual__2026-01-01T00:00:00+00:00"],
+        words=_KEY_WORDS,
+        max_bytes=1100,
+    ),
+    "inbox": Target(
+        opened=_reader(_inbox), seeds=lambda: [*_whole(""), bundle.pack({"a/../x": b"1"})], words=_KEY_WORDS + _WFDB_WORDS, max_bytes=12_000
+    ),
+    "pages": Target(
+        opened=_opened_pages,
+        seeds=_page_seeds,
+        words=(b"..", b"%2e%2e", b"%2F", b"%00", b"%0d%0a", b"&", b"=", b"?", b"-1", b"9" * 30, b"NaN", b"%ff", b"%ed%a0%80", b"\n\n"),
+        max_bytes=2000,
+    ),
+}

@@ -1,0 +1,103 @@
+"""Every file of the corpus is read or refused with its code, by the very tasks that run at night."""
+
+import json
+
+import pytest
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.steps import drops, ingest
+from ecg_tasks.steps.inbox import checked_path
+from ecg_tasks.storage import keys
+from tests.fuzz.corpus import Case, cases
+
+CASES = list(cases())
+
+
+@pytest.fixture(scope="module")
+def taken():
+    """What one run of the intake says of all cases together, each in a folder of its own: entries by case, records by case."""
+    from ecg_tasks.steps import workspace
+    from ecg_tasks.storage.object_store import ObjectStore
+    from tests.fuzz.memory_s3 import memory_store
+
+    store, client = memory_store(
+        {f"inbox/{number:03d}/{name}": data for number, case in enumerate(CASES) for name, data in case.files.items()}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ObjectStore, "connect", lambda _: store)
+        for name, value in {"ECG_BUCKET": "memory", "ECG_PATIENT_KEY": "k" * 32, "ECG_WFDB_GRACE_S": "0"}.items():
+            patch.setenv(name, value)
+        assert workspace.open_store() is store
+        before = dict(client.objects)
+        ingest.publish("r", [ingest.ingest_batch(job) for job in ingest.plan("r")])
+        yield before, client.objects, json.loads(client.objects[keys.manifest("ingest_records", "r")])
+
+
+def of_case(number, names):
+    """Names in the folder of a case, without the folder."""
+    return [name.removeprefix(f"{number:03d}/") for name in names if name.startswith(f"{number:03d}/")]
+
+
+def test_there_are_many_different_cases():
+    """Far more than forty, none twice, and every reason code is met."""
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names) > 150
+    assert sum(bool(case.refused) for case in CASES) > 120
+    assert {code for case in CASES for code in case.refused.values()} == set(Reason)
+
+
+@pytest.mark.parametrize(("number", "case"), list(enumerate(CASES)), ids=[case.name for case in CASES])
+def test_case(taken, number: int, case: Case):
+    """What must be read is read, what must be refused is refused with its code and a sentence, and nothing else happens."""
+    _, objects, manifest = taken
+    refused = {}
+    for entry in manifest["quarantined"]:
+        for name in of_case(number, [entry["name"]]):
+            refused[name] = Reason(entry["reason"])
+            assert len(entry["message"]) > 10
+            assert keys.quarantine_reason(entry["source"]) in objects
+    assert refused == case.refused
+    assert sum(item["records"] + item["duplicates"] for item in manifest["inputs"] if of_case(number, [item["name"]])) == case.records
+
+
+def test_nothing_is_lost_and_the_inbox_is_empty(taken):
+    """Each byte that was dropped stands in raw/ or quarantine/, and nothing but folder marks is left in the inbox."""
+    before, after, _ = taken
+    assert [key for key in after if key.startswith(keys.INBOX) and not key.endswith("/")] == []
+    kept = {data for key, data in after.items() if key.startswith((keys.RAW, keys.QUARANTINE))}
+    assert [key for key, data in before.items() if data not in kept and not key.endswith("/")] == []
+
+
+def test_account_adds_up(taken):
+    """The run's account counts each input once."""
+    account = taken[2]["account"]
+    assert account["received"] == account["records"] + account["duplicates"] + account["quarantined"]
+    assert account["waiting"] == 0
+
+
+@pytest.mark.parametrize("name", ["b\udcff.csv", "\ud800", b"caf\xe9.csv".decode(errors="surrogateescape"), "", "a/", "/a", "\0"])
+def test_names_that_are_no_text_are_refused_at_the_door(name):
+    """A file name that is not UTF-8, as a disk may have it, never becomes a key."""
+    with pytest.raises(BadInputError) as caught:
+        checked_path(name)
+    assert caught.value.reason is Reason.UNSAFE_PATH
+    caught.value.message.encode()
+
+
+def test_labels_file_is_the_readers_name():
+    """The corpus speaks of the file that the intake takes for a label table."""
+    assert drops.LABELS_FILE == "labels.csv"
+
+
+def test_every_entry_can_be_looked_at(taken):
+    """The quarantine's page shows each entry with its code, whatever its files were called."""
+    from ecg_tasks.steps.browse import quarantine
+    from ecg_tasks.steps.workspace import open_store
+
+    store = open_store()
+    listed = quarantine.entries(store, limit=1000).entries
+    assert len(listed) > 100
+    for entry in listed:
+        found = quarantine.entry(store, entry.source)
+        assert found is not None
+        assert found[1], entry.name
