@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ def scale(compose: list[str], n_workers: int) -> None:
 
 def night(api: AirflowApi, compose: list[str], files: dict[str, bytes]) -> dict[str, Any]:
     """From a full inbox in an empty bucket to a report."""
+    while {"queued", "running"} & set(api.runs("ingest_records").values()):  # or its jobs would be deleted under it
+        time.sleep(1)
     in_worker(compose, "-c", _EMPTY)
     known = {dag: set(api.runs(dag)) for dag in MAPPED}
     paused = "/api/v2/dags/ingest_records"  # or the watcher would start on the first files
