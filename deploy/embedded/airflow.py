@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from deploy.embedded import bucket, postgres
+from deploy.embedded import bucket, outlets, postgres
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
 
@@ -70,8 +70,11 @@ def environment(home: Home) -> dict[str, str]:
             "file_task_handler_new_file_permissions": "0o600",
         },
     }
+    seen = bucket.environment(home)
+    for section, names in outlets.settings(os.environ, bucket=seen["ECG_BUCKET"]).items():
+        settings.setdefault(section, {}).update(names)
     flat = {f"AIRFLOW__{section}__{name}".upper(): str(value) for section, names in settings.items() for name, value in names.items()}
-    return {"AIRFLOW_HOME": str(home.airflow), **flat, **bucket.environment(home)}
+    return {"AIRFLOW_HOME": str(home.airflow), **flat, **seen, **outlets.variables(os.environ)}
 
 
 def parallelism() -> int:

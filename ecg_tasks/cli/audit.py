@@ -37,7 +37,7 @@ def audit(
 
 
 def _show(last: int, *, as_json: bool) -> None:
-    from rich.table import Table
+    from rich.markup import escape
 
     from ecg_tasks.steps import audit
     from ecg_tasks.steps.workspace import open_store
@@ -46,11 +46,10 @@ def _show(last: int, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([{"digest": name.digest} | asdict(entry) for name, entry in found], indent=1))  # noqa: T201 - for a program
         return
-    table = Table("number", "entry", "when", "who", "action", "subject", "detail")
     for name, entry in found:
         detail = json.dumps(entry.detail, ensure_ascii=False)
-        table.add_row(str(entry.number), name.digest[:12], entry.when, entry.who, entry.action, entry.subject, detail)
-    console().print(table)
+        first = f"{entry.number:>6}  {name.digest[:12]}  {entry.when}  {escape(entry.who)}  [bold]{entry.action}[/]"
+        console().print(f"{first}  {escape(entry.subject)}" + (f"\n        [dim]{escape(detail)}[/]" if entry.detail else ""))
 
 
 def _is_sound(known: list[str], *, as_json: bool) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,6 @@ from ecg_tasks.cli.stack import running_stack
 from ecg_tasks.cli.terminal import complain, console
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
-
     from ecg_tasks.steps.lineage_links import Link
 
 _COLOURS = {"checked": "green", "told": "dim", "absent": "yellow", "broken": "bold red"}
@@ -33,35 +32,40 @@ def lineage(
     if as_json:
         print(json.dumps(asdict(found), indent=1))  # noqa: T201 - for a program
     else:
-        from rich.tree import Tree
-
-        tree = Tree(_line(found))
-        _grow(tree, found)
-        console().print(tree)
+        _print(found)
     broken = [link for link in found.all() if link.state == "broken"]
     for link in broken:
         complain(f"broken: {link.what} {link.name}: {link.sentence}")
     raise typer.Exit(1 if broken else 0)
 
 
-def _grow(tree: "Tree", link: "Link") -> None:
-    """Hang what is beneath onto the tree; of many things that are alike the first and the broken ones."""
-    seen: dict[str, int] = {}
-    left_out: dict[str, int] = {}
+def _print(link: "Link", *, first: str = "", rest: str = "") -> None:
+    """Print a link and what is beneath it: of many things that are alike the first and the broken ones."""
+    line, told = _words(link)
+    console().print(f"{first}{line}")
+    chosen: list[Link | str] = []
+    seen: Counter[str] = Counter()
     for one in link.beneath:
-        seen[one.what] = seen.get(one.what, 0) + 1
-        if seen[one.what] > _ALIKE_SHOWN and one.state != "broken":
-            left_out[one.what] = left_out.get(one.what, 0) + 1
+        seen[one.what] += 1
+        if seen[one.what] <= _ALIKE_SHOWN or one.state == "broken":
+            chosen.append(one)
+    for what, n in seen.items():
+        if left_out := n - sum(not isinstance(one, str) and one.what == what for one in chosen):
+            chosen.append(f"[dim]and {left_out:,} more {what}, none of them broken (--json lists them)[/]")
+    if told:
+        console().print(f"{rest}{'│   ' if chosen else '    '}[dim]{told}[/]")
+    for place, beneath in enumerate(chosen, start=1):
+        branch, below = ("└── ", "    ") if place == len(chosen) else ("├── ", "│   ")
+        if isinstance(beneath, str):
+            console().print(f"{rest}{branch}{beneath}")
         else:
-            _grow(tree.add(_line(one)), one)
-    for what, n in left_out.items():
-        tree.add(f"[dim]and {n:,} more {what}, none of them broken (--json lists them)[/]")
+            _print(beneath, first=rest + branch, rest=rest + below)
 
 
-def _line(link: "Link") -> str:
+def _words(link: "Link") -> tuple[str, str]:
+    """What stands in the first line, and in the second."""
     from rich.markup import escape
 
-    told = "; ".join(f"{name}: {value}" for name, value in link.told.items())
     sentence = f": {link.sentence}" if link.sentence else ""
     line = f"[bold]{escape(link.what)}[/] {escape(link.name)}  [{_COLOURS[link.state]}]{link.state}{escape(sentence)}[/]"
-    return f"{line}\n[dim]{escape(told)}[/]" if told and link.what != "code" else line
+    return line, "" if link.what == "code" else escape("; ".join(f"{name}: {value}" for name, value in link.told.items()))
