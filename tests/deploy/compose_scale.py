@@ -74,7 +74,7 @@ def scale(compose: list[str], n_workers: int) -> None:
 
 def night(api: AirflowApi, compose: list[str], files: dict[str, bytes]) -> dict[str, Any]:
     """From a full inbox in an empty bucket to a report."""
-    while {"queued", "running"} & set(api.runs("ingest_records").values()):  # or its jobs would be deleted under it
+    while any({"queued", "running"} & set(api.runs(dag).values()) for dag in MAPPED):  # or its jobs would be deleted under it
         time.sleep(1)
     in_worker(compose, "-c", _EMPTY)
     known = {dag: set(api.runs(dag)) for dag in MAPPED}
