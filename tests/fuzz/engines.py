@@ -1,7 +1,6 @@
 """Here: who makes the inputs: Hypothesis from examples and words, Atheris guided by the code that they reach. Not here: what is checked."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from tests.fuzz.targets import Target
 
-_INSTRUMENTED = ["ecg_tasks.signals.reading", "ecg_tasks.storage.keys", "ecg_tasks.steps", "ecg_ui", "wfdb.io"]
 _AT_ONCE = 2000
 """Examples of one Hypothesis run: it remembers all of a run to repeat none."""
 
@@ -53,15 +51,6 @@ def by_property(target: Target, attempt: Try, *, n_inputs: int, start: int) -> N
             attempt(data)
 
         run()
-
-
-def instrumenting() -> object:
-    """Context in which the imports of what is fuzzed are instrumented."""
-    try:
-        import atheris
-    except ImportError:
-        sys.exit("Atheris is not installed: install locks/dev.txt (Linux, x86-64, Python 3.11 to 3.13)")
-    return atheris.instrument_imports(include=_INSTRUMENTED)
 
 
 def by_coverage(target: Target, attempt: Try, *, n_inputs: int, start: int) -> None:

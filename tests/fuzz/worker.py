@@ -19,6 +19,8 @@ HANG_S = 5.0
 HEAD = struct.Struct("<QI")
 STATE_BYTES = 64 * 1024
 _SAVE_EVERY_S = 5.0
+_INSTRUMENTED = ["ecg_tasks.signals.reading", "ecg_tasks.storage.keys", "ecg_tasks.steps", "ecg_ui", "wfdb.io"]
+"""What Atheris sees: these are imported nowhere before."""
 
 
 class Attempts:
@@ -86,13 +88,7 @@ def work(target_name: str, engine: str, n_inputs: int, start: int, folder: Path)
     """Give a target so many inputs of an engine; everything that is told goes into the folder."""
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if engine == "coverage":
-        from tests.fuzz import engines
-
-        instrumented = engines.instrumenting()
-    else:
-        instrumented = contextlib.nullcontext()
-    with instrumented:
+    with _instrumenting() if engine == "coverage" else contextlib.nullcontext():
         from tests.fuzz import engines
         from tests.fuzz.targets import TARGETS
 
@@ -104,6 +100,14 @@ def work(target_name: str, engine: str, n_inputs: int, start: int, folder: Path)
     while True:  # Hypothesis may draw fewer than it was asked for
         run(target, attempts, n_inputs=n_inputs - attempts.told["inputs"], start=start)
         start += 1
+
+
+def _instrumenting() -> contextlib.AbstractContextManager[None]:
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("Atheris is not installed: install locks/dev.txt (Linux, x86-64, Python 3.11 to 3.13)")
+    return atheris.instrument_imports(include=_INSTRUMENTED)
 
 
 if __name__ == "__main__":
