@@ -1,11 +1,29 @@
-"""Here: the watcher of the inbox, as Airflow's triggerer runs it. Not here: how the bucket is listed (``ecg_tasks.steps.inbox``)."""
+"""Here: the watchers of the inbox, as Airflow's triggerer runs them: by looking, or by what the bucket tells a queue.
+
+Not here: how the bucket is listed (``ecg_tasks.steps.inbox``), or what a message says (``ecg_tasks.steps.notifications``).
+"""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from ecg_tasks.storage.queue import Message, MessageQueue
+
+LONG_POLL_S = 10
+HIDDEN_S = 60
+"""So long nobody else sees a message that was received: more than a watcher needs from there to its deletion."""
+
+
+def chosen_trigger() -> "InboxTrigger | InboxQueueTrigger":
+    """Return the watcher that the environment asks for: ``ECG_INBOX_QUEUE`` names a queue, and without it the inbox is looked at."""
+    from ecg_tasks.settings import inbox_queue
+
+    queue = inbox_queue()
+    return InboxQueueTrigger(queue) if queue else InboxTrigger()
 
 
 class InboxTrigger(BaseEventTrigger):
@@ -56,6 +74,88 @@ class InboxTrigger(BaseEventTrigger):
                         yield TriggerEvent({"inbox": now})  # type: ignore[no-untyped-call]  # Airflow's own lack
                 last = now
             await asyncio.sleep(self.poll_s)
+
+
+class InboxQueueTrigger(BaseEventTrigger):
+    """Fires when the bucket has told a queue of new objects in the inbox.
+
+    A drop of many files is told in many messages over some seconds. The event waits until the queue has been silent for a moment, but
+    never longer than ``patience_s`` after the first of them. Messages are deleted when the event is out: should the triggerer die
+    before, they come again, and a run that finds nothing new does nothing. So does one that a message starts which came twice.
+
+    Parameters
+    ----------
+    queue : address of the queue
+    quiet_s : seconds without a message after which a drop is taken for whole
+    patience_s : seconds after which the event goes out all the same
+    """
+
+    def __init__(self, queue: str, quiet_s: int = 2, patience_s: float = 4.0) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own lack
+        self.queue = queue
+        self.quiet_s = quiet_s
+        self.patience_s = patience_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and arguments from which the triggerer makes this trigger again."""
+        return "inbox_trigger.InboxQueueTrigger", {"queue": self.queue, "quiet_s": self.quiet_s, "patience_s": self.patience_s}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Listen for ever; a queue that does not answer is logged once and asked again."""
+        connection: MessageQueue | None = None
+        reachable = True
+        while True:
+            try:
+                if connection is None:
+                    connection = await asyncio.to_thread(connect, self.queue)
+                received, dropped = await self._drop(connection)
+                if dropped:
+                    yield TriggerEvent({"inbox": len(dropped)})  # type: ignore[no-untyped-call]  # Airflow's own lack
+                if received:
+                    await asyncio.to_thread(connection.delete, received)
+            except Exception as error:  # noqa: BLE001 - whatever the queue does, the watcher must outlive it
+                if reachable:
+                    self.log.warning("The queue cannot be read, going on asking: %s", error)
+                reachable = False
+                await asyncio.sleep(self.quiet_s)
+            else:
+                if not reachable:
+                    self.log.info("The queue can be read again")
+                reachable = True
+
+    async def _drop(self, connection: "MessageQueue") -> "tuple[list[Message], set[str]]":
+        """Messages that came together, and the keys in the inbox that they tell of."""
+        received: list[Message] = []
+        dropped: set[str] = set()
+        first_at = 0.0
+        while True:
+            wait_s = self.quiet_s if dropped else LONG_POLL_S
+            messages = await asyncio.to_thread(connection.receive, wait_s=wait_s, hidden_s=HIDDEN_S)
+            for message in messages:
+                found, fault = told(message.body)
+                if fault:
+                    self.log.warning("A message of %d characters is dropped: %s", len(message.body), fault)
+                first_at = first_at or (time.monotonic() if found else 0.0)
+                dropped.update(found)
+            received += messages
+            if not messages or not dropped or time.monotonic() - first_at >= self.patience_s:
+                return received, dropped
+
+
+def connect(queue: str) -> "MessageQueue":
+    """Return a connection to a queue; imported late, as below."""
+    from ecg_tasks.storage.queue import MessageQueue
+
+    return MessageQueue.connect(queue)
+
+
+def told(body: str) -> tuple[tuple[str, ...], str]:
+    """Return the keys in the inbox that a message tells of, and what is wrong with it; imported late, as below."""
+    from ecg_tasks.settings import Settings
+    from ecg_tasks.steps import notifications
+
+    notice = notifications.read_notice(body, bucket=Settings.from_environment().bucket)
+    return notice.keys, notice.fault
 
 
 def waiting() -> str:
