@@ -39,7 +39,7 @@ def read_notice(body: str, *, bucket: str) -> Notice:
     records = told.get("Records")
     if not isinstance(records, list):
         return Notice(fault="it has no list of Records")
-    found = []
+    found: list[str] = []
     for record in records:
         try:
             created, name, key = str(record["eventName"]), record["s3"]["bucket"]["name"], _decoded(record["s3"]["object"]["key"])
