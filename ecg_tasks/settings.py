@@ -27,6 +27,8 @@ class Settings:
     """Seconds that a WFDB header waits for the files it names (``ECG_WFDB_GRACE_S``)."""
     max_object_bytes: int = 256 * 1024 * 1024
     """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
+    spread: int = 4
+    """Work too small to fill many tasks is shared by so many (``ECG_SPREAD``): as many as may run at once, or some more."""
     notify_webhook: str = ""
     """Where the counts of each classification run are posted, an http or https address; empty: nowhere (``ECG_NOTIFY_WEBHOOK``)."""
     notify_email: tuple[str, ...] = ()
@@ -51,6 +53,7 @@ class Settings:
             recipes=_list(env, "ECG_RECIPES", cls.recipes),
             wfdb_grace_s=_number(env, "ECG_WFDB_GRACE_S", cls.wfdb_grace_s),
             max_object_bytes=int(_number(env, "ECG_MAX_OBJECT_BYTES", cls.max_object_bytes)),
+            spread=max(1, int(_number(env, "ECG_SPREAD", cls.spread))),
             notify_webhook=_address(env, "ECG_NOTIFY_WEBHOOK"),
             notify_email=_list(env, "ECG_NOTIFY_EMAIL", ()),
         )

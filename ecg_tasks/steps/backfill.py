@@ -23,7 +23,7 @@ from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps import classify, summing_up
 from ecg_tasks.steps.labelling import labels_in_force
 from ecg_tasks.steps.maintenance_rules import pictures_of
-from ecg_tasks.steps.workspace import chunked, find_json, get_json, now, open_store, put_json, write_jobs
+from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json, put_manifest, shared, write_jobs
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -93,7 +93,8 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
 
 def plan(pin: str) -> list[str]:
     """Find the shards on which one of the versions has not decided; returns the keys of the jobs."""
-    store = open_store()
+    settings = Settings.from_environment()
+    store = open_store(settings)
     pinned = get_json(store, pin)
     wanted = {(name, one["version"]) for name, one in pinned["champions"].items()} | {(pinned["recipe"], pinned["against"])}
     archive = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
@@ -102,7 +103,7 @@ def plan(pin: str) -> list[str]:
         rendered = {keys.stem(key) for key in store.list_keys(keys.spectrograms_of(get_recipe(name).key))} & archive
         decided = {key.split("/")[2] for key in store.list_keys(f"{keys.PREDICTIONS}{name}/") if keys.stem(key) == version}
         work += [{"recipe": name, "version": version, "shard": shard} for shard in sorted(rendered - decided)]
-    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=[list(part) for part in chunked(work, size=classify.SHARDS_PER_TASK)])
+    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=shared(work, size=classify.SHARDS_PER_TASK, spread=settings.spread))
 
 
 def classify_shard(job: str) -> str:
@@ -137,7 +138,7 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
         "report": report.index_key,
         "page": page,
     }
-    put_json(store, keys.manifest(DAG, pinned["run"]), manifest)
+    put_manifest(store, manifest)
     return page
 
 

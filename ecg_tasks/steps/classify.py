@@ -13,7 +13,7 @@ from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.steps import audit, audit_check, monitoring, summing_up
 from ecg_tasks.steps.decided import write_snapshot
-from ecg_tasks.steps.workspace import chunked, find_json, get_json, now, open_store, put_json, put_manifest, result_key, write_jobs
+from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json, put_manifest, result_key, shared, write_jobs
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -62,7 +62,8 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200)
 
 def plan(pin: str) -> list[str]:
     """Find the shards on which a pinned version has not decided; returns the keys of the jobs."""
-    store = open_store()
+    settings = Settings.from_environment()
+    store = open_store(settings)
     pinned = get_json(store, pin)
     work = []
     archive = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
@@ -71,7 +72,7 @@ def plan(pin: str) -> list[str]:
         rendered = {keys.stem(key) for key in store.list_keys(pictures)} & archive
         decided = {key.split("/")[2] for key in store.list_keys(f"{keys.PREDICTIONS}{name}/") if keys.stem(key) == champion["version"]}
         work += [{"recipe": name, "version": champion["version"], "shard": shard} for shard in sorted(rendered - decided)]
-    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=[list(part) for part in chunked(work, size=SHARDS_PER_TASK)])
+    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=shared(work, size=SHARDS_PER_TASK, spread=settings.spread))
 
 
 def classify_shard(job: str) -> str:

@@ -10,7 +10,6 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.reading.wfdb_header import MAX_HEADER_BYTES, has_segments, header_text
 from ecg_tasks.signals.reading.wfdb_record import wfdb_files
 from ecg_tasks.steps.inbox import checked_path
-from ecg_tasks.steps.workspace import SPREAD
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
 
@@ -79,13 +78,13 @@ def sort_inbox(store: ObjectStore, *, at: datetime, grace_s: float, max_bytes: i
     return result
 
 
-def batches(drops: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def batches(drops: Sequence[dict[str, Any]], *, spread: int) -> Iterator[list[dict[str, Any]]]:
     """Cut the drops into batches of about 64 MB or 256 drops: some seconds of work each.
 
-    An inbox below `SPREAD` times 64 MB is cut finer, so that several workers share it, but not below what fills a shard.
+    An inbox below ``spread`` times 64 MB is cut finer, so that so many tasks share it, but not below what fills a shard.
     """
     sizes = [sum(file["size"] for file in drop["files"]) for drop in drops]
-    most = min(max(sum(sizes) // SPREAD, _LEAST_BATCH_BYTES), _BATCH_BYTES)
+    most = min(max(sum(sizes) // spread, _LEAST_BATCH_BYTES), _BATCH_BYTES)
     batch: list[dict[str, Any]] = []
     n_bytes = 0
     for drop, size in zip(drops, sizes, strict=True):

@@ -35,7 +35,7 @@ def plan(run_id: str) -> list[str]:
     sorted_inbox = drops.sort_inbox(store, at=at, grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
     put_json(store, _plan_key(run), {"waiting": sorted_inbox.waiting, "labels": sorted_inbox.labels, "grace_ended": grace_ended})
-    work = list(drops.batches(sorted_inbox.drops))
+    work = list(drops.batches(sorted_inbox.drops, spread=settings.spread))
     if not work and sorted_inbox.labels:
         work = [[]]
     if not work:

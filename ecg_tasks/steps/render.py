@@ -7,7 +7,7 @@ from ecg_tasks.settings import Settings
 from ecg_tasks.signals.beat_length import beat_lengths_s
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.signals.record import Record
-from ecg_tasks.steps.workspace import chunked, find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
+from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, put_manifest, result_key, shared, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -29,7 +29,7 @@ def plan(run_id: str) -> list[str]:
     work = [{"shard": shard, "recipes": names} for shard, names in sorted(missing.items())]
     if not work:
         _write_manifest(store, run, [])
-    return write_jobs(store, dag=DAG, run=run, jobs=[list(part) for part in chunked(work, size=SHARDS_PER_TASK)])
+    return write_jobs(store, dag=DAG, run=run, jobs=shared(work, size=SHARDS_PER_TASK, spread=settings.spread))
 
 
 def render_shard(job: str) -> str:

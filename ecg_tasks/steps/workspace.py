@@ -16,8 +16,6 @@ T = TypeVar("T")
 
 MAX_TASKS = 1000
 """Mapped tasks of one run; Airflow's own bound is 1,024."""
-SPREAD = 16
-"""Small work is shared by so many tasks, as far as there are shards: four workers of four slots each get some."""
 
 
 def open_store(settings: Settings | None = None) -> ObjectStore:
@@ -83,13 +81,15 @@ def result_key(job_key: str) -> str:
     return job_key.replace("/jobs/", "/results/")
 
 
-def chunked(items: Sequence[T], *, size: int) -> list[Sequence[T]]:
-    """Cut items into runs of ``size``: of fewer where there would not be `SPREAD` runs, of more where there would be over `MAX_TASKS`.
+def shared(items: Sequence[T], *, size: int, spread: int) -> list[list[T]]:
+    """Deal items out to tasks, ``size`` to each: fewer where that gave less than ``spread`` tasks, more where it gave over `MAX_TASKS`.
 
-    >>> chunked([1, 2, 3], size=8)
-    [[1], [2], [3]]
-    >>> {len(run) for run in chunked(range(800), size=8)}
+    They are dealt like cards, for neighbours are often of one kind, and alike heavy.
+
+    >>> shared("abcdefgh", size=8, spread=3)
+    [['a', 'd', 'g'], ['b', 'e', 'h'], ['c', 'f']]
+    >>> {len(share) for share in shared(range(800), size=8, spread=3)}
     {8}
     """
-    size = max(min(size, -(-len(items) // SPREAD)), -(-len(items) // MAX_TASKS), 1)
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    n_tasks = min(max(-(-len(items) // size), min(spread, len(items))), MAX_TASKS)
+    return [list(items[first::n_tasks]) for first in range(n_tasks)]

@@ -1,14 +1,14 @@
 """Here: how the inbox is cut into batches. Not here: what is a drop (``test_ingest``)."""
 
 from ecg_tasks.steps import drops
-from ecg_tasks.steps.workspace import SPREAD
 
 MB = 1024 * 1024
+SPREAD = 4
 
 
 def cut(sizes: list[int]) -> list[int]:
     """Drops in each batch."""
-    return [len(batch) for batch in drops.batches([{"files": [{"size": size}]} for size in sizes])]
+    return [len(batch) for batch in drops.batches([{"files": [{"size": size}]} for size in sizes], spread=SPREAD)]
 
 
 def test_small_inbox_is_shared_by_several_tasks():
