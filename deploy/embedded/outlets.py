@@ -1,4 +1,4 @@
-"""Here: what leaves the stack besides its pages, each only where the environment asks for it: metrics, task logs in the bucket.
+"""Here: what leaves the stack besides its pages, each only where the environment asks for it: metrics, task logs, lineage events.
 
 Not here: notices of runs (``plugins/report_notifier``), or the settings that are always the same (``airflow``).
 """
@@ -9,6 +9,9 @@ METRICS_ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_
 """OpenTelemetry's own variables, which its library reads: one of them turns metrics on."""
 REMOTE_LOGS = "ECG_REMOTE_LOGS"
 """Set to anything but 0, tasks' logs go into the bucket, below ``logs/``, and leave the disk."""
+
+LINEAGE = "OPENLINEAGE_URL"
+"""OpenLineage's own variable: where its events go. Airflow's provider sends none without it."""
 
 
 def settings(environ: Mapping[str, str], *, bucket: str) -> dict[str, dict[str, object]]:
@@ -24,6 +27,8 @@ def settings(environ: Mapping[str, str], *, bucket: str) -> dict[str, dict[str, 
             "remote_log_conn_id": "",  # the bucket's own keys, from the environment
             "delete_local_logs": True,
         }
+    if environ.get(LINEAGE):
+        found["openlineage"] = {"namespace": environ.get("OPENLINEAGE_NAMESPACE", "ecg"), "disable_source_code": True}
     return found
 
 
