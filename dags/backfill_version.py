@@ -17,8 +17,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import run_note
-from airflow.sdk import Param, TriggerRule, dag, task
-from ecg_defaults import TASK_DEFAULTS
+from airflow.sdk import TriggerRule, dag, task
+from ecg_defaults import TASK_DEFAULTS, recipe_field, version_field
 from report_link import OpenReport
 
 if TYPE_CHECKING:
@@ -35,29 +35,9 @@ if TYPE_CHECKING:
     dagrun_timeout=timedelta(hours=12),
     default_args=TASK_DEFAULTS,
     params={
-        "recipe": Param(
-            "twelve_lead",
-            type="string",
-            enum=["twelve_lead", "heartbeat", "notebook"],
-            title="Recipe",
-            description="Whose model decides anew.",
-        ),
-        "version": Param(
-            "",
-            type="string",
-            pattern="^[0-9a-f]*$",
-            maxLength=64,
-            title="Version",
-            description="Its name in models/<recipe>/.",
-        ),
-        "against": Param(
-            "",
-            type="string",
-            pattern="^[0-9a-f]*$",
-            maxLength=64,
-            title="Compared with",
-            description="Another version; empty for the one that serves.",
-        ),
+        "recipe": recipe_field("Whose model decides anew."),
+        "version": version_field("Version", "Its name in models/<recipe>/."),
+        "against": version_field("Compared with", "Another version; empty for the one that serves."),
     },
     tags=["ecg"],
     doc_md=__doc__,

@@ -11,7 +11,7 @@
 from datetime import timedelta
 
 from airflow.sdk import Param, dag, task
-from ecg_defaults import CHAMPION, TASK_DEFAULTS
+from ecg_defaults import CHAMPION, TASK_DEFAULTS, recipe_field, version_field
 
 
 @dag(
@@ -22,13 +22,7 @@ from ecg_defaults import CHAMPION, TASK_DEFAULTS
     dagrun_timeout=timedelta(hours=3),
     default_args=TASK_DEFAULTS,
     params={
-        "recipe": Param(
-            "twelve_lead",
-            type="string",
-            enum=["twelve_lead", "heartbeat", "notebook"],
-            title="Recipe",
-            description="Whose model is decided on.",
-        ),
+        "recipe": recipe_field("Whose model is decided on."),
         "action": Param(
             "promote",
             type="string",
@@ -37,14 +31,7 @@ from ecg_defaults import CHAMPION, TASK_DEFAULTS
             description="promote: let the version serve. rollback: let the one before serve again, and reject the one that serves. "
             "reject: mark a version as not wanted.",
         ),
-        "version": Param(
-            "",
-            type="string",
-            pattern="^[0-9a-f]*$",
-            maxLength=64,
-            title="Version",
-            description="Its name in models/<recipe>/; for a rollback it may be left empty.",
-        ),
+        "version": version_field("Version", "Its name in models/<recipe>/; for a rollback it may be left empty."),
         "why": Param(
             "", type="string", format="multiline", maxLength=2000, title="Why", description="Needed; kept for ever beside the decision."
         ),

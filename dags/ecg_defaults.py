@@ -1,9 +1,9 @@
-"""Here: what every task of every DAG shares: retries, time limits, pools. Not here: schedules and forms (each DAG has its own)."""
+"""Here: what every task of every DAG shares: retries, time limits, pools, and form fields that several have. Not here: schedules."""
 
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
 CPU_POOL = "cpu"
 """Pool of all ordinary tasks: two slots a core."""
@@ -38,3 +38,13 @@ TASK_DEFAULTS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=5),
     "retry_policy": RETRY_POLICY,
 }
+
+
+def recipe_field(description: str) -> Param:
+    """The form's field for a recipe."""
+    return Param("twelve_lead", type="string", enum=["twelve_lead", "heartbeat", "notebook"], title="Recipe", description=description)
+
+
+def version_field(title: str, description: str) -> Param:
+    """The form's field for a model version; it may be left empty."""
+    return Param("", type="string", pattern="^[0-9a-f]*$", maxLength=64, title=title, description=description)

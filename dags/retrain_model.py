@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
-from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS
+from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS, recipe_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,13 +47,7 @@ class Approval(ApprovalOperator):
     dagrun_timeout=timedelta(days=6),
     default_args=TASK_DEFAULTS,
     params={
-        "recipe": Param(
-            "twelve_lead",
-            type="string",
-            enum=["twelve_lead", "heartbeat", "notebook"],
-            title="Recipe",
-            description="Which leads, windows, picture and network.",
-        ),
+        "recipe": recipe_field("Which leads, windows, picture and network."),
         "epochs": Param(
             None,
             type=["null", "integer"],

@@ -50,24 +50,33 @@ def clean_environment():
         yield
 
 
-@pytest.fixture
-def bucket(s3_server, monkeypatch):
-    """The store of an empty bucket that every task of the test sees."""
+@pytest.fixture(scope="session")
+def bucket_in(s3_server):
+    """Function that makes a bucket, and sets the environment of tasks that work in it through a ``MonkeyPatch``."""
     from ecg_tasks.steps.workspace import open_store
 
-    environment = {
-        "AWS_ENDPOINT_URL_S3": s3_server,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "ECG_BUCKET": f"test-{uuid.uuid4().hex}",
-        "ECG_PATIENT_KEY": "a key that only the tests know....",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    store = open_store()
-    store.create_bucket()
-    return store
+    def make(patch, **more):
+        environment = {
+            "AWS_ENDPOINT_URL_S3": s3_server,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "ECG_BUCKET": f"test-{uuid.uuid4().hex}",
+            "ECG_PATIENT_KEY": "a key that only the tests know....",
+        }
+        for name, value in (environment | more).items():
+            patch.setenv(name, value)
+        store = open_store()
+        store.create_bucket()
+        return store
+
+    return make
+
+
+@pytest.fixture
+def bucket(bucket_in, monkeypatch):
+    """The store of an empty bucket that every task of the test sees."""
+    return bucket_in(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Here: Airflow's own application with the pages mounted in it, its roles, and a small archive. Not here: a browser."""
 
 import os
-import uuid
 import warnings
 from types import SimpleNamespace
 
@@ -9,7 +8,7 @@ import pytest
 
 from ecg_tasks.signals.sample_drop import sample_drop
 from ecg_tasks.steps import classify, inbox, ingest, render
-from ecg_tasks.steps.workspace import now, open_store
+from ecg_tasks.steps.workspace import now
 from ecg_tasks.storage import registry
 
 with warnings.catch_warnings():
@@ -24,31 +23,22 @@ HERE = "http://testserver"
 
 
 @pytest.fixture(scope="session")
-def environment(s3_server):
-    """The environment of an api-server: a bucket, and Airflow's simple auth manager."""
+def environment(bucket_in):
+    """The store of an api-server whose environment holds, besides, the settings of Airflow's simple auth manager."""
+    airflow = {
+        "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
+        "AIRFLOW__API__SECRET_KEY": "k" * 32,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
+    }
     with pytest.MonkeyPatch.context() as patch:
-        values = {
-            "AWS_ENDPOINT_URL_S3": s3_server,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "ECG_BUCKET": f"pages-{uuid.uuid4().hex}",
-            "ECG_PATIENT_KEY": "a key that only the tests know....",
-            "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
-            "AIRFLOW__API__SECRET_KEY": "k" * 32,
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
-        }
-        for name, value in values.items():
-            patch.setenv(name, value)
-        yield
+        yield bucket_in(patch, **airflow)
 
 
 @pytest.fixture(scope="session")
 def archive(environment, todays_version):
     """A bucket after one night: recordings and beats, two of them under hostile names, quarantine, labels, a report, two versions."""
-    store = open_store()
-    store.create_bucket()
+    store = environment
     for recipe in ("twelve_lead", "heartbeat"):
         registry.write_version(store, recipe, "aaaa00000001", todays_version(recipe, "aaaa00000001"))
         registry.write_version(store, recipe, "aaaa00000002", todays_version(recipe, "aaaa00000002", threshold=0.9, abstain=[0.85, 0.95]))

@@ -136,26 +136,14 @@ def archive(bucket) -> Archive:
 
 
 @pytest.fixture(scope="session")
-def two_nights(s3_server, todays_version):
+def two_nights(bucket_in, todays_version):
     """Everything in a bucket after two nights, the first decided by version aaaa00000001 and the second by aaaa00000002."""
     from ecg_tasks.signals.sample_drop import sample_drop
     from ecg_tasks.steps import classify, inbox, ingest, render
-    from ecg_tasks.steps.workspace import now, open_store
+    from ecg_tasks.steps.workspace import now
 
     with pytest.MonkeyPatch.context() as patch:
-        environment = {
-            "AWS_ENDPOINT_URL_S3": s3_server,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "ECG_BUCKET": "two-nights",
-            "ECG_PATIENT_KEY": "a key that only the tests know....",
-            "ECG_RECIPES": "heartbeat",
-        }
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        bucket = open_store()
-        bucket.create_bucket()
+        bucket = bucket_in(patch, ECG_RECIPES="heartbeat")
         inbox.put_files([*sample_drop(seed=3, n_patients=2, recordings_per_patient=1).items(), ("bad.csv", b"no numbers\n")])
         ingest.publish("i", [ingest.ingest_batch(job) for job in ingest.plan("i")])
         render.publish("r", [render.render_shard(job) for job in render.plan("r")])

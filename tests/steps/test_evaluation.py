@@ -63,23 +63,12 @@ def as_ptbxl(folder):
 
 
 @pytest.fixture(scope="module")
-def world(s3_server, tmp_path_factory):
+def world(bucket_in, tmp_path_factory):
     """A model that the steps of ``retrain_model`` made, exported as ``./ecg export`` does."""
     folder, models = tmp_path_factory.mktemp("ptbxl"), tmp_path_factory.mktemp("models")
     as_ptbxl(folder)
     with pytest.MonkeyPatch.context() as patch:
-        environment = {
-            "AWS_ENDPOINT_URL_S3": s3_server,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "ECG_BUCKET": "evaluated",
-            "ECG_PATIENT_KEY": "a key that only this test knows.....",
-            "ECG_RECIPES": "twelve_lead",
-        }
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        retrain.open_store().create_bucket()
+        bucket_in(patch, ECG_RECIPES="twelve_lead")
         inbox.put_files(
             (name, data if isinstance(data, bytes) else data.read_bytes()) for name, data in labelled_folders.ptbxl(folder).for_inbox()
         )

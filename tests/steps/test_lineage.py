@@ -12,29 +12,17 @@ from ecg_tasks.steps import audit, classify, ingest, lineage, render
 from ecg_tasks.steps.code_version import code_version
 from ecg_tasks.steps.inbox import put_files
 from ecg_tasks.steps.lineage_links import Link, State
-from ecg_tasks.steps.workspace import get_json, open_store, put_json
+from ecg_tasks.steps.workspace import get_json, put_json
 from ecg_tasks.storage import keys, registry, tables
 
 VERSION = "0123456789ab"
 
 
 @pytest.fixture(scope="module")
-def store(s3_server, todays_version, tmp_path_factory):
+def store(bucket_in, todays_version, tmp_path_factory):
     """A bucket with beats, a recording of two files and something unreadable, decided on by a version whose data set is known."""
     with pytest.MonkeyPatch.context() as patch:
-        environment = {
-            "AWS_ENDPOINT_URL_S3": s3_server,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "ECG_BUCKET": "lineage",
-            "ECG_PATIENT_KEY": "a key that only this test knows.....",
-            "ECG_RECIPES": "heartbeat",
-        }
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        bucket = open_store()
-        bucket.create_bucket()
+        bucket = bucket_in(patch, ECG_RECIPES="heartbeat")
         put_files([("a/beats.csv", _beats()), ("a/bad.csv", b"1,2,3\n"), *_recording(tmp_path_factory.mktemp("wfdb"))])
         ingest.publish("intake", [ingest.ingest_batch(job) for job in ingest.plan("intake")])
         rows = _dataset(bucket)

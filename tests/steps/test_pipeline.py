@@ -54,22 +54,10 @@ def snapshot(store: ObjectStore, *prefixes: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def store(s3_server):
+def store(bucket_in):
     """A bucket with beats of many patients, half of them without a T wave, taken over and rendered."""
     with pytest.MonkeyPatch.context() as patch:
-        environment = {
-            "AWS_ENDPOINT_URL_S3": s3_server,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "ECG_BUCKET": "pipeline",
-            "ECG_PATIENT_KEY": "a key that only this test knows.....",
-            "ECG_RECIPES": "heartbeat",
-        }
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        bucket = retrain.open_store()
-        bucket.create_bucket()
+        bucket = bucket_in(patch, ECG_RECIPES="heartbeat")
         rng = np.random.default_rng(5)
         t = np.arange(187)
         labels = np.arange(N_PATIENTS) % 2
