@@ -15,7 +15,7 @@ from ecg_tasks.steps import audit
 from ecg_tasks.steps.maintenance_checksums import audit_checksums
 from ecg_tasks.steps.maintenance_orphans import find_orphans
 from ecg_tasks.steps.maintenance_rules import INDEX, RULES, checked_days, judge
-from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json
+from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json, put_manifest
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -123,7 +123,6 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
         "read_again": sum(read["read"].values()),
         "damaged": len(read["damaged"]),
     }
-    key = keys.manifest(DAG, run)
     manifest = {
         "dag": DAG,
         "run": run,
@@ -138,7 +137,7 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
     }
     put_json(store, keys.manifest_list(DAG, run, "deletions"), objects)
     put_json(store, keys.manifest_list(DAG, run, "orphans"), found)
-    return put_json(store, key, manifest)
+    return put_manifest(store, manifest)
 
 
 def fail_if_damaged(manifest_key: str) -> None:
