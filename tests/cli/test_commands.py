@@ -15,7 +15,7 @@ COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
     *("classify", "evaluate", "export-report", "export", "test", "bench"),
     *("models", "promote", "rollback", "reject", "secrets"),
-    *("audit", "lineage"),
+    *("audit", "lineage", "backup", "restore"),
 )
 HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert")
 
