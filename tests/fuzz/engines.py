@@ -28,7 +28,7 @@ def inputs(target: Target) -> st.SearchStrategy[bytes]:
         return example[: target.max_bytes]
 
     return st.one_of(
-        st.builds(edited, st.sampled_from(target.seeds()), st.lists(edit, max_size=6)),
+        st.builds(edited, st.sampled_from(target.seeds()), st.lists(edit, max_size=3)),
         st.binary(max_size=200),
     )
 

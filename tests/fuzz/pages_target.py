@@ -20,7 +20,8 @@ _ENVIRONMENT = {
     "AIRFLOW__API__SECRET_KEY": "k" * 32,
     "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
 }
-_RECORD, _SOURCE = "0" * 32, "0" * 64
+_NAMED = ("TOKEN", "RECORD", "SOURCE", "VERSION")
+"""Stand in a request for a valid form token, and for a record, an entry of the quarantine and a version that are there."""
 _FORM = "content-type: application/x-www-form-urlencoded\nsec-fetch-site: same-origin\n"
 _PATHS = (
     "/",
@@ -31,33 +32,33 @@ _PATHS = (
     "/reports/2026-03-02/night?q=a&decision=normal&recipe=heartbeat&label=none&differs=true&sort=name&descending=1&offset=10",
     "/reports/2026-03-02/night/rows.csv?sort=probability",
     *(f"/reports/2026-03-02/night/files/{kind}" for kind in ("predictions.csv", "summary.json", "fhir-R5.ndjson", "report.zip")),
-    f"/records/{_RECORD}?start=1.5&date=2026-03-02&run=night",
+    "/records/RECORD?start=1.5&date=2026-03-02&run=night",
     "/review?offset=1",
-    f"/review?saved={_RECORD}&at=2026-03-02T00:00:00Z&done=withdrawn",
+    "/review?saved=RECORD&at=2026-03-02T00:00:00Z&done=withdrawn",
     "/models",
-    "/models/twelve_lead/aaaa00000001",
+    "/models/twelve_lead/VERSION",
     "/monitoring?recipe=heartbeat",
     "/quarantine?offset=0",
-    f"/quarantine/{_SOURCE}",
+    "/quarantine/SOURCE",
     "/static/style.css",
     "/nowhere",
 )
 _POSTS = (
-    ("/review", f"record_id={_RECORD}&verdict=normal&comment=x&token="),
-    ("/review/undo", f"record_id={_RECORD}&at=2026-03-02T00:00:00Z&token="),
-    ("/models/heartbeat/promote", "version=aaaa00000001&why=because&override=&token="),
-    ("/models/twelve_lead/rollback", "version=aaaa00000001&why=because&token="),
-    ("/models/heartbeat/reject", "version=aaaa00000001&why=because&token="),
-    (f"/quarantine/{_SOURCE}/retry", "token="),
+    ("/review", "record_id=RECORD&verdict=normal&comment=x&token="),
+    ("/review/undo", "record_id=RECORD&at=2026-03-02T00:00:00Z&token="),
+    ("/models/heartbeat/promote", "version=VERSION&why=because&override=&token="),
+    ("/models/twelve_lead/rollback", "version=VERSION&why=because&token="),
+    ("/models/heartbeat/reject", "version=VERSION&why=because&token="),
+    ("/quarantine/SOURCE/retry", "token="),
 )
 
 
 def seeds() -> list[bytes]:
-    """Requests as text: method and address, headers, an empty line, the body; ``TOKEN`` stands for a valid one."""
+    """Requests as text: method and address, headers, an empty line, the body."""
     found = [f"GET {path}\n\n".encode() for path in _PATHS]
     for path, body in _POSTS:
         found += [f"POST {path}\n{_FORM}\n{body}{token}".encode() for token in ("TOKEN", "1.x", "")]
-    part = f'--b\r\ncontent-disposition: form-data; name="record_id"\r\n\r\n{_RECORD}\r\n--b--\r\n'
+    part = '--b\r\ncontent-disposition: form-data; name="record_id"\r\n\r\nRECORD\r\n--b--\r\n'
     found.append(
         f"POST /review\ncontent-type: multipart/form-data; boundary=b; charset=utf-7\nsec-fetch-site: same-origin\n\n{part}".encode()
     )
@@ -78,12 +79,13 @@ def opened() -> Iterator[Any]:
         from starlette.requests import Request
 
         from ecg_ui import app as pages
-        from ecg_ui import security
+        from ecg_ui import deciding, security
 
         user = SimpleAuthManagerUser(username="fuzz", role="ADMIN", teams=None)
         app = pages.create_app()
         app.dependency_overrides |= {security.may_read: _nothing, security.may_edit: _nothing, security.signed_in: lambda: user}
         token = security.form_token(Request({"type": "http", "headers": []}), user)
+        there = dict(zip(_NAMED, (token, *_there(client)), strict=True))
         loop = asyncio.new_event_loop()
         before = dict(client.objects)
 
@@ -91,9 +93,15 @@ def opened() -> Iterator[Any]:
             if len(client.objects) != len(before) or client.objects != before:
                 client.objects.clear()
                 client.objects.update(before)
-            return loop.run_until_complete(_answer(app, data.replace(b"TOKEN", token.encode())))
+            for name, value in there.items():
+                data = data.replace(name.encode(), value.encode())
+            return loop.run_until_complete(_answer(app, data))
 
-        with mock.patch.object(security, "can_edit", return_value=True):
+        # both ask Airflow's database, which is not fuzzed
+        asked = mock.patch.multiple(
+            deciding, ask=mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000"), outcome=mock.Mock(return_value=None)
+        )
+        with mock.patch.object(security, "can_edit", return_value=True), asked:
             yield check
         loop.close()
 
@@ -116,6 +124,16 @@ def _archive(client: MemoryS3) -> None:
     classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
     for key in [key for key in client.objects if key.startswith("staging/")]:
         del client.objects[key]
+
+
+def _there(client: MemoryS3) -> tuple[str, str, str]:
+    """Some record, entry of the quarantine, and version of the archive."""
+    from ecg_tasks.storage import tables
+
+    index = next(data for key, data in client.objects.items() if key.startswith("record_index/"))
+    source = next(key for key in client.objects if key.startswith("quarantine/")).split("/")[1]
+    version = next(key for key in client.objects if key.startswith("models/twelve_lead/") and key.count("/") > 2).split("/")[2]
+    return tables.load(index, ["record_id"])["record_id"][0], source, version
 
 
 def _request(data: bytes) -> tuple[dict[str, Any], bytes]:

@@ -9,7 +9,7 @@ from tests.fuzz import engines
 from tests.fuzz.__main__ import SHARES, table
 from tests.fuzz.targets import ACCEPTED, TARGETS
 
-EXAMPLES = 600
+EXAMPLES = 400
 CODES = {ACCEPTED, *Reason, *(f"HTTP {status}" for status in (400, 403, 404, 405, 409))}
 
 
