@@ -11,11 +11,11 @@ def pack(files: dict[str, bytes]) -> bytes:
     >>> unpack(pack({"a": b"1", "b": b""}))
     {'a': b'1', 'b': b''}
     """
-    return b"".join(b">>> %s\n%s\n" % (name.encode(errors="surrogateescape"), data) for name, data in files.items())
+    return b"".join(b">>> %s\n%s\n" % (name.encode(), data) for name, data in files.items())
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
-    """Read the files back; bytes before the first name belong to none, and of two files with one name the later counts."""
+    """Read the files back; bytes before the first name belong to none, and of two files with one name the later counts. Names are UTF-8, as keys are."""
     parts = _START.split(data)[1:]
     pairs = zip(parts[::2], parts[1::2], strict=True)
-    return {name.decode(errors="surrogateescape"): content.removesuffix(b"\n") for name, content in pairs}
+    return {name.decode(errors="replace"): content.removesuffix(b"\n") for name, content in pairs}
