@@ -15,7 +15,7 @@ def pack(files: dict[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
-    """Read the files back; bytes before the first name belong to none, and of two files with one name the later counts. Names are UTF-8, as keys are."""
+    """Read the files back, names as UTF-8; bytes before the first name belong to none, and of two files with one name the later counts."""
     parts = _START.split(data)[1:]
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return {name.decode(errors="replace"): content.removesuffix(b"\n") for name, content in pairs}
