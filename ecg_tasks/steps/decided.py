@@ -1,7 +1,8 @@
 """Here: what the serving versions said of the whole archive, quick to read again and again. Not here: deciding (``classify``)."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,12 +70,23 @@ def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
     """
     prefix = f"{keys.DECIDED}{recipe}/{version}/"
     copies = [key for key in store.list_keys(f"{keys.DECIDED}{recipe}/") if key.startswith(prefix)]
-    columns, new = _read(store, recipe, version, whole=len(copies) >= MAX_COPIES)
-    if new and tables.n_rows(columns):
-        key = keys.decided(recipe, version, hashlib.sha256("\n".join(columns["record_id"]).encode()).hexdigest()[:20])
-        store.put(key, tables.dump(tables.DECIDED, columns))
-        if len(copies) >= MAX_COPIES:
-            store.delete_many(copy for copy in copies if copy != key)
+    whole = len(copies) >= MAX_COPIES
+    new: list[str] = []
+    digest = hashlib.sha256()
+
+    def parts() -> Iterator[tables.Columns]:
+        for part in _parts(store, recipe, version, whole=whole, new=new):
+            digest.update("\n".join([*part["record_id"], ""]).encode())
+            yield part
+
+    with tempfile.TemporaryFile() as file:  # memory holds one part
+        n_rows = tables.dump_parts(file, tables.DECIDED, parts())
+        if new and n_rows:
+            key = keys.decided(recipe, version, digest.hexdigest()[:20])
+            file.seek(0)
+            store.put(key, file)
+            if whole:
+                store.delete_many(copy for copy in copies if copy != key)
     store.delete_many(key for key in store.list_keys(f"{keys.DECIDED}{recipe}/") if not key.startswith(prefix))
 
 
@@ -82,7 +94,7 @@ def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]
     kept = _kept.get((store.bucket, recipe, version))
     if kept is not None and kept[0] == runs:
         return kept[1]
-    columns, _ = _read(store, recipe, version, whole=True)
+    columns = _read(store, recipe, version)
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
     ids = np.array(columns["record_id"], dtype="S32")
     order = np.argsort(ids)
@@ -104,18 +116,26 @@ def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]
     return found
 
 
-def _read(store: ObjectStore, recipe: str, version: str, *, whole: bool) -> tuple[tables.Columns, int]:
-    """What the version said of the shards that no copy holds, and before it the copies if ``whole``; and how many such shards there are."""
-    copies = store.list_keys(f"{keys.DECIDED}{recipe}/{version}/")
+def _read(store: ObjectStore, recipe: str, version: str) -> tables.Columns:
+    """All that the version said."""
     try:
-        parts = [tables.load(data, None if whole else ["shard"]) for data in store.get_many(copies)]
-    except MissingObjectError:  # made into one since they were listed
-        return _read(store, recipe, version, whole=whole)
-    covered = {shard for part in parts for shard in part["shard"]}
+        return tables.concatenate([_nothing(), *_parts(store, recipe, version, whole=True, new=[])])
+    except MissingObjectError:  # copies were made into one since they were listed
+        return _read(store, recipe, version)
+
+
+def _parts(store: ObjectStore, recipe: str, version: str, *, whole: bool, new: list[str]) -> Iterator[tables.Columns]:
+    """What the version said of the shards that no copy holds, whose predictions are added to ``new``; before it the copies if ``whole``."""
+    covered: set[str] = set()
+    for data in store.get_many(store.list_keys(f"{keys.DECIDED}{recipe}/{version}/")):
+        part = tables.load(data, None if whole else ["shard"])
+        covered.update(part["shard"])
+        if whole:
+            yield part
     predicted = [key for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/") if keys.stem(key) == version]
-    new = [key for key in predicted if key.split("/")[2] not in covered]
-    fresh = [_one(*found) for found in zip(_shards(new), *_contents(store, new), strict=True)]
-    return tables.concatenate([_nothing(), *(parts if whole else []), *fresh]), len(new)
+    new += [key for key in predicted if key.split("/")[2] not in covered]
+    for found in zip(_shards(new), *_contents(store, new), strict=True):
+        yield _one(*found)
 
 
 def _nothing() -> tables.Columns:

@@ -1,8 +1,8 @@
 """Here: the columns of every Parquet object in the bucket, written and read. Not here: their keys (``keys``)."""
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -121,10 +121,24 @@ def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.
     >>> load(dump(LABELS, dict.fromkeys(LABELS.names, ["normal"])))["label"]
     ['normal']
     """
-    table = pa.table({field.name: pa.array(columns[field.name], type=field.type) for field in schema}, schema=schema)
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=["leads"] if "leads" in schema.names else False)
+    pq.write_table(_table(schema, columns), buffer, compression="zstd", use_dictionary=["leads"] if "leads" in schema.names else False)
     return buffer.getvalue()
+
+
+def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, Sequence[object] | NDArray[np.generic]]]) -> int:
+    """Write a table part by part, so that memory holds one; returns its number of rows."""
+    n_written = 0
+    with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
+        for part in parts:
+            table = _table(schema, part)
+            writer.write_table(table)
+            n_written += table.num_rows
+    return n_written
+
+
+def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> pa.Table:
+    return pa.table({field.name: pa.array(columns[field.name], type=field.type) for field in schema}, schema=schema)
 
 
 def load(data: bytes, columns: Sequence[str] | None = None) -> Columns:
