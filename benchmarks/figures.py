@@ -53,7 +53,7 @@ class Ratio:
     def met(self) -> bool | None:
         """Whether the target was met; None where there is none.
 
-        What was measured cannot fall to 0: a value there is noise (a cost that could not be told from the start's), and meets no upper bound.
+        What was measured cannot fall to 0: a value there is noise, such as a cost lost in that of the start, and meets no upper bound.
         """
         if self.at_least is not None:
             return self.value >= self.at_least

@@ -16,6 +16,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS, recipe_field
@@ -156,7 +157,10 @@ def retrain_model() -> None:
     promoted = promote(job)
     choose(decision) >> [approval, promoted]
     # the job's key by its name: as an argument it would make `assemble_dataset`, which was not skipped, a task right before
-    approval >> promoted >> note_refusal("{{ ti.xcom_pull(task_ids='assemble_dataset') }}")
+    refused = note_refusal("{{ ti.xcom_pull(task_ids='assemble_dataset') }}")
+    approval >> promoted >> refused
+    # skipped after a failure, the last task alone would let a failed run pass for a good one
+    [promoted, refused] >> EmptyOperator(task_id="ended", trigger_rule=TriggerRule.NONE_FAILED)
 
 
 retrain_model()

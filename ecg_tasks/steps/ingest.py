@@ -27,10 +27,15 @@ DROPS_AT_ONCE = 4
 
 
 def plan(run_id: str) -> list[str]:
-    """Sort the inbox into batches; returns the key of one job a batch, none if there is nothing to take over."""
+    """Sort the inbox into batches; returns the key of one job a batch, none if there is nothing to take over.
+
+    A run that has its manifest is over: planned once more, it leaves its account as it is, and what came since to the next run.
+    """
     settings = Settings.from_environment()
     store = open_store(settings)
     run = keys.run_key(run_id)
+    if store.exists(keys.manifest(DAG, run)):
+        return []
     at = datetime.now(UTC)
     sorted_inbox = drops.sort_inbox(store, at=at, grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
+from ecg_tasks.errors import NotEnoughDataError
 from ecg_tasks.steps import backfill, champions, classify, ingest, maintenance, retrain
 from ecg_tasks.steps.browse import runs
 
@@ -140,6 +141,19 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
         ((name, job, said),) = calls[5:]
         assert (name, job) == ("refuse", "job")
         assert said == ({"chosen": "Reject", "why": "so", "who": "alice"} if answer and promotable else None)
+
+
+def test_a_training_that_fails_fails_its_run(run_dag, steps, monkeypatch):
+    """Too little data ends the run as failed: the tasks that note a refusal are skipped then, and must not make it pass."""
+    steps(retrain, train="version", evaluate="figures", gate="verdict", is_promotable=True, promote="champion", refuse="champion")
+
+    def too_little(*_args, **_more):
+        raise NotEnoughDataError("three labelled patients")
+
+    monkeypatch.setattr(retrain, "assemble_dataset", too_little)
+    run, tasks = run_dag("retrain_model")
+    assert run.state == "failed"
+    assert _states(tasks)["ended"] == "upstream_failed"
 
 
 def test_a_decision_names_who_and_on_whose_behalf(run_dag, steps):

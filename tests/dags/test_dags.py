@@ -22,7 +22,7 @@ DAG_TASKS = {
     "ingest_records": {"plan", "ingest_batch", "publish"},
     "render_spectrograms": {"plan", "render_shard", "publish"},
     "classify_records": {"pin_champion", "plan", "classify_shard", "write_report"},
-    "retrain_model": {"assemble_dataset", "train", "evaluate", "gate", "choose", "approval", "promote", "note_refusal"},
+    "retrain_model": {"assemble_dataset", "train", "evaluate", "gate", "choose", "approval", "promote", "note_refusal", "ended"},
     "decide_champion": {"decide"},
     "backfill_version": {"pin_versions", "plan", "classify_shard", "write_difference"},
     "maintain_store": {"plan", "delete", "check_orphans", "check_contents", "publish", "fail_if_damaged"},

@@ -92,6 +92,17 @@ def test_second_run_changes_nothing(bucket, drop):
     assert snapshot(bucket) == before
 
 
+def test_a_published_run_planned_once_more_keeps_its_account(bucket, drop):
+    """Clearing the first task of a run that is over changes nothing, whatever has come into the inbox since."""
+    inbox.put_files(drop.items())
+    run("r1")
+    before = bucket.get(keys.manifest("ingest_records", "r1"))
+    inbox.put_files(drop.items())
+    assert ingest.plan("r1") == []
+    assert bucket.get(keys.manifest("ingest_records", "r1")) == before
+    assert run("r2")["account"]["received"] > 0
+
+
 def test_empty_inbox_gives_a_manifest_and_no_work(bucket):
     """With nothing to do there are no jobs, and an account of zeros."""
     assert ingest.plan("r1") == []
