@@ -30,7 +30,7 @@ def manifest_of(bucket, run_dag):
 
 def _lasting(store):
     """Everything in the bucket that a second run of anything must leave as it is."""
-    passing = (keys.MANIFESTS, keys.REPORTS, keys.STAGING, keys.MONITORING)
+    passing = (keys.MANIFESTS, keys.AUDIT, keys.REPORTS, keys.STAGING, keys.MONITORING)
     return {item.key: item.etag for item in store.list_objects("") if not item.key.startswith(passing)}
 
 
