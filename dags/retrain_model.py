@@ -57,6 +57,14 @@ class Approval(ApprovalOperator):
             title="Epochs",
             description="At most; training stops early when it no longer gains. Empty: what the recipe was tuned with.",
         ),
+        "members": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=10,
+            title="Networks",
+            description="Networks that learn from different patients and answer together. Empty: as many as the recipe was tuned with.",
+        ),
         "seed": Param(
             0, type="integer", minimum=0, maximum=2**31 - 1, title="Seed", description="The same seed and data give the same model."
         ),
@@ -90,11 +98,17 @@ def retrain_model() -> None:
     """Declare the tasks."""
 
     @task
-    def assemble_dataset(run_id: str, recipe: str, epochs: str, seed: str, credit: str, policy: str) -> str:  # noqa: PLR0917
+    def assemble_dataset(run_id: str, recipe: str, epochs: str, members: str, seed: str, credit: str, policy: str) -> str:  # noqa: PLR0917
         from ecg_tasks.steps import retrain
 
         return retrain.assemble_dataset(
-            run_id, recipe=recipe, epochs=int(epochs) if epochs else None, seed=int(seed), credit=credit, policy=policy
+            run_id,
+            recipe=recipe,
+            epochs=int(epochs) if epochs else None,
+            n_members=int(members) if members else None,
+            seed=int(seed),
+            credit=credit,
+            policy=policy,
         )
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
@@ -139,6 +153,7 @@ def retrain_model() -> None:
         run_id="{{ run_id }}",
         recipe="{{ params.recipe }}",
         epochs="{{ params.epochs or '' }}",
+        members="{{ params.members or '' }}",
         seed="{{ params.seed }}",
         credit="{{ params.credit }}",
         policy="{{ params.policy }}",

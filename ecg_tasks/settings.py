@@ -27,8 +27,8 @@ class Settings:
     """Seconds that a WFDB header waits for the files it names (``ECG_WFDB_GRACE_S``)."""
     max_object_bytes: int = 256 * 1024 * 1024
     """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
-    spread: int = 4
-    """Work too small to fill many tasks is shared by so many (``ECG_SPREAD``): as many as may run at once, or some more."""
+    spread: int = 1
+    """Work too small to fill many tasks is shared by so many (``ECG_SPREAD``): on several machines as many as may run at once."""
     notify_webhook: str = ""
     """Where the counts of each classification run are posted, an http or https address; empty: nowhere (``ECG_NOTIFY_WEBHOOK``)."""
     notify_email: tuple[str, ...] = ()

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 SEED = 2026
 N_PATIENTS = 140
 """Enough for each side of the split to hold some of both classes."""
-RETRAINING = {"recipe": "twelve_lead", "epochs": 8, "policy": "refresh"}
-"""A refresh: the shipped champion has seen none of the made-up recordings, and knows the sign from real ones nearly as well."""
+RETRAINING = {"recipe": "twelve_lead", "epochs": 12, "members": 1, "policy": "refresh"}
+"""One network instead of four, to save half a minute. A refresh: the shipped champion has seen none of the made-up recordings, and knows
+the sign from real ones nearly as well."""
 
 _DAGS = {"ingest_records", "render_spectrograms", "retrain_model", "classify_records"}
 _WATCHER_S = 20.0

@@ -65,8 +65,8 @@ cross-validation. Five members for ``twelve_lead`` make its answers hang less on
 """
 
 
-def training_params(recipe: str, *, seed: int, epochs: int | None = None) -> TrainingParams:
-    """The parameters that a recipe trains with; ``epochs`` overrides its own.
+def training_params(recipe: str, *, seed: int, epochs: int | None = None, n_members: int | None = None) -> TrainingParams:
+    """The parameters that a recipe trains with; ``epochs`` and ``n_members`` override its own.
 
     Raises
     ------
@@ -76,6 +76,5 @@ def training_params(recipe: str, *, seed: int, epochs: int | None = None) -> Tra
     if recipe not in RECIPE_TRAINING:
         raise ConfigurationError(f"there are no training parameters for recipe {recipe!r}; there are for {', '.join(RECIPE_TRAINING)}")
     chosen = dict(RECIPE_TRAINING[recipe])
-    if epochs is not None:
-        chosen["epochs"] = epochs
+    chosen |= {name: value for name, value in (("epochs", epochs), ("n_members", n_members)) if value is not None}
     return TrainingParams(seed=seed, **chosen)

@@ -25,11 +25,13 @@ from ecg_tasks.storage.object_store import ObjectStore
 DAG = "retrain_model"
 
 
-def assemble_dataset(run_id: str, *, recipe: str, epochs: int | None, seed: int, credit: str = "", policy: str = "better") -> str:
+def assemble_dataset(
+    run_id: str, *, recipe: str, epochs: int | None, seed: int, credit: str = "", policy: str = "better", n_members: int | None = None
+) -> str:
     """Choose the labelled records and their sides, and name the version to be; returns the key of the job.
 
-    ``epochs`` is None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line, for the model's
-    card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too.
+    ``epochs`` and ``n_members`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
+    for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too.
 
     The version's name is made of the data, the recipe and the parameters: the same again is the same version.
     """
@@ -41,7 +43,7 @@ def assemble_dataset(run_id: str, *, recipe: str, epochs: int | None, seed: int,
     if find_json(store, job_key) is None:
         chosen = get_recipe(recipe)
         dataset_id, _ = dataset.assemble(store, chosen)
-        params = training_params(recipe, seed=seed, epochs=epochs)
+        params = training_params(recipe, seed=seed, epochs=epochs, n_members=n_members)
         named = json.dumps([dataset_id, chosen.key, chosen.network, asdict(params), candidate.CALIBRATED_ON], sort_keys=True)
         version = hashlib.sha256(named.encode()).hexdigest()[:12]
         job = {
@@ -49,6 +51,7 @@ def assemble_dataset(run_id: str, *, recipe: str, epochs: int | None, seed: int,
             "recipe": recipe,
             "dataset_id": dataset_id,
             "epochs": params.epochs,
+            "n_members": params.n_members,
             "seed": seed,
             "credits": [line.strip() for line in credit.splitlines() if line.strip()],
             "version": version,
@@ -70,7 +73,7 @@ def train(job: str) -> str:
     if registry.has_version(store, recipe.name, work["version"]) or store.exists(trained_key):
         return job
     rows = dataset.load_rows(store, work["dataset_id"])
-    params = training_params(recipe.name, seed=work["seed"], epochs=work["epochs"])
+    params = training_params(recipe.name, seed=work["seed"], epochs=work["epochs"], n_members=work.get("n_members"))
     pictures = dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TRAIN, Side.VALIDATION))
     trained = train_network(
         _training_set(pictures),

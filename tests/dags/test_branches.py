@@ -133,7 +133,7 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     assert run.state == "success"
     assert (states["approval"], states["promote"]) == expected
     judged = [("train", "job"), ("evaluate", "job"), ("gate", "job"), ("is_promotable", "verdict")]
-    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, 0, "", "refresh"), *judged]
+    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, None, 0, "", "refresh"), *judged]
     if states["promote"] == "success":
         assert calls[5:] == [("promote", "job")]
         assert states["note_refusal"] == "skipped"

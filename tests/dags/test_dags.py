@@ -116,7 +116,15 @@ def test_forms(dags):
     forms = {dag_id: {name: dag.params[name] for name in dag.params} for dag_id, dag in dags.items() if dag.params}
     assert forms == {
         "classify_records": {"scope": "new", "details": 200},
-        "retrain_model": {"recipe": "twelve_lead", "epochs": None, "seed": 0, "approval": False, "credit": "", "policy": "better"},
+        "retrain_model": {
+            "recipe": "twelve_lead",
+            "epochs": None,
+            "members": None,
+            "seed": 0,
+            "approval": False,
+            "credit": "",
+            "policy": "better",
+        },
         "decide_champion": {"recipe": "twelve_lead", "action": "promote", "version": "", "why": "", "override": "", "on_behalf_of": ""},
         "backfill_version": {"recipe": "twelve_lead", "version": "", "against": ""},
         "maintain_store": {
@@ -147,6 +155,7 @@ def test_forms(dags):
         ("retrain_model", "epochs", 0),
         ("retrain_model", "epochs", 201),
         ("retrain_model", "epochs", 1.5),
+        ("retrain_model", "members", 0),
         ("retrain_model", "seed", -1),
         ("retrain_model", "approval", "yes"),
         ("retrain_model", "policy", "worse"),

@@ -15,6 +15,7 @@ def test_every_recipe_has_parameters():
 def test_epochs_can_be_overridden():
     """What a run asks for wins over the recipe's own."""
     assert training_params("heartbeat", seed=1, epochs=3).epochs == 3
+    assert training_params("twelve_lead", seed=1, n_members=1).n_members == 1
     assert training_params("heartbeat", seed=1).epochs == RECIPE_TRAINING["heartbeat"]["epochs"]
 
 
