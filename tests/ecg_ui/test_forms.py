@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from airflow.exceptions import DagNotFound
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.steps import champions, review
@@ -127,8 +128,13 @@ def test_a_refusal_is_told_in_its_own_words(admin, archive, token_of, monkeypatc
     assert "refused: there is no heartbeat version &#39;bbbb00000009&#39;" in told
 
 
-def test_an_airflow_that_does_not_know_the_dag_says_so(admin, archive, token_of):
+def test_an_airflow_that_does_not_know_the_dag_says_so(admin, archive, token_of, monkeypatch):
     """No run is promised where none can be started."""
+
+    def unknown(**_told):
+        raise DagNotFound("decide_champion")
+
+    monkeypatch.setattr(deciding, "trigger_dag", unknown)
     fields = {"token": token_of(admin, "/ecg/models"), "version": "aaaa00000002", "why": "too many misses"}
     answer = admin.post("/ecg/models/heartbeat/reject", data=fields, headers=OWN)
     assert answer.status_code == 503
