@@ -314,8 +314,9 @@ def test_tasks_broken_anywhere_come_to_the_same(store, trained, monkeypatch):
     whole = ObjectStore.put
 
     def once(self, key, *args, **kwargs):
-        if key not in broken:
-            broken.add(key)
+        place = keys.AUDIT if key.startswith(keys.AUDIT) else key  # an entry's name has its moment in it
+        if place not in broken:
+            broken.add(place)
             raise StoreError(f"the store went away at {key}")
         return whole(self, key, *args, **kwargs)
 
