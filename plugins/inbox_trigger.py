@@ -109,6 +109,9 @@ class InboxQueueTrigger(BaseEventTrigger):
                 if connection is None:
                     connection = await asyncio.to_thread(connect, self.queue)
                 received, dropped = await self._drop(connection)
+                if not reachable:
+                    self.log.info("The queue can be read again")
+                reachable = True
                 if dropped:
                     yield TriggerEvent({"inbox": len(dropped)})  # type: ignore[no-untyped-call]  # Airflow's own lack
                 if received:
@@ -118,10 +121,6 @@ class InboxQueueTrigger(BaseEventTrigger):
                     self.log.warning("The queue cannot be read, going on asking: %s", error)
                 reachable = False
                 await asyncio.sleep(self.quiet_s)
-            else:
-                if not reachable:
-                    self.log.info("The queue can be read again")
-                reachable = True
 
     async def _drop(self, connection: "MessageQueue") -> "tuple[list[Message], set[str]]":
         """Messages that came together, and the keys in the inbox that they tell of."""
