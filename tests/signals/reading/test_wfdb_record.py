@@ -1,6 +1,8 @@
 """WFDB records, held against wfdb's own reader and against samples that are known."""
 
 import contextlib
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +282,20 @@ def test_invalid_samples_are_found():
     with pytest.raises(BadInputError, match="lead II has 1 invalid samples of 1200") as caught:
         read(a_record(samples)[0])
     assert caught.value.reason is Reason.NON_FINITE
+
+
+def test_a_machine_at_its_limit_is_not_the_files_fault():
+    """Where no more files can be opened, a good recording is tried again: it does not end in quarantine as unreadable."""
+    samples = stored_samples("16", n_signals=1)
+    contents = {"r.hea": header_of(signal_line(samples, "II")), "r.dat": pack(samples, "16")}
+    assert read_wfdb(contents, header="r.hea", name="r").records
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as undone:
+        held = [undone.enter_context(Path(os.devnull).open()) for _ in range(3)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1].fileno() + 1, before[1]))
+        undone.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        with pytest.raises(OSError, match="Too many open files"):
+            read_wfdb(contents, header="r.hea", name="r")
 
 
 def test_size_is_bounded(monkeypatch):
