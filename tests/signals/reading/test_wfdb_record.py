@@ -284,18 +284,22 @@ def test_invalid_samples_are_found():
     assert caught.value.reason is Reason.NON_FINITE
 
 
-def test_a_machine_at_its_limit_is_not_the_files_fault():
+def test_a_machine_at_its_limit_is_not_the_files_fault(monkeypatch):
     """Where no more files can be opened, a good recording is tried again: it does not end in quarantine as unreadable."""
-    samples = stored_samples("16", n_signals=1)
-    contents = {"r.hea": header_of(signal_line(samples, "II")), "r.dat": pack(samples, "16")}
-    assert read_wfdb(contents, header="r.hea", name="r").records
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.ExitStack() as undone:
-        held = [undone.enter_context(Path(os.devnull).open()) for _ in range(3)]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1].fileno() + 1, before[1]))
-        undone.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
-        with pytest.raises(OSError, match="Too many open files"):
-            read_wfdb(contents, header="r.hea", name="r")
+    rdrecord, before = wfdb.rdrecord, resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def at_the_limit(*arguments, **named):
+        with Path(os.devnull).open() as last:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), before[1]))
+        try:
+            return rdrecord(*arguments, **named)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert read(SINGLE).n_samples
+    monkeypatch.setattr(wfdb, "rdrecord", at_the_limit)
+    with pytest.raises(OSError, match="Too many open files"):
+        read(SINGLE)
 
 
 def test_size_is_bounded(monkeypatch):
