@@ -126,7 +126,7 @@ class Nights:
                 api.trigger(dag)
             if time.monotonic() - began > PATIENCE_S:
                 raise TimeoutError(f"{dag} did not end within {PATIENCE_S:.0f} s: {states}")
-            time.sleep(0.5)
+            time.sleep(1)
 
     def _is_taken_over(self) -> bool:
         return not self.bench.store.list_keys(keys.INBOX)
