@@ -31,7 +31,7 @@ def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int) 
 
     Parameters
     ----------
-    days : for how long each prefix is kept, 0 for ever; `maintenance_rules.RULES` names those that there are rules for
+    days : for how long each prefix is kept, 0 for ever; `rules.RULES` names those that there are rules for
     dry_run : nothing is deleted
     sample : of every kind of object that is named by its content, so many are read again
     """
