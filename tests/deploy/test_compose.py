@@ -70,6 +70,8 @@ def test_networks_join_only_what_must_talk():
     assert members["metadata"] == {"postgres", "airflow-init", "api-server", "scheduler", "dag-processor", "triggerer", "maintenance"}
     assert members["frontend"] == {"api-server"}
     assert members["execution"] == {"api-server", "worker", "worker-gpu"}
+    sending = {name for name, service in SERVICES.items() if "AWS_SECRET_ACCESS_KEY" in service.get("environment", {})} - {"store"}
+    assert {"dag-processor", "triggerer"} <= sending <= members["store"]  # notices are sent where callbacks run: they read the account
     assert {name for name, network in COMPOSE["networks"].items() if network.get("internal")} == {"broker", "metadata", "execution"}
 
 

@@ -239,8 +239,8 @@ def _read_physical(
                 for group, frames in zip(groups.values(), flat, strict=True)
                 for signal in _to_physical(wfdb, group, frames.reshape(n_frames, -1), name=name)
             ]
-        except (BadInputError, MemoryError):
-            raise
+        except (BadInputError, MemoryError, OSError):
+            raise  # names and header are ours: what the system refuses (files, memory, the disk) it refuses us, not the data
         except Exception as error:  # wfdb raises whatever its parsing runs into, all of it the file's doing
             raise BadInputError(Reason.UNREADABLE, f"{name}: wfdb cannot read it ({type(error).__name__}: {str(error)[:200]})") from error
 

@@ -1,6 +1,8 @@
 """WFDB records, held against wfdb's own reader and against samples that are known."""
 
 import contextlib
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +282,24 @@ def test_invalid_samples_are_found():
     with pytest.raises(BadInputError, match="lead II has 1 invalid samples of 1200") as caught:
         read(a_record(samples)[0])
     assert caught.value.reason is Reason.NON_FINITE
+
+
+def test_a_machine_at_its_limit_is_not_the_files_fault(monkeypatch):
+    """Where no more files can be opened, a good recording is tried again: it does not end in quarantine as unreadable."""
+    rdrecord, before = wfdb.rdrecord, resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def at_the_limit(*arguments, **named):
+        with Path(os.devnull).open() as last:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), before[1]))
+        try:
+            return rdrecord(*arguments, **named)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert read(SINGLE).n_samples
+    monkeypatch.setattr(wfdb, "rdrecord", at_the_limit)
+    with pytest.raises(OSError, match="Too many open files"):
+        read(SINGLE)
 
 
 def test_size_is_bounded(monkeypatch):
