@@ -1,0 +1,184 @@
+"""Here: which faults are tried, in nights of several, each in another task. Not here: how they are done (``breaks``)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tests.faults import breaks
+from tests.faults.breaks import Act, Break
+from tests.faults.night import Work
+from tests.faults.proxy import Fate, Network
+
+OUTAGE_S = 20.0
+A_NIGHT = Work()
+TRAINING = Work(
+    n_patients=60,
+    then=(
+        ("retrain_model", '{"recipe": "twelve_lead", "epochs": 3, "members": 1, "policy": "refresh"}'),
+        ("classify_records", '{"scope": "all"}'),
+        ("maintain_store", "{}"),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What is broken during which work, on which bench.
+
+    Parameters
+    ----------
+    own_clock : of ``airflow`` and ``store``, those whose clock is the bench's own
+    own_disks : small disks are needed
+    """
+
+    breaks: tuple[Break, ...]
+    work: Work = A_NIGHT
+    own_clock: tuple[str, ...] = ()
+    own_disks: bool = False
+
+
+PLACES = {
+    "ingest_batch": Break(dag="ingest_records", task="ingest_batch", method="PUT", pattern="^raw/", nth=5),
+    "publish": Break(dag="ingest_records", task="publish", method="PUT", pattern="^records/"),  # its index stands already
+    "render_shard": Break(dag="render_spectrograms", task="render_shard", method="PUT", pattern="^spectrograms/", nth=2),
+    "classify_shard": Break(dag="classify_records", task="classify_shard", method="PUT", pattern="^predictions/"),
+    "write_report": Break(dag="classify_records", task="write_report", method="PUT", pattern="^reports/", nth=3),
+}
+"""In the middle of each task that works: when it has written something, and something is missing."""
+OTHERS = (
+    Break(dag="ingest_records", task="plan", method="PUT", pattern=r"^staging/ingest_records/.*/plan\.json$"),
+    Break(dag="render_spectrograms", task="plan", method="PUT", pattern="^staging/render_spectrograms/.*/jobs/[^/]*$"),
+    Break(dag="render_spectrograms", task="publish", method="PUT", pattern="^manifests/render_spectrograms/"),
+    Break(dag="classify_records", task="pin_champion", method="PUT", pattern=r"^staging/classify_records/.*/pin\.json$"),
+    Break(dag="classify_records", task="plan", method="PUT", pattern="^staging/classify_records/.*/jobs/[^/]*$"),
+)
+ANSWERED = (
+    Break(dag="ingest_records", task="ingest_batch", method="PUT", pattern=r"^staging/ingest_records/.*/shards/.*\.parquet$"),
+    Break(dag="ingest_records", task="publish", method="DELETE", pattern="^inbox/", nth=4),
+    Break(dag="render_spectrograms", task="render_shard", method="PUT", pattern="^spectrograms/"),
+    Break(dag="classify_records", task="classify_shard", method="PUT", pattern="^predictions/"),
+    Break(dag="classify_records", task="write_report", method="PUT", pattern="^manifests/classify_records/"),
+)
+"""When something stands in the store, and its task does not know it yet."""
+READS = (
+    Break(dag="ingest_records", task="ingest_batch", method="GET", pattern=r"^inbox/.*\.dat$", nth=3),
+    Break(dag="render_spectrograms", task="render_shard", method="GET", pattern="^records/"),
+    Break(dag="classify_records", task="classify_shard", method="GET", pattern="^spectrograms/"),
+    Break(dag="classify_records", task="write_report", method="GET", pattern="^predictions/"),
+)
+WEEKLY = (
+    Break(dag="retrain_model", task="assemble_dataset", method="PUT", pattern="^datasets/"),
+    Break(dag="retrain_model", task="train", method="PUT", pattern="^checkpoints/.*/epochs/", nth=2),
+    Break(dag="retrain_model", task="evaluate", method="PUT", pattern="^models/", nth=3),
+    Break(dag="retrain_model", task="gate", method="PUT", pattern=r"^models/.*/verdict\.json$"),
+    Break(dag="retrain_model", task="choose", method="GET", pattern=r"^models/.*/verdict\.json$", nth=3),
+    Break(dag="retrain_model", task="promote", method="PUT", pattern=r"^models/.*/champion\.json$"),
+    Break(dag="maintain_store", task="plan", method="PUT", pattern="^staging/maintain_store/"),
+    Break(dag="maintain_store", task="publish", method="PUT", pattern="^manifests/maintain_store/"),
+)
+
+
+def everywhere(what: str, act: Act, places: tuple[Break, ...] = tuple(PLACES.values()), *, answered: bool = False) -> tuple[Break, ...]:
+    """The same at all these places."""
+    return tuple(replace(one, what=what, act=act, answered=answered) for one in places)
+
+
+def each(acts: Mapping[str, tuple[str, Act]]) -> tuple[Break, ...]:
+    """Place -> what is done there."""
+    return tuple(replace(PLACES[place], what=what, act=act) for place, (what, act) in acts.items())
+
+
+def kills(**components: str) -> tuple[Break, ...]:
+    """Place -> component that is killed there."""
+    return each({place: (f"{name} killed", breaks.kill(name)) for place, name in components.items()})
+
+
+_CUT = "network cut for 20 s", breaks.network(Network(cut=True), for_s=OUTAGE_S)
+_SLOW = "network slow for 20 s", breaks.network(Network(delay_s=0.3, bytes_per_s=100_000), for_s=OUTAGE_S)
+_500 = "store answers 500 for 20 s", breaks.network(Network(status=500), for_s=OUTAGE_S)
+_503 = "store answers 503 for 20 s", breaks.network(Network(status=503), for_s=OUTAGE_S)
+_MACHINE = ("airflow", "store")
+
+FAULTS: dict[str, Fault] = {
+    "tasks": Fault(breaks=everywhere("task killed", breaks.kill_task, (*PLACES.values(), *OTHERS))),
+    "tasks-after": Fault(breaks=everywhere("task killed after its write", breaks.kill_task, ANSWERED, answered=True)),
+    "requests": Fault(
+        breaks=(
+            *everywhere("answer to a write lost", breaks.once(Fate.LOSE_ANSWER), (*PLACES.values(), *OTHERS)),
+            *everywhere("write cut in its middle", breaks.once(Fate.HALF_UP), ANSWERED),
+            *everywhere("read cut in its middle", breaks.once(Fate.HALF_DOWN), READS),
+        )
+    ),
+    "airflow-1": Fault(
+        breaks=kills(
+            ingest_batch="scheduler",
+            publish="postgres",
+            render_shard="api-server",
+            classify_shard="dag-processor",
+            write_report="triggerer",
+        )
+    ),
+    "store-1": Fault(
+        breaks=kills(
+            ingest_batch="store",
+            publish="store-object",
+            render_shard="store-container",
+            classify_shard="store-account",
+            write_report="store-updater",
+        )
+    ),
+    "network-1": Fault(breaks=each({"ingest_batch": _CUT, "publish": _500, "render_shard": _SLOW, "classify_shard": _503})),
+    "workers": Fault(
+        breaks=tuple(
+            replace(PLACES[place], what="worker above the task killed", act=breaks.kill_worker)
+            for place in ("ingest_batch", "publish", "classify_shard", "write_report")
+        )
+    ),
+    "airflow-2": Fault(
+        breaks=kills(
+            ingest_batch="dag-processor",
+            publish="triggerer",
+            render_shard="postgres",
+            classify_shard="scheduler",
+            write_report="api-server",
+        )
+    ),
+    "airflow-3": Fault(breaks=kills(ingest_batch="api-server", publish="scheduler", classify_shard="postgres")),
+    "store-2": Fault(
+        breaks=kills(ingest_batch="store-container", publish="store-account", classify_shard="store-object", write_report="store")
+    ),
+    "network-2": Fault(breaks=each({"ingest_batch": _503, "publish": _CUT, "classify_shard": _500, "write_report": _CUT})),
+    "disks": Fault(
+        breaks=(
+            *each(
+                {
+                    "ingest_batch": ("object store's disk full for 20 s", breaks.fill("objects", for_s=OUTAGE_S)),
+                    "publish": ("disk of database and logs full for 20 s", breaks.fill("home", for_s=OUTAGE_S)),
+                    "classify_shard": ("object store's disk full for 20 s", breaks.fill("objects", for_s=OUTAGE_S)),
+                }
+            ),
+            Break(
+                dag="classify_records",
+                task="write_report",
+                method="GET",
+                pattern="^predictions/",
+                what="disk of temporary files full for 20 s",
+                act=breaks.fill("temp", for_s=OUTAGE_S),
+            ),
+        ),
+        own_disks=True,
+    ),
+    "training": Fault(breaks=everywhere("task killed", breaks.kill_task, WEEKLY), work=TRAINING),
+    "clock-5-minutes": Fault(
+        breaks=each({"ingest_batch": ("the machine's clock set back 5 minutes", breaks.set_back(300))}), own_clock=_MACHINE
+    ),
+    "clock-an-hour": Fault(
+        breaks=each({"ingest_batch": ("the machine's clock set back an hour", breaks.set_back(3600))}), own_clock=_MACHINE
+    ),
+    "skew-5-minutes": Fault(
+        breaks=each({"ingest_batch": ("clock set back 5 minutes, but not the store's", breaks.set_back(300))}), own_clock=("airflow",)
+    ),
+    "skew-an-hour": Fault(
+        breaks=each({"ingest_batch": ("clock an hour behind the store's for 20 s", breaks.set_back(3600, for_s=OUTAGE_S))}),
+        own_clock=("airflow",),
+    ),
+}

@@ -1,0 +1,231 @@
+"""Here: the work that must come through: a drop, its intake, its pictures, a report; and what came of it. Not here: breaking it."""
+
+import csv
+import io
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from deploy.embedded.airflow_api import AirflowApi
+from ecg_tasks.errors import EcgError
+from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.sample_drop import sample_drop
+from ecg_tasks.storage import keys, tables
+from tests.faults.bench import PATIENCE_S, Bench, wait_until
+
+SEED = 11
+WATCHER_S = 25.0
+"""After so long without a run of its own, one is started by hand, as the schedule would."""
+FIRST = ("ingest_records", "render_spectrograms")
+"""Run by themselves after a drop."""
+RECIPES = ("twelve_lead", "heartbeat")
+
+
+_OF_MODELS = ("model.keras", "model.tflite", "metrics.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """How large the drop is, and what is started by hand when it has been taken over and rendered."""
+
+    n_patients: int = 10
+    then: tuple[tuple[str, str], ...] = (("classify_records", '{"scope": "all"}'),)
+    """DAG and its form's answers."""
+
+    @property
+    def dags(self) -> tuple[str, ...]:
+        """All of them, in their order."""
+        return (*FIRST, *(dag for dag, _ in self.then))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """What is in the bucket after a night; two nights over the same drop must be equal."""
+
+    received: dict[str, int]
+    """The accounts of all intakes together."""
+    reasons: dict[str, int]
+    decisions: dict[str, tuple[str, ...]]
+    """Recipe and record -> everything its prediction says, every digit of it."""
+    labels: dict[str, str]
+    models: dict[str, str]
+    """Networks and figures of all versions, as digests."""
+    rows: tuple[str, ...]
+    """Records in the report, each with its decision."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that ended: when, by Airflow's clock."""
+
+    dag: str
+    run: str
+    state: str
+    ended: float
+
+
+@cache
+def drop(n_patients: int) -> dict[str, bytes]:
+    """The demonstration's recordings, of a few patients: a duplicate, a corrupt file and a bad row are among them."""
+    return sample_drop(seed=SEED, n_patients=n_patients, recordings_per_patient=1)
+
+
+class Nights:
+    """Runs nights on a bench, and remembers the runs."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.runs: list[Run] = []
+
+    def run(self, work: Work) -> Night:
+        """One drop, followed to its report.
+
+        Raises
+        ------
+        RuntimeError
+            If a run failed; everything else that should come and does not is a `TimeoutError`.
+        """
+        self.runs = []
+        with self.bench.stack.airflow() as api:
+            known = {dag: set(api.runs(dag)) for dag in work.dags}
+            files = drop(work.n_patients).items()
+            self.bench.store.put_many((keys.INBOX + path, data, "application/octet-stream") for path, data in files)
+            for dag, done in zip(FIRST, (self._is_taken_over, self._is_rendered), strict=True):
+                self._follow(api, dag, known[dag], done)
+            for dag, form in work.then:
+                wait_until(self.bench.is_healthy, "a healthy stack")
+                started = api.trigger(dag, json.loads(form))
+                self._follow(api, dag, known[dag], lambda: True)
+                if dag == "classify_records":
+                    reported = started
+            self.runs += [
+                Run(dag=dag, run=one["dag_run_id"], state=one["state"], ended=_seconds(one["end_date"]))
+                for dag, before in known.items()
+                for one in _runs(api, dag)
+                if one["dag_run_id"] not in before
+            ]
+        return night(self.bench, reported)
+
+    def _follow(self, api: AirflowApi, dag: str, known: set[str], done: Any) -> None:
+        """Wait until what a DAG does is done and it rests."""
+        began = time.monotonic()
+        by_hand = False
+        while True:
+            states = {run: state for run, state in _states(api, dag).items() if run not in known}
+            if "failed" in states.values():
+                tasks = {run: dict(Counter(api.task_states(dag, run))) for run, state in states.items() if state == "failed"}
+                raise RuntimeError(f"{dag} failed: {tasks}")
+            if states and set(states.values()) == {"success"} and _quietly(done):
+                return
+            if not states and not by_hand and time.monotonic() - began > WATCHER_S:
+                by_hand = True
+                api.trigger(dag)
+            if time.monotonic() - began > PATIENCE_S:
+                raise TimeoutError(f"{dag} did not end within {PATIENCE_S:.0f} s: {states}")
+            time.sleep(0.5)
+
+    def _is_taken_over(self) -> bool:
+        return not self.bench.store.list_keys(keys.INBOX)
+
+    def _is_rendered(self) -> bool:
+        store = self.bench.store
+        shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
+        return all(shards == {keys.stem(key) for key in store.list_keys(keys.spectrograms_of(get_recipe(name).key))} for name in RECIPES)
+
+    def retried_after(self, dag: str, task: str, broken_at: float) -> float | None:
+        """Seconds from the break to the start of the task's next try, by Airflow's account; None if it was not tried again."""
+        starts: list[float] = []
+        with self.bench.stack.airflow() as api:
+            for run in [one.run for one in self.runs if one.dag == dag]:
+                path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances"
+                for one in api._request("GET", path, params={"limit": 100}).json()["task_instances"]:
+                    place = f"/{one['map_index']}" if one["map_index"] >= 0 else ""
+                    if one["task_id"] == task and one["try_number"] > 1:
+                        tries = api._request("GET", f"{path}/{task}{place}/tries").json()["task_instances"]
+                        starts += [_seconds(each["start_date"]) for each in tries if each["start_date"]]
+        return min((start - broken_at for start in starts if start > broken_at), default=None)
+
+    def ended_after(self, dag: str, broken_at: float) -> float | None:
+        """Seconds from the break to the end of the run it was in."""
+        return min((one.ended - broken_at for one in self.runs if one.dag == dag and one.ended > broken_at), default=None)
+
+
+def at_rest(bench: Bench, work: Work) -> None:
+    """Wait until no run is under way: one that saw another night's bucket must not meet the next one."""
+
+    def rests() -> bool:
+        with bench.stack.airflow() as api:
+            return not any(state in ("queued", "running") for dag in work.dags for state in _states(api, dag).values())
+
+    wait_until(rests, "rest")
+
+
+def night(bench: Bench, classified: str) -> Night:
+    """Read what came of it."""
+    store = bench.store
+    accounts = [json.loads(store.get(key)) for key in store.list_keys(f"{keys.MANIFESTS}ingest_records/")]
+    counted = ("received", "records", "duplicates", "quarantined", "waiting")
+    decisions: dict[str, tuple[str, ...]] = {}
+    for key in store.list_keys(keys.PREDICTIONS):
+        columns = tables.load(store.get(key))
+        for row, record in enumerate(columns["record_id"]):
+            name = f"{key.split('/')[1]} {record}"
+            if name in decisions:
+                raise RuntimeError(f"{name} was decided on twice")
+            decisions[name] = (keys.stem(key), *(_exact(column[row]) for column in columns.values()))
+    report = json.loads(store.get(keys.manifest("classify_records", keys.run_key(classified))))["report"]
+    table = store.get(report.replace("index.html", "predictions.csv")).decode("utf-8-sig")
+    return Night(
+        received={name: sum(one["account"][name] for one in accounts) for name in counted},
+        reasons=dict(sorted(Counter(entry["reason"] for one in accounts for entry in one["quarantined"]).items())),
+        decisions=decisions,
+        labels=dict(sorted(_labels(bench).items())),
+        models={key: store.sha256([key]) for key in store.list_keys(keys.MODELS) if key.endswith(_OF_MODELS)},
+        rows=tuple(sorted(f"{row['record_id']} {row['decision']}" for row in csv.DictReader(io.StringIO(table)))),
+    )
+
+
+def _labels(bench: Bench) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key in bench.store.list_keys(keys.LABELS):
+        columns = tables.load(bench.store.get(key))
+        found.update(zip(columns["record_id"], columns["label"], strict=True))
+    return found
+
+
+def _exact(value: Any) -> str:
+    return float(value).hex() if isinstance(value, float) or hasattr(value, "dtype") else str(value)
+
+
+def _quietly(condition: Any) -> bool:
+    """False where the store does not answer just now."""
+    try:
+        return bool(condition())
+    except EcgError:
+        return False
+
+
+def _states(api: AirflowApi, dag: str) -> dict[str, str]:
+    """As `AirflowApi.runs`, with more patience: the api-server may be away, or its database."""
+    from deploy.embedded.errors import StackError
+
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return api.runs(dag)
+        except (StackError, ValueError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+
+
+def _runs(api: AirflowApi, dag: str) -> list[dict[str, Any]]:
+    return list(api._request("GET", f"/api/v2/dags/{dag}/dagRuns", params={"limit": 100, "order_by": "-run_after"}).json()["dag_runs"])
+
+
+def _seconds(moment: str | None) -> float:
+    return datetime.fromisoformat(moment).timestamp() if moment else 0.0
