@@ -57,6 +57,8 @@ def environment(home: Home) -> dict[str, str]:
             "scheduler_idle_sleep_time": 0.1,
             "task_instance_heartbeat_timeout": 20,
             "task_instance_heartbeat_timeout_detection_interval": 5,
+            # A killed scheduler's tasks are looked for when it has been silent for 30 s: at its successor's start that is too early.
+            "orphaned_tasks_check_interval": 10,
         },
         # A restart of the api-server takes ten seconds, and its first answer to a task some more: running tasks have to outlive it.
         "workers": {"min_heartbeat_interval": 3, "max_failed_heartbeats": 20, "execution_api_retries": 8, "execution_api_timeout": 60},

@@ -49,6 +49,19 @@ def test_the_callers_environment_does_not_steer_the_stack():
     }
 
 
+def test_what_a_dead_process_left_is_taken_up_within_a_minute(home):
+    """A killed worker's task by its silence; a killed scheduler's tasks when it counts as dead, at the next look for such tasks."""
+    from airflow.configuration import conf
+
+    given = airflow.environment(home)
+
+    def seconds(option):
+        return float(given.get(f"AIRFLOW__SCHEDULER__{option}".upper(), conf.get_default_value("scheduler", option)))
+
+    assert seconds("task_instance_heartbeat_timeout") + seconds("task_instance_heartbeat_timeout_detection_interval") <= 45
+    assert seconds("scheduler_health_check_threshold") + seconds("orphaned_tasks_check_interval") <= 45
+
+
 def test_every_setting_is_known_to_airflow(home):
     """A misspelt setting would do nothing, silently."""
     from airflow.configuration import conf

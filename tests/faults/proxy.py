@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 _PIECE = 16 * 1024
 

@@ -1,0 +1,151 @@
+"""Two nights of ``python -m tests.faults``, the proxy they need, and that what they look for would be found."""
+
+import json
+
+import pytest
+
+from ecg_tasks.errors import StoreError
+from ecg_tasks.storage import keys
+from ecg_tasks.storage.object_store import ObjectStore
+from tests.faults import breaks
+from tests.faults.__main__ import table
+from tests.faults.bench import opened
+from tests.faults.breaks import Break
+from tests.faults.checks import accounts
+from tests.faults.faults import A_NIGHT, FAULTS, PLACES
+from tests.faults.proxy import Fate, Network, Proxy, Rule
+from tests.faults.trial import Broken, Trial, reference, trial
+
+NIGHTS = ("tasks-after", "store-1")
+"""Quick ones; the others take an hour together."""
+
+
+@pytest.fixture(scope="module")
+def bench(clean_environment):
+    """A stack whose way to the store leads through the proxy."""
+    with opened() as bench:
+        yield bench
+
+
+@pytest.fixture(scope="module")
+def unbroken(bench):
+    """What an unbroken night gives."""
+    return reference(bench, A_NIGHT)
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", NIGHTS)
+def test_a_night_comes_through(bench, unbroken, name):
+    """Everything that was broken came back by itself, and nothing differs from an unbroken night."""
+    done = trial(bench, name, FAULTS[name], unbroken=unbroken)
+    assert done.faults == ()
+    assert len(done.broken) == len(FAULTS[name].breaks)
+
+
+@pytest.fixture
+def way(s3_server, bucket, monkeypatch):
+    """A proxy, the bucket behind it, and the same bucket as it looks through the proxy."""
+    proxy = Proxy(int(s3_server.rpartition(":")[2]))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    yield proxy, bucket, ObjectStore.connect(bucket.bucket)
+    proxy.shutdown()
+    proxy.server_close()
+
+
+def test_the_proxy_changes_nothing(way):
+    """What is written, copied, listed, read and removed through it is what the store has."""
+    proxy, behind, through = way
+    through.put("a/größe b.bin", b"bytes" * 10_000)
+    through.copy("a/größe b.bin", "b")
+    assert behind.get("b") == through.get("b") == behind.get("a/größe b.bin") == b"bytes" * 10_000
+    through.delete("b")
+    assert through.list_keys("") == behind.list_keys("") == ["a/größe b.bin"]
+    assert through.info("b") is None
+    assert (proxy.torn, proxy.n_read) == ([], 1)
+
+
+@pytest.mark.parametrize("fate", [Fate.HALF_UP, Fate.HANG_UP])
+def test_half_a_write_is_no_object(way, fate):
+    """A write that breaks off leaves what was there before; the next try writes it whole."""
+    proxy, behind, through = way
+    behind.put("one", b"before")
+    proxy.rules = [Rule(method="PUT", pattern="one", act=lambda _: fate)]
+    through.put("one", b"after " * 50_000)  # tried again below our own errors
+    assert behind.get("one") == b"after " * 50_000
+    assert proxy.rules[0].fired_at
+
+
+def test_half_an_answer_is_an_error(way):
+    """A read that breaks off is never taken for the object."""
+    proxy, behind, through = way
+    behind.put("one", b"whole " * 50_000)
+    proxy.rules = [Rule(method="GET", pattern="one", act=lambda _: Fate.HALF_DOWN)]
+    with pytest.raises(StoreError, match="could not read one"):
+        through.get("one")
+    assert through.get("one") == b"whole " * 50_000
+
+
+def test_a_bad_network_is_an_error_and_passes(way):
+    """Cut off and refused requests raise what a task is tried again for; afterwards all is well."""
+    proxy, behind, through = way
+    for bad in (Network(cut=True), Network(status=500), Network(status=503)):
+        proxy.network = bad
+        with pytest.raises(StoreError, match="could not write one"):
+            through.put("one", b"1")
+        proxy.network = Network()
+    through.put("one", b"2")
+    assert behind.get("one") == b"2"
+
+
+def test_the_owner_of_a_request_is_known(way):
+    """The process that is killed is the one that asked."""
+    import os
+
+    proxy, _, through = way
+    owners = []
+    proxy.rules = [Rule(method="PUT", pattern="second", nth=2, act=lambda request: owners.append(request.owner.pid) or Fate.PASS)]
+    for key in ("first", "second", "second", "second"):
+        through.put(key, b"")
+    assert owners == [os.getpid()]
+
+
+def test_torn_reads_are_seen(way):
+    """Bytes that nobody wrote whole through the proxy are told, were they in the store or not."""
+    proxy, behind, through = way
+    through.put("one", b"what was written")
+    behind.put("one", b"what was")
+    through.get("one")
+    assert len(proxy.torn) == 1
+
+
+def test_a_false_account_is_seen(bucket):
+    """An account that does not add up is told."""
+    account = {"received": 3, "records": 1, "duplicates": 0, "quarantined": 1}
+    bucket.put(keys.manifest("ingest_records", "one"), json.dumps({"account": account}).encode())
+    assert len(accounts(bucket)) == 1
+
+
+def test_every_component_and_task_is_killed():
+    """None is left out; Airflow's own components, the database and the store each during an intake and during a report."""
+    from deploy.embedded import supervision
+
+    killed = {(one.what, one.dag) for fault in FAULTS.values() for one in fault.breaks}
+    assert {f"{name} killed" for name in supervision.COMPONENTS} <= {what for what, _ in killed}
+    for name in {*supervision.COMPONENTS} - {"store-updater", "store-container"}:
+        assert {(f"{name} killed", "ingest_records"), (f"{name} killed", "classify_records")} <= killed
+    assert {one.task for one in FAULTS["tasks"].breaks} >= set(PLACES)
+
+
+def test_the_table_tells_what_was_not_survived():
+    """Each break has its row, and a night that was not survived says so."""
+    broken = Broken(what="store killed", where="ingest_records.publish", retried_s=7.04, ended_s=None)
+    told = table([Trial(name="one", broken=(broken,), faults=("lost",)), Trial(name="two", not_tried="no root")])
+    assert "| one | store killed | ingest_records.publish | 7.0 s | – | **no** |" in told
+    assert "not tried: no root" in told
+
+
+def test_a_break_does_nothing_unless_told():
+    """A place by itself is no fault."""
+    assert Break(dag="", task="", method="PUT", pattern="").act is breaks.nothing
