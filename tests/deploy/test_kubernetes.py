@@ -1,15 +1,22 @@
 """Here: the chart's values and the manifests, as far as reading tells. Not here: a cluster."""
 
+import copy
 import json
 import os
 import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
+from deploy.compose import health
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
+SCHEMA = json.loads(Path(__file__).with_name("chart_values.schema.json").read_text())
 VALUES = yaml.safe_load((FOLDER / "values.yaml").read_text())
 MANIFESTS = [
     manifest
@@ -83,11 +90,71 @@ def test_training_waits_for_a_gpu_and_is_not_cut_short():
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
-def test_values_fit_the_charts_schema():
-    """Where the chart's values.schema.json is at hand (ECG_CHART_SCHEMA), the values are checked against it."""
+def closed(schema: dict) -> dict:
+    """The schema with every object allowing no more than it names, also where the chart would pass over the rest in silence."""
+    parts = {key: closed(part) if isinstance(part, dict) else part for key, part in schema.items()}
+    return {"additionalProperties": False} | parts if isinstance(schema.get("properties"), dict) else parts
+
+
+def test_values_fit_the_charts_schema_as_far_as_it_was_read():
+    """Of every key that the values use, the type, and whether the chart knows it."""
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    jsonschema.validate(VALUES, SCHEMA)
+    jsonschema.validate(VALUES, closed(SCHEMA))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "schema", "why"),
+    [
+        ("workers.celery.keda.maxReplicaCount", "32", SCHEMA, "type"),
+        ("extraEnvFrom", [{"secretRef": {"name": "ecg-bucket"}}], SCHEMA, "type"),
+        ("scheduler.env", [{"name": "ECG_COMPONENT"}], SCHEMA, "anyOf"),
+        ("config.celery.worker_concurrency", None, SCHEMA, "type"),
+        ("workers.celery.keda.maxReplicas", 32, SCHEMA, "additionalProperties"),
+        ("dagProcessor.liveness", {}, SCHEMA, "additionalProperties"),
+        ("workers.celery.terminationGracePeriod", 1800, closed(SCHEMA), "additionalProperties"),
+        ("securityContexts.container", {}, closed(SCHEMA), "additionalProperties"),
+        ("dagprocessor", {}, closed(SCHEMA), "additionalProperties"),
+    ],
+)
+def test_the_schema_refuses(path: str, value: object, schema: dict, why: str):
+    """A wrong type and an unknown key are found, and nothing else."""
+    *above, name = path.split(".")
+    planted = copy.deepcopy(VALUES)
+    reduce(getitem, above, planted)[name] = value
+    (error,) = jsonschema.Draft7Validator(schema).iter_errors(planted)
+    assert error.validator == why
+    assert name in error.absolute_path or (list(error.absolute_path) == above and f"'{name}'" in error.message)
+
+
+def test_values_fit_the_charts_whole_schema():
+    """Where the chart's own values.schema.json is at hand, it agrees."""
     file = os.environ.get("ECG_CHART_SCHEMA")
     if not file:
-        pytest.skip("ECG_CHART_SCHEMA does not name the chart's values.schema.json")
-    import jsonschema
-
+        pytest.skip("needs the chart's whole values.schema.json, named by ECG_CHART_SCHEMA; the keys in use are checked without it")
     jsonschema.validate(VALUES, json.loads(Path(file).read_text()))
+
+
+def test_probes_call_what_our_image_has():
+    """Each component is asked by our own program, by a name that it knows; the chart's probes and log groomers need the official image."""
+    parts = {name: VALUES[name] for name in ("scheduler", "dagProcessor", "triggerer")} | {"worker": VALUES["workers"]["celery"]}
+    for part in parts.values():
+        for probe in part.keys() & {"livenessProbe", "startupProbe"}:
+            assert part[probe]["command"] == ["python", "-m", health.__name__]
+        assert "livenessProbe" in part
+        assert not part["logGroomerSidecar"]["enabled"]
+    assert "startupProbe" in parts["scheduler"]
+    names = [next(entry["value"] for entry in part["env"] if entry["name"] == "ECG_COMPONENT") for part in parts.values()]
+    assert names == ["scheduler", "dag-processor", "triggerer", "worker"]
+    assert set(names) <= health.CHECKS.keys()
+    assert "ENTRYPOINT" not in (ROOT / "deploy" / "compose" / "Dockerfile").read_text()  # or `args` would not be the whole command
+
+
+def test_keda_finds_an_address_that_it_can_read():
+    """The variable that the chart's scaler reads comes from KEDA's own secret, which names no driver; Airflow's names one."""
+    secrets = {manifest["metadata"]["name"]: manifest["stringData"] for manifest in MANIFESTS if manifest["kind"] == "Secret"}
+    assert VALUES["enableBuiltInSecretEnvVars"]["AIRFLOW_CONN_AIRFLOW_DB"] is False
+    (variable,) = (entry for entry in VALUES["workers"]["celery"]["env"] if entry["name"] == "AIRFLOW_CONN_AIRFLOW_DB")
+    source = variable["valueFrom"]["secretKeyRef"]
+    assert secrets[source["name"]][source["key"]].startswith("postgresql://")
+    assert secrets[VALUES["data"]["metadataSecretName"]]["connection"].startswith("postgresql+psycopg2://")
