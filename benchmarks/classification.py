@@ -110,7 +110,7 @@ def by_notebook(pngs: str, models: str) -> Work:
 def served(pngs: str, models: str, recipe: str) -> Work:
     """Case: this project's way from PNGs to decisions; gives the windows' scores."""
     from ecg_tasks.signals.recipes import get_recipe
-    from ecg_tasks.steps.single import shipped_classifier
+    from ecg_tasks.steps.offline.single import shipped_classifier
 
     chosen, classifier = get_recipe(recipe), shipped_classifier(recipe, Path(models))
     files = _read(pngs)

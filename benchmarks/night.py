@@ -19,12 +19,18 @@ DETAIL_PAGES = 10
 RECIPE = "heartbeat"
 RUN = "bench"
 
+TASKS_IN = {
+    "ingest": "ecg_tasks.steps.ingesting.ingest",
+    "render": "ecg_tasks.steps.render",
+    "classify": "ecg_tasks.steps.classifying.classify",
+}
+"""The modules with the tasks of the three DAGs."""
 WARM_UP = {
     "ingest": ("pandas",),
     "render": ("cv2", "scipy.signal"),
     "classify": ("ai_edge_litert.interpreter", "cv2", "pandas", "jsonschema"),
 }
-"""What the tasks of a step import when they need it: here before the clock starts, so that it counts as the start of the process."""
+"""What the tasks of a DAG import when they need it: here before the clock starts, so that it counts as the start of the process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,9 @@ def run_night(n_records: int, *, bucket: str, environment: Mapping[str, str], mo
 
 def fill(n_records: int, models: str) -> Work:
     """Case: make the bucket, install the champion, and drop the files."""
-    from ecg_tasks.steps import inbox, seed, workspace
+    from ecg_tasks.steps import workspace
+    from ecg_tasks.steps.champions import seed
+    from ecg_tasks.steps.ingesting import inbox
 
     def files() -> Iterator[tuple[str, bytes]]:
         for at, start in enumerate(range(0, n_records, ROWS_PER_FILE)):
@@ -92,6 +100,6 @@ def task(name: str, arguments: list[Any]) -> Work:
     module, function = name.split(".")
     for needed in WARM_UP[module]:
         importlib.import_module(needed)
-    called = getattr(importlib.import_module(f"ecg_tasks.steps.{module}"), function)
+    called = getattr(importlib.import_module(TASKS_IN[module]), function)
     importlib.import_module("ecg_tasks.steps.workspace").open_store()  # the first client of a process takes 0.2 s, further ones none
     return lambda: called(*arguments)

@@ -64,7 +64,8 @@ def fill(n_records: int) -> Work:
         import numpy as np
 
         from ecg_tasks.signals.record import HEARTBEAT_SAMPLES
-        from ecg_tasks.steps import classify, workspace
+        from ecg_tasks.steps import workspace
+        from ecg_tasks.steps.classifying import classify
         from ecg_tasks.storage import keys, record_shards
 
         store = workspace.open_store()

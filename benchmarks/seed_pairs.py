@@ -27,9 +27,9 @@ from ecg_tasks.learning.training import train
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
-from ecg_tasks.steps.candidate import BOOTSTRAP_SEED, SENSITIVITY
-from ecg_tasks.steps.labelled_folders import open_folder
-from ecg_tasks.steps.single import wfdb_contents
+from ecg_tasks.steps.offline.labelled_folders import open_folder
+from ecg_tasks.steps.offline.single import wfdb_contents
+from ecg_tasks.steps.training.candidate import BOOTSTRAP_SEED, SENSITIVITY
 
 RECIPE = "twelve_lead"
 

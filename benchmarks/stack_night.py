@@ -86,7 +86,7 @@ def measure(folder: Path, n_records: int) -> dict[str, Any]:
     stack.up()
     try:
         os.environ.update(stack.environment())
-        from ecg_tasks.steps import inbox
+        from ecg_tasks.steps.ingesting import inbox
         from ecg_tasks.steps.workspace import open_store
 
         peaks, dags = Peaks(stack), {}

@@ -1,4 +1,4 @@
-"""Here: how much sooner the reviewers' queue finds wrong labels than chance does. Not here: the queue (``steps.review``).
+"""Here: how much sooner the reviewers' queue finds wrong labels than chance does. Not here: the queue (``steps.reviewing``).
 
 ``python -m benchmarks.wrong_labels FOLDER PICTURE.svg``: FOLDER is a labelled folder such as PTB-XL, and the shipped champion scores it.
 Records of its training and validation sides are left out. A tenth of the other labels is turned, 500 times anew, and the queue is
@@ -67,8 +67,8 @@ def score_folder(folder: Path) -> Scored:
     from ecg_tasks.evaluation.splits import Side
     from ecg_tasks.learning.serving import Classifier
     from ecg_tasks.learning.version import SIDES
-    from ecg_tasks.steps.labelled_folders import open_folder
-    from ecg_tasks.steps.seed import SHIPPED_MODELS
+    from ecg_tasks.steps.champions.seed import SHIPPED_MODELS
+    from ecg_tasks.steps.offline.labelled_folders import open_folder
     from ecg_tasks.storage import registry
 
     (champion,) = (one for one in registry.shipped_champions(SHIPPED_MODELS) if one.recipe == RECIPE)

@@ -47,26 +47,26 @@ def backfill_version() -> None:
 
     @task
     def pin_versions(run_id: str, date: str, form: dict[str, str]) -> str:
-        from ecg_tasks.steps import backfill
+        from ecg_tasks.steps.classifying import backfill
 
         return backfill.pin_versions(run_id, date=date, **form)
 
     @task
     def plan(pin: str) -> list[str]:
-        from ecg_tasks.steps import backfill
+        from ecg_tasks.steps.classifying import backfill
 
         return backfill.plan(pin)
 
     @task
     def classify_shard(job: str) -> str:
-        from ecg_tasks.steps import backfill
+        from ecg_tasks.steps.classifying import backfill
 
         return backfill.classify_shard(job)
 
     # Where both versions have decided on everything already, the skipped mapping must not skip the page.
     @task(trigger_rule=TriggerRule.NONE_FAILED)
     def write_difference(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
-        from ecg_tasks.steps import backfill
+        from ecg_tasks.steps.classifying import backfill
 
         page = backfill.write_difference(pin, results[:])  # [:] fetches all results at once
         if ti is not None:

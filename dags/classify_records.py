@@ -80,27 +80,27 @@ def classify_records() -> None:
 
     @task
     def pin_champion(run_id: str, date: str, scope: str, details: str) -> str:
-        from ecg_tasks.steps import classify
+        from ecg_tasks.steps.classifying import classify
 
         return classify.pin_champion(run_id, date=date, scope=scope, details=int(details))
 
     @task
     def plan(pin: str) -> list[str]:
-        from ecg_tasks.steps import classify
+        from ecg_tasks.steps.classifying import classify
 
         return classify.plan(pin)
 
     @task
     def classify_shard(job: str) -> str:
-        from ecg_tasks.steps import classify
+        from ecg_tasks.steps.classifying import classify
 
         return classify.classify_shard(job)
 
     # A night without new records gets its report too, so the skipped mapping must not skip it.
     @task(trigger_rule=TriggerRule.NONE_FAILED)
     def write_report(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
-        from ecg_tasks.steps import classify
         from ecg_tasks.steps.browse import runs
+        from ecg_tasks.steps.classifying import classify
 
         report = classify.write_report(pin, results[:])  # [:] fetches all results at once
         if ti is not None:

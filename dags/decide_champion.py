@@ -55,9 +55,9 @@ def decide_champion() -> None:
 
     @task(pool=CHAMPION)
     def decide(run_id: str, who: str, form: dict[str, str]) -> str:
-        from ecg_tasks.steps import champions
+        from ecg_tasks.steps.champions import promotion
 
-        return champions.decide(run_id, who=who, **form)
+        return promotion.decide(run_id, who=who, **form)
 
     decide(
         run_id="{{ run_id }}",

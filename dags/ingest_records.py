@@ -39,19 +39,19 @@ def ingest_records() -> None:
 
     @task
     def plan(run_id: str) -> list[str]:
-        from ecg_tasks.steps import ingest
+        from ecg_tasks.steps.ingesting import ingest
 
         return ingest.plan(run_id)
 
     @task
     def ingest_batch(job: str) -> str:
-        from ecg_tasks.steps import ingest
+        from ecg_tasks.steps.ingesting import ingest
 
         return ingest.ingest_batch(job)
 
     @task(outlets=[ECG_RECORDS])
     def publish(run_id: str, results: "Sequence[str]") -> str:
-        from ecg_tasks.steps import ingest
+        from ecg_tasks.steps.ingesting import ingest
 
         return ingest.publish(run_id, results[:])  # [:] fetches all results at once
 

@@ -80,43 +80,43 @@ def maintain_store() -> None:
 
     @task
     def plan(run_id: str, form: dict[str, str]) -> str:
-        from ecg_tasks.steps import maintenance
+        from ecg_tasks.steps.maintenance import maintaining
 
-        return maintenance.plan(run_id, **maintenance.form(form))
+        return maintaining.plan(run_id, **maintaining.form(form))
 
     # No version starts or stops serving meanwhile.
     @task(pool=CHAMPION)
     def delete(plan: str) -> str:
-        from ecg_tasks.steps import maintenance
+        from ecg_tasks.steps.maintenance import maintaining
 
-        return maintenance.delete(plan)
+        return maintaining.delete(plan)
 
     @task
     def check_orphans(plan: str) -> str:
-        from ecg_tasks.steps import maintenance
+        from ecg_tasks.steps.maintenance import maintaining
 
-        return maintenance.check_orphans(plan)
+        return maintaining.check_orphans(plan)
 
     @task
     def check_contents(plan: str) -> str:
-        from ecg_tasks.steps import maintenance
+        from ecg_tasks.steps.maintenance import maintaining
 
-        return maintenance.check_contents(plan)
+        return maintaining.check_contents(plan)
 
     @task
     def publish(plan: str, deleted: str, orphans: str, contents: str, ti: "RuntimeTaskInstance | None" = None) -> str:
-        from ecg_tasks.steps import maintenance
+        from ecg_tasks.steps.maintenance import maintaining
 
-        manifest = maintenance.publish(plan, deleted, orphans, contents)
+        manifest = maintaining.publish(plan, deleted, orphans, contents)
         if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=maintenance.headline(manifest))
+            ti.xcom_push(key=run_note.HEADLINE, value=maintaining.headline(manifest))
         return manifest
 
     @task
     def fail_if_damaged(manifest: str) -> None:
-        from ecg_tasks.steps import maintenance
+        from ecg_tasks.steps.maintenance import maintaining
 
-        maintenance.fail_if_damaged(manifest)
+        maintaining.fail_if_damaged(manifest)
 
     planned = plan(
         run_id="{{ run_id }}",

@@ -99,7 +99,7 @@ def retrain_model() -> None:
 
     @task
     def assemble_dataset(run_id: str, recipe: str, epochs: str, members: str, seed: str, credit: str, policy: str) -> str:  # noqa: PLR0917
-        from ecg_tasks.steps import retrain
+        from ecg_tasks.steps.training import retrain
 
         return retrain.assemble_dataset(
             run_id,
@@ -113,25 +113,25 @@ def retrain_model() -> None:
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
     def train(job: str) -> str:
-        from ecg_tasks.steps import retrain
+        from ecg_tasks.steps.training import retrain
 
         return retrain.train(job)
 
     @task
     def evaluate(job: str) -> str:
-        from ecg_tasks.steps import retrain
+        from ecg_tasks.steps.training import retrain
 
         return retrain.evaluate(job)
 
     @task
     def gate(job: str) -> str:
-        from ecg_tasks.steps import retrain
+        from ecg_tasks.steps.training import retrain
 
         return retrain.gate(job)
 
     @task.branch
     def choose(decision: str, params: "Mapping[str, object] | None" = None) -> str | None:
-        from ecg_tasks.steps import retrain
+        from ecg_tasks.steps.training import retrain
 
         if not retrain.is_promotable(decision):
             return None
@@ -139,13 +139,13 @@ def retrain_model() -> None:
 
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, pool=CHAMPION)
     def promote(job: str) -> str:
-        from ecg_tasks.steps import retrain
+        from ecg_tasks.steps.training import retrain
 
         return retrain.promote(job)
 
     @task(trigger_rule=TriggerRule.ALL_SKIPPED, pool=CHAMPION)
     def note_refusal(job: str, ti: "TaskInstance | None" = None) -> str | None:
-        from ecg_tasks.steps import retrain
+        from ecg_tasks.steps.training import retrain
 
         return retrain.refuse(job, answer=ti and ti.xcom_pull(task_ids="approval", key="answer"))
 

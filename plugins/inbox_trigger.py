@@ -1,6 +1,6 @@
 """Here: the watchers of the inbox, as Airflow's triggerer runs them: by looking, or by what the bucket tells a queue.
 
-Not here: how the bucket is listed (``ecg_tasks.steps.inbox``), or what a message says (``ecg_tasks.steps.notifications``).
+Not here: how the bucket is listed (``ecg_tasks.steps.ingesting.inbox``), or what a message says (``notifications`` beside it).
 """
 
 import asyncio
@@ -151,7 +151,7 @@ def connect(queue: str) -> "MessageQueue":
 def told(body: str) -> tuple[tuple[str, ...], str]:
     """Return the keys in the inbox that a message tells of, and what is wrong with it; imported late, as below."""
     from ecg_tasks.settings import Settings
-    from ecg_tasks.steps import notifications
+    from ecg_tasks.steps.ingesting import notifications
 
     notice = notifications.read_notice(body, bucket=Settings.from_environment().bucket)
     return notice.keys, notice.fault
@@ -159,6 +159,6 @@ def told(body: str) -> tuple[tuple[str, ...], str]:
 
 def waiting() -> str:
     """Return a digest of what waits in the inbox, or an empty string; imported late because the DAG files import this module."""
-    from ecg_tasks.steps import inbox
+    from ecg_tasks.steps.ingesting import inbox
 
     return inbox.waiting()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from deploy.embedded import Stack
     from deploy.embedded.airflow_api import AirflowApi
-    from ecg_tasks.steps.labelled_folders import Content
+    from ecg_tasks.steps.offline.labelled_folders import Content
 
 SEED = 2026
 N_PATIENTS = 140
@@ -68,7 +68,7 @@ def _recordings(folder: Path | None) -> "list[tuple[str, Content]]":
 
         say("making recordings of people who do not exist (synthetic; whatever is made of them says so)")
         return list(sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1).items())
-    from ecg_tasks.steps.labelled_folders import LAYOUTS, detect
+    from ecg_tasks.steps.offline.labelled_folders import LAYOUTS, detect
 
     layout = detect(folder)
     if layout is None:

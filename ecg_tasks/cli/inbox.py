@@ -13,7 +13,7 @@ from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from deploy.embedded import Stack
-    from ecg_tasks.steps.labelled_folders import Content
+    from ecg_tasks.steps.offline.labelled_folders import Content
 
 _FILES_AT_ONCE = 100
 
@@ -52,7 +52,7 @@ def import_(
     ptbxl: 500 Hz recordings where present, else 100 Hz. ptbdb: every recording below the patients' folders.
     heartbeats: the CSV files with 187 samples at 125 Hz and the label in column 188.
     """
-    from ecg_tasks.steps.labelled_folders import LAYOUTS
+    from ecg_tasks.steps.offline.labelled_folders import LAYOUTS
 
     stack = running_stack()
     n_files = drop(stack, LAYOUTS[dataset.value](folder).for_inbox())
@@ -109,7 +109,7 @@ def put_in_order(files: "list[tuple[str, Content]]") -> int:
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from ecg_tasks.steps.inbox import put_files
+    from ecg_tasks.steps.ingesting.inbox import put_files
 
     n_files = 0
     columns = (TextColumn("into the inbox"), BarColumn(), MofNCompleteColumn())

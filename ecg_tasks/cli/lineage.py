@@ -12,7 +12,7 @@ from ecg_tasks.cli.stack import running_stack
 from ecg_tasks.cli.terminal import complain, console
 
 if TYPE_CHECKING:
-    from ecg_tasks.steps.lineage_links import Link
+    from ecg_tasks.steps.lineage.links import Link
 
 _COLOURS = {"checked": "green", "told": "dim", "absent": "yellow", "broken": "bold red"}
 _ALIKE_SHOWN = 12
@@ -24,7 +24,7 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every link.")] = False,
 ) -> None:
     """Tell where a thing comes from, back to dropped bytes, code and training, each digest computed anew. Exits with 1 if one is broken."""
-    from ecg_tasks.steps import lineage as steps
+    from ecg_tasks.steps.lineage import tracing as steps
     from ecg_tasks.steps.workspace import open_store
 
     os.environ.update(running_stack().environment())

@@ -1,4 +1,4 @@
-"""Here: ``classify``: one file, without any stack. Not here: the classification (``ecg_tasks.steps.single``)."""
+"""Here: ``classify``: one file, without any stack. Not here: the classification (``steps.offline.single``)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def classify(
     """Classify the recordings of one file with the shipped model. Research use, not a medical device."""
     from rich.table import Table
 
-    from ecg_tasks.steps import single
+    from ecg_tasks.steps.offline import single
 
     classified = single.classify_file(file, recipe=recipe)
     table = Table("recording", "decision", "P(abnormal)", "threshold", "model", box=None, header_style="bold")

@@ -1,4 +1,4 @@
-"""Here: how far two reviewers agree beyond chance. Not here: who they are, or which recordings they share (``steps.review``)."""
+"""Here: how far two reviewers agree beyond chance. Not here: who they are, or which recordings they share (``steps.reviewing``)."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Here: one queue of any SQS server, with this project's errors. Not here: what a message says (``steps.notifications``)."""
+"""Here: one queue of any SQS server, with this project's errors. Not here: what a message says (``steps.ingesting.notifications``)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

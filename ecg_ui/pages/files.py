@@ -1,4 +1,4 @@
-"""Here: downloads of a report, whole or the rows of a filter. Not here: making FHIR, Parquet or ZIP (``steps.exchange``)."""
+"""Here: downloads of a report, whole or the rows of a filter. Not here: making FHIR, Parquet or ZIP (``steps.classifying.exchange``)."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -6,9 +6,9 @@ from typing import Literal
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
-from ecg_tasks.steps import exchange
 from ecg_tasks.steps.browse import table
 from ecg_tasks.steps.browse.opened import bucket
+from ecg_tasks.steps.classifying import exchange
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectStore
 from ecg_ui.inputs import DatePath, RunPath

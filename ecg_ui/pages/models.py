@@ -13,7 +13,7 @@ from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.reporting.charts import draw_interval
 from ecg_tasks.steps.browse import models
 from ecg_tasks.steps.browse.opened import bucket
-from ecg_tasks.steps.champions import Action
+from ecg_tasks.steps.champions.promotion import Action
 from ecg_ui import deciding
 from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, VersionForm, VersionPath
 from ecg_ui.rendering import page

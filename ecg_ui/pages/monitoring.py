@@ -5,8 +5,8 @@ from typing import Annotated
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Query, Request, Response
 
-from ecg_tasks.steps import monitoring
 from ecg_tasks.steps.browse.opened import bucket
+from ecg_tasks.steps.monitoring import drift
 from ecg_ui.inputs import RecipeName
 from ecg_ui.rendering import page
 
@@ -17,8 +17,8 @@ router = APIRouter()
 def show_monitoring(request: Request, user: GetUserDep, recipe: Annotated[RecipeName | None, Query()] = None) -> Response:
     """One recipe's figures over the nights, each with its table."""
     store = bucket()
-    lights = monitoring.lights(store)
+    lights = drift.lights(store)
     names = [light.recipe for light in lights]
     chosen = recipe if recipe in names else next(iter(names), None)
-    shown = monitoring.page(store, chosen) if chosen else None
+    shown = drift.page(store, chosen) if chosen else None
     return page(request, user, "monitoring.html", lights=lights, shown=shown)

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ecg_tasks.reporting.history import FATES, draw_history
-from ecg_tasks.steps import backfill, maintenance, monitoring
 from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.browse.overview import overview
 from ecg_tasks.steps.browse.runs import run_of
+from ecg_tasks.steps.classifying import backfill
+from ecg_tasks.steps.maintenance import maintaining
+from ecg_tasks.steps.monitoring import drift
 from ecg_ui.inputs import DagId
 from ecg_ui.rendering import page
 
@@ -32,14 +34,14 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
         seen=seen,
         history=draw_history(accounts) if accounts else "",
         fates=FATES,
-        lights=monitoring.lights(store),
+        lights=drift.lights(store),
     )
 
 
 @router.get("/run")
 def show_run(request: Request, user: GetUserDep, dag_id: DagId, run_id: RunId) -> Response:
     """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
-    if dag_id == maintenance.DAG and (found := maintenance.account_of(bucket(), run_id)) is not None:
+    if dag_id == maintaining.DAG and (found := maintaining.account_of(bucket(), run_id)) is not None:
         return page(request, user, "maintenance.html", run_id=run_id, found=found)
     if dag_id == backfill.DAG and (found := backfill.found_by(bucket(), run_id)) is not None:
         return page(request, user, "backfill.html", found=found, records=f"{request.scope['root_path']}/records")

@@ -14,9 +14,9 @@ from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import differs
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
-from ecg_tasks.steps import review
 from ecg_tasks.steps.browse import explained, records, runs, table
 from ecg_tasks.steps.browse.opened import bucket
+from ecg_tasks.steps.reviewing import review
 from ecg_ui.inputs import DATE, RUN, RecordPath
 from ecg_ui.pages.reports import Asked, told
 from ecg_ui.rendering import page

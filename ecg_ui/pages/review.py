@@ -1,4 +1,4 @@
-"""Here: the reviewer's page: one record at a time, one key a verdict, undo. Not here: the queue's order, the labels (``steps.review``)."""
+"""Here: the reviewer's page: one record at a time, one key a verdict, undo. Not here: the queue's order, the labels (``reviewing``)."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -7,9 +7,9 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from ecg_tasks.steps import review
 from ecg_tasks.steps.browse import records
 from ecg_tasks.steps.browse.opened import bucket
+from ecg_tasks.steps.reviewing import review
 from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, WhenForm
 from ecg_ui.pages.records import VERDICTS, drawings
 from ecg_ui.rendering import page

@@ -6,8 +6,12 @@ import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
 from ecg_tasks.errors import NotEnoughDataError
-from ecg_tasks.steps import backfill, champions, classify, ingest, maintenance, retrain
 from ecg_tasks.steps.browse import runs
+from ecg_tasks.steps.champions import promotion
+from ecg_tasks.steps.classifying import backfill, classify
+from ecg_tasks.steps.ingesting import ingest
+from ecg_tasks.steps.maintenance import maintaining
+from ecg_tasks.steps.training import retrain
 
 USER = {"id": "1", "name": "alice"}
 
@@ -158,7 +162,7 @@ def test_a_training_that_fails_fails_its_run(run_dag, steps, monkeypatch):
 
 def test_a_decision_names_who_and_on_whose_behalf(run_dag, steps):
     """The form reaches the step as it was filled in, with the user as Airflow knows him or her."""
-    calls = steps(champions, decide="manifest")
+    calls = steps(promotion, decide="manifest")
     form = {"recipe": "heartbeat", "action": "reject", "version": "ab12", "why": "a {{ brace }} in the reason", "override": ""}
     run, tasks = run_dag("decide_champion", conf=form)
     assert _states(tasks) == {"decide": "success"}
@@ -178,7 +182,7 @@ def test_silence_is_a_no(dags):
 def test_maintenance_deletes_before_it_looks(run_dag, steps):
     """The form reaches the plan as numbers, nothing is looked for before what goes is gone, and the account comes last."""
     calls = steps(
-        maintenance,
+        maintaining,
         plan="plan",
         delete="deleted",
         check_orphans="orphans",

@@ -187,8 +187,8 @@ def test_recipes_of_the_form_exist(dags):
 
 def test_maintenance_asks_for_every_rule(dags):
     """The form has the prefixes that there are rules for, with the same lower bounds, so that no task has to refuse what it was given."""
-    from ecg_tasks.steps.maintenance import form
-    from ecg_tasks.steps.maintenance_rules import RULES, checked_days
+    from ecg_tasks.steps.maintenance.maintaining import form
+    from ecg_tasks.steps.maintenance.rules import RULES, checked_days
 
     params = dags["maintain_store"].params
     asked = form({name: str(params[name]) for name in params})

@@ -9,7 +9,7 @@ from ecg_defaults import RETRY_POLICY, TASK_DEFAULTS
 
 from ecg_tasks import errors
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason, StoreError
-from ecg_tasks.steps import ingest
+from ecg_tasks.steps.ingesting import ingest
 
 RETRIED = {StoreError}
 BAD_INPUT = BadInputError(Reason.FLAT, "lead II is flat")

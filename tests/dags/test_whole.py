@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ecg_tasks.signals.sample_drop import sample_drop
-from ecg_tasks.steps import inbox
+from ecg_tasks.steps.ingesting import inbox
 from ecg_tasks.steps.workspace import now
 from ecg_tasks.storage import keys, registry
 

@@ -164,7 +164,9 @@ with mock_aws():
     from ecg_tasks.cli.demo import N_PATIENTS, SEED
     from ecg_tasks.cli.inbox import put_in_order
     from ecg_tasks.signals.sample_drop import sample_drop
-    from ecg_tasks.steps import classify, ingest, render
+    from ecg_tasks.steps import render
+    from ecg_tasks.steps.classifying import classify
+    from ecg_tasks.steps.ingesting import ingest
     from ecg_tasks.steps.workspace import open_store
     store = open_store()
     store.create_bucket()

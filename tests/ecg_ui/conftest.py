@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from ecg_tasks.signals.sample_drop import sample_drop
-from ecg_tasks.steps import classify, inbox, ingest, render
+from ecg_tasks.steps import render
+from ecg_tasks.steps.classifying import classify
+from ecg_tasks.steps.ingesting import inbox, ingest
 from ecg_tasks.steps.workspace import now
 from ecg_tasks.storage import registry
 

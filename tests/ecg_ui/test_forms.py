@@ -6,8 +6,9 @@ import pytest
 from airflow.exceptions import DagNotFound
 
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.steps import champions, review
 from ecg_tasks.steps.browse import quarantine
+from ecg_tasks.steps.champions import promotion
+from ecg_tasks.steps.reviewing import review
 from ecg_tasks.storage import keys, registry
 from ecg_ui import deciding, security
 
@@ -108,7 +109,7 @@ def test_a_decision_goes_through_the_dag_in_the_users_name(admin, archive, token
     assert "waits for its turn" in waiting.text
     assert waiting.headers["refresh"]
     run = started[-1]
-    champions.decide(run["run_id"], who=run["triggering_user_name"], **run["conf"])
+    promotion.decide(run["run_id"], who=run["triggering_user_name"], **run["conf"])
     done = admin.get(pages["reject"])
     assert "aaaa00000002 is rejected; it stays in the bucket." in done.text
     assert "refresh" not in done.headers
@@ -123,7 +124,7 @@ def test_a_refusal_is_told_in_its_own_words(admin, archive, token_of, monkeypatc
     fields = {"token": token_of(admin, "/ecg/models"), "version": "bbbb00000009", "why": "a <b>guess</b>"}
     answer = admin.post("/ecg/models/heartbeat/promote", data=fields, headers=OWN, follow_redirects=False)
     with pytest.raises(ConfigurationError):
-        champions.decide(started[0]["run_id"], who="ada", **started[0]["conf"])
+        promotion.decide(started[0]["run_id"], who="ada", **started[0]["conf"])
     told = admin.get(answer.headers["location"]).text
     assert "refused: there is no heartbeat version &#39;bbbb00000009&#39;" in told
 

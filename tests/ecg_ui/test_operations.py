@@ -3,7 +3,8 @@
 import html5lib
 import pytest
 
-from ecg_tasks.steps import backfill, maintenance
+from ecg_tasks.steps.classifying import backfill
+from ecg_tasks.steps.maintenance import maintaining
 from ecg_tasks.storage import keys
 
 
@@ -11,13 +12,13 @@ from ecg_tasks.storage import keys
 def written(archive, admin):
     """Both pages, as Airflow shows them beside their runs."""
     archive.store.put(keys.raw("0" * 64, "<script>.csv"), b"its name is not its digest")
-    planned = maintenance.plan("m", days={}, dry_run=True, sample=100)
-    deleted = maintenance.delete(planned)
-    maintenance.publish(planned, deleted, maintenance.check_orphans(planned), maintenance.check_contents(planned))
+    planned = maintaining.plan("m", days={}, dry_run=True, sample=100)
+    deleted = maintaining.delete(planned)
+    maintaining.publish(planned, deleted, maintaining.check_orphans(planned), maintaining.check_contents(planned))
     archive.store.delete(keys.raw("0" * 64, "<script>.csv"))
     pin = backfill.pin_versions("b", date="2026-03-03", recipe="heartbeat", version="aaaa00000002")
     backfill.write_difference(pin, [backfill.classify_shard(job) for job in backfill.plan(pin)])
-    answers = [admin.get(f"/ecg/run?dag_id={dag}&run_id={run}") for dag, run in ((maintenance.DAG, "m"), (backfill.DAG, "b"))]
+    answers = [admin.get(f"/ecg/run?dag_id={dag}&run_id={run}") for dag, run in ((maintaining.DAG, "m"), (backfill.DAG, "b"))]
     assert [answer.status_code for answer in answers] == [200, 200]
     return [answer.text for answer in answers]
 
@@ -43,7 +44,7 @@ def test_a_backfill_says_what_it_is(written, admin):
     assert 'href="/ecg/records/' in written[1]
 
 
-@pytest.mark.parametrize("dag", [maintenance.DAG, backfill.DAG])
+@pytest.mark.parametrize("dag", [maintaining.DAG, backfill.DAG])
 def test_a_run_that_wrote_nothing_says_so(admin, archive, dag):
     """A run at work has its page, too."""
     assert "has written no account (yet)" in admin.get(f"/ecg/run?dag_id={dag}&run_id=none").text

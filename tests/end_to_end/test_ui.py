@@ -34,7 +34,7 @@ def night(ecg, stack, objects, todays_version):
     """A stack after one night of made-up recordings, with one version that serves and one that the gate let pass; no training."""
     ecg("up")
     store = objects()
-    from ecg_tasks.steps import inbox
+    from ecg_tasks.steps.ingesting import inbox
 
     for recipe in ("twelve_lead", "heartbeat"):
         for version in (FIRST, SECOND):

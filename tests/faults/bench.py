@@ -71,7 +71,7 @@ class Bench:
 
     def empty(self) -> None:
         """A bucket as it is after the installation, and a proxy that knows of nothing."""
-        from ecg_tasks.steps.seed import install_champions
+        from ecg_tasks.steps.champions.seed import install_champions
 
         self.store.delete_many(self.store.list_keys(""))
         install_champions()

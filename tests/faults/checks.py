@@ -5,8 +5,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from ecg_tasks.steps import audit_check
-from ecg_tasks.steps.maintenance_checksums import audit_checksums
-from ecg_tasks.steps.maintenance_orphans import AT_WORK, find_orphans
+from ecg_tasks.steps.maintenance.checksums import audit_checksums
+from ecg_tasks.steps.maintenance.orphans import AT_WORK, find_orphans
 from ecg_tasks.storage import keys, tables
 from ecg_tasks.storage.object_store import ObjectStore
 from tests.faults.bench import Bench

@@ -113,7 +113,10 @@ def _nothing() -> None:
 def _archive(client: MemoryS3) -> None:
     """One night: recordings and beats, a bad row, a bad file, the shipped champions' decisions and a report."""
     from ecg_tasks.signals.sample_drop import sample_drop
-    from ecg_tasks.steps import classify, inbox, ingest, render, seed
+    from ecg_tasks.steps import render
+    from ecg_tasks.steps.champions import seed
+    from ecg_tasks.steps.classifying import classify
+    from ecg_tasks.steps.ingesting import inbox, ingest
 
     seed.install_champions()
     drop = sample_drop(seed=3, n_patients=2, recordings_per_patient=1)

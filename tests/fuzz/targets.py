@@ -22,7 +22,8 @@ from ecg_tasks.signals.reading.leads import MAX_LEVEL_MV
 from ecg_tasks.signals.reading.text_file import unpack
 from ecg_tasks.signals.reading.wfdb_header import load_wfdb, parse_header
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb, wfdb_files
-from ecg_tasks.steps import drops, inbox, intake, labelling
+from ecg_tasks.steps.ingesting import drops, inbox, intake
+from ecg_tasks.steps.reviewing import labelling
 from ecg_tasks.steps.workspace import get_json
 from ecg_tasks.storage import keys
 from tests.fuzz import bundle

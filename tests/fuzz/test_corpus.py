@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.steps import drops, ingest
-from ecg_tasks.steps.inbox import checked_path
+from ecg_tasks.steps.ingesting import drops, ingest
+from ecg_tasks.steps.ingesting.inbox import checked_path
 from ecg_tasks.storage import keys
 from tests.fuzz.corpus import Case, cases
 

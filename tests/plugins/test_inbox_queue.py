@@ -11,7 +11,7 @@ import pytest
 from inbox_trigger import InboxQueueTrigger, InboxTrigger, chosen_trigger
 
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.steps import inbox
+from ecg_tasks.steps.ingesting import inbox
 from ecg_tasks.storage.queue import MessageQueue
 
 

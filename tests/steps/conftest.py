@@ -8,7 +8,7 @@ import pytest
 import wfdb
 
 from ecg_tasks.learning.version import SPEC, ModelSpec
-from ecg_tasks.steps.labelling import LabelEntry, write_labels
+from ecg_tasks.steps.reviewing.labelling import LabelEntry, write_labels
 from ecg_tasks.steps.workspace import put_json
 from ecg_tasks.storage import keys, registry, tables
 
@@ -139,7 +139,9 @@ def archive(bucket) -> Archive:
 def two_nights(bucket_in, todays_version):
     """Everything in a bucket after two nights, the first decided by version aaaa00000001 and the second by aaaa00000002."""
     from ecg_tasks.signals.sample_drop import sample_drop
-    from ecg_tasks.steps import classify, inbox, ingest, render
+    from ecg_tasks.steps import render
+    from ecg_tasks.steps.classifying import classify
+    from ecg_tasks.steps.ingesting import inbox, ingest
     from ecg_tasks.steps.workspace import now
 
     with pytest.MonkeyPatch.context() as patch:

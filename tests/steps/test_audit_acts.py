@@ -7,8 +7,12 @@ import pytest
 
 from ecg_tasks.errors import ConfigurationError, StoreError
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.steps import audit, audit_check, champions, classify, fresh_process, inbox, ingest, render, seed, verdicts
+from ecg_tasks.steps import audit, audit_check, render
 from ecg_tasks.steps.browse import quarantine
+from ecg_tasks.steps.champions import fresh_process, promotion, seed
+from ecg_tasks.steps.classifying import classify
+from ecg_tasks.steps.ingesting import inbox, ingest
+from ecg_tasks.steps.reviewing import verdicts
 from ecg_tasks.steps.workspace import open_store
 from ecg_tasks.storage import keys, registry
 
@@ -33,7 +37,7 @@ def versions(bucket, monkeypatch):
 
 def decide(run, action, version="", *, why="a reason", who="alice"):
     """One run of the DAG ``decide_champion``."""
-    champions.decide(run, recipe="heartbeat", action=action, version=version, why=why, who=who)
+    promotion.decide(run, recipe="heartbeat", action=action, version=version, why=why, who=who)
 
 
 def test_decisions_on_versions_are_logged(versions):

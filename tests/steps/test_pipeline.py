@@ -12,8 +12,14 @@ from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.version import GOLDEN, SIDES, SUMS, Golden, checksums
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.steps import candidate, classify, dataset, fresh_process, gating, inbox, ingest, monitoring, render, retrain, review
-from ecg_tasks.steps.reference import MEASURES
+from ecg_tasks.steps import render
+from ecg_tasks.steps.champions import fresh_process
+from ecg_tasks.steps.classifying import classify
+from ecg_tasks.steps.ingesting import inbox, ingest
+from ecg_tasks.steps.monitoring import drift
+from ecg_tasks.steps.reviewing import review
+from ecg_tasks.steps.training import candidate, dataset, gating, retrain
+from ecg_tasks.steps.training.reference import MEASURES
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -213,7 +219,7 @@ def test_a_night_is_watched_against_what_the_version_remembers(store, trained):
     (light,) = json.loads(store.get(keys.manifest("classify_records", run)))["drift"]
     assert (light["recipe"], light["version"]) == ("heartbeat", champion.version)
     assert night["watched"] <= N_PATIENTS
-    assert monitoring.lights(store)[0].state in {"unknown", "steady", "watch"}  # the same beats that it was tested on
+    assert drift.lights(store)[0].state in {"unknown", "steady", "watch"}  # the same beats that it was tested on
 
 
 def test_a_verdict_enters_the_next_training_set_with_its_reviewer(store, trained):

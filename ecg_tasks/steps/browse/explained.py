@@ -1,4 +1,4 @@
-"""Here: what a version's answer on one record rests on, for a page. Not here: finding it out (``steps.explaining``).
+"""Here: what a version's answer on one record rests on, for a page. Not here: finding it out (``classifying.explaining``).
 
 Loading a version takes longer than asking it, so the few latest are kept; a version answers one question at a time.
 """
@@ -11,8 +11,8 @@ from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.reporting.influence import Influence
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps.browse.records import RecordPage
-from ecg_tasks.steps.classify import load_champion
-from ecg_tasks.steps.explaining import explain_record
+from ecg_tasks.steps.classifying.classify import load_champion
+from ecg_tasks.steps.classifying.explaining import explain_record
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
 _KEPT = 256

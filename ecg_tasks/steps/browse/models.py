@@ -1,4 +1,4 @@
-"""Here: model versions with their figures, cards and verdicts, and which serve. Not here: changing what serves (``steps.champions``)."""
+"""Here: model versions with their figures, cards and verdicts, and which serve. Not here: changing what serves (``promotion``)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

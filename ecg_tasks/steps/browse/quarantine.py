@@ -6,7 +6,7 @@ from typing import Any
 
 from ecg_tasks.errors import BadInputError, ConfigurationError
 from ecg_tasks.steps import audit
-from ecg_tasks.steps.inbox import checked_path
+from ecg_tasks.steps.ingesting.inbox import checked_path
 from ecg_tasks.steps.workspace import find_json, get_json, now, put_json
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.ahead import map_ahead

@@ -1,0 +1,43 @@
+"""Here: the champions that the project ships: into a bucket, and out of one. Not here: training them (``retrain``)."""
+
+from pathlib import Path
+
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.steps import audit
+from ecg_tasks.steps.workspace import now, open_store
+from ecg_tasks.storage import registry
+
+SHIPPED_MODELS = Path(__file__).parents[3] / "models"
+
+
+def install_champions(folder: Path = SHIPPED_MODELS) -> list[str]:
+    """Copy every shipped version into the bucket, and let it serve where nothing serves yet; returns the recipes that got one.
+
+    A champion that is there is left alone, so this may run at every start.
+    """
+    store = open_store()
+    installed = []
+    for champion in registry.shipped_champions(folder):
+        if registry.read_champion(store, champion.recipe) is not None:
+            continue
+        files = registry.read_shipped(folder, champion)
+        registry.write_version(store, champion.recipe, champion.version, files)
+        registry.write_champion(store, recipe=champion.recipe, version=champion.version, since=now(), who="installation", why=champion.why)
+        audit.append(store, who="installation", action=audit.Action.PROMOTE, subject=f"{champion.recipe}/{champion.version}")
+        installed.append(champion.recipe)
+    return installed
+
+
+def export_champion(recipe: str, folder: Path = SHIPPED_MODELS) -> Path:
+    """Write the bucket's champion of a recipe into a folder laid out as ``models/``, in place of what was there; returns its folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing serves this recipe.
+    """
+    store = open_store()
+    champion = registry.read_champion(store, recipe)
+    if champion is None:
+        raise ConfigurationError(f"no {recipe} model serves in this bucket")
+    return registry.write_shipped(folder, champion, registry.read_version(store, recipe, champion.version))

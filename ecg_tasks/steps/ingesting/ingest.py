@@ -1,0 +1,288 @@
+"""Here: the tasks of the DAG ``ingest_records``: inbox/ to raw/, records/, labels/ and quarantine/. Not here: parsing (``intake``).
+
+The commit point is `publish`: until it has run, nothing of the run is in ``records/`` and nothing is gone from ``inbox/``.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import Reason
+from ecg_tasks.settings import Settings
+from ecg_tasks.signals.reading.labels_csv import LabelTable
+from ecg_tasks.steps import audit
+from ecg_tasks.steps.ingesting import drops, intake
+from ecg_tasks.steps.reviewing import labelling
+from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
+from ecg_tasks.storage import keys, record_shards, tables
+from ecg_tasks.storage.ahead import map_ahead
+from ecg_tasks.storage.object_store import ObjectStore
+
+DAG = "ingest_records"
+DROPS_AT_ONCE = 4
+
+
+def plan(run_id: str) -> list[str]:
+    """Sort the inbox into batches; returns the key of one job a batch, none if there is nothing to take over.
+
+    A run that has its manifest is over: planned once more, it leaves its account as it is, and what came since to the next run.
+    """
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    run = keys.run_key(run_id)
+    if store.exists(keys.manifest(DAG, run)):
+        return []
+    at = datetime.now(UTC)
+    sorted_inbox = drops.sort_inbox(store, at=at, grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
+    grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
+    put_json(store, _plan_key(run), {"waiting": sorted_inbox.waiting, "labels": sorted_inbox.labels, "grace_ended": grace_ended})
+    work = list(drops.batches(sorted_inbox.drops, spread=settings.spread))
+    if not work and sorted_inbox.labels:
+        work = [[]]
+    if not work:
+        _write_manifest(store, run, inputs=[], waiting=sorted_inbox.waiting, shards=[], quarantined=[], labels=_no_labels())
+    label_keys = [table["key"] for table in sorted_inbox.labels]
+    return write_jobs(store, dag=DAG, run=run, jobs=[{"drops": batch, "labels": label_keys} for batch in work])
+
+
+def ingest_batch(job: str) -> str:
+    """Read one batch of drops: keep the bytes in raw/, stage shards, quarantine what cannot be read; returns the result's key."""
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    if find_json(store, result_key(job)) is not None:
+        return result_key(job)
+    work = get_json(store, job)
+    described = labelling.rows_by_name(labelling.read_tables(store, work["labels"]))
+    prefix = job.replace("/jobs/", "/shards/").removesuffix(".json")
+    result: dict[str, Any] = {"inputs": [], "quarantined": [], "shards": [], "labels": f"{prefix}/labels"}
+    labels: list[labelling.LabelEntry] = []
+
+    def records() -> Iterator[record_shards.StoredRecord]:
+        take = partial(intake.take, store, described=described, patient_key=settings.patient_key)
+        for taken in map_ahead(take, work["drops"], at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
+            result["inputs"].append(taken.account)
+            result["quarantined"] += taken.quarantined
+            labels.extend(taken.labels)
+            yield from taken.records
+
+    for number, shard in enumerate(record_shards.split_into_shards(records())):  # memory holds a few drops and one shard
+        key = f"{prefix}/{number:04d}"
+        store.put(f"{key}.parquet", record_shards.dump_shard(shard))
+        store.put(f"{key}.index", record_shards.dump_index(shard))
+        result["shards"].append(key)
+    store.put(result["labels"], labelling.dump_labels(labels))
+    return put_json(store, result_key(job), result)
+
+
+def publish(run_id: str, results: Sequence[str]) -> str:
+    """Let the staged shards in, less the duplicates; write labels and the manifest; then empty the inbox of what was taken.
+
+    Returns the manifest's key.
+    """
+    store = open_store()
+    run = keys.run_key(run_id)
+    manifest_key = keys.manifest(DAG, run)
+    manifest = find_json(store, manifest_key)
+    if manifest is None:
+        parts = [json.loads(data) for data in store.get_many(results)]
+        planned = get_json(store, _plan_key(run))
+        before = _archive_before(store, run)
+        inputs = [item for part in parts for item in part["inputs"]]
+        staged = [key for part in parts for key in part["shards"]]
+        shards, duplicates, named = _let_in(store, staged, before=before["shards"], naming=bool(planned["labels"]))
+        _count_duplicates(inputs, duplicates)
+        quarantined = [entry for part in parts for entry in part["quarantined"]]
+        labels = _publish_labels(store, parts=parts, planned=planned, before=before, named=named, quarantined=quarantined)
+        manifest = _write_manifest(
+            store, run, inputs=inputs, waiting=planned["waiting"], shards=shards, quarantined=quarantined, labels=labels
+        )
+    detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": store.sha256([manifest_key])}
+    audit.append(store, who=f"{DAG}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
+    _tidy(store, run, manifest)
+    return manifest_key
+
+
+def _archive_before(store: ObjectStore, run: str) -> dict[str, list[str]]:
+    """Shards and label tables from before this run, written down once: a repeated publish must not meet its own work as duplicates."""
+    key = keys.staging(DAG, run, "before.json")
+    before: dict[str, list[str]] | None = find_json(store, key)
+    if before is None:
+        shards = [keys.stem(shard) for shard in store.list_keys(keys.RECORDS)]
+        before = {"shards": shards, "labels": store.list_keys(keys.LABELS)}
+        put_json(store, key, before)
+    return before
+
+
+def _let_in(
+    store: ObjectStore, staged: Sequence[str], *, before: Iterable[str], naming: bool
+) -> tuple[list[str], list[str], dict[str, str]]:
+    """Move staged shards to records/, without what the archive or an earlier shard holds.
+
+    Returns the shards' names, the names of the duplicate records, and, if ``naming``, every record's id by its name.
+    """
+    shards: list[str] = []
+    duplicates: list[str] = []
+    named: dict[str, str] = {}
+    ids = [_ids(data) for data in store.get_many(f"{key}.index" for key in staged)]
+    for key, own, repeated in zip(staged, ids, _seen_before(_record_ids(store, before), ids), strict=True):
+        if naming or repeated.any():
+            names = tables.load(store.get(f"{key}.index"), ["name"])["name"]
+            duplicates += [names[row] for row in np.flatnonzero(repeated)]
+            if naming:
+                named.update(zip(names, own.astype(str).tolist(), strict=True))
+        if repeated.all():
+            continue
+        if repeated.any():
+            whole = record_shards.load_shard(store.get(f"{key}.parquet"))
+            kept = record_shards.without(whole, set(np.flatnonzero(repeated).tolist()))
+            name = record_shards.shard_name(stored.record.record_id for stored in kept)
+            store.put(keys.record_index(name), record_shards.dump_index(kept))
+            store.put(keys.record_shard(name), record_shards.dump_shard(kept))
+        else:
+            name = record_shards.shard_name(own.astype(str).tolist())
+            store.copy(f"{key}.index", keys.record_index(name))
+            store.copy(f"{key}.parquet", keys.record_shard(name))
+        shards.append(name)
+    return shards, duplicates, named
+
+
+def _seen_before(known: NDArray[np.bytes_], parts: Sequence[NDArray[np.bytes_]]) -> list[NDArray[np.bool_]]:
+    """Which ids of each part are among the known ones, or stand before in this part or an earlier one: one sort for all of them."""
+    whole = np.concatenate([known, *parts])
+    repeated = np.ones(len(whole), dtype=bool)
+    repeated[np.unique(whole, return_index=True)[1]] = False
+    ends = len(known) + np.cumsum([0, *(len(part) for part in parts)])
+    return [repeated[start:end] for start, end in pairwise(ends)]
+
+
+def _record_ids(store: ObjectStore, shards: Iterable[str]) -> NDArray[np.bytes_]:
+    """Ids of the records in these shards, shape (n,), 32 bytes each."""
+    parts = [_ids(data) for data in store.get_many(keys.record_index(shard) for shard in shards)]
+    return np.concatenate([np.empty(0, dtype="S32"), *parts])
+
+
+def _ids(index: bytes) -> NDArray[np.bytes_]:
+    """Ids of the records in an index, shape (n,), 32 bytes each."""
+    return np.array(tables.load(index, ["record_id"])["record_id"], dtype="S32")
+
+
+def _count_duplicates(inputs: list[dict[str, Any]], duplicates: Iterable[str]) -> None:
+    """Move duplicate records, given by name, from ``records`` to ``duplicates`` in the inputs' accounts."""
+    by_name = {item["record_name"]: item for item in inputs}
+    for name in duplicates:
+        item = by_name[name.rpartition("#")[0] if name.rpartition("#")[0] in by_name else name]
+        item["records"] -= 1
+        item["duplicates"] += 1
+
+
+def _publish_labels(
+    store: ObjectStore,
+    *,
+    parts: Iterable[dict[str, Any]],
+    planned: dict[str, Any],
+    before: dict[str, list[str]],
+    named: dict[str, str],
+    quarantined: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Append the labels that came inside recordings and in label tables; returns their account."""
+    entries = [entry for part in parts for entry in labelling.load_labels(store.get(part["labels"]))]
+    account = _no_labels()
+    parsed = labelling.read_tables(store, [table["key"] for table in planned["labels"]])
+    archived = _archive_names(store, before["shards"]) if parsed else {}
+    for table in planned["labels"]:
+        name = table["key"].removeprefix(keys.INBOX)
+        content = parsed[table["key"]]
+        sha256 = intake.keep_raw(store, table["key"])
+        if not isinstance(content, LabelTable):
+            quarantined.append(intake.quarantine(store, name=name, source=sha256, fault=content, keys_in=[table["key"]]))
+            account["quarantined"] += 1
+            account["tables"].append(table)
+            continue
+        faults = [intake.row_fault(rejected) for rejected in content.rejected]
+        strangers = 0
+        known_key = keys.staging(DAG, "label_tables", f"{sha256}.json")
+        known: dict[str, str] = find_json(store, known_key) or {}  # by earlier runs, duplicates too, whose names the archive lacks
+        for row in content.rows:
+            wanted = labelling.record_name(table["key"], row)
+            record_id = named.get(wanted) or archived.get(wanted) or archived.get(row.record) or known.get(wanted)
+            if record_id is not None:
+                known[wanted] = record_id
+            if record_id is None:
+                strangers += 1
+                sentence = f"{name}, row {row.row}: no recording named {row.record!r} has been received; drop the label again after it"
+                faults.append({"name": f"{name}#{row.row}", "reason": Reason.BAD_LABEL.value, "message": sentence, "content": row.record})
+            elif row.label is not None:
+                who = f"source:{name}"
+                entries.append(labelling.LabelEntry(record_id=record_id, label=row.label.value, who=who, when=table["modified"]))
+        if strangers and table["modified"] > planned["grace_ended"]:
+            put_json(store, known_key, known)
+            continue  # its recordings may still be on their way, and will need it: it stays in the inbox
+        account["tables"].append(table)
+        account["rows"] += len(content.rows) + len(content.rejected)
+        account["quarantined"] += len(faults)
+        if faults:
+            quarantined.extend(intake.quarantine_rows(store, name=name, source=sha256, faults=faults))
+    account["stored"] = labelling.append_labels(store, entries, before=before["labels"])
+    return account
+
+
+def _archive_names(store: ObjectStore, shards: Iterable[str]) -> dict[str, str]:
+    """Record ids of the archive by name, and by themselves."""
+    found: dict[str, str] = {}
+    for data in store.get_many(keys.record_index(shard) for shard in shards):
+        columns = tables.load(data, ["record_id", "name"])
+        found.update(zip(columns["name"], columns["record_id"], strict=True))
+        found.update((record_id, record_id) for record_id in columns["record_id"])
+    return found
+
+
+def _write_manifest(
+    store: ObjectStore,
+    run: str,
+    *,
+    inputs: list[dict[str, Any]],
+    waiting: list[str],
+    shards: list[str],
+    quarantined: list[dict[str, Any]],
+    labels: dict[str, Any],
+) -> dict[str, Any]:
+    account = {name: sum(item[name] for item in inputs) for name in ("received", "records", "duplicates", "quarantined")}
+    account["waiting"] = len(waiting)
+    if account["received"] != account["records"] + account["duplicates"] + account["quarantined"]:
+        raise AssertionError(f"the account of {run} does not add up: {account}")
+    manifest = {
+        "dag": DAG,
+        "run": run,
+        "account": account,
+        "inputs": inputs,
+        "waiting": waiting,
+        "shards": shards,
+        "quarantined": quarantined,
+        "labels": labels,
+    }
+    put_manifest(store, manifest)
+    return manifest
+
+
+def _tidy(store: ObjectStore, run: str, manifest: dict[str, Any]) -> None:
+    """Remove what was taken from the inbox, unless it changed since or something that waits needs it, and the staged shards."""
+    waiting = set(manifest["waiting"])
+    taken = [file for item in manifest["inputs"] for file in item["files"]]
+    taken += manifest["labels"]["tables"]
+    now = {item.key: item.etag for item in store.list_objects(keys.INBOX)}
+    store.delete_many(file["key"] for file in taken if file["key"] not in waiting and now.get(file["key"]) == file["etag"])
+    store.delete_many(store.list_keys(keys.staging(DAG, run, "shards/")))
+
+
+def _plan_key(run: str) -> str:
+    return keys.staging(DAG, run, "plan.json")
+
+
+def _no_labels() -> dict[str, Any]:
+    return {"tables": [], "rows": 0, "stored": 0, "quarantined": 0}

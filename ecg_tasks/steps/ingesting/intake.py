@@ -1,0 +1,149 @@
+"""Here: taking over one drop: bytes to raw/, records and labels to the batch, faults to quarantine/. Not here: the tasks (``ingest``)."""
+
+import hashlib
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.evaluation.splits import split_bucket
+from ecg_tasks.signals.reading import Format, Reading, Rejected, detect
+from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
+from ecg_tasks.signals.reading.labels_csv import LabelRow
+from ecg_tasks.signals.reading.wfdb_record import read_wfdb
+from ecg_tasks.signals.record import Record
+from ecg_tasks.steps.reviewing.labelling import LabelEntry
+from ecg_tasks.steps.workspace import patient_hash, put_json
+from ecg_tasks.storage import keys
+from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.storage.record_shards import StoredRecord, anonymous
+
+_HEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Taken:
+    """What became of one drop: its records, labels, quarantine entries, and its line in the account."""
+
+    records: list[StoredRecord] = field(default_factory=list)
+    labels: list[LabelEntry] = field(default_factory=list)
+    quarantined: list[dict[str, Any]] = field(default_factory=list)
+    account: dict[str, Any]
+
+
+def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, LabelRow], patient_key: bytes) -> Taken:
+    """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
+
+    The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one.
+    """
+    name = drop["name"]
+    file_keys = [file["key"] for file in drop["files"]]
+    account = {"name": name, "record_name": _record_name(name), "files": drop["files"], "source": "", "fate": "records"}
+    counts = {"received": 0, "records": 0, "duplicates": 0, "quarantined": 0}
+    try:
+        if "reason" in drop:
+            fault = BadInputError(Reason(drop["reason"]), drop["message"])
+            return _refused(store, name=name, source=store.sha256(file_keys), fault=fault, file_keys=file_keys, account=account)
+        contents = {posixpath.basename(key): store.get(key) for key in file_keys}
+    except MissingObjectError:  # its owner took it back before it was read
+        return Taken(account=account | counts | {"fate": "gone"})
+    source = hashlib.sha256(b"".join(contents.values())).hexdigest()
+    account["source"] = source
+    for file_name, data in contents.items():
+        store.put(keys.raw(source, file_name), data)
+    try:
+        reading = _read(name, contents)
+    except BadInputError as fault:
+        return _refused(store, name=name, source=source, fault=fault, file_keys=file_keys, account=account)
+    described_records = [_describe(record, described) for record in reading.records]
+    rows = [row_fault(rejected) for rejected in reading.rejected]
+    counts |= {"received": len(described_records) + len(rows), "records": len(described_records), "quarantined": len(rows)}
+    return Taken(
+        records=[
+            StoredRecord(
+                record=anonymous(record),
+                source=source,
+                patient=patient_hash(record.patient, key=patient_key),
+                split_bucket=-1 if record.patient is None else split_bucket(record.patient),
+            )
+            for record in described_records
+        ],
+        labels=[
+            LabelEntry(record_id=record.record_id, label=record.label.value, who=f"source:{name}", when=drop["modified"])
+            for record in described_records
+            if record.label is not None
+        ],
+        quarantined=quarantine_rows(store, name=name, source=source, faults=rows) if rows else [],
+        account=account | counts,
+    )
+
+
+def keep_raw(store: ObjectStore, key: str) -> str:
+    """Keep an object's bytes in raw/ for ever; returns their SHA-256."""
+    data = store.get(key)
+    sha256 = hashlib.sha256(data).hexdigest()
+    store.put(keys.raw(sha256, posixpath.basename(key)), data)
+    return sha256
+
+
+def quarantine(store: ObjectStore, *, name: str, source: str, fault: BadInputError, keys_in: Sequence[str]) -> dict[str, Any]:
+    """Put whole files into quarantine with the reason beside them; returns the entry for the manifest."""
+    for key in keys_in:
+        store.copy(key, keys.quarantined(source, posixpath.basename(key)))
+    entry = {"name": name, "reason": fault.reason.value, "message": fault.message, "source": source}
+    put_json(store, keys.quarantine_reason(source), entry | {"inbox": [key.removeprefix(keys.INBOX) for key in keys_in]})
+    return entry
+
+
+def quarantine_rows(store: ObjectStore, *, name: str, source: str, faults: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """Put the bad rows of a good file into quarantine, as one object; returns an entry a row."""
+    data = "\n".join(fault["content"] for fault in faults) + "\n"
+    rows_name = f"{posixpath.basename(name)}.rows.csv"
+    store.put(keys.quarantined(source, rows_name), data.encode(), content_type="text/plain; charset=utf-8")
+    entries = [{key: fault[key] for key in ("name", "reason", "message")} | {"source": source} for fault in faults]
+    reason = {"name": name, "reason": faults[0]["reason"], "message": f"{len(faults)} rows of this file", "source": source, "rows": entries}
+    put_json(store, keys.quarantine_reason(source), reason | {"inbox": [f"{posixpath.dirname(name)}/{rows_name}".lstrip("/")]})
+    return entries
+
+
+def row_fault(rejected: Rejected) -> dict[str, str]:
+    """A refused row, ready for JSON."""
+    return {"name": rejected.name, "reason": rejected.reason.value, "message": rejected.message, "content": rejected.content}
+
+
+def _refused(
+    store: ObjectStore, *, name: str, source: str, fault: BadInputError, file_keys: Sequence[str], account: dict[str, Any]
+) -> Taken:
+    entry = quarantine(store, name=name, source=source, fault=fault, keys_in=file_keys)
+    counts = {"received": 1, "records": 0, "duplicates": 0, "quarantined": 1}
+    return Taken(quarantined=[entry], account=account | counts | {"source": source, "fate": "quarantined"})
+
+
+def _read(name: str, contents: Mapping[str, bytes]) -> Reading:
+    first = next(iter(contents))
+    match detect(name, contents[first][:_HEAD_BYTES]):
+        case Format.HEARTBEAT_CSV:
+            return read_heartbeat_csv(contents[first], name=name)
+        case Format.WFDB_HEADER:
+            return read_wfdb(contents, header=first, name=_record_name(name))
+        case _:
+            raise BadInputError(Reason.UNKNOWN_FORMAT, f"{name} is neither a heartbeat CSV nor a WFDB recording")
+
+
+def _record_name(name: str) -> str:
+    return name.removesuffix(".hea")
+
+
+def _describe(record: Record, described: Mapping[str, LabelRow]) -> Record:
+    """The record with what a label table beside it says of its patient and label; the table wins over the file."""
+    row = described.get(record.name)
+    if row is None:
+        return record
+    return replace(
+        record,
+        patient=row.patient_id or record.patient,
+        age=record.age if row.age is None else row.age,
+        sex=record.sex if row.sex is None else row.sex,
+        label=row.label or record.label,
+    )

@@ -1,0 +1,221 @@
+"""People's decisions about versions: what they do, what they refuse, what they keep, and that they can be repeated."""
+
+import json
+
+import pytest
+
+from ecg_tasks.errors import ConfigurationError, ModelRefusedError, StoreError
+from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.steps import audit
+from ecg_tasks.steps.champions import fresh_process, promotion
+from ecg_tasks.steps.training import retrain
+from ecg_tasks.storage import keys, registry
+from ecg_tasks.storage.object_store import ObjectStore
+
+RECIPE = "heartbeat"
+
+
+@pytest.fixture
+def works(monkeypatch):
+    """Every version works, without a process for each; returns the faults to be told instead, by version."""
+    faults: dict[str, str] = {}
+
+    def fault_of(files):
+        return faults.get(json.loads(files["model.json"])["version"], "")
+
+    monkeypatch.setattr(fresh_process, "fault_of", fault_of)
+    return faults
+
+
+@pytest.fixture
+def store(bucket, works):
+    """Versions a, b and c, accepted by the gate, and d, rejected by it; a serves."""
+    for version in "abcd":
+        spec = {"version": version, "recipe_digest": get_recipe(RECIPE).digest}
+        metrics = {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
+        files = {"model.json": json.dumps(spec).encode(), "metrics.json": json.dumps(metrics).encode()}
+        registry.write_version(bucket, RECIPE, version, files | {registry.SUMS: b"".join(b"x  %s\n" % name.encode() for name in files)})
+        verdict = {"promote": version != "d", "kind": "rejected" if version == "d" else "better", "reason": "because", "recipe": RECIPE}
+        bucket.put(keys.model_file(RECIPE, version, registry.VERDICT), json.dumps(verdict | {"version": version}).encode())
+    registry.write_champion(bucket, recipe=RECIPE, version="a", since="t0", who="gate", why="first")
+    return bucket
+
+
+def decide(action, version="", *, why="a reason", who="alice", run="run", override=""):
+    """One run of the DAG ``decide_champion``; returns its manifest."""
+    key = promotion.decide(run, recipe=RECIPE, action=action, version=version, why=why, who=who, override=override)
+    return json.loads(promotion.open_store().get(key))
+
+
+def test_promotion_keeps_who_when_and_why(store):
+    """The version serves, and the one before stands in the history with all that was known of it."""
+    manifest = decide("promote", "b", why="looks right")
+    champion = registry.read_champion(store, RECIPE)
+    assert (champion.version, champion.who, champion.why, champion.action) == ("b", "alice", "looks right", "promoted")
+    assert champion.history == ({"version": "a", "since": "t0", "who": "gate", "why": "first", "action": "promoted"},)
+    assert (manifest["served_before"], manifest["serving"]) == ("a", "b")
+
+
+def test_rollback_goes_to_the_one_before_and_rejects_the_one_that_served(store):
+    """After a rollback the earlier version serves, the later one is marked with the reason, and nothing is lost from the history."""
+    decide("promote", "b")
+    decide("rollback", why="too many alarms")
+    champion = registry.read_champion(store, RECIPE)
+    assert (champion.version, champion.action, champion.why) == ("a", "rolled back", "too many alarms")
+    assert [one["version"] for one in champion.history] == ["b", "a"]
+    assert champion.rejection("b")["why"] == "too many alarms"
+
+
+def test_rollback_passes_over_what_was_rejected(store):
+    """A version that was rejected after it served is not gone back to."""
+    for version in "bc":
+        decide("promote", version)
+    decide("reject", "b")
+    decide("rollback", "c")
+    assert registry.read_champion(store, RECIPE).version == "a"
+
+
+@pytest.mark.parametrize(("action", "version"), [("promote", "c"), ("rollback", ""), ("rollback", "b"), ("reject", "c")])
+def test_deciding_twice_changes_nothing(store, action, version):
+    """The same decision again, in the same run or in another, leaves champion.json as it was and says so."""
+    decide("promote", "b")
+    decide(action, version)
+    before = store.get(keys.champion(RECIPE))
+    for run in ("run", "another run"):
+        assert "nothing was changed" in decide(action, version, run=run)["outcome"]
+    assert store.get(keys.champion(RECIPE)) == before
+
+
+@pytest.mark.parametrize(("action", "version"), [("promote", "c"), ("rollback", ""), ("reject", "c")])
+def test_broken_anywhere_and_run_again_comes_to_the_same(store, monkeypatch, action, version):
+    """Break every write of a decision once: after the next try the same decision stands, once."""
+    decide("promote", "b")
+    whole, broken = ObjectStore.put, set()
+
+    def once(self, key, *args, **kwargs):
+        place = keys.AUDIT if key.startswith(keys.AUDIT) else key  # an entry's name has its moment in it
+        if place not in broken:
+            broken.add(place)
+            raise StoreError(f"the store went away at {key}")
+        return whole(self, key, *args, **kwargs)
+
+    monkeypatch.setattr(ObjectStore, "put", once)
+    for _ in range(5):
+        try:
+            decide(action, version)
+            break
+        except StoreError:
+            continue
+    champion = registry.read_champion(store, RECIPE)
+    expected = {"promote": ("c", 2, 0), "rollback": ("a", 2, 1), "reject": ("b", 1, 1)}[action]
+    assert (champion.version, len(champion.history), len(champion.rejections)) == expected
+    assert len(broken) == 3
+    assert [entry.action for _, entry in audit.entries(store)][1:] == [action]
+
+
+def test_what_was_rejected_serves_only_against_a_stated_reason(store):
+    """A version that the gate or a person rejected, or that nobody judged, needs the override, which is kept beside the rejection."""
+    decide("reject", "c", why="odd threshold", who="bob")
+    store.delete(keys.model_file(RECIPE, "b", registry.VERDICT))
+    for version, said in (("d", "rejected by the gate: because"), ("c", "rejected by bob on"), ("b", "never judged")):
+        with pytest.raises(ConfigurationError, match=said):
+            decide("promote", version)
+        assert registry.read_champion(store, RECIPE).version == "a"
+    decide("promote", "c", why="the best there is", override="the threshold was checked by hand")
+    champion = registry.read_champion(store, RECIPE)
+    assert champion.version == "c"
+    for part in ("the best there is", "odd threshold", "the threshold was checked by hand"):
+        assert part in champion.why
+    assert champion.rejection("c")["who"] == "bob"
+
+
+def test_a_version_that_does_not_work_is_not_promoted(store, works):
+    """What fails in a fresh process never serves, whatever the reason."""
+    works["b"] = "golden scores differ"
+    with pytest.raises(ModelRefusedError, match="golden scores differ"):
+        decide("promote", "b", override="I insist")
+    assert registry.read_champion(store, RECIPE).version == "a"
+
+
+@pytest.mark.parametrize(
+    ("action", "version", "said"),
+    [
+        ("promote", "z", "there is no heartbeat version 'z'"),
+        ("reject", "a", "it serves|a serves; roll back"),
+        ("rollback", "c", "a serves, not c"),
+        ("rollback", "", "nothing to roll back to"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_the_reason(store, action, version, said):
+    """Nothing changes, and the run's manifest tells why, for whoever asked from afar."""
+    before = store.get(keys.champion(RECIPE))
+    with pytest.raises(ConfigurationError, match=said):
+        decide(action, version, run="refused")
+    assert store.get(keys.champion(RECIPE)) == before
+    assert promotion.outcome("refused").startswith("refused: ")
+
+
+@pytest.mark.parametrize("missing", ["why", "who"])
+def test_a_decision_needs_a_reason_and_a_name(store, missing):
+    """Neither may be left out."""
+    with pytest.raises(ConfigurationError, match="needs a reason and a name"):
+        decide("promote", "b", **{missing: ""})
+
+
+def test_the_list_tells_what_became_of_each(store):
+    """Every version is listed once with its area, verdict and standing."""
+    decide("promote", "b")
+    decide("reject", "c", why="no", who="bob")
+    standing = {one.version: one.standing for one in promotion.listing(RECIPE)}
+    assert standing["a"] == "served before"
+    assert standing["b"].endswith("promoted by alice")
+    assert standing["c"].endswith("by bob: no")
+    assert standing["d"] == ""
+    assert {one.verdict for one in promotion.listing()} == {"better", "rejected"}
+
+
+@pytest.fixture
+def job(store):
+    """The job of a run that judged version b."""
+    store.put(keys.dataset("ds", "manifest.json"), json.dumps({"counts": {}}).encode())
+    work = {"run": "r", "recipe": RECIPE, "version": "b", "dataset_id": "ds", "policy": "better"}
+    store.put("job.json", json.dumps(work).encode())
+    return "job.json"
+
+
+def test_a_refusal_in_the_interface_is_kept(store, job):
+    """Who refused, and why; the version is then not promotable, and the same run's promotion does nothing."""
+    retrain.refuse(job, {"chosen": "Reject", "why": "too slow", "who": "carol"})
+    rejection = registry.read_champion(store, RECIPE).rejection("b")
+    assert (rejection["who"], rejection["why"]) == ("carol", "too slow")
+    assert not retrain.is_promotable(keys.model_file(RECIPE, "b", registry.VERDICT))
+    retrain.promote(job)
+    assert registry.read_champion(store, RECIPE).version == "a"
+    assert json.loads(store.get(keys.manifest("retrain_model", "r")))["rejected"] is True
+    before = store.get(keys.champion(RECIPE))
+    retrain.refuse(job, {"chosen": "Reject", "why": "again", "who": "dave"})
+    assert store.get(keys.champion(RECIPE)) == before
+
+
+def test_the_deadline_refuses_in_nobodys_name(store, job):
+    """Without an answer the run itself stands for who, and the reason says that nobody approved."""
+    retrain.refuse(job, {"chosen": "Reject", "why": "", "who": None})
+    rejection = registry.read_champion(store, RECIPE).rejection("b")
+    assert (rejection["who"], rejection["why"]) == ("retrain_model/r", "nobody approved it in time")
+
+
+@pytest.mark.parametrize("answer", [None, {"chosen": "Approve", "why": "", "who": "carol"}])
+def test_no_refusal_marks_nothing(store, job, answer):
+    """Where nobody was asked, or the answer was yes, nothing is marked."""
+    assert retrain.refuse(job, answer) is None
+    assert registry.read_champion(store, RECIPE).rejections == ()
+
+
+def test_a_first_candidate_can_be_refused(store, job):
+    """Where nothing serves, the rejection is kept all the same, nothing serves still, and a later promotion keeps it."""
+    store.delete(keys.champion(RECIPE))
+    retrain.refuse(job, {"chosen": "Reject", "why": "no", "who": "carol"})
+    assert registry.read_champion(store, RECIPE) is None
+    assert registry.read_decisions(store, RECIPE).rejection("b")["why"] == "no"
+    decide("promote", "a")
+    assert registry.read_champion(store, RECIPE).rejection("b")["why"] == "no"
