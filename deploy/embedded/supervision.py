@@ -39,6 +39,9 @@ GROUPS = (
 )
 """A task that runs when the stack stops is ended after 5 s, and tried again after the next start."""
 
+START_RETRIES = 1000
+"""Each waits a second longer than the one before. Twenty were over after four minutes, and a disk may be full for a night."""
+
 COMPONENTS = tuple(component for group in GROUPS for component in group.components)
 
 
@@ -156,7 +159,7 @@ command={_text(command)}
 autostart=false
 autorestart=true
 startsecs=1
-startretries=20
+startretries={START_RETRIES}
 stopsignal={group.stop_signal}
 stopwaitsecs={group.stop_wait_s}
 stopasgroup={"false" if component == "postgres" else "true"}
