@@ -22,7 +22,7 @@ _POLL_S = 1.0
 
 
 def run(
-    dag: Annotated[str, typer.Argument(help="ingest_records, render_spectrograms, retrain_model or classify_records.")],
+    dag: Annotated[str, typer.Argument(help="The name of its file in dags/, such as classify_records or maintain_store.")],
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it ends; exits with 1 when it failed.")] = False,
     conf: Annotated[str, typer.Option(help="The form of the run as JSON; default: the DAG's own values.", metavar="JSON")] = "{}",

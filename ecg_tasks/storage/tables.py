@@ -84,6 +84,7 @@ PREDICTIONS = pa.schema(
         ("n_used", pa.int32()),
         ("quality", pa.float32()),
         ("flags", pa.string()),
+        SPECTROGRAMS.field("beat_s"),
     ]
 )
 
@@ -116,7 +117,7 @@ Columns = dict[str, Any]
 
 
 def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:
-    """Parquet bytes of ``columns``; the same columns always give the same bytes.
+    """Parquet bytes of ``columns``, those of the schema and no others; the same columns always give the same bytes.
 
     >>> load(dump(LABELS, dict.fromkeys(LABELS.names, ["normal"])))["label"]
     ['normal']
@@ -138,6 +139,8 @@ def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, S
 
 
 def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> pa.Table:
+    if unknown := columns.keys() - set(schema.names):
+        raise ValueError(f"the table has no columns {sorted(unknown)}")
     return pa.table({field.name: pa.array(columns[field.name], type=field.type) for field in schema}, schema=schema)
 
 

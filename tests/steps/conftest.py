@@ -118,7 +118,6 @@ class Archive:
             "flags": [""] * n,
             "beat_s": [0.8] * n,
         }
-        predictions = {name: predictions[name] for name in tables.PREDICTIONS.names}
         self.store.put(keys.predictions(recipe, shard, version), tables.dump(tables.PREDICTIONS, predictions))
         put_json(self.store, keys.manifest("classify_records", f"{recipe}-{shard}-{version}"), {})
 

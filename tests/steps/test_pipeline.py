@@ -219,6 +219,7 @@ def test_a_night_is_watched_against_what_the_version_remembers(store, trained):
     (light,) = json.loads(store.get(keys.manifest("classify_records", run)))["drift"]
     assert (light["recipe"], light["version"]) == ("heartbeat", champion.version)
     assert night["watched"] <= N_PATIENTS
+    assert [sum(night["measures"][name]["counts"]) for name in MEASURES] == [night["watched"]] * len(MEASURES)  # each is known of each
     assert drift.lights(store)[0].state in {"unknown", "steady", "watch"}  # the same beats that it was tested on
 
 

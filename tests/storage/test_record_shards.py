@@ -83,3 +83,10 @@ def test_every_table_can_be_empty(schema):
     again = tables.load(tables.dump(schema, {name: [] for name in schema.names}))
     assert list(again) == schema.names
     assert tables.n_rows(again) == 0
+
+
+def test_a_column_that_a_table_has_no_room_for_is_not_dropped_in_silence():
+    """It is a mistake of ours, and told."""
+    columns = {name: ["x"] for name in [*tables.LABELS.names, "mood"]}
+    with pytest.raises(ValueError, match=r"no columns \['mood'\]"):
+        tables.dump(tables.LABELS, columns)

@@ -172,6 +172,8 @@ def parse_header(data: bytes, *, name: str) -> Header:
     record_line, *lines = content_lines(text)
     comments = tuple(line.strip().strip(" \t#") for line in text.splitlines() if line.strip().startswith("#"))
     record = _match(rx_record, record_line, name=name, words=_RECORD_WORDS)
+    if has_segments(text) and not record["n_seg"]:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {record_line[:100]!r} has a slash and no number of segments after it")
     try:
         fs = float(record["fs"] or DEFAULT_FS)
         if not 0 < fs <= FS_RANGE[1]:

@@ -1,8 +1,10 @@
 """Here: one night of one recipe: what is counted, and the file that keeps it. Not here: what follows (``drift``)."""
 
 import hashlib
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +21,8 @@ from ecg_tasks.storage.object_store import ObjectStore
 
 MAX_RECORDS = 1000
 """Records of one night that the sequential test looks at, a sample by their ids: more would alarm no sooner than a night later."""
+MAX_WATCHED = 10_000
+"""Records of one night that are watched at all, a sample by their ids: no share needs more, and memory does not grow with the night."""
 ALARM = float(-np.log(ALPHA))
 """Log capital from which on there is drift."""
 _kept: dict[tuple[str, str], dict[str, Any]] = {}
@@ -37,7 +41,9 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Night:
-    """The night's records that the version was not trained on, one a patient, ordered by id; and how many were decided on in all."""
+    """The night's records that the version was not trained on, one a patient, ordered by id, `MAX_WATCHED` of them at most; and how many
+    were decided on in all.
+    """
 
     seen: Sequence[Seen]
     threshold: float
@@ -121,6 +127,8 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
             one = Seen(record_id, float(said["probability"][row]), float(said["quality"][row]), float(beats[row]), kinds[at])
             patient = known["patient"][at] or record_id
             by_patient[patient] = min(by_patient.get(patient, one), one)
+        # A patient that is left out here never comes back in by a later record: its own smallest id lies beyond all that are kept.
+        by_patient = dict(heapq.nsmallest(MAX_WATCHED, by_patient.items(), key=itemgetter(1)))
     return Night(
         seen=sorted(by_patient.values()),
         threshold=get_json(store, keys.model_file(recipe, version, SPEC))["threshold"],

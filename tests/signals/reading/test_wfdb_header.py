@@ -114,6 +114,7 @@ def test_unsafe_names_are_refused(file_name):
         (b"a 1 500 10\na.dat 16\na.dat 16\n", Reason.UNREADABLE, "promises 1 lines; the header has 2"),
         (b"a 1 500 10\na.dat\n", Reason.UNREADABLE, "not WFDB: 'a.dat'"),
         (b"a/1 1 500 10\nseg\n", Reason.UNREADABLE, "not WFDB: 'seg'"),
+        (b"m/ 1 500 10\ns 16\n", Reason.UNREADABLE, "has a slash and no number of segments"),
         *(
             (b"a 1 500 10\na.dat 16 200 12 0\n".replace(old, new), Reason.UNREADABLE, f"{new.decode().strip()!r} cannot be read")
             for old, words in {b" 500 ": b". -500 1e3 5OO 500Hz", b" 10\n": b"-10 1e3 10.5", b" 16 ": b"16a 16x 16:-1"}.items()

@@ -117,6 +117,27 @@ def test_what_it_was_trained_on_and_more_records_of_a_patient_do_not_count(hospi
     assert sum(night["measures"]["score"]["counts"]) == 3
 
 
+def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital, monkeypatch):
+    """The patients with the smallest ids count, whichever shard holds them, as if the whole night had been in memory."""
+    monkeypatch.setattr(nights, "MAX_WATCHED", 5)
+    pin, done = hospital.arrive(12)
+    more, also = hospital.arrive(12)
+    patients = {}
+    for number, shard in enumerate((done[0]["shard"], also[0]["shard"])):
+        index = tables.load(hospital.store.get(keys.record_index(shard)))
+        index["patient"] = [f"p{at % 4 if at < 8 else 100 * number + at}" for at in range(12)]
+        hospital.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
+        for record_id, patient in zip(index["record_id"], index["patient"], strict=True):
+            patients[patient] = min(patients.get(patient, record_id), record_id)
+    pin["ingests"]["runs"] += more["ingests"]["runs"]
+    watched = []
+    monkeypatch.setattr(nights, "_ties", lambda _, ids: watched.append(list(ids)) or np.full(len(ids), 0.5))
+    drift.observe(hospital.store, pin, [*done, *also])
+    assert watched[0] == sorted(patients.values())[:5]
+    night = get_json(hospital.store, keys.monitoring("heartbeat", pin["run"]))
+    assert (night["decided"], night["watched"]) == (24, 5)
+
+
 def test_a_new_version_decides_the_archive_again_but_only_what_came_in_is_watched(hospital):
     """And it starts anew, against its own reference."""
     drift.observe(hospital.store, *hospital.arrive(120, shift=0.4))
