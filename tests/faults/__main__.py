@@ -32,8 +32,9 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     trials: list[Trial] = []
     names = asked.only or list(FAULTS)
+    unbroken: dict[Work, Night] = {}
     for own_clock in dict.fromkeys(FAULTS[name].own_clock for name in names):
-        for done in on_one_bench([name for name in names if FAULTS[name].own_clock == own_clock], own_clock):
+        for done in on_one_bench([name for name in names if FAULTS[name].own_clock == own_clock], own_clock, unbroken):
             trials.append(done)
             print(f"{rows(done)}{done.took_s:.0f} s", *done.faults, sep="\n    ", file=sys.stderr, flush=True)  # noqa: T201
             (asked.out / "trials.json").write_text(json.dumps([asdict(one) for one in trials], indent=1))
@@ -42,14 +43,13 @@ def main() -> None:
     sys.exit(any(one.faults for one in trials))
 
 
-def on_one_bench(names: Sequence[str], own_clock: tuple[str, ...]) -> Iterator[Trial]:
-    """Try these one after the other."""
+def on_one_bench(names: Sequence[str], own_clock: tuple[str, ...], unbroken: "dict[Work, Night]") -> Iterator[Trial]:
+    """Try these one after the other. An unbroken night of each kind of work is the yardstick for all benches: it holds only contents."""
     if own_clock and clock.WHY_NOT:
         yield from (Trial(name=name, not_tried=clock.WHY_NOT) for name in names)
         return
     with opened(own_clock=own_clock, own_disks=any(FAULTS[name].own_disks for name in names)) as bench:
         print(f"logs of the stack: {bench.stack.home.logs}", file=sys.stderr, flush=True)  # noqa: T201
-        unbroken: dict[Work, Night] = {}
         for name in names:
             fault = FAULTS[name]
             if fault.own_disks and bench.disks.why_not:
