@@ -38,8 +38,9 @@ def server_command(home: Home, component: str) -> list[str]:
     python = str(programs / "python")
     if component == "store-updater":
         return [python, _NODE_SCRIPT, "updater", str(home.store), str(home.store / "store-object.conf"), "--verbose"]
-    kind = component.removeprefix("store-") if "-" in component else "proxy"
-    return [python, str(programs / f"swift-{kind}-server"), str(home.store / f"{component}.conf"), "--verbose"]
+    if component == "store":
+        return [python, _NODE_SCRIPT, "proxy", str(home.store), str(home.store / "store.conf"), "--verbose"]
+    return [python, str(programs / f"swift-{component.removeprefix('store-')}-server"), str(home.store / f"{component}.conf"), "--verbose"]
 
 
 def ensure_installed() -> None:

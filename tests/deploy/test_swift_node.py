@@ -1,0 +1,40 @@
+"""Here: the clock by which the embedded store numbers its writes. Not here: the store at work (``test_stack``, ``tests/faults``)."""
+
+from itertools import pairwise
+
+import pytest
+
+from deploy.embedded.swift_node import ForwardClock
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """Maker of a clock over a list of the machine's own times."""
+    return lambda times: ForwardClock(tmp_path / "latest", wall=iter(times).__next__)
+
+
+def test_it_is_the_machines_clock(clock):
+    """As long as that goes forward, nothing is added to it."""
+    assert [clock([100.0]).now(), *(one.now() for one in [clock([102.5, 200.0])] * 2)] == [100.0, 102.5, 200.0]
+
+
+def test_it_never_goes_back(clock):
+    """Set back by an hour, standing still, and set right again: every moment is after the one before, in steps that Swift can tell."""
+    times = [7200.0, 3600.0, 3600.0, 3601.0, 7200.0, 7300.0]
+    one = clock(times)
+    given = [one.now() for _ in times]
+    assert all(round(after, 5) > round(before, 5) for before, after in pairwise(given))
+    assert given[0] == 7200.0
+    assert given[-1] == 7300.0
+
+
+def test_the_next_process_goes_on(clock):
+    """A store that is started after the clock was set back still lets its new writes win."""
+    last = clock([7200.0]).now()
+    assert last < clock([3600.0]).now() < last + 2
+
+
+def test_a_spoilt_note_is_no_reason_to_stop(clock, tmp_path):
+    """A file that cannot be read is as good as none."""
+    (tmp_path / "latest").write_text("")
+    assert clock([5.0]).now() == 5.0
