@@ -226,7 +226,11 @@ def kill_a_worker(api: AirflowApi, compose: list[str]) -> None:
         again = [
             one
             for one in instances(api, dag, task)
-            if one["try_number"] > 1 and one["dag_run_id"] == victim["dag_run_id"] and one["start_date"]
+            if one["try_number"] > 1
+            and one["dag_run_id"] == victim["dag_run_id"]
+            # until the second try has begun, the task is shown with the first one's start and worker
+            and one["start_date"]
+            and datetime.fromisoformat(one["start_date"]).timestamp() > killed_at
         ]
         if again:
             break
