@@ -6,6 +6,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,11 @@ class ForwardClock:
         """A moment after all that were given out before."""
         self._last = max(self._wall(), self._last + self.STEP_S)
         if self._last > self._reserved:
-            self._reserved = self._last + self.AHEAD_S
-            partial = self._file.with_suffix(".new")
-            partial.write_text(f"{self._reserved:.5f}")
-            partial.replace(self._file)
+            with suppress(OSError):  # a full disk: reading needs the time, too, and goes on; the next moment tries again
+                partial = self._file.with_suffix(".new")
+                partial.write_text(f"{self._last + self.AHEAD_S:.5f}")
+                partial.replace(self._file)
+                self._reserved = self._last + self.AHEAD_S
         return self._last
 
 

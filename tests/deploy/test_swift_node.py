@@ -38,3 +38,14 @@ def test_a_spoilt_note_is_no_reason_to_stop(clock, tmp_path):
     """A file that cannot be read is as good as none."""
     (tmp_path / "latest").write_text("")
     assert clock([5.0]).now() == 5.0
+
+
+def test_a_full_disk_stops_no_clock(clock, tmp_path, monkeypatch):
+    """Where its file cannot be written, it goes on, and writes it as soon as it can."""
+    one = clock([100.0, 100.0, 100.0])
+    with monkeypatch.context() as full:
+        full.setattr("pathlib.Path.write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        assert one.now() < one.now()
+    assert not (tmp_path / "latest").exists()
+    one.now()
+    assert float((tmp_path / "latest").read_text()) > 100.0
