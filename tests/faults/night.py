@@ -102,6 +102,7 @@ class Nights:
                 self._follow(api, dag, known[dag], lambda: True)
                 if dag == "classify_records":
                     reported = started
+            at_rest(self.bench, work)  # the quarter-hourly intake may have begun meanwhile
             self.runs += [
                 Run(dag=dag, run=one["dag_run_id"], state=one["state"], ended=_seconds(one["end_date"]))
                 for dag, before in known.items()
