@@ -83,6 +83,7 @@ def measure(folder: Path, n_records: int) -> dict[str, Any]:
         objects and bytes.
     """
     stack = Stack(folder / "home")
+    own = dict(os.environ)
     stack.up()
     try:
         os.environ.update(stack.environment())
@@ -110,6 +111,8 @@ def measure(folder: Path, n_records: int) -> dict[str, Any]:
             raise RuntimeError(f"{n_records} records were dropped; the report says {counts}")
     finally:
         stack.down()
+        os.environ.clear()  # or the next stack would take this one's bucket for one of the user's own
+        os.environ.update(own)
     return {
         "n_records": n_records,
         "wall_s": wall_s,
@@ -163,7 +166,10 @@ def _cpu_s() -> float:
 def main() -> None:
     """Run the nights that were asked for."""
     folder, *sizes = sys.argv[1:]
-    nights = [measure(Path(folder) / size, int(size)) for size in sizes]
+    nights = []
+    for size in sizes:
+        nights.append(measure(Path(folder) / size, int(size)))
+        sys.stderr.write(json.dumps(nights[-1]) + "\n")
     json.dump({"nights": nights, "cores": os.cpu_count()}, sys.stdout, indent=1)
 
 
