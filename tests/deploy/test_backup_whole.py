@@ -66,6 +66,11 @@ def history(stack) -> dict[str, dict[str, str]]:
         return {dag: api.runs(dag) for dag in sorted(api.dags())}
 
 
+def by_hand(runs) -> set[str]:
+    """Classifications that the test asked for; at 02:00 the schedule has one of its own."""
+    return {run for run in runs["classify_records"] if run.startswith("manual")}
+
+
 def task_log(stack, dag: str, run: str, task: str) -> str:
     """The log of a task, as the web interface asks for it."""
     with stack.airflow() as api:
@@ -86,7 +91,7 @@ def test_back_up_wipe_restore(folder):
     ecg(home, "run", "classify_records", "--wait")
     # what is there now must be there again; a scheduled run may add to it before the stack has stopped
     before, runs, password = seen(stack), history(stack), stack.password
-    (classified,) = runs["classify_records"]
+    (classified,) = by_hand(runs)
     log = task_log(stack, "classify_records", classified, "write_report")
     assert len([key for key in before if key.startswith("reports/")]) > 3
     ecg(home, "down")
@@ -108,7 +113,7 @@ def test_back_up_wipe_restore(folder):
     assert {key: told for key, told in seen(stack).items() if key in lasting and not key.startswith("decided/")} == {
         key: told for key, told in lasting.items() if not key.startswith("decided/")
     }
-    (again,) = history(stack)["classify_records"].keys() - {classified}
+    (again,) = by_hand(history(stack)) - {classified}
     with bucket_of(stack) as store:
         manifest = json.loads(store.get(keys.manifest("classify_records", keys.run_key(again))))
     assert manifest["account"]["records"] == 0  # what was reported before the backup is not reported again

@@ -95,6 +95,13 @@ def is_ours(message):
     return message.type in {"error", "warning"} and "/ecg/" in message.location["url"] and "sandbox attribute" not in message.text
 
 
+def run_by_hand(stack):
+    """The classification that these tests asked for; at 02:00 the schedule has one of its own."""
+    with stack.airflow() as api:
+        (run,) = [run for run in api.runs("classify_records") if run.startswith("manual")]
+    return run
+
+
 def report(page):
     """Go to the newest report."""
     page.goto("/ecg/reports")
@@ -128,16 +135,13 @@ def test_airflow_shows_the_pages_in_its_own_frame(opened, stack):
     """The menu entry, and the report beside the run that wrote it; the address can be shared."""
     opened.goto("/plugin/ecg")
     expect(opened.frame_locator("iframe").get_by_role("heading", name="Overview")).to_be_visible()
-    with stack.airflow() as api:
-        runs = [run for run, state in api.runs("classify_records").items() if state == "success"]
-    opened.goto(f"/dags/classify_records/runs/{runs[0]}/plugin/ecg-report")
+    opened.goto(f"/dags/classify_records/runs/{run_by_hand(stack)}/plugin/ecg-report")
     expect(opened.frame_locator("iframe").get_by_role("heading", name="Recordings")).to_be_visible()
 
 
 def test_the_run_has_its_headline_and_the_task_its_button(opened, stack):
     """The note tells the counts; Open report leads to the report, inside Airflow's frame."""
-    with stack.airflow() as api:
-        (run,) = [run for run, state in api.runs("classify_records").items() if state == "success"]
+    run = run_by_hand(stack)
     opened.goto(f"/dags/classify_records/runs/{run}")
     note = opened.request.get(f"/api/v2/dags/classify_records/dagRuns/{run.replace('+', '%2B')}").json()["note"]
     assert re.match(r"[\d,]+ records: [\d,]+ normal, [\d,]+ abnormal, [\d,]+ uncertain, [\d,]+ uninterpretable", note)
