@@ -65,7 +65,8 @@ def encode_indexed(pixels: NDArray[np.uint8], *, palettes: NDArray[np.uint8]) ->
 def encode_cells(cells: NDArray[np.uint8], *, row: NDArray[np.intp], column: NDArray[np.intp], palette: NDArray[np.uint8]) -> list[bytes]:
     """PNGs of cells drawn as rectangles: the pixel of picture i at (y, x) is ``cells[i, row[y], column[x]]``.
 
-    The pixels themselves are never made, only the rows of a PNG that differ from the row above.
+    The pixels themselves are never made, only the rows of a PNG that differ from the row above. What is left is compressing, by zlib-ng:
+    four times as fast as zlib. Its bytes, not the pixels, may differ between processors, so nothing that is stored is made by it.
 
     Parameters
     ----------
@@ -74,6 +75,8 @@ def encode_cells(cells: NDArray[np.uint8], *, row: NDArray[np.intp], column: NDA
     column : shape (width,), the cells' column of each column of pixels
     palette : ndarray, shape (n_colours, 3), uint8, RGB; at most 256 colours
     """
+    from zlib_ng import zlib_ng
+
     height, width = len(row), len(column)
     head = _SIGNATURE + _header(height, width, _ColourType.INDEXED) + _chunk(b"PLTE", palette.tobytes())
     differs = np.flatnonzero(np.diff(row, prepend=-1))
@@ -84,8 +87,7 @@ def encode_cells(cells: NDArray[np.uint8], *, row: NDArray[np.intp], column: NDA
         steps = picture[row[differs]]
         steps[1:] -= picture[row[differs[:-1]]]
         rows[differs, 1:] = steps.take(column, axis=1)
-        runs = zlib.compressobj(_COMPRESSION, strategy=zlib.Z_RLE)  # there is nothing in it but runs of equal bytes
-        pngs.append(head + _chunk(b"IDAT", runs.compress(rows.data) + runs.flush()) + _END)
+        pngs.append(head + _chunk(b"IDAT", zlib_ng.compress(rows.data, _COMPRESSION)) + _END)
     return pngs
 
 
