@@ -40,7 +40,7 @@ def environment(home: Home) -> dict[str, str]:
         "core": {
             "dags_folder": CHECKOUT / "dags",
             "plugins_folder": CHECKOUT / "plugins",
-            "executor": "LocalExecutor",
+            "executor": "deploy.embedded.executor.LocalExecutor",
             "parallelism": parallelism(),
             "load_examples": False,
             "dags_are_paused_at_creation": False,

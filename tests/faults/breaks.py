@@ -70,6 +70,17 @@ def kill_worker(_bench: Bench, request: Request) -> Fate:
     return Fate.PASS
 
 
+def kill_idle_workers(bench: Bench, _request: Request) -> Fate:
+    """Kill every worker that waits for a task: one of them holds their queue's lock."""
+    scheduler = psutil.Process(supervision.pids(bench.stack.home)["scheduler"])
+    idle = [worker for worker in scheduler.children() if "<idle>" in " ".join(worker.cmdline())]
+    if not idle:
+        raise RuntimeError("no worker waits")
+    for worker in idle:
+        worker.kill()
+    return Fate.PASS
+
+
 def kill(component: str) -> Act:
     """Kill a component; the request waits until its task is dead too, or for five seconds."""
 

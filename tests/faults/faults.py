@@ -11,7 +11,7 @@ from tests.faults.proxy import Fate, Network
 OUTAGE_S = 20.0
 A_NIGHT = Work()
 TRAINING = Work(
-    n_patients=60,
+    n_patients=140,  # with fewer, a side of the split may lack a class
     then=(
         ("retrain_model", '{"recipe": "twelve_lead", "epochs": 3, "members": 1, "policy": "refresh"}'),
         ("classify_records", '{"scope": "all"}'),
@@ -128,9 +128,12 @@ FAULTS: dict[str, Fault] = {
     ),
     "network-1": Fault(breaks=each({"ingest_batch": _CUT, "publish": _500, "render_shard": _SLOW, "classify_shard": _503})),
     "workers": Fault(
-        breaks=tuple(
-            replace(PLACES[place], what="worker above the task killed", act=breaks.kill_worker)
-            for place in ("ingest_batch", "publish", "classify_shard", "write_report")
+        breaks=(
+            *(
+                replace(PLACES[place], what="worker above the task killed", act=breaks.kill_worker)
+                for place in ("ingest_batch", "publish", "classify_shard", "write_report")
+            ),
+            replace(PLACES["render_shard"], what="all idle workers killed", act=breaks.kill_idle_workers),
         )
     ),
     "airflow-2": Fault(

@@ -1,0 +1,42 @@
+"""Here: Airflow's LocalExecutor, mended where the death of an idle worker stopped everything. Not here: what it runs.
+
+Its workers wait for tasks at one queue: one of them holds the queue's lock, the others wait for it. A worker that is killed while it
+holds the lock takes it along, and no task starts any more until the scheduler is restarted (seen with Airflow 3.3.2).
+"""
+
+import time
+from contextlib import suppress
+
+import psutil  # type: ignore[import-untyped]
+from airflow.executors import local_executor
+
+PATIENCE_S = 5.0
+"""A living worker that waits takes a task within milliseconds."""
+
+
+class LocalExecutor(local_executor.LocalExecutor):
+    """Releases the queue's lock when, after a worker was killed, tasks lie in the queue although others wait for them."""
+
+    _was_killed = False
+    _n_unread = 0
+    _unread_since = 0.0
+
+    def _check_workers(self) -> None:
+        self._was_killed |= any(worker.exitcode for worker in self.workers.values())
+        super()._check_workers()  # type: ignore[no-untyped-call]
+        before, self._n_unread = self._n_unread, self._unread_messages.value
+        if not before or self._n_unread < before or not any(_is_idle(pid) for pid in self.workers):
+            self._unread_since = time.monotonic()
+        elif self._was_killed and time.monotonic() - self._unread_since > PATIENCE_S:
+            self.log.warning("%d tasks lie in the queue, whose lock died with a worker: releasing it", self._n_unread)
+            self._was_killed = False
+            with suppress(ValueError):  # nobody held it
+                self.activity_queue._rlock.release()  # type: ignore[attr-defined]  # noqa: SLF001 - the queue has no door for it
+
+
+def _is_idle(pid: int) -> bool:
+    """Whether a worker says in its title that it waits for tasks."""
+    try:
+        return any("<idle>" in part for part in psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False

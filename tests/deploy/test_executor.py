@@ -1,0 +1,109 @@
+"""Idle workers of the LocalExecutor may be killed: tasks start all the same. Real processes, and a queue that is Airflow's own."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import psutil
+import pytest
+from airflow.executors import local_executor
+from airflow.executors.base_executor import BaseExecutor
+from setproctitle import setproctitle
+
+from deploy.embedded import executor as mended
+
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """A task, as far as a worker looks at it."""
+
+    key: str
+    display_name: str = "work"
+    running_state: None = None
+    success_state: ClassVar = "success"
+    failure_state: ClassVar = "failed"
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Function that starts an executor with some workers; they run nothing, and all of them are ended afterwards."""
+    monkeypatch.setattr(BaseExecutor, "run_workload", lambda *_arguments, **_more: None)
+    monkeypatch.setattr(mended, "PATIENCE_S", 1.0)
+    running = []
+
+    def start(kind, n_workers):
+        executor = kind(parallelism=n_workers)
+        executor.done = {}
+        executor.change_state = lambda key, state: executor.done.update({key: state})
+        executor.start()
+        running.append(executor)
+        wait_until(lambda: all(mended._is_idle(pid) for pid in executor.workers), executor)
+        return executor
+
+    yield start
+    for executor in running:
+        for worker in executor.workers.values():
+            worker.kill()
+            worker.join()
+
+
+def wait_until(condition, executor, *, patience_s=PATIENCE_S):
+    """Look after the workers as the scheduler does, until something holds; whether it came to hold."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        executor.sync()
+        time.sleep(0.05)
+    return True
+
+
+def give(executor, *keys):
+    """Put tasks into the queue."""
+    for key in keys:
+        executor.queued_tasks[key] = Work(key)
+    executor._process_workloads([Work(key) for key in keys])
+
+
+def kill_idle(executor):
+    """Kill every worker: whichever holds the queue's lock is among them."""
+    pids = list(executor.workers)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for worker in executor.workers.values():
+        worker.join()
+    return pids
+
+
+def test_tasks_start_after_idle_workers_were_killed(started):
+    """The dead ones' lock is released once, and what lay in the queue and what comes later is done by new workers."""
+    executor = started(mended.LocalExecutor, 3)
+    pids = kill_idle(executor)
+    give(executor, "one", "two")
+    assert wait_until(lambda: len(executor.done) == 2, executor)
+    give(executor, "three")
+    assert wait_until(lambda: executor.done == dict.fromkeys(("one", "two", "three"), "success"), executor)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_airflows_own_would_stand_still(started):
+    """What is mended is still at fault in Airflow; when this fails, the mending may go."""
+    executor = started(local_executor.LocalExecutor, 1)
+    kill_idle(executor)
+    give(executor, "one")
+    assert not wait_until(lambda: executor.done, executor, patience_s=4)
+
+
+def test_a_lock_that_nobody_died_with_is_left_alone(started, monkeypatch):
+    """Tasks that wait because every worker is at work release nothing, not even when one is killed at its work."""
+    monkeypatch.setattr(BaseExecutor, "run_workload", lambda *_arguments, proctitle, **_more: (setproctitle(proctitle), time.sleep(2.5)))
+    executor = started(mended.LocalExecutor, 2)
+    give(executor, "one", "two", "three", "four")
+    assert wait_until(lambda: executor._unread_messages.value == 2, executor)
+    os.kill(next(iter(executor.workers)), signal.SIGKILL)
+    assert wait_until(lambda: len(executor.done) == 3, executor)
+    assert executor._was_killed, "it forgets that when it releases the lock"
