@@ -2,13 +2,14 @@
 
 Called by ``compose_run.sh`` with the command that is Compose as arguments. It drops the demonstration's recordings, follows the DAGs,
 compares every decision and probability with those of the same steps run in one process against an in-memory bucket, then kills a
-worker in the middle of a task and measures how long its task waits for another.
+worker in the middle of a task and measures how long its task waits for another, and the broker while tasks run and others wait in it.
 """
 
 import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -27,6 +28,7 @@ from ecg_tasks.signals.sample_drop import sample_drop  # noqa: E402
 RETRY_WITHIN_S = 60
 RETRAINING = {"recipe": "twelve_lead", "epochs": 3}
 KILL_SEED = 7
+BROKER_SEED = 8
 
 
 def main(compose: list[str]) -> None:
@@ -46,6 +48,7 @@ def main(compose: list[str]) -> None:
         run = classify(api)
     compare(report_of(compose, run), in_one_process(models_of(compose)))
     kill_a_worker(api, compose)
+    kill_the_broker(api, compose)
 
 
 def say(sentence: str) -> None:
@@ -125,6 +128,14 @@ _REPORT = """
 from ecg_tasks.storage import keys
 store = open_store()
 tell(store, get_json(store, keys.manifest("classify_records", keys.run_key(sys.argv[1])))["report"])
+"""
+
+
+_ACCOUNT = """
+import json, sys
+from ecg_tasks.steps.workspace import get_json, open_store
+from ecg_tasks.storage import keys
+json.dump(get_json(open_store(), keys.manifest("ingest_records", keys.run_key(sys.argv[1])))["account"], sys.stdout)
 """
 
 
@@ -241,6 +252,41 @@ def kill_a_worker(api: AirflowApi, compose: list[str]) -> None:
     assert waited_s < RETRY_WITHIN_S, f"the retry started after {waited_s:.1f} s"
     say(f"its task was tried again by {again[0]['hostname']} after {waited_s:.1f} s")
     follow(api, dag, victim["dag_run_id"])
+
+
+def kill_the_broker(api: AirflowApi, compose: list[str]) -> None:
+    """Redis is killed while tasks run and others wait in it; it comes back by itself, every task ends well, and the account adds up."""
+    subprocess.run([*compose, "up", "-d", "--no-build", "--no-recreate", "--wait", "--scale", "worker=1"], check=True, capture_output=True)
+    dag, task = "ingest_records", "ingest_batch"
+    known = {one: set(api.runs(one)) for one in (dag, "render_spectrograms")}
+    put(compose, sample_drop(seed=BROKER_SEED, n_patients=N_PATIENTS, recordings_per_patient=2))
+    deadline = time.monotonic() + 60
+    while not (at_work := [one for one in instances(api, dag, task, state="running") if one["dag_run_id"] not in known[dag]]):
+        assert time.monotonic() < deadline, f"{task} did not start"
+        time.sleep(0.2)
+    run = at_work[0]["dag_run_id"]
+    waiting = sum(state in ("queued", "scheduled") for name, state in api.task_states(dag, run) if name == task)
+    killed_at = time.monotonic()
+    os.kill(int(of_container(compose, "redis", "{{.State.Pid}}")), signal.SIGKILL)  # `docker kill` would count as stopped on purpose
+    say(f"killed the broker while {len(at_work)} of {task} ran and {waiting} waited")
+    while of_container(compose, "redis", "{{.RestartCount}} {{.State.Health.Status}}") != "1 healthy":
+        assert time.monotonic() - killed_at < RETRY_WITHIN_S, "the broker did not come back"
+        time.sleep(0.5)
+    say(f"it was healthy again after {time.monotonic() - killed_at:.1f} s")
+    follow(api, dag, run)
+    say(f"the run ended {time.monotonic() - killed_at:.1f} s after it")
+    for one, before in known.items():
+        follow_own_runs(api, one, before)
+    account = json.loads(in_worker(compose, "-c", _ACCOUNT, run))
+    assert account["received"] == account["records"] + account["duplicates"] + account["quarantined"] > 0, account
+    follow(api, "classify_records", api.trigger("classify_records", {"scope": "new"}))
+    say(f"its account: {json.dumps(account)}")
+
+
+def of_container(compose: list[str], service: str, form: str) -> str:
+    """What Docker says of the one container of a service."""
+    (container,) = subprocess.run([*compose, "ps", "-q", service], capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(["docker", "inspect", "-f", form, container], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def instances(api: AirflowApi, dag: str, task: str, state: str | None = None) -> list[dict[str, str]]:

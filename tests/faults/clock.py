@@ -1,13 +1,18 @@
 """Here: a wall clock of the bench's own, which can be set back. Not here: when it is (``breaks``). The machine's clock is never touched.
 
 libfaketime stands between the programs and the C library, so every process of a stack reads the time that a file says. Monotonic clocks
-go on as they are, as they do when a real clock is set back.
+go on as they are, as they do when a real clock is set back; ``sleep.c`` mends what libfaketime does to sleeping then.
 """
 
+import shutil
+import subprocess
 from pathlib import Path
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-WHY_NOT = "" if LIBRARIES else "libfaketime is not there (Debian: apt-get install faketime)"
+WHY_NOT = (
+    "" if LIBRARIES and shutil.which("cc") else "libfaketime or a C compiler is not there (Debian: apt-get install faketime gcc libc6-dev)"
+)
+SLEEP = Path(__file__).with_name("sleep.c")
 
 
 class Clock:
@@ -19,8 +24,10 @@ class Clock:
 
     def variables(self) -> dict[str, str]:
         """For the programs that shall go by it."""
+        mended = self._file.with_name("sleep.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(mended), str(SLEEP)], check=True)
         return {
-            "LD_PRELOAD": str(LIBRARIES[0]),
+            "LD_PRELOAD": f"{mended}:{LIBRARIES[0]}",
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",

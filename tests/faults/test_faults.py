@@ -1,13 +1,17 @@
 """Two nights of ``python -m tests.faults``, the proxy they need, and that what they look for would be found."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
 from ecg_tasks.errors import StoreError
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectStore
-from tests.faults import breaks
+from tests.faults import breaks, clock
 from tests.faults.__main__ import table
 from tests.faults.bench import opened
 from tests.faults.breaks import Break
@@ -101,8 +105,6 @@ def test_a_bad_network_is_an_error_and_passes(way):
 
 def test_the_owner_of_a_request_is_known(way):
     """The process that is killed is the one that asked."""
-    import os
-
     proxy, _, through = way
     owners = []
     proxy.rules = [Rule(method="PUT", pattern="second", nth=2, act=lambda request: owners.append(request.owner.pid) or Fate.PASS)]
@@ -149,3 +151,13 @@ def test_the_table_tells_what_was_not_survived():
 def test_a_break_does_nothing_unless_told():
     """A place by itself is no fault."""
     assert Break(dag="", task="", method="PUT", pattern="").act is breaks.nothing
+
+
+@pytest.mark.skipif(bool(clock.WHY_NOT), reason=clock.WHY_NOT)
+def test_a_clock_that_is_set_back(tmp_path):
+    """A program goes by the bench's clock at once, and still sleeps."""
+    own = clock.Clock(tmp_path / "clock")
+    own.set_back(3600)
+    program = "import time; time.sleep(0.01); print(time.time())"
+    done = subprocess.run([sys.executable, "-c", program], env=os.environ | own.variables(), capture_output=True, text=True, check=True)
+    assert 3500 < time.time() - float(done.stdout) < 3700
