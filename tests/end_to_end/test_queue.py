@@ -1,0 +1,115 @@
+"""The whole stack over a bucket elsewhere that tells a queue of drops: a run starts because of a message, and because of nothing else."""
+
+import json
+import time
+
+import boto3
+import pytest
+
+from ecg_tasks.storage import keys
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+BUCKET = "elsewhere"
+PATIENCE_S = 120.0
+"""For a run to come by itself; some seconds are usual."""
+BEATS = "\n".join(",".join(f"{0.5 + (sample * (row + 3) % 17) / 40:.3f}" for sample in range(187)) for row in range(3))
+
+
+@pytest.fixture(scope="module")
+def clients(stack, s3_server):
+    """Clients of a server that is no part of the stack, for buckets and for queues; the environment points at it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("S3", "SQS"):
+            patch.setenv(f"AWS_ENDPOINT_URL_{name}", s3_server)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("ECG_BUCKET", BUCKET)
+        session = boto3.session.Session()
+        opened = session.client("s3"), session.client("sqs")
+        yield opened
+        for client in opened:
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def queue(clients, ecg):
+    """Address of the queue that the bucket tells of its inbox; the stack listens there."""
+    s3, sqs = clients
+    s3.create_bucket(Bucket=BUCKET)
+    url = sqs.create_queue(QueueName="drops")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    only_inbox = {"Key": {"FilterRules": [{"Name": "prefix", "Value": keys.INBOX}]}}
+    told = [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"], "Filter": only_inbox}]
+    s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": told})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECG_INBOX_QUEUE", url)
+        ecg("up")
+        yield url
+
+
+@pytest.fixture
+def runs(stack):
+    """Function that gives the runs of the intake that a message started, with their states."""
+
+    def runs() -> dict[str, str]:
+        with stack.airflow() as api:
+            return {run: state for run, state in api.runs("ingest_records").items() if run.startswith("asset")}
+
+    return runs
+
+
+def wait_until(condition, what):
+    """Wait for something that comes by itself."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE_S:.0f} s"
+        time.sleep(0.5)
+
+
+def is_empty(sqs, queue) -> bool:
+    """Whether no message waits, nor was received without being deleted."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+    return all(int(found[name]) == 0 for name in names)
+
+
+def listed(s3, prefix) -> list[str]:
+    """Keys below a prefix."""
+    return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+
+
+def test_the_test_event_starts_nothing(clients, queue, runs):
+    """What S3 sends when notifications are switched on is read, deleted, and starts no run."""
+    _, sqs = clients
+    sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}))
+    wait_until(lambda: is_empty(sqs, queue), "an empty queue")
+    assert runs() == {}
+
+
+def test_a_drop_starts_the_intake(clients, queue, runs, ecg, tmp_path):
+    """A file that is put into the inbox is taken over by a run that its message started."""
+    s3, sqs = clients
+    (tmp_path / "beats.csv").write_text(BEATS)
+    ecg("put", str(tmp_path / "beats.csv"))
+    wait_until(lambda: "success" in runs().values(), "a run of the intake")
+    assert len(listed(s3, keys.RECORDS)) == 1
+    assert listed(s3, keys.INBOX) == []
+    wait_until(lambda: is_empty(sqs, queue), "an empty queue")
+
+
+def test_a_message_that_comes_twice_does_no_harm(clients, queue, runs):
+    """It starts a run that finds nothing to do."""
+    s3, sqs = clients
+    before, known = listed(s3, keys.RECORDS), set(runs())
+    event = {
+        "eventName": "ObjectCreated:Put",
+        "eventSource": "aws:s3",
+        "s3": {"bucket": {"name": BUCKET}, "object": {"key": "inbox/beats.csv"}},
+    }
+    sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"Records": [event]}))
+    wait_until(lambda: [state for run, state in runs().items() if run not in known] == ["success"], "a second run")
+    (run,) = set(runs()) - known
+    account = json.loads(s3.get_object(Bucket=BUCKET, Key=keys.manifest("ingest_records", keys.run_key(run)))["Body"].read())["account"]
+    assert account["received"] == 0
+    assert listed(s3, keys.RECORDS) == before
