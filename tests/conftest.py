@@ -82,21 +82,9 @@ def bucket(bucket_in, monkeypatch):
 @pytest.fixture(scope="session")
 def todays_version():
     """Maker of a version for today's pictures, out of the shipped champion's weights: what these decide is not the point here."""
-    import hashlib
-    import json
+    from tests.versions import todays_version
 
-    from ecg_tasks.signals.recipes import get_recipe
-    from ecg_tasks.storage import registry
-
-    def make(recipe: str, version: str, **changes) -> dict[str, bytes]:
-        shipped = next(one for one in registry.shipped_champions(ROOT / "models") if one.recipe == recipe)
-        files = registry.read_shipped(ROOT / "models", shipped)
-        spec = json.loads(files["model.json"]) | {"version": version, "recipe_digest": get_recipe(recipe).digest} | changes
-        files["model.json"] = json.dumps(spec).encode()
-        sums = [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in sorted(files.items()) if name != registry.SUMS]
-        return files | {registry.SUMS: "\n".join(sums).encode()}
-
-    return make
+    return todays_version
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def faults_of(bench: Bench, night: Night, reference: Night, runs: list[Run]) -> 
     """Every promise that does not hold, as a sentence; nothing if all is well."""
     store = bench.store
     found = [f"{one.dag} {one.run} ended as {one.state}" for one in runs if one.state != "success"]
-    for name in ("received", "reasons", "decisions", "labels", "rows"):
+    for name in ("received", "reasons", "decisions", "labels", "models", "serving", "rows"):
         was, should = getattr(night, name), getattr(reference, name)
         if was != should:
             found.append(f"{name} differ: {_difference(should, was)}")

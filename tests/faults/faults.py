@@ -1,11 +1,13 @@
 """Here: which faults are tried, in nights of several, each in another task. Not here: how they are done (``breaks``)."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tests import versions
 from tests.faults import breaks
 from tests.faults.breaks import Act, Break
-from tests.faults.night import Work
+from tests.faults.night import SECOND, Work
 from tests.faults.proxy import Fate, Network
 
 OUTAGE_S = 20.0
@@ -15,7 +17,21 @@ TRAINING = Work(
     then=(
         ("retrain_model", '{"recipe": "twelve_lead", "epochs": 3, "members": 1, "policy": "refresh"}'),
         ("classify_records", '{"scope": "all"}'),
-        ("maintain_store", "{}"),
+    ),
+)
+FIRST = versions.shipped("twelve_lead").version
+DECIDING = Work(
+    second_version=True,
+    then=(
+        (
+            "decide_champion",
+            json.dumps(
+                {"recipe": "twelve_lead", "action": "promote", "version": SECOND, "why": "tried", "override": "the gate was not asked"}
+            ),
+        ),
+        ("classify_records", '{"scope": "all"}'),
+        ("backfill_version", json.dumps({"recipe": "twelve_lead", "version": FIRST})),
+        ("maintain_store", '{"dry_run": false}'),
     ),
 )
 
@@ -72,8 +88,19 @@ WEEKLY = (
     Break(dag="retrain_model", task="gate", method="PUT", pattern=r"^models/.*/verdict\.json$"),
     Break(dag="retrain_model", task="choose", method="GET", pattern=r"^models/.*/verdict\.json$", nth=3),
     Break(dag="retrain_model", task="promote", method="PUT", pattern=r"^models/.*/champion\.json$"),
-    Break(dag="maintain_store", task="plan", method="PUT", pattern="^staging/maintain_store/"),
+)
+BY_HAND = (
+    Break(dag="decide_champion", task="decide", method="PUT", pattern=r"^models/.*/champion\.json$"),
+    Break(dag="backfill_version", task="pin_versions", method="PUT", pattern=r"^staging/backfill_version/.*/pin\.json$"),
+    Break(dag="backfill_version", task="plan", method="PUT", pattern="^staging/backfill_version/.*/jobs/[^/]*$"),
+    Break(dag="backfill_version", task="classify_shard", method="PUT", pattern=rf"^predictions/.*/{FIRST}\.parquet$"),
+    Break(dag="backfill_version", task="write_difference", method="PUT", pattern="^backfills/", nth=3),
+    Break(dag="maintain_store", task="plan", method="PUT", pattern=r"^staging/maintain_store/.*/plan\.json$"),
+    Break(dag="maintain_store", task="delete", method="PUT", pattern=r"^staging/maintain_store/.*/deleted\.json$"),
+    Break(dag="maintain_store", task="check_orphans", method="PUT", pattern=r"^staging/maintain_store/.*/orphans\.json$"),
+    Break(dag="maintain_store", task="check_contents", method="PUT", pattern=r"^staging/maintain_store/.*/contents\.json$"),
     Break(dag="maintain_store", task="publish", method="PUT", pattern="^manifests/maintain_store/"),
+    Break(dag="maintain_store", task="fail_if_damaged", method="GET", pattern="^manifests/maintain_store/"),
 )
 
 
@@ -171,6 +198,7 @@ FAULTS: dict[str, Fault] = {
         own_disks=True,
     ),
     "training": Fault(breaks=everywhere("task killed", breaks.kill_task, WEEKLY), work=TRAINING),
+    "deciding": Fault(breaks=everywhere("task killed", breaks.kill_task, BY_HAND), work=DECIDING),
     "clock-5-minutes": Fault(
         breaks=each({"ingest_batch": ("the machine's clock set back 5 minutes", breaks.set_back(300))}), own_clock=_MACHINE
     ),

@@ -14,7 +14,8 @@ from deploy.embedded.airflow_api import AirflowApi
 from ecg_tasks.errors import EcgError
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop
-from ecg_tasks.storage import keys, tables
+from ecg_tasks.storage import keys, registry, tables
+from tests import versions
 from tests.faults.bench import PATIENCE_S, Bench, wait_until
 
 SEED = 11
@@ -25,14 +26,17 @@ FIRST = ("ingest_records", "render_spectrograms")
 RECIPES = ("twelve_lead", "heartbeat")
 
 
+SECOND = "aaaa00000002"
+"""A second version of `twelve_lead`, for nights in which a person decides between two."""
 _OF_MODELS = ("model.keras", "model.tflite", "metrics.json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """How large the drop is, and what is started by hand when it has been taken over and rendered."""
+    """How large the drop is, whether there is a second version, and what is started by hand when all is taken over and rendered."""
 
     n_patients: int = 10
+    second_version: bool = False
     then: tuple[tuple[str, str], ...] = (("classify_records", '{"scope": "all"}'),)
     """DAG and its form's answers."""
 
@@ -50,10 +54,12 @@ class Night:
     """The accounts of all intakes together."""
     reasons: dict[str, int]
     decisions: dict[str, tuple[str, ...]]
-    """Recipe and record -> everything its prediction says, every digit of it."""
+    """Recipe, version and record -> everything its prediction says, every digit of it."""
     labels: dict[str, str]
     models: dict[str, str]
     """Networks and figures of all versions, as digests."""
+    serving: dict[str, str]
+    """Recipe -> the version that serves in the end."""
     rows: tuple[str, ...]
     """Records in the report, each with its decision."""
 
@@ -92,6 +98,8 @@ class Nights:
         self.runs = []
         with self.bench.stack.airflow() as api:
             known = {dag: set(api.runs(dag)) for dag in work.dags}
+            if work.second_version:
+                registry.write_version(self.bench.store, "twelve_lead", SECOND, versions.todays_version("twelve_lead", SECOND))
             files = drop(work.n_patients).items()
             self.bench.store.put_many((keys.INBOX + path, data, "application/octet-stream") for path, data in files)
             for dag, done in zip(FIRST, (self._is_taken_over, self._is_rendered), strict=True):
@@ -174,10 +182,10 @@ def night(bench: Bench, classified: str) -> Night:
     for key in store.list_keys(keys.PREDICTIONS):
         columns = tables.load(store.get(key))
         for row, record in enumerate(columns["record_id"]):
-            name = f"{key.split('/')[1]} {record}"
+            name = f"{key.split('/')[1]} {keys.stem(key)} {record}"
             if name in decisions:
                 raise RuntimeError(f"{name} was decided on twice")
-            decisions[name] = (keys.stem(key), *(_exact(column[row]) for column in columns.values()))
+            decisions[name] = tuple(_exact(column[row]) for column in columns.values())
     report = json.loads(store.get(keys.manifest("classify_records", keys.run_key(classified))))["report"]
     table = store.get(report.replace("index.html", "predictions.csv")).decode("utf-8-sig")
     return Night(
@@ -186,6 +194,7 @@ def night(bench: Bench, classified: str) -> Night:
         decisions=decisions,
         labels=dict(sorted(_labels(bench).items())),
         models={key: store.sha256([key]) for key in store.list_keys(keys.MODELS) if key.endswith(_OF_MODELS)},
+        serving={name: champion.version for name in RECIPES if (champion := registry.read_champion(store, name))},
         rows=tuple(sorted(f"{row['record_id']} {row['decision']}" for row in csv.DictReader(io.StringIO(table)))),
     )
 
