@@ -7,6 +7,7 @@ INBOX = "inbox/"
 RAW = "raw/"
 RECORDS = "records/"
 RECORD_INDEX = "record_index/"
+ALIASES = "aliases/"
 QUARANTINE = "quarantine/"
 LABELS = "labels/"
 SPECTROGRAMS = "spectrograms/"
@@ -99,6 +100,10 @@ def spectrograms_of(recipe_key: str) -> str:
 def signatures(kind: str, shard: str) -> str:
     """``kind`` names how they are made."""
     return f"{SIGNATURES}{kind}/{shard}.parquet"
+
+
+def aliases(digest: str) -> str:
+    return f"{ALIASES}{digest}.parquet"
 
 
 def groups(digest: str) -> str:

@@ -29,6 +29,8 @@ RECORD_INDEX = pa.schema(
     [RECORDS.field(name) for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "leads")]
 )
 """What listings and joins need of a shard, without its samples."""
+ALIASES = pa.schema([("record_id", pa.string()), ("name", pa.string())])
+"""Other names that records were dropped by."""
 
 LABELS = pa.schema(
     [

@@ -15,6 +15,7 @@ DATA = (
     keys.RAW,
     keys.RECORDS,
     keys.RECORD_INDEX,
+    keys.ALIASES,
     keys.LABELS,
     keys.SPECTROGRAMS,
     keys.DATASETS,

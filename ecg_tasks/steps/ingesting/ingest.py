@@ -17,7 +17,7 @@ from ecg_tasks.errors import Reason
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.reading.labels_csv import LabelTable
 from ecg_tasks.steps import audit
-from ecg_tasks.steps.ingesting import drops, intake
+from ecg_tasks.steps.ingesting import drops, intake, names
 from ecg_tasks.steps.reviewing import labelling
 from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
@@ -97,8 +97,11 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         staged = [key for part in parts for key in part["shards"]]
         shards, duplicates, named = _let_in(store, staged, before=before["shards"], naming=bool(planned["labels"]))
         _count_duplicates(inputs, duplicates)
+        known = names.known_names(store, before["shards"]) if duplicates or planned["labels"] else {}
+        names.keep_aliases(store, duplicates, known=known)
         quarantined = [entry for part in parts for entry in part["quarantined"]]
-        labels = _publish_labels(store, parts=parts, planned=planned, before=before, named=named, quarantined=quarantined)
+        named = known | named
+        labels = _publish_labels(store, parts=parts, planned=planned, before=before["labels"], named=named, quarantined=quarantined)
         manifest = _write_manifest(
             store, run, inputs=inputs, waiting=planned["waiting"], shards=shards, quarantined=quarantined, labels=labels
         )
@@ -121,21 +124,21 @@ def _archive_before(store: ObjectStore, run: str) -> dict[str, list[str]]:
 
 def _let_in(
     store: ObjectStore, staged: Sequence[str], *, before: Iterable[str], naming: bool
-) -> tuple[list[str], list[str], dict[str, str]]:
+) -> tuple[list[str], dict[str, str], dict[str, str]]:
     """Move staged shards to records/, without what the archive or an earlier shard holds.
 
-    Returns the shards' names, the names of the duplicate records, and, if ``naming``, every record's id by its name.
+    Returns the shards' names, the ids of the duplicate records by their names, and, if ``naming``, those of all records by theirs.
     """
     shards: list[str] = []
-    duplicates: list[str] = []
+    duplicates: dict[str, str] = {}
     named: dict[str, str] = {}
     ids = [_ids(data) for data in store.get_many(f"{key}.index" for key in staged)]
     for key, own, repeated in zip(staged, ids, _seen_before(_record_ids(store, before), ids), strict=True):
         if naming or repeated.any():
-            names = tables.load(store.get(f"{key}.index"), ["name"])["name"]
-            duplicates += [names[row] for row in np.flatnonzero(repeated)]
+            pairs = list(zip(tables.load(store.get(f"{key}.index"), ["name"])["name"], own.astype(str).tolist(), strict=True))
+            duplicates.update(pairs[row] for row in np.flatnonzero(repeated))
             if naming:
-                named.update(zip(names, own.astype(str).tolist(), strict=True))
+                named.update(pairs)
         if repeated.all():
             continue
         if repeated.any():
@@ -186,7 +189,7 @@ def _publish_labels(
     *,
     parts: Iterable[dict[str, Any]],
     planned: dict[str, Any],
-    before: dict[str, list[str]],
+    before: list[str],
     named: dict[str, str],
     quarantined: list[dict[str, Any]],
 ) -> dict[str, Any]:
@@ -194,7 +197,6 @@ def _publish_labels(
     entries = [entry for part in parts for entry in labelling.load_labels(store.get(part["labels"]))]
     account = _no_labels()
     parsed = labelling.read_tables(store, [table["key"] for table in planned["labels"]])
-    archived = _archive_names(store, before["shards"]) if parsed else {}
     for table in planned["labels"]:
         name = table["key"].removeprefix(keys.INBOX)
         content = parsed[table["key"]]
@@ -206,13 +208,9 @@ def _publish_labels(
             continue
         faults = [intake.row_fault(rejected) for rejected in content.rejected]
         strangers = 0
-        known_key = keys.staging(DAG, "label_tables", f"{sha256}.json")
-        known: dict[str, str] = find_json(store, known_key) or {}  # by earlier runs, duplicates too, whose names the archive lacks
         for row in content.rows:
             wanted = labelling.record_name(table["key"], row)
-            record_id = named.get(wanted) or archived.get(wanted) or archived.get(row.record) or known.get(wanted)
-            if record_id is not None:
-                known[wanted] = record_id
+            record_id = named.get(wanted) or named.get(row.record)
             if record_id is None:
                 strangers += 1
                 sentence = f"{name}, row {row.row}: no recording named {row.record!r} has been received; drop the label again after it"
@@ -221,25 +219,14 @@ def _publish_labels(
                 who = f"source:{name}"
                 entries.append(labelling.LabelEntry(record_id=record_id, label=row.label.value, who=who, when=table["modified"]))
         if strangers and table["modified"] > planned["grace_ended"]:
-            put_json(store, known_key, known)
             continue  # its recordings may still be on their way, and will need it: it stays in the inbox
         account["tables"].append(table)
         account["rows"] += len(content.rows) + len(content.rejected)
         account["quarantined"] += len(faults)
         if faults:
             quarantined.extend(intake.quarantine_rows(store, name=name, source=sha256, faults=faults))
-    account["stored"] = labelling.append_labels(store, entries, before=before["labels"])
+    account["stored"] = labelling.append_labels(store, entries, before=before)
     return account
-
-
-def _archive_names(store: ObjectStore, shards: Iterable[str]) -> dict[str, str]:
-    """Record ids of the archive by name, and by themselves."""
-    found: dict[str, str] = {}
-    for data in store.get_many(keys.record_index(shard) for shard in shards):
-        columns = tables.load(data, ["record_id", "name"])
-        found.update(zip(columns["name"], columns["record_id"], strict=True))
-        found.update((record_id, record_id) for record_id in columns["record_id"])
-    return found
 
 
 def _write_manifest(

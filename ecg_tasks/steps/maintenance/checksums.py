@@ -49,6 +49,7 @@ def audit_checksums(store: ObjectStore, *, run: str, sample: int) -> Audit:
         "raw": (raw, lambda store, source: _raw(store, source, of_source.get(source))),
         "records": (store.list_keys(keys.RECORDS), _records),
         "labels": (store.list_keys(keys.LABELS), _named_by_digest),
+        "aliases": (store.list_keys(keys.ALIASES), _named_by_digest),
         "groups": (store.list_keys(keys.GROUPS), _named_by_digest),
         "datasets": ([key for key in store.list_keys(keys.DATASETS) if key.endswith("/manifest.json")], _dataset),
         "models": (versions, _version),

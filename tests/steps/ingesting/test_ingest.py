@@ -157,6 +157,22 @@ def test_label_table_remembers_a_duplicate_of_an_earlier_run(bucket, make_wfdb):
     assert sorted(entry.label for entry in labels_in_force(bucket).values()) == ["abnormal", "normal"]
 
 
+def test_label_table_that_comes_later_may_name_a_duplicate(bucket, make_wfdb, monkeypatch):
+    """The name by which a recording was a duplicate is a name that was received; nothing is kept of it twice."""
+    monkeypatch.setenv("ECG_WFDB_GRACE_S", "0")
+    first = make_wfdb("e1", seed=7)
+    renamed = {"a/copy.hea": first["e1.hea"].replace(b"e1", b"copy"), "a/copy.dat": first["e1.dat"]}
+    inbox.put_files([*renamed.items(), *((f"w/{name}", data) for name, data in first.items())])
+    assert run("r1")["account"]["duplicates"] == 1
+    inbox.put_files([("w/labels.csv", b"record,label\ne1,normal\n"), ("a/labels.csv", b"record,label\ncopy,normal\n")])
+    manifest = run("r2")
+    assert (manifest["quarantined"], manifest["labels"]["stored"]) == ([], 1)
+    assert bucket.list_keys(keys.INBOX) == []
+    inbox.put_files(renamed.items())
+    run("r3")
+    assert len(bucket.list_keys(keys.ALIASES)) == 1
+
+
 def test_label_of_an_archived_recording_may_come_later(bucket, make_wfdb, monkeypatch):
     """A label table without recordings finds them in the archive by name; after the grace period an unknown name goes to quarantine."""
     monkeypatch.setenv("ECG_WFDB_GRACE_S", "0")

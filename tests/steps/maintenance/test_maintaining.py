@@ -21,6 +21,7 @@ FIRST, SECOND = "aaaa00000001", "aaaa00000002"
 NEVER_DELETED = (
     keys.RECORDS,
     keys.RECORD_INDEX,
+    keys.ALIASES,
     keys.LABELS,
     keys.GROUPS,
     keys.DATASETS,
