@@ -260,7 +260,7 @@ def kill_the_broker(api: AirflowApi, compose: list[str]) -> None:
     dag, task = "ingest_records", "ingest_batch"
     known = {one: set(api.runs(one)) for one in (dag, "render_spectrograms")}
     put(compose, sample_drop(seed=BROKER_SEED, n_patients=N_PATIENTS, recordings_per_patient=2))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (at_work := [one for one in instances(api, dag, task, state="running") if one["dag_run_id"] not in known[dag]]):
         assert time.monotonic() < deadline, f"{task} did not start"
         time.sleep(0.2)
