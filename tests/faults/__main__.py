@@ -56,7 +56,11 @@ def on_one_bench(names: Sequence[str], own_clock: tuple[str, ...], unbroken: "di
                 yield Trial(name=name, not_tried=bench.disks.why_not)
                 continue
             if fault.work not in unbroken:
-                unbroken[fault.work] = reference(bench, fault.work)
+                try:
+                    unbroken[fault.work] = reference(bench, fault.work)
+                except (RuntimeError, TimeoutError) as error:
+                    yield Trial(name=name, faults=(f"the unbroken night: {error}",))
+                    continue
                 sizes = f"{unbroken[fault.work].received}, {len(unbroken[fault.work].decisions)} decisions"
                 print(f"unbroken: {sizes}", file=sys.stderr, flush=True)  # noqa: T201
             yield trial(bench, name, fault, unbroken=unbroken[fault.work])
@@ -73,6 +77,8 @@ def rows(trial: Trial) -> str:
     if trial.not_tried:
         return f"| {trial.name} | | | | | not tried: {trial.not_tried} |\n"
     outcome = "**no**" if trial.faults else "yes"
+    if not trial.broken:
+        return f"| {trial.name} | nothing | | | | {outcome} |\n"
     lines = [
         f"| {trial.name} | {one.what} | {one.where} | {_seconds(one.retried_s)} | {_seconds(one.ended_s)} | {outcome} |\n"
         for one in trial.broken
