@@ -100,7 +100,7 @@ BY_HAND = (
     Break(dag="maintain_store", task="check_orphans", method="PUT", pattern=r"^staging/maintain_store/.*/orphans\.json$"),
     Break(dag="maintain_store", task="check_contents", method="PUT", pattern=r"^staging/maintain_store/.*/contents\.json$"),
     Break(dag="maintain_store", task="publish", method="PUT", pattern="^manifests/maintain_store/"),
-    Break(dag="maintain_store", task="fail_if_damaged", method="GET", pattern="^manifests/maintain_store/"),
+    Break(dag="maintain_store", task="fail_if_damaged", method="GET", pattern="^manifests/maintain_store/", nth=2),  # after publish
 )
 
 
