@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from deploy.embedded.airflow_api import AirflowApi
+from ecg_tasks.cli.inbox import put_in_order
 from ecg_tasks.errors import EcgError
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop
@@ -100,8 +101,7 @@ class Nights:
             known = {dag: set(api.runs(dag)) for dag in work.dags}
             if work.second_version:
                 registry.write_version(self.bench.store, "twelve_lead", SECOND, versions.todays_version("twelve_lead", SECOND))
-            files = drop(work.n_patients).items()
-            self.bench.store.put_many((keys.INBOX + path, data, "application/octet-stream") for path, data in files)
+            put_in_order(list(drop(work.n_patients).items()))
             for dag, done in zip(FIRST, (self._is_taken_over, self._is_rendered), strict=True):
                 self._follow(api, dag, known[dag], done)
             for dag, form in work.then:
