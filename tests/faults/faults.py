@@ -203,7 +203,8 @@ FAULTS: dict[str, Fault] = {
         breaks=each({"ingest_batch": ("the machine's clock set back 5 minutes", breaks.set_back(300))}), own_clock=_MACHINE
     ),
     "clock-an-hour": Fault(
-        breaks=each({"ingest_batch": ("the machine's clock set back an hour", breaks.set_back(3600))}), own_clock=_MACHINE
+        breaks=each({"ingest_batch": ("the machine's clock set back an hour for 20 s", breaks.set_back(3600, for_s=OUTAGE_S))}),
+        own_clock=_MACHINE,
     ),
     "skew-5-minutes": Fault(
         breaks=each({"ingest_batch": ("clock set back 5 minutes, but not the store's", breaks.set_back(300))}), own_clock=("airflow",)
