@@ -1,9 +1,11 @@
 """Here: the work that must come through: a drop, its intake, its pictures, a report; and what came of it. Not here: breaking it."""
 
 import csv
+import hashlib
 import io
 import json
 import time
+import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -193,7 +195,7 @@ def night(bench: Bench, classified: str) -> Night:
         reasons=dict(sorted(Counter(entry["reason"] for one in accounts for entry in one["quarantined"]).items())),
         decisions=decisions,
         labels=dict(sorted(_labels(bench).items())),
-        models={key: store.sha256([key]) for key in store.list_keys(keys.MODELS) if key.endswith(_OF_MODELS)},
+        models={key: _digest(store.get(key)) for key in store.list_keys(keys.MODELS) if key.endswith(_OF_MODELS)},
         serving={name: champion.version for name in RECIPES if (champion := registry.read_champion(store, name))},
         rows=tuple(sorted(f"{row['record_id']} {row['decision']}" for row in csv.DictReader(io.StringIO(table)))),
     )
@@ -205,6 +207,15 @@ def _labels(bench: Bench) -> dict[str, str]:
         columns = tables.load(bench.store.get(key))
         found.update(zip(columns["record_id"], columns["label"], strict=True))
     return found
+
+
+def _digest(data: bytes) -> str:
+    """SHA-256 of a file; of a network's archive without the one part that says when it was saved."""
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            parts = [(name, archive.read(name)) for name in sorted(archive.namelist()) if name != "metadata.json"]
+        data = b"".join(name.encode() + part for name, part in parts)
+    return hashlib.sha256(data).hexdigest()
 
 
 def _exact(value: Any) -> str:
