@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -22,10 +23,12 @@ SHARED_BY = 8
 """A batch is a multiple of it, so that it can be shared out evenly among processors."""
 
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+_SHARED_OBJECT = re.compile(rb'("shared_object_id":\s*)(\d+)')
+"""Keras tells objects that layers share by their addresses in memory, which are others in each process."""
 
 
 def save_network(network: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[Any]]]) -> bytes:
-    """A ``.keras`` file (a zip archive) that depends on nothing but the network and its weights: no clock, no optimizer.
+    """A ``.keras`` file (a zip archive) that depends on nothing but the network and its weights: no clock, no optimizer, no process.
 
     Parameters
     ----------
@@ -44,8 +47,16 @@ def save_network(network: str, image_shape: ImageShape, weights: Sequence[Sequen
                 metadata = json.loads(content)
                 metadata.pop("date_saved", None)
                 content = json.dumps(metadata, sort_keys=True).encode()
+            elif name == "config.json":
+                content = _numbered(content)
             target.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
+
+
+def _numbered(config: bytes) -> bytes:
+    """A network's description with shared objects numbered in the order in which they stand there."""
+    numbers: dict[bytes, int] = {}
+    return _SHARED_OBJECT.sub(lambda found: b"%s%d" % (found[1], numbers.setdefault(found[2], 1 + len(numbers))), config)
 
 
 def load_network(keras_bytes: bytes) -> Any:

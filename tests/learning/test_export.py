@@ -5,7 +5,7 @@ import pytest
 
 from ecg_tasks.learning.export import export_litert, keras_scores
 from ecg_tasks.learning.framework import keras_at_work
-from ecg_tasks.learning.keras_file import save_network
+from ecg_tasks.learning.keras_file import load_network, save_network
 from ecg_tasks.learning.networks import build_network
 from ecg_tasks.learning.parameters import training_params
 from ecg_tasks.learning.serving import Classifier
@@ -38,3 +38,18 @@ def test_the_members_of_twelve_lead_stay_below_2_mb_together():
     with keras_at_work():
         file = save_network("aligned", (9, 15, 24), [build_network("aligned", (9, 15, 24)).get_weights()] * n_members)
     assert len(file) + len(export_litert(file)) < 1_900_000
+
+
+def test_a_file_is_the_same_whichever_process_wrote_it():
+    """The same network gives the same bytes where what its layers share lies elsewhere in memory, and Keras reads it still."""
+    shape, files = (9, 15, 24), []
+    with keras_at_work() as keras:
+        weights = build_network("aligned", shape).get_weights()
+        before = keras.config.dtype_policy()
+        for _ in range(2):
+            keras.config.set_dtype_policy(keras.DTypePolicy("float32"))
+            files.append(save_network("aligned", shape, [weights]))
+        keras.config.set_dtype_policy(before)
+        read = load_network(files[0]).get_weights()
+    assert files[0] == files[1]
+    assert all((one == other).all() for one, other in zip(read, weights, strict=True))
