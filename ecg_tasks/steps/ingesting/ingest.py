@@ -96,9 +96,9 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         inputs = [item for part in parts for item in part["inputs"]]
         staged = [key for part in parts for key in part["shards"]]
         shards, duplicates, named = _let_in(store, staged, before=before["shards"], naming=bool(planned["labels"]))
-        _count_duplicates(inputs, duplicates)
+        _count_duplicates(inputs, (name for name, _ in duplicates))
         known = names.known_names(store, before["shards"]) if duplicates or planned["labels"] else {}
-        names.keep_aliases(store, duplicates, known=known)
+        names.keep_aliases(store, dict(duplicates), known=known)
         quarantined = [entry for part in parts for entry in part["quarantined"]]
         named = known | named
         labels = _publish_labels(store, parts=parts, planned=planned, before=before["labels"], named=named, quarantined=quarantined)
@@ -124,19 +124,19 @@ def _archive_before(store: ObjectStore, run: str) -> dict[str, list[str]]:
 
 def _let_in(
     store: ObjectStore, staged: Sequence[str], *, before: Iterable[str], naming: bool
-) -> tuple[list[str], dict[str, str], dict[str, str]]:
+) -> tuple[list[str], list[tuple[str, str]], dict[str, str]]:
     """Move staged shards to records/, without what the archive or an earlier shard holds.
 
-    Returns the shards' names, the ids of the duplicate records by their names, and, if ``naming``, those of all records by theirs.
+    Returns the shards' names, name and id of each duplicate record, and, if ``naming``, the ids of all records by their names.
     """
     shards: list[str] = []
-    duplicates: dict[str, str] = {}
+    duplicates: list[tuple[str, str]] = []
     named: dict[str, str] = {}
     ids = [_ids(data) for data in store.get_many(f"{key}.index" for key in staged)]
     for key, own, repeated in zip(staged, ids, _seen_before(_record_ids(store, before), ids), strict=True):
         if naming or repeated.any():
             pairs = list(zip(tables.load(store.get(f"{key}.index"), ["name"])["name"], own.astype(str).tolist(), strict=True))
-            duplicates.update(pairs[row] for row in np.flatnonzero(repeated))
+            duplicates.extend(pairs[row] for row in np.flatnonzero(repeated))
             if naming:
                 named.update(pairs)
         if repeated.all():
