@@ -12,6 +12,8 @@ from ecg_tasks.cli.stack import describe
 from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from rich.progress import Progress
 
     from deploy.embedded import Stack
@@ -85,9 +87,10 @@ def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
         known = {dag: set(api.runs(dag)) for dag in _DAGS}
         n_files = inbox.drop(stack, files)
         say(f"{n_files} files dropped into the inbox")
+        dropped = [name for name, _ in files]
         with runs.progress() as bars:
-            for dag in ("ingest_records", "render_spectrograms"):
-                _follow_own_runs(api, dag, known[dag], bars)
+            follow_own_runs(api, "ingest_records", bars, known=known["ingest_records"], done=lambda: _is_taken_over(dropped))
+            follow_own_runs(api, "render_spectrograms", bars, known=known["render_spectrograms"], done=_is_rendered)
             retrained = runs.follow(api, "retrain_model", api.trigger("retrain_model", RETRAINING), bars)
             run = api.trigger("classify_records", {"scope": "all"})
             classified = runs.follow(api, "classify_records", run, bars)
@@ -112,25 +115,49 @@ def _wait_for_dags(api: "AirflowApi") -> None:
         time.sleep(0.5)
 
 
-def _follow_own_runs(api: "AirflowApi", dag: str, known: set[str], bars: "Progress") -> None:
-    """Follow the runs that a DAG starts by itself, until it rests; start one by hand if none comes."""
-    deadline = time.monotonic() + _WATCHER_S
+def follow_own_runs(api: "AirflowApi", dag: str, bars: "Progress", *, known: set[str], done: "Callable[[], bool]") -> None:
+    """Follow the runs that a DAG starts by itself until its work is done; start one by hand if none comes.
+
+    A large drop may be shared by several runs, and the next one starts some seconds after the last. What a run by hand leaves in the
+    inbox waits for files that were not dropped.
+    """
     followed: set[str] = set()
-    while True:
+    by_hand = False
+    deadline = time.monotonic() + _WATCHER_S
+    while not (followed - known and done()):
         states = api.runs(dag)
         fresh = [run for run, state in states.items() if run not in followed and (run not in known or state in ("queued", "running"))]
-        if not fresh and not followed - known:
+        if not fresh:
             if time.monotonic() < deadline:
                 time.sleep(0.3)
                 continue
+            if by_hand:
+                return
+            by_hand = True
             fresh = [api.trigger(dag)]
-        if not fresh:
-            return
         run = fresh[-1]  # the oldest: they run one at a time
         followed.add(run)
         if runs.follow(api, dag, run, bars) != "success":
             complain(f"{dag} failed; see its run {run} in the web interface (./ecg open)")
             raise typer.Exit(1)
+        deadline = time.monotonic() + _WATCHER_S
+
+
+def _is_taken_over(dropped: "Iterable[str]") -> bool:
+    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.storage import keys
+
+    return not {keys.INBOX + name for name in dropped} & set(open_store().list_keys(keys.INBOX))
+
+
+def _is_rendered() -> bool:
+    from ecg_tasks.settings import Settings
+    from ecg_tasks.signals.recipes import get_recipe
+    from ecg_tasks.steps import render
+    from ecg_tasks.steps.workspace import open_store
+
+    store = open_store()
+    return not any(render.unrendered(store, get_recipe(name)) for name in Settings.from_environment().recipes)
 
 
 def _report_of(run: str) -> str:

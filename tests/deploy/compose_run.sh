@@ -3,6 +3,7 @@
 #
 #   tests/deploy/compose_run.sh            needs ./ecg test to have set up .venv
 #   KEEP=1 tests/deploy/compose_run.sh     leaves it running
+#   GPU=1 tests/deploy/compose_run.sh      builds worker-gpu too, and lets it train, on the CPU (7 GB and 10 minutes more)
 #   SCALE=FILE tests/deploy/compose_run.sh measures 1, 2, 4 and 8 workers as well (15 minutes more), and writes FILE
 #
 # Installs an engine and the Compose plugin if there are none. Bases come from Debian's own packages: the images are built as
@@ -50,12 +51,13 @@ say "base image"
 ECG_TEST_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
 { printf '[global]\ncert = /run/secrets/ca_bundle\n'; python3 -m pip config list | sed -n "s/^global\.\(index-url\|trusted-host\|timeout\)='\(.*\)'/\1 = \2/p"; } \
     >"$ECG_TEST_FOLDER/pip.conf"
-[ -e "$ECG_TEST_FOLDER/.env" ] || env -u ECG_BUCKET PYTHONPATH="$root" "$root/.venv/bin/python" -P -m ecg_tasks.cli secrets --out "$ECG_TEST_FOLDER/.env"
+[ -e "$ECG_TEST_FOLDER/.env" ] || env -u ECG_BUCKET PYTHONPATH="$root" "$root/.venv/bin/python" -P -m ecg_tasks.cli secrets ${GPU:+--gpu} --out "$ECG_TEST_FOLDER/.env"
 set -a
 # shellcheck disable=SC1091  # just written
 . "$ECG_TEST_FOLDER/.env"
 COMPOSE_PROJECT_NAME=ecg-test POSTGRES_IMAGE=ecg-test/postgres REDIS_IMAGE=ecg-test/redis
-ECG_IMAGE=ecg-test/airflow ECG_STORE_IMAGE=ecg-test/objectstore
+ECG_IMAGE=ecg-test/airflow ECG_STORE_IMAGE=ecg-test/objectstore ECG_GPU_IMAGE=ecg-test/airflow-gpu
+ECG_GPU_WORKER_CPUS=2 ECG_GPU_WORKER_MEMORY=8g
 ECG_UI_PORT=${ECG_UI_PORT:-18080} ECG_UI_URL=http://127.0.0.1:${ECG_UI_PORT:-18080} ECG_WORKER_CPUS=2 ECG_WORKER_SLOTS=2 ECG_STOP_GRACE=30s
 set +a
 compose="$compose --env-file $ECG_TEST_FOLDER/.env -f $root/docker-compose.yaml -f $root/tests/deploy/compose/override.yaml"
