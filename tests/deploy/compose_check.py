@@ -1,8 +1,9 @@
 """Here: what must come out of the stack of ``docker-compose.yaml`` while it runs. Not here: building and starting it (``compose_run.sh``).
 
 Called by ``compose_run.sh`` with the command that is Compose as arguments. It drops the demonstration's recordings, follows the DAGs,
-compares every decision and probability with those of the same steps run in one process against an in-memory bucket, then kills a
-worker in the middle of a task and measures how long its task waits for another, and the broker while tasks run and others wait in it.
+compares every decision and probability with those of the same steps run in one process against an in-memory bucket, lets the GPU's
+worker train where it was started, then kills a worker in the middle of a task and measures how long its task waits for another, and the
+broker while tasks run and others wait in it.
 """
 
 import csv
@@ -40,13 +41,15 @@ def main(compose: list[str]) -> None:
     began = time.monotonic()
     put(compose, files)
     for dag, before in known.items():
-        follow_own_runs(api, dag, before)
+        follow_own_runs(api, compose, dag, before)
     run = classify(api)
     say(f"drop to report: {time.monotonic() - began:.1f} s, {len(files)} files")
     if not report_of(compose, run)["rows"]:  # the shipped models are of other recipes than the source: let this stack train one
         follow(api, "retrain_model", api.trigger("retrain_model", RETRAINING))
         run = classify(api)
     compare(report_of(compose, run), in_one_process(models_of(compose)))
+    if "gpu" in os.environ["COMPOSE_PROFILES"].split(","):
+        train_on_the_gpu_worker(api, compose)
     kill_a_worker(api, compose)
     kill_the_broker(api, compose)
 
@@ -77,22 +80,23 @@ def put(compose: list[str], files: dict[str, bytes]) -> None:
     in_worker(compose, "-m", "deploy.compose.put", data=archive.getvalue())
 
 
-def in_worker(compose: list[str], *arguments: str, data: bytes = b"") -> bytes:
+def in_worker(compose: list[str], *arguments: str, data: bytes = b"", service: str = "worker") -> bytes:
     """Run the worker's Python."""
-    return subprocess.run([*compose, "exec", "-T", "worker", "python", *arguments], input=data, capture_output=True, check=True).stdout
+    return subprocess.run([*compose, "exec", "-T", service, "python", *arguments], input=data, capture_output=True, check=True).stdout
 
 
-def follow_own_runs(api: AirflowApi, dag: str, known: set[str], timeout_s: float = 120) -> None:
-    """Wait for the runs that a DAG starts by itself, until it rests."""
+def follow_own_runs(api: AirflowApi, compose: list[str], dag: str, known: set[str], timeout_s: float = 120) -> None:
+    """Wait for the runs that a DAG starts by itself, until it rests and nothing waits for the next intake."""
     followed, deadline = set[str](), time.monotonic() + timeout_s
     while True:
         states = api.runs(dag)
         if fresh := [run for run in states if run not in known | followed]:
             follow(api, dag, fresh[-1])  # the oldest: they run one at a time
             followed.add(fresh[-1])
-        elif followed:
+            deadline = time.monotonic() + timeout_s
+        elif followed and not int(in_worker(compose, "-c", _WAITING)):
             return
-        assert followed or time.monotonic() < deadline, f"{dag} did not start by itself within {timeout_s:.0f} s"
+        assert time.monotonic() < deadline, f"{dag} did not start by itself within {timeout_s:.0f} s"
         time.sleep(0.5)
 
 
@@ -128,6 +132,12 @@ _REPORT = """
 from ecg_tasks.storage import keys
 store = open_store()
 tell(store, get_json(store, keys.manifest("classify_records", keys.run_key(sys.argv[1])))["report"])
+"""
+
+
+_WAITING = """
+from ecg_tasks.steps.workspace import open_store
+print(len(open_store().list_keys("inbox/")))
 """
 
 
@@ -219,6 +229,27 @@ def compare(our_report: dict[str, Any], their_report: dict[str, Any]) -> None:
     say(f"columns that differ: {', '.join(sorted(differing)) or 'none'}; counts and all {len(our_report['pages'])} pages the same")
 
 
+_BUILD = """
+import json, sys
+import tensorflow as tf
+made = tf.sysconfig.get_build_info()
+json.dump({name: made.get(name) for name in ("is_cuda_build", "cuda_version", "cudnn_version")}, sys.stdout)
+"""
+
+
+def train_on_the_gpu_worker(api: AirflowApi, compose: list[str]) -> None:
+    """The task that trains, and no other, runs in the GPU's worker, whose TensorFlow was built for CUDA."""
+    built = json.loads(in_worker(compose, "-c", _BUILD, service="worker-gpu"))
+    assert built["is_cuda_build"], built
+    run = api.trigger("retrain_model", RETRAINING | {"policy": "refresh"})
+    follow(api, "retrain_model", run)
+    host = of_container(compose, "worker-gpu", "{{.Config.Hostname}}")
+    path = f"/api/v2/dags/retrain_model/dagRuns/{run}/taskInstances"
+    ran = {(one["task_id"], one["queue"]) for one in api._request("GET", path).json()["task_instances"] if one["hostname"] == host}
+    assert ran == {("train", "gpu")}, ran
+    say(f"the GPU's worker trained, and ran nothing else; its TensorFlow: {json.dumps(built)}")
+
+
 def kill_a_worker(api: AirflowApi, compose: list[str]) -> None:
     """Of two workers the one that ingests is killed; its task is tried again by the other."""
     subprocess.run([*compose, "up", "-d", "--no-build", "--no-recreate", "--wait", "--scale", "worker=2"], check=True, capture_output=True)
@@ -276,7 +307,7 @@ def kill_the_broker(api: AirflowApi, compose: list[str]) -> None:
     follow(api, dag, run)
     say(f"the run ended {time.monotonic() - killed_at:.1f} s after it")
     for one, before in known.items():
-        follow_own_runs(api, one, before)
+        follow_own_runs(api, compose, one, before)
     account = json.loads(in_worker(compose, "-c", _ACCOUNT, run))
     assert account["received"] == account["records"] + account["duplicates"] + account["quarantined"] > 0, account
     follow(api, "classify_records", api.trigger("classify_records", {"scope": "new"}))

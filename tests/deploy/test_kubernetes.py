@@ -9,6 +9,7 @@ from operator import getitem
 from pathlib import Path
 
 import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -88,6 +89,27 @@ def test_training_waits_for_a_gpu_and_is_not_cut_short():
     pod = next(pod for pod in pods() if pod["containers"][0]["name"] == "worker")
     assert pod["terminationGracePeriodSeconds"] >= 12 * 3600
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+OLDEST_KUBERNETES = "1.30"
+KEDA = {"ScaledObject", "TriggerAuthentication"}
+"""Kinds that come with KEDA, and that no schema of Kubernetes knows."""
+OURS = [pytest.param(one, id=f"{one['kind']} {one['metadata']['name']}") for one in MANIFESTS if one["kind"] not in KEDA]
+
+
+@pytest.mark.parametrize("manifest", OURS)
+def test_manifests_fit_the_schemas_of_kubernetes(manifest: dict):
+    """The oldest version that they are for and the newest one know every field, and its type."""
+    for version in (OLDEST_KUBERNETES, kubernetes_validate.latest_version()):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_schemas_of_kubernetes_refuse():
+    """A field in the wrong place, and one of a wrong type, are found."""
+    (job,) = (manifest for manifest in MANIFESTS if manifest["kind"] == "CronJob")
+    for fault in ({"restartPolicy": "Never"}, {"schedule": 3}):
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(job | {"spec": job["spec"] | fault}, OLDEST_KUBERNETES, strict=True)
 
 
 def closed(schema: dict) -> dict:

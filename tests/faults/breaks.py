@@ -81,15 +81,20 @@ def kill_idle_workers(bench: Bench, _request: Request) -> Fate:
     return Fate.PASS
 
 
+def kill_component(bench: Bench, component: str) -> None:
+    """Kill a component, which must run."""
+    pid = supervision.pids(bench.home_of(component))[component]
+    if not pid:
+        raise RuntimeError(f"{component} does not run")
+    psutil.Process(pid).kill()
+
+
 def kill(component: str) -> Act:
     """Kill a component; the request waits until its task is dead too, or for five seconds."""
 
     def act(bench: Bench, request: Request) -> Fate:
         owner = request.owner
-        pid = supervision.pids(bench.home_of(component))[component]
-        if not pid:
-            raise RuntimeError(f"{component} does not run")
-        psutil.Process(pid).kill()
+        kill_component(bench, component)
         if owner is not None:
             _wait_for_end(owner, most_s=5)
         return Fate.PASS

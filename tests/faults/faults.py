@@ -20,6 +20,11 @@ TRAINING = Work(
         ("classify_records", '{"scope": "all"}'),
     ),
 )
+REFUSING = replace(
+    TRAINING,
+    then=tuple((dag, json.dumps(json.loads(form) | {"approval": True}) if dag == "retrain_model" else form) for dag, form in TRAINING.then),
+    answer="Reject",
+)
 FIRST = versions.shipped("twelve_lead").version
 DECIDING = Work(
     second_version=True,
@@ -45,12 +50,14 @@ class Fault:
     ----------
     own_clock : of ``airflow`` and ``store``, those whose clock is the bench's own
     own_disks : small disks are needed
+    while_asked : components that are killed at once while a person is asked
     """
 
     breaks: tuple[Break, ...]
     work: Work = A_NIGHT
     own_clock: tuple[str, ...] = ()
     own_disks: bool = False
+    while_asked: tuple[str, ...] = ()
 
 
 PLACES = {
@@ -90,6 +97,7 @@ WEEKLY = (
     Break(dag="retrain_model", task="choose", method="GET", pattern=r"^models/.*/verdict\.json$", nth=3),
     Break(dag="retrain_model", task="promote", method="PUT", pattern=r"^models/.*/champion\.json$"),
 )
+REFUSED = (Break(dag="retrain_model", task="note_refusal", method="PUT", pattern=r"^models/.*/champion\.json$"),)
 BY_HAND = (
     Break(dag="decide_champion", task="decide", method="PUT", pattern=r"^models/.*/champion\.json$"),
     Break(dag="backfill_version", task="pin_versions", method="PUT", pattern=r"^staging/backfill_version/.*/pin\.json$"),
@@ -199,6 +207,11 @@ FAULTS: dict[str, Fault] = {
         own_disks=True,
     ),
     "training": Fault(breaks=everywhere("task killed", breaks.kill_task, WEEKLY), work=TRAINING),
+    "refusing": Fault(
+        breaks=everywhere("task killed", breaks.kill_task, REFUSED),
+        work=REFUSING,
+        while_asked=("scheduler", "triggerer", "postgres"),
+    ),
     "deciding": Fault(breaks=everywhere("task killed", breaks.kill_task, BY_HAND), work=DECIDING),
     "clock-5-minutes": Fault(
         breaks=each({"ingest_batch": ("the machine's clock set back 5 minutes", breaks.set_back(300))}), own_clock=_MACHINE

@@ -7,6 +7,7 @@ import json
 import time
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -44,6 +45,8 @@ class Work:
     """Whether the drop is taken over by one run, started by hand: shards, and so a data set made of them, then are the same every night."""
     then: tuple[tuple[str, str], ...] = (("classify_records", '{"scope": "all"}'),)
     """DAG and its form's answers."""
+    answer: str = ""
+    """What a person says whom `retrain_model` asks."""
 
     @property
     def dags(self) -> tuple[str, ...]:
@@ -88,9 +91,10 @@ def drop(n_patients: int) -> dict[str, bytes]:
 class Nights:
     """Runs nights on a bench, and remembers the runs."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, *, while_asked: Callable[[], object] = lambda: None) -> None:
         self.bench = bench
         self.runs: list[Run] = []
+        self._while_asked = while_asked
 
     def run(self, work: Work) -> Night:
         """One drop, followed to its report.
@@ -116,6 +120,8 @@ class Nights:
             for dag, form in work.then:
                 wait_until(self.bench.is_healthy, "a healthy stack")
                 started = api.trigger(dag, json.loads(form))
+                if dag == "retrain_model" and work.answer:
+                    self._answer(api, started, work.answer)
                 self._follow(api, dag, known[dag], lambda: True)
                 if dag == "classify_records":
                     reported = started
@@ -145,6 +151,15 @@ class Nights:
             if time.monotonic() - began > PATIENCE_S:
                 raise TimeoutError(f"{dag} did not end within {PATIENCE_S:.0f} s: {states}")
             time.sleep(1)
+
+    def _answer(self, api: AirflowApi, run: str, answer: str) -> None:
+        """Wait until a person is asked, do what is to be done meanwhile, and answer as one does on the task's page."""
+        path = f"/api/v2/dags/retrain_model/dagRuns/{run}"
+        wait_until(lambda: api._request("GET", f"{path}/hitlDetails").json()["total_entries"], "a question")
+        self._while_asked()
+        wait_until(self.bench.is_healthy, "a healthy stack")
+        said = {"chosen_options": [answer], "params_input": {"why": "tried"}}
+        api._request("PATCH", f"{path}/taskInstances/approval/-1/hitlDetails", json=said)
 
     def _is_taken_over(self) -> bool:
         return not self.bench.store.list_keys(keys.INBOX)

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from tests.faults import breaks
 from tests.faults.bench import Bench, wait_until
 from tests.faults.checks import faults_of
 from tests.faults.faults import Fault
@@ -62,7 +63,14 @@ def trial(bench: Bench, name: str, fault: Fault, *, unbroken: Night) -> Trial:
     bench.empty()
     rules = [(one, one.rule(bench)) for one in fault.breaks]
     bench.proxy.rules = [rule for _, rule in rules]
-    nights = Nights(bench)
+    asked_at: list[float] = []
+
+    def while_asked() -> None:
+        asked_at.append(time.time())
+        for component in fault.while_asked:
+            breaks.kill_component(bench, component)
+
+    nights = Nights(bench, while_asked=while_asked)
     found: list[str] = []
     began = time.monotonic()
     try:
@@ -84,4 +92,7 @@ def trial(bench: Bench, name: str, fault: Fault, *, unbroken: Night) -> Trial:
         )
         for one, at in fired
     ]
+    if asked_at and fault.while_asked:
+        dag, what = "retrain_model", f"{', '.join(fault.while_asked)} killed at once"
+        broken.insert(0, Broken(what=what, where=f"{dag}.approval", retried_s=None, ended_s=nights.ended_after(dag, asked_at[0])))
     return Trial(name=name, broken=tuple(broken), took_s=took_s, faults=tuple(found))
