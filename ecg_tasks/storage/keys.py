@@ -29,17 +29,22 @@ REASON = "reason.json"
 """Beside the files of a quarantine entry; a file of this name gets another there."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_AIRFLOWS_OWN = re.compile(r"[a-z_]+__\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00(_+[A-Za-z0-9]+)?")
+"""Ids that Airflow makes: of these no two differ only in signs."""
 _MAX_NAME_BYTES = 900
 """S3 allows a key 1,024 bytes, a prefix and a digest included."""
 
 
 def run_key(run_id: str) -> str:
-    """An Airflow run id as one safe path segment.
+    """An Airflow run id as one safe path segment, unlike that of any other run: two that differ only in signs must not share an account.
 
-    >>> run_key("manual__2026-01-01T00:00:00+00:00")
-    'manual__2026-01-01T00-00-00-00-00'
+    >>> run_key("manual__2026-01-01T00:00:00+00:00"), run_key("my-run"), run_key("my+run")
+    ('manual__2026-01-01T00-00-00-00-00', 'my-run', 'my-run-915a70d0af35a142')
     """
-    return _UNSAFE.sub("-", run_id).strip(".-") or "run"
+    safe = _UNSAFE.sub("-", run_id).strip(".-") or "run"
+    if safe == run_id or _AIRFLOWS_OWN.fullmatch(run_id):
+        return safe
+    return f"{safe}-{_short_digest(run_id)}"
 
 
 def stem(key: str) -> str:
@@ -60,7 +65,11 @@ def file_name(name: str) -> str:
     plain = name not in {"", ".", ".."} and not {"/", "\\"} & set(name) and name.isprintable()
     if plain and len(name.encode()) <= _MAX_NAME_BYTES:
         return name
-    return f"unnamed-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
+    return f"unnamed-{_short_digest(name)}"
+
+
+def _short_digest(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def raw(sha256: str, name: str) -> str:

@@ -146,6 +146,7 @@ def _names(data: bytes) -> list[str]:
         assert key.isprintable()
     assert keys.quarantined("0" * 64, text) != keys.quarantine_reason("0" * 64)
     assert keys.run_key(keys.run_key(text)) == keys.run_key(text)
+    assert keys.run_key(f"{text}+") != keys.run_key(f"{text}-")
     path = inbox.checked_path(text)
     assert keys.file_name(path.rsplit("/", 1)[-1]) == path.rsplit("/", 1)[-1]
     assert path == path.encode().decode()
