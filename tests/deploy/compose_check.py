@@ -80,6 +80,15 @@ def put(compose: list[str], files: dict[str, bytes]) -> None:
     in_worker(compose, "-m", "deploy.compose.put", data=archive.getvalue())
 
 
+def put_for_one_intake(api: AirflowApi, compose: list[str], files: dict[str, bytes]) -> str:
+    """Drop files while nothing is taken over, then start an intake of all of them; returns its run."""
+    dag = "ingest_records"
+    api._request("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": True})
+    put(compose, files)
+    api._request("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": False})
+    return api.trigger(dag)
+
+
 def in_worker(compose: list[str], *arguments: str, data: bytes = b"", service: str = "worker") -> bytes:
     """Run the worker's Python."""
     return subprocess.run([*compose, "exec", "-T", service, "python", *arguments], input=data, capture_output=True, check=True).stdout
@@ -253,14 +262,9 @@ def train_on_the_gpu_worker(api: AirflowApi, compose: list[str]) -> None:
 def kill_a_worker(api: AirflowApi, compose: list[str]) -> None:
     """Of two workers the one that ingests is killed; its task is tried again by the other."""
     subprocess.run([*compose, "up", "-d", "--no-build", "--no-recreate", "--wait", "--scale", "worker=2"], check=True, capture_output=True)
-    files = sample_drop(seed=KILL_SEED, n_patients=N_PATIENTS, recordings_per_patient=2)
-    put(compose, files)
     dag, task = "ingest_records", "ingest_batch"
-    deadline = time.monotonic() + 60
-    while not (victims := instances(api, dag, task, state="running")):
-        assert time.monotonic() < deadline, f"{task} did not start"
-        time.sleep(0.2)
-    victim = victims[0]
+    run = put_for_one_intake(api, compose, sample_drop(seed=KILL_SEED, n_patients=N_PATIENTS, recordings_per_patient=2))
+    victim = wait_for_work(api, dag, task, run)[0]
     killed_at = time.time()
     subprocess.run(["docker", "kill", "--signal", "KILL", victim["hostname"]], check=True, capture_output=True)
     say(f"killed worker {victim['hostname']} in the middle of {task}")
@@ -290,12 +294,8 @@ def kill_the_broker(api: AirflowApi, compose: list[str]) -> None:
     subprocess.run([*compose, "up", "-d", "--no-build", "--no-recreate", "--wait", "--scale", "worker=1"], check=True, capture_output=True)
     dag, task = "ingest_records", "ingest_batch"
     known = {one: set(api.runs(one)) for one in (dag, "render_spectrograms")}
-    put(compose, sample_drop(seed=BROKER_SEED, n_patients=N_PATIENTS, recordings_per_patient=2))
-    deadline = time.monotonic() + 300
-    while not (at_work := [one for one in instances(api, dag, task, state="running") if one["dag_run_id"] not in known[dag]]):
-        assert time.monotonic() < deadline, f"{task} did not start"
-        time.sleep(0.2)
-    run = at_work[0]["dag_run_id"]
+    run = put_for_one_intake(api, compose, sample_drop(seed=BROKER_SEED, n_patients=N_PATIENTS, recordings_per_patient=2))
+    at_work = wait_for_work(api, dag, task, run)
     waiting = sum(state in ("queued", "scheduled") for name, state in api.task_states(dag, run) if name == task)
     killed_at = time.monotonic()
     os.kill(int(of_container(compose, "redis", "{{.State.Pid}}")), signal.SIGKILL)  # `docker kill` would count as stopped on purpose
@@ -312,6 +312,15 @@ def kill_the_broker(api: AirflowApi, compose: list[str]) -> None:
     assert account["received"] == account["records"] + account["duplicates"] + account["quarantined"] > 0, account
     follow(api, "classify_records", api.trigger("classify_records", {"scope": "new"}))
     say(f"its account: {json.dumps(account)}")
+
+
+def wait_for_work(api: AirflowApi, dag: str, task: str, run: str, timeout_s: float = 300) -> list[dict[str, str]]:
+    """Wait until instances of a run's task run; returns these."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := [one for one in instances(api, dag, task, state="running") if one["dag_run_id"] == run]):
+        assert time.monotonic() < deadline, f"{task} did not start within {timeout_s:.0f} s"
+        time.sleep(0.2)
+    return found
 
 
 def of_container(compose: list[str], service: str, form: str) -> str:
