@@ -1,4 +1,7 @@
-"""Here: an S3 server inside the test process, and a home for Airflow that is not the user's. Not here: what one folder needs."""
+"""Here: how tests are shared among processes, an S3 server inside each, a home for Airflow that is not the user's.
+
+Not here: what one folder needs.
+"""
 
 import os
 import shutil
@@ -7,10 +10,13 @@ import uuid
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 FOR_TESTS = {"ECG_PICTURES", "ECG_CHART_SCHEMA"}
 """What a person tells the tests through the environment."""
+TOGETHER = ("tests/ecg_ui", "tests/learning", "ecg_tasks")
+"""Folders whose tests stay in one process: they share a trained network or Airflow's whole application, or are short doctests."""
 AIRFLOW_CONFIGURATION = """
 [core]
 dags_folder = {root}/dags
@@ -27,6 +33,24 @@ def pytest_configure(config):
     (home / "airflow.cfg").write_text(AIRFLOW_CONFIGURATION.format(root=ROOT, home=home))
     os.environ["AIRFLOW_HOME"] = str(home)
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    # No test is a race: under load an example may take any time.
+    settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("tests")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a file, or of what shares an expensive fixture, in one process; begin with those that wait longest."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+
+
+def group_of(path):
+    """Return the name of the group that a test file belongs to."""
+    name = path.relative_to(ROOT).as_posix()
+    return next((folder for folder in TOGETHER if name.startswith(f"{folder}/")), name)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -10,12 +11,21 @@ import typer
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Every argument, ``--help`` too, belongs to the program behind the command."""
 
+FAST = "--fast"
+WITHOUT_STACK = "not stack and not browser"
+
 _CHECKOUT = Path(__file__).parents[2]
+_WAITING = 4
+"""Test processes beyond one a core: those that drive a stack wait for it most of the time."""
+_MOST_PROCESSES = 16
+"""Each takes some hundred megabytes, and there are no more chains of tests to keep them busy."""
+_ALONE = ("-n", "--numprocesses", "--dist", "-h", "--help", "-V", "--version", "--co", "--markers", "--fixtures", "--pdb", "--trace", "-s")
+"""With one of these the tests run in one process, or the caller says himself in how many."""
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests; every argument goes to pytest (default: all tests; -m "not stack" leaves out those that start the stack)."""
-    _become([sys.executable, "-m", "pytest", *context.args])
+    """Run the tests, several at once; --fast leaves out those with a stack or a browser; every other argument goes to pytest."""
+    _become([sys.executable, "-m", "pytest", *pytest_arguments(context.args)])
 
 
 def bench(context: typer.Context) -> None:
@@ -23,8 +33,28 @@ def bench(context: typer.Context) -> None:
     _become([sys.executable, "-m", "benchmarks", *context.args])
 
 
+def pytest_arguments(asked: Sequence[str]) -> list[str]:
+    """Return what pytest is told: the caller's arguments, and in how many processes it runs.
+
+    Tests that are named by their path run in one process, as with pytest itself. Tests of one group (`tests/conftest.py`) stay in one
+    process, in their order.
+    """
+    fast = FAST in asked
+    passed = [argument for argument in asked if argument != FAST]
+    marks = ["-m", WITHOUT_STACK] if fast else []
+    if any(argument.startswith(_ALONE) or _is_place(argument) for argument in passed):
+        return [*marks, *passed]
+    processes = min((os.cpu_count() or 1) + (1 if fast else _WAITING), _MOST_PROCESSES)
+    return ["-n", str(processes), "--dist", "loadgroup", "--no-loadscope-reorder", *marks, *passed]
+
+
+def _is_place(argument: str) -> bool:
+    return not argument.startswith("-") and (_CHECKOUT / argument.partition("::")[0]).exists()
+
+
 def _become(command: list[str]) -> None:
     # Paths among the arguments are the caller's, so only pytest, which looks for its settings, is started in the checkout.
     folder = _CHECKOUT if "pytest" in command else Path.cwd()
     environment = os.environ | {"PYTHONPATH": str(_CHECKOUT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each test process would compile every module anew
     raise typer.Exit(subprocess.run(command, cwd=folder, env=environment, check=False).returncode)  # noqa: S603 - that is its purpose

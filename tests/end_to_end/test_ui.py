@@ -19,6 +19,7 @@ from ecg_tasks.storage import registry
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.stack,
+    pytest.mark.browser,
     pytest.mark.timeout(900),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine (Debian: apt-get install chromium)"),
 ]

@@ -9,7 +9,7 @@ from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.pages import render_report
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
 
 
 @pytest.fixture(scope="module")
