@@ -1,16 +1,37 @@
 """Here: the person and the diagnosis in a WFDB header's comments. Not here: the header's own lines."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ecg_tasks.labels import Label
 
 _AGE_AND_SEX = re.compile(r"(\d{1,3})\s+([MF])\b", re.ASCII)
-_NOT_AVAILABLE = {"", "n/a", "na", "unknown", "nan"}
 _SEXES: dict[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
 _MAX_AGE_YEARS = 130
+_NYHA_CLASS = re.compile(r"\s*\(nyha\b[^)]*\)")
+
+PTB_DIAGNOSES: Mapping[str, Label] = {
+    "healthy control": Label.NORMAL,
+    "healthy controls": Label.NORMAL,
+    "myocardial infarction": Label.ABNORMAL,
+    "cardiomyopathy": Label.ABNORMAL,
+    "heart failure": Label.ABNORMAL,
+    "bundle branch block": Label.ABNORMAL,
+    "dysrhythmia": Label.ABNORMAL,
+    "myocardial hypertrophy": Label.ABNORMAL,
+    "hypertrophy": Label.ABNORMAL,
+    "valvular heart disease": Label.ABNORMAL,
+    "myocarditis": Label.ABNORMAL,
+    "stable angina": Label.ABNORMAL,
+    "unstable angina": Label.ABNORMAL,
+    "palpitation": Label.ABNORMAL,
+}
+"""What each reason for admission of the PTB Diagnostic ECG Database means, in lower case; a reason that is not here is no label.
+
+Its documentation's class "Miscellaneous" is none: its headers name the angina or the palpitation.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +48,7 @@ class Person:
 def read_comments(comments: Iterable[str]) -> Person:
     """Read ``key: value`` comments as PTB and PhysioNet write them, and MIT-BIH's first line, such as ``69 M 1085 1629 x1``.
 
-    The PTB diagnosis is ``Reason for admission``: ``Healthy control`` is normal, any other is abnormal, and none, or
-    ``n/a``, is no label.
+    The PTB diagnosis is ``Reason for admission``: see `ptb_label`.
 
     Examples
     --------
@@ -45,14 +65,27 @@ def read_comments(comments: Iterable[str]) -> Person:
         elif match := _AGE_AND_SEX.match(comment):
             values.setdefault("age", match[1])
             values.setdefault("sex", match[2])
-    diagnosis = values.get("reason for admission", "").lower()
-    label = None if diagnosis in _NOT_AVAILABLE else Label.NORMAL if diagnosis == "healthy control" else Label.ABNORMAL
     return Person(
         age=_age(values.get("age", "")),
         sex=_SEXES.get(values.get("sex", "").lower()),
-        label=label,
+        label=ptb_label(values.get("reason for admission", "")),
         synthetic=values.get("synthetic", "").lower() == "yes",
     )
+
+
+def ptb_label(reason: str) -> Label | None:
+    """Return the label of a PTB reason for admission, or None where it is not one of `PTB_DIAGNOSES`.
+
+    Case, blanks and a NYHA class in brackets do not matter. Several diagnoses, parted by slashes, must agree.
+
+    Examples
+    --------
+    >>> ptb_label("Heart failure (NYHA 3)"), ptb_label("Routine check-up")
+    (<Label.ABNORMAL: 'abnormal'>, None)
+    """
+    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
+    meanings = {PTB_DIAGNOSES.get(part.strip()) for part in words.split("/")}
+    return meanings.pop() if len(meanings) == 1 else None
 
 
 def _age(text: str) -> float | None:

@@ -116,6 +116,11 @@ def content_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
+def comment_lines(text: str) -> tuple[str, ...]:
+    """The header's comments, without their signs."""
+    return tuple(line.strip().strip(" \t#") for line in text.splitlines() if line.strip().startswith("#"))
+
+
 def named_files(text: str, *, name: str) -> tuple[str, ...]:
     """The files that a header's lines name: signal files, or the headers of the segments; each once, none for a gap.
 
@@ -170,7 +175,7 @@ def parse_header(data: bytes, *, name: str) -> Header:
     text = header_text(data, name=name)
     named_files(text, name=name)
     record_line, *lines = content_lines(text)
-    comments = tuple(line.strip().strip(" \t#") for line in text.splitlines() if line.strip().startswith("#"))
+    comments = comment_lines(text)
     record = _match(rx_record, record_line, name=name, words=_RECORD_WORDS)
     if has_segments(text) and not record["n_seg"]:
         raise BadInputError(Reason.UNREADABLE, f"{name}: {record_line[:100]!r} has a slash and no number of segments after it")

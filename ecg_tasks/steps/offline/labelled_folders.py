@@ -9,12 +9,13 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
+from ecg_tasks.signals.reading.header_comments import read_comments
 from ecg_tasks.signals.reading.labels_csv import HIDDEN_AGE, MAX_AGE_YEARS, LabelRow, read_labels
 from ecg_tasks.signals.reading.results import Rejected
+from ecg_tasks.signals.reading.wfdb_header import comment_lines
 
 Content = bytes | Path
 """A file's bytes, or where to read them when their turn comes."""
@@ -142,23 +143,9 @@ def ptbdb(folder: Path) -> LabelledFolder:
         patient = header.parent.name
         name = f"{patient}/{header.stem}"
         files[name] = header
-        label, age, sex = ptbdb_facts(header.read_text(encoding="latin-1"))
-        rows[name] = LabelRow(row=number, record=name, label=label, patient_id=f"ptbdb-{patient}", age=_age(age), sex=_SEXES.get(sex))
+        person = read_comments(comment_lines(header.read_text(encoding="latin-1")))
+        rows[name] = LabelRow(row=number, record=name, label=person.label, patient_id=f"ptbdb-{patient}", age=person.age, sex=person.sex)
     return _not_empty(LabelledFolder(kind="ptbdb", files=files, rows=rows), folder)
-
-
-_SEXES: Mapping[str, Literal["female", "male"]] = {"female": "female", "male": "male"}
-
-
-def ptbdb_facts(header: str) -> tuple[Label | None, str, str]:
-    """Label, age and sex as the comments of a PTB header give them; empty where they do not."""
-    comments = dict(line.lstrip("# ").split(":", 1) for line in header.splitlines() if line.startswith("#") and ":" in line)
-    facts = {name.strip().lower(): value.strip() for name, value in comments.items()}
-    reason = facts.get("reason for admission", "n/a").lower()
-    label = None if reason in {"", "n/a"} else Label.NORMAL if reason.startswith("healthy control") else Label.ABNORMAL
-    age = facts.get("age", "")
-    sex = facts.get("sex", "").lower()
-    return label, age if age.isdecimal() else "", sex if sex in {"female", "male"} else ""
 
 
 def heartbeats(folder: Path) -> LabelledFolder:

@@ -5,11 +5,14 @@ import io
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ecg_tasks.errors import BadInputError
 from ecg_tasks.labels import Label
 from ecg_tasks.signals.reading.labels_csv import read_labels
+from ecg_tasks.signals.reading.wfdb_record import read_wfdb
+from ecg_tasks.signals.sample_files import wfdb_record
 from ecg_tasks.steps.offline import labelled_folders
 
 REAL = Path(__file__).parents[3] / "../shared/data"
@@ -45,19 +48,22 @@ def test_labels_of_ptbxl(codes, label):
     assert labelled_folders.ptbxl_label(codes, DIAGNOSTIC) == label
 
 
-@pytest.mark.parametrize(
-    ("comments", "facts"),
-    [
-        ("# age: 81\n# sex: female\n# Reason for admission: Myocardial infarction", (Label.ABNORMAL, "81", "female")),
-        ("# age: 30\n# sex: male\n# Reason for admission: Healthy control", (Label.NORMAL, "30", "male")),
-        ("# age: n/a\n# sex: n/a\n# Reason for admission: n/a", (None, "", "")),
-        ("#Reason for admission: Valvular heart disease", (Label.ABNORMAL, "", "")),
-        ("s0010_re 15 1000 38400", (None, "", "")),
-    ],
-)
-def test_facts_of_ptb_headers(comments, facts):
-    """The diagnosis, age and sex of a PTB header; what it does not know stays empty."""
-    assert labelled_folders.ptbdb_facts(comments) == facts
+ADMISSIONS = ["Healthy control", "Healthy controls", "Myocardial infarction", "Heart failure (NYHA 2)", "None", "normal", "-", "n/a", ""]
+
+
+@pytest.mark.parametrize("reason", ADMISSIONS)
+def test_ptb_import_and_intake_read_the_same_diagnosis(tmp_path, reason):
+    """The import of a PTB folder takes label, age and sex from a header exactly as the intake does."""
+    comments = ["age: 81", "sex: female", f"Reason for admission: {reason}"]
+    stem = tmp_path / "patient001/r"
+    stem.parent.mkdir()
+    for name, data in wfdb_record(np.sin(np.arange(1200))[None], fs=100, leads=["II"], stem="r", comments=comments).items():
+        (stem.parent / name).write_bytes(data)
+    files = {name.name: name.read_bytes() for name in stem.parent.iterdir()}
+    (taken,) = read_wfdb(files, header="r.hea", name="patient001/r").records
+    (row,) = labelled_folders.ptbdb(tmp_path).rows.values()
+    assert (row.label, row.age, row.sex) == (taken.label, taken.age, taken.sex)
+    assert (row.age, row.sex, row.patient_id) == (81.0, "female", "ptbdb-patient001")
 
 
 @pytest.fixture
