@@ -33,6 +33,7 @@ class Secrets:
     s3_access_key: str
     s3_secret_key: str
     swift_hash: str
+    store_inner: str
     patient_key: str
 
     @classmethod
@@ -48,6 +49,7 @@ class Secrets:
             s3_access_key="ecg:pipeline",
             s3_secret_key=secrets.token_urlsafe(30),
             swift_hash=secrets.token_hex(16),
+            store_inner=secrets.token_urlsafe(32),
             patient_key=secrets.token_hex(32),
         )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
+from deploy.embedded.swift_node import INNER_SECRET
 
 ENVIRONMENT = CHECKOUT / ".venv-objectstore"
 LOCK = CHECKOUT / "locks" / "objectstore.txt"
@@ -34,13 +35,10 @@ def endpoint(home: Home) -> str:
 
 def server_command(home: Home, component: str) -> list[str]:
     """The command that runs one of the servers in the foreground."""
-    programs = ENVIRONMENT / "bin"
-    python = str(programs / "python")
-    if component == "store-updater":
-        return [python, _NODE_SCRIPT, "updater", str(home.store), str(home.store / "store-object.conf"), "--verbose"]
-    if component == "store":
-        return [python, _NODE_SCRIPT, "proxy", str(home.store), str(home.store / "store.conf"), "--verbose"]
-    return [python, str(programs / f"swift-{component.removeprefix('store-')}-server"), str(home.store / f"{component}.conf"), "--verbose"]
+    role = {"store": "proxy"}.get(component, component.removeprefix("store-"))
+    configuration = {"store-updater": "store-object"}.get(component, component)
+    python = str(ENVIRONMENT / "bin" / "python")
+    return [python, _NODE_SCRIPT, role, str(home.store), str(home.store / f"{configuration}.conf"), "--verbose"]
 
 
 def ensure_installed() -> None:
@@ -128,7 +126,17 @@ log_level = WARNING
 log_address = /dev/null
 recon_cache_path = {home.store}/cache
 """
-    server = shared + "\n[pipeline:main]\npipeline = {kind}-server\n\n[app:{kind}-server]\nuse = egg:swift#{kind}\n"
+    server = f"""{shared}
+[pipeline:main]
+pipeline = gate {{kind}}-server
+
+[filter:gate]
+paste.filter_factory = swift_node:gate
+secret_file = {home.store / INNER_SECRET}
+
+[app:{{kind}}-server]
+use = egg:swift#{{kind}}
+"""
     # A kept ring has one node: to set it aside after errors would close the whole store, so it never is.
     proxy = f"""
 [pipeline:main]
@@ -137,6 +145,7 @@ pipeline = catch_errors gatekeeper healthcheck listing_formats s3api tempauth bu
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+expose_info = false
 allow_account_management = true
 node_timeout = 60
 recoverable_node_timeout = 60
@@ -157,6 +166,7 @@ check_bucket_owner = false
         proxy += f"\n[filter:{name}]\nuse = egg:swift#{name}\n"
     updates = f"container_update_timeout = 60\n\n[object-updater]\ninterval = 5\nrecon_cache_path = {home.store}/cache\n"
     return {
+        INNER_SECRET: secrets.store_inner,
         "swift.conf": f"[swift-hash]\nswift_hash_path_suffix = {secrets.swift_hash}\n",
         "store.conf": shared.format(ip=listen, port=ports.store) + proxy,
         "store-account.conf": server.format(ip=LOOPBACK, port=ports.store_account, kind="account"),

@@ -1,16 +1,24 @@
-"""Here: what the store's own Python has to run: making Swift's rings, its updater and its proxy. Not here: its settings (``object_store``).
+"""Here: what the store's own Python runs: Swift's rings, servers, updater and proxy, and the secret between them.
 
-``swift_node.py rings FOLDER account=PORT …``, or ``updater`` or ``proxy``, then FOLDER and CONFIGURATION.
+Not here: their settings (``object_store``).
+
+``swift_node.py rings FOLDER account=PORT …``, or ``account``, ``container``, ``object``, ``updater`` or ``proxy``, then FOLDER and CONFIGURATION.
 """
 
+import hmac
+import importlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 PART_POWER = 8
+INNER_SECRET = "inner.secret"  # noqa: S105 - the file's name
+"""File beside the configuration: what the account, container and object servers demand of whoever speaks to them."""
+_HEADER = "X-Ecg-Inner-Secret"
 
 
 class ForwardClock:
@@ -61,11 +69,64 @@ def make_rings(folder: Path, servers: list[str]) -> None:
         builder.get_ring().save(str(folder / f"{kind}.ring.gz"))
 
 
+class Gate:
+    """WSGI filter of an inner server: lets in only who knows the secret.
+
+    Swift's inner servers ask for no credentials: they are made for a network of their own. On one machine every local user reaches
+    the loopback, so without this filter every user could read and change the bucket.
+    """
+
+    def __init__(self, server: Callable[..., Iterable[bytes]], secret: str) -> None:
+        if not secret:
+            raise ValueError("the secret of the store's inner servers is empty")
+        self._server = server
+        self._secret = secret.encode("latin-1")
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Hand the request on, or answer 403 without reading it."""
+        told = str(environ.get("HTTP_" + _HEADER.upper().replace("-", "_"), ""))
+        if hmac.compare_digest(told.encode("latin-1", "replace"), self._secret):
+            return self._server(environ, start_response)
+        start_response("403 Forbidden", [("Content-Length", "0"), ("Connection", "close")])
+        return [b""]
+
+
+def gate(_common: dict[str, str], *, secret_file: str, **_paste: str) -> Callable[[Callable[..., Iterable[bytes]]], Gate]:
+    """Make the filter, for the servers' configuration (``paste.filter_factory``)."""
+    secret = Path(secret_file).read_text(encoding="ascii")
+    return lambda server: Gate(server, secret)
+
+
+def tell_secret(folder: Path) -> None:
+    """Send the secret with every request that this process makes to an inner server.
+
+    All of Swift's requests between servers go through ``BufferedHTTPConnection``.
+    """
+    from swift.common.bufferedhttp import BufferedHTTPConnection  # type: ignore[import-not-found]
+
+    secret = (folder / INNER_SECRET).read_text(encoding="ascii")
+    plain = BufferedHTTPConnection.putrequest
+
+    def putrequest(connection: Any, *arguments: Any, **more: Any) -> None:
+        plain(connection, *arguments, **more)
+        connection.putheader(_HEADER, secret)
+
+    BufferedHTTPConnection.putrequest = putrequest
+
+
+def run_server(kind: str, folder: Path, arguments: list[str]) -> None:
+    """Become ``swift-account-server``, ``swift-container-server`` or ``swift-object-server``."""
+    tell_secret(folder)
+    sys.argv[1:] = arguments
+    importlib.import_module(f"swift.{kind.removesuffix('ect')}.server").main()
+
+
 def run_updater(folder: Path, arguments: list[str]) -> None:
     """Become ``swift-object-updater``, which, unlike the servers, looks for its settings in /etc/swift if it is not told."""
     from swift.common import utils  # type: ignore[import-not-found]
     from swift.obj.updater import main  # type: ignore[import-not-found]
 
+    tell_secret(folder)
     utils.set_swift_dir(str(folder))
     sys.argv[1:] = arguments
     main()
@@ -79,6 +140,7 @@ def run_proxy(folder: Path, arguments: list[str]) -> None:
     from swift.common.utils.timestamp import Timestamp  # type: ignore[import-not-found]
     from swift.proxy.server import main  # type: ignore[import-not-found]
 
+    tell_secret(folder)
     clock = ForwardClock(folder / "cache" / "latest-write")
 
     def now(kind: Any, offset: int = 0, delta: int = 0) -> Any:
@@ -90,4 +152,6 @@ def run_proxy(folder: Path, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    {"rings": make_rings, "updater": run_updater, "proxy": run_proxy}[sys.argv[1]](Path(sys.argv[2]), sys.argv[3:])
+    commands: dict[str, Callable[[Path, list[str]], None]] = {"rings": make_rings, "updater": run_updater, "proxy": run_proxy}
+    commands |= {kind: partial(run_server, kind) for kind in ("account", "container", "object")}
+    commands[sys.argv[1]](Path(sys.argv[2]), sys.argv[3:])

@@ -1,10 +1,10 @@
-"""Here: the clock by which the embedded store numbers its writes. Not here: the store at work (``test_stack``, ``tests/faults``)."""
+"""Here: the clock by which the embedded store numbers its writes, and the gate of its inner servers. Not here: the store at work (``test_stack``, ``tests/faults``)."""
 
 from itertools import pairwise
 
 import pytest
 
-from deploy.embedded.swift_node import ForwardClock
+from deploy.embedded.swift_node import ForwardClock, Gate, gate
 
 
 @pytest.fixture
@@ -49,3 +49,36 @@ def test_a_full_disk_stops_no_clock(clock, tmp_path, monkeypatch):
     assert not (tmp_path / "latest").exists()
     one.now()
     assert float((tmp_path / "latest").read_text()) > 100.0
+
+
+def asked(gate, **headers):
+    """Status and body of a request through the gate of a server that says yes to everybody."""
+    told = []
+    environ = {f"HTTP_{name}": value for name, value in headers.items()}
+    body = b"".join(gate(environ, lambda status, _headers: told.append(status)))
+    return told[0], body
+
+
+def server(_environ, start_response):
+    """An inner server of the store."""
+    start_response("200 OK", [])
+    return [b"objects"]
+
+
+@pytest.mark.parametrize("secret", [None, "", "wrong", "the secret ", "THE SECRET", "thé secret"])
+def test_the_gate_is_shut(secret):
+    """Without the secret, or with another, an inner server answers 403 and nothing else."""
+    headers = {} if secret is None else {"X_ECG_INNER_SECRET": secret}
+    assert asked(Gate(server, "the secret"), **headers) == ("403 Forbidden", b"")
+
+
+def test_the_gate_opens_to_the_secret():
+    """With the secret the request goes on to the server."""
+    assert asked(Gate(server, "the secret"), X_ECG_INNER_SECRET="the secret") == ("200 OK", b"objects")
+
+
+def test_an_empty_secret_is_refused(tmp_path):
+    """A secret that is missing lets the server not start, instead of letting everybody in."""
+    (tmp_path / "inner.secret").write_text("")
+    with pytest.raises(ValueError, match="empty"):
+        gate({}, secret_file=str(tmp_path / "inner.secret"))(server)

@@ -1,0 +1,137 @@
+"""Here: what another user of the same machine gets from a stack: nothing. Not here: what he tries (``intruder``)."""
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.embedded import processes
+from ecg_tasks.storage import keys
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
+SCRIPT = Path(__file__).with_name("intruder.py")
+STRANGER = 12345
+PUBLIC = {"/", "/healthcheck", "/api/v2/monitor/health", "/auth/login", "/auth/token"}
+"""What may be answered without credentials: health, the login page, and that a login was refused."""
+
+
+def python_of_a_stranger():
+    """A Python that the stranger may run, and how; where this is not root's machine, the same user without any credential."""
+    for python in ("/usr/bin/python3", sys.executable):
+        as_stranger = {"user": STRANGER, "group": STRANGER, "extra_groups": []}
+        with suppress(OSError):
+            done = subprocess.run([python, "-I", "-c", ""], **as_stranger, check=False, cwd="/", capture_output=True)
+            if done.returncode == 0:
+                return python, as_stranger
+    return sys.executable, {}
+
+
+@pytest.fixture(scope="module")
+def stack(clean_environment):
+    """A stack of a fresh state folder, stopped and removed at the end."""
+    import shutil, tempfile
+    from deploy.embedded import Stack
+
+    folder = Path(tempfile.mkdtemp(prefix="ecg-stack-"))
+    stack = Stack(folder / "home")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def got(stack):
+    """Everything that the stranger got, from each port that any process of the stack listens on."""
+    pids, listening = [], set()
+    for process in processes.of_stack(stack.home):
+        with suppress(psutil.NoSuchProcess):
+            pids.append(process.pid)
+            listening |= {one.laddr.port for one in process.net_connections(kind="inet") if one.status == psutil.CONN_LISTEN}
+    assert listening >= set(asdict(stack.home.ports()).values())
+    python, stranger = python_of_a_stranger()
+    postgres = stack.home.ports().postgres
+    told = {
+        "http": sorted(listening - {postgres}),
+        "postgres": postgres,
+        "folder": str(stack.home),
+        "pids": pids,
+        "same_user": not stranger,
+    }
+    done = subprocess.run(
+        [python, "-I", "-c", SCRIPT.read_text()], input=json.dumps(told), **stranger, capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def test_no_answer_holds_a_secret_or_a_name(stack, got):
+    """No secret, no key of the bucket that was not asked for, and no line of a log stands in any answer."""
+    secrets = [value for name, value in asdict(stack.home.secrets()).items() if name != "s3_access_key"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment().items():
+            patch.setenv(name, value)
+        from ecg_tasks.steps.workspace import open_store
+
+        stored = {key for key in open_store().list_keys("") if not key.endswith("champion.json")}
+    assert stored
+    told = [answer["body"] for answer in got["answers"]] + got["database"]
+    for body in told:
+        assert not [secret for secret in secrets if secret in body]
+        assert not [key for key in stored if key in body or keys.stem(key) in body and len(keys.stem(key)) > 11]
+        assert "Traceback" not in body
+        assert "INFO" not in body
+
+
+def test_inner_servers_let_nobody_in(stack, got):
+    """The store's account, container and object servers answer every read and write of a stranger with 403 and nothing else."""
+    ports = stack.home.ports()
+    inner = {ports.store_account, ports.store_container, ports.store_object}
+    answers = [answer for answer in got["answers"] if answer["port"] in inner]
+    assert len(answers) > 3 * 500
+    assert {(answer["status"], answer["body"]) for answer in answers} == {(403, "")}
+
+
+def test_nothing_is_answered_but_health_and_login(stack, got):
+    """Every other request without credentials is refused, or answered with the page that asks for them."""
+    answered = [answer for answer in got["answers"] if 200 <= answer["status"] < 300]
+    ui = stack.home.ports().ui
+    pages = {answer["body"] for answer in answered if answer["port"] == ui and answer["path"] in {"/", "/auth/login"}}
+    unexpected = {
+        (answer["port"], answer["method"], answer["path"], answer["body"][:200])
+        for answer in answered
+        if answer["path"] not in PUBLIC and not (answer["port"] == ui and answer["body"] in pages)
+    }
+    assert unexpected == set()
+
+
+def test_nothing_was_written(stack, got):
+    """After all that the stranger tried, the shipped champion serves and nothing new lies in the inbox."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment().items():
+            patch.setenv(name, value)
+        from ecg_tasks.steps.workspace import open_store
+
+        store = open_store()
+        assert store.list_keys(f"{keys.INBOX}intruder") == []
+        assert json.loads(store.get(keys.champion("heartbeat")))["version"]
+
+
+def test_the_database_asks_for_a_password(got):
+    """PostgreSQL asks each of its users for a password, and refuses a wrong one."""
+    for answer in got["database"]:
+        assert "SCRAM-SHA-256" in answer
+        assert "FATAL" in answer
+
+
+def test_files_and_environments_are_closed(got):
+    """Another user can read no file of the state folder and no process's environment."""
+    assert got["files"] == []
+    assert got["environments"] == []
