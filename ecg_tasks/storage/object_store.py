@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 import boto3
@@ -23,6 +24,8 @@ logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every con
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _PARALLEL_REQUESTS = 8
+_CONNECTIONS = 8 * _PARALLEL_REQUESTS
+"""Kept open at most: pages and tasks read by several threads at once, and a connection beyond this is closed after its one request."""
 
 
 class MissingObjectError(EcgError):
@@ -48,19 +51,20 @@ class ObjectStore:
 
     @classmethod
     def connect(cls, bucket: str) -> Self:
-        """Connect with the standard AWS variables; nothing is sent yet."""
-        config = Config(
-            connect_timeout=5,
-            read_timeout=60,
-            retries={"mode": "standard", "max_attempts": 4},
-            max_pool_connections=_PARALLEL_REQUESTS,
-            s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL_S3") else {},
-            # many S3 servers do not know the newer trailing checksums; TLS or loopback carries the bytes
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        # a session of its own: the shared one keeps the first credentials it ever saw
-        return cls(boto3.session.Session().client("s3", config=config), bucket)
+        """Connect with the standard AWS variables; nothing is sent yet.
+
+        A process keeps its client as long as these variables stay the same: making one takes some 50 ms of processor time.
+        """
+        steering = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+        return cls(_client(os.getpid(), bucket, steering), bucket)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both are the same bucket by the same client, so that what was read through one is known to the other."""
+        return isinstance(other, ObjectStore) and (self._client, self.bucket) == (other._client, other.bucket)
+
+    def __hash__(self) -> int:
+        """Return a number that is equal for equal stores."""
+        return hash((id(self._client), self.bucket))
 
     def get(self, key: str) -> bytes:
         """Whole content of an object; `MissingObjectError` if it is not there."""
@@ -154,6 +158,23 @@ class ObjectStore:
         except MissingObjectError:
             with _errors(f"create bucket {self.bucket}"):
                 self._client.create_bucket(Bucket=self.bucket)
+
+
+@lru_cache(maxsize=8)
+def _client(_process: int, _bucket: str, _steering: tuple[tuple[str, str], ...]) -> "S3Client":
+    """Make the client of this process; a forked child makes its own, because two processes cannot share a connection."""
+    config = Config(
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 4},
+        max_pool_connections=_CONNECTIONS,
+        s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL_S3") else {},
+        # many S3 servers do not know the newer trailing checksums; TLS or loopback carries the bytes
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    # a session of its own: the shared one keeps the first credentials it ever saw
+    return boto3.session.Session().client("s3", config=config)
 
 
 @contextmanager

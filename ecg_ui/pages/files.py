@@ -7,8 +7,8 @@ from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
 from ecg_tasks.steps.browse import table
-from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.classifying import exchange
+from ecg_tasks.steps.workspace import open_store
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectStore
 from ecg_ui.inputs import DatePath, RunPath
@@ -33,13 +33,13 @@ KINDS: dict[str, tuple[str, Callable[[ObjectStore, str, str], Content]]] = {
 def download(date: DatePath, run: RunPath, kind: Kind) -> Response:
     """One file of a report."""
     media_type, make = KINDS[kind]
-    return _attached(make(bucket(), date, run), name=f"{date}-{kind}", media_type=media_type)
+    return _attached(make(open_store(), date, run), name=f"{date}-{kind}", media_type=media_type)
 
 
 @router.get("/reports/{date}/{run}/rows.csv")
 def download_rows(date: DatePath, run: RunPath, query: Asked) -> Response:
     """The rows that pass a filter, in its order."""
-    rows = table.table(bucket(), date, run)
+    rows = table.table(open_store(), date, run)
     if rows is None:
         raise HTTPException(404)
     return _attached(rows.csv(rows.select(query)), name=f"{date}-rows.csv", media_type="text/csv; charset=utf-8")

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.reporting.charts import draw_interval
 from ecg_tasks.steps.browse import models
-from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.champions.promotion import Action
+from ecg_tasks.steps.workspace import open_store
 from ecg_ui import deciding
 from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, VersionForm, VersionPath
 from ecg_ui.rendering import page
@@ -32,7 +32,7 @@ def show_models(request: Request, user: GetUserDep, decision: DecisionQuery = No
     """Every recipe's champion and versions; after a form what came of its decision, asked again until it is known."""
     told = deciding.outcome(decision) if decision else None
     found = []
-    for recipe in models.models(bucket()):
+    for recipe in models.models(open_store()):
         first = [one for one in recipe.versions if one.serves]
         compared = [*first, *(one for one in recipe.versions if not one.serves)][:COMPARED]
         names = [name for name in FIGURE_TITLES if any(name in one.figures for one in compared)]
@@ -46,7 +46,7 @@ def show_models(request: Request, user: GetUserDep, decision: DecisionQuery = No
 @router.get("/models/{recipe}/{version}")
 def show_card(request: Request, user: GetUserDep, recipe: RecipePath, version: VersionPath) -> Response:
     """The card of one version."""
-    card = models.card(bucket(), recipe, version)
+    card = models.card(open_store(), recipe, version)
     if card is None:
         raise HTTPException(404)
     written = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "html_block", "html_inline"]).render(card)

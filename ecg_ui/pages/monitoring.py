@@ -5,8 +5,8 @@ from typing import Annotated
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Query, Request, Response
 
-from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.monitoring import drift
+from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import RecipeName
 from ecg_ui.rendering import page
 
@@ -16,7 +16,7 @@ router = APIRouter()
 @router.get("/monitoring")
 def show_monitoring(request: Request, user: GetUserDep, recipe: Annotated[RecipeName | None, Query()] = None) -> Response:
     """One recipe's figures over the nights, each with its table."""
-    store = bucket()
+    store = open_store()
     lights = drift.lights(store)
     names = [light.recipe for light in lights]
     chosen = recipe if recipe in names else next(iter(names), None)

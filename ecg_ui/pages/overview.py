@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ecg_tasks.reporting.history import FATES, draw_history
-from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.browse.overview import overview
 from ecg_tasks.steps.browse.runs import run_of
 from ecg_tasks.steps.classifying import backfill
 from ecg_tasks.steps.maintenance import maintaining
 from ecg_tasks.steps.monitoring import drift
+from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import DagId
 from ecg_ui.rendering import page
 
@@ -24,7 +24,7 @@ RunId = Annotated[str, Query(min_length=1, max_length=250)]
 @router.get("/")
 def show_overview(request: Request, user: GetUserDep) -> Response:
     """The state of the whole system on one page."""
-    store = bucket()
+    store = open_store()
     seen = overview(store)
     accounts = [(run.date, run.account) for run in reversed(seen.runs)]
     return page(
@@ -41,11 +41,11 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
 @router.get("/run")
 def show_run(request: Request, user: GetUserDep, dag_id: DagId, run_id: RunId) -> Response:
     """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
-    if dag_id == maintaining.DAG and (found := maintaining.account_of(bucket(), run_id)) is not None:
+    if dag_id == maintaining.DAG and (found := maintaining.account_of(open_store(), run_id)) is not None:
         return page(request, user, "maintenance.html", run_id=run_id, found=found)
-    if dag_id == backfill.DAG and (found := backfill.found_by(bucket(), run_id)) is not None:
+    if dag_id == backfill.DAG and (found := backfill.found_by(open_store(), run_id)) is not None:
         return page(request, user, "backfill.html", found=found, records=f"{request.scope['root_path']}/records")
-    account, run = run_of(bucket(), dag_id, run_id)
+    account, run = run_of(open_store(), dag_id, run_id)
     if run is not None:
         return RedirectResponse(f"{request.scope['root_path']}/reports/{run.date}/{run.run}", status_code=303)
     return page(request, user, "run.html", dag_id=dag_id, run_id=run_id, account=account)

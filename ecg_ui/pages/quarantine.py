@@ -5,7 +5,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ecg_tasks.steps.browse import quarantine
-from ecg_tasks.steps.browse.opened import bucket
+from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import Offset, Sha256Path
 from ecg_ui.rendering import page
 
@@ -19,14 +19,14 @@ ROWS_SHOWN = 500
 @router.get("/quarantine")
 def show_quarantine(request: Request, user: GetUserDep, offset: Offset = 0) -> Response:
     """Everything that could not be read, newest first."""
-    found = quarantine.entries(bucket(), offset=offset, limit=ENTRIES_A_PAGE)
+    found = quarantine.entries(open_store(), offset=offset, limit=ENTRIES_A_PAGE)
     return page(request, user, "quarantine.html", found=found, offset=offset, a_page=ENTRIES_A_PAGE)
 
 
 @router.get("/quarantine/{source}")
 def show_entry(request: Request, user: GetUserDep, source: Sha256Path) -> Response:
     """One entry with what is bad in it."""
-    found = quarantine.entry(bucket(), source)
+    found = quarantine.entry(open_store(), source)
     if found is None:
         raise HTTPException(404)
     entry, rows = found
@@ -36,5 +36,5 @@ def show_entry(request: Request, user: GetUserDep, source: Sha256Path) -> Respon
 @changes.post("/quarantine/{source}/retry")
 def put_back(request: Request, user: GetUserDep, source: Sha256Path) -> Response:
     """Put an entry's files back into the inbox."""
-    quarantine.put_back(bucket(), source, who=user.get_name())
+    quarantine.put_back(open_store(), source, who=user.get_name())
     return RedirectResponse(f"{request.scope['root_path']}/quarantine/{source}?done=put-back", status_code=303)

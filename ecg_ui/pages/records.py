@@ -15,8 +15,8 @@ from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import differs
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
 from ecg_tasks.steps.browse import explained, records, runs, table
-from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.reviewing import review
+from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import DATE, RUN, RecordPath
 from ecg_ui.pages.reports import Asked, told
 from ecg_ui.rendering import page
@@ -43,7 +43,7 @@ def show_record(
     start: From = 0.0,
 ) -> Response:
     """One record; from a report (``date``, ``run`` and its filter) with the decisions of that run and its neighbours there."""
-    store = bucket()
+    store = open_store()
     listed = table.table(store, date, run) if date and run else None
     head = runs.summary(store, date, run) if date and run else None
     champions = {model["recipe"]: model["version"] for model in head.models} if head else None

@@ -11,7 +11,7 @@ from ecg_tasks.reporting.charts import draw_decisions
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.signals.recipes import RECIPES
 from ecg_tasks.steps.browse import runs, table
-from ecg_tasks.steps.browse.opened import bucket
+from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import DatePath, Offset, RecipeName, RunPath
 from ecg_ui.rendering import page
 
@@ -65,7 +65,7 @@ def show_reports(request: Request, user: GetUserDep, offset: Offset = 0) -> Resp
         request,
         user,
         "reports.html",
-        found=runs.runs(bucket(), offset=offset, limit=RUNS_A_PAGE),
+        found=runs.runs(open_store(), offset=offset, limit=RUNS_A_PAGE),
         offset=offset,
         a_page=RUNS_A_PAGE,
     )
@@ -82,7 +82,7 @@ def show_report(
     offset: Offset = 0,
 ) -> Response:
     """One report: its counts, and its rows, filtered and sorted by the server."""
-    store = bucket()
+    store = open_store()
     head, rows = runs.summary(store, date, run), table.table(store, date, run)
     if head is None or rows is None:
         raise HTTPException(404)

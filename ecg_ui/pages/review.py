@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ecg_tasks.steps.browse import records
-from ecg_tasks.steps.browse.opened import bucket
 from ecg_tasks.steps.reviewing import review
+from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, WhenForm
 from ecg_ui.pages.records import VERDICTS, drawings
 from ecg_ui.rendering import page
@@ -29,7 +29,7 @@ def show_review(
     at: Annotated[str, Query(pattern=WHEN)] = "1970-01-01T00:00:00Z",
 ) -> Response:
     """The record that teaches most, with its signal and picture, and what comes after it."""
-    store = bucket()
+    store = open_store()
     queue = review.queue(store, user=user.get_name(), offset=offset, limit=1 + NEXT_SHOWN)
     first = queue.items[0] if queue.items else None
     found = records.record_page(store, first.record_id) if first else None
@@ -59,12 +59,12 @@ def save_verdict(
     comment: Annotated[str, Form(max_length=review.COMMENT_MAX)] = "",
 ) -> Response:
     """Keep a verdict, and go on with the next record."""
-    saved = review.save_verdict(bucket(), record_id, verdict=verdict, user=user.get_name(), comment=comment.strip())
+    saved = review.save_verdict(open_store(), record_id, verdict=verdict, user=user.get_name(), comment=comment.strip())
     return RedirectResponse(f"{request.scope['root_path']}/review?{urlencode({'saved': record_id, 'at': saved.when})}", status_code=303)
 
 
 @changes.post("/review/undo")
 def undo(request: Request, user: GetUserDep, record_id: RecordForm, at: WhenForm) -> Response:
     """Take one's own verdict back; the record is in the queue again."""
-    review.withdraw(bucket(), record_id, user=user.get_name(), when=at)
+    review.withdraw(open_store(), record_id, user=user.get_name(), when=at)
     return RedirectResponse(f"{request.scope['root_path']}/review?done=withdrawn", status_code=303)

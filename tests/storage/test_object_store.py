@@ -1,6 +1,9 @@
 """The bucket's one door, against a real S3 protocol server in the process."""
 
 import hashlib
+import logging
+import multiprocessing
+from itertools import zip_longest
 
 import pytest
 
@@ -60,3 +63,25 @@ def test_credentials_are_those_of_the_moment(bucket, monkeypatch):
         store._client.meta.events.register("before-send.s3", lambda request, **_: signed.append(request.headers["Authorization"]))
         store.exists("nothing")
     assert [secret.encode() in line for secret, line in zip(("first", "second"), signed, strict=True)] == [True, True]
+
+
+def test_a_process_keeps_its_client(bucket):
+    """Every connection to the same bucket is the same client, however often one is opened; a child process makes its own."""
+    again = ObjectStore.connect(bucket.bucket)
+    assert again._client is bucket._client
+    assert {again, bucket} == {bucket}
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=lambda: theirs.send(ObjectStore.connect(bucket.bucket)._client is bucket._client))
+    child.start()
+    assert ours.recv() is False
+    child.join()
+
+
+def test_readers_at_once_fit_the_connection_pool(bucket, caplog):
+    """Two readers side by side, eight requests each, throw no connection away."""
+    bucket.put_many((f"many/{number:03d}", bytes(1000), "text/plain") for number in range(60))
+    keys = bucket.list_keys("many/")
+    with caplog.at_level(logging.WARNING, logger="urllib3.connectionpool"):
+        assert all(one == other for one, other in zip_longest(bucket.get_many(keys), bucket.get_many(keys)))
+    assert [record.message for record in caplog.records if "pool is full" in record.message] == []

@@ -1,22 +1,13 @@
-"""Here: the bucket as pages see it: one connection a process, and the few rules of what may be kept in memory. Not here: any page.
+"""Here: the few rules of what pages may keep in memory of the bucket. Not here: any page, or the connection (``workspace.open_store``).
 
 What a key names by its content never changes, so it is kept by its key; everything else is kept by key and ETag.
 """
 
 import json
-import os
 from functools import lru_cache
 from typing import Any
 
-from ecg_tasks.settings import Settings
 from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
-
-_STEERING = ("AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
-
-
-def bucket() -> ObjectStore:
-    """Return the process's connection to the bucket that the environment names: opening one takes longer than a page."""
-    return _connected(Settings.from_environment().bucket, tuple(os.environ.get(name, "") for name in _STEERING))
 
 
 def json_at(store: ObjectStore, info: ObjectInfo) -> Any:
@@ -28,11 +19,6 @@ def json_at_key(store: ObjectStore, key: str) -> Any | None:
     """Read the JSON under a key, or None where there is none; one request if it is known already."""
     info = store.info(key)
     return None if info is None else json_at(store, info)
-
-
-@lru_cache(maxsize=4)
-def _connected(name: str, _steering: tuple[str, ...]) -> ObjectStore:
-    return ObjectStore.connect(name)
 
 
 @lru_cache(maxsize=256)

@@ -117,11 +117,24 @@ def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]
 
 
 def _read(store: ObjectStore, recipe: str, version: str) -> tables.Columns:
-    """All that the version said."""
-    try:
-        return tables.concatenate([_nothing(), *_parts(store, recipe, version, whole=True, new=[])])
-    except MissingObjectError:  # copies were made into one since they were listed
-        return _read(store, recipe, version)
+    """All that the version said.
+
+    Raises
+    ------
+    MissingObjectError
+        If predictions or an index that must be there are not.
+    """
+    while True:
+        listed = _listed(store, recipe, version)
+        try:
+            return tables.concatenate([_nothing(), *_parts(store, recipe, version, whole=True, new=[])])
+        except MissingObjectError:
+            if _listed(store, recipe, version) == listed:  # else copies were made into one, or old predictions went, meanwhile
+                raise
+
+
+def _listed(store: ObjectStore, recipe: str, version: str) -> list[str]:
+    return store.list_keys(f"{keys.DECIDED}{recipe}/{version}/") + store.list_keys(f"{keys.PREDICTIONS}{recipe}/")
 
 
 def _parts(store: ObjectStore, recipe: str, version: str, *, whole: bool, new: list[str]) -> Iterator[tables.Columns]:
