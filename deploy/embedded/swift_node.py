@@ -2,7 +2,8 @@
 
 Not here: their settings (``object_store``).
 
-``swift_node.py rings FOLDER account=PORT …``, or ``account``, ``container``, ``object``, ``updater`` or ``proxy``, then FOLDER and CONFIGURATION.
+``swift_node.py rings FOLDER account=PORT …``; or ``account``, ``container``, ``object``, ``updater`` or ``proxy``, then FOLDER and
+CONFIGURATION.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""Here: what somebody without credentials tries on a stack's ports, files and processes. Not here: what must come of it (``test_intruder``).
+"""Here: what somebody without credentials tries on a stack. Not here: what must come of it (``test_intruder``).
 
 Run by itself, as another user, with the standard library only: it reads the ports, the state folder and the processes as JSON from standard
 input, and writes what it got as JSON.
@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import sys
+from pathlib import Path
 
 PARTITIONS = 256
 """Of the store's rings."""
@@ -109,11 +110,7 @@ def requests(port):
 
 def readable(folder):
     """Files and folders below ``folder`` that this user can read or list."""
-    found = []
-    for where, folders, files in os.walk(folder):
-        found += [os.path.join(where, name) for name in folders if os.access(os.path.join(where, name), os.R_OK)]
-        found += [os.path.join(where, name) for name in files if os.access(os.path.join(where, name), os.R_OK)]
-    return found
+    return [str(Path(where, name)) for where, folders, files in os.walk(folder) for name in folders + files if _is_open(Path(where, name))]
 
 
 def environments(pids):
@@ -121,11 +118,14 @@ def environments(pids):
     found = []
     for pid in pids:
         try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                found += [pid] if file.read() else []
+            found += [pid] if Path(f"/proc/{pid}/environ").read_bytes() else []
         except OSError:
             continue
     return found
+
+
+def _is_open(path):
+    return os.access(path, os.R_OK)
 
 
 def _text(data):

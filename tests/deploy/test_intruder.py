@@ -34,7 +34,9 @@ def python_of_a_stranger():
 @pytest.fixture(scope="module")
 def stack(clean_environment):
     """A stack of a fresh state folder, stopped and removed at the end."""
-    import shutil, tempfile
+    import shutil
+    import tempfile
+
     from deploy.embedded import Stack
 
     folder = Path(tempfile.mkdtemp(prefix="ecg-stack-"))
@@ -85,7 +87,7 @@ def test_no_answer_holds_a_secret_or_a_name(stack, got):
     told = [answer["body"] for answer in got["answers"]] + got["database"]
     for body in told:
         assert not [secret for secret in secrets if secret in body]
-        assert not [key for key in stored if key in body or keys.stem(key) in body and len(keys.stem(key)) > 11]
+        assert not [key for key in stored if key in body or (keys.stem(key) in body and len(keys.stem(key)) > 11)]
         assert "Traceback" not in body
         assert "INFO" not in body
 

@@ -1,4 +1,7 @@
-"""Here: the clock by which the embedded store numbers its writes, and the gate of its inner servers. Not here: the store at work (``test_stack``, ``tests/faults``)."""
+"""Here: the clock by which the embedded store numbers its writes, and the gate of its inner servers.
+
+Not here: the store at work (``test_stack``, ``tests/faults``).
+"""
 
 from itertools import pairwise
 
