@@ -149,9 +149,9 @@ def ask() -> Work:
         client = browser()
         report = f"/reports/{DATE}/{RUN}"
         from ecg_tasks.steps.browse import table
-        from ecg_tasks.steps.browse.opened import bucket
+        from ecg_tasks.steps.workspace import open_store
 
-        found = table.RunTable(bucket().get(f"reports/{DATE}/{RUN}/predictions.csv"))
+        found = table.RunTable(open_store().get(f"reports/{DATE}/{RUN}/predictions.csv"))
         records = [row["record_id"] for row in found.rows(found.select(table.Query())[-50:])]
         pages = {
             "overview": ["/"],

@@ -174,7 +174,8 @@ def _client(_process: int, _bucket: str, _steering: tuple[tuple[str, str], ...])
         response_checksum_validation="when_required",
     )
     # a session of its own: the shared one keeps the first credentials it ever saw
-    return boto3.session.Session().client("s3", config=config)
+    client: S3Client = boto3.session.Session().client("s3", config=config)
+    return client
 
 
 @contextmanager
