@@ -240,7 +240,9 @@ def _wfdb_that_is_read() -> Iterator[Case]:
         "comments in latin-1": {"r.hea": header + b"# M\xfcller\n"},
         "micro sign": recording(line="16 1/\N{MICRO SIGN}V 16 0 0 0 0"),
         "gain below zero": recording(line="16 -1000 16 0 0 0 0"),
-        "gain zero": recording(line="16 0 16 0 0 0 0"),
+        "a record named by a path": {"r.hea": header.replace(b"r 3", b"sub/r 3")},
+        "a record named with an extension": {"r.hea": header.replace(b"r 3", b"r.mat 3")},
+        "signals named by a path": {"r.hea": header.replace(b"r.dat", b"sub/r.dat")},
         "no rate": recording(rate="") | {"r.hea": b"r 3\n" + header.partition(b"\n")[2]},
         "leads twice": recording(leads="II II ii"),
         "flat chest lead": {"r.hea": header.replace(b"1000 16 0 0 0 0 V1", b"1e30 16 0 0 0 0 V1")},
@@ -264,7 +266,7 @@ def _slow_samples() -> bytes:
 
 
 def _wfdb_pointing_elsewhere() -> Iterator[Case]:
-    for name in ("../r.dat", "..", "/etc/passwd", "sub/r.dat", "..\\r.dat", "C:r.dat", "http://x/r.dat", "s3://b/r.dat", "-", ".r.dat"):
+    for name in ("../r.dat", "..", "/etc/passwd", "sub/../r.dat", "..\\r.dat", "C:r.dat", "http://x/r.dat", "s3://b/r.dat", "-", ".r.dat"):
         yield _header_case(f"names {name}", {b"r.dat": name.encode()}, _UNSAFE)
     yield _header_case("names a control character", {b"r.dat": b"r\x1b[2J.dat"}, _UNSAFE)
     yield _header_case("names a file with a letter beyond ASCII", {b"r.dat": b"\xc3\xa9r.dat"}, _UNSAFE)
@@ -296,7 +298,8 @@ def _wfdb_promising() -> Iterator[Case]:
         ("rate 20", {b"3 100 ": b"3 20 "}, Reason.OUT_OF_RANGE),
         ("6 s", {b"3 100 ": b"3 200 "}, Reason.TOO_SHORT),
         ("compressed", {b"r.dat 16 ": b"r.dat 516 "}, _UNREADABLE),
-        ("differences", {b"r.dat 16 ": b"r.dat 8 "}, _UNREADABLE),
+        ("another compression", {b"r.dat 16 ": b"r.dat 317 "}, _UNREADABLE),
+        ("no scale", {b"16 1000 16": b"16 0 16"}, Reason.UNIT_UNKNOWN),
         ("a baseline of 400 digits", {b" 1000 ": b" 1000(" + b"9" * 400 + b") "}, _UNREADABLE),
         ("a line of 5,000 characters", {b" II\n": b" II" + b"x" * 5000 + b"\n"}, _UNREADABLE),
         ("gain beyond all numbers", {b" 1000 ": b" 1e999 "}, Reason.FLAT),

@@ -16,7 +16,7 @@ class Format(StrEnum):
     LABELS_CSV = "labels_csv"
 
 
-_SIGNAL_SUFFIXES = (".dat", ".xyz")
+_SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")
 _CSV_SUFFIXES = (".csv", ".csv.gz")
 _HEAD_BYTES = 64 * 1024
 
@@ -25,7 +25,7 @@ def detect(name: str, head: bytes) -> Format | None:
     """Tell a file's format from its name, and from its first bytes where the name says nothing.
 
     A known extension is believed, so that a damaged file comes back from its reader with the exact fault. Signal files
-    may have any name; those not called ``.dat`` or ``.xyz`` are known only through the header that names them.
+    may have any name; those not called ``.dat``, ``.xyz`` or ``.mat`` are known only through the header that names them.
 
     Parameters
     ----------

@@ -8,19 +8,17 @@ from types import ModuleType
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.reading.leads import FS_RANGE, distinct
+from ecg_tasks.signals.reading.wfdb_lines import MAX_LINE_CHARS, content_lines, own_name, record_line, signal_line
 
 MAX_HEADER_BYTES = 256 * 1024
 """``MAX_SIGNALS`` lines of the specification's length are half of it; the headers of ``MAX_SEGMENTS`` segments are held at once."""
-MAX_LINE_CHARS = 1024
-"""The specification allows 255; wfdb's patterns need time with the square of a line's length."""
 MAX_SIGNALS = 512
 MAX_SEGMENTS = 1024
 """A segment takes some 4 ms to read, however short it is."""
-MAX_FILE_NAME_CHARS = 255
 DEFAULT_FS = 250.0
 """Hz; the WFDB specification's own default, for a header that gives no sampling rate (header(5))."""
 DEFAULT_GAIN = 200.0
-"""Steps a unit; the specification's default too."""
+"""Steps a unit, which the specification lets a program assume where the gain is 0 or missing; such a signal is uncalibrated."""
 
 NO_FILE = "~"
 """The name WFDB gives to a gap, and to the signals of a layout header: there is no file."""
@@ -48,8 +46,12 @@ class SignalLine:
     byte_offset: int
     gain: float
     """Steps of a stored sample in one unit."""
+    calibrated: bool
+    """Whether the header gives a gain: 0 or none means that the amplitude is not known (header(5))."""
     baseline: int
     """The stored sample that means 0."""
+    initial: int
+    """The first sample, from which the differences of format 8 count."""
     checksum: int | None
     """Sum of the samples modulo 65,536; None where it is not given, or is 0, which programs write that do not reckon it."""
     units: str
@@ -103,17 +105,13 @@ def header_text(data: bytes, *, name: str) -> str:
         text = data.decode("latin-1")
     text = text.translate(_MICRO)
     for line in content_lines(text)[1:]:
-        if not line.split()[0].isascii():  # without its odd letters it would be another file's name
-            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {line.split()[0][:200]!r}; a WFDB file's name is ASCII")
+        file_name = signal_line(line)[0]
+        if not file_name.isascii():  # without its odd letters it would be another file's name
+            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {file_name[:200]!r}; a WFDB file's name is ASCII")
     text = text.encode("ascii", "ignore").decode("ascii")
     if not content_lines(text):
         raise BadInputError(Reason.UNREADABLE, f"{name}: the header holds no record line")
     return text
-
-
-def content_lines(text: str) -> list[str]:
-    """The record line and the signal or segment lines, in wfdb's own way of telling them from comments."""
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
 def comment_lines(text: str) -> tuple[str, ...]:
@@ -135,10 +133,10 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(lines)} segments; at most {MAX_SEGMENTS} are read")
     names: dict[str, None] = {}
     for line in lines:
-        file_name = line.split()[0]
-        if file_name == NO_FILE:
+        written = line.split()[0] if is_multi_segment else signal_line(line)[0]
+        if written == NO_FILE:
             continue
-        _check_safe(file_name, name=name)
+        file_name = own_name(written, name=name)
         if not is_multi_segment and file_name.casefold().endswith(_NO_SIGNAL_SUFFIXES):
             raise BadInputError(
                 Reason.UNREADABLE, f"{name}: names {file_name!r} as a signal file; it would take that file away from its reader"
@@ -150,15 +148,8 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
 
 
 def has_segments(text: str) -> bool:
-    """Whether a header names segments instead of signals: its record line has a slash."""
-    return "/" in content_lines(text)[0].split()[0]
-
-
-def _check_safe(file_name: str, *, name: str) -> None:
-    # a leading dot covers "..", a colon covers drives and addresses, and "-" is standard input to WFDB
-    unsafe = re.search(r"[/\\:]", file_name) or file_name.startswith(".") or file_name == "-"
-    if unsafe or not file_name.isprintable() or len(file_name) > MAX_FILE_NAME_CHARS:
-        raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {file_name[:200]!r}; only files in its own folder are read")
+    """Whether a header names segments instead of signals: its record line has a slash and their number."""
+    return bool(record_line(content_lines(text)).n_segments)
 
 
 def parse_header(data: bytes, *, name: str) -> Header:
@@ -174,11 +165,12 @@ def parse_header(data: bytes, *, name: str) -> Header:
 
     text = header_text(data, name=name)
     named_files(text, name=name)
-    record_line, *lines = content_lines(text)
+    first, *lines = content_lines(text)
+    told = record_line([first, *lines])
     comments = comment_lines(text)
-    record = _match(rx_record, record_line, name=name, words=_RECORD_WORDS)
-    if has_segments(text) and not record["n_seg"]:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {record_line[:100]!r} has a slash and no number of segments after it")
+    if told.fault:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {first[:100]!r} {told.fault}")
+    record = _match(rx_record, "record/" * bool(told.n_segments) + (told.n_segments or "record"), told.rest, first, name=name)
     try:
         fs = float(record["fs"] or DEFAULT_FS)
         if not 0 < fs <= FS_RANGE[1]:
@@ -188,42 +180,51 @@ def parse_header(data: bytes, *, name: str) -> Header:
         if n_lines != len(lines):
             raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
         if record["n_seg"]:
-            segments = tuple(_segment(_match(rx_segment, line, name=name, words={})) for line in lines)
+            segments = tuple(_segment(rx_segment, line, name=name) for line in lines)
             return Header(fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments)
         if n_lines > MAX_SIGNALS:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
-        fields = [_match(rx_signal, line, name=name, words=_SIGNAL_WORDS) for line in lines]
+        named = [signal_line(line) for line in lines]
+        fields = [_match(rx_signal, "x", rest, line, name=name, words=_SIGNAL_WORDS) for (_, rest), line in zip(named, lines, strict=True)]
         names = distinct(line["sig_name"].strip() or f"signal {number}" for number, line in enumerate(fields, start=1))
-        signals = tuple(_signal(line, name=signal) for line, signal in zip(fields, names, strict=True))
+        files = [written if written == NO_FILE else own_name(written, name=name) for written, _ in named]
+        signals = tuple(_signal(line, file_name=file, name=signal) for line, file, signal in zip(fields, files, names, strict=True))
     except ValueError as error:  # a number too long or too odd for float() or int()
         raise BadInputError(Reason.UNREADABLE, f"{name}: a number in the header cannot be read ({str(error)[:200]})") from None
     return Header(fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments)
 
 
-def _match(pattern: re.Pattern[str], line: str, *, name: str, words: Mapping[int, re.Pattern[str]]) -> Mapping[str, str]:
-    """The fields of a line; ``words`` are the patterns of those, by place, on which the signals' scale rests."""
-    match = pattern.match(line) if len(line) <= MAX_LINE_CHARS else None
+def _match(
+    pattern: re.Pattern[str], first: str, rest: str, line: str, *, name: str, words: Mapping[int, re.Pattern[str]] = _RECORD_WORDS
+) -> Mapping[str, str]:
+    """The fields of a line, its name replaced by a plain one; ``words`` are the patterns, by place, on which the signals' scale rests."""
+    match = pattern.match(f"{first} {rest}") if len(line) <= MAX_LINE_CHARS else None
     if match is None:
         raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")
-    for place, word in enumerate(line.split()):
+    for place, word in enumerate(rest.split(), start=1):
         if place in words and not words[place].fullmatch(word):
             raise BadInputError(Reason.UNREADABLE, f"{name}: {word[:40]!r} cannot be read in the header line {line[:100]!r}")
     return match.groupdict()
 
 
-def _segment(fields: Mapping[str, str]) -> SegmentLine:
-    return SegmentLine(name=fields["seg_name"], n_frames=int(fields["seg_len"]))
+def _segment(pattern: re.Pattern[str], line: str, *, name: str) -> SegmentLine:
+    written, *rest = line.split(maxsplit=1)
+    fields = _match(pattern, "s", rest[0] if rest else "", line, name=name, words={})
+    return SegmentLine(name=written if written == NO_FILE else own_name(written, name=name), n_frames=int(fields["seg_len"]))
 
 
-def _signal(fields: Mapping[str, str], *, name: str) -> SignalLine:
+def _signal(fields: Mapping[str, str], *, file_name: str, name: str) -> SignalLine:
+    gain = float(fields["adc_gain"] or 0)
     return SignalLine(
-        file_name=fields["file_name"],
+        file_name=file_name,
         fmt=fields["fmt"],
         samples_per_frame=int(fields["samps_per_frame"] or 1),
         skew=int(fields["skew"] or 0),
         byte_offset=int(fields["byte_offset"] or 0),
-        gain=float(fields["adc_gain"] or 0) or DEFAULT_GAIN,  # 0 stands for "not known" in WFDB
+        gain=gain or DEFAULT_GAIN,
+        calibrated=gain != 0,
         baseline=int(fields["baseline"] or fields["adc_zero"] or 0),
+        initial=int(fields["init_value"] or 0),
         checksum=int(fields["checksum"] or 0) or None,
         units=fields["units"] or "mV",
         name=name,

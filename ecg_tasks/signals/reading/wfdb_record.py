@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.reading.header_comments import read_comments
-from ecg_tasks.signals.reading.leads import MAX_VALUES, Lead, assemble
+from ecg_tasks.signals.reading.leads import MAX_VALUES, Lead, assemble, standard_name
 from ecg_tasks.signals.reading.results import Reading
+from ecg_tasks.signals.reading.wfdb_compressed import DIFFERENCES, FLAC_BITS, flac_frames, read_differences, read_flac
 from ecg_tasks.signals.reading.wfdb_header import (
     NO_FILE,
     Header,
@@ -24,10 +25,12 @@ from ecg_tasks.signals.reading.wfdb_header import (
     named_files,
     parse_header,
 )
-from ecg_tasks.signals.record import Record
+from ecg_tasks.signals.reading.wfdb_lines import matching_name
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
 
 _SAMPLES_IN_BYTES = MappingProxyType(
     {
+        DIFFERENCES: (1, 1),
         "16": (1, 2),
         "24": (1, 3),
         "32": (1, 4),
@@ -39,10 +42,14 @@ _SAMPLES_IN_BYTES = MappingProxyType(
         "311": (3, 4),
     }
 )
-"""So many samples stand in so many bytes; the differences of format 8 and the compressed 508, 516 and 524 are not read."""
+"""So many samples stand in so many bytes; a FLAC file (508, 516, 524) says itself how many it holds."""
 _CHECKSUM_MODULUS = 65536
 _PTB_FOLDER = re.compile(r"patient\d+", re.ASCII)
 _BIG_ENDIAN = "61"
+_UNCALIBRATED = "uncalibrated"
+"""In place of the unit of a signal whose header gives no gain."""
+MAX_SIGNAL_LINES = 16_384
+"""In all segments of a recording together: a thousand segments of sixteen signals. Each line takes some 30 \N{MICRO SIGN}s to read."""
 _ON_DISK = "record"
 
 _Physical = tuple[SignalLine, NDArray[np.float64]]
@@ -76,8 +83,8 @@ def wfdb_files(header: bytes, *, name: str, segments: Mapping[str, bytes] = Mapp
 def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
     """Read one WFDB record, in physical units, as millivolts.
 
-    Formats 16, 24, 32, 61, 80, 160, 212, 310 and 311, one or many signal files, one or many segments. Nothing in the header is
-    trusted: sizes are held against the bytes that are there before memory is taken, and checksums, where given, against
+    Formats 8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516 and 524, one or many signal files, one or many segments. Nothing in
+    the header is trusted: sizes are held against the bytes that are there before memory is taken, and checksums, where given, against
     the samples. Signals that WFDB calls skewed are aligned, and the frames that then lack a signal are cut off the end.
     A signal with several samples a frame has its true rate; see ``leads.assemble`` for what becomes of differing rates and of signals
     that are not among the twelve leads.
@@ -99,6 +106,7 @@ def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
     """
     main = parse_header(_bytes_of(header, files, name=name), name=f"{name}.hea")
     leads = _read_segments(main, files, name=name) if main.segments else _cut_skew(_read_signals(main, files, name=name), main)
+    _check_calibrated(leads, name=name)
     signals = assemble(leads, name=name)
     person = read_comments(main.comments)
     folder = name.split("/")[-2] if "/" in name else ""
@@ -117,6 +125,16 @@ def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
     return Reading(records=(record,))
 
 
+def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:
+    """Refuse a recording one of whose twelve leads has no scale; any other signal without one is left out by ``assemble``."""
+    without = [lead.name for lead in leads if lead.units == _UNCALIBRATED and standard_name(lead.name) in STANDARD_LEADS]
+    if without:
+        sentence = (
+            f"lead {', '.join(without)} is uncalibrated: the header gives the gain 0 or none, so its samples cannot be turned into mV"
+        )
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {sentence}. Write the true gain into the header, such as 1000/mV")
+
+
 def _cut_skew(leads: Sequence[Lead], header: Header) -> list[Lead]:
     """The frames in which every signal is there: signals that were shifted to align them end earlier."""
     skew = max(signal.skew for signal in header.signals)
@@ -124,10 +142,10 @@ def _cut_skew(leads: Sequence[Lead], header: Header) -> list[Lead]:
 
 
 def _bytes_of(file_name: str, files: Mapping[str, bytes], *, name: str) -> bytes:
-    try:
-        return files[file_name]
-    except KeyError:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: the file {file_name} is missing") from None
+    there = matching_name(file_name, files)
+    if there is None:
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: the file {file_name} is missing")
+    return files[there]
 
 
 def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
@@ -135,6 +153,7 @@ def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> li
     spans = [segment for segment in main.segments if segment.n_frames > 0]  # a layout header has no frames
     n_frames = sum(span.n_frames for span in spans)
     _check_size(n_frames, name=name)
+    _check_lines(spans, files, name=name)
     parts: list[list[Lead]] = []
     n_read = 0
     for span in spans:
@@ -154,6 +173,16 @@ def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> li
             joined[lead.name][at : at + lead.samples.size] = lead.samples
         start += span.n_frames
     return [replace(lead, samples=joined[lead.name]) for lead in first.values()]
+
+
+def _check_lines(spans: Sequence[SegmentLine], files: Mapping[str, bytes], *, name: str) -> None:
+    """Refuse segments that list more signals in all than can be read in some seconds, before any of them is parsed."""
+    of_segment = {span.name: matching_name(f"{span.name}.hea", files) for span in spans}
+    n_lines = sum(0 if (there := of_segment[span.name]) is None else files[there].count(b"\n") for span in spans)
+    if n_lines > MAX_SIGNAL_LINES:
+        raise BadInputError(
+            Reason.TOO_LARGE, f"{name}: its {len(spans)} segments have {n_lines} header lines; at most {MAX_SIGNAL_LINES} are read"
+        )
 
 
 def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
@@ -188,7 +217,8 @@ def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> l
             aligned = np.full(samples.size, np.nan)
             later = samples[signal.skew * signal.samples_per_frame :]
             aligned[: later.size] = later
-        leads.append(Lead(name=signal.name, units=signal.units, fs=header.fs * signal.samples_per_frame, samples=aligned))
+        units = signal.units if signal.calibrated else _UNCALIBRATED
+        leads.append(Lead(name=signal.name, units=units, fs=header.fs * signal.samples_per_frame, samples=aligned))
     return leads
 
 
@@ -202,14 +232,18 @@ def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *
     first = group[0]
     if len({(signal.fmt, signal.byte_offset) for signal in group}) > 1:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the signals of {first.file_name} differ in format or byte offset")
-    if first.fmt not in _SAMPLES_IN_BYTES:
-        known = ", ".join(_SAMPLES_IN_BYTES)
+    if first.fmt not in _SAMPLES_IN_BYTES and first.fmt not in FLAC_BITS:
+        known = ", ".join((*_SAMPLES_IN_BYTES, *FLAC_BITS))
         raise BadInputError(Reason.UNREADABLE, f"{name}: {first.file_name} is in WFDB format {first.fmt}; formats {known} are read")
     samples_per_frame = sum(signal.samples_per_frame for signal in group)
     if min(signal.samples_per_frame for signal in group) < 1:
         raise BadInputError(Reason.UNREADABLE, f"{name}: a signal of {first.file_name} has no sample in a frame")
-    n_samples, in_bytes = _SAMPLES_IN_BYTES[first.fmt]
-    there = max(0, len(content) - first.byte_offset) * n_samples // in_bytes // samples_per_frame
+    if first.fmt in FLAC_BITS:
+        each = [signal.samples_per_frame for signal in group]
+        there = flac_frames(content, samples_per_frame=each, offset=first.byte_offset, fmt=first.fmt, name=f"{name}: {first.file_name}")
+    else:
+        n_samples, in_bytes = _SAMPLES_IN_BYTES[first.fmt]
+        there = max(0, len(content) - first.byte_offset) * n_samples // in_bytes // samples_per_frame
     if there < (promised or 1):
         message = f"{name}: {first.file_name} holds {there} frames in {len(content)} bytes; the header promises {promised or 'some'}"
         raise BadInputError(Reason.INCOMPLETE, message)
@@ -228,7 +262,7 @@ def _read_physical(
     lines = [f"{_ON_DISK} {len(groups)} 1 {n_frames}"]
     with tempfile.TemporaryDirectory(prefix="ecg-wfdb-") as folder:
         for number, (file_name, group) in enumerate(groups.items()):
-            fmt, content = _for_wfdb(group[0], contents[file_name])
+            fmt, content = _for_wfdb(group, contents[file_name], n_frames, name=f"{name}: {file_name}")
             lines.append(f"{number}.dat {fmt}x{sum(signal.samples_per_frame for signal in group)}")
             Path(folder, f"{number}.dat").write_bytes(content)
         Path(folder, f"{_ON_DISK}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -245,11 +279,21 @@ def _read_physical(
             raise BadInputError(Reason.UNREADABLE, f"{name}: wfdb cannot read it ({type(error).__name__}: {str(error)[:200]})") from error
 
 
-def _for_wfdb(signal: SignalLine, content: bytes) -> tuple[str, bytes]:
-    """The format and the sample bytes to hand over: wfdb 4.3.1 cannot give big-endian samples as integers, so those are turned round."""
-    samples = content[signal.byte_offset :]
-    if signal.fmt != _BIG_ENDIAN:
-        return signal.fmt, samples
+def _for_wfdb(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> tuple[str, bytes]:
+    """The format and the sample bytes of a file to hand over, as if all its signals were one.
+
+    wfdb 4.3.1 cannot give big-endian samples as integers, so those are turned round; what is compressed is unpacked to 32 bits.
+    """
+    first, each = group[0], [signal.samples_per_frame for signal in group]
+    if first.fmt in FLAC_BITS:
+        frames = read_flac(content, n_frames, n_signals=len(group), samples_per_frame=each[0], offset=first.byte_offset, name=name)
+        return "32", frames.astype("<i4").tobytes()
+    samples = content[first.byte_offset :]
+    if first.fmt == DIFFERENCES:
+        initial = [signal.initial for signal in group]
+        return "32", read_differences(samples, n_frames, samples_per_frame=each, initial=initial).astype("<i4").tobytes()
+    if first.fmt != _BIG_ENDIAN:
+        return first.fmt, samples
     return "16", np.frombuffer(samples, dtype=">i2", count=len(samples) // 2).astype("<i2").tobytes()
 
 

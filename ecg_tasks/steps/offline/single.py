@@ -14,6 +14,7 @@ from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.reading import Format, Rejected, detect
 from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
+from ecg_tasks.signals.reading.wfdb_lines import matching_name
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb, wfdb_files
 from ecg_tasks.signals.recipes import RECIPES, Rendered, get_recipe
 from ecg_tasks.signals.record import Record
@@ -173,8 +174,7 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
 
 
 def _read(path: Path) -> tuple[tuple[Record, ...], tuple[Rejected, ...]]:
-    if path.suffix == ".dat":
-        path = path.with_suffix(".hea")
+    path = _with_header(path)
     data = path.read_bytes()
     match detect(path.name, data[:_HEAD_BYTES]):
         case Format.HEARTBEAT_CSV:
@@ -186,16 +186,27 @@ def _read(path: Path) -> tuple[tuple[Record, ...], tuple[Rejected, ...]]:
     return reading.records, reading.rejected
 
 
+def _with_header(path: Path) -> Path:
+    """The header beside a signal file, which is what a person means who names that; any other path as it is."""
+    if detect(path.name, b"") is not Format.WFDB_SIGNAL or not path.is_file():
+        return path
+    header = matching_name(f"{path.stem}.hea", {file.name for file in path.parent.iterdir()})
+    if header is None:
+        raise BadInputError(Reason.INCOMPLETE, f"{path.name} is read through its header {path.stem}.hea, which is not beside it")
+    return path.parent / header
+
+
 def wfdb_contents(path: Path, header: bytes) -> dict[str, bytes]:
     """Every file that a WFDB header needs, by name, from the folder of the header."""
     contents = {path.name: header}
     segments: dict[str, bytes] = {}
+    beside = {file.name for file in path.parent.iterdir() if file.is_file()}
     while True:
         names = [name for name in wfdb_files(header, name=path.name, segments=segments) if name not in contents]
         if not names:
             return contents
         for name in names:
-            file = path.parent / name
+            file = path.parent / (matching_name(name, beside) or name)
             if not file.is_file():
                 raise BadInputError(Reason.INCOMPLETE, f"{path.name} names {name}, which is not beside it")
             contents[name] = file.read_bytes()

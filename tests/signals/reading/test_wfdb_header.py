@@ -29,13 +29,16 @@ def test_every_field():
         skew=3,
         byte_offset=24,
         gain=200.0,
+        calibrated=True,
         baseline=1024,
+        initial=995,
         checksum=-22131,
         units="uV",
         name="MLII",
     )
     assert header.signals[0] == first
-    assert (header.signals[1].gain, header.signals[1].baseline, header.signals[1].units) == (200.0, 7, "mV")
+    second = header.signals[1]
+    assert (second.gain, second.calibrated, second.baseline, second.units) == (200.0, False, 7, "mV")
     third = header.signals[2]
     assert (third.gain, third.baseline, third.checksum, third.samples_per_frame, third.name) == (1000.0, 0, None, 1, "signal 3")
 
@@ -77,7 +80,9 @@ def test_needed_files_of_segments():
 UNSAFE = [
     "../a.dat",
     "/etc/passwd",
-    "sub/a.dat",
+    "sub/../a.dat",
+    "sub//a.dat",
+    "sub/.a.dat",
     "..\\a.dat",
     "C:\\a.dat",
     "C:a.dat",
@@ -87,6 +92,35 @@ UNSAFE = [
     ".a.dat",
     "-",
 ]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(b"E00015.mat 2 500 5000", id="a name with an extension"),
+        pytest.param(b"A.hea 2 500 5000", id="the header's own file name"),
+        pytest.param(b"folder/b 2 500 5000", id="a path"),
+        pytest.param(b"records500/00000/00002 2 500 5000", id="a path that ends in digits"),
+        pytest.param(b"records500/2 2 500 5000", id="a path that ends in the number of signals"),
+        pytest.param(b"my own record 2 500 5000", id="blanks"),
+        pytest.param("Aufnahme M\N{LATIN SMALL LETTER U WITH DIAERESIS}ller 2 500 5000".encode(), id="letters beyond ASCII"),
+    ],
+)
+def test_what_a_record_is_called_does_not_matter(first):
+    """A header is known by its file's name, so a name in its first line that the specification forbids costs nothing."""
+    header = parse_header(first + b"\r\nsub/b.dat 16 1000 16 0 0 0 0 I\r\nsub/b.dat 16 1000 16 0 0 0 0 II\r\n", name="x.hea")
+    assert (header.fs, header.n_frames, [signal.file_name for signal in header.signals]) == (500.0, 5000, ["b.dat", "b.dat"])
+    assert wfdb_files(first + b"\nsub/b.dat 16 1000\nsub/b.dat 16 1000\n", name="x.hea") == ("b.dat",)
+
+
+def test_file_names_with_blanks():
+    """A signal file's name ends before the storage format, so blanks in it are part of it, as they are on the disk."""
+    header = b"my rec 2 500 5000\nmy rec.dat 16x1+24 1000 16 0 0 0 0 I\nmy rec 2.dat 212 1000 16 0 0 0 0 II\n"
+    assert wfdb_files(header, name="my rec.hea") == ("my rec.dat", "my rec 2.dat")
+    assert [(line.file_name, line.fmt) for line in parse_header(header, name="my rec.hea").signals] == [
+        ("my rec.dat", "16"),
+        ("my rec 2.dat", "212"),
+    ]
 
 
 @pytest.mark.parametrize("file_name", UNSAFE)
