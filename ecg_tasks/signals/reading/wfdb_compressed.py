@@ -56,7 +56,7 @@ def read_flac(content: bytes, n_frames: int, *, n_signals: int, samples_per_fram
     BadInputError
         ``unreadable`` where libsndfile cannot read it, ``incomplete`` where it ends early.
     """
-    import soundfile
+    import soundfile  # type: ignore[import-untyped]  # it ships no types
 
     n_samples = n_frames * samples_per_frame
     found = np.empty((n_samples, n_signals), dtype=np.int32)
