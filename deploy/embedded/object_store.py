@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.embedded import processes
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
 from deploy.embedded.swift_node import INNER_SECRET
@@ -48,6 +49,11 @@ def ensure_installed() -> None:
     with _installing():
         if stamp.exists() and stamp.read_text() == wanted:
             return
+        if processes.run_from(ENVIRONMENT):
+            raise StackError(
+                f"{LOCK.name} asks for other packages than those in {ENVIRONMENT}, and the object store of another stack of this checkout "
+                "runs from them. Nothing was changed. Stop that stack first, with its ECG_HOME: ./ecg down"
+            )
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
         uv = shutil.which("uv") or shutil.which("uv", path=str(CHECKOUT / ".venv-setup" / "uv" / "bin"))
         python = str(ENVIRONMENT / "bin" / "python")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
@@ -32,6 +33,12 @@ def of_component(home: Home, component: str) -> list[psutil.Process]:
     return [process for process in _others() if _marks_of(process) == (str(home), component)]
 
 
+def run_from(environment: Path) -> list[psutil.Process]:
+    """Every process whose program lies in a virtual environment, whatever the stack."""
+    programs = f"{environment / 'bin'}/"
+    return [process for process in _others() if any(word.startswith(programs) for word in _command_of(process)[:1])]
+
+
 def end(processes: Sequence[psutil.Process], *, grace_s: float) -> None:
     """Ask processes to stop, and kill those that still run after ``grace_s`` seconds."""
     if grace_s > 0:
@@ -48,6 +55,13 @@ def _others() -> list[psutil.Process]:
     this = psutil.Process()
     own = {this.pid, *(parent.pid for parent in this.parents())}
     return [process for process in psutil.process_iter() if process.pid not in own]
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except (psutil.Error, OSError):
+        return []
 
 
 def _marks_of(process: psutil.Process) -> tuple[str | None, str | None]:

@@ -1,10 +1,12 @@
 """Here: the list of commands, and what an error looks like to a person. Not here: what a command does."""
 
 import sys
+from typing import Annotated
 
 import typer
 
-from ecg_tasks.cli import audit, backup, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, single, stack
+from ecg_tasks import __version__
+from ecg_tasks.cli import audit, backup, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, setup, single, stack
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -45,6 +47,21 @@ app.command(rich_help_panel=RECORD)(audit.audit)
 app.command(rich_help_panel=RECORD)(lineage.lineage)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
+app.command(rich_help_panel=DEVELOPMENT)(setup.setup)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        print(f"ecg {__version__}")  # noqa: T201 - for a program
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    del version
 
 
 def main() -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import ecg_tasks
 from ecg_tasks.cli.__main__ import app
 
 CHECKOUT = Path(__file__).parents[2]
 COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
-    *("classify", "evaluate", "export-report", "export", "test", "bench"),
+    *("classify", "evaluate", "export-report", "export", "test", "bench", "setup"),
     *("models", "promote", "rollback", "reject", "secrets"),
     *("audit", "lineage", "backup", "restore"),
 )
@@ -49,6 +50,22 @@ def test_every_command_explains_itself(command):
 
     (parsed,) = [one for name, one in typer.main.get_command(app).commands.items() if name == command]
     assert not [parameter.name for parameter in parsed.params if not getattr(parameter, "help", "x")]
+
+
+def test_the_version_is_one_line():
+    """A program reads which version this is."""
+    assert invoke("--version").output == f"ecg {ecg_tasks.__version__}\n"
+
+
+def test_setup_says_what_is_installed(monkeypatch, tmp_path):
+    """The lock that the launcher installed is named; in a Python that it did not set up, the command says so."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert invoke("setup").exit_code == 1
+    (tmp_path / "installed-cpu.txt").touch()
+    assert "locks/cpu.txt are installed" in invoke("setup").output
+    assert invoke("setup", "--dev").exit_code == 1
+    (tmp_path / "installed-dev.txt").touch()
+    assert "locks/dev.txt are installed" in invoke("setup", "--dev").output
 
 
 def test_help_imports_nothing_heavy():

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ class Checkout:
         minor = int(version.split(".")[1])
         check = f'exec {sys.executable} -c "import sys; sys.exit(not 11 <= {minor} <= 13)"'
         self.program("python3", f'case "$*" in *sys.exit*) {check} ;; *) echo Python {version} ;; esac')
+
+    def with_source(self):
+        """Put the source of the commands into the checkout, and the Python of the tests, without its packages, on the PATH."""
+        shutil.copytree(CHECKOUT / "ecg_tasks" / "cli", self.folder / "ecg_tasks" / "cli", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(CHECKOUT / "ecg_tasks" / "__init__.py", self.folder / "ecg_tasks" / "__init__.py")
+        self.program("python3", f'exec {sys._base_executable} "$@"')
 
     def with_uv(self, install="true"):
         """Put a ``uv`` on the PATH that notes its calls."""
@@ -110,6 +117,139 @@ def test_tests_need_the_larger_lock_once(checkout):
     checkout.run("bench")
     checkout.run("status")
     assert checkout.called() == ["venv --no-python-downloads", "pip install"]
+
+
+QUESTIONS = (
+    (),
+    ("--help",),
+    ("--version",),
+    ("test", "--help"),
+    ("test", "-h"),
+    ("bench", "--help"),
+    ("test", "--version"),
+    ("put", "--help"),
+)
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)
+def test_a_question_installs_nothing(checkout, question):
+    """Help and versions come from a bare Python, with nothing but the source beside it."""
+    checkout.with_source()
+    checkout.with_uv()
+    done = checkout.run(*question)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert checkout.called() == []
+    assert not (checkout.folder / ".venv").exists()
+    assert not (checkout.folder / ".venv-setup").exists()
+    expected = "pytest " if question == ("test", "--version") else "ecg "
+    assert done.stdout.startswith((expected, "Usage: ./ecg"))
+
+
+def test_the_bare_help_tells_every_command_and_argument(checkout):
+    """What is read from the source names the commands and the arguments that the installed help names, with their sentences."""
+    import typer
+
+    from ecg_tasks.cli.__main__ import app
+
+    checkout.with_source()
+    overview = checkout.run("--help").stdout
+    for name, command in typer.main.get_command(app).commands.items():
+        assert f"\n  {name} " in overview
+        told = " ".join(checkout.run(name, "--help").stdout.split())
+        assert " ".join(command.callback.__doc__.split()) in told
+        for parameter in command.params:
+            assert parameter.opts[0].strip("-") in told.lower().replace("_", "-") or parameter.param_type_name == "argument"
+            assert not parameter.help or " ".join(parameter.help.split()) in told
+
+
+def test_an_unknown_command_is_no_question(checkout):
+    """The help of a command that is not there is refused."""
+    checkout.with_source()
+    done = checkout.run("tset", "--help")
+    assert done.returncode == 2
+    assert "no command 'tset'" in done.stderr
+
+
+def test_help_after_an_update_installs_nothing(checkout):
+    """Packages that are older than the lock are left as they are, and not asked for the help either."""
+    checkout.with_python()
+    checkout.with_uv()
+    checkout.run("status")
+    (checkout.folder / "locks" / "cpu.txt").write_text("a==2\n")
+    checkout.with_source()
+    assert "  demo " in checkout.run("--help").stdout
+    assert len(checkout.called()) == 2
+
+
+def test_setup_is_a_step_of_its_own(checkout):
+    """``setup`` installs the users' lock, ``setup --dev`` the developers', and no command needs more after that."""
+    checkout.with_python()
+    checkout.with_uv()
+    assert checkout.run("setup").stdout == "handed over: -P -m ecg_tasks.cli setup\n"
+    assert (checkout.folder / ".venv" / "installed-cpu.txt").exists()
+    assert not (checkout.folder / ".venv" / "installed-dev.txt").exists()
+    checkout.run("setup", "--dev")
+    assert (checkout.folder / ".venv" / "installed-dev.txt").exists()
+    checkout.run("test")
+    assert checkout.called() == ["venv --no-python-downloads", "pip install", "pip install"]
+
+
+@pytest.fixture
+def running_stack(checkout):
+    """A checkout with the users' set, from which a supervisor runs as that of a stack does."""
+    checkout.with_python()
+    checkout.with_uv()
+    checkout.run("status")
+    settings = checkout.folder / "supervisor.conf"
+    settings.write_text(f"[supervisord]\nnodaemon=true\npidfile={checkout.folder}/pid\nlogfile={checkout.folder}/log\n")
+    command = [str(checkout.folder / ".venv" / "bin" / "python"), "-m", "supervisor.supervisord", "-c", str(settings)]
+    environment = os.environ | {"PYTHONPATH": sysconfig.get_path("purelib")}
+    with subprocess.Popen(command, executable=sys.executable, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        while b"supervisord started" not in running.stdout.readline():
+            assert running.poll() is None
+        yield checkout
+        running.terminate()
+        running.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("command", ["up", "put", "run", "setup"])
+def test_packages_stay_while_a_stack_runs(running_stack, command):
+    """After an update of the checkout nothing is installed under a running stack; the sentence says how to stop it."""
+    (running_stack.folder / "locks" / "cpu.txt").write_text("a==2\n")
+    done = running_stack.run(command)
+    assert done.returncode == 1
+    assert "locks/cpu.txt asks for other packages" in done.stderr
+    assert "./ecg down" in done.stderr
+    assert len(running_stack.called()) == 2
+    assert (running_stack.folder / ".venv" / "installed-cpu.txt").read_text() == "a==1\n"
+
+
+@pytest.mark.parametrize("command", ["test", "bench"])
+def test_tests_add_no_packages_to_a_running_stack(running_stack, command):
+    """The developers' set would go into the environment from which the stack runs, so it is refused too."""
+    done = running_stack.run(command, "--fast")
+    assert done.returncode == 1
+    assert "locks/dev.txt asks for other packages" in done.stderr
+    assert len(running_stack.called()) == 2
+
+
+@pytest.mark.parametrize("command", ["down", "status", "logs", "open"])
+def test_a_running_stack_can_be_stopped_and_looked_at_after_an_update(running_stack, command):
+    """What stops the stack works with the packages that the stack runs from: else nobody could follow the sentence."""
+    (running_stack.folder / "locks" / "cpu.txt").write_text("a==2\n")
+    done = running_stack.run(command)
+    assert done.stdout == f"handed over: -P -m ecg_tasks.cli {command}\n"
+    assert len(running_stack.called()) == 2
+
+
+def test_a_stack_of_another_checkout_is_no_hindrance(running_stack, tmp_path_factory):
+    """Only the packages that a stack runs from are left alone."""
+    other = Checkout(tmp_path_factory.mktemp("other"))
+    other.with_python()
+    other.with_uv()
+    assert other.run("test").returncode == 0
+    assert other.called() == ["venv --no-python-downloads", "pip install"]
 
 
 def test_an_interrupted_setup_is_begun_anew(checkout):
