@@ -3,7 +3,7 @@
 * reads: everything in the bucket
 * writes: `manifests/maintain_store/<run>.json`, with its full lists in `manifests/maintain_store/<run>/`; before it deletes, an entry in
   `audit/`
-* runs: on Saturdays at 04:00 UTC as a dry run, or by hand with a form
+* runs: on Saturdays at 04:00 UTC, as a dry run unless the setting `ECG_RETENTION` names what to delete, or by hand with a form
 * rerun: safe; only what the first try wrote down is deleted, and only what still is needed by nothing
 * when it fails: `DamagedStoreError` in `fail_if_damaged` names one of the objects whose bytes have changed: restore them from a backup.
   Else the object store was out of reach. Orphans fail nothing: see the run's page, *ECG report*.
@@ -79,10 +79,10 @@ def maintain_store() -> None:
     """Declare the tasks."""
 
     @task
-    def plan(run_id: str, form: dict[str, str]) -> str:
+    def plan(run_id: str, run_type: str, form: dict[str, str]) -> str:
         from ecg_tasks.steps.maintenance import maintaining
 
-        return maintaining.plan(run_id, **maintaining.form(form))
+        return maintaining.plan(run_id, **maintaining.form(form, scheduled=run_type == "scheduled"))
 
     # No version starts or stops serving meanwhile.
     @task(pool=CHAMPION)
@@ -120,6 +120,7 @@ def maintain_store() -> None:
 
     planned = plan(
         run_id="{{ run_id }}",
+        run_type="{{ dag_run.run_type }}",
         form={name: "{{ params.%s }}" % name for name in ("dry_run", "sample", *(f"{name}_days" for name in KEPT))},  # noqa: UP031 - braces
     )
     deleted = delete(planned)

@@ -75,6 +75,32 @@ def inbox_queue(environment: Mapping[str, str] | None = None) -> str:
     return _address(os.environ if environment is None else environment, "ECG_INBOX_QUEUE")
 
 
+def retention_days(environment: Mapping[str, str] | None = None) -> dict[str, float]:
+    """Read for how many days the scheduled maintenance keeps each prefix (``ECG_RETENTION``, such as ``reports=730,staging=30``).
+
+    Empty: it deletes nothing. What is not named is kept for ever.
+
+    Examples
+    --------
+    >>> retention_days({"ECG_RETENTION": "reports=730, staging=30"})
+    {'reports': 730.0, 'staging': 30.0}
+
+    Raises
+    ------
+    ConfigurationError
+        If a part is not ``prefix=days``.
+    """
+    env = os.environ if environment is None else environment
+    days: dict[str, float] = {}
+    for part in _list(env, "ECG_RETENTION", ()):
+        prefix, _, number = part.partition("=")
+        try:
+            days[prefix.strip()] = float(number)
+        except ValueError:
+            raise ConfigurationError(f"ECG_RETENTION holds {part!r}; write prefix=days, such as reports=730,staging=30") from None
+    return days
+
+
 def _required(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:

@@ -40,6 +40,8 @@ def plan(run_id: str) -> list[str]:
         return []
     at = datetime.now(UTC)
     sorted_inbox = drops.sort_inbox(store, at=at, grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
+    if not (sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
+        return []  # nothing to account for: four times an hour nothing is written
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
     put_json(store, _plan_key(run), {"waiting": sorted_inbox.waiting, "labels": sorted_inbox.labels, "grace_ended": grace_ended})
     work = list(drops.batches(sorted_inbox.drops, spread=settings.spread))

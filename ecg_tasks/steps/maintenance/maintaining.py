@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.settings import retention_days
 from ecg_tasks.steps import audit
 from ecg_tasks.steps.maintenance.checksums import audit_checksums
 from ecg_tasks.steps.maintenance.orphans import find_orphans
@@ -172,7 +173,12 @@ def account_of(store: ObjectStore, run_id: str) -> dict[str, Any] | None:
     return found
 
 
-def form(texts: Mapping[str, str]) -> dict[str, Any]:
-    """The DAG's form, whose templates give texts, as arguments of `plan`."""
+def form(texts: Mapping[str, str], *, scheduled: bool = False) -> dict[str, Any]:
+    """Turn the DAG's form, whose templates give texts, into arguments of `plan`.
+
+    Of a scheduled run the form is nobody's: it deletes what the setting ``ECG_RETENTION`` names, and nothing without it.
+    """
+    if scheduled and (retention := retention_days()):
+        return {"days": retention, "dry_run": False, "sample": int(texts["sample"])}
     days = {name: float(texts[f"{name}_days"]) for name in RULES}
     return {"days": days, "dry_run": texts["dry_run"] != "False", "sample": int(texts["sample"])}

@@ -266,3 +266,36 @@ def test_impossible_rules_are_refused(days):
     """There is no rule for labels, and what a run may still need cannot be asked to go."""
     with pytest.raises(ConfigurationError):
         checked_days(days)
+
+
+FORM = {f"{name}_days": "0" for name in RULES} | {"dry_run": "True", "sample": "7"}
+"""What an untouched form says."""
+
+
+def test_a_scheduled_run_deletes_what_the_setting_names(store, in_a_year, monkeypatch):
+    """With a retention in the settings, the scheduled run deletes below the named prefixes alone, without a person."""
+    monkeypatch.setenv("ECG_RETENTION", "reports=30, staging=30")
+    before = there(store)
+    asked = maintaining.form(FORM, scheduled=True)
+    manifest = maintain(days=asked["days"], dry_run=asked["dry_run"], sample=asked["sample"])
+    gone = before.keys() - there(store).keys()
+    assert manifest["account"]["mode"] == "for real"
+    assert len(gone) == manifest["account"]["deleted"] > 0
+    assert {key.split("/")[0] + "/" for key in gone} <= {keys.REPORTS, keys.STAGING}
+    assert any(key.startswith(keys.REPORTS) for key in gone)
+
+
+@pytest.mark.parametrize(("retention", "scheduled"), [("", True), ("reports=30", False)])
+def test_without_the_setting_or_by_hand_the_form_decides(monkeypatch, retention, scheduled):
+    """Nobody's form stays a dry run where no setting says otherwise, and a person's form is never overruled."""
+    monkeypatch.setenv("ECG_RETENTION", retention)
+    asked = maintaining.form(FORM, scheduled=scheduled)
+    assert asked == {"days": dict.fromkeys(RULES, 0.0), "dry_run": True, "sample": 7}
+
+
+@pytest.mark.parametrize("retention", ["reports", "reports=soon", "reports=30;staging=30", "=="])
+def test_a_retention_that_cannot_be_read_is_refused(monkeypatch, retention):
+    """A slip in the setting deletes nothing: the run fails and names the setting."""
+    monkeypatch.setenv("ECG_RETENTION", retention)
+    with pytest.raises(ConfigurationError, match="ECG_RETENTION"):
+        maintaining.form(FORM, scheduled=True)
