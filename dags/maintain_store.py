@@ -120,7 +120,7 @@ def maintain_store() -> None:
 
     planned = plan(
         run_id="{{ run_id }}",
-        run_type="{{ dag_run.run_type }}",
+        run_type="{{ dag_run.run_type.value }}",
         form={name: "{{ params.%s }}" % name for name in ("dry_run", "sample", *(f"{name}_days" for name in KEPT))},  # noqa: UP031 - braces
     )
     deleted = delete(planned)

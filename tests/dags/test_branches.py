@@ -1,9 +1,11 @@
 """Which tasks run and which are skipped, with the steps themselves replaced."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.api.datamodels._generated import DagRunType
 
 from ecg_tasks.errors import NotEnoughDataError
 from ecg_tasks.steps.browse import runs
@@ -211,3 +213,11 @@ def test_a_backfill_that_has_nothing_to_decide_is_compared(run_dag, steps):
     (name, run_id, _date, *form), *_ = calls
     assert (name, run_id, form) == ("pin_versions", run.run_id, ["heartbeat", "ab12", ""])
     assert ("write_difference", "pin", []) in calls
+
+
+@pytest.mark.parametrize("kind", list(DagRunType))
+def test_maintenance_knows_a_scheduled_run(dags, kind):
+    """Only of a scheduled run the first task is told so: a person's form is never taken for nobody's."""
+    task = dags["maintain_store"].get_task("plan")
+    told = task.render_template(task.op_kwargs["run_type"], {"dag_run": SimpleNamespace(run_type=kind)})
+    assert (told == "scheduled") == (kind is DagRunType.SCHEDULED)
