@@ -188,8 +188,9 @@ def _unknown() -> Iterator[Case]:
         "scan.dcm": bytes(128) + b"DICM",
         "model.pkl": b"\x80\4\x95\x0f\0\0\0\0\0\0\0\x8c\2os\x94.",
         "empty": b"",
-        "Labels.csv": b"record,label\nr,1\n",
-        "labels.csv.gz": gzip.compress(b"record,label\nr,1\n"),
+        "labels.tsv": b"record\tlabel\nr\t1\n",
+        "labels.xlsx": b"PK\3\4",
+        "truth.csv.gz": gzip.compress(b"record,label\nr,1\n"),
         "reason.json": b'{"reason": "mine"}',
         "champion.json": b"{}",
         "r.hea.csv.bak": b"r 1 100 10\n",
@@ -199,10 +200,16 @@ def _unknown() -> Iterator[Case]:
 
 def _labels() -> Iterator[Case]:
     good = b"record,label\nr,abnormal\n"
-    for name, data in {"plain": good, "byte order mark": BOM + good.replace(b"\n", b"\r\n"), "gzip": gzip.compress(good)}.items():
+    for name, data in {
+        "plain": good,
+        "byte order mark": BOM + good.replace(b"\n", b"\r\n"),
+        "gzip": gzip.compress(good),
+        "semicolons": good.replace(b",", b";"),
+    }.items():
         yield Case(name=f"labels: {name}", files=recording() | {"labels.csv": data}, records=1)
+    for called in ("Labels.csv", "labels.csv.gz", "labels (1).csv", "LABELS - Copy.CSV"):
+        yield Case(name=f"labels: called {called}", files=recording() | {called: good}, records=1)
     for name, data, code in (
-        ("semicolons", good.replace(b",", b";"), _UNREADABLE),
         ("utf-16", good.decode().encode("utf-16"), _UNREADABLE),
         ("latin-1", good + b"M\xfcller,1\n", _UNREADABLE),
         ("zero bytes", b"", _UNREADABLE),
@@ -223,12 +230,12 @@ def _labels() -> Iterator[Case]:
         ("a stranger", b"nobody,1,,", Reason.BAD_LABEL),
         ("a path out of the folder", b"../../etc/passwd,1,,", Reason.BAD_LABEL),
         ("a field short", b"r,1,", _WRONG),
-        ("age in words", b"r,1,old,", Reason.NOT_NUMERIC),
-        ("age 999", b"r,1,999,", Reason.OUT_OF_RANGE),
-        ("age infinite", b"r,1,inf,", Reason.OUT_OF_RANGE),
     ):
         files = recording() | {"labels.csv": b"record,label,age,sex\n" + row + b"\nr,0,50,f\n"}
         yield Case(name=f"label row: {name}", files=files, refused={"labels.csv#2": code}, records=1)
+    for age in (b"old", b"999", b"inf", b"-1", b"045Y", b"90+"):
+        files = recording() | {"labels.csv": b"record,label,age,sex\nr,1," + age + b",\n"}
+        yield Case(name=f"label row: age {age.decode()}", files=files, records=1)
 
 
 def _wfdb_that_is_read() -> Iterator[Case]:

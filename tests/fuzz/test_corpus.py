@@ -5,7 +5,8 @@ import json
 import pytest
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.steps.ingesting import drops, ingest
+from ecg_tasks.signals.reading.labels_csv import is_label_table
+from ecg_tasks.steps.ingesting import ingest
 from ecg_tasks.steps.ingesting.inbox import checked_path
 from ecg_tasks.storage import keys
 from tests.fuzz.corpus import Case, cases
@@ -86,7 +87,7 @@ def test_names_that_are_no_text_are_refused_at_the_door(name):
 
 def test_labels_file_is_the_readers_name():
     """The corpus speaks of the file that the intake takes for a label table."""
-    assert drops.LABELS_FILE == "labels.csv"
+    assert is_label_table("labels.csv")
 
 
 def test_every_entry_can_be_looked_at(taken):

@@ -2,13 +2,15 @@
 
 import csv
 import io
-import math
-from collections.abc import Iterator, Mapping
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
+from ecg_tasks.signals.reading.person import UnclearError, age_years, patient_id
 from ecg_tasks.signals.reading.results import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.signals.reading.text_file import unpack
 
@@ -18,11 +20,14 @@ MAX_ROWS = 250_000
 """Rows that one table may hold; PTB-XL's has 21,799."""
 MAX_LINE_CHARS = 1024 * 1024
 MAX_COLUMNS = 1000
-MAX_AGE_YEARS = 130
-HIDDEN_AGE = 300
-"""PTB-XL gives this age to everybody above 89, for privacy; it is read as unknown."""
+TABLE_NAME = "labels.csv"
 
+_NAMES = re.compile(r"labels(?: ?\(\d+\)| ?- ?copy(?: ?\(\d+\))?)?\.csv(?:\.gz)?", re.ASCII | re.IGNORECASE)
+"""What a label table may be called: as browsers and file managers name a second copy, too."""
+_TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tab", ".txt", ".xlsx", ".xls", ".ods", ".csv.zip", ".json", ".parquet")
+_DELIMITERS = ",;\t"
 _REQUIRED = ("record", "label")
+_OPTIONAL = ("patient_id", "age", "sex")
 _LABELS: Mapping[str, Label | None] = {
     "": None,
     "0": Label.NORMAL,
@@ -47,11 +52,13 @@ class LabelRow:
     age: float | None
     """Years."""
     sex: Literal["female", "male"] | None
+    dropped: tuple[str, ...] = ()
+    """Columns whose text could not be used: an age that is none, a patient's id that was rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTable:
-    """The rows of one ``labels.csv``, in its order; where two speak of one recording, the later one holds."""
+    """The rows of one ``labels.csv``, in its order."""
 
     rows: tuple[LabelRow, ...]
     rejected: tuple[Rejected, ...] = ()
@@ -60,21 +67,23 @@ class LabelTable:
 def read_labels(data: bytes, *, name: str) -> LabelTable:
     """Read ``labels.csv``: columns ``record`` and ``label``, optionally ``patient_id``, ``age`` (years) and ``sex``, in any order.
 
-    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Other columns are passed over.
-    A row is rejected by itself for a wrong number of fields, no record, an unknown label, or an age that is none.
+    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Other columns are passed over. The columns are
+    parted by commas, semicolons or tabs. Ids and ages are read as ``person`` says; what cannot be used of them is dropped, never the row.
+    A row is rejected by itself for a wrong number of fields, no record, or an unknown label.
 
     Raises
     ------
     BadInputError
-        ``unreadable`` when the file is no UTF-8 text, no CSV, or lacks one of the two columns; ``too_large``.
+        ``unreadable`` when the file is no UTF-8 text, no CSV, lacks one of the two columns or has one twice; ``too_large``.
     """
-    lines = csv.reader(_lines(unpack(data, name=name, max_bytes=MAX_TABLE_BYTES), name=name), strict=True)
+    text = unpack(data, name=name, max_bytes=MAX_TABLE_BYTES)
+    lines = csv.reader(_lines(text, name=name), delimiter=_header_delimiter(text) or _DELIMITERS[0], strict=True)
     rows: list[LabelRow] = []
     rejected: list[Rejected] = []
-    columns: list[str] | None = None
+    columns: _Columns | None = None
     try:
         for fields in lines:
-            if not any(field.strip() for field in fields):
+            if not fields or not any(field.strip() for field in fields):
                 continue
             if columns is None:
                 columns = _columns(fields, name=name)
@@ -88,6 +97,8 @@ def read_labels(data: bytes, *, name: str) -> LabelTable:
                 rejected.append(Rejected(name=f"{name}#{lines.line_num}", reason=error.reason, message=error.message, content=content))
     except csv.Error as error:
         raise BadInputError(Reason.UNREADABLE, f"{name}, line {lines.line_num}: not CSV ({error})") from None
+    if columns is None:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the file is empty")
     return LabelTable(rows=tuple(rows), rejected=tuple(rejected))
 
 
@@ -103,7 +114,53 @@ def _lines(text: bytes, *, name: str) -> Iterator[str]:
         yield line
 
 
-def _columns(fields: list[str], *, name: str) -> list[str]:
+def is_label_table(path: str) -> bool:
+    """Tell whether a file is a label table, by its name.
+
+    >>> is_label_table("ward/Labels (1).CSV"), is_label_table("ward/my_labels.csv")
+    (True, False)
+    """
+    return _NAMES.fullmatch(posixpath.basename(path)) is not None
+
+
+def misnamed(path: str, head: bytes, *, is_table: bool = False) -> BadInputError | None:
+    """Tell what to call a file that is a label table under a name that is not read as one; None for any other file.
+
+    Parameters
+    ----------
+    path : of a file that `is_label_table` does not know
+    head : its first bytes
+    is_table : whether it is known for one already
+    """
+    name = posixpath.basename(path).lower()
+    if name.endswith(".hea"):
+        return None
+    named = name.startswith("labels") and name.endswith(_TABLE_ENDINGS)
+    if not (is_table or named or _header_delimiter(head.removeprefix(b"\xef\xbb\xbf"))):
+        return None
+    sentence = f"{path} looks like a label table; save it as CSV (UTF-8), call it {TABLE_NAME}, and drop it beside its recordings"
+    return BadInputError(Reason.UNKNOWN_FORMAT, sentence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Columns:
+    """Where each column stands; -1 for one that is not there."""
+
+    n: int
+    record: int
+    label: int
+    patient_id: int
+    age: int
+    sex: int
+
+
+def _header_delimiter(text: bytes) -> str | None:
+    """The sign that parts the names of the columns that must be there, or None if the first line does not name them."""
+    first = text.lstrip()[:MAX_LINE_CHARS].partition(b"\n")[0].decode("utf-8", "replace").lower()
+    return next((sign for sign in _DELIMITERS if {*_REQUIRED} <= {cell.strip(' \r"') for cell in first.split(sign)}), None)
+
+
+def _columns(fields: list[str], *, name: str) -> _Columns:
     if len(fields) > MAX_COLUMNS:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(fields)} columns; at most {MAX_COLUMNS} are read")
     columns = [field.strip().lower() for field in fields]
@@ -111,39 +168,40 @@ def _columns(fields: list[str], *, name: str) -> list[str]:
         if columns.count(required) != 1:
             shown = ", ".join(columns)[:200]
             raise BadInputError(Reason.UNREADABLE, f"{name}: the first line must name the column {required!r} once; it names: {shown}")
-    return columns
+    for optional in _OPTIONAL:
+        if columns.count(optional) > 1:
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the first line names the column {optional!r} {columns.count(optional)} times")
+    place = {column: columns.index(column) if column in columns else -1 for column in (*_REQUIRED, *_OPTIONAL)}
+    return _Columns(n=len(columns), **place)
 
 
-def _row(fields: list[str], columns: list[str], *, row: int, name: str) -> LabelRow:
-    where = f"{name}#{row}"
-    if len(fields) != len(columns):
-        raise BadInputError(Reason.WRONG_WIDTH, f"{where}: {len(fields)} fields; the first line names {len(columns)} columns")
-    values = dict(zip(columns, (field.strip() for field in fields), strict=True))
-    if not values["record"]:
-        raise BadInputError(Reason.BAD_LABEL, f"{where}: the record is not named")
-    label = values["label"].lower()
+def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> LabelRow:
+    if len(fields) != columns.n:
+        raise BadInputError(Reason.WRONG_WIDTH, f"{name}#{row}: {len(fields)} fields; the first line names {columns.n} columns")
+    record = fields[columns.record].strip()
+    if not record:
+        raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the record is not named")
+    label = fields[columns.label].strip().lower()
     if label not in _LABELS:
         known = ", ".join(repr(known) for known in _LABELS)
-        raise BadInputError(Reason.BAD_LABEL, f"{where}: the label is {label[:40]!r}; it must be one of {known}")
+        raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the label is {label[:40]!r}; it must be one of {known}")
+    patient, age, dropped = None, None, ()
+    if columns.patient_id >= 0:
+        try:
+            patient = patient_id(fields[columns.patient_id])
+        except UnclearError:
+            dropped += ("patient_id",)
+    if columns.age >= 0:
+        try:
+            age = age_years(fields[columns.age])
+        except UnclearError:
+            dropped += ("age",)
     return LabelRow(
         row=row,
-        record=values["record"],
+        record=record,
         label=_LABELS[label],
-        patient_id=values.get("patient_id") or None,
-        age=_age(values.get("age", ""), where=where),
-        sex=_SEXES.get(values.get("sex", "").lower()),
+        patient_id=patient,
+        age=age,
+        sex=_SEXES.get(fields[columns.sex].strip().lower()) if columns.sex >= 0 else None,
+        dropped=dropped,
     )
-
-
-def _age(text: str, *, where: str) -> float | None:
-    if not text:
-        return None
-    try:
-        age = float(text)
-    except ValueError:
-        raise BadInputError(Reason.NOT_NUMERIC, f"{where}: the age is {text[:40]!r}; it must be a number of years, or empty") from None
-    if age == HIDDEN_AGE or math.isnan(age):
-        return None
-    if not 0 <= age <= MAX_AGE_YEARS:
-        raise BadInputError(Reason.OUT_OF_RANGE, f"{where}: the age is {age:g} years; it must be 0 to {MAX_AGE_YEARS}")
-    return age

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.signals.reading.labels_csv import is_label_table
 from ecg_tasks.signals.reading.wfdb_header import MAX_HEADER_BYTES, has_segments, header_text
 from ecg_tasks.signals.reading.wfdb_record import wfdb_files
 from ecg_tasks.steps.ingesting.inbox import checked_path
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
 
-LABELS_FILE = "labels.csv"
 SIGNAL_SUFFIXES = (".dat", ".xyz")
 """Files that mean nothing without a WFDB header, and wait for one."""
 _BATCH_BYTES = 64 * 1024 * 1024
@@ -65,7 +65,7 @@ def sort_inbox(store: ObjectStore, *, at: datetime, grace_s: float, max_bytes: i
     for key, item in found.items():
         if key in named or key.endswith(".hea"):
             continue
-        if posixpath.basename(key) == LABELS_FILE and item.size <= max_bytes and _path_fault(key) is None:
+        if is_label_table(key) and item.size <= max_bytes and _path_fault(key) is None:
             result.labels.append({"key": key, "etag": item.etag, "modified": item.modified.isoformat()})
             continue
         fault = None

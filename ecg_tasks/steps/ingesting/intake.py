@@ -10,7 +10,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.signals.reading import Format, Reading, Rejected, detect
 from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
-from ecg_tasks.signals.reading.labels_csv import LabelRow
+from ecg_tasks.signals.reading.labels_csv import LabelRow, misnamed
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.record import Record
 from ecg_tasks.steps.reviewing.labelling import LabelEntry
@@ -122,7 +122,11 @@ def _refused(
 
 def _read(name: str, contents: Mapping[str, bytes]) -> Reading:
     first = next(iter(contents))
-    match detect(name, contents[first][:_HEAD_BYTES]):
+    head = contents[first][:_HEAD_BYTES]
+    found = detect(name, head)
+    if fault := misnamed(name, head, is_table=found is Format.LABELS_CSV):
+        raise fault
+    match found:
         case Format.HEARTBEAT_CSV:
             return read_heartbeat_csv(contents[first], name=name)
         case Format.WFDB_HEADER:

@@ -6,6 +6,7 @@ Not here: reading the recordings (``signals.reading``), or what is done with the
 import ast
 import csv
 import io
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
 from ecg_tasks.signals.reading.header_comments import read_comments
-from ecg_tasks.signals.reading.labels_csv import HIDDEN_AGE, MAX_AGE_YEARS, LabelRow, read_labels
+from ecg_tasks.signals.reading.labels_csv import LabelRow, read_labels
+from ecg_tasks.signals.reading.person import UnclearError, age_years, patient_id
+from ecg_tasks.signals.reading.record_names import paths_meant
 from ecg_tasks.signals.reading.results import Rejected
 from ecg_tasks.signals.reading.wfdb_header import comment_lines
 
@@ -101,12 +104,12 @@ def ptbxl(folder: Path) -> LabelledFolder:
             )
             rejected.append(Rejected(name=name, reason=Reason.BAD_LABEL, message=message))
             continue
-        patient = (row.get("patient_id") or "").removesuffix(".0")
+        patient = patient_id(row.get("patient_id") or "")
         rows[name] = LabelRow(
             row=number,
             record=name,
             label=ptbxl_label(codes, diagnostic),
-            patient_id=f"ptbxl-{patient}" if patient not in {"", "nan"} else None,
+            patient_id=f"ptbxl-{patient}" if patient else None,
             age=_age(row.get("age") or ""),
             sex="male" if _is(row, "sex", 0) else "female" if _is(row, "sex", 1) else None,
         )
@@ -144,7 +147,14 @@ def ptbdb(folder: Path) -> LabelledFolder:
         name = f"{patient}/{header.stem}"
         files[name] = header
         person = read_comments(comment_lines(header.read_text(encoding="latin-1")))
-        rows[name] = LabelRow(row=number, record=name, label=person.label, patient_id=f"ptbdb-{patient}", age=person.age, sex=person.sex)
+        rows[name] = LabelRow(
+            row=number,
+            record=name,
+            label=person.label,
+            patient_id=f"ptbdb-{patient}" if patient_id(patient) else None,
+            age=person.age,
+            sex=person.sex,
+        )
     return _not_empty(LabelledFolder(kind="ptbdb", files=files, rows=rows), folder)
 
 
@@ -157,12 +167,24 @@ def heartbeats(folder: Path) -> LabelledFolder:
 def labelled(folder: Path) -> LabelledFolder:
     """WFDB recordings and heartbeat CSVs with a ``labels.csv``, laid out as for the inbox."""
     table = read_labels((folder / "labels.csv").read_bytes(), name="labels.csv")
-    rows = {row.record.removesuffix(".hea"): row for row in table.rows}
+    rows: dict[str, LabelRow] = {}
     files: dict[str, Path | None] = {}
-    for name in rows:
+    for row in table.rows:
+        name = _name_in(folder, row.record)
         path = _inside(folder, file_of(name), suffix="" if "#" in name else ".hea")
+        rows[name] = row
         files[file_of(name)] = path if path.is_file() else None
     return _not_empty(LabelledFolder(kind="labelled", files=files, rows=rows, rejected=table.rejected), folder)
+
+
+def _name_in(folder: Path, record: str) -> str:
+    """The name of the record that a row means, spelt as the file on the disk is where there is one."""
+    spellings = next(iter(paths_meant(record, folder="")), (record,))
+    for name in spellings[::-1]:
+        for spelt in (name, unicodedata.normalize("NFD", name)):
+            if (folder / (file_of(spelt) if "#" in spelt else f"{spelt}.hea")).is_file():
+                return spelt
+    return spellings[-1]
 
 
 def detect(folder: Path) -> str | None:
@@ -228,8 +250,10 @@ def _is(row: Mapping[str, str], column: str, value: float) -> bool:
 
 
 def _age(text: str) -> float | None:
-    age = _number(text)
-    return age if age is not None and age != HIDDEN_AGE and 0 <= age <= MAX_AGE_YEARS else None
+    try:
+        return age_years(text)
+    except UnclearError:
+        return None
 
 
 def _number(text: str) -> float | None:
