@@ -185,7 +185,8 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
     if label not in _LABELS:
         known = ", ".join(repr(known) for known in _LABELS)
         raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the label is {label[:40]!r}; it must be one of {known}")
-    patient, age, dropped = None, None, ()
+    patient = age = None
+    dropped: tuple[str, ...] = ()
     if columns.patient_id >= 0:
         try:
             patient = patient_id(fields[columns.patient_id])
