@@ -33,6 +33,7 @@ def pytest_configure(config):
     (home / "airflow.cfg").write_text(AIRFLOW_CONFIGURATION.format(root=ROOT, home=home))
     os.environ["AIRFLOW_HOME"] = str(home)
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    config.pluginmanager.import_plugin("tests.skips")
     # No test is a race: under load an example may take any time.
     settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("tests")

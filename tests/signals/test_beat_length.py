@@ -43,7 +43,7 @@ def test_what_is_flat_or_too_short_has_no_length():
     assert beat_lengths_s([]).shape == (0,)
 
 
-@pytest.mark.skipif(not PTBXL.is_dir(), reason="PTB-XL's recordings are not beside the checkout")
+@pytest.mark.skipif(not PTBXL.is_dir(), reason="PTB-XL's recordings are not beside the checkout (shared/data/ptbxl)")
 def test_real_recordings_beat_as_another_detector_finds():
     """Of 40 recordings of PTB-XL at least 36 are within 10 % of the rhythm of all R peaks that wfdb's own detector (XQRS) finds."""
     import wfdb
