@@ -18,7 +18,8 @@ from deploy.embedded.home import CHECKOUT, Home
 if TYPE_CHECKING:
     from deploy.embedded.airflow_api import AirflowApi
 
-START_TIMEOUT_S = 300.0
+START_TIMEOUT_S = 900.0
+"""Half a minute is usual. What keeps failing is told at once; a machine with much other work only needs longer."""
 
 _AIRFLOW_HEALTH = {"metadatabase", "scheduler", "triggerer", "dag_processor"}
 
@@ -148,7 +149,7 @@ class Stack:
         supervision.start_components(self.home, ["postgres", *(object_store.COMPONENTS if embedded else ())])
         with ThreadPoolExecutor(max_workers=1) as pool:
             seeded = pool.submit(self._prepare_bucket)
-            postgres.ensure_database(self.home, timeout_s=30)
+            postgres.ensure_database(self.home, timeout_s=120)
             airflow.ensure_migrated(self.home)
             say("starting Airflow")
             supervision.start_components(self.home, airflow.COMMANDS)

@@ -82,10 +82,10 @@ def start(home: Home) -> None:
     )
     if started.returncode != 0:
         raise StackError(f"the supervisor did not start: {started.stdout.strip()}")
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while not is_running(home):
         if time.monotonic() > deadline:
-            raise StackError(f"the supervisor did not answer within 15 s; its log: {home.log('supervisor')}")
+            raise StackError(f"the supervisor did not answer within two minutes; its log: {home.log('supervisor')}")
         time.sleep(0.05)
 
 

@@ -103,14 +103,14 @@ def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
 
 
 def _wait_for_dags(api: "AirflowApi") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while missing := _DAGS - set(api.dags()):
         if errors := api.import_errors():
             file, trace = next(iter(errors.items()))
             complain(f"Airflow cannot read {file}: {trace.strip().splitlines()[-1]}")
             raise typer.Exit(1)
         if time.monotonic() > deadline:
-            complain(f"Airflow has not read {', '.join(sorted(missing))} after two minutes; see ./ecg logs dag-processor")
+            complain(f"Airflow has not read {', '.join(sorted(missing))} after ten minutes; see ./ecg logs dag-processor")
             raise typer.Exit(1)
         time.sleep(0.5)
 

@@ -14,7 +14,7 @@ from setproctitle import setproctitle
 
 from deploy.embedded import executor as mended
 
-PATIENCE_S = 30.0
+PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)

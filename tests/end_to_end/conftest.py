@@ -1,39 +1,102 @@
-"""Here: a stack of its own for whole runs, driven as a person does. Not here: what a single component promises (``tests/deploy``)."""
+"""Here: the stacks that whole runs share, driven as a person does. Not here: what a single component promises (``tests/deploy``).
+
+A start of a stack costs most of a minute of a core, so the files of a chain (their mark ``xdist_group``) share one stack and run in their
+order, in one process: ``test_backup``, ``test_demo``, ``test_ui``; and ``test_queue``, ``test_real_recordings``, ``test_stack``. Each
+file also runs alone.
+"""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
+PATIENCE_S = 600.0
+"""For anything that comes by itself; seconds are usual. Other tests keep the cores busy meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """The stack of a chain, and what was done on it already: a word for it to what was printed."""
+
+    stack: object
+    done: dict[str, str] = field(default_factory=dict)
+
+
+_CHAINS: dict[str, Chain] = {}
+
+
+def _name(item) -> str:
+    """Name of the chain that a test belongs to; empty for tests of other folders."""
+    mark = item.get_closest_marker("xdist_group") if item is not None else None
+    return str(mark.args[0]) if mark else ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Stop and remove the stack of a chain after its last test: it would keep the cores busy while others are tested."""
+    yield
+    name = _name(item)
+    if name in _CHAINS and name != _name(nextitem):
+        remove(_CHAINS.pop(name).stack)
+
+
+def remove(stack) -> None:
+    """Stop a stack and remove its state; what of it still runs is ended."""
+    try:
+        stack.down()
+    finally:
+        shutil.rmtree(stack.home.path.parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def stack(clean_environment):
-    """A stack with a fresh state folder, which the test starts; it is stopped and removed at the end."""
+def chain(request, clean_environment):
+    """The chain of this file; its stack has a fresh state folder at first. The environment names it until the file is done."""
     from deploy.embedded import Stack
 
-    with tempfile.TemporaryDirectory(prefix="ecg-e2e-", ignore_cleanup_errors=True) as folder:
-        stack = Stack(Path(folder) / "home")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("ECG_HOME", str(stack.home))
-            yield stack
-            if stack.home.exists:
-                stack.down()
+    name = request.node.get_closest_marker("xdist_group").args[0]
+    if name not in _CHAINS:
+        _CHAINS[name] = Chain(stack=Stack(Path(tempfile.mkdtemp(prefix="ecg-e2e-")) / "home"))
+    before = dict(os.environ)
+    os.environ["ECG_HOME"] = str(_CHAINS[name].stack.home)
+    yield _CHAINS[name]
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")
-def ecg(stack):
-    """Run a command of the launcher's command line against this stack; it must succeed."""
+def stack(chain):
+    """The stack of the chain; whether it is up is for the test to see to."""
+    return chain.stack
+
+
+@pytest.fixture(scope="module")
+def try_ecg(stack):
+    """Run a command of the launcher's command line against this stack, as a person does; however it ends."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-m", "ecg_tasks.cli", *map(str, arguments)]
+        environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "BROWSER": "true"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=CHECKOUT)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def ecg(try_ecg):
+    """Run a command that must succeed; returns what it printed."""
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "ecg_tasks.cli", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=CHECKOUT)
-        assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        done = try_ecg(*arguments)
+        assert done.returncode == 0, f"{' '.join(map(str, arguments))}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
     return run
@@ -41,15 +104,39 @@ def ecg(stack):
 
 @pytest.fixture(scope="module")
 def objects(stack):
-    """The stack's bucket; the stack must be up."""
+    """Context manager: the stack's bucket. Outside of it no command sees its address, or a start would take it for a bucket elsewhere."""
 
-    def open_bucket():
+    @contextmanager
+    def opened() -> Iterator:
         from ecg_tasks.steps.workspace import open_store
 
-        os.environ.update(stack.environment())
-        return open_store()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in stack.environment().items():
+                patch.setenv(name, value)
+            yield open_store()
 
-    before = dict(os.environ)
-    yield open_bucket
-    os.environ.clear()
-    os.environ.update(before)
+    return opened
+
+
+@pytest.fixture(scope="module")
+def demo(chain, stack, ecg):
+    """What ``./ecg demo --stop`` printed: once a chain, and the stack is down afterwards; what came later may have started it again."""
+    if "demo" not in chain.done:
+        printed = ecg("demo", "--stop")
+        assert not stack.is_up()
+        chain.done["local report"] = "".join(map(str, stack.home.reports.glob("*/index.html")))
+        chain.done["demo"] = printed
+    return chain.done["demo"]
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], object], str], None]:
+    """Wait for something that comes by itself; the test fails with ``what`` when it does not come."""
+
+    def wait(condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE_S:.0f} s"
+            time.sleep(0.5)
+
+    return wait

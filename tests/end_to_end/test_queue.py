@@ -1,17 +1,18 @@
-"""The whole stack over a bucket elsewhere that tells a queue of drops: a run starts because of a message, and because of nothing else."""
+"""The whole stack over a bucket elsewhere that tells a queue of drops: a run starts because of a message, and because of nothing else.
+
+Then the way back to the stack's own bucket: what a stop leaves behind, and what the next start finds.
+"""
 
 import json
-import time
 
 import boto3
 import pytest
 
+from deploy.embedded import processes, supervision
 from ecg_tasks.storage import keys
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(3600)]
 BUCKET = "elsewhere"
-PATIENCE_S = 120.0
-"""For a run to come by itself; some seconds are usual."""
 BEATS = "\n".join(",".join(f"{0.5 + (sample * (row + 3) % 17) / 40:.3f}" for sample in range(187)) for row in range(3))
 
 
@@ -59,14 +60,6 @@ def runs(stack):
     return runs
 
 
-def wait_until(condition, what):
-    """Wait for something that comes by itself."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE_S:.0f} s"
-        time.sleep(0.5)
-
-
 def is_empty(sqs, queue) -> bool:
     """Whether no message waits, nor was received without being deleted."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -79,7 +72,7 @@ def listed(s3, prefix) -> list[str]:
     return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
 
 
-def test_the_test_event_starts_nothing(clients, queue, runs):
+def test_the_test_event_starts_nothing(clients, queue, runs, wait_until):
     """What S3 sends when notifications are switched on is read, deleted, and starts no run."""
     _, sqs = clients
     sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}))
@@ -87,18 +80,23 @@ def test_the_test_event_starts_nothing(clients, queue, runs):
     assert runs() == {}
 
 
-def test_a_drop_starts_the_intake(clients, queue, runs, ecg, tmp_path):
+@pytest.fixture
+def dropped(queue, ecg, tmp_path):
+    """A file that a person puts into the inbox."""
+    (tmp_path / "beats.csv").write_text(BEATS)
+    ecg("put", tmp_path / "beats.csv")
+
+
+def test_a_drop_starts_the_intake(clients, queue, dropped, runs, wait_until):
     """A file that is put into the inbox is taken over by a run that its message started."""
     s3, sqs = clients
-    (tmp_path / "beats.csv").write_text(BEATS)
-    ecg("put", str(tmp_path / "beats.csv"))
     wait_until(lambda: "success" in runs().values(), "a run of the intake")
     assert len(listed(s3, keys.RECORDS)) == 1
     assert listed(s3, keys.INBOX) == []
     wait_until(lambda: is_empty(sqs, queue), "an empty queue")
 
 
-def test_a_message_that_comes_twice_does_no_harm(clients, queue, runs):
+def test_a_message_that_comes_twice_does_no_harm(clients, queue, runs, wait_until):
     """It starts a run that finds nothing to do."""
     s3, sqs = clients
     before, known = listed(s3, keys.RECORDS), set(runs())
@@ -113,3 +111,34 @@ def test_a_message_that_comes_twice_does_no_harm(clients, queue, runs):
     account = json.loads(s3.get_object(Bucket=BUCKET, Key=keys.manifest("ingest_records", keys.run_key(run)))["Body"].read())["account"]
     assert account["received"] == 0
     assert listed(s3, keys.RECORDS) == before
+
+
+@pytest.fixture(scope="module")
+def stopped(queue, stack, ecg):
+    """The stack after ``down``, with what it had before: its ports, its secrets, and the runs of the intake."""
+    with stack.airflow() as api:
+        before = stack.home.ports(), stack.home.secrets(), api.runs("ingest_records")
+    ecg("down")
+    return before
+
+
+def test_down_leaves_nothing(stopped, stack):
+    """After ``down`` no process of the stack is left and all its ports are free again."""
+    assert processes.of_stack(stack.home) == []
+    assert set(stack.status().components.values()) == {"stopped"}
+    assert stack.home.refresh_ports() == stopped[0]
+
+
+def test_the_state_survives(stopped, stack, ecg):
+    """The next start, without the variables, goes back to the stack's own bucket; ports, secrets and the history of runs are as before."""
+    ports, secrets, runs = stopped
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ECG_BUCKET", "ECG_INBOX_QUEUE", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS"):
+            patch.delenv(name)
+        ecg("up")
+        status = stack.status()
+    assert status.bucket == "s3://ecg"
+    assert set(status.components) == set(supervision.COMPONENTS)
+    assert (stack.home.ports(), stack.home.secrets()) == (ports, secrets)
+    with stack.airflow() as api:
+        assert {run: api.runs("ingest_records").get(run) for run in runs} == runs

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -15,26 +14,24 @@ N_PTBXL, N_PTBDB, N_HEARTBEATS = 353, 2, 120
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.timeout(1500),
+    pytest.mark.xdist_group("stack"),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(not DATA.is_dir(), reason="the real recordings are not beside this checkout (../shared/data)"),
 ]
 
 
 @pytest.fixture(scope="module")
-def bucket(ecg, objects):
+def bucket(ecg, objects, wait_until):
     """The bucket after all three collections were imported, taken over, rendered and classified by the shipped champions."""
     ecg("up")
     for collection in ("ptbxl", "ptbdb", "heartbeats"):
-        ecg("import", collection, str(DATA / collection))
-    store = objects()
+        ecg("import", collection, DATA / collection)
     ecg("run", "ingest_records", "--wait")
-    deadline = time.monotonic() + 600
-    while store.list_keys(keys.INBOX):  # the watcher's own run may have taken a part of it
-        assert time.monotonic() < deadline, store.list_keys(keys.INBOX)[:5]
-        time.sleep(1)
-    ecg("run", "render_spectrograms", "--wait")
-    ecg("run", "classify_records", "--wait", "--conf", json.dumps({"scope": "all"}))
-    return store
+    with objects() as store:
+        wait_until(lambda: not store.list_keys(keys.INBOX), "an empty inbox")  # the watcher's own run may have taken a part of it
+        ecg("run", "render_spectrograms", "--wait")
+        ecg("run", "classify_records", "--wait", "--conf", json.dumps({"scope": "all"}))
+        yield store
 
 
 def test_every_recording_is_taken_over(bucket):

@@ -19,6 +19,7 @@ from ecg_tasks.errors import EcgError
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop
 from ecg_tasks.storage import keys, registry, tables
+from ecg_tasks.storage.object_store import ObjectStore
 from tests import versions
 from tests.faults.bench import PATIENCE_S, Bench, wait_until
 
@@ -132,7 +133,7 @@ class Nights:
                 for one in _runs(api, dag)
                 if one["dag_run_id"] not in before
             ]
-        return night(self.bench, reported)
+        return night(self.bench.store, reported)
 
     def _follow(self, api: AirflowApi, dag: str, known: set[str], done: Any) -> None:
         """Wait until what a DAG does is done and it rests."""
@@ -197,9 +198,8 @@ def at_rest(bench: Bench, work: Work) -> None:
     wait_until(rests, "rest")
 
 
-def night(bench: Bench, classified: str) -> Night:
-    """Read what came of it."""
-    store = bench.store
+def night(store: ObjectStore, classified: str) -> Night:
+    """Read what came of it, and of the run of `classify_records` that reported on it."""
     accounts = [json.loads(store.get(key)) for key in store.list_keys(f"{keys.MANIFESTS}ingest_records/")]
     counted = ("received", "records", "duplicates", "quarantined", "waiting")
     decisions: dict[str, tuple[str, ...]] = {}
@@ -216,17 +216,17 @@ def night(bench: Bench, classified: str) -> Night:
         received={name: sum(one["account"][name] for one in accounts) for name in counted},
         reasons=dict(sorted(Counter(entry["reason"] for one in accounts for entry in one["quarantined"]).items())),
         decisions=decisions,
-        labels=dict(sorted(_labels(bench).items())),
+        labels=dict(sorted(_labels(store).items())),
         models={key: _digest(store.get(key)) for key in store.list_keys(keys.MODELS) if key.endswith(_OF_MODELS)},
         serving={name: champion.version for name in RECIPES if (champion := registry.read_champion(store, name))},
         rows=tuple(sorted(f"{row['record_id']} {row['decision']}" for row in csv.DictReader(io.StringIO(table)))),
     )
 
 
-def _labels(bench: Bench) -> dict[str, str]:
+def _labels(store: ObjectStore) -> dict[str, str]:
     found: dict[str, str] = {}
-    for key in bench.store.list_keys(keys.LABELS):
-        columns = tables.load(bench.store.get(key))
+    for key in store.list_keys(keys.LABELS):
+        columns = tables.load(store.get(key))
         found.update(zip(columns["record_id"], columns["label"], strict=True))
     return found
 

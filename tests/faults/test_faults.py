@@ -1,50 +1,52 @@
-"""Two nights of ``python -m tests.faults``, the proxy they need, and that what they look for would be found."""
+"""A night in the manner of ``python -m tests.faults``, the proxy it needs, and that what it looks for would be found."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
+from deploy.embedded import object_store
 from ecg_tasks.errors import StoreError
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectStore
 from tests.faults import breaks, clock
 from tests.faults.__main__ import table
-from tests.faults.bench import opened
+from tests.faults.alone import unbroken
+from tests.faults.bench import opened, wait_until
 from tests.faults.breaks import Break
 from tests.faults.checks import accounts
-from tests.faults.faults import A_NIGHT, FAULTS, Fault, everywhere
+from tests.faults.faults import A_NIGHT, FAULTS, OTHERS, Fault, everywhere
 from tests.faults.proxy import Fate, Network, Proxy, Rule
-from tests.faults.trial import Broken, Trial, reference, trial
+from tests.faults.trial import Broken, Trial, trial
 
-NIGHTS = {"store-1": FAULTS["store-1"], "tasks": Fault(breaks=everywhere("task killed", breaks.kill_task))}
-"""Quick ones; all of them take hours on a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def bench(clean_environment):
-    """A stack whose way to the store leads through the proxy."""
-    with opened() as bench:
-        yield bench
-
-
-@pytest.fixture(scope="module")
-def unbroken(bench):
-    """What an unbroken night gives."""
-    return reference(bench, A_NIGHT)
+NIGHT = Fault(
+    breaks=(
+        *everywhere("task killed", breaks.kill_task),
+        *(
+            replace(place, what=f"{component} killed", act=breaks.kill(component))
+            for place, component in zip(OTHERS, object_store.COMPONENTS, strict=True)
+        ),
+    )
+)
+"""Every working task and every part of the object store is killed once. The whole suite, by hand, takes hours on a busy machine."""
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", NIGHTS)
-def test_a_night_comes_through(bench, unbroken, name):
-    """Everything that was broken came back by itself, and nothing differs from an unbroken night."""
-    done = trial(bench, name, NIGHTS[name], unbroken=unbroken)
+@pytest.mark.timeout(3600)
+def test_a_night_comes_through(clean_environment, bucket_in):
+    """Everything that was broken came back by itself, and nothing differs from the same work done by one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        alone = unbroken(bucket_in(patch), A_NIGHT)
+    assert alone.received["records"] == len(alone.labels) > 20
+    with opened() as bench:
+        wait_until(bench.is_healthy, "a healthy stack")
+        done = trial(bench, "the suite's", NIGHT, unbroken=alone)
     assert done.faults == ()
-    assert len(done.broken) == len(NIGHTS[name].breaks)
+    assert len(done.broken) == len(NIGHT.breaks) == 10
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def left(sqs, queue) -> tuple[int, int]:
     return int(found[names[0]]), int(found[names[1]])
 
 
-async def next_event(events, *, within_s: float = 30.0):
+async def next_event(events, *, within_s: float = 300.0):
     """The next event."""
     return (await asyncio.wait_for(anext(events), within_s)).payload
 
@@ -60,7 +60,7 @@ async def listening(events):
 
 async def until(condition):
     """Wait until something is so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while not condition():  # noqa: ASYNC110 - the server sends no event
             await asyncio.sleep(0.1)
 
@@ -141,7 +141,7 @@ def test_outlives_the_queue(sqs, bucket, capsys, monkeypatch):
             sqs.create_queue(QueueName=name)
             s3 = {"bucket": {"name": bucket.bucket}, "object": {"key": "inbox/a"}}
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]}))
-            assert (await asyncio.wait_for(asyncio.shield(coming), 30)).payload == {"inbox": 1}
+            assert (await asyncio.wait_for(asyncio.shield(coming), 300)).payload == {"inbox": 1}
 
     asyncio.run(run())
     said = capsys.readouterr().out

@@ -99,7 +99,7 @@ def test_is_made_again_from_its_description():
 def test_airflow_finds_it():
     """Airflow puts plugins/ on the import path by itself, so every component can import the watcher."""
     program = "import airflow.settings, inbox_trigger; print(inbox_trigger.__file__)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=900)
     assert done.stdout.strip().endswith(str(ROOT / "plugins" / "inbox_trigger.py")), done.stderr
 
 
@@ -116,9 +116,9 @@ def test_watches_the_bucket(bucket):
     async def run():
         events = InboxTrigger(poll_s=0.05, patience_s=1.0).run()
         inbox.put_files([("a.csv", b"1"), ("b.csv", b"2")])
-        first = await next_event(events, within_s=20)
+        first = await next_event(events, within_s=300)
         inbox.put_files([("c.csv", b"3")])
-        assert await next_event(events, within_s=20) != first
+        assert await next_event(events, within_s=300) != first
         await silent(events)
         bucket.delete_many(bucket.list_keys("inbox/"))
         await silent(InboxTrigger(poll_s=0.05, patience_s=1.0).run())

@@ -1,6 +1,7 @@
 """The guard: each kind of leak, planted in a bucket, fails the assembly of a dataset; and groups of unknown patients keep their sides."""
 
 import hashlib
+from functools import cache
 
 import numpy as np
 import pytest
@@ -33,7 +34,10 @@ def _beats(number):
     return found.samples[:4] if min(shared) >= OVERLAP else None
 
 
-BEATS = [beats for number in range(4 * N_PEOPLE) if (beats := _beats(number)) is not None]
+@cache
+def _everybody():
+    """Return the beats of all imaginary persons; made when the first test asks, and not in every process that only collects tests."""
+    return [beats for number in range(4 * N_PEOPLE) if (beats := _beats(number)) is not None]
 
 
 def _row(beat, name="row"):
@@ -58,7 +62,9 @@ def _archive(store, shard, labels):
 
 def _people(change=lambda _number, beat: beat):
     """One beat of each of many people, spread over all sides, and their labels."""
-    shard = [_stored(change(number, BEATS[number][0]), f"patient {number}", number * 10_000 // N_PEOPLE) for number in range(N_PEOPLE)]
+    shard = [
+        _stored(change(number, _everybody()[number][0]), f"patient {number}", number * 10_000 // N_PEOPLE) for number in range(N_PEOPLE)
+    ]
     return shard, [number % 2 for number in range(N_PEOPLE)]
 
 
@@ -75,7 +81,7 @@ def test_a_clean_archive_passes(bucket):
 def test_a_shared_patient_is_refused(bucket):
     """A patient whose recordings have places on two sides fails the assembly, named."""
     shard, labels = _people()
-    intruder = _stored(BEATS[N_PEOPLE][0], "patient 0", PLACES[Side.TEST])
+    intruder = _stored(_everybody()[N_PEOPLE][0], "patient 0", PLACES[Side.TEST])
     _archive(bucket, [*shard, intruder], [*labels, 0])
     with pytest.raises(LeakageError, match=r"shared patient: patient 0 has recordings on two sides, train .* and test"):
         _assemble()
@@ -85,7 +91,7 @@ def test_a_shared_record_is_refused(bucket):
     """The same record in two shards, of patients on two sides, fails the assembly, named."""
     shard, labels = _people()
     _archive(bucket, shard, labels)
-    again = _stored(BEATS[0][0], "another patient", PLACES[Side.TEST])
+    again = _stored(_everybody()[0][0], "another patient", PLACES[Side.TEST])
     _archive(bucket, [again], [labels[0]])
     with pytest.raises(LeakageError, match=f"shared record: {again.record.record_id} stands in two shards"):
         _assemble()
@@ -96,7 +102,7 @@ def test_a_near_duplicate_of_another_patient_is_refused(bucket, kind):
     """A copy with a little noise, and the next beat of the same signal, under another patient's id on another side, fail the assembly."""
     shard, labels = _people()
     noise = np.random.default_rng(0).normal(0, 0.0005, 187)
-    planted = BEATS[0][0] + noise * (BEATS[0][0] != 0) if kind == "noisy copy" else BEATS[0][1]
+    planted = _everybody()[0][0] + noise * (_everybody()[0][0] != 0) if kind == "noisy copy" else _everybody()[0][1]
     other = _stored(planted, "another patient", PLACES[Side.TEST])
     _archive(bucket, [*shard, other], [*labels, labels[0]])
     with pytest.raises(LeakageError, match="near-duplicates across sides: .*" + other.record.record_id):
@@ -121,7 +127,7 @@ def test_a_label_inside_the_signal_is_refused(bucket, column, values):
 def test_a_failed_guard_leaves_no_dataset(bucket):
     """Nothing that could be trained on is written."""
     shard, labels = _people()
-    _archive(bucket, [*shard, _stored(BEATS[0][1], "another patient", PLACES[Side.TEST])], [*labels, labels[0]])
+    _archive(bucket, [*shard, _stored(_everybody()[0][1], "another patient", PLACES[Side.TEST])], [*labels, labels[0]])
     with pytest.raises(LeakageError):
         _assemble()
     assert bucket.list_keys(keys.DATASETS) == []
@@ -133,7 +139,7 @@ def _sides(store):
 
 def _unknown(people, beats=slice(0, 3)):
     """Beats of people whose ids nobody knows, and their labels."""
-    found = [(number, beat) for number in people for beat in BEATS[number][beats]]
+    found = [(number, beat) for number in people for beat in _everybody()[number][beats]]
     return [_stored(beat) for _, beat in found], [number % 2 for number, _ in found]
 
 
@@ -171,7 +177,7 @@ def test_sides_stay_when_data_is_added(bucket):
 
 def _chain():
     """Three consecutive beats of one person: the first and the last have nothing in common but the one between."""
-    for beats in BEATS:
+    for beats in _everybody():
         shard = [_stored(beat) for beat in beats[:3]]
         known = grouping.near_duplicates.signatures([one.record for one in shard])
         links = grouping.near_duplicates.find_links(known)
@@ -203,7 +209,7 @@ def test_unknown_patients_are_only_trained_on_while_any_is_known(bucket):
     shard, labels = _people()
     unknown, their_labels = _unknown(range(N_PEOPLE, N_PEOPLE + 30))
     tested = [number for number, one in enumerate(shard) if side_of(one.split_bucket) is Side.TEST]
-    resembling = [_stored(BEATS[number][1]) for number in tested]
+    resembling = [_stored(_everybody()[number][1]) for number in tested]
     _archive(bucket, [*shard, *unknown, *resembling], [*labels, *their_labels, *[labels[number] for number in tested]])
     rows = dataset.assemble(bucket, get_recipe("heartbeat"))[1]
     assert {row.side for row in rows if row.bucket < 0} == {Side.TRAIN}
