@@ -13,7 +13,7 @@ import pytest
 from deploy.embedded import processes
 from ecg_tasks.storage import keys
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(3600)]
 SCRIPT = Path(__file__).with_name("intruder.py")
 STRANGER = 12345
 PUBLIC = {"/", "/healthcheck", "/api/v2/monitor/health", "/auth/login", "/auth/token"}
@@ -32,26 +32,9 @@ def python_of_a_stranger():
 
 
 @pytest.fixture(scope="module")
-def stack(clean_environment):
-    """A stack of a fresh state folder, stopped and removed at the end."""
-    import shutil
-    import tempfile
-
-    from deploy.embedded import Stack
-
-    folder = Path(tempfile.mkdtemp(prefix="ecg-stack-"))
-    stack = Stack(folder / "home")
-    try:
-        stack.up()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def got(stack):
+def got(stack, ecg):
     """Everything that the stranger got, from each port that any process of the stack listens on."""
+    ecg("up")
     pids, listening = [], set()
     for process in processes.of_stack(stack.home):
         with suppress(psutil.NoSuchProcess):
@@ -74,15 +57,11 @@ def got(stack):
     return json.loads(done.stdout)
 
 
-def test_no_answer_holds_a_secret_or_a_name(stack, got):
+def test_no_answer_holds_a_secret_or_a_name(stack, got, objects):
     """No secret, no key of the bucket that was not asked for, and no line of a log stands in any answer."""
     secrets = [value for name, value in asdict(stack.home.secrets()).items() if name != "s3_access_key"]
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in stack.environment().items():
-            patch.setenv(name, value)
-        from ecg_tasks.steps.workspace import open_store
-
-        stored = {key for key in open_store().list_keys("") if not key.endswith("champion.json")}
+    with objects() as store:
+        stored = {key for key in store.list_keys("") if not key.endswith("champion.json")}
     assert stored
     told = [answer["body"] for answer in got["answers"]] + got["database"]
     for body in told:
@@ -114,14 +93,9 @@ def test_nothing_is_answered_but_health_and_login(stack, got):
     assert unexpected == set()
 
 
-def test_nothing_was_written(stack, got):
+def test_nothing_was_written(got, objects):
     """After all that the stranger tried, the shipped champion serves and nothing new lies in the inbox."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in stack.environment().items():
-            patch.setenv(name, value)
-        from ecg_tasks.steps.workspace import open_store
-
-        store = open_store()
+    with objects() as store:
         assert store.list_keys(f"{keys.INBOX}intruder") == []
         assert json.loads(store.get(keys.champion("heartbeat")))["version"]
 

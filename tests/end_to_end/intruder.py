@@ -1,4 +1,4 @@
-"""Here: what somebody without credentials tries on a stack. Not here: what must come of it (``test_intruder``).
+"""Here: what somebody without credentials tries on a stack. Not here: what must come of it (``test_stranger``).
 
 Run by itself, as another user, with the standard library only: it reads the ports, the state folder and the processes as JSON from standard
 input, and writes what it got as JSON.
