@@ -21,12 +21,12 @@ class Checkout:
     def __init__(self, folder):
         self.folder = folder
         (folder / "locks").mkdir()
-        (folder / "locks" / "cpu.txt").write_text("a==1\n")
-        (folder / "locks" / "dev.txt").write_text("a==1\nb==1\n")
+        (folder / "locks" / "cpu.txt").write_text("a==1\n    --hash=sha256:1\n")
+        (folder / "locks" / "dev.txt").write_text("a==1\n    --hash=sha256:1\nb==1\n    --hash=sha256:2\n")
         shutil.copy(CHECKOUT / "ecg", folder / "ecg")
         self.programs = folder / "programs"
         self.programs.mkdir()
-        for name in ("sh", "dirname", "df", "mkdir", "rm", "cp", "cmp", "cat", "grep", "flock"):
+        for name in ("sh", "dirname", "df", "mkdir", "rm", "cp", "cmp", "cat", "grep", "flock", "awk"):
             path = shutil.which(name)
             if path:
                 (self.programs / name).symlink_to(path)
@@ -53,13 +53,19 @@ class Checkout:
 
     def with_uv(self, install="true"):
         """Put a ``uv`` on the PATH that notes its calls."""
-        venv = self.folder / ".venv"
         self.program(
             "uv",
-            f"""echo "$1 $2" >>{self.calls}
-if [ "$1" = venv ]; then mkdir -p {venv}/bin
-printf '#!/bin/sh\\n[ "$1" = -c ] || echo handed over: "$@"\\n' >{venv}/bin/python; {shutil.which("chmod")} +x {venv}/bin/python; fi
-if [ "$1" = pip ]; then {install}; fi""",
+            f"""for last in "$@"; do :; done
+if [ "$1" = venv ]; then
+    echo "venv ${{last##*/}}" >>{self.calls}
+    mkdir -p "$last/bin"
+    printf '#!/bin/sh\\n[ "$1" = -c ] || echo handed over by %s: "$@"\\n' "${{last##*/}}" >"$last/bin/python"
+    {shutil.which("chmod")} +x "$last/bin/python"
+fi
+if [ "$1" = pip ]; then
+    echo "install ${{last##*/}}" >>{self.calls}
+    {install}
+fi""",
         )
 
     def run(self, *arguments):
@@ -85,8 +91,8 @@ def test_the_first_start_installs_and_hands_over(checkout):
     checkout.with_uv()
     done = checkout.run("status", "--json")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "handed over: -P -m ecg_tasks.cli status --json\n"
-    assert checkout.called() == ["venv --no-python-downloads", "pip install"]
+    assert done.stdout == "handed over by .venv: -P -m ecg_tasks.cli status --json\n"
+    assert checkout.called() == ["venv .venv", "install cpu.txt"]
 
 
 def test_the_second_start_installs_nothing(checkout):
@@ -106,17 +112,30 @@ def test_a_changed_lock_is_installed(checkout):
     checkout.run("status")
     (checkout.folder / "locks" / "cpu.txt").write_text("a==2\n")
     assert checkout.run("status").returncode == 0
-    assert checkout.called()[2:] == ["pip install"]
+    assert checkout.called()[2:] == ["install cpu.txt"]
 
 
-def test_tests_need_the_larger_lock_once(checkout):
-    """``test`` and ``bench`` install the developers' lock, which holds all that the other commands need."""
+def test_tests_have_an_environment_of_their_own(checkout):
+    """``test`` and ``bench`` put what only they need beside the users' packages, once, and run from there."""
+    checkout.with_python()
+    checkout.with_uv()
+    assert checkout.run("test").stdout == "handed over by .venv-dev: -P -m ecg_tasks.cli test\n"
+    checkout.run("bench")
+    assert checkout.run("status").stdout == "handed over by .venv: -P -m ecg_tasks.cli status\n"
+    assert checkout.called() == ["venv .venv", "install cpu.txt", "venv .venv-dev", "install dev-only.txt"]
+    assert (checkout.folder / ".venv-setup" / "dev-only.txt").read_text() == "b==1\n    --hash=sha256:2\n"
+
+
+@pytest.mark.parametrize("lock", ["cpu.txt", "dev.txt"])
+def test_a_changed_lock_renews_the_tests_environment(checkout, lock):
+    """What the tests need follows from both locks."""
     checkout.with_python()
     checkout.with_uv()
     checkout.run("test")
-    checkout.run("bench")
-    checkout.run("status")
-    assert checkout.called() == ["venv --no-python-downloads", "pip install"]
+    with (checkout.folder / "locks" / lock).open("a") as file:
+        file.write("c==1 \\\n    --hash=sha256:3\n")
+    checkout.run("test")
+    assert checkout.called()[-2:] == ["venv .venv-dev", "install dev-only.txt"]
 
 
 QUESTIONS = (
@@ -186,13 +205,13 @@ def test_setup_is_a_step_of_its_own(checkout):
     """``setup`` installs the users' lock, ``setup --dev`` the developers', and no command needs more after that."""
     checkout.with_python()
     checkout.with_uv()
-    assert checkout.run("setup").stdout == "handed over: -P -m ecg_tasks.cli setup\n"
+    assert checkout.run("setup").stdout == "handed over by .venv: -P -m ecg_tasks.cli setup\n"
     assert (checkout.folder / ".venv" / "installed-cpu.txt").exists()
-    assert not (checkout.folder / ".venv" / "installed-dev.txt").exists()
-    checkout.run("setup", "--dev")
-    assert (checkout.folder / ".venv" / "installed-dev.txt").exists()
+    assert not (checkout.folder / ".venv-dev").exists()
+    assert checkout.run("setup", "--dev").stdout == "handed over by .venv-dev: -P -m ecg_tasks.cli setup --dev\n"
+    assert (checkout.folder / ".venv-dev" / "installed-dev.txt").exists()
     checkout.run("test")
-    assert checkout.called() == ["venv --no-python-downloads", "pip install", "pip install"]
+    assert checkout.called() == ["venv .venv", "install cpu.txt", "venv .venv-dev", "install dev-only.txt"]
 
 
 @pytest.fixture
@@ -222,16 +241,23 @@ def test_packages_stay_while_a_stack_runs(running_stack, command):
     assert "locks/cpu.txt asks for other packages" in done.stderr
     assert "./ecg down" in done.stderr
     assert len(running_stack.called()) == 2
-    assert (running_stack.folder / ".venv" / "installed-cpu.txt").read_text() == "a==1\n"
+    assert "a==1\n" in (running_stack.folder / ".venv" / "installed-cpu.txt").read_text()
 
 
 @pytest.mark.parametrize("command", ["test", "bench"])
-def test_tests_add_no_packages_to_a_running_stack(running_stack, command):
-    """The developers' set would go into the environment from which the stack runs, so it is refused too."""
+def test_tests_leave_the_packages_of_a_running_stack_alone(running_stack, command):
+    """Beside a demonstration that still runs the tests can be set up and run: nothing goes into the environment of the stack."""
     done = running_stack.run(command, "--fast")
+    assert done.stdout == f"handed over by .venv-dev: -P -m ecg_tasks.cli {command} --fast\n"
+    assert running_stack.called()[2:] == ["venv .venv-dev", "install dev-only.txt"]
+
+
+def test_tests_change_no_outdated_packages_under_a_stack(running_stack):
+    """After an update of the users' lock the tests, too, have to wait until the stack is stopped."""
+    (running_stack.folder / "locks" / "cpu.txt").write_text("a==2\n")
+    done = running_stack.run("test")
     assert done.returncode == 1
-    assert "locks/dev.txt asks for other packages" in done.stderr
-    assert len(running_stack.called()) == 2
+    assert "./ecg down" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["down", "status", "logs", "open"])
@@ -239,7 +265,7 @@ def test_a_running_stack_can_be_stopped_and_looked_at_after_an_update(running_st
     """What stops the stack works with the packages that the stack runs from: else nobody could follow the sentence."""
     (running_stack.folder / "locks" / "cpu.txt").write_text("a==2\n")
     done = running_stack.run(command)
-    assert done.stdout == f"handed over: -P -m ecg_tasks.cli {command}\n"
+    assert done.stdout == f"handed over by .venv: -P -m ecg_tasks.cli {command}\n"
     assert len(running_stack.called()) == 2
 
 
@@ -249,7 +275,7 @@ def test_a_stack_of_another_checkout_is_no_hindrance(running_stack, tmp_path_fac
     other.with_python()
     other.with_uv()
     assert other.run("test").returncode == 0
-    assert other.called() == ["venv --no-python-downloads", "pip install"]
+    assert other.called() == ["venv .venv", "install cpu.txt", "venv .venv-dev", "install dev-only.txt"]
 
 
 def test_an_interrupted_setup_is_begun_anew(checkout):
