@@ -3,7 +3,7 @@
 * reads: `models/<recipe>/champion.json` and its version, `spectrograms/`, `labels/`
 * writes: `predictions/<recipe>/<shard>/<version>.parquet`, `monitoring/<recipe>/<run>.json`, `reports/<date>/<run>/`, `decided/`,
   then `manifests/classify_records/<run>.json`
-* runs: at 02:00 UTC, or by hand with a form; a backfill writes the reports of past dates. A run that has not ended six hours after it
+* runs: at 02:00 UTC, or by hand with a form; its first task refuses a backfill over dates. A run that has not ended six hours after it
   was queued (`ECG_NIGHT_DEADLINE_S`) is told as late, by the same ways as its end
 * rerun: safe; a prediction is named by its shard and the model version, and one that stands is not made again
 * when it fails: the object store was out of reach, a worker was killed, or the champion was refused because its files are damaged
@@ -61,7 +61,8 @@ if TYPE_CHECKING:
             type="string",
             enum=["new", "all"],
             title="Records",
-            description="`new`: those that the champion has not decided on yet. `all`: every record again in the report.",
+            description="Which records the report covers. `new`: those taken in since the last report, and those that it left pending."
+            " `all`: every record of the archive. Either way the champion decides on all records with pictures that are new to it.",
         ),
         "details": Param(
             200,
@@ -79,10 +80,10 @@ def classify_records() -> None:
     """Declare the tasks."""
 
     @task
-    def pin_champion(run_id: str, date: str, scope: str, details: str) -> str:
+    def pin_champion(run_id: str, run_type: str, date: str, scope: str, details: str) -> str:
         from ecg_tasks.steps.classifying import classify
 
-        return classify.pin_champion(run_id, date=date, scope=scope, details=int(details))
+        return classify.pin_champion(run_id, run_type=run_type, date=date, scope=scope, details=int(details))
 
     @task
     def plan(pin: str) -> list[str]:
@@ -96,8 +97,9 @@ def classify_records() -> None:
 
         return classify.classify_shard(job)
 
-    # A night without new records gets its report too, so the skipped mapping must not skip it.
-    @task(trigger_rule=TriggerRule.NONE_FAILED)
+    # A night without new records gets its report too, so the skipped mapping must not skip it. Ten million records take it about half an
+    # hour, and a new champion has the whole archive compared.
+    @task(trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(hours=4))
     def write_report(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
         from ecg_tasks.steps.browse import runs
         from ecg_tasks.steps.classifying import classify
@@ -109,7 +111,8 @@ def classify_records() -> None:
 
     pin = pin_champion(
         run_id="{{ run_id }}",
-        # A run by hand has no logical date; a scheduled or backfilled one reports on its own.
+        run_type="{{ dag_run.run_type.value }}",
+        # A run by hand has no logical date.
         date="{{ (dag_run.logical_date or dag_run.run_after) | ds }}",
         scope="{{ params.scope }}",
         details="{{ params.details }}",

@@ -1,7 +1,5 @@
 """Here: the page that compares what two versions say of the same records, and its files. Not here: reading either (``steps``)."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,33 +10,9 @@ from ecg_tasks.evaluation.agreement import Agreement
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.escaping import cell
+from ecg_tasks.reporting.changes import LISTED, ChangedRecord, changes_csv, in_order
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import render_page
-
-LISTED = 1000
-"""Changed records on the page, those that changed most; ``difference.csv`` has all."""
-COLUMNS = ("record_id", "name", "decision_before", "decision_after", "probability_before", "probability_after", "change", "label")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChangedRecord:
-    """A record on which two versions decide differently; a probability is None where a version could not judge it."""
-
-    record_id: str
-    name: str
-    before: Decision
-    after: Decision
-    probability_before: float | None
-    probability_after: float | None
-    label: str | None
-
-    @property
-    def change(self) -> float | None:
-        """By how much P(abnormal) rose."""
-        if self.probability_before is None or self.probability_after is None:
-            return None
-        return self.probability_after - self.probability_before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +51,8 @@ class Difference:
 
 def render_difference(difference: Difference) -> Iterator[tuple[str, bytes]]:
     """Make the files: ``difference.csv``, ``summary.json``, and ``index.html`` last: when it is there, all is there."""
-    ordered = sorted(difference.changed, key=lambda one: (-abs(one.change) if one.change is not None else 1.0, one.record_id))
-    yield "difference.csv", _csv(ordered)
+    ordered = in_order(difference.changed)
+    yield "difference.csv", changes_csv(ordered)
     found = summary(difference, ordered)
     yield "summary.json", (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()
     yield "index.html", render_page("difference.html", report=difference, found=found, records="")
@@ -105,7 +79,7 @@ def summary(difference: Difference, ordered: Sequence[ChangedRecord]) -> dict[st
         "agreement": _number(agreement.observed),
         "kappa": _figure(agreement.kappa),
         "mean_change": difference.mean_change,
-        "listed": [dict(zip(COLUMNS, _cells(one), strict=True)) for one in ordered[:LISTED]],
+        "listed": [one.cells() for one in ordered[:LISTED]],
     }
 
 
@@ -133,26 +107,3 @@ def _figure(interval: Interval | None) -> str:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _cells(one: ChangedRecord) -> tuple[str | float | None, ...]:
-    return (
-        one.record_id,
-        one.name,
-        one.before.value,
-        one.after.value,
-        one.probability_before,
-        one.probability_after,
-        one.change,
-        one.label,
-    )
-
-
-def _csv(ordered: Sequence[ChangedRecord]) -> bytes:
-    """Every changed record; a missing value is an empty cell."""
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for one in ordered:
-        writer.writerow([cell(value) if isinstance(value, str) else "" if value is None else f"{value:.6f}" for value in _cells(one)])
-    return written.getvalue().encode()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.changes import Changes
 from ecg_tasks.reporting.influence import Influence
 from ecg_tasks.reporting.predictions import PredictionRow, Predictions
 from ecg_tasks.signals.record import Record
@@ -125,6 +126,8 @@ class RunReport:
     unseen_absent : when ``unseen`` is empty, a sentence that says why
     notes : sentences shown under the counts ("12 recordings wait for their spectrograms.")
     backfill : what was decided anew, told on top of the page; empty for a nightly report
+    waiting : how many files wait in the inbox and how many records have no pictures yet, by name
+    changes : decisions of the archive that a change of champions changed; None where no champion changed
 
     Raises
     ------
@@ -144,6 +147,8 @@ class RunReport:
     unseen_absent: str = ""
     notes: Sequence[str] = ()
     backfill: str = ""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    changes: Changes | None = None
 
     def __post_init__(self) -> None:
         if (repeated := self.predictions.repeated()) is not None:

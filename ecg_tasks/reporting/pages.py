@@ -17,6 +17,7 @@ from markupsafe import Markup
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.escaping import printable
 from ecg_tasks.reporting.influence import draw_influence
@@ -53,7 +54,8 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
 
     Yields
     ------
-    (path, content) : ``predictions.csv``, ``records/<record_id>.html``, ``summary.schema.json``, ``summary.json``, then ``index.html``;
+    (path, content) : ``predictions.csv``, ``records/<record_id>.html``, ``changes.csv`` if a champion changed, ``summary.schema.json``,
+        ``summary.json``, then ``index.html``;
         the content of ``predictions.csv`` is an open file, which is closed when the next is asked for, of all others bytes
     """
     with predictions_csv(report) as predictions:
@@ -71,6 +73,8 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
         )
         pages.append(current.row.record_id)
         current = coming
+    if report.changes is not None:
+        yield "changes.csv", changes_csv(in_order(report.changes.records))
     yield "summary.schema.json", schema_json()
     yield "summary.json", summary_json(report, n_pages=len(pages))
     yield "index.html", index_page(report, pages=frozenset(pages))
@@ -114,6 +118,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
         mixed=report.predictions.n_synthetic < n_records,
         n_pages=len(pages),
         pages=pages,
+        changes=None if report.changes is None else report.changes.as_dict(),
     )
 
 

@@ -80,7 +80,11 @@ def headline(report: str) -> str:
     told = get_json(store, keys.report(date, run, "summary.json"))
     decided = ", ".join(f"{count:,} {decision}" for decision, count in told["decisions"].items())
     rest = [(told["counts"]["pending"], "pending"), (told["counts"]["quarantined"], "quarantined")]
-    return f"{told['counts']['records']:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
+    waits = told.get("waiting", {})
+    rest.append((waits.get("inbox_files", 0), "files still in the inbox"))
+    rest.append((waits.get("records_without_pictures", 0), "records without pictures"))
+    sentence = f"{told['counts']['records']:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
+    return f"{sentence}. {told['changes']['sentence']}" if told.get("changes") else sentence
 
 
 def figures_of(plain: Mapping[str, Any]) -> dict[str, Interval]:

@@ -16,12 +16,13 @@ from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.version import METRICS, SPEC, ModelSpec
-from ecg_tasks.reporting.difference import ChangedRecord, Difference, render_difference
+from ecg_tasks.reporting.changes import ChangedRecord
+from ecg_tasks.reporting.difference import Difference, render_difference
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps.champions.versions import pictures_of
-from ecg_tasks.steps.classifying import classify, summing_up
+from ecg_tasks.steps.classifying import classify, coverage, summing_up
 from ecg_tasks.steps.reviewing.labelling import labels_in_force
 from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json, put_manifest, shared, write_jobs
 from ecg_tasks.storage import keys, registry, tables
@@ -86,7 +87,7 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
         "recipes": list(settings.recipes),
         "scope": "all",
         "notes": [],
-        "ingests": asdict(summing_up.ingests_to_report(store, scope="all")),
+        "ingests": asdict(coverage.ingests_to_report(store, scope="all", last=None)),
     }
     return put_json(store, pin_key, pin)
 

@@ -12,7 +12,7 @@ from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.steps import audit, audit_check
-from ecg_tasks.steps.classifying import summing_up
+from ecg_tasks.steps.classifying import changing, coverage, summing_up
 from ecg_tasks.steps.monitoring import drift
 from ecg_tasks.steps.reviewing.decided import write_snapshot
 from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json, put_manifest, result_key, shared, write_jobs
@@ -25,11 +25,21 @@ _WINDOWS_AT_ONCE = 512
 SCOPES = ("new", "all")
 
 
-def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200) -> str:
+def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200, run_type: str = "") -> str:
     """Write down which versions decide in this run and which records its report covers; returns the key of this pin.
 
-    ``scope`` is ``new`` (what was taken in since the last report, and what still was pending then) or ``all``.
+    ``scope`` is ``new`` (what was taken in since the last report, and the records that were pending then) or ``all``.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such scope, or ``run_type`` is Airflow's ``backfill``.
     """
+    if run_type == "backfill":
+        raise ConfigurationError(
+            "a report of a past date cannot be made anew: each covers what came since the report before it, and Airflow runs the dates of"
+            " a backfill side by side. Run classify_records with scope `all`, or backfill_version to let another version decide"
+        )
     if scope not in SCOPES:
         raise ConfigurationError(f"{scope=}; it must be one of {', '.join(SCOPES)}")
     settings = Settings.from_environment()
@@ -46,6 +56,7 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200)
                 notes.append(f"The {name} model {champion.version} reads other pictures than are made now: train a new one.")
             else:
                 champions[name] = {"version": champion.version, "since": champion.since}
+        last = coverage.last_report(store)
         pin = {
             "run": run,
             "run_id": run_id,
@@ -56,7 +67,8 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200)
             "recipes": list(settings.recipes),
             "scope": scope,
             "notes": notes,
-            "ingests": asdict(summing_up.ingests_to_report(store, scope=scope)),
+            "ingests": asdict(coverage.ingests_to_report(store, scope=scope, last=last)),
+            "before": {} if last is None else changing.versions_of(last["champions"]),
         }
         put_json(store, pin_key, pin)
     return pin_key
@@ -125,7 +137,9 @@ def write_report(pin: str, results: Sequence[str]) -> str:
         "ingests": pinned["ingests"],
         "report": summary.index_key,
         "drift": [asdict(light) for light in lights],
-        "pending_ingests": summary.pending_ingests,
+        "pending": [asdict(one) for one in summary.pending],
+        "waits": asdict(summary.waiting),
+        "changed": summary.n_changed,
     }
     put_manifest(store, manifest)
     return summary.index_key

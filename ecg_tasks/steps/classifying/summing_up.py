@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -17,52 +17,30 @@ from ecg_tasks.reporting.pages import render_report
 from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, PredictionRow, Predictions
 from ecg_tasks.reporting.selection import records_with_page
 from ecg_tasks.steps.champions.versions import TrainedOn
+from ecg_tasks.steps.classifying.changing import changes, decisions, versions_of
+from ecg_tasks.steps.classifying.coverage import DAG, INGEST_DAG, Pending, Waiting, shards_to_report, waiting
 from ecg_tasks.steps.classifying.detailing import EXPLAINED, record_details
 from ecg_tasks.steps.reviewing.labelling import LabelEntry, labels_in_force
 from ecg_tasks.steps.workspace import get_json
 from ecg_tasks.storage import keys, registry, tables
-from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-INGEST_DAG = "ingest_records"
-DAG = "classify_records"
 BOOTSTRAP_SEED = 20180501
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ingests:
-    """Which intake runs a report covers, and how far the manifests had been seen when that was decided."""
-
-    runs: list[str]
-    through: str
-    at_through: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
 class WrittenReport:
-    """Where the report is, its account, and which intake runs hold records that still wait for a decision."""
+    """Where the report is, its account, which records still wait for a decision, what waits before that, and how many decisions changed."""
 
     index_key: str
     account: dict[str, int]
-    pending_ingests: list[str]
-
-
-def ingests_to_report(store: ObjectStore, *, scope: str) -> Ingests:
-    """Find the intake runs that a report covers: all, or those since the last report and those it left pending."""
-    found = [(item.modified.isoformat(), keys.stem(item.key)) for item in store.list_objects(f"{keys.MANIFESTS}{INGEST_DAG}/")]
-    through = max((modified for modified, _ in found), default="")
-    last = max(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=lambda item: item.modified, default=None)
-    if scope == "all" or last is None:
-        runs = [run for _, run in found]
-    else:
-        before = get_json(store, last.key)
-        seen = before["ingests"]
-        new = [run for at, run in found if at > seen["through"] or (at == seen["through"] and run not in seen["at_through"])]
-        runs = [*before["pending_ingests"], *new]
-    return Ingests(runs=sorted(runs), through=through, at_through=[run for at, run in found if at == through])
+    pending: list[Pending]
+    waiting: Waiting
+    n_changed: int
 
 
 def model_summary(spec: ModelSpec, test: Evaluation, *, digest: str, since: str) -> ModelSummary:
@@ -95,15 +73,15 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     """Write all files of the report of a run, its first page last."""
     models = {name: _load_model(store, name, champion) for name, champion in pinned["champions"].items()}
     manifests = {run: get_json(store, keys.manifest(INGEST_DAG, run)) for run in pinned["ingests"]["runs"]}
-    shard_of_run = {shard: run for run, manifest in manifests.items() for shard in manifest["shards"]}
     labels = labels_in_force(store)
-    gathered = _gather(store, shard_of_run, pinned=pinned, labels=labels)
+    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels)
+    waits, changed = waiting(store, recipes=pinned["recipes"]), changes(store, pinned, labels=labels)
     table = gathered.table
     decided = table.decisions
     quarantined = [entry for manifest in manifests.values() for entry in manifest["quarantined"]]
-    n_records, n_pending = len(table) + gathered.n_pending, gathered.n_pending
+    n_records, n_pending, n_carried = len(table) + gathered.n_pending, gathered.n_pending, gathered.n_carried
     account = Account(
-        received=sum(manifest["account"]["received"] for manifest in manifests.values()) + _label_faults(manifests.values()),
+        received=sum(manifest["account"]["received"] for manifest in manifests.values()) + _label_faults(manifests.values()) + n_carried,
         records=n_records,
         duplicates=sum(manifest["account"]["duplicates"] for manifest in manifests.values()),
         quarantined=len(quarantined),
@@ -128,7 +106,9 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
         ],
         unseen=unseen,
         unseen_absent="" if unseen else "No record of this run has a label that no training set has seen, of both classes.",
-        notes=[*pinned["notes"], *([f"{n_pending} records wait for their pictures or for a model."] if n_pending else [])],
+        notes=[*pinned["notes"], *_notes(n_carried=n_carried, n_pending=n_pending), *waits.sentences],
+        waiting=asdict(waits),
+        changes=changed,
     )
     chosen = records_with_page(table, limit=pinned["details"])
     details = record_details(
@@ -141,7 +121,9 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     return WrittenReport(
         index_key=_key(pinned, "index.html"),
         account={name: getattr(account, name) for name in Account.__dataclass_fields__},
-        pending_ingests=sorted({shard_of_run[shard] for shard in gathered.pending_shards}),
+        pending=gathered.pending,
+        waiting=waits,
+        n_changed=len(changed.records) if changed is not None else 0,
     )
 
 
@@ -167,8 +149,9 @@ class _Gathered:
     """Row of the table with which each of ``shards`` begins."""
     shards: list[str]
     labelled: list[_Labelled]
-    pending_shards: list[str]
+    pending: list[Pending]
     n_pending: int
+    n_carried: int
 
     def by_shard(self, record_ids: Sequence[str]) -> dict[str, list[PredictionRow]]:
         """Rows of some records, by the shard that holds them."""
@@ -179,29 +162,36 @@ class _Gathered:
         return found
 
 
-def _gather(store: ObjectStore, shards: Iterable[str], *, pinned: Mapping[str, Any], labels: Mapping[str, LabelEntry]) -> _Gathered:
+def _gather(
+    store: ObjectStore, shards: Mapping[str, list[str] | None], *, pinned: Mapping[str, Any], labels: Mapping[str, LabelEntry]
+) -> _Gathered:
     import pandas as pd
 
-    gathered = _Gathered(table=Predictions(), starts=[], shards=[], labelled=[], pending_shards=[], n_pending=0)
-    n_rows = n_pending = 0
-    for shard in shards:
+    gathered = _Gathered(table=Predictions(), starts=[], shards=[], labelled=[], pending=[], n_pending=0, n_carried=0)
+    n_rows = n_pending = n_carried = 0
+    carried = {one["shard"] for one in pinned["ingests"].get("carried", ())}
+    for shard, wanted in shards.items():
         frame = pd.DataFrame(tables.load(store.get(keys.record_index(shard)), _ORIGIN)).rename(columns={"source": "source_sha256"})
-        decided = _decisions(store, shard, pinned)
+        if wanted is not None:
+            frame = frame[frame["record_id"].isin(wanted)]
+        n_carried += len(frame) * (shard in carried)
+        decided = decisions(store, shard, recipes=pinned["recipes"], versions=versions_of(pinned["champions"]))
         if decided is None:
-            gathered.pending_shards.append(shard)
+            gathered.pending.append(Pending(shard=shard, records=wanted))
             n_pending += len(frame)
             continue
         joined = frame.merge(decided[["record_id", *_DECIDED]], on="record_id", how="inner", validate="one_to_one")
         if len(joined) < len(frame):
-            gathered.pending_shards.append(shard)
-            n_pending += len(frame) - len(joined)
+            open_ids = sorted(set(frame["record_id"]) - set(joined["record_id"]))
+            gathered.pending.append(Pending(shard=shard, records=open_ids))
+            n_pending += len(open_ids)
         joined["label"] = [labels[record_id].label if record_id in labels else None for record_id in joined["record_id"]]
         gathered.labelled.extend(_labelled(joined))
         gathered.starts.append(n_rows)
         gathered.shards.append(shard)
         gathered.table.add({name: joined[name].tolist() for name in PREDICTION_COLUMNS})
         n_rows += len(joined)
-    return replace(gathered, n_pending=n_pending)
+    return replace(gathered, n_pending=n_pending, n_carried=n_carried)
 
 
 _ORIGIN = ("record_id", "name", "source", "patient", "split_bucket", "synthetic")
@@ -215,23 +205,6 @@ def _labelled(joined: "pd.DataFrame") -> Iterator[_Labelled]:
     for record_id, recipe, probability, label, patient, bucket in zip(*(chosen[name].tolist() for name in columns), strict=True):
         known = patient if isinstance(patient, str) else None
         yield _Labelled(record_id=record_id, recipe=recipe, probability=probability, label=label, patient=known, bucket=int(bucket))
-
-
-def _decisions(store: ObjectStore, shard: str, pinned: Mapping[str, Any]) -> "pd.DataFrame | None":
-    """Decisions on a shard: the first recipe that takes a record decides on it. None while any pinned version has not spoken."""
-    import pandas as pd
-
-    found: list[pd.DataFrame] = []
-    for name in pinned["recipes"]:
-        if name not in pinned["champions"]:
-            continue
-        version = pinned["champions"][name]["version"]
-        try:
-            columns = tables.load(store.get(keys.predictions(name, shard, version)))
-        except MissingObjectError:
-            return None
-        found.append(pd.DataFrame(columns).assign(recipe=name, version=version))
-    return pd.concat(found, ignore_index=True).drop_duplicates("record_id", keep="first") if found else None
 
 
 def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) -> _Model:
@@ -296,6 +269,13 @@ def _key(pinned: Mapping[str, Any], path: str) -> str:
 
 def _content_type(path: str) -> str:
     return _CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream")
+
+
+def _notes(*, n_carried: int, n_pending: int) -> Iterator[str]:
+    if n_carried:
+        yield f"{n_carried:,} of these records were left pending by the report before."
+    if n_pending:
+        yield f"{n_pending:,} records wait for their pictures or for a model."
 
 
 def _label_faults(manifests: Iterable[Mapping[str, Any]]) -> int:

@@ -63,6 +63,7 @@ def _reports(store: ObjectStore, *, at: datetime) -> Iterator[Orphan]:
             continue
         runs = [taken_in[run] for run in account["ingests"]["runs"] if run in taken_in]
         covered = [] if account["account"]["pending"] else [shard for run in runs for shard in run["shards"]]
+        covered += [] if account["account"]["pending"] else [one["shard"] for one in account["ingests"].get("carried", ())]
         needed = {keys.predictions(one["recipe"], one["shard"], one["version"]) for one in account["shards"]}
         needed |= {keys.predictions(name, shard, one["version"]) for name, one in account["champions"].items() for shard in covered}
         for key in sorted(needed - predictions):
@@ -139,7 +140,7 @@ def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, a
                 yield Orphan(
                     kind="records without the dropped file", key=keys.record_shard(keys.stem(item.key)), lacks=keys.raw(source, "")
                 )
-    sources.update(store.list_folders(keys.QUARANTINE))
+    sources.update(folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE))
     sources.update(one["source"] for account in _accounts(store, INGEST_DAG).values() for one in account["inputs"])
     for source in sorted(raw.keys() - sources):
         if raw[source] < at - AT_WORK:

@@ -126,11 +126,12 @@ def _figures(watched: Sequence[Mapping[str, Any]], references: Mapping[str, Refe
 
 
 def _covered(store: ObjectStore, pinned: Mapping[str, Any]) -> set[str] | None:
-    """The shards that came in since the last report; None where the report is of everything."""
+    """The shards that came in since the last report, and those that it left pending; None where the report is of everything."""
     if pinned["scope"] == "all":
         return None
     manifests = store.get_many(keys.manifest(INGEST_DAG, run) for run in pinned["ingests"]["runs"])
-    return {shard for data in manifests for shard in json.loads(data)["shards"]}
+    carried = {one["shard"] for one in pinned["ingests"].get("carried", ())}
+    return carried | {shard for data in manifests for shard in json.loads(data)["shards"]}
 
 
 def _light(night: Mapping[str, Any]) -> Light:
