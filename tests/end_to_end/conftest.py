@@ -31,6 +31,8 @@ class Chain:
     done: dict[str, str] = field(default_factory=dict)
 
 
+MEASURED = "demo"
+"""The chain whose stack runs under coverage, where that is asked for: the others run the same code again, and a tracer costs time."""
 _CHAINS: dict[str, Chain] = {}
 
 
@@ -67,6 +69,8 @@ def chain(request, clean_environment):
         _CHAINS[name] = Chain(stack=Stack(Path(tempfile.mkdtemp(prefix="ecg-e2e-")) / "home"))
     before = dict(os.environ)
     os.environ["ECG_HOME"] = str(_CHAINS[name].stack.home)
+    for variable in [variable for variable in os.environ if variable.startswith("COVERAGE_") and name != MEASURED]:
+        del os.environ[variable]
     yield _CHAINS[name]
     os.environ.clear()
     os.environ.update(before)
