@@ -25,6 +25,8 @@ MANIFESTS = "manifests/"
 AUDIT = "audit/"
 STAGING = "staging/"
 
+DROP = "drop.json"
+"""The list of a drop of several files, in raw/; a file of this name gets another there."""
 REASON = "reason.json"
 """Beside the files of a quarantine entry; a file of this name gets another there."""
 
@@ -73,7 +75,13 @@ def _short_digest(name: str) -> str:
 
 
 def raw(sha256: str, name: str) -> str:
-    return f"{RAW}{sha256}/{file_name(name)}"
+    """Where a dropped file's bytes are; ``sha256`` is theirs."""
+    return f"{RAW}{sha256}/{'file-' * (name == DROP)}{file_name(name)}"
+
+
+def raw_list(source: str) -> str:
+    """Where the files of a drop are listed; ``source`` is the list's SHA-256."""
+    return f"{RAW}{source}/{DROP}"
 
 
 def record_shard(shard: str) -> str:

@@ -32,7 +32,7 @@ class MissingObjectError(EcgError):
     """There is no object of this key."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectInfo:
     """What a listing says of one object."""
 
@@ -74,6 +74,17 @@ class ObjectStore:
     def get_many(self, keys: Iterable[str]) -> Iterator[bytes]:
         """Contents in the order of ``keys``, a few requests at a time, no further ahead than the taker."""
         return map_ahead(self.get, keys, at_once=_PARALLEL_REQUESTS)
+
+    def heads(self, keys: Iterable[str], *, n_bytes: int) -> Iterator[bytes | None]:
+        """The first bytes of objects in the order of ``keys``, a few requests at a time; None where one is not there."""
+        return map_ahead(lambda key: self._head(key, n_bytes), keys, at_once=_PARALLEL_REQUESTS)
+
+    def _head(self, key: str, n_bytes: int) -> bytes | None:
+        try:
+            with _errors(f"read {key}"):
+                return self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{n_bytes - 1}")["Body"].read()
+        except MissingObjectError:
+            return None
 
     def sha256(self, keys: Iterable[str]) -> str:
         """SHA-256 of the contents of objects, one after another, without holding them in memory."""

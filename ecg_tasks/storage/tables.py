@@ -99,6 +99,19 @@ DECIDED = pa.schema(
 )
 """What one version said of the whole archive, with what a list of records shows beside it."""
 
+INBOX_READ = pa.schema(
+    [
+        ("key", pa.string()),
+        ("etag", pa.string()),
+        ("names", pa.list_(pa.string())),  # files that a header names
+        ("segments", pa.bool_()),
+        ("fault", pa.string()),  # a reason's code
+        ("message", pa.string()),
+        ("is_table", pa.bool_()),
+    ]
+)
+"""What files that wait in the inbox say of themselves."""
+
 EXCHANGE = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("record_id", "name", "source_sha256", "decision")),

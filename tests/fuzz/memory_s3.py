@@ -49,9 +49,10 @@ class MemoryS3:
         data = self.objects[key]
         return {"Key": key, "Size": len(data), "ETag": f'"{hashlib.md5(data).hexdigest()}"', "LastModified": self.modified}  # noqa: S324 - as S3 does
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: ARG002, N803 - boto3's names
-        """Content, size, ETag and time of an object."""
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:  # noqa: ARG002, N803 - boto3's names
+        """Content, size, ETag and time of an object; a range is one from its start."""
         data = self._there(Key)
+        data = data[: int(Range.rpartition("-")[2]) + 1] if Range else data
         return {"Body": StreamingBody(io.BytesIO(data), len(data)), **self._told(Key)}
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: ARG002, N803 - as above

@@ -163,11 +163,12 @@ def _inbox(data: bytes) -> list[str]:
     tables = labelling.read_tables(store, [table["key"] for table in found.labels])
     rows = labelling.rows_by_name(tables)
     codes: list[str] = []
-    accounted = {table["key"] for table in found.labels} | {key for key in files if key.endswith("/")}
+    accounted = {table["key"] for table in found.labels}
     for drop in found.drops:
         taken = intake.take(store, drop, described=rows, patient_key=b"k" * 32)
         account = taken.account
-        assert account["received"] == account["records"] + account["quarantined"] > 0
+        assert account["received"] == account["records"] + account["quarantined"]
+        assert account["received"] + account["passed_over"] > 0
         assert len(taken.records) == account["records"]
         accounted.update(file["key"] for file in account["files"])
         for entry in taken.quarantined:

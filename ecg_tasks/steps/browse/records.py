@@ -17,6 +17,7 @@ from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
 from ecg_tasks.steps.browse.models import Version, serving, version
 from ecg_tasks.steps.classifying.detailing import shown_views
+from ecg_tasks.steps.ingesting import sources
 from ecg_tasks.storage import keys, tables
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.storage.record_shards import StoredRecord, find_record
@@ -173,6 +174,12 @@ def _predictions(store: ObjectStore, key: str) -> tables.Columns:
 
 @lru_cache(maxsize=256)
 def _raw_files(store: ObjectStore, source: str) -> tuple[tuple[str, int], ...]:
+    try:
+        files = sources.listed(store, source)
+    except (ValueError, KeyError):  # a damaged list; `lineage` says so
+        files = None
+    if files is not None:
+        return tuple((file.key, file.n_bytes) for file in files)
     return tuple((item.key, item.size) for item in store.list_objects(f"{keys.RAW}{source}/"))
 
 

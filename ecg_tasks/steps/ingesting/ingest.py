@@ -4,7 +4,7 @@ The commit point is `publish`: until it has run, nothing of the run is in ``reco
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -17,9 +17,9 @@ from ecg_tasks.errors import Reason
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.reading.labels_csv import LabelTable
 from ecg_tasks.steps import audit
-from ecg_tasks.steps.ingesting import drops, intake, names
+from ecg_tasks.steps.ingesting import drops, intake, names, waiting
 from ecg_tasks.steps.reviewing import labelling
-from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
+from ecg_tasks.steps.workspace import MAX_TASKS, find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
 from ecg_tasks.storage.ahead import map_ahead
 from ecg_tasks.storage.object_store import ObjectStore
@@ -43,12 +43,14 @@ def plan(run_id: str) -> list[str]:
     if not (sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
-    put_json(store, _plan_key(run), {"waiting": sorted_inbox.waiting, "labels": sorted_inbox.labels, "grace_ended": grace_ended})
     work = list(drops.batches(sorted_inbox.drops, spread=settings.spread))
+    work, left = work[:MAX_TASKS], work[MAX_TASKS:]
+    waits = waiting.keep(store, run, sorted_inbox, work=work, left=left)
+    put_json(store, _plan_key(run), waits | {"labels": sorted_inbox.labels, "grace_ended": grace_ended})
     if not work and sorted_inbox.labels:
         work = [[]]
     if not work:
-        _write_manifest(store, run, inputs=[], waiting=sorted_inbox.waiting, shards=[], quarantined=[], labels=_no_labels())
+        _write_manifest(store, run, inputs=[], waits=waits, shards=[], quarantined=[], labels=_no_labels())
     label_keys = [table["key"] for table in sorted_inbox.labels]
     return write_jobs(store, dag=DAG, run=run, jobs=[{"drops": batch, "labels": label_keys} for batch in work])
 
@@ -104,9 +106,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         quarantined = [entry for part in parts for entry in part["quarantined"]]
         named = known | named
         labels = _publish_labels(store, parts=parts, planned=planned, before=before["labels"], named=named, quarantined=quarantined)
-        manifest = _write_manifest(
-            store, run, inputs=inputs, waiting=planned["waiting"], shards=shards, quarantined=quarantined, labels=labels
-        )
+        manifest = _write_manifest(store, run, inputs=inputs, waits=planned, shards=shards, quarantined=quarantined, labels=labels)
     detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": store.sha256([manifest_key])}
     audit.append(store, who=f"{DAG}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
     _tidy(store, run, manifest)
@@ -236,13 +236,14 @@ def _write_manifest(
     run: str,
     *,
     inputs: list[dict[str, Any]],
-    waiting: list[str],
+    waits: Mapping[str, Any],
     shards: list[str],
     quarantined: list[dict[str, Any]],
     labels: dict[str, Any],
 ) -> dict[str, Any]:
     account = {name: sum(item[name] for item in inputs) for name in ("received", "records", "duplicates", "quarantined")}
-    account["waiting"] = len(waiting)
+    account[drops.PASSED_OVER] = sum(item.get(drops.PASSED_OVER, 0) for item in inputs)
+    account["waiting"] = waiting.number(waits)
     if account["received"] != account["records"] + account["duplicates"] + account["quarantined"]:
         raise AssertionError(f"the account of {run} does not add up: {account}")
     manifest = {
@@ -250,7 +251,7 @@ def _write_manifest(
         "run": run,
         "account": account,
         "inputs": inputs,
-        "waiting": waiting,
+        **waiting.told(waits),
         "shards": shards,
         "quarantined": quarantined,
         "labels": labels,
@@ -261,11 +262,11 @@ def _write_manifest(
 
 def _tidy(store: ObjectStore, run: str, manifest: dict[str, Any]) -> None:
     """Remove what was taken from the inbox, unless it changed since or something that waits needs it, and the staged shards."""
-    waiting = set(manifest["waiting"])
-    taken = [file for item in manifest["inputs"] for file in item["files"]]
-    taken += manifest["labels"]["tables"]
-    now = {item.key: item.etag for item in store.list_objects(keys.INBOX)}
-    store.delete_many(file["key"] for file in taken if file["key"] not in waiting and now.get(file["key"]) == file["etag"])
+    needed = set(manifest["needed"] if "needed" in manifest else manifest["waiting"])
+    taken = [file for item in manifest["inputs"] for file in item["files"]] + manifest["labels"]["tables"]
+    gone = {file["key"]: file["etag"] for file in taken if file["key"] not in needed}
+    # listed, and not asked for one by one: what lies there now may be another content
+    store.delete_many([item.key for item in store.list_objects(keys.INBOX) if gone.get(item.key) == item.etag])
     store.delete_many(store.list_keys(keys.staging(DAG, run, "shards/")))
 
 

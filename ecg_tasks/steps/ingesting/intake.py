@@ -13,6 +13,8 @@ from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
 from ecg_tasks.signals.reading.labels_csv import LabelRow, misnamed
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.record import Record
+from ecg_tasks.steps.ingesting import sources
+from ecg_tasks.steps.ingesting.drops import PASSED_OVER
 from ecg_tasks.steps.reviewing.labelling import LabelEntry
 from ecg_tasks.steps.workspace import patient_hash, put_json
 from ecg_tasks.storage import keys
@@ -35,23 +37,26 @@ class Taken:
 def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, LabelRow], patient_key: bytes) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
-    The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one.
+    The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
+    passed over, because its name says that it holds no recording, counts as one beside them: it is no input.
     """
     name = drop["name"]
     file_keys = [file["key"] for file in drop["files"]]
     account = {"name": name, "record_name": _record_name(name), "files": drop["files"], "source": "", "fate": "records"}
-    counts = {"received": 0, "records": 0, "duplicates": 0, "quarantined": 0}
+    counts = {"received": 0, "records": 0, "duplicates": 0, "quarantined": 0, PASSED_OVER: 0}
     try:
         if "reason" in drop:
             fault = BadInputError(Reason(drop["reason"]), drop["message"])
-            return _refused(store, name=name, source=store.sha256(file_keys), fault=fault, file_keys=file_keys, account=account)
-        contents = {posixpath.basename(key): store.get(key) for key in file_keys}
+            source, files = sources.described(store, file_keys, [file["size"] for file in drop["files"]])
+            account["files"] = _with_digests(drop["files"], files)
+            return _refused(store, name=name, source=source, fault=fault, file_keys=file_keys, account=account)
+        contents = {posixpath.basename(key.rstrip("/")): store.get(key) for key in file_keys}
     except MissingObjectError:  # its owner took it back before it was read
         return Taken(account=account | counts | {"fate": "gone"})
-    source = hashlib.sha256(b"".join(contents.values())).hexdigest()
-    account["source"] = source
-    for file_name, data in contents.items():
-        store.put(keys.raw(source, file_name), data)
+    source, files = sources.keep(store, contents)
+    account |= {"source": source, "files": _with_digests(drop["files"], files)}
+    if drop.get("fate") == PASSED_OVER:
+        return Taken(account=account | counts | {"fate": PASSED_OVER, PASSED_OVER: 1})
     try:
         reading = _read(name, contents)
     except BadInputError as fault:
@@ -116,7 +121,7 @@ def _refused(
     store: ObjectStore, *, name: str, source: str, fault: BadInputError, file_keys: Sequence[str], account: dict[str, Any]
 ) -> Taken:
     entry = quarantine(store, name=name, source=source, fault=fault, keys_in=file_keys)
-    counts = {"received": 1, "records": 0, "duplicates": 0, "quarantined": 1}
+    counts = {"received": 1, "records": 0, "duplicates": 0, "quarantined": 1, PASSED_OVER: 0}
     return Taken(quarantined=[entry], account=account | counts | {"source": source, "fate": "quarantined"})
 
 
@@ -135,8 +140,12 @@ def _read(name: str, contents: Mapping[str, bytes]) -> Reading:
             raise BadInputError(Reason.UNKNOWN_FORMAT, f"{name} is neither a heartbeat CSV nor a WFDB recording")
 
 
+def _with_digests(dropped: Sequence[Mapping[str, Any]], files: Sequence[sources.File]) -> list[dict[str, Any]]:
+    return [dict(one) | {"sha256": file.sha256} for one, file in zip(dropped, files, strict=True)]
+
+
 def _record_name(name: str) -> str:
-    return name.removesuffix(".hea")
+    return name[: -len(".hea")] if name.casefold().endswith(".hea") else name
 
 
 def _describe(record: Record, described: Mapping[str, LabelRow]) -> Record:

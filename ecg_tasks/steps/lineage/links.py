@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ecg_tasks.steps.ingesting import sources
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -51,17 +52,31 @@ def code_link(recorded: Mapping[str, str] | None) -> Link:
 
 
 def raw_link(store: ObjectStore, sha256: str, *, order: Sequence[str] = (), beneath: Sequence[Link] = ()) -> Link:
-    """The dropped bytes, with their digest computed anew.
+    """The dropped bytes, with their digests computed anew.
 
-    A recording of several files has the digest of them one after another; ``order`` are their names as the intake took them.
+    A recording of several files has the digest of their list, and each file its own. Version 0.1 digested the files one after another;
+    ``order`` are their names as the intake took them then.
     """
     found = {item.key.rsplit("/", 1)[-1]: item for item in store.list_objects(f"{keys.RAW}{sha256}/")}
-    told = {name: f"{item.size:,} bytes" for name, item in found.items()}
     if not found:
         return Link(what="raw", name=sha256, state=State.BROKEN, sentence=f"raw/{sha256}/ is gone", beneath=beneath)
+    try:
+        files = sources.listed(store, sha256)
+    except (ValueError, KeyError) as error:
+        return Link(what="raw", name=sha256, state=State.BROKEN, sentence=f"its list cannot be read: {error}", beneath=beneath)
+    if files is not None:
+        told = {file.name: f"{file.n_bytes:,} bytes" for file in files}
+        faults = [fault for file in files if (fault := sources.fault_of(store, file))]
+        state, sentence = (
+            (State.BROKEN, "; ".join(faults)) if faults else (State.CHECKED, "SHA-256 of the list and of each file computed anew")
+        )
+        return Link(what="raw", name=sha256, state=state, sentence=sentence, told=told, beneath=beneath)
+    told = {name: f"{item.size:,} bytes" for name, item in found.items()}
     for names in itertools.islice(_orders(sorted(found), order), _MAX_ORDERS):
         if store.sha256(found[name].key for name in names) == sha256:
             return Link(what="raw", name=sha256, state=State.CHECKED, sentence="SHA-256 computed anew", told=told, beneath=beneath)
+    if any(store.sha256([item.key]) == sha256 for item in found.values()):  # one file that came under several names
+        return Link(what="raw", name=sha256, state=State.CHECKED, sentence="SHA-256 computed anew", told=told, beneath=beneath)
     return Link(what="raw", name=sha256, state=State.BROKEN, sentence="the bytes have another SHA-256", told=told, beneath=beneath)
 
 

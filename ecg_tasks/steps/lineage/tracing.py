@@ -195,5 +195,16 @@ def _dropped(store: ObjectStore, runs: Runs, sha256: str) -> Link | None:
     if not found:
         return Link(what="quarantine", name=sha256, state=State.TOLD, sentence="refused unread", beneath=became)
     manifest = runs.that(INGEST, lambda one: any(item["source"] == sha256 for item in one["inputs"]), wrote=found[0])
+    if manifest is None:  # one file of a drop of several
+        whole = runs.that(INGEST, lambda one: any(_holds(item, sha256) for item in one["inputs"]), wrote=found[0])
+        if whole is not None:
+            of = [item["source"] for item in whole["inputs"] if _holds(item, sha256)]
+            beneath = tuple(_source(store, runs, source, whole) for source in dict.fromkeys(of))
+            return raw_link(store, sha256, beneath=(*beneath, *became))
     taken = _source(store, runs, sha256, manifest)
     return replace(taken, beneath=(*taken.beneath, *became))
+
+
+def _holds(drop: Mapping[str, Any], sha256: str) -> bool:
+    """Whether a drop has a file of this digest; version 0.1 wrote down none."""
+    return any(file.get("sha256") == sha256 for file in drop["files"])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ecg_tasks.signals.recipes import RECIPES
+from ecg_tasks.steps.ingesting import sources
 from ecg_tasks.storage import keys, record_shards, registry
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
@@ -83,15 +84,20 @@ def _read_orders(store: ObjectStore, sources: set[str], found: dict[str, list[st
 
 
 def _raw(store: ObjectStore, source: str, order: Sequence[str] | None) -> str:
-    """Label tables and what no account tells of are digested in the order of their names, a header first."""
+    """A drop's list and its files; of version 0.1, whose drops have no list, the files one after another as the intake took them.
+
+    Label tables and what no account tells of are digested in the order of their names, a header first.
+    """
+    files = sources.listed(store, source)
+    if files is not None:
+        return "; ".join(fault for file in files if (fault := sources.fault_of(store, file)))
     names = {key.split("/", 2)[2] for key in store.list_keys(f"{keys.RAW}{source}/")}
+    # one digest may have come under several names: the same file, renamed
+    if any(store.sha256([f"{keys.RAW}{source}/{name}"]) == source for name in sorted(names)):
+        return ""
     ordered = sorted(names, key=lambda name: (not name.endswith(".hea"), name)) if order is None else list(order)
     digest = store.sha256(keys.raw(source, name) for name in ordered)
-    if digest == source:
-        return ""
-    # one digest may have come under several names: the same file, renamed
-    alone = next((name for name in sorted(names) if store.sha256([keys.raw(source, name)]) == source), None)
-    return "" if alone is not None else f"its bytes have the SHA-256 {digest}"
+    return "" if digest == source else f"its bytes have the SHA-256 {digest}"
 
 
 def _records(store: ObjectStore, key: str) -> str:

@@ -141,7 +141,9 @@ def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, a
                     kind="records without the dropped file", key=keys.record_shard(keys.stem(item.key)), lacks=keys.raw(source, "")
                 )
     sources.update(folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE))
-    sources.update(one["source"] for account in _accounts(store, INGEST_DAG).values() for one in account["inputs"])
+    inputs = [one for account in _accounts(store, INGEST_DAG).values() for one in account["inputs"]]
+    sources.update(one["source"] for one in inputs)
+    sources.update(file["sha256"] for one in inputs for file in one["files"] if "sha256" in file)
     for source in sorted(raw.keys() - sources):
         if raw[source] < at - AT_WORK:
             yield Orphan(kind="dropped file without any fate", key=keys.raw(source, ""), lacks="a record, a quarantine entry or an account")

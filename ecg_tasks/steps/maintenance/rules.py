@@ -14,11 +14,12 @@ from ecg_tasks.errors import ConfigurationError, DamagedStoreError
 from ecg_tasks.signals import near_duplicates
 from ecg_tasks.signals.recipes import RECIPES
 from ecg_tasks.steps.champions.versions import pictures_of
+from ecg_tasks.steps.ingesting import sources
 from ecg_tasks.steps.workspace import find_json
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
 
-CLASSIFY_DAG, BACKFILL_DAG = "classify_records", "backfill_version"
+INGEST_DAG, CLASSIFY_DAG, BACKFILL_DAG = "ingest_records", "classify_records", "backfill_version"
 INDEX = "index.html"
 _WHOLE_KEY = 99
 
@@ -157,7 +158,7 @@ class _Needs:
         if name in {"reports", "backfills"}:
             units = {pin["folder"] for pin in self._at_work}
         elif name == "raw":
-            units = {f"{keys.RAW}{source}" for source in record_sources(self._store)}
+            units = {f"{keys.RAW}{sha256}" for sha256 in with_their_files(self._store, record_sources(self._store))}
         return lambda unit: unit in units
 
     def stay(self, name: str, units: set[str]) -> None:
@@ -238,4 +239,28 @@ def record_sources(store: ObjectStore) -> set[str]:
             found.update(tables.load(data, ["source"])["source"])
         except (ValueError, OSError) as error:  # PyArrow raises both
             raise DamagedStoreError(f"{key} cannot be read: {error}") from error
+    return found
+
+
+def with_their_files(store: ObjectStore, needed: set[str]) -> set[str]:
+    """These sources and the SHA-256 of every file of theirs, by the intakes' accounts, and by their lists where no account tells of them.
+
+    Raises
+    ------
+    DamagedStoreError
+        If a list cannot be read: what is not known to be needed must not go.
+    """
+    found = set(needed)
+    untold = set(needed)
+    for data in store.get_many(store.list_keys(f"{keys.MANIFESTS}{INGEST_DAG}/")):
+        for one in json.loads(data)["inputs"]:
+            digests = [file["sha256"] for file in one["files"] if "sha256" in file]
+            if one["source"] in needed and digests:
+                found.update(digests)
+                untold.discard(one["source"])
+    for source in sorted(untold):
+        try:
+            found.update(file.sha256 for file in sources.listed(store, source) or ())
+        except (ValueError, KeyError) as error:
+            raise DamagedStoreError(f"{keys.raw_list(source)} cannot be read: {error}") from error
     return found

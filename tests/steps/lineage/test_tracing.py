@@ -119,6 +119,13 @@ def raw_of(store, name: str) -> str:
     return key
 
 
+def drop_of(store, name: str) -> str:
+    """The source of the drop that this file came with."""
+    inputs = get_json(store, keys.manifest("ingest_records", "intake"))["inputs"]
+    (source,) = {item["source"] for item in inputs if any(file["key"].endswith(f"/{name}") for file in item["files"])}
+    return source
+
+
 @pytest.mark.parametrize(("name", "n_files"), [("a/beats.csv#2", 1), ("b/rec", 2)])
 def test_a_record_leads_to_its_bytes_its_runs_and_its_version(store, name, n_files):
     """Of a heartbeat row and of a recording of two files: bytes, intake, pictures, night, version, data set, training, with code."""
@@ -145,7 +152,7 @@ def test_a_run_leads_to_every_dropped_byte(store):
     """A night's run leads over its intake to all that was dropped; it may be named as Airflow does."""
     found = tracing.trace(store, "night")
     assert broken(found) == set()
-    sources = {key.split("/")[1] for key in store.list_keys(keys.RAW)}
+    sources = {drop_of(store, name) for name in ("beats.csv", "bad.csv", "rec.dat")}
     assert {one.name for one in what(found, "raw")} == sources
     assert {one.state for one in what(found, "raw")} == {State.CHECKED}
     assert [one.name for one in what(tracing.trace(store, "intake"), "raw")] == sorted(sources)
@@ -156,7 +163,7 @@ def test_a_version_leads_to_the_bytes_it_was_trained_on(store):
     for name in (VERSION, f"heartbeat/{VERSION}"):
         found = tracing.trace(store, name)
         assert broken(found) == set()
-        assert {one.name for one in what(found, "raw")} == {raw_of(store, name).split("/")[1] for name in ("beats.csv", "rec.dat")}
+        assert {one.name for one in what(found, "raw")} == {drop_of(store, name) for name in ("beats.csv", "rec.dat")}
         assert [one.told["who"] for one in what(found, "decision")] == ["gate"]
 
 
@@ -172,17 +179,34 @@ def test_dropped_bytes_lead_to_what_became_of_them(store):
 def test_changed_bytes_are_found(store):
     """One other byte in raw/ breaks the record, the run and the version that rest on it."""
     key = raw_of(store, "rec.dat")
-    source = key.split("/")[1]
+    source = drop_of(store, "rec.dat")
     with changed(store, key, b"x" + store.get(key)[1:]):
         for name in (record_ids(store)["b/rec"], "night", VERSION, source):
             assert broken(tracing.trace(store, name)) == {("raw", source)}
+        file = key.split("/")[1]
+        assert broken(tracing.trace(store, file)) == {("raw", file), ("raw", source)}
+
+
+def test_a_file_of_several_leads_to_its_drop(store):
+    """The SHA-256 of a signal file alone, as a person may compute it, leads to the recording that it came with."""
+    found = tracing.trace(store, raw_of(store, "rec.dat").split("/")[1])
+    assert [one.name for one in what(found, "raw")][1:] == [drop_of(store, "rec.dat")]
+    assert broken(found) == set()
+    assert {one.name for one in what(found, "ingest_records")} == {"intake"}
+
+
+def test_a_changed_list_is_found(store):
+    """A list of files that says something else than it did is not the one that the drop is named by."""
+    source = drop_of(store, "rec.dat")
+    with changed(store, keys.raw_list(source), b"{}"):
+        assert broken(tracing.trace(store, record_ids(store)["b/rec"])) == {("raw", source)}
 
 
 def test_bytes_that_are_gone_are_found(store):
     """A drop of which a file is missing has another digest."""
     key = raw_of(store, "rec.dat")
     with changed(store, key, None):
-        assert broken(tracing.trace(store, record_ids(store)["b/rec"])) == {("raw", key.split("/")[1])}
+        assert broken(tracing.trace(store, record_ids(store)["b/rec"])) == {("raw", drop_of(store, "rec.dat"))}
     key = raw_of(store, "beats.csv")
     with changed(store, key, None):
         assert broken(tracing.trace(store, "night")) == {("raw", key.split("/")[1])}
