@@ -2,6 +2,7 @@
 
 * reads: `inbox/`
 * writes: `raw/`, `records/`, `labels/`, `quarantine/`, then `manifests/ingest_records/<run>.json`; only then the files leave `inbox/`
+* takes: at most 1,000 tasks a run, what was complete first; the last task then asks for another run, which starts at once
 * runs: within 10 s of a drop (the inbox watcher), and every 15 minutes for what the watcher missed
 * rerun: safe; records and shards are named by their content, so the same file twice is one record
 * when it fails: the object store was out of reach, or a worker was killed; nothing is lost, and the next run takes up what still
@@ -55,7 +56,19 @@ def ingest_records() -> None:
 
         return ingest.publish(run_id, results[:])  # [:] fetches all results at once
 
-    publish(run_id="{{ run_id }}", results=ingest_batch.expand(job=plan(run_id="{{ run_id }}")))
+    @task(outlets=[ECG_INBOX], trigger_rule="none_failed")
+    def ask_for_the_rest(run_id: str) -> str:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from ecg_tasks.steps.ingesting import waiting
+
+        told = waiting.rest(run_id)
+        if not told:
+            raise AirflowSkipException("nothing lacks only its turn")
+        return told
+
+    published = publish(run_id="{{ run_id }}", results=ingest_batch.expand(job=plan(run_id="{{ run_id }}")))
+    published >> ask_for_the_rest(run_id="{{ run_id }}")
 
 
 ingest_records()

@@ -11,7 +11,7 @@ from ecg_tasks.errors import NotEnoughDataError
 from ecg_tasks.steps.browse import runs
 from ecg_tasks.steps.champions import promotion
 from ecg_tasks.steps.classifying import backfill, classify
-from ecg_tasks.steps.ingesting import ingest
+from ecg_tasks.steps.ingesting import ingest, waiting
 from ecg_tasks.steps.maintenance import maintaining
 from ecg_tasks.steps.training import retrain
 
@@ -46,7 +46,7 @@ def _states(tasks):
     return {(task.task_id, task.map_index) if task.map_index >= 0 else task.task_id: task.state for task in tasks}
 
 
-def _events_of_records():
+def _events(asset: str = "ecg_records"):
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.utils.session import create_session
     from sqlalchemy import func, select
@@ -56,31 +56,46 @@ def _events_of_records():
             select(func.count())
             .select_from(AssetEvent)
             .join(AssetModel, AssetEvent.asset_id == AssetModel.id)
-            .where(AssetModel.name == "ecg_records")
+            .where(AssetModel.name == asset)
         )
 
 
 def test_an_empty_inbox_starts_nothing(run_dag, steps):
     """Without anything to take over, the batches and the publication are skipped, and no picture is asked for."""
-    before = _events_of_records()
+    before = _events()
     steps(ingest, plan=[])
+    steps(waiting, rest="")
     run, tasks = run_dag("ingest_records")
     assert run.state == "success"
-    assert _states(tasks) == {"plan": "success", "ingest_batch": "skipped", "publish": "skipped"}
-    assert _events_of_records() == before
+    assert _states(tasks) == {"plan": "success", "ingest_batch": "skipped", "publish": "skipped", "ask_for_the_rest": "skipped"}
+    assert _events() == before
 
 
-def test_batches_are_published_together(run_dag, steps):
-    """Every job is one task, `publish` gets all results in order and the run's name, and tells that there are records."""
-    before = _events_of_records()
-    calls = steps(ingest, plan=["job/0", "job/1"], ingest_batch="result", publish="manifest")
+@pytest.mark.parametrize("jobs", [[], ["job/0"]])
+def test_what_is_left_is_asked_for(run_dag, steps, jobs):
+    """A run that left recordings to the next one, or only read headers, lets the next one start at once, as a drop would."""
+    before = _events("ecg_inbox")
+    steps(ingest, plan=jobs, ingest_batch="result", publish="manifest")
+    calls = steps(waiting, rest="7 recordings or files are left to the next run")
     run, tasks = run_dag("ingest_records")
-    assert _states(tasks) == {"plan": "success", ("ingest_batch", 0): "success", ("ingest_batch", 1): "success", "publish": "success"}
+    assert (run.state, _states(tasks)["ask_for_the_rest"]) == ("success", "success")
+    assert calls[-1] == ("rest", run.run_id)
+    assert _events("ecg_inbox") == before + 1
+
+
+def test_batches_are_published_together(run_dag, steps, monkeypatch):
+    """Every job is one task, `publish` gets all results in order and the run's name, and tells that there are records."""
+    before = _events()
+    calls = steps(ingest, plan=["job/0", "job/1"], ingest_batch="result", publish="manifest")
+    monkeypatch.setattr(waiting, "rest", lambda _: "")
+    run, tasks = run_dag("ingest_records")
+    batches_of_it = {("ingest_batch", 0): "success", ("ingest_batch", 1): "success"}
+    assert _states(tasks) == {"plan": "success", **batches_of_it, "publish": "success", "ask_for_the_rest": "skipped"}
     first, *batches, last = calls
     assert first == ("plan", run.run_id)
     assert sorted(batches) == [("ingest_batch", "job/0"), ("ingest_batch", "job/1")]  # side by side, in no order
     assert last == ("publish", run.run_id, ["result", "result"])
-    assert _events_of_records() == before + 1
+    assert _events() == before + 1
 
 
 def test_a_night_without_new_records_is_reported(run_dag, steps):

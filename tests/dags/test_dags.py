@@ -19,7 +19,7 @@ DAG_IDS = [
     "retrain_model",
 ]
 DAG_TASKS = {
-    "ingest_records": {"plan", "ingest_batch", "publish"},
+    "ingest_records": {"plan", "ingest_batch", "publish", "ask_for_the_rest"},
     "render_spectrograms": {"plan", "render_shard", "publish"},
     "classify_records": {"pin_champion", "plan", "classify_shard", "write_report"},
     "retrain_model": {"assemble_dataset", "train", "evaluate", "gate", "choose", "approval", "promote", "note_refusal", "ended"},
@@ -92,6 +92,7 @@ def test_outlets(dags):
     outlets = {(dag_id, task.task_id): [asset.name for asset in task.outlets] for dag_id, dag in dags.items() for task in dag.tasks}
     assert {where: names for where, names in outlets.items() if names} == {
         ("ingest_records", "publish"): ["ecg_records"],
+        ("ingest_records", "ask_for_the_rest"): ["ecg_inbox"],
         ("render_spectrograms", "publish"): ["ecg_spectrograms"],
     }
 

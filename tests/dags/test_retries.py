@@ -9,7 +9,7 @@ from ecg_defaults import RETRY_POLICY, TASK_DEFAULTS
 
 from ecg_tasks import errors
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason, StoreError
-from ecg_tasks.steps.ingesting import ingest
+from ecg_tasks.steps.ingesting import ingest, waiting
 
 RETRIED = {StoreError}
 BAD_INPUT = BadInputError(Reason.FLAT, "lead II is flat")
@@ -56,6 +56,7 @@ def test_store_errors_are_retried(run_dag, monkeypatch):
         return outcome
 
     monkeypatch.setattr(ingest, "plan", plan)
+    monkeypatch.setattr(waiting, "rest", lambda _: "")
     run, tasks = run_dag("ingest_records")
     assert run.state == "success"
     assert {task.task_id: (task.state, task.try_number) for task in tasks}["plan"] == ("success", 3)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ecg_tasks.steps.ingesting.drops import Sorted
 from ecg_tasks.steps.ingesting.kinds import Kind, kind_of
+from ecg_tasks.steps.workspace import get_json, open_store
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
@@ -53,6 +54,12 @@ def told(plan: Mapping[str, Any]) -> dict[str, Any]:
         "needed": plan.get("needed", plan["waiting"]),
         "left": plan.get("left", 0),
     }
+
+
+def rest(run_id: str) -> str:
+    """Tell what a run left to the next one, as a sentence; nothing where all that is left waits for files."""
+    left = get_json(open_store(), keys.manifest(DAG, keys.run_key(run_id))).get("left", 0)
+    return f"{left:,} recordings or files are left to the next run" if left else ""
 
 
 def waiting_recordings(store: ObjectStore, run: str) -> set[str]:
