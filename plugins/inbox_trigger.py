@@ -5,7 +5,7 @@ Not here: how the bucket is listed (``ecg_tasks.steps.ingesting.inbox``), or wha
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -13,6 +13,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 if TYPE_CHECKING:
     from ecg_tasks.storage.queue import Message, MessageQueue
 
+IDLE_SHARE, BUSY_SHARE = 0.01, 0.1
+"""Of a core that looking into the inbox may take, while nothing changes there and while something does."""
 LONG_POLL_S = 10
 HIDDEN_S = 60
 """So long nobody else sees a message that was received: more than a watcher needs from there to its deletion."""
@@ -33,29 +35,36 @@ class InboxTrigger(BaseEventTrigger):
     so that a drop is taken over whole, but never longer than ``patience_s`` after the change was first seen.
     What stays in the inbox (a recording whose second file is still missing) fires no second time.
 
+    A look lists the whole inbox, so its cost grows with what waits there: some 100 microseconds of processor time a key. While nothing
+    changes the watcher takes at most a hundredth of a core, and a tenth while something does: where a look costs more than its share of
+    ``poll_s``, the next comes later, but within ``longest_s``.
+
     Parameters
     ----------
     poll_s : seconds between two looks into the inbox
     patience_s : seconds after which an inbox that keeps changing fires all the same
+    longest_s : seconds between two looks at most, however many files wait
     """
 
-    def __init__(self, poll_s: float = 2.0, patience_s: float = 4.0) -> None:
+    def __init__(self, poll_s: float = 2.0, patience_s: float = 4.0, longest_s: float = 120.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own lack
         self.poll_s = poll_s
         self.patience_s = patience_s
+        self.longest_s = longest_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and arguments from which the triggerer makes this trigger again."""
-        return "inbox_trigger.InboxTrigger", {"poll_s": self.poll_s, "patience_s": self.patience_s}
+        return "inbox_trigger.InboxTrigger", {"poll_s": self.poll_s, "patience_s": self.patience_s, "longest_s": self.longest_s}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch for ever; a store that does not answer is logged once and asked again."""
         fired = last = ""
         changed_at: float | None = None
         reachable = True
+        pause_s = self.poll_s
         while True:
             try:
-                now = await asyncio.to_thread(waiting)
+                now, cost_s = await asyncio.to_thread(timed, waiting)
             except Exception as error:  # noqa: BLE001 - whatever the store does, the watcher must outlive it
                 if reachable:
                     self.log.warning("The inbox cannot be listed, going on asking: %s", error)
@@ -67,13 +76,16 @@ class InboxTrigger(BaseEventTrigger):
                 if now in ("", fired):
                     changed_at = None
                     fired = now
+                    share = IDLE_SHARE
                 else:
+                    share = BUSY_SHARE
                     changed_at = time.monotonic() if changed_at is None else changed_at
                     if now == last or time.monotonic() - changed_at >= self.patience_s:
                         fired, changed_at = now, None
                         yield TriggerEvent({"inbox": now})  # type: ignore[no-untyped-call]  # Airflow's own lack
                 last = now
-            await asyncio.sleep(self.poll_s)
+                pause_s = min(max(self.poll_s, cost_s / share), max(self.poll_s, self.longest_s))
+            await asyncio.sleep(pause_s)
 
 
 class InboxQueueTrigger(BaseEventTrigger):
@@ -162,3 +174,9 @@ def waiting() -> str:
     from ecg_tasks.steps.ingesting import inbox
 
     return inbox.waiting()
+
+
+def timed(look: Callable[[], str]) -> tuple[str, float]:
+    """Return what was seen, and the processor time that looking took, in seconds: what a busy machine adds to it is not its cost."""
+    before = time.thread_time()
+    return look(), time.thread_time() - before

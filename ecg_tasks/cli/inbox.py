@@ -1,6 +1,7 @@
 """Here: ``put``, ``import``, ``download``: ways for recordings into the inbox. Not here: layouts of data sets (``labelled_folders``)."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from ecg_tasks.steps.offline.labelled_folders import Content
 
 _FILES_AT_ONCE = 100
+_PUT_AGAIN_S = 900.0
+"""A label table is put again after so long, well within the hour that it waits for its recordings."""
 
 
 class DataSet(StrEnum):
@@ -104,33 +107,47 @@ def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
 def put_in_order(files: "list[tuple[str, Content]]") -> int:
     """Put files into the inbox of the environment's bucket, in an order that is safe while it is watched; returns how many.
 
-    Headers come first and their signals last: until a recording is whole it waits, and so does the labels.csv beside it,
-    which therefore never is taken over before the recordings that it speaks of.
+    Label tables come first, then one recording after the other, its header before its signals: so recordings become complete in the order
+    in which they are put, and a header never waits for long. A table waits for its recordings for an hour after it came; where putting
+    takes longer, it is put again meanwhile, which changes nothing but its time.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from ecg_tasks.steps.ingesting.inbox import put_files
 
-    n_files = 0
+    tables = [file for file in files if _is_table(file)]
+    parts = [tables, _by_recording([file for file in files if not _is_table(file)])]
+    n_files, put_at = 0, time.monotonic()
     columns = (TextColumn("into the inbox"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console(), disable=len(files) < _FILES_AT_ONCE or not console().is_terminal) as progress:
         bar = progress.add_task("", total=len(files))
-        for turn in range(4):
-            same_turn = [file for file in files if _turn(file) == turn]
-            for first in range(0, len(same_turn), _FILES_AT_ONCE):
-                some = same_turn[first : first + _FILES_AT_ONCE]
-                n_files += put_files((name, content.read_bytes() if isinstance(content, Path) else content) for name, content in some)
+        for part in parts:
+            for first in range(0, len(part), _FILES_AT_ONCE):
+                n_files += put_files(_read(file) for file in part[first : first + _FILES_AT_ONCE])
                 progress.update(bar, completed=n_files)
+                if time.monotonic() - put_at > _PUT_AGAIN_S:
+                    put_files(_read(file) for file in tables)
+                    put_at = time.monotonic()
     return n_files
 
 
-def _turn(file: "tuple[str, Content]") -> int:
-    name = Path(file[0])
-    if name.suffix == ".hea":
-        return 0
-    if name.name == "labels.csv":
-        return 1
-    return 3 if name.suffix in {".dat", ".xyz"} else 2
+def _read(file: "tuple[str, Content]") -> tuple[str, bytes]:
+    name, content = file
+    return name, content.read_bytes() if isinstance(content, Path) else content
+
+
+def _is_table(file: "tuple[str, Content]") -> bool:
+    from ecg_tasks.signals.reading.labels_csv import is_label_table
+
+    return is_label_table(file[0])
+
+
+def _by_recording(files: "list[tuple[str, Content]]") -> "list[tuple[str, Content]]":
+    """The files, those of one stem together in the place of the first of them, a header before what it names."""
+    together: dict[str, list[tuple[str, Content]]] = {}
+    for file in files:
+        together.setdefault(Path(file[0]).with_suffix("").as_posix(), []).append(file)
+    return [file for same in together.values() for file in sorted(same, key=lambda one: Path(one[0]).suffix.lower() != ".hea")]
 
 
 def _named(paths: Iterable[Path], under: str) -> "Iterator[tuple[str, Content]]":

@@ -1,5 +1,6 @@
 """Here: in which order and under which names files are dropped. Not here: what the inbox does with them (``tests/steps``)."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,25 @@ def dropped(monkeypatch):
     return calls
 
 
-def test_labels_never_stand_alone_in_the_inbox(dropped, tmp_path):
-    """Headers first, signals last: at any moment the labels stand beside recordings that still wait, so they wait too."""
+def test_recordings_become_complete_in_their_order(dropped, tmp_path, monkeypatch):
+    """Label tables first, then recording after recording, each header before its signals."""
     (tmp_path / "x").write_bytes(b"x")
-    names = ["a/1.dat", "a/1.hea", "a/labels.csv", "a/2.xyz", "b.csv"]
-    assert inbox.drop(_Stack(), [(name, tmp_path / "x") for name in names]) == 5
-    assert dropped == [["a/1.hea"], ["a/labels.csv"], ["b.csv"], ["a/1.dat", "a/2.xyz"]]
+    monkeypatch.setattr(inbox, "_FILES_AT_ONCE", 2)
+    names = ["a/1.dat", "a/1.hea", "a/labels.csv", "b.csv", "a/2.xyz", "a/2.dat", "a/2.hea"]
+    assert inbox.drop(_Stack(), [(name, tmp_path / "x") for name in names]) == 7
+    assert dropped == [["a/labels.csv"], ["a/1.hea", "a/1.dat"], ["b.csv", "a/2.hea"], ["a/2.xyz", "a/2.dat"]]
+
+
+def test_a_label_table_is_kept_fresh_while_files_are_put(dropped, monkeypatch):
+    """Where putting takes longer than a table waits for its recordings, the table is put again."""
+    clock = iter(range(0, 10**6, 600))
+    monkeypatch.setattr(inbox.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(inbox, "_FILES_AT_ONCE", 1)
+    files = [("labels.csv", b"x"), *((f"{row}.csv", b"x") for row in range(6))]
+    assert inbox.drop(_Stack(), files) == 7
+    times = [place for place, names in enumerate(dropped) if names == ["labels.csv"]]
+    assert len(times) >= 3
+    assert max(later - earlier for earlier, later in pairwise(times)) <= 4
 
 
 def test_large_drops_go_in_pieces(dropped):

@@ -73,6 +73,51 @@ def test_fires(watch, seen, fired):
     assert watch(*seen) == fired
 
 
+@pytest.mark.parametrize(
+    ("cost_s", "pauses"),
+    [
+        pytest.param(0.004, [2.0, 2.0, 2.0, 2.0], id="a small inbox is looked at every two seconds"),
+        pytest.param(0.4, [4.0, 4.0, 40.0, 40.0], id="forty thousand files take a hundredth of a core while nothing changes"),
+        pytest.param(10.0, [100.0, 100.0, 120.0, 120.0], id="a million files are looked at every two minutes"),
+    ],
+)
+def test_looks_less_often_at_what_is_dear_to_list(monkeypatch, cost_s, pauses):
+    """The pause follows from the processor time that a look takes: a tenth of a core while something changes, else a hundredth."""
+    seen, slept = iter(["a", "b", "b", "b"]), []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    def look(_):
+        outcome = next(seen, None)
+        if outcome is None:
+            raise NoMorePolls
+        return outcome, cost_s
+
+    async def run():
+        async for _ in InboxTrigger(patience_s=1000.0).run():
+            pass
+
+    monkeypatch.setattr(inbox_trigger, "timed", look)
+    monkeypatch.setattr(inbox_trigger.asyncio, "sleep", sleep)
+    with pytest.raises(NoMorePolls):
+        asyncio.run(run())
+    assert slept == pytest.approx([pauses[0], pauses[1], pauses[1], pauses[3]])
+
+
+def test_looking_makes_no_client_anew(bucket, monkeypatch):
+    """A look costs some milliseconds of processor time, for the process keeps its client of the store."""
+    import boto3
+
+    made = []
+    client = boto3.session.Session.client
+    monkeypatch.setattr(boto3.session.Session, "client", lambda *args, **more: made.append(args) or client(*args, **more))
+    bucket.put("inbox/a.csv", b"1")
+    costs = [inbox_trigger.timed(inbox_trigger.waiting)[1] for _ in range(20)]
+    assert len(made) <= 1
+    assert sorted(costs)[10] < 0.02 * POLL_S
+
+
 def test_outlives_the_store(watch, capsys):
     """While the store is away nothing fires and one line is logged; what was dropped meanwhile fires when it is back."""
     gone = [StoreError("connection refused")] * 5

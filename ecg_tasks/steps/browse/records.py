@@ -17,8 +17,7 @@ from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
 from ecg_tasks.steps.browse.models import Version, serving, version
 from ecg_tasks.steps.classifying.detailing import shown_views
-from ecg_tasks.steps.ingesting import sources
-from ecg_tasks.storage import keys, tables
+from ecg_tasks.storage import keys, sources, tables
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.storage.record_shards import StoredRecord, find_record
 

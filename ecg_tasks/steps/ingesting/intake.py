@@ -13,11 +13,10 @@ from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
 from ecg_tasks.signals.reading.labels_csv import LabelRow, misnamed
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.record import Record
-from ecg_tasks.steps.ingesting import sources
 from ecg_tasks.steps.ingesting.drops import PASSED_OVER
 from ecg_tasks.steps.reviewing.labelling import LabelEntry
 from ecg_tasks.steps.workspace import patient_hash, put_json
-from ecg_tasks.storage import keys
+from ecg_tasks.storage import keys, sources
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.storage.record_shards import StoredRecord, anonymous
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ecg_tasks.steps.ingesting import sources
-from ecg_tasks.storage import keys
+from ecg_tasks.storage import keys, sources
 from ecg_tasks.storage.object_store import ObjectStore
 
 _MAX_ORDERS = 720

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ecg_tasks.signals.recipes import RECIPES
-from ecg_tasks.steps.ingesting import sources
-from ecg_tasks.storage import keys, record_shards, registry
+from ecg_tasks.storage import keys, record_shards, registry, sources
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
 INGEST_DAG = "ingest_records"

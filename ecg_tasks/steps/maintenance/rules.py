@@ -14,9 +14,8 @@ from ecg_tasks.errors import ConfigurationError, DamagedStoreError
 from ecg_tasks.signals import near_duplicates
 from ecg_tasks.signals.recipes import RECIPES
 from ecg_tasks.steps.champions.versions import pictures_of
-from ecg_tasks.steps.ingesting import sources
 from ecg_tasks.steps.workspace import find_json
-from ecg_tasks.storage import keys, registry, tables
+from ecg_tasks.storage import keys, registry, sources, tables
 from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
 
 INGEST_DAG, CLASSIFY_DAG, BACKFILL_DAG = "ingest_records", "classify_records", "backfill_version"

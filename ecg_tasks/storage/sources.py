@@ -1,4 +1,4 @@
-"""Here: what a drop is called, and the keeping of its bytes in raw/. Not here: reading them (``intake``), or looking at them (``lineage``).
+"""Here: what a drop is called, and the keeping of its bytes in raw/. Not here: reading them.
 
 The source of a single file is its SHA-256. That of several is the SHA-256 of their list: name, length and SHA-256 of each. Every file lies
 under its own SHA-256, so a signal file that many headers name is kept once; the list lies under the source. Version 0.1 digested the files
