@@ -233,12 +233,21 @@ def test_names_that_tell():
         assert kinds.kind_of(f"inbox/{name}") in {kinds.Kind.OTHER, kinds.Kind.HEADER, kinds.Kind.SIGNAL}, name
 
 
+def test_nothing_is_asked_for_where_nothing_is_left(inbox):
+    """The last task asks for another run only where something lacks its turn, and not where no account was written."""
+    assert ingest.plan("empty") == []
+    assert waiting.rest("empty") == ""
+    inbox.put({"r.hea": recording()["r.hea"]})
+    inbox.run()
+    assert waiting.rest("r1") == ""
+
+
 def test_waiting_recordings_are_known_by_name(inbox):
     """A step may ask which recordings this run left in the inbox: those whose header or whose signals wait."""
     files = recording()
     inbox.put({"w/r.hea": files["r.hea"], "w/q.dat": files["r.dat"], "w/photo.jpg": b"x"})
     inbox.run()
-    assert waiting.waiting_recordings(inbox.store, "r1") == {"w/r", "w/q"}
+    assert waiting.recordings(json.loads(inbox.store.get(keys.staging("ingest_records", "r1", "plan.json")))) == {"w/r", "w/q"}
 
 
 def test_the_digest_of_a_drop_covers_names_and_lengths(inbox):
@@ -342,6 +351,7 @@ def test_a_large_drop_is_taken_in_parts_in_the_order_of_its_upload(inbox, monkey
     taken, left = [], 1
     while left:
         manifest = inbox.run()
+        assert bool(waiting.rest(f"r{len(taken) + 1}")) == bool(manifest["left"])
         taken.append([int(item["name"][1:3]) for item in manifest["inputs"]])
         left = manifest["left"]
         assert manifest["waiting_for"].get("the next run", 0) > 0 or not left
