@@ -5,6 +5,8 @@ P(abnormal). Built of ``keras`` layers only, so that any backend of Keras trains
 bytes then depend on the weights alone.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -104,6 +106,25 @@ def build_network(name: str, image_shape: ImageShape, *, n_members: int = 1) -> 
     mean = keras.layers.Average(name="mean_of_members")(log_odds) if n_members > 1 else log_odds[0]
     # float32 where all else may be of lower precision: a probability near 0 or 1 has no room in 8 bits
     return keras.Model(pictures, keras.layers.Activation("sigmoid", dtype="float32", name="p_abnormal")(mean), name=name)
+
+
+def network_digest(name: str, image_shape: ImageShape, *, n_members: int = 1) -> str:
+    """SHA-256 of the built network's configuration, as Keras saves it, and of Keras's version.
+
+    It changes with every layer, size, activation and name in the network, and not with its weights or the process.
+
+    Parameters
+    ----------
+    name, image_shape, n_members : as `build_network` takes them
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no network of that name.
+    """
+    keras = bring_up_keras()
+    built = keras.saving.serialize_keras_object(build_network(name, image_shape, n_members=n_members))
+    return hashlib.sha256(json.dumps([str(keras.__version__), built], sort_keys=True).encode()).hexdigest()
 
 
 def join_members(name: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[np.float32]]]) -> Any:

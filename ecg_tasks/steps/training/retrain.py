@@ -34,8 +34,10 @@ def assemble_dataset(
     ``epochs`` and ``n_members`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
     for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too.
 
-    The version's name is made of the data, the recipe and the parameters: the same again is the same version.
+    The version's name is made of the data, the recipe, the parameters, the built network and Keras's version: the same again is the
+    same version, and an edited network is another one.
     """
+    from ecg_tasks.learning.networks import network_digest
     from ecg_tasks.learning.parameters import training_params
 
     store = open_store()
@@ -45,7 +47,8 @@ def assemble_dataset(
         chosen = get_recipe(recipe)
         dataset_id, _ = dataset.assemble(store, chosen)
         params = training_params(recipe, seed=seed, epochs=epochs, n_members=n_members)
-        named = json.dumps([dataset_id, chosen.key, chosen.network, asdict(params), candidate.CALIBRATED_ON], sort_keys=True)
+        network = network_digest(chosen.network, chosen.image_shape, n_members=params.n_members)
+        named = json.dumps([dataset_id, chosen.key, chosen.network, network, asdict(params), candidate.CALIBRATED_ON], sort_keys=True)
         version = hashlib.sha256(named.encode()).hexdigest()[:12]
         job = {
             "run": run,
