@@ -51,6 +51,31 @@ def as_probabilities(probabilities: ArrayLike, *, like: NDArray[np.bool_]) -> ND
     return array
 
 
+class MassByScore:
+    """Abnormal and normal mass at each distinct score, for many weightings: what sorting finds out is found out once.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n,), 0 normal or 1 abnormal
+    scores : array_like, shape (n,); larger means more abnormal
+    """
+
+    def __init__(self, labels: ArrayLike, scores: ArrayLike) -> None:
+        truth = as_labels(labels)
+        score = as_scores(scores, like=truth)
+        order = np.argsort(score, kind="stable")
+        self._starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
+        self._truth = truth[order]
+        self._order = None if np.array_equal(order, np.arange(order.size)) else order
+
+    def __call__(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Two arrays of shape (n_weightings, n_distinct), ascending by score, from weights of shape (n_weightings, n)."""
+        if self._truth.size == 0:
+            return np.zeros((weights.shape[0], 0)), np.zeros((weights.shape[0], 0))
+        ordered = weights if self._order is None else weights[:, self._order]
+        return np.add.reduceat(ordered * self._truth, self._starts, axis=1), np.add.reduceat(ordered * ~self._truth, self._starts, axis=1)
+
+
 def weighted_roc_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Area under the ROC curve for each row of weights; a tie between a normal and an abnormal counts one half.
 
@@ -68,10 +93,14 @@ def weighted_roc_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.f
     ----------
     Hanley and McNeil, Radiology 143(1), 1982: the area is P(score of an abnormal > score of a normal).
     """
-    abnormal, normal = _mass_by_score(labels, scores, weights)
+    return auroc_of(*MassByScore(labels, scores)(weights))
+
+
+def auroc_of(abnormal: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same from the mass at each score, as `MassByScore` gives it: shape (n_weightings, n_distinct), ascending."""
     normal_below = np.cumsum(normal, axis=1) - normal
     concordant = (abnormal * (normal_below + normal / 2)).sum(axis=1)
-    return _ratio(concordant, abnormal.sum(axis=1) * normal.sum(axis=1))
+    return ratio(concordant, abnormal.sum(axis=1) * normal.sum(axis=1))
 
 
 def weighted_average_precision(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,19 +109,23 @@ def weighted_average_precision(labels: ArrayLike, scores: ArrayLike, weights: ND
     Shapes as in ``weighted_roc_auc``; nan where the weights leave no abnormal record. No interpolation between
     operating points, which would flatter (Davis and Goadrich, ICML 2006).
     """
-    abnormal, normal = _mass_by_score(labels, scores, weights)
+    return average_precision_of(*MassByScore(labels, scores)(weights))
+
+
+def average_precision_of(abnormal: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same from the mass at each score, as `MassByScore` gives it."""
     abnormal, normal = abnormal[:, ::-1], normal[:, ::-1]
     true_positives = np.cumsum(abnormal, axis=1)
     called = true_positives + np.cumsum(normal, axis=1)
     precision = np.divide(true_positives, called, out=np.zeros_like(called), where=called > 0)
-    return _ratio((abnormal * precision).sum(axis=1), abnormal.sum(axis=1))
+    return ratio((abnormal * precision).sum(axis=1), abnormal.sum(axis=1))
 
 
 def weighted_brier(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean squared distance of the probability from the truth, for each row of weights; shapes as in ``weighted_roc_auc``."""
     truth = as_labels(labels)
     error = as_probabilities(probabilities, like=truth) - truth
-    return _ratio(weights @ error**2, weights.sum(axis=1))
+    return ratio(weights @ error**2, weights.sum(axis=1))
 
 
 def weighted_ece(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,9 +141,15 @@ def weighted_ece(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[n
     """
     truth = as_labels(labels)
     probability = as_probabilities(probabilities, like=truth)
+    excess = weights @ excess_by_bin(truth, probability)
+    return ratio(np.abs(excess).sum(axis=1), weights.sum(axis=1))
+
+
+def excess_by_bin(truth: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability less truth of each record, in the column of its calibration bin: shape (n, ``MAX_BINS``), zero elsewhere."""
     in_bin = calibration_bins(probability)[:, None] == np.arange(MAX_BINS)
-    excess = weights @ (in_bin * (probability - truth)[:, None])
-    return _ratio(np.abs(excess).sum(axis=1), weights.sum(axis=1))
+    excess: NDArray[np.float64] = in_bin * (probability - truth)[:, None]
+    return excess
 
 
 def calibration_bins(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -156,8 +195,12 @@ def weighted_confusion(labels: ArrayLike, called_abnormal: ArrayLike, weights: N
     truth, called = as_labels(labels), as_labels(called_abnormal)
     if truth.shape != called.shape:
         raise SignalError(f"{truth.size} labels, but {called.size} decisions")
-    cells = np.stack([truth & called, ~truth & called, ~truth & ~called, truth & ~called], axis=1)
-    return weights @ cells.astype(np.float64)
+    return weights @ confusion_cells(truth, called)
+
+
+def confusion_cells(truth: NDArray[np.bool_], called: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """1 in the column of each record's cell (tp, fp, tn, fn), 0 elsewhere: shape (n, 4)."""
+    return np.stack([truth & called, ~truth & called, ~truth & ~called, truth & ~called], axis=1).astype(np.float64)
 
 
 def confusion_figures(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -173,12 +216,12 @@ def confusion_figures(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     tp, fp, tn, fn = np.moveaxis(confusion, -1, 0)
     figures = [
-        _ratio(tp, tp + fn),
-        _ratio(tn, tn + fp),
-        _ratio(tp, tp + fp),
-        _ratio(tn, tn + fn),
-        _ratio(2 * tp, 2 * tp + fp + fn),
-        _ratio(tp + tn, tp + fp + tn + fn),
+        ratio(tp, tp + fn),
+        ratio(tn, tn + fp),
+        ratio(tp, tp + fp),
+        ratio(tn, tn + fn),
+        ratio(2 * tp, 2 * tp + fp + fn),
+        ratio(tp + tn, tp + fp + tn + fn),
     ]
     return np.stack(figures, axis=-1)
 
@@ -225,19 +268,8 @@ def _plain(
     return float(figure(labels, scores, np.ones((1, np.size(labels))))[0])
 
 
-def _mass_by_score(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Abnormal and normal mass at each distinct score, ascending: two arrays of shape (n_weightings, n_distinct)."""
-    truth = as_labels(labels)
-    score = as_scores(scores, like=truth)
-    if truth.size == 0:
-        return np.zeros((weights.shape[0], 0)), np.zeros((weights.shape[0], 0))
-    order = np.argsort(score, kind="stable")
-    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
-    ordered = weights[:, order]
-    return np.add.reduceat(ordered * truth[order], starts, axis=1), np.add.reduceat(ordered * ~truth[order], starts, axis=1)
-
-
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The quotient, nan where the denominator is not above 0."""
     result = np.full(np.shape(denominator), np.nan)
     np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result

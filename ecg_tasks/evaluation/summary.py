@@ -1,6 +1,6 @@
 """Here: every figure of one model on one set of records, with intervals, as one object. Not here: the verdict on it (``gate``)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
@@ -8,17 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
-from ecg_tasks.evaluation.intervals import N_RESAMPLES, Interval, bootstrap, near_the_edge, newcombe, percentile_interval, wilson
+from ecg_tasks.evaluation.intervals import MANY, N_RESAMPLES, Interval, bootstrap, near_the_edge, newcombe, percentile_interval, wilson
 from ecg_tasks.evaluation.metrics import (
     CONFUSION_FIGURES,
+    MassByScore,
     as_labels,
     as_probabilities,
+    auroc_of,
+    average_precision_of,
+    confusion_cells,
     confusion_figures,
-    weighted_average_precision,
-    weighted_brier,
+    excess_by_bin,
+    ratio,
     weighted_confusion,
-    weighted_ece,
-    weighted_roc_auc,
 )
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
@@ -155,22 +157,10 @@ def evaluate(
     band = abstain or AbstainBand(lo=threshold, hi=threshold)
     called = probability >= threshold
     decided = ~band.holds(probability) if abstain else np.ones_like(truth)
-    right_and_decided = (decided & (called == truth)).astype(np.float64)
-
-    def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        total, n_decided = weights.sum(axis=1), weights @ decided.astype(np.float64)
-        accuracy_decided = np.divide(weights @ right_and_decided, n_decided, out=np.full(total.shape, np.nan), where=n_decided > 0)
-        columns = [
-            weights @ truth.astype(np.float64) / total,
-            weighted_roc_auc(truth, probability, weights),
-            weighted_average_precision(truth, probability, weights),
-            *confusion_figures(weighted_confusion(truth, called, weights)).T,
-            weighted_brier(truth, probability, weights),
-            weighted_ece(truth, probability, weights),
-            n_decided / total,
-            accuracy_decided,
-        ]
-        return np.stack(columns, axis=1)
+    # Many records are taken in the order of their probabilities, which saves a look-up for each in every resample; few in their own
+    # order: the last digits of stored figures hang on the order in which numbers are added up.
+    arranged = np.argsort(probability, kind="stable") if truth.size >= MANY else None
+    figures = _figures(*(array if arranged is None else array[arranged] for array in (truth, probability, called, decided)))
 
     names = ("prevalence", "auroc", "average_precision", *CONFUSION_FIGURES, "brier", "ece", "coverage", "accuracy_decided")
     measured_on = {
@@ -187,7 +177,7 @@ def evaluate(
     }
     ones = np.ones((1, truth.size))
     values = figures(ones)[0]
-    resampled = bootstrap(figures, patients, seed=seed, n_resamples=n_resamples)
+    resampled = bootstrap(figures, patients, seed=seed, n_resamples=n_resamples, arranged=arranged)
     intervals = {}
     for column, name in enumerate(names):
         value = float(values[column])
@@ -211,6 +201,32 @@ def evaluate(
         confusion=Confusion(true_positives=tp, false_positives=fp, true_negatives=tn, false_negatives=fn),
         **intervals,
     )
+
+
+def _figures(
+    truth: NDArray[np.bool_], probability: NDArray[np.float64], called: NDArray[np.bool_], decided: NDArray[np.bool_]
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Function from weights, shape (n_weightings, n_records), to all figures; what hangs on no weight is computed here, once."""
+    abnormal, is_decided = truth.astype(np.float64), decided.astype(np.float64)
+    right_and_decided = (decided & (called == truth)).astype(np.float64)
+    mass, cells = MassByScore(truth, probability), confusion_cells(truth, called)
+    squared, excess = (probability - truth) ** 2, excess_by_bin(truth, probability)
+
+    def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        total, n_decided, masses = weights.sum(axis=1), weights @ is_decided, mass(weights)
+        columns = [
+            weights @ abnormal / total,
+            auroc_of(*masses),
+            average_precision_of(*masses),
+            *confusion_figures(weights @ cells).T,
+            ratio(weights @ squared, total),
+            ratio(np.abs(weights @ excess).sum(axis=1), total),
+            n_decided / total,
+            ratio(weights @ right_and_decided, n_decided),
+        ]
+        return np.stack(columns, axis=1)
+
+    return figures
 
 
 def plain_interval(interval: Interval) -> dict[str, Any]:
