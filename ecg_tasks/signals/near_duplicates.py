@@ -7,7 +7,7 @@ sides is a leak, whoever the patients are said to be. What the thresholds let pa
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,11 @@ from scipy.signal import butter, sosfiltfilt
 from scipy.spatial import cKDTree
 
 from ecg_tasks.signals.average_beats import average_beats
+from ecg_tasks.signals.beat_links import LAGS, Connected, beat_links, unit
 from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, WINDOW_S, cut_beats
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 from ecg_tasks.signals.resampling import resample
 
-BEAT_SIMILAR = 0.997
-"""Correlation of two beats, at the best lag: fewer than one pair in a million of beats of different patients reaches it."""
-BEAT_SAME = 0.9995
 RECORDING_SIMILAR = 0.97
 """Correlation of two median beats in all twelve leads, at the best lag."""
 LEAD_SIMILAR = 0.995
@@ -30,8 +28,6 @@ LEAD_SIMILAR = 0.995
 RECORDING_SAME = 0.95
 """Correlation of lead II over all seconds that two recordings share, at the best lag."""
 
-LAGS = (-2, -1, 0, 1, 2)
-"""Samples at 125 Hz, 8 ms each."""
 OVERLAP = 8
 """Samples that a beat shares with the next one of its window: a beat is 1.2 intervals long, so its end is the next one's beginning."""
 OVERLAP_RMS = 1e-3
@@ -141,8 +137,10 @@ def signatures(records: Sequence[Record]) -> Signatures:
     )
 
 
-def find_links(known: Signatures, *, new: NDArray[np.bool_] | None = None) -> Links:
-    """Every pair of similar records.
+def find_links(
+    known: Signatures, *, new: NDArray[np.bool_] | None = None, sides: NDArray[np.int64] | None = None, spanning: bool = False
+) -> Links:
+    """Every pair of similar records, or those of them that a caller needs: a million beats of a few people have too many pairs to keep.
 
     Heartbeat rows are compared with one another and with the beats of recordings: by their correlation at the best lag, and by whether
     one begins with the very samples that the other ends with. Recordings are compared by their median beats, and those that resemble
@@ -152,9 +150,21 @@ def find_links(known: Signatures, *, new: NDArray[np.bool_] | None = None) -> Li
     ----------
     known : of all records
     new : shape (n_records,): only pairs with at least one of these are looked for; None for all pairs
+    sides : shape (n_records,): only pairs on two sides are looked for; None for all pairs
+    spanning : leave out pairs of two new records that hang together by others already: what is connected stays so
     """
     fresh = np.ones(known.n_records, dtype=bool) if new is None else new
-    parts = [_beat_links(known, fresh), _overlap_links(known, fresh), _recording_links(known, fresh)]
+
+    def wanted(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+        asked: NDArray[np.bool_] = fresh[first] | fresh[second]
+        return asked if sides is None else asked & (sides[first] != sides[second])
+
+    connected = Connected(known.n_records, fresh) if spanning else None
+    parts = [
+        beat_links(known.beats, known.beat_of, known.is_row, wanted=wanted, connected=connected),
+        _overlap_links(known, wanted),
+        _recording_links(known, wanted),
+    ]
     first = np.concatenate([np.minimum(a, b) for a, b, _ in parts])
     second = np.concatenate([np.maximum(a, b) for a, b, _ in parts])
     same = np.concatenate([same for _, _, same in parts])
@@ -165,36 +175,10 @@ def find_links(known: Signatures, *, new: NDArray[np.bool_] | None = None) -> Li
 
 
 _Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
+_Wanted = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 
 
-def _beat_links(known: Signatures, fresh: NDArray[np.bool_]) -> _Found:
-    """Heartbeat rows against all beats: beats of two recordings are left to their medians."""
-    margin = max(LAGS)
-    middle = slice(margin, HEARTBEAT_SAMPLES - margin)
-    rows = np.flatnonzero(known.is_row[known.beat_of])
-    base = _unit(known.beats[rows, middle])
-    moved = [_unit(known.beats[:, middle.start + lag : middle.stop + lag]) for lag in LAGS]
-    first, second, best = [], [], []
-    for start in range(0, len(rows), _BLOCK):
-        mine = known.beat_of[rows[start : start + _BLOCK]]
-        for other in range(0, len(known.beats), _BLOCK):
-            theirs = known.beat_of[other : other + _BLOCK]
-            if known.is_row[theirs].all() and theirs.max() < mine.min():
-                continue  # every pair of rows is met once from the other end
-            if not (fresh[mine].any() or fresh[theirs].any()):
-                continue
-            found = np.max([base[start : start + _BLOCK] @ one[other : other + _BLOCK].T for one in moved], axis=0)
-            a, b = np.nonzero(found >= BEAT_SIMILAR)
-            wanted = fresh[mine[a]] | fresh[theirs[b]]
-            first.append(mine[a][wanted])
-            second.append(theirs[b][wanted])
-            best.append(found[a, b][wanted])
-    if not first:
-        return _NOTHING
-    return np.concatenate(first), np.concatenate(second), np.concatenate(best) >= BEAT_SAME
-
-
-def _overlap_links(known: Signatures, fresh: NDArray[np.bool_]) -> _Found:
+def _overlap_links(known: Signatures, wanted: _Wanted) -> _Found:
     """Pairs of which one's beginning is found, sample by sample, from a later R peak of the other on."""
     if not len(known.beats):
         return _NOTHING
@@ -213,11 +197,11 @@ def _overlap_links(known: Signatures, fresh: NDArray[np.bool_]) -> _Found:
     first = np.repeat(owner, [len(one) for one in near])
     second = np.array([other for one in near for other in one], dtype=np.int64)
     a, b = known.beat_of[first], known.beat_of[second]
-    wanted = (fresh[a] | fresh[b]) & (known.is_row[a] | known.is_row[b])
-    return a[wanted], b[wanted], np.ones(int(wanted.sum()), dtype=bool)
+    found = wanted(a, b) & (known.is_row[a] | known.is_row[b])
+    return a[found], b[found], np.ones(int(found.sum()), dtype=bool)
 
 
-def _recording_links(known: Signatures, fresh: NDArray[np.bool_]) -> _Found:
+def _recording_links(known: Signatures, wanted: _Wanted) -> _Found:
     """Recordings against recordings."""
     medians, owner = known.medians, known.recording_of
     if len(medians) == 0:
@@ -225,7 +209,7 @@ def _recording_links(known: Signatures, fresh: NDArray[np.bool_]) -> _Found:
     whole = medians.any(axis=2).sum(axis=1) >= len(STANDARD_LEADS) - 1  # one lead may have been off
     margin = max(LAGS)
     shape = medians[:, :, margin:-margin]
-    full, lead = _unit(_centred(shape)), _unit(_centred(shape[:, [_LEAD_II]]))
+    full, lead = unit(_centred(shape)), unit(_centred(shape[:, [_LEAD_II]]))
     first, second = [], []
     for start in range(0, len(medians), _BLOCK):
         a_rows = slice(start, start + _BLOCK)
@@ -235,18 +219,18 @@ def _recording_links(known: Signatures, fresh: NDArray[np.bool_]) -> _Found:
             rough = np.where(both, full[a_rows] @ full[b_rows].T, lead[a_rows] @ lead[b_rows].T)
             a, b = np.nonzero(rough >= _WORTH_A_LOOK)
             a, b = a + start, b + other
-            wanted = (a < b) & (fresh[owner[a]] | fresh[owner[b]])
-            first.append(a[wanted])
-            second.append(b[wanted])
+            found = (a < b) & wanted(owner[a], owner[b])
+            first.append(a[found])
+            second.append(b[found])
     a, b = np.concatenate(first), np.concatenate(second)
     both = whole[a] & whole[b]
     best = np.empty(len(a))
     for start in range(0, len(a), _BLOCK):
         part = slice(start, start + _BLOCK)
         leads = np.where(both[part, None], np.ones(len(STANDARD_LEADS), dtype=bool), np.arange(len(STANDARD_LEADS)) == _LEAD_II)
-        still = _unit(_centred(shape[a[part]] * leads[..., None]))
+        still = unit(_centred(shape[a[part]] * leads[..., None]))
         moved = (medians[b[part]][:, :, margin + lag : medians.shape[2] - margin + lag] * leads[..., None] for lag in LAGS)
-        best[part] = np.max([np.einsum("ij,ij->i", still, _unit(_centred(one))) for one in moved], axis=0)
+        best[part] = np.max([np.einsum("ij,ij->i", still, unit(_centred(one))) for one in moved], axis=0)
     similar = best >= np.where(both, RECORDING_SIMILAR, LEAD_SIMILAR)
     candidate = similar | (best >= _CANDIDATE)
     a, b, similar = a[candidate], b[candidate], similar[candidate]
@@ -281,14 +265,6 @@ def _centred(beats: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each lead without its mean, all leads in a row: shape (n, n_leads * n_samples)."""
     centred: NDArray[np.float32] = beats - beats.mean(axis=-1, keepdims=True)
     return centred.reshape(len(beats), -1)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows without their mean, of length 1; a constant row becomes zero and correlates with nothing."""
-    centred = vectors - vectors.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-6)  # noqa: PLR2004 - rounding of a constant
-    return unit
 
 
 _NOTHING: _Found = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))
