@@ -27,7 +27,7 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what d
     dag,
     task,
 )
-from ecg_defaults import TASK_DEFAULTS
+from ecg_defaults import CHAMPION, TASK_DEFAULTS
 from report_link import OpenReport
 from report_notifier import ReportNotifier
 
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 def classify_records() -> None:
     """Declare the tasks."""
 
-    @task
+    @task(pool=CHAMPION)  # a champion that was trained on synthetic recordings hands over here
     def pin_champion(run_id: str, run_type: str, date: str, scope: str, details: str) -> str:
         from ecg_tasks.steps.classifying import classify
 

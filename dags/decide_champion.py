@@ -3,7 +3,8 @@
 * reads: `models/<recipe>/`
 * writes: `models/<recipe>/champion.json`, then `manifests/decide_champion/<run>.json`
 * runs: by hand, with a form, or by `./ecg promote`, `rollback` and `reject`
-* rerun: safe; what is decided already is left as it is. Who, when and why stay in `champion.json` for ever
+* rerun: safe; what is decided already is left as it is, and a cleared run decides nothing: whoever wants something decided starts a
+  run of their own. Who, when and why stay in `champion.json` for ever
 * when it fails: `ConfigurationError` says why it cannot be done, and nothing has changed. A version that the gate or a person rejected
   needs a reason for overruling that. `ModelRefusedError`: the version does not work; it is damaged, or this machine is
 """
@@ -54,14 +55,15 @@ def decide_champion() -> None:
     """Declare the task."""
 
     @task(pool=CHAMPION)
-    def decide(run_id: str, who: str, form: dict[str, str]) -> str:
+    def decide(run_id: str, who: str, cleared: str, form: dict[str, str]) -> str:
         from ecg_tasks.steps.champions import promotion
 
-        return promotion.decide(run_id, who=who, **form)
+        return promotion.decide(run_id, who=who, cleared=int(cleared) > 0, **form)
 
     decide(
         run_id="{{ run_id }}",
         who="{{ dag_run.triggering_user_name or 'unknown' }}{{ ' for ' ~ params.on_behalf_of if params.on_behalf_of }}",
+        cleared="{{ dag_run.clear_number or 0 }}",
         form={name: "{{ params.%s }}" % name for name in ("recipe", "action", "version", "why", "override")},  # noqa: UP031 - braces
     )
 

@@ -7,7 +7,9 @@
 * rerun: safe; a retried training goes on from its last checkpoint, and only the last task changes which model serves
 * when it fails: `NotEnoughDataError` in `assemble_dataset` or `evaluate` means that more labelled patients are needed, and nothing has
   changed. `LeakageError` means that test data shows in training data, and names the records. A candidate that does not pass fails nothing:
-  it is kept, marked `rejected` with the reason, and `promote` is skipped; so is one that nobody approves, and that is kept too
+  it is kept, marked `rejected` with the reason, and `promote` is skipped; so is one that nobody approves, and that is kept too.
+  `promote` looks at the verdict, the approval and the champion again before it writes: it is skipped where a person decided otherwise
+  since the verdict (the manifest's `outcome` says what), and fails where the gate said no or an approval is missing
 """
 
 # Where tasks are joined, a task's future result stands for its value.
@@ -19,23 +21,38 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
 from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS, recipe_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Context
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol as TaskInstance
 
 
 class Approval(ApprovalOperator):
-    """Keeps the answer for the task after it: Airflow's own operator drops it when the answer is no."""
+    """Asks with what the gate wrote, and keeps the answer in the bucket: Airflow's own operator drops it when the answer is no.
+
+    The answer comes from Airflow's API server, which knows the user who gave it. It never goes through an XCom, which others may edit.
+    """
+
+    def execute(self, context: "Context") -> Any:
+        """Ask."""
+        from ecg_tasks.steps.training import promoting
+
+        self.body = promoting.question(context["run_id"])
+        return super().execute(context)
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
         """Take the answer, a person's or the deadline's."""
-        user = event["responded_by_user"]
-        answer = {"chosen": event["chosen_options"][0], "why": (event["params_input"] or {}).get("why", ""), "who": user and user["name"]}
-        context["ti"].xcom_push(key="answer", value=answer)
+        from ecg_tasks.steps.training import promoting
+
+        if "error" not in event:
+            user, why = event["responded_by_user"], (event["params_input"] or {}).get("why", "")
+            answer = promoting.Answer(
+                chosen=event["chosen_options"][0], who=user and user["name"], why=why, when=event["responded_at"].isoformat()
+            )
+            promoting.note_answer(context["run_id"], answer)
         return super().execute_complete(context, event)
 
 
@@ -98,7 +115,16 @@ def retrain_model() -> None:
     """Declare the tasks."""
 
     @task
-    def assemble_dataset(run_id: str, recipe: str, epochs: str, members: str, seed: str, credit: str, policy: str) -> str:  # noqa: PLR0917
+    def assemble_dataset(  # noqa: PLR0917
+        run_id: str,
+        recipe: str,
+        epochs: str,
+        members: str,
+        seed: str,
+        credit: str,
+        policy: str,
+        params: "Mapping[str, object] | None" = None,
+    ) -> str:
         from ecg_tasks.steps.training import retrain
 
         return retrain.assemble_dataset(
@@ -109,6 +135,7 @@ def retrain_model() -> None:
             seed=int(seed),
             credit=credit,
             policy=policy,
+            approval=bool(params and params["approval"]),
         )
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
@@ -123,31 +150,34 @@ def retrain_model() -> None:
 
         return retrain.evaluate(job)
 
-    @task
+    @task(pool=CHAMPION)
     def gate(job: str) -> str:
         from ecg_tasks.steps.training import retrain
 
         return retrain.gate(job)
 
     @task.branch
-    def choose(decision: str, params: "Mapping[str, object] | None" = None) -> str | None:
-        from ecg_tasks.steps.training import retrain
+    def choose(run_id: str, params: "Mapping[str, object] | None" = None) -> str | None:
+        from ecg_tasks.steps.training import promoting
 
-        if not retrain.is_promotable(decision):
+        if not promoting.is_promotable(run_id):
             return None
         return "approval" if params and params["approval"] else "promote"
 
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, pool=CHAMPION)
-    def promote(job: str) -> str:
-        from ecg_tasks.steps.training import retrain
+    def promote(run_id: str, params: "Mapping[str, object] | None" = None) -> str:
+        from ecg_tasks.steps.training import promoting
 
-        return retrain.promote(job)
+        champion = promoting.promote(run_id, asked=bool(params and params["approval"]))
+        if champion is None:
+            raise AirflowSkipException("a person decided otherwise since the verdict: see the log above")
+        return champion
 
     @task(trigger_rule=TriggerRule.ALL_SKIPPED, pool=CHAMPION)
-    def note_refusal(job: str, ti: "TaskInstance | None" = None) -> str | None:
-        from ecg_tasks.steps.training import retrain
+    def note_refusal(run_id: str) -> str | None:
+        from ecg_tasks.steps.training import promoting
 
-        return retrain.refuse(job, answer=ti and ti.xcom_pull(task_ids="approval", key="answer"))
+        return promoting.refuse(run_id)
 
     job = assemble_dataset(
         run_id="{{ run_id }}",
@@ -163,16 +193,14 @@ def retrain_model() -> None:
     approval = Approval(
         task_id="approval",
         subject="Promote the new {{ params.recipe }} model?",
-        body="It passed the gate on patients that neither model has seen: see `{{ ti.xcom_pull(task_ids='gate') }}` in the bucket.",
         params={"why": Param("", type="string", maxLength=500, title="Why", description="Kept beside the decision.")},
         defaults="Reject",
         response_timeout=timedelta(days=2),
         execution_timeout=None,
     )
-    promoted = promote(job)
-    choose(decision) >> [approval, promoted]
-    # the job's key by its name: as an argument it would make `assemble_dataset`, which was not skipped, a task right before
-    refused = note_refusal("{{ ti.xcom_pull(task_ids='assemble_dataset') }}")
+    # from here on by the run's id, never by what a task said: an XCom may be edited
+    chosen, promoted, refused = choose(run_id="{{ run_id }}"), promote(run_id="{{ run_id }}"), note_refusal(run_id="{{ run_id }}")
+    decision >> chosen >> [approval, promoted]
     approval >> promoted >> refused
     # skipped after a failure, the last task alone would let a failed run pass for a good one
     [promoted, refused] >> EmptyOperator(task_id="ended", trigger_rule=TriggerRule.NONE_FAILED)

@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.storage import registry
+from ecg_tasks.steps.workspace import put_json
+from ecg_tasks.storage import keys, registry
+from ecg_tasks.storage.object_store import ObjectStore
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -22,3 +24,22 @@ def todays_version(recipe: str, version: str, **changes: object) -> dict[str, by
 def shipped(recipe: str) -> registry.Champion:
     """The champion of a recipe that comes with the program."""
     return next(one for one in registry.shipped_champions(MODELS) if one.recipe == recipe)
+
+
+def judged_versions(store: ObjectStore) -> None:
+    """Write versions a, b and c of ``heartbeat``, accepted by the gate against a, and d, rejected by it; a serves."""
+    for version in "abcd":
+        spec = {"version": version, "recipe_digest": get_recipe("heartbeat").digest, "synthetic": False}
+        metrics = {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
+        files = {"model.json": json.dumps(spec).encode(), "metrics.json": json.dumps(metrics).encode()}
+        sums = b"".join(b"x  %s\n" % name.encode() for name in files)
+        registry.write_version(store, "heartbeat", version, files | {registry.SUMS: sums})
+        verdict = {
+            "recipe": "heartbeat",
+            "promote": version != "d",
+            "kind": "rejected" if version == "d" else "better",
+            "reason": "because",
+        }
+        verdict |= {"version": version, "policy": "better", "champion": "a", "champion_since": "t0", "judged": "t1"}
+        put_json(store, keys.model_file("heartbeat", version, registry.VERDICT), verdict)
+    registry.write_champion(store, recipe="heartbeat", version="a", since="t0", who="gate", why="first")

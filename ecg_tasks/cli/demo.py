@@ -49,6 +49,8 @@ def demo(
     stack = Stack()
     stack.up(say)
     os.environ.update(stack.environment())
+    if data is None and _holds_real():
+        say("this bucket holds real recordings: the made-up ones are decided on, and never trained on")
     try:
         report = _run_everything(stack, files)
         local = _fetch_report(stack, report)
@@ -148,6 +150,13 @@ def _is_taken_over(dropped: "Iterable[str]") -> bool:
     from ecg_tasks.storage import keys
 
     return not {keys.INBOX + name for name in dropped} & set(open_store().list_keys(keys.INBOX))
+
+
+def _holds_real() -> bool:
+    from ecg_tasks.steps.champions import synthetic
+    from ecg_tasks.steps.workspace import open_store
+
+    return synthetic.holds_real(open_store())
 
 
 def _is_rendered() -> bool:

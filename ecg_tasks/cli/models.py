@@ -25,7 +25,8 @@ def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default:
     os.environ.update(running_stack().environment())
     table = Table("recipe", "version", "test AUROC", "verdict", "standing")
     for one in promotion.listing(recipe):
-        table.add_row(one.recipe, one.version, one.auroc, one.verdict, one.standing)
+        trained = "\ntrained on synthetic recordings" if one.synthetic else ""
+        table.add_row(one.recipe, one.version + trained, one.auroc, one.verdict, one.standing)
     console().print(table)
 
 

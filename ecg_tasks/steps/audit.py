@@ -28,6 +28,7 @@ class Action(StrEnum):
 
     INGEST = "ingest"
     CLASSIFY = "classify"
+    APPROVE = "approve"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
     REJECT = "reject"

@@ -36,7 +36,7 @@ def show_models(request: Request, user: GetUserDep, decision: DecisionQuery = No
         first = [one for one in recipe.versions if one.serves]
         compared = [*first, *(one for one in recipe.versions if not one.serves)][:COMPARED]
         names = [name for name in FIGURE_TITLES if any(name in one.figures for one in compared)]
-        found.append({"recipe": recipe, "compared": compared, "names": names})
+        found.append({"recipe": recipe, "compared": compared, "names": names, "synthetic": any(one.version.synthetic for one in first)})
     answer = page(request, user, "models.html", found=found, titles=FIGURE_TITLES, draw=draw_interval, decision=decision, told=told)
     if decision and told is None:
         answer.headers["refresh"] = str(ASK_AGAIN_S)

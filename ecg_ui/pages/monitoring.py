@@ -5,6 +5,7 @@ from typing import Annotated
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Query, Request, Response
 
+from ecg_tasks.steps.browse import models
 from ecg_tasks.steps.monitoring import drift
 from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import RecipeName
@@ -21,4 +22,5 @@ def show_monitoring(request: Request, user: GetUserDep, recipe: Annotated[Recipe
     names = [light.recipe for light in lights]
     chosen = recipe if recipe in names else next(iter(names), None)
     shown = drift.page(store, chosen) if chosen else None
-    return page(request, user, "monitoring.html", lights=lights, shown=shown)
+    synthetic = models.synthetic(store, [(shown.recipe, shown.version)] if shown and shown.version else [])
+    return page(request, user, "monitoring.html", lights=lights, shown=shown, synthetic=synthetic)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ecg_tasks.reporting.history import FATES, draw_history
+from ecg_tasks.steps.browse import models
 from ecg_tasks.steps.browse.overview import overview
 from ecg_tasks.steps.browse.runs import run_of
 from ecg_tasks.steps.classifying import backfill
@@ -26,6 +27,9 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
     """The state of the whole system on one page."""
     store = open_store()
     seen = overview(store)
+    lights = drift.lights(store)
+    shown = [(one.recipe, one.version) for one in (*seen.champions, *lights)]
+    decided = list(seen.runs[0].champions.items()) if seen.runs else []
     accounts = [(run.date, run.account) for run in reversed(seen.runs)]
     return page(
         request,
@@ -34,7 +38,9 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
         seen=seen,
         history=draw_history(accounts) if accounts else "",
         fates=FATES,
-        lights=drift.lights(store),
+        lights=lights,
+        decided=decided,
+        synthetic=models.synthetic(store, [*shown, *decided]),
     )
 
 

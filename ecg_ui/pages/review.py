@@ -7,7 +7,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from ecg_tasks.steps.browse import records
+from ecg_tasks.steps.browse import models, records
 from ecg_tasks.steps.reviewing import review
 from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, WhenForm
@@ -39,6 +39,7 @@ def show_review(
         "review.html",
         queue=queue,
         item=first,
+        synthetic=models.synthetic(store, [(one.recipe, one.version) for one in queue.items]),
         found=found,
         verdicts=VERDICTS,
         saved=saved,

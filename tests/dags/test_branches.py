@@ -13,9 +13,13 @@ from ecg_tasks.steps.champions import promotion
 from ecg_tasks.steps.classifying import backfill, classify
 from ecg_tasks.steps.ingesting import ingest, waiting
 from ecg_tasks.steps.maintenance import maintaining
-from ecg_tasks.steps.training import retrain
+from ecg_tasks.steps.training import promoting, retrain
+from ecg_tasks.steps.workspace import put_json
+from ecg_tasks.storage import keys, registry
+from tests.versions import judged_versions
 
 USER = {"id": "1", "name": "alice"}
+WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -133,40 +137,101 @@ def test_a_backfill_reports_on_the_past(run_dag, steps):
 )
 def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  # noqa: PLR0917 - pytest passes by name
     """Only a better candidate is promoted, and where approval was asked for only with it."""
-
-    def answered(operator, context):
-        event = {"chosen_options": [answer], "params_input": {"why": "so"}, "responded_at": datetime.now(UTC), "responded_by_user": USER}
-        return operator.execute_complete(context, event)
-
-    monkeypatch.setattr(ApprovalOperator, "execute", answered)
-    calls = steps(
-        retrain,
-        assemble_dataset="job",
-        train="version",
-        evaluate="figures",
-        gate="verdict",
-        is_promotable=promotable,
-        promote="champion",
-        refuse="champion",
-    )
+    _answer(monkeypatch, answer)
+    calls = steps(retrain, assemble_dataset="job", train="version", evaluate="figures", gate="verdict")
+    steps(promoting, is_promotable=promotable, question="?", note_answer="answer", promote="champion", refuse="champion")
     run, tasks = run_dag("retrain_model", conf={"approval": answer is not None, "epochs": 3, "policy": "refresh"})
     states = _states(tasks)
     assert run.state == "success"
     assert (states["approval"], states["promote"]) == expected
-    judged = [("train", "job"), ("evaluate", "job"), ("gate", "job"), ("is_promotable", "verdict")]
-    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, None, 0, "", "refresh"), *judged]
+    judged = [("train", "job"), ("evaluate", "job"), ("gate", "job"), ("is_promotable", run.run_id)]
+    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, None, 0, "", "refresh", answer is not None), *judged]
+    rest = calls[5:]
+    if answer and promotable:
+        said = promoting.Answer(chosen=answer, who="alice", why="so", when=WHEN.isoformat())
+        assert rest[:2] == [("question", run.run_id), ("note_answer", run.run_id, said)]
+        rest = rest[2:]
     if states["promote"] == "success":
-        assert calls[5:] == [("promote", "job")]
+        assert rest == [("promote", run.run_id, answer is not None)]
         assert states["note_refusal"] == "skipped"
     else:
-        ((name, job, said),) = calls[5:]
-        assert (name, job) == ("refuse", "job")
-        assert said == ({"chosen": "Reject", "why": "so", "who": "alice"} if answer and promotable else None)
+        assert rest == [("refuse", run.run_id)]
+
+
+@pytest.fixture
+def trained(bucket, steps, monkeypatch):
+    """A bucket in which the gate let version b pass and refused d, and a serves; gives what lets a run train one of them."""
+    judged_versions(bucket)
+    put_json(bucket, keys.dataset("ds", "manifest.json"), {"counts": {}})
+    steps(retrain, train="version", evaluate="figures", gate="verdict")
+
+    def trains(version):
+        def assemble_dataset(run_id, *, recipe, policy, approval, **_more):
+            work = {"run": keys.run_key(run_id), "recipe": recipe, "version": version, "dataset_id": "ds", "policy": policy}
+            return put_json(bucket, promoting.job_key(run_id), work | {"approval": approval})
+
+        monkeypatch.setattr(retrain, "assemble_dataset", assemble_dataset)
+
+    return trains
+
+
+def test_what_the_gate_refused_is_not_promoted_by_marking_tasks(run_dag, bucket, trained, monkeypatch):
+    """A branch that is made to go on (by a mark or an edited XCom) comes to `promote`, which reads the verdict itself and fails."""
+    trained("d")
+    monkeypatch.setattr(promoting, "is_promotable", lambda _run: True)
+    run, tasks = run_dag("retrain_model", conf={"recipe": "heartbeat"})
+    assert (run.state, _states(tasks)["promote"]) == ("failed", "failed")
+    assert registry.read_champion(bucket, "heartbeat").version == "a"
+
+
+def test_an_approval_that_nobody_gave_promotes_nothing(run_dag, bucket, trained, monkeypatch):
+    """A task `approval` that ends without an answer, as one that is marked as a success does, is no approval."""
+    trained("b")
+    monkeypatch.setattr(ApprovalOperator, "execute", lambda *_: None)
+    run, tasks = run_dag("retrain_model", conf={"recipe": "heartbeat", "approval": True})
+    states = _states(tasks)
+    assert (run.state, states["approval"], states["promote"]) == ("failed", "success", "failed")
+    assert registry.read_champion(bucket, "heartbeat").version == "a"
+
+
+def test_an_approval_comes_from_the_answer_itself(run_dag, bucket, trained, monkeypatch):
+    """What Airflow's API server hands over is kept in the bucket, and lets the version serve."""
+    trained("b")
+    _answer(monkeypatch, "Approve")
+    run, _ = run_dag("retrain_model", conf={"recipe": "heartbeat", "approval": True})
+    champion = registry.read_champion(bucket, "heartbeat")
+    assert (run.state, champion.version, champion.why) == ("success", "b", "because; approved by alice: so")
+
+
+def test_a_choice_made_while_a_person_was_asked_stands(run_dag, bucket, trained, monkeypatch):
+    """Somebody promotes another version before the answer comes: the approved one does not replace it, and the run ends well."""
+    trained("b")
+
+    def meanwhile(operator, context):
+        registry.write_champion(bucket, recipe="heartbeat", version="c", since="t5", who="bob", why="my choice")
+        return answered(operator, context)
+
+    _answer(monkeypatch, "Approve")
+    answered = ApprovalOperator.execute
+    monkeypatch.setattr(ApprovalOperator, "execute", meanwhile)
+    run, tasks = run_dag("retrain_model", conf={"recipe": "heartbeat", "approval": True})
+    assert (run.state, _states(tasks)["promote"]) == ("success", "skipped")
+    assert registry.read_champion(bucket, "heartbeat").version == "c"
+
+
+def _answer(monkeypatch, answer):
+    """Let whoever is asked answer at once, as Airflow's API server hands an answer over."""
+
+    def answered(operator, context):
+        event = {"chosen_options": [answer], "params_input": {"why": "so"}, "responded_at": WHEN, "responded_by_user": USER}
+        return operator.execute_complete(context, event)
+
+    monkeypatch.setattr(ApprovalOperator, "execute", answered)
 
 
 def test_a_training_that_fails_fails_its_run(run_dag, steps, monkeypatch):
     """Too little data ends the run as failed: the tasks that note a refusal are skipped then, and must not make it pass."""
-    steps(retrain, train="version", evaluate="figures", gate="verdict", is_promotable=True, promote="champion", refuse="champion")
+    steps(retrain, train="version", evaluate="figures", gate="verdict")
 
     def too_little(*_args, **_more):
         raise NotEnoughDataError("three labelled patients")
@@ -183,7 +248,7 @@ def test_a_decision_names_who_and_on_whose_behalf(run_dag, steps):
     form = {"recipe": "heartbeat", "action": "reject", "version": "ab12", "why": "a {{ brace }} in the reason", "override": ""}
     run, tasks = run_dag("decide_champion", conf=form)
     assert _states(tasks) == {"decide": "success"}
-    assert calls == [("decide", run.run_id, "dag_test", *form.values())]
+    assert calls == [("decide", run.run_id, "dag_test", False, *form.values())]
     run_dag("decide_champion", conf=form | {"on_behalf_of": "alice"})
     assert calls[-1][2] == "dag_test for alice"
 

@@ -1,6 +1,7 @@
 """Small drops for the tests of the steps."""
 
 import io
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.steps.reviewing.labelling import LabelEntry, write_labels
 from ecg_tasks.steps.workspace import put_json
 from ecg_tasks.storage import keys, registry, tables
+from tests import versions
 
 
 def _beat_rows(n: int, *, seed: int = 0) -> np.ndarray:
@@ -155,3 +157,24 @@ def two_nights(bucket_in, todays_version):
             pin = classify.pin_champion(version, date="2026-01-02", scope="all", details=1)
             classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
         return {key: bucket.get(key) for key in bucket.list_keys("")}
+
+
+@pytest.fixture
+def works(monkeypatch):
+    """Every version works, without a process for each; returns the faults to be told instead, by version."""
+    from ecg_tasks.steps.champions import fresh_process
+
+    faults: dict[str, str] = {}
+
+    def fault_of(files):
+        return faults.get(json.loads(files["model.json"])["version"], "")
+
+    monkeypatch.setattr(fresh_process, "fault_of", fault_of)
+    return faults
+
+
+@pytest.fixture
+def judged_versions(bucket, works):
+    """Versions a, b and c of ``heartbeat``, accepted by the gate against a, and d, rejected by it; a serves."""
+    versions.judged_versions(bucket)
+    return bucket

@@ -18,7 +18,7 @@ from ecg_tasks.steps.classifying import classify
 from ecg_tasks.steps.ingesting import inbox, ingest
 from ecg_tasks.steps.monitoring import drift
 from ecg_tasks.steps.reviewing import review
-from ecg_tasks.steps.training import candidate, dataset, gating, retrain
+from ecg_tasks.steps.training import candidate, dataset, gating, promoting, retrain
 from ecg_tasks.steps.training.reference import MEASURES
 from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.object_store import ObjectStore
@@ -49,8 +49,8 @@ def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8, policy: str = "b
     """One run of the DAG ``retrain_model``; returns the job's key and the verdict."""
     job = retrain.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, seed=seed, policy=policy)
     decision = retrain.gate(retrain.evaluate(retrain.train(job)))
-    if retrain.is_promotable(decision):
-        retrain.promote(job)
+    if promoting.is_promotable(run_id):
+        promoting.promote(run_id, asked=False)
     return job, json.loads(retrain.open_store().get(decision))
 
 

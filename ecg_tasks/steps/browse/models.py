@@ -1,6 +1,6 @@
 """Here: model versions with their figures, cards and verdicts, and which serve. Not here: changing what serves (``promotion``)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -85,6 +85,12 @@ def version(store: ObjectStore, recipe: str, name: str) -> Version:
         return _version(store, recipe, name)
     except MissingObjectError:
         return Version(recipe=recipe, version=name, digest="", threshold=None, abstain=None, dataset_id="", synthetic=False)
+
+
+def synthetic(store: ObjectStore, versions: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Keys of those of these versions (recipe and name each) that were trained on synthetic recordings."""
+    found = (version(store, *one) for one in set(versions))
+    return frozenset(one.key for one in found if one.synthetic)
 
 
 def card(store: ObjectStore, recipe: str, name: str) -> str | None:

@@ -4,6 +4,7 @@ Not here: the gate's own word on a candidate (``retrain``).
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,12 +13,14 @@ from ecg_tasks.errors import ConfigurationError, ModelRefusedError
 from ecg_tasks.learning.version import METRICS, SPEC
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
 from ecg_tasks.steps import audit
-from ecg_tasks.steps.champions import fresh_process
+from ecg_tasks.steps.champions import fresh_process, synthetic
 from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_manifest
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import ObjectStore
 
 DAG = "decide_champion"
+_REFUSED = "refused: "
+"""How the outcome of a run begins that did nothing; the page of the models knows it by that."""
 
 
 class Action(StrEnum):
@@ -26,6 +29,10 @@ class Action(StrEnum):
     PROMOTE = "promote"
     ROLLBACK = "rollback"
     REJECT = "reject"
+
+
+_MEANT = {Action.PROMOTE: registry.PROMOTED, Action.ROLLBACK: registry.ROLLED_BACK}
+_DONE = {Action.PROMOTE: "promoted", Action.ROLLBACK: "rolled back to", Action.REJECT: "rejected"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +44,14 @@ class ListedVersion:
     auroc: str
     verdict: str
     standing: str
+    synthetic: bool
 
 
-def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who: str, override: str = "") -> str:
-    """Do what a person decided about a version; returns the key of the run's manifest. Done twice, it changes nothing the second time.
+def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who: str, override: str = "", cleared: bool = False) -> str:
+    """Do what a person decided about a version; returns the key of the run's manifest.
+
+    A run decides once: with its manifest there, nothing is done any more. A run that is cleared was asked for at another time, perhaps by
+    another person than the one who cleared it, so it decides nothing; what it did before it was killed gets its log entry and manifest.
 
     Parameters
     ----------
@@ -49,6 +60,7 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     why : kept for ever beside the decision
     who : likewise
     override : why a version that was rejected, or never judged, shall serve all the same; needed for these, and kept too
+    cleared : whether somebody cleared the run, so that its task runs again
 
     Raises
     ------
@@ -58,6 +70,12 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
         If the version to be promoted does not work.
     """
     store = open_store()
+    key = keys.manifest(DAG, keys.run_key(run_id))
+    if (done := find_json(store, key)) is not None:
+        if done["outcome"].startswith(_REFUSED):
+            raise ConfigurationError(f"this run was refused before, and is not tried again: start a new one. {done['outcome']}")
+        logging.getLogger(__name__).info("this run has decided already, and nothing was changed: %s", done["outcome"])
+        return key
     before = registry.read_champion(store, recipe)
     manifest = {
         "dag": DAG,
@@ -70,18 +88,32 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
         "override": override,
         "served_before": before.version if before else None,
     }
+    version, why, override = version.strip(), why.strip(), override.strip()
     try:
-        told = _decide(store, recipe, Action(action), version.strip(), who=who, why=why.strip(), override=override.strip())
+        if cleared:
+            told = _done_before(store, recipe, Action(action), version, who=who, why=why)
+        else:
+            told = _decide(store, recipe, Action(action), version, who=who, why=why, override=override)
     except (ConfigurationError, ModelRefusedError) as error:
-        put_manifest(store, manifest | {"outcome": f"refused: {error}", "serving": manifest["served_before"]})
+        put_manifest(store, manifest | {"outcome": f"{_REFUSED}{error}", "serving": manifest["served_before"]})
         raise
     after = registry.read_champion(store, recipe)
     serving = after.version if after else None
-    subject = version.strip() if action == Action.REJECT else str(serving)
-    if _stands(store, recipe, subject, Action(action), who=who, why=why.strip()):
-        detail = {"run": manifest["run"], "why": why.strip(), "override": override.strip()}
+    subject = version if action == Action.REJECT else str(serving)
+    if _stands(store, recipe, subject, Action(action), who=who, why=why):
+        detail = {"run": manifest["run"], "why": why, "override": override}
         audit.append(store, who=who, action=action, subject=f"{recipe}/{subject}", detail=detail)
     return put_manifest(store, manifest | {"outcome": told, "serving": serving})
+
+
+def _done_before(store: ObjectStore, recipe: str, action: Action, version: str, *, who: str, why: str) -> str:
+    """Tell what a cleared run had done before it was killed; `ConfigurationError` if that was nothing."""
+    champion = registry.read_champion(store, recipe)
+    subject = version if action is not Action.ROLLBACK or champion is None else champion.version
+    meant = action is Action.REJECT or (champion is not None and champion.version == subject and champion.action == _MEANT[action])
+    if not meant or not _stands(store, recipe, subject, action, who=who, why=why):
+        raise ConfigurationError("this run was cleared, and a cleared run decides nothing: start a new one, in your own name")
+    return f"{subject} was {_DONE[action]} by this run before it was cleared"
 
 
 def _decide(store: ObjectStore, recipe: str, action: Action, version: str, *, who: str, why: str, override: str) -> str:
@@ -126,6 +158,8 @@ def _promote(store: ObjectStore, recipe: str, version: str, *, who: str, why: st
     if before is not None and before.version == version:
         return f"{version} serves already, since {before.since}: nothing was changed"
     _check_pictures(store, recipe, version)
+    if obstacle := synthetic.obstacle(store, recipe, version):
+        raise ConfigurationError(f"{version} {obstacle}: it may not serve")
     if fault := fresh_process.fault_of(registry.read_version(store, recipe, version)):
         raise ModelRefusedError(f"{version} does not work in a fresh process: {fault}")
     if obstacle := _obstacle(store, recipe, version):
@@ -176,7 +210,7 @@ def _may_serve(store: ObjectStore, recipe: str, version: str) -> bool:
         _check_pictures(store, recipe, version)
     except ConfigurationError:
         return False
-    return True
+    return not synthetic.obstacle(store, recipe, version)
 
 
 def _check_pictures(store: ObjectStore, recipe: str, version: str) -> None:
@@ -206,6 +240,7 @@ def _listed(store: ObjectStore, recipe: str, version: str) -> ListedVersion:
         auroc=f"{auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f})",
         verdict="not judged" if verdict is None else str(verdict["kind"]),
         standing=_standing(registry.read_decisions(store, recipe), version),
+        synthetic=synthetic.is_synthetic(store, recipe, version),
     )
 
 

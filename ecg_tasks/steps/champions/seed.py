@@ -6,6 +6,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.steps import audit
 from ecg_tasks.steps.workspace import now, open_store
 from ecg_tasks.storage import registry
+from ecg_tasks.storage.object_store import ObjectStore
 
 SHIPPED_MODELS = Path(__file__).parents[3] / "models"
 
@@ -26,6 +27,16 @@ def install_champions(folder: Path = SHIPPED_MODELS) -> list[str]:
         audit.append(store, who="installation", action=audit.Action.PROMOTE, subject=f"{champion.recipe}/{champion.version}")
         installed.append(champion.recipe)
     return installed
+
+
+def install_version(store: ObjectStore, recipe: str, folder: Path = SHIPPED_MODELS) -> str | None:
+    """Copy a recipe's shipped version into the bucket if it is not there, without letting it serve; returns its name, None without one."""
+    champion = next((one for one in registry.shipped_champions(folder) if one.recipe == recipe), None)
+    if champion is None:
+        return None
+    if not registry.has_version(store, recipe, champion.version):
+        registry.write_version(store, recipe, champion.version, registry.read_shipped(folder, champion))
+    return champion.version
 
 
 def export_champion(recipe: str, folder: Path = SHIPPED_MODELS) -> Path:

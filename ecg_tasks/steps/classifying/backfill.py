@@ -21,6 +21,7 @@ from ecg_tasks.reporting.difference import Difference, render_difference
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.steps.champions import synthetic
 from ecg_tasks.steps.champions.versions import pictures_of
 from ecg_tasks.steps.classifying import classify, coverage, summing_up
 from ecg_tasks.steps.reviewing.labelling import labels_in_force
@@ -43,7 +44,8 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
     Raises
     ------
     ConfigurationError
-        If a version is not there, reads other pictures than are made now, or would be compared with itself.
+        If a version is not there, reads other pictures than are made now, would be compared with itself, or was trained on synthetic
+        recordings where the bucket holds real ones.
     """
     settings = Settings.from_environment()
     store = open_store(settings)
@@ -66,10 +68,14 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
                 if found
                 else f"there is no {recipe} version {one!r}; ./ecg models {recipe} lists them"
             )
+        if obstacle := synthetic.obstacle(store, recipe, one):
+            raise ConfigurationError(f"{recipe} {one} {obstacle}: it may not decide on them")
     beside = {
         name: {"version": champion.version, "since": champion.since}
         for name, champion in champions.items()
-        if champion is not None and pictures_of(store, name, champion.version) == get_recipe(name).key
+        if champion is not None
+        and pictures_of(store, name, champion.version) == get_recipe(name).key
+        and not synthetic.obstacle(store, name, champion.version)
     }
     pin = {
         "dag": DAG,

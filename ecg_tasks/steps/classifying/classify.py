@@ -12,6 +12,7 @@ from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.steps import audit, audit_check
+from ecg_tasks.steps.champions import synthetic
 from ecg_tasks.steps.classifying import changing, coverage, summing_up
 from ecg_tasks.steps.monitoring import drift
 from ecg_tasks.steps.reviewing.decided import write_snapshot
@@ -49,13 +50,16 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
     if find_json(store, pin_key) is None:
         champions, notes = {}, []
         for name in settings.recipes:
-            champion = registry.read_champion(store, name)
+            before = registry.read_champion(store, name)
+            champion = synthetic.hand_over(store, name, who=f"{DAG}/{run}")
             if champion is None:
-                notes.append(f"There is no {name} model yet.")
+                notes.append(f"The {name} model {before.version} {synthetic.OBSTACLE}." if before else f"There is no {name} model yet.")
             elif load_champion(store, name, champion.version).spec.recipe_digest != get_recipe(name).digest:
                 notes.append(f"The {name} model {champion.version} reads other pictures than are made now: train a new one.")
             else:
                 champions[name] = {"version": champion.version, "since": champion.since}
+                if before is not None and before.version != champion.version:
+                    notes.append(f"The {name} model {champion.version} serves from now on: {champion.why}.")
         last = coverage.last_report(store)
         pin = {
             "run": run,
@@ -86,6 +90,8 @@ def plan(pin: str) -> list[str]:
 def undecided(store: ObjectStore, wanted: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     """List recipe, version and shard of all pictures on which a version has not decided, version by version as ``wanted``.
 
+    Shards with a real recording are not for a version that was trained on synthetic ones: they wait for another version.
+
     Parameters
     ----------
     wanted : recipe and version, each
@@ -95,7 +101,10 @@ def undecided(store: ObjectStore, wanted: Iterable[tuple[str, str]]) -> list[dic
     for name, version in wanted:
         rendered = {keys.stem(key) for key in store.list_keys(keys.spectrograms_of(get_recipe(name).key))} & archive
         decided = {key.split("/")[2] for key in store.list_keys(f"{keys.PREDICTIONS}{name}/") if keys.stem(key) == version}
-        work += [{"recipe": name, "version": version, "shard": shard} for shard in sorted(rendered - decided)]
+        left = sorted(rendered - decided)
+        if synthetic.is_synthetic(store, name, version):
+            left = [shard for shard in left if not synthetic.holds_real(store, [shard])]
+        work += [{"recipe": name, "version": version, "shard": shard} for shard in left]
     return work
 
 
@@ -151,7 +160,15 @@ def load_champion(store: ObjectStore, recipe: str, version: str) -> Classifier:
 
 
 def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, shard: str) -> dict[str, Any]:
-    """Decide on one shard, write the predictions, and return the counts."""
+    """Decide on one shard, write the predictions, and return the counts.
+
+    Raises
+    ------
+    ConfigurationError
+        If the version was trained on synthetic recordings, and a real one lies in the shard.
+    """
+    if classifier.spec.synthetic and synthetic.holds_real(store, [shard]):
+        raise ConfigurationError(f"{recipe.name} {classifier.spec.version} was trained on synthetic recordings; {shard} holds real ones")
     spectrograms = tables.load(store.get(keys.spectrograms(recipe.key, shard)))
     ids, record = np.unique(np.array(spectrograms["record_id"], dtype=object), return_inverse=True)
     drawn = np.flatnonzero(spectrograms["window"] >= 0)

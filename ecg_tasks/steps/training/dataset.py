@@ -80,7 +80,8 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
 
     A patient's side comes from the patient's id alone and so never changes. Where a patient is not known, the record's group of
     near-duplicates decides, and keeps its side for ever (``grouping``). While any patient is known, figures are over patients: such
-    records are then used on the training side only, and those of other sides wait.
+    records are then used on the training side only, and those of other sides wait. Synthetic recordings are used only while the archive
+    holds no real one: a data set never mixes the two (``champions.synthetic``).
 
     Returns
     -------
@@ -112,6 +113,10 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
             for record_id, patient, bucket in zip(index["record_id"], index["patient"], index["split_bucket"], strict=True)
             if record_id in labels and record_id in usable
         ]
+    n_found = len(found)
+    if not all(is_synthetic.values()):
+        found = [one for one in found if not is_synthetic[one.record_id]]
+        labels = {record_id: entry for record_id, entry in labels.items() if not is_synthetic.get(record_id, False)}
     leakage.check_identities(found)
     leakage.check_signals(store, labelled_shards, {record_id: entry.label for record_id, entry in labels.items()}, recipe.accepts)
     found.sort(key=lambda one: one.record_id)
@@ -136,7 +141,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
         )
     rows, links = _untangled(store, _comparable(rows))
     leakage.check_rows(rows, links)
-    _check(rows)
+    _check(rows, n_synthetic=n_found - len(found))
     inputs = Counter(kind_of[row.record_id] for row in rows)
     columns = {name: [getattr(row, name) for row in rows] for name in tables.SPLIT.names}
     data = tables.dump(tables.SPLIT, columns)
@@ -144,7 +149,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     store.put(keys.dataset(dataset_id, "split.parquet"), data)
     manifest_key = keys.dataset(dataset_id, "manifest.json")
     if not store.exists(manifest_key):  # a version that was trained on these rows holds its digest
-        left_out = {"inputs": dict(sorted(inputs.items())), "left_out": len(found) - len(rows)}
+        left_out = {"inputs": dict(sorted(inputs.items())), "left_out": n_found - len(rows)}
         put_json(store, manifest_key, _manifest(dataset_id, recipe, rows) | left_out)
     return dataset_id, rows
 
@@ -228,13 +233,13 @@ def _comparable(rows: list[Row]) -> list[Row]:
 
 
 def _untangled(store: ObjectStore, rows: list[Row]) -> tuple[list[Row], Links]:
-    """The rows without those of unknown patients that resemble a row of another side, and the links between what is left.
+    """The rows without those of unknown patients that resemble a row of another side, and the links across sides of what is left.
 
     Of two such rows the one on the side that comes first goes: what is tested on stays as it is.
     """
     known = [grouping.Known(record_id=row.record_id, shard=row.shard, patient=None, bucket=row.bucket) for row in rows]
-    links = find_links(grouping.load_signatures(store, known))
     order = list(Side)
+    links = find_links(grouping.load_signatures(store, known), sides=np.array([order.index(row.side) for row in rows], dtype=np.int64))
     kept = np.ones(len(rows), dtype=bool)
     for pair in zip(links.first.tolist(), links.second.tolist(), strict=True):
         unknown = [index for index in pair if rows[index].bucket < 0]
@@ -246,15 +251,16 @@ def _untangled(store: ObjectStore, rows: list[Row]) -> tuple[list[Row], Links]:
     return [row for row, stays in zip(rows, kept, strict=True) if stays], left
 
 
-def _check(rows: Sequence[Row]) -> None:
+def _check(rows: Sequence[Row], *, n_synthetic: int) -> None:
     """Refuse a split in which a side lacks a class."""
     for side in Side:
         for label in CLASS_ORDER:
             n_records = sum(row.side == side and row.label == label for row in rows)
             if n_records < MIN_RECORDS_PER_CLASS:
+                left_out = f"; {n_synthetic} synthetic ones are left out, because the archive holds real recordings" if n_synthetic else ""
                 raise NotEnoughDataError(
                     f"the {side.value} side has {n_records} {label.value} records; it needs at least {MIN_RECORDS_PER_CLASS}. "
-                    f"There are {len(rows)} labelled records in all: label more, of more patients"
+                    f"There are {len(rows)} labelled records in all{left_out}: label more, of more patients"
                 )
 
 

@@ -22,8 +22,13 @@ from ecg_tasks.storage.object_store import ObjectStore
 
 
 def still_holds(verdict: Mapping[str, Any], work: Mapping[str, Any], champion: registry.Champion | None) -> bool:
-    """Whether an earlier verdict was on the same champion and by the same policy."""
-    return bool(verdict["champion"] == (champion.version if champion else None) and verdict.get("policy") == work["policy"])
+    """Whether an earlier verdict was by the same policy, and on the champion that serves since the same moment.
+
+    A version that served then and serves again was chosen again meanwhile. Verdicts of before the moment was kept are taken without it.
+    """
+    version, since = (champion.version, champion.since) if champion else (None, None)
+    same = (verdict["champion"], verdict.get("champion_since", since)) == (version, since)
+    return bool(same and verdict.get("policy") == work["policy"])
 
 
 def judge(store: ObjectStore, recipe: Recipe, work: dict[str, Any], champion: registry.Champion | None) -> dict[str, Any]:
@@ -70,6 +75,7 @@ def judge(store: ObjectStore, recipe: Recipe, work: dict[str, Any], champion: re
         "candidates_judged": n_judged,
         "note": gate_policy.judged_note(n_judged),
         "champion": None if champion is None else champion.version,
+        "champion_since": None if champion is None else champion.since,
         "dataset_id": work["dataset_id"],
         "judged": now(),
     }

@@ -103,7 +103,7 @@ def groups_of(store: ObjectStore, records: Sequence[Known]) -> dict[str, Group]:
     fresh = [one.patient is None and one.record_id not in before for one in records]
     if any(fresh):
         new = np.array(fresh)
-        links = near_duplicates.find_links(load_signatures(store, records), new=new)
+        links = near_duplicates.find_links(load_signatures(store, records), new=new, spanning=True)
         given = _new_groups(records, new, links, before)
         data = _dump(given)
         store.put(keys.groups(hashlib.sha256(data).hexdigest()[:20]), data)

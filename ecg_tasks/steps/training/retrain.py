@@ -1,9 +1,11 @@
-"""Here: the tasks of the DAG ``retrain_model``: labels and pictures to a judged version. Not here: what is in it (``candidate``)."""
+"""Here: the tasks of the DAG ``retrain_model`` up to the verdict: labels and pictures to a judged version.
+
+Not here: what is in a version (``candidate``), or what follows from the verdict (``promoting``).
+"""
 
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,23 +18,33 @@ from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps import audit
+from ecg_tasks.steps.champions import synthetic
 from ecg_tasks.steps.code_version import code_version
-from ecg_tasks.steps.training import candidate, dataset, gating
+from ecg_tasks.steps.training import candidate, dataset, gating, promoting
 from ecg_tasks.steps.training.judged import candidates_judged
-from ecg_tasks.steps.workspace import find_json, get_json, now, open_store, put_json, put_manifest
+from ecg_tasks.steps.workspace import find_json, get_json, open_store, put_json
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import ObjectStore
 
-DAG = "retrain_model"
+DAG = promoting.DAG
 
 
 def assemble_dataset(
-    run_id: str, *, recipe: str, epochs: int | None, seed: int, credit: str = "", policy: str = "better", n_members: int | None = None
+    run_id: str,
+    *,
+    recipe: str,
+    epochs: int | None,
+    seed: int,
+    credit: str = "",
+    policy: str = "better",
+    n_members: int | None = None,
+    approval: bool = False,
 ) -> str:
     """Choose the labelled records and their sides, and name the version to be; returns the key of the job.
 
     ``epochs`` and ``n_members`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
-    for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too.
+    for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too. ``approval`` is
+    whether a person must approve a version that passes.
 
     The version's name is made of the data, the recipe, the parameters, the built network and Keras's version: the same again is the
     same version, and an edited network is another one.
@@ -42,7 +54,7 @@ def assemble_dataset(
 
     store = open_store()
     run = keys.run_key(run_id)
-    job_key = keys.staging(DAG, run, "job.json")
+    job_key = promoting.job_key(run_id)
     if find_json(store, job_key) is None:
         chosen = get_recipe(recipe)
         dataset_id, _ = dataset.assemble(store, chosen)
@@ -60,6 +72,7 @@ def assemble_dataset(
             "credits": [line.strip() for line in credit.splitlines() if line.strip()],
             "version": version,
             "policy": Ambition(policy).value,
+            "approval": approval,
         }
         put_json(store, job_key, job)
     return job_key
@@ -135,59 +148,16 @@ def gate(job: str) -> str:
     work = get_json(store, job)
     recipe = get_recipe(work["recipe"])
     verdict_key = keys.model_file(recipe.name, work["version"], registry.VERDICT)
-    champion = registry.read_champion(store, recipe.name)
+    champion = synthetic.hand_over(store, recipe.name, who=f"{DAG}/{work['run']}")
     verdict = find_json(store, verdict_key)
     serves = champion is not None and champion.version == work["version"]
     if verdict is None or (not serves and not gating.still_holds(verdict, work, champion)):
         verdict = gating.judge(store, recipe, work, champion)
         put_json(store, verdict_key, verdict)
     if not verdict["promote"]:
-        _log_act(store, work, audit.Action.REJECT, why=verdict["reason"])
-    _write_manifest(store, work, verdict)
+        promoting.log_act(store, work, audit.Action.REJECT, why=verdict["reason"])
+    promoting.write_manifest(store, work, verdict)
     return verdict_key
-
-
-def is_promotable(decision: str) -> bool:
-    """Whether the verdict under this key says that the version may serve, and nobody rejected it since."""
-    store = open_store()
-    verdict = get_json(store, decision)
-    return bool(verdict["promote"]) and not _rejected(store, verdict["recipe"], verdict["version"])
-
-
-def promote(job: str) -> str:
-    """Let the version serve from now on, unless somebody rejected it meanwhile; returns the key of the champion's note."""
-    store = open_store()
-    work = get_json(store, job)
-    verdict = get_json(store, keys.model_file(work["recipe"], work["version"], registry.VERDICT))
-    if _rejected(store, work["recipe"], work["version"]):
-        _log(f"{work['version']} was rejected while this run was under way: it is not promoted")
-    else:
-        who = f"{DAG}/{work['run']}"
-        champion = registry.write_champion(
-            store, recipe=work["recipe"], version=work["version"], since=now(), who=who, why=verdict["reason"]
-        )
-        if champion.who == who:  # else it served already
-            _log_act(store, work, audit.Action.PROMOTE, why=verdict["reason"])
-    _write_manifest(store, work, verdict)
-    return keys.champion(work["recipe"])
-
-
-def refuse(job: str, answer: Mapping[str, Any] | None) -> str | None:
-    """Mark the version as rejected if a person, or the deadline, refused it; returns the key of the champion's note.
-
-    ``answer`` is what came of asking: ``chosen``, ``why``, and ``who``, which is None after the deadline. None if nobody was asked; then
-    nothing is marked.
-    """
-    if answer is None or answer["chosen"] == "Approve":
-        return None
-    store = open_store()
-    work = get_json(store, job)
-    who = answer["who"] or f"{DAG}/{work['run']}"
-    why = (answer["why"].strip() or "refused without a reason") if answer["who"] else "nobody approved it in time"
-    registry.reject(store, recipe=work["recipe"], version=work["version"], when=now(), who=who, why=why)
-    _log_act(store, work, audit.Action.REJECT, why=why, who=who)
-    _write_manifest(store, work, get_json(store, keys.model_file(work["recipe"], work["version"], registry.VERDICT)))
-    return keys.champion(work["recipe"])
 
 
 class _StoredCheckpoints:
@@ -209,32 +179,6 @@ class _StoredCheckpoints:
 
     def _found(self) -> list[str]:
         return self._store.list_keys(keys.checkpoint(self._recipe, self._version, "epochs/"))
-
-
-def _rejected(store: ObjectStore, recipe: str, version: str) -> bool:
-    decided = registry.read_decisions(store, recipe)
-    return decided is not None and decided.version != version and decided.rejection(version) is not None
-
-
-def _log_act(store: ObjectStore, work: dict[str, Any], action: audit.Action, *, why: str, who: str = "") -> None:
-    detail = {"run": work["run"], "why": why}
-    audit.append(store, who=who or f"{DAG}/{work['run']}", action=action, subject=f"{work['recipe']}/{work['version']}", detail=detail)
-
-
-def _write_manifest(store: ObjectStore, work: dict[str, Any], verdict: dict[str, Any]) -> None:
-    champion = registry.read_champion(store, work["recipe"])
-    manifest = {
-        "dag": DAG,
-        "run": work["run"],
-        "account": dataset.load_manifest(store, work["dataset_id"])["counts"],
-        "recipe": work["recipe"],
-        "version": work["version"],
-        "dataset_id": work["dataset_id"],
-        "verdict": verdict,
-        "rejected": _rejected(store, work["recipe"], work["version"]),
-        "serving": champion.version if champion else None,
-    }
-    put_manifest(store, manifest)
 
 
 def _training_set(pictures: dataset.Pictures) -> TrainingSet:

@@ -1,14 +1,13 @@
 """People's decisions about versions: what they do, what they refuse, what they keep, and that they can be repeated."""
 
+import itertools
 import json
 
 import pytest
 
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError, StoreError
-from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps import audit
-from ecg_tasks.steps.champions import fresh_process, promotion
-from ecg_tasks.steps.training import retrain
+from ecg_tasks.steps.champions import promotion
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -16,34 +15,19 @@ RECIPE = "heartbeat"
 
 
 @pytest.fixture
-def works(monkeypatch):
-    """Every version works, without a process for each; returns the faults to be told instead, by version."""
-    faults: dict[str, str] = {}
-
-    def fault_of(files):
-        return faults.get(json.loads(files["model.json"])["version"], "")
-
-    monkeypatch.setattr(fresh_process, "fault_of", fault_of)
-    return faults
-
-
-@pytest.fixture
-def store(bucket, works):
+def store(judged_versions):
     """Versions a, b and c, accepted by the gate, and d, rejected by it; a serves."""
-    for version in "abcd":
-        spec = {"version": version, "recipe_digest": get_recipe(RECIPE).digest}
-        metrics = {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
-        files = {"model.json": json.dumps(spec).encode(), "metrics.json": json.dumps(metrics).encode()}
-        registry.write_version(bucket, RECIPE, version, files | {registry.SUMS: b"".join(b"x  %s\n" % name.encode() for name in files)})
-        verdict = {"promote": version != "d", "kind": "rejected" if version == "d" else "better", "reason": "because", "recipe": RECIPE}
-        bucket.put(keys.model_file(RECIPE, version, registry.VERDICT), json.dumps(verdict | {"version": version}).encode())
-    registry.write_champion(bucket, recipe=RECIPE, version="a", since="t0", who="gate", why="first")
-    return bucket
+    return judged_versions
 
 
-def decide(action, version="", *, why="a reason", who="alice", run="run", override=""):
-    """One run of the DAG ``decide_champion``; returns its manifest."""
-    key = promotion.decide(run, recipe=RECIPE, action=action, version=version, why=why, who=who, override=override)
+RUNS = itertools.count()
+
+
+def decide(action, version="", *, why="a reason", who="alice", run=None, override="", cleared=False):
+    """One run of the DAG ``decide_champion``, a new one unless it is named; returns its manifest."""
+    key = promotion.decide(
+        run or f"run {next(RUNS)}", recipe=RECIPE, action=action, version=version, why=why, who=who, override=override, cleared=cleared
+    )
     return json.loads(promotion.open_store().get(key))
 
 
@@ -81,9 +65,52 @@ def test_deciding_twice_changes_nothing(store, action, version):
     decide("promote", "b")
     decide(action, version)
     before = store.get(keys.champion(RECIPE))
-    for run in ("run", "another run"):
-        assert "nothing was changed" in decide(action, version, run=run)["outcome"]
+    for _ in range(2):
+        assert "nothing was changed" in decide(action, version)["outcome"]
     assert store.get(keys.champion(RECIPE)) == before
+
+
+def test_a_run_decides_once(store):
+    """The task of an old run again, cleared or not, leaves what was decided since, its manifest and the log as they are."""
+    first = decide("promote", "b", run="old")
+    decide("promote", "c", who="bob")
+    before = {item.key: item.etag for item in store.list_objects("")}
+    assert decide("promote", "b", run="old", cleared=True) == decide("promote", "b", run="old") == first
+    assert {item.key: item.etag for item in store.list_objects("")} == before
+    with pytest.raises(ConfigurationError, match="there is no heartbeat version"):
+        decide("promote", "nothing", run="refused")
+    with pytest.raises(ConfigurationError, match="was refused before, and is not tried again"):
+        decide("promote", "a", run="refused", cleared=True)
+    assert registry.read_champion(store, RECIPE).version == "c"
+
+
+@pytest.mark.parametrize(("action", "version"), [("promote", "c"), ("rollback", ""), ("reject", "c")])
+def test_a_cleared_run_decides_nothing(store, action, version):
+    """Clearing a run that died before it decided asks its own user anew: nothing is done in the name of the one who started it."""
+    decide("promote", "b")
+    before = store.get(keys.champion(RECIPE))
+    with pytest.raises(ConfigurationError, match="a cleared run decides nothing: start a new one, in your own name"):
+        decide(action, version, cleared=True)
+    assert store.get(keys.champion(RECIPE)) == before
+    assert len(audit.entries(store)) == 1
+
+
+@pytest.mark.parametrize(("action", "version"), [("promote", "c"), ("rollback", ""), ("rollback", "b"), ("reject", "c")])
+def test_a_run_that_died_after_its_act_is_logged_when_it_is_cleared(store, monkeypatch, action, version):
+    """What a run had done before its log entry was lost gets its entry and its manifest; it is not done again."""
+    decide("promote", "b")
+
+    def gone(*_args, **_more):
+        raise StoreError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "append", gone)
+        with pytest.raises(StoreError):
+            decide(action, version, run="died")
+    before = store.get(keys.champion(RECIPE))
+    assert "before it was cleared" in decide(action, version, run="died", cleared=True)["outcome"]
+    assert store.get(keys.champion(RECIPE)) == before
+    assert [str(entry.action) for _, entry in audit.entries(store)] == ["promote", action]
 
 
 @pytest.mark.parametrize(("action", "version"), [("promote", "c"), ("rollback", ""), ("reject", "c")])
@@ -102,7 +129,7 @@ def test_broken_anywhere_and_run_again_comes_to_the_same(store, monkeypatch, act
     monkeypatch.setattr(ObjectStore, "put", once)
     for _ in range(5):
         try:
-            decide(action, version)
+            decide(action, version, run="broken")
             break
         except StoreError:
             continue
@@ -172,50 +199,3 @@ def test_the_list_tells_what_became_of_each(store):
     assert standing["c"].endswith("by bob: no")
     assert standing["d"] == ""
     assert {one.verdict for one in promotion.listing()} == {"better", "rejected"}
-
-
-@pytest.fixture
-def job(store):
-    """The job of a run that judged version b."""
-    store.put(keys.dataset("ds", "manifest.json"), json.dumps({"counts": {}}).encode())
-    work = {"run": "r", "recipe": RECIPE, "version": "b", "dataset_id": "ds", "policy": "better"}
-    store.put("job.json", json.dumps(work).encode())
-    return "job.json"
-
-
-def test_a_refusal_in_the_interface_is_kept(store, job):
-    """Who refused, and why; the version is then not promotable, and the same run's promotion does nothing."""
-    retrain.refuse(job, {"chosen": "Reject", "why": "too slow", "who": "carol"})
-    rejection = registry.read_champion(store, RECIPE).rejection("b")
-    assert (rejection["who"], rejection["why"]) == ("carol", "too slow")
-    assert not retrain.is_promotable(keys.model_file(RECIPE, "b", registry.VERDICT))
-    retrain.promote(job)
-    assert registry.read_champion(store, RECIPE).version == "a"
-    assert json.loads(store.get(keys.manifest("retrain_model", "r")))["rejected"] is True
-    before = store.get(keys.champion(RECIPE))
-    retrain.refuse(job, {"chosen": "Reject", "why": "again", "who": "dave"})
-    assert store.get(keys.champion(RECIPE)) == before
-
-
-def test_the_deadline_refuses_in_nobodys_name(store, job):
-    """Without an answer the run itself stands for who, and the reason says that nobody approved."""
-    retrain.refuse(job, {"chosen": "Reject", "why": "", "who": None})
-    rejection = registry.read_champion(store, RECIPE).rejection("b")
-    assert (rejection["who"], rejection["why"]) == ("retrain_model/r", "nobody approved it in time")
-
-
-@pytest.mark.parametrize("answer", [None, {"chosen": "Approve", "why": "", "who": "carol"}])
-def test_no_refusal_marks_nothing(store, job, answer):
-    """Where nobody was asked, or the answer was yes, nothing is marked."""
-    assert retrain.refuse(job, answer) is None
-    assert registry.read_champion(store, RECIPE).rejections == ()
-
-
-def test_a_first_candidate_can_be_refused(store, job):
-    """Where nothing serves, the rejection is kept all the same, nothing serves still, and a later promotion keeps it."""
-    store.delete(keys.champion(RECIPE))
-    retrain.refuse(job, {"chosen": "Reject", "why": "no", "who": "carol"})
-    assert registry.read_champion(store, RECIPE) is None
-    assert registry.read_decisions(store, RECIPE).rejection("b")["why"] == "no"
-    decide("promote", "a")
-    assert registry.read_champion(store, RECIPE).rejection("b")["why"] == "no"

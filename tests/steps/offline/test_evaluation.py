@@ -18,7 +18,7 @@ from ecg_tasks.steps.champions import seed
 from ecg_tasks.steps.ingesting import inbox, ingest
 from ecg_tasks.steps.offline import judging, labelled_folders
 from ecg_tasks.steps.offline.evaluation import evaluate_folder
-from ecg_tasks.steps.training import retrain
+from ecg_tasks.steps.training import promoting, retrain
 from ecg_tasks.storage import registry
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -77,9 +77,9 @@ def world(bucket_in, tmp_path_factory):
         )
         ingest.publish("all", [ingest.ingest_batch(job) for job in ingest.plan("all")])
         job = retrain.assemble_dataset("all", recipe="twelve_lead", epochs=2, seed=0)
-        verdict = retrain.gate(retrain.evaluate(retrain.train(job)))
-        assert retrain.is_promotable(verdict)
-        retrain.promote(job)
+        retrain.gate(retrain.evaluate(retrain.train(job)))
+        assert promoting.is_promotable("all")
+        promoting.promote("all", asked=False)
         version = seed.export_champion("twelve_lead", models)
     return World(folder=folder, models=models, files=registry.read_folder(version))
 
