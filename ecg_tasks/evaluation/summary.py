@@ -160,7 +160,8 @@ def evaluate(
     # Many records are taken in the order of their probabilities, which saves a look-up for each in every resample; few in their own
     # order: the last digits of stored figures hang on the order in which numbers are added up.
     arranged = np.argsort(probability, kind="stable") if truth.size >= MANY else None
-    figures = _figures(*(array if arranged is None else array[arranged] for array in (truth, probability, called, decided)))
+    taken = slice(None) if arranged is None else arranged
+    figures = _figures(truth[taken], probability[taken], called[taken], decided[taken])
 
     names = ("prevalence", "auroc", "average_precision", *CONFUSION_FIGURES, "brier", "ece", "coverage", "accuracy_decided")
     measured_on = {

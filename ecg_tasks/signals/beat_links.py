@@ -69,7 +69,7 @@ class Connected:
     """Which records hang together by the pairs seen so far: where only that matters, a pair inside tells nothing new."""
 
     def __init__(self, n_records: int, joinable: NDArray[np.bool_]) -> None:
-        self._component = np.arange(n_records)
+        self._component: NDArray[np.int64] = np.arange(n_records)
         self._joinable = joinable
 
     def tells_nothing(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -83,7 +83,7 @@ class Connected:
         ends = self._component[first[both]], self._component[second[both]]
         n = len(self._component)
         graph = coo_matrix((np.ones(len(ends[0]), np.int8), ends), shape=(n, n))
-        self._component = connected_components(graph, directed=False)[1][self._component]
+        self._component = connected_components(graph, directed=False)[1][self._component].astype(np.int64)
 
 
 def beat_links(

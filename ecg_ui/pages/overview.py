@@ -28,7 +28,7 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
     store = open_store()
     seen = overview(store)
     lights = drift.lights(store)
-    shown = [(one.recipe, one.version) for one in (*seen.champions, *lights)]
+    shown = [*((one.recipe, one.version) for one in seen.champions), *((one.recipe, one.version) for one in lights)]
     decided = list(seen.runs[0].champions.items()) if seen.runs else []
     accounts = [(run.date, run.account) for run in reversed(seen.runs)]
     return page(
