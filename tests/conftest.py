@@ -48,6 +48,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("stack") is None)
 
 
+def pytest_make_parametrize_id(val):
+    """Name bytes by their length: those of gzip hold the time, and every process has to give a test the same name."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def group_of(path):
     """Return the name of the group that a test file belongs to."""
     name = path.relative_to(ROOT).as_posix()
