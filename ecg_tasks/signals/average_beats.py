@@ -26,7 +26,9 @@ def without_wander(samples: NDArray[np.floating], *, fs: float) -> NDArray[np.fl
     return np.asarray(sosfiltfilt(butter(2, WANDER_HZ, "highpass", fs=fs, output="sos"), samples, axis=-1))
 
 
-def average_beats(windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float) -> NDArray[np.float32]:
+def average_beats(
+    windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float, n_real: NDArray[np.integer] | None = None
+) -> NDArray[np.float32]:
     """The median beat of every window, all leads in step.
 
     A median over ten beats halves the noise and drops what happens once. The R peak is taken to be where 0.12 s of all leads
@@ -37,6 +39,7 @@ def average_beats(windows: NDArray[np.floating], *, fs: float, before_s: float, 
     windows : ndarray, shape (n, n_leads, n_samples), mV
     fs : sampling rate in Hz
     before_s, after_s : seconds kept on both sides of the R peak; a beat that is not wholly inside the window is left out
+    n_real : ndarray, shape (n,), samples of each window that count, from the first on; without it all do
 
     Returns
     -------
@@ -52,27 +55,34 @@ def average_beats(windows: NDArray[np.floating], *, fs: float, before_s: float, 
     if windows.shape[-1] < before + after:
         raise SignalError(f"a window has {windows.shape[-1]} samples; a beat of {before_s} s and {after_s} s takes {before + after}")
     beats = np.empty((*windows.shape[:-1], before + after), np.float32)
-    for index, (window, peaks) in enumerate(_beats_in_step(windows, fs=fs, before=before, after=after)):
+    for index, window, peaks in _beats_in_step(windows, n_real, fs=fs, before=before, after=after):
         beats[index] = np.median(window[:, peaks[:, None] + np.arange(-before, after)], axis=1)
     return beats
 
 
-def beats_in_step(windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float) -> list[NDArray[np.float64]]:
+def beats_in_step(
+    windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float, n_real: NDArray[np.integer] | None = None
+) -> list[NDArray[np.float64]]:
     """R peaks of the beats that the median beat of each window is made of, s from the window's start; parameters as above."""
     before, after = round(before_s * fs), round(after_s * fs)
-    return [peaks / fs for _, peaks in _beats_in_step(windows, fs=fs, before=before, after=after)]
+    found = {index: peaks / fs for index, _, peaks in _beats_in_step(windows, n_real, fs=fs, before=before, after=after)}
+    return [found[index] for index in range(len(windows))]
 
 
 def _beats_in_step(
-    windows: NDArray[np.floating], *, fs: float, before: int, after: int
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
-    """Each window without wander, and the samples of its R peaks after moving each beat to fit the median beat."""
-    if not len(windows):
-        return
-    steady = without_wander(windows, fs=fs)
-    steepness = _steepness(steady, fs=fs)
-    for window, steep in zip(steady, steepness, strict=True):
-        yield window, _fitted(window, _r_peaks(steep, fs=fs), before=before, after=after, search=round(SEARCH_S * fs))
+    windows: NDArray[np.floating], n_real: NDArray[np.integer] | None, *, fs: float, before: int, after: int
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.int64]]]:
+    """Index of each window, its real part without wander, and its R peaks (samples) after moving each beat to fit the median beat.
+
+    Windows with as many real samples are filtered together.
+    """
+    lengths = np.full(len(windows), windows.shape[-1]) if n_real is None else n_real
+    for length in np.unique(lengths).tolist():
+        alike = np.flatnonzero(lengths == length)
+        steady = without_wander(windows[alike, :, :length], fs=fs)
+        steepness = _steepness(steady, fs=fs)
+        for index, window, steep in zip(alike.tolist(), steady, steepness, strict=True):
+            yield index, window, _fitted(window, _r_peaks(steep, fs=fs), before=before, after=after, search=round(SEARCH_S * fs))
 
 
 def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64]:

@@ -23,8 +23,6 @@ REFRACTORY_S = 0.25
 MAX_RR_S = 2.0
 """A longer median R-R interval (below 30 beats a minute) means that most R peaks of the window were not found."""
 
-_WINDOW = round(WINDOW_S * HEARTBEAT_FS)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Beats:
@@ -38,7 +36,7 @@ class Beats:
     """Shape (n_beats,): samples before the padding, at most 187."""
 
 
-def cut_beats(lead: ArrayLike, *, fs: float, r_thresholds: tuple[float, ...] = (R_THRESHOLD,)) -> Beats:
+def cut_beats(lead: ArrayLike, *, fs: float, r_thresholds: tuple[float, ...] = (R_THRESHOLD,), window_s: float = WINDOW_S) -> Beats:
     """Cut a lead into beats, the way the heartbeat CSV was made.
 
     The lead is resampled to 125 Hz and split into windows of 10 s; each window is scaled to [0, 1]; local maxima (where the first
@@ -56,6 +54,7 @@ def cut_beats(lead: ArrayLike, *, fs: float, r_thresholds: tuple[float, ...] = (
     fs : sampling rate in Hz
     r_thresholds : for each window the first of them that gives ``ENOUGH_BEATS`` beats counts, or else the last; the paper's
         0.9 alone finds no beat in every tenth recording of PTB-XL
+    window_s : length of a window, s; less than ten only for a recording that is shorter
 
     Returns
     -------
@@ -74,8 +73,9 @@ def cut_beats(lead: ArrayLike, *, fs: float, r_thresholds: tuple[float, ...] = (
     if signal.ndim != 1 or not np.isfinite(signal).all():
         raise SignalError(f"a lead must be one row of finite samples; this one has shape {signal.shape}")
     resampled = resample(signal, fs=fs, target_fs=HEARTBEAT_FS)
-    n_windows = resampled.size // _WINDOW
-    windows = resampled[: n_windows * _WINDOW].reshape(n_windows, _WINDOW).astype(np.float64)
+    n_in_window = round(window_s * HEARTBEAT_FS)
+    n_windows = resampled.size // n_in_window
+    windows = resampled[: n_windows * n_in_window].reshape(n_windows, n_in_window).astype(np.float64)
     low = windows.min(axis=1, keepdims=True)
     spread = windows.max(axis=1, keepdims=True) - low
     scaled = np.divide(windows - low, spread, out=np.zeros_like(windows), where=spread > 0).astype(np.float32)
@@ -87,7 +87,7 @@ def cut_beats(lead: ArrayLike, *, fs: float, r_thresholds: tuple[float, ...] = (
             whole, length = _whole_beats(scaled[window], threshold)
             if whole.size >= ENOUGH_BEATS:
                 break
-        peaks.append(whole + window * _WINDOW)
+        peaks.append(whole + window * n_in_window)
         lengths.append(np.full(whole.size, min(length, HEARTBEAT_SAMPLES), dtype=np.int64))
 
     starts, n_samples = np.concatenate(peaks), np.concatenate(lengths)

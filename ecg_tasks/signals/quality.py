@@ -10,35 +10,16 @@ wander, and it was scaled, so that it cannot tell a lead that is off.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks.signals.flags import Flag, join_flags
 from ecg_tasks.signals.windowing import Windows
 
 MAINS_HZ = (50.0, 60.0)
 """Frequencies of the world's mains."""
-
-
-class Flag(StrEnum):
-    """What is wrong with a window. The values are stored and shown, so they never change."""
-
-    FLAT = "flat"
-    """The signal stands still."""
-    CLIPPED = "clipped"
-    """The signal stays at its highest or lowest value: the amplifier or the converter had no more room."""
-    BASELINE_WANDER = "baseline_wander"
-    """The baseline moves, with breathing or with the electrodes."""
-    NOISE = "noise"
-    """Muscles, or whatever else is rough, cover the small waves."""
-    MAINS = "mains"
-    """Hum of the mains, 50 or 60 Hz, covers the small waves."""
-    LEAD_OFF = "lead_off"
-    """A lead carries nothing while others do."""
-    NO_BEATS = "no_beats"
-    """No beat was found in the recording, so it has no window at all."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,16 +37,6 @@ class Quality:
         values = np.where(index >= 0, both, self.values).astype(np.float32)
         further = [*other.flags, ""]
         return Quality(values=values, flags=[join_flags(mine, further[at]) for mine, at in zip(self.flags, index, strict=True)])
-
-
-def join_flags(*flags: str) -> str:
-    """All flags of several comma-joined texts, each once, in the order of ``Flag``.
-
-    >>> join_flags("noise", "", "flat,noise")
-    'flat,noise'
-    """
-    found = {name for text in flags for name in text.split(",") if name}
-    return ",".join(flag for flag in Flag if flag in found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +71,23 @@ class RecordingQuality:
     off_share: float = 0.4
 
     def judge(self, windows: Windows, *, fs: float) -> Quality:
-        """Judge windows of shape (n, n_leads, n_samples), mV; a window's quality does not depend on the others."""
-        samples = windows.samples
+        """Judge windows of shape (n, n_leads, n_samples), mV; a window's quality does not depend on the others.
+
+        Of a window that is not full, the real samples are judged.
+        """
+        lengths = np.unique(windows.n_real).tolist()
+        if lengths in ([], [windows.samples.shape[2]]):
+            return self._judge(windows.samples, windows.clipped, fs=fs)
+        values, flags = np.empty(len(windows), np.float32), [""] * len(windows)
+        for length in lengths:
+            alike = np.flatnonzero(windows.n_real == length)
+            judged = self._judge(windows.samples[alike, :, :length], windows.clipped[alike], fs=fs)
+            values[alike] = judged.values
+            for at, found in zip(alike.tolist(), judged.flags, strict=True):
+                flags[at] = found
+        return Quality(values=values, flags=flags)
+
+    def _judge(self, samples: NDArray[np.float32], clipped: NDArray[np.float32], *, fs: float) -> Quality:
         n_real = np.full(samples.shape[:2], samples.shape[2])
         wander = _below(samples, cutoff_hz=self.wander_hz, fs=fs)
         amplitude = np.ptp(samples - wander, axis=-1)
@@ -113,7 +99,7 @@ class RecordingQuality:
             Flag.FLAT: np.where(
                 off, np.where(all_off, np.inf, 0), _still(samples, n_real, round(self.still_s * fs), self.still_mv) / self.still_share
             ),
-            Flag.CLIPPED: np.where(off, 0, windows.clipped / self.clipped_share),
+            Flag.CLIPPED: np.where(off, 0, clipped / self.clipped_share),
             Flag.BASELINE_WANDER: np.ptp(wander, axis=-1) / self.wander_mv,
             Flag.NOISE: (disturbed.noise**2).mean(axis=-1) ** 0.5 / amplitude / self.noise_ratio,
             Flag.MAINS: (disturbed.mains**2).mean(axis=-1) ** 0.5 / amplitude / self.mains_ratio,

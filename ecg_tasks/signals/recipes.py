@@ -9,15 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.signals.quality import BeatQuality, Flag, Quality, RecordingQuality, join_flags
+from ecg_tasks.signals.flags import Flag, join_flags
+from ecg_tasks.signals.lead_checks import check_leads
+from ecg_tasks.signals.preparing import WINDOW_S, prepare, seconds_read
+from ecg_tasks.signals.quality import BeatQuality, Quality, RecordingQuality
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, NotebookPicture, PictureAxes
-from ecg_tasks.signals.windowing import WINDOW_S, BeatWindows, RecordingWindows, Windows
+from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
 
 RENDERING_VERSION = 3
 """Raise it when the same parameters give other pictures or another quality than before: everything is then rendered anew."""
@@ -35,7 +39,8 @@ class Rendered:
     window : shape (n,), int32, counts from 0 within a record
     start_s : shape (n,), float32, seconds from the record's start
     quality : shape (n,), float32, 0 (useless) to 1 (clean)
-    flags : n strings, what is wrong with a window, comma-joined; empty when nothing is
+    flags : n strings, what is wrong with a window or was done to the recording, comma-joined; empty when nothing is
+    read : n strings, the seconds of the recording that were read; empty for a heartbeat row
     png : n PNG files
     """
 
@@ -44,10 +49,19 @@ class Rendered:
     start_s: NDArray[np.float32]
     quality: NDArray[np.float32]
     flags: list[str]
+    read: list[str]
     png: list[bytes]
 
     def __len__(self) -> int:
         return len(self.record)
+
+
+class _Notes(NamedTuple):
+    """What is told of a record as a whole: its flags, the seconds read, and whether the leads that were read can be believed."""
+
+    flags: str
+    read: str
+    trusted: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +119,18 @@ class Recipe:
         quality, without_beats = self._judge(records, windows, empty)
         record = np.concatenate([windows.record, empty])
         order = np.argsort(record, kind="stable")
+        notes = [self._notes(one) for one in records]
+        owners = record[order].tolist()
+        trusted = np.array([notes[owner].trusted for owner in owners], dtype=bool)
         flags = quality.flags + without_beats
         png = self.picture.encode(windows) + [b""] * len(empty)
         return Rendered(
             record=record[order],
             window=np.concatenate([windows.window, np.full(len(empty), -1, np.int32)])[order],
             start_s=np.concatenate([windows.start_s, np.zeros(len(empty), np.float32)])[order],
-            quality=np.concatenate([quality.values, np.zeros(len(empty), np.float32)])[order],
-            flags=[flags[row] for row in order],
+            quality=np.where(trusted, np.concatenate([quality.values, np.zeros(len(empty), np.float32)])[order], np.float32(0)),
+            flags=[join_flags(flags[row], notes[owner].flags) for row, owner in zip(order, owners, strict=True)],
+            read=[notes[owner].read for owner in owners],
             png=[png[row] for row in order],
         )
 
@@ -125,11 +143,28 @@ class Recipe:
         if not len(around):
             return quality, [Flag.NO_BEATS.value] * len(empty)
         judged = self.quality.surroundings.judge(around, fs=self.windowing.fs)
-        place = {(int(record), int(window)): at for at, (record, window) in enumerate(zip(around.record, around.window, strict=True))}
-        inside = (windows.start_s // WINDOW_S).astype(np.int64)
-        index = [place.get((int(record), int(window)), -1) for record, window in zip(windows.record, inside, strict=True)]
+        starts = list(zip(around.record.tolist(), around.start_s.tolist(), strict=True))
+        grid = {(owner, int(start_s // WINDOW_S)): at for at, (owner, start_s) in enumerate(starts)}
+        first = {owner: at for at, (owner, _) in reversed(list(enumerate(starts)))}  # of a shorter stretch there is but one
+        index = [
+            grid.get((int(owner), int(start_s // WINDOW_S)), first.get(int(owner), -1))
+            for owner, start_s in zip(windows.record, windows.start_s, strict=True)
+        ]
         told = [join_flags(Flag.NO_BEATS, *(judged.flags[at] for at in np.flatnonzero(around.record == record))) for record in empty]
         return quality.joined_by(judged, index=np.array(index, np.int64)), told
+
+    def _notes(self, record: Record) -> "_Notes":
+        """What is told of a record as a whole, and whether its leads can be believed."""
+        if record.is_heartbeat:
+            return _Notes(flags="", read="", trusted=True)
+        ready = prepare(record)
+        read = self.windowing.stretches(ready)
+        checked = check_leads(ready)
+        return _Notes(
+            flags=join_flags(*ready.flags(self.windowing.leads, read), *checked.flags),
+            read=seconds_read(read, stored_s=ready.stored_s),
+            trusted=checked.suspects.isdisjoint(self.windowing.leads),
+        )
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
         """What the network sees, shape (n, height, width, channels), uint8: the only way that training and serving read pictures."""

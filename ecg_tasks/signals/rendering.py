@@ -247,13 +247,13 @@ class LeadSpectrograms:
 
     def encode(self, windows: Windows) -> list[bytes]:
         """Grey PNGs: the levels of all leads one below the other, then their signs."""
-        beats = average_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s)
+        beats = average_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s, n_real=windows.n_real)
         level = _grey(stft_magnitude_db(beats, params=self.stft), low_db=self.low_db, high_db=self.high_db)
         return _encode_channels(np.concatenate([level, self.sign.grey(stft_in_phase(beats, params=self.stft))], axis=1))
 
     def shown_s(self, windows: Windows) -> list[NDArray[np.float64]]:
         """Where in its record each window's picture has its time 0, s: at every beat that its median beat is made of."""
-        beats = beats_in_step(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s)
+        beats = beats_in_step(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s, n_real=windows.n_real)
         return [start_s + beat for start_s, beat in zip(windows.start_s, beats, strict=True)]
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:

@@ -11,6 +11,16 @@ MAX_FACTOR = 1000
 """Rates are brought to a ratio of whole numbers up to this size, which is exact for all rates in use and within 1e-6 for any other."""
 
 
+def resampled_size(n_samples: int, *, fs: float, target_fs: float) -> int:
+    """How many samples ``resample`` makes of so many.
+
+    >>> resampled_size(5000, fs=500, target_fs=125), resampled_size(1001, fs=500, target_fs=125)
+    (1250, 251)
+    """
+    ratio = Fraction(target_fs / fs).limit_denominator(MAX_FACTOR)
+    return -(-n_samples * ratio.numerator // ratio.denominator)
+
+
 def resample(samples: ArrayLike, *, fs: float, target_fs: float) -> NDArray[np.float32]:
     """Bring a signal to another sampling rate with a polyphase filter, along the last axis.
 

@@ -1,20 +1,26 @@
-"""Here: how records are cut into windows of one shape: beats, or 10 s of twelve leads. Not here: finding beats, or drawing."""
+"""Here: how records are cut into windows of one shape: beats, or 10 s of twelve leads.
+
+Not here: making a stored recording ready (``preparing``), finding beats, or drawing.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals.clipping import clipped_share
+from ecg_tasks.signals.preparing import WINDOW_S, Prepared, Stretch, prepare
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 
 BEAT_LEAD = "II"
 """The lead that beats are cut from, as Kachuee et al. 2018 do."""
-WINDOW_S = 10.0
-"""Seconds of a recording that are judged, and its beats scaled, together."""
+ENOUGH_BEATS = 4
+"""Beats that make an average one of a stretch shorter than a window."""
+BEAT_BEFORE_S, BEAT_AFTER_S = 0.36, 0.664
+"""Seconds around the R peak that a beat must have inside a shorter stretch to be counted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,10 +65,20 @@ class BeatWindows:
     lenient: bool = False
 
     def accepts(self, record: Record) -> bool:
-        """Whether this is a heartbeat row of the right rate and length, or a recording with lead II."""
+        """Whether this is a heartbeat row of the right rate and length, or a recording with lead II over five seconds or more."""
         if record.is_heartbeat:
             return record.fs == self.fs and record.samples.shape == (1, self.n_samples)
-        return BEAT_LEAD in record.leads
+        ready = prepare(record)
+        return ready.has((BEAT_LEAD,)) and bool(self.stretches(ready))
+
+    def stretches(self, ready: Prepared) -> tuple[Stretch, ...]:
+        """The seconds of a recording whose beats are cut: whole windows of ten seconds, or one shorter stretch."""
+        return ready.stretches((BEAT_LEAD,), fs=self.fs)
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """The leads that are read."""
+        return (BEAT_LEAD,)
 
     def cut(self, records: Sequence[Record]) -> Windows:
         """Cut every record; the result does not depend on which records stand beside it.
@@ -79,32 +95,44 @@ class BeatWindows:
             pieces.update(
                 (index, _Piece(beats[at : at + 1], n_real[at : at + 1], np.zeros(1), clipped[at : at + 1])) for at, index in enumerate(rows)
             )
-        recordings = [index for index, record in enumerate(records) if not record.is_heartbeat]
-        for index, lead in _resampled(records, recordings, leads=(BEAT_LEAD,), target_fs=self.fs):
-            pieces[index] = self._beats(lead[0])
+        ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
+        for index, lead in _resampled(ready, leads=(BEAT_LEAD,), target_fs=self.fs):
+            pieces[index] = self._beats(lead[0], self.stretches(ready[index]))
         return _assemble(pieces, n_leads=1, n_samples=self.n_samples)
 
     def surroundings(self, records: Sequence[Record]) -> Windows:
-        """The ten seconds of lead II that the beats of a recording are cut from, one after the other; of heartbeat rows none."""
-        recordings = [index for index, record in enumerate(records) if not record.is_heartbeat and record.duration_s >= WINDOW_S]
-        cut = RecordingWindows(leads=(BEAT_LEAD,), fs=self.fs, window_s=WINDOW_S).cut([records[index] for index in recordings])
-        return replace(cut, record=np.array(recordings, np.int64)[cut.record])
+        """The stretches of lead II that the beats of a recording are cut from, one after the other; of heartbeat rows none."""
+        ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
+        return RecordingWindows(leads=(BEAT_LEAD,), fs=self.fs, window_s=WINDOW_S).cut_prepared(ready)
 
-    def _beats(self, lead: NDArray[np.float32]) -> "_Piece":
+    def _beats(self, lead: NDArray[np.float32], stretches: Sequence[Stretch]) -> "_Piece":
         from ecg_tasks.signals.average_beats import without_wander
-        from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, cut_beats
+        from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, R_THRESHOLD, cut_beats
 
+        shorter = [one for one in stretches if one.length_s < WINDOW_S]
+        offset_s, length_s = (shorter[0].start_s, shorter[0].length_s) if shorter else (0.0, WINDOW_S)
+        if shorter:
+            first = round(offset_s * self.fs)
+            lead = lead[first : first + round(length_s * self.fs)]
+        thresholds: tuple[float, ...] = (R_THRESHOLD,)
+        steady: NDArray[np.floating] = lead
         if self.lenient and lead.size >= self.fs:  # the filter needs a stretch to run in
-            beats = cut_beats(without_wander(lead, fs=self.fs), fs=self.fs, r_thresholds=LENIENT_R_THRESHOLDS)
-        else:
-            beats = cut_beats(lead, fs=self.fs)
-        samples = beats.samples[:, None, :]
-        return _Piece(samples, beats.n_samples, beats.r_peaks_s, clipped_share(samples, beats.n_samples[:, None]))
+            steady, thresholds = without_wander(lead, fs=self.fs), LENIENT_R_THRESHOLDS
+        beats = cut_beats(steady, fs=self.fs, r_thresholds=thresholds, window_s=length_s)
+        r_peaks_s = beats.r_peaks_s + offset_s
+        is_read = np.zeros(len(r_peaks_s), dtype=bool)
+        for one in stretches:
+            is_read |= (r_peaks_s >= one.start_s) & (r_peaks_s < one.start_s + one.length_s)
+        samples, n_samples = beats.samples[is_read][:, None, :], beats.n_samples[is_read]
+        return _Piece(samples, n_samples, r_peaks_s[is_read], clipped_share(samples, n_samples[:, None]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingWindows:
     """As many whole windows as fit into a recording, one after the other; what is left at its end is not used.
+
+    A window with a gap in one of its leads is left out. Where no whole window is left, the longest stretch of five seconds or more
+    becomes one, if the average beat can be made of ``ENOUGH_BEATS`` beats of it.
 
     The baseline: of each lead in each window its median is subtracted, so that a constant offset of the amplifier does not
     show. Slow wander stays; it is at the lowest frequencies of the spectrogram, and signal quality tells of it.
@@ -126,24 +154,61 @@ class RecordingWindows:
         return round(self.window_s * self.fs)
 
     def accepts(self, record: Record) -> bool:
-        """Whether the record has all leads, in mV, and is long enough for a window."""
-        return not record.is_heartbeat and record.duration_s >= self.window_s and set(self.leads) <= set(record.leads)
+        """Whether the record has all leads, in mV, each with a signal, and is long enough for a window."""
+        if record.is_heartbeat:
+            return False
+        ready = prepare(record)
+        if not ready.has(self.leads):
+            return False
+        stretches = self.stretches(ready)
+        return bool(stretches) and (stretches[0].length_s >= self.window_s or self._has_beats(ready))
+
+    def stretches(self, ready: Prepared) -> tuple[Stretch, ...]:
+        """The seconds of a recording that become windows."""
+        return ready.stretches(self.leads, fs=self.fs, window_s=self.window_s)
 
     def cut(self, records: Sequence[Record]) -> Windows:
         """Cut every record; the result does not depend on which records stand beside it."""
+        return self.cut_prepared({index: prepare(record) for index, record in enumerate(records)})
+
+    def cut_prepared(self, ready: Mapping[int, Prepared]) -> Windows:
+        """Cut recordings that are ready, each under its index."""
         pieces: dict[int, _Piece] = {}
-        for index, samples in _resampled(records, range(len(records)), leads=self.leads, target_fs=self.fs):
-            n_windows = samples.shape[1] // self.n_samples
-            whole = samples[:, : n_windows * self.n_samples].reshape(len(self.leads), n_windows, self.n_samples).swapaxes(0, 1)
-            centred = whole - np.median(whole, axis=-1, keepdims=True)
-            start_s = np.arange(n_windows) * self.window_s
-            pieces[index] = _Piece(centred, np.full(n_windows, self.n_samples), start_s, self._clipped(records[index], start_s))
+        for index, samples in _resampled(ready, leads=self.leads, target_fs=self.fs):
+            stretches = self.stretches(ready[index])
+            if any(one.length_s < self.window_s for one in stretches):
+                windows, n_real = self._shorter(samples, stretches[0])
+            else:
+                n_windows = samples.shape[1] // self.n_samples
+                whole = samples[:, : n_windows * self.n_samples].reshape(len(self.leads), n_windows, self.n_samples).swapaxes(0, 1)
+                chosen = whole[[round(one.start_s / self.window_s) for one in stretches]]
+                windows, n_real = chosen - np.median(chosen, axis=-1, keepdims=True), np.full(len(chosen), self.n_samples)
+            start_s = np.array([one.start_s for one in stretches])
+            pieces[index] = _Piece(windows, n_real, start_s, self._clipped(ready[index].record, stretches))
         return _assemble(pieces, n_leads=len(self.leads), n_samples=self.n_samples)
 
-    def _clipped(self, record: Record, start_s: NDArray[np.floating]) -> NDArray[np.float32]:
+    def _shorter(self, samples: NDArray[np.float32], stretch: Stretch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """One window that is zero behind the stretch, shape (1, n_leads, n_samples), and how many of its samples are real."""
+        first = round(stretch.start_s * self.fs)
+        part = samples[:, first : first + min(round(stretch.length_s * self.fs), self.n_samples)]
+        window = np.zeros((1, len(self.leads), self.n_samples), np.float32)
+        window[0, :, : part.shape[1]] = part - np.median(part, axis=-1, keepdims=True)
+        return window, np.array([part.shape[1]])
+
+    def _has_beats(self, ready: Prepared) -> bool:
+        """Whether a shorter stretch has enough beats for an average one."""
+        from ecg_tasks.signals.average_beats import beats_in_step
+
+        cut = self.cut_prepared({0: ready})
+        beats = beats_in_step(cut.samples, fs=self.fs, before_s=BEAT_BEFORE_S, after_s=BEAT_AFTER_S, n_real=cut.n_real)
+        return len(beats[0]) >= ENOUGH_BEATS
+
+    def _clipped(self, record: Record, stretches: Sequence[Stretch]) -> NDArray[np.float32]:
         leads = record.samples[[record.leads.index(lead) for lead in self.leads]]
-        first, length = np.rint(start_s * record.fs).astype(np.int64), round(self.window_s * record.fs)
-        shares = [clipped_share(leads[:, start : start + length], min(length, record.n_samples - start)) for start in first.tolist()]
+        shares = []
+        for one in stretches:
+            start, length = round(one.start_s * record.fs), round(one.length_s * record.fs)
+            shares.append(clipped_share(leads[:, start : start + length], min(length, record.n_samples - start)))
         return np.array(shares, np.float32).reshape(-1, len(self.leads))
 
 
@@ -156,15 +221,14 @@ class _Piece(NamedTuple):
     clipped: NDArray[np.float32]
 
 
-def _resampled(
-    records: Sequence[Record], wanted: Iterable[int], *, leads: tuple[str, ...], target_fs: float
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Index and samples (n_leads, n_samples) at ``target_fs`` of each wanted record; records of one rate and length go together."""
+def _resampled(ready: Mapping[int, Prepared], *, leads: tuple[str, ...], target_fs: float) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Index and samples (n_leads, n_samples) at ``target_fs`` of each recording; recordings of one rate and length go together."""
     from ecg_tasks.signals.resampling import resample
 
+    records = {index: one.record for index, one in ready.items()}
     alike: dict[tuple[float, int], list[int]] = defaultdict(list)
-    for index in wanted:
-        alike[records[index].fs, records[index].n_samples].append(index)
+    for index, record in records.items():
+        alike[record.fs, record.n_samples].append(index)
     for (fs, _), indices in alike.items():
         batch = np.stack([records[index].samples[[records[index].leads.index(lead) for lead in leads]] for index in indices])
         yield from zip(indices, resample(batch, fs=fs, target_fs=target_fs), strict=True)

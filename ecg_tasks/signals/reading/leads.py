@@ -9,20 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.signals.record import STANDARD_LEADS
+from ecg_tasks.signals.lead_names import canonical_names, standard_name
+from ecg_tasks.signals.preparing import MIN_STRETCH_S, filled, prepare
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.resampling import MAX_FACTOR, resample
+from ecg_tasks.signals.windowing import BEAT_LEAD, BeatWindows
 
-MIN_DURATION_S = 10.0
-"""A recording must last this long: one window of the recipes, and of the beat cutter."""
+MIN_DURATION_S = MIN_STRETCH_S
+"""A recording must last this long; of less no beat can be told from an accident."""
 MAX_LEVEL_MV = 50.0
-"""No electrode gives more; beyond it the gain or the unit is wrong."""
+"""No heart gives more, counted from the lead's median; beyond it the gain or the unit is wrong."""
+MAX_OFFSET_MV = 5000.0
+"""No amplifier has a larger offset, and float32 still tells 0.5 µV there."""
 MAX_VALUES = 2**25
 """Samples of all leads together, 128 MiB as float32: three leads at 128 Hz for a day, or fifteen at 1,000 Hz for half an hour."""
 FS_RANGE = (50.0, 50_000.0)
 """Hz. Below it a QRS complex is three samples or fewer."""
 
 _MILLIVOLTS = MappingProxyType({"nv": 1e-6, "uv": 1e-3, "mv": 1.0, "v": 1e3})
-_STANDARD = MappingProxyType({lead.lower(): lead for lead in STANDARD_LEADS} | {"mlii": "II"})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,17 +50,6 @@ class Leads:
     names: tuple[str, ...]
 
 
-def standard_name(name: str) -> str:
-    """A lead's name as ``STANDARD_LEADS`` spells it; a name that is none of the twelve stays as it is.
-
-    MLII, the modified limb lead II of Holter recordings, is read as II.
-
-    >>> [standard_name(name) for name in ("i", "AVR", "MLII", "v6", "vx")]
-    ['I', 'aVR', 'II', 'V6', 'vx']
-    """
-    return _STANDARD.get(name.strip().lower(), name.strip())
-
-
 def millivolts_per(units: str) -> float | None:
     """The factor from ``units`` to mV, or None where it is no unit of voltage that is known here.
 
@@ -69,10 +62,12 @@ def millivolts_per(units: str) -> float | None:
 def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
     """Put the signals of a recording into one array, the twelve leads first and in their order, and check it.
 
-    A recording is good when lead II is there and not flat, and every one of the twelve leads that it has is in a known unit, finite in
-    every sample, and within ``MAX_LEVEL_MV``. Any other signal (a Frank lead, respiration, pressure) is taken along
-    where all of that holds for it too, and left out where it does not: nothing here depends on it. Of two signals with one lead's name the
-    first is that lead; the other keeps its own name, with a number where that is taken as well.
+    The samples stay as the file has them: an offset stays, an invalid sample is NaN, and nothing is turned or derived. A recording is
+    good when lead II is there, or two other limb leads that give it, with a signal over ``MIN_DURATION_S`` without a gap of more than
+    40 ms; and when every one of the twelve leads that it has is in a known unit, within ``MAX_LEVEL_MV`` of its median. Any other signal
+    (a Frank lead, respiration, pressure) is taken along where it is in a known unit, valid in every sample, and within ``MAX_LEVEL_MV``
+    of zero, and left out where it is not: nothing here depends on it. Of two signals with one lead's name the first is that lead; the
+    other keeps its own name, with a number where that is taken as well.
 
     Leads at differing rates are resampled to the highest rate among the twelve.
 
@@ -87,10 +82,10 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
         ``missing_lead``, ``unit_unknown``, ``too_short``, ``too_large``, ``non_finite``, ``out_of_range`` or ``flat``.
     """
     by_name = _by_name(signals)
-    if "II" not in by_name:
-        found = ", ".join(by_name) or "none"
-        raise BadInputError(Reason.MISSING_LEAD, f"{name}: lead II is needed; the signals are {found[:400]}")
-    standard = [lead for lead in STANDARD_LEADS if lead in by_name]
+    as_ever = any(standard_name(signal.name) == BEAT_LEAD for signal in signals)  # a turned lead was none of the twelve then
+    standard = [lead for lead in by_name if lead in STANDARD_LEADS or (not as_ever and lead.removeprefix("-") in STANDARD_LEADS)]
+    if not standard:
+        raise _without_lead_ii(by_name, name=name)
     fs = max(by_name[lead].fs for lead in standard)
     if not FS_RANGE[0] <= fs <= FS_RANGE[1]:
         raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: sampled at {fs:g} Hz; it must be {FS_RANGE[0]:g} to {FS_RANGE[1]:g} Hz")
@@ -102,19 +97,22 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
         at_fs = f"{n_samples} samples at {fs:g} Hz in each of {len(by_name)} signals"
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {at_fs}; at most {MAX_VALUES} in all can be held")
     kept: dict[str, NDArray[np.float32]] = {}
-    for lead in (*standard, *(other for other in by_name if other not in STANDARD_LEADS)):
+    for lead in (*standard, *(other for other in by_name if other not in standard)):
         try:
             _check_rate(by_name[lead], fs=fs, lead=lead, name=name)
-            checked = _in_millivolts(by_name[lead], lead=lead, name=name)
+            if lead in standard:
+                checked = _in_millivolts(by_name[lead], lead=lead, name=name)
+            else:
+                checked = _of_other(by_name[lead], lead=lead, name=name)
         except BadInputError:
-            if lead in STANDARD_LEADS:
+            if lead in standard:
                 raise
             continue
-        kept[lead] = resample(checked, fs=by_name[lead].fs, target_fs=fs)[:n_samples]
+        kept[lead] = _resampled(checked, fs=by_name[lead].fs, target_fs=fs)[:n_samples]
     n_samples = min(samples.size for samples in kept.values())  # a ratio of odd rates is rounded
-    if np.ptp(kept["II"]) == 0:
-        raise BadInputError(Reason.FLAT, f"{name}: lead II is {kept['II'][0]:g} mV throughout")
-    return Leads(samples=np.stack([samples[:n_samples] for samples in kept.values()]), fs=fs, names=tuple(kept))
+    leads = Leads(samples=np.stack([samples[:n_samples] for samples in kept.values()]), fs=fs, names=tuple(kept))
+    _check_lead_ii(leads, by_name, name=name)
+    return leads
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -131,13 +129,47 @@ def distinct(names: Iterable[str]) -> list[str]:
 
 
 def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:
+    """The signals under the names that they are stored by, the twelve leads first and in their order, then those that are turned."""
     by_name: dict[str, Lead] = {}
-    for signal in signals:
-        lead = standard_name(signal.name)
-        if lead in by_name:
-            lead = distinct([*by_name, signal.name.strip()])[-1]
-        by_name[lead] = signal
-    return by_name
+    for signal, lead in zip(signals, canonical_names([signal.name for signal in signals]), strict=True):
+        taken = lead in by_name
+        by_name[distinct([*by_name, signal.name.strip()])[-1] if taken else lead] = signal
+    places = {lead: place for place, lead in enumerate(STANDARD_LEADS)}
+    return {lead: by_name[lead] for lead in sorted(by_name, key=lambda lead: places.get(lead, len(places)))}
+
+
+def _without_lead_ii(found: Iterable[str], *, name: str) -> BadInputError:
+    told = (", ".join(found) or "none")[:400]
+    return BadInputError(Reason.MISSING_LEAD, f"{name}: lead II is needed, or two other limb leads; the signals are {told}")
+
+
+def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
+    """See that lead II can be read, as it is stored or computed from two other limb leads."""
+    record = Record(samples=leads.samples, fs=leads.fs, leads=leads.names, unit="mV", name=name)
+    if BeatWindows().accepts(record):
+        return
+    ready = prepare(record)
+    if BEAT_LEAD not in ready.record.leads:
+        raise _without_lead_ii(found, name=name)
+    lead = ready.record.samples[ready.record.leads.index(BEAT_LEAD)]
+    if BEAT_LEAD in ready.silent and np.isfinite(leads.samples).all():
+        raise BadInputError(Reason.FLAT, f"{name}: lead II is {lead[0]:g} mV throughout")
+    n_invalid = int(np.count_nonzero(~np.isfinite(leads.samples).all(axis=0)))
+    message = (
+        f"{name}: {n_invalid} of {leads.samples.shape[1]} samples are invalid; lead II needs {MIN_DURATION_S:g} s without a gap above 40 ms"
+    )
+    raise BadInputError(Reason.NON_FINITE, message)
+
+
+def _resampled(samples: NDArray[np.float64], *, fs: float, target_fs: float) -> NDArray[np.float32]:
+    """Samples at another rate; where they were invalid they stay so."""
+    valid = np.isfinite(samples)
+    if valid.all():
+        return resample(samples, fs=fs, target_fs=target_fs)
+    changed = resample(filled(samples, valid), fs=fs, target_fs=target_fs)
+    nearest = np.clip(np.rint(np.arange(changed.size) * (fs / target_fs)).astype(np.int64), 0, samples.size - 1)
+    changed[~valid[nearest]] = np.nan
+    return changed
 
 
 def _check_rate(signal: Lead, *, fs: float, lead: str, name: str) -> None:
@@ -153,10 +185,25 @@ def _in_millivolts(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]
     if factor is None:
         raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: lead {lead} is in {signal.units[:40]!r}; it must be in nV, uV, mV or V")
     samples = signal.samples if factor == 1 else signal.samples * factor
-    n_invalid = int(np.count_nonzero(~np.isfinite(samples)))
-    if n_invalid:
-        raise BadInputError(Reason.NON_FINITE, f"{name}: lead {lead} has {n_invalid} invalid samples of {samples.size}; there must be none")
-    peak = samples[np.argmax(np.abs(samples))]
-    if abs(peak) > MAX_LEVEL_MV:
-        raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: lead {lead} reaches {peak:g} mV; at most {MAX_LEVEL_MV:g} mV can be real")
+    valid = samples[np.isfinite(samples)]
+    if valid.size < samples.size:
+        samples = np.where(np.isfinite(samples), samples, np.nan)
+    if not valid.size:
+        return samples
+    offset = float(np.median(valid))
+    if abs(offset) > MAX_OFFSET_MV:
+        message = f"{name}: lead {lead} lies at {offset:g} mV; an offset of at most {MAX_OFFSET_MV:g} mV can be real"
+        raise BadInputError(Reason.OUT_OF_RANGE, message)
+    peak = valid[np.argmax(np.abs(valid - offset))] - offset
+    if abs(peak) > MAX_LEVEL_MV < np.abs(valid).max():
+        message = f"{name}: lead {lead} reaches {peak:g} mV from its median; at most {MAX_LEVEL_MV:g} mV can be real"
+        raise BadInputError(Reason.OUT_OF_RANGE, message)
+    return samples
+
+
+def _of_other(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]:
+    """A signal that is none of the twelve leads, in mV: valid throughout and within ``MAX_LEVEL_MV`` of zero."""
+    samples = _in_millivolts(signal, lead=lead, name=name)
+    if not np.isfinite(samples).all() or np.abs(samples).max(initial=0) > MAX_LEVEL_MV:
+        raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: signal {lead} is invalid, or reaches more than {MAX_LEVEL_MV:g} mV")
     return samples

@@ -1,0 +1,224 @@
+"""Here: a stored recording made ready to be cut into windows: leads found, turned and derived, gaps filled, the end padded.
+
+Nothing of this is stored or enters a record's id. An ordinary recording (twelve leads, finite, ten seconds or more) stays the same
+object. Not here: windows (``windowing``), names (``lead_names``), or leads that contradict one another (``lead_checks``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.signals.flags import Flag
+from ecg_tasks.signals.lead_names import lead_meant
+from ecg_tasks.signals.limb_leads import LIMB_LEADS, derive, pair_of
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
+from ecg_tasks.signals.resampling import resampled_size
+
+WINDOW_S = 10.0
+"""Seconds of a recording that are judged, and its beats scaled, together."""
+MIN_STRETCH_S = 5.0
+"""Seconds without a gap that can be judged where there are no ten."""
+PADDED_SHARE = 0.01
+"""A recording that is short of a window by this share of it at most is padded."""
+MAX_GAP_S = 0.04
+"""Invalid samples over at most this many seconds are filled: a small box on ECG paper, half a QRS complex."""
+
+_Float = TypeVar("_Float", np.float32, np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Seconds of a recording that become one window."""
+
+    start_s: float
+    length_s: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A recording ready to be cut, and what was done to it.
+
+    Parameters
+    ----------
+    record : finite samples under standard names; its ``record_id`` is not the stored one
+    stored_s : s, length before padding
+    gaps : of each lead with longer gaps, where these are, shape (n_samples,); filled in ``record`` all the same
+    silent : leads without any signal: flat throughout, or invalid
+    derived : leads that were computed from two others
+    turned : leads that are stored upside down
+    interpolated : leads with short gaps that were filled
+    """
+
+    record: Record
+    stored_s: float
+    gaps: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
+    derived: tuple[str, ...] = ()
+    turned: tuple[str, ...] = ()
+    interpolated: tuple[str, ...] = ()
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether the last value was held to make ten seconds full."""
+        return self.record.duration_s > self.stored_s
+
+    def has(self, leads: Sequence[str]) -> bool:
+        """Whether each of these leads is there and carries a signal."""
+        return set(leads) <= set(self.record.leads) - self.silent
+
+    def stretches(self, leads: Sequence[str], *, fs: float, window_s: float = WINDOW_S) -> tuple[Stretch, ...]:
+        """What can be read of these leads: whole windows, one after the other, without a gap in any of the leads.
+
+        Where there is none, it is the longest part without a gap, if that lasts ``MIN_STRETCH_S``.
+
+        Parameters
+        ----------
+        leads : leads that are needed
+        fs : rate in Hz that the recording will be resampled to
+        window_s : length of a whole window, s
+        """
+        n_windows = int(resampled_size(self.record.n_samples, fs=self.record.fs, target_fs=fs) // round(window_s * fs))
+        if self.record.duration_s < window_s:
+            n_windows = 0
+        masks = [self.gaps[lead] for lead in leads if lead in self.gaps]
+        missing = np.logical_or.reduce(masks) if masks else np.zeros(self.record.n_samples, dtype=bool)
+        bounds = np.rint(np.arange(n_windows + 1) * window_s * self.record.fs).astype(np.int64)
+        whole = [at for at in range(n_windows) if not masks or not missing[bounds[at] : bounds[at + 1]].any()]
+        if whole:
+            return tuple(Stretch(start_s=at * window_s, length_s=window_s) for at in whole)
+        edges = np.flatnonzero(np.diff(np.r_[True, missing, True].astype(np.int8)))
+        if not edges.size:
+            return ()
+        first, last = max(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), key=lambda pair: (pair[1] - pair[0], -pair[0]))
+        length_s = min((last - first) / self.record.fs, window_s)
+        return (Stretch(start_s=first / self.record.fs, length_s=length_s),) if length_s >= MIN_STRETCH_S else ()
+
+    def flags(self, leads: Sequence[str], read: Sequence[Stretch], *, window_s: float = WINDOW_S) -> list[Flag]:
+        """What is to be told of the recording where these leads were read over these stretches."""
+        told = {
+            Flag.DERIVED_LEADS: any(lead in self.derived for lead in leads),
+            Flag.TURNED_LEAD: any(lead in self.turned for lead in leads),
+            Flag.INTERPOLATED: any(lead in self.interpolated for lead in leads),
+            Flag.GAP: any(lead in self.gaps for lead in leads),
+            Flag.PADDED: self.is_padded,
+            Flag.SHORT: any(stretch.length_s < window_s for stretch in read),
+            Flag.PARTLY_READ: self.stored_s - sum(stretch.length_s for stretch in read) > PADDED_SHARE * window_s,
+            Flag.LEAD_OFF: not self.silent.isdisjoint(STANDARD_LEADS),
+        }
+        return [flag for flag, holds in told.items() if holds]
+
+
+def seconds_read(read: Sequence[Stretch], *, stored_s: float) -> str:
+    """The seconds that were read, in words; neighbouring windows are told as one.
+
+    >>> seconds_read([Stretch(start_s=0, length_s=10), Stretch(start_s=10, length_s=10)], stored_s=25)
+    '0-20 of 25 s'
+    >>> seconds_read([], stored_s=25)
+    'none of 25 s'
+    """
+    joined: list[list[float]] = []
+    for stretch in read:
+        end_s = min(stretch.start_s + stretch.length_s, stored_s)
+        if joined and round(joined[-1][1] - stretch.start_s, 6) == 0:
+            joined[-1][1] = end_s
+        else:
+            joined.append([stretch.start_s, end_s])
+    told = " and ".join(f"{_seconds(start_s)}-{_seconds(end_s)}" for start_s, end_s in joined)
+    return f"{told or 'none'} of {_seconds(stored_s)} s"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def prepare(record: Record) -> Prepared:
+    """Make a stored recording ready; a heartbeat row and an ordinary recording stay as they are.
+
+    Each standard lead is the first signal whose name means it. A gap of at most ``MAX_GAP_S`` is filled with a straight line, at an
+    end with the value beside it. Limb leads that are missing, or silent, are computed from the first two that are there. Seconds at
+    the end in which every lead is invalid are cut off. What is then up to ``PADDED_SHARE`` short of ten seconds is padded with its
+    last value.
+    """
+    if record.is_heartbeat:
+        return Prepared(record=record, stored_s=record.duration_s)
+    found = _found(record.leads)
+    finite = np.isfinite(record.samples[[row for row, _ in found.values()]])
+    signals = {lead: record.samples[row] if sign > 0 else -record.samples[row] for lead, (row, sign) in found.items()}
+    silent = {lead for at, (lead, signal) in enumerate(signals.items()) if _is_silent(signal, finite[at])}
+    pair = pair_of(signals.keys() - silent) or ()
+    lacking = [lead for lead in LIMB_LEADS if lead not in signals or lead in silent] if pair else []
+    by_own_name = all(record.leads[row] == lead for lead, (row, _) in found.items())
+    if finite.all() and by_own_name and not lacking and record.duration_s >= WINDOW_S:
+        return Prepared(record=record, stored_s=record.duration_s, silent=frozenset(silent))
+
+    n_samples = int(np.flatnonzero(finite.any(axis=0))[-1]) + 1 if finite.any() else record.n_samples
+    gaps: dict[str, NDArray[np.bool_]] = {}
+    interpolated = []
+    for at, (lead, signal) in enumerate(signals.items()):
+        valid = finite[at, :n_samples]
+        signals[lead] = filled(signal[:n_samples], valid)
+        if valid.all() or lead in silent:
+            continue
+        longer = _longer_gaps(~valid, max_samples=int(MAX_GAP_S * record.fs + 1e-9))
+        if (~valid & ~longer).any():
+            interpolated.append(lead)
+        if longer.any():
+            gaps[lead] = longer
+    for lead in lacking:
+        signals[lead] = derive(lead, pair, np.stack([signals[one] for one in pair]))
+        if masks := [gaps[one] for one in pair if one in gaps]:
+            gaps[lead] = np.logical_or.reduce(masks)
+    leads = [lead for lead in STANDARD_LEADS if lead in signals]
+    samples = np.stack([signals[lead] for lead in leads]) if leads else np.zeros((0, n_samples), np.float32)
+    n_padding = _padding(n_samples, fs=record.fs)
+    return Prepared(
+        record=replace(record, samples=np.pad(samples, ((0, 0), (0, n_padding)), mode="edge"), leads=tuple(leads)),
+        stored_s=n_samples / record.fs,
+        gaps={lead: np.pad(mask, (0, n_padding)) for lead, mask in gaps.items()},
+        silent=frozenset(silent.difference(lacking)),
+        derived=tuple(lacking),
+        turned=tuple(lead for lead, (_, sign) in found.items() if sign < 0 and lead not in lacking),
+        interpolated=tuple(interpolated),
+    )
+
+
+def filled(signal: NDArray[_Float], valid: NDArray[np.bool_]) -> NDArray[_Float]:
+    """The signal, shape (n_samples,), with straight lines where it is not valid, level at its ends; zero where nothing is."""
+    if valid.all():
+        return signal
+    if not valid.any():
+        return np.zeros_like(signal)
+    at = np.arange(signal.size)
+    return np.where(valid, signal, np.interp(at, at[valid], signal[valid])).astype(signal.dtype)
+
+
+def _found(names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Row and sign of each standard lead: under its own name, or else under the first name that means it, upright before turned."""
+    found = {name: (row, 1) for row, name in enumerate(names) if name in STANDARD_LEADS}
+    if len(found) < len(names):
+        meant = [(row, one) for row, name in enumerate(names) if name not in STANDARD_LEADS and (one := lead_meant(name))]
+        for row, one in sorted(meant, key=lambda pair: pair[1].turned):
+            found.setdefault(one.lead, (row, -1 if one.turned else 1))
+    return found
+
+
+def _is_silent(signal: NDArray[np.float32], finite: NDArray[np.bool_]) -> bool:
+    values = signal if finite.all() else signal[finite]
+    return values.size == 0 or float(np.ptp(values)) == 0
+
+
+def _longer_gaps(missing: NDArray[np.bool_], *, max_samples: int) -> NDArray[np.bool_]:
+    """Where a gap is longer than ``max_samples``, shape (n_samples,)."""
+    edges = np.flatnonzero(np.diff(np.r_[False, missing, False].astype(np.int8)))
+    longer = np.zeros_like(missing)
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        longer[first:last] = last - first > max_samples
+    return longer
+
+
+def _padding(n_samples: int, *, fs: float) -> int:
+    wanted = int(np.ceil(WINDOW_S * fs))
+    return wanted - n_samples if (1 - PADDED_SHARE) * wanted <= n_samples < wanted else 0
