@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
 from ecg_tasks.reporting.escaping import printable
+from ecg_tasks.signals.flags import sentences
 from ecg_ui import security
 
 HERE = Path(__file__).parent
@@ -150,6 +151,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    environment.filters.update(when=when, words=words, size=size)
+    environment.filters.update(when=when, words=words, sentences=sentences, size=size)
     environment.globals.update(address=address)
     return environment

@@ -27,6 +27,7 @@ from ecg_tasks.reporting.summary import schema_json, summary_json
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import differs, listed_rows, predictions_csv
 from ecg_tasks.reporting.waveform import draw_waveform
+from ecg_tasks.signals.flags import sentences
 
 QUARANTINED_LISTED = 1000
 """Inputs in quarantine that ``index.html`` lists; ``summary.json`` has all."""
@@ -150,6 +151,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         person=", ".join(told) or "not told",
         quality=f"{row.quality:.2f} (0 useless, 1 clean)",
         flags=[flag.strip().replace("_", " ") for flag in row.flags.split(",") if flag.strip()],
+        remarks=sentences(row.flags),
     )
 
 

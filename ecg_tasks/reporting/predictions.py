@@ -33,7 +33,9 @@ class PredictionRow:
     quality: float
     """Mean signal quality of the windows, 0 (useless) to 1."""
     flags: str
-    """Why the quality is low: comma-joined codes, or empty."""
+    """Why the quality is low, and what was done to the recording: comma-joined codes, or empty."""
+    seconds_read: str
+    """The seconds that the decision rests on, such as ``0-20 of 25 s``; empty for a heartbeat row, and in older tables."""
     label: Label | None
     synthetic: bool
 
@@ -58,6 +60,7 @@ class PredictionRow:
             n_used=int(values["n_used"]),
             quality=float(values["quality"]),
             flags=_text(values["flags"]),
+            seconds_read=_text(values["seconds_read"]),
             label=Label(label) if _text(label) else None,
             synthetic=bool(values["synthetic"]),
         )

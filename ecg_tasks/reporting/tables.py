@@ -63,7 +63,7 @@ def predictions_csv(report: RunReport) -> BinaryIO:
 def _written(row: Mapping[str, Any]) -> Iterator[str]:
     """The cells of a row as they are written."""
     for name, value in row.items():
-        if name in {"name", "flags", "label"}:
+        if name in {"name", "flags", "seconds_read", "label"}:
             yield cell(value) if isinstance(value, str) else ""
         elif name in {"probability", "quality"}:
             yield _decimal(value)

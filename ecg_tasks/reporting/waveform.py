@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.reporting.influence import Influence, shading
 from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks, trace
+from ecg_tasks.signals.preparing import filled
 from ecg_tasks.signals.record import Record
 
 SHOWN_S = 10.0
@@ -53,7 +54,7 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
         return _draw_heartbeat(record, influence)
     start_s = float(np.clip(from_s, 0.0, max(0.0, record.duration_s - SHOWN_S)))
     first = round(start_s * record.fs)
-    shown = np.nan_to_num(record.samples[:, first : first + round(SHOWN_S * record.fs)])
+    shown = _bridged(record.samples[:, first : first + round(SHOWN_S * record.fs)])
     low, middle, high = np.percentile(shown, [0.1, 50, 99.9], axis=1)
     centred, low, high = shown - middle[:, np.newaxis], low - middle, high - middle
     gain = next((gain for gain in GAINS_MM_MV if float(np.max(high - low)) * gain <= _TALLEST_MM), GAINS_MM_MV[-1])
@@ -88,6 +89,13 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
         f"{number(5 / gain)} mV. {offset}{marks}".strip(),
         overview=_draw_overview(record, start_s=start_s) if record.duration_s > SHOWN_S + 0.5 else None,
     )
+
+
+def _bridged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Samples (n_leads, n_samples) with straight lines over invalid ones; a lead without a valid one is level at zero."""
+    if np.isfinite(samples).all():
+        return samples
+    return np.stack([filled(lead, np.isfinite(lead)) for lead in samples])
 
 
 def _draw_heartbeat(record: Record, influence: Influence | None) -> Waveform:
@@ -128,7 +136,7 @@ def _draw_overview(record: Record, *, start_s: float) -> Markup:
     lead = record.leads.index("II") if "II" in record.leads else 0
     width, height = 250.0, 14.0
     mm_per_s = width / record.duration_s
-    x, y = _envelope(np.nan_to_num(record.samples[lead : lead + 1]), mm_per_sample=mm_per_s / record.fs)
+    x, y = _envelope(_bridged(record.samples[lead : lead + 1]), mm_per_sample=mm_per_s / record.fs)
     low, high = float(y.min()), float(y.max())
     y_mm = _TOP_MM + 1 + (high - y[0]) / (high - low or 1.0) * (height - 2)
     parts = [

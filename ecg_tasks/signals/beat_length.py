@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks.signals.preparing import prepare
 from ecg_tasks.signals.record import Record
 
 RHYTHM_LEAD = "II"
@@ -35,8 +36,9 @@ def beat_lengths_s(records: Sequence[Record]) -> NDArray[np.float32]:
             real = np.flatnonzero(record.samples[0])
             found[index] = (real[-1] + 1) / record.fs if real.size else np.nan
         else:
-            lead = record.leads.index(RHYTHM_LEAD) if RHYTHM_LEAD in record.leads else 0
-            found[index] = _rr_s(record.samples[lead, : round(STRETCH_S * record.fs)], fs=record.fs)
+            ready = prepare(record).record
+            lead = ready.leads.index(RHYTHM_LEAD) if RHYTHM_LEAD in ready.leads else 0
+            found[index] = _rr_s(ready.samples[lead, : round(STRETCH_S * ready.fs)], fs=ready.fs)
     return found
 
 

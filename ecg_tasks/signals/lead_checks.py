@@ -27,16 +27,17 @@ MAX_RESIDUAL = 0.1
 """Share of the limb leads (root mean square) that may contradict the rule of Einthoven and Goldberger. PTB-XL has 0.002 as a rule,
 0.005 in 99 of 100 recordings; leads that are scaled singly (LUDB) have 0.19, at most 0.37."""
 EXPLAINED = 3.0
-"""Where turning, exchanging or dropping one lead makes the residual smaller by this factor, that lead is wrong. Scaling: at most 2.9."""
+"""Where turning, exchanging or leaving out one lead makes the residual smaller by this factor, that lead is wrong (LUDB: at most 2.9)."""
+FOREIGN = 0.3
+"""Below it a lead that fits no other is still believed: a pacemaker's spikes in one lead alone give up to 0.23."""
 HOPELESS = 0.5
 """A residual that no difference of scale explains."""
 MAX_COPY = 0.005
 """Two leads that differ by a smaller share (root mean square) are one signal. Different leads of PTB-XL differ by 0.018 at least."""
-REVERSAL_MARGIN = 0.5
-"""How much better (correlation, -1 to 1) exchanged electrodes fit what the chest leads foretell. It finds 86 of 100 exchanges of the right
-and the left arm, 78 of the right arm and the leg, and none of the left arm and the leg; 1 of 1,000 others of PTB-XL are flagged."""
-MAX_FIT = 0.0
-"""The limb leads as they are stored fit the chest leads with a correlation below it."""
+REVERSAL_MARGIN = 0.6
+"""How much better (correlation, -1 to 1) exchanged electrodes fit what the chest leads foretell. Made in 353 recordings of PTB-XL, it finds
+89 of 100 exchanges of the right and the left arm, 92 of the right arm and the leg, 95 of all three, and none of the left arm and the leg,
+which look like another heart. None of the 353 is flagged as it is, and 5 of the 6,548."""
 MAX_AMPLITUDE_MV = 3.5
 """Bound of the median over the leads of the range that holds 99 of 100 samples: 1 of 1,000 recordings of PTB-XL lies above."""
 CENTRAL = (0.5, 99.5)
@@ -129,7 +130,7 @@ def _contradiction(leads: list[str], power: NDArray[np.float64]) -> set[str] | N
         if lead in limb:
             order = [leads.index({lead: other, other: lead}.get(one, one)) for one in limb]
             explained[frozenset([lead, other])] = _residual(power[np.ix_(order, order)], limb)
-    if len(limb) > 3:  # noqa: PLR2004 - with one less, three are left to be compared
+    if found > FOREIGN and len(limb) > 3:  # noqa: PLR2004 - with one less, three are left to be compared
         for lead in limb:
             rest = [one for one in limb if one != lead]
             kept = [leads.index(one) for one in rest]
@@ -165,5 +166,4 @@ def _is_reversed(power: NDArray[np.float64]) -> bool:
         size = float(np.einsum("ab,bc,ac->", turn, limb, turn)) * foretold
         return float(np.einsum("ab,ba->", turn, across)) / float(np.sqrt(max(size, 1e-30)))
 
-    as_stored = fit(np.eye(2))
-    return as_stored < MAX_FIT and max(fit(np.linalg.inv(one)) for one in _EXCHANGES.values()) - as_stored > REVERSAL_MARGIN
+    return max(fit(np.linalg.inv(one)) for one in _EXCHANGES.values()) - fit(np.eye(2)) > REVERSAL_MARGIN

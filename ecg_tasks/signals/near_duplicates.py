@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from ecg_tasks.signals.average_beats import average_beats
 from ecg_tasks.signals.beat_links import LAGS, Connected, beat_links, unit
 from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, WINDOW_S, cut_beats
+from ecg_tasks.signals.preparing import prepare
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 from ecg_tasks.signals.resampling import resample
 
@@ -116,6 +117,7 @@ def signatures(records: Sequence[Record]) -> Signatures:
             beat_of.append(index)
             continue
         place = place_of[index]
+        record = prepare(record).record  # noqa: PLW2901 - leads under their own names, without gaps
         own = {lead: row for row, lead in enumerate(record.leads) if lead in STANDARD_LEADS}
         start = resample(record.samples[list(own.values()), : round(WINDOW_S * record.fs)], fs=record.fs, target_fs=HEARTBEAT_FS)
         start = start[:, :n_samples]

@@ -24,7 +24,9 @@ from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, Noteb
 from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
 
 RENDERING_VERSION = 3
-"""Raise it when the same parameters give other pictures or another quality than before: everything is then rendered anew."""
+"""Raise it when the same parameters give other pictures or another quality of what could be drawn before: everything is then rendered anew.
+
+A record that a recipe did not take, or that is refused because its leads contradict one another, needs no new version."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

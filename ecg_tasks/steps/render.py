@@ -79,6 +79,7 @@ def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
         "start_s": rendered.start_s,
         "quality": rendered.quality,
         "flags": rendered.flags,
+        "seconds_read": rendered.read,
         "beat_s": beat_lengths_s(records)[rendered.record],
         "png": rendered.png,
     }

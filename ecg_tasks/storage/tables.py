@@ -50,6 +50,7 @@ SPECTROGRAMS = pa.schema(
         ("start_s", pa.float32()),
         ("quality", pa.float32()),
         ("flags", pa.string()),
+        ("seconds_read", pa.string()),  # of the record, in words; empty for a heartbeat row, absent in older tables
         ("beat_s", pa.float32()),  # of the record: its median R-R interval, or the length of its one beat; absent in older tables
         ("png", pa.binary()),
     ]
@@ -86,7 +87,7 @@ PREDICTIONS = pa.schema(
         ("n_used", pa.int32()),
         ("quality", pa.float32()),
         ("flags", pa.string()),
-        SPECTROGRAMS.field("beat_s"),
+        *(SPECTROGRAMS.field(name) for name in ("seconds_read", "beat_s")),
     ]
 )
 
@@ -119,7 +120,7 @@ EXCHANGE = pa.schema(
         *(pa.field(name, pa.string()) for name in ("recipe", "version")),
         *(pa.field(name, pa.int32()) for name in ("n_windows", "n_used")),
         ("quality", pa.float64()),
-        *(pa.field(name, pa.string()) for name in ("flags", "label")),
+        *(pa.field(name, pa.string()) for name in ("flags", "seconds_read", "label")),
         ("synthetic", pa.bool_()),
         ("model_digest", pa.string()),
         *(pa.field(name, pa.float64()) for name in ("threshold", "abstain_low", "abstain_high")),

@@ -69,6 +69,7 @@ def prediction(record, decision, probability, **changes):
         "n_used": 0 if np.isnan(probability) else 1,
         "quality": 0.9,
         "flags": "",
+        "seconds_read": "" if record.is_heartbeat else "0-10 of 10 s",
         "label": None,
         "synthetic": False,
     }

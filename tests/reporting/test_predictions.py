@@ -18,6 +18,7 @@ ROW = {
     "n_used": 1,
     "quality": 0.9,
     "flags": "",
+    "seconds_read": "0-10 of 10 s",
     "label": None,
     "synthetic": False,
 }

@@ -30,14 +30,17 @@ def heartbeat(n_real=120, *, seed=0):
         (recording(), True, True),
         (recording(leads=(*STANDARD_LEADS, "vx")), True, True),
         (recording(leads=STANDARD_LEADS[::-1]), True, True),
-        (recording(seconds=9.9), True, False),
+        (recording(seconds=9.9), True, True),
+        (recording(seconds=4.9), False, False),
+        (recording(leads=STANDARD_LEADS[:11]), True, False),
         (recording(leads=("II",)), True, False),
         (recording(leads=("I", "V5")), False, False),
+        (recording(leads=("I", "aVF", *STANDARD_LEADS[6:])), True, True),
         (heartbeat(), True, False),
     ],
 )
 def test_which_records_are_taken(record, by_beats, by_recordings):
-    """Beats need lead II or a heartbeat row; twelve leads need all of them, in any order, and 10 s."""
+    """Beats need lead II, or two leads that give it, or a heartbeat row; twelve leads need all, in any order; both need 5 s."""
     assert BeatWindows().accepts(record) is by_beats
     assert RecordingWindows().accepts(record) is by_recordings
 

@@ -118,6 +118,7 @@ class Archive:
             "n_used": [1] * n,
             "quality": np.broadcast_to(np.float32(quality), n),
             "flags": [""] * n,
+            "seconds_read": ["0-10 of 10 s"] * n,
             "beat_s": [0.8] * n,
         }
         self.store.put(keys.predictions(recipe, shard, version), tables.dump(tables.PREDICTIONS, predictions))

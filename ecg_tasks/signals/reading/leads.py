@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.signals.lead_names import canonical_names, standard_name
-from ecg_tasks.signals.preparing import MIN_STRETCH_S, filled, prepare
+from ecg_tasks.signals.preparing import MAX_GAP_S, MIN_STRETCH_S, filled, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.resampling import MAX_FACTOR, resample
 from ecg_tasks.signals.windowing import BEAT_LEAD, BeatWindows
@@ -155,9 +155,8 @@ def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
     if BEAT_LEAD in ready.silent and np.isfinite(leads.samples).all():
         raise BadInputError(Reason.FLAT, f"{name}: lead II is {lead[0]:g} mV throughout")
     n_invalid = int(np.count_nonzero(~np.isfinite(leads.samples).all(axis=0)))
-    message = (
-        f"{name}: {n_invalid} of {leads.samples.shape[1]} samples are invalid; lead II needs {MIN_DURATION_S:g} s without a gap above 40 ms"
-    )
+    needed = f"lead II needs {MIN_DURATION_S:g} s without a gap of more than {1000 * MAX_GAP_S:g} ms"
+    message = f"{name}: {n_invalid} of {leads.samples.shape[1]} samples are invalid; {needed}"
     raise BadInputError(Reason.NON_FINITE, message)
 
 

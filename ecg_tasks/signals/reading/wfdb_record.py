@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.signals.lead_names import canonical_names
 from ecg_tasks.signals.reading.header_comments import read_comments
-from ecg_tasks.signals.reading.leads import MAX_VALUES, Lead, assemble, standard_name
+from ecg_tasks.signals.reading.leads import MAX_VALUES, Lead, assemble
 from ecg_tasks.signals.reading.results import Reading
 from ecg_tasks.signals.reading.wfdb_compressed import DIFFERENCES, FLAC_BITS, flac_frames, read_differences, read_flac
 from ecg_tasks.signals.reading.wfdb_header import (
@@ -127,7 +128,9 @@ def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
 
 def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:
     """Refuse a recording one of whose twelve leads has no scale; any other signal without one is left out by ``assemble``."""
-    without = [lead.name for lead in leads if lead.units == _UNCALIBRATED and standard_name(lead.name) in STANDARD_LEADS]
+    names = canonical_names([lead.name for lead in leads])
+    scaled = zip(leads, names, strict=True)
+    without = [lead.name for lead, name in scaled if lead.units == _UNCALIBRATED and name in STANDARD_LEADS]
     if without:
         sentence = (
             f"lead {', '.join(without)} is uncalibrated: the header gives the gain 0 or none, so its samples cannot be turned into mV"

@@ -33,6 +33,8 @@ class Decided:
     n_used: int
     quality: float
     flags: str
+    seconds_read: str
+    """The seconds that the decision rests on; empty for a heartbeat row, and where an older version has decided."""
     key: str
     """Of the predictions that it stands in."""
     told: Mapping[str, Any]
@@ -203,6 +205,7 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[Decided]:
                     n_used=int(told["n_used"]),
                     quality=float(told["quality"]),
                     flags=told["flags"],
+                    seconds_read=told.get("seconds_read") or "",
                     key=item.key,
                     told=told,
                 )

@@ -36,6 +36,7 @@ def decisions(store: ObjectStore, shard: str, *, recipes: list[str], versions: M
             columns = tables.load(store.get(keys.predictions(name, shard, versions[name])))
         except MissingObjectError:
             return None
+        columns.setdefault("seconds_read", [""] * tables.n_rows(columns))  # absent in older tables
         found.append(pd.DataFrame(columns).assign(recipe=name, version=versions[name]))
     return pd.concat(found, ignore_index=True).drop_duplicates("record_id", keep="first") if found else None
 

@@ -186,7 +186,9 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
     flags: list[set[str]] = [set() for _ in ids]
     for row, found in enumerate(spectrograms["flags"]):
         flags[record[row]].update(filter(None, found.split(",")))
-    beat_s = spectrograms.get("beat_s", np.full(len(record), np.nan))[np.unique(record, return_index=True)[1]]
+    first_row = np.unique(record, return_index=True)[1]
+    beat_s = spectrograms.get("beat_s", np.full(len(record), np.nan))[first_row]
+    seconds_read = spectrograms.get("seconds_read", [""] * len(record))
     columns = {
         "record_id": ids.tolist(),
         "probability": decided.probability,
@@ -195,6 +197,7 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
         "n_used": decided.n_used,
         "quality": quality,
         "flags": [",".join(sorted(found)) for found in flags],
+        "seconds_read": [seconds_read[row] for row in first_row.tolist()],
         "beat_s": beat_s,
     }
     store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(tables.PREDICTIONS, columns))

@@ -19,7 +19,7 @@ from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
 CSV, SUMMARY, INDEX = "predictions.csv", "summary.json", "index.html"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TEXTS = ("name", "flags", "label")
+_TEXTS = ("name", "flags", "seconds_read", "label")
 _NUMBERS = ("probability", "quality", "threshold", "abstain_low", "abstain_high")
 _COUNTS = ("n_windows", "n_used")
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -92,7 +92,7 @@ def _rows(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """Rows of ``predictions.csv`` with their types; an empty cell is None."""
     for row in csv.DictReader(_lines(pieces)):
         typed: dict[str, Any] = dict(row)
-        typed |= {name: uncell(row[name]) or None for name in _TEXTS}
+        typed |= {name: uncell(row.get(name, "")) or None for name in _TEXTS}
         typed |= {name: float(row[name]) if row[name] else None for name in _NUMBERS}
         typed |= {name: int(row[name]) for name in _COUNTS}
         yield typed | {"synthetic": row["synthetic"] == "yes"}

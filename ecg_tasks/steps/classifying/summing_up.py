@@ -195,7 +195,7 @@ def _gather(
 
 
 _ORIGIN = ("record_id", "name", "source", "patient", "split_bucket", "synthetic")
-_DECIDED = ("decision", "probability", "recipe", "version", "n_windows", "n_used", "quality", "flags")
+_DECIDED = ("decision", "probability", "recipe", "version", "n_windows", "n_used", "quality", "flags", "seconds_read")
 
 
 def _labelled(joined: "pd.DataFrame") -> Iterator[_Labelled]:

@@ -12,6 +12,7 @@ from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.settings import Settings
+from ecg_tasks.signals.flags import join_flags, sentences
 from ecg_tasks.signals.reading import Format, Rejected, detect
 from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
 from ecg_tasks.signals.reading.wfdb_lines import matching_name
@@ -39,6 +40,10 @@ class Classified:
     recipe: str
     version: str
     synthetic_model: bool
+    seconds_read: str = ""
+    """Such as ``0-20 of 25 s``; empty for a heartbeat row and a picture."""
+    remarks: tuple[str, ...] = ()
+    """What is wrong with the recording or was done to it, one sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +163,9 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
     drawn = np.flatnonzero(rendered.window >= 0)
     probabilities = classifier.predict(recipe.decode([rendered.png[row] for row in drawn]))
     decided = classifier.decide(rendered.record[drawn], probabilities, rendered.quality[drawn], n_records=len(records))
+    rows = [np.flatnonzero(rendered.record == row).tolist() for row in range(len(records))]
+    read = [rendered.read[found[0]] for found in rows]
+    remarks = [tuple(sentences(join_flags(*(rendered.flags[at] for at in found)))) for found in rows]
     return [
         Classified(
             name=record.name,
@@ -168,6 +176,8 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
             recipe=recipe_name,
             version=classifier.spec.version,
             synthetic_model=classifier.spec.synthetic,
+            seconds_read=read[row],
+            remarks=remarks[row],
         )
         for row, record in enumerate(records)
     ]

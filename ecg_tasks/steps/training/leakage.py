@@ -150,7 +150,7 @@ class _Range:
     high: NDArray[np.float32] | None = None
 
     def add(self, samples: NDArray[np.float32]) -> None:
-        flat = samples.ravel()
+        flat = np.nan_to_num(samples.ravel())  # an invalid sample must not hide the others
         self.n += 1
         self.low = flat if self.low is None else np.minimum(self.low, flat)
         self.high = flat if self.high is None else np.maximum(self.high, flat)
