@@ -255,6 +255,7 @@ def test_a_hundred_thousand_records_take_seconds_and_ten_thousand_rows(report):
             "n_used": [1] * n,
             "quality": [0.9] * n,
             "flags": [""] * n,
+            "seconds_read": ["0-10 of 10 s"] * n,
             "label": [None] * n,
             "synthetic": [False] * n,
         }
