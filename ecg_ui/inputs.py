@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from ecg_tasks.signals.recipes import RECIPES
 
 RECORD = r"^[0-9a-f]{32}$"
-SHA256 = r"^[0-9a-f]{64}$"
+ENTRY = r"^[0-9a-f]{64}(-[0-9a-f]{16})?$"
 DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 RUN = r"^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,248}[A-Za-z0-9_])?$"
 """What ``keys.run_key`` makes: never ``..``, no slash."""
@@ -32,7 +32,7 @@ RecipeName = Annotated[str, AfterValidator(_recipe)]
 """One of the recipes there are."""
 
 RecordPath = Annotated[str, Path(pattern=RECORD)]
-Sha256Path = Annotated[str, Path(pattern=SHA256)]
+EntryPath = Annotated[str, Path(pattern=ENTRY)]
 DatePath = Annotated[str, Path(pattern=DATE)]
 RunPath = Annotated[str, Path(pattern=RUN)]
 VersionPath = Annotated[str, Path(pattern=VERSION)]

@@ -88,6 +88,10 @@ class AirflowApi:
         """``queued``, ``running``, ``success`` or ``failed``."""
         return str(self._request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}").json()["state"])
 
+    def note(self, dag: str, run: str) -> str:
+        """What the run tells in one sentence, or a person wrote; empty without a note."""
+        return str(self._request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}").json().get("note") or "")
+
     def task_states(self, dag: str, run: str) -> list[tuple[str, str]]:
         """(task id, state) of every task instance of a run; ``none`` for one that is not yet scheduled."""
         tasks: list[tuple[str, str]] = []

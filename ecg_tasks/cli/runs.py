@@ -24,7 +24,9 @@ _POLL_S = 1.0
 def run(
     dag: Annotated[str, typer.Argument(help="The name of its file in dags/, such as classify_records or maintain_store.")],
     *,
-    wait: Annotated[bool, typer.Option("--wait", help="Show its progress until it ends; exits with 1 when it failed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Show its progress until it ends, then its note; exits with 1 when it failed.")
+    ] = False,
     conf: Annotated[str, typer.Option(help="The form of the run as JSON; default: the DAG's own values.", metavar="JSON")] = "{}",
 ) -> None:
     """Start a run of a DAG."""
@@ -43,6 +45,9 @@ def run(
             return
         with progress() as bars:
             state = follow(api, dag, started, bars)
+        note = api.note(dag, started)
+    if note:
+        say(note)
     if state != "success":
         complain(f"{dag} {started} {state}; its tasks and their logs are in the web interface (./ecg open)")
         raise typer.Exit(1)

@@ -35,10 +35,14 @@ REASONS = tuple(field.name for field in fields(PriorityWeights))
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Priority:
-    """Priorities of n recordings; ``total`` is the sum of ``shares``, each of shape (n,), by reason."""
+    """Priorities of n recordings; ``total`` is the sum of ``shares``, each of shape (n,), by reason.
+
+    A share is the ``strength`` of its reason, from 0 to 1, times its weight.
+    """
 
     total: NDArray[np.float64]
     shares: Mapping[str, NDArray[np.float64]]
+    strength: Mapping[str, NDArray[np.float64]]
 
 
 def centred(probability: NDArray[np.floating], *, threshold: float) -> NDArray[np.float64]:
@@ -106,4 +110,4 @@ def prioritise(
     }
     weighed = weights or PriorityWeights()
     shares = {reason: getattr(weighed, reason) * strength[reason] for reason in REASONS}
-    return Priority(total=np.sum(list(shares.values()), axis=0), shares=shares)
+    return Priority(total=np.sum(list(shares.values()), axis=0), shares=shares, strength=strength)

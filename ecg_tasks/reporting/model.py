@@ -51,6 +51,26 @@ class Account:
                 f" + uninterpretable {self.uninterpretable} + pending {self.pending}"
             )
 
+    @property
+    def why_no_rows(self) -> str:
+        """Why no record is listed, in one sentence; empty where records were decided on."""
+        if self.records > self.pending:
+            return ""
+        if self.pending:
+            return f"No record has a decision yet: {_n(self.pending, 'record waits', 'records wait')} for pictures or for a model."
+        if not self.received:
+            return "No record is listed: nothing was received since the report before."
+        parts = []
+        if self.duplicates:
+            parts.append(_n(self.duplicates, "is a duplicate of a known record", "are duplicates of known records"))
+        if self.quarantined:
+            parts.append(_n(self.quarantined, "is in quarantine", "are in quarantine"))
+        return f"No record is new: of {_n(self.received, 'input', 'inputs')} {' and '.join(parts)}."
+
+
+def _n(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:

@@ -13,13 +13,16 @@ _STEPS = [f" {step}" for step in range(_LARGEST_STEP + 1)] + [str(step) for step
 """Every small step as a path writes it, a negative one found by its negative index: a curve is mostly these, and a look-up is quick."""
 
 
-def figure(content: str, *, width: float, height: float, title: str, kind: str, stretch: bool = False) -> Markup:
+def figure(
+    content: str, *, width: float, height: float, title: str, kind: str, stretch: bool = False, size_mm: tuple[float, float] | None = None
+) -> Markup:
     """Wrap a drawing; ``title`` is what a screen reader says, ``kind`` the CSS class that decides how large it is shown.
 
-    ``stretch`` lets it take any shape: for drawings without text.
+    ``stretch`` lets it take any shape: for drawings without text. ``size_mm`` is how large it is on paper, where no style says otherwise.
     """
+    size = "" if size_mm is None else f' width="{number(size_mm[0])}mm" height="{number(size_mm[1])}mm"'
     return Markup(  # noqa: S704  every text inside has gone through markup()
-        f'<svg class="{kind}" viewBox="0 0 {number(width)} {number(height)}" role="img" aria-label="{markup(title)}"'
+        f'<svg class="{kind}"{size} viewBox="0 0 {number(width)} {number(height)}" role="img" aria-label="{markup(title)}"'
         f' preserveAspectRatio="{"none" if stretch else "xMinYMin meet"}">{content}</svg>'
     )
 

@@ -33,10 +33,14 @@ _POINTS_PER_BIN = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Waveform:
-    """A recording on ECG paper: the drawing, how to read its boxes, and for a long recording where the drawn part lies."""
+    """A recording on ECG paper: the drawing, how to read its boxes, and for a long recording where the drawn part lies.
+
+    ``on_paper`` says when a print is to scale; it is empty for a drawing that never is.
+    """
 
     drawing: Markup
     scale: str
+    on_paper: str = ""
     overview: Markup | None = None
 
 
@@ -80,13 +84,14 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
     beats = [_LEFT_MM + (beat - start_s) * SPEED_MM_S for beat in beats_s if start_s <= beat <= start_s + seconds]
     parts += [f'<path class="beat" d="M{_u(beat)} {_u(_TOP_MM + 2)}l-20-40h40z"/>' for beat in beats]
     parts += _time_axis(start_s, seconds, top_mm=height + _TOP_MM, mm_per_s=SPEED_MM_S, at_most=10)
-    title = f"Waveform of {len(record.leads)} leads, {number(seconds)} s from {number(start_s)} s on, at 25 mm/s and {number(gain)} mm/mV"
+    title = f"Waveform of {len(record.leads)} leads, {number(seconds)} s from {number(start_s)} s on, {number(gain)} mm/mV at 25 mm/s"
     offset = "The boxes hold at any zoom. Each lead is drawn about its median. "
     marks = "Marks on the upper edge: R peaks. " if beats else ""
     return Waveform(
         drawing=_figure(parts, width, height, title=title),
-        scale=f"{number(SPEED_MM_S)} mm/s, {number(gain)} mm/mV: a small box is 0.04 s by {number(1 / gain)} mV, a large box 0.2 s by "
-        f"{number(5 / gain)} mV. {offset}{marks}".strip(),
+        scale=f"A small box is 0.04 s by {number(1 / gain)} mV, a large box 0.2 s by {number(5 / gain)} mV. {offset}{marks}".strip(),
+        on_paper=f"{number(SPEED_MM_S)} mm/s and {number(gain)} mm/mV only on A4 landscape, printed at 100 %: ten seconds then measure"
+        " 250 mm. On any other paper, US Letter too, it may be smaller: read the boxes.",
         overview=_draw_overview(record, start_s=start_s) if record.duration_s > SHOWN_S + 0.5 else None,
     )
 
@@ -231,7 +236,9 @@ def _time_axis(start_s: float, seconds: float, *, top_mm: float, mm_per_s: float
 
 def _figure(parts: list[str], width_mm: float, height_mm: float, *, title: str, kind: str = "ecg") -> Markup:
     total_width, total_height = _LEFT_MM + width_mm + _RIGHT_MM + 4, _TOP_MM + height_mm + _BOTTOM_MM - 3
-    return figure("".join(parts), width=total_width * _MM, height=total_height * _MM, title=title, kind=kind)
+    return figure(
+        "".join(parts), width=total_width * _MM, height=total_height * _MM, title=title, kind=kind, size_mm=(total_width, total_height)
+    )
 
 
 def _u(mm: float) -> int:

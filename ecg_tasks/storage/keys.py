@@ -28,7 +28,10 @@ STAGING = "staging/"
 DROP = "drop.json"
 """The list of a drop of several files, in raw/; a file of this name gets another there."""
 REASON = "reason.json"
-"""Beside the files of a quarantine entry; a file of this name gets another there."""
+PUT_BACK = "put_back.json"
+CLOSED = "closed.json"
+_OURS = {REASON, PUT_BACK, CLOSED}
+"""Beside the files of a quarantine entry; a file of such a name gets another there."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _AIRFLOWS_OWN = re.compile(r"[a-z_]+__\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00(_+[A-Za-z0-9]+)?")
@@ -92,12 +95,26 @@ def record_index(shard: str) -> str:
     return f"{RECORD_INDEX}{shard}.parquet"
 
 
-def quarantined(sha256: str, name: str) -> str:
-    return f"{QUARANTINE}{sha256}/{'file-' * (name == REASON)}{file_name(name)}"
+def quarantine_entry(sha256: str, name: str) -> str:
+    """The folder of an entry: the same bytes under two names are two entries. In buckets of before 2026-11-28 it is ``sha256`` alone.
+
+    >>> quarantine_entry("0" * 64, "ward/a.csv").removeprefix("0" * 64)
+    '-81ea61b977a1b389'
+    """
+    return f"{sha256}-{_short_digest(name)}"
 
 
-def quarantine_reason(sha256: str) -> str:
-    return f"{QUARANTINE}{sha256}/{REASON}"
+def quarantined(entry: str, name: str) -> str:
+    return f"{QUARANTINE}{entry}/{'file-' * (name in _OURS)}{file_name(name)}"
+
+
+def quarantine_reason(entry: str) -> str:
+    return f"{QUARANTINE}{entry}/{REASON}"
+
+
+def quarantined_mark(entry: str, mark: str) -> str:
+    """``mark`` is ``PUT_BACK`` or ``CLOSED``."""
+    return f"{QUARANTINE}{entry}/{mark}"
 
 
 def labels(digest: str) -> str:

@@ -17,11 +17,12 @@ from ecg_ui.pages.reports import Asked
 router = APIRouter()
 
 Content = Iterator[bytes] | bytes
-Kind = Literal["predictions.csv", "predictions.parquet", "summary.json", "fhir-R5.ndjson", "fhir-R4B.ndjson", "report.zip"]
+Kind = Literal["predictions.csv", "predictions.parquet", "summary.json", "changes.csv", "fhir-R5.ndjson", "fhir-R4B.ndjson", "report.zip"]
 KINDS: dict[str, tuple[str, Callable[[ObjectStore, str, str], Content]]] = {
     "predictions.csv": ("text/csv; charset=utf-8", lambda store, date, run: store.get(keys.report(date, run, "predictions.csv"))),
     "predictions.parquet": ("application/vnd.apache.parquet", exchange.predictions_parquet),
     "summary.json": ("application/json", lambda store, date, run: store.get(keys.report(date, run, "summary.json"))),
+    "changes.csv": ("text/csv; charset=utf-8", lambda store, date, run: store.get(keys.report(date, run, "changes.csv"))),
     "fhir-R5.ndjson": ("application/fhir+ndjson", lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R5")),
     "fhir-R4B.ndjson": ("application/fhir+ndjson", lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R4B")),
     "report.zip": ("application/zip", exchange.report_zip),

@@ -1,12 +1,17 @@
 """Here: model versions side by side, their cards, and the forms to choose which serves. Not here: handing the choice on (``deciding``)."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import RedirectResponse
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
@@ -49,8 +54,28 @@ def show_card(request: Request, user: GetUserDep, recipe: RecipePath, version: V
     card = models.card(open_store(), recipe, version)
     if card is None:
         raise HTTPException(404)
-    written = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "html_block", "html_inline"]).render(card)
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["html_block", "html_inline"])
+    markdown.add_render_rule("image", _plot)
+    base = f"{request.scope['root_path']}/models/{recipe}/{version}"
+    written = markdown.render(card, {"base": base, "stored": models.plots(open_store(), recipe, version)})
     return page(request, user, "card.html", recipe=recipe, version=version, card=Markup(written))  # noqa: S704 - its HTML is switched off
+
+
+@router.get("/models/{recipe}/{version}/{plot}")
+def show_plot(recipe: RecipePath, version: VersionPath, plot: Literal[*models.PLOTS]) -> Response:  # type: ignore[valid-type]
+    """One plot of a version's card, as the training drew it."""
+    drawn = models.plot(open_store(), recipe, version, plot)
+    if drawn is None:
+        raise HTTPException(404)
+    return Response(drawn, media_type="image/svg+xml")
+
+
+def _plot(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _options: OptionsDict, env: EnvType) -> str:
+    """A plot of the card where the version has it; of any other picture only what it is called. ``env`` has the address and the names."""
+    name, title = str(tokens[number].attrs.get("src", "")), escapeHtml(tokens[number].content)
+    if name not in env["stored"]:
+        return f"<em>{title} (the plot is not stored with this version)</em>"
+    return f'<img src="{env["base"]}/{name}" alt="{title}" loading="lazy">'
 
 
 @changes.post("/models/{recipe}/promote")

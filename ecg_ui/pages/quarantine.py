@@ -6,7 +6,7 @@ from fastapi.responses import RedirectResponse
 
 from ecg_tasks.steps.browse import quarantine
 from ecg_tasks.steps.workspace import open_store
-from ecg_ui.inputs import Offset, Sha256Path
+from ecg_ui.inputs import EntryPath, Offset
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -17,24 +17,24 @@ ROWS_SHOWN = 500
 
 
 @router.get("/quarantine")
-def show_quarantine(request: Request, user: GetUserDep, offset: Offset = 0) -> Response:
-    """Everything that could not be read, newest first."""
-    found = quarantine.entries(open_store(), offset=offset, limit=ENTRIES_A_PAGE)
-    return page(request, user, "quarantine.html", found=found, offset=offset, a_page=ENTRIES_A_PAGE)
+def show_quarantine(request: Request, user: GetUserDep, offset: Offset = 0, *, closed: bool = False) -> Response:
+    """Everything that could not be read, newest first; with ``closed`` what was read after it had been put back."""
+    found = quarantine.entries(open_store(), closed=closed, offset=offset, limit=ENTRIES_A_PAGE)
+    return page(request, user, "quarantine.html", found=found, closed=closed, offset=offset, a_page=ENTRIES_A_PAGE)
 
 
-@router.get("/quarantine/{source}")
-def show_entry(request: Request, user: GetUserDep, source: Sha256Path) -> Response:
+@router.get("/quarantine/{name}")
+def show_entry(request: Request, user: GetUserDep, name: EntryPath) -> Response:
     """One entry with what is bad in it."""
-    found = quarantine.entry(open_store(), source)
+    found = quarantine.entry(open_store(), name)
     if found is None:
         raise HTTPException(404)
     entry, rows = found
     return page(request, user, "entry.html", entry=entry, rows=rows[:ROWS_SHOWN], n_rows=len(rows))
 
 
-@changes.post("/quarantine/{source}/retry")
-def put_back(request: Request, user: GetUserDep, source: Sha256Path) -> Response:
+@changes.post("/quarantine/{name}/retry")
+def put_back(request: Request, user: GetUserDep, name: EntryPath) -> Response:
     """Put an entry's files back into the inbox."""
-    quarantine.put_back(open_store(), source, who=user.get_name())
-    return RedirectResponse(f"{request.scope['root_path']}/quarantine/{source}?done=put-back", status_code=303)
+    quarantine.put_back(open_store(), name, who=user.get_name())
+    return RedirectResponse(f"{request.scope['root_path']}/quarantine/{name}?done=put-back", status_code=303)

@@ -32,7 +32,8 @@ def show_review(
     store = open_store()
     queue = review.queue(store, user=user.get_name(), offset=offset, limit=1 + NEXT_SHOWN)
     first = queue.items[0] if queue.items else None
-    found = records.record_page(store, first.record_id) if first else None
+    # The same version as in the queue, so that the picture and the sentence speak of one answer.
+    found = records.record_page(store, first.record_id, champions={first.recipe: first.version}) if first else None
     return page(
         request,
         user,
@@ -41,6 +42,7 @@ def show_review(
         item=first,
         synthetic=models.synthetic(store, [(one.recipe, one.version) for one in queue.items]),
         found=found,
+        undecided=records.waits_for(store, first.shard) if first else (),
         verdicts=VERDICTS,
         saved=saved,
         at=at,

@@ -151,13 +151,13 @@ def test_an_impossible_decision_is_refused(admin, archive, decision):
 def test_the_quarantine_gives_back_what_it_holds(admin, archive, token_of):
     """The same bytes lie in the inbox again, once; the entry says who put them there."""
     entry = next(one for one in quarantine.entries(archive.store).entries if one.n_rows == 0)
-    path = f"/ecg/quarantine/{entry.source}"
+    path = f"/ecg/quarantine/{entry.id}"
     fields = {"token": token_of(admin, path)}
     answer = admin.post(f"{path}/retry", data=fields, headers=OWN)
     assert answer.headers["location"] == f"{path}?done=put-back"
     waiting = archive.store.list_keys(keys.INBOX)
     assert waiting == [keys.INBOX + entry.name]
-    assert archive.store.get(waiting[0]) == archive.store.get(keys.quarantined(entry.source, entry.name.rsplit("/", 1)[-1]))
+    assert archive.store.get(waiting[0]) == archive.store.get(keys.quarantined(entry.id, entry.name.rsplit("/", 1)[-1]))
     assert "Put back" in admin.get(answer.headers["location"]).text
     assert admin.post(f"{path}/retry", data=fields, headers=OWN).status_code == 409
     archive.store.delete_many(waiting)

@@ -18,7 +18,7 @@ def addresses(archive, rows):
     """An address of every kind of page."""
     twelve = next(row["record_id"] for row in rows if row["recipe"] == "twelve_lead")
     hostile = next(row["record_id"] for row in rows if "script" in row["name"])
-    sources = [entry.source for entry in quarantine.entries(archive.store).entries]
+    sources = [entry.id for entry in quarantine.entries(archive.store).entries]
     return [
         *(f"/ecg{path}" for _, path in SECTIONS),
         "/ecg/monitoring?recipe=heartbeat",
@@ -175,7 +175,7 @@ def test_impossible_questions_are_refused(admin, archive, query):
 
 def test_a_page_beyond_the_end_is_empty(admin, archive):
     """No error, no row."""
-    assert "No row passes" in admin.get(f"{archive.report}?offset=9000000").text
+    assert "This page lies behind the last of" in admin.get(f"{archive.report}?offset=9000000").text
 
 
 def test_a_store_that_is_away_is_told(admin, archive, monkeypatch):

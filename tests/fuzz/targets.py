@@ -178,7 +178,7 @@ def _inbox(data: bytes) -> list[str]:
         for entry in taken.quarantined:
             codes.append(Reason(entry["reason"]).value)
             assert 0 < len(entry["message"]) <= MAX_MESSAGE_CHARS + MAX_KEY_BYTES
-            assert get_json(store, keys.quarantine_reason(entry["source"]))
+            assert get_json(store, keys.quarantine_reason(entry["entry"]))
     assert accounted == set(files), set(files) - accounted
     kept = {content for key, content in client.objects.items() if key.startswith((keys.RAW, keys.QUARANTINE))}
     assert all(files[file["key"]] in kept for drop in found.drops for file in drop["files"])

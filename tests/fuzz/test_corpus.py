@@ -56,7 +56,7 @@ def test_case(taken, number: int, case: Case):
         for name in of_case(number, [entry["name"]]):
             refused[name] = Reason(entry["reason"])
             assert len(entry["message"]) > 10
-            assert keys.quarantine_reason(entry["source"]) in objects
+            assert keys.quarantine_reason(entry["entry"]) in objects
     assert refused == case.refused
     assert sum(item["records"] + item["duplicates"] for item in manifest["inputs"] if of_case(number, [item["name"]])) == case.records
 
@@ -99,6 +99,6 @@ def test_every_entry_can_be_looked_at(taken):
     listed = quarantine.entries(store, limit=1000).entries
     assert len(listed) > 100
     for entry in listed:
-        found = quarantine.entry(store, entry.source)
+        found = quarantine.entry(store, entry.id)
         assert found is not None
         assert found[1], entry.name

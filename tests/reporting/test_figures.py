@@ -82,7 +82,7 @@ def test_the_gain_is_halved_for_large_signals_and_said():
     """A 12 mV signal does not burst the paper; the scale that is told follows."""
     samples = 6 * np.sin(np.linspace(0, 60, 5000))[np.newaxis]
     waveform = draw_waveform(_mv_record(samples, fs=500.0))
-    assert "2.5 mm/mV" in waveform.scale
+    assert "2.5 mm/mV" in waveform.on_paper
     (curve,) = _traces(waveform.drawing)
     assert np.ptp(curve[:, 1]) == pytest.approx(12 * 2.5 * UNITS_PER_MM, abs=3)
 

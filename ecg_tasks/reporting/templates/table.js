@@ -3,6 +3,7 @@
 (() => {
   const PAGE = 100, COLUMN = { decision: 1, recipe: 6 };
   const body = document.querySelector("#table tbody");
+  if (!body) return; // a report without records says why, and has no table
   const get = (id) => document.getElementById(id);
   const all = Array.from(body.rows, (row, index) => ({
     row, index, cells: Array.from(row.cells, (cell) => cell.textContent), text: row.textContent.toLowerCase(),

@@ -12,6 +12,8 @@ from ecg_tasks.steps.browse.runs import figures_of
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectInfo, ObjectStore
 
+PLOTS = ("roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg", "coverage.svg")
+"""What the card of a version shows."""
 _FILES = ("model.json", "metrics.json", registry.VERDICT, registry.SUMS)
 
 
@@ -97,6 +99,20 @@ def card(store: ObjectStore, recipe: str, name: str) -> str | None:
     """Return the version's card, Markdown, or None if there is none."""
     try:
         return store.get(keys.model_file(recipe, name, "card.md")).decode()
+    except MissingObjectError:
+        return None
+
+
+def plots(store: ObjectStore, recipe: str, name: str) -> frozenset[str]:
+    """Names of the plots that are stored with a version."""
+    listed = store.list_keys(keys.model_file(recipe, name, ""))
+    return frozenset(key.rsplit("/", 1)[-1] for key in listed) & frozenset(PLOTS)
+
+
+def plot(store: ObjectStore, recipe: str, name: str, plot_name: str) -> bytes | None:
+    """Return one of ``PLOTS``, SVG, or None if the version has none of this name."""
+    try:
+        return store.get(keys.model_file(recipe, name, plot_name)) if plot_name in PLOTS else None
     except MissingObjectError:
         return None
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ecg_tasks.signals.recipes import RECIPES
+from ecg_tasks.steps.browse.quarantine import count_open
 from ecg_tasks.steps.browse.runs import Run, runs
 from ecg_tasks.storage import keys, registry
 from ecg_tasks.storage.object_store import ObjectStore
@@ -36,6 +37,6 @@ def overview(store: ObjectStore) -> Overview:
         n_waiting=len(inbox),
         waiting=tuple(item.key.removeprefix(keys.INBOX) for item in inbox[:_AGE_SHOWN]),
         waiting_since=inbox[0].modified.isoformat(timespec="seconds") if inbox else "",
-        n_quarantined=len(store.list_folders(keys.QUARANTINE)),
+        n_quarantined=count_open(store),
         champions=tuple(filter(None, champions)),
     )

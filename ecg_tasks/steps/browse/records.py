@@ -59,7 +59,8 @@ class RecordPage:
     ----------
     shard : where it lies in the archive
     stored : signal and origin
-    decided : what decides on it now, or what was asked for; None while nothing has decided
+    decided : what decides on it now, or what was asked for; None while a champion has not decided on its shard
+    waits_for : recipes whose champion has not decided yet
     others : decisions by other versions and recipes, newest version first
     windows, pictures : how it was cut for ``decided``, and the decoded pictures of the first windows, shape (n, height, width, channels)
     views : those pictures, ready to be drawn
@@ -70,6 +71,7 @@ class RecordPage:
     shard: str
     stored: StoredRecord
     decided: Decided | None
+    waits_for: tuple[str, ...]
     others: tuple[Decided, ...]
     windows: tuple[Window, ...]
     pictures: NDArray[np.uint8] | None
@@ -90,7 +92,10 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
     if stored is None:
         raise LookupError(f"record_index names {record_id} in shard {shard}, which does not hold it")
     found = _decisions(store, shard, record_id)
-    chosen = _chosen(store, found, champions)
+    if champions is None:
+        champions = _serving(store)
+    open_recipes = waits_for(store, shard, champions=champions)
+    chosen = None if open_recipes else _chosen(found, champions)
     windows: tuple[Window, ...] = ()
     pictures: NDArray[np.uint8] | None = None
     views: tuple[SpectrogramView, ...] = ()
@@ -102,6 +107,7 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
         shard=shard,
         stored=stored,
         decided=chosen,
+        waits_for=open_recipes,
         others=tuple(one for one in found if one is not chosen),
         windows=windows,
         pictures=pictures,
@@ -109,6 +115,22 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
         spectrograms_key=spectrograms_key if windows else "",
         raw=_raw_files(store, stored.source),
     )
+
+
+def waits_for(store: ObjectStore, shard: str, *, champions: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Recipes in use whose champion has not decided on a shard yet; reports count its records as pending while there is one."""
+    wanted = _serving(store) if champions is None else champions
+    return tuple(
+        name
+        for name in Settings.from_environment().recipes
+        if name in wanted and not store.exists(keys.predictions(name, shard, wanted[name]))
+    )
+
+
+def _serving(store: ObjectStore) -> dict[str, str]:
+    """The version that serves of every recipe in use that has one."""
+    found = {name: serving(store, name) for name in Settings.from_environment().recipes}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def shard_of(store: ObjectStore, record_id: str) -> str | None:
@@ -213,14 +235,13 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[Decided]:
     return found
 
 
-def _chosen(store: ObjectStore, found: list[Decided], champions: Mapping[str, str] | None) -> Decided | None:
-    """The decision that counts: by the champion of the first recipe in use that decided, or the newest there is."""
+def _chosen(found: list[Decided], champions: Mapping[str, str]) -> Decided | None:
+    """The decision that counts: by the champion of the first recipe in use that takes the record."""
     for recipe in Settings.from_environment().recipes:
-        wanted = champions.get(recipe) if champions is not None else serving(store, recipe)
         for one in found:
-            if (one.version.recipe, one.version.version) == (recipe, wanted):
+            if (one.version.recipe, one.version.version) == (recipe, champions.get(recipe)):
                 return one
-    return found[0] if found else None
+    return None
 
 
 def _rendered(

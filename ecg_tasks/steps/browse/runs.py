@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.reporting.model import Account
 from ecg_tasks.steps.workspace import get_json, open_store
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.ahead import map_ahead
@@ -33,7 +34,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """The head of a report: what its ``summary.json`` tells, without the long lists."""
+    """The head of a report: what its ``summary.json`` tells, without the long lists of inputs in quarantine.
+
+    ``changes`` is what a new champion changed, None without one and in reports of before 2026-11-28.
+    """
 
     run_id: str
     created: str
@@ -42,6 +46,8 @@ class Summary:
     reasons: Mapping[str, int]
     n_synthetic: int
     notes: tuple[str, ...]
+    account: Account
+    changes: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,4 +129,6 @@ def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
         reasons=told["quarantine"]["by_reason"],
         n_synthetic=told["synthetic"]["n_records"],
         notes=tuple(told["notes"]),
+        account=Account(**told["counts"]),
+        changes=told.get("changes"),
     )

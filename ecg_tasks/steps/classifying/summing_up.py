@@ -51,7 +51,7 @@ def model_summary(spec: ModelSpec, test: Evaluation, *, digest: str, since: str)
         digest=digest,
         since=since,
         threshold=spec.threshold,
-        abstain=spec.abstain,
+        abstain=spec.abstain if spec.abstain[1] > spec.abstain[0] else None,  # a band of no width is none
         test_figures=test.figures,
         n_test_records=test.n_records,
         n_test_patients=test.n_patients,

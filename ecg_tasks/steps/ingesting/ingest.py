@@ -17,7 +17,7 @@ from ecg_tasks.errors import Reason
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.reading.labels_csv import LabelTable
 from ecg_tasks.steps import audit
-from ecg_tasks.steps.ingesting import drops, intake, names, waiting
+from ecg_tasks.steps.ingesting import drops, intake, names, quarantining, waiting
 from ecg_tasks.steps.reviewing import labelling
 from ecg_tasks.steps.workspace import MAX_TASKS, find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
@@ -110,6 +110,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         manifest = _write_manifest(store, run, inputs=inputs, waits=planned, shards=shards, quarantined=quarantined, labels=labels)
     detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": store.sha256([manifest_key])}
     audit.append(store, who=f"{DAG}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
+    quarantining.settle(store, run, manifest)
     _tidy(store, run, manifest)
     return manifest_key
 
@@ -205,7 +206,7 @@ def _publish_labels(
         content = parsed[table["key"]]
         sha256 = intake.keep_raw(store, table["key"])
         if not isinstance(content, LabelTable):
-            quarantined.append(intake.quarantine(store, name=name, source=sha256, fault=content, keys_in=[table["key"]]))
+            quarantined.append(quarantining.quarantine(store, name=name, source=sha256, fault=content, keys_in=[table["key"]]))
             account["quarantined"] += 1
             account["tables"].append(table)
             continue
@@ -227,7 +228,7 @@ def _publish_labels(
         account["rows"] += len(content.rows) + len(content.rejected)
         account["quarantined"] += len(faults)
         if faults:
-            quarantined.extend(intake.quarantine_rows(store, name=name, source=sha256, faults=faults))
+            quarantined.extend(quarantining.quarantine_rows(store, name=name, source=sha256, faults=faults))
     account["stored"] = labelling.append_labels(store, entries, before=before)
     return account
 

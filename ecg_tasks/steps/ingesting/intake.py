@@ -14,8 +14,9 @@ from ecg_tasks.signals.reading.labels_csv import LabelRow, misnamed
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.record import Record
 from ecg_tasks.steps.ingesting.drops import PASSED_OVER
+from ecg_tasks.steps.ingesting.quarantining import quarantine, quarantine_rows
 from ecg_tasks.steps.reviewing.labelling import LabelEntry
-from ecg_tasks.steps.workspace import patient_hash, put_json
+from ecg_tasks.steps.workspace import patient_hash
 from ecg_tasks.storage import keys, sources
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.storage.record_shards import StoredRecord, anonymous
@@ -89,26 +90,6 @@ def keep_raw(store: ObjectStore, key: str) -> str:
     sha256 = hashlib.sha256(data).hexdigest()
     store.put(keys.raw(sha256, posixpath.basename(key)), data)
     return sha256
-
-
-def quarantine(store: ObjectStore, *, name: str, source: str, fault: BadInputError, keys_in: Sequence[str]) -> dict[str, Any]:
-    """Put whole files into quarantine with the reason beside them; returns the entry for the manifest."""
-    for key in keys_in:
-        store.copy(key, keys.quarantined(source, posixpath.basename(key)))
-    entry = {"name": name, "reason": fault.reason.value, "message": fault.message, "source": source}
-    put_json(store, keys.quarantine_reason(source), entry | {"inbox": [key.removeprefix(keys.INBOX) for key in keys_in]})
-    return entry
-
-
-def quarantine_rows(store: ObjectStore, *, name: str, source: str, faults: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Put the bad rows of a good file into quarantine, as one object; returns an entry a row."""
-    data = "\n".join(fault["content"] for fault in faults) + "\n"
-    rows_name = f"{posixpath.basename(name)}.rows.csv"
-    store.put(keys.quarantined(source, rows_name), data.encode(), content_type="text/plain; charset=utf-8")
-    entries = [{key: fault[key] for key in ("name", "reason", "message")} | {"source": source} for fault in faults]
-    reason = {"name": name, "reason": faults[0]["reason"], "message": f"{len(faults)} rows of this file", "source": source, "rows": entries}
-    put_json(store, keys.quarantine_reason(source), reason | {"inbox": [f"{posixpath.dirname(name)}/{rows_name}".lstrip("/")]})
-    return entries
 
 
 def row_fault(rejected: Rejected) -> dict[str, str]:

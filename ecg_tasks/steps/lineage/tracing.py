@@ -18,7 +18,7 @@ from ecg_tasks.steps.lineage.links import Link, State, raw_link
 from ecg_tasks.steps.lineage.runs import CLASSIFY, INGEST, RENDER, RETRAIN, Manifest, Runs
 from ecg_tasks.steps.lineage.versions import recipes_with, version_link
 from ecg_tasks.steps.reviewing.labelling import labels_in_force
-from ecg_tasks.steps.workspace import find_json
+from ecg_tasks.steps.workspace import find_json, get_json
 from ecg_tasks.storage import keys, record_shards, tables
 from ecg_tasks.storage.ahead import map_ahead
 from ecg_tasks.storage.object_store import ObjectStore
@@ -181,17 +181,17 @@ def _taken_over(store: ObjectStore, manifest: Manifest) -> Iterator[Link]:
 def _dropped(store: ObjectStore, runs: Runs, sha256: str) -> Link | None:
     """Dropped bytes: who took them over, what became of them."""
     found = store.list_keys(f"{keys.RAW}{sha256}/")
-    refused: Any = find_json(store, keys.quarantine_reason(sha256))
-    if not found and refused is None:
+    refused = [get_json(store, key) for key in store.list_keys(f"{keys.QUARANTINE}{sha256}") if key.endswith(f"/{keys.REASON}")]
+    if not found and not refused:
         return None
     became: list[Link] = []
     for shard in map(keys.stem, store.list_keys(keys.RECORD_INDEX)):
         index = tables.load(store.get(keys.record_index(shard)), ["record_id", "source"])
         ids = [record_id for record_id, source in zip(index["record_id"], index["source"], strict=True) if source == sha256]
         became += [Link(what="record", name=record_id, state=State.TOLD, told={"shard": shard}) for record_id in ids]
-    if refused is not None:
-        told = {name: str(refused[name]) for name in ("reason", "message")}
-        became.append(Link(what="quarantine", name=refused["name"], state=State.TOLD, told=told))
+    for one in refused:
+        told = {name: str(one[name]) for name in ("reason", "message")}
+        became.append(Link(what="quarantine", name=one["name"], state=State.TOLD, told=told))
     if not found:
         return Link(what="quarantine", name=sha256, state=State.TOLD, sentence="refused unread", beneath=became)
     manifest = runs.that(INGEST, lambda one: any(item["source"] == sha256 for item in one["inputs"]), wrote=found[0])

@@ -151,8 +151,8 @@ class _Needs:
         if name == "signatures":
             return lambda key: key.split("/")[1] == near_duplicates.KEY
         if name == "quarantine":  # what was refused unread stands nowhere else
-            raw = {f"{keys.QUARANTINE}{sha256}" for sha256 in self._store.list_folders(keys.RAW)}
-            return lambda unit: unit not in raw
+            raw = set(self._store.list_folders(keys.RAW))
+            return lambda unit: unit.removeprefix(keys.QUARANTINE).partition("-")[0] not in raw
         units: set[str] = set()
         if name in {"reports", "backfills"}:
             units = {pin["folder"] for pin in self._at_work}

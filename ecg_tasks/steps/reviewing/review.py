@@ -1,7 +1,7 @@
 """Here: which record a reviewer should look at next, and how far the review has come. Not here: what was said (``verdicts``)."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from ecg_tasks.errors import ConfigurationError, EcgError
 from ecg_tasks.evaluation.priority import REASONS, Priority, centred, prioritise, uncertainty
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.settings import Settings
-from ecg_tasks.steps.reviewing import verdicts
+from ecg_tasks.steps.reviewing import reasons, verdicts
 from ecg_tasks.steps.reviewing.decided import Decided, serving
 from ecg_tasks.steps.reviewing.labelling import LabelEntry
 from ecg_tasks.steps.reviewing.verdicts import COMMENT_MAX, Opinion, PairAgreement, Saved, Statement, agreement, history
@@ -38,13 +38,6 @@ __all__ = [
 SECOND_READINGS = 10
 """Of so many records one is shown to a second reviewer, too, so that agreement can be told."""
 MAX_PAGE = 500
-SENTENCES = {
-    "disputed": "Reviewers differ.",
-    "contradicts_label": "The model says the opposite of the label.",
-    "uncertain": "The probability is near the threshold.",
-    "recipes_disagree": "The models differ.",
-    "low_quality": "The signal is poor.",
-}
 
 
 class UnknownRecordError(EcgError):
@@ -62,7 +55,10 @@ class Why:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueItem:
-    """A record that waits for a reviewer; ``label`` is the one in force, ``why`` has the largest share first."""
+    """A record that waits for a reviewer; ``label`` is the one in force.
+
+    ``why`` has the reasons that matter, the largest share first; it is empty where none does. ``abstain`` is None without a band.
+    """
 
     record_id: str
     name: str
@@ -72,7 +68,7 @@ class QueueItem:
     decision: str
     probability: float | None
     threshold: float
-    abstain: tuple[float, float]
+    abstain: tuple[float, float] | None
     quality: float
     label: str | None
     labelled_by: str | None
@@ -275,6 +271,18 @@ def _item(archive: _Archive, row: int, labels: _Labels, priority: Priority) -> Q
     record_id = archive.ids[row].decode()
     shares = sorted(((float(priority.shares[code][row]), code) for code in REASONS), reverse=True)
     probability, entry = float(model.probability[at]), labels.of(record_id)
+    band = model.abstain if model.abstain[1] > model.abstain[0] else None
+    case = reasons.Case(
+        recipe=model.recipe,
+        decision=model.decision[at],
+        probability=None if np.isnan(probability) else probability,
+        threshold=model.threshold,
+        abstain=band,
+        quality=float(model.quality[at]),
+        label=None if entry is None else Label(entry.label).value,
+        others=tuple(_others(archive, row)),
+    )
+    strengths = {code: float(priority.strength[code][row]) for code in REASONS}
     return QueueItem(
         record_id=record_id,
         name=model.name[at],
@@ -284,11 +292,19 @@ def _item(archive: _Archive, row: int, labels: _Labels, priority: Priority) -> Q
         decision=model.decision[at],
         probability=None if np.isnan(probability) else probability,
         threshold=model.threshold,
-        abstain=model.abstain,
+        abstain=band,
         quality=float(model.quality[at]),
         label=None if entry is None else Label(entry.label).value,
         labelled_by=None if entry is None else entry.who,
         synthetic=bool(model.synthetic[at]),
         priority=float(priority.total[row]),
-        why=tuple(Why(code=code, text=SENTENCES[code], share=share) for share, code in shares if share > 0),
+        why=tuple(Why(code=code, text=text, share=share) for share, code in shares if (text := case.sentence(code, strengths[code]))),
     )
+
+
+def _others(archive: _Archive, row: int) -> Iterator[reasons.Other]:
+    """What the other recipes' champions say of a record, where they give it a probability."""
+    for index, model in enumerate(archive.models):
+        at = int(model.rows(archive.ids[row : row + 1])[0])
+        if index != archive.model[row] and at >= 0 and not np.isnan(model.probability[at]):
+            yield reasons.Other(recipe=model.recipe, probability=float(model.probability[at]), threshold=model.threshold)
