@@ -303,7 +303,7 @@ def _wfdb_promising() -> Iterator[Case]:
         ("rate 1e9", {b"3 100 ": b"3 1e9 "}, _UNREADABLE),
         ("rate of 400 digits", {b"3 100 ": b"3 " + b"9" * 400 + b" "}, Reason.OUT_OF_RANGE),
         ("rate 20", {b"3 100 ": b"3 20 "}, Reason.OUT_OF_RANGE),
-        ("6 s", {b"3 100 ": b"3 200 "}, Reason.TOO_SHORT),
+        ("4 s", {b"3 100 ": b"3 300 "}, Reason.TOO_SHORT),
         ("compressed", {b"r.dat 16 ": b"r.dat 516 "}, _UNREADABLE),
         ("another compression", {b"r.dat 16 ": b"r.dat 317 "}, _UNREADABLE),
         ("no scale", {b"16 1000 16": b"16 0 16"}, Reason.UNIT_UNKNOWN),

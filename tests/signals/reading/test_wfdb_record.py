@@ -16,6 +16,7 @@ from ecg_tasks.labels import Label
 from ecg_tasks.signals.reading import Reading, wfdb_record
 from ecg_tasks.signals.reading.wfdb_header import load_wfdb
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb, wfdb_files
+from ecg_tasks.signals.recipes import RECIPES
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 REAL = Path(__file__).parents[3] / "../shared/data"
@@ -299,11 +300,11 @@ def test_segments_equal_wfdb(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.stack(list(leads.values())).astype(np.float32), by_wfdb(tmp_path, files))
 
 
-def test_gap_in_a_standard_lead_is_not_finite():
-    """A recording with a gap is refused, with the lead and the number of samples that are not there."""
-    with pytest.raises(BadInputError, match="lead I has 100 invalid samples of 2500") as caught:
-        read(segment_files()[0])
-    assert caught.value.reason is Reason.NON_FINITE
+def test_gap_between_segments_is_kept():
+    """A recording with a gap is read; the samples that are not there are NaN, and cost no more than the seconds around them."""
+    record = read(segment_files()[0])
+    assert np.flatnonzero(np.isnan(record.samples[record.leads.index("I")])).tolist() == list(range(1200, 1300))
+    assert set(RECIPES["heartbeat"].render([record]).read) == {"0-10 of 25 s"}
 
 
 def test_segments_without_a_gap(tmp_path):
@@ -358,7 +359,7 @@ MULTI, _ = segment_files()
         (with_header(SINGLE, b"3 100 ", b"3 0 "), Reason.OUT_OF_RANGE, "0 frames a second"),
         (with_header(SINGLE, b"3 100 ", b"3 " + b"9" * 400 + b" "), Reason.OUT_OF_RANGE, "inf frames a second"),
         (with_header(SINGLE, b"3 100 ", b"3 20 "), Reason.OUT_OF_RANGE, "20 Hz"),
-        (with_header(SINGLE, b"3 100 ", b"3 200 "), Reason.TOO_SHORT, "6.000 s"),
+        (with_header(SINGLE, b"3 100 ", b"3 300 "), Reason.TOO_SHORT, "4.000 s"),
         ({"r.hea": b"r 0 100 1200\n"}, Reason.UNREADABLE, "describes no signal"),
         ({"r.hea": b"r/1 1 100 9999999999\ns1 9999999999\n"}, Reason.TOO_LARGE, "9999999999 samples"),
         (with_header(MULTI, b"s1 1200", b"s1 1100"), Reason.UNREADABLE, "the record promises 1100"),
@@ -391,12 +392,11 @@ def test_checksum_is_verified():
 
 
 def test_invalid_samples_are_found():
-    """The value that WFDB keeps for a missing sample is not taken for a voltage."""
+    """The value that WFDB keeps for a missing sample is not taken for a voltage: it is NaN in the record."""
     samples = stored_samples("16")
     samples[7, 1] = -(2**15)
-    with pytest.raises(BadInputError, match="lead II has 1 invalid samples of 1200") as caught:
-        read(a_record(samples)[0])
-    assert caught.value.reason is Reason.NON_FINITE
+    record = read(a_record(samples)[0])
+    assert np.argwhere(np.isnan(record.samples)).tolist() == [[record.leads.index("II"), 7]]
 
 
 def test_a_machine_at_its_limit_is_not_the_files_fault(monkeypatch):
