@@ -87,6 +87,9 @@ def bombs() -> Iterator[tuple[str, bytes, Reason]]:
     yield "commas.csv.gz", bomb(b",", 250_000_000), _WRONG
     yield "one_good_row.csv.gz", gzip.compress(beat() + b"\n") + bomb(b",", 250_000_000), _WRONG
     yield "labels.csv", gzip.compress(b"record,label\n") + bomb(b"a,0\n", 60_000_000), _LARGE
+    yield "members.csv.gz", gzip.compress(b"1,") * 60_000, _WRONG
+    yield "more_members.csv.gz", gzip.compress(b"1,") * 200_000, _LARGE
+    yield "quotes.csv.gz", bomb(b'"",', 240_000_000), _WRONG
     yield "labels.csv", bomb(b",", 60_000_000), _LARGE
     yield "labels.csv", gzip.compress(b"record,label\n") + bomb(b"a,0\n", 1_000_000_000), _LARGE
 
@@ -103,6 +106,14 @@ def _beats_that_are_read() -> Iterator[Case]:
         "quoted column names": b",".join(b'"s%d"' % column for column in range(188)) + b"\n" + two,
         "blanks around numbers": two.replace(b",", b" , "),
         "exponents": b"1e-3," * 186 + b"2.5E-1\n" + two.partition(b"\n")[2],
+        "semicolons": two.replace(b",", b";"),
+        "semicolons and decimal commas": two.replace(b",", b";").replace(b".", b","),
+        "tabs": two.replace(b",", b"\t"),
+        "quoted numbers": b'"' + two.strip().replace(b",", b'","').replace(b"\n", b'"\n"') + b'"\n',
+        "trailing commas": two.replace(b"\n", b",\n"),
+        "utf-16": two.decode().encode("utf-16"),
+        "utf-32": two.decode().encode("utf-32"),
+        "classes of MIT-BIH": beat(1, label="0") + b"\n" + beat(2, label="4"),
         "no label": beat(3, label=None) + b"\n" + beat(4, label=None),
     }.items():
         yield Case(name=name, files={"beats.csv": data}, records=2)
@@ -116,17 +127,23 @@ def _beats_that_are_read() -> Iterator[Case]:
 
 def _beats_refused_whole() -> Iterator[Case]:
     two = beat(1) + b"\n" + beat(2) + b"\n"
-    german = two.replace(b",", b";").replace(b".", b",")
     for name, data, code in (
-        ("semicolons", two.replace(b",", b";"), _WRONG),
-        ("semicolons and decimal commas", german, _WRONG),
-        ("tabs", two.replace(b",", b"\t"), _WRONG),
         ("two numbers run together", two.replace(b",", b"", 1).splitlines()[0] + b"\n", Reason.NOT_NUMERIC),
         ("185 columns", b",".join(two.splitlines()[0].split(b",")[:185]), _WRONG),
         ("web page", b"<!DOCTYPE html>\n<html><body>404</body></html>\n", _WRONG),
-        ("utf-16", two.decode().encode("utf-16"), _UNREADABLE),
+        ("utf-16 cut within a letter", two.decode().encode("utf-16")[:-1], _UNREADABLE),
         ("utf-16 without mark", two.decode().encode("utf-16-be"), _UNREADABLE),
-        ("utf-32", two.decode().encode("utf-32"), _UNREADABLE),
+        ("words in every row", two.replace(b"0.", b"a.", 1).replace(b"\n0.", b"\na."), Reason.NOT_NUMERIC),
+        ("millivolts in every row", two.replace(b",0.", b",5."), Reason.OUT_OF_RANGE),
+        ("index in front", b"".join(b"%d,%s\n" % (row, beat(row, label=None)) for row in range(6)), _WRONG),
+        ("index in front of a label", b"".join(b"%d,%s\n" % (row, beat(row)) for row in range(6)), _WRONG),
+        ("index from a data frame", b"," + b",".join(b"%d" % column for column in range(187)) + b"\n0," + beat(1, label=None), _WRONG),
+        ("label in front", b"".join(b"%d,1.0,%s\n" % (row % 2, beat(row, label=None).split(b",", 1)[1]) for row in range(6)), _WRONG),
+        ("188 samples", b"".join(beat(row, label=f"0.{row}") + b"\n" for row in range(1, 6)), _WRONG),
+        ("recording", b"I,II,V1\n" + b"-40.00,-575.00,12.50\n" * 500, _WRONG),
+        ("recording from a browser", b"'Elapsed time','MLII'\n'hh:mm:ss.mmm','mV'\n" + b"'0:00.000',-0.145\n" * 500, _WRONG),
+        ("cut off in the last row", two[:-200], Reason.INCOMPLETE),
+        ("cut off before the label", two[:-3], Reason.INCOMPLETE),
         ("zero bytes", b"", _UNREADABLE),
         ("only a mark", BOM, _UNREADABLE),
         ("blanks only", b" \r\n\t\n", _UNREADABLE),
@@ -155,7 +172,7 @@ def _beats_refused_whole() -> Iterator[Case]:
 
 def _beats_with_a_bad_row() -> Iterator[Case]:
     for name, row, code in (
-        ("label 2", beat(label="2"), Reason.BAD_LABEL),
+        ("label 5", beat(label="5"), Reason.BAD_LABEL),
         ("label -1", beat(label="-1"), Reason.BAD_LABEL),
         ("label nan", beat(label="nan"), Reason.BAD_LABEL),
         ("empty label", beat(label=""), Reason.BAD_LABEL),
@@ -203,6 +220,7 @@ def _labels() -> Iterator[Case]:
     for name, data in {
         "plain": good,
         "byte order mark": BOM + good.replace(b"\n", b"\r\n"),
+        "utf-16": good.decode().encode("utf-16"),
         "gzip": gzip.compress(good),
         "semicolons": good.replace(b",", b";"),
     }.items():
@@ -210,7 +228,6 @@ def _labels() -> Iterator[Case]:
     for called in ("Labels.csv", "labels.csv.gz", "labels (1).csv", "LABELS - Copy.CSV"):
         yield Case(name=f"labels: called {called}", files=recording() | {called: good}, records=1)
     for name, data, code in (
-        ("utf-16", good.decode().encode("utf-16"), _UNREADABLE),
         ("latin-1", good + b"M\xfcller,1\n", _UNREADABLE),
         ("zero bytes", b"", _UNREADABLE),
         ("no label column", b"record\nr\n", _UNREADABLE),

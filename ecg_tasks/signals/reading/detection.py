@@ -1,9 +1,9 @@
 """Here: which reader a file is for. Not here: whether that reader will like it."""
 
-import zlib
 from enum import StrEnum
 
-from ecg_tasks.signals.reading.text_file import GZIP_MAGIC
+from ecg_tasks.signals.reading.table_notation import notation_of
+from ecg_tasks.signals.reading.text_file import unpacked_head
 from ecg_tasks.signals.record import HEARTBEAT_SAMPLES
 
 
@@ -50,22 +50,12 @@ def detect(name: str, head: bytes) -> Format | None:
         return Format.WFDB_HEADER
     if base.endswith(_SIGNAL_SUFFIXES):
         return Format.WFDB_SIGNAL
-    text = _text_head(head)
+    text = unpacked_head(head[:_HEAD_BYTES])
     if base in {"labels.csv", "labels.csv.gz"}:
         return Format.LABELS_CSV
     if base.endswith(_CSV_SUFFIXES):
         return Format.LABELS_CSV if _is_labels_line(_first_line(text)) else Format.HEARTBEAT_CSV
     return Format.HEARTBEAT_CSV if _is_beat_line(_first_line(text)) else None
-
-
-def _text_head(head: bytes) -> bytes:
-    head = head[:_HEAD_BYTES]
-    if head.startswith(GZIP_MAGIC):
-        try:
-            head = zlib.decompressobj(31).decompress(head, _HEAD_BYTES)
-        except zlib.error:
-            return b""
-    return head.removeprefix(b"\xef\xbb\xbf")
 
 
 def _first_line(text: bytes) -> bytes:
@@ -78,4 +68,5 @@ def _is_labels_line(line: bytes) -> bool:
 
 
 def _is_beat_line(line: bytes) -> bool:
-    return line.count(b",") in {HEARTBEAT_SAMPLES - 1, HEARTBEAT_SAMPLES}
+    widths = (HEARTBEAT_SAMPLES, HEARTBEAT_SAMPLES + 1)
+    return notation_of([line], widths=widths).plain(line).count(b",") + 1 in widths

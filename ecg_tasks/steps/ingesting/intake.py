@@ -8,9 +8,10 @@ from typing import Any
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
-from ecg_tasks.signals.reading import Format, Reading, Rejected, detect
+from ecg_tasks.signals.reading import Format, Reading, Rejected, detect, unknown_file
 from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
 from ecg_tasks.signals.reading.labels_csv import LabelRow, misnamed
+from ecg_tasks.signals.reading.text_file import unpacked_head
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.record import Record
 from ecg_tasks.steps.ingesting.drops import PASSED_OVER
@@ -117,7 +118,7 @@ def _read(name: str, contents: Mapping[str, bytes]) -> Reading:
         case Format.WFDB_HEADER:
             return read_wfdb(contents, header=first, name=_record_name(name))
         case _:
-            raise BadInputError(Reason.UNKNOWN_FORMAT, f"{name} is neither a heartbeat CSV nor a WFDB recording")
+            raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(name, unpacked_head(contents[first][:_HEAD_BYTES])))
 
 
 def _with_digests(dropped: Sequence[Mapping[str, Any]], files: Sequence[sources.File]) -> list[dict[str, Any]]:

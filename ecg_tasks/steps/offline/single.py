@@ -13,8 +13,9 @@ from ecg_tasks.labels import Decision
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.flags import join_flags, sentences
-from ecg_tasks.signals.reading import Format, Rejected, detect
+from ecg_tasks.signals.reading import Format, Rejected, detect, unknown_file
 from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
+from ecg_tasks.signals.reading.text_file import unpacked_head
 from ecg_tasks.signals.reading.wfdb_lines import matching_name
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb, wfdb_files
 from ecg_tasks.signals.recipes import RECIPES, Rendered, get_recipe
@@ -192,7 +193,7 @@ def _read(path: Path) -> tuple[tuple[Record, ...], tuple[Rejected, ...]]:
         case Format.WFDB_HEADER:
             reading = read_wfdb(wfdb_contents(path, data), header=path.name, name=path.stem)
         case _:
-            raise BadInputError(Reason.UNKNOWN_FORMAT, f"{path} is neither a heartbeat CSV nor a WFDB header")
+            raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(str(path), unpacked_head(data[:_HEAD_BYTES])))
     return reading.records, reading.rejected
 
 
