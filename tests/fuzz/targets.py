@@ -177,6 +177,7 @@ def _inbox(data: bytes) -> list[str]:
         accounted.update(file["key"] for file in account["files"])
         for entry in taken.quarantined:
             codes.append(Reason(entry["reason"]).value)
+            assert "its reader failed" not in entry["message"], entry["message"]
             assert 0 < len(entry["message"]) <= MAX_MESSAGE_CHARS + MAX_KEY_BYTES
             assert get_json(store, keys.quarantine_reason(entry["entry"]))
     assert accounted == set(files), set(files) - accounted

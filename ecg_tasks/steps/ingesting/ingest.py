@@ -17,7 +17,7 @@ from ecg_tasks.errors import Reason
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.reading.labels_csv import LabelTable
 from ecg_tasks.steps import audit
-from ecg_tasks.steps.ingesting import drops, intake, names, quarantining, waiting
+from ecg_tasks.steps.ingesting import apart, drops, intake, names, quarantining, waiting
 from ecg_tasks.steps.reviewing import labelling
 from ecg_tasks.steps.workspace import MAX_TASKS, find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
@@ -57,12 +57,16 @@ def plan(run_id: str) -> list[str]:
 
 
 def ingest_batch(job: str) -> str:
-    """Read one batch of drops: keep the bytes in raw/, stage shards, quarantine what cannot be read; returns the result's key."""
+    """Read one batch of drops: keep the bytes in raw/, stage shards, quarantine what cannot be read; returns the result's key.
+
+    A try after one that was ended in the middle first reads each drop in a process apart, and refuses what ends that.
+    """
     settings = Settings.from_environment()
     store = open_store(settings)
     if find_json(store, result_key(job)) is not None:
         return result_key(job)
     work = get_json(store, job)
+    batch = _tried_before(store, job, work["drops"])
     described = labelling.rows_by_name(labelling.read_tables(store, work["labels"]))
     prefix = job.replace("/jobs/", "/shards/").removesuffix(".json")
     result: dict[str, Any] = {"inputs": [], "quarantined": [], "shards": [], "labels": f"{prefix}/labels"}
@@ -70,7 +74,7 @@ def ingest_batch(job: str) -> str:
 
     def records() -> Iterator[record_shards.StoredRecord]:
         take = partial(intake.take, store, described=described, patient_key=settings.patient_key)
-        for taken in map_ahead(take, work["drops"], at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
+        for taken in map_ahead(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
             result["inputs"].append(taken.account)
             result["quarantined"] += taken.quarantined
             labels.extend(taken.labels)
@@ -83,6 +87,27 @@ def ingest_batch(job: str) -> str:
         result["shards"].append(key)
     store.put(result["labels"], labelling.dump_labels(labels))
     return put_json(store, result_key(job), result)
+
+
+def _tried_before(store: ObjectStore, job: str, batch: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The drops of a batch. From the second try on, those that would end this process again are told as refused."""
+    key = job.replace("/jobs/", "/tries/")
+    refused: dict[str, Any] | None = find_json(store, key)
+    if refused is None:
+        put_json(store, key, {})
+        return batch
+    return _read_apart(store, key, batch, refused=refused)
+
+
+def _read_apart(store: ObjectStore, key: str, batch: Sequence[dict[str, Any]], *, refused: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    with apart.Trial() as trial:
+        for drop in batch:
+            known = drop["name"] in refused or "reason" in drop or "fate" in drop  # the latter two aren't read
+            fault = None if known else intake.fault_apart(store, drop, trial)
+            if fault is not None:
+                refused[drop["name"]] = {"reason": fault.reason.value, "message": fault.message}
+                put_json(store, key, refused)  # a further try begins with what this one learnt
+            yield drop | refused.get(drop["name"], {})
 
 
 def publish(run_id: str, results: Sequence[str]) -> str:

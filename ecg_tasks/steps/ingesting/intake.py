@@ -1,6 +1,7 @@
 """Here: taking over one drop: bytes to raw/, records and labels to the batch, faults to quarantine/. Not here: the tasks (``ingest``)."""
 
 import hashlib
+import logging
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from ecg_tasks.signals.reading.labels_csv import LabelRow, misnamed
 from ecg_tasks.signals.reading.text_file import unpacked_head
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.record import Record
+from ecg_tasks.steps.ingesting.apart import Trial
 from ecg_tasks.steps.ingesting.drops import PASSED_OVER
 from ecg_tasks.steps.ingesting.quarantining import quarantine, quarantine_rows
 from ecg_tasks.steps.reviewing.labelling import LabelEntry
@@ -21,6 +23,8 @@ from ecg_tasks.steps.workspace import patient_hash
 from ecg_tasks.storage import keys, sources
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.storage.record_shards import StoredRecord, anonymous
+
+log = logging.getLogger(__name__)
 
 _HEAD_BYTES = 64 * 1024
 
@@ -59,7 +63,7 @@ def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, La
     if drop.get("fate") == PASSED_OVER:
         return Taken(account=account | counts | {"fate": PASSED_OVER, PASSED_OVER: 1})
     try:
-        reading = _read(name, contents)
+        reading = read(name, contents)
     except BadInputError as fault:
         return _refused(store, name=name, source=source, fault=fault, file_keys=file_keys, account=account)
     described_records = [_describe(record, described) for record in reading.records]
@@ -104,6 +108,33 @@ def _refused(
     entry = quarantine(store, name=name, source=source, fault=fault, keys_in=file_keys)
     counts = {"received": 1, "records": 0, "duplicates": 0, "quarantined": 1, PASSED_OVER: 0}
     return Taken(quarantined=[entry], account=account | counts | {"source": source, "fate": "quarantined"})
+
+
+def fault_apart(store: ObjectStore, drop: dict[str, Any], trial: Trial) -> BadInputError | None:
+    """Why a drop cannot be read without ending the process that does; None where it can be, or is gone."""
+    try:
+        contents = {posixpath.basename(file["key"].rstrip("/")): store.get(file["key"]) for file in drop["files"]}
+    except MissingObjectError:
+        return None
+    return trial.fault_of(drop["name"], contents)
+
+
+def read(name: str, contents: Mapping[str, bytes]) -> Reading:
+    """Read a drop with the reader for its format.
+
+    Raises
+    ------
+    BadInputError
+        With the reader's reason; ``unreadable`` where the reader itself fails, since reading the same bytes again would fail again.
+    """
+    try:
+        return _read(name, contents)
+    except (BadInputError, MemoryError):
+        raise
+    except Exception as error:
+        log.exception("the reader of %s failed", name)
+        sentence = f"{name}: its reader failed ({type(error).__name__}), which is a fault of the program; put the file back after an update"
+        raise BadInputError(Reason.UNREADABLE, sentence) from error
 
 
 def _read(name: str, contents: Mapping[str, bytes]) -> Reading:
