@@ -3,11 +3,12 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import html5lib
 import pytest
 
-from ecg_tasks.steps.browse import quarantine
+from ecg_tasks.steps.browse import models, quarantine, records, runs
 from ecg_ui.rendering import DONE, SECTIONS, static_files, style
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -55,6 +56,24 @@ def test_every_page_parses_and_runs_nothing_inline(written):
         scripts = list(tree.iter(f"{XHTML}script"))
         assert [script.get("src", "").partition("?")[0] for script in scripts] == ["/ecg/static/ui.js"], path
         assert not list(tree.iter(f"{XHTML}style")), path
+
+
+def test_every_page_that_shows_a_decision_says_when_its_model_is_synthetic(admin, archive, written, monkeypatch):
+    """Overview, report, recording, review, models and monitoring: nothing while no version is, and the sentence when one is."""
+    record = next(path for path in written if path.startswith("/ecg/records/"))
+    shown = ["/ecg/", "/ecg/review", "/ecg/models", "/ecg/monitoring?recipe=heartbeat", archive.report, record]
+    said = "trained on synthetic recordings"
+    assert [path for path in shown if said in written[path].lower()] == []
+    one, head = models.version, runs.summary
+    for module in (models, records):
+        monkeypatch.setattr(module, "version", lambda *which: replace(one(*which), synthetic=True))
+
+    def with_synthetic_models(*which):
+        found = head(*which)
+        return replace(found, models=tuple(model | {"synthetic": True} for model in found.models))
+
+    monkeypatch.setattr(runs, "summary", with_synthetic_models)
+    assert [path for path in shown if said not in admin.get(path).text.lower()] == []
 
 
 def test_no_page_asks_another_host(written):
