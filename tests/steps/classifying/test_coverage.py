@@ -61,7 +61,8 @@ def test_a_pending_record_is_covered_again_and_nothing_else_is(store, beat_rows,
     """Of an intake with duplicates, bad files and one shard without pictures, the next report covers that shard's records only."""
     rows = beat_rows(12)
     inbox.put_files([("a.csv", heartbeat_csv(rows[:8])), ("again.csv", heartbeat_csv(rows[:8])), ("bad.csv", b"no numbers\n")])
-    assert take_in("i1") == {"received": 17, "records": 8, "duplicates": 8, "quarantined": 1, "waiting": 0}
+    account = take_in("i1")
+    assert [account[name] for name in ("received", "records", "duplicates", "quarantined")] == [17, 8, 8, 1]
     draw("r1")
     inbox.put_files([("b.csv", heartbeat_csv(rows[8:])), ("a.csv", heartbeat_csv(rows[:8])), ("worse.csv", b"words\n")])
     take_in("i2")
