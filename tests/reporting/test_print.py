@@ -11,7 +11,7 @@ from ecg_tasks.reporting.pages import record_page
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
 MM_PER_POINT = 25.4 / 72
 A4_LANDSCAPE_MM = (297, 210)
 
