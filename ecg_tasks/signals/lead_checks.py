@@ -30,8 +30,6 @@ EXPLAINED = 3.0
 """Where turning, exchanging or leaving out one lead makes the residual smaller by this factor, that lead is wrong (LUDB: at most 2.9)."""
 FOREIGN = 0.3
 """Below it a lead that fits no other is still believed: a pacemaker's spikes in one lead alone give up to 0.23."""
-HOPELESS = 0.5
-"""A residual that no difference of scale explains."""
 MAX_COPY = 0.005
 """Two leads that differ by a smaller share (root mean square) are one signal. Different leads of PTB-XL differ by 0.018 at least."""
 REVERSAL_MARGIN = 0.6
@@ -139,7 +137,7 @@ def _contradiction(leads: list[str], power: NDArray[np.float64]) -> set[str] | N
     if best * EXPLAINED < found:
         # with three limb leads, several explanations fit as well: none of the leads can be believed then
         return set().union(*(who for who, residual in explained.items() if residual <= max(1.5 * best, MAX_RESIDUAL / EXPLAINED)))
-    return set(limb) if found > HOPELESS else set()
+    return set()  # noise in several leads, or other scales: their quality is judged by itself
 
 
 def _copied(leads: list[str], power: NDArray[np.float64], *, derived: tuple[str, ...]) -> set[str]:
