@@ -8,6 +8,7 @@ RAW = "raw/"
 RECORDS = "records/"
 RECORD_INDEX = "record_index/"
 ALIASES = "aliases/"
+DESCRIPTIONS = "descriptions/"
 QUARANTINE = "quarantine/"
 LABELS = "labels/"
 SPECTROGRAMS = "spectrograms/"
@@ -138,6 +139,11 @@ def signatures(kind: str, shard: str) -> str:
 
 def aliases(digest: str) -> str:
     return f"{ALIASES}{digest}.parquet"
+
+
+def descriptions(number: int, digest: str) -> str:
+    """What became known of patients after their recordings; a higher number is a later intake."""
+    return f"{DESCRIPTIONS}{number:09d}-{digest}.parquet"
 
 
 def groups(digest: str) -> str:

@@ -64,9 +64,9 @@ def dump_shard(shard: Sequence[StoredRecord]) -> bytes:
     )
 
 
-def dump_index(shard: Sequence[StoredRecord]) -> bytes:
-    """Parquet bytes of the shard's index: all but the samples."""
-    return tables.dump(tables.RECORD_INDEX, _index_columns(shard))
+def dump_index(shard: Sequence[StoredRecord], *, received: int = 0) -> bytes:
+    """Parquet bytes of the shard's index: all but the samples. ``received`` numbers the intake, 0 where that is not known."""
+    return tables.dump(tables.RECORD_INDEX, _index_columns(shard) | {"received": [received] * len(shard)})
 
 
 def load_shard(data: bytes) -> list[StoredRecord]:

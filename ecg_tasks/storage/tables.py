@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -25,12 +26,31 @@ RECORDS = pa.schema(
         ("synthetic", pa.bool_()),
     ]
 )
+RECEIVED = pa.field("received", pa.int32())
+"""The number of the intake that let a record or a name in: a higher one is a later one. Absent in older tables, or 0: not known."""
 RECORD_INDEX = pa.schema(
-    [RECORDS.field(name) for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "leads")]
+    [
+        *(
+            RECORDS.field(name)
+            for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "leads")
+        ),
+        RECEIVED,
+    ]
 )
 """What listings and joins need of a shard, without its samples."""
-ALIASES = pa.schema([("record_id", pa.string()), ("name", pa.string())])
+ALIASES = pa.schema([("record_id", pa.string()), ("name", pa.string()), RECEIVED])
 """Other names that records were dropped by."""
+DESCRIPTIONS = pa.schema([RECORDS.field(name) for name in ("record_id", "patient", "split_bucket", "age", "sex")])
+"""What became known of patients after their recordings had been stored; it stands in place of what the record's index says."""
+LABEL_ROWS = pa.schema(
+    [
+        ("row", pa.int32()),  # line of the file
+        ("record", pa.string()),  # as the file names it
+        ("label", pa.string()),
+        *(RECORDS.field(name) for name in ("patient", "split_bucket", "age", "sex")),
+    ]
+)
+"""A label table of the inbox while its run is under way, with keyed hashes in place of ids."""
 
 LABELS = pa.schema(
     [
@@ -138,8 +158,12 @@ def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.
     >>> load(dump(LABELS, dict.fromkeys(LABELS.names, ["normal"])))["label"]
     ['normal']
     """
+    return _bytes(_table(schema, columns), schema)
+
+
+def _bytes(table: pa.Table, schema: pa.Schema) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(_table(schema, columns), buffer, compression="zstd", use_dictionary=["leads"] if "leads" in schema.names else False)
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=["leads"] if "leads" in schema.names else False)
     return buffer.getvalue()
 
 
@@ -154,17 +178,38 @@ def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, S
     return n_written
 
 
+def dump_with(schema: pa.Schema, data: bytes, name: str, value: object) -> bytes:
+    """Parquet bytes of a stored table whose column ``name`` holds ``value`` in every row."""
+    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    place = schema.get_field_index(name)
+    column = pa.array([value] * table.num_rows, type=schema.field(place).type)
+    table = (
+        table.set_column(place, schema.field(place), column)
+        if name in table.column_names
+        else table.append_column(schema.field(place), column)
+    )
+    return _bytes(table.select(schema.names), schema)
+
+
 def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> pa.Table:
     if unknown := columns.keys() - set(schema.names):
         raise ValueError(f"the table has no columns {sorted(unknown)}")
     return pa.table({field.name: pa.array(columns[field.name], type=field.type) for field in schema}, schema=schema)
 
 
-def load(data: bytes, columns: Sequence[str] | None = None) -> Columns:
-    """Columns of a Parquet object: numbers as arrays (a missing one is NaN), all else as lists."""
+def load(data: bytes, columns: Sequence[str] | None = None, *, of_records: Iterable[str] | None = None) -> Columns:
+    """Columns of a Parquet object: numbers as arrays (a missing one is NaN), all else as lists.
+
+    A column that an older table lacks is left out. ``of_records`` are ids: only the rows of these records are read.
+    """
     # not pq.read_table: its threads and its scanner take 20 MB more, and tasks run side by side anyway
     file = pq.ParquetFile(pa.BufferReader(data))
-    table = file.read(columns=None if columns is None else list(columns), use_threads=False)
+    wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+    if of_records is None:
+        table = file.read(columns=wanted, use_threads=False)
+    else:
+        table = file.read(columns=None if wanted is None else list(dict.fromkeys([*wanted, "record_id"])), use_threads=False)
+        table = table.filter(pc.is_in(table["record_id"], value_set=pa.array(list(of_records), type=pa.string())))
     found: Columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)

@@ -19,12 +19,12 @@ from ecg_tasks.signals.reading import Format, Reading, Rejected, detect
 from ecg_tasks.signals.reading.heartbeat_csv import VALUE_RANGE, read_heartbeat_csv
 from ecg_tasks.signals.reading.labels_csv import read_labels
 from ecg_tasks.signals.reading.leads import MAX_LEVEL_MV, MAX_OFFSET_MV
+from ecg_tasks.signals.reading.record_names import paths_meant
 from ecg_tasks.signals.reading.text_file import unpack
 from ecg_tasks.signals.reading.wfdb_header import load_wfdb, parse_header
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb, wfdb_files
 from ecg_tasks.signals.recipes import RECIPES
-from ecg_tasks.steps.ingesting import drops, inbox, intake
-from ecg_tasks.steps.reviewing import labelling
+from ecg_tasks.steps.ingesting import drops, inbox, intake, label_tables
 from ecg_tasks.steps.workspace import get_json
 from ecg_tasks.storage import keys
 from tests.fuzz import bundle
@@ -89,7 +89,7 @@ def _label_rows(data: bytes) -> list[str]:
     for row in table.rows:
         assert row.record
         assert row.age is None or 0 <= row.age <= 130
-        labelling.record_name("inbox/a/labels.csv", row)
+        assert all(name and not name.startswith("../") for names in paths_meant(row.record, folder="a") for name in names)
     return [refusal(rejected) for rejected in table.rejected]
 
 
@@ -164,12 +164,14 @@ def _inbox(data: bytes) -> list[str]:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     found = drops.sort_inbox(store, at=at, grace_s=60, max_bytes=50_000)
     assert not found.waiting
-    tables = labelling.read_tables(store, [table["key"] for table in found.labels])
-    rows = labelling.rows_by_name(tables)
+    staged, key = keys.staging("ingest_records", "fuzz", "tables"), b"k" * 32
+    (described,) = label_tables.stage(store, staged, found.labels, batches=[found.drops], patient_key=key)
+    rows = label_tables.load_described(store, described)
+    tables = list(label_tables.load(store, staged, len(found.labels)))
     codes: list[str] = []
     accounted = {table["key"] for table in found.labels}
     for drop in found.drops:
-        taken = intake.take(store, drop, described=rows, patient_key=b"k" * 32)
+        taken = intake.take(store, drop, described=rows, patient_key=key)
         account = taken.account
         assert account["received"] == account["records"] + account["quarantined"]
         assert account["received"] + account["passed_over"] > 0
@@ -183,7 +185,7 @@ def _inbox(data: bytes) -> list[str]:
     assert accounted == set(files), set(files) - accounted
     kept = {content for key, content in client.objects.items() if key.startswith((keys.RAW, keys.QUARANTINE))}
     assert all(files[file["key"]] in kept for drop in found.drops for file in drop["files"])
-    return codes + [refusal(table) for table in tables.values() if isinstance(table, BadInputError)]
+    return codes + [refusal(table.fault) for table in tables if table.fault is not None]
 
 
 def _files_of(endings: tuple[str, ...]) -> list[bytes]:

@@ -76,7 +76,18 @@ def test_a_shard_of_beats_is_cut_at_its_count():
 
 
 @pytest.mark.parametrize(
-    "schema", [tables.RECORDS, tables.RECORD_INDEX, tables.ALIASES, tables.LABELS, tables.SPECTROGRAMS, tables.SPLIT, tables.PREDICTIONS]
+    "schema",
+    [
+        tables.RECORDS,
+        tables.RECORD_INDEX,
+        tables.ALIASES,
+        tables.DESCRIPTIONS,
+        tables.LABEL_ROWS,
+        tables.LABELS,
+        tables.SPECTROGRAMS,
+        tables.SPLIT,
+        tables.PREDICTIONS,
+    ],
 )
 def test_every_table_can_be_empty(schema):
     """A table without rows is written and read back with its columns."""

@@ -18,6 +18,7 @@ from ecg_tasks.signals.recipes import RECIPES, get_recipe
 from ecg_tasks.steps.browse.models import Version, serving, version
 from ecg_tasks.steps.classifying.detailing import shown_views
 from ecg_tasks.storage import keys, sources, tables
+from ecg_tasks.storage.descriptions import Descriptions
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.storage.record_shards import StoredRecord, find_record
 
@@ -91,6 +92,7 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
     stored = find_record(_records(store, keys.record_shard(shard)), record_id)
     if stored is None:
         raise LookupError(f"record_index names {record_id} in shard {shard}, which does not hold it")
+    stored = Descriptions.read(store, [record_id]).stored(stored)
     found = _decisions(store, shard, record_id)
     if champions is None:
         champions = _serving(store)

@@ -7,6 +7,7 @@ from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.learning.version import SIDES, SPEC
 from ecg_tasks.steps.workspace import get_json
 from ecg_tasks.storage import keys, registry
+from ecg_tasks.storage.descriptions import Descriptions
 from ecg_tasks.storage.object_store import ObjectStore
 
 
@@ -18,11 +19,13 @@ class TrainedOn:
     buckets: frozenset[int]
 
     @classmethod
-    def of_version(cls, files: Mapping[str, bytes]) -> "TrainedOn":
-        """Read it from the files of a version."""
+    def of_version(cls, files: Mapping[str, bytes], late: Descriptions | None = None) -> "TrainedOn":
+        """Read it from the files of a version; ``late`` tells patients that became known after it had been trained."""
         rows = [line.split(",") for line in files[SIDES].decode().splitlines()[1:]]
         seen = [(record_id, int(bucket)) for record_id, side, bucket in rows if side != Side.TEST]
-        return cls(record_ids=frozenset(one for one, _ in seen), buckets=frozenset(bucket for _, bucket in seen if bucket >= 0))
+        record_ids = frozenset(one for one, _ in seen)
+        known_since = frozenset() if late is None else late.buckets(record_ids)
+        return cls(record_ids=record_ids, buckets=frozenset(bucket for _, bucket in seen if bucket >= 0) | known_since)
 
     def knows(self, record_id: str, bucket: int) -> bool:
         """Whether the record, or possibly another one of its patient, was trained on: a bucket is shared by few patients."""

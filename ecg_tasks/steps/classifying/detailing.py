@@ -14,6 +14,7 @@ from ecg_tasks.reporting.spectrogram import views_of_picture
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.steps.classifying.explaining import explain_record
 from ecg_tasks.storage import keys, record_shards, tables
+from ecg_tasks.storage.descriptions import Descriptions
 from ecg_tasks.storage.object_store import ObjectStore
 
 BEATS_SHOWN = 6
@@ -47,7 +48,8 @@ def record_details(
 def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[PredictionRow]) -> Iterator[RecordDetail]:
     wanted = {row.record_id for row in rows}
     stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
-    records = {one.record.record_id: one.record for one in stored if one.record.record_id in wanted}
+    late = Descriptions.read(store, wanted)
+    records = {one.record.record_id: late.stored(one).record for one in stored if one.record.record_id in wanted}
     del stored  # thousands of records, of which a few are drawn
     pictures: dict[str, tables.Columns] = {}
     for row in rows:

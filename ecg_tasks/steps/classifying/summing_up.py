@@ -23,6 +23,7 @@ from ecg_tasks.steps.classifying.detailing import EXPLAINED, record_details
 from ecg_tasks.steps.reviewing.labelling import LabelEntry, labels_in_force
 from ecg_tasks.steps.workspace import get_json
 from ecg_tasks.storage import keys, registry, tables
+from ecg_tasks.storage.descriptions import Descriptions
 from ecg_tasks.storage.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -170,8 +171,10 @@ def _gather(
     gathered = _Gathered(table=Predictions(), starts=[], shards=[], labelled=[], pending=[], n_pending=0, n_carried=0)
     n_rows = n_pending = n_carried = 0
     carried = {one["shard"] for one in pinned["ingests"].get("carried", ())}
+    late = Descriptions.read(store)
     for shard, wanted in shards.items():
-        frame = pd.DataFrame(tables.load(store.get(keys.record_index(shard)), _ORIGIN)).rename(columns={"source": "source_sha256"})
+        index = late.index(tables.load(store.get(keys.record_index(shard)), _ORIGIN))
+        frame = pd.DataFrame(index).rename(columns={"source": "source_sha256"})
         if wanted is not None:
             frame = frame[frame["record_id"].isin(wanted)]
         n_carried += len(frame) * (shard in carried)
@@ -214,7 +217,7 @@ def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) ->
     return _Model(
         classifier=classifier,
         summary=model_summary(classifier.spec, test, digest=registry.digest(files), since=champion["since"]),
-        trained_on=TrainedOn.of_version(files),
+        trained_on=TrainedOn.of_version(files, Descriptions.read(store)),
     )
 
 

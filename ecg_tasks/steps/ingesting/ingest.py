@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.errors import Reason
 from ecg_tasks.settings import Settings
-from ecg_tasks.signals.reading.labels_csv import LabelTable
 from ecg_tasks.steps import audit
-from ecg_tasks.steps.ingesting import apart, drops, intake, names, quarantining, waiting
+from ecg_tasks.steps.ingesting import apart, describing, drops, intake, label_tables, names, quarantining, waiting
+from ecg_tasks.steps.ingesting.describing import Arrived, Came
 from ecg_tasks.steps.reviewing import labelling
 from ecg_tasks.steps.workspace import MAX_TASKS, find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
 from ecg_tasks.storage import keys, record_shards, tables
@@ -50,10 +49,11 @@ def plan(run_id: str) -> list[str]:
     store.put(_plan_key(run), json.dumps(planned).encode(), content_type="application/json")  # in one piece: a million keys may wait
     if not work and sorted_inbox.labels:
         work = [[]]
+    described = label_tables.stage(store, _tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key)
     if not work:
-        _write_manifest(store, run, inputs=[], waits=waits, shards=[], quarantined=[], labels=_no_labels())
-    label_keys = [table["key"] for table in sorted_inbox.labels]
-    return write_jobs(store, dag=DAG, run=run, jobs=[{"drops": batch, "labels": label_keys} for batch in work])
+        _write_manifest(store, run, inputs=[], waits=waits, shards=[], quarantined=[], labels=describing.no_labels())
+    jobs = [{"drops": batch, "described": key} for batch, key in zip(work, described, strict=True)]
+    return write_jobs(store, dag=DAG, run=run, jobs=jobs)
 
 
 def ingest_batch(job: str) -> str:
@@ -67,7 +67,7 @@ def ingest_batch(job: str) -> str:
         return result_key(job)
     work = get_json(store, job)
     batch = _tried_before(store, job, work["drops"])
-    described = labelling.rows_by_name(labelling.read_tables(store, work["labels"]))
+    described = label_tables.load_described(store, work["described"])
     prefix = job.replace("/jobs/", "/shards/").removesuffix(".json")
     result: dict[str, Any] = {"inputs": [], "quarantined": [], "shards": [], "labels": f"{prefix}/labels"}
     labels: list[labelling.LabelEntry] = []
@@ -124,14 +124,12 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         planned = get_json(store, _plan_key(run))
         before = _archive_before(store, run)
         inputs = [item for part in parts for item in part["inputs"]]
-        staged = [key for part in parts for key in part["shards"]]
-        shards, duplicates, named = _let_in(store, staged, before=before["shards"], naming=bool(planned["labels"]))
-        _count_duplicates(inputs, (name for name, _ in duplicates))
-        known = names.known_names(store, before["shards"]) if duplicates or planned["labels"] else {}
-        names.keep_aliases(store, dict(duplicates), known=known)
+        shards, arrived = _let_in(store, [key for part in parts for key in part["shards"]], before=before, naming=bool(planned["labels"]))
+        _count_duplicates(inputs, (name for name, _ in arrived.duplicates))
         quarantined = [entry for part in parts for entry in part["quarantined"]]
-        named = known | named
-        labels = _publish_labels(store, parts=parts, planned=planned, before=before["labels"], named=named, quarantined=quarantined)
+        entries = [entry for part in parts for entry in labelling.load_labels(store.get(part["labels"]))]
+        came = Came(arrived=arrived, inputs=inputs, quarantined=quarantined, labels=entries, waiting=waiting.recordings(planned))
+        labels = describing.describe(store, _tables_at(run), planned, before=before, came=came)
         manifest = _write_manifest(store, run, inputs=inputs, waits=planned, shards=shards, quarantined=quarantined, labels=labels)
     detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": store.sha256([manifest_key])}
     audit.append(store, who=f"{DAG}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
@@ -141,47 +139,47 @@ def publish(run_id: str, results: Sequence[str]) -> str:
 
 
 def _archive_before(store: ObjectStore, run: str) -> dict[str, list[str]]:
-    """Shards and label tables from before this run, written down once: a repeated publish must not meet its own work as duplicates."""
+    """What was there before this run, written down once: a repeated publish must not meet its own work as duplicates."""
     key = keys.staging(DAG, run, "before.json")
     before: dict[str, list[str]] | None = find_json(store, key)
     if before is None:
         shards = [keys.stem(shard) for shard in store.list_keys(keys.RECORDS)]
-        before = {"shards": shards, "labels": store.list_keys(keys.LABELS)}
+        before = {"shards": shards, "labels": store.list_keys(keys.LABELS), "aliases": store.list_keys(keys.ALIASES)}
+        before |= {"descriptions": store.list_keys(keys.DESCRIPTIONS)}
         put_json(store, key, before)
     return before
 
 
-def _let_in(
-    store: ObjectStore, staged: Sequence[str], *, before: Iterable[str], naming: bool
-) -> tuple[list[str], list[tuple[str, str]], dict[str, str]]:
+def _let_in(store: ObjectStore, staged: Sequence[str], *, before: dict[str, list[str]], naming: bool) -> tuple[list[str], Arrived]:
     """Move staged shards to records/, without what the archive or an earlier shard holds.
 
-    Returns the shards' names, name and id of each duplicate record, and, if ``naming``, the ids of all records by their names.
+    Returns the shards' names and what arrived; all names and persons of it only if ``naming``.
     """
     shards: list[str] = []
-    duplicates: list[tuple[str, str]] = []
-    named: dict[str, str] = {}
+    indexes = list(store.get_many(keys.record_index(shard) for shard in before["shards"])) if staged or naming else []
+    number = names.next_number(store, indexes, aliases=before["aliases"], descriptions=before["descriptions"])
+    arrived = Arrived(number=number)
+    known = np.concatenate([np.empty(0, dtype="S32"), *map(_ids, indexes)])
+    del indexes
     ids = [_ids(data) for data in store.get_many(f"{key}.index" for key in staged)]
-    for key, own, repeated in zip(staged, ids, _seen_before(_record_ids(store, before), ids), strict=True):
+    for key, own, repeated in zip(staged, ids, _seen_before(known, ids), strict=True):
+        index = store.get(f"{key}.index")
         if naming or repeated.any():
-            pairs = list(zip(tables.load(store.get(f"{key}.index"), ["name"])["name"], own.astype(str).tolist(), strict=True))
-            duplicates.extend(pairs[row] for row in np.flatnonzero(repeated))
-            if naming:
-                named.update(pairs)
+            arrived.add(tables.load(index), repeated, naming=naming)
         if repeated.all():
             continue
         if repeated.any():
             whole = record_shards.load_shard(store.get(f"{key}.parquet"))
             kept = record_shards.without(whole, set(np.flatnonzero(repeated).tolist()))
             name = record_shards.shard_name(stored.record.record_id for stored in kept)
-            store.put(keys.record_index(name), record_shards.dump_index(kept))
+            store.put(keys.record_index(name), record_shards.dump_index(kept, received=number))
             store.put(keys.record_shard(name), record_shards.dump_shard(kept))
         else:
             name = record_shards.shard_name(own.astype(str).tolist())
-            store.copy(f"{key}.index", keys.record_index(name))
+            store.put(keys.record_index(name), tables.dump_with(tables.RECORD_INDEX, index, "received", number))
             store.copy(f"{key}.parquet", keys.record_shard(name))
         shards.append(name)
-    return shards, duplicates, named
+    return shards, arrived
 
 
 def _seen_before(known: NDArray[np.bytes_], parts: Sequence[NDArray[np.bytes_]]) -> list[NDArray[np.bool_]]:
@@ -191,12 +189,6 @@ def _seen_before(known: NDArray[np.bytes_], parts: Sequence[NDArray[np.bytes_]])
     repeated[np.unique(whole, return_index=True)[1]] = False
     ends = len(known) + np.cumsum([0, *(len(part) for part in parts)])
     return [repeated[start:end] for start, end in pairwise(ends)]
-
-
-def _record_ids(store: ObjectStore, shards: Iterable[str]) -> NDArray[np.bytes_]:
-    """Ids of the records in these shards, shape (n,), 32 bytes each."""
-    parts = [_ids(data) for data in store.get_many(keys.record_index(shard) for shard in shards)]
-    return np.concatenate([np.empty(0, dtype="S32"), *parts])
 
 
 def _ids(index: bytes) -> NDArray[np.bytes_]:
@@ -211,51 +203,6 @@ def _count_duplicates(inputs: list[dict[str, Any]], duplicates: Iterable[str]) -
         item = by_name[name.rpartition("#")[0] if name.rpartition("#")[0] in by_name else name]
         item["records"] -= 1
         item["duplicates"] += 1
-
-
-def _publish_labels(
-    store: ObjectStore,
-    *,
-    parts: Iterable[dict[str, Any]],
-    planned: dict[str, Any],
-    before: list[str],
-    named: dict[str, str],
-    quarantined: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """Append the labels that came inside recordings and in label tables; returns their account."""
-    entries = [entry for part in parts for entry in labelling.load_labels(store.get(part["labels"]))]
-    account = _no_labels()
-    parsed = labelling.read_tables(store, [table["key"] for table in planned["labels"]])
-    for table in planned["labels"]:
-        name = table["key"].removeprefix(keys.INBOX)
-        content = parsed[table["key"]]
-        sha256 = intake.keep_raw(store, table["key"])
-        if not isinstance(content, LabelTable):
-            quarantined.append(quarantining.quarantine(store, name=name, source=sha256, fault=content, keys_in=[table["key"]]))
-            account["quarantined"] += 1
-            account["tables"].append(table)
-            continue
-        faults = [intake.row_fault(rejected) for rejected in content.rejected]
-        strangers = 0
-        for row in content.rows:
-            wanted = labelling.record_name(table["key"], row)
-            record_id = named.get(wanted) or named.get(row.record)
-            if record_id is None:
-                strangers += 1
-                sentence = f"{name}, row {row.row}: no recording named {row.record!r} has been received; drop the label again after it"
-                faults.append({"name": f"{name}#{row.row}", "reason": Reason.BAD_LABEL.value, "message": sentence, "content": row.record})
-            elif row.label is not None:
-                who = f"source:{name}"
-                entries.append(labelling.LabelEntry(record_id=record_id, label=row.label.value, who=who, when=table["modified"]))
-        if strangers and table["modified"] > planned["grace_ended"]:
-            continue  # its recordings may still be on their way, and will need it: it stays in the inbox
-        account["tables"].append(table)
-        account["rows"] += len(content.rows) + len(content.rejected)
-        account["quarantined"] += len(faults)
-        if faults:
-            quarantined.extend(quarantining.quarantine_rows(store, name=name, source=sha256, faults=faults))
-    account["stored"] = labelling.append_labels(store, entries, before=before)
-    return account
 
 
 def _write_manifest(
@@ -294,12 +241,12 @@ def _tidy(store: ObjectStore, run: str, manifest: dict[str, Any]) -> None:
     gone = {file["key"]: file["etag"] for file in taken if file["key"] not in needed}
     # listed, and not asked for one by one: what lies there now may be another content
     store.delete_many([item.key for item in store.list_objects(keys.INBOX) if gone.get(item.key) == item.etag])
-    store.delete_many(store.list_keys(keys.staging(DAG, run, "shards/")))
+    store.delete_many([*store.list_keys(keys.staging(DAG, run, "shards/")), *store.list_keys(f"{_tables_at(run)}/")])
 
 
 def _plan_key(run: str) -> str:
     return keys.staging(DAG, run, "plan.json")
 
 
-def _no_labels() -> dict[str, Any]:
-    return {"tables": [], "rows": 0, "stored": 0, "quarantined": 0}
+def _tables_at(run: str) -> str:
+    return keys.staging(DAG, run, "tables")

@@ -11,7 +11,8 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.signals.reading import Format, Reading, Rejected, detect, unknown_file
 from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
-from ecg_tasks.signals.reading.labels_csv import LabelRow, misnamed
+from ecg_tasks.signals.reading.labels_csv import misnamed
+from ecg_tasks.signals.reading.record_names import normal_name
 from ecg_tasks.signals.reading.text_file import unpacked_head
 from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.record import Record
@@ -21,6 +22,7 @@ from ecg_tasks.steps.ingesting.quarantining import quarantine, quarantine_rows
 from ecg_tasks.steps.reviewing.labelling import LabelEntry
 from ecg_tasks.steps.workspace import patient_hash
 from ecg_tasks.storage import keys, sources
+from ecg_tasks.storage.descriptions import Person
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.storage.record_shards import StoredRecord, anonymous
 
@@ -39,7 +41,7 @@ class Taken:
     account: dict[str, Any]
 
 
-def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, LabelRow], patient_key: bytes) -> Taken:
+def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, Person], patient_key: bytes) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
@@ -47,7 +49,7 @@ def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, La
     """
     name = drop["name"]
     file_keys = [file["key"] for file in drop["files"]]
-    account = {"name": name, "record_name": _record_name(name), "files": drop["files"], "source": "", "fate": "records"}
+    account = {"name": name, "record_name": record_name(name), "files": drop["files"], "source": "", "fate": "records"}
     counts = {"received": 0, "records": 0, "duplicates": 0, "quarantined": 0, PASSED_OVER: 0}
     try:
         if "reason" in drop:
@@ -66,22 +68,16 @@ def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, La
         reading = read(name, contents)
     except BadInputError as fault:
         return _refused(store, name=name, source=source, fault=fault, file_keys=file_keys, account=account)
-    described_records = [_describe(record, described) for record in reading.records]
     rows = [row_fault(rejected) for rejected in reading.rejected]
-    counts |= {"received": len(described_records) + len(rows), "records": len(described_records), "quarantined": len(rows)}
+    counts |= {"received": len(reading.records) + len(rows), "records": len(reading.records), "quarantined": len(rows)}
     return Taken(
         records=[
-            StoredRecord(
-                record=anonymous(record),
-                source=source,
-                patient=patient_hash(record.patient, key=patient_key),
-                split_bucket=-1 if record.patient is None else split_bucket(record.patient),
-            )
-            for record in described_records
+            _stored(record, source=source, told=described.get(normal_name(record.name), Person()), patient_key=patient_key)
+            for record in reading.records
         ],
         labels=[
             LabelEntry(record_id=record.record_id, label=record.label.value, who=f"source:{name}", when=drop["modified"])
-            for record in described_records
+            for record in reading.records
             if record.label is not None
         ],
         quarantined=quarantine_rows(store, name=name, source=source, faults=rows) if rows else [],
@@ -147,7 +143,7 @@ def _read(name: str, contents: Mapping[str, bytes]) -> Reading:
         case Format.HEARTBEAT_CSV:
             return read_heartbeat_csv(contents[first], name=name)
         case Format.WFDB_HEADER:
-            return read_wfdb(contents, header=first, name=_record_name(name))
+            return read_wfdb(contents, header=first, name=record_name(name))
         case _:
             raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(name, unpacked_head(contents[first][:_HEAD_BYTES])))
 
@@ -156,19 +152,23 @@ def _with_digests(dropped: Sequence[Mapping[str, Any]], files: Sequence[sources.
     return [dict(one) | {"sha256": file.sha256} for one, file in zip(dropped, files, strict=True)]
 
 
-def _record_name(name: str) -> str:
+def record_name(name: str) -> str:
+    """The name of the recording, or of the table's rows before ``#``, that a drop of this name holds."""
     return name[: -len(".hea")] if name.casefold().endswith(".hea") else name
 
 
-def _describe(record: Record, described: Mapping[str, LabelRow]) -> Record:
-    """The record with what a label table beside it says of its patient and label; the table wins over the file."""
-    row = described.get(record.name)
-    if row is None:
-        return record
-    return replace(
-        record,
-        patient=row.patient_id or record.patient,
-        age=record.age if row.age is None else row.age,
-        sex=record.sex if row.sex is None else row.sex,
-        label=row.label or record.label,
+def _stored(record: Record, *, source: str, told: Person, patient_key: bytes) -> StoredRecord:
+    """The record with what the label tables that came with it say of its patient; they win over the file."""
+    from_file = Person(
+        patient_hash(record.patient, key=patient_key),
+        -1 if record.patient is None else split_bucket(record.patient),
+        record.age,
+        record.sex,
     )
+    person = from_file if told.patient is None else told
+    described = replace(
+        record,
+        age=from_file.age if told.age is None else told.age,
+        sex=from_file.sex if told.sex is None else told.sex,
+    )
+    return StoredRecord(record=anonymous(described), source=source, patient=person.patient, split_bucket=person.bucket)

@@ -53,10 +53,10 @@ def rest(run_id: str) -> str:
 
 
 def recordings(plan: Mapping[str, Any]) -> set[str]:
-    """Names of the recordings that a run left in the inbox, by its plan, as paths below it without suffix: a row may mean one of them."""
+    """Names of what a run left in the inbox, by its plan, as paths below it with and without suffix: a row may mean one of them."""
     found = set()
     for key in plan["waiting"]:
-        kind = kind_of(key)
-        if kind in {Kind.HEADER, Kind.SIGNAL, Kind.OTHER}:
-            found.add(key.removeprefix(keys.INBOX).rpartition(".")[0])
+        if kind_of(key) in {Kind.HEADER, Kind.SIGNAL, Kind.OTHER}:
+            name = key.removeprefix(keys.INBOX)
+            found |= {name, name.rpartition(".")[0]}
     return found

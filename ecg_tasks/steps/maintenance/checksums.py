@@ -50,6 +50,7 @@ def audit_checksums(store: ObjectStore, *, run: str, sample: int) -> Audit:
         "records": (store.list_keys(keys.RECORDS), _records),
         "labels": (store.list_keys(keys.LABELS), _named_by_digest),
         "aliases": (store.list_keys(keys.ALIASES), _named_by_digest),
+        "descriptions": (store.list_keys(keys.DESCRIPTIONS), _named_by_digest),
         "groups": (store.list_keys(keys.GROUPS), _named_by_digest),
         "datasets": ([key for key in store.list_keys(keys.DATASETS) if key.endswith("/manifest.json")], _dataset),
         "models": (versions, _version),
@@ -113,7 +114,7 @@ def _records(store: ObjectStore, key: str) -> str:
 
 def _named_by_digest(store: ObjectStore, key: str) -> str:
     digest = store.sha256([key])
-    return "" if digest.startswith(keys.stem(key)) else f"its bytes have the SHA-256 {digest}"
+    return "" if digest.startswith(keys.stem(key).rpartition("-")[2]) else f"its bytes have the SHA-256 {digest}"
 
 
 def _dataset(store: ObjectStore, key: str) -> str:

@@ -17,6 +17,7 @@ from ecg_tasks.steps.training.dataset import input_kinds
 from ecg_tasks.steps.training.reference import MEASURES, REFERENCE, called_abnormal
 from ecg_tasks.steps.workspace import get_json
 from ecg_tasks.storage import keys, tables
+from ecg_tasks.storage.descriptions import Descriptions
 from ecg_tasks.storage.object_store import ObjectStore
 
 MAX_RECORDS = 1000
@@ -109,12 +110,14 @@ def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Re
 
 def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) -> Night:
     """The decisions on these shards, less what the version was trained on and all but one record of a patient."""
-    trained_on = TrainedOn.of_version({SIDES: store.get(keys.model_file(recipe, version, SIDES))})
+    late = Descriptions.read(store)
+    trained_on = TrainedOn.of_version({SIDES: store.get(keys.model_file(recipe, version, SIDES))}, late)
     predictions = store.get_many(keys.predictions(recipe, shard, version) for shard in shards)
     indexes = store.get_many(keys.record_index(shard) for shard in shards)
     by_patient: dict[str, Seen] = {}
     decided = uninterpretable = 0
-    for said, known in zip(map(tables.load, predictions), map(tables.load, indexes), strict=True):
+    for said, stored in zip(map(tables.load, predictions), map(tables.load, indexes), strict=True):
+        known = late.index(stored)
         decided += tables.n_rows(said)
         uninterpretable += int(np.isnan(said["probability"]).sum())
         place = {record_id: row for row, record_id in enumerate(known["record_id"])}

@@ -1,16 +1,13 @@
-"""Here: labels of the archive: which one is in force, and taking over label tables from the inbox.
+"""Here: labels of the archive: which one is in force, and how they are stored.
 
-Not here: parsing CSV, or the reviewers' queue (``review``).
+Not here: the tables that people drop (``ingesting.settling``), or the reviewers' queue (``review``).
 """
 
 import hashlib
-import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ecg_tasks.errors import BadInputError
 from ecg_tasks.labels import WITHDRAWN, Label
-from ecg_tasks.signals.reading.labels_csv import LabelRow, LabelTable, read_labels
 from ecg_tasks.storage import keys, tables
 from ecg_tasks.storage.object_store import ObjectStore
 
@@ -76,9 +73,9 @@ def _keep_later(latest: dict[str, LabelEntry], entry: LabelEntry) -> None:
         latest[entry.record_id] = entry
 
 
-def load_labels(data: bytes) -> Iterator[LabelEntry]:
-    """Rows of one stored label table."""
-    columns = tables.load(data)
+def load_labels(data: bytes, *, of_records: Iterable[str] | None = None) -> Iterator[LabelEntry]:
+    """Rows of one stored label table; with ``of_records`` only those of these records."""
+    columns = tables.load(data, of_records=of_records)
     for row in zip(*columns.values(), strict=True):
         yield LabelEntry(**dict(zip(columns, row, strict=True)))
 
@@ -103,42 +100,14 @@ def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, before: 
     The same file twice adds nothing, and neither does the same call twice: a reviewer's verdict is not undone by dropping again the
     file that it corrected.
     """
-    said = in_force(entry for data in store.get_many(before) for entry in load_labels(data) if not entry.is_review)
     latest: dict[str, LabelEntry] = {}
     for entry in sorted(entries, key=lambda entry: (entry.when, entry.who, entry.label)):
         latest[entry.record_id] = entry
+    if not latest:
+        return 0
+    earlier = (entry for data in store.get_many(before) for entry in load_labels(data, of_records=latest) if not entry.is_review)
+    said = in_force(earlier)
     new = [entry for entry in latest.values() if entry.record_id not in said or said[entry.record_id].label != entry.label]
     if new:
         write_labels(store, new)
     return len(new)
-
-
-def read_tables(store: ObjectStore, label_keys: Iterable[str]) -> dict[str, LabelTable | BadInputError]:
-    """Parse label tables; one that cannot be read gives its fault instead."""
-    wanted = list(label_keys)
-    parsed: dict[str, LabelTable | BadInputError] = {}
-    for key, data in zip(wanted, store.get_many(wanted), strict=True):
-        try:
-            parsed[key] = read_labels(data, name=key.removeprefix(keys.INBOX))
-        except BadInputError as error:
-            parsed[key] = error
-    return parsed
-
-
-def rows_by_name(parsed: Mapping[str, LabelTable | BadInputError]) -> dict[str, LabelRow]:
-    """Label rows by the full name of the record they speak of: a table speaks of its own folder and those below."""
-    found: dict[str, LabelRow] = {}
-    for key, table in parsed.items():
-        if isinstance(table, LabelTable):
-            for row in table.rows:
-                found[record_name(key, row)] = row
-    return found
-
-
-def record_name(label_key: str, row: LabelRow) -> str:
-    """Name below the inbox of the record that a row of a label table speaks of.
-
-    The column ``record`` holds a path beside the table, with or without ``.hea``, or ``file.csv#row``.
-    """
-    folder = posixpath.dirname(label_key.removeprefix(keys.INBOX))
-    return posixpath.join(folder, row.record.removesuffix(".hea"))

@@ -19,6 +19,7 @@ from ecg_tasks.steps.reviewing.labelling import REVIEW, labels_in_force
 from ecg_tasks.steps.training import grouping, leakage
 from ecg_tasks.steps.workspace import get_json, put_json
 from ecg_tasks.storage import keys, record_shards, tables
+from ecg_tasks.storage.descriptions import Descriptions
 from ecg_tasks.storage.object_store import ObjectStore
 
 MIN_RECORDS_PER_CLASS = 2
@@ -101,8 +102,9 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     labelled_shards: list[str] = []
     is_synthetic: dict[str, bool] = {}
     kind_of: dict[str, str] = {}
+    late = Descriptions.read(store)
     for shard in sorted(keys.stem(key) for key in store.list_keys(keys.RECORDS)):
-        index = tables.load(store.get(keys.record_index(shard)))
+        index = late.index(tables.load(store.get(keys.record_index(shard))))
         if not labels.keys().isdisjoint(index["record_id"]):
             labelled_shards.append(shard)
         usable = _usable(store, recipe, shard)

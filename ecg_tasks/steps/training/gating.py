@@ -18,6 +18,7 @@ from ecg_tasks.steps.training.dataset import Pictures, load_pictures, load_rows,
 from ecg_tasks.steps.training.judged import candidates_judged
 from ecg_tasks.steps.workspace import now
 from ecg_tasks.storage import registry
+from ecg_tasks.storage.descriptions import Descriptions
 from ecg_tasks.storage.object_store import ObjectStore
 
 
@@ -92,7 +93,7 @@ def _incumbent(
     incumbent = Classifier.from_files(files)
     if incumbent.spec.recipe_digest != recipe.digest:
         return None, nobody  # it cannot serve, so the candidate is judged as a first one
-    return incumbent, TrainedOn.of_version(files)
+    return incumbent, TrainedOn.of_version(files, Descriptions.read(store))
 
 
 def _scored(classifier: Classifier, pictures: Pictures) -> gate_policy.Scored:

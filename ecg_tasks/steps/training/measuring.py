@@ -17,6 +17,7 @@ from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.simple_features import BEAT_LENGTH, feature_names, simple_features
 from ecg_tasks.steps.training.dataset import Pictures, Row
 from ecg_tasks.storage import keys, record_shards
+from ecg_tasks.storage.descriptions import Descriptions
 from ecg_tasks.storage.object_store import ObjectStore
 
 BEAT_LENGTH_ALONE = "beat_length"
@@ -59,10 +60,11 @@ def measure_records(recipe: Recipe, records: Sequence[Record]) -> Measured:
 def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Measured:
     """Measure stored records, shard by shard."""
     wanted = {row.record_id for row in rows}
+    late = Descriptions.read(store, wanted)
     parts = []
     for shard in sorted({row.shard for row in rows}):
         stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
-        records = [one.record for one in stored if one.record.record_id in wanted]
+        records = [late.stored(one).record for one in stored if one.record.record_id in wanted]
         parts += [measure_records(recipe, records[start : start + RECORDS_AT_ONCE]) for start in range(0, len(records), RECORDS_AT_ONCE)]
     return Measured(
         record_ids=[record_id for part in parts for record_id in part.record_ids],

@@ -22,6 +22,7 @@ NEVER_DELETED = (
     keys.RECORDS,
     keys.RECORD_INDEX,
     keys.ALIASES,
+    keys.DESCRIPTIONS,
     keys.LABELS,
     keys.GROUPS,
     keys.DATASETS,
