@@ -63,7 +63,6 @@ def small():
         (Query(differs=True), lambda row: {row["label"], row["decision"]} == {"normal", "abnormal"}),
         (Query(recipe="twelve_lead"), lambda row: False),  # noqa: ARG005
     ],
-    ids=str,
 )
 def test_filters_keep_the_rows_that_pass(small, query, passes):
     """The same rows as one by one."""
