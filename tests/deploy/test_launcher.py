@@ -7,10 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
+import supervisor
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -223,7 +223,7 @@ def running_stack(checkout):
     settings = checkout.folder / "supervisor.conf"
     settings.write_text(f"[supervisord]\nnodaemon=true\npidfile={checkout.folder}/pid\nlogfile={checkout.folder}/log\n")
     command = [str(checkout.folder / ".venv" / "bin" / "python"), "-m", "supervisor.supervisord", "-c", str(settings)]
-    environment = os.environ | {"PYTHONPATH": sysconfig.get_path("purelib")}
+    environment = os.environ | {"PYTHONPATH": str(Path(supervisor.__file__).parents[1])}
     with subprocess.Popen(command, executable=sys.executable, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
         while b"supervisord started" not in running.stdout.readline():
             assert running.poll() is None

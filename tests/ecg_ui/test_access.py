@@ -17,6 +17,7 @@ VALUES = {
     "source": "0" * 64,
     "record_id": RECORD,
     "name": "style.css",
+    "plot": "roc.svg",
 }
 FIELDS = {"record_id": RECORD, "verdict": "normal", "at": "2026-03-02T00:00:00+00:00", "version": "aaaa00000001", "why": "a reason"}
 QUERIES = {"/run": "?dag_id=classify_records&run_id=r"}
