@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 
 import numpy as np
 
@@ -59,11 +60,13 @@ def beat(seed: int = 0, *, label: str | None = "1", **fields: str) -> bytes:
     return ",".join(values).encode()
 
 
-def recording(name: str = "r", *, leads: str = "I II V1", line: str = "16 1000 16 0 0 0 0", rate: str = str(FS)) -> dict[str, bytes]:
-    """A WFDB recording of 12 s: a header whose signal lines have this middle, and format 16 samples."""
+def recording(
+    name: str = "r", *, leads: str = "I II V1", line: str = "16 1000 16 0 0 0 0", rate: str = str(FS), beat_hz: float = 1.1
+) -> dict[str, bytes]:
+    """A WFDB recording of 12 s: a header whose signal lines have this middle, and format 16 samples; each ``beat_hz`` is another record."""
     names = leads.split()
     times = np.arange(N_FRAMES) / FS
-    wave = np.stack([300 * np.sin(2 * np.pi * (1.1 + 0.1 * row) * times) for row in range(len(names))], axis=1)
+    wave = np.stack([300 * np.sin(2 * np.pi * (beat_hz + 0.1 * row) * times) for row in range(len(names))], axis=1)
     lines = "".join(f"{name}.dat {line} {lead}\n" for lead in names)
     return {f"{name}.hea": f"{name} {len(names)} {rate} {N_FRAMES}\n{lines}".encode(), f"{name}.dat": wave.astype("<i2").tobytes()}
 
@@ -216,6 +219,12 @@ def _unknown() -> Iterator[Case]:
 
 
 def _labels() -> Iterator[Case]:
+    rates = count(1)
+
+    def own() -> dict[str, bytes]:
+        """A recording of its own for each table, since rows that contradict each other of one record are refused."""
+        return recording(beat_hz=1.1 + next(rates) / 100)
+
     good = b"record,label\nr,abnormal\n"
     for name, data in {
         "plain": good,
@@ -224,9 +233,9 @@ def _labels() -> Iterator[Case]:
         "gzip": gzip.compress(good),
         "semicolons": good.replace(b",", b";"),
     }.items():
-        yield Case(name=f"labels: {name}", files=recording() | {"labels.csv": data}, records=1)
+        yield Case(name=f"labels: {name}", files=own() | {"labels.csv": data}, records=1)
     for called in ("Labels.csv", "labels.csv.gz", "labels (1).csv", "LABELS - Copy.CSV"):
-        yield Case(name=f"labels: called {called}", files=recording() | {called: good}, records=1)
+        yield Case(name=f"labels: called {called}", files=own() | {called: good}, records=1)
     for name, data, code in (
         ("latin-1", good + b"M\xfcller,1\n", _UNREADABLE),
         ("zero bytes", b"", _UNREADABLE),
@@ -248,10 +257,10 @@ def _labels() -> Iterator[Case]:
         ("a path out of the folder", b"../../etc/passwd,1,,", Reason.BAD_LABEL),
         ("a field short", b"r,1,", _WRONG),
     ):
-        files = recording() | {"labels.csv": b"record,label,age,sex\n" + row + b"\nr,0,50,f\n"}
+        files = own() | {"labels.csv": b"record,label,age,sex\n" + row + b"\nr,0,50,f\n"}
         yield Case(name=f"label row: {name}", files=files, refused={"labels.csv#2": code}, records=1)
     for age in (b"old", b"999", b"inf", b"-1", b"045Y", b"90+"):
-        files = recording() | {"labels.csv": b"record,label,age,sex\nr,1," + age + b",\n"}
+        files = own() | {"labels.csv": b"record,label,age,sex\nr,1," + age + b",\n"}
         yield Case(name=f"label row: age {age.decode()}", files=files, records=1)
 
 
