@@ -79,7 +79,8 @@ def _write_reason(store: ObjectStore, entry: str, reason: Mapping[str, Any]) -> 
     """Write why, keeping who put it back before; an entry that was closed is open again."""
     before = find_json(store, keys.quarantine_reason(entry))
     if before is not None:
-        reason = {**reason, "retried": before.get("retried", [])}
+        if before.get("retried"):  # a task that runs twice writes the same
+            reason = {**reason, "retried": before["retried"]}
         store.delete_many([keys.quarantined_mark(entry, keys.CLOSED)])
     put_json(store, keys.quarantine_reason(entry), reason)
 
