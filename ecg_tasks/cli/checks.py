@@ -8,6 +8,8 @@ from pathlib import Path
 
 import typer
 
+from ecg_tasks.cli import covered
+
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Every argument, ``--help`` too, belongs to the program behind the command."""
 
@@ -24,8 +26,15 @@ _ALONE = ("-n", "--numprocesses", "--dist", "-h", "--help", "-V", "--version", "
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests, several at once; --fast leaves out those with a stack or a browser; every other argument goes to pytest."""
-    _become([sys.executable, "-m", "pytest", *pytest_arguments(context.args)])
+    """Run the tests, several at once; --fast leaves out those with a stack or a browser, --cov measures coverage.
+
+    Every other argument goes to pytest.
+    """
+    asked = [argument for argument in context.args if argument != covered.OPTION]
+    if covered.OPTION in context.args:
+        whole = not any(argument == FAST or argument.startswith(("-m", "-k")) or _is_place(argument) for argument in asked)
+        raise typer.Exit(covered.run(pytest_arguments(asked), whole=whole))
+    _become([sys.executable, "-m", "pytest", *pytest_arguments(asked)])
 
 
 def bench(context: typer.Context) -> None:

@@ -1,0 +1,107 @@
+"""Here: that coverage counts what runs in other processes, and that too little of it fails. Not here: the figure of this project."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ecg_tasks.cli import covered
+
+CHECKOUT = Path(__file__).parents[2]
+WORK = """
+import sys
+import time
+
+
+def in_this_process():
+    return 1
+
+
+def in_a_command():
+    return 2
+
+
+def in_a_fork():
+    return 3
+
+
+def after_exec():
+    return 4
+
+
+def until_it_is_stopped():
+    print("here", flush=True)
+    time.sleep(60)
+
+
+def never():
+    return 6
+
+
+def never_either():
+    return 7
+"""
+TEST = """
+import os
+import subprocess
+import sys
+
+from ecg_tasks import work
+
+CALL = [sys.executable, "-c"]
+
+
+def test_everything_else(tmp_path):
+    work.in_this_process()
+    subprocess.run([*CALL, "from ecg_tasks import work; work.in_a_command()"], cwd=tmp_path, check=True)
+    if not os.fork():
+        work.in_a_fork()
+        os._exit(0)
+    os.wait()
+    if not os.fork():
+        os.execv(sys.executable, [*CALL, "from ecg_tasks import work; work.after_exec()"])
+    os.wait()
+    running = subprocess.Popen([*CALL, "from ecg_tasks import work; work.until_it_is_stopped()"], stdout=subprocess.PIPE)
+    assert running.stdout.readline() == b"here\\n"
+    running.terminate()
+    running.communicate()
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A small project with this one's settings, most of whose code runs in other processes than its test."""
+    for folder in ("dags", "deploy", "ecg_tasks", "ecg_ui", "plugins", "tests"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
+    (tmp_path / "ecg_tasks" / "__init__.py").touch()
+    (tmp_path / "ecg_tasks" / "work.py").write_text(WORK)
+    (tmp_path / "tests" / "test_work.py").write_text(TEST)
+    monkeypatch.setattr(covered, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(covered, "_SETTINGS", f"--rcfile={tmp_path / 'pyproject.toml'}")
+    monkeypatch.setattr(covered, "FOLDER", tmp_path / ".coverage")
+    (tmp_path / ".coverage").write_text("of an earlier measurement without a folder")
+    return tmp_path
+
+
+def test_every_process_is_counted(project, capfd):
+    """Commands, forks that end by `os._exit`, programs after `exec` and those that SIGTERM stops: all lines that ran count, no other."""
+    assert covered.run(["-q", "-p", "no:cacheprovider"], whole=False) == 0
+    printed = capfd.readouterr().out
+    command = [sys.executable, "-m", "coverage", "report", f"--data-file={project / '.coverage' / 'data'}", "-m", "--fail-under=0"]
+    told = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in told.splitlines() if "work.py" in line]
+    lines = WORK.splitlines()
+    missed = [lines.index(text) + 1 for text in ("    return 6", "    return 7")]
+    assert line.split("%")[1].split(", ") == [f"   {missed[0]}", str(missed[1])]
+    assert "TOTAL" in printed
+
+
+def test_too_little_fails_the_whole(project, capfd):
+    """Where all tests were asked for, less than 90 % is an exit status of its own; tests that fail come before it."""
+    assert covered.run(["-q", "-p", "no:cacheprovider"], whole=True) == 2
+    assert "less than fail-under=90" in capfd.readouterr().out
+    (project / "tests" / "test_work.py").write_text("def test_nothing():\n    assert False\n")
+    assert covered.run(["-q", "-p", "no:cacheprovider"], whole=True) == 1
