@@ -17,8 +17,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import run_note
-from airflow.sdk import TriggerRule, dag, task
-from ecg_defaults import TASK_DEFAULTS, recipe_field, version_field
+from airflow.sdk import Param, TriggerRule, dag, task
+from ecg_defaults import TASK_DEFAULTS, recipe_field, text, version_field
 from report_link import OpenReport
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     default_args=TASK_DEFAULTS,
     params={
         "recipe": recipe_field("Whose model decides anew."),
-        "version": version_field("Version", "Its name in models/<recipe>/."),
-        "against": version_field("Compared with", "Another version; empty for the one that serves."),
+        "version": Param(type="string", pattern="^[0-9a-f]+$", maxLength=64, title="Version", description="Its name in models/<recipe>/."),
+        "against": version_field("Compared with", "Another version. Empty: the one that serves."),
     },
     tags=["ecg"],
     doc_md=__doc__,
@@ -76,7 +76,7 @@ def backfill_version() -> None:
     pin = pin_versions(
         run_id="{{ run_id }}",
         date="{{ (dag_run.logical_date or dag_run.run_after) | ds }}",
-        form={name: "{{ params.%s }}" % name for name in ("recipe", "version", "against")},  # noqa: UP031 - braces
+        form={name: text(name) for name in ("recipe", "version", "against")},
     )
     page = write_difference(pin, results=classify_shard.expand(job=plan(pin)))
     page.operator.operator_extra_links = (OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task

@@ -12,7 +12,7 @@
 from datetime import timedelta
 
 from airflow.sdk import Param, dag, task
-from ecg_defaults import CHAMPION, TASK_DEFAULTS, recipe_field, version_field
+from ecg_defaults import CHAMPION, TASK_DEFAULTS, recipe_field, text, text_field, version_field
 
 
 @dag(
@@ -32,20 +32,11 @@ from ecg_defaults import CHAMPION, TASK_DEFAULTS, recipe_field, version_field
             description="promote: let the version serve. rollback: let the one before serve again, and reject the one that serves. "
             "reject: mark a version as not wanted.",
         ),
-        "version": version_field("Version", "Its name in models/<recipe>/; for a rollback it may be left empty."),
-        "why": Param(
-            "", type="string", format="multiline", maxLength=2000, title="Why", description="Needed; kept for ever beside the decision."
-        ),
-        "override": Param(
-            "",
-            type="string",
-            format="multiline",
-            maxLength=2000,
-            title="Why a rejection is overruled",
-            description="Needed to promote a version that the gate or a person rejected, or that was never judged.",
-        ),
-        "on_behalf_of": Param(
-            "", type="string", maxLength=200, title="On behalf of", description="Filled in by programs that act for a person."
+        "version": version_field("Version", "Its name in models/<recipe>/. Empty: only for a rollback, which needs none."),
+        "why": text_field("Why", "Needed; kept for ever beside the decision.", required=True),
+        "override": text_field(
+            "Why a rejection is overruled",
+            "Needed to promote a version that the gate or a person rejected, or that was never judged. Else empty.",
         ),
     },
     tags=["ecg"],
@@ -62,9 +53,10 @@ def decide_champion() -> None:
 
     decide(
         run_id="{{ run_id }}",
-        who="{{ dag_run.triggering_user_name or 'unknown' }}{{ ' for ' ~ params.on_behalf_of if params.on_behalf_of }}",
+        # As Airflow noted it when the run was asked for: nothing that the form or the API takes can change it.
+        who="{{ dag_run.triggering_user_name or 'unknown' }}",
         cleared="{{ dag_run.clear_number or 0 }}",
-        form={name: "{{ params.%s }}" % name for name in ("recipe", "action", "version", "why", "override")},  # noqa: UP031 - braces
+        form={name: text(name) for name in ("recipe", "action", "version", "why", "override")},
     )
 
 

@@ -1,9 +1,16 @@
-"""Here: what every task of every DAG shares: retries, time limits, pools, and form fields that several have. Not here: schedules."""
+"""Here: what every task of every DAG shares: retries, time limits, pools, and form fields that several have. Not here: schedules.
+
+A form field that may be empty is of type ``null`` too: Airflow takes an empty text for a missing one, and would not send the form. What
+is empty reaches a task as an empty text (`text`). A field that must be filled in has no default, so Airflow names it.
+"""
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 CPU_POOL = "cpu"
 """Pool of all ordinary tasks: two slots a core."""
@@ -27,6 +34,28 @@ RETRY_POLICY = ExceptionRetryPolicy(
 )
 """What a retry cannot mend fails at once; the rest (the store, the network, a killed worker) is retried."""
 
+
+def refuse_unknown_fields(context: "Context") -> None:
+    """Fail a run whose configuration has a key that is no field of its form. Airflow passes such a key over, a misspelt one too.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the keys, and the fields that there are.
+    """
+    from ecg_tasks.errors import ConfigurationError
+
+    fields = sorted(context["dag"].params)
+    unknown = sorted(set(context["dag_run"].conf or {}) - set(fields))
+    if unknown:
+        dag_id = context["dag"].dag_id
+        there_are = f"Its fields are {', '.join(fields)}" if fields else "It takes no configuration"
+        raise ConfigurationError(
+            f"{dag_id} has no field {', '.join(map(repr, unknown))}, which the configuration of this run names. {there_are}. "
+            "Nothing was done; start a new run."
+        )
+
+
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": "ecg",
     "pool": CPU_POOL,
@@ -37,6 +66,8 @@ TASK_DEFAULTS: dict[str, Any] = {
     "retry_exponential_backoff": 3.0,
     "max_retry_delay": timedelta(minutes=5),
     "retry_policy": RETRY_POLICY,
+    # Before every task, so that the first one ends the run.
+    "pre_execute": refuse_unknown_fields,
 }
 
 
@@ -47,4 +78,15 @@ def recipe_field(description: str) -> Param:
 
 def version_field(title: str, description: str) -> Param:
     """The form's field for a model version; it may be left empty."""
-    return Param("", type="string", pattern="^[0-9a-f]*$", maxLength=64, title=title, description=description)
+    return Param(None, type=["null", "string"], pattern="^[0-9a-f]*$", maxLength=64, title=title, description=description)
+
+
+def text_field(title: str, description: str, *, required: bool = False) -> Param:
+    """The form's field for a text of several lines; it may be left empty unless it is required."""
+    limits: dict[str, Any] = {"format": "multiline", "maxLength": 2000, "title": title, "description": description}
+    return Param(type="string", pattern=r"\S", **limits) if required else Param(None, type=["null", "string"], **limits)
+
+
+def text(name: str) -> str:
+    """Template of a form's field as a task gets it: as it was filled in, or an empty text."""
+    return "{{ '' if params.%s is none else params.%s }}" % (name, name)  # noqa: UP031 - braces

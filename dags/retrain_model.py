@@ -22,7 +22,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
-from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS, recipe_field
+from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS, recipe_field, text, text_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Approval(ApprovalOperator):
         from ecg_tasks.steps.training import promoting
 
         if "error" not in event:
-            user, why = event["responded_by_user"], (event["params_input"] or {}).get("why", "")
+            user, why = event["responded_by_user"], (event["params_input"] or {}).get("why") or ""
             answer = promoting.Answer(
                 chosen=event["chosen_options"][0], who=user and user["name"], why=why, when=event["responded_at"].isoformat()
             )
@@ -93,13 +93,8 @@ class Approval(ApprovalOperator):
             description="better: only a model that is shown to be better than the one that serves. refresh: also one trained on more data "
             "whose AUROC is not worse by 0.05.",
         ),
-        "credit": Param(
-            "",
-            type="string",
-            format="multiline",
-            maxLength=2000,
-            title="Credit",
-            description="The collections trained on, with their licences, one a line: printed on the model's card.",
+        "credit": text_field(
+            "Credit", "The collections trained on, with their licences, one a line: printed on the model's card. It may be left empty."
         ),
         "approval": Param(
             default=False,
@@ -182,10 +177,10 @@ def retrain_model() -> None:
     job = assemble_dataset(
         run_id="{{ run_id }}",
         recipe="{{ params.recipe }}",
-        epochs="{{ params.epochs or '' }}",
-        members="{{ params.members or '' }}",
+        epochs=text("epochs"),
+        members=text("members"),
         seed="{{ params.seed }}",
-        credit="{{ params.credit }}",
+        credit=text("credit"),
         policy="{{ params.policy }}",
     )
     decision = gate(job)
@@ -193,7 +188,11 @@ def retrain_model() -> None:
     approval = Approval(
         task_id="approval",
         subject="Promote the new {{ params.recipe }} model?",
-        params={"why": Param("", type="string", maxLength=500, title="Why", description="Kept beside the decision.")},
+        params={
+            "why": Param(
+                None, type=["null", "string"], maxLength=500, title="Why", description="Kept beside the decision. It may be left empty."
+            )
+        },
         defaults="Reject",
         response_timeout=timedelta(days=2),
         execution_timeout=None,

@@ -1,6 +1,5 @@
 """Here: ``models``, ``promote``, ``rollback``, ``reject`` and ``export``. Not here: training a version (DAG ``retrain_model``)."""
 
-import getpass
 import os
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from ecg_tasks.cli.terminal import complain, console, say
 
 Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat or notebook.")]
 Version = Annotated[str, typer.Argument(help="Name of the version; ./ecg models lists them.")]
-Why = Annotated[str, typer.Option(help="The reason; kept for ever beside the decision, with your name and the time.")]
+Why = Annotated[str, typer.Option(help="The reason; kept for ever beside the decision, with the name that signed in and the time.")]
 
 
 def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default: all.")] = "") -> None:
@@ -69,7 +68,7 @@ def _decide(recipe: str, action: str, version: str, *, why: str, override: str =
 
     stack = running_stack()
     os.environ.update(stack.environment())
-    form = {"recipe": recipe, "action": action, "version": version, "why": why, "override": override, "on_behalf_of": getpass.getuser()}
+    form = {"recipe": recipe, "action": action, "version": version, "why": why, "override": override}
     with stack.airflow() as api, runs.progress() as bars:
         run = api.trigger(promotion.DAG, form)
         state = runs.follow(api, promotion.DAG, run, bars)

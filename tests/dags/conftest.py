@@ -1,5 +1,6 @@
 """Here: the parsed DAGs, and a database in which they can run. Not here: the object store (``tests/conftest.py``)."""
 
+import os
 import warnings
 
 import pytest
@@ -17,25 +18,74 @@ def airflow_database():
     initdb()
 
 
-@pytest.fixture
-def dags():
-    """Every DAG by its id, as the dag-processor reads them; afresh for each test, because a run leaves its params in the DAG."""
+def read():
+    """Read the DAGs as the dag-processor does."""
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk.configuration import conf
 
     folder = conf.get("core", "dags_folder")
     bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
     assert bag.import_errors == {}
-    return bag.dags
+    return bag
+
+
+@pytest.fixture(scope="session")
+def parsed_bag():
+    """The DAGs, which no test changes."""
+    return read()
 
 
 @pytest.fixture
-def run_dag(dags, airflow_database):
+def dags(request):
+    """Every DAG by its id, read once for all tests; afresh for a test that runs one, because a run leaves its params in the DAG."""
+    return (read() if "run_dag" in request.fixturenames else request.getfixturevalue("parsed_bag")).dags
+
+
+@pytest.fixture
+def run_dag(dags, airflow_database, monkeypatch):
     """Run a DAG's tasks for real, one after the other, without a scheduler; returns the run and its task instances."""
 
     def run(dag_id, conf=None, *, logical_date=None, run_after=None):
-        dags[dag_id].deadline = None  # Airflow looks it up in the table of serialized DAGs, in which a DAG under test does not stand
+        # Airflow looks the deadline up in the table of serialized DAGs, in which a DAG under test does not stand
+        monkeypatch.setattr(dags[dag_id], "deadline", None)
         finished = dags[dag_id].test(logical_date=logical_date, run_after=run_after, run_conf=conf)
         return finished, finished.get_task_instances()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def known_dags(airflow_database, parsed_bag):
+    """The DAGs as they stand in Airflow's database after they were read: what the API and the scheduler go by."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import sync_bag_to_db
+
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(parsed_bag, "dags-folder", None)
+
+
+@pytest.fixture(scope="session")
+def api_of(known_dags):
+    """Maker of a client of Airflow's real API, signed in as an administrator of a name."""
+    settings = {
+        "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
+        "AIRFLOW__API__SECRET_KEY": "k" * 32,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Airflow's and Starlette's own deprecations
+            from airflow.api_fastapi.app import create_app, get_auth_manager
+            from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+            from fastapi.testclient import TestClient
+
+            app = create_app(apps="core")
+
+        def make(name="ada"):
+            token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role="ADMIN", teams=None))
+            return TestClient(app, base_url="http://testserver", headers={"authorization": f"Bearer {token}"})
+
+        yield make

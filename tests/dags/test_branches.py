@@ -115,14 +115,14 @@ def test_a_run_by_hand_reports_on_its_own_day(run_dag, steps):
     """A run without a logical date, as the form and the API start it, is dated by the day it was started."""
     calls = steps(classify, pin_champion="pin", plan=[], write_report="report")
     run, _ = run_dag("classify_records", conf={"scope": "all", "details": 7}, run_after=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
-    assert calls[0] == ("pin_champion", run.run_id, "2026-03-04", "all", 7)
+    assert calls[0] == ("pin_champion", run.run_id, "manual", "2026-03-04", "all", 7)
 
 
 def test_a_backfill_reports_on_the_past(run_dag, steps):
     """A run with a logical date is dated by it, whenever it runs."""
     calls = steps(classify, pin_champion="pin", plan=[], write_report="report")
     run, _ = run_dag("classify_records", logical_date=datetime(2026, 2, 3, 2, 0, tzinfo=UTC))
-    assert calls[0] == ("pin_champion", run.run_id, "2026-02-03", "new", 200)
+    assert calls[0] == ("pin_champion", run.run_id, "manual", "2026-02-03", "new", 200)
 
 
 @pytest.mark.parametrize(
@@ -242,15 +242,16 @@ def test_a_training_that_fails_fails_its_run(run_dag, steps, monkeypatch):
     assert _states(tasks)["ended"] == "upstream_failed"
 
 
-def test_a_decision_names_who_and_on_whose_behalf(run_dag, steps):
-    """The form reaches the step as it was filled in, with the user as Airflow knows him or her."""
+def test_a_decision_names_who_asked_for_it(run_dag, steps):
+    """The form reaches the step as it was filled in, with the user as Airflow knows him or her; no field of the form names another."""
     calls = steps(promotion, decide="manifest")
-    form = {"recipe": "heartbeat", "action": "reject", "version": "ab12", "why": "a {{ brace }} in the reason", "override": ""}
+    form = {"recipe": "heartbeat", "action": "reject", "version": "ab12", "why": "a {{ brace }} in the reason", "override": None}
     run, tasks = run_dag("decide_champion", conf=form)
     assert _states(tasks) == {"decide": "success"}
-    assert calls == [("decide", run.run_id, "dag_test", False, *form.values())]
-    run_dag("decide_champion", conf=form | {"on_behalf_of": "alice"})
-    assert calls[-1][2] == "dag_test for alice"
+    assert calls == [("decide", run.run_id, "dag_test", False, "heartbeat", "reject", "ab12", "a {{ brace }} in the reason", "")]
+    run, tasks = run_dag("decide_champion", conf=form | {"on_behalf_of": "alice"})
+    assert run.state == "failed"
+    assert len(calls) == 1
 
 
 def test_silence_is_a_no(dags):

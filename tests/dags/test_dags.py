@@ -1,12 +1,14 @@
-"""What every DAG promises: its schedule, its form, its limits and its documentation."""
+"""Here: what every DAG promises: when it runs, its limits and its documentation. Not here: its form (``test_trigger``)."""
 
+import itertools
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pendulum
 import pytest
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
-from airflow.sdk.exceptions import ParamValidationError
+
+from ecg_tasks.steps.ingesting import ingest, waiting
 
 ROOT = Path(__file__).parents[2]
 DAG_IDS = [
@@ -18,17 +20,10 @@ DAG_IDS = [
     "render_spectrograms",
     "retrain_model",
 ]
-DAG_TASKS = {
-    "ingest_records": {"plan", "ingest_batch", "publish", "ask_for_the_rest"},
-    "render_spectrograms": {"plan", "render_shard", "publish"},
-    "classify_records": {"pin_champion", "plan", "classify_shard", "write_report"},
-    "retrain_model": {"assemble_dataset", "train", "evaluate", "gate", "choose", "approval", "promote", "note_refusal", "ended"},
-    "decide_champion": {"decide"},
-    "backfill_version": {"pin_versions", "plan", "classify_shard", "write_difference"},
-    "maintain_store": {"plan", "delete", "check_orphans", "check_contents", "publish", "fail_if_damaged"},
-}
-SPECIAL_POOLS = {"train": "gpu", "promote": "champion", "note_refusal": "champion", "decide": "champion", "delete": "champion"}
-MAPPED = {"ingest_batch", "render_shard", "classify_shard"}
+
+
+CHANGING = {"promote", "note_refusal", "decide", "delete"}
+"""Tasks that choose which version serves, or delete versions' files."""
 
 
 @pytest.fixture(params=DAG_IDS)
@@ -44,12 +39,6 @@ def test_every_dag_is_tested(dags):
     assert all(Path(dag.fileloc).stem == dag_id for dag_id, dag in dags.items())
 
 
-def test_tasks(dag):
-    """The tasks are those of the design, mapped where the work is many shards."""
-    assert set(dag.task_dict) == DAG_TASKS[dag.dag_id]
-    assert {task_id for task_id, task in dag.task_dict.items() if task.is_mapped} == DAG_TASKS[dag.dag_id] & MAPPED
-
-
 def test_one_run_at_a_time(dag):
     """The store gives no mutual exclusion, so a DAG never runs twice at once; missed runs are not made up for."""
     assert dag.max_active_runs == 1
@@ -57,15 +46,23 @@ def test_one_run_at_a_time(dag):
     assert dag.is_paused_upon_creation is False
 
 
-def test_time_limits_and_pools(dag):
-    """Every run and every task ends at some time, and every task waits for a slot of a pool."""
-    assert dag.dagrun_timeout <= timedelta(days=6)
+def test_every_task_ends_and_waits_for_a_slot(dag):
+    """Every run and every task ends at some time, and every task takes a slot of a pool that the installation makes."""
+    pools = json.loads((ROOT / "deploy" / "pools.json").read_text())
+    assert dag.dagrun_timeout is not None
     for task in dag.tasks:
-        if task.task_id != "approval":
-            assert task.execution_timeout is not None
-        assert task.pool == SPECIAL_POOLS.get(task.task_id, "cpu")
-        assert task.retries == 5
-        assert task.retry_policy is not None
+        waits_for_a_person = task.task_id == "approval"  # its answer has a deadline (`test_branches`)
+        assert waits_for_a_person or task.execution_timeout < dag.dagrun_timeout
+        assert pools[task.pool]["slots"] >= 1
+
+
+def test_what_changes_the_champion_runs_alone(dags):
+    """The tasks of all DAGs that choose a version, or delete what no version needs, share one slot."""
+    pools = json.loads((ROOT / "deploy" / "pools.json").read_text())
+    changing = {task.task_id: task.pool for dag in dags.values() for task in dag.tasks if task.task_id in CHANGING}
+    assert changing.keys() == CHANGING
+    (pool,) = set(changing.values())
+    assert pools[pool]["slots"] == 1
 
 
 @pytest.mark.parametrize("topic", ["reads", "writes", "runs", "rerun", "when it fails"])
@@ -75,26 +72,79 @@ def test_documentation(dag, topic):
     assert dag.tags == {"ecg"}
 
 
-def test_schedules(dags):
-    """Drops and the clock start the intake, records start the pictures, the nights belong to decisions, Sundays to training."""
-    ingest = dags["ingest_records"].timetable
-    assert isinstance(ingest, AssetOrTimeSchedule)
-    assert ingest.timetable == CronTriggerTimetable("*/15 * * * *", timezone="UTC")
-    assert [asset.name for asset in ingest.asset_condition.objects] == ["ecg_inbox"]
-    assert [asset.name for asset in dags["render_spectrograms"].timetable.asset_condition.objects] == ["ecg_records"]
-    assert dags["classify_records"].timetable.expression == "0 2 * * *"
-    assert dags["retrain_model"].timetable.expression == "0 3 * * 0"
-    assert dags["maintain_store"].timetable.expression == "0 4 * * 6"
+def _runs_after(dag, moment, n=3):
+    """When the clock starts a DAG after a moment, as the scheduler computes it."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import DataInterval, TimeRestriction
+
+    timetable = coerce_to_core_timetable(dag.timetable)
+    found, last = [], DataInterval.exact(moment)
+    for _ in range(n):
+        info = timetable.next_dagrun_info(
+            last_automated_data_interval=last, restriction=TimeRestriction(earliest=None, latest=None, catchup=True)
+        )
+        found.append(info.run_after)
+        last = info.data_interval
+    return found
 
 
-def test_outlets(dags):
-    """Only what is published tells the next DAG to start."""
-    outlets = {(dag_id, task.task_id): [asset.name for asset in task.outlets] for dag_id, dag in dags.items() for task in dag.tasks}
-    assert {where: names for where, names in outlets.items() if names} == {
-        ("ingest_records", "publish"): ["ecg_records"],
-        ("ingest_records", "ask_for_the_rest"): ["ecg_inbox"],
-        ("render_spectrograms", "publish"): ["ecg_spectrograms"],
-    }
+def test_the_clock_starts_what_readme_and_notes_promise(dags):
+    """After a Friday noon: an intake within 15 minutes, a report each night, maintenance on Saturday before the training on Sunday."""
+    noon = pendulum.datetime(2026, 3, 6, 12, tz="UTC")  # a Friday
+    intakes = _runs_after(dags["ingest_records"], noon)
+    assert all(later - earlier <= timedelta(minutes=15) for earlier, later in itertools.pairwise([noon, *intakes]))
+    nights = _runs_after(dags["classify_records"], noon)
+    assert [night.date() - noon.date() for night in nights] == [timedelta(days=1), timedelta(days=2), timedelta(days=3)]
+    (maintenance, *_), (training, *_) = (_runs_after(dags[name], noon) for name in ("maintain_store", "retrain_model"))
+    assert (maintenance.day_of_week, training.day_of_week) == (pendulum.SATURDAY, pendulum.SUNDAY)
+    for dag_id, when in (("classify_records", nights[0]), ("maintain_store", maintenance), ("retrain_model", training)):
+        assert f"{when:%H:%M} UTC" in dags[dag_id].doc_md
+
+
+def test_what_is_published_starts_the_next_dag(run_dag, known_dags, monkeypatch):
+    """An intake that took something over queues the DAG that draws, one that left some queues the next intake; a drop queues one."""
+    monkeypatch.setattr(ingest, "ingest_batch", lambda _job: "result")
+    monkeypatch.setattr(ingest, "publish", lambda *_args: "manifest")
+    assert _queued_by("ecg_inbox") == {"ingest_records"}
+    for planned, rest, queued in ([], "", set()), (["job"], "", {"render_spectrograms"}), ([], "7 are left", {"ingest_records"}):
+        _forget_queued()
+        monkeypatch.setattr(ingest, "plan", lambda _run_id, planned=planned: planned)
+        monkeypatch.setattr(waiting, "rest", lambda _run_id, rest=rest: rest)
+        run, _ = run_dag("ingest_records")
+        assert run.state == "success"
+        assert _queued() == queued
+
+
+def _queued_by(asset):
+    """DAGs that an event of an asset queues, as the scheduler is told of a drop."""
+    from airflow.assets.manager import asset_manager
+    from airflow.models.asset import AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    _forget_queued()
+    with create_session() as session:
+        model = session.scalar(select(AssetModel).where(AssetModel.name == asset))
+        asset_manager.register_asset_change(asset=model, session=session)
+    return _queued()
+
+
+def _queued():
+    from airflow.models.asset import AssetDagRunQueue
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return set(session.scalars(select(AssetDagRunQueue.target_dag_id)))
+
+
+def _forget_queued():
+    from airflow.models.asset import AssetDagRunQueue
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(AssetDagRunQueue))
 
 
 def test_nothing_runs_on_a_fresh_bucket_at_once(dags):
@@ -110,72 +160,6 @@ def test_nothing_runs_on_a_fresh_bucket_at_once(dags):
             last_automated_data_interval=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
         )
         assert first.run_after > pendulum.now("UTC").subtract(minutes=5)
-
-
-def test_forms(dags):
-    """The forms of the runs by hand have these fields and defaults, each with a title and an explanation."""
-    forms = {dag_id: {name: dag.params[name] for name in dag.params} for dag_id, dag in dags.items() if dag.params}
-    assert forms == {
-        "classify_records": {"scope": "new", "details": 200},
-        "retrain_model": {
-            "recipe": "twelve_lead",
-            "epochs": None,
-            "members": None,
-            "seed": 0,
-            "approval": False,
-            "credit": "",
-            "policy": "better",
-        },
-        "decide_champion": {"recipe": "twelve_lead", "action": "promote", "version": "", "why": "", "override": "", "on_behalf_of": ""},
-        "backfill_version": {"recipe": "twelve_lead", "version": "", "against": ""},
-        "maintain_store": {
-            "dry_run": True,
-            "sample": 200,
-            "reports_days": 0,
-            "backfills_days": 0,
-            "predictions_days": 180,
-            "spectrograms_days": 90,
-            "signatures_days": 90,
-            "checkpoints_days": 30,
-            "staging_days": 30,
-            "quarantine_days": 0,
-            "raw_days": 0,
-        },
-    }
-    for dag_id in forms:
-        for name in dags[dag_id].params:
-            param = dags[dag_id].params.get_param(name)
-            assert param.schema["title"]
-            assert param.description
-
-
-@pytest.mark.parametrize(
-    ("dag_id", "name", "value"),
-    [
-        ("retrain_model", "recipe", "other"),
-        ("retrain_model", "epochs", 0),
-        ("retrain_model", "epochs", 201),
-        ("retrain_model", "epochs", 1.5),
-        ("retrain_model", "members", 0),
-        ("retrain_model", "seed", -1),
-        ("retrain_model", "approval", "yes"),
-        ("retrain_model", "policy", "worse"),
-        ("decide_champion", "action", "delete"),
-        ("decide_champion", "version", "../x"),
-        ("classify_records", "scope", "some"),
-        ("classify_records", "details", -1),
-        ("classify_records", "details", 10_001),
-        ("backfill_version", "version", "../x"),
-        ("maintain_store", "dry_run", "no"),
-        ("maintain_store", "raw_days", 1),
-        ("maintain_store", "staging_days", 6.9),
-        ("maintain_store", "reports_days", -1),
-    ],
-)
-def test_out_of_range_is_refused(dags, dag_id, name, value):
-    """A value outside its bounds is refused when the run is asked for, not by a task."""
-    with pytest.raises(ParamValidationError):
-        dags[dag_id].params.get_param(name).resolve(value)
 
 
 def test_recipes_of_the_form_exist(dags):
