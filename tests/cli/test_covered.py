@@ -11,8 +11,8 @@ from ecg_tasks.cli import covered
 
 CHECKOUT = Path(__file__).parents[2]
 WORK = """
-import sys
-import time
+import os
+import signal
 
 
 def in_this_process():
@@ -27,13 +27,16 @@ def in_a_fork():
     return 3
 
 
+def before_exec():
+    return 8
+
+
 def after_exec():
     return 4
 
 
 def until_it_is_stopped():
-    print("here", flush=True)
-    time.sleep(60)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def never():
@@ -45,6 +48,7 @@ def never_either():
 """
 TEST = """
 import os
+import signal
 import subprocess
 import sys
 
@@ -61,12 +65,11 @@ def test_everything_else(tmp_path):
         os._exit(0)
     os.wait()
     if not os.fork():
+        work.before_exec()
         os.execv(sys.executable, [*CALL, "from ecg_tasks import work; work.after_exec()"])
     os.wait()
-    running = subprocess.Popen([*CALL, "from ecg_tasks import work; work.until_it_is_stopped()"], stdout=subprocess.PIPE)
-    assert running.stdout.readline() == b"here\\n"
-    running.terminate()
-    running.communicate()
+    stopped = subprocess.run([*CALL, "from ecg_tasks import work; work.until_it_is_stopped()"], check=False)
+    assert stopped.returncode == -signal.SIGTERM
 """
 
 
