@@ -161,8 +161,11 @@ def test_quality_of_synthetic_recordings_falls_until_they_are_uninterpretable(na
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 @pytest.mark.parametrize("name", ["twelve_lead", "heartbeat"])
 def test_quality_of_real_recordings_falls_until_they_are_uninterpretable(name, fault):
-    """The same for measured ones, whose own faults may be covered up by a new one: a rise of 0.03 is let pass."""
-    check(get_recipe(name), [record for record, _ in real(20)], fault, tolerance=0.03)
+    """The same for measured ones, whose own faults may be covered up by a new one: a rise of 0.03 is let pass.
+
+    A lead II that is off is derived from the other limb leads, and may be cleaner than the measured one was: a rise of 0.06 is.
+    """
+    check(get_recipe(name), [record for record, _ in real(20)], fault, tolerance=0.06 if fault is lead_off else 0.03)
 
 
 def beat_rows(n=8):

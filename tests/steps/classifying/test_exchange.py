@@ -21,9 +21,9 @@ def report(bucket):
     """The folder of a report of three records, one with a name that was made harmless and one with a comma and a line break."""
     lines = [
         HEADER,
-        f"{1:032x},'=1+1,s,abnormal,0.812345,heartbeat,v1,3,2,0.900000,,normal,yes,{'d' * 64},0.250000,0.200000,0.300000",
-        f'{2:032x},"a, ""b""\nc",s,uninterpretable,,heartbeat,v1,3,0,0.100000,noise,,no,{"d" * 64},0.250000,,',
-        f"{3:032x},Ärzte,s,normal,0.100000,heartbeat,v1,1,1,1.000000,,,no,{'d' * 64},0.250000,0.200000,0.300000",
+        f"{1:032x},'=1+1,s,abnormal,0.812345,heartbeat,v1,3,2,0.900000,,,normal,yes,{'d' * 64},0.250000,0.200000,0.300000",
+        f'{2:032x},"a, ""b""\nc",s,uninterpretable,,heartbeat,v1,3,0,0.100000,noise,,,no,{"d" * 64},0.250000,,',
+        f"{3:032x},Ärzte,s,normal,0.100000,heartbeat,v1,1,1,1.000000,,,,no,{'d' * 64},0.250000,0.200000,0.300000",
     ]
     content = {
         "predictions.csv": "\n".join(lines) + "\n",

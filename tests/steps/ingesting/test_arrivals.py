@@ -243,11 +243,12 @@ def test_nothing_is_asked_for_where_nothing_is_left(inbox):
 
 
 def test_waiting_recordings_are_known_by_name(inbox):
-    """A step may ask which recordings this run left in the inbox: those whose header or whose signals wait."""
+    """A step may ask which recordings this run left in the inbox: those whose header or whose signals wait, by either name."""
     files = recording()
     inbox.put({"w/r.hea": files["r.hea"], "w/q.dat": files["r.dat"], "w/photo.jpg": b"x"})
     inbox.run()
-    assert waiting.recordings(json.loads(inbox.store.get(keys.staging("ingest_records", "r1", "plan.json")))) == {"w/r", "w/q"}
+    found = waiting.recordings(json.loads(inbox.store.get(keys.staging("ingest_records", "r1", "plan.json"))))
+    assert found == {"w/r", "w/r.hea", "w/q", "w/q.dat"}
 
 
 def test_the_digest_of_a_drop_covers_names_and_lengths(inbox):
