@@ -18,6 +18,8 @@ MAX_TABLE_BYTES = 64 * 1024 * 1024
 """A table may have this many bytes once unpacked."""
 MAX_ROWS = 250_000
 """Rows that one table may hold; PTB-XL's has 21,799."""
+MAX_LINES = 2 * MAX_ROWS
+"""Blank lines, and lines inside quotes, count too: tens of millions of them cost seconds."""
 MAX_LINE_CHARS = 1024 * 1024
 MAX_COLUMNS = 1000
 TABLE_NAME = "labels.csv"
@@ -109,6 +111,8 @@ def _lines(text: bytes, *, name: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise BadInputError(Reason.UNREADABLE, f"{name}: byte {error.start} is not UTF-8") from None
     for number, line in enumerate(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline=""), start=1):
+        if number > MAX_LINES:
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_LINES} lines; remove the blank ones or split the table")
         if len(line) > MAX_LINE_CHARS:
             raise BadInputError(Reason.TOO_LARGE, f"{name}, line {number}: {len(line)} characters; at most {MAX_LINE_CHARS} are read")
         yield line

@@ -167,6 +167,7 @@ def test_what_is_no_table_is_unreadable(data):
     ("bound", "value", "text", "words"),
     [
         ("MAX_ROWS", 2, "record,label\na,0\nb,7\nc,1\n", "more than 2 rows"),
+        ("MAX_LINES", 3, "record,label\n\n\n\na,0\n", "more than 3 lines"),
         ("MAX_COLUMNS", 3, "record,label,,\n", "4 columns"),
         ("MAX_LINE_CHARS", 13, "record,label\n" + "a" * 14, "line 2: 14 characters"),
         ("MAX_TABLE_BYTES", 20, "record,label\na,0\nb,1\n", "more than 20 bytes"),
