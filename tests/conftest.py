@@ -4,9 +4,11 @@ Not here: what one folder needs.
 """
 
 import os
+import re
 import shutil
 import tempfile
 import uuid
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,13 +41,25 @@ def pytest_configure(config):
     settings.load_profile("tests")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Keep the tests of a file, or of what shares an expensive fixture, in one process; begin with those that wait longest."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
+    """Begin with the tests that wait longest."""
     items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the tests of a file, or of what shares an expensive fixture, in one process, in their order.
+
+    xdist's own ``loadgroup`` writes the group into the name of a test, which pytest 9.2 no longer lets it do: it then spreads the tests of
+    a file over all processes, without a word.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid.partition("::")[0])
+
+    return Groups(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_make_parametrize_id(val):
@@ -53,10 +67,11 @@ def pytest_make_parametrize_id(val):
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
 
 
-def group_of(path):
-    """Return the name of the group that a test file belongs to."""
-    name = path.relative_to(ROOT).as_posix()
-    return next((folder for folder in TOGETHER if name.startswith(f"{folder}/")), name)
+@cache
+def group_of(file):
+    """Return the name of the group that a test file belongs to: that of its mark ``chain``, of its folder, or its own."""
+    marked = re.search(r'mark\.chain\("(\w+)"\)', (ROOT / file).read_text(encoding="utf-8"))
+    return marked[1] if marked else next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def pytest_arguments(asked: Sequence[str]) -> list[str]:
     if any(argument.startswith(_ALONE) or _is_place(argument) for argument in passed):
         return [*marks, *passed]
     processes = min((os.cpu_count() or 1) + (1 if fast else _WAITING), _MOST_PROCESSES)
-    return ["-n", str(processes), "--dist", "loadgroup", "--no-loadscope-reorder", *marks, *passed]
+    return ["-n", str(processes), "--dist", "loadscope", "--no-loadscope-reorder", *marks, *passed]
 
 
 def _is_place(argument: str) -> bool:

@@ -1,10 +1,16 @@
-"""Here: what ``./ecg test`` tells pytest. Not here: how tests are shared among processes (``tests/conftest.py``)."""
+"""Here: what ``./ecg test`` tells pytest, and that the tests of a file stay together (``tests/conftest.py``). Not here: any other test."""
 
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from ecg_tasks.cli import checks
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -15,13 +21,13 @@ def _two_cores(monkeypatch):
 def test_all_tests_share_the_cores():
     """More processes than cores, because those that drive a stack wait; other options reach pytest."""
     given = checks.pytest_arguments(["--durations=30"])
-    assert given == ["-n", "6", "--dist", "loadgroup", "--no-loadscope-reorder", "--durations=30"]
+    assert given == ["-n", "6", "--dist", "loadscope", "--no-loadscope-reorder", "--durations=30"]
 
 
 def test_fast_leaves_out_stack_and_browser():
     """``--fast`` is ours: pytest gets the marks, and fewer processes, as nothing waits."""
     given = checks.pytest_arguments(["--fast", "-x"])
-    assert given == ["-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder", "-m", "not stack and not browser", "-x"]
+    assert given == ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder", "-m", "not stack and not browser", "-x"]
 
 
 @pytest.mark.parametrize("asked", [["tests/cli"], ["tests/cli/test_checks.py::test_x"], ["-n2"], ["--version"], ["--help"], ["--pdb"]])
@@ -34,3 +40,13 @@ def test_a_word_is_no_path():
     """The value of ``-k`` is not taken for a folder, so the tests it picks still run side by side."""
     assert checks.pytest_arguments(["-k", "leads"])[-2:] == ["-k", "leads"]
     assert "-n" in checks.pytest_arguments(["-k", "leads"])
+
+
+def test_the_tests_of_a_file_stay_in_one_process():
+    """Every test is sent to the process of its file: spread over several, each would start the file's stack anew."""
+    files = ["tests/evaluation/test_splits.py", "tests/test_locks.py"]
+    command = [sys.executable, "-m", "pytest", *checks.pytest_arguments(["-v"]), "-n", "2", *files]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    places = set(re.findall(r"^\[(gw\d)\] .* PASSED (\S+?)::", done.stdout, re.MULTILINE))
+    assert sorted(file for _, file in places) == files

@@ -1,6 +1,6 @@
 """Here: the stacks that whole runs share, driven as a person does. Not here: what a single component promises (``tests/deploy``).
 
-A start of a stack costs most of a minute of a core, so the files of a chain (their mark ``xdist_group``) share one stack and run in their
+A start of a stack costs most of a minute of a core, so the files of a chain (their mark ``chain``) share one stack and run in their
 order, in one process: ``test_backup``, ``test_demo``, ``test_ui``; and ``test_queue``, ``test_real_recordings``, ``test_stack``,
 ``test_stranger``. Each file also runs alone.
 """
@@ -38,7 +38,7 @@ _CHAINS: dict[str, Chain] = {}
 
 def _name(item) -> str:
     """Name of the chain that a test belongs to; empty for tests of other folders."""
-    mark = item.get_closest_marker("xdist_group") if item is not None else None
+    mark = item.get_closest_marker("chain") if item is not None else None
     return str(mark.args[0]) if mark else ""
 
 
@@ -64,7 +64,7 @@ def chain(request, clean_environment):
     """The chain of this file; its stack has a fresh state folder at first. The environment names it until the file is done."""
     from deploy.embedded import Stack
 
-    name = request.node.get_closest_marker("xdist_group").args[0]
+    name = request.node.get_closest_marker("chain").args[0]
     if name not in _CHAINS:
         _CHAINS[name] = Chain(stack=Stack(Path(tempfile.mkdtemp(prefix="ecg-e2e-")) / "home"))
     before = dict(os.environ)

@@ -14,7 +14,7 @@ from deploy.embedded import bucket, object_store, postgres, processes, supervisi
 from deploy.embedded.home import LOOPBACK
 from ecg_tasks.storage import keys
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("demo"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chain("demo"), pytest.mark.timeout(3600)]
 ENDED = {"success", "failed"}
 PASSING = (f"{keys.MANIFESTS}ingest_records/", keys.STAGING)
 """What a run that was under way when the stack stopped may change when it goes on after the next start."""

@@ -13,7 +13,7 @@ import pytest
 from deploy.embedded import supervision
 from ecg_tasks.storage import keys
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("demo"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chain("demo"), pytest.mark.timeout(3600)]
 DAGS = ("ingest_records", "render_spectrograms", "retrain_model", "classify_records")
 DATA = (
     keys.RAW,

@@ -11,7 +11,7 @@ import pytest
 from deploy.embedded import processes, supervision
 from ecg_tasks.storage import keys
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
 BUCKET = "elsewhere"
 BEATS = "\n".join(",".join(f"{0.5 + (sample * (row + 3) % 17) / 40:.3f}" for sample in range(187)) for row in range(3))
 

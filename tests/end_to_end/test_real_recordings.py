@@ -14,7 +14,7 @@ N_PTBXL, N_PTBDB, N_HEARTBEATS = 353, 2, 120
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.xdist_group("stack"),
+    pytest.mark.chain("stack"),
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not DATA.is_dir(), reason="the real recordings are not beside this checkout (../shared/data)"),
 ]

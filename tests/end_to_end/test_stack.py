@@ -25,7 +25,7 @@ WAVES = {
 }
 """Every component, in groups that are killed at once: what a group needs of the others is there meanwhile."""
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,7 +13,7 @@ import pytest
 from deploy.embedded import processes
 from ecg_tasks.storage import keys
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
 SCRIPT = Path(__file__).with_name("intruder.py")
 STRANGER = 12345
 PUBLIC = {"/", "/healthcheck", "/api/v2/monitor/health", "/auth/login", "/auth/token"}

@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.browser,
-    pytest.mark.xdist_group("demo"),
+    pytest.mark.chain("demo"),
     pytest.mark.timeout(3600),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine (Debian: apt-get install chromium)"),
 ]
