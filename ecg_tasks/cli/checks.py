@@ -17,7 +17,7 @@ FAST = "--fast"
 WITHOUT_STACK = "not stack and not browser"
 
 _CHECKOUT = Path(__file__).parents[2]
-_WAITING = 4
+_WAITING = 2
 """Test processes beyond one a core: those that drive a stack wait for it most of the time."""
 _MOST_PROCESSES = 16
 """Each takes some hundred megabytes, and there are no more chains of tests to keep them busy."""

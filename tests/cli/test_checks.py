@@ -21,7 +21,7 @@ def _two_cores(monkeypatch):
 def test_all_tests_share_the_cores():
     """More processes than cores, because those that drive a stack wait; other options reach pytest."""
     given = checks.pytest_arguments(["--durations=30"])
-    assert given == ["-n", "6", "--dist", "loadscope", "--no-loadscope-reorder", "--durations=30"]
+    assert given == ["-n", "4", "--dist", "loadscope", "--no-loadscope-reorder", "--durations=30"]
 
 
 def test_fast_leaves_out_stack_and_browser():
