@@ -113,9 +113,16 @@ def test_a_message_that_comes_twice_does_no_harm(clients, queue, runs, wait_unti
 
 
 @pytest.fixture(scope="module")
-def stopped(queue, stack, ecg):
-    """The stack after ``down``, with what it had before: its ports, its secrets, and the runs of the intake that had ended."""
+def stopped(queue, stack, ecg, wait_until):
+    """The stack after ``down``, with what it had before: its ports, its secrets, and the runs of the intake that had ended.
+
+    No run is under way: the next start works in another bucket, in which it would look for its results in vain, and hold up the others.
+    """
     with stack.airflow() as api:
+        at_work = {"running", "queued"}
+        wait_until(
+            lambda: not at_work.intersection({*api.runs("ingest_records").values(), *api.runs("render_spectrograms").values()}), "rest"
+        )
         ended = {run: state for run, state in api.runs("ingest_records").items() if state in ("success", "failed")}
     before = stack.home.ports(), stack.home.secrets(), ended
     ecg("down")
