@@ -151,13 +151,13 @@ def test_a_report_is_filtered_and_a_record_opened(opened):
     opened.get_by_label("Search").fill("synthetic_0")
     opened.get_by_label("Recipe").select_option("twelve_lead")
     opened.get_by_role("button", name="Show").click()
-    names = opened.locator("tbody th a").all_inner_texts()
+    names = opened.locator("#rows tbody th a").all_inner_texts()
     assert names
     assert all("synthetic_0" in name for name in names)
     opened.get_by_role("link", name="P(abnormal)").click()
-    shown = [float(text) for text in opened.locator("tbody td:nth-child(3)").all_inner_texts() if text != "–"]
+    shown = [float(text) for text in opened.locator("#rows tbody td:nth-child(3)").all_inner_texts() if text != "–"]
     assert shown == sorted(shown, reverse=True)
-    opened.locator("tbody th a").first.click()
+    opened.locator("#rows tbody th a").first.click()
     expect(opened.get_by_role("heading", name="Waveform")).to_be_visible()
     assert opened.locator("svg.ecg").count() >= 1
     whole = opened.locator("svg.ecg").first.bounding_box()["width"]
