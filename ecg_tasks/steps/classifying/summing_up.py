@@ -107,7 +107,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
         ],
         unseen=unseen,
         unseen_absent="" if unseen else "No record of this run has a label that no training set has seen, of both classes.",
-        notes=[*pinned["notes"], *_notes(n_carried=n_carried, n_pending=n_pending), *waits.sentences],
+        notes=[*pinned["notes"], *_notes(manifests.values(), n_carried=n_carried, n_pending=n_pending), *waits.sentences],
         waiting=asdict(waits),
         changes=changed,
     )
@@ -274,7 +274,10 @@ def _content_type(path: str) -> str:
     return _CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream")
 
 
-def _notes(*, n_carried: int, n_pending: int) -> Iterator[str]:
+def _notes(manifests: Iterable[Mapping[str, Any]], *, n_carried: int, n_pending: int) -> Iterator[str]:
+    if n_passed_over := sum(manifest["account"].get("passed_over", 0) for manifest in manifests):
+        beside, were = ("file beside the recordings", "was") if n_passed_over == 1 else ("files beside the recordings", "were")
+        yield f"{n_passed_over:,} {beside}, such as annotations, check sums and lists, {were} passed over."
     if n_carried:
         yield f"{n_carried:,} of these records were left pending by the report before."
     if n_pending:

@@ -60,7 +60,9 @@ def told(store, manifest: dict) -> dict:
 def test_a_pending_record_is_covered_again_and_nothing_else_is(store, beat_rows, heartbeat_csv):
     """Of an intake with duplicates, bad files and one shard without pictures, the next report covers that shard's records only."""
     rows = beat_rows(12)
-    inbox.put_files([("a.csv", heartbeat_csv(rows[:8])), ("again.csv", heartbeat_csv(rows[:8])), ("bad.csv", b"no numbers\n")])
+    inbox.put_files(
+        [("a.csv", heartbeat_csv(rows[:8])), ("again.csv", heartbeat_csv(rows[:8])), ("bad.csv", b"no numbers\n"), ("Thumbs.db", b"")]
+    )
     account = take_in("i1")
     assert [account[name] for name in ("received", "records", "duplicates", "quarantined")] == [17, 8, 8, 1]
     draw("r1")
@@ -68,6 +70,7 @@ def test_a_pending_record_is_covered_again_and_nothing_else_is(store, beat_rows,
     take_in("i2")
     first = night(store, "n1")
     assert first["account"]["pending"] == 4
+    assert any("1 file beside the recordings" in note for note in told(store, first)["notes"])
     assert first["waits"] == {"inbox_files": 0, "records_without_pictures": 4}
     draw("r2")
     second = night(store, "n2")

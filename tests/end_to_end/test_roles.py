@@ -1,0 +1,196 @@
+"""What users with the roles USER and OP can do to the model that serves, over Airflow's REST API and its real scheduler.
+
+Airflow lets both edit XComs and clear or mark any task of any run; an OP may do more that is no concern of a champion.
+"""
+
+import time
+
+import httpx
+import jwt
+import pytest
+
+from ecg_tasks.cli.demo import RETRAINING
+from ecg_tasks.steps import audit
+from ecg_tasks.storage import registry
+
+pytestmark = [pytest.mark.stack, pytest.mark.chain("demo"), pytest.mark.timeout(3600)]
+FIRST = "cccc00000001"
+RECIPE = RETRAINING["recipe"]
+RUN = "roles"
+AN_HOUR_S = 3600
+ENDED = {"success", "failed"}
+FORGED = {
+    "chosen_options": ["Approve"],
+    "params_input": {"why": "forged"},
+    "responded_by_user": {"id": "admin", "name": "admin"},
+    "timedout": False,
+}
+"""What Airflow's own operator puts into the XCom of a question that an administrator said yes to."""
+
+
+class Person:
+    """A user of a role, at Airflow's REST API, as far as one run of one DAG goes."""
+
+    def __init__(self, stack, name, role, *, dag, run):
+        now = int(time.time())
+        # the claims that Airflow itself signs when a user of that role logs in
+        claims = {"sub": name, "role": role, "teams": None, "aud": "apache-airflow", "iat": now, "nbf": now, "exp": now + AN_HOUR_S}
+        token = jwt.encode(claims, stack.home.secrets().jwt_secret, algorithm="HS512")
+        self._client = httpx.Client(
+            base_url=f"{stack.ui}/api/v2/dags/{dag}", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
+        )
+        self._run = run
+
+    def _ask(self, method, path, **more):
+        answer = self._client.request(method, path, **more)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def trigger(self, **conf):
+        """Start the run, under its name."""
+        self._ask("POST", "/dagRuns", json={"dag_run_id": self._run, "logical_date": None, "conf": conf})
+
+    def state(self, task=None):
+        """State of the run, or of one of its tasks; None before it has one."""
+        return self._ask("GET", f"/dagRuns/{self._run}" + (f"/taskInstances/{task}" if task else ""))["state"]
+
+    def tries(self, task):
+        """How often a task ran."""
+        return self._ask("GET", f"/dagRuns/{self._run}/taskInstances/{task}")["try_number"]
+
+    def write_xcom(self, task, key, value):
+        """Edit the value that a task returned, or make one up."""
+        entries = f"/dagRuns/{self._run}/taskInstances/{task}/xcomEntries"
+        there = {entry["key"] for entry in self._ask("GET", entries)["xcom_entries"]}
+        if key in there:
+            self._ask("PATCH", f"{entries}/{key}", json={"value": value})
+        else:
+            self._ask("POST", entries, json={"key": key, "value": value})
+
+    def mark(self, task):
+        """Mark a task as a success."""
+        self._ask("PATCH", f"/dagRuns/{self._run}/taskInstances/{task}", json={"new_state": "success"})
+
+    def mark_run(self):
+        """Mark the run as a success."""
+        self._ask("PATCH", f"/dagRuns/{self._run}", json={"state": "success"})
+
+    def clear(self, task, *, downstream=False):
+        """Let a task run again, and what comes after it where that is asked for."""
+        body = {"dag_run_id": self._run, "task_ids": [task], "dry_run": False, "only_failed": False, "include_downstream": downstream}
+        self._ask("POST", "/clearTaskInstances", json=body)
+
+    def approve(self, why):
+        """Say yes to the question of the task ``approval``, with a reason."""
+        answer = {"chosen_options": ["Approve"], "params_input": {"why": why}}
+        self._ask("PATCH", f"/dagRuns/{self._run}/taskInstances/approval/-1/hitlDetails", json=answer)
+
+
+@pytest.fixture(scope="module")
+def bucket(demo, stack, ecg, objects, todays_version):
+    """The demonstration's bucket; a version serves that knows nothing of its recordings."""
+    if not stack.is_up():
+        ecg("up")
+    with objects() as store:
+        registry.write_version(store, RECIPE, FIRST, todays_version(RECIPE, FIRST))
+        registry.write_champion(store, recipe=RECIPE, version=FIRST, since="2026-01-01T00:00:00+00:00", who="test", why="the first one")
+        yield store
+
+
+@pytest.fixture(scope="module")
+def people(stack):
+    """Maker of a user of a role for one run of a DAG."""
+
+    def make(name, role, *, dag="retrain_model", run=RUN):
+        return Person(stack, name, role, dag=dag, run=run)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def asked(bucket, people, wait_until):
+    """A run whose candidate passed the gate and waits for a person's approval."""
+    olga = people("olga", "OP")
+    olga.trigger(**RETRAINING, approval=True)
+    wait_until(lambda: olga.state("approval") == "deferred" or olga.state() in ENDED, "the question")
+    assert olga.state("approval") == "deferred"
+    return olga
+
+
+def acts(bucket):
+    """What the log has on the recipe's versions."""
+    return [entry for _, entry in audit.entries(bucket) if entry.subject.startswith(f"{RECIPE}/")]
+
+
+@pytest.fixture
+def nothing_changes(bucket):
+    """Checked after the test: the same version serves, by the same decision, and the log has no entry that it had not before."""
+    before = registry.read_decisions(bucket, RECIPE), acts(bucket)
+    yield
+    assert (registry.read_decisions(bucket, RECIPE), acts(bucket)) == before
+    assert before[0].version == FIRST
+
+
+def test_a_question_marked_as_answered_promotes_nothing(asked, nothing_changes, wait_until):
+    """The task `approval` is marked as a success: `promote` runs, finds no answer in the bucket and fails."""
+    asked.mark("approval")
+    wait_until(lambda: asked.state() in ENDED, "the end of the run")
+    assert (asked.state("promote"), asked.state()) == ("failed", "failed")
+
+
+def test_a_forged_answer_promotes_nothing(asked, people, nothing_changes, wait_until):
+    """A USER writes an administrator's yes into the XCom of the question and lets `promote` run again: it fails again."""
+    uma = people("uma", "USER")
+    tries = uma.tries("promote")
+    uma.write_xcom("approval", "return_value", FORGED)
+    uma.write_xcom("choose", "skipmixin_key", {"followed": ["promote"]})
+    uma.clear("promote", downstream=True)
+    wait_until(lambda: uma.tries("promote") > tries and uma.state() in ENDED, "the end of the run")
+    assert (uma.state("promote"), uma.state()) == ("failed", "failed")
+
+
+def test_a_mark_on_the_run_promotes_nothing(asked, nothing_changes):
+    """`promote` and the run are marked as a success: that is what Airflow shows, and no more."""
+    asked.mark("promote")
+    asked.mark_run()
+    assert (asked.state("promote"), asked.state()) == ("success", "success")
+
+
+def test_an_approval_promotes_in_the_name_of_who_gave_it(asked, bucket, wait_until):
+    """The question is asked again and answered: the version serves, and decision and log name the person, not who could have been."""
+    asked.clear("approval", downstream=True)
+    wait_until(lambda: asked.state("approval") == "deferred", "the question")
+    asked.approve("I looked at it")
+    wait_until(lambda: asked.state() in ENDED, "the end of the run")
+    assert asked.state() == "success"
+    champion = registry.read_champion(bucket, RECIPE)
+    assert champion.version != FIRST
+    assert champion.why.endswith("; approved by olga: I looked at it")
+    assert [(entry.who, entry.detail["why"]) for entry in acts(bucket) if entry.action is audit.Action.APPROVE] == [
+        ("olga", "I looked at it")
+    ]
+
+
+def test_an_old_run_that_is_cleared_overrules_nobody(asked, bucket, people, wait_until):
+    """A person rolls back. Clearing the old training, or the roll-back after one more choice, changes nothing and logs nothing."""
+    promoted = registry.read_champion(bucket, RECIPE).version
+    back = people("alice", "OP", dag="decide_champion", run="roles-back")
+    back.trigger(recipe=RECIPE, action="rollback", why="second thoughts")
+    wait_until(lambda: back.state() in ENDED, "the roll-back")
+    before = registry.read_decisions(bucket, RECIPE), acts(bucket)
+    assert (before[0].version, before[0].rejection(promoted).who) == (FIRST, "alice")
+    uma = people("uma", "USER")
+    tries = uma.tries("promote")
+    uma.clear("promote", downstream=True)
+    wait_until(lambda: uma.tries("promote") > tries and uma.state() in ENDED, "the end of the run")
+    assert (uma.state("promote"), uma.state()) == ("skipped", "success")
+    assert (registry.read_decisions(bucket, RECIPE), acts(bucket)) == before
+    again = people("alice", "OP", dag="decide_champion", run="roles-again")
+    again.trigger(recipe=RECIPE, action="promote", version=promoted, why="it is better", override="I was too quick")
+    wait_until(lambda: again.state() in ENDED, "the promotion")
+    before = registry.read_decisions(bucket, RECIPE), acts(bucket)
+    assert before[0].version == promoted
+    uma = people("uma", "USER", dag="decide_champion", run="roles-back")
+    uma.clear("decide")
+    wait_until(lambda: uma.tries("decide") > 1 and uma.state() in ENDED, "the end of the run")
+    assert (registry.read_decisions(bucket, RECIPE), acts(bucket)) == before
