@@ -62,11 +62,11 @@ def remove(stack) -> None:
 @pytest.fixture(scope="module")
 def chain(request, clean_environment):
     """The chain of this file; its stack has a fresh state folder at first. The environment names it until the file is done."""
-    from deploy.embedded import Stack
+    from tests.stacks import fresh_stack
 
     name = request.node.get_closest_marker("chain").args[0]
     if name not in _CHAINS:
-        _CHAINS[name] = Chain(stack=Stack(Path(tempfile.mkdtemp(prefix="ecg-e2e-")) / "home"))
+        _CHAINS[name] = Chain(stack=fresh_stack(Path(tempfile.mkdtemp(prefix="ecg-e2e-")) / "home"))
     before = dict(os.environ)
     os.environ["ECG_HOME"] = str(_CHAINS[name].stack.home)
     for variable in [variable for variable in os.environ if variable.startswith("COVERAGE_") and name != MEASURED]:

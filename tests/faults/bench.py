@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.embedded import Stack, bucket, object_store, processes, supervision
+from deploy.embedded import bucket, object_store, processes, supervision
 from deploy.embedded.home import Home
 from ecg_tasks.storage.object_store import ObjectStore
 from tests.faults.clock import Clock
 from tests.faults.disks import Disks
 from tests.faults.proxy import Proxy
+from tests.stacks import fresh_stack
 
 PATIENCE_S = 600.0
 """For anything that comes by itself."""
@@ -29,7 +30,7 @@ class Bench:
         self.folder = folder
         self.disks = Disks(folder)
         self.clock = Clock(folder / "clock")
-        self.stack = Stack(folder / "home")
+        self.stack = fresh_stack(folder / "home")
         self.store_home = Home(folder / "objects")
 
     def up(self, *, own_clock: Collection[str] = (), own_disks: bool = False) -> None:
