@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,10 @@ FOR_TESTS = {"ECG_PICTURES", "ECG_CHART_SCHEMA"}
 """What a person tells the tests through the environment."""
 TOGETHER = ("tests/ecg_ui", "tests/learning", "ecg_tasks")
 """Folders whose tests stay in one process: they share a trained network or Airflow's whole application, or are short doctests."""
+AFTER = {"tests/faults/test_faults.py": "demo"}
+"""Files that begin when another chain's stack is gone: three stacks on two cores take longer than one after another."""
+_PATIENT = 10
+"""Niceness of tests without a stack beside those with one."""
 AIRFLOW_CONFIGURATION = """
 [core]
 dags_folder = {root}/dags
@@ -46,6 +51,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("stack") is None)
 
 
+def pytest_runtest_setup(item):
+    """Let tests without a stack wait for those with one, which everything else waits for at the end.
+
+    A process cannot go back to its old priority; those that drive stacks begin with them.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ and item.get_closest_marker("stack") is None and os.nice(0) == 0:
+        os.nice(_PATIENT)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Keep the tests of a file, or of what shares an expensive fixture, in one process, in their order.
@@ -69,14 +83,35 @@ def pytest_make_parametrize_id(val):
 
 @cache
 def group_of(file):
-    """Return the name of the group that a test file belongs to: that of its mark ``chain``, of its folder, or its own."""
+    """Return the name of the group that a test file belongs to: of the chain before it, of its mark, of its folder, or its own."""
+    if file in AFTER:
+        return AFTER[file]
     marked = re.search(r'mark\.chain\("(\w+)"\)', (ROOT / file).read_text(encoding="utf-8"))
     return marked[1] if marked else next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
 
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """Address of an S3 server that lives as long as the tests."""
+    """Address of an S3 server that lives as long as the tests.
+
+    It is moto's, and S3 only: the server of all of AWS looks through a folder at every request, which takes a third of its time.
+    """
+    from moto.moto_server.werkzeug_app import create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Silent(WSGIRequestHandler):
+        def log(self, *_):
+            pass
+
+    server = make_server("127.0.0.1", 0, create_backend_app("s3"), threaded=True, request_handler=Silent)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def sqs_server():
+    """Address of a server of queues; it is in the same process, so that the buckets of ``s3_server`` tell them of drops."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

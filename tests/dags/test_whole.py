@@ -9,6 +9,7 @@ from ecg_tasks.storage import keys, registry
 
 N_PATIENTS = 60
 N_RECORDINGS = 2 * N_PATIENTS
+TRAINING = {"recipe": "twelve_lead", "epochs": 2, "members": 1}
 
 # Keras 3.15 with NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -46,7 +47,7 @@ def test_from_drop_to_report(bucket, manifest_of):
     taken = sum(shard["taken"] for shard in rendered["shards"] if shard["recipe"].startswith("twelve_lead@"))
     assert taken == N_RECORDINGS
 
-    trained = manifest_of("retrain_model", {"recipe": "twelve_lead", "epochs": 2})
+    trained = manifest_of("retrain_model", TRAINING)
     champion = registry.read_champion(bucket, "twelve_lead")
     assert trained["verdict"]["promote"] == (champion is not None)
     if champion is None:  # two epochs may not be enough to pass the gate, and the rest is about a model that serves
@@ -63,5 +64,5 @@ def test_from_drop_to_report(bucket, manifest_of):
     for dag_id in ("ingest_records", "render_spectrograms", "classify_records"):
         told = manifest_of(dag_id, {"details": 10} if dag_id == "classify_records" else None)
         assert (told is None) == (dag_id == "ingest_records")  # an empty inbox is no account
-    manifest_of("retrain_model", {"recipe": "twelve_lead", "epochs": 2})
+    manifest_of("retrain_model", TRAINING)
     assert _lasting(bucket) == before

@@ -17,11 +17,11 @@ BEATS = "\n".join(",".join(f"{0.5 + (sample * (row + 3) % 17) / 40:.3f}" for sam
 
 
 @pytest.fixture(scope="module")
-def clients(stack, s3_server):
-    """Clients of a server that is no part of the stack, for buckets and for queues; the environment points at it."""
+def clients(stack, s3_server, sqs_server):
+    """Clients of servers that are no part of the stack, for buckets and for queues; the environment points at them."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("S3", "SQS"):
-            patch.setenv(f"AWS_ENDPOINT_URL_{name}", s3_server)
+        patch.setenv("AWS_ENDPOINT_URL_S3", s3_server)
+        patch.setenv("AWS_ENDPOINT_URL_SQS", sqs_server)
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -112,8 +112,8 @@ def asked(bucket, people, wait_until):
     """A run whose candidate passed the gate and waits for a person's approval."""
     olga = people("olga", "OP")
     olga.trigger(**RETRAINING, approval=True)
-    wait_until(lambda: olga.state("approval") == "deferred" or olga.state() in ENDED, "the question")
-    assert olga.state("approval") == "deferred"
+    wait_until(lambda: olga.state("approval") == "awaiting_input" or olga.state() in ENDED, "the question")
+    assert olga.state("approval") == "awaiting_input"
     return olga
 
 
@@ -159,7 +159,7 @@ def test_a_mark_on_the_run_promotes_nothing(asked, nothing_changes):
 def test_an_approval_promotes_in_the_name_of_who_gave_it(asked, bucket, wait_until):
     """The question is asked again and answered: the version serves, and decision and log name the person, not who could have been."""
     asked.clear("approval", downstream=True)
-    wait_until(lambda: asked.state("approval") == "deferred", "the question")
+    wait_until(lambda: asked.state("approval") == "awaiting_input", "the question")
     asked.approve("I looked at it")
     wait_until(lambda: asked.state() in ENDED, "the end of the run")
     assert asked.state() == "success"

@@ -16,9 +16,9 @@ from ecg_tasks.storage.queue import MessageQueue
 
 
 @pytest.fixture
-def sqs(s3_server, bucket, monkeypatch):
-    """A client of the same server's queues."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", s3_server)
+def sqs(sqs_server, bucket, monkeypatch):
+    """A client of the queues that the bucket's server knows."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs_server)
     monkeypatch.setattr(inbox_trigger, "LONG_POLL_S", 1)
     client = boto3.session.Session().client("sqs")
     yield client
