@@ -56,7 +56,7 @@ class ObjectStore:
         A process keeps its client as long as these variables stay the same: making one takes some 50 ms of processor time.
         """
         steering = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
-        return cls(_client(os.getpid(), bucket, steering), bucket)
+        return cls(_client(os.getpid(), steering), bucket)
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both are the same bucket by the same client, so that what was read through one is known to the other."""
@@ -172,7 +172,7 @@ class ObjectStore:
 
 
 @lru_cache(maxsize=8)
-def _client(_process: int, _bucket: str, _steering: tuple[tuple[str, str], ...]) -> "S3Client":
+def _client(_process: int, _steering: tuple[tuple[str, str], ...]) -> "S3Client":
     """Make the client of this process; a forked child makes its own, because two processes cannot share a connection."""
     config = Config(
         connect_timeout=5,

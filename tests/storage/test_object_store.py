@@ -1,4 +1,4 @@
-"""The bucket's one door, against a real S3 protocol server in the process."""
+"""The bucket's one door, against a server of the real S3 protocol, over HTTP."""
 
 import hashlib
 import logging
@@ -9,6 +9,8 @@ import pytest
 
 from ecg_tasks.errors import StoreError
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
+
+pytestmark = pytest.mark.usefixtures("over_http")
 
 
 def test_put_get_copy_list_delete(bucket):

@@ -76,7 +76,7 @@ def world(bucket_in, tmp_path_factory):
             (name, data if isinstance(data, bytes) else data.read_bytes()) for name, data in labelled_folders.ptbxl(folder).for_inbox()
         )
         ingest.publish("all", [ingest.ingest_batch(job) for job in ingest.plan("all")])
-        job = retrain.assemble_dataset("all", recipe="twelve_lead", epochs=2, seed=0)
+        job = retrain.assemble_dataset("all", recipe="twelve_lead", epochs=4, n_members=1, seed=0)
         retrain.gate(retrain.evaluate(retrain.train(job)))
         assert promoting.is_promotable("all")
         promoting.promote("all", asked=False)
