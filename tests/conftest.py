@@ -3,11 +3,15 @@
 Not here: what one folder needs.
 """
 
+import fcntl
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 import uuid
+import warnings
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from threading import Thread
@@ -172,6 +176,36 @@ def bucket_in(s3_server):
 def bucket(bucket_in, monkeypatch):
     """The store of an empty bucket that every task of the test sees."""
     return bucket_in(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory):
+    """Airflow's database in SQLite, migrated and empty, as a file to copy: the migration takes ten seconds, and is done once a run."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    template, ours = folder / "airflow.db", Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
+    with warnings.catch_warnings():
+        # svcs, which Airflow serves its tasks through, imports a test client that is being renamed
+        warnings.filterwarnings("ignore", message=".*httpx2.*")
+        import svcs  # noqa: F401 - imported for its warning only
+    with (folder / "airflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            from airflow.utils.db import initdb
+
+            initdb()
+            with closing(sqlite3.connect(ours)) as made, closing(sqlite3.connect(folder / "airflow.new")) as copy:
+                made.backup(copy)  # not by its file alone: a part of it may stand in a log beside it
+            (folder / "airflow.new").replace(template)
+    return template
+
+
+@pytest.fixture(scope="session")
+def airflow_database(migrated_database):
+    """A migrated database in the tests' own Airflow home."""
+    ours = Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
+    if not ours.exists() or ours.stat().st_size == 0:
+        shutil.copy(migrated_database, ours)
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,9 @@
-"""Here: the parsed DAGs, and a database in which they can run. Not here: the object store (``tests/conftest.py``)."""
+"""Here: the parsed DAGs, and Airflow's API. Not here: the object store and Airflow's database (``tests/conftest.py``)."""
 
 import os
 import warnings
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def airflow_database():
-    """A migrated SQLite database in the tests' own Airflow home."""
-    from airflow.utils.db import initdb
-
-    with warnings.catch_warnings():
-        # svcs, which Airflow serves its tasks through, imports a test client that is being renamed
-        warnings.filterwarnings("ignore", message=".*httpx2.*")
-        import svcs  # noqa: F401 - imported for its warning only
-    initdb()
 
 
 def read():

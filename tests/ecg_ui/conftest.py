@@ -13,11 +13,6 @@ from ecg_tasks.steps.ingesting import inbox, ingest
 from ecg_tasks.steps.workspace import now
 from ecg_tasks.storage import registry
 
-with warnings.catch_warnings():
-    # svcs, which Airflow serves its tasks through, imports a test client that is being renamed
-    warnings.filterwarnings("ignore", message=".*httpx2.*")
-    import svcs  # noqa: F401 - imported for its warning only
-
 HOSTILE = "ward/<script>alert('x')</script>.csv"
 FORMULA = "=cmd|'/c calc'!A1.csv"
 RUN_ID = "manual__2026-03-02T00:00:00+00:00"
@@ -69,14 +64,12 @@ def rows(archive):
 
 
 @pytest.fixture(scope="session")
-def airflow(environment):
+def airflow(environment, airflow_database):
     """Airflow's application as the api-server makes it, over a database of its own, with the plugin found in the plugins' folder."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Airflow's and Starlette's own deprecations
         from airflow.api_fastapi.app import create_app
-        from airflow.utils.db import initdb
 
-        initdb()
         app = create_app(apps="core")
     assert any(getattr(route, "path", "") == "/ecg" for route in app.routes)
     return app

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -69,13 +70,13 @@ def test_nothing_listens_unless_an_address_is_set(environment):
     assert python(LISTENERS, environment | {"OPENLINEAGE_URL": "http://127.0.0.1:1"}).strip() == "1"
 
 
-def test_the_events_of_a_run_are_sent_to_the_address(bucket, environment, receiver):
+def test_the_events_of_a_run_are_sent_to_the_address(bucket, environment, receiver, migrated_database, tmp_path):
     """The start and the end of each task arrive under the stack's namespace, with the run they are part of, and no source code."""
     asked = {outlets.LINEAGE: f"http://127.0.0.1:{receiver.server_port}"}
     section = outlets.settings(asked, bucket="b")["openlineage"]
     switched_on = environment | asked | {f"AIRFLOW__OPENLINEAGE__{name.upper()}": str(value) for name, value in section.items()}
     store = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "ECG_"))}
-    python("from airflow.utils.db import initdb; initdb()", environment)
+    shutil.copy(migrated_database, tmp_path / "airflow.db")
     python(RUN, switched_on | store)
     told = {(event["eventType"], event["job"]["namespace"], event["job"]["name"]) for event in receiver.events}
     assert {("START", "ecg", "render_spectrograms.plan"), ("COMPLETE", "ecg", "render_spectrograms.plan")} <= told

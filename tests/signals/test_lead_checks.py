@@ -1,6 +1,7 @@
 """Leads that contradict one another, copies, exchanged electrodes and amplitudes that no ECG has."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,13 @@ ELECTRODES = {"RA and LA": ((-1, 0), (-1, 1)), "RA and LL": ((1, -1), (0, -1)), 
 """I and II as they are recorded, from the true I and II, when electrodes are exchanged."""
 
 
+@cache
 def real(folder):
-    """Twelve-lead recordings of a folder, and their names."""
+    """Twelve-lead recordings of a folder."""
+    return tuple(_read(folder))
+
+
+def _read(folder):
     spelled = {lead.lower(): lead for lead in STANDARD_LEADS}
     for header in sorted((DATA / folder).rglob("*.hea")):
         read = wfdb.rdrecord(str(header.with_suffix("")))
@@ -133,6 +139,7 @@ def test_real_recordings_are_believed():
 @needs_data
 @pytest.mark.parametrize(("how", "share"), [("RA and LA", 0.8), ("RA and LL", 0.7), ("turned", 0.8)])
 def test_exchanged_electrodes_are_found_in_real_recordings(how, share):
-    """The chest leads foretell the limb leads: most exchanges that involve the right arm are found."""
-    found = [Flag.SUSPECTED_REVERSAL in checked(exchanged(record, how)).flags for record in real("ptbxl")]
+    """The chest leads foretell the limb leads: most exchanges that involve the right arm are found, in every third recording of PTB-XL."""
+    found = [Flag.SUSPECTED_REVERSAL in checked(exchanged(record, how)).flags for record in real("ptbxl")[::3]]
+    assert len(found) == 118
     assert np.mean(found) >= share
