@@ -14,7 +14,7 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 """Every argument, ``--help`` too, belongs to the program behind the command."""
 
 FAST = "--fast"
-WITHOUT_STACK = "not stack and not browser"
+QUICK = "not stack and not browser and not slow"
 
 _CHECKOUT = Path(__file__).parents[2]
 _WAITING = 2
@@ -26,7 +26,7 @@ _ALONE = ("-n", "--numprocesses", "--dist", "-h", "--help", "-V", "--version", "
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests, several at once; --fast leaves out those with a stack or a browser, --cov measures coverage.
+    """Run the tests, several at once; --fast leaves out those with a stack or a browser and the slowest, --cov measures coverage.
 
     Every other argument goes to pytest.
     """
@@ -50,7 +50,7 @@ def pytest_arguments(asked: Sequence[str]) -> list[str]:
     """
     fast = FAST in asked
     passed = [argument for argument in asked if argument != FAST]
-    marks = ["-m", WITHOUT_STACK] if fast else []
+    marks = ["-m", QUICK] if fast else []
     if any(argument.startswith(_ALONE) or _is_place(argument) for argument in passed):
         return [*marks, *passed]
     processes = min((os.cpu_count() or 1) + (1 if fast else _WAITING), _MOST_PROCESSES)

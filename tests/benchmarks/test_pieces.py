@@ -46,6 +46,7 @@ def test_the_notebooks_network_and_the_same_served_agree(in_this_process, tmp_pa
     assert [found[side]["n"] for side in classification.SIDES] == [3, 4, 5]
 
 
+@pytest.mark.slow
 def test_learning_is_measured_on_the_same_beats_for_both_sides(in_this_process):
     """Every figure is there, the notebook's hour is told from what was measured, and no patient is on two sides."""
     found = training.measure(n_normal=120, n_abnormal=260, n_steps=2, n_drawn=2, n_scored=40)

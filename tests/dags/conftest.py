@@ -6,13 +6,13 @@ import warnings
 import pytest
 
 
-def read():
-    """Read the DAGs as the dag-processor does."""
+def read(name=""):
+    """Read the DAGs as the dag-processor does, or those of one file."""
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk.configuration import conf
 
     folder = conf.get("core", "dags_folder")
-    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
+    bag = BundleDagBag(dag_folder=f"{folder}/{name}", bundle_path=folder, bundle_name="dags-folder")
     assert bag.import_errors == {}
     return bag
 
@@ -24,16 +24,19 @@ def parsed_bag():
 
 
 @pytest.fixture
-def dags(request):
-    """Every DAG by its id, read once for all tests; afresh for a test that runs one, because a run leaves its params in the DAG."""
-    return (read() if "run_dag" in request.fixturenames else request.getfixturevalue("parsed_bag")).dags
+def dags(parsed_bag):
+    """Every DAG by its id, read once for all tests."""
+    return parsed_bag.dags
 
 
 @pytest.fixture
-def run_dag(dags, airflow_database, monkeypatch):
+def run_dag(airflow_database, monkeypatch):
     """Run a DAG's tasks for real, one after the other, without a scheduler; returns the run and its task instances."""
 
+    afresh = {}  # a run leaves its params in the DAG, and stays in the database by the DAG's id
+
     def run(dag_id, conf=None, *, logical_date=None, run_after=None):
+        dags = afresh[dag_id] = afresh.get(dag_id) or read(f"{dag_id}.py").dags
         # Airflow looks the deadline up in the table of serialized DAGs, in which a DAG under test does not stand
         monkeypatch.setattr(dags[dag_id], "deadline", None)
         finished = dags[dag_id].test(logical_date=logical_date, run_after=run_after, run_conf=conf)

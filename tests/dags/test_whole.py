@@ -11,8 +11,10 @@ N_PATIENTS = 60
 N_RECORDINGS = 2 * N_PATIENTS
 TRAINING = {"recipe": "twelve_lead", "epochs": 2, "members": 1}
 
-# Keras 3.15 with NumPy 2
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),  # Keras 3.15, NumPy 2
+]
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ def test_nothing_listens_unless_an_address_is_set(environment):
     assert python(LISTENERS, environment | {"OPENLINEAGE_URL": "http://127.0.0.1:1"}).strip() == "1"
 
 
+@pytest.mark.slow
 def test_the_events_of_a_run_are_sent_to_the_address(bucket, environment, receiver, migrated_database, tmp_path):
     """The start and the end of each task arrive under the stack's namespace, with the run they are part of, and no source code."""
     asked = {outlets.LINEAGE: f"http://127.0.0.1:{receiver.server_port}"}

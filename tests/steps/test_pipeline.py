@@ -46,8 +46,8 @@ def classify_all(run_id: str, *, scope: str = "new") -> str:
 
 
 def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8, policy: str = "better") -> tuple[str, dict]:
-    """One run of the DAG ``retrain_model``; returns the job's key and the verdict."""
-    job = retrain.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, seed=seed, policy=policy)
+    """One run of the DAG ``retrain_model``, of two networks; returns the job's key and the verdict."""
+    job = retrain.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, n_members=2, seed=seed, policy=policy)
     decision = retrain.gate(retrain.evaluate(retrain.train(job)))
     if promoting.is_promotable(run_id):
         promoting.promote(run_id, asked=False)

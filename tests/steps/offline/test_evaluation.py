@@ -21,7 +21,10 @@ from ecg_tasks.steps.offline.evaluation import evaluate_folder
 from ecg_tasks.steps.training import promoting, retrain
 from ecg_tasks.storage import registry
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 REAL = Path(__file__).parents[3] / "../shared/data/ptbxl"
 N_PATIENTS = 140
 
