@@ -27,7 +27,7 @@ def test_all_tests_share_the_cores():
 def test_fast_leaves_out_stack_and_browser():
     """``--fast`` is ours: pytest gets the marks, and fewer processes, as nothing waits."""
     given = checks.pytest_arguments(["--fast", "-x"])
-    assert given == ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder", "-m", "not stack and not browser", "-x"]
+    assert given == ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder", "-m", checks.QUICK, "-x"]
 
 
 @pytest.mark.parametrize("asked", [["tests/cli"], ["tests/cli/test_checks.py::test_x"], ["-n2"], ["--version"], ["--help"], ["--pdb"]])

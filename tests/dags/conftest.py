@@ -32,7 +32,6 @@ def dags(parsed_bag):
 @pytest.fixture
 def run_dag(airflow_database, monkeypatch):
     """Run a DAG's tasks for real, one after the other, without a scheduler; returns the run and its task instances."""
-
     afresh = {}  # a run leaves its params in the DAG, and stays in the database by the DAG's id
 
     def run(dag_id, conf=None, *, logical_date=None, run_after=None):
