@@ -146,7 +146,7 @@ use = egg:swift#{{kind}}
     # A kept ring has one node: to set it aside after errors would close the whole store, so it never is.
     proxy = f"""
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck listing_formats s3api tempauth bulk slo copy proxy-server
+pipeline = catch_errors gatekeeper healthcheck memory listing_formats s3api tempauth bulk slo copy proxy-server
 
 [app:proxy-server]
 use = egg:swift#proxy
@@ -162,6 +162,9 @@ error_suppression_limit = 1000000
 [filter:tempauth]
 use = egg:swift#tempauth
 user_{account}_{user} = {secrets.s3_secret_key} .admin
+
+[filter:memory]
+paste.filter_factory = swift_node:memory
 
 [filter:s3api]
 use = egg:swift#s3api

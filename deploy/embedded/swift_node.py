@@ -1,4 +1,4 @@
-"""Here: what the store's own Python runs: Swift's rings, servers, updater and proxy, and the secret between them.
+"""Here: what the store's own Python runs: Swift's rings, servers, updater and proxy, the secret between them, and the proxy's memory.
 
 Not here: their settings (``object_store``).
 
@@ -8,6 +8,7 @@ CONFIGURATION.
 
 import hmac
 import importlib
+import json
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -96,6 +97,50 @@ def gate(_common: dict[str, str], *, secret_file: str, **_paste: str) -> Callabl
     """Make the filter, for the servers' configuration (``paste.filter_factory``)."""
     secret = Path(secret_file).read_text(encoding="ascii")
     return lambda server: Gate(server, secret)
+
+
+class Memory:
+    """What the proxy knows of accounts and buckets, in its own process, as Swift would keep it in memcached.
+
+    Without it Swift asks the account server and the container server before every request for an object. There is one proxy, which
+    forgets a bucket when it creates or deletes it.
+    """
+
+    MOST = 1000
+    """Keys at most: a client may ask for any number of buckets that there are not."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: dict[str, tuple[float, str]] = {}
+
+    def get(self, key: str, **_: object) -> Any:
+        """The value, as a copy of its own, or None where there is none any more."""
+        until, text = self._kept.get(key, (0.0, ""))
+        return json.loads(text) if self._clock() < until else None
+
+    def set(self, key: str, value: object, *, time: float = 0, **_: object) -> None:
+        """Keep a value for so many seconds."""
+        if len(self._kept) >= self.MOST:
+            self._kept.clear()
+        self._kept[key] = (self._clock() + time, json.dumps(value))
+
+    def delete(self, key: str, **_: object) -> None:
+        """Forget a value."""
+        self._kept.pop(key, None)
+
+
+def memory(_common: dict[str, str], **_paste: str) -> Callable[[Callable[..., Iterable[bytes]]], Callable[..., Iterable[bytes]]]:
+    """Make the filter that hands Swift its memory with every request, for the proxy's configuration (``paste.filter_factory``)."""
+    kept = Memory()
+
+    def filtered(proxy: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+        def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            environ["swift.cache"] = kept
+            return proxy(environ, start_response)
+
+        return answer
+
+    return filtered
 
 
 def tell_secret(folder: Path) -> None:

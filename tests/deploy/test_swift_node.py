@@ -1,4 +1,4 @@
-"""Here: the clock by which the embedded store numbers its writes, and the gate of its inner servers.
+"""Here: the clock by which the embedded store numbers its writes, the gate of its inner servers, and the proxy's memory.
 
 Not here: the store at work (``test_stack``, ``tests/faults``).
 """
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from deploy.embedded.swift_node import ForwardClock, Gate, gate
+from deploy.embedded.swift_node import ForwardClock, Gate, Memory, gate, memory
 
 
 @pytest.fixture
@@ -85,3 +85,33 @@ def test_an_empty_secret_is_refused(tmp_path):
     (tmp_path / "inner.secret").write_text("")
     with pytest.raises(ValueError, match="empty"):
         gate({}, secret_file=str(tmp_path / "inner.secret"))(server)
+
+
+def test_what_is_kept_is_kept_for_its_time():
+    """A value comes back as a copy until its time is over or it is forgotten."""
+    times = iter([0.0, 59.0, 59.5, 60.0, 61.0, 62.0])
+    kept = Memory(lambda: next(times))
+    kept.set("container/a", {"status": 204, "sysmeta": {}}, time=60, serialize=True)
+    first = kept.get("container/a", raise_on_error=True)
+    first["status"] = 404
+    assert kept.get("container/a") == {"status": 204, "sysmeta": {}}
+    assert kept.get("container/a") is None
+    kept.set("container/a", {"status": 204}, time=60)
+    kept.delete("container/a")
+    assert kept.get("container/a") is None
+
+
+def test_the_memory_does_not_grow():
+    """A client that asks for ever more buckets that there are not fills nothing."""
+    kept = Memory()
+    for number in range(10 * Memory.MOST):
+        kept.set(f"container/{number}", None, time=6)
+    assert len(kept._kept) <= Memory.MOST
+
+
+def test_every_request_meets_the_same_memory():
+    """The filter hands one memory to all requests of the process."""
+    met = []
+    proxy = memory({})(lambda environ, _start: met.append(environ["swift.cache"]) or [b""])
+    assert [proxy({}, None), proxy({}, None)] == [[b""], [b""]]
+    assert met[0] is met[1]

@@ -134,6 +134,19 @@ def test_airflow_reads_every_dag(stack, wait_until):
         assert api.import_errors() == {}
 
 
+def test_a_bucket_that_is_gone_is_gone_at_once(stack):
+    """The store remembers its buckets, and forgets one that is deleted: nothing can be written into it until it is made again."""
+    with client(stack) as s3:
+        for _ in range(2):
+            s3.create_bucket(Bucket="passing")
+            s3.put_object(Bucket="passing", Key="one", Body=b"one")
+            assert s3.get_object(Bucket="passing", Key="one")["Body"].read() == b"one"
+            s3.delete_object(Bucket="passing", Key="one")
+            s3.delete_bucket(Bucket="passing")
+            with pytest.raises(s3.exceptions.NoSuchBucket):
+                s3.put_object(Bucket="passing", Key="two", Body=b"two")
+
+
 def test_an_object_is_kept_whole(stack):
     """An object of 20 MB, in parts, comes back bit for bit, and a listing has it at once."""
     data = os.urandom(20 * 1024 * 1024)
