@@ -4,6 +4,7 @@ Airflow lets both edit XComs and clear or mark any task of any run; an OP may do
 """
 
 import time
+from contextlib import ExitStack, closing
 
 import httpx
 import jwt
@@ -40,6 +41,10 @@ class Person:
             base_url=f"{stack.ui}/api/v2/dags/{dag}", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
         )
         self._run = run
+
+    def close(self):
+        """End the connection."""
+        self._client.close()
 
     def _ask(self, method, path, **more):
         answer = self._client.request(method, path, **more)
@@ -101,10 +106,12 @@ def bucket(demo, stack, ecg, objects, todays_version):
 def people(stack):
     """Maker of a user of a role for one run of a DAG."""
 
-    def make(name, role, *, dag="retrain_model", run=RUN):
-        return Person(stack, name, role, dag=dag, run=run)
+    with ExitStack() as connections:
 
-    return make
+        def make(name, role, *, dag="retrain_model", run=RUN):
+            return connections.enter_context(closing(Person(stack, name, role, dag=dag, run=run)))
+
+        yield make
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +185,7 @@ def test_an_old_run_that_is_cleared_overrules_nobody(asked, bucket, people, wait
     back.trigger(recipe=RECIPE, action="rollback", why="second thoughts")
     wait_until(lambda: back.state() in ENDED, "the roll-back")
     before = registry.read_decisions(bucket, RECIPE), acts(bucket)
-    assert (before[0].version, before[0].rejection(promoted).who) == (FIRST, "alice")
+    assert (before[0].version, before[0].rejection(promoted)["who"]) == (FIRST, "alice")
     uma = people("uma", "USER")
     tries = uma.tries("promote")
     uma.clear("promote", downstream=True)
