@@ -105,7 +105,6 @@ def bucket(demo, stack, ecg, objects, todays_version):
 @pytest.fixture(scope="module")
 def people(stack):
     """Maker of a user of a role for one run of a DAG."""
-
     with ExitStack() as connections:
 
         def make(name, role, *, dag="retrain_model", run=RUN):
