@@ -34,10 +34,13 @@ def without_airflow(stack):
 
 
 def seen(store) -> dict[str, tuple[str, str, str]]:
-    """Every object with the digest of its bytes, its time and its type."""
+    """Every object with the digest of its bytes, its time and its type; nothing of one that a task deleted meanwhile."""
 
     def look(key):
-        found = store._client.get_object(Bucket=store.bucket, Key=key)
+        try:
+            found = store._client.get_object(Bucket=store.bucket, Key=key)
+        except store._client.exceptions.NoSuchKey:
+            return "", "", ""
         return hashlib.sha256(found["Body"].read()).hexdigest(), found["LastModified"].isoformat(), found["ContentType"]
 
     names = store.list_keys("")
