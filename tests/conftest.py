@@ -14,7 +14,7 @@ import warnings
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from threading import Thread
+from threading import RLock, Thread
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -102,6 +102,7 @@ def s3_server():
     processes ask comes over HTTP; both see the same buckets. A test that is about HTTP itself takes `over_http`.
     """
     from moto import mock_aws
+    from moto.core.models import botocore_stubber
     from moto.moto_server.werkzeug_app import create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -112,7 +113,14 @@ def s3_server():
     server = make_server("127.0.0.1", 0, create_backend_app("s3"), threaded=True, request_handler=Silent)
     Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
+    whole, turn = botocore_stubber.process_request, RLock()
+
+    def in_turn(request):
+        with turn:  # two threads that write one key at once meet in moto's file of it; over HTTP the client tries again
+            return whole(request)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore_stubber, "process_request", in_turn)
         patch.setenv("MOTO_S3_CUSTOM_ENDPOINTS", address)
         with mock_aws(config={"core": {"mock_credentials": False, "reset_boto3_session": False}}):
             yield address
