@@ -103,7 +103,8 @@ class Memory:
     """What the proxy knows of accounts and buckets, in its own process, as Swift would keep it in memcached.
 
     Without it Swift asks the account server and the container server before every request for an object. There is one proxy, which
-    forgets a bucket when it creates or deletes it.
+    forgets a bucket when it creates or deletes it. Nothing is remembered of a bucket that is written to: while the container server is
+    away a write has to fail, or it would return before a listing has it.
     """
 
     MOST = 1000
@@ -129,13 +130,27 @@ class Memory:
         self._kept.pop(key, None)
 
 
+class MemoryForWriting:
+    """A memory in which no bucket is found; what is kept or forgotten in it is so in the whole one."""
+
+    def __init__(self, whole: Memory) -> None:
+        self._whole = whole
+        self.set = whole.set
+        self.delete = whole.delete
+
+    def get(self, key: str, **_: object) -> Any:
+        """What is known of an account; None for a bucket."""
+        return None if key.startswith("container/") else self._whole.get(key)
+
+
 def memory(_common: dict[str, str], **_paste: str) -> Callable[[Callable[..., Iterable[bytes]]], Callable[..., Iterable[bytes]]]:
     """Make the filter that hands Swift its memory with every request, for the proxy's configuration (``paste.filter_factory``)."""
     kept = Memory()
+    for_writing = MemoryForWriting(kept)
 
     def filtered(proxy: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
         def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            environ["swift.cache"] = kept
+            environ["swift.cache"] = kept if environ["REQUEST_METHOD"] in {"GET", "HEAD"} else for_writing
             return proxy(environ, start_response)
 
         return answer

@@ -110,8 +110,16 @@ def test_the_memory_does_not_grow():
 
 
 def test_every_request_meets_the_same_memory():
-    """The filter hands one memory to all requests of the process."""
+    """The filter hands one memory to all requests of the process; those that write find no bucket in it, and may forget one."""
     met = []
     proxy = memory({})(lambda environ, _start: met.append(environ["swift.cache"]) or [b""])
-    assert [proxy({}, None), proxy({}, None)] == [[b""], [b""]]
-    assert met[0] is met[1]
+    for method in ("GET", "HEAD", "PUT", "DELETE"):
+        assert proxy({"REQUEST_METHOD": method}, None) == [b""]
+    reading, again, *writing = met
+    assert reading is again
+    reading.set("account/a", {"status": 204}, time=60)
+    reading.set("container/a/b", {"status": 204}, time=60)
+    for one in writing:
+        assert (one.get("account/a"), one.get("container/a/b")) == ({"status": 204}, None)
+    writing[0].delete("container/a/b")
+    assert reading.get("container/a/b") is None

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 import httpx
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from deploy.embedded import object_store, processes, supervision
 from deploy.embedded.home import CHECKOUT, LOOPBACK
@@ -145,6 +146,25 @@ def test_a_bucket_that_is_gone_is_gone_at_once(stack):
             s3.delete_bucket(Bucket="passing")
             with pytest.raises(s3.exceptions.NoSuchBucket):
                 s3.put_object(Bucket="passing", Key="two", Body=b"two")
+
+
+def test_no_write_returns_before_it_can_be_listed(stack, wait_until):
+    """While the server of listings is away a write fails, also into a bucket that was used just now: nobody would find the object."""
+    with client(stack) as s3:
+        s3.put_object(Bucket="ecg", Key="listed/before", Body=b"1")
+        assert s3.get_object(Bucket="ecg", Key="listed/before")["Body"].read() == b"1"
+        supervision.stop_component(stack.home, "store-container")
+        try:
+            with pytest.raises(ClientError):
+                s3.put_object(Bucket="ecg", Key="listed/away", Body=b"2")
+        finally:
+            supervision.start_components(stack.home, ["store-container"])
+        wait_until(lambda: stack.status().healthy, "health")
+        s3.put_object(Bucket="ecg", Key="listed/after", Body=b"3")
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket="ecg", Prefix="listed/")["Contents"]]
+        assert keys == ["listed/after", "listed/before"]
+        for key in keys:
+            s3.delete_object(Bucket="ecg", Key=key)
 
 
 def test_an_object_is_kept_whole(stack):
