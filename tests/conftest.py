@@ -217,6 +217,17 @@ def airflow_database(migrated_database):
 
 
 @pytest.fixture(scope="session")
+def api_settings():
+    """Environment of Airflow's API and its simple auth manager, as an api-server has it."""
+    return {
+        "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
+        "AIRFLOW__API__SECRET_KEY": "k" * 32,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
+    }
+
+
+@pytest.fixture(scope="session")
 def todays_version():
     """Maker of a version for today's pictures, out of the shipped champion's weights: what these decide is not the point here."""
     from tests.versions import todays_version

@@ -1,6 +1,5 @@
 """Here: the parsed DAGs, and Airflow's API. Not here: the object store and Airflow's database (``tests/conftest.py``)."""
 
-import os
 import warnings
 
 import pytest
@@ -55,16 +54,10 @@ def known_dags(airflow_database, parsed_bag):
 
 
 @pytest.fixture(scope="session")
-def api_of(known_dags):
+def api_of(known_dags, api_settings):
     """Maker of a client of Airflow's real API, signed in as an administrator of a name."""
-    settings = {
-        "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
-        "AIRFLOW__API__SECRET_KEY": "k" * 32,
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
-    }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
+        for name, value in api_settings.items():
             patch.setenv(name, value)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Airflow's and Starlette's own deprecations

@@ -1,6 +1,5 @@
 """Here: Airflow's own application with the pages mounted in it, its roles, and a small archive. Not here: a browser."""
 
-import os
 import warnings
 from types import SimpleNamespace
 
@@ -20,16 +19,10 @@ HERE = "http://testserver"
 
 
 @pytest.fixture(scope="session")
-def environment(bucket_in):
+def environment(bucket_in, api_settings):
     """The store of an api-server whose environment holds, besides, the settings of Airflow's simple auth manager."""
-    airflow = {
-        "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
-        "AIRFLOW__API__SECRET_KEY": "k" * 32,
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
-    }
     with pytest.MonkeyPatch.context() as patch:
-        yield bucket_in(patch, **airflow)
+        yield bucket_in(patch, **api_settings)
 
 
 @pytest.fixture(scope="session")
