@@ -1,9 +1,14 @@
-"""Here: Airflow's LocalExecutor, mended where the death of an idle worker stopped everything. Not here: what it runs.
+"""Here: Airflow's LocalExecutor, mended where the death of an idle worker, or of the supervisor, stopped it. Not here: what it runs.
 
 Its workers wait for tasks at one queue: one of them holds the queue's lock, the others wait for it. A worker that is killed while it
 holds the lock takes it along, and no task starts any more until the scheduler is restarted (seen with Airflow 3.3.2).
+
+A killed supervisor leaves a log that nobody reads: every message is then an error, Airflow's first one at its end, too, so that its
+workers were never told to end and it waited for them for ever.
 """
 
+import os
+import sys
 import time
 from contextlib import suppress
 
@@ -15,7 +20,10 @@ PATIENCE_S = 5.0
 
 
 class LocalExecutor(local_executor.LocalExecutor):
-    """Releases the queue's lock when, after a worker was killed, tasks lie in the queue although others wait for them."""
+    """Releases the queue's lock when, after a worker was killed, tasks lie in the queue although others wait for them.
+
+    Ends although nobody reads its messages.
+    """
 
     _was_killed = False
     _n_unread = 0
@@ -32,6 +40,22 @@ class LocalExecutor(local_executor.LocalExecutor):
             self._was_killed = False
             with suppress(ValueError):  # nobody held it
                 self.activity_queue._rlock.release()  # type: ignore[attr-defined]  # noqa: SLF001 - the queue has no door for it
+
+    def end(self) -> None:
+        """End the workers, and say so if anybody reads it."""
+        _drop_unread_messages()
+        super().end()
+
+
+def _drop_unread_messages() -> None:
+    """Send what this process says to nowhere, if the reader of its standard output is dead."""
+    try:
+        print(flush=True)  # noqa: T201 - only a message tells whether anybody reads it
+    except BrokenPipeError:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - a device, not a path of ours
+            for stream in (sys.__stdout__, sys.__stderr__):
+                if stream is not None:
+                    os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _is_idle(pid: int) -> bool:

@@ -1,7 +1,10 @@
 """Idle workers of the LocalExecutor may be killed: tasks start all the same. Real processes, and a queue that is Airflow's own."""
 
 import os
+import select
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import ClassVar
@@ -107,3 +110,38 @@ def test_a_lock_that_nobody_died_with_is_left_alone(started, monkeypatch):
     os.kill(next(iter(executor.workers)), signal.SIGKILL)
     assert wait_until(lambda: len(executor.done) == 3, executor)
     assert executor._was_killed, "it forgets that when it releases the lock"
+
+
+ENDING = """
+import os, sys
+from airflow.logging_config import configure_logging
+from {module} import LocalExecutor
+configure_logging()
+executor = LocalExecutor(parallelism=2)
+executor.start()
+sys.stderr.write("started\\n")
+sys.stdin.readline()
+executor.end()
+os.write(int(sys.argv[1]), b"ended")
+"""
+
+
+@pytest.mark.parametrize(("module", "ends"), [("deploy.embedded.executor", True), ("airflow.executors.local_executor", False)])
+def test_it_ends_when_nobody_reads_its_messages(module, ends):
+    """A killed supervisor leaves a broken pipe: the workers are told to end all the same, which Airflow's own still fails to do."""
+    told, answer = os.pipe()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-c", ENDING.format(module=module), str(answer)]
+    with subprocess.Popen(command, **pipes, text=True, pass_fds=[answer], start_new_session=True) as process:
+        os.close(answer)
+        while process.stderr.readline().strip() != "started":
+            pass
+        for unread in (process.stdout, process.stderr):
+            unread.close()
+        process.stdin.write("end\n")
+        process.stdin.close()
+        patience_s = PATIENCE_S if ends else 4
+        assert bool(select.select([told], [], [], patience_s)[0]) is ends
+        assert os.read(told, 5) == b"ended" if ends else True
+        os.killpg(process.pid, signal.SIGKILL)
+    os.close(told)
