@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parents[1]
 FOR_TESTS = {"ECG_PICTURES", "ECG_CHART_SCHEMA"}
 """What a person tells the tests through the environment."""
-TOGETHER = ("tests/ecg_ui", "tests/learning", "ecg_tasks")
-"""Folders whose tests stay in one process: they share a trained network or Airflow's whole application, or are short doctests."""
+TOGETHER = ("tests/dags", "tests/ecg_ui", "tests/learning", "ecg_tasks")
+"""Folders whose tests stay in one process: they share a trained network, or Airflow with its database, or are short doctests."""
 AFTER = {"tests/faults/test_faults.py": "stack"}
 """Files that begin when another chain's stack is gone: three stacks on two cores take longer than one after another."""
 _PATIENT = 10

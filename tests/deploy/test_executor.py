@@ -145,3 +145,24 @@ def test_it_ends_when_nobody_reads_its_messages(module, ends):
         assert os.read(told, 5) == b"ended" if ends else True
         os.killpg(process.pid, signal.SIGKILL)
     os.close(told)
+
+
+def test_a_task_finds_the_libraries_imported_and_able_to_work(started, monkeypatch, tmp_path):
+    """A fork of a worker has them already; they compute in it, threads and all."""
+
+    def work(*_arguments, **_more):
+        found = all(library in sys.modules for library in mended.LIBRARIES)
+        child = os.fork()
+        if not child:
+            square = sys.modules["numpy"].ones((300, 300))
+            table = sys.modules["pyarrow"].table({"a": (square @ square)[0]})
+            sys.modules["pyarrow.parquet"].write_table(table, tmp_path / "table")
+            os._exit(0)
+        os.waitpid(child, 0)
+        (tmp_path / "found").write_text(f"{found} {(tmp_path / 'table').stat().st_size > 0}")
+
+    monkeypatch.setattr(BaseExecutor, "run_workload", work)
+    executor = started(mended.LocalExecutor, 1)
+    give(executor, "one")
+    assert wait_until(lambda: executor.done, executor)
+    assert (tmp_path / "found").read_text() == "True True"

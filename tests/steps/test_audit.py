@@ -1,11 +1,13 @@
 """The log of who did what: appending, by many at once too, and finding whatever was done to it afterwards."""
 
 import hashlib
+import multiprocessing
 
 import pytest
 
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.steps import audit
+from ecg_tasks.steps import audit, audit_check
+from ecg_tasks.steps.workspace import open_store
 from ecg_tasks.storage import keys
 
 
@@ -96,3 +98,19 @@ def test_appending_to_a_long_log_reads_one_entry(bucket, monkeypatch):
     monkeypatch.setattr(bucket, "get", lambda key: read.append(key) or get(key))
     append(bucket, 30)
     assert len(read) == 1
+
+
+def _append_some(writer: int) -> list[str]:
+    store = open_store()
+    return [audit.append(store, who=f"writer {writer}", action="verdict", subject=f"{writer}-{n}") for n in range(10)]
+
+
+def test_processes_that_append_at_once_lose_nothing(bucket):
+    """Of 40 entries by four processes every one is there, the log is sound, and the next entry joins all ends."""
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        written = {digest for part in pool.map(_append_some, range(4)) for digest in part}
+    assert {name.digest for name, _ in audit.entries(bucket)} == written
+    assert len(written) == 40
+    audit.append(bucket, who="last", action="verdict", subject="last")
+    found = audit_check.check(bucket)
+    assert (found.n_entries, len(found.ends), found.faults) == (41, 1, ())

@@ -1,7 +1,6 @@
 """Everything that is to be logged is: by whom, once, and again where a task was killed between the act and its entry."""
 
 import json
-import multiprocessing
 
 import pytest
 
@@ -13,7 +12,6 @@ from ecg_tasks.steps.champions import fresh_process, promotion, seed
 from ecg_tasks.steps.classifying import classify
 from ecg_tasks.steps.ingesting import inbox, ingest
 from ecg_tasks.steps.reviewing import verdicts
-from ecg_tasks.steps.workspace import open_store
 from ecg_tasks.storage import keys, registry
 
 
@@ -115,19 +113,3 @@ def test_intake_retry_and_night_are_logged(bucket, monkeypatch, beat_rows, heart
     assert json.loads(bucket.get(keys.manifest("classify_records", "night")))["audit"] == name.digest
     found = audit_check.check(bucket)
     assert (found.n_entries, found.n_anchors, found.faults) == (3, 1, ())
-
-
-def _append_some(writer: int) -> list[str]:
-    store = open_store()
-    return [audit.append(store, who=f"writer {writer}", action="verdict", subject=f"{writer}-{n}") for n in range(10)]
-
-
-def test_processes_that_append_at_once_lose_nothing(bucket):
-    """Of 40 entries by four processes every one is there, the log is sound, and the next entry joins all ends."""
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        written = {digest for part in pool.map(_append_some, range(4)) for digest in part}
-    assert {name.digest for name, _ in audit.entries(bucket)} == written
-    assert len(written) == 40
-    audit.append(bucket, who="last", action="verdict", subject="last")
-    found = audit_check.check(bucket)
-    assert (found.n_entries, len(found.ends), found.faults) == (41, 1, ())

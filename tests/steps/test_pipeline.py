@@ -45,9 +45,9 @@ def classify_all(run_id: str, *, scope: str = "new") -> str:
     return classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
 
 
-def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8, policy: str = "better") -> tuple[str, dict]:
-    """One run of the DAG ``retrain_model``, of two networks; returns the job's key and the verdict."""
-    job = retrain.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, n_members=2, seed=seed, policy=policy)
+def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8, n_members: int = 2, policy: str = "better") -> tuple[str, dict]:
+    """One run of the DAG ``retrain_model``; returns the job's key and the verdict."""
+    job = retrain.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, n_members=n_members, seed=seed, policy=policy)
     decision = retrain.gate(retrain.evaluate(retrain.train(job)))
     if promoting.is_promotable(run_id):
         promoting.promote(run_id, asked=False)
@@ -122,7 +122,7 @@ def test_same_training_again_changes_nothing(store, trained):
 def test_candidate_that_is_not_better_is_kept_and_rejected(store, trained):
     """One epoch more or less does not beat the champion; the version stays, with the reason beside it."""
     _, first = trained
-    job, verdict = retrain_all("worse", seed=1, epochs=1)
+    job, verdict = retrain_all("worse", seed=1, epochs=1, n_members=1)
     assert first["promote"]
     assert not verdict["promote"]
     assert verdict["kind"] == "rejected"
@@ -157,12 +157,12 @@ def test_artifact_that_does_not_work_is_rejected(store, trained, monkeypatch):
 
 def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
     """By the policy of a refresh the same data again is none; to a champion that saw none of it, all of it is new."""
-    _, verdict = retrain_all("refresh", seed=3, epochs=8, policy="refresh")
+    _, verdict = retrain_all("refresh", seed=1, epochs=1, n_members=1, policy="refresh")
     assert verdict["new_data"]["n_new"] == 0
     assert (verdict["promote"], verdict["kind"]) == (False, "rejected")
     assert "it is no refresh: 0 of its" in verdict["reason"]
     assert verdict["limits"]["margin"] == 0.05
-    work = json.loads(store.get(keys.staging("retrain_model", "refresh", "job.json")))
+    work = json.loads(store.get(trained[0])) | {"policy": "refresh", "run": "refresh-of-a-stranger"}
     champion = registry.read_champion(store, "heartbeat")
     files = registry.read_version(store, "heartbeat", champion.version)
     stranger = {name: data for name, data in files.items() if name != SUMS} | {SIDES: b"record_id,side,bucket\n"}
@@ -185,7 +185,7 @@ def test_test_set_counts_the_candidates_it_judged(store, trained):
     for name in extra:
         store.put(keys.model_file("heartbeat", name, SIDES), sides)
         store.put(keys.model_file("heartbeat", name, SUMS), b"")
-    job, verdict = retrain_all("twentieth", seed=4, epochs=1)
+    job, verdict = retrain_all("twentieth", seed=4, epochs=1, n_members=1)
     assert verdict["candidates_judged"] == 20
     assert "has judged 20 candidates" in verdict["note"]
     assert "20 candidates" in store.get(keys.model_file("heartbeat", json.loads(store.get(job))["version"], "card.md")).decode()
@@ -249,23 +249,20 @@ def test_nothing_of_a_version_is_fitted_on_test_patients(store, trained):
     recipe, rows = get_recipe("heartbeat"), dataset.load_rows(store, work["dataset_id"])
     turned = {"normal": "abnormal", "abnormal": "normal"}
     others = [replace(row, label=turned[row.label]) if row.side == Side.TEST else row for row in rows]
+    before = registry.read_version(store, "heartbeat", work["version"])
     training = json.loads(store.get(keys.checkpoint("heartbeat", work["version"], "training.json")))
-    made = [
-        candidate.build_version(
-            store,
-            spec=candidate.provisional_spec(work=work, recipe=recipe, training=training, synthetic=False),
-            keras=store.get(keys.checkpoint("heartbeat", work["version"], "trained.keras")),
-            recipe=recipe,
-            calibration=dataset.load_pictures(store, recipe, dataset.on_sides(some, *candidate.CALIBRATED_ON)),
-            test=dataset.load_pictures(store, recipe, dataset.on_sides(some, Side.TEST)),
-            rows=some,
-            manifest=dataset.load_manifest(store, work["dataset_id"]),
-        )
-        for some in (rows, others)
-    ]
-    assert all(made[0][name] == made[1][name] for name in ("model.json", "model.keras", "model.tflite", "golden.npz"))
-    assert made[0]["model.json"] == registry.read_version(store, "heartbeat", work["version"])["model.json"]
-    assert made[0]["metrics.json"] != made[1]["metrics.json"]
+    made = candidate.build_version(
+        store,
+        spec=candidate.provisional_spec(work=work, recipe=recipe, training=training, synthetic=False),
+        keras=store.get(keys.checkpoint("heartbeat", work["version"], "trained.keras")),
+        recipe=recipe,
+        calibration=dataset.load_pictures(store, recipe, dataset.on_sides(others, *candidate.CALIBRATED_ON)),
+        test=dataset.load_pictures(store, recipe, dataset.on_sides(others, Side.TEST)),
+        rows=others,
+        manifest=dataset.load_manifest(store, work["dataset_id"]),
+    )
+    assert all(made[name] == before[name] for name in ("model.json", "model.keras", "model.tflite", "golden.npz"))
+    assert made["metrics.json"] != before["metrics.json"]
 
 
 def test_second_night_has_nothing_to_do(store, trained):
