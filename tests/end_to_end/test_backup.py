@@ -61,6 +61,14 @@ def log_of_report(stack, run):
     return file.read_text()
 
 
+def test_a_stop_leaves_nothing(demo, stack):
+    """After ``demo --stop``, as after ``down``, no process of the stack is left and all its ports are free again."""
+    ports = stack.home.ports()
+    assert processes.of_stack(stack.home) == []
+    assert set(stack.status().components.values()) == {"stopped"}
+    assert stack.home.refresh_ports() == ports
+
+
 def test_back_up_wipe_restore(demo, stack, ecg, objects, tmp_path):
     """The restored stack has every object with its time and type, every run, their logs, the same login, at whichever ports are free."""
     file = tmp_path / "backup.tar"

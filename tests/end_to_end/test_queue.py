@@ -1,14 +1,18 @@
 """The whole stack over a bucket elsewhere that tells a queue of drops: a run starts because of a message, and because of nothing else.
 
-Then the way back to the stack's own bucket: what a stop leaves behind, and what the next start finds.
+Then the way back to the stack's own bucket: what a killed supervisor leaves behind, and what the next start finds.
 """
 
 import json
+import subprocess
+import sys
 
 import boto3
+import psutil
 import pytest
 
 from deploy.embedded import processes, supervision
+from deploy.embedded.home import CHECKOUT
 from ecg_tasks.storage import keys
 
 pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
@@ -113,8 +117,8 @@ def test_a_message_that_comes_twice_does_no_harm(clients, queue, runs, wait_unti
 
 
 @pytest.fixture(scope="module")
-def stopped(queue, stack, ecg, wait_until):
-    """The stack after ``down``, with what it had before: its ports, its secrets, and the runs of the intake that had ended.
+def killed(queue, stack, wait_until):
+    """The stack after kill -9 of its supervisor, with what it had before: its ports, its secrets, and the runs that had ended.
 
     No run is under way: the next start works in another bucket, in which it would look for its results in vain, and hold up the others.
     """
@@ -125,25 +129,35 @@ def stopped(queue, stack, ecg, wait_until):
         )
         ended = {run: state for run, state in api.runs("ingest_records").items() if state in ("success", "failed")}
     before = stack.home.ports(), stack.home.secrets(), ended
-    ecg("down")
+    supervisor = psutil.Process(int((stack.home.path / "supervisor.pid").read_text()))
+    components = supervisor.children()
+    assert len(components) > 3
+    supervisor.kill()
+    _, alive = psutil.wait_procs(components, timeout=300)
+    assert alive == []
     return before
 
 
-def test_down_leaves_nothing(stopped, stack):
-    """After ``down`` no process of the stack is left and all its ports are free again."""
-    assert processes.of_stack(stack.home) == []
-    assert set(stack.status().components.values()) == {"stopped"}
-    assert stack.home.refresh_ports() == stopped[0]
+def test_no_component_outlives_the_supervisor(killed, stack):
+    """After kill -9 of the supervisor its components end by themselves, the scheduler with its workers, too."""
+    assert not stack.is_up()
+    assert not stack.status().healthy
 
 
-def test_the_state_survives(stopped, stack, ecg):
-    """The next start, without the variables, goes back to the stack's own bucket; ports, secrets and the history of runs are as before."""
-    ports, secrets, runs = stopped
+def test_the_state_survives(killed, stack):
+    """Two starts at once, without the variables, make one stack with its own bucket; ports, secrets and history are as before."""
+    ports, secrets, runs = killed
+    script = f"from deploy.embedded import Stack; print(Stack({str(stack.home)!r}).up().healthy)"
     with pytest.MonkeyPatch.context() as patch:
         for name in ("ECG_BUCKET", "ECG_INBOX_QUEUE", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS"):
             patch.delenv(name)
-        ecg("up")
+        both = [
+            subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT)
+            for _ in range(2)
+        ]
+        assert [process.communicate()[0].strip().splitlines()[-1] for process in both] == ["True", "True"]
         status = stack.status()
+    assert len([process for process in processes.of_stack(stack.home) if "supervisor.supervisord" in process.cmdline()]) == 1
     assert status.bucket == "s3://ecg"
     assert set(status.components) == set(supervision.COMPONENTS)
     assert (stack.home.ports(), stack.home.secrets()) == (ports, secrets)

@@ -1,4 +1,5 @@
-"""Here: the embedded stack, started for real: health, safety, restarts, recovery. Not here: the DAGs at work, a stop (``test_queue``).
+"""Here: the embedded stack, started for real: health, safety, restarts, recovery. Not here: the DAGs at work, a stop
+(``test_backup``), the death of the supervisor (``test_queue``).
 
 The tests run in their order; each leaves the stack healthy.
 """
@@ -6,8 +7,6 @@ The tests run in their order; each leaves the stack healthy.
 import io
 import json
 import os
-import subprocess
-import sys
 from contextlib import contextmanager, suppress
 
 import httpx
@@ -190,7 +189,7 @@ def test_every_component_is_in_a_wave():
 
 @pytest.mark.parametrize("wave", WAVES)
 def test_killed_components_come_back(stack, wave, wait_until):
-    """After kill -9 of some components at once the whole stack is healthy again by itself, and nothing of them is left."""
+    """After kill -9 of some components at once the whole stack is healthy again by itself, with its objects; nothing of them is left."""
     killed = {component: supervision.pids(stack.home)[component] for component in WAVES[wave]}
     left = [process for component, pid in killed.items() for process in processes.of_component(stack.home, component) if process.pid != pid]
     for pid in killed.values():
@@ -201,22 +200,4 @@ def test_killed_components_come_back(stack, wave, wait_until):
     )
     wait_until(lambda: stack.status().healthy, f"health after the restart of {', '.join(killed)}")
     assert not [process for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-
-
-def test_a_killed_supervisor_is_recovered_from(stack):
-    """After kill -9 of the supervisor its components end; two ``up`` at the same time then start one stack, with its objects."""
-    supervisor = psutil.Process(int((stack.home.path / "supervisor.pid").read_text()))
-    children = supervisor.children()
-    supervisor.kill()
-    psutil.wait_procs(children, timeout=300)
-    assert not [child for child in children if child.is_running()]
-    assert not stack.status().healthy
-    script = f"from deploy.embedded import Stack; print(Stack({str(stack.home)!r}).up().healthy)"
-    both = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT)
-        for _ in range(2)
-    ]
-    assert [process.communicate()[0].strip().splitlines()[-1] for process in both] == ["True", "True"]
-    supervisors = [process for process in processes.of_stack(stack.home) if "supervisor.supervisord" in process.cmdline()]
-    assert len(supervisors) == 1
     assert size_of_kept(stack) == 20 * 1024 * 1024
