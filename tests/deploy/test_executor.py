@@ -113,12 +113,15 @@ def test_a_lock_that_nobody_died_with_is_left_alone(started, monkeypatch):
 
 
 ENDING = """
-import os, sys
+import os, sys, time
 from airflow.logging_config import configure_logging
+from deploy.embedded.executor import _is_idle
 from {module} import LocalExecutor
 configure_logging()
 executor = LocalExecutor(parallelism=2)
 executor.start()
+while not all(_is_idle(pid) for pid in executor.workers):
+    time.sleep(0.05)
 sys.stderr.write("started\\n")
 sys.stdin.readline()
 executor.end()
