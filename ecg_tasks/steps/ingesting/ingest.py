@@ -1,6 +1,7 @@
 """Here: the tasks of the DAG ``ingest_records``: inbox/ to raw/, records/, labels/ and quarantine/. Not here: parsing (``intake``).
 
-The commit point is `publish`: until it has run, nothing of the run is in ``records/`` and nothing is gone from ``inbox/``.
+The commit point is `publish`: until it has run, nothing of the run is in ``records/`` and nothing is gone from ``inbox/``. One that
+breaks off for good is ended by the next run: its files would all be duplicates then, and its records in no report.
 """
 
 import json
@@ -24,6 +25,7 @@ from ecg_tasks.storage.ahead import map_ahead
 from ecg_tasks.storage.object_store import ObjectStore
 
 DAG = "ingest_records"
+PUBLISHING = f"{DAG}.publishing"
 DROPS_AT_ONCE = 4
 
 
@@ -37,9 +39,10 @@ def plan(run_id: str) -> list[str]:
     run = keys.run_key(run_id)
     if store.exists(keys.manifest(DAG, run)):
         return []
+    ended = _end_broken_off(store)
     at = datetime.now(UTC)
     sorted_inbox = drops.sort_inbox(store, at=at, grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
-    if not (sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
+    if not (ended or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
     work = list(drops.batches(sorted_inbox.drops, spread=settings.spread))
@@ -47,8 +50,8 @@ def plan(run_id: str) -> list[str]:
     waits = waiting.plan_of(sorted_inbox, work=work, left=left)
     planned = waits | {"labels": sorted_inbox.labels, "grace_ended": grace_ended}
     store.put(_plan_key(run), json.dumps(planned).encode(), content_type="application/json")  # in one piece: a million keys may wait
-    if not work and sorted_inbox.labels:
-        work = [[]]
+    if not work and (ended or sorted_inbox.labels):
+        work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(store, _tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key)
     if not work:
         _write_manifest(store, run, inputs=[], waits=waits, shards=[], quarantined=[], labels=describing.no_labels())
@@ -120,6 +123,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     manifest_key = keys.manifest(DAG, run)
     manifest = find_json(store, manifest_key)
     if manifest is None:
+        put_json(store, _begun_key(run), {"run": run_id, "results": list(results)})
         parts = [json.loads(data) for data in store.get_many(results)]
         planned = get_json(store, _plan_key(run))
         before = _archive_before(store, run)
@@ -135,7 +139,14 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     audit.append(store, who=f"{DAG}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
     quarantining.settle(store, run, manifest)
     _tidy(store, run, manifest)
+    store.delete(_begun_key(run))
     return manifest_key
+
+
+def _end_broken_off(store: ObjectStore) -> list[str]:
+    """Publish what earlier runs began to publish and gave up (one run is active at a time); returns their manifests' keys."""
+    begun = [get_json(store, key) for key in store.list_keys(f"{keys.STAGING}{PUBLISHING}/")]
+    return [publish(one["run"], one["results"]) for one in begun]
 
 
 def _archive_before(store: ObjectStore, run: str) -> dict[str, list[str]]:
@@ -242,6 +253,11 @@ def _tidy(store: ObjectStore, run: str, manifest: dict[str, Any]) -> None:
     # listed, and not asked for one by one: what lies there now may be another content
     store.delete_many([item.key for item in store.list_objects(keys.INBOX) if gone.get(item.key) == item.etag])
     store.delete_many([*store.list_keys(keys.staging(DAG, run, "shards/")), *store.list_keys(f"{_tables_at(run)}/")])
+
+
+def _begun_key(run: str) -> str:
+    """Key of the note that a run's publication has begun, which is removed when it is over."""
+    return keys.staging(PUBLISHING, run, "begun.json")
 
 
 def _plan_key(run: str) -> str:

@@ -238,3 +238,25 @@ def test_killed_anywhere_and_run_again_gives_the_same(bucket, drop, monkeypatch)
     assert manifest["account"] == undisturbed["account"]
     assert {key: etag for key, etag in snapshot(bucket).items() if not key.startswith(keys.LABELS)} == expected
     assert len(bucket.list_keys(keys.LABELS)) == 1
+
+
+def test_a_publication_that_gave_up_is_ended_by_the_next_run(bucket, drop, monkeypatch):
+    """Shards stood in the archive and no manifest named them: all files would be duplicates, and no report cover their records."""
+    inbox.put_files(drop.items())
+    undisturbed = run("r1")
+    for item in bucket.list_keys(""):
+        bucket.delete(item)
+    inbox.put_files(drop.items())
+    results = [ingest.ingest_batch(job) for job in ingest.plan("r1")]
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "_write_manifest", lambda *_args, **_more: pytest.fail("the store is away"))
+        with pytest.raises(pytest.fail.Exception):
+            ingest.publish("r1", results)
+    assert bucket.list_keys(keys.RECORDS) != []
+    (job,) = ingest.plan("r2")
+    ingest.publish("r2", [ingest.ingest_batch(job)])
+    told = {name: json.loads(bucket.get(keys.manifest("ingest_records", name))) for name in ("r1", "r2")}
+    assert (told["r1"]["account"], told["r1"]["shards"]) == (undisturbed["account"], undisturbed["shards"])
+    assert set(told["r2"]["account"].values()) == {0}
+    assert bucket.list_keys(keys.INBOX) == []
+    assert ingest.plan("r3") == []
