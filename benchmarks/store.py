@@ -39,10 +39,10 @@ def s3_server() -> Iterator[Server]:
 
 @contextmanager
 def _swift() -> Iterator[Server]:
-    from deploy.embedded import bucket, object_store
+    from deploy.embedded import bucket, object_store, store_packages
     from deploy.embedded.home import Home
 
-    object_store.ensure_installed()
+    store_packages.ensure_installed()
     with ExitStack() as running:
         # beside the stack's own state: there the file system is known to keep what Swift needs
         Home().path.mkdir(mode=0o700, parents=True, exist_ok=True)

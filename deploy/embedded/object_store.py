@@ -1,26 +1,19 @@
-"""Here: the S3 server: OpenStack Swift with its S3 interface, in a virtual environment of its own. Not here: what is kept in it.
+"""Here: the S3 server: OpenStack Swift with its S3 interface. Not here: its installation (``store_packages``), or what is kept in it.
 
 Its settings differ from Swift's defaults where those are made for hundreds of disks: one device and one replica, and a
 listing that is complete when a write has returned, because the pipeline finds its work by listing.
 """
 
-import fcntl
 import os
 import pwd
-import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.embedded import processes
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
 from deploy.embedded.swift_node import INNER_SECRET
 
 ENVIRONMENT = CHECKOUT / ".venv-objectstore"
-LOCK = CHECKOUT / "locks" / "objectstore.txt"
 REGION = "us-east-1"
 
 COMPONENTS = ("store-account", "store-container", "store-object", "store-updater", "store")
@@ -42,31 +35,6 @@ def server_command(home: Home, component: str) -> list[str]:
     return [python, _NODE_SCRIPT, role, str(home.store), str(home.store / f"{configuration}.conf"), "--verbose"]
 
 
-def ensure_installed() -> None:
-    """Make the virtual environment when it is missing, incomplete, or older than its lock."""
-    stamp = ENVIRONMENT / "installed-lock.txt"
-    wanted = LOCK.read_text()
-    with _installing():
-        if stamp.exists() and stamp.read_text() == wanted:
-            return
-        if processes.run_from(ENVIRONMENT):
-            raise StackError(
-                f"{LOCK.name} asks for other packages than those in {ENVIRONMENT}, and the object store of another stack of this checkout "
-                "runs from them. Nothing was changed. Stop that stack first, with its ECG_HOME: ./ecg down"
-            )
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        uv = shutil.which("uv") or shutil.which("uv", path=str(CHECKOUT / ".venv-setup" / "uv" / "bin"))
-        python = str(ENVIRONMENT / "bin" / "python")
-        requirements = ["--require-hashes", "-r", str(LOCK)]
-        if uv:
-            _install([uv, "venv", "--quiet", "--python", sys.executable, str(ENVIRONMENT)])
-            _install([uv, "pip", "install", "--quiet", "--python", python, *requirements])
-        else:
-            _install([sys.executable, "-m", "venv", str(ENVIRONMENT)])
-            _install([python, "-m", "pip", "install", "--quiet", *requirements])
-        stamp.write_text(wanted)
-
-
 def configure(home: Home, *, listen: str = LOOPBACK) -> None:
     """Write the servers' configuration and the rings; what is stored stays. Only the proxy ever listens elsewhere than on 127.0.0.1."""
     (home.store / "devices" / "disk").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,23 +48,6 @@ def configure(home: Home, *, listen: str = LOOPBACK) -> None:
     made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program, and no shell
     if made.returncode != 0:
         raise StackError(f"the object store's rings could not be made in {home.store}: {made.stderr.strip()}")
-
-
-def _install(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed programs, and no shell
-    if done.returncode != 0:
-        raise StackError(
-            f"the object store could not be installed ({' '.join(command[:3])} …); is the network there?\n{done.stderr.strip()}"
-        )
-
-
-@contextmanager
-def _installing() -> Iterator[None]:
-    folder = CHECKOUT / ".venv-setup"
-    folder.mkdir(exist_ok=True)
-    with (folder / "objectstore.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _check_attributes(folder: Path) -> None:

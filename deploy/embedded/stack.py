@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deploy.embedded import airflow, bucket, object_store, postgres, processes, supervision
+from deploy.embedded import airflow, bucket, object_store, postgres, processes, store_packages, supervision
 from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import CHECKOUT, Home
 
@@ -172,7 +172,7 @@ class Stack:
         postgres.ensure_initialized(self.home)
         bucket.choose(self.home, os.environ)
         if bucket.is_embedded(self.home):
-            object_store.ensure_installed()
+            store_packages.ensure_installed()
             object_store.configure(self.home)
         airflow.configure(self.home)
         supervision.write_configuration(self.home)

@@ -1,5 +1,6 @@
 """Here: the parsed DAGs, and Airflow's API. Not here: the object store and Airflow's database (``tests/conftest.py``)."""
 
+import time
 import warnings
 
 import pytest
@@ -29,8 +30,15 @@ def dags(parsed_bag):
 
 
 @pytest.fixture
-def run_dag(airflow_database, monkeypatch):
-    """Run a DAG's tasks for real, one after the other, without a scheduler; returns the run and its task instances."""
+def run_dag(known_dags, monkeypatch):
+    """Run a DAG's tasks for real, one after the other, without a scheduler; returns the run and its task instances.
+
+    Airflow would read and store all DAGs before each run, and wait a second between some tasks.
+    """
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    monkeypatch.setattr(DagBundlesManager, "get_all_dag_bundles", lambda _self: [])
+    monkeypatch.setattr(time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.05)))
     afresh = {}  # a run leaves its params in the DAG, and stays in the database by the DAG's id
 
     def run(dag_id, conf=None, *, logical_date=None, run_after=None):

@@ -1,8 +1,12 @@
 """Here: ``docker-compose.yaml``, its Dockerfile and its secrets, as far as reading tells. Not here: running them (``compose_run.sh``)."""
 
 import json
+import os
 import re
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,6 +166,18 @@ def test_what_the_dockerfile_copies_is_there():
     inner = re.findall(r"/opt/ecg/((?:deploy|ecg_tasks)/\S+\.py)", DOCKERFILE)
     assert len(inner) >= 7
     assert all((ROOT / path).exists() for path in inner)
+
+
+def test_the_stores_image_holds_all_that_its_programs_import(tmp_path):
+    """What the image copies, and Python's own library, are enough to import the server, its configuration and its health check."""
+    stage = re.search(r"^FROM base AS objectstore\n(.*?)(?=^FROM )", DOCKERFILE, re.MULTILINE | re.DOTALL).group(1)
+    for path in re.findall(r"/opt/ecg/(\S+\.py)", stage):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    imports = "import deploy.compose.store, deploy.compose.health, deploy.embedded.swift_node"
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-S", "-c", imports], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_dockerfile_pins_its_base_and_names_no_index():

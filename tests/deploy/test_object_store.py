@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from deploy.embedded import object_store
+from deploy.embedded import store_packages
 from deploy.embedded.errors import StackError
 
 
@@ -14,11 +14,11 @@ def test_packages_stay_while_another_stack_runs_from_them(tmp_path, monkeypatch)
     environment = tmp_path / ".venv-objectstore"
     (environment / "bin").mkdir(parents=True)
     (environment / "installed-lock.txt").write_text("of an older checkout")
-    monkeypatch.setattr(object_store, "ENVIRONMENT", environment)
-    monkeypatch.setattr(object_store, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(store_packages, "ENVIRONMENT", environment)
+    monkeypatch.setattr(store_packages, "CHECKOUT", tmp_path)
     server = [str(environment / "bin" / "python"), "600"]
     with subprocess.Popen(server, executable=shutil.which("sleep")) as running:
         with pytest.raises(StackError, match="Nothing was changed"):
-            object_store.ensure_installed()
+            store_packages.ensure_installed()
         running.terminate()
     assert (environment / "installed-lock.txt").exists()

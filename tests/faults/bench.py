@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.embedded import bucket, object_store, processes, supervision
+from deploy.embedded import bucket, object_store, processes, store_packages, supervision
 from deploy.embedded.home import Home
 from ecg_tasks.storage.object_store import ObjectStore
 from tests.faults.clock import Clock
@@ -82,7 +82,7 @@ class Bench:
         home = self.store_home
         home.create()
         home.ports()
-        object_store.ensure_installed()
+        store_packages.ensure_installed()
         object_store.configure(home)
         supervision.write_configuration(home)
         supervision.start(home)
