@@ -1,9 +1,9 @@
 """Here: what must come out of the stack of ``docker-compose.yaml`` while it runs. Not here: building and starting it (``compose_run.sh``).
 
 Called by ``compose_run.sh`` with the command that is Compose as arguments. It drops the demonstration's recordings, follows the DAGs,
-compares every decision and probability with those of the same steps run in one process against an in-memory bucket, lets the GPU's
-worker train where it was started, then kills a worker in the middle of a task and measures how long its task waits for another, and the
-broker while tasks run and others wait in it.
+compares every decision and probability with those of the same steps run in one process against an in-memory bucket, and knocks as another
+user at the store's inner servers. It lets the GPU's worker train where it was started, kills a worker in the middle of a task and measures
+how long its task waits for another, and kills the broker while tasks run and others wait in it.
 """
 
 import csv
@@ -22,7 +22,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from deploy.embedded.airflow_api import AirflowApi  # noqa: E402 - the checkout is no installed package
+from deploy.compose.store import PORTS  # noqa: E402 - the checkout is no installed package
+from deploy.embedded.airflow_api import AirflowApi  # noqa: E402
 from ecg_tasks.cli.demo import N_PATIENTS, SEED  # noqa: E402
 from ecg_tasks.signals.sample_drop import sample_drop  # noqa: E402
 
@@ -48,6 +49,7 @@ def main(compose: list[str]) -> None:
         follow(api, "retrain_model", api.trigger("retrain_model", RETRAINING))
         run = classify(api)
     compare(report_of(compose, run), in_one_process(models_of(compose)))
+    knock_as_a_stranger(compose)
     if "gpu" in os.environ["COMPOSE_PROFILES"].split(","):
         train_on_the_gpu_worker(api, compose)
     kill_a_worker(api, compose)
@@ -244,6 +246,29 @@ import tensorflow as tf
 made = tf.sysconfig.get_build_info()
 json.dump({name: made.get(name) for name in ("is_cuda_build", "cuda_version", "cudnn_version")}, sys.stdout)
 """
+
+
+_KNOCK = """
+import http.client, json, sys
+answers = {}
+for port in map(int, sys.argv[1:]):
+    for method in ("GET", "PUT", "DELETE", "REPLICATE", "OPTIONS"):
+        for path in ("/", "/info", "/recon/version", "/disk/0/AUTH_ecg", "/disk/0/AUTH_ecg/ecg", "/disk/0/AUTH_ecg/ecg/models"):
+            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            asked.request(method, path)
+            answer = asked.getresponse()
+            answers[f"{port} {method} {path}"] = answer.status, answer.read().decode()
+print(json.dumps(answers))
+"""
+
+
+def knock_as_a_stranger(compose: list[str]) -> None:
+    """Another user inside the store's container gets 403 and nothing else from the account, container and object servers."""
+    ports = [str(port) for port in (PORTS.store_account, PORTS.store_container, PORTS.store_object)]
+    command = [*compose, "exec", "-T", "--user", "12345:12345", "store", "python3.11", "-I", "-c", _KNOCK, *ports]
+    answers = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert {tuple(answer) for answer in answers.values()} == {(403, "")}, answers
+    say(f"a stranger's {len(answers)} requests to the store's inner servers were all refused")
 
 
 def train_on_the_gpu_worker(api: AirflowApi, compose: list[str]) -> None:
