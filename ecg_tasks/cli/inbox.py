@@ -58,7 +58,12 @@ def import_(
     from ecg_tasks.steps.offline.labelled_folders import LAYOUTS
 
     stack = running_stack()
-    n_files = drop(stack, LAYOUTS[dataset.value](folder).for_inbox())
+    found = LAYOUTS[dataset.value](folder)
+    for one in found.rejected[:_TOLD]:
+        complain(f"{one.message}; the recording goes in without a label")
+    if len(found.rejected) > _TOLD:
+        complain(f"{len(found.rejected) - _TOLD} more of the same kinds")
+    n_files = drop(stack, found.for_inbox())
     say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
 
 
@@ -84,6 +89,8 @@ def download(
     say(f"fetched; next: ./ecg import {dataset.value} {folder}")
 
 
+_TOLD = 20
+"""Labels that could not be understood, each in a sentence."""
 _RELEASES = {OnPhysioNet.PTBDB: "ptbdb", OnPhysioNet.PTBXL: "ptb-xl"}
 
 

@@ -118,6 +118,8 @@ def evaluate_folder(
             reading = _read(name, path)
             rejected += reading.rejected
             for record in reading.records:
+                if record.name in hopeless:
+                    continue
                 counts[_take(_described(record, labelled), seen, judges)] += 1
     progress(len(labelled.files), len(labelled.files))
     judged = [one for judge in judges if (one := judge.finish()) is not None]

@@ -7,8 +7,8 @@ import ast
 import csv
 import io
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecg_tasks.errors import BadInputError, Reason
@@ -87,7 +87,7 @@ def ptbxl(folder: Path) -> LabelledFolder:
     statements = _rows(folder / "scp_statements.csv")
     diagnostic = {next(iter(row.values())): row["diagnostic_class"] for row in statements if _is(row, "diagnostic", 1)}
     files: dict[str, Path | None] = {}
-    rows: dict[str, LabelRow] = {}
+    said: dict[str, list[LabelRow]] = {}
     rejected: list[Rejected] = []
     for number, row in enumerate(_rows(folder / "ptbxl_database.csv"), start=2):
         listed = [row.get(column) or "" for column in ("filename_hr", "filename_lr")]
@@ -105,7 +105,7 @@ def ptbxl(folder: Path) -> LabelledFolder:
             rejected.append(Rejected(name=name, reason=Reason.BAD_LABEL, message=message))
             continue
         patient = patient_id(row.get("patient_id") or "")
-        rows[name] = LabelRow(
+        one = LabelRow(
             row=number,
             record=name,
             label=ptbxl_label(codes, diagnostic),
@@ -113,7 +113,9 @@ def ptbxl(folder: Path) -> LabelledFolder:
             age=_age(row.get("age") or ""),
             sex="male" if _is(row, "sex", 0) else "female" if _is(row, "sex", 1) else None,
         )
-    return _not_empty(LabelledFolder(kind="ptbxl", files=files, rows=rows, rejected=tuple(rejected)), folder)
+        said.setdefault(name, []).append(one)
+    rows, contradicted = _agreed(said, table="ptbxl_database.csv")
+    return _not_empty(LabelledFolder(kind="ptbxl", files=files, rows=rows, rejected=(*rejected, *contradicted)), folder)
 
 
 def ptbxl_label(scp_codes: Mapping[str, float], diagnostic: Mapping[str, str]) -> Label | None:
@@ -167,14 +169,31 @@ def heartbeats(folder: Path) -> LabelledFolder:
 def labelled(folder: Path) -> LabelledFolder:
     """WFDB recordings and heartbeat CSVs with a ``labels.csv``, laid out as for the inbox."""
     table = read_labels((folder / "labels.csv").read_bytes(), name="labels.csv")
-    rows: dict[str, LabelRow] = {}
+    said: dict[str, list[LabelRow]] = {}
     files: dict[str, Path | None] = {}
     for row in table.rows:
         name = _name_in(folder, row.record)
         path = _inside(folder, file_of(name), suffix="" if "#" in name else ".hea")
-        rows[name] = row
+        said.setdefault(name, []).append(row)
         files[file_of(name)] = path if path.is_file() else None
-    return _not_empty(LabelledFolder(kind="labelled", files=files, rows=rows, rejected=table.rejected), folder)
+    rows, contradicted = _agreed(said, table="labels.csv")
+    return _not_empty(LabelledFolder(kind="labelled", files=files, rows=rows, rejected=(*table.rejected, *contradicted)), folder)
+
+
+def _agreed(said: Mapping[str, Sequence[LabelRow]], *, table: str) -> tuple[dict[str, LabelRow], list[Rejected]]:
+    """What the rows about each record say together; records whose rows contradict one another are rejected, and have none."""
+    rows: dict[str, LabelRow] = {}
+    contradicted: list[Rejected] = []
+    for name, some in said.items():
+        found = {column: {getattr(row, column) for row in some} - {None} for column in _COLUMNS[1:]}
+        if all(len(values) <= 1 for values in found.values()):
+            one = {column: next(iter(values), None) for column, values in found.items()}
+            rows[name] = replace(some[0], label=one["label"], patient_id=one["patient_id"], age=one["age"], sex=one["sex"])
+        else:
+            numbers = ", ".join(str(row.row) for row in some)
+            message = f"{table}, rows {numbers}: they contradict one another about {name}; keep those that are right"
+            contradicted.append(Rejected(name=name, reason=Reason.BAD_LABEL, message=message))
+    return rows, contradicted
 
 
 def _name_in(folder: Path, record: str) -> str:

@@ -162,6 +162,30 @@ def test_a_folder_with_its_own_labels(tmp_path):
     assert [row["record"] for row in labels_of(files)[1]] == ["ward/1", "beats.csv#2"]
 
 
+def test_rows_that_contradict_each_other_label_nothing(tmp_path):
+    """Neither wins: the recording has no label and both rows are named; rows that agree, or complete each other, are one."""
+    for name in ("1", "2", "3"):
+        (tmp_path / f"{name}.hea").write_bytes(b"x")
+    rows = ["1,normal,a,,", "1.hea,abnormal,a,,", "2,normal,,61,", "2,,b,61,f", "3,normal,a,,", "3,normal,b,,"]
+    (tmp_path / "labels.csv").write_text("\n".join(["record,label,patient_id,age,sex", *rows]))
+    found = labelled_folders.open_folder(tmp_path)
+    assert {name: (row.label, row.patient_id, row.age, row.sex) for name, row in found.rows.items()} == {
+        "2": (Label.NORMAL, "b", 61.0, "female")
+    }
+    assert [(one.name, one.reason.value) for one in found.rejected] == [("1", "bad_label"), ("3", "bad_label")]
+    assert "rows 2, 3" in found.rejected[0].message
+
+
+def test_ptbxl_rows_that_contradict_each_other_label_nothing(ptbxl_folder):
+    """A recording that the table lists twice, as two things, has no label."""
+    table = ptbxl_folder / "ptbxl_database.csv"
+    first = table.read_text().splitlines()[1]
+    table.write_text(table.read_text() + first.replace("NORM", "IMI") + "\n")
+    found = labelled_folders.ptbxl(ptbxl_folder)
+    assert "00001_hr" not in found.rows
+    assert [(one.name, "rows 2, 5" in one.message) for one in found.rejected] == [("00001_hr", True)]
+
+
 def test_an_incomplete_folder_is_refused(tmp_path):
     """A folder without the tables or the recordings is named."""
     with pytest.raises(BadInputError, match=r"scp_statements\.csv is missing"):
