@@ -1,7 +1,7 @@
 """Here: Airflow's LocalExecutor: quicker to start a task, and mended where a death stopped it. Not here: what it runs.
 
 Every task is a fork of a worker, and a worker one of the scheduler. What the scheduler has imported no task imports again: the libraries
-that most tasks use took each of them one to two seconds of a core. Our own modules are not among them: a task reads them as they are.
+that most tasks use took each of them half a second to two of a core. Our own modules are not among them: a task reads them as they are.
 
 Its workers wait for tasks at one queue: one of them holds the queue's lock, the others wait for it. A worker that is killed while it
 holds the lock takes it along, and no task starts any more until the scheduler is restarted (seen with Airflow 3.3.2).

@@ -59,10 +59,11 @@ def import_(
 
     stack = running_stack()
     found = LAYOUTS[dataset.value](folder)
-    for one in found.rejected[:_TOLD]:
-        complain(f"{one.message}; the recording goes in without a label")
-    if len(found.rejected) > _TOLD:
-        complain(f"{len(found.rejected) - _TOLD} more of the same kinds")
+    unlabelled = [one for one in found.rejected if found.files.get(one.name) is not None]
+    for one in unlabelled[:_TOLD]:
+        complain(f"{one.message}; the recording goes in without label and patient")
+    if len(unlabelled) > _TOLD:
+        complain(f"{len(unlabelled) - _TOLD} more recordings go in so")
     n_files = drop(stack, found.for_inbox())
     say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
 
@@ -90,7 +91,7 @@ def download(
 
 
 _TOLD = 20
-"""Labels that could not be understood, each in a sentence."""
+"""Rows that could not be understood, each in a sentence of its own."""
 _RELEASES = {OnPhysioNet.PTBDB: "ptbdb", OnPhysioNet.PTBXL: "ptb-xl"}
 
 

@@ -4,8 +4,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from ecg_tasks.cli import inbox
+from ecg_tasks.cli.__main__ import app
 
 
 class _Stack:
@@ -54,6 +56,22 @@ def test_large_drops_go_in_pieces(dropped):
     """A whole database never lies in memory at once."""
     assert inbox.drop(_Stack(), [(f"{row}.dat", b"x") for row in range(250)]) == 250
     assert [len(names) for names in dropped] == [100, 100, 50]
+
+
+def test_an_import_tells_what_it_could_not_understand(dropped, tmp_path, monkeypatch):
+    """A recording whose row is no row goes in all the same, and a sentence says without what; one that is not there is not told of."""
+    monkeypatch.setattr(inbox, "running_stack", _Stack)
+    (tmp_path / "scp_statements.csv").write_text(",diagnostic,diagnostic_class\nNORM,1.0,NORM\n")
+    rows = ["1,7,\"{'NORM': 100.0}\",r/1_lr,r/1_hr", "2,8,NORM,r/2_lr,r/2_hr", "3,9,NORM,r/3_lr,r/3_hr"]
+    (tmp_path / "ptbxl_database.csv").write_text("\n".join(["ecg_id,patient_id,scp_codes,filename_lr,filename_hr", *rows]))
+    (tmp_path / "r").mkdir()
+    for name in ("1_hr.hea", "1_hr.dat", "2_hr.hea", "2_hr.dat"):
+        (tmp_path / "r" / name).write_bytes(b"x")
+    done = CliRunner().invoke(app, ["import", "ptbxl", str(tmp_path)], env={"COLUMNS": "400"})
+    assert done.exit_code == 0, done.output
+    told = [line for line in done.output.splitlines() if "without label and patient" in line]
+    assert [("row 3" in line, "row 4" in line) for line in told] == [(True, False)]
+    assert sorted(name for names in dropped for name in names) == [f"ptbxl/{n}_hr.{kind}" for n in (1, 2) for kind in ("dat", "hea")]
 
 
 def test_files_keep_their_names(tmp_path):

@@ -207,6 +207,17 @@ def test_nothing_left_is_said_with_the_reasons(world, tmp_path):
         evaluate_folder(tmp_path, models=world.models)
 
 
+def test_a_beat_that_rows_contradict_each_other_about_is_not_judged(tmp_path, beat_rows, heartbeat_csv):
+    """Its own label does not stand in for them: it has one fate, with both rows named."""
+    (tmp_path / "beats.csv").write_bytes(heartbeat_csv(beat_rows(6, seed=3), np.array([0, 1, 0, 1, 0, 1])))
+    rows = ["beats.csv#1,normal", "beats.csv#2,normal", "beats.csv#2,abnormal"]
+    (tmp_path / "labels.csv").write_text("\n".join(["record,label", *rows]))
+    found = evaluate_folder(tmp_path, recipe="heartbeat").as_dict()
+    assert found["account"]["received"] == 6
+    assert [one["name"] for one in found["unreadable"]["records"]] == ["beats.csv#2"]
+    assert found["account"]["judged"] + found["account"]["uninterpretable"] == 5
+
+
 def test_models_are_found_by_version_and_by_folder(world, found):
     """The version's name and its folder lead to the same figures; what is not there is answered with what is."""
     version = found["version"]
