@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.beats import heartbeat_records
 from benchmarks.models import models_folder
 from benchmarks.processes import Usage, Work, in_own_process
-from ecg_tasks.storage import registry
+from ecg_tasks.archive import registry
 
 SEED = 2
 WINDOWS_AT_ONCE = 512
@@ -109,8 +109,8 @@ def by_notebook(pngs: str, models: str) -> Work:
 
 def served(pngs: str, models: str, recipe: str) -> Work:
     """Case: this project's way from PNGs to decisions; gives the windows' scores."""
+    from ecg_tasks.offline.classify_file import shipped_classifier
     from ecg_tasks.signals.recipes import get_recipe
-    from ecg_tasks.steps.offline.single import shipped_classifier
 
     chosen, classifier = get_recipe(recipe), shipped_classifier(recipe, Path(models))
     files = _read(pngs)

@@ -21,10 +21,10 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from benchmarks.store import PATIENT_KEY
-from ecg_tasks.steps.ingesting import ingest
-from ecg_tasks.steps.ingesting.drops import sort_inbox
-from ecg_tasks.storage import keys
-from ecg_tasks.storage.object_store import ObjectStore
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.pipeline import ingest_records
+from ecg_tasks.pipeline.intake.drops import sort_inbox
 
 PAGE = 1000
 """Keys in one page of a listing, as S3 gives them."""
@@ -102,10 +102,10 @@ def measure(n_keys: int) -> dict[str, Any]:
     connect, ObjectStore.connect = ObjectStore.connect, classmethod(lambda _, __: store)  # type: ignore[method-assign, assignment]
     before = time.process_time()
     try:
-        jobs = ingest.plan("benchmark")
+        jobs = ingest_records.plan("benchmark")
     finally:
         ObjectStore.connect = connect  # type: ignore[method-assign]
-    plan = json.loads(client.kept[keys.staging(ingest.DAG, "benchmark", "plan.json")])
+    plan = json.loads(client.kept[keys.staging(ingest_records.DAG, "benchmark", "plan.json")])
     return {
         "keys": n_keys,
         "reading": reading,

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.processes import Work, in_own_process
+from ecg_tasks.archive import registry
+from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.steps.champions.seed import SHIPPED_MODELS
-from ecg_tasks.storage import registry
 
 UNTRAINED = "untrained"
 """Name of the version of an untrained network."""
@@ -42,7 +42,7 @@ def make_untrained(folder: str, recipe: str) -> Work:
     from ecg_tasks.learning.keras_file import save_network
     from ecg_tasks.learning.networks import build_network
     from ecg_tasks.learning.version import Golden, version_files
-    from ecg_tasks.steps.training.candidate import golden_pictures, provisional_spec
+    from ecg_tasks.pipeline.training.candidate import golden_pictures, provisional_spec
 
     keras = bring_up_keras()
 

@@ -20,9 +20,9 @@ RECIPE = "heartbeat"
 RUN = "bench"
 
 TASKS_IN = {
-    "ingest": "ecg_tasks.steps.ingesting.ingest",
-    "render": "ecg_tasks.steps.render",
-    "classify": "ecg_tasks.steps.classifying.classify",
+    "ingest": "ecg_tasks.pipeline.ingest_records",
+    "render": "ecg_tasks.pipeline.render_spectrograms",
+    "classify": "ecg_tasks.pipeline.classify_records",
 }
 """The modules with the tasks of the three DAGs."""
 WARM_UP = {
@@ -71,9 +71,9 @@ def run_night(n_records: int, *, bucket: str, environment: Mapping[str, str], mo
 
 def fill(n_records: int, models: str) -> Work:
     """Case: make the bucket, install the champion, and drop the files."""
-    from ecg_tasks.steps import workspace
-    from ecg_tasks.steps.champions import seed
-    from ecg_tasks.steps.ingesting import inbox
+    from ecg_tasks.archive import workspace
+    from ecg_tasks.pipeline.champions import seed
+    from ecg_tasks.pipeline.intake import inbox
 
     def files() -> Iterator[tuple[str, bytes]]:
         for at, start in enumerate(range(0, n_records, ROWS_PER_FILE)):
@@ -89,7 +89,7 @@ def fill(n_records: int, models: str) -> Work:
 
 def count_decided(report: str) -> Work:
     """Case: how many records the report has a decision on."""
-    from ecg_tasks.steps import workspace
+    from ecg_tasks.archive import workspace
 
     counts = workspace.get_json(workspace.open_store(), report.replace("index.html", "summary.json"))["counts"]
     return lambda: counts["records"] - counts["pending"]
@@ -101,5 +101,5 @@ def task(name: str, arguments: list[Any]) -> Work:
     for needed in WARM_UP[module]:
         importlib.import_module(needed)
     called = getattr(importlib.import_module(TASKS_IN[module]), function)
-    importlib.import_module("ecg_tasks.steps.workspace").open_store()  # the first client of a process takes 0.2 s, further ones none
+    importlib.import_module("ecg_tasks.archive.workspace").open_store()  # the first client of a process takes 0.2 s, further ones none
     return lambda: called(*arguments)

@@ -63,10 +63,9 @@ def fill(n_records: int) -> Work:
     def work() -> None:
         import numpy as np
 
+        from ecg_tasks.archive import keys, record_shards, workspace
+        from ecg_tasks.pipeline import classify_records
         from ecg_tasks.signals.record import HEARTBEAT_SAMPLES
-        from ecg_tasks.steps import workspace
-        from ecg_tasks.steps.classifying import classify
-        from ecg_tasks.storage import keys, record_shards
 
         store = workspace.open_store()
         store.create_bucket()
@@ -87,15 +86,15 @@ def fill(n_records: int) -> Work:
         account = {"received": n_records, "records": n_records, "duplicates": 0, "quarantined": 0, "waiting": 0}
         manifest = {"account": account, "inputs": [], "shards": shards, "quarantined": [], "labels": {"quarantined": 0}}
         workspace.put_json(store, keys.manifest("ingest_records", "bench"), manifest)
-        classify.write_report(classify.pin_champion(RUN, date=DATE, scope="all", details=0), [])
+        classify_records.write_report(classify_records.pin_champion(RUN, date=DATE, scope="all", details=0), [])
 
     return work
 
 
 def archived(samples: Any, *, name: str) -> Any:
     """A record as the archive keeps it."""
+    from ecg_tasks.archive.record_shards import StoredRecord
     from ecg_tasks.signals.record import HEARTBEAT_FS, Record
-    from ecg_tasks.storage.record_shards import StoredRecord
 
     record = Record(samples=samples, fs=HEARTBEAT_FS, leads=("II",), unit="relative", name=name, synthetic=True)
     return StoredRecord(record=record, source="ab" * 32, patient=None, split_bucket=-1)
@@ -103,8 +102,8 @@ def archived(samples: Any, *, name: str) -> Any:
 
 def install(store: Any) -> str:
     """Let the shipped champion serve, as a version for today's pictures; returns its name."""
+    from ecg_tasks.archive import registry
     from ecg_tasks.signals.recipes import get_recipe
-    from ecg_tasks.storage import registry
 
     champion = next(one for one in registry.shipped_champions(CHECKOUT / "models") if one.recipe == RECIPE)
     files = registry.read_shipped(CHECKOUT / "models", champion)
@@ -119,9 +118,9 @@ def derived(ids: list[str], drawn: list[Any], rng: Any, *, shard: str, version: 
     """Pictures (one for all: only their size matters) and decisions by lot."""
     import numpy as np
 
+    from ecg_tasks.archive import keys, tables
     from ecg_tasks.labels import Decision
     from ecg_tasks.signals.recipes import get_recipe
-    from ecg_tasks.storage import keys, tables
 
     recipe, n = get_recipe(RECIPE), len(ids)
     png = recipe.render(drawn).png[0]
@@ -148,11 +147,11 @@ def ask() -> Work:
     def work() -> dict[str, dict[str, float]]:
         client = browser()
         report = f"/reports/{DATE}/{RUN}"
-        from ecg_tasks.steps.browse import table
-        from ecg_tasks.steps.workspace import open_store
+        from ecg_tasks.archive.workspace import open_store
+        from ecg_tasks.queries import report_table
 
-        found = table.RunTable(open_store().get(f"reports/{DATE}/{RUN}/predictions.csv"))
-        records = [row["record_id"] for row in found.rows(found.select(table.Query())[-50:])]
+        found = report_table.RunTable(open_store().get(f"reports/{DATE}/{RUN}/predictions.csv"))
+        records = [row["record_id"] for row in found.rows(found.select(report_table.Query())[-50:])]
         pages = {
             "overview": ["/"],
             "reports": ["/reports"],

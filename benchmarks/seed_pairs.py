@@ -24,12 +24,12 @@ from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.learning.keras_file import load_network, score_windows
 from ecg_tasks.learning.parameters import training_params
 from ecg_tasks.learning.training import train
-from ecg_tasks.signals.reading.wfdb_record import read_wfdb
+from ecg_tasks.offline.classify_file import wfdb_contents
+from ecg_tasks.offline.labelled_folders import open_folder
+from ecg_tasks.pipeline.training.candidate import BOOTSTRAP_SEED, SENSITIVITY
+from ecg_tasks.readers.wfdb.record import read_wfdb
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
-from ecg_tasks.steps.offline.labelled_folders import open_folder
-from ecg_tasks.steps.offline.single import wfdb_contents
-from ecg_tasks.steps.training.candidate import BOOTSTRAP_SEED, SENSITIVITY
 
 RECIPE = "twelve_lead"
 

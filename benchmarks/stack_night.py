@@ -87,8 +87,8 @@ def measure(folder: Path, n_records: int) -> dict[str, Any]:
     stack.up()
     try:
         os.environ.update(stack.environment())
-        from ecg_tasks.steps.ingesting import inbox
-        from ecg_tasks.steps.workspace import open_store
+        from ecg_tasks.archive.workspace import open_store
+        from ecg_tasks.pipeline.intake import inbox
 
         peaks, dags = Peaks(stack), {}
         with stack.airflow() as api:

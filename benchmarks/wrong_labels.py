@@ -1,4 +1,4 @@
-"""Here: how much sooner the reviewers' queue finds wrong labels than chance does. Not here: the queue (``steps.reviewing``).
+"""Here: how much sooner the reviewers' queue finds wrong labels than chance does. Not here: the queue (``queries.review_queue``).
 
 ``python -m benchmarks.wrong_labels FOLDER PICTURE.svg``: FOLDER is a labelled folder such as PTB-XL, and the shipped champion scores it.
 Records of its training and validation sides are left out. A tenth of the other labels is turned, 500 times anew, and the queue is
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.priority import centred, prioritise, uncertainty
 from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.readers.wfdb.record import read_wfdb
 from ecg_tasks.reporting.svg import line, number, rect, text
-from ecg_tasks.signals.reading.wfdb_record import read_wfdb
 from ecg_tasks.signals.recipes import get_recipe
 
 RECIPE = "twelve_lead"
@@ -64,12 +64,12 @@ def found_curves(scored: Scored, *, turned: float = TURNED, draws: int = DRAWS, 
 
 def score_folder(folder: Path) -> Scored:
     """Let the shipped champion score the records that its network was not fitted to."""
+    from ecg_tasks.archive import registry
     from ecg_tasks.evaluation.splits import Side
     from ecg_tasks.learning.serving import Classifier
     from ecg_tasks.learning.version import SIDES
-    from ecg_tasks.steps.champions.seed import SHIPPED_MODELS
-    from ecg_tasks.steps.offline.labelled_folders import open_folder
-    from ecg_tasks.storage import registry
+    from ecg_tasks.offline.labelled_folders import open_folder
+    from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 
     (champion,) = (one for one in registry.shipped_champions(SHIPPED_MODELS) if one.recipe == RECIPE)
     files = registry.read_shipped(SHIPPED_MODELS, champion)

@@ -47,30 +47,30 @@ def backfill_version() -> None:
 
     @task
     def pin_versions(run_id: str, date: str, form: dict[str, str]) -> str:
-        from ecg_tasks.steps.classifying import backfill
+        from ecg_tasks.pipeline import backfill_version
 
-        return backfill.pin_versions(run_id, date=date, **form)
+        return backfill_version.pin_versions(run_id, date=date, **form)
 
     @task
     def plan(pin: str) -> list[str]:
-        from ecg_tasks.steps.classifying import backfill
+        from ecg_tasks.pipeline import backfill_version
 
-        return backfill.plan(pin)
+        return backfill_version.plan(pin)
 
     @task
     def classify_shard(job: str) -> str:
-        from ecg_tasks.steps.classifying import backfill
+        from ecg_tasks.pipeline import backfill_version
 
-        return backfill.classify_shard(job)
+        return backfill_version.classify_shard(job)
 
     # Where both versions have decided on everything already, the skipped mapping must not skip the page.
     @task(trigger_rule=TriggerRule.NONE_FAILED)
     def write_difference(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
-        from ecg_tasks.steps.classifying import backfill
+        from ecg_tasks.pipeline import backfill_version
 
-        page = backfill.write_difference(pin, results[:])  # [:] fetches all results at once
+        page = backfill_version.write_difference(pin, results[:])  # [:] fetches all results at once
         if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=backfill.headline(page))
+            ti.xcom_push(key=run_note.HEADLINE, value=backfill_version.headline(page))
         return page
 
     pin = pin_versions(

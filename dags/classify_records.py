@@ -81,30 +81,30 @@ def classify_records() -> None:
 
     @task(pool=CHAMPION)  # a champion that was trained on synthetic recordings hands over here
     def pin_champion(run_id: str, run_type: str, date: str, scope: str, details: str) -> str:
-        from ecg_tasks.steps.classifying import classify
+        from ecg_tasks.pipeline import classify_records
 
-        return classify.pin_champion(run_id, run_type=run_type, date=date, scope=scope, details=int(details))
+        return classify_records.pin_champion(run_id, run_type=run_type, date=date, scope=scope, details=int(details))
 
     @task
     def plan(pin: str) -> list[str]:
-        from ecg_tasks.steps.classifying import classify
+        from ecg_tasks.pipeline import classify_records
 
-        return classify.plan(pin)
+        return classify_records.plan(pin)
 
     @task
     def classify_shard(job: str) -> str:
-        from ecg_tasks.steps.classifying import classify
+        from ecg_tasks.pipeline import classify_records
 
-        return classify.classify_shard(job)
+        return classify_records.classify_shard(job)
 
     # A night without new records gets its report too, so the skipped mapping must not skip it. Ten million records take it about half an
     # hour, and a new champion has the whole archive compared.
     @task(trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(hours=4))
     def write_report(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
-        from ecg_tasks.steps.browse import runs
-        from ecg_tasks.steps.classifying import classify
+        from ecg_tasks.pipeline import classify_records
+        from ecg_tasks.queries import runs
 
-        report = classify.write_report(pin, results[:])  # [:] fetches all results at once
+        report = classify_records.write_report(pin, results[:])  # [:] fetches all results at once
         if ti is not None:
             ti.xcom_push(key=run_note.HEADLINE, value=runs.headline(report))
         return report

@@ -47,9 +47,9 @@ def decide_champion() -> None:
 
     @task(pool=CHAMPION)
     def decide(run_id: str, who: str, cleared: str, form: dict[str, str]) -> str:
-        from ecg_tasks.steps.champions import promotion
+        from ecg_tasks.pipeline import decide_champion
 
-        return promotion.decide(run_id, who=who, cleared=int(cleared) > 0, **form)
+        return decide_champion.decide(run_id, who=who, cleared=int(cleared) > 0, **form)
 
     decide(
         run_id="{{ run_id }}",

@@ -40,27 +40,27 @@ def ingest_records() -> None:
 
     @task
     def plan(run_id: str) -> list[str]:
-        from ecg_tasks.steps.ingesting import ingest
+        from ecg_tasks.pipeline import ingest_records
 
-        return ingest.plan(run_id)
+        return ingest_records.plan(run_id)
 
     @task
     def ingest_batch(job: str) -> str:
-        from ecg_tasks.steps.ingesting import ingest
+        from ecg_tasks.pipeline import ingest_records
 
-        return ingest.ingest_batch(job)
+        return ingest_records.ingest_batch(job)
 
     @task(outlets=[ECG_RECORDS])
     def publish(run_id: str, results: "Sequence[str]") -> str:
-        from ecg_tasks.steps.ingesting import ingest
+        from ecg_tasks.pipeline import ingest_records
 
-        return ingest.publish(run_id, results[:])  # [:] fetches all results at once
+        return ingest_records.publish(run_id, results[:])  # [:] fetches all results at once
 
     @task(outlets=[ECG_INBOX], trigger_rule="none_failed")
     def ask_for_the_rest(run_id: str) -> str:
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from ecg_tasks.steps.ingesting import waiting
+        from ecg_tasks.pipeline.intake import waiting
 
         told = waiting.rest(run_id)
         if not told:

@@ -80,43 +80,43 @@ def maintain_store() -> None:
 
     @task
     def plan(run_id: str, run_type: str, form: dict[str, str]) -> str:
-        from ecg_tasks.steps.maintenance import maintaining
+        from ecg_tasks.pipeline import maintain_store
 
-        return maintaining.plan(run_id, **maintaining.form(form, scheduled=run_type == "scheduled"))
+        return maintain_store.plan(run_id, **maintain_store.form(form, scheduled=run_type == "scheduled"))
 
     # No version starts or stops serving meanwhile.
     @task(pool=CHAMPION)
     def delete(plan: str) -> str:
-        from ecg_tasks.steps.maintenance import maintaining
+        from ecg_tasks.pipeline import maintain_store
 
-        return maintaining.delete(plan)
+        return maintain_store.delete(plan)
 
     @task
     def check_orphans(plan: str) -> str:
-        from ecg_tasks.steps.maintenance import maintaining
+        from ecg_tasks.pipeline import maintain_store
 
-        return maintaining.check_orphans(plan)
+        return maintain_store.check_orphans(plan)
 
     @task
     def check_contents(plan: str) -> str:
-        from ecg_tasks.steps.maintenance import maintaining
+        from ecg_tasks.pipeline import maintain_store
 
-        return maintaining.check_contents(plan)
+        return maintain_store.check_contents(plan)
 
     @task
     def publish(plan: str, deleted: str, orphans: str, contents: str, ti: "RuntimeTaskInstance | None" = None) -> str:
-        from ecg_tasks.steps.maintenance import maintaining
+        from ecg_tasks.pipeline import maintain_store
 
-        manifest = maintaining.publish(plan, deleted, orphans, contents)
+        manifest = maintain_store.publish(plan, deleted, orphans, contents)
         if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=maintaining.headline(manifest))
+            ti.xcom_push(key=run_note.HEADLINE, value=maintain_store.headline(manifest))
         return manifest
 
     @task
     def fail_if_damaged(manifest: str) -> None:
-        from ecg_tasks.steps.maintenance import maintaining
+        from ecg_tasks.pipeline import maintain_store
 
-        maintaining.fail_if_damaged(manifest)
+        maintain_store.fail_if_damaged(manifest)
 
     planned = plan(
         run_id="{{ run_id }}",

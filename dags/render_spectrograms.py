@@ -39,21 +39,21 @@ def render_spectrograms() -> None:
 
     @task
     def plan(run_id: str) -> list[str]:
-        from ecg_tasks.steps import render
+        from ecg_tasks.pipeline import render_spectrograms
 
-        return render.plan(run_id)
+        return render_spectrograms.plan(run_id)
 
     @task
     def render_shard(job: str) -> str:
-        from ecg_tasks.steps import render
+        from ecg_tasks.pipeline import render_spectrograms
 
-        return render.render_shard(job)
+        return render_spectrograms.render_shard(job)
 
     @task(outlets=[ECG_SPECTROGRAMS])
     def publish(run_id: str, results: "Sequence[str]") -> str:
-        from ecg_tasks.steps import render
+        from ecg_tasks.pipeline import render_spectrograms
 
-        return render.publish(run_id, results[:])  # [:] fetches all results at once
+        return render_spectrograms.publish(run_id, results[:])  # [:] fetches all results at once
 
     publish(run_id="{{ run_id }}", results=render_shard.expand(job=plan(run_id="{{ run_id }}")))
 

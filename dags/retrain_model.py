@@ -38,14 +38,14 @@ class Approval(ApprovalOperator):
 
     def execute(self, context: "Context") -> Any:
         """Ask."""
-        from ecg_tasks.steps.training import promoting
+        from ecg_tasks.pipeline.training import promoting
 
         self.body = promoting.question(context["run_id"])
         return super().execute(context)
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
         """Take the answer, a person's or the deadline's."""
-        from ecg_tasks.steps.training import promoting
+        from ecg_tasks.pipeline.training import promoting
 
         if "error" not in event:
             user, why = event["responded_by_user"], (event["params_input"] or {}).get("why") or ""
@@ -120,9 +120,9 @@ def retrain_model() -> None:
         policy: str,
         params: "Mapping[str, object] | None" = None,
     ) -> str:
-        from ecg_tasks.steps.training import retrain
+        from ecg_tasks.pipeline import retrain_model
 
-        return retrain.assemble_dataset(
+        return retrain_model.assemble_dataset(
             run_id,
             recipe=recipe,
             epochs=int(epochs) if epochs else None,
@@ -135,25 +135,25 @@ def retrain_model() -> None:
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
     def train(job: str) -> str:
-        from ecg_tasks.steps.training import retrain
+        from ecg_tasks.pipeline import retrain_model
 
-        return retrain.train(job)
+        return retrain_model.train(job)
 
     @task
     def evaluate(job: str) -> str:
-        from ecg_tasks.steps.training import retrain
+        from ecg_tasks.pipeline import retrain_model
 
-        return retrain.evaluate(job)
+        return retrain_model.evaluate(job)
 
     @task(pool=CHAMPION)
     def gate(job: str) -> str:
-        from ecg_tasks.steps.training import retrain
+        from ecg_tasks.pipeline import retrain_model
 
-        return retrain.gate(job)
+        return retrain_model.gate(job)
 
     @task.branch
     def choose(run_id: str, params: "Mapping[str, object] | None" = None) -> str | None:
-        from ecg_tasks.steps.training import promoting
+        from ecg_tasks.pipeline.training import promoting
 
         if not promoting.is_promotable(run_id):
             return None
@@ -161,7 +161,7 @@ def retrain_model() -> None:
 
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, pool=CHAMPION)
     def promote(run_id: str, params: "Mapping[str, object] | None" = None) -> str:
-        from ecg_tasks.steps.training import promoting
+        from ecg_tasks.pipeline.training import promoting
 
         champion = promoting.promote(run_id, asked=bool(params and params["approval"]))
         if champion is None:
@@ -170,7 +170,7 @@ def retrain_model() -> None:
 
     @task(trigger_rule=TriggerRule.ALL_SKIPPED, pool=CHAMPION)
     def note_refusal(run_id: str) -> str | None:
-        from ecg_tasks.steps.training import promoting
+        from ecg_tasks.pipeline.training import promoting
 
         return promoting.refuse(run_id)
 

@@ -1,4 +1,4 @@
-"""Here: a person's decision about a model on its way through the DAG that takes one at a time. Not here: deciding (``promotion``)."""
+"""Here: a person's decision about a model on its way through the DAG that takes one at a time. Not here: deciding (``decide_champion``)."""
 
 import secrets
 
@@ -8,25 +8,25 @@ from airflow.exceptions import DagNotFound
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import HTTPException, status
 
-from ecg_tasks.steps.champions import promotion
-from ecg_tasks.steps.workspace import now
-from ecg_tasks.storage.object_store import MissingObjectError
+from ecg_tasks.archive.object_store import MissingObjectError
+from ecg_tasks.archive.workspace import now
+from ecg_tasks.pipeline import decide_champion
 
 
-def ask(user: BaseUser, *, recipe: str, action: promotion.Action, version: str, why: str, override: str = "") -> str:
+def ask(user: BaseUser, *, recipe: str, action: decide_champion.Action, version: str, why: str, override: str = "") -> str:
     """Start a run in the user's name; returns its id. Runs wait for one another, so no decision writes over another."""
     run_id = f"page__{now()}-{secrets.token_hex(4)}"
     form = {"recipe": recipe, "action": str(action), "version": version, "why": why, "override": override}
     try:
         trigger_dag(
-            dag_id=promotion.DAG,
+            dag_id=decide_champion.DAG,
             run_id=run_id,
             conf=form,
             triggered_by=DagRunTriggeredByType.UI,
             triggering_user_name=user.get_name(),
         )
     except DagNotFound:
-        told = f"Airflow does not know the DAG {promotion.DAG} yet. Try again in a minute."
+        told = f"Airflow does not know the DAG {decide_champion.DAG} yet. Try again in a minute."
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, told) from None
     return run_id
 
@@ -34,6 +34,6 @@ def ask(user: BaseUser, *, recipe: str, action: promotion.Action, version: str, 
 def outcome(run_id: str) -> str | None:
     """What came of a run, as a sentence; None while it has not ended."""
     try:
-        return promotion.outcome(run_id)
+        return decide_champion.outcome(run_id)
     except MissingObjectError:
         return None

@@ -1,6 +1,6 @@
 """Here: the watchers of the inbox, as Airflow's triggerer runs them: by looking, or by what the bucket tells a queue.
 
-Not here: how the bucket is listed (``ecg_tasks.steps.ingesting.inbox``), or what a message says (``notifications`` beside it).
+Not here: how the bucket is listed (``ecg_tasks.pipeline.intake.inbox``), or what a message says (``notifications`` beside it).
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 if TYPE_CHECKING:
-    from ecg_tasks.storage.queue import Message, MessageQueue
+    from ecg_tasks.archive.queue import Message, MessageQueue
 
 IDLE_SHARE, BUSY_SHARE = 0.01, 0.1
 """Of a core that looking into the inbox may take, while nothing changes there and while something does."""
@@ -155,15 +155,15 @@ class InboxQueueTrigger(BaseEventTrigger):
 
 def connect(queue: str) -> "MessageQueue":
     """Return a connection to a queue; imported late, as below."""
-    from ecg_tasks.storage.queue import MessageQueue
+    from ecg_tasks.archive.queue import MessageQueue
 
     return MessageQueue.connect(queue)
 
 
 def told(body: str) -> tuple[tuple[str, ...], str]:
     """Return the keys in the inbox that a message tells of, and what is wrong with it; imported late, as below."""
+    from ecg_tasks.pipeline.intake import notifications
     from ecg_tasks.settings import Settings
-    from ecg_tasks.steps.ingesting import notifications
 
     notice = notifications.read_notice(body, bucket=Settings.from_environment().bucket)
     return notice.keys, notice.fault
@@ -171,7 +171,7 @@ def told(body: str) -> tuple[tuple[str, ...], str]:
 
 def waiting() -> str:
     """Return a digest of what waits in the inbox, or an empty string; imported late because the DAG files import this module."""
-    from ecg_tasks.steps.ingesting import inbox
+    from ecg_tasks.pipeline.intake import inbox
 
     return inbox.waiting()
 

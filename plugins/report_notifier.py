@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
     from airflow.sdk import Context
 
+    from ecg_tasks.pipeline.monitoring.notifying import Notice
     from ecg_tasks.settings import Settings
-    from ecg_tasks.steps.monitoring.notifying import Notice
 
 
 class ReportNotifier(BaseNotifier):
@@ -38,7 +38,7 @@ class ReportNotifier(BaseNotifier):
 
     def notify(self, context: "Context") -> None:
         """Send the message by every way that is set."""
-        from ecg_tasks.steps.monitoring import notifying
+        from ecg_tasks.pipeline.monitoring import notifying
 
         settings, told = self._told(context)
         with self._trying("webhook"):
@@ -49,7 +49,7 @@ class ReportNotifier(BaseNotifier):
 
     async def async_notify(self, context: "Context") -> None:
         """Send it without keeping the triggerer from its other work."""
-        from ecg_tasks.steps.monitoring import notifying
+        from ecg_tasks.pipeline.monitoring import notifying
 
         settings, told = await asyncio.to_thread(self._told, context)
         with self._trying("webhook"):
@@ -59,8 +59,8 @@ class ReportNotifier(BaseNotifier):
                 await _mail(told, settings).async_notify(context)
 
     def _told(self, context: "Context") -> "tuple[Settings, Notice]":
+        from ecg_tasks.pipeline.monitoring import notifying
         from ecg_tasks.settings import Settings
-        from ecg_tasks.steps.monitoring import notifying
 
         # a missed deadline comes with the run as the REST API tells it
         run_id = context["run_id"] if "run_id" in context else context["dag_run"]["dag_run_id"]  # type: ignore[index]

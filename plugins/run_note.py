@@ -1,4 +1,4 @@
-"""Here: a run that has something to tell in one sentence gets it as its note. Not here: the sentence (``steps``).
+"""Here: a run that has something to tell in one sentence gets it as its note. Not here: the sentence (``pipeline``).
 
 A task may not write into Airflow's database, and the scheduler should not wait for a bucket: the task hands its headline on as an
 XCom, and the scheduler, which is just closing the run, copies it into the note.

@@ -160,7 +160,7 @@ def clean_environment():
 @pytest.fixture(scope="session")
 def bucket_in(s3_server):
     """Function that makes a bucket, and sets the environment of tasks that work in it through a ``MonkeyPatch``."""
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive.workspace import open_store
 
     def make(patch, **more):
         environment = {

@@ -4,10 +4,10 @@ import hashlib
 import json
 from pathlib import Path
 
+from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import put_json
 from ecg_tasks.signals.recipes import get_recipe
-from ecg_tasks.steps.workspace import put_json
-from ecg_tasks.storage import keys, registry
-from ecg_tasks.storage.object_store import ObjectStore
 
 MODELS = Path(__file__).parents[1] / "models"
 

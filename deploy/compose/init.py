@@ -19,7 +19,7 @@ def main() -> None:
     """Argument: slots of the pool ``cpu``."""
     subprocess.run([sys.executable, "-m", "deploy.embedded.migrate", str(POOLS), sys.argv[1]], check=True)  # noqa: S603 - our own program
     ensure_bucket()
-    from ecg_tasks.steps.champions.seed import install_champions
+    from ecg_tasks.pipeline.champions.seed import install_champions
 
     installed = install_champions()
     print(f"ready; models put into the bucket: {', '.join(installed) or 'none, they were there'}")  # noqa: T201 - the container's log
@@ -27,8 +27,8 @@ def main() -> None:
 
 def ensure_bucket() -> None:
     """Make the bucket in our own store; find the one that is elsewhere."""
+    from ecg_tasks.archive.workspace import open_store
     from ecg_tasks.errors import StoreError
-    from ecg_tasks.steps.workspace import open_store
 
     store = open_store()
     deadline = time.monotonic() + _PATIENCE_S

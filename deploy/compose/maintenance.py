@@ -24,7 +24,7 @@ def sweep(before: datetime) -> None:
 
 def delete_logs(before: datetime) -> int:
     """Delete task logs that were written before a moment; returns how many."""
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive.workspace import open_store
 
     store = open_store()
     old = [item.key for item in store.list_objects(LOGS) if item.modified < before]

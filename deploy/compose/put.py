@@ -8,7 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ecg_tasks.steps.offline.labelled_folders import Content
+    from ecg_tasks.offline.labelled_folders import Content
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Here: ``audit``: the log of who did what, and whether anybody has been at it. Not here: writing it (``steps.audit``)."""
+"""Here: ``audit``: the log of who did what, and whether anybody has been at it. Not here: writing it (``archive.audit``)."""
 
 import json
 import os
@@ -39,8 +39,8 @@ def audit(
 def _show(last: int, *, as_json: bool) -> None:
     from rich.markup import escape
 
-    from ecg_tasks.steps import audit
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive import audit
+    from ecg_tasks.archive.workspace import open_store
 
     found = audit.entries(open_store())[-last:]
     if as_json:
@@ -53,8 +53,8 @@ def _show(last: int, *, as_json: bool) -> None:
 
 
 def _is_sound(known: list[str], *, as_json: bool) -> bool:
-    from ecg_tasks.steps import audit_check
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive import audit_check
+    from ecg_tasks.archive.workspace import open_store
 
     found = audit_check.check(open_store(), known=known)
     if as_json:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from deploy.embedded import Stack
     from deploy.embedded.airflow_api import AirflowApi
-    from ecg_tasks.steps.offline.labelled_folders import Content
+    from ecg_tasks.offline.labelled_folders import Content
 
 SEED = 2026
 N_PATIENTS = 140
@@ -72,7 +72,7 @@ def _recordings(folder: Path | None) -> "list[tuple[str, Content]]":
 
         say("making recordings of people who do not exist (synthetic; whatever is made of them says so)")
         return list(sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1).items())
-    from ecg_tasks.steps.offline.labelled_folders import LAYOUTS, detect
+    from ecg_tasks.offline.labelled_folders import LAYOUTS, detect
 
     layout = detect(folder)
     if layout is None:
@@ -146,39 +146,39 @@ def follow_own_runs(api: "AirflowApi", dag: str, bars: "Progress", *, known: set
 
 
 def _is_taken_over(dropped: "Iterable[str]") -> bool:
-    from ecg_tasks.steps.workspace import open_store
-    from ecg_tasks.storage import keys
+    from ecg_tasks.archive import keys
+    from ecg_tasks.archive.workspace import open_store
 
     return not {keys.INBOX + name for name in dropped} & set(open_store().list_keys(keys.INBOX))
 
 
 def _holds_real() -> bool:
-    from ecg_tasks.steps.champions import synthetic
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive.workspace import open_store
+    from ecg_tasks.pipeline.champions import synthetic
 
     return synthetic.holds_real(open_store())
 
 
 def _is_rendered() -> bool:
+    from ecg_tasks.archive.workspace import open_store
+    from ecg_tasks.pipeline import render_spectrograms
     from ecg_tasks.settings import Settings
     from ecg_tasks.signals.recipes import get_recipe
-    from ecg_tasks.steps import render
-    from ecg_tasks.steps.workspace import open_store
 
     store = open_store()
-    return not any(render.unrendered(store, get_recipe(name)) for name in Settings.from_environment().recipes)
+    return not any(render_spectrograms.unrendered(store, get_recipe(name)) for name in Settings.from_environment().recipes)
 
 
 def _report_of(run: str) -> str:
-    from ecg_tasks.steps.workspace import get_json, open_store
-    from ecg_tasks.storage import keys
+    from ecg_tasks.archive import keys
+    from ecg_tasks.archive.workspace import get_json, open_store
 
     return str(get_json(open_store(), keys.manifest("classify_records", keys.run_key(run)))["report"])
 
 
 def _fetch_report(stack: "Stack", report: str) -> Path:
     """Copy the report's pages out of the bucket; returns its first page, to be opened in a browser."""
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive.workspace import open_store
 
     folder = report.rsplit("/", 1)[0]
     target = stack.home.reports / folder.rsplit("/", 1)[-1]

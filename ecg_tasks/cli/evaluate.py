@@ -1,4 +1,4 @@
-"""Here: ``evaluate``: a model on a labelled folder, without any stack. Not here: the evaluation (``steps.offline.evaluation``)."""
+"""Here: ``evaluate``: a model on a labelled folder, without any stack. Not here: the evaluation (``offline.evaluate_folder``)."""
 
 from math import isnan
 from pathlib import Path
@@ -10,8 +10,8 @@ from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from ecg_tasks.evaluation.assessment import Assessment
-    from ecg_tasks.steps.offline.evaluation import FolderEvaluation
-    from ecg_tasks.steps.offline.judging import Judged
+    from ecg_tasks.offline.evaluate_folder import FolderEvaluation
+    from ecg_tasks.offline.judging import Judged
 
 _NAMES_SHOWN = 5
 
@@ -42,7 +42,7 @@ def evaluate(
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from ecg_tasks.steps.offline.evaluation import RESEARCH_USE, evaluate_folder
+    from ecg_tasks.offline.evaluate_folder import RESEARCH_USE, evaluate_folder
 
     columns = (TextColumn("recordings"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as shown:

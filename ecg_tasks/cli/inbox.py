@@ -14,7 +14,7 @@ from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from deploy.embedded import Stack
-    from ecg_tasks.steps.offline.labelled_folders import Content
+    from ecg_tasks.offline.labelled_folders import Content
 
 _FILES_AT_ONCE = 100
 _PUT_AGAIN_S = 900.0
@@ -55,7 +55,7 @@ def import_(
     ptbxl: 500 Hz recordings where present, else 100 Hz. ptbdb: every recording below the patients' folders.
     heartbeats: the CSV files with 187 samples at 125 Hz and the label in column 188.
     """
-    from ecg_tasks.steps.offline.labelled_folders import LAYOUTS
+    from ecg_tasks.offline.labelled_folders import LAYOUTS
 
     stack = running_stack()
     found = LAYOUTS[dataset.value](folder)
@@ -100,7 +100,7 @@ _TABLES = {OnPhysioNet.PTBDB: [], OnPhysioNet.PTBXL: ["ptbxl_database.csv", "scp
 
 def _signal_files(folder: Path, headers: list[str]) -> list[str]:
     """What the headers name, each file once: wfdb's ``dl_database`` lists a file once a signal, and fetches its rest as often."""
-    from ecg_tasks.signals.reading.wfdb_record import wfdb_files
+    from ecg_tasks.readers.wfdb.record import wfdb_files
 
     named = [Path(header).with_name(file) for header in headers for file in wfdb_files((folder / header).read_bytes(), name=header)]
     return list(dict.fromkeys(path.as_posix() for path in named))
@@ -121,7 +121,7 @@ def put_in_order(files: "list[tuple[str, Content]]") -> int:
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from ecg_tasks.steps.ingesting.inbox import put_files
+    from ecg_tasks.pipeline.intake.inbox import put_files
 
     tables = [file for file in files if _is_table(file)]
     parts = [tables, _by_recording([file for file in files if not _is_table(file)])]
@@ -145,7 +145,7 @@ def _read(file: "tuple[str, Content]") -> tuple[str, bytes]:
 
 
 def _is_table(file: "tuple[str, Content]") -> bool:
-    from ecg_tasks.signals.reading.labels_csv import is_label_table
+    from ecg_tasks.readers.labels_csv import is_label_table
 
     return is_label_table(file[0])
 

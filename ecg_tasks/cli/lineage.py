@@ -1,4 +1,4 @@
-"""Here: ``lineage``: a tree from a thing back to the dropped bytes. Not here: following and checking the links (``steps.lineage``)."""
+"""Here: ``lineage``: a tree from a thing back to the dropped bytes. Not here: following and checking the links (``queries.lineage``)."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from ecg_tasks.cli.stack import running_stack
 from ecg_tasks.cli.terminal import complain, console
 
 if TYPE_CHECKING:
-    from ecg_tasks.steps.lineage.links import Link
+    from ecg_tasks.queries.lineage.links import Link
 
 _COLOURS = {"checked": "green", "told": "dim", "absent": "yellow", "broken": "bold red"}
 _ALIKE_SHOWN = 12
@@ -24,11 +24,11 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every link.")] = False,
 ) -> None:
     """Tell where a thing comes from, back to dropped bytes, code and training, each digest computed anew. Exits with 1 if one is broken."""
-    from ecg_tasks.steps.lineage import tracing as steps
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive.workspace import open_store
+    from ecg_tasks.queries.lineage import tracing
 
     os.environ.update(running_stack().environment())
-    found = steps.trace(open_store(), name)
+    found = tracing.trace(open_store(), name)
     if as_json:
         print(json.dumps(asdict(found), indent=1))  # noqa: T201 - for a program
     else:

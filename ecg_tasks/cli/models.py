@@ -19,11 +19,11 @@ def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default:
     """List the versions in the bucket: test AUROC, the gate's verdict, and which serve or were rejected."""
     from rich.table import Table
 
-    from ecg_tasks.steps.champions import promotion
+    from ecg_tasks.pipeline import decide_champion
 
     os.environ.update(running_stack().environment())
     table = Table("recipe", "version", "test AUROC", "verdict", "standing")
-    for one in promotion.listing(recipe):
+    for one in decide_champion.listing(recipe):
         trained = "\ntrained on synthetic recordings" if one.synthetic else ""
         table.add_row(one.recipe, one.version + trained, one.auroc, one.verdict, one.standing)
     console().print(table)
@@ -55,7 +55,7 @@ def export(
     folder: Annotated[Path | None, typer.Argument(help="Where to; default: models/ of this checkout.", file_okay=False)] = None,
 ) -> None:
     """Write the champion of a recipe, with its card, into a folder laid out as models/ in the bucket."""
-    from ecg_tasks.steps.champions import seed
+    from ecg_tasks.pipeline.champions import seed
 
     os.environ.update(running_stack().environment())
     say(f"written to {seed.export_champion(recipe, folder or seed.SHIPPED_MODELS)}")
@@ -63,19 +63,19 @@ def export(
 
 def _decide(recipe: str, action: str, version: str, *, why: str, override: str = "") -> None:
     """Run the DAG, so that decisions come one after the other, and stand in Airflow's own history too."""
-    from ecg_tasks.steps.champions import promotion
-    from ecg_tasks.storage.object_store import MissingObjectError
+    from ecg_tasks.archive.object_store import MissingObjectError
+    from ecg_tasks.pipeline import decide_champion
 
     stack = running_stack()
     os.environ.update(stack.environment())
     form = {"recipe": recipe, "action": action, "version": version, "why": why, "override": override}
     with stack.airflow() as api, runs.progress() as bars:
-        run = api.trigger(promotion.DAG, form)
-        state = runs.follow(api, promotion.DAG, run, bars)
+        run = api.trigger(decide_champion.DAG, form)
+        state = runs.follow(api, decide_champion.DAG, run, bars)
     try:
-        told = promotion.outcome(run)
+        told = decide_champion.outcome(run)
     except MissingObjectError:
-        told = f"{promotion.DAG} {run} {state}; its log is in the web interface (./ecg open)"
+        told = f"{decide_champion.DAG} {run} {state}; its log is in the web interface (./ecg open)"
     if state != "success":
         complain(told)
         raise typer.Exit(1)

@@ -15,8 +15,8 @@ def export_report(
     file: Annotated[Path, typer.Argument(help="The ZIP file to write.", dir_okay=False)],
 ) -> None:
     """Write a run's whole report, with its predictions as CSV, Parquet and FHIR, into a ZIP file."""
-    from ecg_tasks.steps.classifying import exchange
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive.workspace import open_store
+    from ecg_tasks.queries import exchange
 
     os.environ.update(running_stack().environment())
     store = open_store()

@@ -1,4 +1,4 @@
-"""Here: how far two reviewers agree beyond chance. Not here: who they are, or which recordings they share (``steps.reviewing``)."""
+"""Here: how far two reviewers agree beyond chance. Not here: who they are, or which recordings they share (``queries.review_queue``)."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Here: all that is told of a model on labelled records: figures, curves, baselines, subgroups. Not here: scoring the records (``steps``).
+"""Here: all that is told of a model on labelled records: figures, curves, baselines, subgroups. Not here: scoring records (``pipeline``).
 
 A model's card and ``ecg evaluate`` both come from here, so that they cannot differ.
 """

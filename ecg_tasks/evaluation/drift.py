@@ -1,6 +1,6 @@
 """Here: whether what comes in still looks like what a model was tested on: PSI, and a test that may be looked at every day.
 
-Not here: what is measured, or where its history is kept (``steps.monitoring``).
+Not here: what is measured, or where its history is kept (``pipeline.monitoring``).
 """
 
 from collections.abc import Mapping, Sequence

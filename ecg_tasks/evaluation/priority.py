@@ -1,4 +1,4 @@
-"""Here: which recording teaches most when a person looks at it. Not here: who looks, or what was said (``steps.reviewing``)."""
+"""Here: which recording teaches most when a person looks at it. Not here: who looks, or what was said (``queries.review_queue``)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""Here: the page that compares what two versions say of the same records, and its files. Not here: reading either (``steps``)."""
+"""Here: the page that compares what two versions say of the same records, and its files. Not here: reading either (``pipeline``)."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Here: what the name of a lead means, in the spellings that files use. Not here: the signals (``reading.leads``, ``preparing``)."""
+"""Here: what the name of a lead means, in the spellings that files use. Not here: the signals (``readers.leads``, ``preparing``)."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Here: which records look like copies or parts of one recording. Not here: what follows from it (``steps.training``).
+"""Here: which records look like copies or parts of one recording. Not here: what follows from it (``pipeline.training``).
 
 Two grades. *Similar* records are so much alike that they may come from one recording: they are kept on one side of a split where no
 patient is known, which costs nothing if it was chance. *Same* records show one stretch of one signal beyond doubt: such a pair on two

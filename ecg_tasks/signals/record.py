@@ -1,4 +1,4 @@
-"""Here: one recording in memory and its identity. Not here: reading formats (``reading``) or storing shards (``storage``)."""
+"""Here: one recording in memory and its identity. Not here: reading formats (``readers``) or storing shards (``archive``)."""
 
 import hashlib
 from dataclasses import dataclass

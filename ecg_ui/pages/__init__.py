@@ -1,1 +1,1 @@
-"""Here: the pages, a module a section. Not here: rights (``security``), data (``ecg_tasks.steps``), drawings (``ecg_tasks.reporting``)."""
+"""Here: the pages, one module a section. Not here: rights (``security``), data (``queries``), drawings (``reporting``)."""

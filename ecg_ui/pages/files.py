@@ -1,4 +1,4 @@
-"""Here: downloads of a report, whole or the rows of a filter. Not here: making FHIR, Parquet or ZIP (``steps.classifying.exchange``)."""
+"""Here: downloads of a report, whole or the rows of a filter. Not here: making FHIR, Parquet or ZIP (``queries.exchange``)."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -6,11 +6,10 @@ from typing import Literal
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
-from ecg_tasks.steps.browse import table
-from ecg_tasks.steps.classifying import exchange
-from ecg_tasks.steps.workspace import open_store
-from ecg_tasks.storage import keys
-from ecg_tasks.storage.object_store import ObjectStore
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.queries import exchange, report_table
 from ecg_ui.inputs import DatePath, RunPath
 from ecg_ui.pages.reports import Asked
 
@@ -40,7 +39,7 @@ def download(date: DatePath, run: RunPath, kind: Kind) -> Response:
 @router.get("/reports/{date}/{run}/rows.csv")
 def download_rows(date: DatePath, run: RunPath, query: Asked) -> Response:
     """The rows that pass a filter, in its order."""
-    rows = table.table(open_store(), date, run)
+    rows = report_table.table(open_store(), date, run)
     if rows is None:
         raise HTTPException(404)
     return _attached(rows.csv(rows.select(query)), name=f"{date}-rows.csv", media_type="text/csv; charset=utf-8")

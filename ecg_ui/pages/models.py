@@ -14,11 +14,11 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
+from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
+from ecg_tasks.pipeline.decide_champion import Action
+from ecg_tasks.queries import models
 from ecg_tasks.reporting.charts import draw_interval
-from ecg_tasks.steps.browse import models
-from ecg_tasks.steps.champions.promotion import Action
-from ecg_tasks.steps.workspace import open_store
 from ecg_ui import deciding
 from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, VersionForm, VersionPath
 from ecg_ui.rendering import page

@@ -1,13 +1,13 @@
-"""Here: the page that shows whether records are still like those of the training. Not here: telling it (``steps.monitoring``)."""
+"""Here: the page that shows whether records are still like those of the training. Not here: telling it (``pipeline.monitoring``)."""
 
 from typing import Annotated
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Query, Request, Response
 
-from ecg_tasks.steps.browse import models
-from ecg_tasks.steps.monitoring import drift
-from ecg_tasks.steps.workspace import open_store
+from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.pipeline.monitoring import drift
+from ecg_tasks.queries import models
 from ecg_ui.inputs import RecipeName
 from ecg_ui.rendering import page
 

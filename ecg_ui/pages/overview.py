@@ -6,14 +6,13 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.pipeline import backfill_version, maintain_store
+from ecg_tasks.pipeline.monitoring import drift
+from ecg_tasks.queries import models
+from ecg_tasks.queries.overview import overview
+from ecg_tasks.queries.runs import run_of
 from ecg_tasks.reporting.history import FATES, draw_history
-from ecg_tasks.steps.browse import models
-from ecg_tasks.steps.browse.overview import overview
-from ecg_tasks.steps.browse.runs import run_of
-from ecg_tasks.steps.classifying import backfill
-from ecg_tasks.steps.maintenance import maintaining
-from ecg_tasks.steps.monitoring import drift
-from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import DagId
 from ecg_ui.rendering import page
 
@@ -47,9 +46,9 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
 @router.get("/run")
 def show_run(request: Request, user: GetUserDep, dag_id: DagId, run_id: RunId) -> Response:
     """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
-    if dag_id == maintaining.DAG and (found := maintaining.account_of(open_store(), run_id)) is not None:
+    if dag_id == maintain_store.DAG and (found := maintain_store.account_of(open_store(), run_id)) is not None:
         return page(request, user, "maintenance.html", run_id=run_id, found=found)
-    if dag_id == backfill.DAG and (found := backfill.found_by(open_store(), run_id)) is not None:
+    if dag_id == backfill_version.DAG and (found := backfill_version.found_by(open_store(), run_id)) is not None:
         return page(request, user, "backfill.html", found=found, records=f"{request.scope['root_path']}/records")
     account, run = run_of(open_store(), dag_id, run_id)
     if run is not None:

@@ -1,11 +1,11 @@
-"""Here: the quarantine, an entry with its rows, and the form that puts it back. Not here: doing so (``steps.browse.quarantine``)."""
+"""Here: the quarantine, an entry with its rows, and the form that puts it back. Not here: doing so (``queries.quarantine``)."""
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from ecg_tasks.steps.browse import quarantine
-from ecg_tasks.steps.workspace import open_store
+from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.queries import quarantine
 from ecg_ui.inputs import EntryPath, Offset
 from ecg_ui.rendering import page
 

@@ -1,11 +1,13 @@
-"""Here: the page of one record, made on demand from its shard. Not here: gathering it (``steps.browse.records``), verdicts (``review``)."""
+"""Here: the page of one record, made on demand. Not here: gathering it (``queries.records``), verdicts (``review_queue``)."""
 
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
+from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.labels import Decision
+from ecg_tasks.queries import explained, records, report_table, review_queue, runs
 from ecg_tasks.reporting.charts import draw_probability
 from ecg_tasks.reporting.influence import Influence, draw_influence
 from ecg_tasks.reporting.model import ModelSummary
@@ -14,9 +16,6 @@ from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import differs
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
-from ecg_tasks.steps.browse import explained, records, runs, table
-from ecg_tasks.steps.reviewing import review
-from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import DATE, RUN, RecordPath
 from ecg_ui.pages.reports import Asked, told
 from ecg_ui.rendering import page
@@ -44,7 +43,7 @@ def show_record(
 ) -> Response:
     """One record; from a report (``date``, ``run`` and its filter) with the decisions of that run and its neighbours there."""
     store = open_store()
-    listed = table.table(store, date, run) if date and run else None
+    listed = report_table.table(store, date, run) if date and run else None
     head = runs.summary(store, date, run) if date and run else None
     champions = {model["recipe"]: model["version"] for model in head.models} if head else None
     found = records.record_page(store, record_id, champions=champions)
@@ -53,7 +52,7 @@ def show_record(
     previous, following = listed.neighbours(query, record_id) if listed else (None, None)
     record = found.stored.record
     earlier, later = _beside(record.duration_s, start=start)
-    said = review.history(store, record_id)
+    said = review_queue.history(store, record_id)
     label = next((statement.label for statement in said if statement.in_force), None)
     return page(
         request,

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
+from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.labels import Decision, Label
+from ecg_tasks.queries import report_table, runs
 from ecg_tasks.reporting.charts import draw_decisions
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.signals.recipes import RECIPES
-from ecg_tasks.steps.browse import runs, table
-from ecg_tasks.steps.workspace import open_store
 from ecg_ui.inputs import DatePath, Offset, RecipeName, RunPath
 from ecg_ui.rendering import page
 
@@ -44,15 +44,17 @@ def asked(
     differs: bool = False,
     sort: Sort = "attention",
     descending: bool = False,
-) -> table.Query:
+) -> report_table.Query:
     """Read a filter out of an address."""
-    return table.Query(text=q, decision=str(decision), recipe=recipe, label=str(label), differs=differs, sort=sort, descending=descending)
+    return report_table.Query(
+        text=q, decision=str(decision), recipe=recipe, label=str(label), differs=differs, sort=sort, descending=descending
+    )
 
 
-Asked = Annotated[table.Query, Depends(asked)]
+Asked = Annotated[report_table.Query, Depends(asked)]
 
 
-def told(query: table.Query) -> dict[str, object]:
+def told(query: report_table.Query) -> dict[str, object]:
     """Write a filter into an address."""
     values = asdict(query) | {"q": query.text, "sort": "" if query.sort == "attention" else query.sort}
     return {name: value for name, value in values.items() if name != "text" and value}
@@ -83,7 +85,7 @@ def show_report(
 ) -> Response:
     """One report: its counts, and its rows, filtered and sorted by the server."""
     store = open_store()
-    head, rows = runs.summary(store, date, run), table.table(store, date, run)
+    head, rows = runs.summary(store, date, run), report_table.table(store, date, run)
     if head is None or rows is None:
         raise HTTPException(404)
     found = rows.select(query)

@@ -1,4 +1,4 @@
-"""Here: the reviewer's page: one record at a time, one key a verdict, undo. Not here: the queue's order, the labels (``reviewing``)."""
+"""Here: the reviewer's page: one record at a time, one key a verdict, undo. Not here: its order, the labels (``queries.review_queue``)."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -7,9 +7,8 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from ecg_tasks.steps.browse import models, records
-from ecg_tasks.steps.reviewing import review
-from ecg_tasks.steps.workspace import open_store
+from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.queries import models, records, review_queue
 from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, WhenForm
 from ecg_ui.pages.records import VERDICTS, drawings
 from ecg_ui.rendering import page
@@ -30,7 +29,7 @@ def show_review(
 ) -> Response:
     """The record that teaches most, with its signal and picture, and what comes after it."""
     store = open_store()
-    queue = review.queue(store, user=user.get_name(), offset=offset, limit=1 + NEXT_SHOWN)
+    queue = review_queue.queue(store, user=user.get_name(), offset=offset, limit=1 + NEXT_SHOWN)
     first = queue.items[0] if queue.items else None
     # The same version as in the queue, so that the picture and the sentence speak of one answer.
     found = records.record_page(store, first.record_id, champions={first.recipe: first.version}) if first else None
@@ -47,8 +46,8 @@ def show_review(
         saved=saved,
         at=at,
         offset=offset,
-        progress=review.progress(store),
-        agreement=review.agreement(store),
+        progress=review_queue.progress(store),
+        agreement=review_queue.agreement(store),
         **(drawings(found, start=0.0, rests_on=None) if found else {}),
     )
 
@@ -59,15 +58,15 @@ def save_verdict(
     user: GetUserDep,
     record_id: RecordForm,
     verdict: Annotated[str, Form(pattern="^(normal|abnormal|uninterpretable|skip)$")],
-    comment: Annotated[str, Form(max_length=review.COMMENT_MAX)] = "",
+    comment: Annotated[str, Form(max_length=review_queue.COMMENT_MAX)] = "",
 ) -> Response:
     """Keep a verdict, and go on with the next record."""
-    saved = review.save_verdict(open_store(), record_id, verdict=verdict, user=user.get_name(), comment=comment.strip())
+    saved = review_queue.save_verdict(open_store(), record_id, verdict=verdict, user=user.get_name(), comment=comment.strip())
     return RedirectResponse(f"{request.scope['root_path']}/review?{urlencode({'saved': record_id, 'at': saved.when})}", status_code=303)
 
 
 @changes.post("/review/undo")
 def undo(request: Request, user: GetUserDep, record_id: RecordForm, at: WhenForm) -> Response:
     """Take one's own verdict back; the record is in the queue again."""
-    review.withdraw(open_store(), record_id, user=user.get_name(), when=at)
+    review_queue.withdraw(open_store(), record_id, user=user.get_name(), when=at)
     return RedirectResponse(f"{request.scope['root_path']}/review?done=withdrawn", status_code=303)

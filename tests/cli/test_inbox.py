@@ -19,7 +19,7 @@ class _Stack:
 @pytest.fixture
 def dropped(monkeypatch):
     """Calls of ``put_files``, one list of names each."""
-    from ecg_tasks.steps.ingesting import inbox as steps_inbox
+    from ecg_tasks.pipeline.intake import inbox as steps_inbox
 
     calls = []
 

@@ -7,15 +7,13 @@ import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.api.datamodels._generated import DagRunType
 
+from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.workspace import put_json
 from ecg_tasks.errors import NotEnoughDataError
-from ecg_tasks.steps.browse import runs
-from ecg_tasks.steps.champions import promotion
-from ecg_tasks.steps.classifying import backfill, classify
-from ecg_tasks.steps.ingesting import ingest, waiting
-from ecg_tasks.steps.maintenance import maintaining
-from ecg_tasks.steps.training import promoting, retrain
-from ecg_tasks.steps.workspace import put_json
-from ecg_tasks.storage import keys, registry
+from ecg_tasks.pipeline import backfill_version, classify_records, decide_champion, ingest_records, maintain_store, retrain_model
+from ecg_tasks.pipeline.intake import waiting
+from ecg_tasks.pipeline.training import promoting
+from ecg_tasks.queries import runs
 from tests.versions import judged_versions
 
 USER = {"id": "1", "name": "alice"}
@@ -67,7 +65,7 @@ def _events(asset: str = "ecg_records"):
 def test_an_empty_inbox_starts_nothing(run_dag, steps):
     """Without anything to take over, the batches and the publication are skipped, and no picture is asked for."""
     before = _events()
-    steps(ingest, plan=[])
+    steps(ingest_records, plan=[])
     steps(waiting, rest="")
     run, tasks = run_dag("ingest_records")
     assert run.state == "success"
@@ -79,7 +77,7 @@ def test_an_empty_inbox_starts_nothing(run_dag, steps):
 def test_what_is_left_is_asked_for(run_dag, steps, jobs):
     """A run that left recordings to the next one, or only read headers, lets the next one start at once, as a drop would."""
     before = _events("ecg_inbox")
-    steps(ingest, plan=jobs, ingest_batch="result", publish="manifest")
+    steps(ingest_records, plan=jobs, ingest_batch="result", publish="manifest")
     calls = steps(waiting, rest="7 recordings or files are left to the next run")
     run, tasks = run_dag("ingest_records")
     assert (run.state, _states(tasks)["ask_for_the_rest"]) == ("success", "success")
@@ -90,7 +88,7 @@ def test_what_is_left_is_asked_for(run_dag, steps, jobs):
 def test_batches_are_published_together(run_dag, steps, monkeypatch):
     """Every job is one task, `publish` gets all results in order and the run's name, and tells that there are records."""
     before = _events()
-    calls = steps(ingest, plan=["job/0", "job/1"], ingest_batch="result", publish="manifest")
+    calls = steps(ingest_records, plan=["job/0", "job/1"], ingest_batch="result", publish="manifest")
     monkeypatch.setattr(waiting, "rest", lambda _: "")
     run, tasks = run_dag("ingest_records")
     batches_of_it = {("ingest_batch", 0): "success", ("ingest_batch", 1): "success"}
@@ -104,7 +102,7 @@ def test_batches_are_published_together(run_dag, steps, monkeypatch):
 
 def test_a_night_without_new_records_is_reported(run_dag, steps):
     """With nothing to decide on, the report is written all the same."""
-    calls = steps(classify, pin_champion="pin", plan=[], write_report="report")
+    calls = steps(classify_records, pin_champion="pin", plan=[], write_report="report")
     run, tasks = run_dag("classify_records")
     assert run.state == "success"
     assert _states(tasks) == {"pin_champion": "success", "plan": "success", "classify_shard": "skipped", "write_report": "success"}
@@ -113,14 +111,14 @@ def test_a_night_without_new_records_is_reported(run_dag, steps):
 
 def test_a_run_by_hand_reports_on_its_own_day(run_dag, steps):
     """A run without a logical date, as the form and the API start it, is dated by the day it was started."""
-    calls = steps(classify, pin_champion="pin", plan=[], write_report="report")
+    calls = steps(classify_records, pin_champion="pin", plan=[], write_report="report")
     run, _ = run_dag("classify_records", conf={"scope": "all", "details": 7}, run_after=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
     assert calls[0] == ("pin_champion", run.run_id, "manual", "2026-03-04", "all", 7)
 
 
 def test_a_backfill_reports_on_the_past(run_dag, steps):
     """A run with a logical date is dated by it, whenever it runs."""
-    calls = steps(classify, pin_champion="pin", plan=[], write_report="report")
+    calls = steps(classify_records, pin_champion="pin", plan=[], write_report="report")
     run, _ = run_dag("classify_records", logical_date=datetime(2026, 2, 3, 2, 0, tzinfo=UTC))
     assert calls[0] == ("pin_champion", run.run_id, "manual", "2026-02-03", "new", 200)
 
@@ -138,7 +136,7 @@ def test_a_backfill_reports_on_the_past(run_dag, steps):
 def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  # noqa: PLR0917 - pytest passes by name
     """Only a better candidate is promoted, and where approval was asked for only with it."""
     _answer(monkeypatch, answer)
-    calls = steps(retrain, assemble_dataset="job", train="version", evaluate="figures", gate="verdict")
+    calls = steps(retrain_model, assemble_dataset="job", train="version", evaluate="figures", gate="verdict")
     steps(promoting, is_promotable=promotable, question="?", note_answer="answer", promote="champion", refuse="champion")
     run, tasks = run_dag("retrain_model", conf={"approval": answer is not None, "epochs": 3, "policy": "refresh"})
     states = _states(tasks)
@@ -163,14 +161,14 @@ def trained(bucket, steps, monkeypatch):
     """A bucket in which the gate let version b pass and refused d, and a serves; gives what lets a run train one of them."""
     judged_versions(bucket)
     put_json(bucket, keys.dataset("ds", "manifest.json"), {"counts": {}})
-    steps(retrain, train="version", evaluate="figures", gate="verdict")
+    steps(retrain_model, train="version", evaluate="figures", gate="verdict")
 
     def trains(version):
         def assemble_dataset(run_id, *, recipe, policy, approval, **_more):
             work = {"run": keys.run_key(run_id), "recipe": recipe, "version": version, "dataset_id": "ds", "policy": policy}
             return put_json(bucket, promoting.job_key(run_id), work | {"approval": approval})
 
-        monkeypatch.setattr(retrain, "assemble_dataset", assemble_dataset)
+        monkeypatch.setattr(retrain_model, "assemble_dataset", assemble_dataset)
 
     return trains
 
@@ -231,12 +229,12 @@ def _answer(monkeypatch, answer):
 
 def test_a_training_that_fails_fails_its_run(run_dag, steps, monkeypatch):
     """Too little data ends the run as failed: the tasks that note a refusal are skipped then, and must not make it pass."""
-    steps(retrain, train="version", evaluate="figures", gate="verdict")
+    steps(retrain_model, train="version", evaluate="figures", gate="verdict")
 
     def too_little(*_args, **_more):
         raise NotEnoughDataError("three labelled patients")
 
-    monkeypatch.setattr(retrain, "assemble_dataset", too_little)
+    monkeypatch.setattr(retrain_model, "assemble_dataset", too_little)
     run, tasks = run_dag("retrain_model")
     assert run.state == "failed"
     assert _states(tasks)["ended"] == "upstream_failed"
@@ -244,7 +242,7 @@ def test_a_training_that_fails_fails_its_run(run_dag, steps, monkeypatch):
 
 def test_a_decision_names_who_asked_for_it(run_dag, steps):
     """The form reaches the step as it was filled in, with the user as Airflow knows him or her; no field of the form names another."""
-    calls = steps(promotion, decide="manifest")
+    calls = steps(decide_champion, decide="manifest")
     form = {"recipe": "heartbeat", "action": "reject", "version": "ab12", "why": "a {{ brace }} in the reason", "override": None}
     run, tasks = run_dag("decide_champion", conf=form)
     assert _states(tasks) == {"decide": "success"}
@@ -265,7 +263,7 @@ def test_silence_is_a_no(dags):
 def test_maintenance_deletes_before_it_looks(run_dag, steps):
     """The form reaches the plan as numbers, nothing is looked for before what goes is gone, and the account comes last."""
     calls = steps(
-        maintaining,
+        maintain_store,
         plan="plan",
         delete="deleted",
         check_orphans="orphans",
@@ -288,7 +286,7 @@ def test_maintenance_deletes_before_it_looks(run_dag, steps):
 
 def test_a_backfill_that_has_nothing_to_decide_is_compared(run_dag, steps):
     """The form reaches the step, and where both versions have decided on everything the page is written all the same."""
-    calls = steps(backfill, pin_versions="pin", plan=[], write_difference="page", headline="headline")
+    calls = steps(backfill_version, pin_versions="pin", plan=[], write_difference="page", headline="headline")
     run, tasks = run_dag("backfill_version", conf={"recipe": "heartbeat", "version": "ab12"})
     assert _states(tasks) == {"pin_versions": "success", "plan": "success", "classify_shard": "skipped", "write_difference": "success"}
     (name, run_id, _date, *form), *_ = calls

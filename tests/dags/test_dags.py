@@ -8,7 +8,8 @@ from pathlib import Path
 import pendulum
 import pytest
 
-from ecg_tasks.steps.ingesting import ingest, waiting
+from ecg_tasks.pipeline import ingest_records
+from ecg_tasks.pipeline.intake import waiting
 
 ROOT = Path(__file__).parents[2]
 DAG_IDS = [
@@ -103,12 +104,12 @@ def test_the_clock_starts_what_readme_and_notes_promise(dags):
 
 def test_what_is_published_starts_the_next_dag(run_dag, known_dags, monkeypatch):
     """An intake that took something over queues the DAG that draws, one that left some queues the next intake; a drop queues one."""
-    monkeypatch.setattr(ingest, "ingest_batch", lambda _job: "result")
-    monkeypatch.setattr(ingest, "publish", lambda *_args: "manifest")
+    monkeypatch.setattr(ingest_records, "ingest_batch", lambda _job: "result")
+    monkeypatch.setattr(ingest_records, "publish", lambda *_args: "manifest")
     assert _queued_by("ecg_inbox") == {"ingest_records"}
     for planned, rest, queued in ([], "", set()), (["job"], "", {"render_spectrograms"}), ([], "7 are left", {"ingest_records"}):
         _forget_queued()
-        monkeypatch.setattr(ingest, "plan", lambda _run_id, planned=planned: planned)
+        monkeypatch.setattr(ingest_records, "plan", lambda _run_id, planned=planned: planned)
         monkeypatch.setattr(waiting, "rest", lambda _run_id, rest=rest: rest)
         run, _ = run_dag("ingest_records")
         assert run.state == "success"
@@ -172,8 +173,8 @@ def test_recipes_of_the_form_exist(dags):
 
 def test_maintenance_asks_for_every_rule(dags):
     """The form has the prefixes that there are rules for, with the same lower bounds, so that no task has to refuse what it was given."""
-    from ecg_tasks.steps.maintenance.maintaining import form
-    from ecg_tasks.steps.maintenance.rules import RULES, checked_days
+    from ecg_tasks.pipeline.maintain_store import form
+    from ecg_tasks.pipeline.maintenance.rules import RULES, checked_days
 
     params = dags["maintain_store"].params
     asked = form({name: str(params[name]) for name in params})

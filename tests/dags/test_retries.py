@@ -9,7 +9,8 @@ from ecg_defaults import RETRY_POLICY, TASK_DEFAULTS
 
 from ecg_tasks import errors
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason, StoreError
-from ecg_tasks.steps.ingesting import ingest, waiting
+from ecg_tasks.pipeline import ingest_records
+from ecg_tasks.pipeline.intake import waiting
 
 RETRIED = {StoreError}
 BAD_INPUT = BadInputError(Reason.FLAT, "lead II is flat")
@@ -55,7 +56,7 @@ def test_store_errors_are_retried(run_dag, monkeypatch):
             raise outcome
         return outcome
 
-    monkeypatch.setattr(ingest, "plan", plan)
+    monkeypatch.setattr(ingest_records, "plan", plan)
     monkeypatch.setattr(waiting, "rest", lambda _: "")
     run, tasks = run_dag("ingest_records")
     assert run.state == "success"
@@ -72,7 +73,7 @@ def test_bad_data_is_not_retried(run_dag, monkeypatch, error):
         calls.append(run_id)
         raise error
 
-    monkeypatch.setattr(ingest, "plan", plan)
+    monkeypatch.setattr(ingest_records, "plan", plan)
     run, tasks = run_dag("ingest_records")
     assert run.state == "failed"
     assert {task.task_id: (task.state, task.try_number) for task in tasks}["plan"] == ("failed", 1)

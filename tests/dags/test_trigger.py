@@ -3,7 +3,7 @@
 import pytest
 
 from ecg_tasks.errors import ConfigurationError, NotEnoughDataError
-from ecg_tasks.steps.training import retrain
+from ecg_tasks.pipeline import retrain_model
 
 # Airflow's API answers with fields that it calls deprecated itself
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
@@ -147,7 +147,7 @@ def test_an_unknown_field_is_refused(run_dag, monkeypatch, dag_id):
 def test_an_unknown_field_stops_every_task_after_it(run_dag, monkeypatch):
     """The first task is not tried again, and no later one runs."""
     called = []
-    monkeypatch.setattr(retrain, "assemble_dataset", lambda *_args, **_more: called.append("assemble_dataset"))
+    monkeypatch.setattr(retrain_model, "assemble_dataset", lambda *_args, **_more: called.append("assemble_dataset"))
     run, tasks = run_dag("retrain_model", conf={"epoch": 3})
     assert run.state == "failed"
     states = {task.task_id: (task.state, task.try_number) for task in tasks}

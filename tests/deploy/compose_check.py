@@ -130,7 +130,7 @@ def follow(api: AirflowApi, dag: str, run: str, timeout_s: float = 900) -> None:
 
 _TOLD = """
 import json, sys
-from ecg_tasks.steps.workspace import get_json, open_store
+from ecg_tasks.archive.workspace import get_json, open_store
 def tell(store, report):
     folder = report.rsplit("/", 1)[0] + "/"
     counts = get_json(store, folder + "summary.json")["counts"]
@@ -140,29 +140,29 @@ def tell(store, report):
 
 
 _REPORT = """
-from ecg_tasks.storage import keys
+from ecg_tasks.archive import keys
 store = open_store()
 tell(store, get_json(store, keys.manifest("classify_records", keys.run_key(sys.argv[1])))["report"])
 """
 
 
 _WAITING = """
-from ecg_tasks.steps.workspace import open_store
+from ecg_tasks.archive.workspace import open_store
 print(len(open_store().list_keys("inbox/")))
 """
 
 
 _ACCOUNT = """
 import json, sys
-from ecg_tasks.steps.workspace import get_json, open_store
-from ecg_tasks.storage import keys
+from ecg_tasks.archive.workspace import get_json, open_store
+from ecg_tasks.archive import keys
 json.dump(get_json(open_store(), keys.manifest("ingest_records", keys.run_key(sys.argv[1])))["account"], sys.stdout)
 """
 
 
 _MODELS = """
 import sys, tarfile, io
-from ecg_tasks.steps.workspace import open_store
+from ecg_tasks.archive.workspace import open_store
 store = open_store()
 with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
     for key in store.list_keys("models/"):
@@ -196,10 +196,8 @@ with mock_aws():
     from ecg_tasks.cli.demo import N_PATIENTS, SEED
     from ecg_tasks.cli.inbox import put_in_order
     from ecg_tasks.signals.sample_drop import sample_drop
-    from ecg_tasks.steps import render
-    from ecg_tasks.steps.classifying import classify
-    from ecg_tasks.steps.ingesting import ingest
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.pipeline import classify_records as classify, ingest_records as ingest, render_spectrograms as render
+    from ecg_tasks.archive.workspace import open_store
     store = open_store()
     store.create_bucket()
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as tar:

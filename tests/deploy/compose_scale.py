@@ -28,7 +28,7 @@ MAPPED = {"ingest_records": "ingest_batch", "render_spectrograms": "render_shard
 
 _EMPTY = """
 from concurrent.futures import ThreadPoolExecutor
-from ecg_tasks.steps.workspace import open_store
+from ecg_tasks.archive.workspace import open_store
 store = open_store()
 with ThreadPoolExecutor(8) as threads:
     list(threads.map(store.delete, [key for key in store.list_keys("") if not key.startswith(("models/", "logs/", "audit/"))]))
@@ -36,8 +36,8 @@ with ThreadPoolExecutor(8) as threads:
 
 _DECIDED = """
 import sys
-from ecg_tasks.steps.workspace import get_json, open_store
-from ecg_tasks.storage import keys
+from ecg_tasks.archive.workspace import get_json, open_store
+from ecg_tasks.archive import keys
 account = get_json(open_store(), keys.manifest("classify_records", keys.run_key(sys.argv[1])))["account"]
 print(account["records"] - account["pending"])
 """

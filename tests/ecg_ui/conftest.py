@@ -5,12 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from ecg_tasks.archive import registry
+from ecg_tasks.archive.workspace import now
+from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
+from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.signals.sample_drop import sample_drop
-from ecg_tasks.steps import render
-from ecg_tasks.steps.classifying import classify
-from ecg_tasks.steps.ingesting import inbox, ingest
-from ecg_tasks.steps.workspace import now
-from ecg_tasks.storage import registry
 
 HOSTILE = "ward/<script>alert('x')</script>.csv"
 FORMULA = "=cmd|'/c calc'!A1.csv"
@@ -39,10 +38,10 @@ def archive(environment, todays_version):
     drop[HOSTILE] = first + b"".join(beats[5:9]).replace(b"0.9", b"0.8")
     drop[FORMULA] = first + b"".join(beats[9:12]).replace(b"0.9", b"0.8")
     inbox.put_files(drop.items())
-    ingest.publish("i", [ingest.ingest_batch(job) for job in ingest.plan("i")])
-    render.publish("r", [render.render_shard(job) for job in render.plan("r")])
-    pin = classify.pin_champion(RUN_ID, date="2026-03-02", scope="all", details=2)
-    report = classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
+    ingest_records.publish("i", [ingest_records.ingest_batch(job) for job in ingest_records.plan("i")])
+    render_spectrograms.publish("r", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("r")])
+    pin = classify_records.pin_champion(RUN_ID, date="2026-03-02", scope="all", details=2)
+    report = classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
     _, date, run, _ = report.split("/")
     return SimpleNamespace(store=store, date=date, run=run, run_id=RUN_ID, report=f"/ecg/reports/{date}/{run}")
 
@@ -50,10 +49,10 @@ def archive(environment, todays_version):
 @pytest.fixture(scope="session")
 def rows(archive):
     """Every row of the report."""
-    from ecg_tasks.steps.browse import table
+    from ecg_tasks.queries import report_table
 
-    found = table.table(archive.store, archive.date, archive.run)
-    return found.rows(found.select(table.Query()))
+    found = report_table.table(archive.store, archive.date, archive.run)
+    return found.rows(found.select(report_table.Query()))
 
 
 @pytest.fixture(scope="session")

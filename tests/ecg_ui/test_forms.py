@@ -5,11 +5,10 @@ import time
 import pytest
 from airflow.exceptions import DagNotFound
 
+from ecg_tasks.archive import keys, registry
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.steps.browse import quarantine
-from ecg_tasks.steps.champions import promotion
-from ecg_tasks.steps.reviewing import review
-from ecg_tasks.storage import keys, registry
+from ecg_tasks.pipeline import decide_champion
+from ecg_tasks.queries import quarantine, review_queue
 from ecg_ui import deciding, security
 
 OWN = {"sec-fetch-site": "same-origin"}
@@ -18,7 +17,7 @@ OWN = {"sec-fetch-site": "same-origin"}
 @pytest.fixture
 def item(archive):
     """The record that comes first in Ada's queue."""
-    return review.queue(archive.store, user="ada", limit=1).items[0]
+    return review_queue.queue(archive.store, user="ada", limit=1).items[0]
 
 
 def test_a_verdict_is_kept_with_its_name_and_can_be_taken_back(admin, archive, token_of, item):
@@ -26,7 +25,7 @@ def test_a_verdict_is_kept_with_its_name_and_can_be_taken_back(admin, archive, t
     fields = {"token": token_of(admin), "record_id": item.record_id, "verdict": "abnormal", "comment": "  ST <b>up</b> "}
     answer = admin.post("/ecg/review", data=fields, headers=OWN)
     assert answer.status_code == 303
-    said = review.history(archive.store, item.record_id)[0]
+    said = review_queue.history(archive.store, item.record_id)[0]
     assert (said.label, said.user, said.comment, said.in_force) == ("abnormal", "ada", "ST <b>up</b>", True)
     page = admin.get(answer.headers["location"]).text
     assert "Undo" in page
@@ -35,8 +34,8 @@ def test_a_verdict_is_kept_with_its_name_and_can_be_taken_back(admin, archive, t
     assert "ST &lt;b&gt;up&lt;/b&gt;" in record
     undone = admin.post("/ecg/review/undo", data={"token": token_of(admin), "record_id": item.record_id, "at": said.when}, headers=OWN)
     assert undone.headers["location"] == "/ecg/review?done=withdrawn"
-    assert review.history(archive.store, item.record_id)[0].withdrawn
-    assert review.queue(archive.store, user="ada", limit=1).items[0].record_id == item.record_id
+    assert review_queue.history(archive.store, item.record_id)[0].withdrawn
+    assert review_queue.queue(archive.store, user="ada", limit=1).items[0].record_id == item.record_id
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_forms_of_other_sites_are_refused(admin, archive, token_of, item, header
     """Even with a valid token, a request that another page makes the browser send changes nothing."""
     answer = admin.post("/ecg/review", data={"token": token_of(admin), "record_id": item.record_id, "verdict": "normal"}, headers=headers)
     assert answer.status_code == 403
-    assert not any(said.user == "ada" and not said.withdrawn for said in review.history(archive.store, item.record_id))
+    assert not any(said.user == "ada" and not said.withdrawn for said in review_queue.history(archive.store, item.record_id))
 
 
 def test_browsers_that_tell_only_the_origin_are_served(admin, archive, token_of):
@@ -109,7 +108,7 @@ def test_a_decision_goes_through_the_dag_in_the_users_name(admin, archive, token
     assert "waits for its turn" in waiting.text
     assert waiting.headers["refresh"]
     run = started[-1]
-    promotion.decide(run["run_id"], who=run["triggering_user_name"], **run["conf"])
+    decide_champion.decide(run["run_id"], who=run["triggering_user_name"], **run["conf"])
     done = admin.get(pages["reject"])
     assert "aaaa00000002 is rejected; it stays in the bucket." in done.text
     assert "refresh" not in done.headers
@@ -124,7 +123,7 @@ def test_a_refusal_is_told_in_its_own_words(admin, archive, token_of, monkeypatc
     fields = {"token": token_of(admin, "/ecg/models"), "version": "bbbb00000009", "why": "a <b>guess</b>"}
     answer = admin.post("/ecg/models/heartbeat/promote", data=fields, headers=OWN, follow_redirects=False)
     with pytest.raises(ConfigurationError):
-        promotion.decide(started[0]["run_id"], who="ada", **started[0]["conf"])
+        decide_champion.decide(started[0]["run_id"], who="ada", **started[0]["conf"])
     told = admin.get(answer.headers["location"]).text
     assert "refused: there is no heartbeat version &#39;bbbb00000009&#39;" in told
 

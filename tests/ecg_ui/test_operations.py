@@ -3,22 +3,21 @@
 import html5lib
 import pytest
 
-from ecg_tasks.steps.classifying import backfill
-from ecg_tasks.steps.maintenance import maintaining
-from ecg_tasks.storage import keys
+from ecg_tasks.archive import keys
+from ecg_tasks.pipeline import backfill_version, maintain_store
 
 
 @pytest.fixture(scope="module")
 def written(archive, admin):
     """Both pages, as Airflow shows them beside their runs."""
     archive.store.put(keys.raw("0" * 64, "<script>.csv"), b"its name is not its digest")
-    planned = maintaining.plan("m", days={}, dry_run=True, sample=100)
-    deleted = maintaining.delete(planned)
-    maintaining.publish(planned, deleted, maintaining.check_orphans(planned), maintaining.check_contents(planned))
+    planned = maintain_store.plan("m", days={}, dry_run=True, sample=100)
+    deleted = maintain_store.delete(planned)
+    maintain_store.publish(planned, deleted, maintain_store.check_orphans(planned), maintain_store.check_contents(planned))
     archive.store.delete(keys.raw("0" * 64, "<script>.csv"))
-    pin = backfill.pin_versions("b", date="2026-03-03", recipe="heartbeat", version="aaaa00000002")
-    backfill.write_difference(pin, [backfill.classify_shard(job) for job in backfill.plan(pin)])
-    answers = [admin.get(f"/ecg/run?dag_id={dag}&run_id={run}") for dag, run in ((maintaining.DAG, "m"), (backfill.DAG, "b"))]
+    pin = backfill_version.pin_versions("b", date="2026-03-03", recipe="heartbeat", version="aaaa00000002")
+    backfill_version.write_difference(pin, [backfill_version.classify_shard(job) for job in backfill_version.plan(pin)])
+    answers = [admin.get(f"/ecg/run?dag_id={dag}&run_id={run}") for dag, run in ((maintain_store.DAG, "m"), (backfill_version.DAG, "b"))]
     assert [answer.status_code for answer in answers] == [200, 200]
     return [answer.text for answer in answers]
 
@@ -44,7 +43,7 @@ def test_a_backfill_says_what_it_is(written, admin):
     assert 'href="/ecg/records/' in written[1]
 
 
-@pytest.mark.parametrize("dag", [maintaining.DAG, backfill.DAG])
+@pytest.mark.parametrize("dag", [maintain_store.DAG, backfill_version.DAG])
 def test_a_run_that_wrote_nothing_says_so(admin, archive, dag):
     """A run at work has its page, too."""
     assert "has written no account (yet)" in admin.get(f"/ecg/run?dag_id={dag}&run_id=none").text

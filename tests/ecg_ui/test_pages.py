@@ -8,7 +8,7 @@ from dataclasses import replace
 import html5lib
 import pytest
 
-from ecg_tasks.steps.browse import models, quarantine, records, runs
+from ecg_tasks.queries import models, quarantine, records, runs
 from ecg_ui.rendering import DONE, SECTIONS, static_files, style
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -199,8 +199,8 @@ def test_a_page_beyond_the_end_is_empty(admin, archive):
 
 def test_a_store_that_is_away_is_told(admin, archive, monkeypatch):
     """503 with a sentence, no trace."""
+    from ecg_tasks.archive.object_store import ObjectStore
     from ecg_tasks.errors import StoreError
-    from ecg_tasks.storage.object_store import ObjectStore
 
     def away(*arguments, **named):
         raise StoreError("could not read: secret-host:1234")

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
+from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.workspace import now
+from ecg_tasks.queries.models import PLOTS
 from ecg_tasks.reporting.model import Account, RunReport
 from ecg_tasks.reporting.pages import render_report
 from ecg_tasks.reporting.predictions import Predictions
-from ecg_tasks.steps.browse.models import PLOTS
-from ecg_tasks.steps.workspace import now
-from ecg_tasks.storage import keys, registry
 
 DATE, RUN = "2026-03-03", "empty"
 

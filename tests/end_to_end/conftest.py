@@ -112,7 +112,7 @@ def objects(stack):
 
     @contextmanager
     def opened() -> Iterator:
-        from ecg_tasks.steps.workspace import open_store
+        from ecg_tasks.archive.workspace import open_store
 
         with pytest.MonkeyPatch.context() as patch:
             for name, value in stack.environment().items():

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.embedded import bucket, object_store, postgres, processes, supervision
 from deploy.embedded.home import LOOPBACK
-from ecg_tasks.storage import keys
+from ecg_tasks.archive import keys
 
 pytestmark = [pytest.mark.stack, pytest.mark.chain("demo"), pytest.mark.timeout(3600)]
 ENDED = {"success", "failed"}

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from deploy.embedded import supervision
-from ecg_tasks.storage import keys
+from ecg_tasks.archive import keys
 
 pytestmark = [pytest.mark.stack, pytest.mark.chain("demo"), pytest.mark.timeout(3600)]
 DAGS = ("ingest_records", "render_spectrograms", "retrain_model", "classify_records")

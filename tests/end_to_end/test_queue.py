@@ -13,7 +13,7 @@ import pytest
 
 from deploy.embedded import processes, supervision
 from deploy.embedded.home import CHECKOUT
-from ecg_tasks.storage import keys
+from ecg_tasks.archive import keys
 
 pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
 BUCKET = "elsewhere"

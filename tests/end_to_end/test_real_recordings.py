@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg_tasks.storage import keys
+from ecg_tasks.archive import keys
 
 DATA = Path(__file__).parents[2].parent / "shared/data"
 N_PTBDB, N_HEARTBEATS = 2, 120

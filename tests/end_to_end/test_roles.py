@@ -10,9 +10,8 @@ import httpx
 import jwt
 import pytest
 
+from ecg_tasks.archive import audit, registry
 from ecg_tasks.cli.demo import RETRAINING
-from ecg_tasks.steps import audit
-from ecg_tasks.storage import registry
 
 pytestmark = [pytest.mark.stack, pytest.mark.chain("demo"), pytest.mark.timeout(3600)]
 FIRST = "cccc00000001"

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from deploy.embedded import processes
-from ecg_tasks.storage import keys
+from ecg_tasks.archive import keys
 
 pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
 SCRIPT = Path(__file__).with_name("intruder.py")

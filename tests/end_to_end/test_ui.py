@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from ecg_tasks.storage import registry
+from ecg_tasks.archive import registry
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

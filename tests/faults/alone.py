@@ -5,12 +5,10 @@
 
 import json
 
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.cli.inbox import put_in_order
-from ecg_tasks.steps import render
-from ecg_tasks.steps.champions.seed import install_champions
-from ecg_tasks.steps.classifying import classify
-from ecg_tasks.steps.ingesting import ingest
-from ecg_tasks.storage.object_store import ObjectStore
+from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
+from ecg_tasks.pipeline.champions.seed import install_champions
 from tests.faults.night import Night, Work, drop, night
 
 RUN = "alone"
@@ -28,9 +26,9 @@ def unbroken(store: ObjectStore, work: Work) -> Night:
         raise ValueError(f"only a report is made in one process, and not {work}")
     install_champions()
     put_in_order(list(drop(work.n_patients).items()))
-    ingest.publish(RUN, [ingest.ingest_batch(job) for job in ingest.plan(RUN)])
-    render.publish(RUN, [render.render_shard(job) for job in render.plan(RUN)])
+    ingest_records.publish(RUN, [ingest_records.ingest_batch(job) for job in ingest_records.plan(RUN)])
+    render_spectrograms.publish(RUN, [render_spectrograms.render_shard(job) for job in render_spectrograms.plan(RUN)])
     ((_, form),) = work.then
-    pin = classify.pin_champion(RUN, date="2026-01-02", details=200, **json.loads(form))
-    classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
+    pin = classify_records.pin_champion(RUN, date="2026-01-02", details=200, **json.loads(form))
+    classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
     return night(store, RUN)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.embedded import bucket, object_store, processes, store_packages, supervision
 from deploy.embedded.home import Home
-from ecg_tasks.storage.object_store import ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from tests.faults.clock import Clock
 from tests.faults.disks import Disks
 from tests.faults.proxy import Proxy
@@ -72,7 +72,7 @@ class Bench:
 
     def empty(self) -> None:
         """A bucket as it is after the installation, and a proxy that knows of nothing."""
-        from ecg_tasks.steps.champions.seed import install_champions
+        from ecg_tasks.pipeline.champions.seed import install_champions
 
         self.store.delete_many(self.store.list_keys(""))
         install_champions()

@@ -4,11 +4,10 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from ecg_tasks.steps import audit_check
-from ecg_tasks.steps.maintenance.checksums import audit_checksums
-from ecg_tasks.steps.maintenance.orphans import AT_WORK, find_orphans
-from ecg_tasks.storage import keys, tables
-from ecg_tasks.storage.object_store import ObjectStore
+from ecg_tasks.archive import audit_check, keys, tables
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
+from ecg_tasks.pipeline.maintenance.orphans import AT_WORK, find_orphans
 from tests.faults.bench import Bench
 from tests.faults.night import Night, Run
 

@@ -14,12 +14,12 @@ from functools import cache
 from typing import Any
 
 from deploy.embedded.airflow_api import AirflowApi
+from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.cli.inbox import put_in_order
 from ecg_tasks.errors import EcgError
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop
-from ecg_tasks.storage import keys, registry, tables
-from ecg_tasks.storage.object_store import ObjectStore
 from tests import versions
 from tests.faults.bench import PATIENCE_S, Bench, wait_until
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from deploy.embedded import object_store
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import StoreError
-from ecg_tasks.storage import keys
-from ecg_tasks.storage.object_store import ObjectStore
 from tests.faults import breaks, clock
 from tests.faults.__main__ import table
 from tests.faults.alone import unbroken

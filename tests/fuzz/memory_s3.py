@@ -11,8 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from ecg_tasks.storage import keys
-from ecg_tasks.storage.object_store import ObjectStore
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import ObjectStore
 from tests.fuzz.corpus import MAX_KEY_BYTES
 
 PREFIXES = tuple(value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and value.endswith("/"))

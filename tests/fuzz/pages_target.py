@@ -11,7 +11,7 @@ from unittest import mock
 from urllib.parse import quote, unquote_to_bytes
 from uuid import uuid4
 
-from ecg_tasks.storage.object_store import ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from tests.fuzz.corpus import beat
 from tests.fuzz.memory_s3 import MemoryS3, memory_store
 
@@ -112,26 +112,25 @@ def _nothing() -> None:
 
 def _archive(client: MemoryS3) -> None:
     """One night: recordings and beats, a bad row, a bad file, the shipped champions' decisions and a report."""
+    from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
+    from ecg_tasks.pipeline.champions import seed
+    from ecg_tasks.pipeline.intake import inbox
     from ecg_tasks.signals.sample_drop import sample_drop
-    from ecg_tasks.steps import render
-    from ecg_tasks.steps.champions import seed
-    from ecg_tasks.steps.classifying import classify
-    from ecg_tasks.steps.ingesting import inbox, ingest
 
     seed.install_champions()
     drop = sample_drop(seed=3, n_patients=2, recordings_per_patient=1)
     inbox.put_files({**drop, "bad.csv": b"<html>", "ward/row.csv": beat(1) + b"\n" + beat(c5="x")}.items())
-    ingest.publish("i", [ingest.ingest_batch(job) for job in ingest.plan("i")])
-    render.publish("r", [render.render_shard(job) for job in render.plan("r")])
-    pin = classify.pin_champion("night", date="2026-03-02", scope="all", details=1)
-    classify.write_report(pin, [classify.classify_shard(job) for job in classify.plan(pin)])
+    ingest_records.publish("i", [ingest_records.ingest_batch(job) for job in ingest_records.plan("i")])
+    render_spectrograms.publish("r", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("r")])
+    pin = classify_records.pin_champion("night", date="2026-03-02", scope="all", details=1)
+    classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
     for key in [key for key in client.objects if key.startswith("staging/")]:
         del client.objects[key]
 
 
 def _there(client: MemoryS3) -> tuple[str, str, str]:
     """Some record, entry of the quarantine, and version of the archive."""
-    from ecg_tasks.storage import tables
+    from ecg_tasks.archive import tables
 
     index = next(data for key, data in client.objects.items() if key.startswith("record_index/"))
     source = next(key for key in client.objects if key.startswith("quarantine/")).split("/")[1]

@@ -13,20 +13,20 @@ from functools import partial
 
 import numpy as np
 
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.workspace import get_json
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
-from ecg_tasks.signals.reading import Format, Reading, Rejected, detect
-from ecg_tasks.signals.reading.heartbeat_csv import VALUE_RANGE, read_heartbeat_csv
-from ecg_tasks.signals.reading.labels_csv import read_labels
-from ecg_tasks.signals.reading.leads import MAX_LEVEL_MV, MAX_OFFSET_MV
-from ecg_tasks.signals.reading.record_names import paths_meant
-from ecg_tasks.signals.reading.text_file import unpack
-from ecg_tasks.signals.reading.wfdb_header import load_wfdb, parse_header
-from ecg_tasks.signals.reading.wfdb_record import read_wfdb, wfdb_files
+from ecg_tasks.pipeline.intake import drops, inbox, label_tables, taking
+from ecg_tasks.readers import Format, Reading, Rejected, detect
+from ecg_tasks.readers.heartbeat_csv import VALUE_RANGE, read_heartbeat_csv
+from ecg_tasks.readers.labels_csv import read_labels
+from ecg_tasks.readers.leads import MAX_LEVEL_MV, MAX_OFFSET_MV
+from ecg_tasks.readers.record_names import paths_meant
+from ecg_tasks.readers.text_file import unpack
+from ecg_tasks.readers.wfdb.header import load_wfdb, parse_header
+from ecg_tasks.readers.wfdb.record import read_wfdb, wfdb_files
 from ecg_tasks.signals.recipes import RECIPES
-from ecg_tasks.steps.ingesting import drops, inbox, intake, label_tables
-from ecg_tasks.steps.workspace import get_json
-from ecg_tasks.storage import keys
 from tests.fuzz import bundle
 from tests.fuzz.corpus import MAX_KEY_BYTES, cases
 from tests.fuzz.memory_s3 import PREFIXES, memory_store
@@ -171,7 +171,7 @@ def _inbox(data: bytes) -> list[str]:
     codes: list[str] = []
     accounted = {table["key"] for table in found.labels}
     for drop in found.drops:
-        taken = intake.take(store, drop, described=rows, patient_key=key)
+        taken = taking.take(store, drop, described=rows, patient_key=key)
         account = taken.account
         assert account["received"] == account["records"] + account["quarantined"]
         assert account["received"] + account["passed_over"] > 0

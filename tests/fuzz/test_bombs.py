@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[2]
 READ = """
 import json, resource, time
 from ecg_tasks.errors import BadInputError
-from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
-from ecg_tasks.signals.reading.labels_csv import read_labels
+from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
+from ecg_tasks.readers.labels_csv import read_labels
 from tests.fuzz.corpus import bombs
 from tests.fuzz.worker import MEMORY_BYTES
 resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from ecg_tasks.archive import keys
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.signals.reading.labels_csv import is_label_table
-from ecg_tasks.steps.ingesting import ingest
-from ecg_tasks.steps.ingesting.inbox import checked_path
-from ecg_tasks.storage import keys
+from ecg_tasks.pipeline import ingest_records
+from ecg_tasks.pipeline.intake.inbox import checked_path
+from ecg_tasks.readers.labels_csv import is_label_table
 from tests.fuzz.corpus import Case, cases
 
 CASES = list(cases())
@@ -17,8 +17,8 @@ CASES = list(cases())
 @pytest.fixture(scope="module")
 def taken():
     """What one run of the intake says of all cases together, each in a folder of its own: entries by case, records by case."""
-    from ecg_tasks.steps import workspace
-    from ecg_tasks.storage.object_store import ObjectStore
+    from ecg_tasks.archive import workspace
+    from ecg_tasks.archive.object_store import ObjectStore
     from tests.fuzz.memory_s3 import memory_store
 
     store, client = memory_store(
@@ -30,7 +30,7 @@ def taken():
             patch.setenv(name, value)
         assert workspace.open_store() is store
         before = dict(client.objects)
-        ingest.publish("r", [ingest.ingest_batch(job) for job in ingest.plan("r")])
+        ingest_records.publish("r", [ingest_records.ingest_batch(job) for job in ingest_records.plan("r")])
         yield before, client.objects, json.loads(client.objects[keys.manifest("ingest_records", "r")])
 
 
@@ -92,8 +92,8 @@ def test_labels_file_is_the_readers_name():
 
 def test_every_entry_can_be_looked_at(taken):
     """The quarantine's page shows each entry with its code, whatever its files were called."""
-    from ecg_tasks.steps.browse import quarantine
-    from ecg_tasks.steps.workspace import open_store
+    from ecg_tasks.archive.workspace import open_store
+    from ecg_tasks.queries import quarantine
 
     store = open_store()
     listed = quarantine.entries(store, limit=1000).entries

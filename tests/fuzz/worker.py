@@ -19,7 +19,7 @@ HANG_S = 5.0
 HEAD = struct.Struct("<QI")
 STATE_BYTES = 64 * 1024
 _SAVE_EVERY_S = 5.0
-_INSTRUMENTED = ["ecg_tasks.signals.reading", "ecg_tasks.storage.keys", "ecg_tasks.steps", "ecg_ui", "wfdb.io"]
+_INSTRUMENTED = ["ecg_tasks.readers", "ecg_tasks.archive.keys", "ecg_tasks.pipeline", "ecg_tasks.queries", "ecg_ui", "wfdb.io"]
 """What Atheris sees: these are imported nowhere before."""
 
 

@@ -10,9 +10,9 @@ import inbox_trigger
 import pytest
 from inbox_trigger import InboxQueueTrigger, InboxTrigger, chosen_trigger
 
+from ecg_tasks.archive.queue import MessageQueue
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.steps.ingesting import inbox
-from ecg_tasks.storage.queue import MessageQueue
+from ecg_tasks.pipeline.intake import inbox
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from inbox_trigger import InboxTrigger
 
 from ecg_tasks.errors import StoreError
-from ecg_tasks.steps.ingesting import inbox
+from ecg_tasks.pipeline.intake import inbox
 
 ROOT = Path(__file__).parents[2]
 POLL_S = 2.0

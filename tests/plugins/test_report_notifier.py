@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from report_notifier import ReportNotifier
 
-from ecg_tasks.steps.workspace import put_json
-from ecg_tasks.storage import keys
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.workspace import put_json
 
 RUN_ID = "manual__2026-01-01T00:00:00+00:00"
 MANIFEST = {

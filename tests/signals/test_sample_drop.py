@@ -7,10 +7,10 @@ import pytest
 
 from ecg_tasks.errors import BadInputError, Reason, SignalError
 from ecg_tasks.labels import Label
-from ecg_tasks.signals.reading import Format, detect
-from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
-from ecg_tasks.signals.reading.labels_csv import read_labels
-from ecg_tasks.signals.reading.wfdb_record import read_wfdb, wfdb_files
+from ecg_tasks.readers import Format, detect
+from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
+from ecg_tasks.readers.labels_csv import read_labels
+from ecg_tasks.readers.wfdb.record import read_wfdb, wfdb_files
 from ecg_tasks.signals.record import STANDARD_LEADS
 from ecg_tasks.signals.sample_drop import FOLDER, sample_drop
 

@@ -20,14 +20,14 @@ def sleepers() -> None:
     def sleep(seconds: float) -> None:
         import time
 
+        from ecg_tasks.archive.workspace import open_store
+        from ecg_tasks.pipeline import render_spectrograms
         from ecg_tasks.settings import Settings
         from ecg_tasks.signals.recipes import get_recipe
-        from ecg_tasks.steps import render
-        from ecg_tasks.steps.workspace import open_store
 
         settings = Settings.from_environment()
         for name in settings.recipes:
-            render.unrendered(open_store(settings), get_recipe(name))
+            render_spectrograms.unrendered(open_store(settings), get_recipe(name))
         time.sleep(seconds)
 
     sleep.expand(seconds=plan())

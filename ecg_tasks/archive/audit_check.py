@@ -1,0 +1,146 @@
+"""Here: whether anybody has been at the log of who did what. Not here: appending to it or reading it (``audit``).
+
+What the chain itself shows: entries that were changed, removed, inserted or put in another order. What it cannot show is that its end
+was cut off: for that each night's manifest holds the digest of the entry of its report, and a person may keep another one elsewhere.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.audit import Entry, Name
+from ecg_tasks.archive.object_store import ObjectStore
+
+ANCHORING_DAG = "classify_records"
+ANCHOR = "audit"
+"""Name in its manifests of the digest of the log's entry."""
+TOLERANCE = timedelta(minutes=10)
+"""A writer whose request took longer, or whose clock is further off, looks like somebody who inserted an entry later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Something that should not be; ``kind`` is changed, removed, inserted, reordered, foreign or truncated."""
+
+    kind: str
+    what: str
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What was found.
+
+    Parameters
+    ----------
+    n_entries : that were read
+    n_anchors : digests kept outside the log that were looked for in it
+    ends : digests of the entries that no other one names: one, or as many as were written at once. Keep them elsewhere
+    faults : none if nobody has been at the log, as far as can be seen
+    """
+
+    n_entries: int
+    n_anchors: int
+    ends: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+
+def check(store: ObjectStore, *, known: Iterable[str] = ()) -> Checked:
+    """Read the whole log and check each entry against its name, those it names, and what is kept of it elsewhere.
+
+    ``known`` are digests that somebody kept; they, or their first 12 digits or more, must be in the log.
+    """
+    listed = store.list_keys(keys.AUDIT)
+    names = sorted(name for key in listed if (name := Name.of(key)))
+    log: dict[str, tuple[Name, Entry]] = {}
+    faults = [Fault(kind="foreign", what=key, sentence=f"{key} is no entry of the log") for key in listed if Name.of(key) is None]
+    for name, data in zip(names, store.get_many(name.key for name in names), strict=True):
+        entry, found = _read(name, data)
+        faults += found
+        if entry is not None:
+            log[name.digest] = (name, entry)
+    there = {name.digest for name in names}
+    faults += _links(log, there)
+    faults += _unknown(log)
+    anchors = {**_anchors(store), **dict.fromkeys(known, "you")}
+    for digest, holder in anchors.items():
+        if not any(one.startswith(digest) for one in there):
+            sentence = f"{holder} kept the entry {digest[:12]}, which is not in the log: its end was cut off, or all of it replaced"
+            faults.append(Fault(kind="truncated", what=digest, sentence=sentence))
+    named = {digest for _, entry in log.values() for digest in entry.before}
+    return Checked(
+        n_entries=len(names),
+        n_anchors=len(anchors),
+        ends=tuple(name.digest for name in names if name.digest not in named),
+        faults=tuple(faults),
+    )
+
+
+def _read(name: Name, data: bytes) -> tuple[Entry | None, list[Fault]]:
+    """One entry held against its name; None if its content cannot be trusted."""
+    if hashlib.sha256(data).hexdigest() != name.digest:
+        return None, [Fault(kind="changed", what=name.digest, sentence=f"the content of {name.key} is not what its name says")]
+    try:
+        entry = Entry.from_json(data)
+    except ValueError:
+        return None, [Fault(kind="foreign", what=name.digest, sentence=f"{name.key} is no entry of the log")]
+    if name.key != keys.audit_entry(entry.number, act=name.act, digest=name.digest):
+        sentence = f"{name.key} stands in another place than its content says, which is number {entry.number}"
+        return entry, [Fault(kind="reordered", what=name.digest, sentence=sentence)]
+    return entry, []
+
+
+def _links(log: Mapping[str, tuple[Name, Entry]], there: set[str]) -> Iterator[Fault]:
+    """Every entry that is named must be there, and be of a lower number."""
+    told = set()
+    for name, entry in log.values():
+        if not entry.before and entry.number > 1:
+            yield Fault(kind="reordered", what=name.digest, sentence=f"{name.key} names none before it, and is not the first")
+        for digest in entry.before:
+            if digest not in there and digest not in told:
+                told.add(digest)
+                yield Fault(kind="removed", what=digest, sentence=f"{name.key} names the entry {digest[:12]}, which is gone")
+            if digest in log and log[digest][1].number >= entry.number:
+                yield Fault(kind="reordered", what=name.digest, sentence=f"{name.key} names {log[digest][0].key}, which is not before it")
+
+
+def _unknown(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
+    """Entries that say they are from before others, which did not know of them.
+
+    Every writer names, directly or by others, all that it sees. What it did not see had not been written: it may be of the same minutes.
+    """
+    unknown: dict[str, frozenset[str]] = {}  # of each entry: those of a lower number that are not before it
+    levels: dict[int, list[str]] = {}
+    told: set[str] = set()
+    for name, entry in sorted(log.values(), key=lambda one: one[0]):
+        parents = sorted((digest for digest in entry.before if digest in unknown), key=lambda digest: log[digest][1].number)
+        if parents:
+            last = log[parents[-1]][1].number
+            since = [digest for number in range(last, entry.number) for digest in levels.get(number, [])]
+            left = {*unknown[parents[-1]], *since} - set(parents)
+            for parent in parents[:-1]:
+                number = log[parent][1].number
+                left = {digest for digest in left if log[digest][1].number >= number or digest in unknown[parent]}
+            unknown[name.digest] = frozenset(left)
+        else:
+            unknown[name.digest] = frozenset()
+        levels.setdefault(entry.number, []).append(name.digest)
+        for digest in unknown[name.digest] - told:
+            one, claimed = log[digest]
+            if datetime.fromisoformat(entry.when) - datetime.fromisoformat(claimed.when) > TOLERANCE:
+                told.add(digest)
+                sentence = (
+                    f"{one.key} says that it is of {claimed.when}, but an entry of {entry.when} ({name.key}) did not know it: "
+                    "it was inserted later, or a writer's clock is wrong"
+                )
+                yield Fault(kind="inserted", what=digest, sentence=sentence)
+
+
+def _anchors(store: ObjectStore) -> dict[str, str]:
+    """Digests in the manifests of the nights, and the manifest that holds each."""
+    held = store.list_keys(f"{keys.MANIFESTS}{ANCHORING_DAG}/")
+    found = {key: json.loads(data).get(ANCHOR) for key, data in zip(held, store.get_many(held), strict=True)}
+    return {digest: key for key, digest in found.items() if digest}

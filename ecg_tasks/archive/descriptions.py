@@ -1,0 +1,91 @@
+"""Here: what became known of patients after their recordings had been stored, read in place of what was stored with them.
+
+Not here: which row of a label table speaks of which record (``pipeline.intake``). A stored shard never changes: whatever reads a
+patient, an age or a sex from it, or from its index, asks here too.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.record_shards import StoredRecord
+
+
+class Person(NamedTuple):
+    """The patient of a record: keyed hash, bucket (-1 where the patient is not known), age in years, sex."""
+
+    patient: str | None = None
+    bucket: int = -1
+    age: float | None = None
+    sex: Literal["female", "male"] | None = None
+
+
+class Descriptions:
+    """What is known by now of the patients of some records."""
+
+    def __init__(self, persons: Mapping[str, Person]) -> None:
+        self.persons = persons
+
+    @classmethod
+    def read(cls, store: ObjectStore, record_ids: Iterable[str] | None = None, *, listed: Iterable[str] | None = None) -> "Descriptions":
+        """Read what is known of these records, or of all; for most there is nothing, and their index holds.
+
+        The latest intake says what is known of a record. ``listed`` bounds the tables that are read.
+        """
+        wanted = None if record_ids is None else list(record_ids)
+        found: dict[str, Person] = {}
+        for data in store.get_many(store.list_keys(keys.DESCRIPTIONS) if listed is None else sorted(listed)):
+            found |= persons_of(tables.load(data, of_records=wanted))
+        return cls(found)
+
+    def index(self, columns: tables.Columns) -> tables.Columns:
+        """The columns of an index (``record_id`` among them) with what is known by now."""
+        place = [row for row, record_id in enumerate(columns["record_id"]) if record_id in self.persons] if self.persons else []
+        if not place:
+            return columns
+        changed: dict[str, Any] = {name: np.array(columns[name]) for name in ("split_bucket", "age") if name in columns}
+        changed |= {name: list(columns[name]) for name in ("patient", "sex") if name in columns}
+        for row in place:
+            person = self.persons[columns["record_id"][row]]
+            values = {"patient": person.patient, "split_bucket": person.bucket, "age": person.age, "sex": person.sex}
+            for name, column in changed.items():
+                column[row] = np.nan if name == "age" and values[name] is None else values[name]
+        return columns | changed
+
+    def stored(self, one: StoredRecord) -> StoredRecord:
+        """A stored record with what is known by now; its signal and its id are the same."""
+        person = self.persons.get(one.record.record_id)
+        if person is None:
+            return one
+        record = replace(one.record, age=person.age, sex=person.sex)
+        record.__dict__["record_id"] = one.record.record_id
+        return replace(one, record=record, patient=person.patient, split_bucket=person.bucket)
+
+    def buckets(self, record_ids: Iterable[str]) -> frozenset[int]:
+        """Buckets of the patients that became known of these records."""
+        return frozenset(self.persons[one].bucket for one in record_ids if one in self.persons and self.persons[one].bucket >= 0)
+
+
+def persons_of(columns: tables.Columns) -> dict[str, Person]:
+    """Who each record of an index, or of a table of descriptions, is of."""
+    rows = zip(*(columns[name] for name in ("record_id", "patient", "split_bucket", "age", "sex")), strict=True)
+    return {
+        record_id: Person(patient, int(bucket), None if np.isnan(age) else float(age), sex) for record_id, patient, bucket, age, sex in rows
+    }
+
+
+def write(store: ObjectStore, persons: Mapping[str, Person], *, number: int) -> str:
+    """Write down what became known in the intake of this number; returns the object's key."""
+    rows = sorted(persons.items())
+    columns: dict[str, list[object]] = {"record_id": [record_id for record_id, _ in rows]}
+    for place, name in enumerate(("patient", "split_bucket", "age", "sex")):
+        columns[name] = [person[place] for _, person in rows]
+    data = tables.dump(tables.DESCRIPTIONS, columns)
+    key = keys.descriptions(number, hashlib.sha256(data).hexdigest()[:20])
+    store.put(key, data)
+    return key

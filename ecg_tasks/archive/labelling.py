@@ -1,0 +1,113 @@
+"""Here: labels of the archive: which one is in force, and how they are stored.
+
+Not here: the tables that people drop (``intake.settling``), or the reviewers' queue (``review_queue``).
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.labels import WITHDRAWN, Label
+
+REVIEW = "review:"
+"""Before the user's name in ``who``: a person looked at the recording here."""
+SOURCE = "source:"
+"""Before the file's name in ``who``: the label came with the recording or in a label table."""
+_LABELS = frozenset(Label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelEntry:
+    """One row of the label tables: who said what of a record, and when (ISO 8601).
+
+    ``label`` is a `Verdict`, or ``labels.WITHDRAWN``; then ``withdraws`` is the ``when`` of the verdict of the same person that no longer
+    counts.
+    """
+
+    record_id: str
+    label: str
+    who: str
+    when: str
+    comment: str = ""
+    withdraws: str = ""
+
+    @property
+    def is_review(self) -> bool:
+        """Whether a reviewer said so, and not the source of the recording."""
+        return self.who.startswith(REVIEW)
+
+
+def labels_in_force(store: ObjectStore, *, label_keys: Iterable[str] | None = None) -> dict[str, LabelEntry]:
+    """The latest label of every record that has one; ``label_keys`` bounds the tables that are read."""
+    found = store.get_many(store.list_keys(keys.LABELS) if label_keys is None else label_keys)
+    return in_force(entry for data in found for entry in load_labels(data))
+
+
+def in_force(entries: Iterable[LabelEntry]) -> dict[str, LabelEntry]:
+    """The latest label of each record, less what was withdrawn; a skip is no label. The order of the entries does not matter."""
+    latest: dict[str, LabelEntry] = {}
+    reviews: list[LabelEntry] = []
+    for entry in entries:
+        if entry.is_review:
+            reviews.append(entry)  # whether one counts is known only when all have been seen
+        else:
+            _keep_later(latest, entry)
+    for entry in standing(reviews):
+        if entry.label in _LABELS:
+            _keep_later(latest, entry)
+    return latest
+
+
+def standing(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
+    """The verdicts that nobody took back, without the withdrawals themselves."""
+    known = list(entries)
+    withdrawn = {(entry.record_id, entry.who, entry.withdraws) for entry in known if entry.label == WITHDRAWN}
+    return [entry for entry in known if entry.label != WITHDRAWN and (entry.record_id, entry.who, entry.when) not in withdrawn]
+
+
+def _keep_later(latest: dict[str, LabelEntry], entry: LabelEntry) -> None:
+    before = latest.get(entry.record_id)
+    if before is None or (entry.when, entry.who, entry.label) > (before.when, before.who, before.label):
+        latest[entry.record_id] = entry
+
+
+def load_labels(data: bytes, *, of_records: Iterable[str] | None = None) -> Iterator[LabelEntry]:
+    """Rows of one stored label table; with ``of_records`` only those of these records."""
+    columns = tables.load(data, of_records=of_records)
+    for row in zip(*columns.values(), strict=True):
+        yield LabelEntry(**dict(zip(columns, row, strict=True)))
+
+
+def dump_labels(entries: Iterable[LabelEntry]) -> bytes:
+    """Parquet bytes of label rows."""
+    rows = sorted(entries, key=lambda entry: (entry.record_id, entry.when, entry.who))
+    return tables.dump(tables.LABELS, {name: [getattr(row, name) for row in rows] for name in tables.LABELS.names})
+
+
+def write_labels(store: ObjectStore, entries: Iterable[LabelEntry]) -> str:
+    """Append a table of label rows, named by its content; returns its key."""
+    data = dump_labels(entries)
+    key = keys.labels(hashlib.sha256(data).hexdigest()[:20])
+    store.put(key, data)
+    return key
+
+
+def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, before: Iterable[str]) -> int:
+    """Append the entries that say something else than the sources had said in the tables ``before``; returns how many did.
+
+    The same file twice adds nothing, and neither does the same call twice: a reviewer's verdict is not undone by dropping again the
+    file that it corrected.
+    """
+    latest: dict[str, LabelEntry] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.when, entry.who, entry.label)):
+        latest[entry.record_id] = entry
+    if not latest:
+        return 0
+    earlier = (entry for data in store.get_many(before) for entry in load_labels(data, of_records=latest) if not entry.is_review)
+    said = in_force(earlier)
+    new = [entry for entry in latest.values() if entry.record_id not in said or said[entry.record_id].label != entry.label]
+    if new:
+        write_labels(store, new)
+    return len(new)

@@ -1,0 +1,202 @@
+"""Here: one bucket of any S3 server, with this project's errors. Not here: names of keys (``keys``), contents (``tables``)."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.errors import EcgError, StoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every connection where the credentials were found
+
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+_PARALLEL_REQUESTS = 8
+_CONNECTIONS = 8 * _PARALLEL_REQUESTS
+"""Kept open at most: pages and tasks read by several threads at once, and a connection beyond this is closed after its one request."""
+
+
+class MissingObjectError(EcgError):
+    """There is no object of this key."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectInfo:
+    """What a listing says of one object."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class ObjectStore:
+    """One bucket. Every method raises `StoreError` when the server cannot be reached or fails."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    @classmethod
+    def connect(cls, bucket: str) -> Self:
+        """Connect with the standard AWS variables; nothing is sent yet.
+
+        A process keeps its client as long as these variables stay the same: making one takes some 50 ms of processor time.
+        """
+        steering = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+        return cls(_client(os.getpid(), steering), bucket)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both are the same bucket by the same client, so that what was read through one is known to the other."""
+        return isinstance(other, ObjectStore) and (self._client, self.bucket) == (other._client, other.bucket)
+
+    def __hash__(self) -> int:
+        """Return a number that is equal for equal stores."""
+        return hash((id(self._client), self.bucket))
+
+    def get(self, key: str) -> bytes:
+        """Whole content of an object; `MissingObjectError` if it is not there."""
+        with _errors(f"read {key}"):
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[bytes]:
+        """Contents in the order of ``keys``, a few requests at a time, no further ahead than the taker."""
+        return map_ahead(self.get, keys, at_once=_PARALLEL_REQUESTS)
+
+    def heads(self, keys: Iterable[str], *, n_bytes: int) -> Iterator[bytes | None]:
+        """The first bytes of objects in the order of ``keys``, a few requests at a time; None where one is not there."""
+        return map_ahead(lambda key: self._head(key, n_bytes), keys, at_once=_PARALLEL_REQUESTS)
+
+    def _head(self, key: str, n_bytes: int) -> bytes | None:
+        try:
+            with _errors(f"read {key}"):
+                return self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{n_bytes - 1}")["Body"].read()
+        except MissingObjectError:
+            return None
+
+    def sha256(self, keys: Iterable[str]) -> str:
+        """SHA-256 of the contents of objects, one after another, without holding them in memory."""
+        digest = hashlib.sha256()
+        for key in keys:
+            with _errors(f"read {key}"):
+                for chunk in self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(1024 * 1024):
+                    digest.update(chunk)
+        return digest.hexdigest()
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """Content of an object piece by piece, never all of it; `MissingObjectError` at the call if it is not there."""
+        with _errors(f"read {key}"):
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+
+        def pieces() -> Iterator[bytes]:
+            with _errors(f"read {key}"):
+                yield from body.iter_chunks(1024 * 1024)
+
+        return pieces()
+
+    def put(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        """Write an object whole: a reader sees all of it or nothing. An open file is sent from its start, piece by piece."""
+        with _errors(f"write {key}"):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
+
+    def put_many(self, objects: Iterable[tuple[str, bytes, str]]) -> int:
+        """Write ``(key, data, content type)`` triples, a few requests at a time; returns how many."""
+        put = map_ahead(lambda item: self.put(item[0], item[1], content_type=item[2]), objects, at_once=_PARALLEL_REQUESTS)
+        return sum(1 for _ in put)
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """What the server says of one object, or None if it is not there."""
+        try:
+            with _errors(f"look at {key}"):
+                head = self._client.head_object(Bucket=self.bucket, Key=key)
+        except MissingObjectError:
+            return None
+        return ObjectInfo(key=key, size=head["ContentLength"], etag=head["ETag"].strip('"'), modified=head["LastModified"])
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of this key."""
+        return self.info(key) is not None
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object below a prefix, in key order."""
+        with _errors(f"list {prefix}"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                for item in page.get("Contents", []):
+                    yield ObjectInfo(key=item["Key"], size=item["Size"], etag=item["ETag"].strip('"'), modified=item["LastModified"])
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """Every key below a prefix, in order."""
+        return [item.key for item in self.list_objects(prefix)]
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly below a prefix that ends with ``/``."""
+        with _errors(f"list {prefix}"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+            return [found["Prefix"][len(prefix) :].rstrip("/") for page in pages for found in page.get("CommonPrefixes", [])]
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy inside the bucket, by the server."""
+        with _errors(f"copy {source}"):
+            self._client.copy_object(Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source})
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        with _errors(f"delete {key}"):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove objects, a few requests at a time."""
+        for _ in map_ahead(self.delete, keys, at_once=_PARALLEL_REQUESTS):
+            pass
+
+    def create_bucket(self) -> None:
+        """Make the bucket if it is not there."""
+        try:
+            with _errors(f"look at bucket {self.bucket}"):
+                self._client.head_bucket(Bucket=self.bucket)
+        except MissingObjectError:
+            with _errors(f"create bucket {self.bucket}"):
+                self._client.create_bucket(Bucket=self.bucket)
+
+
+@lru_cache(maxsize=8)
+def _client(_process: int, _steering: tuple[tuple[str, str], ...]) -> "S3Client":
+    """Make the client of this process; a forked child makes its own, because two processes cannot share a connection."""
+    config = Config(
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 4},
+        max_pool_connections=_CONNECTIONS,
+        s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL_S3") else {},
+        # many S3 servers do not know the newer trailing checksums; TLS or loopback carries the bytes
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    # a session of its own: the shared one keeps the first credentials it ever saw
+    client: S3Client = boto3.session.Session().client("s3", config=config)
+    return client
+
+
+@contextmanager
+def _errors(action: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _MISSING:
+            raise MissingObjectError(f"could not {action}: it is not there") from error
+        raise StoreError(f"could not {action}: {error}") from error
+    except BotoCoreError as error:
+        raise StoreError(f"could not {action}: {error}") from error

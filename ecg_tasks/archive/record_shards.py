@@ -1,0 +1,127 @@
+"""Here: shards of canonical records, as Parquet bytes and back. Not here: parsing dropped files (``readers``)."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ecg_tasks.archive import tables
+from ecg_tasks.signals.record import Record
+
+MAX_SHARD_RECORDS = 4096
+MAX_SHARD_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredRecord:
+    """A record with what the archive knows of its origin.
+
+    ``patient`` is the keyed hash of the patient's id, ``split_bucket`` its place in every split (-1 if not known),
+    ``source`` the SHA-256 of the dropped bytes.
+    """
+
+    record: Record
+    source: str
+    patient: str | None
+    split_bucket: int
+
+
+def shard_name(record_ids: Iterable[str]) -> str:
+    """Name of a shard, made of the records in it.
+
+    >>> shard_name(["a" * 32, "b" * 32])
+    'cc740c0404dd22b284fe'
+    """
+    return hashlib.sha256("\n".join(record_ids).encode()).hexdigest()[:20]
+
+
+def split_into_shards(records: Iterable[StoredRecord]) -> Iterator[list[StoredRecord]]:
+    """Cut a stream of records into shards of at most 4,096 records or about 16 MB; heartbeat rows and recordings never share one."""
+    shard: list[StoredRecord] = []
+    n_bytes = 0
+    for stored in records:
+        mixed = bool(shard) and shard[0].record.is_heartbeat != stored.record.is_heartbeat
+        if shard and (mixed or len(shard) == MAX_SHARD_RECORDS or n_bytes + stored.record.samples.nbytes > MAX_SHARD_BYTES):
+            yield shard
+            shard, n_bytes = [], 0
+        shard.append(stored)
+        n_bytes += stored.record.samples.nbytes
+    if shard:
+        yield shard
+
+
+def dump_shard(shard: Sequence[StoredRecord]) -> bytes:
+    """Parquet bytes of a shard."""
+    records = [stored.record for stored in shard]
+    return tables.dump(
+        tables.RECORDS,
+        _index_columns(shard)
+        | {
+            "unit": [record.unit for record in records],
+            "samples": [np.ascontiguousarray(record.samples, dtype="<f4").tobytes() for record in records],
+        },
+    )
+
+
+def dump_index(shard: Sequence[StoredRecord], *, received: int = 0) -> bytes:
+    """Parquet bytes of the shard's index: all but the samples. ``received`` numbers the intake, 0 where that is not known."""
+    return tables.dump(tables.RECORD_INDEX, _index_columns(shard) | {"received": [received] * len(shard)})
+
+
+def load_shard(data: bytes) -> list[StoredRecord]:
+    """Records of a shard, in their order, with the identity that was stored."""
+    columns = tables.load(data)
+    return [_stored(columns, row) for row in range(tables.n_rows(columns))]
+
+
+def find_record(columns: tables.Columns, record_id: str) -> StoredRecord | None:
+    """One record of a shard's columns, or None: reading a row is quicker than making thousands of records."""
+    try:
+        return _stored(columns, columns["record_id"].index(record_id))
+    except ValueError:
+        return None
+
+
+def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredRecord]:
+    """The shard less the rows at these positions."""
+    return [stored for row, stored in enumerate(shard) if row not in duplicates]
+
+
+def anonymous(record: Record) -> Record:
+    """The record without the patient's id."""
+    return replace(record, patient=None)
+
+
+def _stored(columns: tables.Columns, row: int) -> StoredRecord:
+    leads = tuple(columns["leads"][row])
+    age = float(columns["age"][row])
+    record = Record(
+        samples=np.frombuffer(columns["samples"][row], dtype="<f4").reshape(len(leads), -1),
+        fs=float(columns["fs"][row]),
+        leads=leads,
+        unit=columns["unit"][row],
+        name=columns["name"][row],
+        age=None if np.isnan(age) else age,
+        sex=columns["sex"][row],
+        synthetic=bool(columns["synthetic"][row]),
+    )
+    record.__dict__["record_id"] = columns["record_id"][row]  # as stored: spares hashing again
+    return StoredRecord(
+        record=record, source=columns["source"][row], patient=columns["patient"][row], split_bucket=int(columns["split_bucket"][row])
+    )
+
+
+def _index_columns(shard: Sequence[StoredRecord]) -> tables.Columns:
+    return {
+        "record_id": [stored.record.record_id for stored in shard],
+        "name": [stored.record.name for stored in shard],
+        "source": [stored.source for stored in shard],
+        "patient": [stored.patient for stored in shard],
+        "split_bucket": [stored.split_bucket for stored in shard],
+        "age": [stored.record.age for stored in shard],
+        "sex": [stored.record.sex for stored in shard],
+        "synthetic": [stored.record.synthetic for stored in shard],
+        "fs": [stored.record.fs for stored in shard],
+        "leads": [list(stored.record.leads) for stored in shard],
+    }

@@ -1,0 +1,169 @@
+"""Here: model versions in the bucket, and which of them serves. Not here: what a version holds, or who may serve."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+
+SUMS = "SHA256SUMS"
+VERDICT = "verdict.json"
+
+
+PROMOTED = "promoted"
+ROLLED_BACK = "rolled back"
+"""How a version came to serve. The values are stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """Which version serves a recipe, since when, who said so, why, and all that was decided before; nothing is ever taken out.
+
+    Parameters
+    ----------
+    version : that serves; empty where none does and a candidate was rejected
+    since, who, why : when it began to serve, by whose word and reason
+    action : ``promoted`` or ``rolled back``
+    history : what served before, the newest first, with ``version``, ``since``, ``who``, ``why`` and ``action``
+    rejections : versions that somebody did not want, or nobody approved in time, the newest first, with ``version``, ``when``, ``who``
+        and ``why``
+    """
+
+    recipe: str
+    version: str
+    since: str
+    who: str
+    why: str
+    action: str = PROMOTED
+    history: tuple[dict[str, str], ...] = ()
+    rejections: tuple[dict[str, str], ...] = ()
+
+    def rejection(self, version: str) -> dict[str, str] | None:
+        """The latest rejection of a version, or None; it stands even if the version served later, against it."""
+        return next((one for one in self.rejections if one["version"] == version), None)
+
+
+def read_champion(store: ObjectStore, recipe: str) -> Champion | None:
+    """The version that serves, or None."""
+    decided = read_decisions(store, recipe)
+    return decided if decided is not None and decided.version else None
+
+
+def read_decisions(store: ObjectStore, recipe: str) -> Champion | None:
+    """All that was decided on a recipe's versions, also where none serves; None if nothing was."""
+    try:
+        return _from_json(store.get(keys.champion(recipe)))
+    except MissingObjectError:
+        return None
+
+
+def write_champion(store: ObjectStore, *, recipe: str, version: str, since: str, who: str, why: str, action: str = PROMOTED) -> Champion:
+    """Let a version serve from now on; naming the one that serves already changes nothing."""
+    before = read_decisions(store, recipe)
+    if before is None:
+        before = Champion(recipe=recipe, version="", since="", who="", why="")
+    if before.version == version:
+        return before
+    return _write(store, _succeeded(before, version=version, since=since, who=who, why=why, action=action))
+
+
+def roll_back(store: ObjectStore, before: Champion, *, to: str, when: str, who: str, why: str) -> Champion:
+    """Let an earlier version serve again, and reject the one that served, in one write."""
+    rejected = _rejected(before, version=before.version, when=when, who=who, why=why)
+    return _write(store, _succeeded(rejected, version=to, since=when, who=who, why=why, action=ROLLED_BACK))
+
+
+def reject(store: ObjectStore, *, recipe: str, version: str, when: str, who: str, why: str) -> Champion:
+    """Mark a version as not wanted; one that is rejected already keeps its first reason."""
+    before = read_decisions(store, recipe) or Champion(recipe=recipe, version="", since="", who="", why="")
+    if before.rejection(version) is not None:
+        return before
+    return _write(store, _rejected(before, version=version, when=when, who=who, why=why))
+
+
+def _succeeded(before: Champion, *, version: str, since: str, who: str, why: str, action: str) -> Champion:
+    history = before.history
+    if before.version:
+        history = ({name: getattr(before, name) for name in ("version", "since", "who", "why", "action")}, *history)
+    return replace(before, version=version, since=since, who=who, why=why, action=action, history=history)
+
+
+def _rejected(before: Champion, *, version: str, when: str, who: str, why: str) -> Champion:
+    return replace(before, rejections=({"version": version, "when": when, "who": who, "why": why}, *before.rejections))
+
+
+def _write(store: ObjectStore, champion: Champion) -> Champion:
+    store.put(keys.champion(champion.recipe), json.dumps(asdict(champion), indent=1).encode(), content_type="application/json")
+    return champion
+
+
+def _from_json(data: bytes) -> Champion:
+    stored = json.loads(data)
+    lists = {name: tuple(stored.get(name, ())) for name in ("history", "rejections")}
+    return Champion(**(stored | lists))
+
+
+def versions(store: ObjectStore, recipe: str) -> list[str]:
+    """Every whole version of a recipe, by name."""
+    found = (key.split("/") for key in store.list_keys(keys.models_of(recipe)))
+    return sorted({parts[2] for parts in found if parts[3:] == [SUMS]})
+
+
+def has_version(store: ObjectStore, recipe: str, version: str) -> bool:
+    """Whether all files of a version are there: its checksums are written last."""
+    return store.exists(keys.model_file(recipe, version, SUMS))
+
+
+def read_version(store: ObjectStore, recipe: str, version: str) -> dict[str, bytes]:
+    """Every file that the version's checksums name, and the checksums."""
+    sums = store.get(keys.model_file(recipe, version, SUMS))
+    names = _named_in(sums)
+    found = store.get_many(keys.model_file(recipe, version, name) for name in names)
+    return dict(zip(names, found, strict=True)) | {SUMS: sums}
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """SHA-256 of a version: of its checksums, and so of every file."""
+    return hashlib.sha256(files[SUMS]).hexdigest()
+
+
+def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[str, bytes]) -> None:
+    """Write a version, its checksums last."""
+    for name in sorted(files, key=lambda name: (name == SUMS, name)):
+        store.put(keys.model_file(recipe, version, name), files[name])
+
+
+def shipped_champions(folder: Path) -> list[Champion]:
+    """Champions in a folder laid out as ``models/`` in the bucket."""
+    return [_from_json(path.read_bytes()) for path in sorted(folder.glob("*/champion.json"))]
+
+
+def read_shipped(folder: Path, champion: Champion) -> dict[str, bytes]:
+    """Every file of a champion's version in such a folder."""
+    return read_folder(folder / champion.recipe / champion.version)
+
+
+def read_folder(version: Path) -> dict[str, bytes]:
+    """Every file of a version that lies in a folder."""
+    sums = (version / SUMS).read_bytes()
+    return {name: (version / name).read_bytes() for name in _named_in(sums)} | {SUMS: sums}
+
+
+def write_shipped(folder: Path, champion: Champion, files: Mapping[str, bytes]) -> Path:
+    """Write a champion's version into such a folder, in place of the one that was there; returns the version's folder."""
+    version = folder / champion.recipe / champion.version
+    shutil.rmtree(version.parent, ignore_errors=True)
+    version.mkdir(parents=True)
+    for name, data in files.items():
+        (version / name).write_bytes(data)
+    alone = replace(champion, history=(), rejections=())
+    (version.parent / "champion.json").write_text(json.dumps(asdict(alone), indent=1) + "\n")
+    return version
+
+
+def _named_in(sums: bytes) -> list[str]:
+    return [line.split(maxsplit=1)[1].lstrip("*") for line in sums.decode().splitlines() if line]

@@ -1,0 +1,97 @@
+"""Here: what a drop is called, and the keeping of its bytes in raw/. Not here: reading them.
+
+The source of a single file is its SHA-256. That of several is the SHA-256 of their list: name, length and SHA-256 of each. Every file lies
+under its own SHA-256, so a signal file that many headers name is kept once; the list lies under the source. Version 0.1 digested the files
+one after another and kept them together; what it kept is read as it is.
+"""
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One dropped file."""
+
+    name: str
+    n_bytes: int
+    sha256: str
+
+    @property
+    def key(self) -> str:
+        """Where its bytes are kept."""
+        return keys.raw(self.sha256, self.name)
+
+
+def file_of(name: str, data: bytes) -> File:
+    """Describe a file by its content."""
+    return File(name=name, n_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def source_of(files: Sequence[File]) -> str:
+    """Return the name of a drop.
+
+    >>> source_of([file_of("a.csv", b"1")]) == hashlib.sha256(b"1").hexdigest()
+    True
+    >>> source_of([file_of("a", b"1"), file_of("b", b"23")]) == source_of([file_of("a", b"12"), file_of("b", b"3")])
+    False
+    """
+    return files[0].sha256 if len(files) == 1 else hashlib.sha256(_list_of(files)).hexdigest()
+
+
+def keep(store: ObjectStore, contents: Mapping[str, bytes]) -> tuple[str, list[File]]:
+    """Keep a drop's bytes, given by file name, in raw/ for ever; returns its source and its files."""
+    files = [file_of(name, data) for name, data in contents.items()]
+    for file in files:
+        store.put(file.key, contents[file.name])
+    source = source_of(files)
+    if len(files) > 1:
+        store.put(keys.raw_list(source), _list_of(files), content_type="application/json")
+    return source, files
+
+
+def described(store: ObjectStore, inbox_keys: Sequence[str], sizes: Sequence[int]) -> tuple[str, list[File]]:
+    """Return source and files of a drop without holding its bytes in memory, or keeping them."""
+    files = [
+        File(name=posixpath.basename(key.rstrip("/")), n_bytes=size, sha256=store.sha256([key]))
+        for key, size in zip(inbox_keys, sizes, strict=True)
+    ]
+    return source_of(files), files
+
+
+def listed(store: ObjectStore, source: str) -> list[File] | None:
+    """Return the files of a drop by its list; None where it has none: a single file, or one that version 0.1 kept.
+
+    Raises
+    ------
+    ValueError
+        If the list is not the one whose SHA-256 the source is, or cannot be read.
+    """
+    try:
+        data = store.get(keys.raw_list(source))
+    except MissingObjectError:
+        return None
+    if hashlib.sha256(data).hexdigest() != source:
+        raise ValueError(f"{keys.raw_list(source)} has another SHA-256")
+    told: list[dict[str, Any]] = json.loads(data)["files"]
+    return [File(name=file["name"], n_bytes=file["bytes"], sha256=file["sha256"]) for file in told]
+
+
+def fault_of(store: ObjectStore, file: File) -> str:
+    """What is wrong with a kept file, as a sentence; nothing if it is whole."""
+    try:
+        return "" if store.sha256([file.key]) == file.sha256 else f"{file.key} has another SHA-256"
+    except MissingObjectError:
+        return f"{file.key} is gone"
+
+
+def _list_of(files: Sequence[File]) -> bytes:
+    told = [{"name": file.name, "bytes": file.n_bytes, "sha256": file.sha256} for file in files]
+    return json.dumps({"files": told}, indent=1, sort_keys=True).encode()

@@ -1,0 +1,245 @@
+"""Here: one recording, or one stored picture, classified without any stack. Not here: the nightly run (``classify_records``)."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import registry
+from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
+from ecg_tasks.labels import Decision
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
+from ecg_tasks.readers import Format, Rejected, detect, unknown_file
+from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
+from ecg_tasks.readers.text_file import unpacked_head
+from ecg_tasks.readers.wfdb.lines import matching_name
+from ecg_tasks.readers.wfdb.record import read_wfdb, wfdb_files
+from ecg_tasks.settings import Settings
+from ecg_tasks.signals.flags import join_flags, sentences
+from ecg_tasks.signals.recipes import RECIPES, Rendered, get_recipe
+from ecg_tasks.signals.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_HEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classified:
+    """What a model says of one recording; ``probability`` is P(abnormal), nan if the recording cannot be judged."""
+
+    name: str
+    record_id: str
+    decision: Decision
+    probability: float
+    threshold: float
+    recipe: str
+    version: str
+    synthetic_model: bool
+    seconds_read: str = ""
+    """Such as ``0-20 of 25 s``; empty for a heartbeat row and a picture."""
+    remarks: tuple[str, ...] = ()
+    """What is wrong with the recording or was done to it, one sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileClassified:
+    """What became of a file: its recordings' decisions, and the rows that could not be read."""
+
+    results: tuple[Classified, ...]
+    rejected: tuple[Rejected, ...]
+
+
+@cache
+def shipped_classifier(recipe: str, folder: Path = SHIPPED_MODELS) -> Classifier:
+    """The champion of a recipe in a models folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If the folder has none.
+    """
+    for champion in registry.shipped_champions(folder):
+        if champion.recipe == recipe:
+            return Classifier.from_files(registry.read_shipped(folder, champion))
+    raise ConfigurationError(f"there is no {recipe} model in {folder}; train one with the DAG retrain_model")
+
+
+def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPPED_MODELS) -> FileClassified:
+    """Classify every recording in a heartbeat CSV or WFDB header (its signal files beside it).
+
+    Without ``recipe``, the first that takes the recording decides, as in the nightly run.
+
+    Raises
+    ------
+    BadInputError
+        If the file, or a recording by this recipe, cannot be read.
+    """
+    reading = _read(path)
+    names = (recipe,) if recipe else Settings.recipes
+    by_recipe: dict[str, list[Record]] = {}
+    for record in reading[0]:
+        chosen = next((name for name in names if get_recipe(name).accepts(record)), None)
+        if chosen is None:
+            raise BadInputError(
+                Reason.MISSING_LEAD, f"{record.name}: the recipe {' or '.join(names)} needs other leads or a longer recording"
+            )
+        by_recipe.setdefault(chosen, []).append(record)
+    found = [one for name, records in by_recipe.items() for one in _classify(records, name, models)]
+    order = {record.record_id: row for row, record in enumerate(reading[0])}
+    return FileClassified(results=tuple(sorted(found, key=lambda one: order[one.record_id])), rejected=reading[1])
+
+
+def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show: bool = True) -> Classified:  # noqa: N802  # its name since the first notebook
+    """Classify one stored picture and show it with the class as its title.
+
+    The recipe is told by the picture's size. The answer is the nightly run's for a record of this one window.
+
+    Parameters
+    ----------
+    img_path : PNG as stored in ``spectrograms/``
+    models : folder of champions, laid out as ``models/`` in the bucket
+    show : False to return the answer only
+
+    Raises
+    ------
+    BadInputError
+        If the file is no picture, or its size is that of no recipe.
+    """
+    png = Path(img_path).read_bytes()
+    recipe = _recipe_of(png, Path(img_path).name)
+    classifier = shipped_classifier(recipe, models)
+    probabilities = classifier.predict(get_recipe(recipe).decode([png]))
+    one = np.zeros(1, dtype=np.int64)
+    decided = classifier.decide(one, probabilities, np.ones(1, np.float32), n_records=1)
+    result = Classified(
+        name=Path(img_path).name,
+        record_id="",
+        decision=decided.decision[0],
+        probability=float(decided.probability[0]),
+        threshold=classifier.spec.threshold,
+        recipe=recipe,
+        version=classifier.spec.version,
+        synthetic_model=classifier.spec.synthetic,
+    )
+    if show:
+        from matplotlib import pyplot as plt
+
+        figure_of(_pixels(png, Path(img_path).name), title=result.decision.value)
+        plt.show()
+    return result
+
+
+def plot(path: Path, *, recipe: str | None = None, out: Path, models: Path = SHIPPED_MODELS) -> Classified:
+    """Classify the first recording of a file and draw its first picture with the class as title, as `ECG_Classifier` does."""
+    first = _read(path)[0][0]
+    name = recipe or next(name for name in Settings.recipes if get_recipe(name).accepts(first))
+    (result,) = _classify([first], name, models)
+    png = next((png for png in get_recipe(name).render([first]).png if png), b"")
+    figure = figure_of(_pixels(png, path.name), title=f"{result.name}: {result.decision.value}")
+    figure.savefig(out, dpi=150)
+    return result
+
+
+def figure_of(pixels: NDArray[np.uint8], *, title: str) -> "Figure":
+    """A figure of one picture under a title."""
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(layout="constrained")
+    axes.imshow(pixels, cmap="magma", aspect="auto")
+    axes.set_title(title)
+    axes.set_axis_off()
+    return figure
+
+
+def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Classified]:
+    recipe = get_recipe(recipe_name)
+    classifier = shipped_classifier(recipe_name, models)
+    rendered: Rendered = recipe.render(records)
+    drawn = np.flatnonzero(rendered.window >= 0)
+    probabilities = classifier.predict(recipe.decode([rendered.png[row] for row in drawn]))
+    decided = classifier.decide(rendered.record[drawn], probabilities, rendered.quality[drawn], n_records=len(records))
+    rows = [np.flatnonzero(rendered.record == row).tolist() for row in range(len(records))]
+    read = [rendered.read[found[0]] for found in rows]
+    remarks = [tuple(sentences(join_flags(*(rendered.flags[at] for at in found)))) for found in rows]
+    return [
+        Classified(
+            name=record.name,
+            record_id=record.record_id,
+            decision=decided.decision[row],
+            probability=float(decided.probability[row]),
+            threshold=classifier.spec.threshold,
+            recipe=recipe_name,
+            version=classifier.spec.version,
+            synthetic_model=classifier.spec.synthetic,
+            seconds_read=read[row],
+            remarks=remarks[row],
+        )
+        for row, record in enumerate(records)
+    ]
+
+
+def _read(path: Path) -> tuple[tuple[Record, ...], tuple[Rejected, ...]]:
+    path = _with_header(path)
+    data = path.read_bytes()
+    match detect(path.name, data[:_HEAD_BYTES]):
+        case Format.HEARTBEAT_CSV:
+            reading = read_heartbeat_csv(data, name=path.name)
+        case Format.WFDB_HEADER:
+            reading = read_wfdb(wfdb_contents(path, data), header=path.name, name=path.stem)
+        case _:
+            raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(str(path), unpacked_head(data[:_HEAD_BYTES])))
+    return reading.records, reading.rejected
+
+
+def _with_header(path: Path) -> Path:
+    """The header beside a signal file, which is what a person means who names that; any other path as it is."""
+    if detect(path.name, b"") is not Format.WFDB_SIGNAL or not path.is_file():
+        return path
+    header = matching_name(f"{path.stem}.hea", {file.name for file in path.parent.iterdir()})
+    if header is None:
+        raise BadInputError(Reason.INCOMPLETE, f"{path.name} is read through its header {path.stem}.hea, which is not beside it")
+    return path.parent / header
+
+
+def wfdb_contents(path: Path, header: bytes) -> dict[str, bytes]:
+    """Every file that a WFDB header needs, by name, from the folder of the header."""
+    contents = {path.name: header}
+    segments: dict[str, bytes] = {}
+    beside = {file.name for file in path.parent.iterdir() if file.is_file()}
+    while True:
+        names = [name for name in wfdb_files(header, name=path.name, segments=segments) if name not in contents]
+        if not names:
+            return contents
+        for name in names:
+            file = path.parent / (matching_name(name, beside) or name)
+            if not file.is_file():
+                raise BadInputError(Reason.INCOMPLETE, f"{path.name} names {name}, which is not beside it")
+            contents[name] = file.read_bytes()
+            if name.endswith(".hea"):
+                segments[name] = contents[name]
+
+
+def _recipe_of(png: bytes, name: str) -> str:
+    shape = _pixels(png, name).shape[:2]
+    for recipe in RECIPES.values():
+        if recipe.picture.png_shape == shape:
+            return recipe.name
+    known = ", ".join(f"{recipe.name} {recipe.picture.png_shape}" for recipe in RECIPES.values())
+    raise BadInputError(Reason.UNKNOWN_FORMAT, f"{name} has {shape[0]} × {shape[1]} pixels; the recipes draw {known}")
+
+
+def _pixels(png: bytes, name: str) -> NDArray[np.uint8]:
+    """Pixels as OpenCV reads them, colours as RGB."""
+    import cv2
+
+    found = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None:
+        raise BadInputError(Reason.UNREADABLE, f"{name} is no picture that OpenCV can read")
+    colour = found.ndim == 3 and found.shape[2] >= 3  # noqa: PLR2004  # blue, green, red
+    return np.asarray(found[:, :, 2::-1] if colour else found, dtype=np.uint8)

@@ -1,0 +1,106 @@
+"""Here: one model that judges records a few at a time, without any stack. Not here: whose records, or from where (``evaluate_folder``)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.evaluation.assessment import Assessment, ScoredRecords, assess
+from ecg_tasks.evaluation.splits import split_bucket
+from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.offline.shipped import ShippedModel
+from ecg_tasks.pipeline.training import measuring
+from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.record import Record
+
+RECORDS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A record that the model has seen: itself (``record``), or possibly another one of its patient (``patient``)."""
+
+    name: str
+    record_id: str
+    why: Literal["record", "patient"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What one model does on the records of the folder that are its to judge; without an assessment where none of them is left."""
+
+    model: ShippedModel
+    assessment: Assessment | None
+    left_out: Sequence[LeftOut]
+    uninterpretable: Sequence[str]
+
+
+class Judge:
+    """One model at work: it gathers records, scores them a few at a time, and keeps one row of numbers of each."""
+
+    def __init__(self, model: ShippedModel) -> None:
+        self.model = model
+        self.recipe = get_recipe(model.spec.recipe)
+        if self.recipe.digest != model.spec.recipe_digest:
+            raise ModelRefusedError(
+                f"the {self.recipe.name} model {model.spec.version} reads pictures of {self.recipe.name}@{model.spec.recipe_digest}; "
+                f"now those of {self.recipe.key} are made: train a new one with the DAG retrain_model"
+            )
+        self._waiting: list[Record] = []
+        self._parts: list[ScoredRecords] = []
+        self._patients_known = True
+        self._left_out: list[LeftOut] = []
+        self._uninterpretable: list[str] = []
+
+    def add(self, record: Record, patients: Sequence[str]) -> None:
+        """Take a labelled record that the recipe accepts."""
+        buckets = [split_bucket(patient) for patient in patients]
+        if any(self.model.trained_on.knows(record.record_id, bucket) for bucket in (*buckets, -1)):
+            why: Literal["record", "patient"] = "record" if record.record_id in self.model.trained_on.record_ids else "patient"
+            self._left_out.append(LeftOut(name=record.name, record_id=record.record_id, why=why))
+            return
+        self._waiting.append(record)
+        if len(self._waiting) >= RECORDS_AT_ONCE:
+            self._score()
+
+    def finish(self) -> Judged | None:
+        """Everything that was found; None if the model was never asked."""
+        if self._waiting:
+            self._score()
+        scored = ScoredRecords.joined(self._parts) if self._parts else None
+        if scored is None and not self._left_out and not self._uninterpretable:
+            return None
+        assessment = None
+        if scored is not None and len(scored.record_ids):
+            rule = self.model.spec.rule
+            split_unit: Literal["patient", "record"] = "patient" if self._patients_known else "record"
+            assessment = assess(scored, threshold=rule.threshold, abstain=rule.abstain, split_unit=split_unit)
+        return Judged(model=self.model, assessment=assessment, left_out=self._left_out, uninterpretable=self._uninterpretable)
+
+    def _score(self) -> None:
+        records, self._waiting = self._waiting, []
+        rendered = self.recipe.render(records)
+        usable = np.flatnonzero((rendered.window >= 0) & (rendered.quality >= self.recipe.min_quality))
+        owner, quality = rendered.record[usable], rendered.quality[usable]
+        scores = self.model.classifier.predict(self.recipe.decode([rendered.png[row] for row in usable]))
+        probability = self.model.classifier.decide(owner, scores, quality, n_records=len(records)).probability
+        measured = measuring.measure_records(self.recipe, records)
+        by_baseline = measuring.baseline_probabilities(self.recipe, measured, self.model.baselines)
+        judged = np.flatnonzero(~np.isnan(probability)).tolist()
+        self._uninterpretable += [records[row].name for row in np.flatnonzero(np.isnan(probability)).tolist()]
+        self._patients_known &= all(records[row].patient is not None for row in judged)
+        labels = [CLASS_ORDER.index(record.label) for record in records if record.label is not None]
+        self._parts.append(
+            ScoredRecords(
+                record_ids=[records[row].record_id for row in judged],
+                labels=np.array(labels, dtype=np.uint8)[judged],
+                probabilities=probability[judged],
+                groups=[records[row].patient or records[row].record_id for row in judged],
+                quality=measuring.mean_quality(owner, quality, n_records=len(records))[judged],
+                ages=measured.ages[judged],
+                sexes=[measured.sexes[row] for row in judged],
+                baselines={name: values[judged] for name, values in by_baseline.items()},
+            )
+        )

@@ -1,0 +1,238 @@
+"""Here: the tasks of the DAG ``backfill_version``: the archive decided anew by a chosen version, and how it differs. Not here: the page.
+
+Predictions are named by their version, so they disturb nobody's; everything else that this writes stands below ``backfills/``.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.labelling import labels_in_force
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import find_json, get_json, now, open_store, put_json, put_manifest, shared, write_jobs
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.evaluation.agreement import cohens_kappa
+from ecg_tasks.evaluation.summary import Evaluation
+from ecg_tasks.labels import Decision
+from ecg_tasks.learning.version import METRICS, SPEC, ModelSpec
+from ecg_tasks.pipeline import classify_records
+from ecg_tasks.pipeline.champions import synthetic
+from ecg_tasks.pipeline.champions.versions import pictures_of
+from ecg_tasks.pipeline.reports import coverage, summing_up
+from ecg_tasks.reporting.changes import ChangedRecord
+from ecg_tasks.reporting.difference import Difference, render_difference
+from ecg_tasks.reporting.model import ModelSummary
+from ecg_tasks.settings import Settings
+from ecg_tasks.signals.recipes import get_recipe
+
+DAG = "backfill_version"
+_CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
+
+
+def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: str = "") -> str:
+    """Write down which versions are compared and which others decide beside them; returns the key of this pin.
+
+    Parameters
+    ----------
+    version : decides anew on the whole archive
+    against : what it is compared with; empty for the version that serves now
+
+    Raises
+    ------
+    ConfigurationError
+        If a version is not there, reads other pictures than are made now, would be compared with itself, or was trained on synthetic
+        recordings where the bucket holds real ones.
+    """
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    run = keys.run_key(run_id)
+    pin_key = keys.staging(DAG, run, "pin.json")
+    if find_json(store, pin_key) is not None:
+        return pin_key
+    if recipe not in settings.recipes:
+        raise ConfigurationError(f"{recipe} is not in use: ECG_RECIPES is {','.join(settings.recipes)}")
+    champions = {name: registry.read_champion(store, name) for name in settings.recipes}
+    serving = champions[recipe]
+    against = against or (serving.version if serving else "")
+    if not against or against == version:
+        raise ConfigurationError(f"{recipe} {version} would be compared with {against or 'nothing'}: name another version")
+    for one in (version, against):
+        found = pictures_of(store, recipe, one)
+        if found != get_recipe(recipe).key:
+            raise ConfigurationError(
+                f"{recipe} {one} reads the pictures {found}; made now are {get_recipe(recipe).key}"
+                if found
+                else f"there is no {recipe} version {one!r}; ./ecg models {recipe} lists them"
+            )
+        if obstacle := synthetic.obstacle(store, recipe, one):
+            raise ConfigurationError(f"{recipe} {one} {obstacle}: it may not decide on them")
+    beside = {
+        name: {"version": champion.version, "since": champion.since}
+        for name, champion in champions.items()
+        if champion is not None
+        and pictures_of(store, name, champion.version) == get_recipe(name).key
+        and not synthetic.obstacle(store, name, champion.version)
+    }
+    pin = {
+        "dag": DAG,
+        "run": run,
+        "run_id": run_id,
+        "date": date,
+        "created": now(),
+        "details": 0,
+        "name": f"{recipe}-{version}-against-{against}",
+        "backfill": f"Every record decided anew by {recipe} {version}, which was chosen for this; other recipes by what serves.",
+        "recipe": recipe,
+        "version": version,
+        "against": against,
+        "champions": beside | {recipe: {"version": version, "since": _standing(serving, version)}},
+        "recipes": list(settings.recipes),
+        "scope": "all",
+        "notes": [],
+        "ingests": asdict(coverage.ingests_to_report(store, scope="all", last=None)),
+    }
+    return put_json(store, pin_key, pin)
+
+
+def plan(pin: str) -> list[str]:
+    """Find the shards on which one of the versions has not decided; returns the keys of the jobs."""
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    pinned = get_json(store, pin)
+    wanted = {(name, one["version"]) for name, one in pinned["champions"].items()} | {(pinned["recipe"], pinned["against"])}
+    work = classify_records.undecided(store, sorted(wanted))
+    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=shared(work, size=classify_records.SHARDS_PER_TASK, spread=settings.spread))
+
+
+def classify_shard(job: str) -> str:
+    """Decide on the shards of one job; returns the key of the result."""
+    return classify_records.classify_shard(job)
+
+
+def write_difference(pin: str, results: Sequence[str]) -> str:
+    """Write the report of the chosen version, how it differs from the other, and the manifest; returns the key of the difference page."""
+    store = open_store()
+    pinned = get_json(store, pin)
+    done = [item for data in store.get_many(results) for item in json.loads(data)]
+    report = summing_up.write_report(store, pinned)
+    difference = _difference(store, pinned)
+    page = keys.backfill(pinned["name"], "index.html")
+    for path, content in render_difference(difference):
+        store.put(keys.backfill(pinned["name"], path), content, content_type=_CONTENT_TYPES[path.rsplit(".", 1)[-1]])
+    manifest = {
+        "dag": DAG,
+        "run": pinned["run"],
+        "account": {
+            "records": report.account["records"],
+            "compared": difference.agreement.n,
+            "changed": len(difference.changed),
+            "pending": report.account["pending"],
+        },
+        "recipe": pinned["recipe"],
+        "version": pinned["version"],
+        "against": pinned["against"],
+        "champions": pinned["champions"],
+        "shards": done,
+        "report": report.index_key,
+        "page": page,
+    }
+    put_manifest(store, manifest)
+    return page
+
+
+def found_by(store: ObjectStore, run_id: str) -> dict[str, Any] | None:
+    """What the difference page of a run tells, or None if there is none (yet)."""
+    manifest = find_json(store, keys.manifest(DAG, keys.run_key(run_id)))
+    if manifest is None:
+        return None
+    found: dict[str, Any] | None = find_json(store, manifest["page"].replace("index.html", "summary.json"))
+    return found
+
+
+def headline(page: str) -> str:
+    """One sentence of a difference, given as `write_difference` returns it."""
+    found = get_json(open_store(), page.replace("index.html", "summary.json"))
+    before, after = (one["version"] for one in found["versions"])
+    return f"backfill: {found['changed']:,} of {found['records']:,} records decided otherwise by {found['recipe']} {after} than by {before}"
+
+
+def _difference(store: ObjectStore, pinned: Mapping[str, Any]) -> Difference:
+    recipe, champion = pinned["recipe"], registry.read_champion(store, pinned["recipe"])
+    counts: Counter[tuple[Decision, Decision]] = Counter()
+    changed: list[ChangedRecord] = []
+    before_all: list[str] = []
+    after_all: list[str] = []
+    moved, n_judged, n_synthetic = 0.0, 0, 0
+    labels = {record_id: entry.label for record_id, entry in labels_in_force(store).items()}
+    for index, before, after in _spoken(store, recipe, pinned["against"], pinned["version"]):
+        told = dict(zip(index["record_id"], zip(index["name"], index["synthetic"], strict=True), strict=True))
+        place = {record_id: row for row, record_id in enumerate(after["record_id"])}
+        rows = [place[record_id] for record_id in before["record_id"]]
+        p_before, p_after = np.asarray(before["probability"], float), np.asarray(after["probability"], float)[rows]
+        judged = ~np.isnan(p_before) & ~np.isnan(p_after)
+        moved += float(np.abs(p_after - p_before)[judged].sum())
+        n_judged += int(judged.sum())
+        for row, record_id in enumerate(before["record_id"]):
+            name, synthetic = told[record_id]
+            one, other = Decision(before["decision"][row]), Decision(after["decision"][rows[row]])
+            n_synthetic += bool(synthetic)
+            counts[one, other] += 1
+            before_all.append(one.value)
+            after_all.append(other.value)
+            if one != other:
+                changed.append(
+                    ChangedRecord(
+                        record_id=record_id,
+                        name=name,
+                        before=one,
+                        after=other,
+                        probability_before=None if np.isnan(p_before[row]) else float(p_before[row]),
+                        probability_after=None if np.isnan(p_after[row]) else float(p_after[row]),
+                        label=labels.get(record_id),
+                    )
+                )
+    return Difference(
+        run_id=pinned["run_id"],
+        dag=DAG,
+        created_utc=pinned["created"],
+        before=_summary(store, recipe, pinned["against"], champion),
+        after=_summary(store, recipe, pinned["version"], champion),
+        counts=counts,
+        changed=changed,
+        agreement=cohens_kappa(before_all, after_all),
+        mean_change=moved / n_judged if n_judged else None,
+        n_synthetic=n_synthetic,
+    )
+
+
+def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterator[tuple[tables.Columns, tables.Columns, tables.Columns]]:
+    """Index and both predictions of every shard on which both versions have decided."""
+    found: dict[str, set[str]] = {}
+    for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/"):
+        found.setdefault(key.split("/")[2], set()).add(keys.stem(key))
+    for shard in sorted(shard for shard, versions in found.items() if {before, after} <= versions):
+        index = tables.load(store.get(keys.record_index(shard)), ["record_id", "name", "synthetic"])
+        said = [
+            tables.load(store.get(keys.predictions(recipe, shard, one)), ["record_id", "probability", "decision"])
+            for one in (before, after)
+        ]
+        yield index, said[0], said[1]
+
+
+def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.Champion | None) -> ModelSummary:
+    spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
+    test = Evaluation.from_dict(get_json(store, keys.model_file(recipe, version, METRICS))["test"])
+    digest = store.sha256([keys.model_file(recipe, version, registry.SUMS)])
+    return summing_up.model_summary(spec, test, digest=digest, since=_standing(champion, version))
+
+
+def _standing(champion: registry.Champion | None, version: str) -> str:
+    if champion is not None and champion.version == version:
+        return f"serves since {champion.since[:10]}"
+    served = champion is not None and any(one["version"] == version for one in champion.history)
+    return "served before" if served else "does not serve"

@@ -1,0 +1,39 @@
+"""Here: what a stored version says of itself: what it was trained on, which pictures it reads. Not here: its files (``registry``)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import get_json
+from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.learning.version import SIDES, SPEC
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedOn:
+    """What a version has seen before its test: records, and the buckets of their patients."""
+
+    record_ids: frozenset[str]
+    buckets: frozenset[int]
+
+    @classmethod
+    def of_version(cls, files: Mapping[str, bytes], late: Descriptions | None = None) -> "TrainedOn":
+        """Read it from the files of a version; ``late`` tells patients that became known after it had been trained."""
+        rows = [line.split(",") for line in files[SIDES].decode().splitlines()[1:]]
+        seen = [(record_id, int(bucket)) for record_id, side, bucket in rows if side != Side.TEST]
+        record_ids = frozenset(one for one, _ in seen)
+        known_since = frozenset() if late is None else late.buckets(record_ids)
+        return cls(record_ids=record_ids, buckets=frozenset(bucket for _, bucket in seen if bucket >= 0) | known_since)
+
+    def knows(self, record_id: str, bucket: int) -> bool:
+        """Whether the record, or possibly another one of its patient, was trained on: a bucket is shared by few patients."""
+        return record_id in self.record_ids or bucket in self.buckets
+
+
+def pictures_of(store: ObjectStore, recipe: str, version: str) -> str | None:
+    """Folder of the pictures that a version reads, or None if there is no such version."""
+    if not registry.has_version(store, recipe, version):
+        return None
+    return f"{recipe}@{get_json(store, keys.model_file(recipe, version, SPEC))['recipe_digest']}"

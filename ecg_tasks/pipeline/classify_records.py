@@ -1,0 +1,203 @@
+"""Here: the tasks of the DAG ``classify_records``: spectrograms/ to predictions/ and a report. Not here: its content (``summing_up``)."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ecg_tasks.archive import audit, audit_check, keys, registry, tables
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import find_json, get_json, now, open_store, put_json, put_manifest, result_key, shared, write_jobs
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.pipeline.champions import synthetic
+from ecg_tasks.pipeline.decided import write_snapshot
+from ecg_tasks.pipeline.monitoring import drift
+from ecg_tasks.pipeline.reports import changing, coverage, summing_up
+from ecg_tasks.settings import Settings
+from ecg_tasks.signals.recipes import Recipe, get_recipe
+
+DAG = "classify_records"
+SHARDS_PER_TASK = 8
+_WINDOWS_AT_ONCE = 512
+SCOPES = ("new", "all")
+
+
+def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200, run_type: str = "") -> str:
+    """Write down which versions decide in this run and which records its report covers; returns the key of this pin.
+
+    ``scope`` is ``new`` (what was taken in since the last report, and the records that were pending then) or ``all``.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such scope, or ``run_type`` is Airflow's ``backfill``.
+    """
+    if run_type == "backfill":
+        raise ConfigurationError(
+            "a report of a past date cannot be made anew: each covers what came since the report before it, and Airflow runs the dates of"
+            " a backfill side by side. Run classify_records with scope `all`, or backfill_version to let another version decide"
+        )
+    if scope not in SCOPES:
+        raise ConfigurationError(f"{scope=}; it must be one of {', '.join(SCOPES)}")
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    run = keys.run_key(run_id)
+    pin_key = keys.staging(DAG, run, "pin.json")
+    if find_json(store, pin_key) is None:
+        champions, notes = {}, []
+        for name in settings.recipes:
+            before = registry.read_champion(store, name)
+            champion = synthetic.hand_over(store, name, who=f"{DAG}/{run}")
+            if champion is None:
+                notes.append(f"The {name} model {before.version} {synthetic.OBSTACLE}." if before else f"There is no {name} model yet.")
+            elif load_champion(store, name, champion.version).spec.recipe_digest != get_recipe(name).digest:
+                notes.append(f"The {name} model {champion.version} reads other pictures than are made now: train a new one.")
+            else:
+                champions[name] = {"version": champion.version, "since": champion.since}
+                if before is not None and before.version != champion.version:
+                    notes.append(f"The {name} model {champion.version} serves from now on: {champion.why}.")
+        last = coverage.last_report(store)
+        pin = {
+            "run": run,
+            "run_id": run_id,
+            "date": date,
+            "created": now(),
+            "details": details,
+            "champions": champions,
+            "recipes": list(settings.recipes),
+            "scope": scope,
+            "notes": notes,
+            "ingests": asdict(coverage.ingests_to_report(store, scope=scope, last=last)),
+            "before": {} if last is None else changing.versions_of(last["champions"]),
+        }
+        put_json(store, pin_key, pin)
+    return pin_key
+
+
+def plan(pin: str) -> list[str]:
+    """Find the shards on which a pinned version has not decided; returns the keys of the jobs."""
+    settings = Settings.from_environment()
+    store = open_store(settings)
+    pinned = get_json(store, pin)
+    work = undecided(store, [(name, champion["version"]) for name, champion in pinned["champions"].items()])
+    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=shared(work, size=SHARDS_PER_TASK, spread=settings.spread))
+
+
+def undecided(store: ObjectStore, wanted: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """List recipe, version and shard of all pictures on which a version has not decided, version by version as ``wanted``.
+
+    Shards with a real recording are not for a version that was trained on synthetic ones: they wait for another version.
+
+    Parameters
+    ----------
+    wanted : recipe and version, each
+    """
+    archive = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
+    work = []
+    for name, version in wanted:
+        rendered = {keys.stem(key) for key in store.list_keys(keys.spectrograms_of(get_recipe(name).key))} & archive
+        decided = {key.split("/")[2] for key in store.list_keys(f"{keys.PREDICTIONS}{name}/") if keys.stem(key) == version}
+        left = sorted(rendered - decided)
+        if synthetic.is_synthetic(store, name, version):
+            left = [shard for shard in left if not synthetic.holds_real(store, [shard])]
+        work += [{"recipe": name, "version": version, "shard": shard} for shard in left]
+    return work
+
+
+def classify_shard(job: str) -> str:
+    """Decide on the shards of one job; returns the key of the result."""
+    store = open_store()
+    if find_json(store, result_key(job)) is None:
+        classifiers: dict[tuple[str, str], Classifier] = {}
+        done = []
+        for item in get_json(store, job):
+            version = (item["recipe"], item["version"])
+            if version not in classifiers:
+                classifiers[version] = load_champion(store, *version)
+            done.append(classify_one(store, classifiers[version], get_recipe(item["recipe"]), item["shard"]))
+        put_json(store, result_key(job), done)
+    return result_key(job)
+
+
+def write_report(pin: str, results: Sequence[str]) -> str:
+    """Write the report of the run, then its manifest; returns the key of the report's first page."""
+    store = open_store()
+    pinned = get_json(store, pin)
+    done = [item for data in store.get_many(results) for item in json.loads(data)]
+    lights = drift.observe(store, pinned, done)
+    notes = [light.sentence for light in lights if light.suggests_retraining]
+    summary = summing_up.write_report(store, pinned | {"notes": [*pinned["notes"], *notes]})
+    for name, champion in pinned["champions"].items():
+        write_snapshot(store, name, champion["version"])
+    told = {"report": summary.index_key, "account": summary.account, "champions": pinned["champions"]}
+    manifest = {
+        audit_check.ANCHOR: audit.append(
+            store, who=f"{DAG}/{pinned['run']}", action=audit.Action.CLASSIFY, subject=pinned["run"], detail=told
+        ),
+        "dag": DAG,
+        "run": pinned["run"],
+        "account": summary.account,
+        "champions": pinned["champions"],
+        "shards": done,
+        "ingests": pinned["ingests"],
+        "report": summary.index_key,
+        "drift": [asdict(light) for light in lights],
+        "pending": [asdict(one) for one in summary.pending],
+        "waits": asdict(summary.waiting),
+        "changed": summary.n_changed,
+    }
+    put_manifest(store, manifest)
+    return summary.index_key
+
+
+def load_champion(store: ObjectStore, recipe: str, version: str) -> Classifier:
+    """Load a version with all its own checks."""
+    return Classifier.from_files(registry.read_version(store, recipe, version))
+
+
+def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, shard: str) -> dict[str, Any]:
+    """Decide on one shard, write the predictions, and return the counts.
+
+    Raises
+    ------
+    ConfigurationError
+        If the version was trained on synthetic recordings, and a real one lies in the shard.
+    """
+    if classifier.spec.synthetic and synthetic.holds_real(store, [shard]):
+        raise ConfigurationError(f"{recipe.name} {classifier.spec.version} was trained on synthetic recordings; {shard} holds real ones")
+    spectrograms = tables.load(store.get(keys.spectrograms(recipe.key, shard)))
+    ids, record = np.unique(np.array(spectrograms["record_id"], dtype=object), return_inverse=True)
+    drawn = np.flatnonzero(spectrograms["window"] >= 0)
+    probabilities = np.concatenate(
+        [np.zeros(0, np.float32)]
+        + [
+            classifier.predict(recipe.decode([spectrograms["png"][row] for row in part]))
+            for part in np.split(drawn, range(_WINDOWS_AT_ONCE, len(drawn), _WINDOWS_AT_ONCE))
+            if len(part)
+        ]
+    )
+    decided = classifier.decide(record[drawn], probabilities, spectrograms["quality"][drawn], n_records=len(ids))
+    n_windows = np.bincount(record[drawn], minlength=len(ids))
+    quality = np.bincount(record[drawn], weights=spectrograms["quality"][drawn], minlength=len(ids)) / np.maximum(n_windows, 1)
+    flags: list[set[str]] = [set() for _ in ids]
+    for row, found in enumerate(spectrograms["flags"]):
+        flags[record[row]].update(filter(None, found.split(",")))
+    first_row = np.unique(record, return_index=True)[1]
+    beat_s = spectrograms.get("beat_s", np.full(len(record), np.nan))[first_row]
+    seconds_read = spectrograms.get("seconds_read", [""] * len(record))
+    columns = {
+        "record_id": ids.tolist(),
+        "probability": decided.probability,
+        "decision": [decision.value for decision in decided.decision],
+        "n_windows": n_windows,
+        "n_used": decided.n_used,
+        "quality": quality,
+        "flags": [",".join(sorted(found)) for found in flags],
+        "seconds_read": [seconds_read[row] for row in first_row.tolist()],
+        "beat_s": beat_s,
+    }
+    store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(tables.PREDICTIONS, columns))
+    return {"shard": shard, "recipe": recipe.name, "version": classifier.spec.version, "records": len(ids), "windows": len(drawn)}

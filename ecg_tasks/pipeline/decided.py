@@ -1,0 +1,178 @@
+"""Here: what the serving versions said of the whole archive, quick to read again and again. Not here: deciding (``classify_records``)."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.learning.version import SPEC, ModelSpec
+
+CLASSIFY_DAG = "classify_records"
+MAX_COPIES = 32
+_kept: dict[tuple[str, str, str], tuple[frozenset[str], "Decided"]] = {}
+"""By bucket, recipe and version: the runs that had written predictions, and what they had said by then."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decided:
+    """What one version said of n records, ordered by id.
+
+    Parameters
+    ----------
+    recipe, version : which model
+    threshold, abstain : how its probabilities become decisions
+    ids : ndarray, shape (n,), 32 bytes each, ascending
+    probability : ndarray, shape (n,), P(abnormal), nan where no window could be used
+    quality : ndarray, shape (n,), 0 to 1
+    synthetic : ndarray, shape (n,)
+    decision, name, shard : n texts each
+    """
+
+    recipe: str
+    version: str
+    threshold: float
+    abstain: tuple[float, float]
+    ids: NDArray[np.bytes_]
+    probability: NDArray[np.float32]
+    quality: NDArray[np.float32]
+    synthetic: NDArray[np.bool_]
+    decision: NDArray[np.object_]
+    name: NDArray[np.object_]
+    shard: NDArray[np.object_]
+
+    def rows(self, record_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        """Where these records stand, -1 for one that is not here."""
+        at = np.searchsorted(self.ids, record_ids)
+        found = np.minimum(at, max(len(self.ids) - 1, 0))
+        return np.where(self.ids[found] == record_ids, found, -1) if len(self.ids) else np.full(len(record_ids), -1)
+
+
+def serving(store: ObjectStore, recipes: Sequence[str]) -> list[Decided]:
+    """What the champion of each recipe said of the archive, in the order of the recipes; one without a champion is left out.
+
+    Predictions never change once written, and are written by runs of ``classify_records`` alone: while there is no new manifest, what
+    this process has read before is right.
+    """
+    champions = [registry.read_champion(store, recipe) for recipe in recipes]
+    runs = frozenset(store.list_keys(f"{keys.MANIFESTS}{CLASSIFY_DAG}/"))
+    return [_decided(store, champion.recipe, champion.version, runs) for champion in champions if champion is not None]
+
+
+def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
+    """Copy what the version said of shards that no copy holds yet into one object, so that a process that starts need not read every shard.
+
+    What a night costs follows from what is new. ``MAX_COPIES`` small copies are made into one; copies of other versions go.
+    """
+    prefix = f"{keys.DECIDED}{recipe}/{version}/"
+    copies = [key for key in store.list_keys(f"{keys.DECIDED}{recipe}/") if key.startswith(prefix)]
+    whole = len(copies) >= MAX_COPIES
+    new: list[str] = []
+    digest = hashlib.sha256()
+
+    def parts() -> Iterator[tables.Columns]:
+        for part in _parts(store, recipe, version, whole=whole, new=new):
+            digest.update("\n".join([*part["record_id"], ""]).encode())
+            yield part
+
+    with tempfile.TemporaryFile() as file:  # memory holds one part
+        n_rows = tables.dump_parts(file, tables.DECIDED, parts())
+        if new and n_rows:
+            key = keys.decided(recipe, version, digest.hexdigest()[:20])
+            file.seek(0)
+            store.put(key, file)
+            if whole:
+                store.delete_many(copy for copy in copies if copy != key)
+    store.delete_many(key for key in store.list_keys(f"{keys.DECIDED}{recipe}/") if not key.startswith(prefix))
+
+
+def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]) -> Decided:
+    kept = _kept.get((store.bucket, recipe, version))
+    if kept is not None and kept[0] == runs:
+        return kept[1]
+    columns = _read(store, recipe, version)
+    spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
+    ids = np.array(columns["record_id"], dtype="S32")
+    order = np.argsort(ids)
+    texts = {name: np.array(columns[name], dtype=object)[order] for name in ("decision", "name", "shard")}
+    numbers = {name: np.asarray(columns[name])[order] for name in ("probability", "quality")}
+    found = Decided(
+        recipe=recipe,
+        version=version,
+        threshold=spec.threshold,
+        abstain=spec.abstain,
+        ids=ids[order],
+        synthetic=np.asarray(columns["synthetic"], dtype=bool)[order],
+        **texts,
+        **numbers,
+    )
+    for key in [key for key in _kept if key[:2] == (store.bucket, recipe)]:
+        _kept.pop(key, None)
+    _kept[store.bucket, recipe, version] = (runs, found)
+    return found
+
+
+def _read(store: ObjectStore, recipe: str, version: str) -> tables.Columns:
+    """All that the version said.
+
+    Raises
+    ------
+    MissingObjectError
+        If predictions or an index that must be there are not.
+    """
+    while True:
+        listed = _listed(store, recipe, version)
+        try:
+            return tables.concatenate([_nothing(), *_parts(store, recipe, version, whole=True, new=[])])
+        except MissingObjectError:
+            if _listed(store, recipe, version) == listed:  # else copies were made into one, or old predictions went, meanwhile
+                raise
+
+
+def _listed(store: ObjectStore, recipe: str, version: str) -> list[str]:
+    return store.list_keys(f"{keys.DECIDED}{recipe}/{version}/") + store.list_keys(f"{keys.PREDICTIONS}{recipe}/")
+
+
+def _parts(store: ObjectStore, recipe: str, version: str, *, whole: bool, new: list[str]) -> Iterator[tables.Columns]:
+    """What the version said of the shards that no copy holds, whose predictions are added to ``new``; before it the copies if ``whole``."""
+    covered: set[str] = set()
+    for data in store.get_many(store.list_keys(f"{keys.DECIDED}{recipe}/{version}/")):
+        part = tables.load(data, None if whole else ["shard"])
+        covered.update(part["shard"])
+        if whole:
+            yield part
+    predicted = [key for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/") if keys.stem(key) == version]
+    new += [key for key in predicted if key.split("/")[2] not in covered]
+    for found in zip(_shards(new), *_contents(store, new), strict=True):
+        yield _one(*found)
+
+
+def _nothing() -> tables.Columns:
+    return tables.load(tables.dump(tables.DECIDED, {name: [] for name in tables.DECIDED.names}))
+
+
+def _shards(predicted: Iterable[str]) -> list[str]:
+    return [key.split("/")[2] for key in predicted]
+
+
+def _contents(store: ObjectStore, predicted: Sequence[str]) -> tuple[Iterable[bytes], Iterable[bytes]]:
+    return store.get_many(predicted), store.get_many(keys.record_index(shard) for shard in _shards(predicted))
+
+
+def _one(shard: str, predictions: bytes, index: bytes) -> tables.Columns:
+    """The rows of one shard."""
+    said = tables.load(predictions, ["record_id", "probability", "decision", "quality"])
+    known = tables.load(index, ["record_id", "name", "synthetic"])
+    place = {record_id: row for row, record_id in enumerate(known["record_id"])}
+    rows = [place[record_id] for record_id in said["record_id"]]
+    return {
+        "record_id": said["record_id"],
+        "name": [known["name"][row] for row in rows],
+        "synthetic": np.asarray(known["synthetic"], dtype=bool)[rows],
+        "shard": [shard] * len(rows),
+        **{name: said[name] for name in ("probability", "decision", "quality")},
+    }

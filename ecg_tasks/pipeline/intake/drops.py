@@ -1,0 +1,316 @@
+"""Here: sorting what is in the inbox into drops: the files that make one recording or one table, and what waits or is passed over.
+
+Not here: what a name says (``kinds``), what a header says (``headers``), or taking a drop over (``taking``).
+"""
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.pipeline.intake.headers import MAX_UNREAD, Said, read_once
+from ecg_tasks.pipeline.intake.inbox import checked_path
+from ecg_tasks.pipeline.intake.kinds import Kind, finished_name, header_beside, kind_of
+from ecg_tasks.readers.labels_csv import is_label_table
+from ecg_tasks.readers.wfdb.header import MAX_SEGMENTS
+
+PASSED_OVER = "passed_over"
+"""The fate of a file that holds no recording by its name: its bytes are kept, and it leaves the inbox."""
+MAX_DROPS = 100_000
+"""Of one run; the rest is left to the next. Each holds some kilobytes of memory while it is planned."""
+_BATCH_BYTES = 64 * 1024 * 1024
+_LEAST_BATCH_BYTES = 8 * 1024 * 1024
+"""As 16-bit samples this fills one shard, so smaller batches would only make smaller shards."""
+_BATCH_DROPS = 256
+_BATCH_FILES = 4096
+_MAX_FILES = 2 * MAX_SEGMENTS
+"""Of one recording: a header and a signal file a segment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sorted:
+    """The inbox, sorted: what is taken over now, what must wait for more files or the next run, and the label tables."""
+
+    drops: list[dict[str, Any]] = field(default_factory=list)
+    """JSON-ready: ``name``, ``files`` (key, etag, size), ``modified``, ``reason`` with ``message`` where refused unread, and ``fate``
+    where it is passed over."""
+    waiting: list[str] = field(default_factory=list)
+    """Keys of files that are incomplete inside the grace period, or left to the next run."""
+    waiting_for: Counter[str] = field(default_factory=Counter)
+    """How many of them wait for what, in words."""
+    left: int = 0
+    """Recordings and files that only lack their turn: another run should follow at once."""
+    labels: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ready:
+    key: str
+    items: tuple[ObjectInfo, ...]
+    fault: BadInputError | None = None
+    fate: str = ""
+
+    @property
+    def modified(self) -> datetime:
+        return max(item.modified for item in self.items)
+
+
+def sort_inbox(
+    store: ObjectStore, *, at: datetime, grace_s: float, max_bytes: int, max_unread: int = MAX_UNREAD, max_drops: int = MAX_DROPS
+) -> Sorted:
+    """Group the inbox into drops.
+
+    A WFDB recording is complete when every file that its header names is there, under that name or the only one that differs from it in
+    upper and lower case alone, and holds something; until then it waits, and ``grace_s`` seconds after its newest file came it is refused
+    as ``incomplete``. A signal file waits for its header in the same way, and so does any file that a header may still name. An upload
+    that goes on, by its name or with no byte yet, waits as long. What no recording is by its name is passed over.
+
+    At most ``max_unread`` headers are read that no run has read before, and at most ``max_drops`` drops are taken: those that were
+    complete first. ``left`` counts the others.
+    """
+    found = {item.key: item for item in store.list_objects(keys.INBOX) if item.key != keys.INBOX}
+    inbox = _Inbox(store, found, at=at, grace_s=grace_s, max_bytes=max_bytes, max_unread=max_unread)
+    ready = [*inbox.recordings(), *inbox.others()]
+    result = inbox.result
+    if len(ready) > max_drops:
+        ready.sort(key=lambda one: (one.modified, one.key))
+        left = ready[max_drops:]
+        result.waiting.extend(item.key for one in left for item in one.items)
+        result.waiting_for["the next run"] += len(left)
+    n_left = max(0, len(ready) - max_drops) + len(inbox.unread) + inbox.n_held
+    taken = sorted(ready[:max_drops], key=lambda one: (one.key not in inbox.headers, one.key))
+    drops = [_drop(one, max_bytes=max_bytes) for one in taken]
+    return Sorted(
+        drops=drops, waiting=list(dict.fromkeys(result.waiting)), waiting_for=result.waiting_for, left=n_left, labels=result.labels
+    )
+
+
+def batches(drops: Sequence[dict[str, Any]], *, spread: int) -> Iterator[list[dict[str, Any]]]:
+    """Cut the drops into batches of about 64 MB, 256 drops or 4,096 files: some seconds of work each.
+
+    An inbox below ``spread`` times 64 MB is cut finer, so that so many tasks share it, but not below what fills a shard.
+    """
+    sizes = [sum(file["size"] for file in drop["files"]) for drop in drops]
+    most = min(max(sum(sizes) // spread, _LEAST_BATCH_BYTES), _BATCH_BYTES)
+    batch: list[dict[str, Any]] = []
+    n_bytes = n_files = 0
+    for drop, size in zip(drops, sizes, strict=True):
+        files = len(drop["files"])
+        if batch and (n_bytes + size > most or len(batch) == _BATCH_DROPS or n_files + files > _BATCH_FILES):
+            yield batch
+            batch, n_bytes, n_files = [], 0, 0
+        batch.append(drop)
+        n_bytes += size
+        n_files += files
+    if batch:
+        yield batch
+
+
+class _Inbox:
+    """One look at the inbox, and what has been found out of it so far."""
+
+    def __init__(
+        self, store: ObjectStore, found: dict[str, ObjectInfo], *, at: datetime, grace_s: float, max_bytes: int, max_unread: int
+    ) -> None:
+        self._found, self._at, self._grace_s, self._max_bytes = found, at, grace_s, max_bytes
+        self.result = Sorted()
+        self.headers = dict.fromkeys(key for key in found if kind_of(key) is Kind.HEADER)
+        self.n_held = 0
+        self._named: set[str] = set()
+        self._otherwise = _other_spellings(found)
+        unclear = (key for key, item in found.items() if kind_of(key) is Kind.UNKNOWN and item.size and self._is_fresh([item]))
+        wanted = [key for key in self.headers if found[key].size or not self._is_fresh([found[key]])]
+        self._said = read_once(store, found, [*wanted, *unclear], max_unread=max_unread)
+        self.unread = {key for key in wanted if key not in self._said}
+        self._unread_folders = {posixpath.dirname(key) for key in self.unread}
+
+    def recordings(self) -> Iterator[_Ready]:
+        """Recordings that are complete or refused; the others are put among those that wait."""
+        compound: set[str] = set()
+        ready: list[_Ready] = []
+        for header in self.headers:
+            said = self._said.get(header)
+            if header in self.unread:
+                self._wait([header], "the next run")
+                continue
+            if said is None:  # no byte yet
+                self._wait([header], "its content")
+                continue
+            wanted, fault = self._needed(header, said)
+            self._named.update(there or key for key, there in wanted.items())
+            if fault is None and said.segments:
+                compound.add(header)
+            present = [self._found[key] for key in dict.fromkeys([header, *filter(None, wanted.values())])]
+            if self._lacks_its_turn(header, wanted):
+                self._wait([item.key for item in present], "the next run")
+                self.n_held += 1
+                continue
+            if fault is None:
+                fault = self._incomplete(header, wanted, present)
+                if fault is not None and self._is_fresh(present):
+                    self._wait([item.key for item in present], "the other files that its header names")
+                    continue
+            ready.append(_Ready(key=header, items=tuple(present), fault=fault))
+        # what has segments is none, so headers that name themselves or one another are refused, not passed over
+        segments = self._named - compound
+        return (one for one in ready if one.key not in segments)
+
+    def others(self) -> Iterator[_Ready]:
+        """Everything that is no header and is named by none; call it after `recordings`."""
+        for key, item in self._found.items():
+            if key in self.headers or key in self._named:
+                continue
+            kind = kind_of(key)
+            if kind is Kind.SIDE or (kind is Kind.UNKNOWN and self._is_beside_its_header(key)) or (kind is Kind.FOLDER and not item.size):
+                yield _Ready(key=key, items=(item,), fate=PASSED_OVER)
+            elif kind is Kind.FOLDER:
+                name = key.removeprefix(keys.INBOX)
+                sentence = f"{name} ends with a slash, as a folder does, and holds {item.size} bytes; upload it under a name"
+                yield _Ready(key=key, items=(item,), fault=BadInputError(Reason.UNSAFE_PATH, sentence))
+            elif self._is_fresh([item]) and (why := self._why_wait(key, item, kind)):
+                self._wait([key], why)
+            elif kind in {Kind.SIGNAL, Kind.UNKNOWN} and posixpath.dirname(key) in self._unread_folders:
+                self._wait([key], "the next run")
+            elif is_label_table(key) and item.size <= self._max_bytes and _path_fault(key) is None:
+                self.result.labels.append({"key": key, "etag": item.etag, "modified": item.modified.isoformat()})
+            else:
+                yield _Ready(key=key, items=(item,), fault=self._fault_of(key, kind))
+
+    def _lacks_its_turn(self, header: str, wanted: dict[str, str | None]) -> bool:
+        """Whether a segment's header was not read yet, or a header that may name this one as its segment."""
+        whole = f"{posixpath.splitext(header)[0].rpartition('_')[0]}.hea"
+        return bool(self.unread) and (whole in self.unread or not self.unread.isdisjoint(filter(None, wanted.values())))
+
+    def _needed(self, header: str, said: Said) -> tuple[dict[str, str | None], BadInputError | None]:
+        """Every file that a header needs, with the key under which it is there; those of segments as far as these were read."""
+        if said.fault:
+            return {}, BadInputError(Reason(said.fault), said.message)
+        folder = posixpath.dirname(header)
+        wanted = {f"{folder}/{name}": self._there(f"{folder}/{name}") for name in said.names}
+        if not said.segments:
+            return wanted, None
+        for segment, there in list(wanted.items()):
+            told = None if there is None else self._said.get(there)
+            if told is None:
+                continue
+            if told.fault:
+                return {}, BadInputError(Reason(told.fault), told.message)
+            if told.segments:
+                name = header.removeprefix(keys.INBOX)
+                sentence = f"{name}: its segment {posixpath.basename(segment)} is itself made of segments"
+                return {}, BadInputError(Reason.UNREADABLE, sentence)
+            wanted |= {f"{folder}/{name}": self._there(f"{folder}/{name}") for name in told.names}
+            if len(wanted) > _MAX_FILES:
+                sentence = f"{header.removeprefix(keys.INBOX)}: its segments name over {_MAX_FILES} files; that many are read at most"
+                return {}, BadInputError(Reason.TOO_LARGE, sentence)
+        return wanted, None
+
+    def _incomplete(self, header: str, wanted: dict[str, str | None], present: Sequence[ObjectInfo]) -> BadInputError | None:
+        """What a recording lacks, as it will be told when the grace period is over."""
+        missing = [posixpath.basename(key) for key, there in wanted.items() if there is None]
+        if missing:
+            alike = [posixpath.basename(key) for name in missing for key in self._alike(f"{posixpath.dirname(header)}/{name}")]
+            told = f"; of {', '.join(alike[:4])} it is not clear which is meant" if alike else ""
+            names = f"{', '.join(missing[:20])}{f' and {len(missing) - 20} more' * (len(missing) > 20)}"  # noqa: PLR2004 - enough for a sentence
+            sentence = f"{posixpath.basename(header)} names {names}, which did not come within {self._grace_s:.0f} s{told}"
+            return BadInputError(Reason.INCOMPLETE, sentence)
+        empty = [posixpath.basename(item.key) for item in present if not item.size]
+        if empty:
+            sentence = f"{', '.join(empty[:20])} came without content, and none followed within {self._grace_s:.0f} s; upload it again"
+            return BadInputError(Reason.INCOMPLETE, sentence)
+        return None
+
+    def _why_wait(self, key: str, item: ObjectInfo, kind: Kind) -> str:
+        """What a file waits for that came a short while ago; nothing if it can be read now."""
+        if kind is Kind.UNFINISHED:
+            return "the end of its upload"
+        if not item.size:
+            return "its content"
+        if kind is Kind.SIGNAL:
+            return "a header that names it"
+        if kind is Kind.UNKNOWN:
+            said = self._said.get(key)
+            return "the next run" if said is None else "" if said.is_table else "a header that names it"
+        return ""
+
+    def _fault_of(self, key: str, kind: Kind) -> BadInputError | None:
+        """Why a file is refused unread for which the grace period is over."""
+        name = posixpath.basename(key)
+        if kind is Kind.UNFINISHED:
+            called = finished_name(key)
+            what_now = f"upload it as {called} once it is whole" if called else "upload it under its own name"
+            sentence = f"{name} is called like an upload that goes on, and nothing came for {self._grace_s:.0f} s; {what_now}"
+            return BadInputError(Reason.INCOMPLETE, sentence)
+        if kind is Kind.SIGNAL:
+            sentence = f"no header that can be read and names {name} came within {self._grace_s:.0f} s; upload both together"
+            return BadInputError(Reason.INCOMPLETE, sentence)
+        return None
+
+    def _there(self, key: str) -> str | None:
+        """The key under which a file is there that a header means."""
+        if key in self._found:
+            return key
+        alike = self._alike(key)
+        return alike[0] if len(alike) == 1 else None
+
+    def _alike(self, key: str) -> list[str]:
+        folded = _folded(key)
+        found = self._otherwise.get(folded, [])
+        return [*found, folded] if folded != key and folded in self._found else found
+
+    def _is_beside_its_header(self, key: str) -> bool:
+        header = self._there(header_beside(key))
+        return header is not None and header in self._said and not self._said[header].fault
+
+    def _wait(self, waiting: Iterable[str], why: str) -> None:
+        before = len(self.result.waiting)
+        self.result.waiting.extend(waiting)
+        self.result.waiting_for[why] += len(self.result.waiting) - before
+
+    def _is_fresh(self, items: Sequence[ObjectInfo]) -> bool:
+        return self._at - max(item.modified for item in items) < timedelta(seconds=self._grace_s)
+
+
+def _other_spellings(found: Iterable[str]) -> dict[str, list[str]]:
+    """Keys whose file's name has upper-case letters, by the same name without them."""
+    spellings: dict[str, list[str]] = {}
+    for key in found:
+        folded = _folded(key)
+        if folded != key:
+            spellings.setdefault(folded, []).append(key)
+    return spellings
+
+
+def _folded(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    return f"{folder}{slash}{name.casefold()}"
+
+
+def _drop(ready: _Ready, *, max_bytes: int) -> dict[str, Any]:
+    key, fault = ready.key, ready.fault
+    name = key.removeprefix(keys.INBOX)
+    drop: dict[str, Any] = {
+        "name": name,
+        "files": [{"key": item.key, "etag": item.etag, "size": item.size} for item in ready.items],
+        "modified": ready.modified.isoformat(),
+    }
+    if ready.fate:
+        return drop | {"fate": ready.fate}
+    size = sum(item.size for item in ready.items)
+    if fault is None and size > max_bytes:
+        fault = BadInputError(Reason.TOO_LARGE, f"{name} has {size} bytes; {max_bytes} are allowed")
+    fault = fault if key.endswith("/") else _path_fault(key) or fault
+    return drop if fault is None else drop | {"reason": fault.reason.value, "message": fault.message}
+
+
+def _path_fault(key: str) -> BadInputError | None:
+    try:
+        checked_path(key.removeprefix(keys.INBOX))
+    except BadInputError as error:
+        return error
+    return None

@@ -1,0 +1,100 @@
+"""Here: which files each WFDB header in the inbox names, each header read once. Not here: which of them are there (``drops``).
+
+What was read is kept in one object in staging/, by key and ETag. It is a copy that may be lost: headers are read again then. It holds
+nothing but the headers that are in the inbox, and goes when there are none.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
+from ecg_tasks.errors import BadInputError
+from ecg_tasks.pipeline.intake.kinds import Kind, kind_of
+from ecg_tasks.readers import Format, detect
+from ecg_tasks.readers.wfdb.header import MAX_HEADER_BYTES, has_segments, header_text, named_files
+
+MAX_UNREAD = 20_000
+"""Headers that one run reads anew. On a busy machine one takes up to 40 ms, so this is a quarter of an hour at most."""
+MEMO = keys.staging("ingest_records", "read", "headers.parquet")
+_HEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What a file says of itself."""
+
+    etag: str
+    names: tuple[str, ...] = ()
+    """Files that a header names, in its own folder; headers of segments where ``segments``."""
+    segments: bool = False
+    fault: str = ""
+    """Why it is refused unread, as a reason's code."""
+    message: str = ""
+    is_table: bool = False
+    """Whether a file whose name says nothing holds heartbeats by its first bytes."""
+
+
+def read_once(
+    store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[str], *, max_unread: int = MAX_UNREAD
+) -> dict[str, Said]:
+    """Return what these files say, of those that were read before or are among the ``max_unread`` that came first.
+
+    Parameters
+    ----------
+    found : the whole inbox by key
+    wanted : keys of headers, and of files whose names say nothing
+    """
+    before = _load(store)
+    said = {key: before[key] for key in wanted if key in before and before[key].etag == found[key].etag}
+    unread = sorted((key for key in wanted if key not in said), key=lambda key: (found[key].modified, key))[:max_unread]
+    said.update(_read(store, found, unread))
+    if unread or len(said) != len(before):
+        _keep(store, said)
+    return said
+
+
+def _read(store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[str]) -> Iterator[tuple[str, Said]]:
+    def is_asked(key: str) -> bool:
+        """Whether a file's size doesn't say it all."""
+        return bool(found[key].size) and (kind_of(key) is not Kind.HEADER or found[key].size <= MAX_HEADER_BYTES)
+
+    contents = store.heads(filter(is_asked, wanted), n_bytes=MAX_HEADER_BYTES)
+    for key in wanted:
+        data = next(contents) if is_asked(key) else bytes(min(found[key].size, MAX_HEADER_BYTES + 1))
+        if data is None:  # its owner took it back
+            continue
+        if kind_of(key) is Kind.HEADER:
+            yield key, _of_header(key, found[key].etag, data)
+        else:
+            is_table = detect(key.removeprefix(keys.INBOX), data[:_HEAD_BYTES]) is Format.HEARTBEAT_CSV
+            yield key, Said(etag=found[key].etag, is_table=is_table)
+
+
+def _of_header(key: str, etag: str, data: bytes) -> Said:
+    name = key.removeprefix(keys.INBOX)
+    try:
+        text = header_text(data, name=name)
+        return Said(etag=etag, names=named_files(text, name=name), segments=has_segments(text))
+    except BadInputError as error:
+        return Said(etag=etag, fault=error.reason.value, message=error.message)
+
+
+def _load(store: ObjectStore) -> dict[str, Said]:
+    try:
+        columns = tables.load(store.get(MEMO))
+        rows = zip(*(columns[name] for name in tables.INBOX_READ.names), strict=True)
+        return {
+            key: Said(etag=etag, names=tuple(names), segments=bool(segments), fault=fault, message=message, is_table=bool(is_table))
+            for key, etag, names, segments, fault, message, is_table in rows
+        }
+    except (MissingObjectError, KeyError, ValueError, OSError):  # lost or damaged: what it told is read again
+        return {}
+
+
+def _keep(store: ObjectStore, said: Mapping[str, Said]) -> None:
+    if not said:
+        store.delete(MEMO)
+        return
+    columns = {name: [getattr(one, name) for one in said.values()] for name in tables.INBOX_READ.names[1:]}
+    store.put(MEMO, tables.dump(tables.INBOX_READ, {"key": list(said)} | columns))

@@ -1,0 +1,119 @@
+"""Here: what a file in the inbox is for, by its name alone. Not here: what becomes of it (``drops``), or its content (``detection``)."""
+
+import posixpath
+import re
+from enum import StrEnum
+
+from ecg_tasks.archive import keys
+
+SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")
+"""Files that mean nothing without a WFDB header, and wait for one."""
+
+_PARTIAL_SUFFIXES = (
+    *(".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".download", ".opdownload", ".upload", ".uploading"),
+    *(".incomplete", ".inprogress", ".aria2", ".s3tmp", ".swp", "~"),
+)
+_PARTIAL = re.compile(r"\.[^/]+\.[A-Za-z0-9]{6}|~syncthing~.*|\.syncthing\..*|\.goutputstream-.*|\.nfs[0-9a-f]+|\.fuse_hidden.*", re.DOTALL)
+"""rsync's, Syncthing's, GNOME's and NFS's names for a file that is still being written."""
+
+_OF_SYSTEMS = {
+    ".ds_store",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    ".directory",
+    ".localized",
+    ".gitkeep",
+    ".gitignore",
+    ".keep",
+}
+_OF_SYSTEMS |= {".gitattributes"}
+_FOLDERS_OF_SYSTEMS = {
+    "__macosx",
+    ".trashes",
+    ".spotlight-v100",
+    ".fseventsd",
+    ".temporaryitems",
+    "$recycle.bin",
+    "system volume information",
+}
+_FOLDERS_OF_SYSTEMS |= {"@eadir", ".git"}
+_OF_DATA_SETS = re.compile(
+    r"(records|annotators)([-_][^.]*)?(\.txt)?|(sha(1|256|512)|md5|check)sums?(\.txt)?|"
+    r"(licen[cs]e|readme|changelog|authors|citation)([-_][^.]*)?(\.(txt|md|rst|cff|html?))?|index\.html?|robots\.txt"
+)
+_SIDE_SUFFIXES = re.compile(r".*\.(atr[0-9a-z_]*|xws|[ewgs]?qrs[0-9]?|ann|ari|pu[0-9]?|q[12]c|qt[12]|sha(1|256|512)|md5)")
+"""Annotations (WFDB's annotators), settings of its viewer WAVE, and sums of single files."""
+_OTHER_FORMATS = (
+    *(".csv", ".csv.gz", ".tsv", ".txt", ".md", ".rst", ".json", ".yaml", ".yml", ".xml", ".html", ".htm", ".pdf", ".rtf", ".doc", ".docx"),
+    *(".odt", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".heic", ".webp"),
+    *(".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".edf", ".bdf", ".gdf", ".dcm", ".scp", ".mfer", ".mwf", ".ishne"),
+    *(".npy", ".npz", ".h5", ".hdf5", ".parquet", ".feather", ".pkl", ".pickle", ".joblib", ".py", ".ipynb", ".m", ".r", ".sh", ".exe"),
+    *(".mp3", ".mp4", ".wav", ".flac", ".mov", ".avi", ".log", ".bak", ".sqlite", ".db", ".eml", ".msg"),
+)
+"""No header can mean these but by its words, so they need not wait for one."""
+
+
+class Kind(StrEnum):
+    """What a file is for, as far as its name says."""
+
+    HEADER = "header"
+    SIGNAL = "signal"
+    """Signals by its suffix; others may be called anything, and are known by the header that names them."""
+    UNFINISHED = "unfinished"
+    """A program's name for an upload that goes on."""
+    SIDE = "side"
+    """Belongs to a recording, a data set or an operating system, and holds no recording."""
+    FOLDER = "folder"
+    """A mark that stands for a folder."""
+    OTHER = "other"
+    """A format of its own."""
+    UNKNOWN = "unknown"
+    """Its name says nothing."""
+
+
+def kind_of(key: str) -> Kind:
+    """Tell what a file in the inbox is for.
+
+    >>> [kind_of(f"inbox/{name}").value for name in ("A.HEA", "a.mat", "a.csv.part", "a.atr", "._a.hea", "RECORDS", "w/", "a.csv", "a")]
+    ['header', 'signal', 'unfinished', 'side', 'side', 'side', 'folder', 'other', 'unknown']
+    """
+    name = posixpath.basename(key).casefold()
+    found = Kind.UNKNOWN
+    if key.endswith("/"):
+        found = Kind.FOLDER
+    elif _is_of_a_system(key):
+        found = Kind.SIDE
+    elif name.endswith(".hea") and not name.startswith("."):
+        found = Kind.HEADER
+    elif name.endswith(_PARTIAL_SUFFIXES) or name.startswith((".~", "~$")) or _PARTIAL.fullmatch(posixpath.basename(key)):
+        found = Kind.UNFINISHED
+    elif _OF_DATA_SETS.fullmatch(name) or _SIDE_SUFFIXES.fullmatch(name):
+        found = Kind.SIDE
+    elif name.endswith(SIGNAL_SUFFIXES):
+        found = Kind.SIGNAL
+    elif name.endswith(_OTHER_FORMATS):
+        found = Kind.OTHER
+    return found
+
+
+def header_beside(key: str) -> str:
+    """Return the key of the header of the same stem: ``inbox/a/100.hea`` for ``inbox/a/100.ii``."""
+    return f"{posixpath.splitext(key)[0]}.hea"
+
+
+def finished_name(key: str) -> str:
+    """Return what an unfinished upload would be called in the end, as far as its name says, and else nothing.
+
+    >>> finished_name("inbox/w/beats.csv.part"), finished_name("inbox/.beats.csv.Xk29aQ")
+    ('beats.csv', '')
+    """
+    name = posixpath.basename(key)
+    suffix = next((suffix for suffix in _PARTIAL_SUFFIXES if name.casefold().endswith(suffix)), "")
+    return name[: -len(suffix)] if suffix and not name.startswith(".") else ""
+
+
+def _is_of_a_system(key: str) -> bool:
+    *folders, name = key.removeprefix(keys.INBOX).casefold().split("/")
+    return name in _OF_SYSTEMS or name.startswith("._") or not _FOLDERS_OF_SYSTEMS.isdisjoint(folders)

@@ -1,0 +1,195 @@
+"""Here: the label tables of a run, read once by its plan and staged for its other tasks. Not here: what becomes of a row (``settling``).
+
+Raw patient ids are nowhere but in the tables themselves: what is staged has their keyed hashes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.descriptions import Person
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.workspace import get_json, patient_hash, put_json
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.evaluation.splits import split_bucket
+from ecg_tasks.pipeline.intake import taking
+from ecg_tasks.readers.labels_csv import LabelTable, read_labels
+from ecg_tasks.readers.record_names import normal_name, paths_meant
+
+
+class Row(NamedTuple):
+    """What a row of a table says of a record."""
+
+    row: int
+    record: str
+    label: str | None
+    person: Person
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A label table as its plan read it.
+
+    ``fault`` is why it could not be read; ``rejected`` are rows that could not, ready for the quarantine; ``dropped`` counts the values of
+    each column that could not be used. ``source`` is the SHA-256 of its bytes; empty where the table was gone by then.
+    """
+
+    key: str
+    etag: str
+    modified: str
+    source: str
+    fault: BadInputError | None = None
+    rejected: Sequence[dict[str, str]] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    rows: Sequence[Row] = ()
+
+    @property
+    def name(self) -> str:
+        """Path below the inbox."""
+        return self.key.removeprefix(keys.INBOX)
+
+    @property
+    def folder(self) -> str:
+        """The folder that its rows start from."""
+        return self.name.rpartition("/")[0]
+
+    def for_account(self) -> dict[str, str]:
+        """What the inbox is emptied by."""
+        return {"key": self.key, "etag": self.etag, "modified": self.modified}
+
+
+def names_of(table: Staged, row: Row) -> list[tuple[str, ...]]:
+    """The records that a row can mean: see `paths_meant`. An id of a record means that record."""
+    found = paths_meant(row.record, folder=table.folder)
+    return [*found, (row.record,)] if is_record_id(row.record) else found
+
+
+def is_record_id(name: str) -> bool:
+    """Tell whether a name is of the form that records' ids have."""
+    return len(name) == _ID_LENGTH and set(name) <= _HEX
+
+
+_ID_LENGTH = 32
+_HEX = frozenset("0123456789abcdef")
+
+
+def stage(
+    store: ObjectStore, at: str, listed: Sequence[Mapping[str, str]], *, batches: Sequence[Sequence[Mapping[str, Any]]], patient_key: bytes
+) -> list[str]:
+    """Read the tables, keep their bytes, and stage their rows below ``at``.
+
+    Returns
+    -------
+    for each batch of drops, the key of what the tables say of the patients of its recordings; empty where they say nothing. Rows that
+    contradict each other, or could mean several recordings, say nothing here: `settling` tells what becomes of them.
+    """
+    place = {normal_name(taking.record_name(drop["name"])): number for number, batch in enumerate(batches) for drop in batch}
+    described: list[dict[str, Person | None]] = [{} for _ in batches]
+    for number, table in enumerate(listed):
+        staged = _read(store, table, patient_key=patient_key)
+        put_json(store, f"{at}/{number:05d}.json", _told(staged))
+        store.put(f"{at}/{number:05d}.rows", _dump(staged.rows))
+        for row in staged.rows if place else ():
+            meant = {name for spellings in names_of(staged, row) if (name := _known(spellings, place))}
+            if len(meant) == 1:
+                name = meant.pop()
+                persons = described[place[_file_of(name)]]
+                before = persons.get(name, Person())
+                persons[name] = None if before is None else merged(before, row.person)
+    written = []
+    for number, persons in enumerate(described):
+        known = {name: person for name, person in persons.items() if person is not None and person != Person()}
+        written.append(f"{at}/described/{number:05d}.parquet" if known else "")
+        if known:
+            rows = [Row(0, name, None, person) for name, person in known.items()]
+            store.put(written[-1], _dump(rows))
+    return written
+
+
+def load_described(store: ObjectStore, key: str) -> dict[str, Person]:
+    """What the tables say of the patients of a batch's recordings, by the normal name of each record."""
+    return {row.record: row.person for row in _load(store.get(key))} if key else {}
+
+
+def load(store: ObjectStore, at: str, n_tables: int) -> Iterator[Staged]:
+    """The tables that a plan staged, in their order."""
+    for number in range(n_tables):
+        told = get_json(store, f"{at}/{number:05d}.json")
+        rows = list(_load(store.get(f"{at}/{number:05d}.rows")))
+        fault = BadInputError(Reason(told["fault"]["reason"]), told["fault"]["message"]) if told["fault"] else None
+        yield Staged(**(told | {"fault": fault, "rows": rows}))
+
+
+def merged(one: Person, other: Person) -> Person | None:
+    """What two rows say of a patient together, or None if they contradict each other."""
+    same_patient = one.patient is None or other.patient is None or one.patient == other.patient
+    same_age = one.age is None or other.age is None or one.age == other.age
+    same_sex = one.sex is None or other.sex is None or one.sex == other.sex
+    return over(one, other) if same_patient and same_age and same_sex else None
+
+
+def over(base: Person, person: Person) -> Person:
+    """``base`` with all that ``person`` says in its place."""
+    patient = base if person.patient is None else person
+    return Person(
+        patient.patient,
+        patient.bucket,
+        base.age if person.age is None else person.age,
+        base.sex if person.sex is None else person.sex,
+    )
+
+
+def _known(spellings: Iterable[str], place: Mapping[str, int]) -> str | None:
+    return next((name for name in spellings if _file_of(name) in place), None)
+
+
+def _file_of(name: str) -> str:
+    return name.rpartition("#")[0] if "#" in name else name
+
+
+def _read(store: ObjectStore, table: Mapping[str, str], *, patient_key: bytes) -> Staged:
+    key = table["key"]
+    try:
+        source = taking.keep_raw(store, key)
+        data = store.get(keys.raw(source, key.rpartition("/")[2]))
+    except MissingObjectError:  # its owner took it back
+        return Staged(key=key, etag=table["etag"], modified=table["modified"], source="")
+    found = Staged(key=key, etag=table["etag"], modified=table["modified"], source=source)
+    try:
+        parsed: LabelTable = read_labels(data, name=key.removeprefix(keys.INBOX))
+    except BadInputError as fault:
+        return replace(found, fault=fault)
+    dropped: dict[str, int] = {}
+    rows = []
+    for row in parsed.rows:
+        for column in row.dropped:
+            dropped[column] = dropped.get(column, 0) + 1
+        patient = patient_hash(row.patient_id, key=patient_key)
+        bucket = -1 if row.patient_id is None else split_bucket(row.patient_id)
+        age = None if row.age is None else float(np.float32(row.age))  # as it is stored
+        rows.append(Row(row.row, row.record, None if row.label is None else row.label.value, Person(patient, bucket, age, row.sex)))
+    return replace(found, rejected=[taking.row_fault(one) for one in parsed.rejected], dropped=dropped, rows=rows)
+
+
+def _told(table: Staged) -> dict[str, Any]:
+    fault = None if table.fault is None else {"reason": table.fault.reason.value, "message": table.fault.message}
+    told = {name: getattr(table, name) for name in ("key", "etag", "modified", "source")}
+    return told | {"rejected": list(table.rejected), "dropped": dict(table.dropped), "fault": fault}
+
+
+def _dump(rows: Sequence[Row]) -> bytes:
+    columns: dict[str, list[object]] = {"row": [], "record": [], "label": [], "patient": [], "split_bucket": [], "age": [], "sex": []}
+    for row in rows:
+        for name, value in zip(columns, (row.row, row.record, row.label, *row.person), strict=True):
+            columns[name].append(value)
+    return tables.dump(tables.LABEL_ROWS, columns)
+
+
+def _load(data: bytes) -> Iterator[Row]:
+    columns = tables.load(data)
+    ages = [None if np.isnan(age) else age for age in columns["age"].tolist()]
+    persons = map(Person, columns["patient"], columns["split_bucket"].tolist(), ages, columns["sex"])
+    return map(Row, columns["row"].tolist(), columns["record"], columns["label"], persons)

@@ -1,0 +1,57 @@
+"""Here: what a message of a bucket says of the inbox. Not here: the queue (``archive.queue``), or what follows (``inbox_trigger``)."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from ecg_tasks.archive import keys
+
+_CREATED = ("ObjectCreated:", "s3:ObjectCreated:")
+_TEST = "s3:TestEvent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What one message says: the keys that came into the inbox, or why it is none that can be read."""
+
+    keys: tuple[str, ...] = ()
+    fault: str = ""
+
+
+def read_notice(body: str, *, bucket: str) -> Notice:
+    """Read the message that S3, or a server that speaks as it, sends when an object was written.
+
+    The test message that S3 sends when notifications are set up, other buckets, other keys and other events say nothing.
+
+    >>> record = {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": "inbox/a+%C3%A4.csv"}}}
+    >>> read_notice(json.dumps({"Records": [record]}), bucket="b").keys
+    ('inbox/a ä.csv',)
+    """
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return Notice(fault="it is no JSON")
+    if not isinstance(told, dict):
+        return Notice(fault="it is no JSON object")
+    if told.get("Event") == _TEST:
+        return Notice()
+    records = told.get("Records")
+    if not isinstance(records, list):
+        return Notice(fault="it has no list of Records")
+    found: list[str] = []
+    for record in records:
+        try:
+            created, name, key = str(record["eventName"]), record["s3"]["bucket"]["name"], _decoded(record["s3"]["object"]["key"])
+        except (KeyError, TypeError, UnicodeDecodeError) as error:
+            return Notice(keys=tuple(found), fault=f"one of its Records cannot be read: {type(error).__name__}")
+        if created.startswith(_CREATED) and name == bucket and key.startswith(keys.INBOX) and not key.endswith("/"):
+            found.append(key)
+    return Notice(keys=tuple(found))
+
+
+def _decoded(key: Any) -> str:
+    """A key as it is in the bucket: messages carry it as a web form would."""
+    if not isinstance(key, str):
+        raise TypeError(f"a key is text, not {type(key).__name__}")
+    return unquote_plus(key, errors="strict")

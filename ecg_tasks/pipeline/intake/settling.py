@@ -1,0 +1,232 @@
+"""Here: to which record each row of a run's label tables belongs, and what it changes. Not here: writing that down (``ingest_records``).
+
+A row belongs to the record of the name that it gives, in its own folder or with the full path. That of the same drop goes before what
+the archive has, and of the archive's the latest. What could mean several records, or contradicts another row, changes nothing and is
+refused with a sentence; while a recording of that name waits in the inbox, the table waits too.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ecg_tasks.archive.descriptions import Person
+from ecg_tasks.archive.labelling import SOURCE, LabelEntry
+from ecg_tasks.errors import Reason
+from ecg_tasks.pipeline.intake.label_tables import Row, Staged, merged, names_of, over
+from ecg_tasks.pipeline.intake.names import Archived
+from ecg_tasks.readers.results import MAX_CONTENT_CHARS
+
+_SHOWN = 4
+_SHOWN_CHARS = 160
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """What a run has of records beside the archive, all by names in their normal form.
+
+    ``now`` are the records that came in this run, new or again; ``new`` the ids of those that are new; ``persons`` what was stored of
+    each; ``refused`` the recordings and rows that came and could not be read; ``waiting`` the recordings that wait in the inbox.
+    """
+
+    now: Mapping[str, AbstractSet[str]]
+    new: AbstractSet[str]
+    persons: Mapping[str, Person]
+    refused: AbstractSet[str]
+    waiting: AbstractSet[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What becomes of the tables.
+
+    ``labels`` are the entries to append, ``persons`` what becomes known of records' patients, ``faults`` the refused rows of each table
+    (ready for the quarantine), ``stays`` the tables that wait in the inbox; both by the place of the table.
+    """
+
+    labels: dict[str, LabelEntry] = field(default_factory=dict)
+    persons: dict[str, Person] = field(default_factory=dict)
+    faults: dict[int, list[dict[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    stays: set[int] = field(default_factory=set)
+
+
+class _Place(NamedTuple):
+    table: int
+    row: Row
+
+
+def wanted(tables: Iterable[Staged]) -> set[str]:
+    """Every name that a row of the tables can mean."""
+    return {name for table in tables for row in table.rows for spellings in names_of(table, row) for name in spellings}
+
+
+def settle(tables: Sequence[Staged], drop: Drop, archived: Archived, *, grace_ended: str, known: Mapping[str, Person]) -> Settled:
+    """Decide on every row.
+
+    Parameters
+    ----------
+    archived : what the archive has of the `wanted` names
+    grace_ended : tables from before this moment (ISO 8601) no longer wait for recordings that nothing is there of
+    known : what became known of records' patients in earlier runs
+    """
+    result = Settled()
+    of_record: dict[str, list[_Place]] = defaultdict(list)
+    for number, table in enumerate(tables):
+        for row in table.rows:
+            found = _resolve(names_of(table, row), drop, archived)
+            if found.waits:
+                result.stays.add(number)
+            elif found.record_id is not None:
+                of_record[found.record_id].append(_Place(number, row))
+            else:
+                if found.may_come and table.modified > grace_ended:
+                    result.stays.add(number)
+                result.faults[number].append(_fault(table, row, f"{row.record[:_SHOWN_CHARS]!r} {found.sentence}"))
+    contradicted = []
+    for record_id, places in of_record.items():
+        person = _together(places)
+        if person is None or len({place.row.label for place in places if place.row.label is not None}) > 1:
+            contradicted.append(places)
+            _refuse_contradiction(result, tables, places)
+            if record_id in drop.new and (left := _without(drop.persons[record_id], places)) != drop.persons[record_id]:
+                result.persons[record_id] = left
+        else:
+            _apply(result, tables, record_id, places, person, drop=drop, archived=archived, known=known)
+    _keep_together(result.stays, contradicted)
+    return result
+
+
+class _Found(NamedTuple):
+    record_id: str | None = None
+    sentence: str = ""
+    waits: bool = False
+    may_come: bool = False
+    """A recording of this name may still be on its way."""
+
+
+def _resolve(paths: Sequence[tuple[str, ...]], drop: Drop, archived: Archived) -> _Found:
+    """Find the one record that a row means, or why there is none."""
+    came: dict[str, AbstractSet[str]] = {}
+    before: dict[str, tuple[int, AbstractSet[str]]] = {}
+    refused: list[str] = []
+    for spellings in paths:
+        name = next((one for one in spellings if _is_known(one, drop, archived)), "")
+        if name in drop.now:
+            came[name] = drop.now[name]
+        elif _among(name, drop.waiting):
+            return _Found(waits=True)
+        elif _among(name, drop.refused):
+            refused.append(name)
+        elif name:
+            before[name] = archived.latest[name]
+    if not came and refused:
+        return _Found(sentence=f"means the recording {refused[0]}, which came too and was refused; drop both again once it is mended")
+    if not came and before:
+        last = max(number for number, _ in before.values())
+        came = {name: ids for name, (number, ids) in before.items() if number == last}
+    ids = {record_id for found in came.values() for record_id in found}
+    if not ids:
+        looked = " or ".join(spellings[-1][:_SHOWN_CHARS] for spellings in paths) or "a path inside the inbox"
+        sentence = f"names no recording that has been received (looked for {looked}); drop the label again after it"
+        return _Found(sentence=sentence, may_come=True)
+    if len(ids) == 1:
+        return _Found(record_id=ids.pop())
+    names = ", ".join(name[:_SHOWN_CHARS] for name in [*came][:_SHOWN])
+    sentence = f"is ambiguous: {len(ids)} recordings go by {names}; name one by its path from the inbox on, or by its id"
+    return _Found(sentence=sentence)
+
+
+def _is_known(name: str, drop: Drop, archived: Archived) -> bool:
+    return name in drop.now or name in archived.latest or _among(name, drop.waiting) or _among(name, drop.refused)
+
+
+def _among(name: str, names: AbstractSet[str]) -> bool:
+    """Whether a name is one of these, or that of a row of such a file."""
+    return name in names or ("#" in name and name.rpartition("#")[0] in names)
+
+
+def _together(places: Sequence[_Place]) -> Person | None:
+    """What rows say of one patient, or None if two of them contradict each other."""
+    person: Person | None = places[0].row.person
+    for place in places[1:]:
+        if person is None:
+            return None
+        person = merged(person, place.row.person)
+    return person
+
+
+def _refuse_contradiction(result: Settled, tables: Sequence[Staged], places: Sequence[_Place]) -> None:
+    named = [f"{tables[place.table].name}, row {place.row.row}" for place in places]
+    about = [what for what, values in _values(places) if len(set(values)) > 1]
+    for place, own in zip(places, named, strict=True):
+        others = ", ".join([other for other in named if other != own][:_SHOWN]) or own
+        sentence = (
+            f"it contradicts {others} in the {' and the '.join(about)} of the recording {place.row.record[:_SHOWN_CHARS]!r}; "
+            "neither was applied: drop the table again with one of them"
+        )
+        result.faults[place.table].append(_fault(tables[place.table], place.row, sentence))
+
+
+def _values(places: Sequence[_Place]) -> Iterator[tuple[str, list[object]]]:
+    """What the rows say, column by column, where they say something."""
+    rows = [place.row for place in places]
+    yield "label", [row.label for row in rows if row.label is not None]
+    yield "patient", [row.person.patient for row in rows if row.person.patient is not None]
+    yield "age", [row.person.age for row in rows if row.person.age is not None]
+    yield "sex", [row.person.sex for row in rows if row.person.sex is not None]
+
+
+def _without(stored: Person, places: Sequence[_Place]) -> Person:
+    """A new record's person less what it has from rows that are refused: it was stored before they were compared."""
+    said = {what: set(values) for what, values in _values(places)}
+    kept = Person() if stored.patient in said["patient"] else Person(stored.patient, stored.bucket)
+    return kept._replace(age=None if stored.age in said["age"] else stored.age, sex=None if stored.sex in said["sex"] else stored.sex)
+
+
+def _apply(
+    result: Settled,
+    tables: Sequence[Staged],
+    record_id: str,
+    places: Sequence[_Place],
+    person: Person,
+    *,
+    drop: Drop,
+    archived: Archived,
+    known: Mapping[str, Person],
+) -> None:
+    is_new = record_id in drop.new
+    stored = drop.persons[record_id] if is_new else known.get(record_id) or archived.persons.get(record_id, Person())
+    if not is_new and None not in {stored.patient, person.patient} and stored.patient != person.patient:
+        sentence = "is known to be of another patient, on whom the sides of data sets hang; the row was not applied"
+        for place in places:
+            shown = f"the recording {place.row.record[:_SHOWN_CHARS]!r} {sentence}"
+            result.faults[place.table].append(_fault(tables[place.table], place.row, shown))
+        return
+    if (now := over(stored, person)) != stored:
+        result.persons[record_id] = now
+    said = [place for place in places if place.row.label is not None]
+    if said:
+        table, row = max(said, key=lambda place: (tables[place.table].modified, tables[place.table].name))
+        when = tables[table].modified
+        result.labels[record_id] = LabelEntry(record_id=record_id, label=row.label or "", who=f"{SOURCE}{tables[table].name}", when=when)
+
+
+def _keep_together(stays: set[int], contradicted: Sequence[Sequence[_Place]]) -> None:
+    """Let a table wait with every other that it contradicts, or the one that is left would hold by itself in the next run."""
+    groups = [{place.table for place in places} for places in contradicted]
+    before = -1
+    while before != len(stays):
+        before = len(stays)
+        for group in groups:
+            if group & stays:
+                stays |= group
+
+
+def _fault(table: Staged, row: Row, sentence: str) -> dict[str, str]:
+    return {
+        "name": f"{table.name}#{row.row}",
+        "reason": Reason.BAD_LABEL.value,
+        "message": f"{table.name}, row {row.row}: {sentence}",
+        "content": row.record[:MAX_CONTENT_CHARS],
+    }

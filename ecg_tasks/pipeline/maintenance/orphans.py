@@ -1,0 +1,155 @@
+"""Here: whether everything derived has its source, and every dropped file a fate. Not here: what is too old (``rules``).
+
+What is derived is listed before its source, so a run at work makes no false orphan: its source stood before it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.labelling import load_labels
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.pipeline.champions.versions import pictures_of
+from ecg_tasks.pipeline.maintenance.rules import CLASSIFY_DAG, INDEX
+from ecg_tasks.signals.recipes import RECIPES
+
+INGEST_DAG = "ingest_records"
+AT_WORK = timedelta(hours=12)
+"""So long a run may have something in the bucket before its account tells of it."""
+_LABEL_TABLE = "labels.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orphan:
+    """Something whose source, or whose fate, is not there."""
+
+    kind: str
+    key: str
+    lacks: str
+
+
+def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
+    """Everything in the bucket that lacks what it was made from, and every dropped file of which no record, entry or account tells."""
+    raw = {
+        folder: max(item.modified for item in items)
+        for folder, items in groupby(store.list_objects(keys.RAW), key=lambda item: item.key.split("/")[1])
+    }
+    label_tables = {key.split("/")[1] for key in store.list_keys(keys.RAW) if key.endswith(f"/{_LABEL_TABLE}")}
+    return [
+        *_reports(store, at=at),
+        *_champions(store),
+        *_predictions(store),
+        *_pictures(store),
+        *_labels(store),
+        *_records(store, raw, at=at, accounted=label_tables),
+    ]
+
+
+def _reports(store: ObjectStore, *, at: datetime) -> Iterator[Orphan]:
+    """Reports to their accounts and predictions."""
+    written = [item for item in store.list_objects(keys.REPORTS) if item.key.endswith(f"/{INDEX}")]
+    accounts = _accounts(store, CLASSIFY_DAG)
+    taken_in = _accounts(store, INGEST_DAG)
+    predictions = set(store.list_keys(keys.PREDICTIONS))
+    for item in written:
+        account = accounts.get(item.key.split("/")[2])
+        if account is None:
+            if item.modified < at - AT_WORK:
+                yield Orphan(kind="report without an account", key=item.key, lacks=keys.manifest(CLASSIFY_DAG, item.key.split("/")[2]))
+            continue
+        runs = [taken_in[run] for run in account["ingests"]["runs"] if run in taken_in]
+        covered = [] if account["account"]["pending"] else [shard for run in runs for shard in run["shards"]]
+        covered += [] if account["account"]["pending"] else [one["shard"] for one in account["ingests"].get("carried", ())]
+        needed = {keys.predictions(one["recipe"], one["shard"], one["version"]) for one in account["shards"]}
+        needed |= {keys.predictions(name, shard, one["version"]) for name, one in account["champions"].items() for shard in covered}
+        for key in sorted(needed - predictions):
+            yield Orphan(kind="report without its predictions", key=item.key, lacks=key)
+
+
+def _champions(store: ObjectStore) -> Iterator[Orphan]:
+    for recipe in RECIPES:
+        champion = registry.read_champion(store, recipe)
+        if champion is not None and not registry.has_version(store, recipe, champion.version):
+            yield Orphan(
+                kind="champion without its version",
+                key=keys.champion(recipe),
+                lacks=keys.model_file(recipe, champion.version, registry.SUMS),
+            )
+
+
+def _predictions(store: ObjectStore) -> Iterator[Orphan]:
+    """Predictions to their version and its pictures."""
+    predictions = store.list_keys(keys.PREDICTIONS)
+    pictures = set(store.list_keys(keys.SPECTROGRAMS))
+    folders: dict[tuple[str, str], str | None] = {}
+    for key in predictions:
+        _, recipe, shard, _ = key.split("/")
+        version = recipe, keys.stem(key)
+        if version not in folders:
+            folders[version] = pictures_of(store, *version)
+        folder = folders[version]
+        if folder is None:
+            yield Orphan(kind="predictions without their version", key=key, lacks=keys.model_file(*version, registry.SUMS))
+        elif keys.spectrograms(folder, shard) not in pictures:
+            yield Orphan(kind="predictions without their pictures", key=key, lacks=keys.spectrograms(folder, shard))
+
+
+def _pictures(store: ObjectStore) -> Iterator[Orphan]:
+    pictures = store.list_keys(keys.SPECTROGRAMS)
+    shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
+    for key in pictures:
+        if keys.stem(key) not in shards:
+            yield Orphan(kind="pictures without their records", key=key, lacks=keys.record_shard(keys.stem(key)))
+
+
+def _labels(store: ObjectStore) -> Iterator[Orphan]:
+    tables_of_labels = store.list_keys(keys.LABELS)
+    known: set[str] = set()
+    for data in store.get_many(store.list_keys(keys.RECORD_INDEX)):
+        known.update(tables.load(data, ["record_id"])["record_id"])
+    for key, data in zip(tables_of_labels, store.get_many(tables_of_labels), strict=True):
+        try:
+            labelled = {entry.record_id for entry in load_labels(data)}
+        except (ValueError, OSError) as error:  # PyArrow raises both
+            yield Orphan(kind="label table that cannot be read", key=key, lacks=str(error))
+            continue
+        for record_id in sorted(labelled - known):
+            yield Orphan(kind="label without its record", key=key, lacks=record_id)
+
+
+def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, accounted: Iterable[str]) -> Iterator[Orphan]:
+    """Shards to their indexes and back; records to the dropped files, and these to a record, a quarantine entry or an account."""
+    indexes = list(store.list_objects(keys.RECORD_INDEX))
+    shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
+    for item in indexes:
+        if keys.stem(item.key) not in shards and item.modified < at - AT_WORK:
+            yield Orphan(kind="index without its records", key=item.key, lacks=keys.record_shard(keys.stem(item.key)))
+    for shard in sorted(shards - {keys.stem(item.key) for item in indexes}):
+        if not store.exists(keys.record_index(shard)):
+            yield Orphan(kind="records without their index", key=keys.record_shard(shard), lacks=keys.record_index(shard))
+    sources: set[str] = set(accounted)
+    for item, data in zip(indexes, store.get_many(item.key for item in indexes), strict=True):
+        named = set(tables.load(data, ["source"])["source"])
+        sources |= named
+        for source in sorted(named - raw.keys()):
+            if not store.list_keys(f"{keys.RAW}{source}/"):  # it may have come since the listing
+                yield Orphan(
+                    kind="records without the dropped file", key=keys.record_shard(keys.stem(item.key)), lacks=keys.raw(source, "")
+                )
+    sources.update(folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE))
+    inputs = [one for account in _accounts(store, INGEST_DAG).values() for one in account["inputs"]]
+    sources.update(one["source"] for one in inputs)
+    sources.update(file["sha256"] for one in inputs for file in one["files"] if "sha256" in file)
+    for source in sorted(raw.keys() - sources):
+        if raw[source] < at - AT_WORK:
+            yield Orphan(kind="dropped file without any fate", key=keys.raw(source, ""), lacks="a record, a quarantine entry or an account")
+
+
+def _accounts(store: ObjectStore, dag: str) -> dict[str, Mapping[str, Any]]:
+    """What every run of a DAG wrote, by its run."""
+    found = store.list_keys(f"{keys.MANIFESTS}{dag}/")
+    return {keys.stem(key): json.loads(data) for key, data in zip(found, store.get_many(found), strict=True)}

@@ -1,0 +1,173 @@
+"""Here: one night of one recipe: what is counted, and the file that keeps it. Not here: what follows (``drift``)."""
+
+import hashlib
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import get_json
+from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
+from ecg_tasks.learning.version import METRICS, SIDES, SPEC
+from ecg_tasks.pipeline.champions.versions import TrainedOn
+from ecg_tasks.pipeline.training.dataset import input_kinds
+from ecg_tasks.pipeline.training.reference import MEASURES, REFERENCE, called_abnormal
+
+MAX_RECORDS = 1000
+"""Records of one night that the sequential test looks at, a sample by their ids: more would alarm no sooner than a night later."""
+MAX_WATCHED = 10_000
+"""Records of one night that are watched at all, a sample by their ids: no share needs more, and memory does not grow with the night."""
+ALARM = float(-np.log(ALPHA))
+"""Log capital from which on there is drift."""
+_kept: dict[tuple[str, str], dict[str, Any]] = {}
+"""Nights by bucket and key; they never change."""
+
+
+class Seen(NamedTuple):
+    """What is watched of one record."""
+
+    record_id: str
+    score: float
+    quality: float
+    beat_s: float
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Night:
+    """The night's records that the version was not trained on, one a patient, ordered by id, `MAX_WATCHED` of them at most; and how many
+    were decided on in all.
+    """
+
+    seen: Sequence[Seen]
+    threshold: float
+    decided: int
+    uninterpretable: int
+
+    def values(self, measure: str) -> list[Any]:
+        """One value a record, nan where it is not known."""
+        if measure == "abnormal":
+            return called_abnormal(np.array([one.score for one in self.seen]), threshold=self.threshold)
+        return [getattr(one, "kind" if measure == "input" else measure) for one in self.seen]
+
+
+def night_of(store: ObjectStore, recipe: str, version: str, *, pinned: Mapping[str, Any], shards: Sequence[str]) -> dict[str, Any]:
+    """What a night's file holds."""
+    before = last_night(store, recipe, version, but=pinned["run"])
+    references = references_of(store, recipe, version)
+    read = _read(store, recipe, version, shards)
+    ids = [one.record_id for one in read.seen[:MAX_RECORDS]]
+    measures = {}
+    for name, reference in references.items():
+        past = None if before is None else before["measures"].get(name)
+        values = read.values(name)
+        counts = np.bincount(reference.bins(values), minlength=len(reference.counts))
+        pool = counts if past is None or sum(past["pool"]) >= MIN_SAMPLE else counts + np.array(past["pool"])
+        stability = population_stability(reference.counts, pool)
+        known = [(record_id, value) for record_id, value in zip(ids, values, strict=False) if value == value]  # noqa: PLR0124  # not nan
+        martingale = Martingale.start(reference.counts) if past is None else Martingale.from_dict(past["martingale"])
+        martingale = martingale.after(reference.bins([value for _, value in known]), _ties(name, [record_id for record_id, _ in known]))
+        measures[name] = {
+            "counts": counts.tolist(),
+            "pool": pool.tolist(),
+            "psi": None if np.isnan(stability.value) else stability.value,
+            "psi_by_chance": None if np.isnan(stability.by_chance) else stability.by_chance,
+            "psi_large": stability.is_large,
+            "martingale": martingale.as_dict(),
+        }
+    joint = joint_log_capital([found["martingale"]["scale"] for found in measures.values()]) if measures else 0.0
+    alarmed = "" if before is None else before["since"]
+    return {
+        "recipe": recipe,
+        "version": version,
+        "run": pinned["run"],
+        "date": pinned["date"],
+        "number": 1 if before is None else before["number"] + 1,
+        "before": "" if before is None else before["run"],
+        "decided": read.decided,
+        "uninterpretable": read.uninterpretable,
+        "watched": len(read.seen),
+        "watched_so_far": len(read.seen) + (0 if before is None else before["watched_so_far"]),
+        "measures": measures,
+        "joint": joint,
+        "since": alarmed or (pinned["run"] if joint >= ALARM else ""),
+    }
+
+
+def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Reference]:
+    """What the version was tested on, measure by measure; nothing where it does not say, or where a measure was never seen."""
+    stored = get_json(store, keys.model_file(recipe, version, METRICS)).get(REFERENCE, {})
+    found = {name: Reference.from_dict(stored[name]) for name in MEASURES if name in stored}
+    return {name: reference for name, reference in found.items() if reference.counts.sum() > 0}
+
+
+def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) -> Night:
+    """The decisions on these shards, less what the version was trained on and all but one record of a patient."""
+    late = Descriptions.read(store)
+    trained_on = TrainedOn.of_version({SIDES: store.get(keys.model_file(recipe, version, SIDES))}, late)
+    predictions = store.get_many(keys.predictions(recipe, shard, version) for shard in shards)
+    indexes = store.get_many(keys.record_index(shard) for shard in shards)
+    by_patient: dict[str, Seen] = {}
+    decided = uninterpretable = 0
+    for said, stored in zip(map(tables.load, predictions), map(tables.load, indexes), strict=True):
+        known = late.index(stored)
+        decided += tables.n_rows(said)
+        uninterpretable += int(np.isnan(said["probability"]).sum())
+        place = {record_id: row for row, record_id in enumerate(known["record_id"])}
+        kinds = input_kinds(known)
+        beats = said.get("beat_s", np.full(len(said["quality"]), np.nan))
+        for row, record_id in enumerate(said["record_id"]):
+            at = place[record_id]
+            if np.isnan(said["probability"][row]) or trained_on.knows(record_id, int(known["split_bucket"][at])):
+                continue
+            one = Seen(record_id, float(said["probability"][row]), float(said["quality"][row]), float(beats[row]), kinds[at])
+            patient = known["patient"][at] or record_id
+            by_patient[patient] = min(by_patient.get(patient, one), one)
+        # A patient that is left out here never comes back in by a later record: its own smallest id lies beyond all that are kept.
+        by_patient = dict(heapq.nsmallest(MAX_WATCHED, by_patient.items(), key=itemgetter(1)))
+    return Night(
+        seen=sorted(by_patient.values()),
+        threshold=get_json(store, keys.model_file(recipe, version, SPEC))["threshold"],
+        decided=decided,
+        uninterpretable=uninterpretable,
+    )
+
+
+def _ties(measure: str, record_ids: Sequence[str]) -> NDArray[np.float64]:
+    """A number in (0, 1) for each record that is the same at every rerun and has nothing to do with the record's values."""
+    drawn = [int.from_bytes(hashlib.sha256(f"{measure}:{record_id}".encode()).digest()[:6]) for record_id in record_ids]
+    return (np.array(drawn, dtype=np.float64) + 0.5) / 2.0**48
+
+
+def last_night(store: ObjectStore, recipe: str, version: str, *, but: str = "") -> dict[str, Any] | None:
+    """The latest night of this version, other than that of the run ``but``."""
+    listed = [item for item in store.list_objects(f"{keys.MONITORING}{recipe}/") if keys.stem(item.key) != but]
+    listed.sort(key=lambda item: item.modified, reverse=True)
+    latest: dict[str, Any] | None = None
+    at = None
+    for item in listed:  # the newest is nearly always of this version; a store that tells seconds may have several of the same one
+        if latest is not None and item.modified != at:
+            break
+        night = _get(store, item.key)
+        if night["version"] == version and (latest is None or night["number"] > latest["number"]):
+            latest, at = night, item.modified
+    return latest
+
+
+def all_nights(store: ObjectStore, recipe: str) -> list[dict[str, Any]]:
+    """Every night of a recipe, oldest first."""
+    found = [_get(store, key) for key in store.list_keys(f"{keys.MONITORING}{recipe}/")]
+    return sorted(found, key=lambda night: (night["version"], night["number"]))
+
+
+def _get(store: ObjectStore, key: str) -> dict[str, Any]:
+    if (store.bucket, key) not in _kept:
+        _kept[store.bucket, key] = get_json(store, key)
+    return _kept[store.bucket, key]

@@ -1,0 +1,109 @@
+"""Here: what is told to the outside when a classification run ends, or is late. Not here: by which way (``plugins/report_notifier``).
+
+Counts and a link, nothing else: no name of a file, no record, no patient, so that it may pass through a chat or a mailbox.
+"""
+
+import logging
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.audit_check import ANCHOR
+from ecg_tasks.archive.workspace import find_json, open_store
+from ecg_tasks.errors import StoreError
+from ecg_tasks.settings import Settings
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells the address of every request, which may hold a secret
+
+DAG = "classify_records"
+TIMEOUT_S = 10.0
+RESEARCH_USE = "Research use, not a medical device."
+
+
+class State(StrEnum):
+    """What is told of a run. The values are sent."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    LATE = "late"
+
+
+_SUBJECTS = {
+    State.SUCCESS: "ECG classification: the report is ready",
+    State.FAILED: "ECG classification: a run failed",
+    State.LATE: "ECG classification: a run is late",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One message.
+
+    Parameters
+    ----------
+    counts : empty where the run wrote no report
+    audit : digest of the run's entry in the log of who did what: kept where the message goes, it proves later that nothing was cut off
+    """
+
+    state: State
+    counts: dict[str, int]
+    drifting: tuple[str, ...]
+    audit: str
+    link: str
+
+    @property
+    def subject(self) -> str:
+        """One line."""
+        return _SUBJECTS[self.state]
+
+    @property
+    def text(self) -> str:
+        """Some lines."""
+        counts = ", ".join(f"{name}: {count:,}" for name, count in self.counts.items())
+        drift = f"Drift: {', '.join(self.drifting)}; consider a new training." if self.drifting else ""
+        audit = f"Audit log: {self.audit}" if self.audit else ""
+        return "\n".join(filter(None, [self.subject, counts, drift, self.link, audit, RESEARCH_USE]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a webhook is sent; ``text`` is what chat services show."""
+        return {
+            "event": DAG,
+            "state": self.state.value,
+            "counts": self.counts,
+            "drift": list(self.drifting),
+            "audit": self.audit,
+            "link": self.link,
+            "text": self.text,
+        }
+
+
+def notice(run_id: str, *, state: State, base_url: str) -> Notice:
+    """The message on a run, from its manifest; a store that is away costs the counts, not the message."""
+    try:
+        manifest = find_json(open_store(), keys.manifest(DAG, keys.run_key(run_id))) if state is State.SUCCESS else None
+    except StoreError:
+        manifest = None
+    manifest = manifest or {"account": {}}
+    return Notice(
+        state=state,
+        counts=dict(manifest["account"]),
+        drifting=tuple(light["recipe"] for light in manifest.get("drift", []) if light["state"] == "drift"),
+        audit=str(manifest.get(ANCHOR, "")),
+        link=f"{base_url.rstrip('/')}/dags/{DAG}/runs/{quote(run_id, safe='')}",
+    )
+
+
+def post(told: Notice, *, settings: Settings) -> None:
+    """Send the message to the webhook, if there is one.
+
+    Raises
+    ------
+    httpx.HTTPError
+        If it cannot be reached, or answers with an error or with another address to go to.
+    """
+    if settings.notify_webhook:
+        httpx.post(settings.notify_webhook, json=told.as_dict(), timeout=TIMEOUT_S, follow_redirects=False).raise_for_status()

@@ -1,0 +1,97 @@
+"""Here: which decisions of the archive a change of champions changed. Not here: a chosen version against another (``backfill_version``)."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.archive.labelling import LabelEntry
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.changes import ChangedRecord, Changes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AT_ONCE = 8
+
+
+def versions_of(champions: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the version of each recipe."""
+    return {name: champion["version"] for name, champion in champions.items()}
+
+
+def decisions(store: ObjectStore, shard: str, *, recipes: list[str], versions: Mapping[str, str]) -> "pd.DataFrame | None":
+    """Return the decisions on a shard: the first recipe that takes a record decides on it. None while any version has not decided."""
+    import pandas as pd
+
+    found: list[pd.DataFrame] = []
+    for name in recipes:
+        if name not in versions:
+            continue
+        try:
+            columns = tables.load(store.get(keys.predictions(name, shard, versions[name])))
+        except MissingObjectError:
+            return None
+        columns.setdefault("seconds_read", [""] * tables.n_rows(columns))  # absent in older tables
+        found.append(pd.DataFrame(columns).assign(recipe=name, version=versions[name]))
+    return pd.concat(found, ignore_index=True).drop_duplicates("record_id", keep="first") if found else None
+
+
+def changes(store: ObjectStore, pinned: Mapping[str, Any], *, labels: Mapping[str, LabelEntry]) -> Changes | None:
+    """Compare the decisions of the last report's champions with those of this one, over the whole archive; None if no champion changed.
+
+    A record counts where both sets of champions have decided on its whole shard. Memory holds the changed records only.
+    """
+    before, after = dict(pinned.get("before") or {}), versions_of(pinned["champions"])
+    if not before or before == after:
+        return None
+    recipes = list(pinned["recipes"])
+    predicted: dict[str, set[tuple[str, str]]] = {}
+    for name in recipes:
+        for key in store.list_keys(f"{keys.PREDICTIONS}{name}/"):
+            predicted.setdefault(key.split("/")[2], set()).add((name, keys.stem(key)))
+    needed = {item for versions in (before, after) for item in versions.items() if item[0] in recipes}
+    shards = sorted(shard for shard, found in predicted.items() if needed <= found)
+
+    def compared(shard: str) -> "tuple[int, pd.DataFrame] | None":
+        one = decisions(store, shard, recipes=recipes, versions=before)
+        other = decisions(store, shard, recipes=recipes, versions=after)
+        if one is None or other is None:
+            return None
+        columns = ["record_id", "decision", "probability"]
+        both = one[columns].merge(other[columns], on="record_id", suffixes=("_before", "_after"), validate="one_to_one")
+        changed = both[both["decision_before"] != both["decision_after"]]
+        if len(changed):
+            index = tables.load(store.get(keys.record_index(shard)), ["record_id", "name"])
+            changed = changed.assign(name=changed["record_id"].map(dict(zip(index["record_id"], index["name"], strict=True))))
+        return len(both), changed
+
+    n_records, counts, records = 0, Counter[tuple[Decision, Decision]](), list[ChangedRecord]()
+    for found in map_ahead(compared, shards, at_once=_AT_ONCE):
+        if found is None:
+            continue
+        n_records += found[0]
+        for row in found[1].to_dict("records"):
+            one, other = Decision(row["decision_before"]), Decision(row["decision_after"])
+            counts[one, other] += 1
+            label = labels.get(row["record_id"])
+            records.append(
+                ChangedRecord(
+                    record_id=row["record_id"],
+                    name=row["name"],
+                    before=one,
+                    after=other,
+                    probability_before=_known(row["probability_before"]),
+                    probability_after=_known(row["probability_after"]),
+                    label=None if label is None else label.label,
+                )
+            )
+    return Changes(before=before, after=after, n_records=n_records, counts=counts, records=records)
+
+
+def _known(probability: float) -> float | None:
+    return None if np.isnan(probability) else float(probability)

@@ -1,0 +1,86 @@
+"""Here: what the page of one record in a report shows: signal, pictures, and what the answer rests on. Not here: which records get one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import keys, record_shards, tables
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.pipeline.reports.explaining import explain_record
+from ecg_tasks.reporting.model import RecordDetail, SpectrogramView
+from ecg_tasks.reporting.predictions import PredictionRow
+from ecg_tasks.reporting.spectrogram import views_of_picture
+from ecg_tasks.signals.recipes import get_recipe
+
+BEATS_SHOWN = 6
+EXPLAINED = 50
+"""Pages, the uncertain and most abnormal first, that tell what the answer rests on: 0.1 to 1 s each, by the size of the model."""
+
+
+def record_details(
+    store: ObjectStore,
+    rows: Mapping[str, Sequence[PredictionRow]],
+    *,
+    explained: AbstractSet[str],
+    classifiers: Mapping[str, Classifier],
+) -> Iterator[RecordDetail]:
+    """Gather records with their signals and pictures, shard by shard, so that memory holds one shard.
+
+    Parameters
+    ----------
+    rows : for each shard, the rows of its records
+    explained : ids of the records that also get what their answer rests on
+    classifiers : of each recipe
+    """
+    for shard, chosen in rows.items():
+        for detail in _details_of_shard(store, shard, chosen):
+            if detail.row.record_id not in explained:
+                yield detail
+            else:
+                yield replace(detail, influence=explain_record(classifiers[detail.row.recipe], detail.record))
+
+
+def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[PredictionRow]) -> Iterator[RecordDetail]:
+    wanted = {row.record_id for row in rows}
+    stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
+    late = Descriptions.read(store, wanted)
+    records = {one.record.record_id: late.stored(one).record for one in stored if one.record.record_id in wanted}
+    del stored  # thousands of records, of which a few are drawn
+    pictures: dict[str, tables.Columns] = {}
+    for row in rows:
+        if row.recipe not in pictures:
+            pictures[row.recipe] = tables.load(store.get(keys.spectrograms(get_recipe(row.recipe).key, shard)))
+        views = _views(pictures[row.recipe], row.recipe, row.record_id)
+        yield RecordDetail(record=records[row.record_id], row=row, spectrograms=views)
+
+
+def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[SpectrogramView]:
+    rows = [row for row, owner in enumerate(pictures["record_id"]) if owner == record_id and pictures["window"][row] >= 0]
+    return shown_views(pictures, recipe_name, rows)[1]
+
+
+def shown_views(pictures: tables.Columns, recipe_name: str, rows: Sequence[int]) -> tuple[NDArray[np.uint8], list[SpectrogramView]]:
+    """What the network saw of a record: the leads of its first window, or its first beats.
+
+    Parameters
+    ----------
+    pictures : a shard's pictures
+    rows : those of the record, at least one
+
+    Returns
+    -------
+    (images, views) : the decoded pictures, shape (n, height, width, channels), and how they are shown
+    """
+    recipe = get_recipe(recipe_name)
+    shown = rows[: BEATS_SHOWN if len(recipe.axes().channels) == 1 else 1]
+    images = recipe.decode([pictures["png"][row] for row in shown])
+    return images, [
+        view
+        for row, image in zip(shown, images, strict=True)
+        for view in views_of_picture(image, axes=recipe.axes(), title=f"from {pictures['start_s'][row]:.2f} s")
+    ]

@@ -1,0 +1,289 @@
+"""Here: gathering what the report of a classification run tells, and writing it. Not here: drawing it (``reporting``)."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.labelling import LabelEntry, labels_in_force
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import get_json
+from ecg_tasks.evaluation.summary import Evaluation, evaluate
+from ecg_tasks.labels import Decision, Label
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.learning.version import ModelSpec
+from ecg_tasks.pipeline.champions.versions import TrainedOn
+from ecg_tasks.pipeline.reports.changing import changes, decisions, versions_of
+from ecg_tasks.pipeline.reports.coverage import DAG, INGEST_DAG, Pending, Waiting, shards_to_report, waiting
+from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
+from ecg_tasks.reporting.model import Account, ModelSummary, QuarantinedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.pages import render_report
+from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, PredictionRow, Predictions
+from ecg_tasks.reporting.selection import records_with_page
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BOOTSTRAP_SEED = 20180501
+_CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenReport:
+    """Where the report is, its account, which records still wait for a decision, what waits before that, and how many decisions changed."""
+
+    index_key: str
+    account: dict[str, int]
+    pending: list[Pending]
+    waiting: Waiting
+    n_changed: int
+
+
+def model_summary(spec: ModelSpec, test: Evaluation, *, digest: str, since: str) -> ModelSummary:
+    """Bring together what a report tells of a version: what it is, how it stands, and what its test showed."""
+    return ModelSummary(
+        recipe=spec.recipe,
+        version=spec.version,
+        digest=digest,
+        since=since,
+        threshold=spec.threshold,
+        abstain=spec.abstain if spec.abstain[1] > spec.abstain[0] else None,  # a band of no width is none
+        test_figures=test.figures,
+        n_test_records=test.n_records,
+        n_test_patients=test.n_patients,
+        split_unit=test.split_unit,
+        synthetic=spec.synthetic,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """A pinned version: what decides, what its test showed, and what it was trained on."""
+
+    classifier: Classifier
+    summary: ModelSummary
+    trained_on: TrainedOn
+
+
+def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport:
+    """Write all files of the report of a run, its first page last."""
+    models = {name: _load_model(store, name, champion) for name, champion in pinned["champions"].items()}
+    manifests = {run: get_json(store, keys.manifest(INGEST_DAG, run)) for run in pinned["ingests"]["runs"]}
+    labels = labels_in_force(store)
+    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels)
+    waits, changed = waiting(store, recipes=pinned["recipes"]), changes(store, pinned, labels=labels)
+    table = gathered.table
+    decided = table.decisions
+    quarantined = [entry for manifest in manifests.values() for entry in manifest["quarantined"]]
+    n_records, n_pending, n_carried = len(table) + gathered.n_pending, gathered.n_pending, gathered.n_carried
+    account = Account(
+        received=sum(manifest["account"]["received"] for manifest in manifests.values()) + _label_faults(manifests.values()) + n_carried,
+        records=n_records,
+        duplicates=sum(manifest["account"]["duplicates"] for manifest in manifests.values()),
+        quarantined=len(quarantined),
+        classified=decided[Decision.NORMAL] + decided[Decision.ABNORMAL],
+        uncertain=decided[Decision.UNCERTAIN],
+        uninterpretable=decided[Decision.UNINTERPRETABLE],
+        pending=n_pending,
+    )
+    unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.labelled, name, model)) is not None]
+    report = RunReport(
+        run_id=pinned["run_id"],
+        date=pinned["date"],
+        dag=pinned.get("dag", DAG),
+        backfill=pinned.get("backfill", ""),
+        created_utc=pinned["created"],
+        account=account,
+        models=[model.summary for model in models.values()],
+        predictions=table,
+        quarantined=[
+            QuarantinedInput(name=entry["name"], reason=entry["reason"], message=entry["message"], sha256=entry["source"])
+            for entry in quarantined
+        ],
+        unseen=unseen,
+        unseen_absent="" if unseen else "No record of this run has a label that no training set has seen, of both classes.",
+        notes=[*pinned["notes"], *_notes(manifests.values(), n_carried=n_carried, n_pending=n_pending), *waits.sentences],
+        waiting=asdict(waits),
+        changes=changed,
+    )
+    chosen = records_with_page(table, limit=pinned["details"])
+    details = record_details(
+        store,
+        gathered.by_shard(chosen),
+        explained=frozenset(chosen[:EXPLAINED]),
+        classifiers={name: model.classifier for name, model in models.items()},
+    )
+    _write_files(store, pinned, render_report(report, details))
+    return WrittenReport(
+        index_key=_key(pinned, "index.html"),
+        account={name: getattr(account, name) for name in Account.__dataclass_fields__},
+        pending=gathered.pending,
+        waiting=waits,
+        n_changed=len(changed.records) if changed is not None else 0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labelled:
+    """One record that a person or a source has labelled normal or abnormal, and a model has given a probability."""
+
+    record_id: str
+    recipe: str
+    probability: float
+    label: str
+    patient: str | None
+    """Keyed hash of the patient's id, None where that is not known."""
+    bucket: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gathered:
+    """The decided records, and where they came from."""
+
+    table: Predictions
+    starts: list[int]
+    """Row of the table with which each of ``shards`` begins."""
+    shards: list[str]
+    labelled: list[_Labelled]
+    pending: list[Pending]
+    n_pending: int
+    n_carried: int
+
+    def by_shard(self, record_ids: Sequence[str]) -> dict[str, list[PredictionRow]]:
+        """Rows of some records, by the shard that holds them."""
+        found: dict[str, list[PredictionRow]] = {}
+        place = self.table.numbers(record_ids)
+        for row in self.table.rows(record_ids):
+            found.setdefault(self.shards[bisect_right(self.starts, place[row.record_id]) - 1], []).append(row)
+        return found
+
+
+def _gather(
+    store: ObjectStore, shards: Mapping[str, list[str] | None], *, pinned: Mapping[str, Any], labels: Mapping[str, LabelEntry]
+) -> _Gathered:
+    import pandas as pd
+
+    gathered = _Gathered(table=Predictions(), starts=[], shards=[], labelled=[], pending=[], n_pending=0, n_carried=0)
+    n_rows = n_pending = n_carried = 0
+    carried = {one["shard"] for one in pinned["ingests"].get("carried", ())}
+    late = Descriptions.read(store)
+    for shard, wanted in shards.items():
+        index = late.index(tables.load(store.get(keys.record_index(shard)), _ORIGIN))
+        frame = pd.DataFrame(index).rename(columns={"source": "source_sha256"})
+        if wanted is not None:
+            frame = frame[frame["record_id"].isin(wanted)]
+        n_carried += len(frame) * (shard in carried)
+        decided = decisions(store, shard, recipes=pinned["recipes"], versions=versions_of(pinned["champions"]))
+        if decided is None:
+            gathered.pending.append(Pending(shard=shard, records=wanted))
+            n_pending += len(frame)
+            continue
+        joined = frame.merge(decided[["record_id", *_DECIDED]], on="record_id", how="inner", validate="one_to_one")
+        if len(joined) < len(frame):
+            open_ids = sorted(set(frame["record_id"]) - set(joined["record_id"]))
+            gathered.pending.append(Pending(shard=shard, records=open_ids))
+            n_pending += len(open_ids)
+        joined["label"] = [labels[record_id].label if record_id in labels else None for record_id in joined["record_id"]]
+        gathered.labelled.extend(_labelled(joined))
+        gathered.starts.append(n_rows)
+        gathered.shards.append(shard)
+        gathered.table.add({name: joined[name].tolist() for name in PREDICTION_COLUMNS})
+        n_rows += len(joined)
+    return replace(gathered, n_pending=n_pending, n_carried=n_carried)
+
+
+_ORIGIN = ("record_id", "name", "source", "patient", "split_bucket", "synthetic")
+_DECIDED = ("decision", "probability", "recipe", "version", "n_windows", "n_used", "quality", "flags", "seconds_read")
+
+
+def _labelled(joined: "pd.DataFrame") -> Iterator[_Labelled]:
+    """The labelled rows of a shard."""
+    chosen = joined[joined["label"].isin([Label.NORMAL, Label.ABNORMAL]) & joined["probability"].notna()]
+    columns = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
+    for record_id, recipe, probability, label, patient, bucket in zip(*(chosen[name].tolist() for name in columns), strict=True):
+        known = patient if isinstance(patient, str) else None
+        yield _Labelled(record_id=record_id, recipe=recipe, probability=probability, label=label, patient=known, bucket=int(bucket))
+
+
+def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) -> _Model:
+    files = registry.read_version(store, recipe, champion["version"])
+    classifier = Classifier.from_files(files)
+    test = Evaluation.from_dict(json.loads(files["metrics.json"])["test"])
+    return _Model(
+        classifier=classifier,
+        summary=model_summary(classifier.spec, test, digest=registry.digest(files), since=champion["since"]),
+        trained_on=TrainedOn.of_version(files, Descriptions.read(store)),
+    )
+
+
+def _unseen(labelled: Iterable[_Labelled], recipe: str, model: _Model) -> UnseenFigures | None:
+    """Figures of one model over the labelled records it decided on whose patient it was not trained, stopped or calibrated on."""
+    chosen = [one for one in labelled if one.recipe == recipe and not model.trained_on.knows(one.record_id, one.bucket)]
+    truth = np.array([one.label == Label.ABNORMAL for one in chosen], dtype=bool)
+    if truth.all() or not truth.any():
+        return None
+    found = evaluate(
+        truth,
+        np.array([one.probability for one in chosen]),
+        [one.patient or one.record_id for one in chosen],
+        threshold=model.classifier.spec.threshold,
+        abstain=model.classifier.spec.rule.abstain,
+        split_unit="patient" if all(one.bucket >= 0 for one in chosen) else "record",
+        seed=BOOTSTRAP_SEED,
+    )
+    return UnseenFigures(
+        recipe=recipe,
+        version=model.summary.version,
+        figures=found.figures,
+        n_records=found.n_records,
+        n_patients=found.n_patients,
+        split_unit=found.split_unit,
+    )
+
+
+def _write_files(store: ObjectStore, pinned: Mapping[str, Any], files: Iterator[tuple[str, bytes | BinaryIO]]) -> None:
+    """Write the pages a few at a time while the next ones are drawn, then the rest in order: when the first page is there, all is."""
+    rest: list[tuple[str, bytes]] = []
+
+    def pages() -> Iterator[tuple[str, bytes, str]]:
+        for path, content in files:
+            key = _key(pinned, path)
+            if not isinstance(content, bytes):  # a file, open until the next is asked for
+                store.put(key, content, content_type=_content_type(path))
+            elif path.startswith("records/"):
+                yield key, content, _content_type(path)
+            else:
+                rest.append((path, content))
+
+    store.put_many(pages())
+    for path, content in rest:
+        store.put(_key(pinned, path), content, content_type=_content_type(path))
+
+
+def _key(pinned: Mapping[str, Any], path: str) -> str:
+    """Where a file of the report stands; that of a backfill is never below reports/."""
+    return keys.backfill(pinned["name"], f"report/{path}") if "name" in pinned else keys.report(pinned["date"], pinned["run"], path)
+
+
+def _content_type(path: str) -> str:
+    return _CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream")
+
+
+def _notes(manifests: Iterable[Mapping[str, Any]], *, n_carried: int, n_pending: int) -> Iterator[str]:
+    if n_passed_over := sum(manifest["account"].get("passed_over", 0) for manifest in manifests):
+        beside, were = ("file beside the recordings", "was") if n_passed_over == 1 else ("files beside the recordings", "were")
+        yield f"{n_passed_over:,} {beside}, such as annotations, check sums and lists, {were} passed over."
+    if n_carried:
+        yield f"{n_carried:,} of these records were left pending by the report before."
+    if n_pending:
+        yield f"{n_pending:,} records wait for their pictures or for a model."
+
+
+def _label_faults(manifests: Iterable[Mapping[str, Any]]) -> int:
+    """Rows of label tables in quarantine: they are listed with the quarantined inputs, so they count as received, too."""
+    return sum(manifest["labels"]["quarantined"] for manifest in manifests)

@@ -1,0 +1,204 @@
+"""Here: the tasks of the DAG ``retrain_model`` up to the verdict: labels and pictures to a judged version.
+
+Not here: what is in a version (``candidate``), or what follows from the verdict (``promoting``).
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import audit, keys, registry
+from ecg_tasks.archive.code_version import code_version
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import find_json, get_json, open_store, put_json
+from ecg_tasks.evaluation.gate import Ambition
+from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.pipeline.champions import synthetic
+from ecg_tasks.pipeline.training import candidate, dataset, gating, promoting
+from ecg_tasks.pipeline.training.judged import candidates_judged
+from ecg_tasks.signals.recipes import get_recipe
+
+DAG = promoting.DAG
+
+
+def assemble_dataset(
+    run_id: str,
+    *,
+    recipe: str,
+    epochs: int | None,
+    seed: int,
+    credit: str = "",
+    policy: str = "better",
+    n_members: int | None = None,
+    approval: bool = False,
+) -> str:
+    """Choose the labelled records and their sides, and name the version to be; returns the key of the job.
+
+    ``epochs`` and ``n_members`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
+    for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too. ``approval`` is
+    whether a person must approve a version that passes.
+
+    The version's name is made of the data, the recipe, the parameters, the built network and Keras's version: the same again is the
+    same version, and an edited network is another one.
+    """
+    from ecg_tasks.learning.networks import network_digest
+    from ecg_tasks.learning.parameters import training_params
+
+    store = open_store()
+    run = keys.run_key(run_id)
+    job_key = promoting.job_key(run_id)
+    if find_json(store, job_key) is None:
+        chosen = get_recipe(recipe)
+        dataset_id, _ = dataset.assemble(store, chosen)
+        params = training_params(recipe, seed=seed, epochs=epochs, n_members=n_members)
+        network = network_digest(chosen.network, chosen.image_shape, n_members=params.n_members)
+        named = json.dumps([dataset_id, chosen.key, chosen.network, network, asdict(params), candidate.CALIBRATED_ON], sort_keys=True)
+        version = hashlib.sha256(named.encode()).hexdigest()[:12]
+        job = {
+            "run": run,
+            "recipe": recipe,
+            "dataset_id": dataset_id,
+            "epochs": params.epochs,
+            "n_members": params.n_members,
+            "seed": seed,
+            "credits": [line.strip() for line in credit.splitlines() if line.strip()],
+            "version": version,
+            "policy": Ambition(policy).value,
+            "approval": approval,
+        }
+        put_json(store, job_key, job)
+    return job_key
+
+
+def train(job: str) -> str:
+    """Train the version's network, going on from the last checkpoint if an earlier try left one; returns the job's key."""
+    from ecg_tasks.learning.parameters import training_params
+    from ecg_tasks.learning.training import train as train_network
+
+    store = open_store()
+    work = get_json(store, job)
+    recipe = get_recipe(work["recipe"])
+    trained_key = _trained_key(work)
+    if registry.has_version(store, recipe.name, work["version"]) or store.exists(trained_key):
+        return job
+    rows = dataset.load_rows(store, work["dataset_id"])
+    params = training_params(recipe.name, seed=work["seed"], epochs=work["epochs"], n_members=work.get("n_members"))
+    pictures = dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TRAIN, Side.VALIDATION))
+    trained = train_network(
+        _training_set(pictures),
+        [fold[pictures.record] for fold in _folds(pictures, n_members=params.n_members)],
+        network=recipe.network,
+        params=params,
+        checkpoints=_StoredCheckpoints(store, recipe.name, work["version"]),
+        log=_log,
+    )
+    training = {
+        "params": asdict(params),
+        "n_members": len(trained.histories),
+        "kept_epochs": list(trained.kept_epochs),
+        "epochs": [{"member": member} | asdict(epoch) for member, history in enumerate(trained.histories, start=1) for epoch in history],
+        "n_weights": trained.n_weights,
+        "code": code_version(),
+    }
+    put_json(store, _training_key(work), training)
+    store.put(trained_key, trained.keras)
+    return job
+
+
+def evaluate(job: str) -> str:
+    """Calibrate on the calibration patients, look at the test patients once, and write the version; returns the job's key."""
+    store = open_store()
+    work = get_json(store, job)
+    recipe = get_recipe(work["recipe"])
+    if registry.has_version(store, recipe.name, work["version"]):
+        return job
+    rows = dataset.load_rows(store, work["dataset_id"])
+    spec = candidate.provisional_spec(
+        work=work, recipe=recipe, training=get_json(store, _training_key(work)), synthetic=any(row.synthetic for row in rows)
+    )
+    files = candidate.build_version(
+        store,
+        spec=spec,
+        keras=store.get(_trained_key(work)),
+        recipe=recipe,
+        calibration=dataset.load_pictures(store, recipe, dataset.on_sides(rows, *candidate.CALIBRATED_ON)),
+        test=dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TEST)),
+        rows=rows,
+        manifest=dataset.load_manifest(store, work["dataset_id"]),
+        candidates_judged=candidates_judged(
+            store, recipe.name, work["version"], [row.record_id for row in dataset.on_sides(rows, Side.TEST)]
+        ),
+    )
+    Classifier.from_files(files)
+    registry.write_version(store, recipe.name, work["version"], files)
+    return job
+
+
+def gate(job: str) -> str:
+    """Judge the version against the champion on the same test patients; returns the verdict's key."""
+    store = open_store()
+    work = get_json(store, job)
+    recipe = get_recipe(work["recipe"])
+    verdict_key = keys.model_file(recipe.name, work["version"], registry.VERDICT)
+    champion = synthetic.hand_over(store, recipe.name, who=f"{DAG}/{work['run']}")
+    verdict = find_json(store, verdict_key)
+    serves = champion is not None and champion.version == work["version"]
+    if verdict is None or (not serves and not gating.still_holds(verdict, work, champion)):
+        verdict = gating.judge(store, recipe, work, champion)
+        put_json(store, verdict_key, verdict)
+    if not verdict["promote"]:
+        promoting.log_act(store, work, audit.Action.REJECT, why=verdict["reason"])
+    promoting.write_manifest(store, work, verdict)
+    return verdict_key
+
+
+class _StoredCheckpoints:
+    """Checkpoints of one version in the bucket; only the latest is kept."""
+
+    def __init__(self, store: ObjectStore, recipe: str, version: str) -> None:
+        self._store = store
+        self._recipe = recipe
+        self._version = version
+
+    def load(self) -> tuple[int, bytes] | None:
+        found = self._found()
+        return (int(keys.stem(found[-1])), self._store.get(found[-1])) if found else None
+
+    def save(self, epoch: int, data: bytes) -> None:
+        before = self._found()
+        self._store.put(keys.checkpoint(self._recipe, self._version, f"epochs/{epoch:05d}.npz"), data)
+        self._store.delete_many(before)
+
+    def _found(self) -> list[str]:
+        return self._store.list_keys(keys.checkpoint(self._recipe, self._version, "epochs/"))
+
+
+def _training_set(pictures: dataset.Pictures) -> TrainingSet:
+    return TrainingSet(images=pictures.images, labels=pictures.labels[pictures.record], records=pictures.record)
+
+
+def _folds(pictures: dataset.Pictures, *, n_members: int) -> list[NDArray[np.bool_]]:
+    """Which records each member is stopped on: groups stay together, as in the split itself."""
+    rows = pictures.rows
+    buckets = np.array([row.place for row in rows])
+    held_out = np.array([row.side == Side.VALIDATION for row in rows])
+    return rotating_folds(pictures.labels, buckets, n_members=n_members, held_out=held_out)
+
+
+def _trained_key(work: dict[str, Any]) -> str:
+    return keys.checkpoint(work["recipe"], work["version"], "trained.keras")
+
+
+def _training_key(work: dict[str, Any]) -> str:
+    return keys.checkpoint(work["recipe"], work["version"], "training.json")
+
+
+def _log(line: str) -> None:
+    logging.getLogger(__name__).info(line)

@@ -1,0 +1,190 @@
+"""Here: from trained weights to a whole version: calibration, test figures, golden pictures, files. Not here: the verdict (``gating``)."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.evaluation import assessment, curves
+from ecg_tasks.evaluation.calibration import fit_calibration
+from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.evaluation.thresholds import abstain_band, coverage_accuracy, threshold_for_sensitivity
+from ecg_tasks.labels import CLASS_ORDER, Label
+from ecg_tasks.learning.decisions import record_probabilities
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.learning.version import Golden, ModelSpec, version_files
+from ecg_tasks.pipeline.training import measuring
+from ecg_tasks.pipeline.training.dataset import Pictures, Row
+from ecg_tasks.pipeline.training.reference import REFERENCE, reference_of
+from ecg_tasks.reporting.performance import performance_pictures
+from ecg_tasks.signals.recipes import Recipe
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
+from ecg_tasks.signals.synthesis import draw_heart, synthesize
+
+CALIBRATED_ON = (Side.CALIBRATION,)
+"""Sides whose patients fix temperature, threshold and abstain band, and serve for nothing else."""
+SENSITIVITY = 0.9
+"""Share of abnormal calibration records that the threshold must catch."""
+DECIDED_ACCURACY = 0.9
+"""Share of calibration records outside the abstain band that shall be right."""
+MIN_COVERAGE = 0.8
+"""Share of calibration records that must be decided on."""
+BOOTSTRAP_SEED = assessment.BOOTSTRAP_SEED
+N_GOLDEN = 16
+GOLDEN_FS = 250.0
+"""Hz."""
+MIN_TYPICAL = 5
+"""Records of a median picture, at least: that of one or two would show whose they are."""
+
+
+def record_scores(classifier: Classifier, pictures: Pictures) -> NDArray[np.float64]:
+    """P(abnormal) of each record by the classifier's own rule, shape (n_records,)."""
+    scores = classifier.predict(pictures.images)
+    return classifier.decide(pictures.record, scores, pictures.quality, n_records=len(pictures.rows)).probability
+
+
+def build_version(
+    store: ObjectStore,
+    *,
+    spec: ModelSpec,
+    keras: bytes,
+    recipe: Recipe,
+    calibration: Pictures,
+    test: Pictures,
+    rows: Sequence[Row],
+    manifest: Mapping[str, Any],
+    candidates_judged: int | None = None,
+) -> dict[str, bytes]:
+    """Fit temperature, threshold and abstain band on the calibration patients, look once at the test patients, and make all files.
+
+    Parameters
+    ----------
+    store : where the signals of the dataset are, for the baselines
+    spec : without a decision rule of its own
+    rows : all records of the dataset
+    candidates_judged : how many candidates these test patients have judged, this one included; None where nobody counted
+    """
+    from ecg_tasks.learning.export import export_litert, keras_scores
+
+    litert = export_litert(keras)
+    classifier = Classifier(spec, litert, n_threads=1)
+    raw = record_probabilities(
+        calibration.record,
+        classifier.predict(calibration.images),
+        calibration.quality,
+        n_records=len(calibration.rows),
+        min_quality=recipe.min_quality,
+    )
+    correction = fit_calibration(calibration.labels, raw)
+    calibrated = correction.apply(raw)
+    threshold = threshold_for_sensitivity(calibrated, sensitivity=SENSITIVITY)
+    band = abstain_band(calibration.labels, calibrated, threshold=threshold, target_accuracy=DECIDED_ACCURACY, min_coverage=MIN_COVERAGE)
+    spec = replace(spec, temperature=correction.temperature, bias=correction.bias, threshold=threshold, abstain=(band.lo, band.hi))
+    coverage = curves.thinned(coverage_accuracy(calibration.labels, calibrated, threshold=threshold))
+    measured = measuring.measure(store, recipe, [row for row in rows if row.side in (Side.TRAIN, Side.TEST)])
+    baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.side == Side.TRAIN])
+    found = assessment.assess(
+        measuring.scored_records(
+            recipe,
+            test,
+            record_scores(Classifier(spec, litert, n_threads=1), test),
+            measured=measured.of([row.record_id for row in test.rows]),
+            baselines=baselines,
+        ),
+        threshold=threshold,
+        abstain=band,
+        split_unit=manifest["split_unit"],
+    )
+    golden_images = golden_pictures(recipe)
+    metrics = found.as_dict() | {
+        "data": dict(manifest["counts"]),
+        "calibration": {
+            "method": "logistic calibration (temperature and bias)",
+            "sides": [side.value for side in CALIBRATED_ON],
+            "n_records": len(calibration.rows),
+            "n_patients": len(set(calibration.groups)),
+            "n_abnormal": int(calibration.labels.sum()),
+            "sensitivity_asked": SENSITIVITY,
+            "accuracy_asked": DECIDED_ACCURACY,
+            "coverage_asked": MIN_COVERAGE,
+            "coverage_curve": curves.plain(coverage),
+        },
+        "baseline_models": {name: model.as_dict() for name, model in baselines.items()},
+        "candidates_judged": candidates_judged,
+        REFERENCE: reference_of(
+            [(calibration, calibrated), (test, record_scores(Classifier(spec, litert, n_threads=1), test))],
+            threshold=threshold,
+            inputs=manifest["inputs"],
+        ),
+        "provenance": _provenance(store, spec.dataset_id),
+    }
+    return version_files(
+        spec=spec,
+        keras=keras,
+        litert=litert,
+        metrics=metrics,
+        golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images), typical=typical_picture(calibration)),
+        sides={row.record_id: (row.side, row.bucket) for row in rows},
+        pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
+    )
+
+
+def _provenance(store: ObjectStore, dataset_id: str) -> dict[str, str]:
+    """SHA-256 of what the dataset is made of, so that the card leads from the version back to the signals."""
+    return {
+        f"{name}_sha256": hashlib.sha256(store.get(keys.dataset(dataset_id, file))).hexdigest()
+        for name, file in (("manifest", "manifest.json"), ("split", "split.parquet"))
+    }
+
+
+def typical_picture(pictures: Pictures) -> NDArray[np.uint8] | None:
+    """Median, pixel by pixel, of the normal records, which explanations compare a picture with; None where so few are nobody's typical."""
+    normal = pictures.images[pictures.labels[pictures.record] == CLASS_ORDER.index(Label.NORMAL)]
+    if np.count_nonzero(pictures.labels == CLASS_ORDER.index(Label.NORMAL)) < MIN_TYPICAL:
+        return None
+    median: NDArray[np.uint8] = np.median(normal, axis=0).astype(np.uint8)
+    return median
+
+
+def golden_pictures(recipe: Recipe) -> NDArray[np.uint8]:
+    """Pictures of imaginary patients: a version carries them along, so nobody's recording may be among them."""
+    rng = np.random.default_rng(7)
+    hearts = [draw_heart(rng, label=label) for label in (Label.NORMAL, Label.ABNORMAL) * (N_GOLDEN // 2)]
+    records = [
+        Record(
+            samples=synthesize(heart, fs=GOLDEN_FS, duration_s=10.0, rng=rng), fs=GOLDEN_FS, leads=STANDARD_LEADS, unit="mV", name="golden"
+        )
+        for heart in hearts
+    ]
+    rendered = recipe.render(records)
+    pngs = [png for png in rendered.png if png]
+    return recipe.decode(pngs[:: max(1, len(pngs) // N_GOLDEN)][:N_GOLDEN])
+
+
+def provisional_spec(*, work: Mapping[str, Any], recipe: Recipe, training: Mapping[str, Any], synthetic: bool) -> ModelSpec:
+    """What is known of a version before its calibration."""
+    from ecg_tasks.learning.framework import training_environment
+
+    return ModelSpec(
+        recipe=recipe.name,
+        recipe_digest=recipe.digest,
+        version=work["version"],
+        dataset_id=work["dataset_id"],
+        threshold=0.5,
+        abstain=(0.5, 0.5),
+        temperature=1.0,
+        min_quality=recipe.min_quality,
+        image_shape=recipe.image_shape,
+        network=recipe.network,
+        n_weights=training["n_weights"],
+        seed=work["seed"],
+        synthetic=synthetic,
+        training=training,
+        environment=training_environment(),
+        sources=tuple(work["credits"]),
+    )

@@ -1,0 +1,100 @@
+"""Here: a candidate before the gate: which records and which champion it is judged by, and the verdict as stored.
+
+Not here: the gate's rules (``evaluation.gate``), or what follows from a verdict (``retrain_model``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ecg_tasks.archive import registry
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import now
+from ecg_tasks.evaluation import gate as gate_policy
+from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.pipeline.champions import fresh_process
+from ecg_tasks.pipeline.champions.versions import TrainedOn
+from ecg_tasks.pipeline.training import candidate
+from ecg_tasks.pipeline.training.dataset import Pictures, load_pictures, load_rows, on_sides
+from ecg_tasks.pipeline.training.judged import candidates_judged
+from ecg_tasks.signals.recipes import Recipe
+
+
+def still_holds(verdict: Mapping[str, Any], work: Mapping[str, Any], champion: registry.Champion | None) -> bool:
+    """Whether an earlier verdict was by the same policy, and on the champion that serves since the same moment.
+
+    A version that served then and serves again was chosen again meanwhile. Verdicts of before the moment was kept are taken without it.
+    """
+    version, since = (champion.version, champion.since) if champion else (None, None)
+    same = (verdict["champion"], verdict.get("champion_since", since)) == (version, since)
+    return bool(same and verdict.get("policy") == work["policy"])
+
+
+def judge(store: ObjectStore, recipe: Recipe, work: dict[str, Any], champion: registry.Champion | None) -> dict[str, Any]:
+    """The gate's verdict, on test records whose patients the champion was not trained on either."""
+    files = registry.read_version(store, recipe.name, work["version"])
+    policy = gate_policy.GatePolicy(ambition=gate_policy.Ambition(work["policy"]))
+    rows = load_rows(store, work["dataset_id"])
+    n_judged = candidates_judged(store, recipe.name, work["version"], [row.record_id for row in on_sides(rows, Side.TEST)])
+    new_data = None
+    if fault := fresh_process.fault_of(files):
+        verdict = gate_policy.Verdict(
+            promote=False, kind=gate_policy.VerdictKind.REJECTED, reason=f"it does not work in a fresh process: {fault}"
+        )
+    else:
+        incumbent, seen = _incumbent(store, recipe, work, champion)
+        training = on_sides(rows, Side.TRAIN, Side.VALIDATION)
+        tested = on_sides(rows, Side.TEST)
+        if incumbent is not None:
+            tested = [row for row in tested if not seen.knows(row.record_id, row.bucket)]
+            n_new = sum(row.record_id not in seen.record_ids for row in training)
+            new_data = gate_policy.NewData(n_training=len(training), n_new=n_new)
+        pictures = load_pictures(store, recipe, tested)
+        verdict = gate_policy.judge(
+            pictures.labels,
+            _scored(Classifier.from_files(files), pictures),
+            None if incumbent is None else _scored(incumbent, pictures),
+            pictures.groups,
+            seed=candidate.BOOTSTRAP_SEED,
+            new_data=new_data,
+            policy=policy,
+        )
+    return {
+        "recipe": recipe.name,
+        "version": work["version"],
+        "promote": verdict.promote,
+        "kind": verdict.kind.value,
+        "reason": verdict.reason,
+        "figures": {name: asdict(interval) for name, interval in verdict.figures.items()},
+        "sensitivity": verdict.sensitivity,
+        "ece": verdict.ece,
+        "new_data": asdict(new_data) if new_data else None,
+        "policy": work["policy"],
+        "limits": asdict(policy),
+        "candidates_judged": n_judged,
+        "note": gate_policy.judged_note(n_judged),
+        "champion": None if champion is None else champion.version,
+        "champion_since": None if champion is None else champion.since,
+        "dataset_id": work["dataset_id"],
+        "judged": now(),
+    }
+
+
+def _incumbent(
+    store: ObjectStore, recipe: Recipe, work: Mapping[str, Any], champion: registry.Champion | None
+) -> tuple[Classifier | None, TrainedOn]:
+    """The champion to be beaten, and what it has seen; None where there is none, or one that reads pictures that are no longer made."""
+    nobody = TrainedOn(record_ids=frozenset(), buckets=frozenset())
+    if champion is None or champion.version == work["version"]:
+        return None, nobody
+    files = registry.read_version(store, recipe.name, champion.version)
+    incumbent = Classifier.from_files(files)
+    if incumbent.spec.recipe_digest != recipe.digest:
+        return None, nobody  # it cannot serve, so the candidate is judged as a first one
+    return incumbent, TrainedOn.of_version(files, Descriptions.read(store))
+
+
+def _scored(classifier: Classifier, pictures: Pictures) -> gate_policy.Scored:
+    return gate_policy.Scored(probabilities=candidate.record_scores(classifier, pictures), threshold=classifier.spec.threshold)

@@ -1,0 +1,167 @@
+"""Here: signatures of the archive's records, and the group of every record whose patient is not known, which it keeps for ever.
+
+Not here: what makes records similar (``signals.near_duplicates``), or which record a dataset uses (``dataset``).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from ecg_tasks.archive import keys, record_shards, tables
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.evaluation.splits import side_of, split_bucket
+from ecg_tasks.signals import near_duplicates
+from ecg_tasks.signals.near_duplicates import Links, Signatures
+from ecg_tasks.signals.record import HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
+
+BETWEEN = -1
+"""Place of a record that resembles groups of two sides: it can be used on neither."""
+RECORDS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """What a record of an unknown patient stands and falls with, and its place (0 to 9,999, or ``BETWEEN``) in every split."""
+
+    name: str
+    place: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A record as grouping sees it: its shard, and its patient's keyed hash and bucket where known (else None and -1)."""
+
+    record_id: str
+    shard: str
+    patient: str | None
+    bucket: int
+
+
+def load_signatures(store: ObjectStore, records: Sequence[Known]) -> Signatures:
+    """Signatures of these records, in their order; what is not stored yet is made, shard by shard, and kept."""
+    place = {one.record_id: number for number, one in enumerate(records)}
+    pieces: dict[str, list[tuple[int, bytes]]] = {"row": [], "beats": [], "median": [], "wave": []}
+    for shard in sorted({one.shard for one in records}):
+        key = keys.signatures(near_duplicates.KEY, shard)
+        if not store.exists(key):
+            store.put(key, _made(record_shards.load_shard(store.get(keys.record_shard(shard)))))
+        columns = tables.load(store.get(key))
+        for record_id, kind, values in zip(columns["record_id"], columns["kind"], columns["values"], strict=True):
+            if record_id in place:
+                pieces[kind].append((place[record_id], values))
+    beats = sorted([*pieces["row"], *pieces["beats"]])
+    cut = [np.frombuffer(values, "<f4").reshape(-1, HEARTBEAT_SAMPLES) for _, values in beats]
+    medians, waves = sorted(pieces["median"]), sorted(pieces["wave"])
+    is_row = np.zeros(len(records), dtype=bool)
+    is_row[[owner for owner, _ in pieces["row"]]] = True
+    return Signatures(
+        n_records=len(records),
+        is_row=is_row,
+        beats=np.concatenate([np.empty((0, HEARTBEAT_SAMPLES), np.float32), *cut]),
+        beat_of=np.repeat(np.array([owner for owner, _ in beats], dtype=np.int64), [len(one) for one in cut]),
+        medians=np.array([np.frombuffer(values, "<f4").reshape(len(STANDARD_LEADS), -1) for _, values in medians], np.float32),
+        waves=np.array([np.frombuffer(values, "<f4") for _, values in waves], np.float32),
+        recording_of=np.array([owner for owner, _ in medians], dtype=np.int64),
+    )
+
+
+def _made(shard: Sequence[record_shards.StoredRecord]) -> bytes:
+    columns: dict[str, list[str | bytes]] = {name: [] for name in tables.SIGNATURES.names}
+
+    def add(record: Record, kind: str, values: NDArray[np.float32]) -> None:
+        columns["record_id"].append(record.record_id)
+        columns["kind"].append(kind)
+        columns["values"].append(values.astype("<f4").tobytes())
+
+    for start in range(0, len(shard), RECORDS_AT_ONCE):
+        records = [stored.record for stored in shard[start : start + RECORDS_AT_ONCE]]
+        made = near_duplicates.signatures(records)
+        for index, record in enumerate(records):
+            beats = made.beats[made.beat_of == index]
+            if len(beats):
+                add(record, "row" if record.is_heartbeat else "beats", beats)
+        for place, index in enumerate(made.recording_of):
+            add(records[index], "median", made.medians[place])
+            add(records[index], "wave", made.waves[place])
+    return tables.dump(tables.SIGNATURES, columns)
+
+
+def groups_of(store: ObjectStore, records: Sequence[Known]) -> dict[str, Group]:
+    """The group of every record whose patient is not known; those met for the first time are given one, which is written down.
+
+    The rule, so that nothing ever changes sides. Records that are similar, directly or through others, are one group. A group
+    of new records takes its place from the smallest of their ids, so the same data gives the same sides in every bucket. One that
+    resembles records which had a place before, or patients, takes that place if all of these are on one side; if they are on
+    several, the new records between them are used on no side, and the old ones stay where they were.
+    """
+    before = read_groups(store)
+    fresh = [one.patient is None and one.record_id not in before for one in records]
+    if any(fresh):
+        new = np.array(fresh)
+        links = near_duplicates.find_links(load_signatures(store, records), new=new, spanning=True)
+        given = _new_groups(records, new, links, before)
+        data = _dump(given)
+        store.put(keys.groups(hashlib.sha256(data).hexdigest()[:20]), data)
+        before |= given
+    return {one.record_id: before[one.record_id] for one in records if one.patient is None}
+
+
+def read_groups(store: ObjectStore) -> dict[str, Group]:
+    """Every group that was ever given."""
+    found: dict[str, Group] = {}
+    for data in store.get_many(store.list_keys(keys.GROUPS)):
+        columns = tables.load(data)
+        for record_id, name, place in zip(columns["record_id"], columns["group"], columns["place"], strict=True):
+            found.setdefault(record_id, Group(name=name, place=int(place)))
+    return found
+
+
+def _new_groups(records: Sequence[Known], new: NDArray[np.bool_], links: Links, before: Mapping[str, Group]) -> dict[str, Group]:
+    n = len(records)
+    both = new[links.first] & new[links.second]
+    graph = coo_matrix((np.ones(int(both.sum())), (links.first[both], links.second[both])), shape=(n, n))
+    component = connected_components(graph, directed=False)[1]
+    members: dict[int, list[str]] = {}
+    for index in np.flatnonzero(new).tolist():
+        members.setdefault(int(component[index]), []).append(records[index].record_id)
+    anchors: dict[int, set[tuple[int, str]]] = {}
+    for first, second in zip(links.first[~both].tolist(), links.second[~both].tolist(), strict=True):
+        fresh, settled = (first, second) if new[first] else (second, first)
+        anchors.setdefault(int(component[fresh]), set()).add(_anchor(records[settled], before))
+    given: dict[str, Group] = {}
+    for number, record_ids in members.items():
+        group = _settle(min(record_ids), anchors.get(number, set()))
+        given |= dict.fromkeys(record_ids, group)
+    return given
+
+
+def _anchor(record: Known, before: Mapping[str, Group]) -> tuple[int, str]:
+    if record.patient is not None:
+        return record.bucket, record.patient
+    group = before[record.record_id]
+    return group.place, group.name
+
+
+def _settle(smallest: str, anchors: Iterable[tuple[int, str]]) -> Group:
+    found = sorted(anchors)
+    if not found:
+        return Group(name=smallest, place=split_bucket(smallest))
+    if found[0][0] == BETWEEN or len({side_of(place) for place, _ in found}) > 1:
+        return Group(name=smallest, place=BETWEEN)
+    place, name = found[0]
+    return Group(name=name, place=place)
+
+
+def _dump(given: Mapping[str, Group]) -> bytes:
+    rows = sorted(given.items())
+    columns: dict[str, Sequence[object]] = {
+        "record_id": [record_id for record_id, _ in rows],
+        "group": [group.name for _, group in rows],
+        "place": [group.place for _, group in rows],
+    }
+    return tables.dump(tables.GROUPS, columns)

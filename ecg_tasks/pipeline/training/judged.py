@@ -1,0 +1,27 @@
+"""Here: how many candidates a test set has judged. Not here: judging them (``retrain_model``)."""
+
+from collections.abc import Collection
+
+from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.learning.version import SIDES
+
+SAME_TEST_SET = 0.5
+"""Share of a test set's records by which another version must have been judged for it to count: a test set grows, and remains the same."""
+
+
+def candidates_judged(store: ObjectStore, recipe: str, version: str, test_records: Collection[str]) -> int:
+    """How many versions, this one included, were judged on these test records, or on at least half of them.
+
+    Every version lists its test records for ever, so nothing else need be counted: a version that was ever judged is in the bucket.
+    """
+    wanted = set(test_records)
+    others = [name for name in registry.versions(store, recipe) if name != version]
+    found = store.get_many(keys.model_file(recipe, name, SIDES) for name in others)
+    return 1 + sum(len(wanted & _tested_on(data)) >= SAME_TEST_SET * len(wanted) for data in found)
+
+
+def _tested_on(sides: bytes) -> set[str]:
+    rows = (line.split(",") for line in sides.decode().splitlines()[1:])
+    return {row[0] for row in rows if row[1] == Side.TEST}

@@ -1,0 +1,125 @@
+"""Here: plain measurements of stored records, the baselines fitted on them, and records made ready to be assessed.
+
+Not here: what is measured (``signals.simple_features``), or how it is judged (``evaluation.assessment``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import keys, record_shards
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.evaluation.assessment import ScoredRecords
+from ecg_tasks.evaluation.baselines import LogisticBaseline, fit_logistic
+from ecg_tasks.labels import CLASS_ORDER, Label
+from ecg_tasks.pipeline.training.dataset import Pictures, Row
+from ecg_tasks.signals.recipes import Recipe
+from ecg_tasks.signals.record import Record
+from ecg_tasks.signals.simple_features import BEAT_LENGTH, feature_names, simple_features
+
+BEAT_LENGTH_ALONE = "beat_length"
+SIMPLE_FEATURES = "simple_features"
+"""Names of the baselines: a logistic regression on the length of a beat, and one on all simple features. Neither knows the age."""
+RECORDS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """What is known of records beside their pictures; one row a record.
+
+    ``features`` has shape (n_records, n_features), columns as in ``feature_names``; ``ages`` are years, nan where not known.
+    """
+
+    record_ids: Sequence[str]
+    features: NDArray[np.float64]
+    ages: NDArray[np.float64]
+    sexes: Sequence[str | None]
+
+    def of(self, record_ids: Sequence[str]) -> "Measured":
+        """Rows of the given records, in that order."""
+        place = {record_id: row for row, record_id in enumerate(self.record_ids)}
+        rows = [place[record_id] for record_id in record_ids]
+        return Measured(
+            record_ids=list(record_ids), features=self.features[rows], ages=self.ages[rows], sexes=[self.sexes[row] for row in rows]
+        )
+
+
+def measure_records(recipe: Recipe, records: Sequence[Record]) -> Measured:
+    """Measure records that the recipe accepts."""
+    return Measured(
+        record_ids=[record.record_id for record in records],
+        features=simple_features(records, recipe.windowing),
+        ages=np.array([np.nan if record.age is None else record.age for record in records], dtype=np.float64),
+        sexes=[record.sex for record in records],
+    )
+
+
+def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Measured:
+    """Measure stored records, shard by shard."""
+    wanted = {row.record_id for row in rows}
+    late = Descriptions.read(store, wanted)
+    parts = []
+    for shard in sorted({row.shard for row in rows}):
+        stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
+        records = [late.stored(one).record for one in stored if one.record.record_id in wanted]
+        parts += [measure_records(recipe, records[start : start + RECORDS_AT_ONCE]) for start in range(0, len(records), RECORDS_AT_ONCE)]
+    return Measured(
+        record_ids=[record_id for part in parts for record_id in part.record_ids],
+        features=np.concatenate([part.features for part in parts]),
+        ages=np.concatenate([part.ages for part in parts]),
+        sexes=[sex for part in parts for sex in part.sexes],
+    )
+
+
+def fit_baselines(recipe: Recipe, measured: Measured, rows: Sequence[Row]) -> dict[str, LogisticBaseline]:
+    """Fit both baselines on the records of these rows, which are the training side's."""
+    names = feature_names(recipe.windowing)
+    features = measured.of([row.record_id for row in rows]).features
+    labels = [CLASS_ORDER.index(Label(row.label)) for row in rows]
+    length = names.index(BEAT_LENGTH)
+    return {
+        BEAT_LENGTH_ALONE: fit_logistic(labels, features[:, [length]], names=(BEAT_LENGTH,)),
+        SIMPLE_FEATURES: fit_logistic(labels, features, names=names),
+    }
+
+
+def baseline_probabilities(recipe: Recipe, measured: Measured, baselines: Mapping[str, LogisticBaseline]) -> dict[str, NDArray[np.float64]]:
+    """P(abnormal) of each record by each baseline."""
+    names = feature_names(recipe.windowing)
+    return {
+        name: baseline.probabilities(measured.features[:, [names.index(feature) for feature in baseline.features]])
+        for name, baseline in baselines.items()
+    }
+
+
+def mean_quality(record: NDArray[np.integer], quality: NDArray[np.floating], *, n_records: int) -> NDArray[np.float64]:
+    """Mean quality of the usable windows of each record, shape (n_records,); nan for a record without any."""
+    total = np.bincount(record, weights=quality, minlength=n_records)
+    count = np.bincount(record, minlength=n_records)
+    return np.asarray(np.divide(total, count, out=np.full(n_records, np.nan), where=count > 0))
+
+
+def scored_records(
+    recipe: Recipe,
+    pictures: Pictures,
+    probabilities: NDArray[np.float64],
+    *,
+    measured: Measured,
+    baselines: Mapping[str, LogisticBaseline],
+) -> ScoredRecords:
+    """The records of a dataset's side that got a probability, ready to be assessed."""
+    judged = np.flatnonzero(~np.isnan(probabilities)).tolist()
+    by_baseline = baseline_probabilities(recipe, measured, baselines)
+    return ScoredRecords(
+        record_ids=[pictures.rows[row].record_id for row in judged],
+        labels=pictures.labels[judged],
+        probabilities=probabilities[judged],
+        groups=[pictures.groups[row] for row in judged],
+        quality=mean_quality(pictures.record, pictures.quality, n_records=len(pictures.rows))[judged],
+        ages=measured.ages[judged],
+        sexes=[measured.sexes[row] for row in judged],
+        baselines={name: values[judged] for name, values in by_baseline.items()},
+    )

@@ -1,0 +1,153 @@
+"""Here: a written report in the forms that other tools take: Parquet, FHIR, and one ZIP file that opens offline.
+
+Not here: what is in a bundle (``reporting.fhir``), or writing the report (``summing_up``).
+"""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.reporting.escaping import uncell
+from ecg_tasks.reporting.fhir import RELEASES, RunIdentity, bundles
+
+CSV, SUMMARY, INDEX = "predictions.csv", "summary.json", "index.html"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TEXTS = ("name", "flags", "seconds_read", "label")
+_NUMBERS = ("probability", "quality", "threshold", "abstain_low", "abstain_high")
+_COUNTS = ("n_windows", "n_used")
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""The time of every entry of a ZIP file, the earliest it can tell: the same report gives the same bytes."""
+
+
+def predictions_parquet(store: ObjectStore, date: str, run: str) -> bytes:
+    """``predictions.csv`` of a report as Parquet, with types, nulls, and names as they were."""
+    rows = list(_rows(store.stream(_key(date, run, CSV))))
+    return tables.dump(tables.EXCHANGE, {name: [row[name] for row in rows] for name in tables.EXCHANGE.names})
+
+
+def fhir_ndjson(store: ObjectStore, date: str, run: str, *, release: str = "R5") -> Iterator[bytes]:
+    """FHIR bundles of a report, one of up to 1,000 records a line, made as they are taken.
+
+    Raises
+    ------
+    ConfigurationError
+        If the date, the run or the release cannot be.
+    MissingObjectError
+        If there is no such report; at the call, before the first line.
+    """
+    if release not in RELEASES:
+        raise ConfigurationError(f"{release=}; it must be one of {', '.join(RELEASES)}")
+    told = json.loads(store.get(_key(date, run, SUMMARY)))["run"]
+    rows = _rows(store.stream(_key(date, run, CSV)))
+    made = bundles(rows, run=RunIdentity(run=run, issued=told["created_utc"]), release=release)
+    return (json.dumps(bundle, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n" for bundle in made)
+
+
+def report_zip(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
+    """A whole report as a ZIP file, made as it is taken: its pages, its CSV, and the same as Parquet and FHIR R5.
+
+    Raises
+    ------
+    ConfigurationError
+        If the date or the run cannot be.
+    MissingObjectError
+        If there is no such report; at the call, before the first byte.
+    """
+    folder = _key(date, run, "")
+    written = store.list_keys(folder)
+    if _key(date, run, INDEX) not in written:  # it is written last
+        raise MissingObjectError(f"there is no report {date}/{run}")
+    return _zipped(store, date, run, [key.removeprefix(folder) for key in written])
+
+
+def find_report(store: ObjectStore, run: str) -> tuple[str, str]:
+    """Date and folder of the report of a run, given by its Airflow id or by its folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none.
+    """
+    wanted = keys.run_key(run)
+    for date in reversed(store.list_folders(keys.REPORTS)):
+        if store.exists(keys.report(date, wanted, INDEX)):
+            return date, wanted
+    raise ConfigurationError(f"there is no report of a run {run!r}")
+
+
+def _key(date: str, run: str, path: str) -> str:
+    if not _DATE.fullmatch(date) or keys.run_key(run) != run:
+        raise ConfigurationError(f"there can be no report {date!r}/{run!r}")
+    return keys.report(date, run, path)
+
+
+def _rows(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Rows of ``predictions.csv`` with their types; an empty cell is None."""
+    for row in csv.DictReader(_lines(pieces)):
+        typed: dict[str, Any] = dict(row)
+        typed |= {name: uncell(row.get(name, "")) or None for name in _TEXTS}
+        typed |= {name: float(row[name]) if row[name] else None for name in _NUMBERS}
+        typed |= {name: int(row[name]) for name in _COUNTS}
+        yield typed | {"synthetic": row["synthetic"] == "yes"}
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Lines with their ends; a line break inside a quoted cell is the CSV reader's business."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line.decode() + "\n" for line in whole)
+    if rest:
+        yield rest.decode()
+
+
+class _Outlet(io.RawIOBase):
+    """Where a ZIP file is written to: it cannot seek, and keeps nothing but what was not taken yet."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._waiting.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        taken, self._waiting = b"".join(self._waiting), []
+        return taken
+
+
+def _zipped(store: ObjectStore, date: str, run: str, paths: Iterable[str]) -> Iterator[bytes]:
+    outlet = _Outlet()
+    contents: list[tuple[str, Iterable[bytes]]] = [(path, _later(store, _key(date, run, path))) for path in paths]
+    contents.append(("predictions.parquet", _once(store, date, run)))
+    contents.append(("fhir-R5.ndjson", fhir_ndjson(store, date, run)))
+    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, pieces in contents:
+            entry = zipfile.ZipInfo(f"{run}/{path}", _LONG_AGO)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            with archive.open(entry, "w", force_zip64=True) as file:
+                for piece in pieces:
+                    file.write(piece)
+                    if ready := outlet.take():
+                        yield ready
+    yield outlet.take()
+
+
+def _later(store: ObjectStore, key: str) -> Iterator[bytes]:
+    """The object's content; asked for only when the first piece is taken."""
+    yield from store.stream(key)
+
+
+def _once(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
+    yield predictions_parquet(store, date, run)

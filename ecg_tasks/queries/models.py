@@ -1,0 +1,150 @@
+"""Here: model versions with their figures, cards and verdicts, and which serve. Not here: changing what serves (``decide_champion``)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
+from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.queries.opened import json_at, json_at_key
+from ecg_tasks.queries.runs import figures_of
+from ecg_tasks.signals.recipes import RECIPES
+
+PLOTS = ("roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg", "coverage.svg")
+"""What the card of a version shows."""
+_FILES = ("model.json", "metrics.json", registry.VERDICT, registry.SUMS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """What a version says of itself, as far as pages need it; None and empty texts where it says nothing."""
+
+    recipe: str
+    version: str
+    digest: str
+    threshold: float | None
+    abstain: tuple[float, float] | None
+    dataset_id: str
+    synthetic: bool
+
+    @property
+    def key(self) -> str:
+        """Recipe and version as one word."""
+        return f"{self.recipe}/{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedVersion:
+    """A version with the figures of its test, the gate's verdict on it, and whether it serves."""
+
+    version: Version
+    written: str
+    figures: Mapping[str, Interval]
+    n_records: int
+    n_patients: int
+    verdict: Mapping[str, Any] | None
+    serves: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeModels:
+    """Every version of a recipe, newest first, and all that was decided on them: what serves, what served, what was rejected."""
+
+    recipe: str
+    decided: registry.Champion | None
+    versions: tuple[JudgedVersion, ...]
+
+
+def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
+    """Every recipe that has a version: the known ones in their order, by one listing and what is new in it."""
+    by_version: dict[tuple[str, str], dict[str, ObjectInfo]] = {}
+    for item in store.list_objects(keys.MODELS):
+        parts = item.key.removeprefix(keys.MODELS).split("/")
+        if len(parts) == len(("recipe", "version", "file")) and parts[2] in _FILES:
+            by_version.setdefault((parts[0], parts[1]), {})[parts[2]] = item
+    found = []
+    for recipe in RECIPES:
+        decided = registry.read_decisions(store, recipe)
+        serves = decided.version if decided else None
+        versions = [_judged(store, name, files, serves=serves) for name, files in by_version.items() if name[0] == recipe]
+        whole = sorted(filter(None, versions), key=lambda one: one.written, reverse=True)
+        if whole or decided:
+            found.append(RecipeModels(recipe=recipe, decided=decided, versions=tuple(whole)))
+    return tuple(found)
+
+
+def serving(store: ObjectStore, recipe: str) -> str | None:
+    """Version of a recipe that serves now."""
+    stored = json_at_key(store, keys.champion(recipe))
+    return stored["version"] or None if stored else None
+
+
+def version(store: ObjectStore, recipe: str, name: str) -> Version:
+    """What a version says of itself; a version that is gone is known by its name alone."""
+    try:
+        return _version(store, recipe, name)
+    except MissingObjectError:
+        return Version(recipe=recipe, version=name, digest="", threshold=None, abstain=None, dataset_id="", synthetic=False)
+
+
+def synthetic(store: ObjectStore, versions: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Keys of those of these versions (recipe and name each) that were trained on synthetic recordings."""
+    found = (version(store, *one) for one in set(versions))
+    return frozenset(one.key for one in found if one.synthetic)
+
+
+def card(store: ObjectStore, recipe: str, name: str) -> str | None:
+    """Return the version's card, Markdown, or None if there is none."""
+    try:
+        return store.get(keys.model_file(recipe, name, "card.md")).decode()
+    except MissingObjectError:
+        return None
+
+
+def plots(store: ObjectStore, recipe: str, name: str) -> frozenset[str]:
+    """Names of the plots that are stored with a version."""
+    listed = store.list_keys(keys.model_file(recipe, name, ""))
+    return frozenset(key.rsplit("/", 1)[-1] for key in listed) & frozenset(PLOTS)
+
+
+def plot(store: ObjectStore, recipe: str, name: str, plot_name: str) -> bytes | None:
+    """Return one of ``PLOTS``, SVG, or None if the version has none of this name."""
+    try:
+        return store.get(keys.model_file(recipe, name, plot_name)) if plot_name in PLOTS else None
+    except MissingObjectError:
+        return None
+
+
+@lru_cache(maxsize=256)
+def _version(store: ObjectStore, recipe: str, name: str) -> Version:
+    sums = store.get(keys.model_file(recipe, name, registry.SUMS))
+    spec = json_at_key(store, keys.model_file(recipe, name, "model.json"))
+    if spec is None:
+        raise MissingObjectError(f"{recipe} {name} has no model.json")
+    low, high = spec["abstain"]
+    return Version(
+        recipe=recipe,
+        version=name,
+        digest=registry.digest({registry.SUMS: sums}),
+        threshold=spec["threshold"],
+        abstain=(low, high) if high > low else None,
+        dataset_id=spec["dataset_id"],
+        synthetic=spec["synthetic"],
+    )
+
+
+def _judged(store: ObjectStore, name: tuple[str, str], files: Mapping[str, ObjectInfo], *, serves: str | None) -> JudgedVersion | None:
+    if registry.SUMS not in files or "metrics.json" not in files:
+        return None  # it is being written
+    test = json_at(store, files["metrics.json"]).get("test", {})
+    return JudgedVersion(
+        version=version(store, *name),
+        written=files[registry.SUMS].modified.isoformat(timespec="seconds"),
+        figures=figures_of(test),
+        n_records=int(test.get("n_records") or 0),
+        n_patients=int(test.get("n_patients") or 0),
+        verdict=json_at(store, files[registry.VERDICT]) if registry.VERDICT in files else None,
+        serves=name[1] == serves,
+    )

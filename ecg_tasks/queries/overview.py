@@ -1,0 +1,42 @@
+"""Here: the state of the whole system in a few numbers. Not here: drift (``monitoring``), or any detail (the modules beside)."""
+
+from dataclasses import dataclass
+
+from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.queries.quarantine import count_open
+from ecg_tasks.queries.runs import Run, runs
+from ecg_tasks.signals.recipes import RECIPES
+
+RUNS_SHOWN = 30
+_AGE_SHOWN = 5
+"""Waiting files that are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """What waits, what was refused, what serves, and what the latest runs did, newest first."""
+
+    runs: tuple[Run, ...]
+    n_runs: int
+    n_waiting: int
+    waiting: tuple[str, ...]
+    waiting_since: str
+    n_quarantined: int
+    champions: tuple[registry.Champion, ...]
+
+
+def overview(store: ObjectStore) -> Overview:
+    """Look at the inbox, the quarantine, the champions and the latest runs."""
+    inbox = sorted((item for item in store.list_objects(keys.INBOX) if not item.key.endswith("/")), key=lambda item: item.modified)
+    latest = runs(store, limit=RUNS_SHOWN)
+    champions = [registry.read_champion(store, recipe) for recipe in RECIPES]
+    return Overview(
+        runs=latest.runs,
+        n_runs=latest.total,
+        n_waiting=len(inbox),
+        waiting=tuple(item.key.removeprefix(keys.INBOX) for item in inbox[:_AGE_SHOWN]),
+        waiting_since=inbox[0].modified.isoformat(timespec="seconds") if inbox else "",
+        n_quarantined=count_open(store),
+        champions=tuple(filter(None, champions)),
+    )

@@ -1,0 +1,270 @@
+"""Here: everything the archive knows of one record, made on demand from its shard. Not here: drawing it, or the reviewers' verdicts.
+
+A shard's name comes from its content and a prediction's from shard and version, so what was read once stays true; the few latest are kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import keys, sources, tables
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.record_shards import StoredRecord, find_record
+from ecg_tasks.pipeline.reports.detailing import shown_views
+from ecg_tasks.queries.models import Version, serving, version
+from ecg_tasks.reporting.model import SpectrogramView
+from ecg_tasks.settings import Settings
+from ecg_tasks.signals.recipes import RECIPES, get_recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """What one version said of a record; ``probability`` is P(abnormal), None if no window could be judged."""
+
+    version: Version
+    decision: str
+    probability: float | None
+    n_windows: int
+    n_used: int
+    quality: float
+    flags: str
+    seconds_read: str
+    """The seconds that the decision rests on; empty for a heartbeat row, and where an older version has decided."""
+    key: str
+    """Of the predictions that it stands in."""
+    told: Mapping[str, Any]
+    """Its whole row, with columns that are newer than this page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """One window of a record as it was rendered."""
+
+    number: int
+    start_s: float
+    quality: float
+    flags: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RecordPage:
+    """One record from its bytes to its decisions.
+
+    Parameters
+    ----------
+    shard : where it lies in the archive
+    stored : signal and origin
+    decided : what decides on it now, or what was asked for; None while a champion has not decided on its shard
+    waits_for : recipes whose champion has not decided yet
+    others : decisions by other versions and recipes, newest version first
+    windows, pictures : how it was cut for ``decided``, and the decoded pictures of the first windows, shape (n, height, width, channels)
+    views : those pictures, ready to be drawn
+    spectrograms_key : where the pictures lie; empty without any
+    raw : the dropped files, key and size in bytes
+    """
+
+    shard: str
+    stored: StoredRecord
+    decided: Decided | None
+    waits_for: tuple[str, ...]
+    others: tuple[Decided, ...]
+    windows: tuple[Window, ...]
+    pictures: NDArray[np.uint8] | None
+    views: tuple[SpectrogramView, ...]
+    spectrograms_key: str
+    raw: tuple[tuple[str, int], ...]
+
+
+def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, str] | None = None) -> RecordPage | None:
+    """Gather one record, or None if the archive has none of this id.
+
+    ``champions`` (recipe to version) are those of the run whose report one comes from; without it, those that serve now.
+    """
+    shard = shard_of(store, record_id)
+    if shard is None:
+        return None
+    stored = find_record(_records(store, keys.record_shard(shard)), record_id)
+    if stored is None:
+        raise LookupError(f"record_index names {record_id} in shard {shard}, which does not hold it")
+    stored = Descriptions.read(store, [record_id]).stored(stored)
+    found = _decisions(store, shard, record_id)
+    if champions is None:
+        champions = _serving(store)
+    open_recipes = waits_for(store, shard, champions=champions)
+    chosen = None if open_recipes else _chosen(found, champions)
+    windows: tuple[Window, ...] = ()
+    pictures: NDArray[np.uint8] | None = None
+    views: tuple[SpectrogramView, ...] = ()
+    spectrograms_key = ""
+    if chosen is not None:
+        spectrograms_key = keys.spectrograms(get_recipe(chosen.version.recipe).key, shard)
+        windows, pictures, views = _rendered(store, spectrograms_key, chosen.version.recipe, record_id)
+    return RecordPage(
+        shard=shard,
+        stored=stored,
+        decided=chosen,
+        waits_for=open_recipes,
+        others=tuple(one for one in found if one is not chosen),
+        windows=windows,
+        pictures=pictures,
+        views=views,
+        spectrograms_key=spectrograms_key if windows else "",
+        raw=_raw_files(store, stored.source),
+    )
+
+
+def waits_for(store: ObjectStore, shard: str, *, champions: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Recipes in use whose champion has not decided on a shard yet; reports count its records as pending while there is one."""
+    wanted = _serving(store) if champions is None else champions
+    return tuple(
+        name
+        for name in Settings.from_environment().recipes
+        if name in wanted and not store.exists(keys.predictions(name, shard, wanted[name]))
+    )
+
+
+def _serving(store: ObjectStore) -> dict[str, str]:
+    """The version that serves of every recipe in use that has one."""
+    found = {name: serving(store, name) for name in Settings.from_environment().recipes}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def shard_of(store: ObjectStore, record_id: str) -> str | None:
+    """Name of the shard that holds a record; the archive is listed again only for an id that is not known yet."""
+    return _archive(store).shard_of(record_id)
+
+
+class _Archive:
+    """Which record lies in which shard: 40 bytes a record in memory, read from the shards' indexes as they come."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._lock = Lock()
+        self._shards: list[str] = []
+        self._ids: NDArray[np.bytes_] = np.empty(0, dtype="S32")
+        self._shard: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def shard_of(self, record_id: str) -> str | None:
+        found = self._look_up(record_id)
+        if found is None:
+            with self._lock:
+                self._read_new()
+            found = self._look_up(record_id)
+        return found
+
+    def _look_up(self, record_id: str) -> str | None:
+        ids, shard = self._ids, self._shard  # replaced together only by growing: an old pair is as right as a new one
+        place = int(np.searchsorted(ids, record_id.encode()))
+        return self._shards[shard[place]] if place < len(ids) and len(shard) == len(ids) and ids[place] == record_id.encode() else None
+
+    def _read_new(self) -> None:
+        known = set(self._shards)
+        new = [name for name in map(keys.stem, self._store.list_keys(keys.RECORD_INDEX)) if name not in known]
+        parts = [tables.load(data, ["record_id"])["record_id"] for data in self._store.get_many(map(keys.record_index, new))]
+        if parts:
+            ids = np.concatenate([self._ids, *(np.array(part, dtype="S32") for part in parts)])
+            numbers = np.repeat(np.arange(len(self._shards), len(self._shards) + len(parts)), [len(part) for part in parts])
+            shard = np.concatenate([self._shard, numbers])
+            order = np.argsort(ids, kind="stable")
+            self._shards += new
+            self._shard, self._ids = shard[order], ids[order]
+
+
+@lru_cache(maxsize=4)
+def _archive(store: ObjectStore) -> _Archive:
+    return _Archive(store)
+
+
+@lru_cache(maxsize=4)
+def _records(store: ObjectStore, key: str) -> tables.Columns:
+    """Columns of a shard, about 16 MB."""
+    return tables.load(store.get(key))
+
+
+@lru_cache(maxsize=8)
+def _spectrograms(store: ObjectStore, key: str) -> tables.Columns:
+    return tables.load(store.get(key))
+
+
+@lru_cache(maxsize=64)
+def _predictions(store: ObjectStore, key: str) -> tables.Columns:
+    return tables.load(store.get(key))
+
+
+@lru_cache(maxsize=256)
+def _raw_files(store: ObjectStore, source: str) -> tuple[tuple[str, int], ...]:
+    try:
+        files = sources.listed(store, source)
+    except (ValueError, KeyError):  # a damaged list; `lineage` says so
+        files = None
+    if files is not None:
+        return tuple((file.key, file.n_bytes) for file in files)
+    return tuple((item.key, item.size) for item in store.list_objects(f"{keys.RAW}{source}/"))
+
+
+def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[Decided]:
+    """Every decision on a record, recipe by recipe, the newest predictions first."""
+    found: list[Decided] = []
+    for recipe in RECIPES:
+        listed = sorted(store.list_objects(f"{keys.PREDICTIONS}{recipe}/{shard}/"), key=lambda item: item.modified, reverse=True)
+        for item in listed:
+            columns = _predictions(store, item.key)
+            if record_id not in columns["record_id"]:
+                continue
+            row = columns["record_id"].index(record_id)
+            told = {name: values[row] for name, values in columns.items()}
+            probability = float(told["probability"])
+            found.append(
+                Decided(
+                    version=version(store, recipe, keys.stem(item.key)),
+                    decision=told["decision"],
+                    probability=None if np.isnan(probability) else probability,
+                    n_windows=int(told["n_windows"]),
+                    n_used=int(told["n_used"]),
+                    quality=float(told["quality"]),
+                    flags=told["flags"],
+                    seconds_read=told.get("seconds_read") or "",
+                    key=item.key,
+                    told=told,
+                )
+            )
+    return found
+
+
+def _chosen(found: list[Decided], champions: Mapping[str, str]) -> Decided | None:
+    """The decision that counts: by the champion of the first recipe in use that takes the record."""
+    for recipe in Settings.from_environment().recipes:
+        for one in found:
+            if (one.version.recipe, one.version.version) == (recipe, champions.get(recipe)):
+                return one
+    return None
+
+
+def _rendered(
+    store: ObjectStore, key: str, recipe_name: str, record_id: str
+) -> tuple[tuple[Window, ...], NDArray[np.uint8] | None, tuple[SpectrogramView, ...]]:
+    """How a record was cut, and what the network saw of it: the leads of its first window, or its first beats."""
+    try:
+        stored = _spectrograms(store, key)
+    except MissingObjectError:
+        return (), None, ()
+    rows = [row for row, owner in enumerate(stored["record_id"]) if owner == record_id and stored["window"][row] >= 0]
+    windows = tuple(
+        Window(
+            number=int(stored["window"][row]),
+            start_s=float(stored["start_s"][row]),
+            quality=float(stored["quality"][row]),
+            flags=stored["flags"][row],
+        )
+        for row in rows
+    )
+    if not rows:
+        return windows, None, ()
+    images, views = shown_views(stored, recipe_name, rows)
+    return windows, images, tuple(views)

@@ -1,0 +1,311 @@
+"""Here: which record a reviewer should look at next, and how far the review has come. Not here: what was said (``verdicts``)."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import verdicts
+from ecg_tasks.archive.labelling import LabelEntry
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.verdicts import COMMENT_MAX, Opinion, PairAgreement, Saved, Statement, agreement, history
+from ecg_tasks.errors import ConfigurationError, EcgError
+from ecg_tasks.evaluation.priority import REASONS, Priority, centred, prioritise, uncertainty
+from ecg_tasks.labels import CLASS_ORDER, Label
+from ecg_tasks.pipeline.decided import Decided, serving
+from ecg_tasks.queries import reasons
+from ecg_tasks.settings import Settings
+
+__all__ = [
+    "COMMENT_MAX",
+    "PairAgreement",
+    "Progress",
+    "QueueItem",
+    "QueuePage",
+    "Saved",
+    "Statement",
+    "UnknownRecordError",
+    "Why",
+    "agreement",
+    "history",
+    "progress",
+    "queue",
+    "save_verdict",
+    "withdraw",
+]
+
+SECOND_READINGS = 10
+"""Of so many records one is shown to a second reviewer, too, so that agreement can be told."""
+MAX_PAGE = 500
+
+
+class UnknownRecordError(EcgError):
+    """No serving model has decided on a record of this id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """One reason to look at a record, and its share of the priority."""
+
+    code: str
+    text: str
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueItem:
+    """A record that waits for a reviewer; ``label`` is the one in force.
+
+    ``why`` has the reasons that matter, the largest share first; it is empty where none does. ``abstain`` is None without a band.
+    """
+
+    record_id: str
+    name: str
+    shard: str
+    recipe: str
+    version: str
+    decision: str
+    probability: float | None
+    threshold: float
+    abstain: tuple[float, float] | None
+    quality: float
+    label: str | None
+    labelled_by: str | None
+    synthetic: bool
+    priority: float
+    why: tuple[Why, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuePage:
+    """A part of one user's queue: ``waiting`` records in all, ``reviewed`` by this user so far, of ``total`` in the archive."""
+
+    items: tuple[QueueItem, ...]
+    offset: int
+    waiting: int
+    reviewed: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Records that were decided on, and how many of them have a label, a reviewer's verdict, or verdicts that differ."""
+
+    records: int
+    labelled: int
+    reviewed: int
+    disputed: int
+    by_user: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Archive:
+    """All decided records, one row each: which model decides on it (index into ``models``), and where it stands there."""
+
+    bucket: str
+    models: Sequence[Decided]
+    ids: NDArray[np.bytes_]
+    model: NDArray[np.int64]
+    row: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    uncertain: NDArray[np.float64]
+    quality: NDArray[np.float64]
+
+
+_kept: dict[str, tuple[tuple[Decided, ...], _Archive]] = {}
+_keeping = threading.Lock()
+
+
+def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) -> QueuePage:
+    """What this user should look at, what teaches most first.
+
+    A record that the user judged or skipped is not in it, unless another reviewer has differed since. What another reviewer judged
+    is not in it either, except a tenth of the records, for a second reading, and disputed ones.
+    """
+    if offset < 0 or not 1 <= limit <= MAX_PAGE:
+        raise ConfigurationError(f"{offset=}, {limit=}; offset must not be negative, limit must lie between 1 and {MAX_PAGE}")
+    archive = _archive(store)
+    known = verdicts.read_labels(store)
+    labels = _labels(archive, known)
+    said = verdicts.opinions(known.reviews)
+    done = _rows(archive, [record_id for record_id, by_user in said.items() if not _is_for(user, record_id, by_user)])
+    disputed = _flags(archive, [record_id for record_id, by_user in said.items() if verdicts.is_disputed(by_user)])
+    found = prioritise(scores=archive.scores, uncertain=archive.uncertain, quality=archive.quality, label=labels.by_row, disputed=disputed)
+    open_rows = np.setdiff1d(np.arange(len(archive.ids)), done)
+    order = open_rows[np.lexsort((archive.ids[open_rows], -found.total[open_rows]))]
+    own = _rows(archive, [record_id for record_id, by_user in said.items() if _judged(by_user, user)])
+    return QueuePage(
+        items=tuple(_item(archive, int(row), labels, found) for row in order[offset : offset + limit]),
+        offset=offset,
+        waiting=len(order),
+        reviewed=len(own),
+        total=len(archive.ids),
+    )
+
+
+def save_verdict(store: ObjectStore, record_id: str, *, verdict: str, user: str, comment: str = "") -> Saved:
+    """Save a verdict as ``verdicts.save_verdict`` does, on a record of the archive only."""
+    if not len(_rows(_archive(store), [record_id])):
+        raise UnknownRecordError(f"no model has decided on a record {record_id!r}")
+    return verdicts.save_verdict(store, record_id, verdict=verdict, user=user, comment=comment)
+
+
+def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Saved:
+    """Take back the user's own verdict of that moment; a second time changes nothing."""
+    return verdicts.withdraw(store, record_id, user=user, when=when)
+
+
+def progress(store: ObjectStore) -> Progress:
+    """How far the review has come."""
+    archive = _archive(store)
+    known = verdicts.read_labels(store)
+    said = verdicts.opinions(known.reviews)
+    by_user: dict[str, int] = {}
+    for by in said.values():
+        for user in by:
+            by_user[user] = by_user.get(user, 0) + _judged(by, user)
+    return Progress(
+        records=len(archive.ids),
+        labelled=int((_labels(archive, known).by_row != _NO_LABEL).sum()),
+        reviewed=len(_rows(archive, [record_id for record_id, by in said.items() if any(_judged(by, user) for user in by)])),
+        disputed=len(_rows(archive, [record_id for record_id, by in said.items() if verdicts.is_disputed(by)])),
+        by_user=dict(sorted(by_user.items())),
+    )
+
+
+def _judged(said: Mapping[str, Opinion], user: str) -> bool:
+    return user in said and said[user].label is not None
+
+
+def _is_for(user: str, record_id: str, said: Mapping[str, Opinion]) -> bool:
+    """Whether a record on which somebody said something is in this user's queue."""
+    disputed = verdicts.is_disputed(said)
+    own = said.get(user)
+    others = [opinion for other, opinion in said.items() if other != user and opinion.label is not None]
+    if own is not None:
+        return disputed and own.label is not None and any(other.label != own.label and other.when > own.when for other in others)
+    return disputed or not others or (len(others) == 1 and int(record_id[:8], 16) % SECOND_READINGS == 0)
+
+
+def _archive(store: ObjectStore) -> _Archive:
+    """Every decided record once: the first recipe that takes it decides on it."""
+    models = tuple(serving(store, Settings.from_environment().recipes))
+    with _keeping:
+        kept = _kept.get(store.bucket)
+        if kept is None or len(kept[0]) != len(models) or any(one is not other for one, other in zip(kept[0], models, strict=True)):
+            kept = _kept[store.bucket] = (models, _merged(models, bucket=store.bucket))
+    return kept[1]
+
+
+def _merged(models: Sequence[Decided], *, bucket: str) -> _Archive:
+    ids = np.unique(np.concatenate([np.empty(0, dtype="S32"), *(model.ids for model in models)]))
+    places = [model.rows(ids) for model in models]
+    chosen, row = np.full(len(ids), -1), np.full(len(ids), -1)
+    for index in reversed(range(len(models))):
+        here = places[index] >= 0
+        chosen[here], row[here] = index, places[index][here]
+    scores = np.full((max(len(models), 1), len(ids)), np.nan)
+    uncertain, quality = np.zeros(len(ids)), np.ones(len(ids))
+    for index, model in enumerate(models):
+        here = places[index] >= 0
+        scores[index, here] = centred(model.probability[places[index][here]], threshold=model.threshold)
+        mine = chosen == index
+        of_mine = model.probability[row[mine]]
+        uncertain[mine] = uncertainty(of_mine, threshold=model.threshold, abstain=model.abstain)
+        quality[mine] = model.quality[row[mine]]
+    return _Archive(bucket=bucket, models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Labels:
+    """The label in force of each row of the archive: its place in ``CLASS_ORDER``, or a negative number; and who gave it."""
+
+    by_row: NDArray[np.int64]
+    reviewed: Mapping[str, LabelEntry]
+    sources: Mapping[str, LabelEntry]
+
+    def of(self, record_id: str) -> LabelEntry | None:
+        """The label in force of one record."""
+        return self.reviewed.get(record_id) or self.sources.get(record_id)
+
+
+_NO_LABEL, _OTHER_LABEL = -1, -2
+_kept_sources: dict[str, tuple[_Archive, Mapping[str, LabelEntry], NDArray[np.int64]]] = {}
+"""By bucket: what came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
+
+
+def _labels(archive: _Archive, known: verdicts.Known) -> _Labels:
+    reviewed = known.in_force()
+    bucket = archive.bucket
+    kept = _kept_sources.get(bucket)
+    if kept is None or kept[0] is not archive or kept[1] is not known.sources:
+        kept = _kept_sources[bucket] = (archive, known.sources, _spread(archive, known.sources, np.full(len(archive.ids), _NO_LABEL)))
+    return _Labels(by_row=_spread(archive, reviewed, kept[2].copy()), reviewed=reviewed, sources=known.sources)
+
+
+def _spread(archive: _Archive, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Write labels into the rows of their records."""
+    for index, kind in zip((*range(len(CLASS_ORDER)), _OTHER_LABEL), (*CLASS_ORDER, Label.UNINTERPRETABLE), strict=True):
+        by_row[_rows(archive, [record_id for record_id, entry in labels.items() if entry.label == kind])] = index
+    return by_row
+
+
+def _rows(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of those of these records that are in the archive."""
+    if not len(archive.ids) or not record_ids:
+        return np.empty(0, dtype=np.int64)
+    wanted = np.array(record_ids, dtype="S32")
+    at = np.minimum(np.searchsorted(archive.ids, wanted), len(archive.ids) - 1)
+    return np.asarray(at[archive.ids[at] == wanted], dtype=np.int64)
+
+
+def _flags(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.bool_]:
+    flags = np.zeros(len(archive.ids), dtype=bool)
+    flags[_rows(archive, record_ids)] = True
+    return flags
+
+
+def _item(archive: _Archive, row: int, labels: _Labels, priority: Priority) -> QueueItem:
+    model, at = archive.models[archive.model[row]], archive.row[row]
+    record_id = archive.ids[row].decode()
+    shares = sorted(((float(priority.shares[code][row]), code) for code in REASONS), reverse=True)
+    probability, entry = float(model.probability[at]), labels.of(record_id)
+    band = model.abstain if model.abstain[1] > model.abstain[0] else None
+    case = reasons.Case(
+        recipe=model.recipe,
+        decision=model.decision[at],
+        probability=None if np.isnan(probability) else probability,
+        threshold=model.threshold,
+        abstain=band,
+        quality=float(model.quality[at]),
+        label=None if entry is None else Label(entry.label).value,
+        others=tuple(_others(archive, row)),
+    )
+    strengths = {code: float(priority.strength[code][row]) for code in REASONS}
+    return QueueItem(
+        record_id=record_id,
+        name=model.name[at],
+        shard=model.shard[at],
+        recipe=model.recipe,
+        version=model.version,
+        decision=model.decision[at],
+        probability=None if np.isnan(probability) else probability,
+        threshold=model.threshold,
+        abstain=band,
+        quality=float(model.quality[at]),
+        label=None if entry is None else Label(entry.label).value,
+        labelled_by=None if entry is None else entry.who,
+        synthetic=bool(model.synthetic[at]),
+        priority=float(priority.total[row]),
+        why=tuple(Why(code=code, text=text, share=share) for share, code in shares if (text := case.sentence(code, strengths[code]))),
+    )
+
+
+def _others(archive: _Archive, row: int) -> Iterator[reasons.Other]:
+    """What the other recipes' champions say of a record, where they give it a probability."""
+    for index, model in enumerate(archive.models):
+        at = int(model.rows(archive.ids[row : row + 1])[0])
+        if index != archive.model[row] and at >= 0 and not np.isnan(model.probability[at]):
+            yield reasons.Other(recipe=model.recipe, probability=float(model.probability[at]), threshold=model.threshold)

@@ -1,0 +1,134 @@
+"""Here: the runs of ``classify_records`` and their reports, as the archive has them. Not here: the rows of a report (``table``)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.archive.workspace import get_json, open_store
+from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.reporting.model import Account
+
+DAG = "classify_records"
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run with a report: its account, the versions that decided, and when its manifest was written."""
+
+    date: str
+    run: str
+    written: str
+    account: Mapping[str, int]
+    champions: Mapping[str, str]
+
+    @property
+    def n_decided(self) -> int:
+        """Records with a decision, whatever it is."""
+        return self.account["records"] - self.account["pending"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The head of a report: what its ``summary.json`` tells, without the long lists of inputs in quarantine.
+
+    ``changes`` is what a new champion changed, None without one and in reports of before 2026-11-28.
+    """
+
+    run_id: str
+    created: str
+    decisions: Mapping[str, int]
+    models: tuple[Mapping[str, Any], ...]
+    reasons: Mapping[str, int]
+    n_synthetic: int
+    notes: tuple[str, ...]
+    account: Account
+    changes: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """One page of runs, newest first, and how many there are in all."""
+
+    runs: tuple[Run, ...]
+    total: int
+
+
+def runs(store: ObjectStore, *, offset: int = 0, limit: int = 30) -> Runs:
+    """Find the runs with a report, newest first; only the manifests of those asked for are read."""
+    found = sorted(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=lambda item: item.modified, reverse=True)
+    page = found[offset : offset + limit]
+    return Runs(runs=tuple(map_ahead(lambda item: _run(store, item), page, at_once=_AT_ONCE)), total=len(found))
+
+
+def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, Any] | None, Run | None]:
+    """Find what a DAG run wrote: its account, and the run with a report if it is one. None where nothing is written (yet)."""
+    info = store.info(keys.manifest(dag_id, keys.run_key(run_id)))
+    if info is None:
+        return None, None
+    return get_json(store, info.key)["account"], _run(store, info) if dag_id == DAG else None
+
+
+def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
+    """Read the head of a report, or None if there is no such report."""
+    info = store.info(keys.report(date, run, "summary.json"))
+    return None if info is None else _summary(store, info.key, info.etag)
+
+
+def headline(report: str) -> str:
+    """One sentence of a report, given as ``write_report`` returns it: what became of its records."""
+    _, date, run, _ = report.split("/", 3)
+    store = open_store()
+    told = get_json(store, keys.report(date, run, "summary.json"))
+    decided = ", ".join(f"{count:,} {decision}" for decision, count in told["decisions"].items())
+    rest = [(told["counts"]["pending"], "pending"), (told["counts"]["quarantined"], "quarantined")]
+    waits = told.get("waiting", {})
+    rest.append((waits.get("inbox_files", 0), "files still in the inbox"))
+    rest.append((waits.get("records_without_pictures", 0), "records without pictures"))
+    sentence = f"{told['counts']['records']:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
+    return f"{sentence}. {told['changes']['sentence']}" if told.get("changes") else sentence
+
+
+def figures_of(plain: Mapping[str, Any]) -> dict[str, Interval]:
+    """Take every figure with an interval out of plain JSON; None stands for one that is not defined."""
+    return {
+        name: Interval(_number(found["value"]), _number(found["low"]), _number(found["high"]))
+        for name, found in plain.items()
+        if isinstance(found, Mapping) and {"value", "low", "high"} <= found.keys()
+    }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _run(store: ObjectStore, info: ObjectInfo) -> Run:
+    return _read(store, info.key, info.etag, info.modified.isoformat(timespec="seconds"))
+
+
+@lru_cache(maxsize=1024)
+def _read(store: ObjectStore, key: str, _etag: str, written: str) -> Run:
+    manifest = get_json(store, key)
+    _, date, run, _ = manifest["report"].split("/", 3)
+    champions = {name: champion["version"] for name, champion in manifest["champions"].items()}
+    return Run(date=date, run=run, written=written, account=manifest["account"], champions=champions)
+
+
+@lru_cache(maxsize=32)
+def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
+    told = get_json(store, key)
+    return Summary(
+        run_id=told["run"]["run_id"],
+        created=told["run"]["created_utc"],
+        decisions=told["decisions"],
+        models=tuple(told["models"]),
+        reasons=told["quarantine"]["by_reason"],
+        n_synthetic=told["synthetic"]["n_records"],
+        notes=tuple(told["notes"]),
+        account=Account(**told["counts"]),
+        changes=told.get("changes"),
+    )

@@ -1,0 +1,212 @@
+"""Here: ``labels.csv``, the truth and the patient behind each recording. Not here: finding the recording that a row speaks of."""
+
+import csv
+import io
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.labels import Label
+from ecg_tasks.readers.person import UnclearError, age_years, patient_id
+from ecg_tasks.readers.results import MAX_CONTENT_CHARS, Rejected
+from ecg_tasks.readers.text_file import unpack
+
+MAX_TABLE_BYTES = 64 * 1024 * 1024
+"""A table may have this many bytes once unpacked."""
+MAX_ROWS = 250_000
+"""Rows that one table may hold; PTB-XL's has 21,799."""
+MAX_LINES = 2 * MAX_ROWS
+"""Blank lines, and lines inside quotes, count too: tens of millions of them cost seconds."""
+MAX_LINE_CHARS = 1024 * 1024
+MAX_COLUMNS = 1000
+TABLE_NAME = "labels.csv"
+
+_NAMES = re.compile(r"labels(?: ?\(\d+\)| ?- ?copy(?: ?\(\d+\))?)?\.csv(?:\.gz)?", re.ASCII | re.IGNORECASE)
+"""What a label table may be called: as browsers and file managers name a second copy, too."""
+_TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tab", ".txt", ".xlsx", ".xls", ".ods", ".csv.zip", ".json", ".parquet")
+_DELIMITERS = ",;\t"
+_REQUIRED = ("record", "label")
+_OPTIONAL = ("patient_id", "age", "sex")
+_LABELS: Mapping[str, Label | None] = {
+    "": None,
+    "0": Label.NORMAL,
+    "0.0": Label.NORMAL,
+    "1": Label.ABNORMAL,
+    "1.0": Label.ABNORMAL,
+    **{label.value: label for label in Label},
+}
+_SEXES: Mapping[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelRow:
+    """What one row says of one recording; None where it says nothing."""
+
+    row: int
+    """Line of the file on which the row ends; the line of column names is 1."""
+    record: str
+    """The recording as the file names it: a path relative to the file, with or without extension, or ``file.csv#row``."""
+    label: Label | None
+    patient_id: str | None
+    age: float | None
+    """Years."""
+    sex: Literal["female", "male"] | None
+    dropped: tuple[str, ...] = ()
+    """Columns whose text could not be used: an age that is none, a patient's id that was rounded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelTable:
+    """The rows of one ``labels.csv``, in its order."""
+
+    rows: tuple[LabelRow, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+
+def read_labels(data: bytes, *, name: str) -> LabelTable:
+    """Read ``labels.csv``: columns ``record`` and ``label``, optionally ``patient_id``, ``age`` (years) and ``sex``, in any order.
+
+    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Other columns are passed over. The columns are
+    parted by commas, semicolons or tabs. Ids and ages are read as ``person`` says; what cannot be used of them is dropped, never the row.
+    A row is rejected by itself for a wrong number of fields, no record, or an unknown label.
+
+    Raises
+    ------
+    BadInputError
+        ``unreadable`` when the file is no UTF-8 text, no CSV, lacks one of the two columns or has one twice; ``too_large``.
+    """
+    text = unpack(data, name=name, max_bytes=MAX_TABLE_BYTES)
+    lines = csv.reader(_lines(text, name=name), delimiter=_header_delimiter(text) or _DELIMITERS[0], strict=True)
+    rows: list[LabelRow] = []
+    rejected: list[Rejected] = []
+    columns: _Columns | None = None
+    try:
+        for fields in lines:
+            if not fields or not any(field.strip() for field in fields):
+                continue
+            if columns is None:
+                columns = _columns(fields, name=name)
+                continue
+            if len(rows) + len(rejected) == MAX_ROWS:
+                raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_ROWS} rows; split the table")
+            try:
+                rows.append(_row(fields, columns, row=lines.line_num, name=name))
+            except BadInputError as error:
+                content = ",".join(fields[:MAX_CONTENT_CHARS])[:MAX_CONTENT_CHARS]
+                rejected.append(Rejected(name=f"{name}#{lines.line_num}", reason=error.reason, message=error.message, content=content))
+    except csv.Error as error:
+        raise BadInputError(Reason.UNREADABLE, f"{name}, line {lines.line_num}: not CSV ({error})") from None
+    if columns is None:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the file is empty")
+    return LabelTable(rows=tuple(rows), rejected=tuple(rejected))
+
+
+def _lines(text: bytes, *, name: str) -> Iterator[str]:
+    """The lines of the table, one in memory at a time, with their ends, which may stand inside quotes."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: byte {error.start} is not UTF-8") from None
+    for number, line in enumerate(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline=""), start=1):
+        if number > MAX_LINES:
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_LINES} lines; remove the blank ones or split the table")
+        if len(line) > MAX_LINE_CHARS:
+            raise BadInputError(Reason.TOO_LARGE, f"{name}, line {number}: {len(line)} characters; at most {MAX_LINE_CHARS} are read")
+        yield line
+
+
+def is_label_table(path: str) -> bool:
+    """Tell whether a file is a label table, by its name.
+
+    >>> is_label_table("ward/Labels (1).CSV"), is_label_table("ward/my_labels.csv")
+    (True, False)
+    """
+    return _NAMES.fullmatch(posixpath.basename(path)) is not None
+
+
+def misnamed(path: str, head: bytes, *, is_table: bool = False) -> BadInputError | None:
+    """Tell what to call a file that is a label table under a name that is not read as one; None for any other file.
+
+    Parameters
+    ----------
+    path : of a file that `is_label_table` does not know
+    head : its first bytes
+    is_table : whether it is known for one already
+    """
+    name = posixpath.basename(path).lower()
+    if name.endswith(".hea"):
+        return None
+    named = name.startswith("labels") and name.endswith(_TABLE_ENDINGS)
+    if not (is_table or named or _header_delimiter(head.removeprefix(b"\xef\xbb\xbf"))):
+        return None
+    sentence = f"{path} looks like a label table; save it as CSV (UTF-8), call it {TABLE_NAME}, and drop it beside its recordings"
+    return BadInputError(Reason.UNKNOWN_FORMAT, sentence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Columns:
+    """Where each column stands; -1 for one that is not there."""
+
+    n: int
+    record: int
+    label: int
+    patient_id: int
+    age: int
+    sex: int
+
+
+def _header_delimiter(text: bytes) -> str | None:
+    """The sign that parts the names of the columns that must be there, or None if the first line does not name them."""
+    first = text.lstrip()[:MAX_LINE_CHARS].partition(b"\n")[0].decode("utf-8", "replace").lower()
+    return next((sign for sign in _DELIMITERS if {*_REQUIRED} <= {cell.strip(' \r"') for cell in first.split(sign)}), None)
+
+
+def _columns(fields: list[str], *, name: str) -> _Columns:
+    if len(fields) > MAX_COLUMNS:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(fields)} columns; at most {MAX_COLUMNS} are read")
+    columns = [field.strip().lower() for field in fields]
+    for required in _REQUIRED:
+        if columns.count(required) != 1:
+            shown = ", ".join(columns)[:200]
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the first line must name the column {required!r} once; it names: {shown}")
+    for optional in _OPTIONAL:
+        if columns.count(optional) > 1:
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the first line names the column {optional!r} {columns.count(optional)} times")
+    place = {column: columns.index(column) if column in columns else -1 for column in (*_REQUIRED, *_OPTIONAL)}
+    return _Columns(n=len(columns), **place)
+
+
+def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> LabelRow:
+    if len(fields) != columns.n:
+        raise BadInputError(Reason.WRONG_WIDTH, f"{name}#{row}: {len(fields)} fields; the first line names {columns.n} columns")
+    record = fields[columns.record].strip()
+    if not record:
+        raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the record is not named")
+    label = fields[columns.label].strip().lower()
+    if label not in _LABELS:
+        known = ", ".join(repr(known) for known in _LABELS)
+        raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the label is {label[:40]!r}; it must be one of {known}")
+    patient = age = None
+    dropped: tuple[str, ...] = ()
+    if columns.patient_id >= 0:
+        try:
+            patient = patient_id(fields[columns.patient_id])
+        except UnclearError:
+            dropped += ("patient_id",)
+    if columns.age >= 0:
+        try:
+            age = age_years(fields[columns.age])
+        except UnclearError:
+            dropped += ("age",)
+    return LabelRow(
+        row=row,
+        record=record,
+        label=_LABELS[label],
+        patient_id=patient,
+        age=age,
+        sex=_SEXES.get(fields[columns.sex].strip().lower()) if columns.sex >= 0 else None,
+        dropped=dropped,
+    )

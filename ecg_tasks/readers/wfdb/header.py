@@ -1,0 +1,231 @@
+"""Here: what a WFDB header says, checked before anything it says is acted on. Not here: reading the signals it speaks of."""
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.leads import FS_RANGE, distinct
+from ecg_tasks.readers.wfdb.lines import MAX_LINE_CHARS, content_lines, own_name, record_line, signal_line
+
+MAX_HEADER_BYTES = 256 * 1024
+"""``MAX_SIGNALS`` lines of the specification's length are half of it; the headers of ``MAX_SEGMENTS`` segments are held at once."""
+MAX_SIGNALS = 512
+MAX_SEGMENTS = 1024
+"""A segment takes some 4 ms to read, however short it is."""
+DEFAULT_FS = 250.0
+"""Hz; the WFDB specification's own default, for a header that gives no sampling rate (header(5))."""
+DEFAULT_GAIN = 200.0
+"""Steps a unit, which the specification lets a program assume where the gain is 0 or missing; such a signal is uncalibrated."""
+
+NO_FILE = "~"
+"""The name WFDB gives to a gap, and to the signals of a layout header: there is no file."""
+
+_NO_SIGNAL_SUFFIXES = (".hea", ".csv", ".csv.gz")
+# wfdb's patterns take what they can of a word and pass the rest over: a rate of -100 would be the default of 250, 1e3 would be 1
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
+_RECORD_WORDS = {2: re.compile(rf"{_NUMBER}(/.*)?"), 3: re.compile(r"\d+")}
+_SIGNAL_WORDS = {
+    1: re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?"),
+    2: re.compile(rf"-?{_NUMBER}(e[+-]?\d+)?(\(-?\d+\))?(/.*)?"),
+}
+_MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalLine:
+    """One signal of a header."""
+
+    file_name: str
+    fmt: str
+    samples_per_frame: int
+    skew: int
+    """Frames by which this signal lags in its file."""
+    byte_offset: int
+    gain: float
+    """Steps of a stored sample in one unit."""
+    calibrated: bool
+    """Whether the header gives a gain: 0 or none means that the amplitude is not known (header(5))."""
+    baseline: int
+    """The stored sample that means 0."""
+    initial: int
+    """The first sample, from which the differences of format 8 count."""
+    checksum: int | None
+    """Sum of the samples modulo 65,536; None where it is not given, or is 0, which programs write that do not reckon it."""
+    units: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentLine:
+    """One segment of a multi-segment header."""
+
+    name: str
+    n_frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """A WFDB header; either ``signals`` or ``segments`` is empty."""
+
+    fs: float
+    """Frames a second, in Hz."""
+    n_frames: int | None
+    signals: tuple[SignalLine, ...]
+    segments: tuple[SegmentLine, ...]
+    comments: tuple[str, ...]
+
+
+def load_wfdb() -> ModuleType:
+    """The wfdb package. Its import takes a second or more and, with pandas 3.1, warns of its own use of pandas."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import wfdb
+    module: ModuleType = wfdb
+    return module
+
+
+def header_text(data: bytes, *, name: str) -> str:
+    """A header's text in ASCII, which is all that wfdb reads; the sign for micro becomes ``u``, so that µV never turns into V.
+
+    Raises
+    ------
+    BadInputError
+        ``too_large``, or ``unreadable`` where there is nothing but comments.
+    """
+    if len(data) > MAX_HEADER_BYTES:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: a header of {len(data)} bytes; at most {MAX_HEADER_BYTES} are read")
+    if b"\0" in data:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: byte {data.index(0)} is NUL; a header must be plain text (ASCII or UTF-8)")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    text = text.translate(_MICRO)
+    for line in content_lines(text)[1:]:
+        file_name = signal_line(line)[0]
+        if not file_name.isascii():  # without its odd letters it would be another file's name
+            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {file_name[:200]!r}; a WFDB file's name is ASCII")
+    text = text.encode("ascii", "ignore").decode("ascii")
+    if not content_lines(text):
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the header holds no record line")
+    return text
+
+
+def comment_lines(text: str) -> tuple[str, ...]:
+    """The header's comments, without their signs."""
+    return tuple(line.strip().strip(" \t#") for line in text.splitlines() if line.strip().startswith("#"))
+
+
+def named_files(text: str, *, name: str) -> tuple[str, ...]:
+    """The files that a header's lines name: signal files, or the headers of the segments; each once, none for a gap.
+
+    Raises
+    ------
+    BadInputError
+        ``unsafe_path`` for a name that is not that of a file beside the header: it is refused before anything is opened.
+    """
+    lines = content_lines(text)[1:]
+    is_multi_segment = has_segments(text)
+    if is_multi_segment and len(lines) > MAX_SEGMENTS:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(lines)} segments; at most {MAX_SEGMENTS} are read")
+    names: dict[str, None] = {}
+    for line in lines:
+        written = line.split()[0] if is_multi_segment else signal_line(line)[0]
+        if written == NO_FILE:
+            continue
+        file_name = own_name(written, name=name)
+        if not is_multi_segment and file_name.casefold().endswith(_NO_SIGNAL_SUFFIXES):
+            raise BadInputError(
+                Reason.UNREADABLE, f"{name}: names {file_name!r} as a signal file; it would take that file away from its reader"
+            )
+        names[f"{file_name}.hea" if is_multi_segment else file_name] = None
+    if len(names) > MAX_SEGMENTS:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the header names {len(names)} files; at most {MAX_SEGMENTS} are read")
+    return tuple(names)
+
+
+def has_segments(text: str) -> bool:
+    """Whether a header names segments instead of signals: its record line has a slash and their number."""
+    return bool(record_line(content_lines(text)).n_segments)
+
+
+def parse_header(data: bytes, *, name: str) -> Header:
+    """Parse a header with wfdb's own patterns.
+
+    Raises
+    ------
+    BadInputError
+        ``unsafe_path``, ``unreadable`` or ``too_large``, with the line at fault.
+    """
+    load_wfdb()
+    from wfdb.io.header import rx_record, rx_segment, rx_signal
+
+    text = header_text(data, name=name)
+    named_files(text, name=name)
+    first, *lines = content_lines(text)
+    told = record_line([first, *lines])
+    comments = comment_lines(text)
+    if told.fault:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {first[:100]!r} {told.fault}")
+    record = _match(rx_record, "record/" * bool(told.n_segments) + (told.n_segments or "record"), told.rest, first, name=name)
+    try:
+        fs = float(record["fs"] or DEFAULT_FS)
+        if not 0 < fs <= FS_RANGE[1]:
+            raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: {fs:g} frames a second; it must be above 0 and at most {FS_RANGE[1]:g}")
+        n_frames = int(record["sig_len"]) if record["sig_len"] else None
+        n_lines = int(record["n_seg"] or record["n_sig"])
+        if n_lines != len(lines):
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
+        if record["n_seg"]:
+            segments = tuple(_segment(rx_segment, line, name=name) for line in lines)
+            return Header(fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments)
+        if n_lines > MAX_SIGNALS:
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
+        named = [signal_line(line) for line in lines]
+        fields = [_match(rx_signal, "x", rest, line, name=name, words=_SIGNAL_WORDS) for (_, rest), line in zip(named, lines, strict=True)]
+        names = distinct(line["sig_name"].strip() or f"signal {number}" for number, line in enumerate(fields, start=1))
+        files = [written if written == NO_FILE else own_name(written, name=name) for written, _ in named]
+        signals = tuple(_signal(line, file_name=file, name=signal) for line, file, signal in zip(fields, files, names, strict=True))
+    except ValueError as error:  # a number too long or too odd for float() or int()
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a number in the header cannot be read ({str(error)[:200]})") from None
+    return Header(fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments)
+
+
+def _match(
+    pattern: re.Pattern[str], first: str, rest: str, line: str, *, name: str, words: Mapping[int, re.Pattern[str]] = _RECORD_WORDS
+) -> Mapping[str, str]:
+    """The fields of a line, its name replaced by a plain one; ``words`` are the patterns, by place, on which the signals' scale rests."""
+    match = pattern.match(f"{first} {rest}") if len(line) <= MAX_LINE_CHARS else None
+    if match is None:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")
+    for place, word in enumerate(rest.split(), start=1):
+        if place in words and not words[place].fullmatch(word):
+            raise BadInputError(Reason.UNREADABLE, f"{name}: {word[:40]!r} cannot be read in the header line {line[:100]!r}")
+    return match.groupdict()
+
+
+def _segment(pattern: re.Pattern[str], line: str, *, name: str) -> SegmentLine:
+    written, *rest = line.split(maxsplit=1)
+    fields = _match(pattern, "s", rest[0] if rest else "", line, name=name, words={})
+    return SegmentLine(name=written if written == NO_FILE else own_name(written, name=name), n_frames=int(fields["seg_len"]))
+
+
+def _signal(fields: Mapping[str, str], *, file_name: str, name: str) -> SignalLine:
+    gain = float(fields["adc_gain"] or 0)
+    return SignalLine(
+        file_name=file_name,
+        fmt=fields["fmt"],
+        samples_per_frame=int(fields["samps_per_frame"] or 1),
+        skew=int(fields["skew"] or 0),
+        byte_offset=int(fields["byte_offset"] or 0),
+        gain=gain or DEFAULT_GAIN,
+        calibrated=gain != 0,
+        baseline=int(fields["baseline"] or fields["adc_zero"] or 0),
+        initial=int(fields["init_value"] or 0),
+        checksum=int(fields["checksum"] or 0) or None,
+        units=fields["units"] or "mV",
+        name=name,
+    )

@@ -1,0 +1,309 @@
+"""Here: one WFDB record from the bytes of its files. Not here: the header's syntax (``header``), or waiting for files."""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.header_comments import read_comments
+from ecg_tasks.readers.leads import MAX_VALUES, Lead, assemble
+from ecg_tasks.readers.results import Reading
+from ecg_tasks.readers.wfdb.compressed import DIFFERENCES, FLAC_BITS, flac_frames, read_differences, read_flac
+from ecg_tasks.readers.wfdb.header import NO_FILE, Header, SegmentLine, SignalLine, header_text, load_wfdb, named_files, parse_header
+from ecg_tasks.readers.wfdb.lines import matching_name
+from ecg_tasks.signals.lead_names import canonical_names
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
+
+_SAMPLES_IN_BYTES = MappingProxyType(
+    {
+        DIFFERENCES: (1, 1),
+        "16": (1, 2),
+        "24": (1, 3),
+        "32": (1, 4),
+        "61": (1, 2),
+        "80": (1, 1),
+        "160": (1, 2),
+        "212": (2, 3),
+        "310": (3, 4),
+        "311": (3, 4),
+    }
+)
+"""So many samples stand in so many bytes; a FLAC file (508, 516, 524) says itself how many it holds."""
+_CHECKSUM_MODULUS = 65536
+_PTB_FOLDER = re.compile(r"patient\d+", re.ASCII)
+_BIG_ENDIAN = "61"
+_UNCALIBRATED = "uncalibrated"
+"""In place of the unit of a signal whose header gives no gain."""
+MAX_SIGNAL_LINES = 16_384
+"""In all segments of a recording together: a thousand segments of sixteen signals. Each line takes some 30 \N{MICRO SIGN}s to read."""
+_ON_DISK = "record"
+
+_Physical = tuple[SignalLine, NDArray[np.float64]]
+
+
+def wfdb_files(header: bytes, *, name: str, segments: Mapping[str, bytes] = MappingProxyType({})) -> tuple[str, ...]:
+    """The files that a header needs, all of them in its own folder.
+
+    Parameters
+    ----------
+    header : the header file's bytes
+    name : path below the inbox, for messages
+    segments : the segment headers that are at hand, by file name; what they need is added. A multi-segment header is
+        therefore asked twice: first alone, and again with the segment headers it named.
+
+    Returns
+    -------
+    tuple of file names, each once, in the order of the header
+
+    Raises
+    ------
+    BadInputError
+        ``unsafe_path`` for a name that points out of the folder, before anything is opened; ``unreadable``; ``too_large``.
+    """
+    names = dict.fromkeys(named_files(header_text(header, name=name), name=name))
+    for segment in [file_name for file_name in names if file_name in segments]:
+        names |= dict.fromkeys(named_files(header_text(segments[segment], name=segment), name=segment))
+    return tuple(names)
+
+
+def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
+    """Read one WFDB record, in physical units, as millivolts.
+
+    Formats 8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516 and 524, one or many signal files, one or many segments. Nothing in
+    the header is trusted: sizes are held against the bytes that are there before memory is taken, and checksums, where given, against
+    the samples. Signals that WFDB calls skewed are aligned, and the frames that then lack a signal are cut off the end.
+    A signal with several samples a frame has its true rate; see ``leads.assemble`` for what becomes of differing rates and of signals
+    that are not among the twelve leads.
+
+    Parameters
+    ----------
+    files : bytes by file name, of all files of the record, as they lie in one folder
+    header : the name of the record's header in ``files``, such as ``100.hea``
+    name : path below the inbox without extension; a folder called ``patient001``, as in PTB, names the patient
+
+    Returns
+    -------
+    Reading with exactly one record
+
+    Raises
+    ------
+    BadInputError
+        With the reason and a message that names the file, the lead, the value and the bound.
+    """
+    main = parse_header(_bytes_of(header, files, name=name), name=f"{name}.hea")
+    leads = _read_segments(main, files, name=name) if main.segments else _cut_skew(_read_signals(main, files, name=name), main)
+    _check_calibrated(leads, name=name)
+    signals = assemble(leads, name=name)
+    person = read_comments(main.comments)
+    folder = name.split("/")[-2] if "/" in name else ""
+    record = Record(
+        samples=signals.samples,
+        fs=signals.fs,
+        leads=signals.names,
+        unit="mV",
+        name=name,
+        patient=folder if _PTB_FOLDER.fullmatch(folder) else None,
+        age=person.age,
+        sex=person.sex,
+        label=person.label,
+        synthetic=person.synthetic,
+    )
+    return Reading(records=(record,))
+
+
+def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:
+    """Refuse a recording one of whose twelve leads has no scale; any other signal without one is left out by ``assemble``."""
+    names = canonical_names([lead.name for lead in leads])
+    scaled = zip(leads, names, strict=True)
+    without = [lead.name for lead, name in scaled if lead.units == _UNCALIBRATED and name in STANDARD_LEADS]
+    if without:
+        sentence = (
+            f"lead {', '.join(without)} is uncalibrated: the header gives the gain 0 or none, so its samples cannot be turned into mV"
+        )
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {sentence}. Write the true gain into the header, such as 1000/mV")
+
+
+def _cut_skew(leads: Sequence[Lead], header: Header) -> list[Lead]:
+    """The frames in which every signal is there: signals that were shifted to align them end earlier."""
+    skew = max(signal.skew for signal in header.signals)
+    return [replace(lead, samples=lead.samples[: max(0, lead.samples.size - skew * round(lead.fs / header.fs))]) for lead in leads]
+
+
+def _bytes_of(file_name: str, files: Mapping[str, bytes], *, name: str) -> bytes:
+    there = matching_name(file_name, files)
+    if there is None:
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: the file {file_name} is missing")
+    return files[there]
+
+
+def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
+    """The segments one after the other; where one is a gap, or lacks a lead, that lead is NaN."""
+    spans = [segment for segment in main.segments if segment.n_frames > 0]  # a layout header has no frames
+    n_frames = sum(span.n_frames for span in spans)
+    _check_size(n_frames, name=name)
+    _check_lines(spans, files, name=name)
+    parts: list[list[Lead]] = []
+    n_read = 0
+    for span in spans:
+        parts.append(_read_segment(span, main, files, name=name))
+        n_read += sum(lead.samples.size for lead in parts[-1])
+        _check_size(n_read, name=name)  # one segment may be named again and again
+    first = {lead.name: lead for part in reversed(parts) for lead in reversed(part)}
+    _check_size(sum(round(n_frames * lead.fs / main.fs) for lead in first.values()), name=name)
+    joined = {lead: np.full(round(n_frames * first[lead].fs / main.fs), np.nan) for lead in first}
+    start = 0
+    for span, part in zip(spans, parts, strict=True):
+        for lead in part:
+            if (lead.fs, lead.units) != (first[lead.name].fs, first[lead.name].units):
+                message = f"{name}, segment {span.name}: signal {lead.name} changes its rate or unit between segments"
+                raise BadInputError(Reason.UNREADABLE, message)
+            at = round(start * lead.fs / main.fs)
+            joined[lead.name][at : at + lead.samples.size] = lead.samples
+        start += span.n_frames
+    return [replace(lead, samples=joined[lead.name]) for lead in first.values()]
+
+
+def _check_lines(spans: Sequence[SegmentLine], files: Mapping[str, bytes], *, name: str) -> None:
+    """Refuse segments that list more signals in all than can be read in some seconds, before any of them is parsed."""
+    of_segment = {span.name: matching_name(f"{span.name}.hea", files) for span in spans}
+    n_lines = sum(0 if (there := of_segment[span.name]) is None else files[there].count(b"\n") for span in spans)
+    if n_lines > MAX_SIGNAL_LINES:
+        raise BadInputError(
+            Reason.TOO_LARGE, f"{name}: its {len(spans)} segments have {n_lines} header lines; at most {MAX_SIGNAL_LINES} are read"
+        )
+
+
+def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
+    if span.name == NO_FILE:
+        return []
+    where = f"{name}, segment {span.name}"
+    header = parse_header(_bytes_of(f"{span.name}.hea", files, name=name), name=where)
+    if header.segments:
+        raise BadInputError(Reason.UNREADABLE, f"{where}: is itself made of segments")
+    if (header.fs, header.n_frames) != (main.fs, span.n_frames):
+        message = f"{where}: {header.n_frames} frames at {header.fs:g} Hz; the record promises {span.n_frames} at {main.fs:g} Hz"
+        raise BadInputError(Reason.UNREADABLE, message)
+    return _read_signals(header, files, name=where)
+
+
+def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
+    """All signals of a header without segments, aligned where they are skewed, NaN at the end of one that then runs out."""
+    if not header.signals:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the header describes no signal")
+    groups: dict[str, list[SignalLine]] = {}
+    for signal in header.signals:
+        groups.setdefault(signal.file_name, []).append(signal)
+    contents = {file_name: _bytes_of(file_name, files, name=name) for file_name in groups}
+    n_frames = min(_frames(group, contents[file_name], header.n_frames, name=name) for file_name, group in groups.items())
+    _check_size(n_frames * sum(signal.samples_per_frame for signal in header.signals), name=name)
+    physical = {signal.name: samples for signal, samples in _read_physical(groups, contents, n_frames, name=name)}
+    leads = []
+    for signal in header.signals:  # in this order, though a file's signals need not stand together
+        samples = physical[signal.name]
+        aligned = samples
+        if signal.skew:
+            aligned = np.full(samples.size, np.nan)
+            later = samples[signal.skew * signal.samples_per_frame :]
+            aligned[: later.size] = later
+        units = signal.units if signal.calibrated else _UNCALIBRATED
+        leads.append(Lead(name=signal.name, units=units, fs=header.fs * signal.samples_per_frame, samples=aligned))
+    return leads
+
+
+def _check_size(n_values: int, *, name: str) -> None:
+    if n_values > MAX_VALUES:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values} samples in all leads; at most {MAX_VALUES} are read")
+
+
+def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *, name: str) -> int:
+    """Frames of one signal file: as many as the header promises, once it is known that the bytes are there."""
+    first = group[0]
+    if len({(signal.fmt, signal.byte_offset) for signal in group}) > 1:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the signals of {first.file_name} differ in format or byte offset")
+    if first.fmt not in _SAMPLES_IN_BYTES and first.fmt not in FLAC_BITS:
+        known = ", ".join((*_SAMPLES_IN_BYTES, *FLAC_BITS))
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {first.file_name} is in WFDB format {first.fmt}; formats {known} are read")
+    samples_per_frame = sum(signal.samples_per_frame for signal in group)
+    if min(signal.samples_per_frame for signal in group) < 1:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a signal of {first.file_name} has no sample in a frame")
+    if first.fmt in FLAC_BITS:
+        each = [signal.samples_per_frame for signal in group]
+        there = flac_frames(content, samples_per_frame=each, offset=first.byte_offset, fmt=first.fmt, name=f"{name}: {first.file_name}")
+    else:
+        n_samples, in_bytes = _SAMPLES_IN_BYTES[first.fmt]
+        there = max(0, len(content) - first.byte_offset) * n_samples // in_bytes // samples_per_frame
+    if there < (promised or 1):
+        message = f"{name}: {first.file_name} holds {there} frames in {len(content)} bytes; the header promises {promised or 'some'}"
+        raise BadInputError(Reason.INCOMPLETE, message)
+    return promised or there
+
+
+def _read_physical(
+    groups: Mapping[str, Sequence[SignalLine]], contents: Mapping[str, bytes], n_frames: int, *, name: str
+) -> list[_Physical]:
+    """What wfdb makes of the signal files; the checksums are held against the samples as they are stored.
+
+    wfdb reads paths, and spends nine tenths of its time on a header's signal lines. So it is given a header of our own, in which
+    each file is one signal with as many samples a frame as all its signals have: no word of the data's own header reaches the disk.
+    """
+    wfdb = load_wfdb()
+    lines = [f"{_ON_DISK} {len(groups)} 1 {n_frames}"]
+    with tempfile.TemporaryDirectory(prefix="ecg-wfdb-") as folder:
+        for number, (file_name, group) in enumerate(groups.items()):
+            fmt, content = _for_wfdb(group, contents[file_name], n_frames, name=f"{name}: {file_name}")
+            lines.append(f"{number}.dat {fmt}x{sum(signal.samples_per_frame for signal in group)}")
+            Path(folder, f"{number}.dat").write_bytes(content)
+        Path(folder, f"{_ON_DISK}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+        try:
+            flat = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, return_res=32).e_d_signal
+            return [
+                signal
+                for group, frames in zip(groups.values(), flat, strict=True)
+                for signal in _to_physical(wfdb, group, frames.reshape(n_frames, -1), name=name)
+            ]
+        except (BadInputError, MemoryError, OSError):
+            raise  # names and header are ours: what the system refuses (files, memory, the disk) it refuses us, not the data
+        except Exception as error:  # wfdb raises whatever its parsing runs into, all of it the file's doing
+            raise BadInputError(Reason.UNREADABLE, f"{name}: wfdb cannot read it ({type(error).__name__}: {str(error)[:200]})") from error
+
+
+def _for_wfdb(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> tuple[str, bytes]:
+    """The format and the sample bytes of a file to hand over, as if all its signals were one.
+
+    wfdb 4.3.1 cannot give big-endian samples as integers, so those are turned round; what is compressed is unpacked to 32 bits.
+    """
+    first, each = group[0], [signal.samples_per_frame for signal in group]
+    if first.fmt in FLAC_BITS:
+        frames = read_flac(content, n_frames, n_signals=len(group), samples_per_frame=each[0], offset=first.byte_offset, name=name)
+        return "32", frames.astype("<i4").tobytes()
+    samples = content[first.byte_offset :]
+    if first.fmt == DIFFERENCES:
+        initial = [signal.initial for signal in group]
+        return "32", read_differences(samples, n_frames, samples_per_frame=each, initial=initial).astype("<i4").tobytes()
+    if first.fmt != _BIG_ENDIAN:
+        return first.fmt, samples
+    return "16", np.frombuffer(samples, dtype=">i2", count=len(samples) // 2).astype("<i2").tobytes()
+
+
+def _to_physical(wfdb: ModuleType, group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> list[_Physical]:
+    """The signals of one file from its frames, of shape (n_frames, samples a frame), in the signals' own units."""
+    bounds = np.cumsum([signal.samples_per_frame for signal in group])[:-1]
+    record = wfdb.Record(
+        n_sig=len(group),
+        fmt=[signal.fmt for signal in group],
+        adc_gain=[signal.gain for signal in group],
+        baseline=[signal.baseline for signal in group],
+        e_d_signal=[stored.reshape(-1) for stored in np.split(frames, bounds, axis=1)],
+    )
+    for signal, checksum in zip(group, record.calc_checksum(expanded=True), strict=True):
+        if signal.checksum is not None and signal.checksum % _CHECKSUM_MODULUS != checksum:
+            message = f"{name}: signal {signal.name} has the checksum {checksum}; its header promises {signal.checksum % _CHECKSUM_MODULUS}"
+            raise BadInputError(Reason.CHECKSUM_MISMATCH, message)
+    record.dac(expanded=True, inplace=True)
+    return list(zip(group, record.e_p_signal, strict=True))

@@ -1,6 +1,0 @@
-"""Bytes in, recordings out, one module a format. A fault of the data is a ``BadInputError`` or a ``Rejected``, never anything else."""
-
-from ecg_tasks.signals.reading.detection import Format, detect
-from ecg_tasks.signals.reading.results import Reading, Rejected
-
-__all__ = ["Format", "Reading", "Rejected", "detect"]

@@ -1,1 +1,0 @@
-"""Here: whether the nights are as they should be, and who is told of it. Not here: the nightly run (``classifying``)."""

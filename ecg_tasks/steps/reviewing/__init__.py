@@ -1,1 +1,0 @@
-"""Here: labels, the reviewers' queue, and what they said. Not here: learning from labels (``training``)."""

@@ -1,0 +1,115 @@
+"""The log of who did what: appending, by many at once too, and finding whatever was done to it afterwards."""
+
+import hashlib
+import multiprocessing
+
+import pytest
+
+from ecg_tasks.archive import audit, audit_check, keys
+from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.errors import ConfigurationError
+
+
+def append(store, n, **changes):
+    """One entry that no other one is like; returns its digest."""
+    return audit.append(store, **({"who": "alice", "action": "verdict", "subject": f"r{n}", "detail": {"n": n}} | changes))
+
+
+def test_each_entry_names_the_one_before_by_its_sha256(bucket):
+    """The first names none, every other one the digest of the bytes of the one before."""
+    digests = [append(bucket, n) for n in range(4)]
+    log = audit.entries(bucket)
+    assert [name.digest for name, _ in log] == digests
+    assert [hashlib.sha256(bucket.get(name.key)).hexdigest() for name, _ in log] == digests
+    assert [entry.before for _, entry in log] == [(), *((digest,) for digest in digests[:-1])]
+    assert [(entry.number, entry.who, entry.subject, entry.detail) for _, entry in log] == [
+        (n + 1, "alice", f"r{n}", {"n": n}) for n in range(4)
+    ]
+
+
+def test_the_same_act_is_logged_once(bucket):
+    """A task that runs twice leaves one entry; the same act by somebody else, or with another detail, is another."""
+    first = append(bucket, 1)
+    append(bucket, 2)
+    assert append(bucket, 1) == first
+    assert append(bucket, 1, who="bob") != first
+    assert append(bucket, 1, detail={"n": 1, "again": True}) != first
+    assert len(audit.entries(bucket)) == 4
+
+
+@pytest.mark.parametrize("wrong", [{"who": " "}, {"subject": ""}, {"action": "sing"}])
+def test_an_entry_needs_who_what_and_to_what(bucket, wrong):
+    """Nothing is logged that names nobody, nothing, or an act that does not exist."""
+    with pytest.raises(ConfigurationError, match="a log entry needs"):
+        append(bucket, 1, **wrong)
+    assert bucket.list_keys(keys.AUDIT) == []
+
+
+def test_a_fork_is_joined_by_whoever_appends_next(bucket, monkeypatch):
+    """Two writers that saw the same log both name its end; the next entry names both of theirs."""
+    append(bucket, 0)
+    seen = audit._recent(bucket)
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "_recent", lambda _store: seen)
+        both = {append(bucket, 1), append(bucket, 2)}
+    append(bucket, 3)
+    append(bucket, 4)
+    log = [entry for _, entry in audit.entries(bucket)]
+    assert [entry.number for entry in log] == [1, 2, 2, 3, 4]
+    assert log[1].before == log[2].before
+    assert set(log[3].before) == both
+    assert len(log[4].before) == 1
+
+
+def test_one_that_comes_late_is_joined_too(bucket, monkeypatch):
+    """An entry whose writer was slow is found by the next one, however many were written meanwhile."""
+    append(bucket, 0)
+    seen = audit._recent(bucket)
+    for n in range(1, 20):
+        append(bucket, n)
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "_recent", lambda _store: seen)
+        late = append(bucket, "late")
+    last = append(bucket, 20)
+    log = {name.digest: entry for name, entry in audit.entries(bucket)}
+    assert late in log[last].before
+    assert len(log[last].before) == 2
+    append(bucket, 21)
+    assert audit.entries(bucket)[-1][1].before == (last,)
+
+
+def test_folders_of_a_thousand_are_crossed(bucket, monkeypatch):
+    """The chain goes on from the last entry of one folder to the first of the next, and over a third."""
+    monkeypatch.setattr(keys, "audit_entry", lambda number, act, digest: f"audit/{number // 5:06d}/{number:09d}-{act}-{digest}.json")
+    for n in range(23):
+        append(bucket, n)
+    log = audit.entries(bucket)
+    assert bucket.list_folders(keys.AUDIT) == [f"{n:06d}" for n in range(5)]
+    assert [entry.before for _, entry in log[1:]] == [(name.digest,) for name, _ in log[:-1]]
+
+
+def test_appending_to_a_long_log_reads_one_entry(bucket, monkeypatch):
+    """What an entry costs does not grow with the log."""
+    for n in range(30):
+        append(bucket, n)
+    read = []
+    get = bucket.get
+    monkeypatch.setattr(bucket, "get", lambda key: read.append(key) or get(key))
+    append(bucket, 30)
+    assert len(read) == 1
+
+
+def _append_some(writer: int) -> list[str]:
+    store = open_store()
+    return [audit.append(store, who=f"writer {writer}", action="verdict", subject=f"{writer}-{n}") for n in range(10)]
+
+
+def test_processes_that_append_at_once_lose_nothing(bucket):
+    """Of 40 entries by four processes every one is there, the log is sound, and the next entry joins all ends."""
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        written = {digest for part in pool.map(_append_some, range(4)) for digest in part}
+    assert {name.digest for name, _ in audit.entries(bucket)} == written
+    assert len(written) == 40
+    audit.append(bucket, who="last", action="verdict", subject="last")
+    found = audit_check.check(bucket)
+    assert (found.n_entries, len(found.ends), found.faults) == (41, 1, ())

@@ -1,0 +1,44 @@
+"""The code that ran is named as git names it."""
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import ecg_tasks
+from ecg_tasks.archive import code_version
+from ecg_tasks.archive.workspace import get_json, put_manifest
+
+ROOT = Path(__file__).parents[2]
+
+
+def git(*arguments, cwd):
+    """What git prints."""
+    return subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_tree_is_what_git_says(tmp_path):
+    """Of files, programs, folders in folders, names that sort before and after a folder's, git gives the same digest."""
+    for name in ("a.py", "sub.py", "sub/x.py", "sub/deeper/y.html", "sub-z", "sub0"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    (tmp_path / "a.py").chmod(0o755)
+    for left_over in ("__pycache__", "empty/__pycache__"):
+        (tmp_path / left_over).mkdir(parents=True)
+    (tmp_path / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    found = code_version.git_tree(tmp_path).hex()
+    git("init", "-q", cwd=tmp_path)
+    git("add", "*.py", "sub*", cwd=tmp_path)
+    assert found == git("write-tree", cwd=tmp_path)
+
+
+def test_version_is_the_projects():
+    """What the package says of itself is what the project file says."""
+    assert ecg_tasks.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_every_manifest_says_which_code_ran(bucket):
+    """The writer of a manifest need not think of it."""
+    key = put_manifest(bucket, {"dag": "some_dag", "run": "some-run", "account": {}})
+    assert key == "manifests/some_dag/some-run.json"
+    assert get_json(bucket, key)["code"] == code_version.code_version()

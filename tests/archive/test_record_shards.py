@@ -1,0 +1,103 @@
+"""Shards of records: what goes in comes out, and shards stay small."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecg_tasks.archive import record_shards, tables
+from ecg_tasks.archive.record_shards import StoredRecord
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
+
+
+def stored(seed: int, *, n_samples: int = 50, heartbeat: bool = False, **known) -> StoredRecord:
+    """A record of noise."""
+    leads = ("II",) if heartbeat else STANDARD_LEADS
+    samples = np.random.default_rng(seed).standard_normal((len(leads), n_samples)).astype(np.float32)
+    record = Record(samples=samples, fs=250.0, leads=leads, unit="relative" if heartbeat else "mV", name=f"r{seed}", **known)
+    return StoredRecord(record=record, source="f" * 64, patient="ab" if seed % 2 else None, split_bucket=seed if seed % 2 else -1)
+
+
+def test_roundtrip_keeps_samples_identity_and_origin():
+    """A shard read back holds the same records, bit for bit."""
+    shard = [stored(1, age=40.0, sex="female"), stored(2, synthetic=True)]
+    again = record_shards.load_shard(record_shards.dump_shard(shard))
+    for before, after in zip(shard, again, strict=True):
+        assert np.array_equal(before.record.samples, after.record.samples)
+        assert (before.record.record_id, before.record.age, before.record.sex, before.record.synthetic, before.record.leads) == (
+            after.record.record_id,
+            after.record.age,
+            after.record.sex,
+            after.record.synthetic,
+            after.record.leads,
+        )
+        assert (before.patient, before.split_bucket, before.source) == (after.patient, after.split_bucket, after.source)
+
+
+def test_one_record_is_found_as_the_whole_shard_has_it():
+    """Reading one row gives the record that reading all gives; an id that is not there gives None."""
+    data = record_shards.dump_shard([stored(1), stored(2, age=61.0)])
+    columns = tables.load(data)
+    whole = record_shards.load_shard(data)[1]
+    found = record_shards.find_record(columns, whole.record.record_id)
+    assert np.array_equal(found.record.samples, whole.record.samples)
+    assert (found.record.record_id, found.record.age, found.source) == (whole.record.record_id, 61.0, whole.source)
+    assert record_shards.find_record(columns, "0" * 32) is None
+
+
+def test_same_shard_gives_the_same_bytes():
+    """Writing is a function of the content, so a repeated task overwrites with what was there."""
+    assert record_shards.dump_shard([stored(1)]) == record_shards.dump_shard([stored(1)])
+
+
+def test_patient_is_never_written():
+    """A patient's id does not reach the shard even when it is left on the record."""
+    shard = [stored(1, patient="Erika Mustermann")]
+    assert b"Mustermann" not in record_shards.dump_shard(shard) + record_shards.dump_index(shard)
+    assert record_shards.anonymous(shard[0].record).patient is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4000), st.booleans()), max_size=60))
+def test_splitting_keeps_order_and_bounds(wanted):
+    """Every record is in one shard, in order; no shard is mixed or above its bounds."""
+    stream = [stored(seed, n_samples=n * 100, heartbeat=beat) for seed, (n, beat) in enumerate(wanted)]
+    shards = list(record_shards.split_into_shards(stream))
+    assert [one for shard in shards for one in shard] == stream
+    for shard in shards:
+        assert len({one.record.is_heartbeat for one in shard}) == 1
+        assert len(shard) == 1 or sum(one.record.samples.nbytes for one in shard) <= record_shards.MAX_SHARD_BYTES
+
+
+def test_a_shard_of_beats_is_cut_at_its_count():
+    """Small records are cut by number."""
+    beats = [stored(1, heartbeat=True)] * (record_shards.MAX_SHARD_RECORDS + 1)
+    assert [len(shard) for shard in record_shards.split_into_shards(beats)] == [record_shards.MAX_SHARD_RECORDS, 1]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        tables.RECORDS,
+        tables.RECORD_INDEX,
+        tables.ALIASES,
+        tables.DESCRIPTIONS,
+        tables.LABEL_ROWS,
+        tables.LABELS,
+        tables.SPECTROGRAMS,
+        tables.SPLIT,
+        tables.PREDICTIONS,
+    ],
+)
+def test_every_table_can_be_empty(schema):
+    """A table without rows is written and read back with its columns."""
+    again = tables.load(tables.dump(schema, {name: [] for name in schema.names}))
+    assert list(again) == schema.names
+    assert tables.n_rows(again) == 0
+
+
+def test_a_column_that_a_table_has_no_room_for_is_not_dropped_in_silence():
+    """It is a mistake of ours, and told."""
+    columns = {name: ["x"] for name in [*tables.LABELS.names, "mood"]}
+    with pytest.raises(ValueError, match=r"no columns \['mood'\]"):
+        tables.dump(tables.LABELS, columns)

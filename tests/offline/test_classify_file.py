@@ -1,0 +1,86 @@
+"""Which files a person may name to have one recording read from a disk."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.labels import Decision, Label
+from ecg_tasks.offline import classify_file
+from ecg_tasks.signals.flags import SENTENCES, Flag
+from ecg_tasks.signals.record import STANDARD_LEADS
+from ecg_tasks.signals.sample_files import wfdb_record
+from ecg_tasks.signals.synthesis import draw_heart, synthesize
+
+
+@pytest.mark.parametrize(
+    ("named", "header", "signal"),
+    [
+        pytest.param("r.dat", "r.hea", "r.dat", id="the signal file"),
+        pytest.param("r.mat", "r.hea", "r.mat", id="a signal file called mat"),
+        pytest.param("R.DAT", "R.HEA", "R.DAT", id="all in upper case"),
+        pytest.param("r.hea", "r.hea", "R.DAT", id="the header, its signals in upper case"),
+    ],
+)
+def test_a_signal_file_means_its_recording(tmp_path, make_wfdb, named, header, signal):
+    """Whoever names the signal file gets what the header beside it says, whatever the names' case."""
+    files = make_wfdb("r", seed=1)
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / header).write_bytes(files["r.hea"].replace(b"r.dat", signal.lower().encode()))
+    (folder / signal).write_bytes(files["r.dat"])
+    records, _ = classify_file._read(folder / named)
+    assert [(record.name, record.n_samples) for record in records] == [(header[:1], 2500)]
+
+
+def test_a_signal_file_alone_is_told_so(tmp_path):
+    """Without its header a signal file says nothing, and the message names the file that is missing."""
+    (tmp_path / "r.mat").write_bytes(bytes(100))
+    with pytest.raises(BadInputError, match=r"r\.mat is read through its header r\.hea, which is not beside it") as caught:
+        classify_file._read(tmp_path / "r.mat")
+    assert caught.value.reason is Reason.INCOMPLETE
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write leads of one synthetic heart, spoilt at will, and return the path of the header."""
+
+    def write(leads=STANDARD_LEADS, *, seconds=10.0, spoil=lambda samples: samples):
+        rng = np.random.default_rng(5)
+        samples = synthesize(draw_heart(rng, label=Label.NORMAL), fs=250.0, duration_s=seconds, rng=rng)
+        rows = [STANDARD_LEADS.index(lead) for lead in leads]
+        for name, content in wfdb_record(spoil(samples)[rows], fs=250.0, leads=leads, stem="r").items():
+            (tmp_path / name).write_bytes(content)
+        return tmp_path / "r.hea"
+
+    return write
+
+
+def test_what_was_judged_is_told(written):
+    """Eight leads of 25 s: the recipe, the seconds and a sentence for what was computed and what was left."""
+    (found,) = classify_file.classify_file(written(("I", "II", *STANDARD_LEADS[6:]), seconds=25.0)).results
+    assert (found.recipe, found.seconds_read) == ("twelve_lead", "0-20 of 25 s")
+    assert {SENTENCES[Flag.DERIVED_LEADS], SENTENCES[Flag.PARTLY_READ]} <= set(found.remarks)
+
+
+def test_a_turned_lead_ii_is_not_judged(written):
+    """It contradicts the other limb leads: no decision, and the reason."""
+
+    def turned(samples):
+        spoilt = samples.copy()
+        spoilt[1] *= -1
+        return spoilt
+
+    (found,) = classify_file.classify_file(written(spoil=turned)).results
+    assert found.decision is Decision.UNINTERPRETABLE
+    assert SENTENCES[Flag.LEADS_CONTRADICT] in found.remarks
+
+
+def test_the_command_says_what_was_judged(written):
+    """`classify` prints the seconds read and the sentences below its table."""
+    from ecg_tasks.cli.__main__ import app
+
+    told = CliRunner().invoke(app, ["classify", str(written(seconds=9.95))], env={"COLUMNS": "300"})
+    assert told.exit_code == 0, told.output
+    assert "r: Seconds read: 0-9.95 of 9.95 s." in " ".join(told.output.split())
+    assert SENTENCES[Flag.PADDED] in " ".join(told.output.split())

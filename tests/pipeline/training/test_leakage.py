@@ -1,0 +1,247 @@
+"""The guard: each kind of leak, planted in a bucket, fails the assembly of a dataset; and groups of unknown patients keep their sides."""
+
+import hashlib
+from functools import cache
+
+import numpy as np
+import pytest
+
+from ecg_tasks.archive import keys, record_shards
+from ecg_tasks.archive.labelling import LabelEntry, write_labels
+from ecg_tasks.archive.record_shards import StoredRecord
+from ecg_tasks.errors import LeakageError
+from ecg_tasks.evaluation.splits import Side, side_of, split_bucket
+from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.pipeline import retrain_model
+from ecg_tasks.pipeline.training import dataset, grouping, leakage
+from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, cut_beats
+from ecg_tasks.signals.near_duplicates import OVERLAP
+from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.record import HEARTBEAT_FS, STANDARD_LEADS, Record
+from ecg_tasks.signals.synthesis import draw_heart, synthesize
+
+N_PEOPLE = 120
+PLACES = {side: next(bucket for bucket in range(0, 10_000, 50) if side_of(bucket) is side) for side in Side}
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+
+def _beats(number):
+    """Four beats in a row of one imaginary person, normal and abnormal in turn; None where some follow too late to overlap."""
+    rng = np.random.default_rng(number)
+    heart = draw_heart(rng, label=CLASS_ORDER[number % 2])
+    lead = synthesize(heart, fs=HEARTBEAT_FS, duration_s=10.0, rng=rng)[STANDARD_LEADS.index("II")]
+    found = cut_beats(lead, fs=HEARTBEAT_FS, r_thresholds=LENIENT_R_THRESHOLDS)
+    shared = found.n_samples[:3] - np.diff(found.r_peaks_s[:4]) * HEARTBEAT_FS if len(found.samples) > 3 else [0]
+    return found.samples[:4] if min(shared) >= OVERLAP else None
+
+
+@cache
+def _everybody():
+    """Return the beats of all imaginary persons; made when the first test asks, and not in every process that only collects tests."""
+    return [beats for number in range(4 * N_PEOPLE) if (beats := _beats(number)) is not None]
+
+
+def _row(beat, name="row"):
+    return Record(samples=np.ascontiguousarray(beat[None], np.float32), fs=HEARTBEAT_FS, leads=("II",), unit="relative", name=name)
+
+
+def _stored(beat, patient=None, bucket=-1):
+    return StoredRecord(record=_row(beat), source="00", patient=patient, split_bucket=bucket)
+
+
+def _archive(store, shard, labels):
+    """Put records with their labels (0 or 1) into the bucket as one shard, as ``ingest_records`` would."""
+    name = record_shards.shard_name([*(one.record.record_id for one in shard), str(len(shard))])
+    store.put(keys.record_index(name), record_shards.dump_index(shard))
+    store.put(keys.record_shard(name), record_shards.dump_shard(shard))
+    entries = [
+        LabelEntry(record_id=one.record.record_id, label=CLASS_ORDER[label].value, who="source:test", when="2026-01-01")
+        for one, label in zip(shard, labels, strict=True)
+    ]
+    write_labels(store, entries)
+
+
+def _people(change=lambda _number, beat: beat):
+    """One beat of each of many people, spread over all sides, and their labels."""
+    shard = [
+        _stored(change(number, _everybody()[number][0]), f"patient {number}", number * 10_000 // N_PEOPLE) for number in range(N_PEOPLE)
+    ]
+    return shard, [number % 2 for number in range(N_PEOPLE)]
+
+
+def _assemble(run="r"):
+    return retrain_model.assemble_dataset(run, recipe="heartbeat", epochs=1, seed=0)
+
+
+def test_a_clean_archive_passes(bucket):
+    """Different people on different sides are no leak."""
+    _archive(bucket, *_people())
+    assert _assemble()
+
+
+def test_a_shared_patient_is_refused(bucket):
+    """A patient whose recordings have places on two sides fails the assembly, named."""
+    shard, labels = _people()
+    intruder = _stored(_everybody()[N_PEOPLE][0], "patient 0", PLACES[Side.TEST])
+    _archive(bucket, [*shard, intruder], [*labels, 0])
+    with pytest.raises(LeakageError, match=r"shared patient: patient 0 has recordings on two sides, train .* and test"):
+        _assemble()
+
+
+def test_a_shared_record_is_refused(bucket):
+    """The same record in two shards, of patients on two sides, fails the assembly, named."""
+    shard, labels = _people()
+    _archive(bucket, shard, labels)
+    again = _stored(_everybody()[0][0], "another patient", PLACES[Side.TEST])
+    _archive(bucket, [again], [labels[0]])
+    with pytest.raises(LeakageError, match=f"shared record: {again.record.record_id} stands in two shards"):
+        _assemble()
+
+
+@pytest.mark.parametrize("kind", ["noisy copy", "next beat"])
+def test_a_near_duplicate_of_another_patient_is_refused(bucket, kind):
+    """A copy with a little noise, and the next beat of the same signal, under another patient's id on another side, fail the assembly."""
+    shard, labels = _people()
+    noise = np.random.default_rng(0).normal(0, 0.0005, 187)
+    planted = _everybody()[0][0] + noise * (_everybody()[0][0] != 0) if kind == "noisy copy" else _everybody()[0][1]
+    other = _stored(planted, "another patient", PLACES[Side.TEST])
+    _archive(bucket, [*shard, other], [*labels, labels[0]])
+    with pytest.raises(LeakageError, match="near-duplicates across sides: .*" + other.record.record_id):
+        _assemble()
+
+
+@pytest.mark.parametrize("column", [-1, 60])
+@pytest.mark.parametrize("values", [(0.0, 1.0), (0.25, 0.75)])
+def test_a_label_inside_the_signal_is_refused(bucket, column, values):
+    """Records that carry their label as a sample, the last or any other, as it is or scaled, fail the assembly, with the sample's place."""
+
+    def with_label(number, beat):
+        beat = beat.copy()
+        beat[column] = values[number % 2]
+        return beat
+
+    _archive(bucket, *_people(with_label))
+    with pytest.raises(LeakageError, match=f"label inside the signal: sample {187 if column < 0 else 61} of 187"):
+        _assemble()
+
+
+def test_a_failed_guard_leaves_no_dataset(bucket):
+    """Nothing that could be trained on is written."""
+    shard, labels = _people()
+    _archive(bucket, [*shard, _stored(_everybody()[0][1], "another patient", PLACES[Side.TEST])], [*labels, labels[0]])
+    with pytest.raises(LeakageError):
+        _assemble()
+    assert bucket.list_keys(keys.DATASETS) == []
+
+
+def _sides(store):
+    return {row.record_id: (row.group, row.side) for row in dataset.assemble(store, get_recipe("heartbeat"))[1]}
+
+
+def _unknown(people, beats=slice(0, 3)):
+    """Beats of people whose ids nobody knows, and their labels."""
+    found = [(number, beat) for number in people for beat in _everybody()[number][beats]]
+    return [_stored(beat) for _, beat in found], [number % 2 for number, _ in found]
+
+
+def test_beats_of_one_recording_stay_together(bucket):
+    """Without patients, consecutive beats of a recording are on one side, and every group takes its place from its smallest record."""
+    people = range(N_PEOPLE)
+    shard, labels = _unknown(people)
+    _archive(bucket, shard, labels)
+    sides = _sides(bucket)
+    groups: dict[str, list[str]] = {}
+    for record_id, (group, side) in sides.items():
+        groups.setdefault(group, []).append(record_id)
+        assert side is side_of(split_bucket(group))
+    assert all(group == min(members) for group, members in groups.items())
+    ids = [one.record.record_id for one in shard]
+    whole = [len({sides[one] for one in ids[start : start + 3] if one in sides}) == 1 for start in range(0, len(ids), 3)]
+    assert all(whole)
+
+
+def test_sides_stay_when_data_is_added(bucket):
+    """More beats of the same people, and more people, move nobody: each joins the group of what it resembles, or goes unused."""
+    _archive(bucket, *_unknown(range(N_PEOPLE), slice(0, 2)))
+    before = _sides(bucket)
+    tables = len(bucket.list_keys(keys.GROUPS))
+    _archive(bucket, *_unknown(range(N_PEOPLE), slice(2, 4)))
+    _archive(bucket, *_unknown(range(N_PEOPLE, N_PEOPLE + 20)))
+    after = _sides(bucket)
+    kept = before.keys() & after.keys()
+    assert len(kept) > 0.95 * len(before)
+    assert {one: before[one] for one in kept} == {one: after[one] for one in kept}
+    assert len(bucket.list_keys(keys.GROUPS)) == tables + 1
+    assert _sides(bucket) == after
+    assert len(bucket.list_keys(keys.GROUPS)) == tables + 1
+
+
+def _chain():
+    """Three consecutive beats of one person: the first and the last have nothing in common but the one between."""
+    for beats in _everybody():
+        shard = [_stored(beat) for beat in beats[:3]]
+        known = grouping.near_duplicates.signatures([one.record for one in shard])
+        links = grouping.near_duplicates.find_links(known)
+        if set(zip(links.first.tolist(), links.second.tolist(), strict=True)) == {(0, 1), (1, 2)}:
+            yield shard
+
+
+def test_a_record_between_two_sides_is_used_on_neither(bucket):
+    """If what arrives joins two groups that were on two sides, these stay, and the new record is left out, for ever."""
+    for shard in _chain():
+        first, between, last = shard
+        ends = [grouping.Known(record_id=one.record.record_id, shard="", patient=None, bucket=-1) for one in (first, last)]
+        if side_of(split_bucket(ends[0].record_id)) is not side_of(split_bucket(ends[1].record_id)):
+            break
+    else:
+        pytest.skip("no chain of three beats has its ends on two sides")
+    _archive(bucket, *_unknown(range(N_PEOPLE, N_PEOPLE + 80)))
+    _archive(bucket, [first, last], [0, 0])
+    before = _sides(bucket)
+    _archive(bucket, [between], [0])
+    after = _sides(bucket)
+    assert between.record.record_id not in after
+    assert {one.record_id: after[one.record_id] for one in ends} == {one.record_id: before[one.record_id] for one in ends}
+    assert grouping.read_groups(bucket)[between.record.record_id].place == grouping.BETWEEN
+
+
+def test_unknown_patients_are_only_trained_on_while_any_is_known(bucket):
+    """Beside known patients, beats of unknown ones are used on the training side alone, and none that resembles a tested patient's."""
+    shard, labels = _people()
+    unknown, their_labels = _unknown(range(N_PEOPLE, N_PEOPLE + 30))
+    tested = [number for number, one in enumerate(shard) if side_of(one.split_bucket) is Side.TEST]
+    resembling = [_stored(_everybody()[number][1]) for number in tested]
+    _archive(bucket, [*shard, *unknown, *resembling], [*labels, *their_labels, *[labels[number] for number in tested]])
+    rows = dataset.assemble(bucket, get_recipe("heartbeat"))[1]
+    assert {row.side for row in rows if row.bucket < 0} == {Side.TRAIN}
+    assert not {one.record.record_id for one in resembling} & {row.record_id for row in rows if row.side is Side.TRAIN}
+    assert {row.side for row in rows if row.bucket >= 0} == set(Side)
+
+
+def test_signatures_are_made_once(bucket):
+    """What a shard's records are compared by is kept, and equals what would be made anew."""
+    _archive(bucket, *_people())
+    _assemble()
+    before = {item.key: item.modified for item in bucket.list_objects(keys.SIGNATURES)}
+    assert len(before) == 1
+    digest = hashlib.sha256(bucket.get(next(iter(before)))).hexdigest()
+    _assemble("again")
+    assert {item.key: item.modified for item in bucket.list_objects(keys.SIGNATURES)} == before
+    bucket.delete(next(iter(before)))
+    _assemble("anew")
+    assert hashlib.sha256(bucket.get(next(iter(before)))).hexdigest() == digest
+
+
+def test_a_column_that_differs_by_chance_is_no_label():
+    """With few records of a length, agreeing samples prove nothing; nor does padding, which is the same in all."""
+    few = [leakage._Range(), leakage._Range()]
+    for value, one in enumerate(few):
+        for _ in range(leakage.LEAST_PER_CLASS - 1):
+            one.add(np.full((1, 5), value, np.float32))
+    assert leakage._telling(few).size == 0
+    padded = [leakage._Range(), leakage._Range()]
+    rng = np.random.default_rng(0)
+    for one in padded:
+        for _ in range(50):
+            one.add(np.append(rng.random(5), np.zeros(3)).astype(np.float32)[None])
+    assert leakage._telling(padded).size == 0

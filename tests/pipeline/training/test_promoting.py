@@ -1,0 +1,211 @@
+"""The way from a verdict to a champion: everything is looked at again, in the bucket, at the moment of writing."""
+
+import json
+import re
+
+import pytest
+
+from ecg_tasks.archive import audit, keys, registry
+from ecg_tasks.archive.workspace import get_json, put_json
+from ecg_tasks.errors import ConfigurationError, StoreError
+from ecg_tasks.pipeline import decide_champion
+from ecg_tasks.pipeline.training import promoting
+from ecg_tasks.pipeline.training.promoting import Answer
+
+RECIPE = "heartbeat"
+
+
+@pytest.fixture
+def store(judged_versions):
+    """Versions a to d, the gate's verdicts on them against a, which serves; run ``r`` trained b, and run ``no`` trained d."""
+    put_json(judged_versions, keys.dataset("ds", "manifest.json"), {"counts": {}})
+    for run, version in (("r", "b"), ("no", "d")):
+        work = {"run": run, "recipe": RECIPE, "version": version, "dataset_id": "ds", "policy": "better", "approval": False}
+        put_json(judged_versions, promoting.job_key(run), work)
+    return judged_versions
+
+
+def _serving(store):
+    return registry.read_champion(store, RECIPE).version
+
+
+def _acts(store):
+    return [(entry.who, str(entry.action), entry.subject) for _, entry in audit.entries(store)]
+
+
+def _outcome(store, run="r"):
+    return get_json(store, keys.manifest(promoting.DAG, run))["outcome"]
+
+
+def _verdict(store, **changes):
+    key = keys.model_file(RECIPE, "b", registry.VERDICT)
+    put_json(store, key, get_json(store, key) | changes)
+
+
+def test_what_the_gate_let_pass_serves_and_is_logged(store):
+    """The run's version serves in the run's own name; the task again changes nothing and logs nothing more."""
+    assert promoting.promote("r", asked=False) == keys.champion(RECIPE)
+    champion = registry.read_champion(store, RECIPE)
+    assert (champion.version, champion.who, champion.why) == ("b", "retrain_model/r", "because")
+    before = store.get(keys.champion(RECIPE))
+    promoting.promote("r", asked=False)
+    assert store.get(keys.champion(RECIPE)) == before
+    assert _acts(store) == [("retrain_model/r", "promote", "heartbeat/b")]
+    assert _outcome(store).startswith("b serves since")
+
+
+def test_a_promotion_whose_entry_was_lost_is_logged_by_the_next_try(store, monkeypatch):
+    """A store that goes away between the act and its log entry fails the task, and the next try logs the act."""
+
+    def gone(*_args, **_more):
+        raise StoreError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "append", gone)
+        with pytest.raises(StoreError):
+            promoting.promote("r", asked=False)
+    promoting.promote("r", asked=False)
+    assert _acts(store) == [("retrain_model/r", "promote", "heartbeat/b")]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_the_gate_refused_is_never_promoted(store, asked):
+    """However the task comes to run, and though somebody approved: the verdict itself says no."""
+    promoting.note_answer("no", Answer(chosen="Approve", who="carol"))
+    with pytest.raises(ConfigurationError, match="d is not promoted: the gate did not let it pass"):
+        promoting.promote("no", asked=asked)
+    assert _serving(store) == "a"
+
+
+def test_a_verdict_by_another_policy_does_not_count(store):
+    """Two runs may train the same version: one that asked for a refresh lends its verdict to no other."""
+    _verdict(store, policy="refresh")
+    with pytest.raises(ConfigurationError, match="the gate did not let it pass"):
+        promoting.promote("r", asked=False)
+    assert _serving(store) == "a"
+
+
+@pytest.mark.parametrize("missing", ["job", "verdict"])
+def test_a_run_whose_tasks_were_marked_as_done_promotes_nothing(store, missing):
+    """Where the first task or the gate was marked as a success without running, there is nothing to promote."""
+    store.delete(promoting.job_key("r") if missing == "job" else keys.model_file(RECIPE, "b", registry.VERDICT))
+    with pytest.raises(ConfigurationError, match="assembled no data set" if missing == "job" else "the gate has not judged"):
+        promoting.promote("r", asked=False)
+    assert _serving(store) == "a"
+
+
+def _by_hand(action, version=""):
+    decide_champion.decide(f"{action} {version}", recipe=RECIPE, action=action, version=version, why="my choice", who="alice")
+
+
+@pytest.mark.parametrize(
+    ("acts", "serving", "told"),
+    [
+        ([("promote", "c")], "c", "c serves since .*, by alice; it was judged against a. Start retrain_model again"),
+        ([("promote", "c"), ("rollback", "")], "a", "a serves since .*, by alice; it was judged against a"),
+        ([("reject", "b")], "a", "it was rejected while this run was under way"),
+        ([("promote", "b"), ("rollback", "")], "a", "it was rejected while this run was under way"),
+    ],
+)
+def test_a_choice_made_meanwhile_stands(store, acts, serving, told):
+    """Whatever a person decided between the verdict and the promotion stays as it is, and the run's account says why."""
+    for act in acts:
+        _by_hand(*act)
+    before = store.get(keys.champion(RECIPE))
+    assert promoting.promote("r", asked=False) is None
+    assert store.get(keys.champion(RECIPE)) == before
+    assert _serving(store) == serving
+    assert re.search(told, _outcome(store))
+
+
+def test_an_approval_is_kept_and_logged_and_lets_the_version_serve(store):
+    """Who approved, and why, stands beside the version, in the log under their name, and in the champion's reason."""
+    promoting.note_answer("r", Answer(chosen="Approve", who="carol", why=" looks right ", when="t2"))
+    promoting.promote("r", asked=True)
+    champion = registry.read_champion(store, RECIPE)
+    assert (champion.version, champion.who, champion.why) == ("b", "retrain_model/r", "because; approved by carol: looks right")
+    assert _acts(store) == [("carol", "approve", "heartbeat/b"), ("retrain_model/r", "promote", "heartbeat/b")]
+    assert get_json(store, keys.manifest(promoting.DAG, "r"))["approval"]["who"] == "carol"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (None, "asks for a person's approval, and nobody has given it"),
+        (Answer(chosen="Reject", who="carol"), "and the answer was no"),
+        (Answer(chosen="Approve", who=None), "and the answer was no"),
+    ],
+)
+@pytest.mark.parametrize("by", ["form", "job"])
+def test_without_the_approval_that_was_asked_for_nothing_serves(store, answer, told, by):
+    """A task `approval` that was marked as a success, or an edited XCom, leaves no answer in the bucket: nothing is promoted."""
+    if answer is not None:
+        promoting.note_answer("r", answer)
+    if by == "job":
+        put_json(store, promoting.job_key("r"), get_json(store, promoting.job_key("r")) | {"approval": True})
+    with pytest.raises(ConfigurationError, match=told):
+        promoting.promote("r", asked=by == "form")
+    assert _serving(store) == "a"
+
+
+def test_an_approval_counts_for_its_own_verdict_and_run_only(store):
+    """A yes to an earlier verdict, or in another run, is none to this one."""
+    promoting.note_answer("r", Answer(chosen="Approve", who="carol"))
+    _verdict(store, judged="t9")
+    with pytest.raises(ConfigurationError, match="carol gave it on an earlier verdict; clear the task approval"):
+        promoting.promote("r", asked=True)
+    put_json(store, promoting.job_key("other"), get_json(store, promoting.job_key("r")) | {"run": "other"})
+    with pytest.raises(ConfigurationError, match="nobody has given it"):
+        promoting.promote("other", asked=True)
+    assert _serving(store) == "a"
+
+
+def test_the_question_is_what_the_gate_wrote(store):
+    """Version, reason and opponent come from the bucket."""
+    told = promoting.question("r")
+    for part in ("`heartbeat` version `b`", "because", "Judged against: `a`", "models/heartbeat/b/verdict.json"):
+        assert part in told
+
+
+def test_a_refusal_in_the_interface_is_kept(store):
+    """Who refused, and why; the version is then not promotable, and the same run's promotion does nothing."""
+    promoting.note_answer("r", Answer(chosen="Reject", why="too slow", who="carol"))
+    promoting.refuse("r")
+    rejection = registry.read_champion(store, RECIPE).rejection("b")
+    assert (rejection["who"], rejection["why"]) == ("carol", "too slow")
+    assert not promoting.is_promotable("r")
+    assert promoting.promote("r", asked=False) is None
+    assert _serving(store) == "a"
+    assert json.loads(store.get(keys.manifest("retrain_model", "r")))["rejected"] is True
+    before = store.get(keys.champion(RECIPE))
+    promoting.note_answer("r", Answer(chosen="Reject", why="again", who="dave"))
+    promoting.refuse("r")
+    assert store.get(keys.champion(RECIPE)) == before
+
+
+def test_the_deadline_refuses_in_nobodys_name(store):
+    """Without an answer the run itself stands for who, and the reason says that nobody approved."""
+    promoting.note_answer("r", Answer(chosen="Reject", who=None))
+    promoting.refuse("r")
+    rejection = registry.read_champion(store, RECIPE).rejection("b")
+    assert (rejection["who"], rejection["why"]) == ("retrain_model/r", "nobody approved it in time")
+
+
+@pytest.mark.parametrize("answer", [None, Answer(chosen="Approve", who="carol")])
+def test_no_refusal_marks_nothing(store, answer):
+    """Where nobody was asked, or the answer was yes, nothing is marked."""
+    if answer is not None:
+        promoting.note_answer("r", answer)
+    assert promoting.refuse("r") is None
+    assert registry.read_champion(store, RECIPE).rejections == ()
+
+
+def test_a_first_candidate_can_be_refused(store):
+    """Where nothing serves, the rejection is kept all the same, nothing serves still, and a later promotion keeps it."""
+    store.delete(keys.champion(RECIPE))
+    promoting.note_answer("r", Answer(chosen="Reject", why="no", who="carol"))
+    promoting.refuse("r")
+    assert registry.read_champion(store, RECIPE) is None
+    assert registry.read_decisions(store, RECIPE).rejection("b")["why"] == "no"
+    _by_hand("promote", "a")
+    assert registry.read_champion(store, RECIPE).rejection("b")["why"] == "no"

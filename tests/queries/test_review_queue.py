@@ -1,0 +1,265 @@
+"""The reviewers' queue holds what teaches most, each verdict counts once, and nothing that was said is lost."""
+
+import time
+
+import numpy as np
+import pytest
+
+from ecg_tasks.archive import keys, tables, verdicts
+from ecg_tasks.archive.labelling import labels_in_force
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.pipeline import decided
+from ecg_tasks.queries import review_queue
+
+
+@pytest.fixture
+def reviewed(archive):
+    """Twelve records, the most uncertain first by id, decided on by one model."""
+    archive.put_model("heartbeat")
+    archive.put_shard("s1", archive.ids(12), 0.5 - 0.04 * np.arange(12))
+    return archive
+
+
+def waiting(store, user: str) -> list[str]:
+    """Ids in a user's queue."""
+    return [item.record_id for item in review_queue.queue(store, user=user, limit=500).items]
+
+
+def snapshot(store) -> dict[str, str]:
+    """ETags of all label tables."""
+    return {item.key: item.etag for item in store.list_objects(keys.LABELS)}
+
+
+def test_the_queue_starts_with_the_most_uncertain_and_pages(reviewed):
+    """An item says why it is there, by which model, and what the model says."""
+    ids = reviewed.ids(12)
+    page = review_queue.queue(reviewed.store, user="anna", limit=5)
+    assert [item.record_id for item in page.items] == ids[:5]
+    assert (page.waiting, page.reviewed, page.total) == (12, 0, 12)
+    first = page.items[0]
+    assert (first.name, first.shard, first.recipe, first.version) == ("name 00000000", "s1", "heartbeat", "v1")
+    assert (first.decision, first.probability, first.threshold, first.abstain) == ("abnormal", 0.5, 0.5, (0.4, 0.6))
+    assert [why.code for why in first.why] == ["uncertain"]
+    assert first.priority == pytest.approx(0.6)
+    following = review_queue.queue(reviewed.store, user="anna", offset=5, limit=5)
+    assert [item.record_id for item in following.items] == ids[5:10]
+
+
+def test_a_label_against_the_model_goes_first(reviewed):
+    """The sure record with the opposite label outranks the uncertain one; a label that fits adds nothing."""
+    last = reviewed.ids(12)[-1]
+    reviewed.put_labels({last: "abnormal", reviewed.ids(12)[-2]: "normal"})
+    items = review_queue.queue(reviewed.store, user="anna").items
+    assert items[0].record_id == last
+    assert (items[0].label, items[0].labelled_by) == ("abnormal", "source:labels.csv")
+    assert items[0].why[0].code == "contradicts_label"
+    assert items[-1].record_id == reviewed.ids(12)[-2]
+
+
+def test_a_verdict_is_a_label_and_leaves_the_queue(reviewed):
+    """With the user's name; the same again, however often, writes nothing."""
+    record_id = reviewed.ids(12)[1]
+    reviewed.put_labels({record_id: "normal"})
+    saved = review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", comment=" ST depression ")
+    assert saved.changed
+    assert saved.in_force == "abnormal"
+    entry = labels_in_force(reviewed.store)[record_id]
+    assert (entry.label, entry.who, entry.when, entry.comment) == ("abnormal", "review:anna", saved.when, "ST depression")
+    before = snapshot(reviewed.store)
+    again = review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", comment="ST depression")
+    assert not again.changed
+    assert again.when == saved.when
+    assert snapshot(reviewed.store) == before
+    assert record_id not in waiting(reviewed.store, "anna")
+    assert record_id not in waiting(reviewed.store, "bert")
+    assert review_queue.queue(reviewed.store, user="anna").reviewed == 1
+
+
+def test_taking_back_restores_what_was_before_and_deletes_nothing(reviewed):
+    """A withdrawal is one more table; the second one of the same verdict writes nothing; the history has all of it."""
+    record_id = reviewed.ids(12)[1]
+    reviewed.put_labels({record_id: "normal"})
+    first = review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna")
+    second = review_queue.save_verdict(reviewed.store, record_id, verdict="uninterpretable", user="anna")
+    kept = snapshot(reviewed.store)
+    assert review_queue.withdraw(reviewed.store, record_id, user="anna", when=second.when).in_force == "abnormal"
+    assert kept.items() < snapshot(reviewed.store).items()
+    assert not review_queue.withdraw(reviewed.store, record_id, user="anna", when=second.when).changed
+    assert review_queue.withdraw(reviewed.store, record_id, user="anna", when=first.when).in_force == "normal"
+    assert record_id in waiting(reviewed.store, "anna")
+    told = review_queue.history(reviewed.store, record_id)
+    assert [(one.label, one.kind, one.user, one.withdrawn, one.in_force) for one in told] == [
+        ("uninterpretable", "review", "anna", True, False),
+        ("abnormal", "review", "anna", True, False),
+        ("normal", "source", "labels.csv", False, True),
+    ]
+
+
+def test_nobody_takes_back_another_ones_verdict(reviewed):
+    """Nor one that was never given."""
+    record_id = reviewed.ids(12)[1]
+    saved = review_queue.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
+    with pytest.raises(ConfigurationError, match="bert gave no verdict"):
+        review_queue.withdraw(reviewed.store, record_id, user="bert", when=saved.when)
+
+
+def test_a_skip_hides_the_record_from_this_user_only_and_is_no_label(reviewed):
+    """Somebody else should tell."""
+    record_id = reviewed.ids(12)[0]
+    assert review_queue.save_verdict(reviewed.store, record_id, verdict="skip", user="anna").in_force is None
+    assert record_id not in waiting(reviewed.store, "anna")
+    assert record_id in waiting(reviewed.store, "bert")
+    assert labels_in_force(reviewed.store) == {}
+    assert review_queue.queue(reviewed.store, user="anna").reviewed == 0
+
+
+def test_where_two_reviewers_differ_the_record_goes_up_until_a_third_settles_it(reviewed):
+    """It returns to the first as well, once; a skip lets it rest; the third verdict makes a majority."""
+    record_id = reviewed.ids(12)[10]  # due for a second reading
+    review_queue.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
+    assert record_id in waiting(reviewed.store, "bert")
+    assert waiting(reviewed.store, "bert")[0] != record_id
+    review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="bert")
+    assert record_id not in waiting(reviewed.store, "bert")
+    assert waiting(reviewed.store, "anna")[0] == record_id
+    assert waiting(reviewed.store, "carl")[0] == record_id
+    assert review_queue.queue(reviewed.store, user="carl").items[0].why[0].code == "disputed"
+    assert review_queue.progress(reviewed.store).disputed == 1
+    review_queue.save_verdict(reviewed.store, record_id, verdict="skip", user="anna")
+    assert record_id not in waiting(reviewed.store, "anna")
+    review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="carl")
+    assert review_queue.progress(reviewed.store).disputed == 0
+    assert record_id not in waiting(reviewed.store, "dora")
+    assert labels_in_force(reviewed.store)[record_id].label == "abnormal"
+
+
+def test_saying_the_same_again_after_another_one_differed_counts(reviewed):
+    """The latest wins, and insisting is later."""
+    record_id = reviewed.ids(12)[10]
+    review_queue.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
+    review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="bert")
+    assert review_queue.save_verdict(reviewed.store, record_id, verdict="normal", user="anna").changed
+    assert labels_in_force(reviewed.store)[record_id].who == "review:anna"
+
+
+def test_agreement_of_pairs_and_progress(reviewed):
+    """Kappa of what both judged; skips and what was taken back do not count."""
+    ids = reviewed.ids(12)
+    for place, (first, second) in enumerate([("normal", "normal"), ("abnormal", "abnormal"), ("normal", "abnormal"), ("skip", "normal")]):
+        review_queue.save_verdict(reviewed.store, ids[place], verdict=first, user="anna")
+        review_queue.save_verdict(reviewed.store, ids[place], verdict=second, user="bert")
+    (pair,) = review_queue.agreement(reviewed.store)
+    assert (pair.first, pair.second, pair.n) == ("anna", "bert", 3)
+    assert pair.kappa.value == pytest.approx(0.4)
+    told = review_queue.progress(reviewed.store)
+    assert (told.records, told.labelled, told.reviewed, told.disputed) == (12, 4, 4, 1)
+    assert told.by_user == {"anna": 3, "bert": 4}
+
+
+def test_what_cannot_be_is_refused(reviewed):
+    """An unknown record, verdict, user or page; nothing is written."""
+    record_id = reviewed.ids(12)[0]
+    with pytest.raises(review_queue.UnknownRecordError, match="no model has decided"):
+        review_queue.save_verdict(reviewed.store, "f" * 32, verdict="normal", user="anna")
+    for changes in ({"verdict": "withdrawn"}, {"user": " "}, {"user": "a\nb"}, {"comment": "x" * 1001}):
+        with pytest.raises(ConfigurationError):
+            review_queue.save_verdict(reviewed.store, record_id, **({"verdict": "normal", "user": "anna"} | changes))
+    for page in ({"offset": -1}, {"limit": 0}, {"limit": 501}):
+        with pytest.raises(ConfigurationError):
+            review_queue.queue(reviewed.store, user="anna", **page)
+    assert snapshot(reviewed.store) == {}
+
+
+def test_models_that_differ_and_a_new_champion_change_the_queue(reviewed):
+    """A second recipe that sees the record otherwise lifts it; a new version is read as soon as it serves and has decided."""
+    ids = reviewed.ids(12)
+    assert waiting(reviewed.store, "anna")[-1] == ids[11]
+    reviewed.put_model("twelve_lead")
+    reviewed.put_shard("s1", ids[11:], [0.999], recipe="twelve_lead")
+    items = review_queue.queue(reviewed.store, user="anna").items
+    (item,) = (one for one in items if one.record_id == ids[11])
+    assert item in items[:6]
+    assert item.recipe == "twelve_lead"
+    assert item.why[0].code == "recipes_disagree"
+    reviewed.put_model("heartbeat", version="v2")
+    reviewed.put_shard("s1", ids, np.linspace(0.1, 0.5, 12), version="v2")
+    assert review_queue.queue(reviewed.store, user="anna", limit=1).items[0].version == "v2"
+
+
+def test_what_the_queue_shows_is_what_counts_whatever_was_said_before(reviewed):
+    """After sixty verdicts, withdrawals and label tables in turn, the queue's labels are those that a training would take."""
+    rng = np.random.default_rng(6)
+    ids, given = reviewed.ids(12), []
+    for number in range(60):
+        record_id, user = ids[rng.integers(12)], ("anna", "bert", "carl")[rng.integers(3)]
+        match rng.integers(4):
+            case 0 if given:
+                said = given.pop(rng.integers(len(given)))
+                review_queue.withdraw(reviewed.store, said[0], user=said[1], when=said[2])
+            case 1:
+                reviewed.put_labels({record_id: ("normal", "abnormal")[number % 2]}, when=f"2026-11-{1 + number // 4:02d}T00:00:00+00:00")
+            case _:
+                verdict = ("normal", "abnormal", "uninterpretable", "skip")[rng.integers(4)]
+                given.append((record_id, user, review_queue.save_verdict(reviewed.store, record_id, verdict=verdict, user=user).when))
+        if number % 10 == 9:
+            force = labels_in_force(reviewed.store)
+            for item in review_queue.queue(reviewed.store, user="dora").items:
+                entry = force.get(item.record_id)
+                assert (item.label, item.labelled_by) == ((entry.label, entry.who) if entry else (None, None))
+            assert review_queue.progress(reviewed.store).labelled == len(force)
+
+
+def test_an_empty_archive_has_an_empty_queue(archive):
+    """Before the first night there is nothing to review."""
+    page = review_queue.queue(archive.store, user="anna")
+    assert (page.items, page.waiting, page.total) == ((), 0, 0)
+    assert review_queue.agreement(archive.store) == ()
+
+
+def test_copies_of_all_decisions_spare_reading_every_shard_and_say_the_same(reviewed, monkeypatch):
+    """A process that starts reads the copies, and from the shards only what came after them."""
+    before = review_queue.queue(reviewed.store, user="anna", limit=500)
+    decided.write_snapshot(reviewed.store, "heartbeat", "v1")
+    monkeypatch.setattr(decided, "_kept", {})
+    reviewed.put_shard("s2", reviewed.ids(1, first=100), [0.9])
+    read = []
+    get = reviewed.store.get
+    monkeypatch.setattr(reviewed.store, "get", lambda key: read.append(key) or get(key))
+    now = review_queue.queue(reviewed.store, user="anna", limit=500)
+    assert [key for key in read if key.startswith(keys.PREDICTIONS)] == [keys.predictions("heartbeat", "s2", "v1")]
+    assert [item for item in now.items if item.shard == "s1"] == list(before.items)
+    assert now.total == 13
+
+
+def test_a_night_copies_what_is_new_and_many_copies_become_one(reviewed, monkeypatch):
+    """The same night twice adds nothing; a new version's first copy removes the old version's."""
+    monkeypatch.setattr(decided, "MAX_COPIES", 2)
+    counts = []
+    for night in range(4):
+        reviewed.put_shard(f"night{night}", reviewed.ids(2, first=100 + 2 * night), [0.9, 0.8])
+        decided.write_snapshot(reviewed.store, "heartbeat", "v1")
+        decided.write_snapshot(reviewed.store, "heartbeat", "v1")
+        found = [tables.load(reviewed.store.get(key))["record_id"] for key in reviewed.store.list_keys(keys.DECIDED)]
+        assert sorted(one for part in found for one in part) == sorted([*reviewed.ids(12), *reviewed.ids(2 * night + 2, first=100)])
+        counts.append(len(found))
+    assert counts == [1, 2, 1, 2]
+    reviewed.put_shard("s1", reviewed.ids(12), np.full(12, 0.5), version="v2")
+    decided.write_snapshot(reviewed.store, "heartbeat", "v2")
+    assert [key.split("/")[2] for key in reviewed.store.list_keys(keys.DECIDED)] == ["v2"]
+
+
+def test_the_queue_is_quick_at_100_000_records(archive, monkeypatch):
+    """All of them labelled: after the first look, a page takes less than a second even on a busy machine."""
+    n = 100_000
+    archive.put_model("heartbeat")
+    rng = np.random.default_rng(1)
+    ids = archive.ids(n)
+    archive.put_shard("s1", ids, rng.random(n), quality=rng.random(n).astype(np.float32))
+    archive.put_labels(dict.fromkeys(ids, "normal"))
+    review_queue.queue(archive.store, user="anna")
+    review_queue.save_verdict(archive.store, ids[5], verdict="abnormal", user="anna")
+    start = time.process_time()
+    page = review_queue.queue(archive.store, user="anna")
+    assert time.process_time() - start < 1.0
+    assert page.waiting == n - 1
+    assert verdicts.opinions(verdicts.all_entries(archive.store))[ids[5]]["anna"].label == "abnormal"
