@@ -1,0 +1,218 @@
+"""Here: what ``ingest_records`` plans, hands on and writes down. Not here: the inbox, or what becomes of a file (``pipeline.intake``)."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from ecg_tasks.archive.documents.base import DagId, Document, Part
+from ecg_tasks.archive.documents.manifests import Manifest
+
+
+class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """A file of a drop; ``sha256`` is known once it was read, and in no account of version 0.1."""
+
+    key: str
+    etag: str
+    size: int = 0
+    sha256: str = ""
+
+
+class Drop(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """Files that make one recording or one table.
+
+    ``reason`` (a code) and ``message`` stand where it is refused unread, ``fate`` where it is passed over.
+    """
+
+    name: str
+    files: tuple[InboxFile, ...]
+    modified: str
+    reason: str = ""
+    message: str = ""
+    fate: str = ""
+
+
+class Refusal(Part, frozen=True, kw_only=True):
+    """Why something is refused: a reason's code and the sentence for people."""
+
+    reason: str
+    message: str
+
+
+class RefusedRow(Part, frozen=True, kw_only=True):
+    """A row that is refused, with its text."""
+
+    name: str
+    reason: str
+    message: str
+    content: str
+
+
+class QuarantinedInput(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """A drop, or a row of one, that went into quarantine.
+
+    ``source`` is the SHA-256 of its bytes, ``entry`` its folder in ``quarantine/``: empty in accounts of before 2026-11-28, whose folder
+    is ``source``.
+    """
+
+    name: str
+    reason: str
+    message: str
+    source: str
+    entry: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Its folder in ``quarantine/``."""
+        return self.entry or self.source
+
+
+class InputCounts(Part, frozen=True, kw_only=True):
+    """What became of one drop, in records: ``received = records + duplicates + quarantined``. A file that is refused whole counts as one.
+
+    ``passed_over`` stands beside them: what holds no recording is no input.
+    """
+
+    received: int = 0
+    records: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    passed_over: int = 0
+
+
+class Input(InputCounts, frozen=True, kw_only=True):
+    """The line of one drop in the account of its intake.
+
+    ``record_name`` is the name of its recording, or of its rows before ``#``. ``source`` is the SHA-256 of its bytes, empty where it was
+    never read. ``fate`` is ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``.
+    """
+
+    name: str
+    record_name: str
+    files: tuple[InboxFile, ...]
+    source: str = ""
+    fate: str
+
+
+class LabelTableFile(Part, frozen=True, kw_only=True):
+    """A label table as it lay in the inbox."""
+
+    key: str
+    etag: str
+    modified: str
+
+
+class IntakeJob(Document, frozen=True, kw_only=True):
+    """Drops for one task; ``described`` is the key of what label tables say of their patients, empty where they say nothing."""
+
+    drops: tuple[Drop, ...]
+    described: str = ""
+
+
+class IntakeTries(Document, frozen=True, kw_only=True):
+    """That a task began before; ``refused`` has the drops that ended a process which read them, by name."""
+
+    refused: dict[str, Refusal] = msgspec.field(default_factory=dict)
+
+    @classmethod
+    def upgraded(cls, plain: Any) -> Any:
+        """Put what stood by names alone below ``refused``."""
+        return plain if "schema_version" in plain else {"refused": plain}
+
+
+class IntakeResult(Document, frozen=True, kw_only=True):
+    """What one task staged: ``shards`` and ``labels`` are keys."""
+
+    inputs: tuple[Input, ...]
+    quarantined: tuple[QuarantinedInput, ...]
+    shards: tuple[str, ...]
+    labels: str
+
+
+class IntakePlan(Document, frozen=True, kw_only=True):
+    """What a run found in the inbox and does not take over, and the label tables that it takes.
+
+    Parameters
+    ----------
+    waiting : keys of all that waits, or is left to the next run
+    waiting_for : how many of them wait for what, in words
+    needed : keys that stay although a drop of this run has them, because something that waits needs them; None in older plans: all
+    left : recordings and files that only lack their turn
+    labels : the tables
+    grace_ended : what came before this moment (ISO 8601) has waited long enough
+    """
+
+    waiting: tuple[str, ...]
+    waiting_for: dict[str, int] = msgspec.field(default_factory=dict)
+    needed: tuple[str, ...] | None = None
+    left: int = 0
+    labels: tuple[LabelTableFile, ...] = ()
+    grace_ended: str = ""
+
+
+class StagedLabels(Document, frozen=True, kw_only=True):
+    """A label table as its plan read it, without its good rows, which stand beside it as Parquet.
+
+    ``source`` is the SHA-256 of its bytes, empty where it was gone by then. ``dropped`` counts the values of each column that could not
+    be used.
+    """
+
+    key: str
+    etag: str
+    modified: str
+    source: str
+    fault: Refusal | None = None
+    rejected: tuple[RefusedRow, ...] = ()
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class ArchiveBefore(Document, frozen=True, kw_only=True):
+    """What was there when a run's publication began: names of shards, and keys of tables."""
+
+    shards: tuple[str, ...]
+    labels: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+
+
+class BegunPublication(Document, frozen=True, kw_only=True):
+    """That the publication of a run has begun, with the keys of its results; it goes when the publication is over."""
+
+    run: str
+    results: tuple[str, ...]
+
+
+class IntakeCounts(InputCounts, frozen=True, kw_only=True):
+    """The sums over all drops of a run, and how many files wait."""
+
+    waiting: int = 0
+
+
+class LabelCounts(Part, frozen=True, kw_only=True):
+    """What became of a run's labels.
+
+    ``tables`` are those that leave the inbox, with their ``rows``; ``stored`` counts new labels, ``described`` records of which a
+    patient, an age or a sex became known, ``quarantined`` refused rows and tables, ``dropped`` values that could not be used.
+    """
+
+    tables: tuple[LabelTableFile, ...] = ()
+    rows: int = 0
+    stored: int = 0
+    described: int = 0
+    quarantined: int = 0
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class IntakeManifest(Manifest, frozen=True, kw_only=True):
+    """The account of an intake; ``waiting`` names the first keys, ``needed`` is None in accounts of before there was one: all of these."""
+
+    DAG: ClassVar[DagId] = DagId.INGEST_RECORDS
+
+    account: IntakeCounts
+    inputs: tuple[Input, ...]
+    shards: tuple[str, ...]
+    quarantined: tuple[QuarantinedInput, ...]
+    labels: LabelCounts
+    waiting: tuple[str, ...] = ()
+    waiting_for: dict[str, int] = msgspec.field(default_factory=dict)
+    needed: tuple[str, ...] | None = None
+    left: int = 0

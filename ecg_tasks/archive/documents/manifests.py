@@ -1,0 +1,48 @@
+"""Here: what the account of every run has in common, and finding it. Not here: what a DAG's own account tells (the modules beside)."""
+
+from typing import ClassVar, TypeVar
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.code_version import code_version
+from ecg_tasks.archive.documents.base import DagId, Document, Part, find, read, write
+from ecg_tasks.archive.object_store import ObjectStore
+
+
+class Code(Part, frozen=True, kw_only=True):
+    """Which code ran: the package's version, and git's name for the tree of its files."""
+
+    version: str
+    tree: str
+
+    @classmethod
+    def running(cls) -> "Code":
+        """Tell which code runs now."""
+        return cls(**code_version())
+
+
+class Manifest(Document, frozen=True, kw_only=True):
+    """The account of one run of a DAG; ``code`` is None in accounts of before 2026-11-20."""
+
+    DAG: ClassVar[DagId]
+
+    dag: DagId
+    run: str
+    code: Code | None = None
+
+
+AnyManifest = TypeVar("AnyManifest", bound=Manifest)
+
+
+def read_manifest(store: ObjectStore, kind: type[AnyManifest], run: str) -> AnyManifest:
+    """Read a run's account; ``run`` is as `keys.run_key` gives it. `MissingObjectError` if it is not there."""
+    return read(store, kind, keys.manifest(kind.DAG, run))
+
+
+def find_manifest(store: ObjectStore, kind: type[AnyManifest], run: str) -> AnyManifest | None:
+    """Read a run's account, or None if it is not written (yet)."""
+    return find(store, kind, keys.manifest(kind.DAG, run))
+
+
+def write_manifest(store: ObjectStore, manifest: Manifest) -> str:
+    """Write a run's account; returns its key."""
+    return write(store, keys.manifest(manifest.dag, manifest.run), manifest)

@@ -1,0 +1,51 @@
+"""Here: what stands beside the files of a quarantine entry. Not here: putting something there (``pipeline.intake.quarantining``)."""
+
+from ecg_tasks.archive.documents.base import Document, Part
+from ecg_tasks.archive.documents.intake import QuarantinedInput
+
+
+class Retry(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """That somebody put an entry back; ``outcome`` and ``run`` tell what the next intake made of it."""
+
+    who: str
+    when: str
+    outcome: str = ""
+    run: str = ""
+
+
+class Closing(Document, frozen=True, kw_only=True):
+    """That nothing of an entry is left to be done; ``entries`` hold what was still bad in it."""
+
+    when: str
+    run: str
+    entries: tuple[str, ...] = ()
+
+
+class PutBack(Document, frozen=True, kw_only=True):
+    """That an entry's files wait in the inbox again, at these paths below it."""
+
+    inbox: tuple[str, ...]
+    who: str = ""
+    when: str = ""
+
+
+class QuarantineReason(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an entry is in quarantine.
+
+    Parameters
+    ----------
+    inbox : the paths below the inbox to which its files go back
+    rows : its bad rows, where the file is good otherwise
+    retried : every time that somebody put it back
+    """
+
+    schema_version: int
+    name: str
+    reason: str
+    message: str
+    source: str
+    entry: str = ""
+    inbox: tuple[str, ...] = ()
+    rows: tuple[QuarantinedInput, ...] = ()
+    retried: tuple[Retry, ...] = ()
+    closed: Closing | None = None

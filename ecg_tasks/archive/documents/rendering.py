@@ -1,0 +1,62 @@
+"""Here: what ``render_spectrograms`` plans, hands on and writes down. Not here: pictures (``tables``), or drawing them."""
+
+from typing import Any, ClassVar
+
+from ecg_tasks.archive.documents.base import DagId, Document, Part, listed_below
+from ecg_tasks.archive.documents.manifests import Manifest
+
+
+class Undrawn(Part, frozen=True, kw_only=True):
+    """A shard, and the recipes whose pictures it lacks."""
+
+    shard: str
+    recipes: tuple[str, ...]
+
+
+class RenderJob(Document, frozen=True, kw_only=True):
+    """Shards for one task."""
+
+    shards: tuple[Undrawn, ...]
+
+    @classmethod
+    def upgraded(cls, plain: Any) -> Any:
+        """Take the bare list of version 0.1."""
+        return listed_below("shards", plain)
+
+
+class RenderedShard(Part, frozen=True, kw_only=True):
+    """What was drawn of one shard by one recipe (``<recipe>@<digest>``); ``taken`` counts the records that the recipe takes."""
+
+    shard: str
+    recipe: str
+    records: int
+    taken: int
+    windows: int
+
+
+class RenderResult(Document, frozen=True, kw_only=True):
+    """What one task drew."""
+
+    shards: tuple[RenderedShard, ...]
+
+    @classmethod
+    def upgraded(cls, plain: Any) -> Any:
+        """Take the bare list of version 0.1."""
+        return listed_below("shards", plain)
+
+
+class RenderCounts(Part, frozen=True, kw_only=True):
+    """The sums over all shards and recipes of a run."""
+
+    records: int
+    taken: int
+    windows: int
+
+
+class RenderManifest(Manifest, frozen=True, kw_only=True):
+    """The account of a run that drew pictures."""
+
+    DAG: ClassVar[DagId] = DagId.RENDER_SPECTROGRAMS
+
+    account: RenderCounts
+    shards: tuple[RenderedShard, ...]

@@ -1,0 +1,168 @@
+"""Here: what ``retrain_model`` and ``decide_champion`` hand on and write down. Not here: versions themselves (``learning.version``)."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from ecg_tasks.archive.documents.base import DagId, Document, Part
+from ecg_tasks.archive.documents.manifests import Code, Manifest
+
+
+class TrainingJob(Document, frozen=True, kw_only=True):
+    """What is trained: a version by name, and everything that its name is made of.
+
+    ``n_members`` is None in jobs of before there were several; ``credits`` are the collections trained on, as the card names them.
+    """
+
+    run: str
+    recipe: str
+    dataset_id: str
+    epochs: int
+    seed: int
+    version: str
+    credits: tuple[str, ...] = ()
+    policy: str = "better"
+    approval: bool = False
+    n_members: int | None = None
+
+
+class Training(Document, frozen=True, kw_only=True):
+    """What came of a training; ``params`` and ``epochs`` are as the trainer gives them, for the version's own record."""
+
+    params: dict[str, Any]
+    n_members: int
+    kept_epochs: tuple[int, ...]
+    epochs: tuple[dict[str, Any], ...]
+    n_weights: int
+    code: Code | None = None
+
+
+class Figure(Part, frozen=True, kw_only=True):
+    """A figure with its 95 % interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class NewData(Part, frozen=True, kw_only=True):
+    """Training records of a candidate, and those of them that the champion has never seen."""
+
+    n_training: int
+    n_new: int
+
+
+class Judgement(Document, frozen=True, kw_only=True):
+    """The gate's word on a version.
+
+    Parameters
+    ----------
+    kind : ``first``, ``better``, ``refresh`` or ``rejected``
+    limits : the gate's policy as it was asked for
+    candidates_judged : versions that the same test patients have judged, this one included
+    champion : what it was judged against, None without one; ``champion_since`` its moment, None in judgements of before it was kept
+    judged : when (ISO 8601)
+    """
+
+    recipe: str
+    version: str
+    promote: bool
+    kind: str
+    reason: str
+    figures: dict[str, Figure]
+    sensitivity: float | None = None
+    ece: float | None = None
+    new_data: NewData | None = None
+    policy: str = ""
+    limits: dict[str, Any] = msgspec.field(default_factory=dict)
+    candidates_judged: int | None = None
+    note: str = ""
+    champion: str | None = None
+    champion_since: str | None = None
+    dataset_id: str = ""
+    judged: str = ""
+
+
+class Approval(Document, frozen=True, kw_only=True):
+    """What a person answered who was asked to approve a version.
+
+    Parameters
+    ----------
+    chosen : ``Approve`` or ``Reject``
+    who : the person as Airflow knows them; None after the deadline
+    why : as given; may be empty
+    when : of the answer, ISO 8601
+    version, champion, judged : the judgement that it is about
+    """
+
+    chosen: str
+    who: str | None
+    why: str = ""
+    when: str = ""
+    version: str = ""
+    champion: str | None = None
+    judged: str = ""
+
+
+class SideCounts(Part, frozen=True, kw_only=True):
+    """Records of one side of a split, their groups, and how many of each class."""
+
+    records: int
+    groups: int
+    normal: int
+    abnormal: int
+
+
+class DatasetManifest(Document, frozen=True, kw_only=True):
+    """What a data set was made of.
+
+    Parameters
+    ----------
+    recipe : ``<recipe>@<digest>``
+    split_unit : ``patient`` or ``record``
+    labelled_by : records by whose word their label is
+    counts : of each side
+    inputs : records of each kind; ``left_out`` those that have a label and are not in it
+    """
+
+    dataset_id: str
+    recipe: str
+    split_unit: str
+    shards: tuple[str, ...]
+    synthetic_records: int
+    labelled_by: dict[str, int]
+    counts: dict[str, SideCounts]
+    inputs: dict[str, int] = msgspec.field(default_factory=dict)
+    left_out: int = 0
+
+
+class RetrainManifest(Manifest, frozen=True, kw_only=True):
+    """The account of a training as it stands: the judgement, what serves, what a person answered, and what came of it."""
+
+    DAG: ClassVar[DagId] = DagId.RETRAIN_MODEL
+
+    account: dict[str, SideCounts]
+    recipe: str
+    version: str
+    dataset_id: str
+    verdict: Judgement
+    rejected: bool
+    serving: str | None
+    approval: Approval | None = None
+    outcome: str = ""
+
+
+class DecisionManifest(Manifest, frozen=True, kw_only=True):
+    """The account of a person's decision on a version; ``outcome`` is what came of it, as a sentence."""
+
+    DAG: ClassVar[DagId] = DagId.DECIDE_CHAMPION
+
+    recipe: str
+    action: str
+    version: str
+    who: str
+    why: str
+    override: str = ""
+    served_before: str | None
+    outcome: str
+    serving: str | None

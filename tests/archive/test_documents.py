@@ -1,0 +1,101 @@
+"""Documents keep what they hold, know their age."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import ecg_tasks
+from ecg_tasks.archive import documents
+from ecg_tasks.archive.documents import (
+    ClassifyManifest,
+    DagId,
+    Document,
+    IntakeManifest,
+    IntakeTries,
+    Manifest,
+    QuarantineReason,
+    RenderCounts,
+    RenderJob,
+    RenderManifest,
+    find_manifest,
+    load,
+    read_manifest,
+    write_manifest,
+)
+from ecg_tasks.errors import DamagedStoreError
+
+LIBRARY = Path(ecg_tasks.__file__).parent
+
+
+def all_kinds(kind=Document):
+    """Every kind of document."""
+    for one in kind.__subclasses__():
+        yield one
+        yield from all_kinds(one)
+
+
+def test_what_nights_write_is_read_whole(two_nights):
+    """An account read and written again says all that it said, so no field of it is missing in its type."""
+    for kind in (IntakeManifest, RenderManifest, ClassifyManifest):
+        stored = {key: data for key, data in two_nights.items() if key.startswith(f"manifests/{kind.DAG}/")}
+        assert stored
+        for key, data in stored.items():
+            assert json.loads(data).items() <= json.loads(load(kind, data, name=key).to_json()).items()
+
+
+def test_every_manifest_is_of_a_dag():
+    """There is one account for each DAG."""
+    assert sorted(kind.DAG for kind in all_kinds(Manifest)) == sorted(DagId)
+
+
+def test_the_dags_are_those_of_the_folder():
+    """A DAG's id is the name of its file, and of its module in the pipeline."""
+    root = LIBRARY.parent
+    files = {path.stem for path in (root / "dags").glob("*.py") if not path.stem.startswith("ecg_")}
+    assert files == set(DagId)
+    assert all((LIBRARY / "pipeline" / f"{dag}.py").is_file() for dag in DagId)
+
+
+def test_a_later_schema_is_refused():
+    """What this program does not know is told, and not half understood."""
+    later = QuarantineReason(schema_version=QuarantineReason.SCHEMA + 1, name="a", reason="empty", message="b", source="c")
+    with pytest.raises(DamagedStoreError, match=r"entry\.json: a QuarantineReason of schema 2; this program knows 1: update it first"):
+        load(QuarantineReason, later.to_json(), name="entry.json")
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"name": 3}', b"\xff"])
+def test_what_is_no_document_is_refused_with_its_name(data):
+    """Neither half a file nor another kind of JSON raises anything else."""
+    with pytest.raises(DamagedStoreError, match=r"reason\.json"):
+        load(QuarantineReason, data, name="reason.json")
+
+
+def test_an_older_document_gets_todays_form():
+    """Bare lists and objects of version 0.1 are read."""
+    assert load(RenderJob, b'[{"shard": "a", "recipes": ["heartbeat"]}]', name="job").shards[0].recipes == ("heartbeat",)
+    assert load(IntakeTries, b'{"a.csv": {"reason": "unreadable", "message": "b"}}', name="try").refused["a.csv"].message == "b"
+
+
+def test_an_unknown_field_is_passed_over():
+    """A field that a later program adds harms no older one."""
+    plain = {"name": "a", "reason": "empty", "message": "b", "source": "c", "schema_version": 1, "colour": "red"}
+    assert QuarantineReason.from_plain(plain).name == "a"
+
+
+@pytest.mark.parametrize("kind", sorted(set(all_kinds()), key=lambda kind: kind.__name__))
+def test_documents_are_frozen_and_have_a_version(kind):
+    """No document changes once it is made, and each says which schema it follows."""
+    assert kind.__struct_config__.frozen
+    assert "schema_version" in kind.__struct_fields__
+    assert all(part.__struct_config__.frozen for part in documents.__dict__.values() if isinstance(part, type(msgspec.Struct)))
+
+
+def test_a_manifest_is_found_by_its_run(bucket):
+    """The account of a run is read as its type; a run without one has none."""
+    counts = RenderCounts(records=2, taken=1, windows=3)
+    written = RenderManifest(dag=DagId.RENDER_SPECTROGRAMS, run="r", account=counts, shards=())
+    assert write_manifest(bucket, written) == "manifests/render_spectrograms/r.json"
+    assert read_manifest(bucket, RenderManifest, "r") == written
+    assert find_manifest(bucket, RenderManifest, "never") is None
