@@ -24,10 +24,9 @@ from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.learning.keras_file import load_network, score_windows
 from ecg_tasks.learning.parameters import training_params
 from ecg_tasks.learning.training import train
-from ecg_tasks.offline.classify_file import wfdb_contents
+from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.offline.labelled_folders import open_folder
 from ecg_tasks.pipeline.training.candidate import BOOTSTRAP_SEED, SENSITIVITY
-from ecg_tasks.readers.wfdb.record import read_wfdb
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
 
@@ -79,7 +78,7 @@ def read(folder: Path, *, shift: int) -> Pictures:
     for name, path in labelled.files.items():
         row = labelled.rows.get(name)
         if path is not None and row is not None and row.label in CLASS_ORDER and row.patient_id:
-            record = read_wfdb(wfdb_contents(path, path.read_bytes()), header=path.name, name=name).records[0]
+            record = read_path(path, name=f"{name}.hea").records[0]
             found.setdefault(record.record_id, (record, CLASS_ORDER.index(row.label), row.patient_id))
     records, labels, patients = zip(*found.values(), strict=True)
     drawn = draw(records, labels, patients)

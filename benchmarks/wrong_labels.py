@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.priority import centred, prioritise, uncertainty
 from ecg_tasks.labels import CLASS_ORDER
-from ecg_tasks.readers.wfdb.record import read_wfdb
 from ecg_tasks.reporting.svg import line, number, rect, text
 from ecg_tasks.signals.recipes import get_recipe
 
@@ -68,6 +67,7 @@ def score_folder(folder: Path) -> Scored:
     from ecg_tasks.evaluation.splits import Side
     from ecg_tasks.learning.serving import Classifier
     from ecg_tasks.learning.version import SIDES
+    from ecg_tasks.offline.classify_file import read_path
     from ecg_tasks.offline.labelled_folders import open_folder
     from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 
@@ -84,8 +84,7 @@ def score_folder(folder: Path) -> Scored:
         row = labelled.rows.get(name)
         if path is None or row is None or row.label not in CLASS_ORDER:
             continue
-        contents = {file.name: file.read_bytes() for suffix in (".hea", ".dat") if (file := path.with_suffix(suffix)).is_file()}
-        (record,) = read_wfdb(contents, header=path.name, name=name).records
+        (record,) = read_path(path, name=f"{name}.hea").records
         if record.record_id in unseen and recipe.accepts(record):
             records.append(record)
             labels.append(CLASS_ORDER.index(row.label))

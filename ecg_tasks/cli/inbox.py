@@ -75,13 +75,15 @@ def download(
     """Fetch a data set from PhysioNet (ptbdb: 1.7 GB, ptbxl: 3 GB); begun again, it goes on where it stopped."""
     import wfdb
 
+    from ecg_tasks.readers.file_names import HEADER_SUFFIX
+
     folder.mkdir(parents=True, exist_ok=True)
     release = _RELEASES[dataset]
     try:
         names = wfdb.get_record_list(release)
         if dataset is OnPhysioNet.PTBXL:  # the same hearts at 100 Hz add nothing
             names = [name for name in names if name.startswith("records500/")]
-        headers = [f"{name}.hea" for name in names]
+        headers = [f"{name}{HEADER_SUFFIX}" for name in names]
         wfdb.dl_files(release, str(folder), headers + _TABLES[dataset])
         wfdb.dl_files(release, str(folder), _signal_files(folder, headers))
     except Exception as error:  # wfdb lets every error of the libraries below it through
@@ -100,9 +102,10 @@ _TABLES = {OnPhysioNet.PTBDB: [], OnPhysioNet.PTBXL: ["ptbxl_database.csv", "scp
 
 def _signal_files(folder: Path, headers: list[str]) -> list[str]:
     """What the headers name, each file once: wfdb's ``dl_database`` lists a file once a signal, and fetches its rest as often."""
-    from ecg_tasks.readers.wfdb.record import wfdb_files
+    from ecg_tasks.readers.wfdb.record import WfdbReader
 
-    named = [Path(header).with_name(file) for header in headers for file in wfdb_files((folder / header).read_bytes(), name=header)]
+    reader = WfdbReader()
+    named = [Path(header).with_name(file) for header in headers for file in reader.companions(header, (folder / header).read_bytes()).names]
     return list(dict.fromkeys(path.as_posix() for path in named))
 
 
@@ -145,17 +148,19 @@ def _read(file: "tuple[str, Content]") -> tuple[str, bytes]:
 
 
 def _is_table(file: "tuple[str, Content]") -> bool:
-    from ecg_tasks.readers.labels_csv import is_label_table
+    from ecg_tasks.readers.file_names import is_label_table
 
     return is_label_table(file[0])
 
 
 def _by_recording(files: "list[tuple[str, Content]]") -> "list[tuple[str, Content]]":
     """The files, those of one stem together in the place of the first of them, a header before what it names."""
+    from ecg_tasks.readers.file_names import is_header
+
     together: dict[str, list[tuple[str, Content]]] = {}
     for file in files:
         together.setdefault(Path(file[0]).with_suffix("").as_posix(), []).append(file)
-    return [file for same in together.values() for file in sorted(same, key=lambda one: Path(one[0]).suffix.lower() != ".hea")]
+    return [file for same in together.values() for file in sorted(same, key=lambda one: not is_header(one[0]))]
 
 
 def _named(paths: Iterable[Path], under: str) -> "Iterator[tuple[str, Content]]":

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks import readers
 from ecg_tasks.archive import registry
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
-from ecg_tasks.readers import Format, Rejected, detect, unknown_file
-from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
-from ecg_tasks.readers.text_file import unpacked_head
+from ecg_tasks.readers import Rejected
+from ecg_tasks.readers.file_names import header_beside, is_signal
 from ecg_tasks.readers.wfdb.lines import matching_name
-from ecg_tasks.readers.wfdb.record import read_wfdb, wfdb_files
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.flags import join_flags, sentences
 from ecg_tasks.signals.recipes import RECIPES, Rendered, get_recipe
@@ -25,8 +24,6 @@ from ecg_tasks.signals.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_HEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +77,10 @@ def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPP
     BadInputError
         If the file, or a recording by this recipe, cannot be read.
     """
-    reading = _read(path)
+    reading = read_path(path)
     names = (recipe,) if recipe else Settings.recipes
     by_recipe: dict[str, list[Record]] = {}
-    for record in reading[0]:
+    for record in reading.records:
         chosen = next((name for name in names if get_recipe(name).accepts(record)), None)
         if chosen is None:
             raise BadInputError(
@@ -91,8 +88,8 @@ def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPP
             )
         by_recipe.setdefault(chosen, []).append(record)
     found = [one for name, records in by_recipe.items() for one in _classify(records, name, models)]
-    order = {record.record_id: row for row, record in enumerate(reading[0])}
-    return FileClassified(results=tuple(sorted(found, key=lambda one: order[one.record_id])), rejected=reading[1])
+    order = {record.record_id: row for row, record in enumerate(reading.records)}
+    return FileClassified(results=tuple(sorted(found, key=lambda one: order[one.record_id])), rejected=reading.rejected)
 
 
 def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show: bool = True) -> Classified:  # noqa: N802  # its name since the first notebook
@@ -137,7 +134,7 @@ def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show:
 
 def plot(path: Path, *, recipe: str | None = None, out: Path, models: Path = SHIPPED_MODELS) -> Classified:
     """Classify the first recording of a file and draw its first picture with the class as title, as `ECG_Classifier` does."""
-    first = _read(path)[0][0]
+    first = read_path(path).records[0]
     name = recipe or next(name for name in Settings.recipes if get_recipe(name).accepts(first))
     (result,) = _classify([first], name, models)
     png = next((png for png in get_recipe(name).render([first]).png if png), b"")
@@ -184,45 +181,28 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
     ]
 
 
-def _read(path: Path) -> tuple[tuple[Record, ...], tuple[Rejected, ...]]:
+def read_path(path: Path, *, name: str = "") -> readers.Read:
+    """Read a file on a disk, with those beside it that it needs; ``name`` is what its recordings are called by, the file's own without it.
+
+    Raises
+    ------
+    BadInputError
+        If it cannot be read, or a file that it needs is not there.
+    """
     path = _with_header(path)
-    data = path.read_bytes()
-    match detect(path.name, data[:_HEAD_BYTES]):
-        case Format.HEARTBEAT_CSV:
-            reading = read_heartbeat_csv(data, name=path.name)
-        case Format.WFDB_HEADER:
-            reading = read_wfdb(wfdb_contents(path, data), header=path.name, name=path.stem)
-        case _:
-            raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(str(path), unpacked_head(data[:_HEAD_BYTES])))
-    return reading.records, reading.rejected
+    beside = {file.name: file.read_bytes for file in path.parent.iterdir() if file.is_file()}
+    return readers.read(name or path.name, readers.gather(path.name, path.read_bytes(), beside))
 
 
 def _with_header(path: Path) -> Path:
     """The header beside a signal file, which is what a person means who names that; any other path as it is."""
-    if detect(path.name, b"") is not Format.WFDB_SIGNAL or not path.is_file():
+    if not is_signal(path.name) or not path.is_file():
         return path
-    header = matching_name(f"{path.stem}.hea", {file.name for file in path.parent.iterdir()})
+    wanted = header_beside(path.name)
+    header = matching_name(wanted, {file.name for file in path.parent.iterdir()})
     if header is None:
-        raise BadInputError(Reason.INCOMPLETE, f"{path.name} is read through its header {path.stem}.hea, which is not beside it")
+        raise BadInputError(Reason.INCOMPLETE, f"{path.name} is read through its header {wanted}, which is not beside it")
     return path.parent / header
-
-
-def wfdb_contents(path: Path, header: bytes) -> dict[str, bytes]:
-    """Every file that a WFDB header needs, by name, from the folder of the header."""
-    contents = {path.name: header}
-    segments: dict[str, bytes] = {}
-    beside = {file.name for file in path.parent.iterdir() if file.is_file()}
-    while True:
-        names = [name for name in wfdb_files(header, name=path.name, segments=segments) if name not in contents]
-        if not names:
-            return contents
-        for name in names:
-            file = path.parent / (matching_name(name, beside) or name)
-            if not file.is_file():
-                raise BadInputError(Reason.INCOMPLETE, f"{path.name} names {name}, which is not beside it")
-            contents[name] = file.read_bytes()
-            if name.endswith(".hea"):
-                segments[name] = contents[name]
 
 
 def _recipe_of(png: bytes, name: str) -> str:

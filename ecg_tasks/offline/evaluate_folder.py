@@ -12,14 +12,13 @@ from typing import Any
 
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
 from ecg_tasks.labels import CLASS_ORDER
-from ecg_tasks.offline.classify_file import wfdb_contents
+from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.offline.judging import Judge, Judged
 from ecg_tasks.offline.labelled_folders import LabelledFolder, open_folder
 from ecg_tasks.offline.shipped import find_models
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
-from ecg_tasks.readers import Reading, Rejected
-from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
-from ecg_tasks.readers.wfdb.record import read_wfdb
+from ecg_tasks.readers import Read, Rejected
+from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_header
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.record import Record
 
@@ -180,17 +179,14 @@ def _described(record: Record, labelled: LabelledFolder) -> _Described:
     return _Described(record=told, patients=[patient for patient in {row.patient_id, record.patient} if patient])
 
 
-def _read(name: str, path: Path) -> Reading:
+def _read(name: str, path: Path) -> Read:
     """The records of one file; a file that cannot be read is one rejected record."""
     try:
-        data = path.read_bytes()
-        if path.suffix == ".hea":
-            return read_wfdb(wfdb_contents(path, data), header=path.name, name=name)
-        return read_heartbeat_csv(data, name=name)
+        return read_path(path, name=name + HEADER_SUFFIX * is_header(path.name))
     except BadInputError as error:
-        return Reading(records=(), rejected=(Rejected(name=name, reason=error.reason, message=error.message),))
+        return Read(records=(), rejected=(Rejected(name=name, reason=error.reason, message=error.message),))
     except OSError as error:
-        return Reading(records=(), rejected=(Rejected(name=name, reason=Reason.UNREADABLE, message=f"{path}: {error.strerror}"),))
+        return Read(records=(), rejected=(Rejected(name=name, reason=Reason.UNREADABLE, message=f"{path}: {error.strerror}"),))
 
 
 def _plain(judged: Judged) -> dict[str, Any]:

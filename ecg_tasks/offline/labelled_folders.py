@@ -13,18 +13,18 @@ from pathlib import Path
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
+from ecg_tasks.readers.base import Rejected
+from ecg_tasks.readers.file_names import CSV_SUFFIXES, HEADER_SUFFIX, LABEL_TABLE, SIGNAL_SUFFIXES, is_header
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.labels_csv import LabelRow, read_labels
 from ecg_tasks.readers.person import UnclearError, age_years, patient_id
 from ecg_tasks.readers.record_names import paths_meant
-from ecg_tasks.readers.results import Rejected
 from ecg_tasks.readers.wfdb.header import comment_lines
 
 Content = bytes | Path
 """A file's bytes, or where to read them when their turn comes."""
 
 _COLUMNS = ("record", "label", "patient_id", "age", "sex")
-_SIGNALS = (".dat", ".xyz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +53,16 @@ class LabelledFolder:
         for name, path in self.files.items():
             if path is None:
                 continue
-            if path.suffix != ".hea":
+            if not is_header(path.name):
                 found.append((f"{self.kind}/{name}", path))
                 continue
-            beside = [path.with_suffix(suffix) for suffix in (".hea", *_SIGNALS)]
+            beside = [path.with_suffix(suffix) for suffix in (HEADER_SUFFIX, *SIGNAL_SUFFIXES)]
             found += [(f"{self.kind}/{name}{file.suffix}", file) for file in beside if file.is_file()]
         for name, row in self.rows.items():
             if self.files[file_of(name)] is not None:
                 age = "" if row.age is None else f"{row.age:g}"
                 table.writerow((name, row.label or "", row.patient_id or "", age, row.sex or ""))
-        return [*found, (f"{self.kind}/labels.csv", text.getvalue().encode())] if self.rows else found
+        return [*found, (f"{self.kind}/{LABEL_TABLE}", text.getvalue().encode())] if self.rows else found
 
 
 def file_of(record: str) -> str:
@@ -92,7 +92,7 @@ def ptbxl(folder: Path) -> LabelledFolder:
     for number, row in enumerate(_rows(folder / "ptbxl_database.csv"), start=2):
         listed = [row.get(column) or "" for column in ("filename_hr", "filename_lr")]
         headers = [_inside(folder, name) for name in listed if name]
-        whole = [header for header in headers if header.is_file() and header.with_suffix(".dat").is_file()]
+        whole = [header for header in headers if header.is_file() and _has_signals(header)]
         found = next(iter([*whole, *(header for header in headers if header.is_file())]), None)
         name = found.stem if found else (Path(next(filter(None, listed), "")).name or f"row {number}")
         files[name] = found
@@ -116,6 +116,10 @@ def ptbxl(folder: Path) -> LabelledFolder:
         said.setdefault(name, []).append(one)
     rows, contradicted = _agreed(said, table="ptbxl_database.csv")
     return _not_empty(LabelledFolder(kind="ptbxl", files=files, rows=rows, rejected=(*rejected, *contradicted)), folder)
+
+
+def _has_signals(header: Path) -> bool:
+    return any(header.with_suffix(suffix).is_file() for suffix in SIGNAL_SUFFIXES)
 
 
 def ptbxl_label(scp_codes: Mapping[str, float], diagnostic: Mapping[str, str]) -> Label | None:
@@ -144,7 +148,7 @@ def ptbdb(folder: Path) -> LabelledFolder:
     """
     files: dict[str, Path | None] = {}
     rows: dict[str, LabelRow] = {}
-    for number, header in enumerate(sorted(folder.rglob("*.hea")), start=1):
+    for number, header in enumerate(sorted(folder.rglob(f"*{HEADER_SUFFIX}")), start=1):
         patient = header.parent.name
         name = f"{patient}/{header.stem}"
         files[name] = header
@@ -162,21 +166,21 @@ def ptbdb(folder: Path) -> LabelledFolder:
 
 def heartbeats(folder: Path) -> LabelledFolder:
     """The heartbeat CSVs of a folder; each row brings its label in its last column, and no patient."""
-    found = [file for pattern in ("*.csv", "*.csv.gz") for file in sorted(folder.glob(pattern))]
+    found = [file for suffix in CSV_SUFFIXES for file in sorted(folder.glob(f"*{suffix}"))]
     return _not_empty(LabelledFolder(kind="heartbeats", files={file.name: file for file in found}, rows={}), folder)
 
 
 def labelled(folder: Path) -> LabelledFolder:
     """WFDB recordings and heartbeat CSVs with a ``labels.csv``, laid out as for the inbox."""
-    table = read_labels((folder / "labels.csv").read_bytes(), name="labels.csv")
+    table = read_labels((folder / LABEL_TABLE).read_bytes(), name=LABEL_TABLE)
     said: dict[str, list[LabelRow]] = {}
     files: dict[str, Path | None] = {}
     for row in table.rows:
         name = _name_in(folder, row.record)
-        path = _inside(folder, file_of(name), suffix="" if "#" in name else ".hea")
+        path = _inside(folder, file_of(name), suffix="" if "#" in name else HEADER_SUFFIX)
         said.setdefault(name, []).append(row)
         files[file_of(name)] = path if path.is_file() else None
-    rows, contradicted = _agreed(said, table="labels.csv")
+    rows, contradicted = _agreed(said, table=LABEL_TABLE)
     return _not_empty(LabelledFolder(kind="labelled", files=files, rows=rows, rejected=(*table.rejected, *contradicted)), folder)
 
 
@@ -201,7 +205,7 @@ def _name_in(folder: Path, record: str) -> str:
     spellings = next(iter(paths_meant(record, folder="")), (record,))
     for name in spellings[::-1]:
         for spelt in (name, unicodedata.normalize("NFD", name)):
-            if (folder / (file_of(spelt) if "#" in spelt else f"{spelt}.hea")).is_file():
+            if (folder / (file_of(spelt) if "#" in spelt else f"{spelt}{HEADER_SUFFIX}")).is_file():
                 return spelt
     return spellings[-1]
 
@@ -214,11 +218,11 @@ def detect(folder: Path) -> str | None:
     """
     if (folder / "ptbxl_database.csv").is_file():
         return "ptbxl"
-    if (folder / "labels.csv").is_file():
+    if (folder / LABEL_TABLE).is_file():
         return "labelled"
-    if next(folder.rglob("*.hea"), None) is not None:
+    if next(folder.rglob(f"*{HEADER_SUFFIX}"), None) is not None:
         return "ptbdb"
-    return "heartbeats" if any(folder.glob("*.csv")) or any(folder.glob("*.csv.gz")) else None
+    return "heartbeats" if any(any(folder.glob(f"*{suffix}")) for suffix in CSV_SUFFIXES) else None
 
 
 def open_folder(folder: Path) -> LabelledFolder:
@@ -233,7 +237,7 @@ def open_folder(folder: Path) -> LabelledFolder:
     if layout is None:
         raise BadInputError(
             Reason.UNKNOWN_FORMAT,
-            f"{folder} has neither ptbxl_database.csv, nor labels.csv, nor WFDB headers as in the PTB database, nor heartbeat CSVs",
+            f"{folder} has neither ptbxl_database.csv, nor {LABEL_TABLE}, nor WFDB headers as in the PTB database, nor heartbeat CSVs",
         )
     return LAYOUTS[layout](folder)
 
@@ -247,7 +251,7 @@ def _not_empty(found: LabelledFolder, folder: Path) -> LabelledFolder:
     return found
 
 
-def _inside(folder: Path, name: str, *, suffix: str = ".hea") -> Path:
+def _inside(folder: Path, name: str, *, suffix: str = HEADER_SUFFIX) -> Path:
     """The file that a table names, which must lie in the folder."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):

@@ -1,6 +1,111 @@
-"""Bytes in, recordings out, one module a format. A fault of the data is a ``BadInputError`` or a ``Rejected``, never anything else."""
+"""Bytes in, recordings out, one module a format; the one way to the reader that a file is for. Not here: what becomes of a recording."""
 
-from ecg_tasks.readers.detection import Format, detect
-from ecg_tasks.readers.results import Reading, Rejected
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-__all__ = ["Format", "Reading", "Rejected", "detect"]
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers import unknown_file
+from ecg_tasks.readers.base import Companions, Reader, Reading, Recording, Rejected
+from ecg_tasks.readers.heartbeat_csv import HeartbeatCsvReader
+from ecg_tasks.readers.labels_csv import misnamed
+from ecg_tasks.readers.leads import finish
+from ecg_tasks.readers.text_file import unpacked_head
+from ecg_tasks.readers.wfdb.lines import matching_name
+from ecg_tasks.readers.wfdb.record import WfdbReader
+from ecg_tasks.signals.record import Record
+
+__all__ = ["READERS", "Companions", "Read", "Reader", "Reading", "Recording", "Rejected", "finish", "gather", "read", "reader_of"]
+
+log = logging.getLogger(__name__)
+
+HEAD_BYTES = 64 * 1024
+"""So much of a file's start tells which reader it is for."""
+READERS: list[Reader] = [WfdbReader(), HeartbeatCsvReader()]
+"""Every format. The first reader that knows a file reads it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """The records of a file, and its rows that could not be read."""
+
+    records: tuple[Record, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+
+def reader_of(name: str, head: bytes) -> Reader | None:
+    """Find the reader that a file is for.
+
+    Parameters
+    ----------
+    name : path below the inbox
+    head : the first ``HEAD_BYTES``
+
+    Examples
+    --------
+    >>> reader_of("a/100.hea", b"").name, reader_of("photo.jpg", b"JFIF") is None
+    ('wfdb', True)
+    """
+    return next((reader for reader in READERS if reader.knows(name, head)), None)
+
+
+def read(name: str, files: Mapping[str, bytes]) -> Read:
+    """Read a file, with those beside it, by the reader that knows it.
+
+    Parameters
+    ----------
+    name : path below the inbox
+    files : bytes by file name: the file itself first
+
+    Raises
+    ------
+    BadInputError
+        With the reader's reason; ``unknown_format`` where no reader knows it; ``unreadable`` where the reader itself fails, since
+        reading the same bytes again would fail again.
+    """
+    head = next(iter(files.values()))[:HEAD_BYTES]
+    if fault := misnamed(name, head):
+        raise fault
+    reader = reader_of(name, head)
+    if reader is None:
+        raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(name, unpacked_head(head)))
+    try:
+        found = reader.read(files, name)
+        return Read(records=tuple(map(finish, found.recordings)), rejected=found.rejected)
+    except (BadInputError, MemoryError):
+        raise
+    except Exception as error:
+        log.exception("the reader of %s failed", name)
+        sentence = f"{name}: its reader failed ({type(error).__name__}), which is a fault of the program; put the file back after an update"
+        raise BadInputError(Reason.UNREADABLE, sentence) from error
+
+
+def gather(name: str, data: bytes, beside: Mapping[str, Callable[[], bytes]]) -> dict[str, bytes]:
+    """Collect a file and all that it needs, given those in its folder.
+
+    Parameters
+    ----------
+    name : of the file
+    data : its bytes
+    beside : every file of its folder: how to get its bytes
+
+    Raises
+    ------
+    BadInputError
+        ``incomplete`` where a file that is needed is not there.
+    """
+    files = {name: data}
+    reader = reader_of(name, data[:HEAD_BYTES])
+    asked = [name] if reader else []
+    while asked and reader:
+        this = asked.pop(0)
+        needed = reader.companions(this, files[this])
+        for wanted in needed.names:
+            there = matching_name(wanted, beside)
+            if there is None:
+                raise BadInputError(Reason.INCOMPLETE, f"{name} names {wanted}, which is not beside it")
+            if there not in files:
+                files[there] = beside[there]()
+                if this == name and needed.nested and reader.knows(there, files[there][:HEAD_BYTES]):
+                    asked.append(there)
+    return files

@@ -35,17 +35,16 @@ Its documentation's class "Miscellaneous" is none: its headers name the angina o
 
 
 @dataclass(frozen=True, kw_only=True)
-class Person:
-    """What the comments tell; None where they tell nothing."""
+class Comments:
+    """What the comments tell; None where they tell nothing. ``age`` is in years."""
 
     age: float | None
-    """Years."""
     sex: Literal["female", "male"] | None
     label: Label | None
     synthetic: bool
 
 
-def read_comments(comments: Iterable[str]) -> Person:
+def read_comments(comments: Iterable[str]) -> Comments:
     """Read ``key: value`` comments as PTB and PhysioNet write them, and MIT-BIH's first line, such as ``69 M 1085 1629 x1``.
 
     The PTB diagnosis is ``Reason for admission``: see `ptb_label`.
@@ -53,7 +52,7 @@ def read_comments(comments: Iterable[str]) -> Person:
     Examples
     --------
     >>> read_comments(["age: 81", "sex: female", "Reason for admission: Myocardial infarction"])
-    Person(age=81.0, sex='female', label=<Label.ABNORMAL: 'abnormal'>, synthetic=False)
+    Comments(age=81.0, sex='female', label=<Label.ABNORMAL: 'abnormal'>, synthetic=False)
     >>> read_comments(["69 M 1085 1629 x1"]).age
     69.0
     """
@@ -65,7 +64,7 @@ def read_comments(comments: Iterable[str]) -> Person:
         elif match := _AGE_AND_SEX.match(comment):
             values.setdefault("age", match[1])
             values.setdefault("sex", match[2])
-    return Person(
+    return Comments(
         age=_age(values.get("age", "")),
         sex=_SEXES.get(values.get("sex", "").lower()),
         label=ptb_label(values.get("reason for admission", "")),

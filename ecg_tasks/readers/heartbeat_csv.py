@@ -5,7 +5,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.readers import other_table
+from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Companions, Lead, Reading, Recording, Rejected
 from ecg_tasks.readers.beat_layout import MAX_LABEL, VALUE_RANGE, BeatLayout, check_names
-from ecg_tasks.readers.results import MAX_CONTENT_CHARS, Reading, Rejected
+from ecg_tasks.readers.file_names import is_csv, is_header, is_label_table, is_signal
 from ecg_tasks.readers.table_notation import is_excel_line, notation_of
-from ecg_tasks.readers.text_file import unpack
-from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, Record
+from ecg_tasks.readers.text_file import first_line, unpack, unpacked_head
+from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES
 
 MAX_ROWS = 250_000
 """Rows that one file may hold; the largest public file of this kind has 87,554."""
@@ -32,80 +33,101 @@ _SMALLEST_BLOCK = 32
 _BEGUN = re.compile(rb"(?:,|[eE+-])\s*$")
 _NUMBER_BYTES = 40
 _LABELS = tuple(range(MAX_LABEL + 1))
-_LEADS = ("II",)
+_LEAD = "II"
 _NUMERIC = b"0123456789+-.eE, \t"
 _EXPONENT = re.compile(rb"[eE][-+]?[0-9]+\s*$")
 
 
-def read_heartbeat_csv(data: bytes, *, name: str) -> Reading:
-    """Read a heartbeat CSV: 187 samples a row at 125 Hz, and optionally the label as the 188th column.
+class HeartbeatCsvReader:
+    """Tables of heartbeats, one a row."""
 
-    Fields are separated by commas and hold numbers in any notation that C's ``strtod`` takes in decimal; blanks around
-    them, blank lines, CRLF, a byte order mark, UTF-16, gzip and a line of column names are all fine. So are semicolons (with decimal
-    commas, too), tabs, blanks, quotes and a separator behind the last field, where the whole file has them. Rows are numbered as the
-    lines of the file, from 1, so that an editor finds them; a line of column names therefore counts.
+    name = "heartbeat_csv"
+    title = "a heartbeat CSV"
 
-    A row is rejected by itself (and the others are read) when it has another width, a field that is no number or not
-    finite, a sample outside ``VALUE_RANGE``, 187 equal samples, or a label other than 0 (normal) and 1 to 4 (abnormal: MIT-BIH's
-    classes S, V, F and Q; PTB's files have 1 only). The file is refused whole when its columns are no samples and a label
-    (`BeatLayout`), when its last row is cut off, or when no row can be read and all have the same fault.
+    def knows(self, name: str, head: bytes) -> bool:
+        """Tell whether a file is such a table: by its name, or by a first line as wide as a heartbeat.
 
-    Parameters
-    ----------
-    data : the file's bytes
-    name : path below the inbox; a base name that starts with ``synthetic`` marks the records as synthetic
+        A name with the ending of a table is believed, so that a damaged one tells its exact fault.
+        """
+        if is_header(name) or is_signal(name) or is_label_table(name):
+            return False
+        return is_csv(name) or _is_beat_line(first_line(unpacked_head(head)))
 
-    Returns
-    -------
-    Reading
-        One record a row: lead II, ``relative``, shape (1, 187); the label is never part of the samples.
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any table
+        """Tell that a table stands by itself."""
+        return Companions()
 
-    Raises
-    ------
-    BadInputError
-        When nothing in the file can be a heartbeat row (``unreadable``, ``wrong_width``, or the fault of all rows), when its end is
-        missing (``incomplete``), or there is too much of it (``too_large``).
+    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+        """Read a heartbeat CSV: 187 samples a row at 125 Hz, and optionally the label as the 188th column.
 
-    References
-    ----------
-    Kachuee, Fazeli, Sarrafzadeh, ECG heartbeat classification: a deep transferable representation, 2018, arXiv 1805.00794.
-    """
-    numbers, lines = _numbered_lines(unpack(data, name=name), name=name)
-    layout = BeatLayout()
-    synthetic = name.rsplit("/", 1)[-1].startswith("synthetic")
-    records: list[Record] = []
-    rejected: list[Rejected] = []
-    for start in range(0, len(lines), _BLOCK_ROWS):
-        block = lines[start : start + _BLOCK_ROWS]
-        names = [f"{name}#{number}" for number in numbers[start : start + _BLOCK_ROWS]]
-        values, usable = _read_block(block, layout)
-        if start == 0:
-            layout.check(name=name)  # before each row of a wrong table is looked at by itself
-        for row in np.flatnonzero(~usable).tolist():
-            try:
-                parsed = _parse_row(block[row], row_name=names[row])
-            except BadInputError as error:
-                content = block[row][:MAX_CONTENT_CHARS].decode("utf-8", "replace") if len(rejected) < MAX_KEPT_CONTENTS else ""
-                rejected.append(Rejected(name=names[row], reason=error.reason, message=error.message, content=content))
-            else:
-                values[row], usable[row] = parsed, True
-        samples = values[usable, :HEARTBEAT_SAMPLES].astype(np.float32)
-        labels = values[usable, HEARTBEAT_SAMPLES].tolist()
-        for beat, row in enumerate(np.flatnonzero(usable).tolist()):
-            record = Record(
-                samples=samples[beat : beat + 1],
-                fs=HEARTBEAT_FS,
-                leads=_LEADS,
-                unit="relative",
-                name=names[row],
-                label=None if math.isnan(labels[beat]) else CLASS_ORDER[labels[beat] > 0],
-                synthetic=synthetic,
+        Fields are separated by commas and hold numbers in any notation that C's ``strtod`` takes in decimal; blanks around
+        them, blank lines, CRLF, a byte order mark, UTF-16, gzip and a line of column names are all fine. So are semicolons (with decimal
+        commas, too), tabs, blanks, quotes and a separator behind the last field, where the whole file has them. Rows are numbered as the
+        lines of the file, from 1, so that an editor finds them; a line of column names therefore counts.
+
+        A row is rejected by itself (and the others are read) when it has another width, a field that is no number or not
+        finite, a sample outside ``VALUE_RANGE``, 187 equal samples, or a label other than 0 (normal) and 1 to 4 (abnormal: MIT-BIH's
+        classes S, V, F and Q; PTB's files have 1 only). The file is refused whole when its columns are no samples and a label
+        (`BeatLayout`), when its last row is cut off, or when no row can be read and all have the same fault.
+
+        Parameters
+        ----------
+        files : the file's name and its bytes
+        name : path below the inbox; a base name that starts with ``synthetic`` marks the records as synthetic
+
+        Returns
+        -------
+        Reading
+            One recording a row: lead II, ``relative``, 187 samples; the label is never part of the samples.
+
+        Raises
+        ------
+        BadInputError
+            When nothing in the file can be a heartbeat row (``unreadable``, ``wrong_width``, or the fault of all rows), when its end is
+            missing (``incomplete``), or there is too much of it (``too_large``).
+
+        References
+        ----------
+        Kachuee, Fazeli, Sarrafzadeh, ECG heartbeat classification: a deep transferable representation, 2018, arXiv 1805.00794.
+        """
+        (data,) = files.values()
+        numbers, lines = _numbered_lines(unpack(data, name=name), name=name)
+        layout = BeatLayout()
+        synthetic = name.rsplit("/", 1)[-1].startswith("synthetic")
+        recordings: list[Recording] = []
+        rejected: list[Rejected] = []
+        for start in range(0, len(lines), _BLOCK_ROWS):
+            block = lines[start : start + _BLOCK_ROWS]
+            names = [f"{name}#{number}" for number in numbers[start : start + _BLOCK_ROWS]]
+            values, usable = _read_block(block, layout)
+            if start == 0:
+                layout.check(name=name)  # before each row of a wrong table is looked at by itself
+            for row in np.flatnonzero(~usable).tolist():
+                try:
+                    parsed = _parse_row(block[row], row_name=names[row])
+                except BadInputError as error:
+                    content = block[row][:MAX_CONTENT_CHARS].decode("utf-8", "replace") if len(rejected) < MAX_KEPT_CONTENTS else ""
+                    rejected.append(Rejected(name=names[row], reason=error.reason, message=error.message, content=content))
+                else:
+                    values[row], usable[row] = parsed, True
+            samples = values[usable, :HEARTBEAT_SAMPLES].astype(np.float32)
+            labels = values[usable, HEARTBEAT_SAMPLES].tolist()
+            for beat, row in enumerate(np.flatnonzero(usable).tolist()):
+                recordings.append(
+                    Recording(
+                        name=names[row],
+                        leads=(Lead(name=_LEAD, units="relative", fs=HEARTBEAT_FS, samples=samples[beat]),),
+                        unit="relative",
+                        label=None if math.isnan(labels[beat]) else CLASS_ORDER[labels[beat] > 0],
+                        synthetic=synthetic,
+                    )
+                )
+        layout.check(name=name)
+        if not recordings and len(rejected) > 1 and len({fault.reason for fault in rejected}) == 1:
+            raise BadInputError(
+                rejected[0].reason, f"{rejected[0].message}; all {len(rejected)} rows have such a fault, and nothing was read"
             )
-            records.append(record)
-    layout.check(name=name)
-    if not records and len(rejected) > 1 and len({fault.reason for fault in rejected}) == 1:
-        raise BadInputError(rejected[0].reason, f"{rejected[0].message}; all {len(rejected)} rows have such a fault, and nothing was read")
-    return Reading(records=tuple(records), rejected=tuple(rejected))
+        return Reading(recordings=tuple(recordings), rejected=tuple(rejected))
 
 
 def _numbered_lines(text: bytes, *, name: str) -> tuple[list[int], list[bytes]]:
@@ -249,3 +271,7 @@ def _number(field: bytes) -> float | None:
 
 def _shown(field: bytes) -> str:
     return repr(field[:40].decode("utf-8", "replace"))
+
+
+def _is_beat_line(line: bytes) -> bool:
+    return notation_of([line], widths=_WIDTHS).plain(line).count(b",") + 1 in _WIDTHS

@@ -2,17 +2,16 @@
 
 import csv
 import io
-import posixpath
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
+from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Rejected
+from ecg_tasks.readers.file_names import LABEL_TABLE, is_header, is_label_table, is_like_a_label_table
 from ecg_tasks.readers.person import UnclearError, age_years, patient_id
-from ecg_tasks.readers.results import MAX_CONTENT_CHARS, Rejected
-from ecg_tasks.readers.text_file import unpack
+from ecg_tasks.readers.text_file import unpack, unpacked_head
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024
 """A table may have this many bytes once unpacked."""
@@ -22,11 +21,6 @@ MAX_LINES = 2 * MAX_ROWS
 """Blank lines, and lines inside quotes, count too: tens of millions of them cost seconds."""
 MAX_LINE_CHARS = 1024 * 1024
 MAX_COLUMNS = 1000
-TABLE_NAME = "labels.csv"
-
-_NAMES = re.compile(r"labels(?: ?\(\d+\)| ?- ?copy(?: ?\(\d+\))?)?\.csv(?:\.gz)?", re.ASCII | re.IGNORECASE)
-"""What a label table may be called: as browsers and file managers name a second copy, too."""
-_TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tab", ".txt", ".xlsx", ".xls", ".ods", ".csv.zip", ".json", ".parquet")
 _DELIMITERS = ",;\t"
 _REQUIRED = ("record", "label")
 _OPTIONAL = ("patient_id", "age", "sex")
@@ -118,31 +112,21 @@ def _lines(text: bytes, *, name: str) -> Iterator[str]:
         yield line
 
 
-def is_label_table(path: str) -> bool:
-    """Tell whether a file is a label table, by its name.
-
-    >>> is_label_table("ward/Labels (1).CSV"), is_label_table("ward/my_labels.csv")
-    (True, False)
-    """
-    return _NAMES.fullmatch(posixpath.basename(path)) is not None
-
-
-def misnamed(path: str, head: bytes, *, is_table: bool = False) -> BadInputError | None:
+def misnamed(path: str, head: bytes) -> BadInputError | None:
     """Tell what to call a file that is a label table under a name that is not read as one; None for any other file.
 
     Parameters
     ----------
-    path : of a file that `is_label_table` does not know
+    path : of a file that is to be read as a recording
     head : its first bytes
-    is_table : whether it is known for one already
     """
-    name = posixpath.basename(path).lower()
-    if name.endswith(".hea"):
+    if is_header(path):
         return None
-    named = name.startswith("labels") and name.endswith(_TABLE_ENDINGS)
-    if not (is_table or named or _header_delimiter(head.removeprefix(b"\xef\xbb\xbf"))):
+    text = unpacked_head(head)
+    is_table = is_label_table(path) or is_like_a_label_table(path) or _header_delimiter(text.removeprefix(b"\xef\xbb\xbf"))
+    if not is_table:
         return None
-    sentence = f"{path} looks like a label table; save it as CSV (UTF-8), call it {TABLE_NAME}, and drop it beside its recordings"
+    sentence = f"{path} looks like a label table; save it as CSV (UTF-8), call it {LABEL_TABLE}, and drop it beside its recordings"
     return BadInputError(Reason.UNKNOWN_FORMAT, sentence)
 
 

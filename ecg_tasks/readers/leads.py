@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.base import Lead, Recording
 from ecg_tasks.signals.lead_names import canonical_names, standard_name
 from ecg_tasks.signals.preparing import MAX_GAP_S, MIN_STRETCH_S, filled, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
@@ -30,18 +31,6 @@ _MILLIVOLTS = MappingProxyType({"nv": 1e-6, "uv": 1e-3, "mv": 1.0, "v": 1e3})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lead:
-    """One signal as its file gives it."""
-
-    name: str
-    units: str
-    fs: float
-    """Hz."""
-    samples: NDArray[np.float64]
-    """Shape (n_samples,), in ``units``; NaN where the file marks a sample as invalid."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Leads:
     """What ``assemble`` makes: ``samples`` of shape (n_leads, n_samples), float32, mV, at ``fs`` Hz."""
 
@@ -57,6 +46,34 @@ def millivolts_per(units: str) -> float | None:
     (0.001, None)
     """
     return _MILLIVOLTS.get(units.lower())
+
+
+def finish(recording: Recording) -> Record:
+    """Make the record of a recording: its leads under their standard names, at one rate, in mV; those of a heartbeat as they are.
+
+    Raises
+    ------
+    BadInputError
+        See `assemble`.
+    """
+    if recording.unit == "relative":
+        names = tuple(lead.name for lead in recording.leads)
+        samples = np.stack([np.asarray(lead.samples, dtype=np.float32) for lead in recording.leads])
+        leads = Leads(samples=samples, fs=recording.leads[0].fs, names=names)
+    else:
+        leads = assemble(recording.leads, name=recording.name)
+    return Record(
+        samples=leads.samples,
+        fs=leads.fs,
+        leads=leads.names,
+        unit=recording.unit,
+        name=recording.name,
+        patient=recording.patient.id,
+        age=recording.patient.age,
+        sex=recording.patient.sex,
+        label=recording.label,
+        synthetic=recording.synthetic,
+    )
 
 
 def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
@@ -183,7 +200,7 @@ def _in_millivolts(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]
     factor = millivolts_per(signal.units)
     if factor is None:
         raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: lead {lead} is in {signal.units[:40]!r}; it must be in nV, uV, mV or V")
-    samples = signal.samples if factor == 1 else signal.samples * factor
+    samples = np.asarray(signal.samples if factor == 1 else signal.samples * factor, dtype=np.float64)
     valid = samples[np.isfinite(samples)]
     if valid.size < samples.size:
         samples = np.where(np.isfinite(samples), samples, np.nan)

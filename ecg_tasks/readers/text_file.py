@@ -46,6 +46,11 @@ def unpack(data: bytes, *, name: str, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     return text
 
 
+def first_line(text: bytes) -> bytes:
+    """The first line that holds something; empty where none does."""
+    return next((line for line in text.splitlines() if line.strip()), b"")
+
+
 def unpacked_head(head: bytes) -> bytes:
     """The beginning of the text in a file's first bytes, as `unpack` would give it; empty where they cannot be unpacked.
 

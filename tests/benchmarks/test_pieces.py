@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import beats, classification, night, rendering, training
 from benchmarks.models import models_folder
-from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
+from tests.readings import read_heartbeat_csv
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 

@@ -18,18 +18,18 @@ from ecg_tasks.archive.workspace import get_json
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.pipeline.intake import drops, inbox, label_tables, taking
-from ecg_tasks.readers import Format, Reading, Rejected, detect
-from ecg_tasks.readers.heartbeat_csv import VALUE_RANGE, read_heartbeat_csv
+from ecg_tasks.readers import READERS, Read, Rejected, reader_of
+from ecg_tasks.readers.heartbeat_csv import VALUE_RANGE
 from ecg_tasks.readers.labels_csv import read_labels
 from ecg_tasks.readers.leads import MAX_LEVEL_MV, MAX_OFFSET_MV
 from ecg_tasks.readers.record_names import paths_meant
 from ecg_tasks.readers.text_file import unpack
 from ecg_tasks.readers.wfdb.header import load_wfdb, parse_header
-from ecg_tasks.readers.wfdb.record import read_wfdb, wfdb_files
 from ecg_tasks.signals.recipes import RECIPES
 from tests.fuzz import bundle
 from tests.fuzz.corpus import MAX_KEY_BYTES, cases
 from tests.fuzz.memory_s3 import PREFIXES, memory_store
+from tests.readings import read_heartbeat_csv, read_wfdb, wfdb_files
 
 Check = Callable[[bytes], list[str]]
 """What became of an input: ``accepted``, or the code of every refusal; an exception is a fault of ours."""
@@ -78,7 +78,7 @@ def _heartbeats(data: bytes) -> list[str]:
     return _codes(reading)
 
 
-def _codes(reading: Reading) -> list[str]:
+def _codes(reading: Read) -> list[str]:
     names = [found.name for found in (*reading.records, *reading.rejected)]
     assert len(set(names)) == len(names)
     return [refusal(rejected) for rejected in reading.rejected]
@@ -131,8 +131,8 @@ def _unpacked(data: bytes) -> list[str]:
 
 def _detected(data: bytes) -> list[str]:
     name, _, head = data.partition(b"\n")
-    found = detect(name.decode(errors="surrogateescape"), head)
-    assert found is None or isinstance(found, Format)
+    found = reader_of(name.decode(errors="surrogateescape"), head)
+    assert found is None or found in READERS
     return [Reason.UNKNOWN_FORMAT.value] if found is None else []
 
 

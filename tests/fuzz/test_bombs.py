@@ -9,10 +9,10 @@ ROOT = Path(__file__).parents[2]
 READ = """
 import json, resource, time
 from ecg_tasks.errors import BadInputError
-from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
 from ecg_tasks.readers.labels_csv import read_labels
 from tests.fuzz.corpus import bombs
 from tests.fuzz.worker import MEMORY_BYTES
+from tests.readings import read_heartbeat_csv
 resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
 told = []
 for name, data, code in bombs():

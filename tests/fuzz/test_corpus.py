@@ -8,7 +8,7 @@ from ecg_tasks.archive import keys
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake.inbox import checked_path
-from ecg_tasks.readers.labels_csv import is_label_table
+from ecg_tasks.readers.file_names import is_label_table
 from tests.fuzz.corpus import Case, cases
 
 CASES = list(cases())

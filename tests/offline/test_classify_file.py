@@ -29,7 +29,7 @@ def test_a_signal_file_means_its_recording(tmp_path, make_wfdb, named, header, s
     folder.mkdir()
     (folder / header).write_bytes(files["r.hea"].replace(b"r.dat", signal.lower().encode()))
     (folder / signal).write_bytes(files["r.dat"])
-    records, _ = classify_file._read(folder / named)
+    records = classify_file.read_path(folder / named).records
     assert [(record.name, record.n_samples) for record in records] == [(header[:1], 2500)]
 
 
@@ -37,7 +37,7 @@ def test_a_signal_file_alone_is_told_so(tmp_path):
     """Without its header a signal file says nothing, and the message names the file that is missing."""
     (tmp_path / "r.mat").write_bytes(bytes(100))
     with pytest.raises(BadInputError, match=r"r\.mat is read through its header r\.hea, which is not beside it") as caught:
-        classify_file._read(tmp_path / "r.mat")
+        classify_file.read_path(tmp_path / "r.mat")
     assert caught.value.reason is Reason.INCOMPLETE
 
 

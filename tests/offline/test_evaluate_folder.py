@@ -16,11 +16,11 @@ from ecg_tasks.pipeline import ingest_records, retrain_model
 from ecg_tasks.pipeline.champions import seed
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import promoting
-from ecg_tasks.readers.wfdb.record import read_wfdb
 from ecg_tasks.signals.record import STANDARD_LEADS
 from ecg_tasks.signals.resampling import resample
 from ecg_tasks.signals.sample_drop import sample_drop
 from ecg_tasks.signals.sample_files import heartbeat_csv, wfdb_record
+from tests.readings import read_wfdb
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,8 +12,8 @@ from ecg_tasks.errors import BadInputError
 from ecg_tasks.labels import Label
 from ecg_tasks.offline import labelled_folders
 from ecg_tasks.readers.labels_csv import read_labels
-from ecg_tasks.readers.wfdb.record import read_wfdb
 from ecg_tasks.signals.sample_files import wfdb_record
+from tests.readings import read_wfdb
 
 REAL = Path(__file__).parents[2] / "../shared/data"
 DIAGNOSTIC = {"NORM": "NORM", "IMI": "MI", "NDT": "STTC"}

@@ -8,7 +8,7 @@ import pytest
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
-from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
+from tests.readings import read_heartbeat_csv
 
 REAL = Path(__file__).parents[2] / "../shared/data/heartbeats"
 real = pytest.mark.skipif(not REAL.is_dir(), reason="real heartbeat rows are not beside the checkout (shared/data/heartbeats)")

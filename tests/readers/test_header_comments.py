@@ -3,23 +3,23 @@
 import pytest
 
 from ecg_tasks.labels import Label
-from ecg_tasks.readers.header_comments import PTB_DIAGNOSES, Person, ptb_label, read_comments
+from ecg_tasks.readers.header_comments import PTB_DIAGNOSES, Comments, ptb_label, read_comments
 
 
 @pytest.mark.parametrize(
     ("comments", "expected"),
     [
-        ((), Person(age=None, sex=None, label=None, synthetic=False)),
-        (("age: 81", "sex: female"), Person(age=81.0, sex="female", label=None, synthetic=False)),
-        (("Age: 74", "Sex: Male"), Person(age=74.0, sex="male", label=None, synthetic=False)),
-        (("age: n/a", "sex: n/a", "Reason for admission: n/a"), Person(age=None, sex=None, label=None, synthetic=False)),
-        (("age: 999", "sex: 1"), Person(age=None, sex=None, label=None, synthetic=False)),
-        (("69 M 1085 1629 x1", "Aldomet, Inderal"), Person(age=69.0, sex="male", label=None, synthetic=False)),
-        (("Reason for admission: Healthy control",), Person(age=None, sex=None, label=Label.NORMAL, synthetic=False)),
-        (("Reason for admission: Myocardial infarction",), Person(age=None, sex=None, label=Label.ABNORMAL, synthetic=False)),
-        (("Reason for admission:",), Person(age=None, sex=None, label=None, synthetic=False)),
-        (("synthetic: yes",), Person(age=None, sex=None, label=None, synthetic=True)),
-        (("synthetic: no",), Person(age=None, sex=None, label=None, synthetic=False)),
+        ((), Comments(age=None, sex=None, label=None, synthetic=False)),
+        (("age: 81", "sex: female"), Comments(age=81.0, sex="female", label=None, synthetic=False)),
+        (("Age: 74", "Sex: Male"), Comments(age=74.0, sex="male", label=None, synthetic=False)),
+        (("age: n/a", "sex: n/a", "Reason for admission: n/a"), Comments(age=None, sex=None, label=None, synthetic=False)),
+        (("age: 999", "sex: 1"), Comments(age=None, sex=None, label=None, synthetic=False)),
+        (("69 M 1085 1629 x1", "Aldomet, Inderal"), Comments(age=69.0, sex="male", label=None, synthetic=False)),
+        (("Reason for admission: Healthy control",), Comments(age=None, sex=None, label=Label.NORMAL, synthetic=False)),
+        (("Reason for admission: Myocardial infarction",), Comments(age=None, sex=None, label=Label.ABNORMAL, synthetic=False)),
+        (("Reason for admission:",), Comments(age=None, sex=None, label=None, synthetic=False)),
+        (("synthetic: yes",), Comments(age=None, sex=None, label=None, synthetic=True)),
+        (("synthetic: no",), Comments(age=None, sex=None, label=None, synthetic=False)),
     ],
 )
 def test_person(comments, expected):

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
-from ecg_tasks.readers import Reading, heartbeat_csv
-from ecg_tasks.readers.heartbeat_csv import MAX_KEPT_CONTENTS, read_heartbeat_csv
+from ecg_tasks.readers import Read, heartbeat_csv
+from ecg_tasks.readers.heartbeat_csv import MAX_KEPT_CONTENTS
+from tests.readings import read_heartbeat_csv
 
 REAL = Path(__file__).parents[2] / "../shared/data/heartbeats"
 
@@ -329,10 +330,10 @@ def test_fast_path_judges_as_the_slow_one(changes):
 @settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_arbitrary_bytes_raise_nothing_else(data):
-    """Whatever the bytes are, the answer is a Reading or a BadInputError."""
+    """Whatever the bytes are, the answer is a Read or a BadInputError."""
     for content in (data, a_line().encode() + b"\n" + data):
         with contextlib.suppress(BadInputError):
-            assert isinstance(read_heartbeat_csv(content, name="x.csv"), Reading)
+            assert isinstance(read_heartbeat_csv(content, name="x.csv"), Read)
 
 
 def test_speed():

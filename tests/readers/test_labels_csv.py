@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
-from ecg_tasks.readers import labels_csv
+from ecg_tasks.readers import file_names, labels_csv
 from ecg_tasks.readers.labels_csv import LabelRow, LabelTable, read_labels
 
 
@@ -101,7 +101,7 @@ def test_signs_between_the_columns(sign):
 )
 def test_names_that_are_read(name):
     """A copy that a browser or a file manager made has the same meaning; contradictions are told row by row."""
-    assert labels_csv.is_label_table(f"ward/{name}")
+    assert file_names.is_label_table(f"ward/{name}")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_names_that_are_read(name):
 )
 def test_names_that_are_told_what_to_be(name, head):
     """A table under another name is refused with the name that it should have."""
-    assert not labels_csv.is_label_table(name)
+    assert not file_names.is_label_table(name)
     assert "call it labels.csv" in labels_csv.misnamed(name, head).message
 
 

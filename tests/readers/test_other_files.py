@@ -6,7 +6,7 @@ import pytest
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import unknown_file
-from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
+from tests.readings import read_heartbeat_csv
 
 LEADS = "I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6"
 

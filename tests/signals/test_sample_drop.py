@@ -7,12 +7,12 @@ import pytest
 
 from ecg_tasks.errors import BadInputError, Reason, SignalError
 from ecg_tasks.labels import Label
-from ecg_tasks.readers import Format, detect
-from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
+from ecg_tasks.readers import reader_of
+from ecg_tasks.readers.file_names import is_header, is_label_table, is_signal
 from ecg_tasks.readers.labels_csv import read_labels
-from ecg_tasks.readers.wfdb.record import read_wfdb, wfdb_files
 from ecg_tasks.signals.record import STANDARD_LEADS
 from ecg_tasks.signals.sample_drop import FOLDER, sample_drop
+from tests.readings import read_heartbeat_csv, read_wfdb, wfdb_files
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def recordings(drop):
     files = {posixpath.basename(path): content for path, content in drop.items()}
     found = {}
     for name, header in files.items():
-        if detect(name, header) is Format.WFDB_HEADER:
+        if is_header(name):
             needed = {name: header} | {needed: files[needed] for needed in wfdb_files(header, name=name)}
             found[name.removesuffix(".hea")] = read_wfdb(needed, header=name, name=name.removesuffix(".hea")).records[0]
     return found
@@ -36,8 +36,9 @@ def recordings(drop):
 def test_all_lies_in_one_folder_and_has_a_format(drop):
     """Every file is under synthetic/, and detection knows each."""
     assert {posixpath.dirname(path) for path in drop} == {FOLDER}
-    formats = Counter(detect(path, content[:65536]) for path, content in drop.items())
-    assert formats == {Format.WFDB_HEADER: 121, Format.WFDB_SIGNAL: 121, Format.HEARTBEAT_CSV: 3, Format.LABELS_CSV: 1}
+    read = Counter(reader.name for path, content in drop.items() if (reader := reader_of(path, content[:65536])))
+    assert read == {"wfdb": 121, "heartbeat_csv": 3}
+    assert (sum(map(is_signal, drop)), sum(map(is_label_table, drop)), len(drop)) == (121, 1, 246)
 
 
 def test_recordings(recordings):

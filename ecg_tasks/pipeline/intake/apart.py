@@ -104,7 +104,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 def _read_what_comes(come: IO[bytes], answers: IO[bytes]) -> None:
     """Read drop after drop within its bounds, and answer a line for each that did not end the process."""
-    from ecg_tasks.pipeline.intake.taking import read
+    from ecg_tasks.readers import read
 
     with contextlib.suppress(OSError):  # where memory runs out, this process goes and not the task
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import descriptions, labelling, tables
 from ecg_tasks.archive.descriptions import Descriptions, Person
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.pipeline.intake import label_tables, names, settling, taking
+from ecg_tasks.pipeline.intake import label_tables, names, settling
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
+from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.record_names import normal_name
 
 
@@ -116,7 +117,7 @@ def _take_leave(
 def _refused(inputs: Iterable[Mapping[str, Any]], quarantined: Iterable[Mapping[str, Any]]) -> set[str]:
     """Names of recordings and rows that came in this run and gave no record."""
     found = {normal_name(item["record_name"]) for item in inputs if item["fate"] == "quarantined"}
-    return found | {normal_name(taking.record_name(entry["name"])) for entry in quarantined}
+    return found | {normal_name(recording_name(entry["name"])) for entry in quarantined}
 
 
 def _waiting(came: Came) -> set[str]:

@@ -15,8 +15,7 @@ from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.pipeline.intake.headers import MAX_UNREAD, Said, read_once
 from ecg_tasks.pipeline.intake.inbox import checked_path
-from ecg_tasks.pipeline.intake.kinds import Kind, finished_name, header_beside, kind_of
-from ecg_tasks.readers.labels_csv import is_label_table
+from ecg_tasks.readers.file_names import Kind, finished_name, header_beside, header_of_segments, is_label_table, kind_of
 from ecg_tasks.readers.wfdb.header import MAX_SEGMENTS
 
 PASSED_OVER = "passed_over"
@@ -183,7 +182,7 @@ class _Inbox:
 
     def _lacks_its_turn(self, header: str, wanted: dict[str, str | None]) -> bool:
         """Whether a segment's header was not read yet, or a header that may name this one as its segment."""
-        whole = f"{posixpath.splitext(header)[0].rpartition('_')[0]}.hea"
+        whole = header_of_segments(header)
         return bool(self.unread) and (whole in self.unread or not self.unread.isdisjoint(filter(None, wanted.values())))
 
     def _needed(self, header: str, said: Said) -> tuple[dict[str, str | None], BadInputError | None]:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
 from ecg_tasks.errors import BadInputError
-from ecg_tasks.pipeline.intake.kinds import Kind, kind_of
-from ecg_tasks.readers import Format, detect
-from ecg_tasks.readers.wfdb.header import MAX_HEADER_BYTES, has_segments, header_text, named_files
+from ecg_tasks.readers import HEAD_BYTES, Companions, reader_of
+from ecg_tasks.readers.file_names import Kind, kind_of
+from ecg_tasks.readers.wfdb.header import MAX_HEADER_BYTES
 
 MAX_UNREAD = 20_000
 """Headers that one run reads anew. On a busy machine one takes up to 40 ms, so this is a quarter of an hour at most."""
 MEMO = keys.staging("ingest_records", "read", "headers.parquet")
-_HEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +31,7 @@ class Said:
     """Why it is refused unread, as a reason's code."""
     message: str = ""
     is_table: bool = False
-    """Whether a file whose name says nothing holds heartbeats by its first bytes."""
+    """Whether a reader knows a file, whose name says nothing, by its first bytes; the name in the table is older."""
 
 
 def read_once(
@@ -67,15 +66,16 @@ def _read(store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[
         if kind_of(key) is Kind.HEADER:
             yield key, _of_header(key, found[key].etag, data)
         else:
-            is_table = detect(key.removeprefix(keys.INBOX), data[:_HEAD_BYTES]) is Format.HEARTBEAT_CSV
-            yield key, Said(etag=found[key].etag, is_table=is_table)
+            known = reader_of(key.removeprefix(keys.INBOX), data[:HEAD_BYTES])
+            yield key, Said(etag=found[key].etag, is_table=known is not None)
 
 
 def _of_header(key: str, etag: str, data: bytes) -> Said:
     name = key.removeprefix(keys.INBOX)
+    reader = reader_of(name, data[:HEAD_BYTES])
     try:
-        text = header_text(data, name=name)
-        return Said(etag=etag, names=named_files(text, name=name), segments=has_segments(text))
+        needed = Companions() if reader is None else reader.companions(name, data)
+        return Said(etag=etag, names=needed.names, segments=needed.nested)
     except BadInputError as error:
         return Said(etag=etag, fault=error.reason.value, message=error.message)
 

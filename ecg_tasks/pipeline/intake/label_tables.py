@@ -16,6 +16,7 @@ from ecg_tasks.archive.workspace import get_json, patient_hash, put_json
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake import taking
+from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.labels_csv import LabelTable, read_labels
 from ecg_tasks.readers.record_names import normal_name, paths_meant
 
@@ -86,7 +87,7 @@ def stage(
     for each batch of drops, the key of what the tables say of the patients of its recordings; empty where they say nothing. Rows that
     contradict each other, or could mean several recordings, say nothing here: `settling` tells what becomes of them.
     """
-    place = {normal_name(taking.record_name(drop["name"])): number for number, batch in enumerate(batches) for drop in batch}
+    place = {normal_name(recording_name(drop["name"])): number for number, batch in enumerate(batches) for drop in batch}
     described: list[dict[str, Person | None]] = [{} for _ in batches]
     for number, table in enumerate(listed):
         staged = _read(store, table, patient_key=patient_key)

@@ -16,7 +16,7 @@ from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.errors import Reason
 from ecg_tasks.pipeline.intake.label_tables import Row, Staged, merged, names_of, over
 from ecg_tasks.pipeline.intake.names import Archived
-from ecg_tasks.readers.results import MAX_CONTENT_CHARS
+from ecg_tasks.readers.base import MAX_CONTENT_CHARS
 
 _SHOWN = 4
 _SHOWN_CHARS = 160

@@ -1,12 +1,12 @@
 """Here: taking over one drop: bytes to raw/, records and labels to the batch, faults to quarantine/. Not here: the tasks."""
 
 import hashlib
-import logging
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ecg_tasks import readers
 from ecg_tasks.archive import keys, sources
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.labelling import LabelEntry
@@ -18,17 +18,10 @@ from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake.apart import Trial
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
-from ecg_tasks.readers import Format, Reading, Rejected, detect, unknown_file
-from ecg_tasks.readers.heartbeat_csv import read_heartbeat_csv
-from ecg_tasks.readers.labels_csv import misnamed
+from ecg_tasks.readers import Rejected
+from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.record_names import normal_name
-from ecg_tasks.readers.text_file import unpacked_head
-from ecg_tasks.readers.wfdb.record import read_wfdb
 from ecg_tasks.signals.record import Record
-
-log = logging.getLogger(__name__)
-
-_HEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +42,7 @@ def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, Pe
     """
     name = drop["name"]
     file_keys = [file["key"] for file in drop["files"]]
-    account = {"name": name, "record_name": record_name(name), "files": drop["files"], "source": "", "fate": "records"}
+    account = {"name": name, "record_name": recording_name(name), "files": drop["files"], "source": "", "fate": "records"}
     counts = {"received": 0, "records": 0, "duplicates": 0, "quarantined": 0, PASSED_OVER: 0}
     try:
         if "reason" in drop:
@@ -65,7 +58,7 @@ def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, Pe
     if drop.get("fate") == PASSED_OVER:
         return Taken(account=account | counts | {"fate": PASSED_OVER, PASSED_OVER: 1})
     try:
-        reading = read(name, contents)
+        reading = readers.read(name, contents)
     except BadInputError as fault:
         return _refused(store, name=name, source=source, fault=fault, file_keys=file_keys, account=account)
     rows = [row_fault(rejected) for rejected in reading.rejected]
@@ -115,46 +108,8 @@ def fault_apart(store: ObjectStore, drop: dict[str, Any], trial: Trial) -> BadIn
     return trial.fault_of(drop["name"], contents)
 
 
-def read(name: str, contents: Mapping[str, bytes]) -> Reading:
-    """Read a drop with the reader for its format.
-
-    Raises
-    ------
-    BadInputError
-        With the reader's reason; ``unreadable`` where the reader itself fails, since reading the same bytes again would fail again.
-    """
-    try:
-        return _read(name, contents)
-    except (BadInputError, MemoryError):
-        raise
-    except Exception as error:
-        log.exception("the reader of %s failed", name)
-        sentence = f"{name}: its reader failed ({type(error).__name__}), which is a fault of the program; put the file back after an update"
-        raise BadInputError(Reason.UNREADABLE, sentence) from error
-
-
-def _read(name: str, contents: Mapping[str, bytes]) -> Reading:
-    first = next(iter(contents))
-    head = contents[first][:_HEAD_BYTES]
-    found = detect(name, head)
-    if fault := misnamed(name, head, is_table=found is Format.LABELS_CSV):
-        raise fault
-    match found:
-        case Format.HEARTBEAT_CSV:
-            return read_heartbeat_csv(contents[first], name=name)
-        case Format.WFDB_HEADER:
-            return read_wfdb(contents, header=first, name=record_name(name))
-        case _:
-            raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(name, unpacked_head(contents[first][:_HEAD_BYTES])))
-
-
 def _with_digests(dropped: Sequence[Mapping[str, Any]], files: Sequence[sources.File]) -> list[dict[str, Any]]:
     return [dict(one) | {"sha256": file.sha256} for one, file in zip(dropped, files, strict=True)]
-
-
-def record_name(name: str) -> str:
-    """The name of the recording, or of the table's rows before ``#``, that a drop of this name holds."""
-    return name[: -len(".hea")] if name.casefold().endswith(".hea") else name
 
 
 def _stored(record: Record, *, source: str, told: Person, patient_key: bytes) -> StoredRecord:

@@ -6,7 +6,7 @@ from typing import Any
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.workspace import find_json, open_store
 from ecg_tasks.pipeline.intake.drops import Sorted
-from ecg_tasks.pipeline.intake.kinds import Kind, kind_of
+from ecg_tasks.readers.file_names import Kind, kind_of
 
 DAG = "ingest_records"
 _NAMED = 1000

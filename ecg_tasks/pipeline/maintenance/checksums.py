@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ecg_tasks.archive import keys, record_shards, registry, sources
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.readers.file_names import is_header
 from ecg_tasks.signals.recipes import RECIPES
 
 INGEST_DAG = "ingest_records"
@@ -95,7 +96,7 @@ def _raw(store: ObjectStore, source: str, order: Sequence[str] | None) -> str:
     # one digest may have come under several names: the same file, renamed
     if any(store.sha256([f"{keys.RAW}{source}/{name}"]) == source for name in sorted(names)):
         return ""
-    ordered = sorted(names, key=lambda name: (not name.endswith(".hea"), name)) if order is None else list(order)
+    ordered = sorted(names, key=lambda name: (not is_header(name), name)) if order is None else list(order)
     digest = store.sha256(keys.raw(source, name) for name in ordered)
     return "" if digest == source else f"its bytes have the SHA-256 {digest}"
 

@@ -15,12 +15,12 @@ from ecg_tasks.archive.labelling import load_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline.champions.versions import pictures_of
 from ecg_tasks.pipeline.maintenance.rules import CLASSIFY_DAG, INDEX
+from ecg_tasks.readers.file_names import LABEL_TABLE
 from ecg_tasks.signals.recipes import RECIPES
 
 INGEST_DAG = "ingest_records"
 AT_WORK = timedelta(hours=12)
 """So long a run may have something in the bucket before its account tells of it."""
-_LABEL_TABLE = "labels.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
         folder: max(item.modified for item in items)
         for folder, items in groupby(store.list_objects(keys.RAW), key=lambda item: item.key.split("/")[1])
     }
-    label_tables = {key.split("/")[1] for key in store.list_keys(keys.RAW) if key.endswith(f"/{_LABEL_TABLE}")}
+    label_tables = {key.split("/")[1] for key in store.list_keys(keys.RAW) if key.endswith(f"/{LABEL_TABLE}")}
     return [
         *_reports(store, at=at),
         *_champions(store),

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from ecg_tasks.archive import keys, sources
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.readers.file_names import is_header
 
 _MAX_ORDERS = 720
 """Orders of a recording's files that are tried where no run tells which was meant."""
@@ -84,4 +85,4 @@ def _orders(names: Sequence[str], wanted: Sequence[str]) -> Iterator[Sequence[st
     if set(wanted) == set(names):
         yield wanted
         return
-    yield from itertools.permutations(sorted(names, key=lambda name: (not name.endswith(".hea"), name)))
+    yield from itertools.permutations(sorted(names, key=lambda name: (not is_header(name), name)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_csv, is_header
 from ecg_tasks.readers.leads import FS_RANGE, distinct
 from ecg_tasks.readers.wfdb.lines import MAX_LINE_CHARS, content_lines, own_name, record_line, signal_line
 
@@ -23,7 +24,6 @@ DEFAULT_GAIN = 200.0
 NO_FILE = "~"
 """The name WFDB gives to a gap, and to the signals of a layout header: there is no file."""
 
-_NO_SIGNAL_SUFFIXES = (".hea", ".csv", ".csv.gz")
 # wfdb's patterns take what they can of a word and pass the rest over: a rate of -100 would be the default of 250, 1e3 would be 1
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
 _RECORD_WORDS = {2: re.compile(rf"{_NUMBER}(/.*)?"), 3: re.compile(r"\d+")}
@@ -137,11 +137,11 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
         if written == NO_FILE:
             continue
         file_name = own_name(written, name=name)
-        if not is_multi_segment and file_name.casefold().endswith(_NO_SIGNAL_SUFFIXES):
+        if not is_multi_segment and (is_header(file_name) or is_csv(file_name)):
             raise BadInputError(
                 Reason.UNREADABLE, f"{name}: names {file_name!r} as a signal file; it would take that file away from its reader"
             )
-        names[f"{file_name}.hea" if is_multi_segment else file_name] = None
+        names[f"{file_name}{HEADER_SUFFIX}" if is_multi_segment else file_name] = None
     if len(names) > MAX_SEGMENTS:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: the header names {len(names)} files; at most {MAX_SEGMENTS} are read")
     return tuple(names)

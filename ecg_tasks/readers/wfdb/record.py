@@ -11,14 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.base import Companions, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_header, recording_name
 from ecg_tasks.readers.header_comments import read_comments
-from ecg_tasks.readers.leads import MAX_VALUES, Lead, assemble
-from ecg_tasks.readers.results import Reading
+from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.wfdb.compressed import DIFFERENCES, FLAC_BITS, flac_frames, read_differences, read_flac
-from ecg_tasks.readers.wfdb.header import NO_FILE, Header, SegmentLine, SignalLine, header_text, load_wfdb, named_files, parse_header
+from ecg_tasks.readers.wfdb.header import (
+    NO_FILE,
+    Header,
+    SegmentLine,
+    SignalLine,
+    has_segments,
+    header_text,
+    load_wfdb,
+    named_files,
+    parse_header,
+)
 from ecg_tasks.readers.wfdb.lines import matching_name
 from ecg_tasks.signals.lead_names import canonical_names
-from ecg_tasks.signals.record import STANDARD_LEADS, Record
+from ecg_tasks.signals.record import STANDARD_LEADS
 
 _SAMPLES_IN_BYTES = MappingProxyType(
     {
@@ -47,74 +58,57 @@ _ON_DISK = "record"
 _Physical = tuple[SignalLine, NDArray[np.float64]]
 
 
-def wfdb_files(header: bytes, *, name: str, segments: Mapping[str, bytes] = MappingProxyType({})) -> tuple[str, ...]:
-    """The files that a header needs, all of them in its own folder.
+class WfdbReader:
+    """WFDB recordings: a header, and the signal files and segment headers that it names."""
 
-    Parameters
-    ----------
-    header : the header file's bytes
-    name : path below the inbox, for messages
-    segments : the segment headers that are at hand, by file name; what they need is added. A multi-segment header is
-        therefore asked twice: first alone, and again with the segment headers it named.
+    name = "wfdb"
+    title = "a WFDB recording"
 
-    Returns
-    -------
-    tuple of file names, each once, in the order of the header
+    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - a header is believed, so that a damaged one tells its exact fault
+        """Tell whether a file is a header: its signals are known only by it."""
+        return is_header(name)
 
-    Raises
-    ------
-    BadInputError
-        ``unsafe_path`` for a name that points out of the folder, before anything is opened; ``unreadable``; ``too_large``.
-    """
-    names = dict.fromkeys(named_files(header_text(header, name=name), name=name))
-    for segment in [file_name for file_name in names if file_name in segments]:
-        names |= dict.fromkeys(named_files(header_text(segments[segment], name=segment), name=segment))
-    return tuple(names)
+    def companions(self, name: str, data: bytes) -> Companions:
+        """Tell which files a header needs, in its order.
 
+        Raises
+        ------
+        BadInputError
+            ``unsafe_path`` for a name that points out of the folder, before anything is opened; ``unreadable``; ``too_large``.
+        """
+        text = header_text(data, name=name)
+        return Companions(names=named_files(text, name=name), nested=has_segments(text))
 
-def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> Reading:
-    """Read one WFDB record, in physical units, as millivolts.
+    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+        """Read one WFDB record, in physical units.
 
-    Formats 8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516 and 524, one or many signal files, one or many segments. Nothing in
-    the header is trusted: sizes are held against the bytes that are there before memory is taken, and checksums, where given, against
-    the samples. Signals that WFDB calls skewed are aligned, and the frames that then lack a signal are cut off the end.
-    A signal with several samples a frame has its true rate; see ``leads.assemble`` for what becomes of differing rates and of signals
-    that are not among the twelve leads.
+        Formats 8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516 and 524, one or many signal files, one or many segments. Nothing in
+        the header is trusted: sizes are held against the bytes that are there before memory is taken, and checksums, where given, against
+        the samples. Signals that WFDB calls skewed are aligned, and the frames that then lack a signal are cut off the end.
+        A signal with several samples a frame has its true rate.
 
-    Parameters
-    ----------
-    files : bytes by file name, of all files of the record, as they lie in one folder
-    header : the name of the record's header in ``files``, such as ``100.hea``
-    name : path below the inbox without extension; a folder called ``patient001``, as in PTB, names the patient
+        Parameters
+        ----------
+        files : bytes by file name, of all files of the record, as they lie in one folder, its header first
+        name : path of the header below the inbox; a folder called ``patient001``, as in PTB, names the patient
 
-    Returns
-    -------
-    Reading with exactly one record
+        Returns
+        -------
+        Reading with exactly one recording
 
-    Raises
-    ------
-    BadInputError
-        With the reason and a message that names the file, the lead, the value and the bound.
-    """
-    main = parse_header(_bytes_of(header, files, name=name), name=f"{name}.hea")
-    leads = _read_segments(main, files, name=name) if main.segments else _cut_skew(_read_signals(main, files, name=name), main)
-    _check_calibrated(leads, name=name)
-    signals = assemble(leads, name=name)
-    person = read_comments(main.comments)
-    folder = name.split("/")[-2] if "/" in name else ""
-    record = Record(
-        samples=signals.samples,
-        fs=signals.fs,
-        leads=signals.names,
-        unit="mV",
-        name=name,
-        patient=folder if _PTB_FOLDER.fullmatch(folder) else None,
-        age=person.age,
-        sex=person.sex,
-        label=person.label,
-        synthetic=person.synthetic,
-    )
-    return Reading(records=(record,))
+        Raises
+        ------
+        BadInputError
+            With the reason and a message that names the file, the lead, the value and the bound.
+        """
+        name = recording_name(name)
+        main = parse_header(next(iter(files.values())), name=f"{name}{HEADER_SUFFIX}")
+        leads = _read_segments(main, files, name=name) if main.segments else _cut_skew(_read_signals(main, files, name=name), main)
+        _check_calibrated(leads, name=name)
+        told = read_comments(main.comments)
+        folder = name.split("/")[-2] if "/" in name else ""
+        patient = Patient(id=folder if _PTB_FOLDER.fullmatch(folder) else None, age=told.age, sex=told.sex)
+        return Reading(recordings=(Recording(name=name, leads=tuple(leads), patient=patient, label=told.label, synthetic=told.synthetic),))
 
 
 def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:
@@ -171,7 +165,7 @@ def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> li
 
 def _check_lines(spans: Sequence[SegmentLine], files: Mapping[str, bytes], *, name: str) -> None:
     """Refuse segments that list more signals in all than can be read in some seconds, before any of them is parsed."""
-    of_segment = {span.name: matching_name(f"{span.name}.hea", files) for span in spans}
+    of_segment = {span.name: matching_name(f"{span.name}{HEADER_SUFFIX}", files) for span in spans}
     n_lines = sum(0 if (there := of_segment[span.name]) is None else files[there].count(b"\n") for span in spans)
     if n_lines > MAX_SIGNAL_LINES:
         raise BadInputError(
@@ -183,7 +177,7 @@ def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *
     if span.name == NO_FILE:
         return []
     where = f"{name}, segment {span.name}"
-    header = parse_header(_bytes_of(f"{span.name}.hea", files, name=name), name=where)
+    header = parse_header(_bytes_of(f"{span.name}{HEADER_SUFFIX}", files, name=name), name=where)
     if header.segments:
         raise BadInputError(Reason.UNREADABLE, f"{where}: is itself made of segments")
     if (header.fs, header.n_frames) != (main.fs, span.n_frames):
@@ -259,7 +253,7 @@ def _read_physical(
             fmt, content = _for_wfdb(group, contents[file_name], n_frames, name=f"{name}: {file_name}")
             lines.append(f"{number}.dat {fmt}x{sum(signal.samples_per_frame for signal in group)}")
             Path(folder, f"{number}.dat").write_bytes(content)
-        Path(folder, f"{_ON_DISK}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+        Path(folder, f"{_ON_DISK}{HEADER_SUFFIX}").write_text("\n".join(lines) + "\n", encoding="ascii")
         try:
             flat = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, return_res=32).e_d_signal
             return [

@@ -12,7 +12,8 @@ import pytest
 from ecg_tasks.archive import keys
 from ecg_tasks.errors import Reason, SignalError
 from ecg_tasks.pipeline import ingest_records
-from ecg_tasks.pipeline.intake import apart, inbox, taking
+from ecg_tasks.pipeline.intake import apart, inbox
+from ecg_tasks.readers.heartbeat_csv import HeartbeatCsvReader
 
 HUNGRY = gzip.compress(b"1,2\n" * 1_000_000)
 """A million lines, which take more than 100 MB to be split, in some kilobytes."""
@@ -32,7 +33,7 @@ def bounds(monkeypatch):
 
 def baseline() -> int:
     """Bytes of memory that a process apart has taken before it reads anything, and room for a small file."""
-    code = "import ecg_tasks.pipeline.intake.taking, pandas, pathlib; print(pathlib.Path('/proc/self/status').read_text())"
+    code = "import ecg_tasks.readers, pandas, pathlib; print(pathlib.Path('/proc/self/status').read_text())"
     status = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     return data_bytes(status) + 40_000_000
 
@@ -95,7 +96,7 @@ def test_one_hostile_file_does_not_cost_its_batch(bucket, bounds, beat_rows, hea
     )
     (job,) = ingest_records.plan("r1")
     with monkeypatch.context() as patch:  # as the kernel does to a task without memory: nothing after it is written
-        patch.setattr(taking, "read_heartbeat_csv", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+        patch.setattr(HeartbeatCsvReader, "read", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             ingest_records.ingest_batch(job)
     bounds(MEMORY_BYTES=baseline(), MEMORY_PER_BYTE=0)
@@ -138,14 +139,14 @@ def test_a_third_try_knows_what_the_second_learnt(bucket, bounds, beat_rows, hea
 def test_a_reader_that_fails_costs_its_file_only(bucket, beat_rows, heartbeat_csv, monkeypatch, caplog):
     """An error that no reader should raise is logged and told, and the other files of the batch are read in the same try."""
     inbox.put_files([("w/a.csv", heartbeat_csv(beat_rows(3))), ("w/b.csv", heartbeat_csv(beat_rows(3, seed=1)))])
-    whole = taking.read_heartbeat_csv
+    whole = HeartbeatCsvReader.read
 
-    def fails(data, *, name):
+    def fails(reader, files, name):
         if name == "w/b.csv":
             raise SignalError("2 leads of different lengths")
-        return whole(data, name=name)
+        return whole(reader, files, name)
 
-    monkeypatch.setattr(taking, "read_heartbeat_csv", fails)
+    monkeypatch.setattr(HeartbeatCsvReader, "read", fails)
     (job,) = ingest_records.plan("r1")
     ingest_records.publish("r1", [ingest_records.ingest_batch(job)])
     manifest = json.loads(bucket.get(keys.manifest("ingest_records", "r1")))

@@ -8,10 +8,11 @@ import pytest
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline import ingest_records
-from ecg_tasks.pipeline.intake import headers, kinds, waiting
+from ecg_tasks.pipeline.intake import headers, waiting
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.rules import with_their_files
 from ecg_tasks.queries.lineage.links import State, raw_link
+from ecg_tasks.readers import file_names
 from tests.fuzz.corpus import beat, recording
 from tests.fuzz.memory_s3 import memory_store
 
@@ -231,7 +232,7 @@ def test_names_that_tell():
         "download/a.dat",
         "my.notes/a.csv.gz",
     ):
-        assert kinds.kind_of(f"inbox/{name}") in {kinds.Kind.OTHER, kinds.Kind.HEADER, kinds.Kind.SIGNAL}, name
+        assert file_names.kind_of(f"inbox/{name}") in {file_names.Kind.OTHER, file_names.Kind.HEADER, file_names.Kind.SIGNAL}, name
 
 
 def test_nothing_is_asked_for_where_nothing_is_left(inbox):

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from ecg_tasks import readers
 from ecg_tasks.archive import audit, keys
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.pipeline import ingest_records
-from ecg_tasks.pipeline.intake import inbox, taking
+from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.queries import overview, quarantine
 from ecg_tasks.queries.lineage import tracing
 
@@ -53,7 +54,7 @@ def test_a_file_that_is_read_after_all_closes_its_entry(bucket, take_in, beat_ro
     """The program learns the format, the entry is put back and read: it is closed, no longer counted, and cannot be put back again."""
     inbox.put_files([("ward/a.csv", heartbeat_csv(beat_rows(3))), ("ward/b.csv", BAD)])
     with monkeypatch.context() as patch:
-        patch.setattr(taking, "_read", refuse_all)
+        patch.setattr(readers, "read", refuse_all)
         take_in("r0")
     assert overview.overview(bucket).n_quarantined == 2
     entry = next(one for one in open_entries(bucket) if one.name == "ward/a.csv")
@@ -67,7 +68,7 @@ def test_a_file_that_is_read_after_all_closes_its_entry(bucket, take_in, beat_ro
     with pytest.raises(ConfigurationError, match="is closed since"):
         quarantine.put_back(bucket, entry.id, who="ada")
     with monkeypatch.context() as patch:
-        patch.setattr(taking, "_read", refuse_all)
+        patch.setattr(readers, "read", refuse_all)
         inbox.put_files([("ward/a.csv", heartbeat_csv(beat_rows(3)))])
         take_in("r2")
     again = next(one for one in open_entries(bucket) if one.name == "ward/a.csv")
@@ -76,7 +77,7 @@ def test_a_file_that_is_read_after_all_closes_its_entry(bucket, take_in, beat_ro
 
 def refuse_all(name, contents):
     """A reader that knows no format."""
-    raise taking.BadInputError(taking.Reason.UNKNOWN_FORMAT, f"{name} is not known yet")
+    raise BadInputError(Reason.UNKNOWN_FORMAT, f"{name} is not known yet")
 
 
 def test_rows_that_stay_bad_go_to_an_entry_of_their_own(bucket, take_in, beat_rows, heartbeat_csv):

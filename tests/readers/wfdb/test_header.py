@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.wfdb.header import MAX_HEADER_BYTES, Header, SegmentLine, SignalLine, parse_header
-from ecg_tasks.readers.wfdb.record import wfdb_files
+from tests.readings import wfdb_files
 
 SIGNALS = b"""# before
 100 3 360/720(5) 650000 12:00:00 01/02/1990

@@ -1,13 +1,17 @@
-"""Here: what a file in the inbox is for, by its name alone. Not here: what becomes of it (``drops``), or its content (``detection``)."""
+"""Here: what a file is for, by its name alone; the only home of suffixes. Not here: its content, or what becomes of it (``pipeline``)."""
 
 import posixpath
 import re
 from enum import StrEnum
 
-from ecg_tasks.archive import keys
-
+HEADER_SUFFIX = ".hea"
 SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")
 """Files that mean nothing without a WFDB header, and wait for one."""
+CSV_SUFFIXES = (".csv", ".csv.gz")
+LABEL_TABLE = "labels.csv"
+_LABEL_TABLES = re.compile(r"labels(?: ?\(\d+\)| ?- ?copy(?: ?\(\d+\))?)?\.csv(?:\.gz)?", re.ASCII | re.IGNORECASE)
+"""What a label table may be called: as browsers and file managers name a second copy, too."""
+_LIKE_LABEL_TABLES = (".csv", ".csv.gz", ".tsv", ".tab", ".txt", ".xlsx", ".xls", ".ods", ".csv.zip", ".json", ".parquet")
 
 _PARTIAL_SUFFIXES = (
     *(".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".download", ".opdownload", ".upload", ".uploading"),
@@ -74,7 +78,7 @@ class Kind(StrEnum):
 
 
 def kind_of(key: str) -> Kind:
-    """Tell what a file in the inbox is for.
+    """Tell what a file is for, given its path.
 
     >>> [kind_of(f"inbox/{name}").value for name in ("A.HEA", "a.mat", "a.csv.part", "a.atr", "._a.hea", "RECORDS", "w/", "a.csv", "a")]
     ['header', 'signal', 'unfinished', 'side', 'side', 'side', 'folder', 'other', 'unknown']
@@ -85,22 +89,70 @@ def kind_of(key: str) -> Kind:
         found = Kind.FOLDER
     elif _is_of_a_system(key):
         found = Kind.SIDE
-    elif name.endswith(".hea") and not name.startswith("."):
+    elif is_header(name) and not name.startswith("."):
         found = Kind.HEADER
     elif name.endswith(_PARTIAL_SUFFIXES) or name.startswith((".~", "~$")) or _PARTIAL.fullmatch(posixpath.basename(key)):
         found = Kind.UNFINISHED
     elif _OF_DATA_SETS.fullmatch(name) or _SIDE_SUFFIXES.fullmatch(name):
         found = Kind.SIDE
-    elif name.endswith(SIGNAL_SUFFIXES):
+    elif is_signal(name):
         found = Kind.SIGNAL
     elif name.endswith(_OTHER_FORMATS):
         found = Kind.OTHER
     return found
 
 
-def header_beside(key: str) -> str:
-    """Return the key of the header of the same stem: ``inbox/a/100.hea`` for ``inbox/a/100.ii``."""
-    return f"{posixpath.splitext(key)[0]}.hea"
+def is_header(name: str) -> bool:
+    """Tell whether a file is a WFDB header."""
+    return name.casefold().endswith(HEADER_SUFFIX)
+
+
+def is_signal(name: str) -> bool:
+    """Tell whether a file holds signals that a WFDB header names; others may be called anything."""
+    return name.casefold().endswith(SIGNAL_SUFFIXES)
+
+
+def is_csv(name: str) -> bool:
+    """Tell whether a file is a table by its name."""
+    return name.casefold().endswith(CSV_SUFFIXES)
+
+
+def is_label_table(path: str) -> bool:
+    """Tell whether a file is a label table.
+
+    >>> is_label_table("ward/Labels (1).CSV"), is_label_table("ward/my_labels.csv")
+    (True, False)
+    """
+    return _LABEL_TABLES.fullmatch(posixpath.basename(path)) is not None
+
+
+def is_like_a_label_table(path: str) -> bool:
+    """Tell whether a file is called as people call label tables that they saved in other ways."""
+    name = posixpath.basename(path).casefold()
+    return name.startswith("labels") and name.endswith(_LIKE_LABEL_TABLES)
+
+
+def header_beside(path: str) -> str:
+    """Return the path of the header of the same stem: ``inbox/a/100.hea`` for ``inbox/a/100.ii``."""
+    return f"{posixpath.splitext(path)[0]}{HEADER_SUFFIX}"
+
+
+def header_of_segments(path: str) -> str:
+    """Return the path of the header that names this one as a segment, as programs name them.
+
+    >>> header_of_segments("inbox/a/100_0001.hea")
+    'inbox/a/100.hea'
+    """
+    return f"{posixpath.splitext(path)[0].rpartition('_')[0]}{HEADER_SUFFIX}"
+
+
+def recording_name(path: str) -> str:
+    """Return the name of the recording, or of the table's rows before ``#``, that a file of this path holds.
+
+    >>> recording_name("ward/100.HEA"), recording_name("ward/beats.csv")
+    ('ward/100', 'ward/beats.csv')
+    """
+    return path[: -len(HEADER_SUFFIX)] if is_header(path) else path
 
 
 def finished_name(key: str) -> str:
@@ -115,5 +167,5 @@ def finished_name(key: str) -> str:
 
 
 def _is_of_a_system(key: str) -> bool:
-    *folders, name = key.removeprefix(keys.INBOX).casefold().split("/")
+    *folders, name = key.casefold().split("/")
     return name in _OF_SYSTEMS or name.startswith("._") or not _FOLDERS_OF_SYSTEMS.isdisjoint(folders)

@@ -1,0 +1,126 @@
+"""Here: what a reader is and what it hands back, the same for every format. Not here: any format, or what becomes of a recording."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_tasks.errors import Reason
+from ecg_tasks.labels import Label
+from ecg_tasks.signals.record import Unit
+
+MAX_CONTENT_CHARS = 4096
+"""A rejected row's text is kept up to this length; the whole of it stands in the raw file."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Lead:
+    """One signal as its file gives it.
+
+    Parameters
+    ----------
+    fs : Hz
+    samples : ndarray, shape (n_samples,), in ``units``; NaN where the file marks a sample as invalid
+    """
+
+    name: str
+    units: str
+    fs: float
+    samples: NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patient:
+    """Whom a recording is of, as its file says; ``id`` is never stored, only its keyed hash. ``age`` is in years."""
+
+    id: str | None = None
+    age: float | None = None
+    sex: Literal["female", "male"] | None = None
+
+
+NOBODY = Patient()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Recording:
+    """One recording as its file gives it: its leads as they are stored, and whom it is of.
+
+    Parameters
+    ----------
+    name : path below the inbox without extension, or ``file.csv#row``
+    unit : ``relative`` for a heartbeat that was cut and scaled before it came here
+    label : the truth as the file gives it, or None
+    synthetic : made by a program, as the file says
+    """
+
+    name: str
+    leads: tuple[Lead, ...]
+    unit: Unit = "mV"
+    patient: Patient = NOBODY
+    label: Label | None = None
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """One row that could not be used, while the rest of its file could.
+
+    Parameters
+    ----------
+    name : ``file.csv#row``, rows counted as in ``Recording.name``
+    content : the row's own text, cut at ``MAX_CONTENT_CHARS``
+    """
+
+    name: str
+    reason: Reason
+    message: str
+    content: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What one file, or one set of files that belong together, held."""
+
+    recordings: tuple[Recording, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Companions:
+    """The files that a file needs beside itself, all of them in its own folder.
+
+    ``nested`` says that those among them which the same reader knows name further files.
+    """
+
+    names: tuple[str, ...] = ()
+    nested: bool = False
+
+
+class Reader(Protocol):
+    """One format. A fault of the data is a ``BadInputError`` or a ``Rejected``, never anything else.
+
+    Parameters
+    ----------
+    name : one word, such as ``wfdb``
+    title : as sentences call a file of this format, such as ``a WFDB recording``
+    """
+
+    name: str
+    title: str
+
+    def knows(self, name: str, head: bytes) -> bool:
+        """Tell whether a file is of this format, by its name and its first bytes, of which 64 KiB are plenty."""
+
+    def companions(self, name: str, data: bytes) -> Companions:
+        """Tell which other files this one needs; `BadInputError` where it cannot say."""
+
+    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+        """Read the recordings of a file.
+
+        Parameters
+        ----------
+        files : bytes by file name: the file itself first, then those beside it
+        name : path below the inbox
+        """
