@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Companions, Lead, Patient, Reading, Recording
-from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_header, recording_name
+from ecg_tasks.readers.file_names import HEADER_SUFFIX, SIGNAL_SUFFIXES, is_header, recording_name
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.wfdb.compressed import DIFFERENCES, FLAC_BITS, flac_frames, read_differences, read_flac
@@ -251,8 +251,8 @@ def _read_physical(
     with tempfile.TemporaryDirectory(prefix="ecg-wfdb-") as folder:
         for number, (file_name, group) in enumerate(groups.items()):
             fmt, content = _for_wfdb(group, contents[file_name], n_frames, name=f"{name}: {file_name}")
-            lines.append(f"{number}.dat {fmt}x{sum(signal.samples_per_frame for signal in group)}")
-            Path(folder, f"{number}.dat").write_bytes(content)
+            lines.append(f"{number}{SIGNAL_SUFFIXES[0]} {fmt}x{sum(signal.samples_per_frame for signal in group)}")
+            Path(folder, f"{number}{SIGNAL_SUFFIXES[0]}").write_bytes(content)
         Path(folder, f"{_ON_DISK}{HEADER_SUFFIX}").write_text("\n".join(lines) + "\n", encoding="ascii")
         try:
             flat = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, return_res=32).e_d_signal
