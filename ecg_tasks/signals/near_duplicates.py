@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
-from scipy.spatial import cKDTree
 
 from ecg_tasks.signals.average_beats import average_beats
 from ecg_tasks.signals.beat_links import LAGS, Connected, beat_links, unit
@@ -103,6 +101,8 @@ class Links:
 
 def signatures(records: Sequence[Record]) -> Signatures:
     """Signatures of records; each depends on its record alone."""
+    from scipy.signal import butter, sosfiltfilt
+
     beats: list[NDArray[np.float32]] = [np.empty((0, HEARTBEAT_SAMPLES), np.float32)]
     beat_of: list[int] = []
     recording_of = [index for index, record in enumerate(records) if not record.is_heartbeat]
@@ -182,6 +182,8 @@ _Wanted = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 
 def _overlap_links(known: Signatures, wanted: _Wanted) -> _Found:
     """Pairs of which one's beginning is found, sample by sample, from a later R peak of the other on."""
+    from scipy.spatial import cKDTree
+
     if not len(known.beats):
         return _NOTHING
     beats = known.beats
