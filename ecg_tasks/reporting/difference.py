@@ -9,7 +9,7 @@ from typing import Any
 from ecg_tasks.evaluation.agreement import Agreement
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
-from ecg_tasks.labels import Decision
+from ecg_tasks.labels import RESEARCH_USE, Decision
 from ecg_tasks.reporting.changes import LISTED, ChangedRecord, changes_csv, in_order
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import render_page
@@ -62,7 +62,7 @@ def summary(difference: Difference, ordered: Sequence[ChangedRecord]) -> dict[st
     """What the page tells, as JSON can hold it; ``ordered`` are the changed records, those that changed most first."""
     agreement = difference.agreement
     return {
-        "notice": "Research use, not a medical device. A backfill, not a nightly report.",
+        "notice": f"{RESEARCH_USE} A backfill, not a nightly report.",
         "run_id": difference.run_id,
         "created_utc": difference.created_utc,
         "recipe": difference.after.recipe,

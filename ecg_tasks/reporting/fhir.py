@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.summary import RESEARCH_USE
+from ecg_tasks.labels import RESEARCH_USE, Decision
 
 RELEASES = ("R5", "R4B")
 RECORDS_PER_BUNDLE = 1000

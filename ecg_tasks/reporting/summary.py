@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores
 from ecg_tasks.reporting.model import ModelSummary, RunReport, UnseenFigures
 
 SCHEMA_VERSION = 1
 """Grows when a program that reads ``summary.json`` would have to change."""
-RESEARCH_USE = "Research use, not a medical device."
 
 
 def summary_json(report: RunReport, *, n_pages: int) -> bytes:

@@ -13,7 +13,6 @@ from ecg_tasks.storage.ahead import map_ahead
 from ecg_tasks.storage.object_store import ObjectInfo, ObjectStore
 
 DAG = "classify_records"
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ def runs(store: ObjectStore, *, offset: int = 0, limit: int = 30) -> Runs:
     """Find the runs with a report, newest first; only the manifests of those asked for are read."""
     found = sorted(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=lambda item: item.modified, reverse=True)
     page = found[offset : offset + limit]
-    return Runs(runs=tuple(map_ahead(lambda item: _run(store, item), page, at_once=_AT_ONCE)), total=len(found))
+    return Runs(runs=tuple(map_ahead(lambda item: _run(store, item), page)), total=len(found))
 
 
 def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, Any] | None, Run | None]:

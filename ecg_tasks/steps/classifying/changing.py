@@ -16,8 +16,6 @@ from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 if TYPE_CHECKING:
     import pandas as pd
 
-_AT_ONCE = 8
-
 
 def versions_of(champions: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Return the version of each recipe."""
@@ -71,7 +69,7 @@ def changes(store: ObjectStore, pinned: Mapping[str, Any], *, labels: Mapping[st
         return len(both), changed
 
     n_records, counts, records = 0, Counter[tuple[Decision, Decision]](), list[ChangedRecord]()
-    for found in map_ahead(compared, shards, at_once=_AT_ONCE):
+    for found in map_ahead(compared, shards):
         if found is None:
             continue
         n_records += found[0]

@@ -12,8 +12,6 @@ from ecg_tasks.storage import keys, registry, tables
 from ecg_tasks.storage.ahead import map_ahead
 from ecg_tasks.storage.object_store import MissingObjectError, ObjectStore
 
-_AT_ONCE = 8
-
 
 def version_link(store: ObjectStore, runs: Runs, recipe: str, version: str, *, deep: bool) -> Link:
     """A version with every file held against its checksums; ``deep`` follows its data set down to the dropped bytes."""
@@ -108,4 +106,4 @@ def _sources(store: ObjectStore, rows: tables.Columns) -> Iterable[Link]:
     for data in store.get_many(keys.record_index(shard) for shard in there):
         index = tables.load(data, ["record_id", "source"])
         sources |= {source for record_id, source in zip(index["record_id"], index["source"], strict=True) if record_id in wanted}
-    yield from map_ahead(lambda source: raw_link(store, source), sorted(sources), at_once=_AT_ONCE)
+    yield from map_ahead(lambda source: raw_link(store, source), sorted(sources))

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from ecg_tasks.errors import StoreError
+from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.settings import Settings
 from ecg_tasks.steps.audit_check import ANCHOR
 from ecg_tasks.steps.workspace import find_json, open_store
@@ -21,7 +22,6 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells the address of 
 
 DAG = "classify_records"
 TIMEOUT_S = 10.0
-RESEARCH_USE = "Research use, not a medical device."
 
 
 class State(StrEnum):

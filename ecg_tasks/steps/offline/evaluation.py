@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
-from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.labels import CLASS_ORDER, RESEARCH_USE
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.reading import Reading, Rejected
 from ecg_tasks.signals.reading.heartbeat_csv import read_heartbeat_csv
@@ -25,7 +25,6 @@ from ecg_tasks.steps.offline.single import wfdb_contents
 
 SCHEMA_VERSION = 1
 """Grows when a program that reads the JSON would have to change."""
-RESEARCH_USE = "Research use, not a medical device."
 
 
 @dataclass(frozen=True, kw_only=True)
