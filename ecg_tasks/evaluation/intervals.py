@@ -1,9 +1,9 @@
 """Here: 95 % intervals, by bootstrap over patients and by Wilson's formula. Not here: the figures themselves (``metrics``)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +42,21 @@ class Interval:
         if np.isnan(self.value):
             return "not defined"
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Read a figure from JSON, where None stands for nan.
+
+        >>> Interval.from_dict({"value": 0.5, "low": None, "high": 1})
+        Interval(value=0.5, low=nan, high=1.0, method='bootstrap')
+        """
+        value, low, high = (float("nan") if plain[name] is None else float(plain[name]) for name in ("value", "low", "high"))
+        return cls(value, low, high, plain.get("method", "bootstrap"))
+
+
+def nan_to_none(value: float) -> float | None:
+    """The number as JSON can hold it: None for nan."""
+    return None if np.isnan(value) else float(value)
 
 
 def bootstrap(

@@ -1,13 +1,12 @@
 """Here: the page that compares what two versions say of the same records, and its files. Not here: reading either (``steps``)."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ecg_tasks.evaluation.agreement import Agreement
-from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.evaluation.intervals import Interval, nan_to_none
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.labels import RESEARCH_USE, Decision
 from ecg_tasks.reporting.changes import LISTED, ChangedRecord, changes_csv, in_order
@@ -76,7 +75,7 @@ def summary(difference: Difference, ordered: Sequence[ChangedRecord]) -> dict[st
         "records": agreement.n,
         "synthetic": difference.n_synthetic,
         "changed": len(ordered),
-        "agreement": _number(agreement.observed),
+        "agreement": nan_to_none(agreement.observed),
         "kappa": _figure(agreement.kappa),
         "mean_change": difference.mean_change,
         "listed": [one.cells() for one in ordered[:LISTED]],
@@ -103,7 +102,3 @@ def _version(model: ModelSummary) -> dict[str, Any]:
 
 def _figure(interval: Interval | None) -> str:
     return "–" if interval is None else interval.text()
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -95,14 +95,10 @@ def headline(report: str) -> str:
 def figures_of(plain: Mapping[str, Any]) -> dict[str, Interval]:
     """Take every figure with an interval out of plain JSON; None stands for one that is not defined."""
     return {
-        name: Interval(_number(found["value"]), _number(found["low"]), _number(found["high"]))
+        name: Interval.from_dict(found)
         for name, found in plain.items()
         if isinstance(found, Mapping) and {"value", "low", "high"} <= found.keys()
     }
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def _run(store: ObjectStore, info: ObjectInfo) -> Run:

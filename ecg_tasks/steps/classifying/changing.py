@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.changes import ChangedRecord, Changes
 from ecg_tasks.steps.reviewing.labelling import LabelEntry
@@ -83,13 +82,9 @@ def changes(store: ObjectStore, pinned: Mapping[str, Any], *, labels: Mapping[st
                     name=row["name"],
                     before=one,
                     after=other,
-                    probability_before=_known(row["probability_before"]),
-                    probability_after=_known(row["probability_after"]),
+                    probability_before=nan_to_none(row["probability_before"]),
+                    probability_after=nan_to_none(row["probability_after"]),
                     label=None if label is None else label.label,
                 )
             )
     return Changes(before=before, after=after, n_records=n_records, counts=counts, records=records)
-
-
-def _known(probability: float) -> float | None:
-    return None if np.isnan(probability) else float(probability)
