@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.reporting.model import Account
+from ecg_tasks.reporting.model import RunAccount
 from ecg_tasks.steps.workspace import get_json, open_store
 from ecg_tasks.storage import keys
 from ecg_tasks.storage.ahead import map_ahead
@@ -45,7 +45,7 @@ class Summary:
     reasons: Mapping[str, int]
     n_synthetic: int
     notes: tuple[str, ...]
-    account: Account
+    account: RunAccount
     changes: Mapping[str, Any] | None
 
 
@@ -124,6 +124,6 @@ def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
         reasons=told["quarantine"]["by_reason"],
         n_synthetic=told["synthetic"]["n_records"],
         notes=tuple(told["notes"]),
-        account=Account(**told["counts"]),
+        account=RunAccount(**told["counts"]),
         changes=told.get("changes"),
     )
