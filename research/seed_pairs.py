@@ -1,6 +1,6 @@
 """Here: how often the gate calls one of two trainings better that differ by their seed alone. Not here: the gate (``evaluation.gate``).
 
-``python -m benchmarks.seed_pairs FOLDER`` trains ``twelve_lead`` on a labelled folder, such as a part of PTB-XL, with one
+``python -m research.seed_pairs FOLDER`` trains ``twelve_lead`` on a labelled folder, such as a part of PTB-XL, with one
 seed after the other, and lets the gate judge each training against the one before, on the test patients of every training here.
 """
 
