@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals.average_beats import average_beats
-from ecg_tasks.signals.beat_links import LAGS, Connected, beat_links, unit
+from ecg_tasks.signals.beat_links import LAGS, Connected, Pairs, beat_links, unit
 from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, WINDOW_S, cut_beats
 from ecg_tasks.signals.preparing import prepare
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
@@ -167,13 +167,12 @@ def find_links(
         _overlap_links(known, wanted),
         _recording_links(known, wanted),
     ]
-    first = np.concatenate([np.minimum(a, b) for a, b, _ in parts])
-    second = np.concatenate([np.maximum(a, b) for a, b, _ in parts])
-    same = np.concatenate([same for _, _, same in parts])
-    order = np.lexsort((~same, second, first))  # of a pair that was found twice, the graver finding counts
-    first, second, same = first[order], second[order], same[order]
-    once = (first != second) & np.append(True, (np.diff(first) != 0) | (np.diff(second) != 0))[: len(first)]
-    return Links(first=first[once], second=second[once], same=same[once])
+    found = Pairs(n_records=known.n_records)
+    for a, b, same in parts:
+        apart = a != b
+        found.add(a[apart], b[apart], same[apart])
+    first, second = found.ends
+    return Links(first=first, second=second, same=found.same)
 
 
 _Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
