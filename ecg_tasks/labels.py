@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+RESEARCH_USE = "Research use, not a medical device."
+"""Said wherever decisions are told."""
+
 
 class Label(StrEnum):
     """The truth about a recording, as its source or a reviewer gives it."""

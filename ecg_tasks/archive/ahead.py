@@ -8,8 +8,11 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+AT_ONCE = 8
+"""Calls that wait for the store side by side."""
 
-def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], *, at_once: int) -> Iterator[Result]:
+
+def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], *, at_once: int = AT_ONCE) -> Iterator[Result]:
     """Call ``function`` for every item and give the results in their order.
 
     At most ``at_once`` calls run or have a result that was not taken yet, so a slow taker holds the calls back; ``items`` is read

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.labels import RESEARCH_USE
 
 if TYPE_CHECKING:
     from ecg_tasks.evaluation.assessment import Assessment
@@ -42,7 +43,7 @@ def evaluate(
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from ecg_tasks.offline.evaluate_folder import RESEARCH_USE, evaluate_folder
+    from ecg_tasks.offline.evaluate_folder import evaluate_folder
 
     columns = (TextColumn("recordings"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as shown:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ecg_tasks.cli.terminal import complain, console
+from ecg_tasks.labels import RESEARCH_USE
 
 _ROWS_SHOWN = 50
 
@@ -43,4 +44,4 @@ def classify(
     if plot is not None:
         classify_file.plot(file, recipe=recipe, out=plot)
         console().print(f"drawn: {plot}")
-    console().print("Research use, not a medical device.")
+    console().print(RESEARCH_USE)

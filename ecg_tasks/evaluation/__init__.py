@@ -1,1 +1,1 @@
-"""Quality of a classifier, as numbers with intervals: metrics, calibration, thresholds, comparison, splits. NumPy only."""
+"""Quality of a classifier, as numbers with intervals: metrics, calibration, thresholds, comparison, splits. NumPy, seldom SciPy."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.evaluation.intervals import wilson
-from ecg_tasks.evaluation.metrics import as_labels, as_probabilities, as_scores, calibration_bins
+from ecg_tasks.evaluation.metrics import as_labels, as_probabilities, as_scores, calibration_bins, ratio
 from ecg_tasks.evaluation.thresholds import CoverageCurve
 
 MAX_POINTS = 500
@@ -60,8 +60,8 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
     tp, fp = true_positives[bends], false_positives[bends]
     start = np.zeros(1)
     return RocCurve(
-        false_positive_rate=np.concatenate([start, _share(fp, false_positives[-1:])]),
-        sensitivity=np.concatenate([start, _share(tp, true_positives[-1:])]),
+        false_positive_rate=np.concatenate([start, ratio(fp, false_positives[-1:])]),
+        sensitivity=np.concatenate([start, ratio(tp, true_positives[-1:])]),
         threshold=np.concatenate([[np.inf], threshold[bends]]),
     )
 
@@ -73,7 +73,7 @@ def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRec
     gained = np.diff(true_positives) != 0
     kept[1:-1] = gained[:-1] | gained[1:]
     tp, fp = true_positives[kept], false_positives[kept]
-    return PrecisionRecallCurve(recall=_share(tp, true_positives[-1:]), precision=tp / (tp + fp), threshold=threshold[kept])
+    return PrecisionRecallCurve(recall=ratio(tp, true_positives[-1:]), precision=tp / (tp + fp), threshold=threshold[kept])
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike) -> Reliability:
@@ -129,7 +129,3 @@ def _counts(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], 
     last = np.flatnonzero(np.diff(score[order], append=-np.inf))
     true_positives = np.cumsum(truth[order])[last].astype(np.float64)
     return true_positives, last + 1 - true_positives, score[order][last]
-
-
-def _share(counts: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.divide(counts, of, out=np.full(counts.shape, np.nan), where=of > 0))

@@ -5,6 +5,7 @@ Not here: what is measured, or where its history is kept (``pipeline.monitoring`
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ JUMP_RATES = (1e-3, 1e-2, 1e-1)
 """How readily the bettor changes its mind after each record; the capital is shared among the three."""
 BETS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """What is staked on the next p-value being large, or small, or on nothing."""
-_Z_95 = 1.6448536269514722
+_Z_95 = NormalDist().inv_cdf(0.95)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

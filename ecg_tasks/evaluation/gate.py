@@ -92,7 +92,7 @@ class NewData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class GateVerdict:
     """The gate's answer: ``reason`` is a sentence for people, ``figures`` what it rests on."""
 
     promote: bool
@@ -113,7 +113,7 @@ def judge(
     new_data: NewData | None = None,
     policy: GatePolicy | None = None,
     n_resamples: int = N_RESAMPLES,
-) -> Verdict:
+) -> GateVerdict:
     """Judge a candidate on test patients that neither model was trained, stopped or calibrated on.
 
     Whoever passes ranks better than guessing: the lower bound of its AUROC's interval lies above 0.5. The first champion needs no
@@ -147,7 +147,7 @@ def judge(
         raise SignalError(f"{truth.size} labels, but groups of shape {patients.shape}")
     n_normal, n_abnormal = np.unique(patients[~truth]).size, np.unique(patients[truth]).size
     if min(n_normal, n_abnormal) < rules.min_patients_per_class:
-        return Verdict(
+        return GateVerdict(
             promote=False,
             kind=VerdictKind.REJECTED,
             reason=f"the test set has {n_normal} normal and {n_abnormal} abnormal patients; "
@@ -174,7 +174,7 @@ def judge(
     if promote and not auroc.low > CHANCE:
         promote, kind = False, VerdictKind.REJECTED
         reason = f"AUROC {auroc.text()} {on}: the interval does not lie above {CHANCE}, which is guessing"
-    return Verdict(promote=promote, kind=kind, reason=reason, figures=figures, sensitivity=sensitivity, ece=ece)
+    return GateVerdict(promote=promote, kind=kind, reason=reason, figures=figures, sensitivity=sensitivity, ece=ece)
 
 
 def _first(auroc: Interval, on: str, faults: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """Here: 95 % intervals, by bootstrap over patients and by Wilson's formula. Not here: the figures themselves (``metrics``)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from statistics import NormalDist
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,7 @@ N_RESAMPLES = 2000
 NEAR_THE_EDGE = 0.05
 """A figure this near to 0 or 1 gets an interval by formula: resampling what has (nearly) no errors finds none."""
 
-_Z_95 = 1.959963984540054
+_Z_95 = round(NormalDist().inv_cdf(0.975), 15)
 _MAX_CELLS = 4_000_000
 """Weights held at one time (32 MB), whatever the number of records."""
 MANY = 100_000
@@ -41,6 +42,21 @@ class Interval:
         if np.isnan(self.value):
             return "not defined"
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Read a figure from JSON, where None stands for nan.
+
+        >>> Interval.from_dict({"value": 0.5, "low": None, "high": 1})
+        Interval(value=0.5, low=nan, high=1.0, method='bootstrap')
+        """
+        value, low, high = (float("nan") if plain[name] is None else float(plain[name]) for name in ("value", "low", "high"))
+        return cls(value, low, high, plain.get("method", "bootstrap"))
+
+
+def nan_to_none(value: float) -> float | None:
+    """The number as JSON can hold it: None for nan."""
+    return None if np.isnan(value) else float(value)
 
 
 def bootstrap(
@@ -158,7 +174,10 @@ def newcombe(auroc: float, *, n_abnormal: float, n_normal: float) -> Interval:
 
 
 def _root(function: Callable[[float], float], *, inside: float, outside: float) -> float:
-    """Where a function that is not positive at ``inside`` becomes so on the way to ``outside``, or else ``outside``; by bisection."""
+    """Where a function that is not positive at ``inside`` becomes so on the way to ``outside``, or else ``outside``; by bisection.
+
+    To the last bit, as cards come back from their recordings: SciPy's root finders stop a few bits before.
+    """
     if function(outside) <= 0:
         return outside
     for _ in range(60):

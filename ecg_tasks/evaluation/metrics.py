@@ -270,6 +270,6 @@ def _plain(
 
 def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
     """The quotient, nan where the denominator is not above 0."""
-    result = np.full(np.shape(denominator), np.nan)
+    result = np.full(np.broadcast(numerator, denominator).shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result

@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
-from ecg_tasks.evaluation.intervals import MANY, N_RESAMPLES, Interval, bootstrap, near_the_edge, newcombe, percentile_interval, wilson
+from ecg_tasks.evaluation.intervals import (
+    MANY,
+    N_RESAMPLES,
+    Interval,
+    bootstrap,
+    nan_to_none,
+    near_the_edge,
+    newcombe,
+    percentile_interval,
+    wilson,
+)
 from ecg_tasks.evaluation.metrics import (
     CONFUSION_FIGURES,
     MassByScore,
@@ -105,7 +115,7 @@ class Evaluation:
         for field in fields(cls):
             value = plain[field.name]
             if field.type is Interval:
-                value = Interval(_number(value["value"]), _number(value["low"]), _number(value["high"]), value["method"])
+                value = Interval.from_dict(value)
             elif field.type is Confusion:
                 value = Confusion(**value)
             elif field.type is AbstainBand:
@@ -238,8 +248,4 @@ def plain_interval(interval: Interval) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+    return nan_to_none(value) if isinstance(value, float) else value

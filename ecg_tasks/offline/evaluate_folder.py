@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
-from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.labels import CLASS_ORDER, RESEARCH_USE
 from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.offline.judging import Judge, Judged
 from ecg_tasks.offline.labelled_folders import LabelledFolder, open_folder
@@ -24,7 +24,6 @@ from ecg_tasks.signals.record import Record
 
 SCHEMA_VERSION = 1
 """Grows when a program that reads the JSON would have to change."""
-RESEARCH_USE = "Research use, not a medical device."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,6 @@ from ecg_tasks.archive.workspace import find_json, get_json, now, put_json
 from ecg_tasks.errors import BadInputError, ConfigurationError
 from ecg_tasks.pipeline.intake.inbox import checked_path
 
-_AT_ONCE = 8
 SHOWN_BYTES = 2000
 """Of a file's start or of a bad row, at most so much is shown."""
 
@@ -66,7 +65,7 @@ def entries(store: ObjectStore, *, closed: bool = False, offset: int = 0, limit:
     found = [item for item in listed if item.key.endswith(f"/{keys.REASON}") and (item.key.split("/")[1] in done) == closed]
     found.sort(key=lambda item: item.modified, reverse=True)
     page = found[offset : offset + limit]
-    read = tuple(map_ahead(lambda item: _entry(store, item), page, at_once=_AT_ONCE))
+    read = tuple(map_ahead(lambda item: _entry(store, item), page))
     return Entries(entries=read, total=len(found), n_closed=len(done))
 
 

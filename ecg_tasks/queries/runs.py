@@ -10,10 +10,9 @@ from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.workspace import get_json, open_store
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.reporting.model import Account
+from ecg_tasks.reporting.model import RunAccount
 
 DAG = "classify_records"
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class Summary:
     reasons: Mapping[str, int]
     n_synthetic: int
     notes: tuple[str, ...]
-    account: Account
+    account: RunAccount
     changes: Mapping[str, Any] | None
 
 
@@ -62,7 +61,7 @@ def runs(store: ObjectStore, *, offset: int = 0, limit: int = 30) -> Runs:
     """Find the runs with a report, newest first; only the manifests of those asked for are read."""
     found = sorted(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=lambda item: item.modified, reverse=True)
     page = found[offset : offset + limit]
-    return Runs(runs=tuple(map_ahead(lambda item: _run(store, item), page, at_once=_AT_ONCE)), total=len(found))
+    return Runs(runs=tuple(map_ahead(lambda item: _run(store, item), page)), total=len(found))
 
 
 def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, Any] | None, Run | None]:
@@ -96,14 +95,10 @@ def headline(report: str) -> str:
 def figures_of(plain: Mapping[str, Any]) -> dict[str, Interval]:
     """Take every figure with an interval out of plain JSON; None stands for one that is not defined."""
     return {
-        name: Interval(_number(found["value"]), _number(found["low"]), _number(found["high"]))
+        name: Interval.from_dict(found)
         for name, found in plain.items()
         if isinstance(found, Mapping) and {"value", "low", "high"} <= found.keys()
     }
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def _run(store: ObjectStore, info: ObjectInfo) -> Run:
@@ -129,6 +124,6 @@ def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
         reasons=told["quarantine"]["by_reason"],
         n_synthetic=told["synthetic"]["n_records"],
         notes=tuple(told["notes"]),
-        account=Account(**told["counts"]),
+        account=RunAccount(**told["counts"]),
         changes=told.get("changes"),
     )

@@ -1,15 +1,14 @@
 """Here: the page that compares what two versions say of the same records, and its files. Not here: reading either (``pipeline``)."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ecg_tasks.evaluation.agreement import Agreement
-from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.evaluation.intervals import Interval, nan_to_none
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
-from ecg_tasks.labels import Decision
+from ecg_tasks.labels import RESEARCH_USE, Decision
 from ecg_tasks.reporting.changes import LISTED, ChangedRecord, changes_csv, in_order
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import render_page
@@ -62,7 +61,7 @@ def summary(difference: Difference, ordered: Sequence[ChangedRecord]) -> dict[st
     """What the page tells, as JSON can hold it; ``ordered`` are the changed records, those that changed most first."""
     agreement = difference.agreement
     return {
-        "notice": "Research use, not a medical device. A backfill, not a nightly report.",
+        "notice": f"{RESEARCH_USE} A backfill, not a nightly report.",
         "run_id": difference.run_id,
         "created_utc": difference.created_utc,
         "recipe": difference.after.recipe,
@@ -76,7 +75,7 @@ def summary(difference: Difference, ordered: Sequence[ChangedRecord]) -> dict[st
         "records": agreement.n,
         "synthetic": difference.n_synthetic,
         "changed": len(ordered),
-        "agreement": _number(agreement.observed),
+        "agreement": nan_to_none(agreement.observed),
         "kappa": _figure(agreement.kappa),
         "mean_change": difference.mean_change,
         "listed": [one.cells() for one in ordered[:LISTED]],
@@ -103,7 +102,3 @@ def _version(model: ModelSummary) -> dict[str, Any]:
 
 def _figure(interval: Interval | None) -> str:
     return "–" if interval is None else interval.text()
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

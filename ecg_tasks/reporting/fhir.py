@@ -6,10 +6,10 @@ Nothing in a bundle tells who the patient is: the record's id is all that a hosp
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.summary import RESEARCH_USE
+from ecg_tasks.labels import RESEARCH_USE, Decision
 
 RELEASES = ("R5", "R4B")
 RECORDS_PER_BUNDLE = 1000
@@ -46,16 +46,10 @@ def bundles(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str
         ``threshold`` and ``synthetic`` of each record
     release : ``R5`` or ``R4B``
     """
-    page: list[Mapping[str, Any]] = []
-    number = 0
-    for row in rows:
-        page.append(row)
-        if len(page) == RECORDS_PER_BUNDLE:
-            number += 1
-            yield _bundle(page, run=run, release=release, number=number)
-            page = []
-    if page:
-        yield _bundle(page, run=run, release=release, number=number + 1)
+    following, number = iter(rows), 0
+    while page := list(islice(following, RECORDS_PER_BUNDLE)):
+        number += 1
+        yield _bundle(page, run=run, release=release, number=number)
 
 
 def _bundle(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str, number: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ecg_tasks.signals.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class RunAccount:
     """Every input of a run and its fate, in numbers that must add up.
 
     ``received == records + duplicates + quarantined`` and
@@ -159,7 +159,7 @@ class RunReport:
     date: str
     dag: str
     created_utc: str
-    account: Account
+    account: RunAccount
     models: Sequence[ModelSummary]
     predictions: Predictions
     quarantined: Sequence[QuarantinedInput] = ()

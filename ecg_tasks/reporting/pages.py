@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
-from ecg_tasks.labels import Decision
+from ecg_tasks.labels import RESEARCH_USE, Decision
 from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.escaping import printable
@@ -229,7 +229,7 @@ def render_page(template: str, **values: Any) -> bytes:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
         undefined=StrictUndefined,
@@ -237,6 +237,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
+    environment.globals["research_use"] = RESEARCH_USE
+    return environment
 
 
 @cache

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ class Predictions:
     def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:
         """Decisions and probabilities (NaN for none) of the records that a model decided on, some thousand at a time."""
         rows = self.select(("decision", "probability"), "WHERE recipe = ? AND version = ?", recipe, version)
-        while block := [row for _, row in zip(range(ROWS_AT_ONCE), rows, strict=False)]:
+        while block := list(islice(rows, ROWS_AT_ONCE)):
             decision, probability = zip(*block, strict=True)
             yield np.array(decision, dtype=object), np.array(probability, dtype=np.float64)
 

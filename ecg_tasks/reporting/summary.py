@@ -1,7 +1,6 @@
 """Here: ``summary.json`` and its schema. Not here: the figures themselves."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.evaluation.intervals import Interval, nan_to_none
+from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores
 from ecg_tasks.reporting.model import ModelSummary, RunReport, UnseenFigures
 
 SCHEMA_VERSION = 1
 """Grows when a program that reads ``summary.json`` would have to change."""
-RESEARCH_USE = "Research use, not a medical device."
 
 
 def summary_json(report: RunReport, *, n_pages: int) -> bytes:
@@ -100,10 +99,6 @@ def _unseen(item: UnseenFigures) -> dict[str, Any]:
 
 def _figures(figures: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
     return {
-        name: {"value": _finite(interval.value), "low": _finite(interval.low), "high": _finite(interval.high)}
+        name: {"value": nan_to_none(interval.value), "low": nan_to_none(interval.low), "high": nan_to_none(interval.high)}
         for name, interval in figures.items()
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -1,1 +1,1 @@
-"""Recordings, beats, spectrograms and pictures, as arrays. NumPy and SciPy, wfdb for one format, OpenCV for PNG; no I/O."""
+"""Recordings, beats, spectrograms and pictures, as arrays. NumPy; where it is called SciPy, wfdb for one format, OpenCV for PNG; no I/O."""

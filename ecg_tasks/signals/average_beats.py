@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from ecg_tasks.errors import SignalError
 
@@ -23,6 +21,8 @@ ALIGNMENTS = 2
 
 def without_wander(samples: NDArray[np.floating], *, fs: float) -> NDArray[np.float64]:
     """Samples (..., n_samples) without what is slower than ``WANDER_HZ``, by a Butterworth filter run both ways: no wave is delayed."""
+    from scipy.signal import butter, sosfiltfilt  # takes a second, which the pages and tasks that filter nothing are spared
+
     return np.asarray(sosfiltfilt(butter(2, WANDER_HZ, "highpass", fs=fs, output="sos"), samples, axis=-1))
 
 
@@ -87,6 +87,9 @@ def _beats_in_step(
 
 def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64]:
     """How steep all leads are around each sample, shape (n, n_samples): each lead in units of its own median steepness."""
+    from scipy.ndimage import uniform_filter1d
+    from scipy.signal import butter, sosfiltfilt
+
     steps = np.diff(sosfiltfilt(butter(2, QRS_HZ, "bandpass", fs=fs, output="sos"), windows, axis=-1), axis=-1, prepend=0) ** 2
     steps /= np.median(steps, axis=-1, keepdims=True) + 1e-12  # a flat lead has steps of zero and stays at zero
     lead_mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
@@ -94,6 +97,8 @@ def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64
 
 
 def _r_peaks(steepness: NDArray[np.float64], *, fs: float) -> NDArray[np.int64]:
+    from scipy.signal import find_peaks
+
     peaks, _ = find_peaks(steepness, distance=round(REFRACTORY_S * fs), height=0.4 * np.percentile(steepness, 98))
     return np.asarray(peaks, dtype=np.int64)
 

@@ -15,14 +15,15 @@ Faloutsos, Ranganathan and Manolopoulos, SIGMOD 1994.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from ecg_tasks.signals.record import HEARTBEAT_SAMPLES
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 BEAT_SIMILAR = 0.997
 """Correlation of two beats, at the best lag: fewer than one pair in a million of beats of different patients reaches it."""
@@ -79,6 +80,9 @@ class Connected:
 
     def join(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
         """Let the joinable pairs among these hang together from now on."""
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+
         both = self._joinable[first] & self._joinable[second]
         ends = self._component[first[both]], self._component[second[both]]
         n = len(self._component)
@@ -110,6 +114,8 @@ def beat_links(
     -------
     Records first and second (first below second), and whether the correlation is ``BEAT_SAME``.
     """
+    from scipy.spatial import cKDTree
+
     found = Pairs(n_records=len(is_row))
     margin = max(LAGS)
     middle = slice(margin, HEARTBEAT_SAMPLES - margin)
@@ -156,8 +162,10 @@ def _directions(base: NDArray[np.float32]) -> NDArray[np.float32]:
     return directions
 
 
-def _proposed(near: NDArray[np.float32], tree: cKDTree) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _proposed(near: NDArray[np.float32], tree: "cKDTree") -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Pairs of a row of ``near`` and a point of the tree that are close enough, some at a time."""
+    from scipy.spatial import cKDTree
+
     radius = np.sqrt(2 - 2 * BEAT_SIMILAR) + _SLACK
     for start in range(0, len(near), _ROWS_AT_ONCE):
         part = near[start : start + _ROWS_AT_ONCE]

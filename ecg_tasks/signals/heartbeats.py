@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import find_peaks
 
 from ecg_tasks.errors import SignalError
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES
@@ -100,6 +99,8 @@ def cut_beats(lead: ArrayLike, *, fs: float, r_thresholds: tuple[float, ...] = (
 
 def _whole_beats(window: NDArray[np.float32], threshold: float) -> tuple[NDArray[np.int64], int]:
     """R peaks of the beats that end inside a scaled window, and their length in samples."""
+    from scipy.signal import find_peaks
+
     r_peaks, _ = find_peaks(window, height=threshold, distance=round(REFRACTORY_S * HEARTBEAT_FS))
     nothing = np.empty(0, dtype=np.int64)
     if r_peaks.size < 2:  # noqa: PLR2004 - an interval has two ends

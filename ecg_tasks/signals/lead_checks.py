@@ -55,7 +55,7 @@ _EXCHANGES: Mapping[str, NDArray[np.float64]] = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class LeadFindings:
     """What was found in the leads of a recording.
 
     Parameters
@@ -68,11 +68,11 @@ class Checked:
     suspects: frozenset[str] = frozenset()
 
 
-def check_leads(ready: Prepared) -> Checked:
+def check_leads(ready: Prepared) -> LeadFindings:
     """Look for leads that cannot be what their names say; a recording of one lead has little to look at."""
     leads = [lead for lead in STANDARD_LEADS if ready.has((lead,))]
     if ready.record.is_heartbeat or not leads:
-        return Checked()
+        return LeadFindings()
     record = ready.record
     rows = [record.leads.index(lead) for lead in leads]
     samples = record.samples[rows, : round(LOOKED_AT_S * record.fs)]
@@ -93,7 +93,7 @@ def check_leads(ready: Prepared) -> Checked:
     if not suspects and len(leads) == len(STANDARD_LEADS) and _is_reversed(power):
         flags.append(Flag.SUSPECTED_REVERSAL)
         suspects |= set(LIMB_LEADS)
-    return Checked(flags=tuple(flags), suspects=frozenset(suspects))
+    return LeadFindings(flags=tuple(flags), suspects=frozenset(suspects))
 
 
 def _products(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.float64]:

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
-from scipy.spatial import cKDTree
 
 from ecg_tasks.signals.average_beats import average_beats
-from ecg_tasks.signals.beat_links import LAGS, Connected, beat_links, unit
+from ecg_tasks.signals.beat_links import LAGS, Connected, Pairs, beat_links, unit
 from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, WINDOW_S, cut_beats
 from ecg_tasks.signals.preparing import prepare
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
@@ -103,6 +101,8 @@ class Links:
 
 def signatures(records: Sequence[Record]) -> Signatures:
     """Signatures of records; each depends on its record alone."""
+    from scipy.signal import butter, sosfiltfilt
+
     beats: list[NDArray[np.float32]] = [np.empty((0, HEARTBEAT_SAMPLES), np.float32)]
     beat_of: list[int] = []
     recording_of = [index for index, record in enumerate(records) if not record.is_heartbeat]
@@ -167,13 +167,12 @@ def find_links(
         _overlap_links(known, wanted),
         _recording_links(known, wanted),
     ]
-    first = np.concatenate([np.minimum(a, b) for a, b, _ in parts])
-    second = np.concatenate([np.maximum(a, b) for a, b, _ in parts])
-    same = np.concatenate([same for _, _, same in parts])
-    order = np.lexsort((~same, second, first))  # of a pair that was found twice, the graver finding counts
-    first, second, same = first[order], second[order], same[order]
-    once = (first != second) & np.append(True, (np.diff(first) != 0) | (np.diff(second) != 0))[: len(first)]
-    return Links(first=first[once], second=second[once], same=same[once])
+    found = Pairs(n_records=known.n_records)
+    for a, b, same in parts:
+        apart = a != b
+        found.add(a[apart], b[apart], same[apart])
+    first, second = found.ends
+    return Links(first=first, second=second, same=found.same)
 
 
 _Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
@@ -182,6 +181,8 @@ _Wanted = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 
 def _overlap_links(known: Signatures, wanted: _Wanted) -> _Found:
     """Pairs of which one's beginning is found, sample by sample, from a later R peak of the other on."""
+    from scipy.spatial import cKDTree
+
     if not len(known.beats):
         return _NOTHING
     beats = known.beats

@@ -154,6 +154,8 @@ def prepare(record: Record) -> Prepared:
     if finite.all() and by_own_name and not lacking and record.duration_s >= WINDOW_S:
         return Prepared(record=record, stored_s=record.duration_s, silent=frozenset(silent))
 
+    from scipy.ndimage import label
+
     n_samples = int(np.flatnonzero(finite.any(axis=0))[-1]) + 1 if finite.any() else record.n_samples
     gaps: dict[str, NDArray[np.bool_]] = {}
     interpolated = []
@@ -162,7 +164,8 @@ def prepare(record: Record) -> Prepared:
         signals[lead] = filled(signal[:n_samples], valid)
         if valid.all() or lead in silent:
             continue
-        longer = _longer_gaps(~valid, max_samples=int(MAX_GAP_S * record.fs + 1e-9))
+        gap, _ = label(~valid)  # each one's number, 0 outside
+        longer = ~valid & (np.bincount(gap) > MAX_GAP_S * record.fs + 1e-9)[gap]
         if (~valid & ~longer).any():
             interpolated.append(lead)
         if longer.any():
@@ -208,15 +211,6 @@ def _found(names: Sequence[str]) -> dict[str, tuple[int, int]]:
 def _is_silent(signal: NDArray[np.float32], finite: NDArray[np.bool_]) -> bool:
     values = signal if finite.all() else signal[finite]
     return values.size == 0 or float(np.ptp(values)) == 0
-
-
-def _longer_gaps(missing: NDArray[np.bool_], *, max_samples: int) -> NDArray[np.bool_]:
-    """Where a gap is longer than ``max_samples``, shape (n_samples,)."""
-    edges = np.flatnonzero(np.diff(np.r_[False, missing, False].astype(np.int8)))
-    longer = np.zeros_like(missing)
-    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        longer[first:last] = last - first > max_samples
-    return longer
 
 
 def _padding(n_samples: int, *, fs: float) -> int:

@@ -85,7 +85,7 @@ def _recording_features(records: Sequence[Record], windowing: RecordingWindows) 
     qrs, t_wave = _between(beats, at_s, -_QRS_S, _QRS_S), _between(beats, at_s, *_T_S)
     highest, lowest = qrs.max(axis=-1), qrs.min(axis=-1)
     steps = np.abs(np.diff(_between(beats, at_s, -2 * _QRS_S, 2 * _QRS_S), axis=-1)).sum(axis=1)
-    peak = t_wave[..., :].max(axis=-1) + t_wave.min(axis=-1)  # upright or inverted
+    peak = t_wave.max(axis=-1) + t_wave.min(axis=-1)  # upright or inverted
     measured = np.column_stack(
         [
             (highest - lowest).mean(axis=1),

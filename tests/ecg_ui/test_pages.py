@@ -3,7 +3,10 @@
 import csv
 import io
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import html5lib
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from ecg_tasks.queries import models, quarantine, records, runs
 from ecg_ui.rendering import DONE, SECTIONS, static_files, style
 
+CHECKOUT = Path(__file__).parents[2]
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
@@ -33,6 +37,14 @@ def addresses(archive, rows):
         *(f"/ecg/quarantine/{source}" for source in sources),
         *(f"/ecg/models?done={done}" for done in DONE),
     ]
+
+
+def test_the_pages_come_up_without_what_few_of_them_need():
+    """Filters, networks and drawing wait for the page that asks for them: SciPy alone would take a quarter of the server's start."""
+    heavy = ("ai_edge_litert", "cv2", "keras", "matplotlib", "pandas", "scipy", "tensorflow", "wfdb")
+    script = f"import sys; import ecg_ui.app; print([name for name in {heavy} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert loaded.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.fixture(scope="module")

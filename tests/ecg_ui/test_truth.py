@@ -7,7 +7,7 @@ import pytest
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.queries.models import PLOTS
-from ecg_tasks.reporting.model import Account, RunReport
+from ecg_tasks.reporting.model import RunAccount, RunReport
 from ecg_tasks.reporting.pages import render_report
 from ecg_tasks.reporting.predictions import Predictions
 
@@ -37,9 +37,9 @@ def test_the_report_adds_up(admin, archive):
     assert counts["records"] == sum(counts[name] for name in ("classified", "uncertain", "uninterpretable", "pending"))
 
 
-def _account(**counts: int) -> Account:
+def _account(**counts: int) -> RunAccount:
     names = ("received", "records", "duplicates", "quarantined", "classified", "uncertain", "uninterpretable", "pending")
-    return Account(**(dict.fromkeys(names, 0) | counts))
+    return RunAccount(**(dict.fromkeys(names, 0) | counts))
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.model import (
-    Account,
     ModelSummary,
     QuarantinedInput,
     RecordDetail,
+    RunAccount,
     RunReport,
     SpectrogramView,
     UnseenFigures,
@@ -89,7 +89,7 @@ def run_report(rows, *, pending=0, duplicates=0, **changes):
     quarantined = changes.pop("quarantined", ())
     counts = table.decisions
     n_records = len(table) + pending
-    account = Account(
+    account = RunAccount(
         received=n_records + duplicates + len(quarantined),
         records=n_records,
         duplicates=duplicates,

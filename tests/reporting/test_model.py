@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecg_tasks.reporting.model import Account, RecordDetail, RunReport, SpectrogramView
+from ecg_tasks.reporting.model import RecordDetail, RunAccount, RunReport, SpectrogramView
 from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 
 COUNTS = {
@@ -31,15 +31,15 @@ def changed(report, **values):
 @pytest.mark.parametrize("name", sorted(COUNTS))
 def test_an_account_that_does_not_add_up_is_refused(name):
     """Any single count that is one too high breaks a sum, and the error names it."""
-    Account(**COUNTS)
+    RunAccount(**COUNTS)
     with pytest.raises(ValueError, match=name):
-        Account(**(COUNTS | {name: COUNTS[name] + 1}))
+        RunAccount(**(COUNTS | {name: COUNTS[name] + 1}))
 
 
 def test_a_negative_count_is_refused():
     """Two wrongs that add up are still refused."""
     with pytest.raises(ValueError, match="pending=-1"):
-        Account(**(COUNTS | {"pending": -1, "classified": 6}))
+        RunAccount(**(COUNTS | {"pending": -1, "classified": 6}))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_spectrogram_must_fit_its_axes():
 
 def test_an_empty_run_is_a_report(report):
     """A night without records is told, not refused."""
-    nothing = Account(**dict.fromkeys(COUNTS, 0))
+    nothing = RunAccount(**dict.fromkeys(COUNTS, 0))
     empty = replace(report, account=nothing, predictions=Predictions(), quarantined=(), models=(), unseen=(), unseen_absent="No record.")
     assert isinstance(empty, RunReport)
     assert len(empty.predictions) == 0

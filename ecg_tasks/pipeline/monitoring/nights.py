@@ -15,6 +15,7 @@ from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import get_json
 from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
+from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.learning.version import METRICS, SIDES, SPEC
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.training.dataset import input_kinds
@@ -77,8 +78,8 @@ def night_of(store: ObjectStore, recipe: str, version: str, *, pinned: Mapping[s
         measures[name] = {
             "counts": counts.tolist(),
             "pool": pool.tolist(),
-            "psi": None if np.isnan(stability.value) else stability.value,
-            "psi_by_chance": None if np.isnan(stability.by_chance) else stability.by_chance,
+            "psi": nan_to_none(stability.value),
+            "psi_by_chance": nan_to_none(stability.by_chance),
             "psi_large": stability.is_large,
             "martingale": martingale.as_dict(),
         }

@@ -15,13 +15,13 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.audit_check import ANCHOR
 from ecg_tasks.archive.workspace import find_json, open_store
 from ecg_tasks.errors import StoreError
+from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.settings import Settings
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells the address of every request, which may hold a secret
 
 DAG = "classify_records"
 TIMEOUT_S = 10.0
-RESEARCH_USE = "Research use, not a medical device."
 
 
 class State(StrEnum):

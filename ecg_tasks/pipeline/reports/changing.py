@@ -4,19 +4,16 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.changes import ChangedRecord, Changes
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_AT_ONCE = 8
 
 
 def versions_of(champions: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
@@ -71,7 +68,7 @@ def changes(store: ObjectStore, pinned: Mapping[str, Any], *, labels: Mapping[st
         return len(both), changed
 
     n_records, counts, records = 0, Counter[tuple[Decision, Decision]](), list[ChangedRecord]()
-    for found in map_ahead(compared, shards, at_once=_AT_ONCE):
+    for found in map_ahead(compared, shards):
         if found is None:
             continue
         n_records += found[0]
@@ -85,13 +82,9 @@ def changes(store: ObjectStore, pinned: Mapping[str, Any], *, labels: Mapping[st
                     name=row["name"],
                     before=one,
                     after=other,
-                    probability_before=_known(row["probability_before"]),
-                    probability_after=_known(row["probability_after"]),
+                    probability_before=nan_to_none(row["probability_before"]),
+                    probability_after=nan_to_none(row["probability_after"]),
                     label=None if label is None else label.label,
                 )
             )
     return Changes(before=before, after=after, n_records=n_records, counts=counts, records=records)
-
-
-def _known(probability: float) -> float | None:
-    return None if np.isnan(probability) else float(probability)

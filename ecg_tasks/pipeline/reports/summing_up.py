@@ -21,7 +21,7 @@ from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.reports.changing import changes, decisions, versions_of
 from ecg_tasks.pipeline.reports.coverage import DAG, INGEST_DAG, Pending, Waiting, shards_to_report, waiting
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
-from ecg_tasks.reporting.model import Account, ModelSummary, QuarantinedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RunAccount, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import render_report
 from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, PredictionRow, Predictions
 from ecg_tasks.reporting.selection import records_with_page
@@ -81,7 +81,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     decided = table.decisions
     quarantined = [entry for manifest in manifests.values() for entry in manifest["quarantined"]]
     n_records, n_pending, n_carried = len(table) + gathered.n_pending, gathered.n_pending, gathered.n_carried
-    account = Account(
+    account = RunAccount(
         received=sum(manifest["account"]["received"] for manifest in manifests.values()) + _label_faults(manifests.values()) + n_carried,
         records=n_records,
         duplicates=sum(manifest["account"]["duplicates"] for manifest in manifests.values()),
@@ -121,7 +121,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     _write_files(store, pinned, render_report(report, details))
     return WrittenReport(
         index_key=_key(pinned, "index.html"),
-        account={name: getattr(account, name) for name in Account.__dataclass_fields__},
+        account={name: getattr(account, name) for name in RunAccount.__dataclass_fields__},
         pending=gathered.pending,
         waiting=waits,
         n_changed=len(changed.records) if changed is not None else 0,

@@ -40,7 +40,7 @@ def judge(store: ObjectStore, recipe: Recipe, work: dict[str, Any], champion: re
     n_judged = candidates_judged(store, recipe.name, work["version"], [row.record_id for row in on_sides(rows, Side.TEST)])
     new_data = None
     if fault := fresh_process.fault_of(files):
-        verdict = gate_policy.Verdict(
+        verdict = gate_policy.GateVerdict(
             promote=False, kind=gate_policy.VerdictKind.REJECTED, reason=f"it does not work in a fresh process: {fault}"
         )
     else:

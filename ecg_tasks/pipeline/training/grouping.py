@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.object_store import ObjectStore
@@ -124,6 +122,9 @@ def read_groups(store: ObjectStore) -> dict[str, Group]:
 def _new_groups(records: Sequence[Known], new: NDArray[np.bool_], links: Links, before: Mapping[str, Group]) -> dict[str, Group]:
     n = len(records)
     both = new[links.first] & new[links.second]
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_matrix((np.ones(int(both.sum())), (links.first[both], links.second[both])), shape=(n, n))
     component = connected_components(graph, directed=False)[1]
     members: dict[int, list[str]] = {}

@@ -23,8 +23,6 @@ from ecg_tasks.queries.lineage.versions import recipes_with, version_link
 from ecg_tasks.queries.records import shard_of
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
 
-_AT_ONCE = 8
-
 
 def trace(store: ObjectStore, name: str) -> Link:
     """Follow a thing back to the dropped bytes, the code and the training; every digest on the way is computed anew.
@@ -175,7 +173,7 @@ def _taken_over(store: ObjectStore, manifest: Manifest) -> Iterator[Link]:
             return Link(what="quarantine", name=source, state=State.TOLD, sentence="refused unread: it lies in quarantine only")
         return raw_link(store, source, order=_order(manifest, source))
 
-    yield from map_ahead(link, sorted(drops), at_once=_AT_ONCE)
+    yield from map_ahead(link, sorted(drops))
 
 
 def _dropped(store: ObjectStore, runs: Runs, sha256: str) -> Link | None:

@@ -12,8 +12,6 @@ from ecg_tasks.learning.version import METRICS, SPEC
 from ecg_tasks.queries.lineage.links import Link, State, code_link, raw_link
 from ecg_tasks.queries.lineage.runs import RETRAIN, Runs
 
-_AT_ONCE = 8
-
 
 def version_link(store: ObjectStore, runs: Runs, recipe: str, version: str, *, deep: bool) -> Link:
     """A version with every file held against its checksums; ``deep`` follows its data set down to the dropped bytes."""
@@ -108,4 +106,4 @@ def _sources(store: ObjectStore, rows: tables.Columns) -> Iterable[Link]:
     for data in store.get_many(keys.record_index(shard) for shard in there):
         index = tables.load(data, ["record_id", "source"])
         sources |= {source for record_id, source in zip(index["record_id"], index["source"], strict=True) if record_id in wanted}
-    yield from map_ahead(lambda source: raw_link(store, source), sorted(sources), at_once=_AT_ONCE)
+    yield from map_ahead(lambda source: raw_link(store, source), sorted(sources))

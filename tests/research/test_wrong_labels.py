@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from benchmarks.wrong_labels import Scored, draw_curves, found_curves
+from research.wrong_labels import Scored, draw_curves, found_curves
 
 
 def made(apart: float, *, n: int = 300) -> Scored:

@@ -1,6 +1,6 @@
 """Here: how often the gate calls one of two trainings better that differ by their seed alone. Not here: the gate (``evaluation.gate``).
 
-``python -m benchmarks.seed_pairs FOLDER`` trains ``twelve_lead`` on a labelled folder, such as a part of PTB-XL, with one
+``python -m research.seed_pairs FOLDER`` trains ``twelve_lead`` on a labelled folder, such as a part of PTB-XL, with one
 seed after the other, and lets the gate judge each training against the one before, on the test patients of every training here.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.calibration import fit_calibration
-from ecg_tasks.evaluation.gate import Ambition, GatePolicy, NewData, Scored, Verdict, judge
+from ecg_tasks.evaluation.gate import Ambition, GatePolicy, GateVerdict, NewData, Scored, judge
 from ecg_tasks.evaluation.splits import N_BUCKETS, Side, side_of, split_bucket
 from ecg_tasks.evaluation.thresholds import threshold_for_sensitivity
 from ecg_tasks.labels import CLASS_ORDER
@@ -129,7 +129,7 @@ def scores(pictures: Pictures, tested: Pictures, *, seed: int, members: int | No
     return Scored(probabilities=correction.apply(raw(tested)), threshold=threshold)
 
 
-def compare(tested: Pictures, candidate: Scored, champion: Scored, *, ambition: Ambition, n_new: int = 0) -> Verdict:
+def compare(tested: Pictures, candidate: Scored, champion: Scored, *, ambition: Ambition, n_new: int = 0) -> GateVerdict:
     """The gate's word on two trainings."""
     return judge(
         tested.labels,
