@@ -8,6 +8,8 @@ RAW = "raw/"
 RECORDS = "records/"
 RECORD_INDEX = "record_index/"
 ALIASES = "aliases/"
+CATALOG = "catalog/"
+CATALOG_HEAD = "catalog/head.json"
 DESCRIPTIONS = "descriptions/"
 QUARANTINE = "quarantine/"
 LABELS = "labels/"
@@ -139,6 +141,10 @@ def signatures(kind: str, shard: str) -> str:
 
 def aliases(digest: str) -> str:
     return f"{ALIASES}{digest}.parquet"
+
+
+def catalog_segment(digest: str) -> str:
+    return f"{CATALOG}{digest}.parquet"
 
 
 def descriptions(number: int, digest: str) -> str:

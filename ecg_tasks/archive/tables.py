@@ -42,6 +42,19 @@ ALIASES = pa.schema([("record_id", pa.string()), ("name", pa.string()), RECEIVED
 """Other names that records were dropped by."""
 DESCRIPTIONS = pa.schema([RECORDS.field(name) for name in ("record_id", "patient", "split_bucket", "age", "sex")])
 """What became known of patients after their recordings had been stored; it stands in place of what the record's index says."""
+CATALOG = pa.schema(
+    [
+        ("kind", pa.int8()),  # see `catalog`; a column that says nothing of a kind is null there
+        RECORDS.field("record_id"),
+        RECORDS.field("name"),
+        RECEIVED,
+        ("shard", pa.string()),
+        *(RECORDS.field(name) for name in ("source", "patient", "split_bucket", "age", "sex", "synthetic", "fs")),
+        ("n_leads", pa.int32()),
+        *(pa.field(name, pa.string()) for name in ("label", "who", "when")),
+    ]
+)
+"""All records, what else they are called, and what sources said of them and of their patients."""
 LABEL_ROWS = pa.schema(
     [
         ("row", pa.int32()),  # line of the file
@@ -210,6 +223,11 @@ def load(data: bytes, columns: Sequence[str] | None = None, *, of_records: Itera
     else:
         table = file.read(columns=None if wanted is None else list(dict.fromkeys([*wanted, "record_id"])), use_threads=False)
         table = table.filter(pc.is_in(table["record_id"], value_set=pa.array(list(of_records), type=pa.string())))
+    return plain_columns(table)
+
+
+def plain_columns(table: pa.Table) -> Columns:
+    """Columns of a table: numbers as arrays (a missing one is NaN), all else as lists."""
     found: Columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)

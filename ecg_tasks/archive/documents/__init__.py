@@ -5,6 +5,7 @@ Champions (``registry``), entries of the log (``audit``), model versions (``lear
 """
 
 from ecg_tasks.archive.documents.base import DagId, Document, Part, find, load, plain, read, read_many, write
+from ecg_tasks.archive.documents.catalog import CatalogHead, Publishing, Segment
 from ecg_tasks.archive.documents.classifying import (
     BackfillCounts,
     BackfillManifest,
@@ -79,6 +80,7 @@ __all__ = [
     "BackfillManifest",
     "BackfillPin",
     "BegunPublication",
+    "CatalogHead",
     "ClassifiedShard",
     "ClassifyJob",
     "ClassifyManifest",
@@ -123,6 +125,7 @@ __all__ = [
     "Pending",
     "PinnedVersion",
     "PrefixTally",
+    "Publishing",
     "PutBack",
     "QuarantineReason",
     "QuarantinedInput",
@@ -137,6 +140,7 @@ __all__ = [
     "ReportPin",
     "RetrainManifest",
     "Retry",
+    "Segment",
     "SideCounts",
     "StagedLabels",
     "Stakes",

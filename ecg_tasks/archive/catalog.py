@@ -1,0 +1,223 @@
+"""Here: the compacted index of all records: ids, names, aliases, persons, labels of sources. Not here: what a name in a table means.
+
+What stands in ``record_index/``, ``aliases/``, ``descriptions/`` and ``labels/`` is what holds; the catalogue is a copy of it in a few
+objects, so that an intake need not read what every intake before it wrote. Its rows lie in segments, each a Parquet object named by its
+content, and ``head.json`` names the segments. Segments are merged as they come, so that each is several times as large as the next; with n
+records there are about log n of them. The head is written when all that it names is there, and it alone changes.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from msgspec import structs
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.documents import CatalogHead, Publishing, Segment, find, write
+from ecg_tasks.archive.labelling import load_labels
+from ecg_tasks.archive.object_store import ObjectStore
+
+RECORD, ALIAS, DESCRIPTION, LABEL = range(4)
+"""What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it."""
+GROWTH = 4
+"""A segment has more than this many times the rows of the next one."""
+_KEPT_BYTES = 8 * 1024 * 1024
+"""Segments up to this size stay in memory while one object of `Catalog` lives."""
+_ORDER = [(name, "ascending") for name in ("kind", "record_id", "received", "name", "when", "who")]
+_FROM_INDEX = ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "received")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """The catalogue as one head names it; what is published later is not in it."""
+
+    store: ObjectStore
+    head: CatalogHead
+    _kept: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, store: ObjectStore) -> "Catalog":
+        """Read the head; where there is none, as in a bucket of an earlier version, make the catalogue of what is there."""
+        head = find(store, CatalogHead, keys.CATALOG_HEAD)
+        return rebuild(store) if head is None else cls(store=store, head=head)
+
+    @property
+    def holds_real(self) -> bool:
+        """Whether a recording of it was not made by a program."""
+        return any(segment.n_real for segment in self.head.segments)
+
+    def known(self, record_ids: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+        """Tell which of these ids, shape (n,), are records of the archive; memory holds one segment."""
+        found = np.zeros(len(record_ids), dtype=bool)
+        wanted = pa.array(record_ids.astype(str).tolist(), type=pa.string())
+        for table in self._tables(["kind", "record_id"]):
+            here = table.filter(pc.equal(table["kind"], RECORD))["record_id"]
+            found |= np.asarray(pc.is_in(wanted, value_set=here.combine_chunks()))
+        return found
+
+    def rows(self, columns: Sequence[str], *, kind: int, where: Mapping[str, Iterable[str]] | None = None) -> Iterator[tables.Columns]:
+        """Rows of one kind, segment by segment.
+
+        Parameters
+        ----------
+        where : column to the values wanted; a row that has one of any column's values is given
+        """
+        asked = list(dict.fromkeys([*columns, "kind", *(where or ())]))
+        wanted = {name: pa.array(list(values), type=pa.string()) for name, values in (where or {}).items()}
+        for table in self._tables(asked):
+            mask = pc.equal(table["kind"], kind)
+            if wanted:
+                hits = [pc.is_in(table[name], value_set=values) for name, values in wanted.items()]
+                either = hits[0]
+                for hit in hits[1:]:
+                    either = pc.or_(either, hit)
+                mask = pc.and_(mask, either)
+            yield tables.plain_columns(table.filter(mask).select(list(columns)))
+
+    def shard_of(self, record_id: str) -> str | None:
+        """Name the shard that holds a record, or None."""
+        for part in self.rows(["shard"], kind=RECORD, where={"record_id": [record_id]}):
+            if part["shard"]:
+                return str(part["shard"][0])
+        return None
+
+    def begin(self, run: str, results: Iterable[str]) -> "Catalog":
+        """Note that a run's publication has begun; returns the catalogue as it was then, also where the run began before."""
+        noted = self.head.publishing
+        if noted is None or noted.run != run:
+            noted = Publishing(run=run, results=tuple(results), number=self.head.number, segments=self.head.segments)
+            self._with(publishing=noted)
+        before = structs.replace(self.head, number=noted.number, segments=noted.segments, publishing=noted)
+        return replace(self, head=before)
+
+    def publish(self, rows: Iterable[pa.Table], *, number: int) -> "Catalog":
+        """Take rows in, merging segments as `GROWTH` says; returns the new catalogue. ``number`` is that of the intake.
+
+        The same rows taken into the same catalogue once more change nothing: a segment is named by its content.
+        """
+        new = pa.concat_tables([_EMPTY, *rows])
+        segments = list(self.head.segments)
+        if not new.num_rows:
+            return self
+        merged: list[str] = []
+        while segments and segments[-1].n_rows <= GROWTH * new.num_rows:
+            last = segments.pop()
+            merged.append(last.key)
+            new = pa.concat_tables([self._whole(last.key), new])
+        segment = _write(self.store, new)
+        later = self._with(number=number, segments=(*segments, segment), retired=tuple(merged))
+        self.store.delete_many(set(self.head.retired) - {one.key for one in later.head.segments})
+        return later
+
+    def _with(self, **changes: Any) -> "Catalog":
+        head = structs.replace(self.head, **changes)
+        write(self.store, keys.CATALOG_HEAD, head)
+        return replace(self, head=head)
+
+    def _tables(self, columns: list[str]) -> Iterator[pa.Table]:
+        missing = [segment.key for segment in self.head.segments if segment.key not in self._kept]
+        contents = iter(self.store.get_many(missing))
+        for segment in self.head.segments:
+            data = self._kept.get(segment.key)
+            if data is None:
+                data = next(contents)
+                if len(data) <= _KEPT_BYTES:
+                    self._kept[segment.key] = data
+            yield pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
+
+    def _whole(self, key: str) -> pa.Table:
+        data = self._kept[key] if key in self._kept else self.store.get(key)
+        return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+
+
+_EMPTY = tables.CATALOG.empty_table()
+
+
+def rebuild(store: ObjectStore, *, shards: Iterable[str] | None = None) -> Catalog:
+    """Make the catalogue anew of what holds, in one segment; what was there goes. ``shards`` bounds it."""
+    indexes = store.list_keys(keys.RECORD_INDEX) if shards is None else list(map(keys.record_index, shards))
+    described = store.list_keys(keys.DESCRIPTIONS)
+    numbers = [int(keys.stem(key).partition("-")[0]) for key in described]
+    parts = [of_index(keys.stem(key), data) for key, data in zip(indexes, store.get_many(indexes), strict=True)]
+    parts += map(of_aliases, store.get_many(store.list_keys(keys.ALIASES)))
+    parts += (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True))
+    parts += map(of_labels, store.get_many(store.list_keys(keys.LABELS)))
+    new = pa.concat_tables([_EMPTY, *parts])
+    numbers.append(pc.max(new["received"]).as_py() or 0)
+    head = CatalogHead(number=max(numbers), segments=(_write(store, new),) if new.num_rows else ())
+    write(store, keys.CATALOG_HEAD, head)
+    named = {segment.key for segment in head.segments}
+    store.delete_many(key for key in store.list_keys(keys.CATALOG) if key != keys.CATALOG_HEAD and key not in named)
+    return Catalog(store=store, head=head)
+
+
+def catch_up(store: ObjectStore) -> Catalog:
+    """Take in the shards that the catalogue lacks, as an earlier version of this program leaves them; one listing where it lacks none."""
+    catalog = Catalog.open(store)
+    shards = {keys.stem(key) for key in store.list_keys(keys.RECORD_INDEX)}
+    there = {shard for part in catalog.rows(["shard"], kind=RECORD) for shard in set(part["shard"])}
+    return rebuild(store) if shards != there else catalog
+
+
+def of_index(shard: str, index: bytes, *, number: int | None = None) -> pa.Table:
+    """Rows of a shard's index; ``number`` is the intake's where the index does not have it."""
+    table = pq.ParquetFile(pa.BufferReader(index)).read(use_threads=False)
+    n_leads = pc.list_value_length(table["leads"]) if "leads" in table.column_names else None
+    given = {name: table[name] for name in _FROM_INDEX if name in table.column_names}
+    if number is not None:
+        given["received"] = pa.array([number] * table.num_rows, pa.int32())
+    return _rows(table.num_rows, RECORD, given | {"shard": [shard] * table.num_rows, "n_leads": n_leads})
+
+
+def of_aliases(data: bytes) -> pa.Table:
+    """Rows of a table of other names."""
+    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    return _rows(table.num_rows, ALIAS, {name: table[name] for name in table.column_names})
+
+
+def of_descriptions(data: bytes, *, number: int) -> pa.Table:
+    """Rows of a table of what became known of patients in the intake of this number."""
+    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    return _rows(table.num_rows, DESCRIPTION, {name: table[name] for name in table.column_names} | {"received": [number] * table.num_rows})
+
+
+def of_labels(data: bytes) -> pa.Table:
+    """Rows of a label table that sources said; a reviewer's word is none of theirs."""
+    said = [entry for entry in load_labels(data) if not entry.is_review]
+    return _rows(len(said), LABEL, {name: [getattr(one, name) for one in said] for name in ("record_id", "label", "who", "when")})
+
+
+def _rows(n_rows: int, kind: int, given: Mapping[str, Any]) -> pa.Table:
+    columns = {}
+    for wanted in tables.CATALOG:
+        value = given.get(wanted.name)
+        if wanted.name == "kind":
+            value = [kind] * n_rows
+        elif wanted.name == "received":
+            value = pa.nulls(n_rows, pa.int32()) if value is None else value
+            value = pc.fill_null(value if isinstance(value, pa.Array | pa.ChunkedArray) else pa.array(value, pa.int32()), 0)
+        if value is None:
+            value = pa.nulls(n_rows, wanted.type)
+        is_table = isinstance(value, pa.Array | pa.ChunkedArray)
+        columns[wanted.name] = value.cast(wanted.type) if is_table else pa.array(value, wanted.type)
+    return pa.table(columns, schema=tables.CATALOG)
+
+
+def _write(store: ObjectStore, rows: pa.Table) -> Segment:
+    """Write a segment; the same rows make the same object, in whatever order they come."""
+    ordered = rows.sort_by(_ORDER)
+    buffer = io.BytesIO()
+    pq.write_table(ordered, buffer, compression="zstd", use_dictionary=["shard", "source"])
+    data = buffer.getvalue()
+    key = keys.catalog_segment(hashlib.sha256(data).hexdigest()[:20])
+    store.put(key, data)
+    records = ordered.filter(pc.equal(ordered["kind"], RECORD))
+    n_synthetic = pc.sum(records["synthetic"]).as_py() or 0
+    return Segment(key=key, n_rows=ordered.num_rows, n_records=records.num_rows, n_real=records.num_rows - n_synthetic)
