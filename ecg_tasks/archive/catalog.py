@@ -7,10 +7,11 @@ records there are about log n of them. The head is written when all that it name
 """
 
 import hashlib
-import io
+import itertools
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,18 +21,22 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.descriptions import Person, persons_in_order
 from ecg_tasks.archive.documents import CatalogHead, Publishing, Segment, find, write
-from ecg_tasks.archive.labelling import load_labels
+from ecg_tasks.archive.labelling import LabelEntry, in_force, load_labels
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.readers.record_names import normal_name
 
+Rows: TypeAlias = pa.Table
+"""Rows for the catalogue, made by one of the functions below."""
 RECORD, ALIAS, DESCRIPTION, LABEL = range(4)
 """What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it."""
 GROWTH = 4
 """A segment has more than this many times the rows of the next one."""
 _KEPT_BYTES = 8 * 1024 * 1024
 """Segments up to this size stay in memory while one object of `Catalog` lives."""
-_ORDER = [(name, "ascending") for name in ("kind", "record_id", "received", "name", "when", "who")]
-_FROM_INDEX = ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "received")
+_GROUP_ROWS = 65_536
+_FROM_INDEX = ("record_id", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "received")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,26 @@ class Catalog:
                 return str(part["shard"][0])
         return None
 
+    def described(self, record_ids: Iterable[str]) -> dict[str, Person]:
+        """What became known of these records' patients after they had been stored; a later intake's word holds."""
+        columns = ["record_id", "received", "patient", "split_bucket", "age", "sex"]
+        found: dict[str, tuple[int, Person]] = {}
+        for part in self.rows(columns, kind=DESCRIPTION, where={"record_id": record_ids}):
+            persons = zip(part["record_id"], part["received"].tolist(), persons_in_order(part), strict=True)
+            for record_id, number, person in persons:
+                if number >= found.get(record_id, (0, None))[0]:
+                    found[record_id] = number, person
+        return {record_id: person for record_id, (_, person) in found.items()}
+
+    def said(self, record_ids: Iterable[str]) -> dict[str, LabelEntry]:
+        """The latest that a source said of each of these records."""
+        parts = self.rows(["record_id", "label", "who", "when"], kind=LABEL, where={"record_id": record_ids})
+        return in_force(
+            LabelEntry(record_id=record_id, label=label, who=who, when=when)
+            for part in parts
+            for record_id, label, who, when in zip(*part.values(), strict=True)
+        )
+
     def begin(self, run: str, results: Iterable[str]) -> "Catalog":
         """Note that a run's publication has begun; returns the catalogue as it was then, also where the run began before."""
         noted = self.head.publishing
@@ -97,24 +122,9 @@ class Catalog:
         before = structs.replace(self.head, number=noted.number, segments=noted.segments, publishing=noted)
         return replace(self, head=before)
 
-    def publish(self, rows: Iterable[pa.Table], *, number: int) -> "Catalog":
-        """Take rows in, merging segments as `GROWTH` says; returns the new catalogue. ``number`` is that of the intake.
-
-        The same rows taken into the same catalogue once more change nothing: a segment is named by its content.
-        """
-        new = pa.concat_tables([_EMPTY, *rows])
-        segments = list(self.head.segments)
-        if not new.num_rows:
-            return self
-        merged: list[str] = []
-        while segments and segments[-1].n_rows <= GROWTH * new.num_rows:
-            last = segments.pop()
-            merged.append(last.key)
-            new = pa.concat_tables([self._whole(last.key), new])
-        segment = _write(self.store, new)
-        later = self._with(number=number, segments=(*segments, segment), retired=tuple(merged))
-        self.store.delete_many(set(self.head.retired) - {one.key for one in later.head.segments})
-        return later
+    def grow(self) -> "Growing":
+        """Open a new segment, which `Growing.publish` lets in."""
+        return Growing(self)
 
     def _with(self, **changes: Any) -> "Catalog":
         head = structs.replace(self.head, **changes)
@@ -132,30 +142,101 @@ class Catalog:
                     self._kept[segment.key] = data
             yield pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
 
-    def _whole(self, key: str) -> pa.Table:
-        data = self._kept[key] if key in self._kept else self.store.get(key)
-        return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    def _groups(self, key: str) -> Iterator[pa.Table]:
+        """All rows of a segment, some thousands at a time."""
+        file = pq.ParquetFile(pa.BufferReader(self._kept[key] if key in self._kept else self.store.get(key)))
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, use_threads=False)
 
 
-_EMPTY = tables.CATALOG.empty_table()
+class Growing:
+    """A segment while its rows come in, in a file of its own that goes at the end; memory holds some thousands of them."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `__exit__` closes it
+        self._writer = pq.ParquetWriter(self._file, tables.CATALOG, compression="zstd", use_dictionary=["shard", "source"])
+        self._waiting: list[pa.Table] = []
+        self._n_rows = self._n_records = self._n_synthetic = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+        self._file.close()
+
+    def add(self, rows: Rows) -> None:
+        """Take rows in."""
+        if not rows.num_rows:
+            return
+        self._waiting.append(rows)
+        self._n_rows += rows.num_rows
+        records = rows.filter(pc.equal(rows["kind"], RECORD))
+        self._n_records += records.num_rows
+        self._n_synthetic += pc.sum(records["synthetic"]).as_py() or 0
+        if sum(table.num_rows for table in self._waiting) >= _GROUP_ROWS:
+            self._flush()
+
+    def publish(self, *, number: int) -> Catalog:
+        """Let the rows into the catalogue, merging segments as `GROWTH` says; returns the new one. ``number`` is that of the intake.
+
+        The same rows let into the same catalogue once more change nothing: a segment is named by its content.
+        """
+        store, head = self._catalog.store, self._catalog.head
+        if not self._n_rows:
+            return self._catalog
+        segments, merged = list(head.segments), []
+        while segments and segments[-1].n_rows <= GROWTH * self._n_rows:
+            merged.append(segments.pop().key)
+            for group in self._catalog._groups(merged[-1]):  # noqa: SLF001 - of this module
+                self.add(group)
+        segments.append(self.put(store))
+        in_use = {segment.key for segment in (*segments, *(head.publishing.segments if head.publishing else ()))}
+        retired = {*merged, *head.retired} - {segment.key for segment in segments}
+        kept = {key for key in retired if key in in_use or key in merged}
+        later = self._catalog._with(number=number, segments=tuple(segments), retired=tuple(sorted(kept)))  # noqa: SLF001
+        store.delete_many(retired - kept)
+        return later
+
+    def put(self, store: ObjectStore) -> Segment:
+        """Write the segment into the bucket."""
+        self._flush()
+        self._writer.close()
+        self._file.seek(0)
+        key = keys.catalog_segment(hashlib.file_digest(self._file, "sha256").hexdigest()[:20])
+        self._file.seek(0)
+        store.put(key, self._file)
+        return Segment(key=key, n_rows=self._n_rows, n_records=self._n_records, n_real=self._n_records - self._n_synthetic)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting))
+            self._waiting = []
 
 
 def rebuild(store: ObjectStore, *, shards: Iterable[str] | None = None) -> Catalog:
     """Make the catalogue anew of what holds, in one segment; what was there goes. ``shards`` bounds it."""
+    catalog = Catalog(store=store, head=CatalogHead())
     indexes = store.list_keys(keys.RECORD_INDEX) if shards is None else list(map(keys.record_index, shards))
     described = store.list_keys(keys.DESCRIPTIONS)
     numbers = [int(keys.stem(key).partition("-")[0]) for key in described]
-    parts = [of_index(keys.stem(key), data) for key, data in zip(indexes, store.get_many(indexes), strict=True)]
-    parts += map(of_aliases, store.get_many(store.list_keys(keys.ALIASES)))
-    parts += (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True))
-    parts += map(of_labels, store.get_many(store.list_keys(keys.LABELS)))
-    new = pa.concat_tables([_EMPTY, *parts])
-    numbers.append(pc.max(new["received"]).as_py() or 0)
-    head = CatalogHead(number=max(numbers), segments=(_write(store, new),) if new.num_rows else ())
-    write(store, keys.CATALOG_HEAD, head)
-    named = {segment.key for segment in head.segments}
+    parts = itertools.chain(
+        (of_index(keys.stem(key), data) for key, data in zip(indexes, store.get_many(indexes), strict=True)),
+        map(of_aliases, store.get_many(store.list_keys(keys.ALIASES))),
+        (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True)),
+        map(of_labels, store.get_many(store.list_keys(keys.LABELS))),
+    )
+    number = max(numbers, default=0)
+    with catalog.grow() as growing:
+        for rows in parts:
+            number = max(number, pc.max(rows["received"]).as_py() or 0)
+            growing.add(rows)
+        catalog = growing.publish(number=number)
+    write(store, keys.CATALOG_HEAD, catalog.head)
+    named = {segment.key for segment in catalog.head.segments}
     store.delete_many(key for key in store.list_keys(keys.CATALOG) if key != keys.CATALOG_HEAD and key not in named)
-    return Catalog(store=store, head=head)
+    return catalog
 
 
 def catch_up(store: ObjectStore) -> Catalog:
@@ -173,13 +254,14 @@ def of_index(shard: str, index: bytes, *, number: int | None = None) -> pa.Table
     given = {name: table[name] for name in _FROM_INDEX if name in table.column_names}
     if number is not None:
         given["received"] = pa.array([number] * table.num_rows, pa.int32())
-    return _rows(table.num_rows, RECORD, given | {"shard": [shard] * table.num_rows, "n_leads": n_leads})
+    return _rows(table.num_rows, RECORD, given | {"called": _called(table), "shard": [shard] * table.num_rows, "n_leads": n_leads})
 
 
 def of_aliases(data: bytes) -> pa.Table:
     """Rows of a table of other names."""
     table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-    return _rows(table.num_rows, ALIAS, {name: table[name] for name in table.column_names})
+    given = {name: table[name] for name in table.column_names}
+    return _rows(table.num_rows, ALIAS, given | {"called": _called(table)})
 
 
 def of_descriptions(data: bytes, *, number: int) -> pa.Table:
@@ -189,9 +271,18 @@ def of_descriptions(data: bytes, *, number: int) -> pa.Table:
 
 
 def of_labels(data: bytes) -> pa.Table:
-    """Rows of a label table that sources said; a reviewer's word is none of theirs."""
-    said = [entry for entry in load_labels(data) if not entry.is_review]
+    """Rows of a label table that sources said."""
+    return of_label_entries(load_labels(data))
+
+
+def of_label_entries(entries: Iterable[LabelEntry]) -> pa.Table:
+    """Rows of what sources said; a reviewer's word is none of theirs."""
+    said = [entry for entry in entries if not entry.is_review]
     return _rows(len(said), LABEL, {name: [getattr(one, name) for one in said] for name in ("record_id", "label", "who", "when")})
+
+
+def _called(table: pa.Table) -> list[str]:
+    return [normal_name(name) for name in table["name"].to_pylist()]
 
 
 def _rows(n_rows: int, kind: int, given: Mapping[str, Any]) -> pa.Table:
@@ -208,16 +299,3 @@ def _rows(n_rows: int, kind: int, given: Mapping[str, Any]) -> pa.Table:
         is_table = isinstance(value, pa.Array | pa.ChunkedArray)
         columns[wanted.name] = value.cast(wanted.type) if is_table else pa.array(value, wanted.type)
     return pa.table(columns, schema=tables.CATALOG)
-
-
-def _write(store: ObjectStore, rows: pa.Table) -> Segment:
-    """Write a segment; the same rows make the same object, in whatever order they come."""
-    ordered = rows.sort_by(_ORDER)
-    buffer = io.BytesIO()
-    pq.write_table(ordered, buffer, compression="zstd", use_dictionary=["shard", "source"])
-    data = buffer.getvalue()
-    key = keys.catalog_segment(hashlib.sha256(data).hexdigest()[:20])
-    store.put(key, data)
-    records = ordered.filter(pc.equal(ordered["kind"], RECORD))
-    n_synthetic = pc.sum(records["synthetic"]).as_py() or 0
-    return Segment(key=key, n_rows=ordered.num_rows, n_records=records.num_rows, n_real=records.num_rows - n_synthetic)

@@ -5,7 +5,7 @@ patient, an age or a sex from it, or from its index, asks here too.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -73,19 +73,21 @@ class Descriptions:
 
 def persons_of(columns: tables.Columns) -> dict[str, Person]:
     """Who each record of an index, or of a table of descriptions, is of."""
-    rows = zip(*(columns[name] for name in ("record_id", "patient", "split_bucket", "age", "sex")), strict=True)
-    return {
-        record_id: Person(patient, int(bucket), None if np.isnan(age) else float(age), sex) for record_id, patient, bucket, age, sex in rows
-    }
+    return dict(zip(columns["record_id"], persons_in_order(columns), strict=True))
 
 
-def write(store: ObjectStore, persons: Mapping[str, Person], *, number: int) -> str:
-    """Write down what became known in the intake of this number; returns the object's key."""
+def persons_in_order(columns: tables.Columns) -> Iterator[Person]:
+    """The person of each row."""
+    for patient, bucket, age, sex in zip(*(columns[name] for name in ("patient", "split_bucket", "age", "sex")), strict=True):
+        yield Person(patient, int(bucket), None if np.isnan(age) else float(age), sex)
+
+
+def write(store: ObjectStore, persons: Mapping[str, Person], *, number: int) -> bytes:
+    """Write down what became known in the intake of this number; returns what was written."""
     rows = sorted(persons.items())
     columns: dict[str, list[object]] = {"record_id": [record_id for record_id, _ in rows]}
     for place, name in enumerate(("patient", "split_bucket", "age", "sex")):
         columns[name] = [person[place] for _, person in rows]
     data = tables.dump(tables.DESCRIPTIONS, columns)
-    key = keys.descriptions(number, hashlib.sha256(data).hexdigest()[:20])
-    store.put(key, data)
-    return key
+    store.put(keys.descriptions(number, hashlib.sha256(data).hexdigest()[:20]), data)
+    return data

@@ -4,7 +4,7 @@ Not here: the tables that people drop (``intake.settling``), or the reviewers' q
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ecg_tasks.archive import keys, tables
@@ -94,8 +94,8 @@ def write_labels(store: ObjectStore, entries: Iterable[LabelEntry]) -> str:
     return key
 
 
-def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, before: Iterable[str]) -> int:
-    """Append the entries that say something else than the sources had said in the tables ``before``; returns how many did.
+def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, said: Mapping[str, LabelEntry]) -> list[LabelEntry]:
+    """Append the entries that say something else than the sources had ``said`` of their records; returns these.
 
     The same file twice adds nothing, and neither does the same call twice: a reviewer's verdict is not undone by dropping again the
     file that it corrected.
@@ -103,11 +103,7 @@ def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, before: 
     latest: dict[str, LabelEntry] = {}
     for entry in sorted(entries, key=lambda entry: (entry.when, entry.who, entry.label)):
         latest[entry.record_id] = entry
-    if not latest:
-        return 0
-    earlier = (entry for data in store.get_many(before) for entry in load_labels(data, of_records=latest) if not entry.is_review)
-    said = in_force(earlier)
     new = [entry for entry in latest.values() if entry.record_id not in said or said[entry.record_id].label != entry.label]
     if new:
         write_labels(store, new)
-    return len(new)
+    return new

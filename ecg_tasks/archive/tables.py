@@ -46,7 +46,7 @@ CATALOG = pa.schema(
     [
         ("kind", pa.int8()),  # see `catalog`; a column that says nothing of a kind is null there
         RECORDS.field("record_id"),
-        RECORDS.field("name"),
+        ("called", pa.string()),  # its name in the normal form
         RECEIVED,
         ("shard", pa.string()),
         *(RECORDS.field(name) for name in ("source", "patient", "split_bucket", "age", "sex", "synthetic", "fs")),

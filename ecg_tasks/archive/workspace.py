@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.code_version import code_version
+from ecg_tasks.archive.documents import Document
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.settings import Settings
 
@@ -62,10 +63,10 @@ def find_json(store: ObjectStore, key: str) -> Any | None:
 
 
 def write_jobs(store: ObjectStore, *, dag: str, run: str, jobs: Iterable[object]) -> list[str]:
-    """Write one JSON object a mapped task, named by its place and content; XCom carries only the keys."""
+    """Write one document a mapped task, named by its place and content; XCom carries only the keys."""
     written = []
     for number, job in enumerate(jobs):
-        data = json.dumps(job, sort_keys=True).encode()
+        data = job.to_json() if isinstance(job, Document) else json.dumps(job, sort_keys=True).encode()
         name = f"jobs/{number:05d}-{hashlib.sha256(data).hexdigest()[:12]}.json"
         written.append((keys.staging(dag, run, name), data, "application/json"))
     store.put_many(written)

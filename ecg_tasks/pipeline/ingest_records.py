@@ -4,27 +4,53 @@ The commit point is `publish`: until it has run, nothing of the run is in ``reco
 breaks off for good is ended by the next run: its files would all be duplicates then, and its records in no report.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import audit, keys, labelling, record_shards, tables
+from ecg_tasks.archive import audit, catalog, keys, labelling, record_shards, tables
 from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.archive.catalog import Catalog
+from ecg_tasks.archive.documents import (
+    ArchiveBefore,
+    CatalogHead,
+    Code,
+    DagId,
+    Drop,
+    Input,
+    InputCounts,
+    IntakeCounts,
+    IntakeJob,
+    IntakeManifest,
+    IntakePlan,
+    IntakeResult,
+    IntakeTries,
+    LabelCounts,
+    QuarantinedInput,
+    Refusal,
+    find,
+    find_manifest,
+    plain,
+    read,
+    read_many,
+    write,
+    write_manifest,
+)
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import MAX_TASKS, find_json, get_json, open_store, put_json, put_manifest, result_key, write_jobs
-from ecg_tasks.pipeline.intake import apart, describing, drops, label_tables, names, quarantining, taking, waiting
+from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
+from ecg_tasks.pipeline.intake import apart, describing, drops, label_tables, quarantining, taking, waiting
 from ecg_tasks.pipeline.intake.describing import Arrived, Came
 from ecg_tasks.settings import Settings
 
-DAG = "ingest_records"
-PUBLISHING = f"{DAG}.publishing"
+DAG = DagId.INGEST_RECORDS
 DROPS_AT_ONCE = 4
+_KEPT_INDEX_BYTES = 64 * 1024 * 1024
+"""Staged indexes of so many bytes together are kept in memory; further ones are read twice."""
 
 
 def plan(run_id: str) -> list[str]:
@@ -35,9 +61,9 @@ def plan(run_id: str) -> list[str]:
     settings = Settings.from_environment()
     store = open_store(settings)
     run = keys.run_key(run_id)
+    ended = _end_broken_off(store)
     if store.exists(keys.manifest(DAG, run)):
         return []
-    ended = _end_broken_off(store)
     at = datetime.now(UTC)
     sorted_inbox = drops.sort_inbox(store, at=at, grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
     if not (ended or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
@@ -45,15 +71,14 @@ def plan(run_id: str) -> list[str]:
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
     work = list(drops.batches(sorted_inbox.drops, spread=settings.spread))
     work, left = work[:MAX_TASKS], work[MAX_TASKS:]
-    waits = waiting.plan_of(sorted_inbox, work=work, left=left)
-    planned = waits | {"labels": sorted_inbox.labels, "grace_ended": grace_ended}
-    store.put(_plan_key(run), json.dumps(planned).encode(), content_type="application/json")  # in one piece: a million keys may wait
+    planned = waiting.plan_of(sorted_inbox, work=work, left=left, grace_ended=grace_ended)
+    write(store, _plan_key(run), planned)
     if not work and (ended or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(store, _tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key)
     if not work:
-        _write_manifest(store, run, inputs=[], waits=waits, shards=[], quarantined=[], labels=describing.no_labels())
-    jobs = [{"drops": batch, "described": key} for batch, key in zip(work, described, strict=True)]
+        _write_manifest(store, run, inputs=[], planned=planned, shards=[], quarantined=[], labels=LabelCounts())
+    jobs = (IntakeJob(drops=tuple(batch), described=key) for batch, key in zip(work, described, strict=True))
     return write_jobs(store, dag=DAG, run=run, jobs=jobs)
 
 
@@ -64,20 +89,22 @@ def ingest_batch(job: str) -> str:
     """
     settings = Settings.from_environment()
     store = open_store(settings)
-    if find_json(store, result_key(job)) is not None:
+    if find(store, IntakeResult, result_key(job)) is not None:
         return result_key(job)
-    work = get_json(store, job)
-    batch = _tried_before(store, job, work["drops"])
-    described = label_tables.load_described(store, work["described"])
+    work = read(store, IntakeJob, job)
+    batch = _tried_before(store, job, work.drops)
+    described = label_tables.load_described(store, work.described)
     prefix = job.replace("/jobs/", "/shards/").removesuffix(".json")
-    result: dict[str, Any] = {"inputs": [], "quarantined": [], "shards": [], "labels": f"{prefix}/labels"}
+    inputs: list[Input] = []
+    quarantined: list[QuarantinedInput] = []
     labels: list[labelling.LabelEntry] = []
+    shards: list[str] = []
 
     def records() -> Iterator[record_shards.StoredRecord]:
         take = partial(taking.take, store, described=described, patient_key=settings.patient_key)
         for taken in map_ahead(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
-            result["inputs"].append(taken.account)
-            result["quarantined"] += taken.quarantined
+            inputs.append(taken.account)
+            quarantined.extend(taken.quarantined)
             labels.extend(taken.labels)
             yield from taken.records
 
@@ -85,30 +112,34 @@ def ingest_batch(job: str) -> str:
         key = f"{prefix}/{number:04d}"
         store.put(f"{key}.parquet", record_shards.dump_shard(shard))
         store.put(f"{key}.index", record_shards.dump_index(shard))
-        result["shards"].append(key)
-    store.put(result["labels"], labelling.dump_labels(labels))
-    return put_json(store, result_key(job), result)
+        shards.append(key)
+    labels_key = f"{prefix}/labels" if labels else ""
+    if labels:
+        store.put(labels_key, labelling.dump_labels(labels))
+    result = IntakeResult(inputs=tuple(inputs), quarantined=tuple(quarantined), shards=tuple(shards), labels=labels_key)
+    return write(store, result_key(job), result)
 
 
-def _tried_before(store: ObjectStore, job: str, batch: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+def _tried_before(store: ObjectStore, job: str, batch: Sequence[Drop]) -> Iterable[Drop]:
     """The drops of a batch. From the second try on, those that would end this process again are told as refused."""
     key = job.replace("/jobs/", "/tries/")
-    refused: dict[str, Any] | None = find_json(store, key)
-    if refused is None:
-        put_json(store, key, {})
+    tries = find(store, IntakeTries, key)
+    if tries is None:
+        write(store, key, IntakeTries())
         return batch
-    return _read_apart(store, key, batch, refused=refused)
+    return _read_apart(store, key, batch, refused=dict(tries.refused))
 
 
-def _read_apart(store: ObjectStore, key: str, batch: Sequence[dict[str, Any]], *, refused: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _read_apart(store: ObjectStore, key: str, batch: Sequence[Drop], *, refused: dict[str, Refusal]) -> Iterator[Drop]:
     with apart.Trial() as trial:
         for drop in batch:
-            known = drop["name"] in refused or "reason" in drop or "fate" in drop  # the latter two aren't read
+            known = drop.name in refused or drop.reason or drop.fate  # the latter two aren't read
             fault = None if known else taking.fault_apart(store, drop, trial)
             if fault is not None:
-                refused[drop["name"]] = {"reason": fault.reason.value, "message": fault.message}
-                put_json(store, key, refused)  # a further try begins with what this one learnt
-            yield drop | refused.get(drop["name"], {})
+                refused[drop.name] = Refusal(reason=fault.reason.value, message=fault.message)
+                write(store, key, IntakeTries(refused=refused))  # a further try begins with what this one learnt
+            refusal = refused.get(drop.name)
+            yield drop if refusal is None else structs.replace(drop, reason=refusal.reason, message=refusal.message)
 
 
 def publish(run_id: str, results: Sequence[str]) -> str:
@@ -118,61 +149,75 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     """
     store = open_store()
     run = keys.run_key(run_id)
-    manifest_key = keys.manifest(DAG, run)
-    manifest = find_json(store, manifest_key)
-    if manifest is None:
-        put_json(store, _begun_key(run), {"run": run_id, "results": list(results)})
-        parts = [json.loads(data) for data in store.get_many(results)]
-        planned = get_json(store, _plan_key(run))
-        before = _archive_before(store, run)
-        inputs = [item for part in parts for item in part["inputs"]]
-        shards, arrived = _let_in(store, [key for part in parts for key in part["shards"]], before=before, naming=bool(planned["labels"]))
-        _count_duplicates(inputs, (name for name, _ in arrived.duplicates))
-        quarantined = [entry for part in parts for entry in part["quarantined"]]
-        entries = [entry for part in parts for entry in labelling.load_labels(store.get(part["labels"]))]
-        came = Came(arrived=arrived, inputs=inputs, quarantined=quarantined, labels=entries, waiting=waiting.recordings(planned))
-        labels = describing.describe(store, _tables_at(run), planned, before=before, came=came)
-        manifest = _write_manifest(store, run, inputs=inputs, waits=planned, shards=shards, quarantined=quarantined, labels=labels)
-    detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": store.sha256([manifest_key])}
+    manifest = find_manifest(store, IntakeManifest, run) or _publish(store, run_id, results)
+    key = keys.manifest(DAG, run)
+    detail = {"account": plain(manifest.account), "labels": manifest.labels.stored, "manifest_sha256": store.sha256([key])}
     audit.append(store, who=f"{DAG}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
     quarantining.settle(store, run, manifest)
     _tidy(store, run, manifest)
-    store.delete(_begun_key(run))
-    return manifest_key
+    return key
 
 
-def _end_broken_off(store: ObjectStore) -> list[str]:
-    """Publish what earlier runs began to publish and gave up (one run is active at a time); returns their manifests' keys."""
-    begun = [get_json(store, key) for key in store.list_keys(f"{keys.STAGING}{PUBLISHING}/")]
-    return [publish(one["run"], one["results"]) for one in begun]
+def _publish(store: ObjectStore, run_id: str, results: Sequence[str]) -> IntakeManifest:
+    """Let everything in, and write the manifest last."""
+    run = keys.run_key(run_id)
+    before = _catalog_before(store, run).begin(run_id, results)
+    parts = list(read_many(store, IntakeResult, results))
+    planned = read(store, IntakePlan, _plan_key(run))
+    arrived = Arrived(number=before.head.number + 1)
+    staged = [key for part in parts for key in part.shards]
+    quarantined = [entry for part in parts for entry in part.quarantined]
+    entries = [entry for part in parts if part.labels for entry in labelling.load_labels(store.get(part.labels))]
+    with before.grow() as growing:
+        shards = _let_in(store, staged, before=before, growing=growing, arrived=arrived, naming=bool(planned.labels))
+        inputs = _less_duplicates([item for part in parts for item in part.inputs], (name for name, _ in arrived.duplicates))
+        came = Came(arrived=arrived, inputs=inputs, quarantined=quarantined, labels=entries, waiting=waiting.recordings(planned))
+        labels = describing.describe(store, _tables_at(run), planned, before=before, came=came)
+        for rows in came.rows:
+            growing.add(rows)
+        growing.publish(number=arrived.number)
+    return _write_manifest(store, run, inputs=inputs, planned=planned, shards=shards, quarantined=quarantined, labels=labels)
 
 
-def _archive_before(store: ObjectStore, run: str) -> dict[str, list[str]]:
-    """What was there before this run, written down once: a repeated publish must not meet its own work as duplicates."""
-    key = keys.staging(DAG, run, "before.json")
-    before: dict[str, list[str]] | None = find_json(store, key)
-    if before is None:
-        shards = [keys.stem(shard) for shard in store.list_keys(keys.RECORDS)]
-        before = {"shards": shards, "labels": store.list_keys(keys.LABELS), "aliases": store.list_keys(keys.ALIASES)}
-        before |= {"descriptions": store.list_keys(keys.DESCRIPTIONS)}
-        put_json(store, key, before)
-    return before
+def _end_broken_off(store: ObjectStore) -> bool:
+    """Publish what an earlier run began to publish and gave up (one run is active at a time); returns whether there was such a run.
+
+    A publication is over when its plan is gone.
+    """
+    head = find(store, CatalogHead, keys.CATALOG_HEAD)
+    begun = None if head is None else head.publishing
+    if begun is None or not store.exists(_plan_key(keys.run_key(begun.run))):
+        return False
+    publish(begun.run, begun.results)
+    return True
 
 
-def _let_in(store: ObjectStore, staged: Sequence[str], *, before: dict[str, list[str]], naming: bool) -> tuple[list[str], Arrived]:
-    """Move staged shards to records/, without what the archive or an earlier shard holds.
+def _catalog_before(store: ObjectStore, run: str) -> Catalog:
+    """The catalogue; where an earlier version of this program began the publication, it is made of what that found before it."""
+    if store.exists(keys.CATALOG_HEAD):
+        return Catalog.open(store)
+    noted = find(store, ArchiveBefore, keys.staging(DAG, run, "before.json"))
+    return Catalog.open(store) if noted is None else catalog.rebuild(store, shards=noted.shards)
 
-    Returns the shards' names and what arrived; all names and persons of it only if ``naming``.
+
+def _let_in(
+    store: ObjectStore, staged: Sequence[str], *, before: Catalog, growing: catalog.Growing, arrived: Arrived, naming: bool
+) -> list[str]:
+    """Move staged shards to records/, without what the archive or an earlier shard holds; returns the shards' names.
+
+    ``arrived`` and ``growing`` get what came; ``arrived`` all names and persons of it only if ``naming``.
     """
     shards: list[str] = []
-    indexes = list(store.get_many(keys.record_index(shard) for shard in before["shards"])) if staged or naming else []
-    number = names.next_number(store, indexes, aliases=before["aliases"], descriptions=before["descriptions"])
-    arrived = Arrived(number=number)
-    known = np.concatenate([np.empty(0, dtype="S32"), *map(_ids, indexes)])
-    del indexes
-    ids = [_ids(data) for data in store.get_many(f"{key}.index" for key in staged)]
-    for key, own, repeated in zip(staged, ids, _seen_before(known, ids), strict=True):
-        index = store.get(f"{key}.index")
+    ids: list[NDArray[np.bytes_]] = []
+    indexes: list[bytes | None] = []
+    n_bytes = 0
+    for data in store.get_many(f"{key}.index" for key in staged):
+        ids.append(_ids(data))
+        n_bytes += len(data)
+        indexes.append(data if n_bytes <= _KEPT_INDEX_BYTES else None)
+    for place, (key, own, repeated) in enumerate(zip(staged, ids, _seen_before(before, ids), strict=True)):
+        index = indexes[place] or store.get(f"{key}.index")
+        indexes[place] = None
         if naming or repeated.any():
             arrived.add(tables.load(index), repeated, naming=naming)
         if repeated.all():
@@ -181,22 +226,28 @@ def _let_in(store: ObjectStore, staged: Sequence[str], *, before: dict[str, list
             whole = record_shards.load_shard(store.get(f"{key}.parquet"))
             kept = record_shards.without(whole, set(np.flatnonzero(repeated).tolist()))
             name = record_shards.shard_name(stored.record.record_id for stored in kept)
-            store.put(keys.record_index(name), record_shards.dump_index(kept, received=number))
+            numbered = record_shards.dump_index(kept, received=arrived.number)
+            store.put(keys.record_index(name), numbered)
             store.put(keys.record_shard(name), record_shards.dump_shard(kept))
         else:
             name = record_shards.shard_name(own.astype(str).tolist())
-            store.put(keys.record_index(name), tables.dump_with(tables.RECORD_INDEX, index, "received", number))
+            numbered = tables.dump_with(tables.RECORD_INDEX, index, "received", arrived.number)
+            store.put(keys.record_index(name), numbered)
             store.copy(f"{key}.parquet", keys.record_shard(name))
+        growing.add(catalog.of_index(name, numbered))
         shards.append(name)
-    return shards, arrived
+    return shards
 
 
-def _seen_before(known: NDArray[np.bytes_], parts: Sequence[NDArray[np.bytes_]]) -> list[NDArray[np.bool_]]:
-    """Which ids of each part are among the known ones, or stand before in this part or an earlier one: one sort for all of them."""
-    whole = np.concatenate([known, *parts])
+def _seen_before(before: Catalog, parts: Sequence[NDArray[np.bytes_]]) -> list[NDArray[np.bool_]]:
+    """Which ids of each part are in the archive, or stand before in this part or an earlier one."""
+    if not parts:
+        return []
+    whole = np.concatenate(parts)
     repeated = np.ones(len(whole), dtype=bool)
     repeated[np.unique(whole, return_index=True)[1]] = False
-    ends = len(known) + np.cumsum([0, *(len(part) for part in parts)])
+    repeated |= before.known(whole)
+    ends = np.cumsum([0, *(len(part) for part in parts)])
     return [repeated[start:end] for start, end in pairwise(ends)]
 
 
@@ -205,57 +256,61 @@ def _ids(index: bytes) -> NDArray[np.bytes_]:
     return np.array(tables.load(index, ["record_id"])["record_id"], dtype="S32")
 
 
-def _count_duplicates(inputs: list[dict[str, Any]], duplicates: Iterable[str]) -> None:
+def _less_duplicates(inputs: Sequence[Input], duplicates: Iterable[str]) -> list[Input]:
     """Move duplicate records, given by name, from ``records`` to ``duplicates`` in the inputs' accounts."""
-    by_name = {item["record_name"]: item for item in inputs}
+    place = {item.record_name: number for number, item in enumerate(inputs)}
+    again = np.zeros(len(inputs), dtype=np.int64)
     for name in duplicates:
-        item = by_name[name.rpartition("#")[0] if name.rpartition("#")[0] in by_name else name]
-        item["records"] -= 1
-        item["duplicates"] += 1
+        file = name.rpartition("#")[0]
+        again[place[file if file in place else name]] += 1
+    return [
+        structs.replace(item, records=item.records - n, duplicates=item.duplicates + n) if n else item
+        for item, n in zip(inputs, again.tolist(), strict=True)
+    ]
 
 
 def _write_manifest(
     store: ObjectStore,
     run: str,
     *,
-    inputs: list[dict[str, Any]],
-    waits: Mapping[str, Any],
-    shards: list[str],
-    quarantined: list[dict[str, Any]],
-    labels: dict[str, Any],
-) -> dict[str, Any]:
-    account = {name: sum(item[name] for item in inputs) for name in ("received", "records", "duplicates", "quarantined")}
-    account[drops.PASSED_OVER] = sum(item.get(drops.PASSED_OVER, 0) for item in inputs)
-    account["waiting"] = len(waits["waiting"])
-    if account["received"] != account["records"] + account["duplicates"] + account["quarantined"]:
+    inputs: Sequence[Input],
+    planned: IntakePlan,
+    shards: Sequence[str],
+    quarantined: Sequence[QuarantinedInput],
+    labels: LabelCounts,
+) -> IntakeManifest:
+    sums = {name: sum(getattr(item, name) for item in inputs) for name in InputCounts.__struct_fields__}
+    account = IntakeCounts(**sums, waiting=len(planned.waiting))
+    if account.received != account.records + account.duplicates + account.quarantined:
         raise AssertionError(f"the account of {run} does not add up: {account}")
-    manifest = {
-        "dag": DAG,
-        "run": run,
-        "account": account,
-        "inputs": inputs,
-        **waiting.told(waits),
-        "shards": shards,
-        "quarantined": quarantined,
-        "labels": labels,
-    }
-    put_manifest(store, manifest)
+    manifest = IntakeManifest(
+        dag=DAG,
+        run=run,
+        code=Code.running(),
+        account=account,
+        inputs=tuple(inputs),
+        waiting=waiting.named(planned),
+        waiting_for=planned.waiting_for,
+        needed=planned.waiting if planned.needed is None else planned.needed,
+        left=planned.left,
+        shards=tuple(shards),
+        quarantined=tuple(quarantined),
+        labels=labels,
+    )
+    write_manifest(store, manifest)
     return manifest
 
 
-def _tidy(store: ObjectStore, run: str, manifest: dict[str, Any]) -> None:
-    """Remove what was taken from the inbox, unless it changed since or something that waits needs it, and the staged shards."""
-    needed = set(manifest["needed"] if "needed" in manifest else manifest["waiting"])
-    taken = [file for item in manifest["inputs"] for file in item["files"]] + manifest["labels"]["tables"]
-    gone = {file["key"]: file["etag"] for file in taken if file["key"] not in needed}
+def _tidy(store: ObjectStore, run: str, manifest: IntakeManifest) -> None:
+    """Remove what was taken from the inbox unless it changed since or something waiting needs it; then what was staged, the plan last."""
+    needed = set(manifest.waiting if manifest.needed is None else manifest.needed)
+    gone = {file.key: file.etag for item in manifest.inputs for file in item.files if file.key not in needed}
+    gone |= {table.key: table.etag for table in manifest.labels.tables if table.key not in needed}
     # listed, and not asked for one by one: what lies there now may be another content
     store.delete_many([item.key for item in store.list_objects(keys.INBOX) if gone.get(item.key) == item.etag])
-    store.delete_many([*store.list_keys(keys.staging(DAG, run, "shards/")), *store.list_keys(f"{_tables_at(run)}/")])
-
-
-def _begun_key(run: str) -> str:
-    """Key of the note that a run's publication has begun, which is removed when it is over."""
-    return keys.staging(PUBLISHING, run, "begun.json")
+    staged = store.list_keys(keys.staging(DAG, run, ""))
+    store.delete_many([key for key in staged if key.startswith((keys.staging(DAG, run, "shards/"), f"{_tables_at(run)}/"))])
+    store.delete(_plan_key(run))
 
 
 def _plan_key(run: str) -> str:

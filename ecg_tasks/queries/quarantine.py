@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+
+from msgspec import structs
 
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.archive.documents import PutBack, QuarantineReason, Retry, find, read, write
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
-from ecg_tasks.archive.workspace import find_json, get_json, now, put_json
+from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import BadInputError, ConfigurationError
 from ecg_tasks.pipeline.intake.inbox import checked_path
 
@@ -44,7 +46,7 @@ class Entry:
     message: str
     since: str
     n_rows: int
-    retried: tuple[dict[str, str], ...]
+    retried: tuple[Retry, ...]
     closed: str
     went_to: tuple[str, ...]
 
@@ -86,7 +88,7 @@ def entry(store: ObjectStore, name: str) -> tuple[Entry, tuple[Row, ...]] | None
     info = store.info(found) if found else None
     if info is None:
         return None
-    return _entry(store, info), _rows(store, info.key.split("/")[1], get_json(store, info.key))
+    return _entry(store, info), _rows(store, info.key.split("/")[1], read(store, QuarantineReason, info.key))
 
 
 def put_back(store: ObjectStore, name: str, *, who: str) -> tuple[str, ...]:
@@ -100,28 +102,28 @@ def put_back(store: ObjectStore, name: str, *, who: str) -> tuple[str, ...]:
         If there is no such entry, or something else waits in the inbox under one of its names.
     """
     key = _reason_key(store, name)
-    reason = find_json(store, key) if key else None
+    reason = find(store, QuarantineReason, key) if key else None
     if reason is None:
         raise ConfigurationError(f"nothing is in quarantine under {name}")
     folder = key.split("/")[1]
-    if "closed" in reason:
-        raise ConfigurationError(f"{reason['name']} is closed since {reason['closed']['when']}: nothing of it is left to be read")
+    if reason.closed:
+        raise ConfigurationError(f"{reason.name} is closed since {reason.closed.when}: nothing of it is left to be read")
     try:
-        paths = [checked_path(path) for path in reason["inbox"]]
+        paths = [checked_path(path) for path in reason.inbox]
     except BadInputError as error:
         raise ConfigurationError(f"it cannot go back: {error.message}") from None
     taken = [path for path in paths if store.exists(f"{keys.INBOX}{path}")]
     if taken:
         raise ConfigurationError(f"{', '.join(taken)} already waits in the inbox; let it be taken over first")
-    tried = {"who": who, "when": now()}
+    tried = Retry(who=who, when=now())
     # First who and when: an intake may take the files over as soon as they are in the inbox.
-    put_json(store, keys.quarantined_mark(folder, keys.PUT_BACK), tried | {"inbox": paths})
-    put_json(store, key, reason | {"retried": [*reason.get("retried", []), tried]})
+    write(store, keys.quarantined_mark(folder, keys.PUT_BACK), PutBack(inbox=tuple(paths), who=who, when=tried.when))
+    write(store, key, structs.replace(reason, retried=(*reason.retried, tried)))
     for path in paths:
         store.copy(keys.quarantined(folder, path.rsplit("/", 1)[-1]), f"{keys.INBOX}{path}")
     # The moment is in it: the same entry may be put back more than once, and each time is an act.
-    detail = {"entry": folder, "inbox": paths, "times_before": len(reason.get("retried", [])), "when": tried["when"]}
-    audit.append(store, who=who, action=audit.Action.RETRY, subject=reason["source"], detail=detail)
+    detail = {"entry": folder, "inbox": paths, "times_before": len(reason.retried), "when": tried.when}
+    audit.append(store, who=who, action=audit.Action.RETRY, subject=reason.source, detail=detail)
     return tuple(paths)
 
 
@@ -140,38 +142,37 @@ def _entry(store: ObjectStore, info: ObjectInfo) -> Entry:
 
 @lru_cache(maxsize=2048)
 def _read(store: ObjectStore, key: str, _etag: str, since: str) -> Entry:
-    reason = get_json(store, key)
-    closed = reason.get("closed", {})
+    reason = read(store, QuarantineReason, key)
     return Entry(
         id=key.split("/")[1],
-        source=reason["source"],
-        name=reason["name"],
-        reason=reason["reason"],
-        message=reason["message"],
+        source=reason.source,
+        name=reason.name,
+        reason=reason.reason,
+        message=reason.message,
         since=since,
-        n_rows=len(reason.get("rows", [])),
-        retried=tuple(reason.get("retried", [])),
-        closed=closed.get("when", ""),
-        went_to=tuple(closed.get("entries", ())),
+        n_rows=len(reason.rows),
+        retried=reason.retried,
+        closed=reason.closed.when if reason.closed else "",
+        went_to=reason.closed.entries if reason.closed else (),
     )
 
 
-def _rows(store: ObjectStore, entry: str, reason: dict[str, Any]) -> tuple[Row, ...]:
+def _rows(store: ObjectStore, entry: str, reason: QuarantineReason) -> tuple[Row, ...]:
     """The bad rows with their content, line by line; of a file that is bad as a whole, its start."""
-    if not reason["inbox"]:
+    if not reason.inbox:
         return ()
-    key = keys.quarantined(entry, reason["inbox"][0].rsplit("/", 1)[-1])
+    key = keys.quarantined(entry, reason.inbox[0].rsplit("/", 1)[-1])
     try:
-        if "rows" not in reason:
+        if not reason.rows:
             # one piece of it, for what was refused as too large may have any size
             start = next(store.stream(key), b"")[:SHOWN_BYTES].decode("utf-8", errors="replace")
-            return (Row(name=reason["inbox"][0], reason=reason["reason"], message=reason["message"], content=start),)
+            return (Row(name=reason.inbox[0], reason=reason.reason, message=reason.message, content=start),)
         data = store.get(key)
     except MissingObjectError:
         return ()
     lines = data.decode("utf-8", errors="replace").splitlines()
-    lines += [""] * (len(reason["rows"]) - len(lines))
+    lines += [""] * (len(reason.rows) - len(lines))
     return tuple(
-        Row(name=row["name"], reason=row["reason"], message=row["message"], content=line[:SHOWN_BYTES])
-        for row, line in zip(reason["rows"], lines, strict=False)
+        Row(name=row.name, reason=row.reason, message=row.message, content=line[:SHOWN_BYTES])
+        for row, line in zip(reason.rows, lines, strict=False)
     )

@@ -39,7 +39,9 @@ def intake(store, numbers, *, run: str) -> Catalog:
     found = Catalog.open(store).begin(run, ["result"])
     number = found.head.number + 1
     name, index = put_shard(store, numbers, received=number)
-    return found.publish([catalog.of_index(name, index)], number=number)
+    with found.grow() as growing:
+        growing.add(catalog.of_index(name, index))
+        return growing.publish(number=number)
 
 
 def everything(found: Catalog) -> list[tuple]:
@@ -130,12 +132,12 @@ def test_a_bucket_of_before_gets_its_catalogue(store):
     write_labels(store, [LabelEntry(record_id=one, label=label, who=who, when="2026-01-01") for who, label in said.items()])
     found = Catalog.open(store)
     assert found.head.number == 5
-    assert [part["name"] for part in found.rows(["name"], kind=ALIAS)] == [["w/again.csv#1"]]
+    assert [part["called"] for part in found.rows(["called"], kind=ALIAS)] == [["w/again.csv#1"]]
     (person,) = found.rows(["record_id", "patient", "split_bucket", "age"], kind=DESCRIPTION)
     assert (person["record_id"], person["patient"], person["age"].tolist()) == ([other], ["hash"], [61.0])
     (labels,) = found.rows(["label", "who"], kind=LABEL)
     assert labels == {"label": ["normal"], "who": ["source:w/1.csv"]}
-    (record,) = found.rows(["shard"], kind=RECORD, where={"record_id": [one], "name": ["nothing"]})
+    (record,) = found.rows(["shard"], kind=RECORD, where={"record_id": [one], "called": ["nothing"]})
     assert record["shard"] == [name]
 
 
@@ -154,5 +156,6 @@ def test_real_recordings_are_counted(store):
         name = shard_name(one.record.record_id for one in found)
         index = record_shards.dump_index(found)
         store.put(keys.record_index(name), index)
-        grown = Catalog.open(store).begin(f"r{number}", []).publish([catalog.of_index(name, index)], number=number + 1)
-        assert grown.holds_real == bool(number)
+        with Catalog.open(store).begin(f"r{number}", []).grow() as growing:
+            growing.add(catalog.of_index(name, index))
+            assert growing.publish(number=number + 1).holds_real == bool(number)

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pyarrow as pa
 
-from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive import tables
 from ecg_tasks.archive.labelling import LabelEntry, append_labels, dump_labels, in_force, labels_in_force, load_labels, write_labels
 from ecg_tasks.labels import WITHDRAWN
 
@@ -47,6 +47,6 @@ def test_dropping_a_corrected_file_again_does_not_undo_the_correction(bucket):
     write_labels(bucket, [SOURCE])
     write_labels(bucket, [ANNA])
     again = replace(SOURCE, when="2026-02-01T00:00:00+00:00")
-    assert append_labels(bucket, [again], before=bucket.list_keys(keys.LABELS)) == 0
+    assert append_labels(bucket, [again], said={"a": SOURCE}) == []
     assert labels_in_force(bucket) == {"a": ANNA}
-    assert append_labels(bucket, [replace(again, label="abnormal")], before=bucket.list_keys(keys.LABELS)) == 1
+    assert append_labels(bucket, [replace(again, label="abnormal")], said={"a": SOURCE}) == [replace(again, label="abnormal")]

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from ecg_ui import security
+from ecg_ui import rendering, security
 from ecg_ui.app import create_app
+from tests.examples import example, template
 
 RECORD = "0" * 32
 VALUES = {
@@ -121,3 +122,22 @@ def test_viewers_see_no_forms(viewer, archive, rows):
     """What one may not do is not offered."""
     for path in ("/ecg/review", "/ecg/models", f"/ecg/records/{rows[0]['record_id']}"):
         assert 'method="post"' not in viewer.get(path).text
+
+
+def test_the_page_of_the_worked_example_is_shown_to_who_may_read(pages, client_of, archive, monkeypatch):
+    """A route that is listed with those that show stands behind their check."""
+    from fastapi import Depends
+    from jinja2 import ChoiceLoader, DictLoader
+
+    from ecg_ui.app import _include
+
+    environment = rendering._environment()
+    added = DictLoader({"ui/waiting.html": template("waiting.html")})
+    monkeypatch.setattr(environment, "loader", ChoiceLoader([environment.loader, added]))
+
+    _include(pages, (example("page")["router"],), Depends(security.may_read))
+    try:
+        assert re.search(r"\d+ files wait\.", client_of("VIEWER").get("/ecg/waiting").text)
+        assert client_of("nobody").get("/ecg/waiting").status_code in {303, 401}
+    finally:
+        pages.router.routes.pop()

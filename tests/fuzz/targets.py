@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.workspace import get_json
+from ecg_tasks.archive.documents import QuarantineReason, read
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.pipeline.intake import drops, inbox, label_tables, taking
@@ -169,22 +169,22 @@ def _inbox(data: bytes) -> list[str]:
     rows = label_tables.load_described(store, described)
     tables = list(label_tables.load(store, staged, len(found.labels)))
     codes: list[str] = []
-    accounted = {table["key"] for table in found.labels}
+    accounted = {table.key for table in found.labels}
     for drop in found.drops:
         taken = taking.take(store, drop, described=rows, patient_key=key)
         account = taken.account
-        assert account["received"] == account["records"] + account["quarantined"]
-        assert account["received"] + account["passed_over"] > 0
-        assert len(taken.records) == account["records"]
-        accounted.update(file["key"] for file in account["files"])
+        assert account.received == account.records + account.quarantined
+        assert account.received + account.passed_over > 0
+        assert len(taken.records) == account.records
+        accounted.update(file.key for file in account.files)
         for entry in taken.quarantined:
-            codes.append(Reason(entry["reason"]).value)
-            assert "its reader failed" not in entry["message"], entry["message"]
-            assert 0 < len(entry["message"]) <= MAX_MESSAGE_CHARS + MAX_KEY_BYTES
-            assert get_json(store, keys.quarantine_reason(entry["entry"]))
+            codes.append(Reason(entry.reason).value)
+            assert "its reader failed" not in entry.message, entry.message
+            assert 0 < len(entry.message) <= MAX_MESSAGE_CHARS + MAX_KEY_BYTES
+            assert read(store, QuarantineReason, keys.quarantine_reason(entry.entry)).entry == entry.entry
     assert accounted == set(files), set(files) - accounted
     kept = {content for key, content in client.objects.items() if key.startswith((keys.RAW, keys.QUARANTINE))}
-    assert all(files[file["key"]] in kept for drop in found.drops for file in drop["files"])
+    assert all(files[file.key] in kept for drop in found.drops for file in drop.files)
     return codes + [refusal(table.fault) for table in tables if table.fault is not None]
 
 

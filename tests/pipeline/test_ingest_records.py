@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ecg_tasks.archive import keys, record_shards, tables
+from ecg_tasks.archive import catalog, keys, record_shards, tables
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import StoreError
@@ -33,9 +33,16 @@ def archive(bucket: ObjectStore) -> dict[str, dict]:
 
 
 def snapshot(bucket: ObjectStore) -> dict[str, str]:
-    """ETags of everything but what tells of the runs themselves, and work in progress."""
-    runs = (keys.MANIFESTS, keys.AUDIT, keys.STAGING)
+    """ETags of everything but what tells of the runs themselves, and work in progress; the catalogue names the last run."""
+    runs = (keys.MANIFESTS, keys.AUDIT, keys.STAGING, keys.CATALOG)
     return {item.key: item.etag for item in bucket.list_objects("") if not item.key.startswith(runs)}
+
+
+def catalog_rows(bucket: ObjectStore) -> list[tuple]:
+    """Every row of the catalogue."""
+    found = catalog.Catalog.open(bucket)
+    parts = [part for kind in range(4) for part in found.rows(tables.CATALOG.names, kind=kind)]
+    return sorted(tuple(map(str, row)) for part in parts for row in zip(*part.values(), strict=True))
 
 
 @pytest.fixture
@@ -239,6 +246,9 @@ def test_killed_anywhere_and_run_again_gives_the_same(bucket, drop, monkeypatch)
     assert manifest["account"] == undisturbed["account"]
     assert {key: etag for key, etag in snapshot(bucket).items() if not key.startswith(keys.LABELS)} == expected
     assert len(bucket.list_keys(keys.LABELS)) == 1
+    stands = catalog_rows(bucket)
+    insist(catalog.rebuild, bucket)
+    assert catalog_rows(bucket) == stands
 
 
 def test_a_publication_that_gave_up_is_ended_by_the_next_run(bucket, drop, monkeypatch):

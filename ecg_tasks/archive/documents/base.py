@@ -60,8 +60,9 @@ class Document(Part, frozen=True, kw_only=True):
         return plain
 
     def to_json(self) -> bytes:
-        """The bytes that are stored, keys in order."""
-        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=1)
+        """The bytes that are stored, keys in order; the schema's version is always among them."""
+        told = {"schema_version": self.schema_version} | plain(self)
+        return msgspec.json.format(msgspec.json.encode(told, order="sorted"), indent=1)
 
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)

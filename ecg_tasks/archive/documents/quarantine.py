@@ -39,7 +39,6 @@ class QuarantineReason(Document, frozen=True, kw_only=True, omit_defaults=True):
     retried : every time that somebody put it back
     """
 
-    schema_version: int
     name: str
     reason: str
     message: str

@@ -1,15 +1,18 @@
 """Here: writing down what a run's label tables say of labels and patients. Not here: to which record a row belongs (``settling``)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import descriptions, labelling, tables
-from ecg_tasks.archive.descriptions import Descriptions, Person
+from ecg_tasks.archive import catalog, descriptions, labelling, tables
+from ecg_tasks.archive.catalog import Catalog
+from ecg_tasks.archive.descriptions import Person
+from ecg_tasks.archive.documents import Input, IntakePlan, LabelCounts, QuarantinedInput, RefusedRow
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline.intake import label_tables, names, settling
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
@@ -40,36 +43,33 @@ class Arrived:
 
 @dataclass(frozen=True, kw_only=True)
 class Came:
-    """What a run gave: records, their lines in the account, the quarantine so far, labels inside recordings, and names that wait."""
+    """What a run gave: records, their lines in the account, the quarantine so far, labels inside recordings, and names that wait.
+
+    ``rows`` are those that the catalogue takes in at the end.
+    """
 
     arrived: Arrived
-    inputs: Sequence[Mapping[str, Any]]
-    quarantined: list[dict[str, Any]]
+    inputs: Sequence[Input]
+    quarantined: list[QuarantinedInput]
     labels: Sequence[labelling.LabelEntry]
     waiting: AbstractSet[str]
+    rows: list[catalog.Rows] = field(default_factory=list)
 
 
-def no_labels() -> dict[str, Any]:
-    """The account of a run without labels.
-
-    ``tables`` are those that leave the inbox, with their ``rows``; ``stored`` counts new labels, ``described`` records of which a
-    patient, an age or a sex became known, ``quarantined`` refused rows and tables, ``dropped`` values that could not be used.
-    """
-    return {"tables": [], "rows": 0, "stored": 0, "described": 0, "quarantined": 0, "dropped": {}}
-
-
-def describe(store: ObjectStore, at: str, planned: Mapping[str, Any], *, before: Mapping[str, Sequence[str]], came: Came) -> dict[str, Any]:
+def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalog, came: Came) -> LabelCounts:
     """Write what the tables staged below ``at`` say, and the labels from inside recordings; returns their account.
 
-    Refused rows are added to ``came.quarantined``. ``before`` has what the archive held before this run.
+    Refused rows are added to ``came.quarantined``, what the catalogue shall know to ``came.rows``. ``before`` is the catalogue without
+    this run.
     """
-    staged = [table for table in label_tables.load(store, at, len(planned["labels"])) if table.source]
+    staged = [table for table in label_tables.load(store, at, len(planned.labels)) if table.source]
     arrived = came.arrived
     wanted = settling.wanted(staged)
     ids = {record_id for name in wanted if name in arrived.named for record_id in arrived.named[name]} - arrived.persons.keys()
     names_again = {normal_name(name) for name, _ in arrived.duplicates}
-    archived = names.look_up(store, wanted | ids | names_again, shards=before["shards"], aliases=before["aliases"])
-    names.keep_aliases(store, dict(arrived.duplicates), known=archived, number=arrived.number)
+    archived = names.look_up(store, wanted | ids | names_again, catalog=before)
+    if aliases := names.keep_aliases(store, dict(arrived.duplicates), known=archived, number=arrived.number):
+        came.rows.append(catalog.of_aliases(aliases))
     drop = settling.Drop(
         now={name: arrived.named[name] for name in wanted if name in arrived.named},
         new=arrived.persons.keys(),
@@ -77,50 +77,47 @@ def describe(store: ObjectStore, at: str, planned: Mapping[str, Any], *, before:
         refused=_refused(came.inputs, came.quarantined),
         waiting=_waiting(came),
     )
-    late = Descriptions.read(store, archived.persons, listed=before["descriptions"]).persons if archived.persons and staged else {}
-    settled = settling.settle(staged, drop, archived, grace_ended=planned["grace_ended"], known=late)
-    account = no_labels()
-    for number, table in enumerate(staged):
-        if number not in settled.stays:
-            _take_leave(store, table, settled.faults.get(number, []), account=account, quarantined=came.quarantined)
+    late = before.described(archived.persons) if archived.persons and staged else {}
+    settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late)
+    leaving = [(table, settled.faults.get(number, [])) for number, table in enumerate(staged) if number not in settled.stays]
+    counts = _take_leave(store, leaving, quarantined=came.quarantined)
     if settled.persons:
-        descriptions.write(store, settled.persons, number=arrived.number)
-        account["described"] = len(settled.persons)
-    inside = [entry for entry in came.labels if entry.record_id not in settled.labels]
-    account["stored"] = labelling.append_labels(store, [*inside, *settled.labels.values()], before=before["labels"])
-    return account
+        data = descriptions.write(store, settled.persons, number=arrived.number)
+        came.rows.append(catalog.of_descriptions(data, number=arrived.number))
+    entries = [*(entry for entry in came.labels if entry.record_id not in settled.labels), *settled.labels.values()]
+    said = before.said({entry.record_id for entry in entries}) if entries else {}
+    new = labelling.append_labels(store, entries, said=said)
+    came.rows.append(catalog.of_label_entries(new))
+    return structs.replace(counts, stored=len(new), described=len(settled.persons))
 
 
 def _take_leave(
-    store: ObjectStore,
-    table: label_tables.Staged,
-    faults: Sequence[dict[str, str]],
-    *,
-    account: dict[str, Any],
-    quarantined: list[dict[str, Any]],
-) -> None:
-    """Account for a table that leaves the inbox."""
-    account["tables"].append(table.for_account())
-    if table.fault is not None:
-        quarantined.append(quarantine(store, name=table.name, source=table.source, fault=table.fault, keys_in=[table.key]))
-        account["quarantined"] += 1
-        return
-    refused = [*table.rejected, *faults]
-    account["rows"] += len(table.rows) + len(table.rejected)
-    account["quarantined"] += len(refused)
-    for column, n_dropped in table.dropped.items():
-        account["dropped"][column] = account["dropped"].get(column, 0) + n_dropped
-    if refused:
-        quarantined.extend(quarantine_rows(store, name=table.name, source=table.source, faults=refused))
+    store: ObjectStore, leaving: Sequence[tuple[label_tables.Staged, Sequence[RefusedRow]]], *, quarantined: list[QuarantinedInput]
+) -> LabelCounts:
+    """Account for the tables that leave the inbox, given with their rows that are refused."""
+    n_rows = n_refused = 0
+    dropped: Counter[str] = Counter()
+    for table, faults in leaving:
+        if table.fault is not None:
+            quarantined.append(quarantine(store, name=table.name, source=table.source, fault=table.fault, keys_in=[table.key]))
+            n_refused += 1
+            continue
+        refused = [*table.rejected, *faults]
+        n_rows += len(table.rows) + len(table.rejected)
+        n_refused += len(refused)
+        dropped.update(table.dropped)
+        if refused:
+            quarantined.extend(quarantine_rows(store, name=table.name, source=table.source, faults=refused))
+    return LabelCounts(tables=tuple(table.file for table, _ in leaving), rows=n_rows, quarantined=n_refused, dropped=dict(dropped))
 
 
-def _refused(inputs: Iterable[Mapping[str, Any]], quarantined: Iterable[Mapping[str, Any]]) -> set[str]:
+def _refused(inputs: Iterable[Input], quarantined: Iterable[QuarantinedInput]) -> set[str]:
     """Names of recordings and rows that came in this run and gave no record."""
-    found = {normal_name(item["record_name"]) for item in inputs if item["fate"] == "quarantined"}
-    return found | {normal_name(recording_name(entry["name"])) for entry in quarantined}
+    found = {normal_name(drop.record_name) for drop in inputs if drop.fate == "quarantined"}
+    return found | {normal_name(recording_name(entry.name)) for entry in quarantined}
 
 
 def _waiting(came: Came) -> set[str]:
     """Names of the recordings that wait in the inbox, or were taken back by their owner while the run was under way."""
-    gone = {item["record_name"] for item in came.inputs if item["fate"] == "gone"}
+    gone = {drop.record_name for drop in came.inputs if drop.fate == "gone"}
     return {normal_name(name) for name in (*gone, *came.waiting)}

@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+
+from msgspec import structs
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.documents import Drop, InboxFile, LabelTableFile
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.pipeline.intake.headers import MAX_UNREAD, Said, read_once
@@ -35,16 +37,14 @@ _MAX_FILES = 2 * MAX_SEGMENTS
 class Sorted:
     """The inbox, sorted: what is taken over now, what must wait for more files or the next run, and the label tables."""
 
-    drops: list[dict[str, Any]] = field(default_factory=list)
-    """JSON-ready: ``name``, ``files`` (key, etag, size), ``modified``, ``reason`` with ``message`` where refused unread, and ``fate``
-    where it is passed over."""
+    drops: list[Drop] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     """Keys of files that are incomplete inside the grace period, or left to the next run."""
     waiting_for: Counter[str] = field(default_factory=Counter)
     """How many of them wait for what, in words."""
     left: int = 0
     """Recordings and files that only lack their turn: another run should follow at once."""
-    labels: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[LabelTableFile] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,17 +89,17 @@ def sort_inbox(
     )
 
 
-def batches(drops: Sequence[dict[str, Any]], *, spread: int) -> Iterator[list[dict[str, Any]]]:
+def batches(drops: Sequence[Drop], *, spread: int) -> Iterator[list[Drop]]:
     """Cut the drops into batches of about 64 MB, 256 drops or 4,096 files: some seconds of work each.
 
     An inbox below ``spread`` times 64 MB is cut finer, so that so many tasks share it, but not below what fills a shard.
     """
-    sizes = [sum(file["size"] for file in drop["files"]) for drop in drops]
+    sizes = [sum(file.size for file in drop.files) for drop in drops]
     most = min(max(sum(sizes) // spread, _LEAST_BATCH_BYTES), _BATCH_BYTES)
-    batch: list[dict[str, Any]] = []
+    batch: list[Drop] = []
     n_bytes = n_files = 0
     for drop, size in zip(drops, sizes, strict=True):
-        files = len(drop["files"])
+        files = len(drop.files)
         if batch and (n_bytes + size > most or len(batch) == _BATCH_DROPS or n_files + files > _BATCH_FILES):
             yield batch
             batch, n_bytes, n_files = [], 0, 0
@@ -176,7 +176,7 @@ class _Inbox:
             elif kind in {Kind.SIGNAL, Kind.UNKNOWN} and posixpath.dirname(key) in self._unread_folders:
                 self._wait([key], "the next run")
             elif is_label_table(key) and item.size <= self._max_bytes and _path_fault(key) is None:
-                self.result.labels.append({"key": key, "etag": item.etag, "modified": item.modified.isoformat()})
+                self.result.labels.append(LabelTableFile(key=key, etag=item.etag, modified=item.modified.isoformat()))
             else:
                 yield _Ready(key=key, items=(item,), fault=self._fault_of(key, kind))
 
@@ -290,21 +290,18 @@ def _folded(key: str) -> str:
     return f"{folder}{slash}{name.casefold()}"
 
 
-def _drop(ready: _Ready, *, max_bytes: int) -> dict[str, Any]:
+def _drop(ready: _Ready, *, max_bytes: int) -> Drop:
     key, fault = ready.key, ready.fault
     name = key.removeprefix(keys.INBOX)
-    drop: dict[str, Any] = {
-        "name": name,
-        "files": [{"key": item.key, "etag": item.etag, "size": item.size} for item in ready.items],
-        "modified": ready.modified.isoformat(),
-    }
+    files = tuple(InboxFile(key=item.key, etag=item.etag, size=item.size) for item in ready.items)
+    drop = Drop(name=name, files=files, modified=ready.modified.isoformat(), fate=ready.fate)
     if ready.fate:
-        return drop | {"fate": ready.fate}
+        return drop
     size = sum(item.size for item in ready.items)
     if fault is None and size > max_bytes:
         fault = BadInputError(Reason.TOO_LARGE, f"{name} has {size} bytes; {max_bytes} are allowed")
     fault = fault if key.endswith("/") else _path_fault(key) or fault
-    return drop if fault is None else drop | {"reason": fault.reason.value, "message": fault.message}
+    return drop if fault is None else structs.replace(drop, reason=fault.reason.value, message=fault.message)
 
 
 def _path_fault(key: str) -> BadInputError | None:

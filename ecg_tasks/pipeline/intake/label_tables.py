@@ -5,14 +5,15 @@ Raw patient ids are nowhere but in the tables themselves: what is staged has the
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.descriptions import Person
+from ecg_tasks.archive.documents import Drop, LabelTableFile, Refusal, RefusedRow, StagedLabels, read, write
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.archive.workspace import get_json, patient_hash, put_json
+from ecg_tasks.archive.workspace import patient_hash
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake import taking
@@ -38,14 +39,22 @@ class Staged:
     each column that could not be used. ``source`` is the SHA-256 of its bytes; empty where the table was gone by then.
     """
 
-    key: str
-    etag: str
-    modified: str
+    file: LabelTableFile
     source: str
     fault: BadInputError | None = None
-    rejected: Sequence[dict[str, str]] = ()
+    rejected: Sequence[RefusedRow] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
     rows: Sequence[Row] = ()
+
+    @property
+    def key(self) -> str:
+        """Where it lay."""
+        return self.file.key
+
+    @property
+    def modified(self) -> str:
+        """When it came, ISO 8601."""
+        return self.file.modified
 
     @property
     def name(self) -> str:
@@ -56,10 +65,6 @@ class Staged:
     def folder(self) -> str:
         """The folder that its rows start from."""
         return self.name.rpartition("/")[0]
-
-    def for_account(self) -> dict[str, str]:
-        """What the inbox is emptied by."""
-        return {"key": self.key, "etag": self.etag, "modified": self.modified}
 
 
 def names_of(table: Staged, row: Row) -> list[tuple[str, ...]]:
@@ -78,7 +83,7 @@ _HEX = frozenset("0123456789abcdef")
 
 
 def stage(
-    store: ObjectStore, at: str, listed: Sequence[Mapping[str, str]], *, batches: Sequence[Sequence[Mapping[str, Any]]], patient_key: bytes
+    store: ObjectStore, at: str, listed: Sequence[LabelTableFile], *, batches: Sequence[Sequence[Drop]], patient_key: bytes
 ) -> list[str]:
     """Read the tables, keep their bytes, and stage their rows below ``at``.
 
@@ -87,11 +92,11 @@ def stage(
     for each batch of drops, the key of what the tables say of the patients of its recordings; empty where they say nothing. Rows that
     contradict each other, or could mean several recordings, say nothing here: `settling` tells what becomes of them.
     """
-    place = {normal_name(recording_name(drop["name"])): number for number, batch in enumerate(batches) for drop in batch}
+    place = {normal_name(recording_name(drop.name)): number for number, batch in enumerate(batches) for drop in batch}
     described: list[dict[str, Person | None]] = [{} for _ in batches]
     for number, table in enumerate(listed):
         staged = _read(store, table, patient_key=patient_key)
-        put_json(store, f"{at}/{number:05d}.json", _told(staged))
+        write(store, f"{at}/{number:05d}.json", _told(staged))
         store.put(f"{at}/{number:05d}.rows", _dump(staged.rows))
         for row in staged.rows if place else ():
             meant = {name for spellings in names_of(staged, row) if (name := _known(spellings, place))}
@@ -118,10 +123,15 @@ def load_described(store: ObjectStore, key: str) -> dict[str, Person]:
 def load(store: ObjectStore, at: str, n_tables: int) -> Iterator[Staged]:
     """The tables that a plan staged, in their order."""
     for number in range(n_tables):
-        told = get_json(store, f"{at}/{number:05d}.json")
-        rows = list(_load(store.get(f"{at}/{number:05d}.rows")))
-        fault = BadInputError(Reason(told["fault"]["reason"]), told["fault"]["message"]) if told["fault"] else None
-        yield Staged(**(told | {"fault": fault, "rows": rows}))
+        told = read(store, StagedLabels, f"{at}/{number:05d}.json")
+        yield Staged(
+            file=LabelTableFile(key=told.key, etag=told.etag, modified=told.modified),
+            source=told.source,
+            fault=BadInputError(Reason(told.fault.reason), told.fault.message) if told.fault else None,
+            rejected=told.rejected,
+            dropped=told.dropped,
+            rows=list(_load(store.get(f"{at}/{number:05d}.rows"))),
+        )
 
 
 def merged(one: Person, other: Person) -> Person | None:
@@ -151,14 +161,14 @@ def _file_of(name: str) -> str:
     return name.rpartition("#")[0] if "#" in name else name
 
 
-def _read(store: ObjectStore, table: Mapping[str, str], *, patient_key: bytes) -> Staged:
-    key = table["key"]
+def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes) -> Staged:
+    key = table.key
     try:
         source = taking.keep_raw(store, key)
         data = store.get(keys.raw(source, key.rpartition("/")[2]))
     except MissingObjectError:  # its owner took it back
-        return Staged(key=key, etag=table["etag"], modified=table["modified"], source="")
-    found = Staged(key=key, etag=table["etag"], modified=table["modified"], source=source)
+        return Staged(file=table, source="")
+    found = Staged(file=table, source=source)
     try:
         parsed: LabelTable = read_labels(data, name=key.removeprefix(keys.INBOX))
     except BadInputError as fault:
@@ -175,10 +185,16 @@ def _read(store: ObjectStore, table: Mapping[str, str], *, patient_key: bytes) -
     return replace(found, rejected=[taking.row_fault(one) for one in parsed.rejected], dropped=dropped, rows=rows)
 
 
-def _told(table: Staged) -> dict[str, Any]:
-    fault = None if table.fault is None else {"reason": table.fault.reason.value, "message": table.fault.message}
-    told = {name: getattr(table, name) for name in ("key", "etag", "modified", "source")}
-    return told | {"rejected": list(table.rejected), "dropped": dict(table.dropped), "fault": fault}
+def _told(table: Staged) -> StagedLabels:
+    return StagedLabels(
+        key=table.key,
+        etag=table.file.etag,
+        modified=table.modified,
+        source=table.source,
+        fault=None if table.fault is None else Refusal(reason=table.fault.reason.value, message=table.fault.message),
+        rejected=tuple(table.rejected),
+        dropped=dict(table.dropped),
+    )
 
 
 def _dump(rows: Sequence[Row]) -> bytes:

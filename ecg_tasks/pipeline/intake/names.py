@@ -5,14 +5,15 @@ comes in a later drop may use it. Of several records of one name the one of the 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from ecg_tasks.archive import audit, keys, tables
+from ecg_tasks.archive.catalog import ALIAS, RECORD, Catalog
 from ecg_tasks.archive.descriptions import Person, persons_of
+from ecg_tasks.archive.documents import IntakeManifest, find_manifest
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json
 from ecg_tasks.readers.record_names import normal_name
 
 _PERSON = ("patient", "split_bucket", "age", "sex")
@@ -30,95 +31,57 @@ class Archived:
     persons: dict[str, Person] = field(default_factory=dict)
 
 
-def look_up(store: ObjectStore, wanted: AbstractSet[str], *, shards: Iterable[str], aliases: Iterable[str]) -> Archived:
-    """Find records by names in their normal form, or by their ids.
-
-    Parameters
-    ----------
-    wanted : names and ids; only these take memory
-    shards, aliases : where to look: shards' names, and keys of tables of aliases
-    """
+def look_up(store: ObjectStore, wanted: AbstractSet[str], *, catalog: Catalog) -> Archived:
+    """Find records by names in their normal form, or by their ids; only what is found takes memory."""
     found = Archived()
     if not wanted:
         return found
     unclear: dict[str, dict[str, set[str]]] = {}
     meant: set[str] = set()
-    for key, data in _contents(store, aliases):
-        columns = tables.load(data)
-        for name, record_id, number in _rows(columns):
-            if name in wanted:
-                meant.add(record_id)
-                _add(found.latest, unclear, name, record_id, number, where=key)
-    shards = list(shards)
-    for shard, data in zip(shards, store.get_many(keys.record_index(shard) for shard in shards), strict=True):
-        columns = tables.load(data, ["record_id", "name", "received", *_PERSON])
-        for name, record_id, number in _rows(columns):
+    for part in catalog.rows(["called", "record_id", "received"], kind=ALIAS, where={"called": wanted}):
+        for name, record_id, number in zip(part["called"], part["record_id"], part["received"].tolist(), strict=True):
+            meant.add(record_id)
+            _add(found.latest, unclear, name, record_id, number, where="")
+    columns = ["called", "record_id", "received", "shard", *_PERSON]
+    for part in catalog.rows(columns, kind=RECORD, where={"called": wanted, "record_id": wanted | meant}):
+        found.persons.update(persons_of(part))
+        rows = zip(part["called"], part["record_id"], part["received"].tolist(), part["shard"], strict=True)
+        for name, record_id, number, shard in rows:
             if name in wanted:
                 _add(found.latest, unclear, name, record_id, number, where=shard)
-                meant.add(record_id)
             if record_id in wanted:
                 found.latest[record_id] = (number, frozenset({record_id}))
-                meant.add(record_id)
-        hit = [row for row, record_id in enumerate(columns["record_id"]) if record_id in meant]
-        if hit:
-            few = {name: [columns[name][row] for row in hit] for name in ("record_id", *_PERSON)}
-            found.persons.update(persons_of(few))
     _settle(store, found, unclear)
     return found
 
 
-def keep_aliases(store: ObjectStore, duplicates: Mapping[str, str], *, known: Archived, number: int) -> None:
+def keep_aliases(store: ObjectStore, duplicates: Mapping[str, str], *, known: Archived, number: int) -> bytes | None:
     """Write down by which names records were dropped again in the intake ``number``, unless a name stands for its record already.
 
     Parameters
     ----------
     duplicates : record ids by name
     known : what the archive had of these names
+
+    Returns
+    -------
+    what was written, or None
     """
     new = sorted(
         (name, record_id)
         for name, record_id in duplicates.items()
         if known.latest.get(normal_name(name), (0, frozenset()))[1] != {record_id}
     )
-    if new:
-        columns: dict[str, Sequence[object]] = {
-            "record_id": [record_id for _, record_id in new],
-            "name": [name for name, _ in new],
-            "received": [number] * len(new),
-        }
-        data = tables.dump(tables.ALIASES, columns)
-        store.put(keys.aliases(hashlib.sha256(data).hexdigest()[:20]), data)
-
-
-def next_number(store: ObjectStore, indexes: Iterable[bytes], *, aliases: Iterable[str], descriptions: Iterable[str]) -> int:
-    """One more than the number of every intake that left something.
-
-    Parameters
-    ----------
-    indexes : of the shards that were there before
-    aliases, descriptions : keys of the tables that were there before
-    """
-    numbers = [0, *(int(keys.stem(key).partition("-")[0]) for key in descriptions)]
-    for data in [*indexes, *(content for _, content in _contents(store, aliases))]:
-        received = tables.load(data, ["received"]).get("received")
-        if received is not None and len(received):
-            numbers.append(_number(max(received)))
-    return max(numbers) + 1
-
-
-def _contents(store: ObjectStore, found: Iterable[str]) -> Iterable[tuple[str, bytes]]:
-    listed = list(found)
-    return zip(listed, store.get_many(listed), strict=True)
-
-
-def _rows(columns: tables.Columns) -> Iterable[tuple[str, str, int]]:
-    received = columns.get("received")
-    numbers = [0] * len(columns["name"]) if received is None else [_number(one) for one in received.tolist()]
-    return zip(map(normal_name, columns["name"]), columns["record_id"], numbers, strict=True)
-
-
-def _number(received: float) -> int:
-    return int(received) if received == received else 0  # noqa: PLR0124 - a missing one is NaN
+    if not new:
+        return None
+    columns: dict[str, Sequence[object]] = {
+        "record_id": [record_id for _, record_id in new],
+        "name": [name for name, _ in new],
+        "received": [number] * len(new),
+    }
+    data = tables.dump(tables.ALIASES, columns)
+    store.put(keys.aliases(hashlib.sha256(data).hexdigest()[:20]), data)
+    return data
 
 
 def _add(
@@ -159,6 +122,6 @@ def _logged_order(store: ObjectStore) -> dict[str, int]:
     for number, data in enumerate(store.get_many(listed)):
         entry = audit.Entry.from_json(data)
         if entry.action is audit.Action.INGEST:
-            manifest = find_json(store, keys.manifest("ingest_records", entry.subject)) or {}
-            order.update(dict.fromkeys(manifest.get("shards", []), number))
+            manifest = find_manifest(store, IntakeManifest, entry.subject)
+            order.update(dict.fromkeys(() if manifest is None else manifest.shards, number))
     return order

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ecg_tasks.archive.descriptions import Person
+from ecg_tasks.archive.documents import RefusedRow
 from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.errors import Reason
 from ecg_tasks.pipeline.intake.label_tables import Row, Staged, merged, names_of, over
@@ -47,7 +48,7 @@ class Settled:
 
     labels: dict[str, LabelEntry] = field(default_factory=dict)
     persons: dict[str, Person] = field(default_factory=dict)
-    faults: dict[int, list[dict[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    faults: dict[int, list[RefusedRow]] = field(default_factory=lambda: defaultdict(list))
     stays: set[int] = field(default_factory=set)
 
 
@@ -223,10 +224,10 @@ def _keep_together(stays: set[int], contradicted: Sequence[Sequence[_Place]]) ->
                 stays |= group
 
 
-def _fault(table: Staged, row: Row, sentence: str) -> dict[str, str]:
-    return {
-        "name": f"{table.name}#{row.row}",
-        "reason": Reason.BAD_LABEL.value,
-        "message": f"{table.name}, row {row.row}: {sentence}",
-        "content": row.record[:MAX_CONTENT_CHARS],
-    }
+def _fault(table: Staged, row: Row, sentence: str) -> RefusedRow:
+    return RefusedRow(
+        name=f"{table.name}#{row.row}",
+        reason=Reason.BAD_LABEL.value,
+        message=f"{table.name}, row {row.row}: {sentence}",
+        content=row.record[:MAX_CONTENT_CHARS],
+    )

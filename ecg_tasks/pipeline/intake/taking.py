@@ -4,12 +4,14 @@ import hashlib
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+
+from msgspec import structs
 
 from ecg_tasks import readers
 from ecg_tasks.archive import keys, sources
 from ecg_tasks.archive.descriptions import Person
-from ecg_tasks.archive.labelling import LabelEntry
+from ecg_tasks.archive.documents import Drop, Input, QuarantinedInput, RefusedRow
+from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, anonymous
 from ecg_tasks.archive.workspace import patient_hash
@@ -30,51 +32,48 @@ class Taken:
 
     records: list[StoredRecord] = field(default_factory=list)
     labels: list[LabelEntry] = field(default_factory=list)
-    quarantined: list[dict[str, Any]] = field(default_factory=list)
-    account: dict[str, Any]
+    quarantined: list[QuarantinedInput] = field(default_factory=list)
+    account: Input
 
 
-def take(store: ObjectStore, drop: dict[str, Any], *, described: Mapping[str, Person], patient_key: bytes) -> Taken:
+def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
     passed over, because its name says that it holds no recording, counts as one beside them: it is no input.
     """
-    name = drop["name"]
-    file_keys = [file["key"] for file in drop["files"]]
-    account = {"name": name, "record_name": recording_name(name), "files": drop["files"], "source": "", "fate": "records"}
-    counts = {"received": 0, "records": 0, "duplicates": 0, "quarantined": 0, PASSED_OVER: 0}
+    name = drop.name
+    file_keys = [file.key for file in drop.files]
+    account = Input(name=name, record_name=recording_name(name), files=drop.files, fate="records")
     try:
-        if "reason" in drop:
-            fault = BadInputError(Reason(drop["reason"]), drop["message"])
-            source, files = sources.described(store, file_keys, [file["size"] for file in drop["files"]])
-            account["files"] = _with_digests(drop["files"], files)
-            return _refused(store, name=name, source=source, fault=fault, file_keys=file_keys, account=account)
+        if drop.reason:
+            fault = BadInputError(Reason(drop.reason), drop.message)
+            source, files = sources.described(store, file_keys, [file.size for file in drop.files])
+            return _refused(store, drop, _kept(account, source, files), fault=fault)
         contents = {posixpath.basename(key.rstrip("/")): store.get(key) for key in file_keys}
     except MissingObjectError:  # its owner took it back before it was read
-        return Taken(account=account | counts | {"fate": "gone"})
-    source, files = sources.keep(store, contents)
-    account |= {"source": source, "files": _with_digests(drop["files"], files)}
-    if drop.get("fate") == PASSED_OVER:
-        return Taken(account=account | counts | {"fate": PASSED_OVER, PASSED_OVER: 1})
+        return Taken(account=structs.replace(account, fate="gone"))
+    account = _kept(account, *sources.keep(store, contents))
+    if drop.fate == PASSED_OVER:
+        return Taken(account=structs.replace(account, fate=PASSED_OVER, passed_over=1))
     try:
         reading = readers.read(name, contents)
     except BadInputError as fault:
-        return _refused(store, name=name, source=source, fault=fault, file_keys=file_keys, account=account)
+        return _refused(store, drop, account, fault=fault)
     rows = [row_fault(rejected) for rejected in reading.rejected]
-    counts |= {"received": len(reading.records) + len(rows), "records": len(reading.records), "quarantined": len(rows)}
+    n_records = len(reading.records)
     return Taken(
         records=[
-            _stored(record, source=source, told=described.get(normal_name(record.name), Person()), patient_key=patient_key)
+            _stored(record, source=account.source, told=described.get(normal_name(record.name), Person()), patient_key=patient_key)
             for record in reading.records
         ],
         labels=[
-            LabelEntry(record_id=record.record_id, label=record.label.value, who=f"source:{name}", when=drop["modified"])
+            LabelEntry(record_id=record.record_id, label=record.label.value, who=f"{SOURCE}{name}", when=drop.modified)
             for record in reading.records
             if record.label is not None
         ],
-        quarantined=quarantine_rows(store, name=name, source=source, faults=rows) if rows else [],
-        account=account | counts,
+        quarantined=quarantine_rows(store, name=name, source=account.source, faults=rows) if rows else [],
+        account=structs.replace(account, received=n_records + len(rows), records=n_records, quarantined=len(rows)),
     )
 
 
@@ -86,30 +85,29 @@ def keep_raw(store: ObjectStore, key: str) -> str:
     return sha256
 
 
-def row_fault(rejected: Rejected) -> dict[str, str]:
-    """A refused row, ready for JSON."""
-    return {"name": rejected.name, "reason": rejected.reason.value, "message": rejected.message, "content": rejected.content}
+def row_fault(rejected: Rejected) -> RefusedRow:
+    """A refused row, as it is written down."""
+    return RefusedRow(name=rejected.name, reason=rejected.reason.value, message=rejected.message, content=rejected.content)
 
 
-def _refused(
-    store: ObjectStore, *, name: str, source: str, fault: BadInputError, file_keys: Sequence[str], account: dict[str, Any]
-) -> Taken:
-    entry = quarantine(store, name=name, source=source, fault=fault, keys_in=file_keys)
-    counts = {"received": 1, "records": 0, "duplicates": 0, "quarantined": 1, PASSED_OVER: 0}
-    return Taken(quarantined=[entry], account=account | counts | {"source": source, "fate": "quarantined"})
-
-
-def fault_apart(store: ObjectStore, drop: dict[str, Any], trial: Trial) -> BadInputError | None:
+def fault_apart(store: ObjectStore, drop: Drop, trial: Trial) -> BadInputError | None:
     """Why a drop cannot be read without ending the process that does; None where it can be, or is gone."""
     try:
-        contents = {posixpath.basename(file["key"].rstrip("/")): store.get(file["key"]) for file in drop["files"]}
+        contents = {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
     except MissingObjectError:
         return None
-    return trial.fault_of(drop["name"], contents)
+    return trial.fault_of(drop.name, contents)
 
 
-def _with_digests(dropped: Sequence[Mapping[str, Any]], files: Sequence[sources.File]) -> list[dict[str, Any]]:
-    return [dict(one) | {"sha256": file.sha256} for one, file in zip(dropped, files, strict=True)]
+def _refused(store: ObjectStore, drop: Drop, account: Input, *, fault: BadInputError) -> Taken:
+    entry = quarantine(store, name=drop.name, source=account.source, fault=fault, keys_in=[file.key for file in drop.files])
+    return Taken(quarantined=[entry], account=structs.replace(account, fate="quarantined", received=1, quarantined=1))
+
+
+def _kept(account: Input, source: str, files: Sequence[sources.File]) -> Input:
+    """The line with the digests of the drop and its files."""
+    digested = tuple(structs.replace(one, sha256=file.sha256) for one, file in zip(account.files, files, strict=True))
+    return structs.replace(account, source=source, files=digested)
 
 
 def _stored(record: Record, *, source: str, told: Person, patient_key: bytes) -> StoredRecord:

@@ -122,7 +122,7 @@ def test_a_third_try_knows_what_the_second_learnt(bucket, bounds, beat_rows, hea
     put = bucket.put
 
     def ends_late(key, *rest, **more):
-        if key.endswith("/labels"):
+        if "/results/" in key:
             raise KeyboardInterrupt
         return put(key, *rest, **more)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.documents import IntakePlan, read
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import headers, waiting
@@ -248,8 +249,8 @@ def test_waiting_recordings_are_known_by_name(inbox):
     """A step may ask which recordings this run left in the inbox: those whose header or whose signals wait, by either name."""
     files = recording()
     inbox.put({"w/r.hea": files["r.hea"], "w/q.dat": files["r.dat"], "w/photo.jpg": b"x"})
-    inbox.run()
-    found = waiting.recordings(json.loads(inbox.store.get(keys.staging("ingest_records", "r1", "plan.json"))))
+    ingest_records.plan("r1")
+    found = waiting.recordings(read(inbox.store, IntakePlan, keys.staging("ingest_records", "r1", "plan.json")))
     assert found == {"w/r", "w/r.hea", "w/q", "w/q.dat"}
 
 

@@ -1,5 +1,6 @@
 """Here: how the inbox is cut into batches. Not here: what is a drop (``test_ingest``)."""
 
+from ecg_tasks.archive.documents import Drop, InboxFile
 from ecg_tasks.pipeline.intake import drops
 
 MB = 1024 * 1024
@@ -8,7 +9,8 @@ SPREAD = 4
 
 def cut(sizes: list[int]) -> list[int]:
     """Drops in each batch."""
-    return [len(batch) for batch in drops.batches([{"files": [{"size": size}]} for size in sizes], spread=SPREAD)]
+    files = [InboxFile(key="inbox/a.csv", etag="", size=size) for size in sizes]
+    return [len(batch) for batch in drops.batches([Drop(name="a.csv", files=(file,), modified="") for file in files], spread=SPREAD)]
 
 
 def test_small_inbox_is_shared_by_several_tasks():

@@ -45,8 +45,8 @@ def test_every_time_an_entry_is_put_back_is_kept_and_logged(bucket, take_in):
         quarantine.put_back(bucket, entry.id, who=who)
         take_in(f"r{number}")
     (entry,) = open_entries(bucket)
-    assert [one["who"] for one in entry.retried] == ["ada", "bob", "ada"]
-    assert [one["outcome"] for one in entry.retried] == ["refused again"] * 3
+    assert [one.who for one in entry.retried] == ["ada", "bob", "ada"]
+    assert [one.outcome for one in entry.retried] == ["refused again"] * 3
     assert acts(bucket) == ["ada", "bob", "ada"]
 
 
@@ -63,7 +63,7 @@ def test_a_file_that_is_read_after_all_closes_its_entry(bucket, take_in, beat_ro
     assert overview.overview(bucket).n_quarantined == 1
     assert [one.name for one in open_entries(bucket)] == ["ward/b.csv"]
     (closed,) = quarantine.entries(bucket, closed=True).entries
-    assert (closed.id, closed.retried[0]["outcome"], closed.retried[0]["run"]) == (entry.id, "read", "r1")
+    assert (closed.id, closed.retried[0].outcome, closed.retried[0].run) == (entry.id, "read", "r1")
     assert closed.closed
     with pytest.raises(ConfigurationError, match="is closed since"):
         quarantine.put_back(bucket, entry.id, who="ada")
@@ -121,7 +121,7 @@ def test_an_entry_of_an_older_bucket_is_read_and_goes_on_under_its_name(bucket, 
     assert quarantine.put_back(bucket, entry.source, who="ada") == ("ward/a.csv",)
     take_in("r1")
     (after,) = open_entries(bucket)
-    assert (after.id, [one["outcome"] for one in after.retried]) == (entry.source, ["refused again"])
+    assert (after.id, [one.outcome for one in after.retried]) == (entry.source, ["refused again"])
     inbox.put_files([("other/a.csv", BAD)])
     take_in("r2")
     assert len(open_entries(bucket)) == 2
