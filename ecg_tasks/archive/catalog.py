@@ -48,10 +48,15 @@ class Catalog:
     _kept: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, store: ObjectStore) -> "Catalog":
-        """Read the head; where there is none, as in a bucket of an earlier version, make the catalogue of what is there."""
+    def find(cls, store: ObjectStore) -> "Catalog | None":
+        """Read the head; None where there is none, as in a bucket of an earlier version."""
         head = find(store, CatalogHead, keys.CATALOG_HEAD)
-        return rebuild(store) if head is None else cls(store=store, head=head)
+        return None if head is None else cls(store=store, head=head)
+
+    @classmethod
+    def open(cls, store: ObjectStore) -> "Catalog":
+        """Read the head; where there is none, make the catalogue of what is there."""
+        return cls.find(store) or rebuild(store)
 
     @property
     def holds_real(self) -> bool:

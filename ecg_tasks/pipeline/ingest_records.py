@@ -4,6 +4,7 @@ The commit point is `publish`: until it has run, nothing of the run is in ``reco
 breaks off for good is ended by the next run: its files would all be duplicates then, and its records in no report.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -34,14 +35,14 @@ from ecg_tasks.archive.documents import (
     QuarantinedInput,
     Refusal,
     find,
-    find_manifest,
+    load,
     plain,
     read,
     read_many,
     write,
     write_manifest,
 )
-from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
 from ecg_tasks.pipeline.intake import apart, describing, drops, label_tables, quarantining, taking, waiting
 from ecg_tasks.pipeline.intake.describing import Arrived, Came
@@ -89,10 +90,16 @@ def ingest_batch(job: str) -> str:
     """
     settings = Settings.from_environment()
     store = open_store(settings)
-    if find(store, IntakeResult, result_key(job)) is not None:
+    tries_key = job.replace("/jobs/", "/tries/")
+    tries = find(store, IntakeTries, tries_key)
+    if tries is not None and store.exists(result_key(job)):
         return result_key(job)
     work = read(store, IntakeJob, job)
-    batch = _tried_before(store, job, work.drops)
+    batch: Iterable[Drop] = work.drops
+    if tries is None:
+        write(store, tries_key, IntakeTries())
+    else:
+        batch = _read_apart(store, tries_key, work.drops, refused=dict(tries.refused))
     described = label_tables.load_described(store, work.described)
     prefix = job.replace("/jobs/", "/shards/").removesuffix(".json")
     inputs: list[Input] = []
@@ -120,17 +127,8 @@ def ingest_batch(job: str) -> str:
     return write(store, result_key(job), result)
 
 
-def _tried_before(store: ObjectStore, job: str, batch: Sequence[Drop]) -> Iterable[Drop]:
-    """The drops of a batch. From the second try on, those that would end this process again are told as refused."""
-    key = job.replace("/jobs/", "/tries/")
-    tries = find(store, IntakeTries, key)
-    if tries is None:
-        write(store, key, IntakeTries())
-        return batch
-    return _read_apart(store, key, batch, refused=dict(tries.refused))
-
-
 def _read_apart(store: ObjectStore, key: str, batch: Sequence[Drop], *, refused: dict[str, Refusal]) -> Iterator[Drop]:
+    """The drops of a batch; those that would end this process again are told as refused."""
     with apart.Trial() as trial:
         for drop in batch:
             known = drop.name in refused or drop.reason or drop.fate  # the latter two aren't read
@@ -149,9 +147,13 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     """
     store = open_store()
     run = keys.run_key(run_id)
-    manifest = find_manifest(store, IntakeManifest, run) or _publish(store, run_id, results)
     key = keys.manifest(DAG, run)
-    detail = {"account": plain(manifest.account), "labels": manifest.labels.stored, "manifest_sha256": store.sha256([key])}
+    try:
+        data = store.get(key)
+    except MissingObjectError:
+        data = _publish(store, run_id, results).to_json()
+    manifest, sha256 = load(IntakeManifest, data, name=key), hashlib.sha256(data).hexdigest()
+    detail = {"account": plain(manifest.account), "labels": manifest.labels.stored, "manifest_sha256": sha256}
     audit.append(store, who=f"{DAG}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
     quarantining.settle(store, run, manifest)
     _tidy(store, run, manifest)
@@ -194,10 +196,11 @@ def _end_broken_off(store: ObjectStore) -> bool:
 
 def _catalog_before(store: ObjectStore, run: str) -> Catalog:
     """The catalogue; where an earlier version of this program began the publication, it is made of what that found before it."""
-    if store.exists(keys.CATALOG_HEAD):
-        return Catalog.open(store)
+    found = Catalog.find(store)
+    if found is not None:
+        return found
     noted = find(store, ArchiveBefore, keys.staging(DAG, run, "before.json"))
-    return Catalog.open(store) if noted is None else catalog.rebuild(store, shards=noted.shards)
+    return catalog.rebuild(store, shards=None if noted is None else noted.shards)
 
 
 def _let_in(

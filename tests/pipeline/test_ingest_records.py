@@ -11,6 +11,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import StoreError
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.signals.record import Record
 
 
 def run(run_id: str) -> dict:
@@ -271,3 +272,29 @@ def test_a_publication_that_gave_up_is_ended_by_the_next_run(bucket, drop, monke
     assert set(told["r2"]["account"].values()) == {0}
     assert bucket.list_keys(keys.INBOX) == []
     assert ingest_records.plan("r3") == []
+
+
+def test_an_intake_costs_the_same_over_any_archive(bucket, beat_rows, heartbeat_csv):
+    """A record more over 300 shards of one record each takes as many requests as over none, but for a few segments of the catalogue."""
+    asked: list[str] = []
+    store = ingest_records.open_store()
+    store._client.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+
+    def requests(name: str, *, seed: int) -> int:
+        inbox.put_files([(name, heartbeat_csv(beat_rows(1, seed=seed)))])
+        del asked[:]
+        run(name)
+        return len(asked)
+
+    requests("first.csv", seed=1)
+    few = requests("second.csv", seed=2)
+    rows = beat_rows(300, seed=3).astype(np.float32)
+    for number, row in enumerate(rows):
+        record = Record(samples=row[None], fs=125.0, leads=("II",), unit="relative", name=f"w/{number}")
+        shard = [record_shards.StoredRecord(record=record, source="0" * 64, patient=None, split_bucket=-1)]
+        name = record_shards.shard_name([record.record_id])
+        bucket.put(keys.record_index(name), record_shards.dump_index(shard))
+        bucket.put(keys.record_shard(name), record_shards.dump_shard(shard))
+    assert catalog.catch_up(bucket).head.segments[0].n_records == 302
+    many = requests("last.csv", seed=4)
+    assert few - 3 <= many <= few + 3 < 45
