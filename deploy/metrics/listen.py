@@ -1,6 +1,6 @@
 """Here: an OTLP receiver that writes down which metrics arrive: ``python -m deploy.metrics.listen PORT FILE``. Not here: keeping values.
 
-This is how ``received.json``, the list that the dashboard is tested against, was recorded; docs/OPERATIONS.md has the commands.
+This is how ``received.json``, the list that the dashboard is tested against, was recorded; docs/operations.md has the commands.
 """
 
 import gzip

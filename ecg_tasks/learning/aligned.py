@@ -8,7 +8,7 @@ FILTERS = (24, 32)
 """Filters of the convolutions in each tower."""
 ROWS = 5
 """Frequencies that are read, from the lowest (the bottom row) on: 0 to 32 Hz at frames of 128 ms. Those above cost as much, and
-whether they are read changes the AUROC by less than can be measured (docs/TUNING.md)."""
+whether they are read changes the AUROC by less than can be measured (docs/measurements/tuning.md)."""
 
 
 def aligned(pictures: Any, prefix: str = "") -> Any:

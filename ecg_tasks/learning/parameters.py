@@ -61,7 +61,7 @@ RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 No augmentation: pictures of aligned beats must not be shifted, and of nine kinds tried one by one none raised the AUROC in
 cross-validation. Five members for ``twelve_lead`` make its answers hang less on the seed; ``heartbeat`` gained nothing by them
-(docs/TUNING.md).
+(docs/measurements/tuning.md).
 """
 
 

@@ -240,7 +240,7 @@ def _kept(history: Sequence[Epoch], params: TrainingParams) -> Epoch:
     """The last epoch if the training came to it, else the best.
 
     To choose the epoch by the AUROC of few held-out records is to choose by chance: it cost up to 0.019 of AUROC on other patients
-    against the last epoch, and choosing by their log loss 0.003 (docs/TUNING.md).
+    against the last epoch, and choosing by their log loss 0.003 (docs/measurements/tuning.md).
     """
     return history[-1] if len(history) == params.epochs else _best(history)
 

@@ -2,7 +2,8 @@
 
 Two grades. *Similar* records are so much alike that they may come from one recording: they are kept on one side of a split where no
 patient is known, which costs nothing if it was chance. *Same* records show one stretch of one signal beyond doubt: such a pair on two
-sides is a leak, whoever the patients are said to be. What the thresholds let pass and catch was measured; see DECISIONS.md.
+sides is a leak, whoever the patients are said to be. What the thresholds let pass and catch was measured
+(docs/decisions/0044-near-duplicates.md).
 """
 
 import hashlib

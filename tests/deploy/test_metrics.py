@@ -15,7 +15,7 @@ from deploy.metrics import listen
 
 METRICS = Path(__file__).parents[2] / "deploy" / "metrics"
 RECEIVED = json.loads((METRICS / "received.json").read_text())
-"""Recorded from a whole embedded stack by ``deploy.metrics.listen``; docs/OPERATIONS.md has the commands."""
+"""Recorded from a whole embedded stack by ``deploy.metrics.listen``; docs/operations.md has the commands."""
 EXPRESSIONS = [target["expr"] for panel in json.loads((METRICS / "dashboard.json").read_text())["panels"] for target in panel["targets"]]
 UNITS = {"": "", "ms": "_milliseconds"}
 
