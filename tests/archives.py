@@ -9,10 +9,11 @@ import pytest
 import wfdb
 
 from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.documents import write_manifest
 from ecg_tasks.archive.labelling import LabelEntry, write_labels
-from ecg_tasks.archive.workspace import put_json
 from ecg_tasks.learning.version import SPEC, ModelSpec
 from tests import versions
+from tests.whole_documents import night
 
 
 def _beat_rows(n: int, *, seed: int = 0) -> np.ndarray:
@@ -122,7 +123,7 @@ class Archive:
             "beat_s": [0.8] * n,
         }
         self.store.put(keys.predictions(recipe, shard, version), tables.dump(tables.PREDICTIONS, predictions))
-        put_json(self.store, keys.manifest("classify_records", f"{recipe}-{shard}-{version}"), {})
+        write_manifest(self.store, night(f"{recipe}-{shard}-{version}"))
 
     def put_labels(self, labels: dict[str, str], *, when: str = "2026-01-01T00:00:00+00:00") -> None:
         """Labels that came with the recordings."""

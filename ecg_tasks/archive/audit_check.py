@@ -5,18 +5,16 @@ was cut off: for that each night's manifest holds the digest of the entry of its
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.audit import Entry, Name
+from ecg_tasks.archive.documents import ClassifyManifest, DagId, read_many
 from ecg_tasks.archive.object_store import ObjectStore
 
-ANCHORING_DAG = "classify_records"
 ANCHOR = "audit"
-"""Name in its manifests of the digest of the log's entry."""
 TOLERANCE = timedelta(minutes=10)
 """A writer whose request took longer, or whose clock is further off, looks like somebody who inserted an entry later."""
 
@@ -141,6 +139,6 @@ def _unknown(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
 
 def _anchors(store: ObjectStore) -> dict[str, str]:
     """Digests in the manifests of the nights, and the manifest that holds each."""
-    held = store.list_keys(f"{keys.MANIFESTS}{ANCHORING_DAG}/")
-    found = {key: json.loads(data).get(ANCHOR) for key, data in zip(held, store.get_many(held), strict=True)}
-    return {digest: key for key, digest in found.items() if digest}
+    held = store.list_keys(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/")
+    found = zip(held, read_many(store, ClassifyManifest, held), strict=True)
+    return {manifest.audit: key for key, manifest in found if manifest.audit}

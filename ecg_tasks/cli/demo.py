@@ -171,9 +171,10 @@ def _is_rendered() -> bool:
 
 def _report_of(run: str) -> str:
     from ecg_tasks.archive import keys
-    from ecg_tasks.archive.workspace import get_json, open_store
+    from ecg_tasks.archive.documents import ClassifyManifest, read_manifest
+    from ecg_tasks.archive.workspace import open_store
 
-    return str(get_json(open_store(), keys.manifest("classify_records", keys.run_key(run)))["report"])
+    return read_manifest(open_store(), ClassifyManifest, keys.run_key(run)).report
 
 
 def _fetch_report(stack: "Stack", report: str) -> Path:

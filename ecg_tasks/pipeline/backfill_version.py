@@ -3,18 +3,31 @@
 Predictions are named by their version, so they disturb nobody's; everything else that this writes stands below ``backfills/``.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.documents import (
+    BackfillCounts,
+    BackfillManifest,
+    BackfillPin,
+    Code,
+    ComparisonSummary,
+    DagId,
+    PinnedVersion,
+    VersionMetrics,
+    find_manifest,
+    read,
+    read_shown,
+    write,
+    write_manifest,
+)
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json, get_json, now, open_store, put_json, put_manifest, shared, write_jobs
+from ecg_tasks.archive.workspace import now, open_store, write_jobs
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.evaluation.summary import Evaluation
@@ -30,7 +43,7 @@ from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import get_recipe
 
-DAG = "backfill_version"
+DAG = DagId.BACKFILL_VERSION
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
@@ -52,7 +65,7 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
     store = open_store(settings)
     run = keys.run_key(run_id)
     pin_key = keys.staging(DAG, run, "pin.json")
-    if find_json(store, pin_key) is not None:
+    if store.exists(pin_key):
         return pin_key
     if recipe not in settings.recipes:
         raise ConfigurationError(f"{recipe} is not in use: ECG_RECIPES is {','.join(settings.recipes)}")
@@ -72,41 +85,40 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
         if obstacle := synthetic.obstacle(store, recipe, one):
             raise ConfigurationError(f"{recipe} {one} {obstacle}: it may not decide on them")
     beside = {
-        name: {"version": champion.version, "since": champion.since}
+        name: PinnedVersion(version=champion.version, since=champion.since)
         for name, champion in champions.items()
         if champion is not None
         and pictures_of(store, name, champion.version) == get_recipe(name).key
         and not synthetic.obstacle(store, name, champion.version)
     }
-    pin = {
-        "dag": DAG,
-        "run": run,
-        "run_id": run_id,
-        "date": date,
-        "created": now(),
-        "details": 0,
-        "name": f"{recipe}-{version}-against-{against}",
-        "backfill": f"Every record decided anew by {recipe} {version}, which was chosen for this; other recipes by what serves.",
-        "recipe": recipe,
-        "version": version,
-        "against": against,
-        "champions": beside | {recipe: {"version": version, "since": _standing(serving, version)}},
-        "recipes": list(settings.recipes),
-        "scope": "all",
-        "notes": [],
-        "ingests": asdict(coverage.ingests_to_report(store, scope="all", last=None)),
-    }
-    return put_json(store, pin_key, pin)
+    pin = BackfillPin(
+        dag=DAG,
+        run=run,
+        run_id=run_id,
+        date=date,
+        created=now(),
+        details=0,
+        name=f"{recipe}-{version}-against-{against}",
+        backfill=f"Every record decided anew by {recipe} {version}, which was chosen for this; other recipes by what serves.",
+        recipe=recipe,
+        version=version,
+        against=against,
+        champions=beside | {recipe: PinnedVersion(version=version, since=_standing(serving, version))},
+        recipes=tuple(settings.recipes),
+        scope="all",
+        notes=(),
+        ingests=coverage.ingests_to_report(store, scope="all", last=None),
+    )
+    return write(store, pin_key, pin)
 
 
 def plan(pin: str) -> list[str]:
     """Find the shards on which one of the versions has not decided; returns the keys of the jobs."""
     settings = Settings.from_environment()
     store = open_store(settings)
-    pinned = get_json(store, pin)
-    wanted = {(name, one["version"]) for name, one in pinned["champions"].items()} | {(pinned["recipe"], pinned["against"])}
-    work = classify_records.undecided(store, sorted(wanted))
-    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=shared(work, size=classify_records.SHARDS_PER_TASK, spread=settings.spread))
+    pinned = read(store, BackfillPin, pin)
+    work = classify_records.undecided(store, sorted({*pinned.versions.items(), (pinned.recipe, pinned.against)}))
+    return write_jobs(store, dag=DAG, run=pinned.run, jobs=classify_records.jobs_of(work, spread=settings.spread))
 
 
 def classify_shard(job: str) -> str:
@@ -117,59 +129,61 @@ def classify_shard(job: str) -> str:
 def write_difference(pin: str, results: Sequence[str]) -> str:
     """Write the report of the chosen version, how it differs from the other, and the manifest; returns the key of the difference page."""
     store = open_store()
-    pinned = get_json(store, pin)
-    done = [item for data in store.get_many(results) for item in json.loads(data)]
+    pinned = read(store, BackfillPin, pin)
     report = summing_up.write_report(store, pinned)
     difference = _difference(store, pinned)
-    page = keys.backfill(pinned["name"], "index.html")
+    page = keys.backfill(pinned.name, "index.html")
     for path, content in render_difference(difference):
-        store.put(keys.backfill(pinned["name"], path), content, content_type=_CONTENT_TYPES[path.rsplit(".", 1)[-1]])
-    manifest = {
-        "dag": DAG,
-        "run": pinned["run"],
-        "account": {
-            "records": report.account["records"],
-            "compared": difference.agreement.n,
-            "changed": len(difference.changed),
-            "pending": report.account["pending"],
-        },
-        "recipe": pinned["recipe"],
-        "version": pinned["version"],
-        "against": pinned["against"],
-        "champions": pinned["champions"],
-        "shards": done,
-        "report": report.index_key,
-        "page": page,
-    }
-    put_manifest(store, manifest)
+        store.put(keys.backfill(pinned.name, path), content, content_type=_CONTENT_TYPES[path.rsplit(".", 1)[-1]])
+    counts = BackfillCounts(
+        records=report.account.records,
+        compared=difference.agreement.n,
+        changed=len(difference.changed),
+        pending=report.account.pending,
+    )
+    manifest = BackfillManifest(
+        dag=DAG,
+        run=pinned.run,
+        code=Code.running(),
+        account=counts,
+        recipe=pinned.recipe,
+        version=pinned.version,
+        against=pinned.against,
+        champions=pinned.champions,
+        shards=tuple(classify_records.shards_of(store, results)),
+        report=report.index_key,
+        page=page,
+    )
+    write_manifest(store, manifest)
     return page
 
 
 def found_by(store: ObjectStore, run_id: str) -> dict[str, Any] | None:
     """What the difference page of a run tells, or None if there is none (yet)."""
-    manifest = find_json(store, keys.manifest(DAG, keys.run_key(run_id)))
-    if manifest is None:
-        return None
-    found: dict[str, Any] | None = find_json(store, manifest["page"].replace("index.html", "summary.json"))
-    return found
+    manifest = find_manifest(store, BackfillManifest, keys.run_key(run_id))
+    return None if manifest is None else read_shown(store, _summary_key(manifest.page))
 
 
 def headline(page: str) -> str:
     """One sentence of a difference, given as `write_difference` returns it."""
-    found = get_json(open_store(), page.replace("index.html", "summary.json"))
-    before, after = (one["version"] for one in found["versions"])
-    return f"backfill: {found['changed']:,} of {found['records']:,} records decided otherwise by {found['recipe']} {after} than by {before}"
+    found = read(open_store(), ComparisonSummary, _summary_key(page))
+    before, after = (one.version for one in found.versions)
+    return f"backfill: {found.changed:,} of {found.records:,} records decided otherwise by {found.recipe} {after} than by {before}"
 
 
-def _difference(store: ObjectStore, pinned: Mapping[str, Any]) -> Difference:
-    recipe, champion = pinned["recipe"], registry.read_champion(store, pinned["recipe"])
+def _summary_key(page: str) -> str:
+    return page.replace("index.html", "summary.json")
+
+
+def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
+    recipe, champion = pinned.recipe, registry.read_champion(store, pinned.recipe)
     counts: Counter[tuple[Decision, Decision]] = Counter()
     changed: list[ChangedRecord] = []
     before_all: list[str] = []
     after_all: list[str] = []
     moved, n_judged, n_synthetic = 0.0, 0, 0
     labels = {record_id: entry.label for record_id, entry in labels_in_force(store).items()}
-    for index, before, after in _spoken(store, recipe, pinned["against"], pinned["version"]):
+    for index, before, after in _spoken(store, recipe, pinned.against, pinned.version):
         told = dict(zip(index["record_id"], zip(index["name"], index["synthetic"], strict=True), strict=True))
         place = {record_id: row for row, record_id in enumerate(after["record_id"])}
         rows = [place[record_id] for record_id in before["record_id"]]
@@ -197,11 +211,11 @@ def _difference(store: ObjectStore, pinned: Mapping[str, Any]) -> Difference:
                     )
                 )
     return Difference(
-        run_id=pinned["run_id"],
+        run_id=pinned.run_id,
         dag=DAG,
-        created_utc=pinned["created"],
-        before=_summary(store, recipe, pinned["against"], champion),
-        after=_summary(store, recipe, pinned["version"], champion),
+        created_utc=pinned.created,
+        before=_summary(store, recipe, pinned.against, champion),
+        after=_summary(store, recipe, pinned.version, champion),
         counts=counts,
         changed=changed,
         agreement=cohens_kappa(before_all, after_all),
@@ -226,7 +240,7 @@ def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterato
 
 def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.Champion | None) -> ModelSummary:
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
-    test = Evaluation.from_dict(get_json(store, keys.model_file(recipe, version, METRICS))["test"])
+    test = Evaluation.from_dict(read(store, VersionMetrics, keys.model_file(recipe, version, METRICS)).test)
     digest = store.sha256([keys.model_file(recipe, version, registry.SUMS)])
     return summing_up.model_summary(spec, test, digest=digest, since=_standing(champion, version))
 

@@ -1,25 +1,39 @@
 """Here: the tasks of the DAG ``classify_records``: spectrograms/ to predictions/ and a report. Not here: its content (``summing_up``)."""
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from msgspec import structs
 
-from ecg_tasks.archive import audit, audit_check, keys, registry, tables
+from ecg_tasks.archive import audit, keys, registry, tables
+from ecg_tasks.archive.documents import (
+    ClassifiedShard,
+    ClassifyJob,
+    ClassifyManifest,
+    ClassifyResult,
+    Code,
+    DagId,
+    PinnedVersion,
+    ReportPin,
+    Undecided,
+    plain,
+    read,
+    read_many,
+    write,
+    write_manifest,
+)
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json, get_json, now, open_store, put_json, put_manifest, result_key, shared, write_jobs
+from ecg_tasks.archive.workspace import now, open_store, result_key, shared, write_jobs
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.decided import write_snapshot
 from ecg_tasks.pipeline.monitoring import drift
-from ecg_tasks.pipeline.reports import changing, coverage, summing_up
+from ecg_tasks.pipeline.reports import coverage, summing_up
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 
-DAG = "classify_records"
+DAG = DagId.CLASSIFY_RECORDS
 SHARDS_PER_TASK = 8
 _WINDOWS_AT_ONCE = 512
 SCOPES = ("new", "all")
@@ -46,8 +60,9 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
     store = open_store(settings)
     run = keys.run_key(run_id)
     pin_key = keys.staging(DAG, run, "pin.json")
-    if find_json(store, pin_key) is None:
-        champions, notes = {}, []
+    if not store.exists(pin_key):
+        champions: dict[str, PinnedVersion] = {}
+        notes: list[str] = []
         for name in settings.recipes:
             before = registry.read_champion(store, name)
             champion = synthetic.hand_over(store, name, who=f"{DAG}/{run}")
@@ -56,24 +71,24 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
             elif load_champion(store, name, champion.version).spec.recipe_digest != get_recipe(name).digest:
                 notes.append(f"The {name} model {champion.version} reads other pictures than are made now: train a new one.")
             else:
-                champions[name] = {"version": champion.version, "since": champion.since}
+                champions[name] = PinnedVersion(version=champion.version, since=champion.since)
                 if before is not None and before.version != champion.version:
                     notes.append(f"The {name} model {champion.version} serves from now on: {champion.why}.")
         last = coverage.last_report(store)
-        pin = {
-            "run": run,
-            "run_id": run_id,
-            "date": date,
-            "created": now(),
-            "details": details,
-            "champions": champions,
-            "recipes": list(settings.recipes),
-            "scope": scope,
-            "notes": notes,
-            "ingests": asdict(coverage.ingests_to_report(store, scope=scope, last=last)),
-            "before": {} if last is None else changing.versions_of(last["champions"]),
-        }
-        put_json(store, pin_key, pin)
+        pin = ReportPin(
+            run=run,
+            run_id=run_id,
+            date=date,
+            created=now(),
+            details=details,
+            champions=champions,
+            recipes=tuple(settings.recipes),
+            scope=scope,
+            notes=tuple(notes),
+            ingests=coverage.ingests_to_report(store, scope=scope, last=last),
+            before={} if last is None else {name: one.version for name, one in last.champions.items()},
+        )
+        write(store, pin_key, pin)
     return pin_key
 
 
@@ -81,12 +96,16 @@ def plan(pin: str) -> list[str]:
     """Find the shards on which a pinned version has not decided; returns the keys of the jobs."""
     settings = Settings.from_environment()
     store = open_store(settings)
-    pinned = get_json(store, pin)
-    work = undecided(store, [(name, champion["version"]) for name, champion in pinned["champions"].items()])
-    return write_jobs(store, dag=DAG, run=pinned["run"], jobs=shared(work, size=SHARDS_PER_TASK, spread=settings.spread))
+    pinned = read(store, ReportPin, pin)
+    return write_jobs(store, dag=DAG, run=pinned.run, jobs=jobs_of(undecided(store, pinned.versions.items()), spread=settings.spread))
 
 
-def undecided(store: ObjectStore, wanted: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+def jobs_of(work: Sequence[Undecided], *, spread: int) -> Iterator[ClassifyJob]:
+    """Deal shards out to tasks."""
+    return (ClassifyJob(shards=tuple(share)) for share in shared(work, size=SHARDS_PER_TASK, spread=spread))
+
+
+def undecided(store: ObjectStore, wanted: Iterable[tuple[str, str]]) -> list[Undecided]:
     """List recipe, version and shard of all pictures on which a version has not decided, version by version as ``wanted``.
 
     Shards with a real recording are not for a version that was trained on synthetic ones: they wait for another version.
@@ -103,54 +122,58 @@ def undecided(store: ObjectStore, wanted: Iterable[tuple[str, str]]) -> list[dic
         left = sorted(rendered - decided)
         if synthetic.is_synthetic(store, name, version):
             left = [shard for shard in left if not synthetic.holds_real(store, [shard])]
-        work += [{"recipe": name, "version": version, "shard": shard} for shard in left]
+        work += [Undecided(recipe=name, version=version, shard=shard) for shard in left]
     return work
 
 
 def classify_shard(job: str) -> str:
     """Decide on the shards of one job; returns the key of the result."""
     store = open_store()
-    if find_json(store, result_key(job)) is None:
+    if not store.exists(result_key(job)):
         classifiers: dict[tuple[str, str], Classifier] = {}
         done = []
-        for item in get_json(store, job):
-            version = (item["recipe"], item["version"])
+        for item in read(store, ClassifyJob, job).shards:
+            version = (item.recipe, item.version)
             if version not in classifiers:
                 classifiers[version] = load_champion(store, *version)
-            done.append(classify_one(store, classifiers[version], get_recipe(item["recipe"]), item["shard"]))
-        put_json(store, result_key(job), done)
+            done.append(classify_one(store, classifiers[version], get_recipe(item.recipe), item.shard))
+        write(store, result_key(job), ClassifyResult(shards=tuple(done)))
     return result_key(job)
 
 
 def write_report(pin: str, results: Sequence[str]) -> str:
     """Write the report of the run, then its manifest; returns the key of the report's first page."""
     store = open_store()
-    pinned = get_json(store, pin)
-    done = [item for data in store.get_many(results) for item in json.loads(data)]
+    pinned = read(store, ReportPin, pin)
+    done = shards_of(store, results)
     lights = drift.observe(store, pinned, done)
     notes = [light.sentence for light in lights if light.suggests_retraining]
-    summary = summing_up.write_report(store, pinned | {"notes": [*pinned["notes"], *notes]})
-    for name, champion in pinned["champions"].items():
-        write_snapshot(store, name, champion["version"])
-    told = {"report": summary.index_key, "account": summary.account, "champions": pinned["champions"]}
-    manifest = {
-        audit_check.ANCHOR: audit.append(
-            store, who=f"{DAG}/{pinned['run']}", action=audit.Action.CLASSIFY, subject=pinned["run"], detail=told
-        ),
-        "dag": DAG,
-        "run": pinned["run"],
-        "account": summary.account,
-        "champions": pinned["champions"],
-        "shards": done,
-        "ingests": pinned["ingests"],
-        "report": summary.index_key,
-        "drift": [asdict(light) for light in lights],
-        "pending": [asdict(one) for one in summary.pending],
-        "waits": asdict(summary.waiting),
-        "changed": summary.n_changed,
-    }
-    put_manifest(store, manifest)
+    summary = summing_up.write_report(store, structs.replace(pinned, notes=(*pinned.notes, *notes)))
+    for name, version in pinned.versions.items():
+        write_snapshot(store, name, version)
+    told = {"report": summary.index_key, "account": plain(summary.account), "champions": plain(pinned.champions)}
+    manifest = ClassifyManifest(
+        audit=audit.append(store, who=f"{DAG}/{pinned.run}", action=audit.Action.CLASSIFY, subject=pinned.run, detail=told),
+        dag=DAG,
+        run=pinned.run,
+        code=Code.running(),
+        account=summary.account,
+        champions=pinned.champions,
+        shards=tuple(done),
+        ingests=pinned.ingests,
+        report=summary.index_key,
+        drift=tuple(lights),
+        pending=tuple(summary.pending),
+        waits=summary.waiting,
+        changed=summary.n_changed,
+    )
+    write_manifest(store, manifest)
     return summary.index_key
+
+
+def shards_of(store: ObjectStore, results: Iterable[str]) -> list[ClassifiedShard]:
+    """Gather what the tasks decided."""
+    return [item for part in read_many(store, ClassifyResult, results) for item in part.shards]
 
 
 def load_champion(store: ObjectStore, recipe: str, version: str) -> Classifier:
@@ -158,7 +181,7 @@ def load_champion(store: ObjectStore, recipe: str, version: str) -> Classifier:
     return Classifier.from_files(registry.read_version(store, recipe, version))
 
 
-def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, shard: str) -> dict[str, Any]:
+def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, shard: str) -> ClassifiedShard:
     """Decide on one shard, write the predictions, and return the counts.
 
     Raises
@@ -200,4 +223,4 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
         "beat_s": beat_s,
     }
     store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(tables.PREDICTIONS, columns))
-    return {"shard": shard, "recipe": recipe.name, "version": classifier.spec.version, "records": len(ids), "windows": len(drawn)}
+    return ClassifiedShard(shard=shard, recipe=recipe.name, version=classifier.spec.version, records=len(ids), windows=len(drawn))

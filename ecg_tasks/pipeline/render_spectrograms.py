@@ -1,17 +1,30 @@
 """Here: the tasks of the DAG ``render_spectrograms``: records/ to spectrograms/. Not here: what is drawn (``signals.rendering``)."""
 
-import json
 from collections.abc import Sequence
 
 from ecg_tasks.archive import keys, record_shards, tables
+from ecg_tasks.archive.documents import (
+    Code,
+    DagId,
+    RenderCounts,
+    RenderedShard,
+    RenderJob,
+    RenderManifest,
+    RenderResult,
+    Undrawn,
+    read,
+    read_many,
+    write,
+    write_manifest,
+)
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json, get_json, open_store, put_json, put_manifest, result_key, shared, write_jobs
+from ecg_tasks.archive.workspace import open_store, result_key, shared, write_jobs
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.beat_length import beat_lengths_s
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.signals.record import Record
 
-DAG = "render_spectrograms"
+DAG = DagId.RENDER_SPECTROGRAMS
 SHARDS_PER_TASK = 8
 RECORDS_AT_ONCE = 512
 """Records that are drawn together: no slower than a whole shard at once, and in a fraction of the memory."""
@@ -26,28 +39,29 @@ def plan(run_id: str) -> list[str]:
     for name in settings.recipes:
         for shard in unrendered(store, get_recipe(name)):
             missing.setdefault(shard, []).append(name)
-    work = [{"shard": shard, "recipes": names} for shard, names in sorted(missing.items())]
+    work = [Undrawn(shard=shard, recipes=tuple(names)) for shard, names in sorted(missing.items())]
     if not work:
         _write_manifest(store, run, [])
-    return write_jobs(store, dag=DAG, run=run, jobs=shared(work, size=SHARDS_PER_TASK, spread=settings.spread))
+    shares = shared(work, size=SHARDS_PER_TASK, spread=settings.spread)
+    return write_jobs(store, dag=DAG, run=run, jobs=(RenderJob(shards=tuple(share)) for share in shares))
 
 
 def render_shard(job: str) -> str:
     """Render the shards of one job; returns the key of the result."""
     store = open_store()
-    if find_json(store, result_key(job)) is None:
-        done = []
-        for item in get_json(store, job):
-            shard = record_shards.load_shard(store.get(keys.record_shard(item["shard"])))
-            done += [render_one(store, item["shard"], shard, get_recipe(name)) for name in item["recipes"]]
-        put_json(store, result_key(job), done)
+    if not store.exists(result_key(job)):
+        done: list[RenderedShard] = []
+        for item in read(store, RenderJob, job).shards:
+            shard = record_shards.load_shard(store.get(keys.record_shard(item.shard)))
+            done += [render_one(store, item.shard, shard, get_recipe(name)) for name in item.recipes]
+        write(store, result_key(job), RenderResult(shards=tuple(done)))
     return result_key(job)
 
 
 def publish(run_id: str, results: Sequence[str]) -> str:
     """Write the run's manifest; returns its key."""
     store = open_store()
-    return _write_manifest(store, keys.run_key(run_id), [item for data in store.get_many(results) for item in json.loads(data)])
+    return _write_manifest(store, keys.run_key(run_id), [item for part in read_many(store, RenderResult, results) for item in part.shards])
 
 
 def unrendered(store: ObjectStore, recipe: Recipe) -> list[str]:
@@ -56,19 +70,19 @@ def unrendered(store: ObjectStore, recipe: Recipe) -> list[str]:
     return [shard for key in store.list_keys(keys.RECORDS) if (shard := keys.stem(key)) not in rendered]
 
 
-def render_one(store: ObjectStore, shard_name: str, shard: Sequence[record_shards.StoredRecord], recipe: Recipe) -> dict[str, str | int]:
+def render_one(store: ObjectStore, shard_name: str, shard: Sequence[record_shards.StoredRecord], recipe: Recipe) -> RenderedShard:
     """Render one shard by one recipe, write the pictures, and return the counts."""
     records = [stored.record for stored in shard if recipe.accepts(stored.record)]
     parts = [_pictures(records[start : start + RECORDS_AT_ONCE], recipe) for start in range(0, len(records), RECORDS_AT_ONCE)]
     columns = tables.concatenate(parts) if parts else {name: [] for name in tables.SPECTROGRAMS.names}
     store.put(keys.spectrograms(recipe.key, shard_name), tables.dump(tables.SPECTROGRAMS, columns))
-    return {
-        "shard": shard_name,
-        "recipe": recipe.key,
-        "records": len(shard),
-        "taken": len(records),
-        "windows": sum(png != b"" for png in columns["png"]),
-    }
+    return RenderedShard(
+        shard=shard_name,
+        recipe=recipe.key,
+        records=len(shard),
+        taken=len(records),
+        windows=sum(png != b"" for png in columns["png"]),
+    )
 
 
 def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
@@ -85,6 +99,7 @@ def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
     }
 
 
-def _write_manifest(store: ObjectStore, run: str, done: list[dict[str, str | int]]) -> str:
-    totals = {name: sum(int(item[name]) for item in done) for name in ("records", "taken", "windows")}
-    return put_manifest(store, {"dag": DAG, "run": run, "account": totals, "shards": done})
+def _write_manifest(store: ObjectStore, run: str, done: Sequence[RenderedShard]) -> str:
+    totals = {name: sum(getattr(item, name) for item in done) for name in RenderCounts.__struct_fields__}
+    manifest = RenderManifest(dag=DAG, run=run, code=Code.running(), account=RenderCounts(**totals), shards=tuple(done))
+    return write_manifest(store, manifest)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.documents import ReportSummary, read
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.reporting.escaping import uncell
@@ -44,9 +45,9 @@ def fhir_ndjson(store: ObjectStore, date: str, run: str, *, release: str = "R5")
     """
     if release not in RELEASES:
         raise ConfigurationError(f"{release=}; it must be one of {', '.join(RELEASES)}")
-    told = json.loads(store.get(_key(date, run, SUMMARY)))["run"]
+    told = read(store, ReportSummary, _key(date, run, SUMMARY)).run
     rows = _rows(store.stream(_key(date, run, CSV)))
-    made = bundles(rows, run=RunIdentity(run=run, issued=told["created_utc"]), release=release)
+    made = bundles(rows, run=RunIdentity(run=run, issued=told.created_utc), release=release)
     return (json.dumps(bundle, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n" for bundle in made)
 
 

@@ -7,12 +7,23 @@ from typing import Any
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.archive.documents import (
+    ClassifyManifest,
+    DagId,
+    ReportCounts,
+    ReportSummary,
+    SummaryChanges,
+    SummaryModel,
+    plain,
+    read,
+    read_account,
+)
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
-from ecg_tasks.archive.workspace import get_json, open_store
+from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.reporting.model import RunAccount
 
-DAG = "classify_records"
+DAG = DagId.CLASSIFY_RECORDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +33,13 @@ class Run:
     date: str
     run: str
     written: str
-    account: Mapping[str, int]
+    account: ReportCounts
     champions: Mapping[str, str]
 
     @property
     def n_decided(self) -> int:
         """Records with a decision, whatever it is."""
-        return self.account["records"] - self.account["pending"]
+        return self.account.records - self.account.pending
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +52,12 @@ class Summary:
     run_id: str
     created: str
     decisions: Mapping[str, int]
-    models: tuple[Mapping[str, Any], ...]
+    models: tuple[SummaryModel, ...]
     reasons: Mapping[str, int]
     n_synthetic: int
     notes: tuple[str, ...]
     account: RunAccount
-    changes: Mapping[str, Any] | None
+    changes: SummaryChanges | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +80,7 @@ def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, A
     info = store.info(keys.manifest(dag_id, keys.run_key(run_id)))
     if info is None:
         return None, None
-    return get_json(store, info.key)["account"], _run(store, info) if dag_id == DAG else None
+    return read_account(store, dag_id, keys.run_key(run_id)), _run(store, info) if dag_id == DAG else None
 
 
 def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
@@ -82,14 +93,16 @@ def headline(report: str) -> str:
     """One sentence of a report, given as ``write_report`` returns it: what became of its records."""
     _, date, run, _ = report.split("/", 3)
     store = open_store()
-    told = get_json(store, keys.report(date, run, "summary.json"))
-    decided = ", ".join(f"{count:,} {decision}" for decision, count in told["decisions"].items())
-    rest = [(told["counts"]["pending"], "pending"), (told["counts"]["quarantined"], "quarantined")]
-    waits = told.get("waiting", {})
-    rest.append((waits.get("inbox_files", 0), "files still in the inbox"))
-    rest.append((waits.get("records_without_pictures", 0), "records without pictures"))
-    sentence = f"{told['counts']['records']:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
-    return f"{sentence}. {told['changes']['sentence']}" if told.get("changes") else sentence
+    told = read(store, ReportSummary, keys.report(date, run, "summary.json"))
+    decided = ", ".join(f"{count:,} {decision}" for decision, count in told.decisions.items())
+    rest = [
+        (told.counts.pending, "pending"),
+        (told.counts.quarantined, "quarantined"),
+        (told.waiting.inbox_files, "files still in the inbox"),
+        (told.waiting.records_without_pictures, "records without pictures"),
+    ]
+    sentence = f"{told.counts.records:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
+    return f"{sentence}. {told.changes.sentence}" if told.changes else sentence
 
 
 def figures_of(plain: Mapping[str, Any]) -> dict[str, Interval]:
@@ -107,23 +120,23 @@ def _run(store: ObjectStore, info: ObjectInfo) -> Run:
 
 @lru_cache(maxsize=1024)
 def _read(store: ObjectStore, key: str, _etag: str, written: str) -> Run:
-    manifest = get_json(store, key)
-    _, date, run, _ = manifest["report"].split("/", 3)
-    champions = {name: champion["version"] for name, champion in manifest["champions"].items()}
-    return Run(date=date, run=run, written=written, account=manifest["account"], champions=champions)
+    manifest = read(store, ClassifyManifest, key)
+    _, date, run, _ = manifest.report.split("/", 3)
+    champions = {name: champion.version for name, champion in manifest.champions.items()}
+    return Run(date=date, run=run, written=written, account=manifest.account, champions=champions)
 
 
 @lru_cache(maxsize=32)
 def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
-    told = get_json(store, key)
+    told = read(store, ReportSummary, key)
     return Summary(
-        run_id=told["run"]["run_id"],
-        created=told["run"]["created_utc"],
-        decisions=told["decisions"],
-        models=tuple(told["models"]),
-        reasons=told["quarantine"]["by_reason"],
-        n_synthetic=told["synthetic"]["n_records"],
-        notes=tuple(told["notes"]),
-        account=RunAccount(**told["counts"]),
-        changes=told.get("changes"),
+        run_id=told.run.run_id,
+        created=told.run.created_utc,
+        decisions=told.decisions,
+        models=told.models,
+        reasons=told.quarantine.by_reason,
+        n_synthetic=told.synthetic.n_records,
+        notes=told.notes,
+        account=RunAccount(**plain(told.counts)),
+        changes=told.changes,
     )

@@ -6,6 +6,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from ecg_tasks.archive.documents import plain
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.pipeline import backfill_version, maintain_store
 from ecg_tasks.pipeline.monitoring import drift
@@ -29,7 +30,7 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
     lights = drift.lights(store)
     shown = [*((one.recipe, one.version) for one in seen.champions), *((one.recipe, one.version) for one in lights)]
     decided = list(seen.runs[0].champions.items()) if seen.runs else []
-    accounts = [(run.date, run.account) for run in reversed(seen.runs)]
+    accounts = [(run.date, plain(run.account)) for run in reversed(seen.runs)]
     return page(
         request,
         user,

@@ -45,7 +45,7 @@ def show_record(
     store = open_store()
     listed = report_table.table(store, date, run) if date and run else None
     head = runs.summary(store, date, run) if date and run else None
-    champions = {model["recipe"]: model["version"] for model in head.models} if head else None
+    champions = {model.recipe: model.version for model in head.models} if head else None
     found = records.record_page(store, record_id, champions=champions)
     if found is None:
         raise HTTPException(404)

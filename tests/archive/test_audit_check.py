@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ecg_tasks.archive import audit, audit_check, keys
-from ecg_tasks.archive.workspace import put_json
+from ecg_tasks.archive.documents import write_manifest
+from tests import whole_documents
 
 HOURS = [f"2026-01-01T{hour:02d}:00:00+00:00" for hour in range(24)]
 
@@ -118,7 +119,7 @@ def test_something_else_in_the_log_is_found(bucket, log):
 
 def test_a_tail_cut_off_is_found_by_what_was_kept_elsewhere(bucket, log):
     """A manifest of a night that names a later entry, or a digest that a person kept, tells that the end is gone."""
-    put_json(bucket, keys.manifest("classify_records", "night"), {audit_check.ANCHOR: log[9].digest})
+    write_manifest(bucket, whole_documents.night("night", audit=log[9].digest))
     for name in log[8:]:
         bucket.delete(name.key)
     found = audit_check.check(bucket, known=[log[11].digest[:12]]).faults
@@ -127,7 +128,7 @@ def test_a_tail_cut_off_is_found_by_what_was_kept_elsewhere(bucket, log):
 
 def test_a_tail_cut_off_after_the_last_that_was_kept_cannot_be_found(bucket, log):
     """What nothing outside the log knows of can be cut off unseen: this is the limit of the log, and documented."""
-    put_json(bucket, keys.manifest("classify_records", "night"), {audit_check.ANCHOR: log[9].digest})
+    write_manifest(bucket, whole_documents.night("night", audit=log[9].digest))
     for name in log[10:]:
         bucket.delete(name.key)
     assert audit_check.check(bucket).faults == ()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import html5lib
 import pytest
+from msgspec import structs
 
 from ecg_tasks.queries import models, quarantine, records, runs
 from ecg_ui.rendering import DONE, SECTIONS, static_files, style
@@ -82,7 +83,7 @@ def test_every_page_that_shows_a_decision_says_when_its_model_is_synthetic(admin
 
     def with_synthetic_models(*which):
         found = head(*which)
-        return replace(found, models=tuple(model | {"synthetic": True} for model in found.models))
+        return replace(found, models=tuple(structs.replace(model, synthetic=True) for model in found.models))
 
     monkeypatch.setattr(runs, "summary", with_synthetic_models)
     assert [path for path in shown if said not in admin.get(path).text.lower()] == []

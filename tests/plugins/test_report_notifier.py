@@ -10,15 +10,21 @@ import pytest
 from report_notifier import ReportNotifier
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.workspace import put_json
+from ecg_tasks.archive.documents import DriftLight, ReportCounts, write_manifest
+from tests import whole_documents
 
 RUN_ID = "manual__2026-01-01T00:00:00+00:00"
-MANIFEST = {
-    "account": {"received": 12, "records": 10, "classified": 9},
-    "drift": [{"recipe": "twelve_lead", "state": "drift"}, {"recipe": "heartbeat", "state": "steady"}],
-    "audit": "5e1f" * 16,
-    "report": "reports/2026-01-01/Smith/index.html",
-}
+COUNTS = dict.fromkeys(ReportCounts.__struct_fields__, 0) | {"received": 12, "records": 10, "classified": 9}
+MANIFEST = whole_documents.night(
+    keys.run_key(RUN_ID),
+    account=ReportCounts(**COUNTS),
+    drift=tuple(
+        DriftLight(recipe=recipe, version="v", state=state, sentence="")
+        for recipe, state in (("twelve_lead", "drift"), ("heartbeat", "steady"))
+    ),
+    audit="5e1f" * 16,
+    report="reports/2026-01-01/Smith/index.html",
+)
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def webhook(monkeypatch):
 @pytest.fixture
 def reported(bucket):
     """A bucket in which the run has written its manifest."""
-    put_json(bucket, keys.manifest("classify_records", keys.run_key(RUN_ID)), MANIFEST)
+    write_manifest(bucket, MANIFEST)
     return bucket
 
 
@@ -56,11 +62,11 @@ def test_the_webhook_gets_counts_drift_and_a_link_to_the_run(reported, webhook):
     ReportNotifier(state="success")({"run_id": RUN_ID})
     (told,) = webhook.received
     assert told["state"] == "success"
-    assert told["counts"] == MANIFEST["account"]
+    assert told["counts"] == COUNTS
     assert told["drift"] == ["twelve_lead"]
     assert told["link"].endswith("/dags/classify_records/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00")
     assert "records: 10" in told["text"]
-    assert told["audit"] == MANIFEST["audit"]
+    assert told["audit"] == MANIFEST.audit
     assert set(told) == {"event", "state", "counts", "drift", "audit", "link", "text"}
     assert "Smith" not in json.dumps(told)
 

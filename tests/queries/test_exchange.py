@@ -8,10 +8,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.documents import ReportCounts
 from ecg_tasks.archive.object_store import MissingObjectError
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.queries import exchange
 
+SUMMARY = {
+    "run": {"run_id": "r", "created_utc": "2026-01-02T03:04:05+00:00"},
+    "counts": dict.fromkeys(ReportCounts.__struct_fields__, 0),
+    "decisions": {},
+    "models": [],
+    "quarantine": {"by_reason": {}},
+}
 DATE, RUN = "2026-01-02", "manual__2026"
 HEADER = ",".join(tables.EXCHANGE.names)
 
@@ -27,7 +35,7 @@ def report(bucket):
     ]
     content = {
         "predictions.csv": "\n".join(lines) + "\n",
-        "summary.json": json.dumps({"run": {"created_utc": "2026-01-02T03:04:05+00:00"}}),
+        "summary.json": json.dumps(SUMMARY),
         f"records/{1:032x}.html": "<p>one</p>" * 1000,
         "index.html": '<a href="records/00000000000000000000000000000001.html">one</a>',
     }

@@ -4,7 +4,7 @@ Champions (``registry``), entries of the log (``audit``), model versions (``lear
 (``reporting``) have types of their own beside what makes them.
 """
 
-from ecg_tasks.archive.documents.base import DagId, Document, Part, find, load, plain, read, read_many, write
+from ecg_tasks.archive.documents.base import DagId, Document, Part, find, load, plain, read, read_many, read_shown, write
 from ecg_tasks.archive.documents.catalog import CatalogHead, Publishing, Segment
 from ecg_tasks.archive.documents.classifying import (
     BackfillCounts,
@@ -56,10 +56,20 @@ from ecg_tasks.archive.documents.maintenance import (
     OrphanList,
     PrefixTally,
 )
-from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_manifest, write_manifest
+from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_account, read_manifest, write_manifest
 from ecg_tasks.archive.documents.monitoring import Measured, MonitoringRun, Stakes
 from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry
 from ecg_tasks.archive.documents.rendering import RenderCounts, RenderedShard, RenderJob, RenderManifest, RenderResult, Undrawn
+from ecg_tasks.archive.documents.reports import (
+    ComparedVersion,
+    ComparisonSummary,
+    ReportSummary,
+    SummaryChanges,
+    SummaryModel,
+    SummaryQuarantine,
+    SummaryRun,
+    SummarySynthetic,
+)
 from ecg_tasks.archive.documents.training import (
     Approval,
     DatasetManifest,
@@ -71,6 +81,7 @@ from ecg_tasks.archive.documents.training import (
     SideCounts,
     Training,
     TrainingJob,
+    VersionMetrics,
 )
 
 __all__ = [
@@ -87,6 +98,8 @@ __all__ = [
     "ClassifyResult",
     "Closing",
     "Code",
+    "ComparedVersion",
+    "ComparisonSummary",
     "ContentCheck",
     "DagId",
     "Damage",
@@ -138,24 +151,33 @@ __all__ = [
     "RenderedShard",
     "ReportCounts",
     "ReportPin",
+    "ReportSummary",
     "RetrainManifest",
     "Retry",
     "Segment",
     "SideCounts",
     "StagedLabels",
     "Stakes",
+    "SummaryChanges",
+    "SummaryModel",
+    "SummaryQuarantine",
+    "SummaryRun",
+    "SummarySynthetic",
     "Training",
     "TrainingJob",
     "Undecided",
     "Undrawn",
+    "VersionMetrics",
     "Waiting",
     "find",
     "find_manifest",
     "load",
     "plain",
     "read",
+    "read_account",
     "read_manifest",
     "read_many",
+    "read_shown",
     "write",
     "write_manifest",
 ]

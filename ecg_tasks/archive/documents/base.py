@@ -118,3 +118,12 @@ def write(store: ObjectStore, key: str, document: Document) -> str:
 def listed_below(name: str, plain: Any) -> Any:
     """Put a bare list, as version 0.1 wrote some documents, below a name."""
     return {name: plain} if isinstance(plain, list) else plain
+
+
+def read_shown(store: ObjectStore, key: str) -> dict[str, Any] | None:
+    """Read JSON that a page shows as it stands, or None if it is not there."""
+    try:
+        shown: dict[str, Any] = json.loads(store.get(key))
+    except MissingObjectError:
+        return None
+    return shown

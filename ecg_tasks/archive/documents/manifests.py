@@ -1,11 +1,12 @@
 """Here: what the account of every run has in common, and finding it. Not here: what a DAG's own account tells (the modules beside)."""
 
-from typing import ClassVar, TypeVar
+import json
+from typing import Any, ClassVar, TypeVar
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.code_version import code_version
 from ecg_tasks.archive.documents.base import DagId, Document, Part, find, read, write
-from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 
 
 class Code(Part, frozen=True, kw_only=True):
@@ -46,3 +47,12 @@ def find_manifest(store: ObjectStore, kind: type[AnyManifest], run: str) -> AnyM
 def write_manifest(store: ObjectStore, manifest: Manifest) -> str:
     """Write a run's account; returns its key."""
     return write(store, keys.manifest(manifest.dag, manifest.run), manifest)
+
+
+def read_account(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | None:
+    """Read the sums of a run of any DAG as a page lists them, or None if nothing is written (yet)."""
+    try:
+        told: dict[str, Any] = json.loads(store.get(keys.manifest(dag, run))).get("account", {})
+    except MissingObjectError:
+        return None
+    return told

@@ -7,7 +7,7 @@ class Stakes(Part, frozen=True, kw_only=True):
     """The state of a test martingale; see `evaluation.drift.Martingale`."""
 
     seen: tuple[int, ...]
-    stakes: tuple[float, ...]
+    stakes: tuple[tuple[float, ...], ...]
     scale: float
     peak: float
 

@@ -166,3 +166,17 @@ class DecisionManifest(Manifest, frozen=True, kw_only=True):
     served_before: str | None
     outcome: str
     serving: str | None
+
+
+class VersionMetrics(Document, frozen=True, kw_only=True):
+    """What is read again of a version's ``metrics.json``, whose bytes are the version's.
+
+    ``test`` is as `evaluation.summary.Evaluation` reads it, ``reference`` what the version was tested on, measure by measure, and
+    ``baseline_models`` as `evaluation.baselines` reads them.
+    """
+
+    test: dict[str, Any] = msgspec.field(default_factory=dict)
+    provenance: dict[str, str] = msgspec.field(default_factory=dict)
+    reference: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    baseline_models: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    candidates_judged: int | None = None

@@ -2,24 +2,25 @@
 
 import hashlib
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import convert
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive import documents, keys, tables
 from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.documents import Measured, MonitoringRun, ReportPin, Stakes, VersionMetrics, plain
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import get_json
 from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
 from ecg_tasks.evaluation.intervals import nan_to_none
-from ecg_tasks.learning.version import METRICS, SIDES, SPEC
+from ecg_tasks.learning.version import METRICS, SIDES, SPEC, ModelSpec
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.training.dataset import input_kinds
-from ecg_tasks.pipeline.training.reference import MEASURES, REFERENCE, called_abnormal
+from ecg_tasks.pipeline.training.reference import MEASURES, called_abnormal
 
 MAX_RECORDS = 1000
 """Records of one night that the sequential test looks at, a sample by their ids: more would alarm no sooner than a night later."""
@@ -27,7 +28,7 @@ MAX_WATCHED = 10_000
 """Records of one night that are watched at all, a sample by their ids: no share needs more, and memory does not grow with the night."""
 ALARM = float(-np.log(ALPHA))
 """Log capital from which on there is drift."""
-_kept: dict[tuple[str, str], dict[str, Any]] = {}
+_kept: dict[tuple[str, str], MonitoringRun] = {}
 """Nights by bucket and key; they never change."""
 
 
@@ -59,52 +60,52 @@ class Night:
         return [getattr(one, "kind" if measure == "input" else measure) for one in self.seen]
 
 
-def night_of(store: ObjectStore, recipe: str, version: str, *, pinned: Mapping[str, Any], shards: Sequence[str]) -> dict[str, Any]:
+def night_of(store: ObjectStore, recipe: str, version: str, *, pinned: ReportPin, shards: Sequence[str]) -> MonitoringRun:
     """What a night's file holds."""
-    before = last_night(store, recipe, version, but=pinned["run"])
+    before = last_night(store, recipe, version, but=pinned.run)
     references = references_of(store, recipe, version)
     read = _read(store, recipe, version, shards)
     ids = [one.record_id for one in read.seen[:MAX_RECORDS]]
     measures = {}
     for name, reference in references.items():
-        past = None if before is None else before["measures"].get(name)
+        past = None if before is None else before.measures.get(name)
         values = read.values(name)
         counts = np.bincount(reference.bins(values), minlength=len(reference.counts))
-        pool = counts if past is None or sum(past["pool"]) >= MIN_SAMPLE else counts + np.array(past["pool"])
+        pool = counts if past is None or sum(past.pool) >= MIN_SAMPLE else counts + np.array(past.pool)
         stability = population_stability(reference.counts, pool)
         known = [(record_id, value) for record_id, value in zip(ids, values, strict=False) if value == value]  # noqa: PLR0124  # not nan
-        martingale = Martingale.start(reference.counts) if past is None else Martingale.from_dict(past["martingale"])
+        martingale = Martingale.start(reference.counts) if past is None else Martingale.from_dict(plain(past.martingale))
         martingale = martingale.after(reference.bins([value for _, value in known]), _ties(name, [record_id for record_id, _ in known]))
-        measures[name] = {
-            "counts": counts.tolist(),
-            "pool": pool.tolist(),
-            "psi": nan_to_none(stability.value),
-            "psi_by_chance": nan_to_none(stability.by_chance),
-            "psi_large": stability.is_large,
-            "martingale": martingale.as_dict(),
-        }
-    joint = joint_log_capital([found["martingale"]["scale"] for found in measures.values()]) if measures else 0.0
-    alarmed = "" if before is None else before["since"]
-    return {
-        "recipe": recipe,
-        "version": version,
-        "run": pinned["run"],
-        "date": pinned["date"],
-        "number": 1 if before is None else before["number"] + 1,
-        "before": "" if before is None else before["run"],
-        "decided": read.decided,
-        "uninterpretable": read.uninterpretable,
-        "watched": len(read.seen),
-        "watched_so_far": len(read.seen) + (0 if before is None else before["watched_so_far"]),
-        "measures": measures,
-        "joint": joint,
-        "since": alarmed or (pinned["run"] if joint >= ALARM else ""),
-    }
+        measures[name] = Measured(
+            counts=tuple(counts.tolist()),
+            pool=tuple(pool.tolist()),
+            psi=nan_to_none(stability.value),
+            psi_by_chance=nan_to_none(stability.by_chance),
+            psi_large=bool(stability.is_large),
+            martingale=convert(martingale.as_dict(), Stakes),
+        )
+    joint = joint_log_capital([found.martingale.scale for found in measures.values()]) if measures else 0.0
+    alarmed = "" if before is None else before.since
+    return MonitoringRun(
+        recipe=recipe,
+        version=version,
+        run=pinned.run,
+        date=pinned.date,
+        number=1 if before is None else before.number + 1,
+        before="" if before is None else before.run,
+        decided=read.decided,
+        uninterpretable=read.uninterpretable,
+        watched=len(read.seen),
+        watched_so_far=len(read.seen) + (0 if before is None else before.watched_so_far),
+        measures=measures,
+        joint=float(joint),
+        since=alarmed or (pinned.run if joint >= ALARM else ""),
+    )
 
 
 def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Reference]:
     """What the version was tested on, measure by measure; nothing where it does not say, or where a measure was never seen."""
-    stored = get_json(store, keys.model_file(recipe, version, METRICS)).get(REFERENCE, {})
+    stored = documents.read(store, VersionMetrics, keys.model_file(recipe, version, METRICS)).reference
     found = {name: Reference.from_dict(stored[name]) for name in MEASURES if name in stored}
     return {name: reference for name, reference in found.items() if reference.counts.sum() > 0}
 
@@ -135,7 +136,7 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
         by_patient = dict(heapq.nsmallest(MAX_WATCHED, by_patient.items(), key=itemgetter(1)))
     return Night(
         seen=sorted(by_patient.values()),
-        threshold=get_json(store, keys.model_file(recipe, version, SPEC))["threshold"],
+        threshold=ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC))).threshold,
         decided=decided,
         uninterpretable=uninterpretable,
     )
@@ -147,28 +148,28 @@ def _ties(measure: str, record_ids: Sequence[str]) -> NDArray[np.float64]:
     return (np.array(drawn, dtype=np.float64) + 0.5) / 2.0**48
 
 
-def last_night(store: ObjectStore, recipe: str, version: str, *, but: str = "") -> dict[str, Any] | None:
+def last_night(store: ObjectStore, recipe: str, version: str, *, but: str = "") -> MonitoringRun | None:
     """The latest night of this version, other than that of the run ``but``."""
     listed = [item for item in store.list_objects(f"{keys.MONITORING}{recipe}/") if keys.stem(item.key) != but]
     listed.sort(key=lambda item: item.modified, reverse=True)
-    latest: dict[str, Any] | None = None
+    latest: MonitoringRun | None = None
     at = None
     for item in listed:  # the newest is nearly always of this version; a store that tells seconds may have several of the same one
         if latest is not None and item.modified != at:
             break
         night = _get(store, item.key)
-        if night["version"] == version and (latest is None or night["number"] > latest["number"]):
+        if night.version == version and (latest is None or night.number > latest.number):
             latest, at = night, item.modified
     return latest
 
 
-def all_nights(store: ObjectStore, recipe: str) -> list[dict[str, Any]]:
+def all_nights(store: ObjectStore, recipe: str) -> list[MonitoringRun]:
     """Every night of a recipe, oldest first."""
     found = [_get(store, key) for key in store.list_keys(f"{keys.MONITORING}{recipe}/")]
-    return sorted(found, key=lambda night: (night["version"], night["number"]))
+    return sorted(found, key=lambda night: (night.version, night.number))
 
 
-def _get(store: ObjectStore, key: str) -> dict[str, Any]:
+def _get(store: ObjectStore, key: str) -> MonitoringRun:
     if (store.bucket, key) not in _kept:
-        _kept[store.bucket, key] = get_json(store, key)
+        _kept[store.bucket, key] = documents.read(store, MonitoringRun, key)
     return _kept[store.bucket, key]

@@ -12,15 +12,15 @@ from urllib.parse import quote
 import httpx
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.audit_check import ANCHOR
-from ecg_tasks.archive.workspace import find_json, open_store
+from ecg_tasks.archive.documents import ClassifyManifest, DagId, find_manifest, plain
+from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.errors import StoreError
 from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.settings import Settings
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells the address of every request, which may hold a secret
 
-DAG = "classify_records"
+DAG = DagId.CLASSIFY_RECORDS
 TIMEOUT_S = 10.0
 
 
@@ -71,7 +71,7 @@ class Notice:
     def as_dict(self) -> dict[str, Any]:
         """What a webhook is sent; ``text`` is what chat services show."""
         return {
-            "event": DAG,
+            "event": DAG.value,
             "state": self.state.value,
             "counts": self.counts,
             "drift": list(self.drifting),
@@ -84,15 +84,14 @@ class Notice:
 def notice(run_id: str, *, state: State, base_url: str) -> Notice:
     """The message on a run, from its manifest; a store that is away costs the counts, not the message."""
     try:
-        manifest = find_json(open_store(), keys.manifest(DAG, keys.run_key(run_id))) if state is State.SUCCESS else None
+        manifest = find_manifest(open_store(), ClassifyManifest, keys.run_key(run_id)) if state is State.SUCCESS else None
     except StoreError:
         manifest = None
-    manifest = manifest or {"account": {}}
     return Notice(
         state=state,
-        counts=dict(manifest["account"]),
-        drifting=tuple(light["recipe"] for light in manifest.get("drift", []) if light["state"] == "drift"),
-        audit=str(manifest.get(ANCHOR, "")),
+        counts={} if manifest is None else plain(manifest.account),
+        drifting=() if manifest is None else tuple(light.recipe for light in manifest.drift if light.suggests_retraining),
+        audit="" if manifest is None else manifest.audit,
         link=f"{base_url.rstrip('/')}/dags/{DAG}/runs/{quote(run_id, safe='')}",
     )
 

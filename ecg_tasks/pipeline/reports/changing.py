@@ -1,11 +1,12 @@
 """Here: which decisions of the archive a change of champions changed. Not here: a chosen version against another (``backfill_version``)."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.archive.documents import ReportPin
 from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.evaluation.intervals import nan_to_none
@@ -16,12 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def versions_of(champions: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return the version of each recipe."""
-    return {name: champion["version"] for name, champion in champions.items()}
-
-
-def decisions(store: ObjectStore, shard: str, *, recipes: list[str], versions: Mapping[str, str]) -> "pd.DataFrame | None":
+def decisions(store: ObjectStore, shard: str, *, recipes: Sequence[str], versions: Mapping[str, str]) -> "pd.DataFrame | None":
     """Return the decisions on a shard: the first recipe that takes a record decides on it. None while any version has not decided."""
     import pandas as pd
 
@@ -38,15 +34,15 @@ def decisions(store: ObjectStore, shard: str, *, recipes: list[str], versions: M
     return pd.concat(found, ignore_index=True).drop_duplicates("record_id", keep="first") if found else None
 
 
-def changes(store: ObjectStore, pinned: Mapping[str, Any], *, labels: Mapping[str, LabelEntry]) -> Changes | None:
+def changes(store: ObjectStore, pinned: ReportPin, *, labels: Mapping[str, LabelEntry]) -> Changes | None:
     """Compare the decisions of the last report's champions with those of this one, over the whole archive; None if no champion changed.
 
     A record counts where both sets of champions have decided on its whole shard. Memory holds the changed records only.
     """
-    before, after = dict(pinned.get("before") or {}), versions_of(pinned["champions"])
+    before, after = pinned.before, pinned.versions
     if not before or before == after:
         return None
-    recipes = list(pinned["recipes"])
+    recipes = pinned.recipes
     predicted: dict[str, set[tuple[str, str]]] = {}
     for name in recipes:
         for key in store.list_keys(f"{keys.PREDICTIONS}{name}/"):

@@ -1,25 +1,37 @@
 """Here: gathering what the report of a classification run tells, and writing it. Not here: drawing it (``reporting``)."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.documents import (
+    BackfillPin,
+    DagId,
+    IntakeManifest,
+    Pending,
+    PinnedVersion,
+    ReportCounts,
+    ReportPin,
+    VersionMetrics,
+    Waiting,
+    load,
+    plain,
+    read_manifest,
+)
 from ecg_tasks.archive.labelling import LabelEntry, labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import get_json
 from ecg_tasks.evaluation.summary import Evaluation, evaluate
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.learning.version import ModelSpec
+from ecg_tasks.learning.version import METRICS, ModelSpec
 from ecg_tasks.pipeline.champions.versions import TrainedOn
-from ecg_tasks.pipeline.reports.changing import changes, decisions, versions_of
-from ecg_tasks.pipeline.reports.coverage import DAG, INGEST_DAG, Pending, Waiting, shards_to_report, waiting
+from ecg_tasks.pipeline.reports.changing import changes, decisions
+from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
 from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RunAccount, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import render_report
@@ -38,7 +50,7 @@ class WrittenReport:
     """Where the report is, its account, which records still wait for a decision, what waits before that, and how many decisions changed."""
 
     index_key: str
-    account: dict[str, int]
+    account: ReportCounts
     pending: list[Pending]
     waiting: Waiting
     n_changed: int
@@ -70,21 +82,21 @@ class _Model:
     trained_on: TrainedOn
 
 
-def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport:
+def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     """Write all files of the report of a run, its first page last."""
-    models = {name: _load_model(store, name, champion) for name, champion in pinned["champions"].items()}
-    manifests = {run: get_json(store, keys.manifest(INGEST_DAG, run)) for run in pinned["ingests"]["runs"]}
+    models = {name: _load_model(store, name, champion) for name, champion in pinned.champions.items()}
+    manifests = [read_manifest(store, IntakeManifest, run) for run in pinned.ingests.runs]
     labels = labels_in_force(store)
     gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels)
-    waits, changed = waiting(store, recipes=pinned["recipes"]), changes(store, pinned, labels=labels)
+    waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
     table = gathered.table
     decided = table.decisions
-    quarantined = [entry for manifest in manifests.values() for entry in manifest["quarantined"]]
+    quarantined = [entry for manifest in manifests for entry in manifest.quarantined]
     n_records, n_pending, n_carried = len(table) + gathered.n_pending, gathered.n_pending, gathered.n_carried
     account = RunAccount(
-        received=sum(manifest["account"]["received"] for manifest in manifests.values()) + _label_faults(manifests.values()) + n_carried,
+        received=sum(manifest.account.received for manifest in manifests) + _label_faults(manifests) + n_carried,
         records=n_records,
-        duplicates=sum(manifest["account"]["duplicates"] for manifest in manifests.values()),
+        duplicates=sum(manifest.account.duplicates for manifest in manifests),
         quarantined=len(quarantined),
         classified=decided[Decision.NORMAL] + decided[Decision.ABNORMAL],
         uncertain=decided[Decision.UNCERTAIN],
@@ -93,25 +105,24 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     )
     unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.labelled, name, model)) is not None]
     report = RunReport(
-        run_id=pinned["run_id"],
-        date=pinned["date"],
-        dag=pinned.get("dag", DAG),
-        backfill=pinned.get("backfill", ""),
-        created_utc=pinned["created"],
+        run_id=pinned.run_id,
+        date=pinned.date,
+        dag=pinned.dag if isinstance(pinned, BackfillPin) else DagId.CLASSIFY_RECORDS,
+        backfill=pinned.backfill if isinstance(pinned, BackfillPin) else "",
+        created_utc=pinned.created,
         account=account,
         models=[model.summary for model in models.values()],
         predictions=table,
         quarantined=[
-            QuarantinedInput(name=entry["name"], reason=entry["reason"], message=entry["message"], sha256=entry["source"])
-            for entry in quarantined
+            QuarantinedInput(name=entry.name, reason=entry.reason, message=entry.message, sha256=entry.source) for entry in quarantined
         ],
         unseen=unseen,
         unseen_absent="" if unseen else "No record of this run has a label that no training set has seen, of both classes.",
-        notes=[*pinned["notes"], *_notes(manifests.values(), n_carried=n_carried, n_pending=n_pending), *waits.sentences],
-        waiting=asdict(waits),
+        notes=[*pinned.notes, *_notes(manifests, n_carried=n_carried, n_pending=n_pending), *waiting_sentences(waits)],
+        waiting=plain(waits),
         changes=changed,
     )
-    chosen = records_with_page(table, limit=pinned["details"])
+    chosen = records_with_page(table, limit=pinned.details)
     details = record_details(
         store,
         gathered.by_shard(chosen),
@@ -121,7 +132,7 @@ def write_report(store: ObjectStore, pinned: Mapping[str, Any]) -> WrittenReport
     _write_files(store, pinned, render_report(report, details))
     return WrittenReport(
         index_key=_key(pinned, "index.html"),
-        account={name: getattr(account, name) for name in RunAccount.__dataclass_fields__},
+        account=ReportCounts(**asdict(account)),
         pending=gathered.pending,
         waiting=waits,
         n_changed=len(changed.records) if changed is not None else 0,
@@ -164,13 +175,13 @@ class _Gathered:
 
 
 def _gather(
-    store: ObjectStore, shards: Mapping[str, list[str] | None], *, pinned: Mapping[str, Any], labels: Mapping[str, LabelEntry]
+    store: ObjectStore, shards: Mapping[str, tuple[str, ...] | None], *, pinned: ReportPin, labels: Mapping[str, LabelEntry]
 ) -> _Gathered:
     import pandas as pd
 
     gathered = _Gathered(table=Predictions(), starts=[], shards=[], labelled=[], pending=[], n_pending=0, n_carried=0)
     n_rows = n_pending = n_carried = 0
-    carried = {one["shard"] for one in pinned["ingests"].get("carried", ())}
+    carried = {one.shard for one in pinned.ingests.carried}
     late = Descriptions.read(store)
     for shard, wanted in shards.items():
         index = late.index(tables.load(store.get(keys.record_index(shard)), _ORIGIN))
@@ -178,14 +189,14 @@ def _gather(
         if wanted is not None:
             frame = frame[frame["record_id"].isin(wanted)]
         n_carried += len(frame) * (shard in carried)
-        decided = decisions(store, shard, recipes=pinned["recipes"], versions=versions_of(pinned["champions"]))
+        decided = decisions(store, shard, recipes=pinned.recipes, versions=pinned.versions)
         if decided is None:
             gathered.pending.append(Pending(shard=shard, records=wanted))
             n_pending += len(frame)
             continue
         joined = frame.merge(decided[["record_id", *_DECIDED]], on="record_id", how="inner", validate="one_to_one")
         if len(joined) < len(frame):
-            open_ids = sorted(set(frame["record_id"]) - set(joined["record_id"]))
+            open_ids = tuple(sorted(set(frame["record_id"]) - set(joined["record_id"])))
             gathered.pending.append(Pending(shard=shard, records=open_ids))
             n_pending += len(open_ids)
         joined["label"] = [labels[record_id].label if record_id in labels else None for record_id in joined["record_id"]]
@@ -210,13 +221,13 @@ def _labelled(joined: "pd.DataFrame") -> Iterator[_Labelled]:
         yield _Labelled(record_id=record_id, recipe=recipe, probability=probability, label=label, patient=known, bucket=int(bucket))
 
 
-def _load_model(store: ObjectStore, recipe: str, champion: Mapping[str, str]) -> _Model:
-    files = registry.read_version(store, recipe, champion["version"])
+def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion) -> _Model:
+    files = registry.read_version(store, recipe, champion.version)
     classifier = Classifier.from_files(files)
-    test = Evaluation.from_dict(json.loads(files["metrics.json"])["test"])
+    test = Evaluation.from_dict(load(VersionMetrics, files[METRICS], name=f"{recipe}/{champion.version}/{METRICS}").test)
     return _Model(
         classifier=classifier,
-        summary=model_summary(classifier.spec, test, digest=registry.digest(files), since=champion["since"]),
+        summary=model_summary(classifier.spec, test, digest=registry.digest(files), since=champion.since),
         trained_on=TrainedOn.of_version(files, Descriptions.read(store)),
     )
 
@@ -246,7 +257,7 @@ def _unseen(labelled: Iterable[_Labelled], recipe: str, model: _Model) -> Unseen
     )
 
 
-def _write_files(store: ObjectStore, pinned: Mapping[str, Any], files: Iterator[tuple[str, bytes | BinaryIO]]) -> None:
+def _write_files(store: ObjectStore, pinned: ReportPin, files: Iterator[tuple[str, bytes | BinaryIO]]) -> None:
     """Write the pages a few at a time while the next ones are drawn, then the rest in order: when the first page is there, all is."""
     rest: list[tuple[str, bytes]] = []
 
@@ -265,17 +276,19 @@ def _write_files(store: ObjectStore, pinned: Mapping[str, Any], files: Iterator[
         store.put(_key(pinned, path), content, content_type=_content_type(path))
 
 
-def _key(pinned: Mapping[str, Any], path: str) -> str:
+def _key(pinned: ReportPin, path: str) -> str:
     """Where a file of the report stands; that of a backfill is never below reports/."""
-    return keys.backfill(pinned["name"], f"report/{path}") if "name" in pinned else keys.report(pinned["date"], pinned["run"], path)
+    if isinstance(pinned, BackfillPin):
+        return keys.backfill(pinned.name, f"report/{path}")
+    return keys.report(pinned.date, pinned.run, path)
 
 
 def _content_type(path: str) -> str:
     return _CONTENT_TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream")
 
 
-def _notes(manifests: Iterable[Mapping[str, Any]], *, n_carried: int, n_pending: int) -> Iterator[str]:
-    if n_passed_over := sum(manifest["account"].get("passed_over", 0) for manifest in manifests):
+def _notes(manifests: Iterable[IntakeManifest], *, n_carried: int, n_pending: int) -> Iterator[str]:
+    if n_passed_over := sum(manifest.account.passed_over for manifest in manifests):
         beside, were = ("file beside the recordings", "was") if n_passed_over == 1 else ("files beside the recordings", "were")
         yield f"{n_passed_over:,} {beside}, such as annotations, check sums and lists, {were} passed over."
     if n_carried:
@@ -284,6 +297,6 @@ def _notes(manifests: Iterable[Mapping[str, Any]], *, n_carried: int, n_pending:
         yield f"{n_pending:,} records wait for their pictures or for a model."
 
 
-def _label_faults(manifests: Iterable[Mapping[str, Any]]) -> int:
+def _label_faults(manifests: Iterable[IntakeManifest]) -> int:
     """Rows of label tables in quarantine: they are listed with the quarantined inputs, so they count as received, too."""
-    return sum(manifest["labels"]["quarantined"] for manifest in manifests)
+    return sum(manifest.labels.quarantined for manifest in manifests)

@@ -4,13 +4,17 @@ import json
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from ecg_tasks.archive import keys, tables
-from ecg_tasks.archive.workspace import get_json, put_json
+from ecg_tasks.archive.documents import ClassifiedShard, Ingests, MonitoringRun, PinnedVersion, ReportPin, read, write_manifest
+from ecg_tasks.archive.workspace import put_json
 from ecg_tasks.evaluation.drift import Reference
 from ecg_tasks.learning.version import METRICS, SIDES
 from ecg_tasks.pipeline.monitoring import drift, nights
 from ecg_tasks.pipeline.training.reference import ABOVE, BELOW
+from tests import whole_documents
+from tests.whole_documents import intake
 
 
 class Hospital:
@@ -34,7 +38,7 @@ class Hospital:
         put_json(self.store, keys.model_file("heartbeat", version, METRICS), {"reference": reference} if known else {})
         self.store.put(keys.model_file("heartbeat", version, SIDES), b"record_id,side,bucket\nffffffff000000000000000000000000,train,-1\n")
 
-    def arrive(self, n: int, *, shift: float = 0.0, version: str = "v1", scope: str = "new") -> tuple[dict, list[dict]]:
+    def arrive(self, n: int, *, shift: float = 0.0, version: str = "v1", scope: str = "new") -> tuple[ReportPin, list[ClassifiedShard]]:
         """One night's shard and its decisions; returns the pin and the shards of the run."""
         self.night += 1
         run, shard = f"run{self.night}", f"shard{self.night}"
@@ -42,10 +46,11 @@ class Hospital:
         self.next_id += n
         score = np.where(self.rng.random(n) < 0.05, 0.7, self.rng.uniform(0, 0.5, n)) if not shift else self.rng.uniform(shift, 1, n)
         self.archive.put_shard(shard, ids, score, version=version, quality=self.rng.uniform(0.6, 1, n).astype(np.float32))
-        put_json(self.store, keys.manifest("ingest_records", run), {"shards": [shard]})
-        pin = {"run": run, "date": f"2026-01-{self.night:02d}", "scope": scope, "ingests": {"runs": [run]}}
-        done = [{"recipe": "heartbeat", "version": version, "shard": shard}]
-        return pin | {"champions": {"heartbeat": {"version": version}}}, done
+        write_manifest(self.store, intake(run, shards=(shard,)))
+        ingests = Ingests(runs=(run,), through="", at_through=())
+        champions = {"heartbeat": PinnedVersion(version=version, since="")}
+        pin = whole_documents.pin(run, date=f"2026-01-{self.night:02d}", scope=scope, ingests=ingests, champions=champions)
+        return pin, [ClassifiedShard(shard=shard, recipe="heartbeat", version=version, records=n, windows=n)]
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_steady_nights_stay_steady_and_a_shift_is_told_and_stays_told(hospital):
     assert not light.suggests_retraining
     pin, done = hospital.arrive(60, shift=0.4)
     (light,) = drift.observe(hospital.store, pin, done)
-    assert (light.state, light.since) == ("drift", pin["run"])
+    assert (light.state, light.since) == ("drift", pin.run)
     assert light.suggests_retraining
     assert "P(abnormal)" in light.sentence or "threshold" in light.sentence
     drift.observe(hospital.store, *hospital.arrive(60))
@@ -75,7 +80,7 @@ def test_a_rerun_changes_nothing_and_a_lost_night_is_made_the_same_again(hospita
     drift.observe(hospital.store, *hospital.arrive(50))
     pin, done = hospital.arrive(50)
     drift.observe(hospital.store, pin, done)
-    key = keys.monitoring("heartbeat", pin["run"])
+    key = keys.monitoring("heartbeat", pin.run)
     before, etag = hospital.store.get(key), hospital.store.info(key)
     drift.observe(hospital.store, pin, done)
     assert hospital.store.info(key) == etag
@@ -96,8 +101,8 @@ def test_a_night_reads_only_what_is_new(hospital, monkeypatch):
     monkeypatch.setattr(hospital.store, "get", lambda key: read.append(key) or get(key))
     drift.observe(hospital.store, pin, done)
     assert [key for key in read if key.startswith((keys.PREDICTIONS, keys.RECORD_INDEX))] == [
-        keys.predictions("heartbeat", done[0]["shard"], "v1"),
-        keys.record_index(done[0]["shard"]),
+        keys.predictions("heartbeat", done[0].shard, "v1"),
+        keys.record_index(done[0].shard),
     ]
     assert sum(key.startswith(keys.MONITORING) for key in read) <= 13  # moto tells seconds, so nights of the same second are all read
 
@@ -105,16 +110,16 @@ def test_a_night_reads_only_what_is_new(hospital, monkeypatch):
 def test_what_it_was_trained_on_and_more_records_of_a_patient_do_not_count(hospital):
     """Its scores of these are no measure of what comes in; a patient's records resemble one another."""
     pin, done = hospital.arrive(6)
-    shard = done[0]["shard"]
+    shard = done[0].shard
     index = tables.load(hospital.store.get(keys.record_index(shard)))
     index["patient"] = ["p", "p", "p", None, None, None]
     hospital.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
     trained = f"record_id,side,bucket\n{index['record_id'][3]},train,-1\n{index['record_id'][4]},test,-1\n"
     hospital.store.put(keys.model_file("heartbeat", "v1", SIDES), trained.encode())
     drift.observe(hospital.store, pin, done)
-    night = get_json(hospital.store, keys.monitoring("heartbeat", pin["run"]))
-    assert (night["decided"], night["watched"]) == (6, 3)
-    assert sum(night["measures"]["score"]["counts"]) == 3
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
+    assert (night.decided, night.watched) == (6, 3)
+    assert sum(night.measures["score"].counts) == 3
 
 
 def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital, monkeypatch):
@@ -123,19 +128,19 @@ def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital
     pin, done = hospital.arrive(12)
     more, also = hospital.arrive(12)
     patients = {}
-    for number, shard in enumerate((done[0]["shard"], also[0]["shard"])):
+    for number, shard in enumerate((done[0].shard, also[0].shard)):
         index = tables.load(hospital.store.get(keys.record_index(shard)))
         index["patient"] = [f"p{at % 4 if at < 8 else 100 * number + at}" for at in range(12)]
         hospital.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
         for record_id, patient in zip(index["record_id"], index["patient"], strict=True):
             patients[patient] = min(patients.get(patient, record_id), record_id)
-    pin["ingests"]["runs"] += more["ingests"]["runs"]
+    pin = structs.replace(pin, ingests=structs.replace(pin.ingests, runs=(*pin.ingests.runs, *more.ingests.runs)))
     watched = []
     monkeypatch.setattr(nights, "_ties", lambda _, ids: watched.append(list(ids)) or np.full(len(ids), 0.5))
     drift.observe(hospital.store, pin, [*done, *also])
     assert watched[0] == sorted(patients.values())[:5]
-    night = get_json(hospital.store, keys.monitoring("heartbeat", pin["run"]))
-    assert (night["decided"], night["watched"]) == (24, 5)
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
+    assert (night.decided, night.watched) == (24, 5)
 
 
 def test_a_new_version_decides_the_archive_again_but_only_what_came_in_is_watched(hospital):
@@ -145,20 +150,20 @@ def test_a_new_version_decides_the_archive_again_but_only_what_came_in_is_watche
     hospital.archive.put_model("heartbeat", version="v2")
     hospital.put_reference("v2")
     pin, done = hospital.arrive(20, version="v2")
-    old = [{"recipe": "heartbeat", "version": "v2", "shard": "shard1"}]
-    (light,) = drift.observe(hospital.store, pin, [*done, *old])
+    old = structs.replace(done[0], shard="shard1")
+    (light,) = drift.observe(hospital.store, pin, [*done, old])
     assert (light.version, light.state) == ("v2", "unknown")
     assert "20 records so far; 100 are needed" in light.sentence
-    assert get_json(hospital.store, keys.monitoring("heartbeat", pin["run"]))["number"] == 1
+    assert read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run)).number == 1
 
 
 def test_another_kind_of_recording_is_noticed(hospital):
     """Every record of the second night has twelve leads."""
     drift.observe(hospital.store, *hospital.arrive(100))
     pin, done = hospital.arrive(100)
-    index = tables.load(hospital.store.get(keys.record_index(done[0]["shard"])))
+    index = tables.load(hospital.store.get(keys.record_index(done[0].shard)))
     index["leads"] = [["I"] * 12] * 100
-    hospital.store.put(keys.record_index(done[0]["shard"]), tables.dump(tables.RECORD_INDEX, index))
+    hospital.store.put(keys.record_index(done[0].shard), tables.dump(tables.RECORD_INDEX, index))
     (light,) = drift.observe(hospital.store, pin, done)
     assert light.state == "drift"
     assert "Leads and sampling rate" in light.sentence
@@ -170,7 +175,7 @@ def test_small_nights_are_pooled_until_they_tell_something(hospital):
     for _ in range(4):
         pin, done = hospital.arrive(40)
         drift.observe(hospital.store, pin, done)
-        told.append(get_json(hospital.store, keys.monitoring("heartbeat", pin["run"]))["measures"]["score"]["psi"] is not None)
+        told.append(read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run)).measures["score"].psi is not None)
     assert told == [False, False, True, False]
 
 
@@ -200,5 +205,5 @@ def test_a_night_is_plain_json(hospital):
     """No nan, which other programs cannot read."""
     pin, done = hospital.arrive(0)
     drift.observe(hospital.store, pin, done)
-    data = hospital.store.get(keys.monitoring("heartbeat", pin["run"]))
+    data = hospital.store.get(keys.monitoring("heartbeat", pin.run))
     json.loads(data, parse_constant=lambda name: pytest.fail(f"{name} in a night's file"))
