@@ -29,9 +29,8 @@ def shipped(recipe: str) -> registry.Champion:
 def judged_versions(store: ObjectStore) -> None:
     """Write versions a, b and c of ``heartbeat``, accepted by the gate against a, and d, rejected by it; a serves."""
     for version in "abcd":
-        spec = {"version": version, "recipe_digest": get_recipe("heartbeat").digest, "synthetic": False}
-        metrics = {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
-        files = {"model.json": json.dumps(spec).encode(), "metrics.json": json.dumps(metrics).encode()}
+        whole = todays_version("heartbeat", version)
+        files = {name: whole[name] for name in ("model.json", "metrics.json")}
         sums = b"".join(b"x  %s\n" % name.encode() for name in files)
         registry.write_version(store, "heartbeat", version, files | {registry.SUMS: sums})
         verdict = {

@@ -234,5 +234,5 @@ def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.C
 def _standing(champion: registry.Champion | None, version: str) -> str:
     if champion is not None and champion.version == version:
         return f"serves since {champion.since[:10]}"
-    served = champion is not None and any(one["version"] == version for one in champion.history)
+    served = champion is not None and any(one.version == version for one in champion.history)
     return "served before" if served else "does not serve"

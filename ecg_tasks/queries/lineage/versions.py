@@ -68,14 +68,12 @@ def _decisions(store: ObjectStore, recipe: str, version: str) -> Iterable[Link]:
     decided = registry.read_decisions(store, recipe)
     if decided is None:
         return
-    now = {"version": decided.version, "since": decided.since, "who": decided.who, "why": decided.why, "action": decided.action}
-    for one in (now, *decided.history):
-        if one["version"] == version:
-            told = {"who": one["who"], "why": one["why"], "since": one["since"]}
-            yield Link(what="decision", name=one["action"], state=State.TOLD, told=told)
-    for one in decided.rejections:
-        if one["version"] == version:
-            yield Link(what="decision", name="rejected", state=State.TOLD, told={name: one[name] for name in ("who", "why", "when")})
+    for one in decided.services:
+        if one.version == version:
+            yield Link(what="decision", name=one.action, state=State.TOLD, told={"who": one.who, "why": one.why, "since": one.since})
+    for other in decided.rejections:
+        if other.version == version:
+            yield Link(what="decision", name="rejected", state=State.TOLD, told={"who": other.who, "why": other.why, "when": other.when})
 
 
 def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str], *, deep: bool) -> Link:

@@ -172,7 +172,7 @@ def test_a_refusal_in_the_interface_is_kept(store):
     promoting.note_answer("r", Answer(chosen="Reject", why="too slow", who="carol"))
     promoting.refuse("r")
     rejection = registry.read_champion(store, RECIPE).rejection("b")
-    assert (rejection["who"], rejection["why"]) == ("carol", "too slow")
+    assert (rejection.who, rejection.why) == ("carol", "too slow")
     assert not promoting.is_promotable("r")
     assert promoting.promote("r", asked=False) is None
     assert _serving(store) == "a"
@@ -188,7 +188,7 @@ def test_the_deadline_refuses_in_nobodys_name(store):
     promoting.note_answer("r", Answer(chosen="Reject", who=None))
     promoting.refuse("r")
     rejection = registry.read_champion(store, RECIPE).rejection("b")
-    assert (rejection["who"], rejection["why"]) == ("retrain_model/r", "nobody approved it in time")
+    assert (rejection.who, rejection.why) == ("retrain_model/r", "nobody approved it in time")
 
 
 @pytest.mark.parametrize("answer", [None, Answer(chosen="Approve", who="carol")])
@@ -206,6 +206,6 @@ def test_a_first_candidate_can_be_refused(store):
     promoting.note_answer("r", Answer(chosen="Reject", why="no", who="carol"))
     promoting.refuse("r")
     assert registry.read_champion(store, RECIPE) is None
-    assert registry.read_decisions(store, RECIPE).rejection("b")["why"] == "no"
+    assert registry.read_decisions(store, RECIPE).rejection("b").why == "no"
     _by_hand("promote", "a")
-    assert registry.read_champion(store, RECIPE).rejection("b")["why"] == "no"
+    assert registry.read_champion(store, RECIPE).rejection("b").why == "no"
