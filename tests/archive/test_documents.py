@@ -22,6 +22,7 @@ from ecg_tasks.archive.documents import (
     find_manifest,
     load,
     read_manifest,
+    read_manifests,
     write_manifest,
 )
 from ecg_tasks.errors import DamagedStoreError
@@ -99,3 +100,5 @@ def test_a_manifest_is_found_by_its_run(bucket):
     assert write_manifest(bucket, written) == "manifests/render_spectrograms/r.json"
     assert read_manifest(bucket, RenderManifest, "r") == written
     assert find_manifest(bucket, RenderManifest, "never") is None
+    bucket.put("manifests/render_spectrograms/r/list.json", b"[]")  # what stands beside an account is none
+    assert list(read_manifests(bucket, RenderManifest)) == [written]

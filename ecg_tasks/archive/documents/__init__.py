@@ -55,7 +55,7 @@ from ecg_tasks.archive.documents.maintenance import (
     OrphanList,
     PrefixTally,
 )
-from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_manifest, write_manifest
+from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_manifest, read_manifests, write_manifest
 from ecg_tasks.archive.documents.monitoring import Measured, MonitoringRun, Stakes
 from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry
 from ecg_tasks.archive.documents.rendering import RenderCounts, RenderedShard, RenderJob, RenderManifest, RenderResult, Undrawn
@@ -151,6 +151,7 @@ __all__ = [
     "plain",
     "read",
     "read_manifest",
+    "read_manifests",
     "read_many",
     "write",
     "write_manifest",
