@@ -9,7 +9,6 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.workspace import get_json, open_store
-from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.reporting.model import Account
 
 DAG = "classify_records"
@@ -91,19 +90,6 @@ def headline(report: str) -> str:
     rest.append((waits.get("records_without_pictures", 0), "records without pictures"))
     sentence = f"{told['counts']['records']:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
     return f"{sentence}. {told['changes']['sentence']}" if told.get("changes") else sentence
-
-
-def figures_of(plain: Mapping[str, Any]) -> dict[str, Interval]:
-    """Take every figure with an interval out of plain JSON; None stands for one that is not defined."""
-    return {
-        name: Interval(_number(found["value"]), _number(found["low"]), _number(found["high"]))
-        for name, found in plain.items()
-        if isinstance(found, Mapping) and {"value", "low", "high"} <= found.keys()
-    }
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def _run(store: ObjectStore, info: ObjectInfo) -> Run:

@@ -76,6 +76,7 @@ def test_what_is_no_document_is_refused_with_its_name(data):
 def test_an_older_document_gets_todays_form():
     """Bare lists and objects of version 0.1 are read."""
     assert load(RenderJob, b'[{"shard": "a", "recipes": ["heartbeat"]}]', name="job").shards[0].recipes == ("heartbeat",)
+    assert load(QuarantineReason, b'{"name": "a", "reason": "empty", "message": "b", "source": "c"}', name="reason").schema_version == 1
     assert load(IntakeTries, b'{"a.csv": {"reason": "unreadable", "message": "b"}}', name="try").refused["a.csv"].message == "b"
 
 
