@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.processes import Work, in_own_process
 from ecg_tasks.archive import registry
+from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.signals.recipes import get_recipe
 
@@ -26,8 +27,8 @@ def models_folder(folder: Path, recipe: str) -> tuple[Path, str]:
     """
     for champion in registry.shipped_champions(SHIPPED_MODELS):
         if champion.recipe == recipe:
-            spec = json.loads(registry.read_shipped(SHIPPED_MODELS, champion)["model.json"])
-            if spec["recipe_digest"] == get_recipe(recipe).digest:
+            spec = ModelSpec.from_json(registry.read_shipped(SHIPPED_MODELS, champion)[SPEC])
+            if spec.recipe_digest == get_recipe(recipe).digest:
                 return SHIPPED_MODELS, f"shipped champion {champion.version}"
     if not (folder / recipe).exists():
         in_own_process(make_untrained, folder=str(folder), recipe=recipe)
@@ -36,6 +37,7 @@ def models_folder(folder: Path, recipe: str) -> tuple[Path, str]:
 
 def make_untrained(folder: str, recipe: str) -> Work:
     """Case: write a version with fresh random weights, and let it serve."""
+    from ecg_tasks.archive.documents import Training, TrainingJob
     from ecg_tasks.evaluation.summary import evaluate
     from ecg_tasks.learning.export import export_litert, keras_scores
     from ecg_tasks.learning.framework import bring_up_keras
@@ -52,9 +54,17 @@ def make_untrained(folder: str, recipe: str) -> Work:
         model = build_network(chosen.network, chosen.image_shape)
         saved = save_network(chosen.network, chosen.image_shape, [model.get_weights()])
         spec = provisional_spec(
-            work={"version": UNTRAINED, "dataset_id": "none", "seed": 0, "credits": ["nothing: its weights are random"]},
+            work=TrainingJob(
+                run="none",
+                recipe=recipe,
+                dataset_id="none",
+                epochs=0,
+                seed=0,
+                version=UNTRAINED,
+                credits=("nothing: its weights are random",),
+            ),
             recipe=chosen,
-            training={"n_weights": model.count_params()},
+            training=Training(params={}, n_members=1, kept_epochs=(), epochs=(), n_weights=model.count_params()),
             synthetic=True,
         )
         figures = evaluate(np.arange(20) % 2, np.full(20, 0.5), np.arange(20).astype(str), threshold=0.5, seed=0, n_resamples=20)

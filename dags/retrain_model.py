@@ -45,11 +45,12 @@ class Approval(ApprovalOperator):
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
         """Take the answer, a person's or the deadline's."""
+        from ecg_tasks.archive import documents
         from ecg_tasks.pipeline.training import promoting
 
         if "error" not in event:
             user, why = event["responded_by_user"], (event["params_input"] or {}).get("why") or ""
-            answer = promoting.Answer(
+            answer = documents.Approval(
                 chosen=event["chosen_options"][0], who=user and user["name"], why=why, when=event["responded_at"].isoformat()
             )
             promoting.note_answer(context["run_id"], answer)

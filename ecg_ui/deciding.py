@@ -19,7 +19,7 @@ def ask(user: BaseUser, *, recipe: str, action: decide_champion.Action, version:
     form = {"recipe": recipe, "action": str(action), "version": version, "why": why, "override": override}
     try:
         trigger_dag(
-            dag_id=decide_champion.DAG,
+            dag_id=decide_champion.DAG.value,
             run_id=run_id,
             conf=form,
             triggered_by=DagRunTriggeredByType.UI,

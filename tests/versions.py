@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.documents import DatasetManifest, write
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import put_json
 from ecg_tasks.signals.recipes import get_recipe
@@ -27,11 +28,11 @@ def shipped(recipe: str) -> registry.Champion:
 
 
 def judged_versions(store: ObjectStore) -> None:
-    """Write versions a, b and c of ``heartbeat``, accepted by the gate against a, and d, rejected by it; a serves."""
+    """Write versions a, b and c of ``heartbeat``, accepted by the gate against a, and d, rejected by it, and data set ds; a serves."""
+    write_dataset(store)
     for version in "abcd":
-        spec = {"version": version, "recipe_digest": get_recipe("heartbeat").digest, "synthetic": False}
-        metrics = {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}}
-        files = {"model.json": json.dumps(spec).encode(), "metrics.json": json.dumps(metrics).encode()}
+        whole = todays_version("heartbeat", version)
+        files = {name: whole[name] for name in ("model.json", "metrics.json")}
         sums = b"".join(b"x  %s\n" % name.encode() for name in files)
         registry.write_version(store, "heartbeat", version, files | {registry.SUMS: sums})
         verdict = {
@@ -43,3 +44,11 @@ def judged_versions(store: ObjectStore) -> None:
         verdict |= {"version": version, "policy": "better", "champion": "a", "champion_since": "t0", "judged": "t1"}
         put_json(store, keys.model_file("heartbeat", version, registry.VERDICT), verdict)
     registry.write_champion(store, recipe="heartbeat", version="a", since="t0", who="gate", why="first")
+
+
+def write_dataset(store: ObjectStore) -> None:
+    """Write the manifest of an empty data set ds."""
+    made = DatasetManifest(
+        dataset_id="ds", recipe="heartbeat@0", split_unit="patient", shards=(), synthetic_records=0, labelled_by={}, counts={}
+    )
+    write(store, keys.dataset("ds", "manifest.json"), made)

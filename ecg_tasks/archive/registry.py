@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.errors import DamagedStoreError
 
 SUMS = "SHA256SUMS"
 VERDICT = "verdict.json"
@@ -20,17 +21,37 @@ ROLLED_BACK = "rolled back"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Service:
+    """That a version serves, or served: since when, by whose word and reason; ``action`` is ``promoted`` or ``rolled back``."""
+
+    version: str
+    since: str
+    who: str
+    why: str
+    action: str = PROMOTED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """That somebody did not want a version, or nobody approved it in time."""
+
+    version: str
+    when: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Champion:
-    """Which version serves a recipe, since when, who said so, why, and all that was decided before; nothing is ever taken out.
+    """Which version serves a recipe, as a `Service` tells it, and all that was decided before; nothing is ever taken out.
+
+    Programs refuse fields that they do not know, for they would lose them when they write: so none is added.
 
     Parameters
     ----------
     version : that serves; empty where none does and a candidate was rejected
-    since, who, why : when it began to serve, by whose word and reason
-    action : ``promoted`` or ``rolled back``
-    history : what served before, the newest first, with ``version``, ``since``, ``who``, ``why`` and ``action``
-    rejections : versions that somebody did not want, or nobody approved in time, the newest first, with ``version``, ``when``, ``who``
-        and ``why``
+    history : what served before, the newest first
+    rejections : the newest first
     """
 
     recipe: str
@@ -39,12 +60,18 @@ class Champion:
     who: str
     why: str
     action: str = PROMOTED
-    history: tuple[dict[str, str], ...] = ()
-    rejections: tuple[dict[str, str], ...] = ()
+    history: tuple[Service, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
 
-    def rejection(self, version: str) -> dict[str, str] | None:
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """What serves, if anything does, and what served before, the newest first."""
+        now = Service(version=self.version, since=self.since, who=self.who, why=self.why, action=self.action)
+        return (now, *self.history) if self.version else self.history
+
+    def rejection(self, version: str) -> Rejection | None:
         """The latest rejection of a version, or None; it stands even if the version served later, against it."""
-        return next((one for one in self.rejections if one["version"] == version), None)
+        return next((one for one in self.rejections if one.version == version), None)
 
 
 def read_champion(store: ObjectStore, recipe: str) -> Champion | None:
@@ -55,8 +82,9 @@ def read_champion(store: ObjectStore, recipe: str) -> Champion | None:
 
 def read_decisions(store: ObjectStore, recipe: str) -> Champion | None:
     """All that was decided on a recipe's versions, also where none serves; None if nothing was."""
+    key = keys.champion(recipe)
     try:
-        return _from_json(store.get(keys.champion(recipe)))
+        return _from_json(store.get(key), name=key)
     except MissingObjectError:
         return None
 
@@ -86,14 +114,11 @@ def reject(store: ObjectStore, *, recipe: str, version: str, when: str, who: str
 
 
 def _succeeded(before: Champion, *, version: str, since: str, who: str, why: str, action: str) -> Champion:
-    history = before.history
-    if before.version:
-        history = ({name: getattr(before, name) for name in ("version", "since", "who", "why", "action")}, *history)
-    return replace(before, version=version, since=since, who=who, why=why, action=action, history=history)
+    return replace(before, version=version, since=since, who=who, why=why, action=action, history=before.services)
 
 
 def _rejected(before: Champion, *, version: str, when: str, who: str, why: str) -> Champion:
-    return replace(before, rejections=({"version": version, "when": when, "who": who, "why": why}, *before.rejections))
+    return replace(before, rejections=(Rejection(version=version, when=when, who=who, why=why), *before.rejections))
 
 
 def _write(store: ObjectStore, champion: Champion) -> Champion:
@@ -101,10 +126,14 @@ def _write(store: ObjectStore, champion: Champion) -> Champion:
     return champion
 
 
-def _from_json(data: bytes) -> Champion:
-    stored = json.loads(data)
-    lists = {name: tuple(stored.get(name, ())) for name in ("history", "rejections")}
-    return Champion(**(stored | lists))
+def _from_json(data: bytes, *, name: str) -> Champion:
+    try:
+        stored = json.loads(data)
+        history = tuple(Service(**one) for one in stored.pop("history", ()))
+        rejections = tuple(Rejection(**one) for one in stored.pop("rejections", ()))
+        return Champion(**stored, history=history, rejections=rejections)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedStoreError(f"{name} is no champion: {error}") from None
 
 
 def versions(store: ObjectStore, recipe: str) -> list[str]:
@@ -121,9 +150,14 @@ def has_version(store: ObjectStore, recipe: str, version: str) -> bool:
 def read_version(store: ObjectStore, recipe: str, version: str) -> dict[str, bytes]:
     """Every file that the version's checksums name, and the checksums."""
     sums = store.get(keys.model_file(recipe, version, SUMS))
-    names = _named_in(sums)
+    names = list(_sums(sums))
     found = store.get_many(keys.model_file(recipe, version, name) for name in names)
     return dict(zip(names, found, strict=True)) | {SUMS: sums}
+
+
+def changed_files(files: Mapping[str, bytes]) -> list[str]:
+    """Names of a version's files that have another SHA-256 than its checksums say."""
+    return [name for name, sha256 in _sums(files[SUMS]).items() if hashlib.sha256(files[name]).hexdigest() != sha256]
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -139,7 +173,7 @@ def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[
 
 def shipped_champions(folder: Path) -> list[Champion]:
     """Champions in a folder laid out as ``models/`` in the bucket."""
-    return [_from_json(path.read_bytes()) for path in sorted(folder.glob("*/champion.json"))]
+    return [_from_json(path.read_bytes(), name=str(path)) for path in sorted(folder.glob("*/champion.json"))]
 
 
 def read_shipped(folder: Path, champion: Champion) -> dict[str, bytes]:
@@ -150,7 +184,7 @@ def read_shipped(folder: Path, champion: Champion) -> dict[str, bytes]:
 def read_folder(version: Path) -> dict[str, bytes]:
     """Every file of a version that lies in a folder."""
     sums = (version / SUMS).read_bytes()
-    return {name: (version / name).read_bytes() for name in _named_in(sums)} | {SUMS: sums}
+    return {name: (version / name).read_bytes() for name in _sums(sums)} | {SUMS: sums}
 
 
 def write_shipped(folder: Path, champion: Champion, files: Mapping[str, bytes]) -> Path:
@@ -165,5 +199,7 @@ def write_shipped(folder: Path, champion: Champion, files: Mapping[str, bytes]) 
     return version
 
 
-def _named_in(sums: bytes) -> list[str]:
-    return [line.split(maxsplit=1)[1].lstrip("*") for line in sums.decode().splitlines() if line]
+def _sums(sums: bytes) -> dict[str, str]:
+    """SHA-256 of every file that checksums name."""
+    lines = (line.split(maxsplit=1) for line in sums.decode().splitlines() if line)
+    return {name.lstrip("*"): sha256 for sha256, name in lines}

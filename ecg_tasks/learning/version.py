@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.evaluation.baselines import LogisticBaseline
 from ecg_tasks.evaluation.calibration import Calibration
+from ecg_tasks.evaluation.drift import Reference
+from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.learning.card import model_card
@@ -142,6 +145,46 @@ class ModelSpec:
     def _check(self, name: str, ok: bool, wanted: str) -> None:  # noqa: FBT001  # a private check reads best in this order
         if not ok:
             raise ModelRefusedError(f"{SPEC}: {name} is {getattr(self, name)!r}; it must be {wanted}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Metrics:
+    """What is read again of ``metrics.json``.
+
+    Parameters
+    ----------
+    test : figures on the test patients; None in a version that was not tested
+    reference : how every measure was spread over records that it was not fitted to; empty in versions of before this was kept
+    baseline_models : the simpler methods that were fitted beside it; likewise
+    provenance : SHA-256 of what its data set is made of; likewise
+    """
+
+    test: Evaluation | None
+    reference: Mapping[str, Reference]
+    baseline_models: Mapping[str, LogisticBaseline]
+    provenance: Mapping[str, str]
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Metrics":
+        """Read it; `ModelRefusedError` if it cannot be read."""
+        try:
+            stored = json.loads(data)
+            tested = stored.get("test")
+            return cls(
+                test=None if tested is None else Evaluation.from_dict(tested),
+                reference={name: Reference.from_dict(one) for name, one in stored.get("reference", {}).items()},
+                baseline_models={name: LogisticBaseline.from_dict(one) for name, one in stored.get("baseline_models", {}).items()},
+                provenance=stored.get("provenance", {}),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelRefusedError(f"{METRICS} cannot be read: {error!r}") from None
+
+    @property
+    def tested(self) -> Evaluation:
+        """Figures on the test patients; `ModelRefusedError` where it was not tested."""
+        if self.test is None:
+            raise ModelRefusedError(f"{METRICS} has no test: the version was never tested")
+        return self.test
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,6 +1,5 @@
 """Here: model versions in a folder, found and loaded with what they were trained on. Not here: versions in a bucket (``archive``)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from ecg_tasks.archive import registry
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.baselines import LogisticBaseline
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.learning.version import METRICS, SUMS, ModelSpec
+from ecg_tasks.learning.version import METRICS, SUMS, Metrics, ModelSpec
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 
 
@@ -36,10 +35,9 @@ class ShippedModel:
         return TrainedOn.of_version(self.files)
 
     @cached_property
-    def baselines(self) -> dict[str, LogisticBaseline]:
+    def baselines(self) -> Mapping[str, LogisticBaseline]:
         """The simpler methods that were fitted beside it; none in a version from before they were kept."""
-        stored = json.loads(self.files[METRICS]).get("baseline_models", {})
-        return {name: LogisticBaseline.from_dict(model) for name, model in stored.items()}
+        return Metrics.from_json(self.files[METRICS]).baseline_models
 
 
 def find_models(folder: Path, *, recipes: Sequence[str], wanted: str | None = None) -> list[ShippedModel]:

@@ -18,7 +18,6 @@ from ecg_tasks.archive.documents import (
     ComparisonSummary,
     DagId,
     PinnedVersion,
-    VersionMetrics,
     find_manifest,
     read,
     read_shown,
@@ -30,12 +29,11 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store, write_jobs
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
-from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.labels import Decision
-from ecg_tasks.learning.version import METRICS, SPEC, ModelSpec
+from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.pipeline import classify_records
 from ecg_tasks.pipeline.champions import synthetic
-from ecg_tasks.pipeline.champions.versions import pictures_of
+from ecg_tasks.pipeline.champions.versions import metrics_of, pictures_of
 from ecg_tasks.pipeline.reports import coverage, summing_up
 from ecg_tasks.reporting.changes import ChangedRecord
 from ecg_tasks.reporting.difference import Difference, render_difference
@@ -240,7 +238,7 @@ def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterato
 
 def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.Champion | None) -> ModelSummary:
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
-    test = Evaluation.from_dict(read(store, VersionMetrics, keys.model_file(recipe, version, METRICS)).test)
+    test = metrics_of(store, recipe, version).tested
     digest = store.sha256([keys.model_file(recipe, version, registry.SUMS)])
     return summing_up.model_summary(spec, test, digest=digest, since=_standing(champion, version))
 
@@ -248,5 +246,5 @@ def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.C
 def _standing(champion: registry.Champion | None, version: str) -> str:
     if champion is not None and champion.version == version:
         return f"serves since {champion.since[:10]}"
-    served = champion is not None and any(one["version"] == version for one in champion.history)
+    served = champion is not None and any(one.version == version for one in champion.history)
     return "served before" if served else "does not serve"

@@ -3,21 +3,22 @@
 Not here: the gate's own word on a candidate (``retrain_model``).
 """
 
-import json
 import logging
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
+from ecg_tasks.archive.documents import Code, DagId, DecisionManifest, Judgement, find, find_manifest, read_manifest, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json, get_json, now, open_store, put_manifest
+from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError
-from ecg_tasks.learning.version import METRICS, SPEC
 from ecg_tasks.pipeline.champions import fresh_process, synthetic
+from ecg_tasks.pipeline.champions.versions import metrics_of, pictures_of
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
 
-DAG = "decide_champion"
+DAG = DagId.DECIDE_CHAMPION
 _REFUSED = "refused: "
 """How the outcome of a run begins that did nothing; the page of the models knows it by that."""
 
@@ -68,25 +69,28 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     ModelRefusedError
         If the version to be promoted does not work.
     """
-    store = open_store()
-    key = keys.manifest(DAG, keys.run_key(run_id))
-    if (done := find_json(store, key)) is not None:
-        if done["outcome"].startswith(_REFUSED):
-            raise ConfigurationError(f"this run was refused before, and is not tried again: start a new one. {done['outcome']}")
-        logging.getLogger(__name__).info("this run has decided already, and nothing was changed: %s", done["outcome"])
-        return key
+    store, run = open_store(), keys.run_key(run_id)
+    if (done := find_manifest(store, DecisionManifest, run)) is not None:
+        if done.outcome.startswith(_REFUSED):
+            raise ConfigurationError(f"this run was refused before, and is not tried again: start a new one. {done.outcome}")
+        logging.getLogger(__name__).info("this run has decided already, and nothing was changed: %s", done.outcome)
+        return keys.manifest(DAG, run)
     before = registry.read_champion(store, recipe)
-    manifest = {
-        "dag": DAG,
-        "run": keys.run_key(run_id),
-        "recipe": recipe,
-        "action": action,
-        "version": version,
-        "who": who,
-        "why": why,
-        "override": override,
-        "served_before": before.version if before else None,
-    }
+    serving = before.version if before else None
+    manifest = DecisionManifest(
+        dag=DAG,
+        run=run,
+        code=Code.running(),
+        recipe=recipe,
+        action=action,
+        version=version,
+        who=who,
+        why=why,
+        override=override,
+        served_before=serving,
+        outcome="",
+        serving=serving,
+    )
     version, why, override = version.strip(), why.strip(), override.strip()
     try:
         if cleared:
@@ -94,15 +98,15 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
         else:
             told = _decide(store, recipe, Action(action), version, who=who, why=why, override=override)
     except (ConfigurationError, ModelRefusedError) as error:
-        put_manifest(store, manifest | {"outcome": f"{_REFUSED}{error}", "serving": manifest["served_before"]})
+        write_manifest(store, structs.replace(manifest, outcome=f"{_REFUSED}{error}"))
         raise
     after = registry.read_champion(store, recipe)
     serving = after.version if after else None
     subject = version if action == Action.REJECT else str(serving)
     if _stands(store, recipe, subject, Action(action), who=who, why=why):
-        detail = {"run": manifest["run"], "why": why, "override": override}
+        detail = {"run": run, "why": why, "override": override}
         audit.append(store, who=who, action=action, subject=f"{recipe}/{subject}", detail=detail)
-    return put_manifest(store, manifest | {"outcome": told, "serving": serving})
+    return write_manifest(store, structs.replace(manifest, outcome=told, serving=serving))
 
 
 def _done_before(store: ObjectStore, recipe: str, action: Action, version: str, *, who: str, why: str) -> str:
@@ -136,13 +140,13 @@ def _stands(store: ObjectStore, recipe: str, version: str, action: Action, *, wh
         return False
     if action is Action.REJECT:
         rejection = decided.rejection(version)
-        return rejection is not None and (rejection["who"], rejection["why"]) == (who, why)
+        return rejection is not None and (rejection.who, rejection.why) == (who, why)
     return decided.who == who and decided.why.startswith(why)
 
 
 def outcome(run_id: str) -> str:
     """What came of a run, as a sentence."""
-    return str(get_json(open_store(), keys.manifest(DAG, keys.run_key(run_id)))["outcome"])
+    return read_manifest(open_store(), DecisionManifest, keys.run_key(run_id)).outcome
 
 
 def listing(recipe: str = "") -> list[ListedVersion]:
@@ -174,14 +178,13 @@ def _obstacle(store: ObjectStore, recipe: str, version: str) -> str:
     decided = registry.read_decisions(store, recipe)
     rejection = decided.rejection(version) if decided else None
     if rejection is not None:
-        return f"was rejected by {rejection['who']} on {rejection['when']}: {rejection['why']}"
-    served = {decided.version, *(one["version"] for one in decided.history)} if decided else set()
-    verdict = find_json(store, keys.model_file(recipe, version, registry.VERDICT))
-    if version in served:
+        return f"was rejected by {rejection.who} on {rejection.when}: {rejection.why}"
+    if decided and any(one.version == version for one in decided.services):
         return ""
+    verdict = find(store, Judgement, keys.model_file(recipe, version, registry.VERDICT))
     if verdict is None:
         return "was never judged by the gate"
-    return "" if verdict["promote"] else f"was rejected by the gate: {verdict['reason']}"
+    return "" if verdict.promote else f"was rejected by the gate: {verdict.reason}"
 
 
 def _roll_back(store: ObjectStore, recipe: str, version: str, *, who: str, why: str, before: registry.Champion | None) -> str:
@@ -201,7 +204,7 @@ def _roll_back(store: ObjectStore, recipe: str, version: str, *, who: str, why: 
 
 def _earlier(champion: registry.Champion) -> list[str]:
     """Versions that served before, the newest first, without those that were rejected since."""
-    return [one["version"] for one in champion.history if one["version"] != champion.version and not champion.rejection(one["version"])]
+    return [one.version for one in champion.history if one.version != champion.version and not champion.rejection(one.version)]
 
 
 def _may_serve(store: ObjectStore, recipe: str, version: str) -> bool:
@@ -213,11 +216,11 @@ def _may_serve(store: ObjectStore, recipe: str, version: str) -> bool:
 
 
 def _check_pictures(store: ObjectStore, recipe: str, version: str) -> None:
-    if not registry.has_version(store, recipe, version):
+    pictures = pictures_of(store, recipe, version)
+    if pictures is None:
         raise ConfigurationError(f"there is no {recipe} version {version!r}")
-    digest = get_json(store, keys.model_file(recipe, version, SPEC))["recipe_digest"]
-    if digest != get_recipe(recipe).digest:
-        raise ConfigurationError(f"{version} reads pictures {recipe}@{digest}, which are no longer made; train a new one")
+    if pictures != get_recipe(recipe).key:
+        raise ConfigurationError(f"{version} reads pictures {pictures}, which are no longer made; train a new one")
 
 
 def _reject(store: ObjectStore, recipe: str, version: str, *, who: str, why: str, before: registry.Champion | None) -> str:
@@ -225,19 +228,19 @@ def _reject(store: ObjectStore, recipe: str, version: str, *, who: str, why: str
         raise ConfigurationError(f"{version} serves; roll back, which rejects it")
     decided = registry.read_decisions(store, recipe)
     if decided is not None and (rejection := decided.rejection(version)):
-        return f"{version} was rejected already by {rejection['who']} on {rejection['when']}: nothing was changed"
+        return f"{version} was rejected already by {rejection.who} on {rejection.when}: nothing was changed"
     registry.reject(store, recipe=recipe, version=version, when=now(), who=who, why=why)
     return f"{version} is rejected; it stays in the bucket"
 
 
 def _listed(store: ObjectStore, recipe: str, version: str) -> ListedVersion:
-    auroc = json.loads(store.get(keys.model_file(recipe, version, METRICS)))["test"]["auroc"]
-    verdict: dict[str, Any] | None = find_json(store, keys.model_file(recipe, version, registry.VERDICT))
+    test = metrics_of(store, recipe, version).test
+    verdict = find(store, Judgement, keys.model_file(recipe, version, registry.VERDICT))
     return ListedVersion(
         recipe=recipe,
         version=version,
-        auroc=f"{auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f})",
-        verdict="not judged" if verdict is None else str(verdict["kind"]),
+        auroc=test.auroc.text() if test else "not tested",
+        verdict=verdict.kind if verdict else "not judged",
         standing=_standing(registry.read_decisions(store, recipe), version),
         synthetic=synthetic.is_synthetic(store, recipe, version),
     )
@@ -249,5 +252,5 @@ def _standing(decided: registry.Champion | None, version: str) -> str:
     if decided.version == version:
         return f"serves since {decided.since}, {decided.action} by {decided.who}"
     if rejection := decided.rejection(version):
-        return f"rejected {rejection['when']} by {rejection['who']}: {rejection['why']}"
-    return "served before" if any(one["version"] == version for one in decided.history) else ""
+        return f"rejected {rejection.when} by {rejection.who}: {rejection.why}"
+    return "served before" if any(one.version == version for one in decided.history) else ""

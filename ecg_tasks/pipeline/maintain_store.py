@@ -6,20 +6,36 @@ Nothing is deleted that was not planned and written down before, and is still no
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from ecg_tasks.archive import audit, keys
+from ecg_tasks.archive.documents import (
+    Code,
+    ContentCheck,
+    DagId,
+    Deletable,
+    DeletionList,
+    Deletions,
+    MaintenanceCounts,
+    MaintenanceManifest,
+    MaintenancePlan,
+    OrphanList,
+    find,
+    find_manifest,
+    read,
+    write,
+    write_manifest,
+)
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json, get_json, now, open_store, put_json, put_manifest
+from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import DamagedStoreError
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
 from ecg_tasks.pipeline.maintenance.rules import INDEX, RULES, checked_days, judge
 from ecg_tasks.settings import retention_days
 
-DAG = "maintain_store"
+DAG = DagId.MAINTAIN_STORE
 MAX_DELETED = 200_000
 """Objects that one run deletes at most; what is left goes with the next."""
 LISTED = 1000
@@ -38,106 +54,106 @@ def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int) 
     store = open_store()
     run = keys.run_key(run_id)
     key = keys.staging(DAG, run, "plan.json")
-    if find_json(store, key) is None:
+    if find(store, MaintenancePlan, key) is None:
         at, kept = now(), checked_days(days)
         judged = judge(store, kept, at=datetime.fromisoformat(at))
         # the first page of a report goes first: where it is not there, nothing is taken for a whole report
         chosen = sorted(judged.deletable.values(), key=lambda item: (not item.key.endswith(f"/{INDEX}"), item.key))[:MAX_DELETED]
-        planned = {
-            "run": run,
-            "at": at,
-            "days": kept,
-            "dry_run": dry_run,
-            "sample": sample,
-            "prefixes": {name: asdict(tally) for name, tally in judged.tallies.items()},
-            "left_for_next": len(judged.deletable) - len(chosen),
-            "objects": [[item.key, item.size, item.etag] for item in chosen],
-        }
-        put_json(store, key, planned)
+        planned = MaintenancePlan(
+            run=run,
+            at=at,
+            days=kept,
+            dry_run=dry_run,
+            sample=sample,
+            prefixes=judged.tallies,
+            left_for_next=len(judged.deletable) - len(chosen),
+            objects=tuple((item.key, item.size, item.etag) for item in chosen),
+        )
+        write(store, key, planned)
     return key
 
 
 def delete(plan_key: str) -> str:
     """Delete what was planned and is still needed by nothing, and log it first; in a dry run nothing. Returns the result's key."""
     store = open_store()
-    planned = get_json(store, plan_key)
-    key = keys.staging(DAG, planned["run"], "deleted.json")
-    if find_json(store, key) is not None:
+    planned = read(store, MaintenancePlan, plan_key)
+    key = keys.staging(DAG, planned.run, "deleted.json")
+    if find(store, Deletions, key) is not None:
         return key
     stays: list[str] = []
-    if planned["objects"] and not planned["dry_run"]:
-        judged = judge(store, planned["days"], at=datetime.fromisoformat(planned["at"]))
-        going = [name for name, _, etag in planned["objects"] if name in judged.deletable and judged.deletable[name].etag == etag]
-        stays = sorted(judged.present.intersection(name for name, _, _ in planned["objects"]).difference(going))
-        listed = put_json(store, keys.manifest_list(DAG, planned["run"], "deletions"), planned["objects"])
+    if planned.objects and not planned.dry_run:
+        judged = judge(store, planned.days, at=datetime.fromisoformat(planned.at))
+        going = [name for name, _, etag in planned.objects if name in judged.deletable and judged.deletable[name].etag == etag]
+        stays = sorted(judged.present.intersection(name for name, _, _ in planned.objects).difference(going))
         detail = {
-            "objects": len(planned["objects"]),
-            "bytes": sum(size for _, size, _ in planned["objects"]),
-            "days": planned["days"],
-            "list": listed,
-            "list_sha256": hashlib.sha256(json.dumps(planned["objects"]).encode()).hexdigest(),
+            "objects": len(planned.objects),
+            "bytes": sum(size for _, size, _ in planned.objects),
+            "days": planned.days,
+            "list": write(store, keys.manifest_list(DAG, planned.run, "deletions"), DeletionList(objects=planned.objects)),
+            "list_sha256": hashlib.sha256(json.dumps(planned.objects).encode()).hexdigest(),
         }
-        audit.append(store, who=f"{DAG}/{planned['run']}", action=audit.Action.DELETE, subject=planned["run"], detail=detail)
+        audit.append(store, who=f"{DAG}/{planned.run}", action=audit.Action.DELETE, subject=planned.run, detail=detail)
         first = [name for name in going if name.endswith(f"/{INDEX}")]
         store.delete_many(first)
         store.delete_many(going[len(first) :])
-    return put_json(store, key, {"stays": stays})
+    return write(store, key, Deletions(stays=tuple(stays)))
 
 
 def check_orphans(plan_key: str) -> str:
     """Look whether everything derived has its source, and every dropped file a fate; returns the result's key."""
     store = open_store()
-    planned = get_json(store, plan_key)
-    key = keys.staging(DAG, planned["run"], "orphans.json")
-    if find_json(store, key) is None:
-        put_json(store, key, [asdict(one) for one in find_orphans(store, at=datetime.fromisoformat(planned["at"]))])
+    planned = read(store, MaintenancePlan, plan_key)
+    key = keys.staging(DAG, planned.run, "orphans.json")
+    if find(store, OrphanList, key) is None:
+        write(store, key, OrphanList(orphans=tuple(find_orphans(store, at=datetime.fromisoformat(planned.at)))))
     return key
 
 
 def check_contents(plan_key: str) -> str:
     """Read a sample of what is named by its content, and compare; returns the result's key."""
     store = open_store()
-    planned = get_json(store, plan_key)
-    key = keys.staging(DAG, planned["run"], "contents.json")
-    if find_json(store, key) is None:
-        put_json(store, key, asdict(audit_checksums(store, run=planned["run"], sample=planned["sample"])))
+    planned = read(store, MaintenancePlan, plan_key)
+    key = keys.staging(DAG, planned.run, "contents.json")
+    if find(store, ContentCheck, key) is None:
+        write(store, key, audit_checksums(store, run=planned.run, sample=planned.sample))
     return key
 
 
 def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
     """Write the run's account; returns its key."""
     store = open_store()
-    planned, found, read = get_json(store, plan_key), get_json(store, orphans), get_json(store, contents)
-    run, objects, stays = planned["run"], planned["objects"], set(get_json(store, deleted)["stays"])
-    gone = [] if planned["dry_run"] else [size for name, size, _ in objects if name not in stays]
-    account = {
-        "mode": "dry run: nothing was deleted" if planned["dry_run"] else "for real",
-        "objects": sum(one["objects"] for one in planned["prefixes"].values()),
-        "deletable": len(objects),
-        "deletable_bytes": sum(size for _, size, _ in objects),
-        "left_for_next": planned["left_for_next"],
-        "deleted": len(gone),
-        "deleted_bytes": sum(gone),
-        "kept_since": 0 if planned["dry_run"] else len(stays),
-        "orphans": len(found),
-        "read_again": sum(read["read"].values()),
-        "damaged": len(read["damaged"]),
-    }
-    manifest = {
-        "dag": DAG,
-        "run": run,
-        "at": planned["at"],
-        "account": account,
-        "days": planned["days"],
-        "prefixes": planned["prefixes"],
-        "deletable": [{"key": name, "bytes": size} for name, size, _ in objects[:LISTED]],
-        "kept_since": sorted(stays)[:LISTED],
-        "orphans": found[:LISTED],
-        "contents": read,
-    }
-    put_json(store, keys.manifest_list(DAG, run, "deletions"), objects)
-    put_json(store, keys.manifest_list(DAG, run, "orphans"), found)
-    return put_manifest(store, manifest)
+    planned, found, checked = read(store, MaintenancePlan, plan_key), read(store, OrphanList, orphans), read(store, ContentCheck, contents)
+    run, objects, stays = planned.run, planned.objects, set(read(store, Deletions, deleted).stays)
+    gone = [] if planned.dry_run else [size for name, size, _ in objects if name not in stays]
+    account = MaintenanceCounts(
+        mode="dry run: nothing was deleted" if planned.dry_run else "for real",
+        objects=sum(one.objects for one in planned.prefixes.values()),
+        deletable=len(objects),
+        deletable_bytes=sum(size for _, size, _ in objects),
+        left_for_next=planned.left_for_next,
+        deleted=len(gone),
+        deleted_bytes=sum(gone),
+        kept_since=0 if planned.dry_run else len(stays),
+        orphans=len(found.orphans),
+        read_again=sum(checked.read.values()),
+        damaged=len(checked.damaged),
+    )
+    manifest = MaintenanceManifest(
+        dag=DAG,
+        run=run,
+        code=Code.running(),
+        at=planned.at,
+        account=account,
+        days=planned.days,
+        prefixes=planned.prefixes,
+        deletable=tuple(Deletable(key=name, bytes=size) for name, size, _ in objects[:LISTED]),
+        kept_since=tuple(sorted(stays)[:LISTED]),
+        orphans=found.orphans[:LISTED],
+        contents=checked,
+    )
+    write(store, keys.manifest_list(DAG, run, "deletions"), DeletionList(objects=objects))
+    write(store, keys.manifest_list(DAG, run, "orphans"), found)
+    return write_manifest(store, manifest)
 
 
 def fail_if_damaged(manifest_key: str) -> None:
@@ -148,28 +164,26 @@ def fail_if_damaged(manifest_key: str) -> None:
     DamagedStoreError
         Names the first of them; the account has all.
     """
-    damaged = get_json(open_store(), manifest_key)["contents"]["damaged"]
+    damaged = read(open_store(), MaintenanceManifest, manifest_key).contents.damaged
     if damaged:
         first = damaged[0]
-        told = f"{first['kind']} {first['key']}: {first['found']}"
-        raise DamagedStoreError(f"{len(damaged)} damaged, first of them {told}; {manifest_key} has all")
+        raise DamagedStoreError(f"{len(damaged)} damaged, first of them {first.kind} {first.key}: {first.found}; {manifest_key} has all")
 
 
 def headline(manifest_key: str) -> str:
     """One sentence of a run's account."""
-    account: dict[str, Any] = get_json(open_store(), manifest_key)["account"]
+    account = read(open_store(), MaintenanceManifest, manifest_key).account
     did = (
-        f"dry run: {account['deletable']:,} objects ({account['deletable_bytes'] / 1e6:,.1f} MB) would go"
-        if account["mode"].startswith("dry")
-        else f"{account['deleted']:,} objects deleted ({account['deleted_bytes'] / 1e6:,.1f} MB)"
+        f"dry run: {account.deletable:,} objects ({account.deletable_bytes / 1e6:,.1f} MB) would go"
+        if account.mode.startswith("dry")
+        else f"{account.deleted:,} objects deleted ({account.deleted_bytes / 1e6:,.1f} MB)"
     )
-    return f"{did}; {account['orphans']:,} orphans; {account['read_again']:,} read again, {account['damaged']:,} damaged"
+    return f"{did}; {account.orphans:,} orphans; {account.read_again:,} read again, {account.damaged:,} damaged"
 
 
-def account_of(store: ObjectStore, run_id: str) -> dict[str, Any] | None:
+def account_of(store: ObjectStore, run_id: str) -> MaintenanceManifest | None:
     """What a run wrote, or None if it has written nothing yet."""
-    found: dict[str, Any] | None = find_json(store, keys.manifest(DAG, keys.run_key(run_id)))
-    return found
+    return find_manifest(store, MaintenanceManifest, keys.run_key(run_id))
 
 
 def form(texts: Mapping[str, str], *, scheduled: bool = False) -> dict[str, Any]:

@@ -7,15 +7,14 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.code_version import code_version
+from ecg_tasks.archive.documents import Code, Judgement, Training, TrainingJob, find, read, write
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json, get_json, open_store, put_json
+from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.evaluation.gate import Ambition
 from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
@@ -54,26 +53,26 @@ def assemble_dataset(
     store = open_store()
     run = keys.run_key(run_id)
     job_key = promoting.job_key(run_id)
-    if find_json(store, job_key) is None:
+    if find(store, TrainingJob, job_key) is None:
         chosen = get_recipe(recipe)
         dataset_id, _ = dataset.assemble(store, chosen)
         params = training_params(recipe, seed=seed, epochs=epochs, n_members=n_members)
         network = network_digest(chosen.network, chosen.image_shape, n_members=params.n_members)
         named = json.dumps([dataset_id, chosen.key, chosen.network, network, asdict(params), candidate.CALIBRATED_ON], sort_keys=True)
         version = hashlib.sha256(named.encode()).hexdigest()[:12]
-        job = {
-            "run": run,
-            "recipe": recipe,
-            "dataset_id": dataset_id,
-            "epochs": params.epochs,
-            "n_members": params.n_members,
-            "seed": seed,
-            "credits": [line.strip() for line in credit.splitlines() if line.strip()],
-            "version": version,
-            "policy": Ambition(policy).value,
-            "approval": approval,
-        }
-        put_json(store, job_key, job)
+        job = TrainingJob(
+            run=run,
+            recipe=recipe,
+            dataset_id=dataset_id,
+            epochs=params.epochs,
+            n_members=params.n_members,
+            seed=seed,
+            credits=tuple(line.strip() for line in credit.splitlines() if line.strip()),
+            version=version,
+            policy=Ambition(policy),
+            approval=approval,
+        )
+        write(store, job_key, job)
     return job_key
 
 
@@ -83,31 +82,31 @@ def train(job: str) -> str:
     from ecg_tasks.learning.training import train as train_network
 
     store = open_store()
-    work = get_json(store, job)
-    recipe = get_recipe(work["recipe"])
+    work = read(store, TrainingJob, job)
+    recipe = get_recipe(work.recipe)
     trained_key = _trained_key(work)
-    if registry.has_version(store, recipe.name, work["version"]) or store.exists(trained_key):
+    if registry.has_version(store, recipe.name, work.version) or store.exists(trained_key):
         return job
-    rows = dataset.load_rows(store, work["dataset_id"])
-    params = training_params(recipe.name, seed=work["seed"], epochs=work["epochs"], n_members=work.get("n_members"))
+    rows = dataset.load_rows(store, work.dataset_id)
+    params = training_params(recipe.name, seed=work.seed, epochs=work.epochs, n_members=work.n_members)
     pictures = dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TRAIN, Side.VALIDATION))
     trained = train_network(
         _training_set(pictures),
         [fold[pictures.record] for fold in _folds(pictures, n_members=params.n_members)],
         network=recipe.network,
         params=params,
-        checkpoints=_StoredCheckpoints(store, recipe.name, work["version"]),
+        checkpoints=_StoredCheckpoints(store, recipe.name, work.version),
         log=_log,
     )
-    training = {
-        "params": asdict(params),
-        "n_members": len(trained.histories),
-        "kept_epochs": list(trained.kept_epochs),
-        "epochs": [{"member": member} | asdict(epoch) for member, history in enumerate(trained.histories, start=1) for epoch in history],
-        "n_weights": trained.n_weights,
-        "code": code_version(),
-    }
-    put_json(store, _training_key(work), training)
+    training = Training(
+        params=asdict(params),
+        n_members=len(trained.histories),
+        kept_epochs=trained.kept_epochs,
+        epochs=tuple({"member": member} | asdict(epoch) for member, history in enumerate(trained.histories, start=1) for epoch in history),
+        n_weights=trained.n_weights,
+        code=Code.running(),
+    )
+    write(store, _training_key(work), training)
     store.put(trained_key, trained.keras)
     return job
 
@@ -115,13 +114,13 @@ def train(job: str) -> str:
 def evaluate(job: str) -> str:
     """Calibrate on the calibration patients, look at the test patients once, and write the version; returns the job's key."""
     store = open_store()
-    work = get_json(store, job)
-    recipe = get_recipe(work["recipe"])
-    if registry.has_version(store, recipe.name, work["version"]):
+    work = read(store, TrainingJob, job)
+    recipe = get_recipe(work.recipe)
+    if registry.has_version(store, recipe.name, work.version):
         return job
-    rows = dataset.load_rows(store, work["dataset_id"])
+    rows = dataset.load_rows(store, work.dataset_id)
     spec = candidate.provisional_spec(
-        work=work, recipe=recipe, training=get_json(store, _training_key(work)), synthetic=any(row.synthetic for row in rows)
+        work=work, recipe=recipe, training=read(store, Training, _training_key(work)), synthetic=any(row.synthetic for row in rows)
     )
     files = candidate.build_version(
         store,
@@ -131,31 +130,29 @@ def evaluate(job: str) -> str:
         calibration=dataset.load_pictures(store, recipe, dataset.on_sides(rows, *candidate.CALIBRATED_ON)),
         test=dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TEST)),
         rows=rows,
-        manifest=dataset.load_manifest(store, work["dataset_id"]),
-        candidates_judged=candidates_judged(
-            store, recipe.name, work["version"], [row.record_id for row in dataset.on_sides(rows, Side.TEST)]
-        ),
+        manifest=dataset.load_manifest(store, work.dataset_id),
+        candidates_judged=candidates_judged(store, recipe.name, work.version, [row.record_id for row in dataset.on_sides(rows, Side.TEST)]),
     )
     Classifier.from_files(files)
-    registry.write_version(store, recipe.name, work["version"], files)
+    registry.write_version(store, recipe.name, work.version, files)
     return job
 
 
 def gate(job: str) -> str:
     """Judge the version against the champion on the same test patients; returns the verdict's key."""
     store = open_store()
-    work = get_json(store, job)
-    recipe = get_recipe(work["recipe"])
-    verdict_key = keys.model_file(recipe.name, work["version"], registry.VERDICT)
-    champion = synthetic.hand_over(store, recipe.name, who=f"{DAG}/{work['run']}")
-    verdict = find_json(store, verdict_key)
-    serves = champion is not None and champion.version == work["version"]
+    work = read(store, TrainingJob, job)
+    recipe = get_recipe(work.recipe)
+    verdict_key = keys.model_file(recipe.name, work.version, registry.VERDICT)
+    champion = synthetic.hand_over(store, recipe.name, who=f"{DAG}/{work.run}")
+    verdict = find(store, Judgement, verdict_key)
+    serves = champion is not None and champion.version == work.version
     if verdict is None or (not serves and not gating.still_holds(verdict, work, champion)):
         verdict = gating.judge(store, recipe, work, champion)
-        put_json(store, verdict_key, verdict)
-    if not verdict["promote"]:
-        promoting.log_act(store, work, audit.Action.REJECT, why=verdict["reason"])
-    promoting.write_manifest(store, work, verdict)
+        write(store, verdict_key, verdict)
+    if not verdict.promote:
+        promoting.log_act(store, work, audit.Action.REJECT, why=verdict.reason)
+    promoting.write_account(store, work, verdict)
     return verdict_key
 
 
@@ -192,12 +189,12 @@ def _folds(pictures: dataset.Pictures, *, n_members: int) -> list[NDArray[np.boo
     return rotating_folds(pictures.labels, buckets, n_members=n_members, held_out=held_out)
 
 
-def _trained_key(work: dict[str, Any]) -> str:
-    return keys.checkpoint(work["recipe"], work["version"], "trained.keras")
+def _trained_key(work: TrainingJob) -> str:
+    return keys.checkpoint(work.recipe, work.version, "trained.keras")
 
 
-def _training_key(work: dict[str, Any]) -> str:
-    return keys.checkpoint(work["recipe"], work["version"], "training.json")
+def _training_key(work: TrainingJob) -> str:
+    return keys.checkpoint(work.recipe, work.version, "training.json")
 
 
 def _log(line: str) -> None:

@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.documents import Judgement, read
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
+from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.queries.opened import json_at, json_at_key
-from ecg_tasks.queries.runs import figures_of
+from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.signals.recipes import RECIPES
 
 PLOTS = ("roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg", "coverage.svg")
 """What the card of a version shows."""
-_FILES = ("model.json", "metrics.json", registry.VERDICT, registry.SUMS)
+_FILES = (METRICS, registry.VERDICT, registry.SUMS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class JudgedVersion:
     figures: Mapping[str, Interval]
     n_records: int
     n_patients: int
-    verdict: Mapping[str, Any] | None
+    verdict: Judgement | None
     serves: bool
 
 
@@ -77,15 +77,15 @@ def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
 
 def serving(store: ObjectStore, recipe: str) -> str | None:
     """Version of a recipe that serves now."""
-    stored = json_at_key(store, keys.champion(recipe))
-    return stored["version"] or None if stored else None
+    champion = registry.read_champion(store, recipe)
+    return champion.version if champion else None
 
 
 def version(store: ObjectStore, recipe: str, name: str) -> Version:
-    """What a version says of itself; a version that is gone is known by its name alone."""
+    """What a version says of itself; one that is gone, or is refused, is known by its name alone."""
     try:
         return _version(store, recipe, name)
-    except MissingObjectError:
+    except (MissingObjectError, ModelRefusedError):
         return Version(recipe=recipe, version=name, digest="", threshold=None, abstain=None, dataset_id="", synthetic=False)
 
 
@@ -119,32 +119,41 @@ def plot(store: ObjectStore, recipe: str, name: str, plot_name: str) -> bytes | 
 
 @lru_cache(maxsize=256)
 def _version(store: ObjectStore, recipe: str, name: str) -> Version:
-    sums = store.get(keys.model_file(recipe, name, registry.SUMS))
-    spec = json_at_key(store, keys.model_file(recipe, name, "model.json"))
-    if spec is None:
-        raise MissingObjectError(f"{recipe} {name} has no model.json")
-    low, high = spec["abstain"]
+    digest = store.sha256([keys.model_file(recipe, name, registry.SUMS)])
+    spec = ModelSpec.from_json(store.get(keys.model_file(recipe, name, SPEC)))
+    low, high = spec.abstain
     return Version(
         recipe=recipe,
         version=name,
-        digest=registry.digest({registry.SUMS: sums}),
-        threshold=spec["threshold"],
+        digest=digest,
+        threshold=spec.threshold,
         abstain=(low, high) if high > low else None,
-        dataset_id=spec["dataset_id"],
-        synthetic=spec["synthetic"],
+        dataset_id=spec.dataset_id,
+        synthetic=spec.synthetic,
     )
 
 
 def _judged(store: ObjectStore, name: tuple[str, str], files: Mapping[str, ObjectInfo], *, serves: str | None) -> JudgedVersion | None:
-    if registry.SUMS not in files or "metrics.json" not in files:
+    if registry.SUMS not in files or METRICS not in files:
         return None  # it is being written
-    test = json_at(store, files["metrics.json"]).get("test", {})
+    test = _metrics(store, files[METRICS].key, files[METRICS].etag).test
+    verdict = files.get(registry.VERDICT)
     return JudgedVersion(
         version=version(store, *name),
         written=files[registry.SUMS].modified.isoformat(timespec="seconds"),
-        figures=figures_of(test),
-        n_records=int(test.get("n_records") or 0),
-        n_patients=int(test.get("n_patients") or 0),
-        verdict=json_at(store, files[registry.VERDICT]) if registry.VERDICT in files else None,
+        figures=test.figures if test else {},
+        n_records=test.n_records if test else 0,
+        n_patients=test.n_patients if test else 0,
+        verdict=None if verdict is None else _verdict(store, verdict.key, verdict.etag),
         serves=name[1] == serves,
     )
+
+
+@lru_cache(maxsize=256)
+def _metrics(store: ObjectStore, key: str, _etag: str) -> Metrics:
+    return Metrics.from_json(store.get(key))
+
+
+@lru_cache(maxsize=256)
+def _verdict(store: ObjectStore, key: str, _etag: str) -> Judgement:
+    return read(store, Judgement, key)

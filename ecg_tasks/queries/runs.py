@@ -20,7 +20,6 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.workspace import open_store
-from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.reporting.model import RunAccount
 
 DAG = DagId.CLASSIFY_RECORDS
@@ -103,15 +102,6 @@ def headline(report: str) -> str:
     ]
     sentence = f"{told.counts.records:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
     return f"{sentence}. {told.changes.sentence}" if told.changes else sentence
-
-
-def figures_of(plain: Mapping[str, Any]) -> dict[str, Interval]:
-    """Take every figure with an interval out of plain JSON; None stands for one that is not defined."""
-    return {
-        name: Interval.from_dict(found)
-        for name, found in plain.items()
-        if isinstance(found, Mapping) and {"value", "low", "high"} <= found.keys()
-    }
 
 
 def _run(store: ObjectStore, info: ObjectInfo) -> Run:

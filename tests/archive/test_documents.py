@@ -22,6 +22,7 @@ from ecg_tasks.archive.documents import (
     find_manifest,
     load,
     read_manifest,
+    read_manifests,
     write_manifest,
 )
 from ecg_tasks.errors import DamagedStoreError
@@ -75,6 +76,7 @@ def test_what_is_no_document_is_refused_with_its_name(data):
 def test_an_older_document_gets_todays_form():
     """Bare lists and objects of version 0.1 are read."""
     assert load(RenderJob, b'[{"shard": "a", "recipes": ["heartbeat"]}]', name="job").shards[0].recipes == ("heartbeat",)
+    assert load(QuarantineReason, b'{"name": "a", "reason": "empty", "message": "b", "source": "c"}', name="reason").schema_version == 1
     assert load(IntakeTries, b'{"a.csv": {"reason": "unreadable", "message": "b"}}', name="try").refused["a.csv"].message == "b"
 
 
@@ -99,3 +101,5 @@ def test_a_manifest_is_found_by_its_run(bucket):
     assert write_manifest(bucket, written) == "manifests/render_spectrograms/r.json"
     assert read_manifest(bucket, RenderManifest, "r") == written
     assert find_manifest(bucket, RenderManifest, "never") is None
+    bucket.put("manifests/render_spectrograms/r/list.json", b"[]")  # what stands beside an account is none
+    assert list(read_manifests(bucket, RenderManifest)) == [written]

@@ -8,7 +8,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.api.datamodels._generated import DagRunType
 
 from ecg_tasks.archive import keys, registry
-from ecg_tasks.archive.workspace import put_json
+from ecg_tasks.archive.documents import Approval, TrainingJob, write
 from ecg_tasks.errors import NotEnoughDataError
 from ecg_tasks.pipeline import backfill_version, classify_records, decide_champion, ingest_records, maintain_store, retrain_model
 from ecg_tasks.pipeline.intake import waiting
@@ -146,7 +146,7 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, None, 0, "", "refresh", answer is not None), *judged]
     rest = calls[5:]
     if answer and promotable:
-        said = promoting.Answer(chosen=answer, who="alice", why="so", when=WHEN.isoformat())
+        said = Approval(chosen=answer, who="alice", why="so", when=WHEN.isoformat())
         assert rest[:2] == [("question", run.run_id), ("note_answer", run.run_id, said)]
         rest = rest[2:]
     if states["promote"] == "success":
@@ -160,13 +160,12 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
 def trained(bucket, steps, monkeypatch):
     """A bucket in which the gate let version b pass and refused d, and a serves; gives what lets a run train one of them."""
     judged_versions(bucket)
-    put_json(bucket, keys.dataset("ds", "manifest.json"), {"counts": {}})
     steps(retrain_model, train="version", evaluate="figures", gate="verdict")
 
     def trains(version):
         def assemble_dataset(run_id, *, recipe, policy, approval, **_more):
             work = {"run": keys.run_key(run_id), "recipe": recipe, "version": version, "dataset_id": "ds", "policy": policy}
-            return put_json(bucket, promoting.job_key(run_id), work | {"approval": approval})
+            return write(bucket, promoting.job_key(run_id), TrainingJob(**work, epochs=1, seed=0, approval=approval))
 
         monkeypatch.setattr(retrain_model, "assemble_dataset", assemble_dataset)
 

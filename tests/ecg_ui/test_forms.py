@@ -112,7 +112,7 @@ def test_a_decision_goes_through_the_dag_in_the_users_name(admin, archive, token
     done = admin.get(pages["reject"])
     assert "aaaa00000002 is rejected; it stays in the bucket." in done.text
     assert "refresh" not in done.headers
-    assert registry.read_decisions(archive.store, "heartbeat").rejection("aaaa00000002")["who"] == "ada"
+    assert registry.read_decisions(archive.store, "heartbeat").rejection("aaaa00000002").who == "ada"
     assert "too many misses" in done.text
 
 

@@ -3,12 +3,13 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ecg_tasks.errors import ModelRefusedError
-from ecg_tasks.learning.version import Golden, ModelSpec, check_checksums, checksums, version_files
+from ecg_tasks.learning.version import Golden, Metrics, ModelSpec, check_checksums, checksums, version_files
 
 NAMES = {
     "model.keras",
@@ -52,6 +53,22 @@ def test_training_records_are_listed(files):
 def test_roundtrip_of_the_specification(spec):
     """What is written to model.json is what is read from it."""
     assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+def test_metrics_of_the_shipped_versions_are_read():
+    """Figures with intervals, what the version remembers of its test, and the digests of its data set."""
+    for path in (Path(__file__).parents[2] / "models").glob("*/*/metrics.json"):
+        metrics = Metrics.from_json(path.read_bytes())
+        assert metrics.test.as_dict().items() <= json.loads(path.read_bytes())["test"].items()
+        assert metrics.baseline_models.keys() == {"beat_length", "simple_features"}
+        assert metrics.provenance.keys() == {"manifest_sha256", "split_sha256"}
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"test": {"auroc": 1}}', b'{"reference": {"score": {}}}'])
+def test_metrics_that_cannot_be_read_are_refused(data):
+    """The file is named."""
+    with pytest.raises(ModelRefusedError, match=r"metrics\.json cannot be read"):
+        Metrics.from_json(data)
 
 
 def test_roundtrip_of_golden_pictures(version_input):

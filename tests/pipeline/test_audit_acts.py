@@ -10,7 +10,6 @@ from ecg_tasks.pipeline import classify_records, decide_champion, ingest_records
 from ecg_tasks.pipeline.champions import fresh_process, seed
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.queries import quarantine
-from ecg_tasks.signals.recipes import get_recipe
 
 
 def told(store):
@@ -19,11 +18,11 @@ def told(store):
 
 
 @pytest.fixture
-def versions(bucket, monkeypatch):
+def versions(bucket, monkeypatch, todays_version):
     """Versions a and b of which both may serve; a does."""
     monkeypatch.setattr(fresh_process, "fault_of", lambda _files: "")
     for version in "ab":
-        files = {"model.json": json.dumps({"version": version, "recipe_digest": get_recipe("heartbeat").digest}).encode()}
+        files = {"model.json": todays_version("heartbeat", version)["model.json"]}
         registry.write_version(bucket, "heartbeat", version, files | {registry.SUMS: b"x  model.json\n"})
         verdict = {"promote": True, "kind": "better", "reason": "because", "recipe": "heartbeat", "version": version}
         bucket.put(keys.model_file("heartbeat", version, registry.VERDICT), json.dumps(verdict).encode())

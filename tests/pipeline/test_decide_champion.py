@@ -35,7 +35,7 @@ def test_promotion_keeps_who_when_and_why(store):
     manifest = decide("promote", "b", why="looks right")
     champion = registry.read_champion(store, RECIPE)
     assert (champion.version, champion.who, champion.why, champion.action) == ("b", "alice", "looks right", "promoted")
-    assert champion.history == ({"version": "a", "since": "t0", "who": "gate", "why": "first", "action": "promoted"},)
+    assert champion.history == (registry.Service(version="a", since="t0", who="gate", why="first", action="promoted"),)
     assert (manifest["served_before"], manifest["serving"]) == ("a", "b")
 
 
@@ -45,8 +45,8 @@ def test_rollback_goes_to_the_one_before_and_rejects_the_one_that_served(store):
     decide("rollback", why="too many alarms")
     champion = registry.read_champion(store, RECIPE)
     assert (champion.version, champion.action, champion.why) == ("a", "rolled back", "too many alarms")
-    assert [one["version"] for one in champion.history] == ["b", "a"]
-    assert champion.rejection("b")["why"] == "too many alarms"
+    assert [one.version for one in champion.history] == ["b", "a"]
+    assert champion.rejection("b").why == "too many alarms"
 
 
 def test_rollback_passes_over_what_was_rejected(store):
@@ -152,7 +152,7 @@ def test_what_was_rejected_serves_only_against_a_stated_reason(store):
     assert champion.version == "c"
     for part in ("the best there is", "odd threshold", "the threshold was checked by hand"):
         assert part in champion.why
-    assert champion.rejection("c")["who"] == "bob"
+    assert champion.rejection("c").who == "bob"
 
 
 def test_a_version_that_does_not_work_is_not_promoted(store, works):

@@ -4,9 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.workspace import now, put_json
+from ecg_tasks.archive.documents import ClassifyManifest, DatasetManifest, PinnedVersion, read_manifest, write, write_manifest
+from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError, StoreError
 from ecg_tasks.pipeline import classify_records, ingest_records, maintain_store
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
@@ -126,7 +128,16 @@ def test_old_pictures_stay_where_a_training_names_them(store, in_a_year):
     shards = [keys.stem(key) for key in store.list_keys(keys.spectrograms_of(get_recipe("heartbeat").key))]
     for shard in shards:
         store.put(keys.spectrograms("heartbeat@0ld", shard), b"old")
-    put_json(store, keys.dataset("d", "manifest.json"), {"dataset_id": "d", "recipe": "heartbeat@0ld", "shards": shards[:1]})
+    made = DatasetManifest(
+        dataset_id="d",
+        recipe="heartbeat@0ld",
+        split_unit="record",
+        shards=tuple(shards[:1]),
+        synthetic_records=0,
+        labelled_by={},
+        counts={},
+    )
+    write(store, keys.dataset("d", "manifest.json"), made)
     maintain(days={"spectrograms": 10.0}, sample=0)
     assert store.list_keys(keys.spectrograms_of("heartbeat@0ld")) == [keys.spectrograms("heartbeat@0ld", shards[0])]
     assert len(store.list_keys(keys.spectrograms_of(get_recipe("heartbeat").key))) == len(shards)
@@ -140,8 +151,9 @@ def test_pictures_stay_with_predictions_that_stay(store, in_a_year, todays_versi
     store.put(keys.spectrograms("heartbeat@0ld", shard), b"old")
     store.put(keys.predictions("heartbeat", shard, old), b"old")
     store.put(keys.report("2025-01-01", "old", "index.html"), b"old")
-    account = {"report": keys.report("2025-01-01", "old", "index.html"), "champions": {"heartbeat": {"version": old}}}
-    put_json(store, keys.manifest("classify_records", "old"), account)
+    night = read_manifest(store, ClassifyManifest, SECOND)
+    champions = {"heartbeat": PinnedVersion(version=old, since="t0")}
+    write_manifest(store, structs.replace(night, run="old", report=keys.report("2025-01-01", "old", "index.html"), champions=champions))
     assert judge(store, checked_days({"predictions": 1.0, "spectrograms": 1.0}), at=in_a_year).deletable == {}
     gone = judge(store, checked_days({"predictions": 1.0, "spectrograms": 1.0, "reports": 1.0}), at=in_a_year).deletable
     assert {keys.spectrograms("heartbeat@0ld", shard), keys.predictions("heartbeat", shard, old)} <= gone.keys()

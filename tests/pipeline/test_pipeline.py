@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from ecg_tasks import ECG_Classifier
 from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.documents import Training, TrainingJob, read
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError, StoreError
 from ecg_tasks.evaluation.splits import Side
@@ -147,11 +149,10 @@ def test_artifact_that_does_not_work_is_rejected(store, trained, monkeypatch):
     """What the fresh process says is wrong is the gate's reason, and nothing is promoted."""
     monkeypatch.setattr(fresh_process, "fault_of", lambda _files: "it cannot be loaded")
     job, _ = trained
-    work = json.loads(store.get(job)) | {"policy": "refresh", "run": "broken-artifact"}
-    store.put("broken.json", json.dumps(work).encode())
+    work = structs.replace(read(store, TrainingJob, job), policy="refresh", run="broken-artifact")
     verdict = gating.judge(store, get_recipe("heartbeat"), work, None)
-    assert (verdict["promote"], verdict["kind"]) == (False, "rejected")
-    assert "does not work in a fresh process: it cannot be loaded" in verdict["reason"]
+    assert (verdict.promote, verdict.kind) == (False, "rejected")
+    assert "does not work in a fresh process: it cannot be loaded" in verdict.reason
 
 
 def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
@@ -161,14 +162,14 @@ def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
     assert (verdict["promote"], verdict["kind"]) == (False, "rejected")
     assert "it is no refresh: 0 of its" in verdict["reason"]
     assert verdict["limits"]["margin"] == 0.05
-    work = json.loads(store.get(trained[0])) | {"policy": "refresh", "run": "refresh-of-a-stranger"}
+    work = structs.replace(read(store, TrainingJob, trained[0]), policy="refresh", run="refresh-of-a-stranger")
     champion = registry.read_champion(store, "heartbeat")
     files = registry.read_version(store, "heartbeat", champion.version)
     stranger = {name: data for name, data in files.items() if name != SUMS} | {SIDES: b"record_id,side,bucket\n"}
     registry.write_version(store, "heartbeat", "stranger", stranger | {SUMS: checksums(stranger)})
     found = gating.judge(store, get_recipe("heartbeat"), work, replace(champion, version="stranger"))
-    assert found["new_data"]["n_new"] == found["new_data"]["n_training"] > 100
-    assert found["kind"] in {"refresh", "better"}, found["reason"]
+    assert found.new_data.n_new == found.new_data.n_training > 100
+    assert found.kind in {"refresh", "better"}, found.reason
     for name in [*stranger, SUMS]:
         store.delete(keys.model_file("heartbeat", "stranger", name))
 
@@ -244,21 +245,21 @@ def test_a_verdict_enters_the_next_training_set_with_its_reviewer(store, trained
 
 def test_nothing_of_a_version_is_fitted_on_test_patients(store, trained):
     """With the test labels turned round, weights, calibration, threshold and band are the same bytes; the figures are not."""
-    work = json.loads(store.get(trained[0]))
-    recipe, rows = get_recipe("heartbeat"), dataset.load_rows(store, work["dataset_id"])
+    work = read(store, TrainingJob, trained[0])
+    recipe, rows = get_recipe("heartbeat"), dataset.load_rows(store, work.dataset_id)
     turned = {"normal": "abnormal", "abnormal": "normal"}
     others = [replace(row, label=turned[row.label]) if row.side == Side.TEST else row for row in rows]
-    before = registry.read_version(store, "heartbeat", work["version"])
-    training = json.loads(store.get(keys.checkpoint("heartbeat", work["version"], "training.json")))
+    before = registry.read_version(store, "heartbeat", work.version)
+    training = read(store, Training, keys.checkpoint("heartbeat", work.version, "training.json"))
     made = candidate.build_version(
         store,
         spec=candidate.provisional_spec(work=work, recipe=recipe, training=training, synthetic=False),
-        keras=store.get(keys.checkpoint("heartbeat", work["version"], "trained.keras")),
+        keras=store.get(keys.checkpoint("heartbeat", work.version, "trained.keras")),
         recipe=recipe,
         calibration=dataset.load_pictures(store, recipe, dataset.on_sides(others, *candidate.CALIBRATED_ON)),
         test=dataset.load_pictures(store, recipe, dataset.on_sides(others, Side.TEST)),
         rows=others,
-        manifest=dataset.load_manifest(store, work["dataset_id"]),
+        manifest=dataset.load_manifest(store, work.dataset_id),
     )
     assert all(made[name] == before[name] for name in ("model.json", "model.keras", "model.tflite", "golden.npz"))
     assert made["metrics.json"] != before["metrics.json"]

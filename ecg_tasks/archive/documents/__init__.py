@@ -56,7 +56,7 @@ from ecg_tasks.archive.documents.maintenance import (
     OrphanList,
     PrefixTally,
 )
-from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_account, read_manifest, write_manifest
+from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_account, read_manifest, read_manifests, write_manifest
 from ecg_tasks.archive.documents.monitoring import Measured, MonitoringRun, Stakes
 from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry
 from ecg_tasks.archive.documents.rendering import RenderCounts, RenderedShard, RenderJob, RenderManifest, RenderResult, Undrawn
@@ -81,7 +81,6 @@ from ecg_tasks.archive.documents.training import (
     SideCounts,
     Training,
     TrainingJob,
-    VersionMetrics,
 )
 
 __all__ = [
@@ -167,7 +166,6 @@ __all__ = [
     "TrainingJob",
     "Undecided",
     "Undrawn",
-    "VersionMetrics",
     "Waiting",
     "find",
     "find_manifest",
@@ -176,6 +174,7 @@ __all__ = [
     "read",
     "read_account",
     "read_manifest",
+    "read_manifests",
     "read_many",
     "read_shown",
     "write",

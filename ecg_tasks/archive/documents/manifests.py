@@ -1,11 +1,12 @@
 """Here: what the account of every run has in common, and finding it. Not here: what a DAG's own account tells (the modules beside)."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.code_version import code_version
-from ecg_tasks.archive.documents.base import DagId, Document, Part, find, read, write
+from ecg_tasks.archive.documents.base import DagId, Document, Part, find, read, read_many, write
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 
 
@@ -42,6 +43,12 @@ def read_manifest(store: ObjectStore, kind: type[AnyManifest], run: str) -> AnyM
 def find_manifest(store: ObjectStore, kind: type[AnyManifest], run: str) -> AnyManifest | None:
     """Read a run's account, or None if it is not written (yet)."""
     return find(store, kind, keys.manifest(kind.DAG, run))
+
+
+def read_manifests(store: ObjectStore, kind: type[AnyManifest]) -> Iterator[AnyManifest]:
+    """Read the accounts of all runs of a DAG; lists that stand beside one are passed over."""
+    listed = store.list_keys(f"{keys.MANIFESTS}{kind.DAG}/")
+    return read_many(store, kind, (key for key in listed if key == keys.manifest(kind.DAG, keys.stem(key))))
 
 
 def write_manifest(store: ObjectStore, manifest: Manifest) -> str:

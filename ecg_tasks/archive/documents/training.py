@@ -1,6 +1,6 @@
 """Here: what ``retrain_model`` and ``decide_champion`` hand on and write down. Not here: versions themselves (``learning.version``)."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -38,11 +38,12 @@ class Training(Document, frozen=True, kw_only=True):
 
 
 class Figure(Part, frozen=True, kw_only=True):
-    """A figure with its 95 % interval; None where it is not defined."""
+    """A figure with its 95 % interval, and how this was made; None where it is not defined."""
 
     value: float | None
     low: float | None
     high: float | None
+    method: str = "bootstrap"
 
 
 class NewData(Part, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ class Judgement(Document, frozen=True, kw_only=True):
     promote: bool
     kind: str
     reason: str
-    figures: dict[str, Figure]
+    figures: dict[str, Figure] = msgspec.field(default_factory=dict)
     sensitivity: float | None = None
     ece: float | None = None
     new_data: NewData | None = None
@@ -119,7 +120,7 @@ class DatasetManifest(Document, frozen=True, kw_only=True):
     Parameters
     ----------
     recipe : ``<recipe>@<digest>``
-    split_unit : ``patient`` or ``record``
+    split_unit : what was kept together
     labelled_by : records by whose word their label is
     counts : of each side
     inputs : records of each kind; ``left_out`` those that have a label and are not in it
@@ -127,7 +128,7 @@ class DatasetManifest(Document, frozen=True, kw_only=True):
 
     dataset_id: str
     recipe: str
-    split_unit: str
+    split_unit: Literal["patient", "record"]
     shards: tuple[str, ...]
     synthetic_records: int
     labelled_by: dict[str, int]
@@ -166,17 +167,3 @@ class DecisionManifest(Manifest, frozen=True, kw_only=True):
     served_before: str | None
     outcome: str
     serving: str | None
-
-
-class VersionMetrics(Document, frozen=True, kw_only=True):
-    """What is read again of a version's ``metrics.json``, whose bytes are the version's.
-
-    ``test`` is as `evaluation.summary.Evaluation` reads it, ``reference`` what the version was tested on, measure by measure, and
-    ``baseline_models`` as `evaluation.baselines` reads them.
-    """
-
-    test: dict[str, Any] = msgspec.field(default_factory=dict)
-    provenance: dict[str, str] = msgspec.field(default_factory=dict)
-    reference: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    baseline_models: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    candidates_judged: int | None = None

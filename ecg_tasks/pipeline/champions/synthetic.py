@@ -7,10 +7,9 @@ may not: the version before it serves again, or the one that the project ships, 
 
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json, now
-from ecg_tasks.learning.version import SPEC
+from ecg_tasks.archive.workspace import now
 from ecg_tasks.pipeline.champions import seed
-from ecg_tasks.pipeline.champions.versions import pictures_of
+from ecg_tasks.pipeline.champions.versions import pictures_of, spec_of
 from ecg_tasks.signals.recipes import get_recipe
 
 OBSTACLE = "was trained on synthetic recordings, and this bucket holds real ones"
@@ -18,8 +17,8 @@ OBSTACLE = "was trained on synthetic recordings, and this bucket holds real ones
 
 def is_synthetic(store: ObjectStore, recipe: str, version: str) -> bool:
     """Whether a version was trained on a recording that a program made."""
-    spec = find_json(store, keys.model_file(recipe, version, SPEC))
-    return spec is not None and bool(spec.get("synthetic", False))
+    spec = spec_of(store, recipe, version)
+    return spec is not None and spec.synthetic
 
 
 def holds_real(store: ObjectStore, shards: list[str] | None = None) -> bool:
@@ -63,7 +62,7 @@ def _log(store: ObjectStore, champion: registry.Champion) -> None:
 
 
 def _before(champion: registry.Champion) -> list[str]:
-    return [one["version"] for one in champion.history if not champion.rejection(one["version"])]
+    return [one.version for one in champion.history if not champion.rejection(one.version)]
 
 
 def _fits(store: ObjectStore, recipe: str, version: str) -> bool:

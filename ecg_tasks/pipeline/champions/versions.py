@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import get_json
+from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.evaluation.splits import Side
-from ecg_tasks.learning.version import SIDES, SPEC
+from ecg_tasks.learning.version import METRICS, SIDES, SPEC, Metrics, ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +31,20 @@ class TrainedOn:
         return record_id in self.record_ids or bucket in self.buckets
 
 
+def spec_of(store: ObjectStore, recipe: str, version: str) -> ModelSpec | None:
+    """What a version says that it is, or None if there is no such version."""
+    try:
+        return ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
+    except MissingObjectError:
+        return None
+
+
+def metrics_of(store: ObjectStore, recipe: str, version: str) -> Metrics:
+    """How a version did in its test, and what it remembers of it."""
+    return Metrics.from_json(store.get(keys.model_file(recipe, version, METRICS)))
+
+
 def pictures_of(store: ObjectStore, recipe: str, version: str) -> str | None:
     """Folder of the pictures that a version reads, or None if there is no such version."""
-    if not registry.has_version(store, recipe, version):
-        return None
-    return f"{recipe}@{get_json(store, keys.model_file(recipe, version, SPEC))['recipe_digest']}"
+    spec = spec_of(store, recipe, version) if registry.has_version(store, recipe, version) else None
+    return None if spec is None else f"{recipe}@{spec.recipe_digest}"

@@ -3,33 +3,21 @@
 What is derived is listed before its source, so a run at work makes no false orphan: its source stood before it.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any
 
 from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.documents import ClassifyManifest, DagId, IntakeManifest, Orphan, read_manifests
 from ecg_tasks.archive.labelling import load_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline.champions.versions import pictures_of
-from ecg_tasks.pipeline.maintenance.rules import CLASSIFY_DAG, INDEX
+from ecg_tasks.pipeline.maintenance.rules import INDEX
 from ecg_tasks.readers.file_names import LABEL_TABLE
 from ecg_tasks.signals.recipes import RECIPES
 
-INGEST_DAG = "ingest_records"
 AT_WORK = timedelta(hours=12)
 """So long a run may have something in the bucket before its account tells of it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Orphan:
-    """Something whose source, or whose fate, is not there."""
-
-    kind: str
-    key: str
-    lacks: str
 
 
 def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
@@ -52,20 +40,21 @@ def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
 def _reports(store: ObjectStore, *, at: datetime) -> Iterator[Orphan]:
     """Reports to their accounts and predictions."""
     written = [item for item in store.list_objects(keys.REPORTS) if item.key.endswith(f"/{INDEX}")]
-    accounts = _accounts(store, CLASSIFY_DAG)
-    taken_in = _accounts(store, INGEST_DAG)
+    accounts = {night.run: night for night in read_manifests(store, ClassifyManifest)}
+    shards_of = {intake.run: intake.shards for intake in read_manifests(store, IntakeManifest)}
     predictions = set(store.list_keys(keys.PREDICTIONS))
     for item in written:
-        account = accounts.get(item.key.split("/")[2])
+        run = item.key.split("/")[2]
+        account = accounts.get(run)
         if account is None:
             if item.modified < at - AT_WORK:
-                yield Orphan(kind="report without an account", key=item.key, lacks=keys.manifest(CLASSIFY_DAG, item.key.split("/")[2]))
+                yield Orphan(kind="report without an account", key=item.key, lacks=keys.manifest(DagId.CLASSIFY_RECORDS, run))
             continue
-        runs = [taken_in[run] for run in account["ingests"]["runs"] if run in taken_in]
-        covered = [] if account["account"]["pending"] else [shard for run in runs for shard in run["shards"]]
-        covered += [] if account["account"]["pending"] else [one["shard"] for one in account["ingests"].get("carried", ())]
-        needed = {keys.predictions(one["recipe"], one["shard"], one["version"]) for one in account["shards"]}
-        needed |= {keys.predictions(name, shard, one["version"]) for name, one in account["champions"].items() for shard in covered}
+        covered: set[str] = set()
+        if not account.account.pending:
+            covered.update(*(shards_of.get(intake, ()) for intake in account.ingests.runs), (one.shard for one in account.ingests.carried))
+        needed = {keys.predictions(one.recipe, one.shard, one.version) for one in account.shards}
+        needed |= {keys.predictions(recipe, shard, one.version) for recipe, one in account.champions.items() for shard in covered}
         for key in sorted(needed - predictions):
             yield Orphan(kind="report without its predictions", key=item.key, lacks=key)
 
@@ -122,7 +111,7 @@ def _labels(store: ObjectStore) -> Iterator[Orphan]:
 
 
 def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, accounted: Iterable[str]) -> Iterator[Orphan]:
-    """Shards to their indexes and back; records to the dropped files, and these to a record, a quarantine entry or an account."""
+    """Shards to their indexes and back; records to the dropped files, and these to a fate."""
     indexes = list(store.list_objects(keys.RECORD_INDEX))
     shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
     for item in indexes:
@@ -140,16 +129,15 @@ def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, a
                 yield Orphan(
                     kind="records without the dropped file", key=keys.record_shard(keys.stem(item.key)), lacks=keys.raw(source, "")
                 )
-    sources.update(folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE))
-    inputs = [one for account in _accounts(store, INGEST_DAG).values() for one in account["inputs"]]
-    sources.update(one["source"] for one in inputs)
-    sources.update(file["sha256"] for one in inputs for file in one["files"] if "sha256" in file)
-    for source in sorted(raw.keys() - sources):
+    for source in sorted(raw.keys() - sources - _refused_or_told(store)):
         if raw[source] < at - AT_WORK:
             yield Orphan(kind="dropped file without any fate", key=keys.raw(source, ""), lacks="a record, a quarantine entry or an account")
 
 
-def _accounts(store: ObjectStore, dag: str) -> dict[str, Mapping[str, Any]]:
-    """What every run of a DAG wrote, by its run."""
-    found = store.list_keys(f"{keys.MANIFESTS}{dag}/")
-    return {keys.stem(key): json.loads(data) for key, data in zip(found, store.get_many(found), strict=True)}
+def _refused_or_told(store: ObjectStore) -> set[str]:
+    """Dropped files that lie in quarantine too, or that an account tells of."""
+    found = {folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE)}
+    for intake in read_manifests(store, IntakeManifest):
+        for one in intake.inputs:
+            found |= {one.source, *(file.sha256 for file in one.files)}
+    return found

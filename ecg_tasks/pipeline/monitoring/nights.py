@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ecg_tasks.archive import documents, keys, tables
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.documents import Measured, MonitoringRun, ReportPin, Stakes, VersionMetrics, plain
+from ecg_tasks.archive.documents import Measured, MonitoringRun, ReportPin, Stakes, plain
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
 from ecg_tasks.evaluation.intervals import nan_to_none
-from ecg_tasks.learning.version import METRICS, SIDES, SPEC, ModelSpec
+from ecg_tasks.learning.version import METRICS, SIDES, SPEC, Metrics, ModelSpec
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.training.dataset import input_kinds
 from ecg_tasks.pipeline.training.reference import MEASURES, called_abnormal
@@ -105,8 +105,8 @@ def night_of(store: ObjectStore, recipe: str, version: str, *, pinned: ReportPin
 
 def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Reference]:
     """What the version was tested on, measure by measure; nothing where it does not say, or where a measure was never seen."""
-    stored = documents.read(store, VersionMetrics, keys.model_file(recipe, version, METRICS)).reference
-    found = {name: Reference.from_dict(stored[name]) for name in MEASURES if name in stored}
+    stored = Metrics.from_json(store.get(keys.model_file(recipe, version, METRICS))).reference
+    found = {name: stored[name] for name in MEASURES if name in stored}
     return {name: reference for name, reference in found.items() if reference.counts.sum() > 0}
 
 

@@ -17,9 +17,7 @@ from ecg_tasks.archive.documents import (
     PinnedVersion,
     ReportCounts,
     ReportPin,
-    VersionMetrics,
     Waiting,
-    load,
     plain,
     read_manifest,
 )
@@ -28,7 +26,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.summary import Evaluation, evaluate
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.learning.version import METRICS, ModelSpec
+from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.reports.changing import changes, decisions
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
@@ -224,7 +222,7 @@ def _labelled(joined: "pd.DataFrame") -> Iterator[_Labelled]:
 def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion) -> _Model:
     files = registry.read_version(store, recipe, champion.version)
     classifier = Classifier.from_files(files)
-    test = Evaluation.from_dict(load(VersionMetrics, files[METRICS], name=f"{recipe}/{champion.version}/{METRICS}").test)
+    test = Metrics.from_json(files[METRICS]).tested
     return _Model(
         classifier=classifier,
         summary=model_summary(classifier.spec, test, digest=registry.digest(files), since=champion.since),

@@ -1,14 +1,15 @@
 """Here: from trained weights to a whole version: calibration, test figures, golden pictures, files. Not here: the verdict (``gating``)."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.documents import DatasetManifest, Training, TrainingJob, plain
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation import assessment, curves
 from ecg_tasks.evaluation.calibration import fit_calibration
@@ -57,7 +58,7 @@ def build_version(
     calibration: Pictures,
     test: Pictures,
     rows: Sequence[Row],
-    manifest: Mapping[str, Any],
+    manifest: DatasetManifest,
     candidates_judged: int | None = None,
 ) -> dict[str, bytes]:
     """Fit temperature, threshold and abstain band on the calibration patients, look once at the test patients, and make all files.
@@ -98,11 +99,11 @@ def build_version(
         ),
         threshold=threshold,
         abstain=band,
-        split_unit=manifest["split_unit"],
+        split_unit=manifest.split_unit,
     )
     golden_images = golden_pictures(recipe)
     metrics = found.as_dict() | {
-        "data": dict(manifest["counts"]),
+        "data": plain(manifest.counts),
         "calibration": {
             "method": "logistic calibration (temperature and bias)",
             "sides": [side.value for side in CALIBRATED_ON],
@@ -119,7 +120,7 @@ def build_version(
         REFERENCE: reference_of(
             [(calibration, calibrated), (test, record_scores(Classifier(spec, litert, n_threads=1), test))],
             threshold=threshold,
-            inputs=manifest["inputs"],
+            inputs=manifest.inputs,
         ),
         "provenance": _provenance(store, spec.dataset_id),
     }
@@ -166,25 +167,27 @@ def golden_pictures(recipe: Recipe) -> NDArray[np.uint8]:
     return recipe.decode(pngs[:: max(1, len(pngs) // N_GOLDEN)][:N_GOLDEN])
 
 
-def provisional_spec(*, work: Mapping[str, Any], recipe: Recipe, training: Mapping[str, Any], synthetic: bool) -> ModelSpec:
+def provisional_spec(*, work: TrainingJob, recipe: Recipe, training: Training, synthetic: bool) -> ModelSpec:
     """What is known of a version before its calibration."""
     from ecg_tasks.learning.framework import training_environment
 
+    told = msgspec.to_builtins(training, order="sorted")
+    told.pop("schema_version")  # it is of the file that told, and not of the training
     return ModelSpec(
         recipe=recipe.name,
         recipe_digest=recipe.digest,
-        version=work["version"],
-        dataset_id=work["dataset_id"],
+        version=work.version,
+        dataset_id=work.dataset_id,
         threshold=0.5,
         abstain=(0.5, 0.5),
         temperature=1.0,
         min_quality=recipe.min_quality,
         image_shape=recipe.image_shape,
         network=recipe.network,
-        n_weights=training["n_weights"],
-        seed=work["seed"],
+        n_weights=training.n_weights,
+        seed=work.seed,
         synthetic=synthetic,
-        training=training,
+        training=told,
         environment=training_environment(),
-        sources=tuple(work["credits"]),
+        sources=work.credits,
     )

@@ -2,18 +2,17 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.documents import DatasetManifest, SideCounts, read, write
 from ecg_tasks.archive.labelling import REVIEW, labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import get_json, put_json
 from ecg_tasks.errors import NotEnoughDataError
 from ecg_tasks.evaluation.splits import Side, side_of
 from ecg_tasks.labels import CLASS_ORDER, Label
@@ -151,8 +150,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     store.put(keys.dataset(dataset_id, "split.parquet"), data)
     manifest_key = keys.dataset(dataset_id, "manifest.json")
     if not store.exists(manifest_key):  # a version that was trained on these rows holds its digest
-        left_out = {"inputs": dict(sorted(inputs.items())), "left_out": n_found - len(rows)}
-        put_json(store, manifest_key, _manifest(dataset_id, recipe, rows) | left_out)
+        write(store, manifest_key, _manifest(dataset_id, recipe, rows, inputs=inputs, left_out=n_found - len(rows)))
     return dataset_id, rows
 
 
@@ -184,9 +182,9 @@ def on_sides(rows: Sequence[Row], *sides: Side) -> list[Row]:
     return [row for row in rows if row.side in sides]
 
 
-def load_manifest(store: ObjectStore, dataset_id: str) -> Any:
-    """What the dataset was made of, as JSON."""
-    return get_json(store, keys.dataset(dataset_id, "manifest.json"))
+def load_manifest(store: ObjectStore, dataset_id: str) -> DatasetManifest:
+    """What the dataset was made of."""
+    return read(store, DatasetManifest, keys.dataset(dataset_id, "manifest.json"))
 
 
 def load_pictures(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Pictures:
@@ -266,20 +264,22 @@ def _check(rows: Sequence[Row], *, n_synthetic: int) -> None:
                 )
 
 
-def _manifest(dataset_id: str, recipe: Recipe, rows: Sequence[Row]) -> dict[str, Any]:
-    return {
-        "dataset_id": dataset_id,
-        "recipe": recipe.key,
-        "split_unit": "patient" if any(row.bucket >= 0 for row in rows) else "record",
-        "shards": sorted({row.shard for row in rows}),
-        "synthetic_records": sum(row.synthetic for row in rows),
-        "labelled_by": dict(sorted(Counter(row.labelled_by if row.labelled_by.startswith(REVIEW) else "source" for row in rows).items())),
-        "counts": dict(_counts(rows)),
-    }
+def _manifest(dataset_id: str, recipe: Recipe, rows: Sequence[Row], *, inputs: dict[str, int], left_out: int) -> DatasetManifest:
+    return DatasetManifest(
+        dataset_id=dataset_id,
+        recipe=recipe.key,
+        split_unit="patient" if any(row.bucket >= 0 for row in rows) else "record",
+        shards=tuple(sorted({row.shard for row in rows})),
+        synthetic_records=sum(row.synthetic for row in rows),
+        labelled_by=Counter(row.labelled_by if row.labelled_by.startswith(REVIEW) else "source" for row in rows),
+        counts={side.value: _counts([row for row in rows if row.side == side]) for side in Side},
+        inputs=inputs,
+        left_out=left_out,
+    )
 
 
-def _counts(rows: Sequence[Row]) -> Iterator[tuple[str, dict[str, int]]]:
-    for side in Side:
-        on_side = [row for row in rows if row.side == side]
-        by_label = {label.value: sum(row.label == label for row in on_side) for label in CLASS_ORDER}
-        yield side.value, {"records": len(on_side), "groups": len({row.group for row in on_side}), **by_label}
+def _counts(rows: Sequence[Row]) -> SideCounts:
+    by_label = Counter(row.label for row in rows)
+    return SideCounts(
+        records=len(rows), groups=len({row.group for row in rows}), normal=by_label[Label.NORMAL], abnormal=by_label[Label.ABNORMAL]
+    )

@@ -3,12 +3,11 @@
 Not here: the gate's rules (``evaluation.gate``), or what follows from a verdict (``retrain_model``).
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from ecg_tasks.archive import registry
 from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.documents import Figure, Judgement, NewData, TrainingJob
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.evaluation import gate as gate_policy
@@ -22,22 +21,21 @@ from ecg_tasks.pipeline.training.judged import candidates_judged
 from ecg_tasks.signals.recipes import Recipe
 
 
-def still_holds(verdict: Mapping[str, Any], work: Mapping[str, Any], champion: registry.Champion | None) -> bool:
+def still_holds(verdict: Judgement, work: TrainingJob, champion: registry.Champion | None) -> bool:
     """Whether an earlier verdict was by the same policy, and on the champion that serves since the same moment.
 
     A version that served then and serves again was chosen again meanwhile. Verdicts of before the moment was kept are taken without it.
     """
     version, since = (champion.version, champion.since) if champion else (None, None)
-    same = (verdict["champion"], verdict.get("champion_since", since)) == (version, since)
-    return bool(same and verdict.get("policy") == work["policy"])
+    return (verdict.champion, verdict.champion_since or since, verdict.policy) == (version, since, work.policy)
 
 
-def judge(store: ObjectStore, recipe: Recipe, work: dict[str, Any], champion: registry.Champion | None) -> dict[str, Any]:
+def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: registry.Champion | None) -> Judgement:
     """The gate's verdict, on test records whose patients the champion was not trained on either."""
-    files = registry.read_version(store, recipe.name, work["version"])
-    policy = gate_policy.GatePolicy(ambition=gate_policy.Ambition(work["policy"]))
-    rows = load_rows(store, work["dataset_id"])
-    n_judged = candidates_judged(store, recipe.name, work["version"], [row.record_id for row in on_sides(rows, Side.TEST)])
+    files = registry.read_version(store, recipe.name, work.version)
+    policy = gate_policy.GatePolicy(ambition=gate_policy.Ambition(work.policy))
+    rows = load_rows(store, work.dataset_id)
+    n_judged = candidates_judged(store, recipe.name, work.version, [row.record_id for row in on_sides(rows, Side.TEST)])
     new_data = None
     if fault := fresh_process.fault_of(files):
         verdict = gate_policy.GateVerdict(
@@ -61,33 +59,33 @@ def judge(store: ObjectStore, recipe: Recipe, work: dict[str, Any], champion: re
             new_data=new_data,
             policy=policy,
         )
-    return {
-        "recipe": recipe.name,
-        "version": work["version"],
-        "promote": verdict.promote,
-        "kind": verdict.kind.value,
-        "reason": verdict.reason,
-        "figures": {name: asdict(interval) for name, interval in verdict.figures.items()},
-        "sensitivity": verdict.sensitivity,
-        "ece": verdict.ece,
-        "new_data": asdict(new_data) if new_data else None,
-        "policy": work["policy"],
-        "limits": asdict(policy),
-        "candidates_judged": n_judged,
-        "note": gate_policy.judged_note(n_judged),
-        "champion": None if champion is None else champion.version,
-        "champion_since": None if champion is None else champion.since,
-        "dataset_id": work["dataset_id"],
-        "judged": now(),
-    }
+    return Judgement(
+        recipe=recipe.name,
+        version=work.version,
+        promote=verdict.promote,
+        kind=verdict.kind,
+        reason=verdict.reason,
+        figures={name: Figure(**asdict(interval)) for name, interval in verdict.figures.items()},
+        sensitivity=verdict.sensitivity,
+        ece=verdict.ece,
+        new_data=NewData(**asdict(new_data)) if new_data else None,
+        policy=work.policy,
+        limits=asdict(policy),
+        candidates_judged=n_judged,
+        note=gate_policy.judged_note(n_judged),
+        champion=champion.version if champion else None,
+        champion_since=champion.since if champion else None,
+        dataset_id=work.dataset_id,
+        judged=now(),
+    )
 
 
 def _incumbent(
-    store: ObjectStore, recipe: Recipe, work: Mapping[str, Any], champion: registry.Champion | None
+    store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: registry.Champion | None
 ) -> tuple[Classifier | None, TrainedOn]:
     """The champion to be beaten, and what it has seen; None where there is none, or one that reads pictures that are no longer made."""
     nobody = TrainedOn(record_ids=frozenset(), buckets=frozenset())
-    if champion is None or champion.version == work["version"]:
+    if champion is None or champion.version == work.version:
         return None, nobody
     files = registry.read_version(store, recipe.name, champion.version)
     incumbent = Classifier.from_files(files)

@@ -1,79 +1,59 @@
 """Here: from a verdict to a champion: what a person answered, and the last look at everything before it is written.
 
-Not here: the verdict (``gating``), or a person's decision without a training (``champions.promotion``).
+Not here: the verdict (``gating``), or a person's decision without a training (``decide_champion``).
 
 Nothing here believes what one task tells another: a run's id leads to its job, the job to the verdict and to the answer, and all three
 lie in the bucket. So what is edited, cleared or marked in Airflow changes when these functions run, and not what they may do.
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+
+from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
+from ecg_tasks.archive.documents import Approval, Code, DagId, Judgement, RetrainManifest, TrainingJob, find, write, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import find_json, now, open_store, put_json, put_manifest
+from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.training import dataset
 from ecg_tasks.pipeline.training.gating import still_holds
 
-DAG = "retrain_model"
+DAG = DagId.RETRAIN_MODEL
 APPROVE = "Approve"
 """The answer that lets a version serve, as Airflow's operator calls it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What came of asking a person.
-
-    Parameters
-    ----------
-    chosen : ``Approve`` or ``Reject``
-    who : the person as Airflow knows them; None after the deadline
-    why : as given; may be empty
-    when : of the answer, ISO 8601
-    """
-
-    chosen: str
-    who: str | None
-    why: str = ""
-    when: str = ""
 
 
 def is_promotable(run_id: str) -> bool:
     """Whether the verdict on a run's version says that it may serve, and nobody rejected it since."""
     store = open_store()
-    work = _work(store, run_id)
-    return bool(_verdict(store, work)["promote"]) and not rejected(store, work)
+    work, verdict = _judged(store, run_id)
+    return verdict.promote and not rejected(store, work)
 
 
 def question(run_id: str) -> str:
     """What a person is told who is asked to approve, as Markdown: from the bucket, so that it is what the gate wrote."""
     store = open_store()
-    work = _work(store, run_id)
-    verdict = _verdict(store, work)
+    work, verdict = _judged(store, run_id)
     return (
-        f"`{work['recipe']}` version `{work['version']}` passed the gate on patients that neither model has seen: {verdict['reason']}.\n\n"
-        f"Judged against: `{verdict['champion'] or 'nothing'}`. The whole verdict: "
-        f"`{keys.model_file(work['recipe'], work['version'], registry.VERDICT)}` in the bucket."
+        f"`{work.recipe}` version `{work.version}` passed the gate on patients that neither model has seen: {verdict.reason}.\n\n"
+        f"Judged against: `{verdict.champion or 'nothing'}`. The whole verdict: "
+        f"`{keys.model_file(work.recipe, work.version, registry.VERDICT)}` in the bucket."
     )
 
 
-def note_answer(run_id: str, answer: Answer) -> str:
+def note_answer(run_id: str, answer: Approval) -> str:
     """Keep an answer beside the version, with the verdict that it is about, and log an approval; returns its key.
 
     The process calls it that Airflow wakes with the answer; nothing else writes there.
     """
     store = open_store()
-    work = _work(store, run_id)
-    verdict = _verdict(store, work)
-    on = {"version": work["version"], "champion": verdict["champion"], "judged": verdict["judged"]}
-    key = put_json(store, _answer_key(work), asdict(answer) | on)
+    work, verdict = _judged(store, run_id)
+    on_this = structs.replace(answer, version=work.version, champion=verdict.champion, judged=verdict.judged)
+    key = write(store, _answer_key(work), on_this)
     if answer.chosen == APPROVE and answer.who:
-        detail = {"run": work["run"], "why": answer.why.strip(), "answered": answer.when}
-        audit.append(store, who=answer.who, action=audit.Action.APPROVE, subject=f"{work['recipe']}/{work['version']}", detail=detail)
+        detail = {"run": work.run, "why": answer.why.strip(), "answered": answer.when}
+        audit.append(store, who=answer.who, action=audit.Action.APPROVE, subject=f"{work.recipe}/{work.version}", detail=detail)
     return key
 
 
@@ -93,29 +73,28 @@ def promote(run_id: str, *, asked: bool) -> str | None:
         another verdict. Nothing has changed then.
     """
     store = open_store()
-    work = _work(store, run_id)
-    verdict = _verdict(store, work)
-    who = f"{DAG}/{work['run']}"
-    champion = synthetic.hand_over(store, work["recipe"], who=who)
-    if champion is not None and champion.version == work["version"]:
+    work, verdict = _judged(store, run_id)
+    who = f"{DAG}/{work.run}"
+    champion = synthetic.hand_over(store, work.recipe, who=who)
+    if champion is not None and champion.version == work.version:
         if champion.who == who:  # an earlier try of this task came so far
             log_act(store, work, audit.Action.PROMOTE, why=champion.why)
-        write_manifest(store, work, verdict, outcome=f"{work['version']} serves since {champion.since}")
-        return keys.champion(work["recipe"])
-    if not verdict["promote"] or verdict.get("policy") != work["policy"]:
-        raise ConfigurationError(f"{work['version']} is not promoted: the gate did not let it pass ({verdict['reason']})")
-    why = str(verdict["reason"])
-    if asked or work.get("approval", False):
+        write_account(store, work, verdict, outcome=f"{work.version} serves since {champion.since}")
+        return keys.champion(work.recipe)
+    if not verdict.promote or verdict.policy != work.policy:
+        raise ConfigurationError(f"{work.version} is not promoted: the gate did not let it pass ({verdict.reason})")
+    why = verdict.reason
+    if asked or work.approval:
         answer = _approval(store, work, verdict)
-        why += f"; approved by {answer['who']}" + (f": {answer['why'].strip()}" if answer["why"].strip() else "")
+        why += f"; approved by {answer.who}" + (f": {answer.why.strip()}" if answer.why.strip() else "")
     if obstacle := _decided_since(store, work, verdict, champion):
-        _log(f"{work['version']} is not promoted: {obstacle}")
-        write_manifest(store, work, verdict, outcome=f"{work['version']} is not promoted: {obstacle}")
+        _log(f"{work.version} is not promoted: {obstacle}")
+        write_account(store, work, verdict, outcome=f"{work.version} is not promoted: {obstacle}")
         return None
-    registry.write_champion(store, recipe=work["recipe"], version=work["version"], since=now(), who=who, why=why)
+    registry.write_champion(store, recipe=work.recipe, version=work.version, since=now(), who=who, why=why)
     log_act(store, work, audit.Action.PROMOTE, why=why)
-    write_manifest(store, work, verdict, outcome=f"{work['version']} serves from now on")
-    return keys.champion(work["recipe"])
+    write_account(store, work, verdict, outcome=f"{work.version} serves from now on")
+    return keys.champion(work.recipe)
 
 
 def refuse(run_id: str) -> str | None:
@@ -124,47 +103,48 @@ def refuse(run_id: str) -> str | None:
     None, and nothing is marked, where nobody was asked or the answer was yes.
     """
     store = open_store()
-    work = _work(store, run_id)
-    answer = find_json(store, _answer_key(work))
-    if answer is None or answer["chosen"] == APPROVE:
+    work, verdict = _judged(store, run_id)
+    answer = find(store, Approval, _answer_key(work))
+    if answer is None or answer.chosen == APPROVE:
         return None
-    who = answer["who"] or f"{DAG}/{work['run']}"
-    why = (answer["why"].strip() or "refused without a reason") if answer["who"] else "nobody approved it in time"
-    registry.reject(store, recipe=work["recipe"], version=work["version"], when=now(), who=who, why=why)
+    who = answer.who or f"{DAG}/{work.run}"
+    why = (answer.why.strip() or "refused without a reason") if answer.who else "nobody approved it in time"
+    registry.reject(store, recipe=work.recipe, version=work.version, when=now(), who=who, why=why)
     log_act(store, work, audit.Action.REJECT, why=why, who=who)
-    write_manifest(store, work, _verdict(store, work))
-    return keys.champion(work["recipe"])
+    write_account(store, work, verdict)
+    return keys.champion(work.recipe)
 
 
-def rejected(store: ObjectStore, work: Mapping[str, Any]) -> bool:
+def rejected(store: ObjectStore, work: TrainingJob) -> bool:
     """Whether somebody rejected the job's version, and it does not serve."""
-    decided = registry.read_decisions(store, work["recipe"])
-    return decided is not None and decided.version != work["version"] and decided.rejection(work["version"]) is not None
+    decided = registry.read_decisions(store, work.recipe)
+    return decided is not None and decided.version != work.version and decided.rejection(work.version) is not None
 
 
-def log_act(store: ObjectStore, work: Mapping[str, Any], action: audit.Action, *, why: str, who: str = "") -> None:
+def log_act(store: ObjectStore, work: TrainingJob, action: audit.Action, *, why: str, who: str = "") -> None:
     """Log what was done to the job's version, by the run itself unless a person is named."""
-    detail = {"run": work["run"], "why": why}
-    audit.append(store, who=who or f"{DAG}/{work['run']}", action=action, subject=f"{work['recipe']}/{work['version']}", detail=detail)
+    detail = {"run": work.run, "why": why}
+    audit.append(store, who=who or f"{DAG}/{work.run}", action=action, subject=f"{work.recipe}/{work.version}", detail=detail)
 
 
-def write_manifest(store: ObjectStore, work: Mapping[str, Any], verdict: Mapping[str, Any], *, outcome: str = "") -> None:
+def write_account(store: ObjectStore, work: TrainingJob, verdict: Judgement, *, outcome: str = "") -> None:
     """Write the run's account as it stands now: the verdict, what serves, what a person answered, and what came of it."""
-    champion = registry.read_champion(store, work["recipe"])
-    manifest = {
-        "dag": DAG,
-        "run": work["run"],
-        "account": dataset.load_manifest(store, work["dataset_id"])["counts"],
-        "recipe": work["recipe"],
-        "version": work["version"],
-        "dataset_id": work["dataset_id"],
-        "verdict": verdict,
-        "rejected": rejected(store, work),
-        "serving": champion.version if champion else None,
-        "approval": find_json(store, _answer_key(work)),
-        "outcome": outcome,
-    }
-    put_manifest(store, manifest)
+    champion = registry.read_champion(store, work.recipe)
+    manifest = RetrainManifest(
+        dag=DAG,
+        run=work.run,
+        code=Code.running(),
+        account=dataset.load_manifest(store, work.dataset_id).counts,
+        recipe=work.recipe,
+        version=work.version,
+        dataset_id=work.dataset_id,
+        verdict=verdict,
+        rejected=rejected(store, work),
+        serving=champion.version if champion else None,
+        approval=find(store, Approval, _answer_key(work)),
+        outcome=outcome,
+    )
+    write_manifest(store, manifest)
 
 
 def job_key(run_id: str) -> str:
@@ -172,45 +152,42 @@ def job_key(run_id: str) -> str:
     return keys.staging(DAG, keys.run_key(run_id), "job.json")
 
 
-def _work(store: ObjectStore, run_id: str) -> dict[str, Any]:
-    work: dict[str, Any] | None = find_json(store, job_key(run_id))
+def _judged(store: ObjectStore, run_id: str) -> tuple[TrainingJob, Judgement]:
+    """The job of a run, and the gate's word on its version."""
+    work = find(store, TrainingJob, job_key(run_id))
     if work is None:
         raise ConfigurationError(f"{DAG} {run_id} has assembled no data set: run it from its first task")
-    return work
-
-
-def _verdict(store: ObjectStore, work: Mapping[str, Any]) -> dict[str, Any]:
-    verdict: dict[str, Any] | None = find_json(store, keys.model_file(work["recipe"], work["version"], registry.VERDICT))
+    verdict = find(store, Judgement, keys.model_file(work.recipe, work.version, registry.VERDICT))
     if verdict is None:
-        raise ConfigurationError(f"the gate has not judged {work['recipe']} {work['version']}: run the task gate")
-    return verdict
+        raise ConfigurationError(f"the gate has not judged {work.recipe} {work.version}: run the task gate")
+    return work, verdict
 
 
-def _answer_key(work: Mapping[str, Any]) -> str:
-    return keys.model_file(work["recipe"], work["version"], f"approvals/{work['run']}.json")
+def _answer_key(work: TrainingJob) -> str:
+    return keys.model_file(work.recipe, work.version, f"approvals/{work.run}.json")
 
 
-def _approval(store: ObjectStore, work: Mapping[str, Any], verdict: Mapping[str, Any]) -> Mapping[str, Any]:
+def _approval(store: ObjectStore, work: TrainingJob, verdict: Judgement) -> Approval:
     """The yes of a person to this verdict."""
-    answer: dict[str, Any] | None = find_json(store, _answer_key(work))
-    nothing = f"{work['version']} is not promoted: this run asks for a person's approval, and"
+    answer = find(store, Approval, _answer_key(work))
+    nothing = f"{work.version} is not promoted: this run asks for a person's approval, and"
     if answer is None:
         raise ConfigurationError(f"{nothing} nobody has given it; clear the task approval to ask")
-    if answer["chosen"] != APPROVE or not answer["who"]:
+    if answer.chosen != APPROVE or not answer.who:
         raise ConfigurationError(f"{nothing} the answer was no")
-    if (answer["champion"], answer["judged"]) != (verdict["champion"], verdict["judged"]):
-        raise ConfigurationError(f"{nothing} {answer['who']} gave it on an earlier verdict; clear the task approval to ask again")
+    if (answer.champion, answer.judged) != (verdict.champion, verdict.judged):
+        raise ConfigurationError(f"{nothing} {answer.who} gave it on an earlier verdict; clear the task approval to ask again")
     return answer
 
 
-def _decided_since(store: ObjectStore, work: Mapping[str, Any], verdict: Mapping[str, Any], champion: registry.Champion | None) -> str:
+def _decided_since(store: ObjectStore, work: TrainingJob, verdict: Judgement, champion: registry.Champion | None) -> str:
     """What was decided since the verdict and speaks against the version, as a sentence; nothing if all is as it was."""
     if rejected(store, work):
         return "it was rejected while this run was under way"
     if not still_holds(verdict, work, champion):
         since = f"{champion.version} serves since {champion.since}, by {champion.who}" if champion else "nothing serves any more"
-        return f"{since}; it was judged against {verdict['champion'] or 'nothing'}. Start {DAG} again to have it judged anew"
-    return synthetic.obstacle(store, work["recipe"], work["version"])
+        return f"{since}; it was judged against {verdict.champion or 'nothing'}. Start {DAG} again to have it judged anew"
+    return synthetic.obstacle(store, work.recipe, work.version)
 
 
 def _log(line: str) -> None:

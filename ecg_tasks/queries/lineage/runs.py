@@ -1,17 +1,16 @@
 """Here: which run made a thing, and whether its manifest is the one that the log knows. Not here: what runs have made (``tracing``)."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ecg_tasks.archive import audit, audit_check, keys
+from ecg_tasks.archive import audit, keys
+from ecg_tasks.archive.documents import ClassifyManifest, DagId, IntakeManifest, Manifest, find_manifest, plain, read
+from ecg_tasks.archive.documents.manifests import AnyManifest
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
-from ecg_tasks.archive.workspace import find_json, get_json
 from ecg_tasks.queries.lineage.links import Link, State, code_link
-
-INGEST, RENDER, CLASSIFY, RETRAIN = "ingest_records", "render_spectrograms", "classify_records", "retrain_model"
-
-Manifest = Mapping[str, Any]
 
 
 class Runs:
@@ -20,66 +19,77 @@ class Runs:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._listed: dict[str, list[ObjectInfo]] = {}
-        self._read: dict[str, Manifest] = {}
+        self._read: dict[str, Any] = {}
         self._logged: dict[str, audit.Name] | None = None
 
     def named(self, run: str) -> Manifest | None:
         """The manifest of the run of this id or name, of whatever DAG it is."""
-        for dag in self._store.list_folders(keys.MANIFESTS):
-            manifest: Manifest | None = find_json(self._store, keys.manifest(dag, keys.run_key(run)))
-            if manifest is not None:
-                return manifest
-        return None
+        kinds = sorted(Manifest.__subclasses__(), key=lambda kind: kind.DAG)
+        found = (find_manifest(self._store, kind, keys.run_key(run)) for kind in kinds)
+        return next((manifest for manifest in found if manifest is not None), None)
 
-    def that(self, dag: str, has: Callable[[Manifest], bool], *, wrote: str) -> Manifest | None:
+    def that(self, kind: type[AnyManifest], has: Callable[[AnyManifest], bool], *, wrote: str) -> AnyManifest | None:
         """The manifest of the run that made a thing, or None: those are looked at first that were written when ``wrote`` was."""
         info = self._store.info(wrote)
         at = info.modified if info else datetime.now(UTC)
-        if dag not in self._listed:
-            self._listed[dag] = list(self._store.list_objects(f"{keys.MANIFESTS}{dag}/"))
-        nearest = sorted(self._listed[dag], key=lambda item: abs(item.modified - at))
-        return next((manifest for item in nearest if has(manifest := self._manifest(item.key))), None)
+        if kind.DAG not in self._listed:
+            self._listed[kind.DAG] = list(self._store.list_objects(f"{keys.MANIFESTS}{kind.DAG}/"))
+        nearest = sorted(self._listed[kind.DAG], key=lambda item: abs(item.modified - at))
+        return next((manifest for item in nearest if has(manifest := self._manifest(kind, item.key))), None)
 
-    def link(self, manifest: Manifest, *, beneath: tuple[Link, ...] = ()) -> Link:
+    def made_by(self, kind: type[AnyManifest], has: Callable[[AnyManifest], bool], *, wrote: str) -> Link:
+        """The run that made a thing."""
+        manifest = self.that(kind, has, wrote=wrote)
+        return unknown_run(kind.DAG) if manifest is None else self.link(manifest)
+
+    def link(self, manifest: Manifest, *, beneath: Iterable[Link] = ()) -> Link:
         """A run, held against its entry in the log, with the code that it ran."""
-        dag, run = manifest["dag"], manifest["run"]
-        state, sentence = self._known_to_the_log(manifest)
-        told = {name: f"{count:,}" for name, count in manifest.get("account", {}).items() if isinstance(count, int)}
-        return Link(what=dag, name=run, state=state, sentence=sentence, told=told, beneath=(code_link(manifest.get("code")), *beneath))
+        state, sentence = self._held_against_the_log(manifest)
+        account = plain(getattr(manifest, "account", None)) or {}
+        told = {name: f"{count:,}" for name, count in account.items() if isinstance(count, int)}
+        below = (code_link(manifest.code), *beneath)
+        return Link(what=manifest.dag, name=manifest.run, state=state, sentence=sentence, told=told, beneath=below)
 
-    def _manifest(self, key: str) -> Manifest:
+    def _manifest(self, kind: type[AnyManifest], key: str) -> Any:
         if key not in self._read:
-            self._read[key] = get_json(self._store, key)
+            self._read[key] = read(self._store, kind, key)
         return self._read[key]
 
-    def _known_to_the_log(self, manifest: Manifest) -> tuple[State, str]:
-        if manifest["dag"] == INGEST:
-            return self._intake_in_the_log(manifest)
-        if manifest["dag"] == CLASSIFY and manifest.get(audit_check.ANCHOR):
-            return self._night_in_the_log(manifest, manifest[audit_check.ANCHOR])
+    def _held_against_the_log(self, manifest: Manifest) -> tuple[State, str]:
+        """By the JSON as it was stored: what was written before a field was added has to have the same digest for ever."""
+        data = self._store.get(keys.manifest(manifest.dag, manifest.run))
+        if isinstance(manifest, IntakeManifest):
+            return self._intake_in_the_log(manifest, data)
+        if isinstance(manifest, ClassifyManifest) and manifest.audit:
+            return self._night_in_the_log(manifest.audit, json.loads(data))
         return State.TOLD, "the log has no entry that its manifest could be held against"
 
-    def _intake_in_the_log(self, manifest: Manifest) -> tuple[State, str]:
-        dag, run = manifest["dag"], manifest["run"]
-        sha256 = self._store.sha256([keys.manifest(dag, run)])
-        detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": sha256}
-        act = audit.act_of(who=f"{dag}/{run}", action=audit.Action.INGEST, subject=run, detail=detail)
+    def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[State, str]:
+        account, sha256 = json.loads(data).get("account"), hashlib.sha256(data).hexdigest()
+        detail = {"account": account, "labels": manifest.labels.stored, "manifest_sha256": sha256}
+        act = audit.act_of(who=f"{manifest.dag}/{manifest.run}", action=audit.Action.INGEST, subject=manifest.run, detail=detail)
         if any(name.act == act for name in self._names().values()):
             return State.CHECKED, "its manifest is the one that the log has the SHA-256 of"
-        if any(entry.action is audit.Action.INGEST and entry.subject == run for _, entry in audit.entries(self._store)):
+        if any(entry.action is audit.Action.INGEST and entry.subject == manifest.run for _, entry in audit.entries(self._store)):
             return State.BROKEN, "its manifest is not the one that the log has the SHA-256 of"
         return State.ABSENT, "the log has no entry of it: it is older than the log, or took nothing over"
 
-    def _night_in_the_log(self, manifest: Manifest, digest: str) -> tuple[State, str]:
+    def _night_in_the_log(self, digest: str, stored: Mapping[str, Any]) -> tuple[State, str]:
         if digest not in self._names():
             return State.BROKEN, f"its entry {digest[:12]} is not in the log"
         entry = audit.Entry.from_json(self._store.get(self._names()[digest].key))
-        if entry.detail != {name: manifest[name] for name in ("report", "account", "champions")}:
+        if entry.detail != {name: stored.get(name) for name in ("report", "account", "champions")}:
             return State.BROKEN, f"its manifest says something else than its entry {digest[:12]} in the log"
         return State.CHECKED, f"its manifest says what its entry {digest[:12]} in the log says"
 
     def _names(self) -> dict[str, audit.Name]:
+        """Of the log's entries, by digest."""
         if self._logged is None:
             found = (audit.Name.of(key) for key in self._store.list_keys(keys.AUDIT))
             self._logged = {name.digest: name for name in found if name is not None}
         return self._logged
+
+
+def unknown_run(dag: DagId, sentence: str = "no manifest names it") -> Link:
+    """The run of a DAG that nobody knows."""
+    return Link(what=dag, name="unknown", state=State.ABSENT, sentence=sentence)

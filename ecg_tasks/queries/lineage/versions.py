@@ -1,39 +1,40 @@
 """Here: where a model version comes from: files, data set, training, decisions. Not here: records and reports (``tracing``)."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+
+import msgspec
 
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.archive.documents import Code, RetrainManifest
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.learning.version import METRICS, SPEC
+from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.queries.lineage.links import Link, State, code_link, raw_link
-from ecg_tasks.queries.lineage.runs import RETRAIN, Runs
+from ecg_tasks.queries.lineage.runs import Runs, unknown_run
 
 
 def version_link(store: ObjectStore, runs: Runs, recipe: str, version: str, *, deep: bool) -> Link:
     """A version with every file held against its checksums; ``deep`` follows its data set down to the dropped bytes."""
+    name = f"{recipe}/{version}"
     try:
         files = registry.read_version(store, recipe, version)
-    except MissingObjectError as error:
-        return Link(what="version", name=f"{recipe}/{version}", state=State.BROKEN, sentence=str(error))
-    wrong = _changed(files)
-    spec, metrics = json.loads(files[SPEC]), json.loads(files[METRICS])
-    told = {name: str(spec[name]) for name in ("recipe_digest", "network", "seed", "threshold", "synthetic")}
-    told["digest"] = registry.digest(files)
+        spec, metrics = ModelSpec.from_json(files[SPEC]), Metrics.from_json(files[METRICS])
+    except (MissingObjectError, ModelRefusedError) as error:
+        return Link(what="version", name=name, state=State.BROKEN, sentence=str(error))
+    changed = registry.changed_files(files)
+    told = {field: str(getattr(spec, field)) for field in ("recipe_digest", "network", "seed", "threshold", "synthetic")}
     return Link(
         what="version",
-        name=f"{recipe}/{version}",
-        state=State.BROKEN if wrong else State.CHECKED,
-        sentence=f"{', '.join(wrong)}: another SHA-256 than SHA256SUMS has" if wrong else f"{len(files) - 1} files have their SHA-256",
-        told=told,
+        name=name,
+        state=State.BROKEN if changed else State.CHECKED,
+        sentence=f"{', '.join(changed)}: another SHA-256 than SHA256SUMS has" if changed else f"{len(files) - 1} files have their SHA-256",
+        told=told | {"digest": registry.digest(files)},
         beneath=(
-            code_link(spec["training"].get("code")),
+            code_link(msgspec.convert(spec.training.get("code"), Code | None)),
             *_decisions(store, recipe, version),
             _training(runs, recipe, version),
-            _dataset(store, spec["dataset_id"], metrics.get("provenance", {}), deep=deep),
+            _dataset(store, spec.dataset_id, metrics.provenance, deep=deep),
         ),
     )
 
@@ -43,37 +44,24 @@ def recipes_with(store: ObjectStore, version: str) -> list[str]:
     return [recipe for recipe in store.list_folders(keys.MODELS) if registry.has_version(store, recipe, version)]
 
 
-def _changed(files: Mapping[str, bytes]) -> list[str]:
-    sums = [line.split(maxsplit=1) for line in files[registry.SUMS].decode().splitlines() if line]
-    return [name for digest, name in sums if hashlib.sha256(files[name.lstrip("*")]).hexdigest() != digest]
-
-
 def _training(runs: Runs, recipe: str, version: str) -> Link:
     """The run that trained it; a version that came with the installation has none here."""
-
-    def trained(manifest: Mapping[str, Any]) -> bool:
-        return (manifest.get("recipe"), manifest.get("version")) == (recipe, version)
-
-    manifest = runs.that(RETRAIN, trained, wrote=keys.model_file(recipe, version, registry.SUMS))
+    wrote = keys.model_file(recipe, version, registry.SUMS)
+    manifest = runs.that(RetrainManifest, lambda one: (one.recipe, one.version) == (recipe, version), wrote=wrote)
     if manifest is None:
-        sentence = "no run of this bucket trained it: it came with the installation, or from elsewhere"
-        return Link(what=RETRAIN, name="none", state=State.ABSENT, sentence=sentence)
+        return unknown_run(RetrainManifest.DAG, "no run of this bucket trained it: it came with the installation, or from elsewhere")
     return runs.link(manifest)
 
 
 def _decisions(store: ObjectStore, recipe: str, version: str) -> Iterable[Link]:
     """When it served and was rejected, by whose word."""
     decided = registry.read_decisions(store, recipe)
-    if decided is None:
-        return
-    now = {"version": decided.version, "since": decided.since, "who": decided.who, "why": decided.why, "action": decided.action}
-    for one in (now, *decided.history):
-        if one["version"] == version:
-            told = {"who": one["who"], "why": one["why"], "since": one["since"]}
-            yield Link(what="decision", name=one["action"], state=State.TOLD, told=told)
-    for one in decided.rejections:
-        if one["version"] == version:
-            yield Link(what="decision", name="rejected", state=State.TOLD, told={name: one[name] for name in ("who", "why", "when")})
+    for one in decided.services if decided else ():
+        if one.version == version:
+            yield Link(what="decision", name=one.action, state=State.TOLD, told={"who": one.who, "why": one.why, "since": one.since})
+    for other in decided.rejections if decided else ():
+        if other.version == version:
+            yield Link(what="decision", name="rejected", state=State.TOLD, told={"who": other.who, "why": other.why, "when": other.when})
 
 
 def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str], *, deep: bool) -> Link:

@@ -3,7 +3,8 @@
 import pytest
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.workspace import get_json, put_json
+from ecg_tasks.archive.documents import Judgement, TrainingJob, write
+from ecg_tasks.archive.workspace import get_json
 from ecg_tasks.errors import ConfigurationError, NotEnoughDataError
 from ecg_tasks.pipeline import backfill_version, classify_records, decide_champion, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.champions import seed, synthetic
@@ -11,6 +12,7 @@ from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import dataset, promoting
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop
+from tests.versions import write_dataset
 
 RECIPE = "heartbeat"
 MADE_UP = "aaaa00000001"
@@ -142,11 +144,19 @@ def test_nobody_promotes_it_over_real_recordings(demonstrated, beat_rows, heartb
     with pytest.raises(ConfigurationError, match="holds real ones: it may not decide on them"):
         backfill_version.pin_versions("f", date="2026-01-02", recipe=RECIPE, version=MADE_UP)
     champion = registry.read_champion(demonstrated, RECIPE)
-    verdict = {"promote": True, "policy": "better", "reason": "because", "champion": champion.version, "judged": "t"}
-    put_json(demonstrated, keys.model_file(RECIPE, MADE_UP, registry.VERDICT), verdict)
-    put_json(demonstrated, keys.dataset("ds", "manifest.json"), {"counts": {}})
-    work = {"run": "r", "recipe": RECIPE, "version": MADE_UP, "dataset_id": "ds", "policy": "better"}
-    put_json(demonstrated, promoting.job_key("r"), work)
+    verdict = Judgement(
+        recipe=RECIPE,
+        version=MADE_UP,
+        promote=True,
+        kind="better",
+        policy="better",
+        reason="because",
+        champion=champion.version,
+        judged="t",
+    )
+    write(demonstrated, keys.model_file(RECIPE, MADE_UP, registry.VERDICT), verdict)
+    write_dataset(demonstrated)
+    write(demonstrated, promoting.job_key("r"), TrainingJob(run="r", recipe=RECIPE, version=MADE_UP, dataset_id="ds", epochs=1, seed=0))
     assert promoting.promote("r", asked=False) is None
     assert "holds real ones" in get_json(demonstrated, keys.manifest(promoting.DAG, "r"))["outcome"]
     assert _serving(demonstrated) == "0123456789ab"
@@ -160,7 +170,7 @@ def test_a_data_set_never_mixes_them(bucket_in, monkeypatch, beat_rows, heartbea
     _take_over("synthetic")
     dataset_id, rows = dataset.assemble(bucket, get_recipe(RECIPE))
     assert all(row.synthetic for row in rows)
-    assert dataset.load_manifest(bucket, dataset_id)["synthetic_records"] == len(rows)
+    assert dataset.load_manifest(bucket, dataset_id).synthetic_records == len(rows)
     inbox.put_files([("ward/beats.csv", heartbeat_csv(beat_rows(2, seed=9)))])  # without labels
     _take_over("real")
     with pytest.raises(NotEnoughDataError, match=r"\d+ synthetic ones are left out, because the archive holds real recordings"):

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from ecg_tasks.archive import audit, keys, registry
+from ecg_tasks.archive.documents import Approval, TrainingJob, write
 from ecg_tasks.archive.workspace import get_json, put_json
 from ecg_tasks.errors import ConfigurationError, StoreError
 from ecg_tasks.pipeline import decide_champion
 from ecg_tasks.pipeline.training import promoting
-from ecg_tasks.pipeline.training.promoting import Answer
 
 RECIPE = "heartbeat"
 
@@ -18,10 +18,9 @@ RECIPE = "heartbeat"
 @pytest.fixture
 def store(judged_versions):
     """Versions a to d, the gate's verdicts on them against a, which serves; run ``r`` trained b, and run ``no`` trained d."""
-    put_json(judged_versions, keys.dataset("ds", "manifest.json"), {"counts": {}})
     for run, version in (("r", "b"), ("no", "d")):
-        work = {"run": run, "recipe": RECIPE, "version": version, "dataset_id": "ds", "policy": "better", "approval": False}
-        put_json(judged_versions, promoting.job_key(run), work)
+        work = TrainingJob(run=run, recipe=RECIPE, version=version, dataset_id="ds", epochs=1, seed=0)
+        write(judged_versions, promoting.job_key(run), work)
     return judged_versions
 
 
@@ -71,7 +70,7 @@ def test_a_promotion_whose_entry_was_lost_is_logged_by_the_next_try(store, monke
 @pytest.mark.parametrize("asked", [False, True])
 def test_what_the_gate_refused_is_never_promoted(store, asked):
     """However the task comes to run, and though somebody approved: the verdict itself says no."""
-    promoting.note_answer("no", Answer(chosen="Approve", who="carol"))
+    promoting.note_answer("no", Approval(chosen="Approve", who="carol"))
     with pytest.raises(ConfigurationError, match="d is not promoted: the gate did not let it pass"):
         promoting.promote("no", asked=asked)
     assert _serving(store) == "a"
@@ -120,7 +119,7 @@ def test_a_choice_made_meanwhile_stands(store, acts, serving, told):
 
 def test_an_approval_is_kept_and_logged_and_lets_the_version_serve(store):
     """Who approved, and why, stands beside the version, in the log under their name, and in the champion's reason."""
-    promoting.note_answer("r", Answer(chosen="Approve", who="carol", why=" looks right ", when="t2"))
+    promoting.note_answer("r", Approval(chosen="Approve", who="carol", why=" looks right ", when="t2"))
     promoting.promote("r", asked=True)
     champion = registry.read_champion(store, RECIPE)
     assert (champion.version, champion.who, champion.why) == ("b", "retrain_model/r", "because; approved by carol: looks right")
@@ -132,8 +131,8 @@ def test_an_approval_is_kept_and_logged_and_lets_the_version_serve(store):
     ("answer", "told"),
     [
         (None, "asks for a person's approval, and nobody has given it"),
-        (Answer(chosen="Reject", who="carol"), "and the answer was no"),
-        (Answer(chosen="Approve", who=None), "and the answer was no"),
+        (Approval(chosen="Reject", who="carol"), "and the answer was no"),
+        (Approval(chosen="Approve", who=None), "and the answer was no"),
     ],
 )
 @pytest.mark.parametrize("by", ["form", "job"])
@@ -150,7 +149,7 @@ def test_without_the_approval_that_was_asked_for_nothing_serves(store, answer, t
 
 def test_an_approval_counts_for_its_own_verdict_and_run_only(store):
     """A yes to an earlier verdict, or in another run, is none to this one."""
-    promoting.note_answer("r", Answer(chosen="Approve", who="carol"))
+    promoting.note_answer("r", Approval(chosen="Approve", who="carol"))
     _verdict(store, judged="t9")
     with pytest.raises(ConfigurationError, match="carol gave it on an earlier verdict; clear the task approval"):
         promoting.promote("r", asked=True)
@@ -169,29 +168,29 @@ def test_the_question_is_what_the_gate_wrote(store):
 
 def test_a_refusal_in_the_interface_is_kept(store):
     """Who refused, and why; the version is then not promotable, and the same run's promotion does nothing."""
-    promoting.note_answer("r", Answer(chosen="Reject", why="too slow", who="carol"))
+    promoting.note_answer("r", Approval(chosen="Reject", why="too slow", who="carol"))
     promoting.refuse("r")
     rejection = registry.read_champion(store, RECIPE).rejection("b")
-    assert (rejection["who"], rejection["why"]) == ("carol", "too slow")
+    assert (rejection.who, rejection.why) == ("carol", "too slow")
     assert not promoting.is_promotable("r")
     assert promoting.promote("r", asked=False) is None
     assert _serving(store) == "a"
     assert json.loads(store.get(keys.manifest("retrain_model", "r")))["rejected"] is True
     before = store.get(keys.champion(RECIPE))
-    promoting.note_answer("r", Answer(chosen="Reject", why="again", who="dave"))
+    promoting.note_answer("r", Approval(chosen="Reject", why="again", who="dave"))
     promoting.refuse("r")
     assert store.get(keys.champion(RECIPE)) == before
 
 
 def test_the_deadline_refuses_in_nobodys_name(store):
     """Without an answer the run itself stands for who, and the reason says that nobody approved."""
-    promoting.note_answer("r", Answer(chosen="Reject", who=None))
+    promoting.note_answer("r", Approval(chosen="Reject", who=None))
     promoting.refuse("r")
     rejection = registry.read_champion(store, RECIPE).rejection("b")
-    assert (rejection["who"], rejection["why"]) == ("retrain_model/r", "nobody approved it in time")
+    assert (rejection.who, rejection.why) == ("retrain_model/r", "nobody approved it in time")
 
 
-@pytest.mark.parametrize("answer", [None, Answer(chosen="Approve", who="carol")])
+@pytest.mark.parametrize("answer", [None, Approval(chosen="Approve", who="carol")])
 def test_no_refusal_marks_nothing(store, answer):
     """Where nobody was asked, or the answer was yes, nothing is marked."""
     if answer is not None:
@@ -203,9 +202,9 @@ def test_no_refusal_marks_nothing(store, answer):
 def test_a_first_candidate_can_be_refused(store):
     """Where nothing serves, the rejection is kept all the same, nothing serves still, and a later promotion keeps it."""
     store.delete(keys.champion(RECIPE))
-    promoting.note_answer("r", Answer(chosen="Reject", why="no", who="carol"))
+    promoting.note_answer("r", Approval(chosen="Reject", why="no", who="carol"))
     promoting.refuse("r")
     assert registry.read_champion(store, RECIPE) is None
-    assert registry.read_decisions(store, RECIPE).rejection("b")["why"] == "no"
+    assert registry.read_decisions(store, RECIPE).rejection("b").why == "no"
     _by_hand("promote", "a")
-    assert registry.read_champion(store, RECIPE).rejection("b")["why"] == "no"
+    assert registry.read_champion(store, RECIPE).rejection("b").why == "no"

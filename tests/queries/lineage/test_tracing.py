@@ -9,6 +9,7 @@ import pytest
 
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.code_version import code_version
+from ecg_tasks.archive.documents import DagId, Judgement, RetrainManifest, write_manifest
 from ecg_tasks.archive.workspace import get_json, put_json
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
@@ -33,8 +34,9 @@ def store(bucket_in, todays_version, tmp_path_factory):
         }
         _put_version(bucket, todays_version("heartbeat", VERSION, dataset_id="d1"), provenance)
         registry.write_champion(bucket, recipe="heartbeat", version=VERSION, since="t0", who="gate", why="first")
-        trained = {"dag": "retrain_model", "run": "weekly", "recipe": "heartbeat", "version": VERSION, "account": {}}
-        put_json(bucket, keys.manifest("retrain_model", "weekly"), trained)
+        verdict = Judgement(recipe="heartbeat", version=VERSION, promote=True, kind="first", reason="first")
+        trained = {"dag": DagId.RETRAIN_MODEL, "run": "weekly", "recipe": "heartbeat", "version": VERSION, "dataset_id": "d1"}
+        write_manifest(bucket, RetrainManifest(**trained, account={}, verdict=verdict, rejected=False, serving=VERSION))
         render_spectrograms.publish("pictures", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("pictures")])
         pin = classify_records.pin_champion("night", date="2026-01-02", details=0)
         classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
@@ -249,6 +251,18 @@ def test_a_changed_manifest_is_found(store, dag, run):
     manifest["account"] |= {"quarantined": 0}
     with changed(store, key, json.dumps(manifest).encode()):
         assert broken(tracing.trace(store, run)) == {(dag, run)}
+
+
+def test_an_older_manifest_is_held_against_what_was_logged_then(store):
+    """An account without a field that came later has the digest of what was stored, not of what it would be today."""
+    manifest = get_json(store, keys.manifest("ingest_records", "intake")) | {"run": "older"}
+    del manifest["account"]["waiting"]
+    key = put_json(store, keys.manifest("ingest_records", "older"), manifest)
+    assert tracing.trace(store, "older").state is State.ABSENT
+    detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": store.sha256([key])}
+    audit.append(store, who="ingest_records/older", action="ingest", subject="older", detail=detail)
+    assert tracing.trace(store, "older").state is State.CHECKED
+    store.delete(key)
 
 
 def test_a_night_whose_entry_is_gone_is_found(store):
