@@ -89,9 +89,11 @@ def fill(n_records: int, models: str) -> Work:
 
 def count_decided(report: str) -> Work:
     """Case: how many records the report has a decision on."""
+    import json
+
     from ecg_tasks.archive import workspace
 
-    counts = workspace.get_json(workspace.open_store(), report.replace("index.html", "summary.json"))["counts"]
+    counts = json.loads(workspace.open_store().get(report.replace("index.html", "summary.json")))["counts"]
     return lambda: counts["records"] - counts["pending"]
 
 

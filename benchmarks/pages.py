@@ -64,6 +64,7 @@ def fill(n_records: int) -> Work:
         import numpy as np
 
         from ecg_tasks.archive import keys, record_shards, workspace
+        from ecg_tasks.archive.documents import DagId, IntakeCounts, IntakeManifest, LabelCounts, write_manifest
         from ecg_tasks.pipeline import classify_records
         from ecg_tasks.signals.record import HEARTBEAT_SAMPLES
 
@@ -83,9 +84,11 @@ def fill(n_records: int) -> Work:
             for key, data in derived(ids, [one.record for one in stored[:1]], rng, shard=shard, version=version):
                 store.put(key, data)
             shards.append(shard)
-        account = {"received": n_records, "records": n_records, "duplicates": 0, "quarantined": 0, "waiting": 0}
-        manifest = {"account": account, "inputs": [], "shards": shards, "quarantined": [], "labels": {"quarantined": 0}}
-        workspace.put_json(store, keys.manifest("ingest_records", "bench"), manifest)
+        account = IntakeCounts(received=n_records, records=n_records)
+        manifest = IntakeManifest(
+            dag=DagId.INGEST_RECORDS, run="bench", account=account, inputs=(), shards=tuple(shards), quarantined=(), labels=LabelCounts()
+        )
+        write_manifest(store, manifest)
         classify_records.write_report(classify_records.pin_champion(RUN, date=DATE, scope="all", details=0), [])
 
     return work

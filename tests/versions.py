@@ -7,8 +7,8 @@ from pathlib import Path
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.documents import DatasetManifest, write
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import put_json
 from ecg_tasks.signals.recipes import get_recipe
+from tests.plain_json import put_json
 
 MODELS = Path(__file__).parents[1] / "models"
 

@@ -1,16 +1,14 @@
-"""Here: what every step needs: the store, jobs and results of one run, its manifest, patient hashes. Not here: what a step does."""
+"""Here: what every task needs: the store, the time, jobs and results of one run, patient hashes. Not here: what a task does."""
 
 import hashlib
 import hmac
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.code_version import code_version
 from ecg_tasks.archive.documents import Document
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.settings import Settings
 
 T = TypeVar("T")
@@ -38,35 +36,11 @@ def patient_hash(patient: str | None, *, key: bytes) -> str | None:
     return None if patient is None else hmac.new(key, patient.encode(), hashlib.sha256).hexdigest()[:24]
 
 
-def put_json(store: ObjectStore, key: str, value: object) -> str:
-    """Write JSON; returns the key."""
-    store.put(key, json.dumps(value, indent=1, sort_keys=True).encode(), content_type="application/json")
-    return key
-
-
-def put_manifest(store: ObjectStore, manifest: Mapping[str, Any]) -> str:
-    """Write a run's account, with the code that ran; ``dag`` and ``run`` name it. Returns the key."""
-    return put_json(store, keys.manifest(manifest["dag"], manifest["run"]), {**manifest, "code": code_version()})
-
-
-def get_json(store: ObjectStore, key: str) -> Any:
-    """Read JSON."""
-    return json.loads(store.get(key))
-
-
-def find_json(store: ObjectStore, key: str) -> Any | None:
-    """Read JSON, or None if it is not there: how a task that ran before knows it."""
-    try:
-        return get_json(store, key)
-    except MissingObjectError:
-        return None
-
-
-def write_jobs(store: ObjectStore, *, dag: str, run: str, jobs: Iterable[object]) -> list[str]:
+def write_jobs(store: ObjectStore, *, dag: str, run: str, jobs: Iterable[Document]) -> list[str]:
     """Write one document a mapped task, named by its place and content; XCom carries only the keys."""
     written = []
     for number, job in enumerate(jobs):
-        data = job.to_json() if isinstance(job, Document) else json.dumps(job, sort_keys=True).encode()
+        data = job.to_json()
         name = f"jobs/{number:05d}-{hashlib.sha256(data).hexdigest()[:12]}.json"
         written.append((keys.staging(dag, run, name), data, "application/json"))
     store.put_many(written)

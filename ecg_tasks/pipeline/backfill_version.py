@@ -14,7 +14,6 @@ from ecg_tasks.archive.documents import (
     BackfillCounts,
     BackfillManifest,
     BackfillPin,
-    Code,
     ComparisonSummary,
     DagId,
     PinnedVersion,
@@ -142,7 +141,6 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
     manifest = BackfillManifest(
         dag=DAG,
         run=pinned.run,
-        code=Code.running(),
         account=counts,
         recipe=pinned.recipe,
         version=pinned.version,

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import Code, DagId, DecisionManifest, Judgement, find, find_manifest, read_manifest, write_manifest
+from ecg_tasks.archive.documents import DagId, DecisionManifest, Judgement, find, find_manifest, read_manifest, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError
@@ -80,7 +80,6 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     manifest = DecisionManifest(
         dag=DAG,
         run=run,
-        code=Code.running(),
         recipe=recipe,
         action=action,
         version=version,

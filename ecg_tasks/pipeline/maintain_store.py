@@ -11,7 +11,6 @@ from typing import Any
 
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import (
-    Code,
     ContentCheck,
     DagId,
     Deletable,
@@ -141,7 +140,6 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
     manifest = MaintenanceManifest(
         dag=DAG,
         run=run,
-        code=Code.running(),
         at=planned.at,
         account=account,
         days=planned.days,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.documents import (
-    Code,
     DagId,
     RenderCounts,
     RenderedShard,
@@ -101,5 +100,5 @@ def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
 
 def _write_manifest(store: ObjectStore, run: str, done: Sequence[RenderedShard]) -> str:
     totals = {name: sum(getattr(item, name) for item in done) for name in RenderCounts.__struct_fields__}
-    manifest = RenderManifest(dag=DAG, run=run, code=Code.running(), account=RenderCounts(**totals), shards=tuple(done))
+    manifest = RenderManifest(dag=DAG, run=run, account=RenderCounts(**totals), shards=tuple(done))
     return write_manifest(store, manifest)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import ecg_tasks
 from ecg_tasks.archive import code_version
-from ecg_tasks.archive.workspace import get_json, put_manifest
+from ecg_tasks.archive.documents import write_manifest
+from tests import whole_documents
+from tests.plain_json import get_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +41,6 @@ def test_version_is_the_projects():
 
 def test_every_manifest_says_which_code_ran(bucket):
     """The writer of a manifest need not think of it."""
-    key = put_manifest(bucket, {"dag": "some_dag", "run": "some-run", "account": {}})
-    assert key == "manifests/some_dag/some-run.json"
+    key = write_manifest(bucket, whole_documents.night("some-run"))
+    assert key == "manifests/classify_records/some-run.json"
     assert get_json(bucket, key)["code"] == code_version.code_version()

@@ -130,10 +130,10 @@ def follow(api: AirflowApi, dag: str, run: str, timeout_s: float = 900) -> None:
 
 _TOLD = """
 import json, sys
-from ecg_tasks.archive.workspace import get_json, open_store
+from ecg_tasks.archive.workspace import open_store
 def tell(store, report):
     folder = report.rsplit("/", 1)[0] + "/"
-    counts = get_json(store, folder + "summary.json")["counts"]
+    counts = json.loads(store.get(folder + "summary.json"))["counts"]
     pages = [key.removeprefix(folder) for key in store.list_keys(folder)]
     json.dump({"counts": counts, "pages": pages, "predictions": store.get(folder + "predictions.csv").decode()}, sys.stdout)
 """
@@ -142,7 +142,7 @@ def tell(store, report):
 _REPORT = """
 from ecg_tasks.archive import keys
 store = open_store()
-tell(store, get_json(store, keys.manifest("classify_records", keys.run_key(sys.argv[1])))["report"])
+tell(store, json.loads(store.get(keys.manifest("classify_records", keys.run_key(sys.argv[1]))))["report"])
 """
 
 
@@ -154,9 +154,9 @@ print(len(open_store().list_keys("inbox/")))
 
 _ACCOUNT = """
 import json, sys
-from ecg_tasks.archive.workspace import get_json, open_store
+from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.archive import keys
-json.dump(get_json(open_store(), keys.manifest("ingest_records", keys.run_key(sys.argv[1])))["account"], sys.stdout)
+json.dump(json.loads(open_store().get(keys.manifest("ingest_records", keys.run_key(sys.argv[1]))))["account"], sys.stdout)
 """
 
 

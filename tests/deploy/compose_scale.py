@@ -35,10 +35,10 @@ with ThreadPoolExecutor(8) as threads:
 """
 
 _DECIDED = """
-import sys
-from ecg_tasks.archive.workspace import get_json, open_store
+import json, sys
+from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.archive import keys
-account = get_json(open_store(), keys.manifest("classify_records", keys.run_key(sys.argv[1])))["account"]
+account = json.loads(open_store().get(keys.manifest("classify_records", keys.run_key(sys.argv[1]))))["account"]
 print(account["records"] - account["pending"])
 """
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
+from msgspec import structs
+
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.code_version import code_version
 from ecg_tasks.archive.documents.base import DagId, Document, Part, find, read, read_many, write
@@ -52,8 +54,9 @@ def read_manifests(store: ObjectStore, kind: type[AnyManifest]) -> Iterator[AnyM
 
 
 def write_manifest(store: ObjectStore, manifest: Manifest) -> str:
-    """Write a run's account; returns its key."""
-    return write(store, keys.manifest(manifest.dag, manifest.run), manifest)
+    """Write a run's account, with the code that runs; returns its key."""
+    coded = manifest if manifest.code else structs.replace(manifest, code=Code.running())
+    return write(store, keys.manifest(manifest.dag, manifest.run), coded)
 
 
 def read_account(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | None:

@@ -35,7 +35,7 @@ def waiting_sentences(waits: Waiting) -> list[str]:
 def last_report(store: ObjectStore) -> ClassifyManifest | None:
     """Return the manifest of the newest report, or None before the first."""
     found = store.list_objects(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/")
-    last = max(found, key=lambda item: item.modified, default=None)
+    last = max(found, key=lambda item: (item.modified, item.key), default=None)
     return None if last is None else read(store, ClassifyManifest, last.key)
 
 

@@ -11,7 +11,7 @@ import logging
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import Approval, Code, DagId, Judgement, RetrainManifest, TrainingJob, find, write, write_manifest
+from ecg_tasks.archive.documents import Approval, DagId, Judgement, RetrainManifest, TrainingJob, find, write, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError
@@ -133,7 +133,6 @@ def write_account(store: ObjectStore, work: TrainingJob, verdict: Judgement, *, 
     manifest = RetrainManifest(
         dag=DAG,
         run=work.run,
-        code=Code.running(),
         account=dataset.load_manifest(store, work.dataset_id).counts,
         recipe=work.recipe,
         version=work.version,

@@ -4,7 +4,6 @@ import pytest
 
 from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.archive.documents import Judgement, TrainingJob, write
-from ecg_tasks.archive.workspace import get_json
 from ecg_tasks.errors import ConfigurationError, NotEnoughDataError
 from ecg_tasks.pipeline import backfill_version, classify_records, decide_champion, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.champions import seed, synthetic
@@ -12,6 +11,7 @@ from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import dataset, promoting
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop
+from tests.plain_json import get_json
 from tests.versions import write_dataset
 
 RECIPE = "heartbeat"
@@ -124,7 +124,7 @@ def test_a_night_under_way_decides_on_no_real_recording(demonstrated, beat_rows,
     _real(beat_rows, heartbeat_csv)
     _take_over("real")
     (real,) = {keys.stem(key) for key in demonstrated.list_keys(keys.RECORDS)} - before
-    shards = {item["shard"] for job in classify_records.plan(pin) for item in get_json(demonstrated, job)}
+    shards = {item["shard"] for job in classify_records.plan(pin) for item in get_json(demonstrated, job)["shards"]}
     assert shards
     assert real not in shards
     model = classify_records.load_champion(demonstrated, RECIPE, MADE_UP)

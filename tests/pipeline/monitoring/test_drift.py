@@ -8,12 +8,12 @@ from msgspec import structs
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import ClassifiedShard, Ingests, MonitoringRun, PinnedVersion, ReportPin, read, write_manifest
-from ecg_tasks.archive.workspace import put_json
 from ecg_tasks.evaluation.drift import Reference
 from ecg_tasks.learning.version import METRICS, SIDES
 from ecg_tasks.pipeline.monitoring import drift, nights
 from ecg_tasks.pipeline.training.reference import ABOVE, BELOW
 from tests import whole_documents
+from tests.plain_json import put_json
 from tests.whole_documents import intake
 
 

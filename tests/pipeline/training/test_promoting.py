@@ -7,10 +7,10 @@ import pytest
 
 from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.archive.documents import Approval, TrainingJob, write
-from ecg_tasks.archive.workspace import get_json, put_json
 from ecg_tasks.errors import ConfigurationError, StoreError
 from ecg_tasks.pipeline import decide_champion
 from ecg_tasks.pipeline.training import promoting
+from tests.plain_json import get_json, put_json
 
 RECIPE = "heartbeat"
 

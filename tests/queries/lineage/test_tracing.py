@@ -10,12 +10,12 @@ import pytest
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.code_version import code_version
 from ecg_tasks.archive.documents import DagId, Judgement, RetrainManifest, write_manifest
-from ecg_tasks.archive.workspace import get_json, put_json
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.intake.inbox import put_files
 from ecg_tasks.queries.lineage import tracing
 from ecg_tasks.queries.lineage.links import Link, State
+from tests.plain_json import get_json, put_json
 
 VERSION = "0123456789ab"
 
