@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.audit import Entry, Name
-from ecg_tasks.archive.documents import ClassifyManifest, DagId, read_many
+from ecg_tasks.archive.documents import ClassifyManifest, read_manifests
 from ecg_tasks.archive.object_store import ObjectStore
 
-ANCHOR = "audit"
 TOLERANCE = timedelta(minutes=10)
 """A writer whose request took longer, or whose clock is further off, looks like somebody who inserted an entry later."""
 
@@ -139,6 +138,4 @@ def _unknown(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
 
 def _anchors(store: ObjectStore) -> dict[str, str]:
     """Digests in the manifests of the nights, and the manifest that holds each."""
-    held = store.list_keys(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/")
-    found = zip(held, read_many(store, ClassifyManifest, held), strict=True)
-    return {manifest.audit: key for key, manifest in found if manifest.audit}
+    return {night.audit: keys.manifest(night.dag, night.run) for night in read_manifests(store, ClassifyManifest) if night.audit}

@@ -1,7 +1,5 @@
 """Here: what stands beside the files of a quarantine entry. Not here: putting something there (``pipeline.intake.quarantining``)."""
 
-from typing import Any
-
 from ecg_tasks.archive.documents.base import Document, Part
 from ecg_tasks.archive.documents.intake import QuarantinedInput
 
@@ -50,8 +48,3 @@ class QuarantineReason(Document, frozen=True, kw_only=True, omit_defaults=True):
     rows: tuple[QuarantinedInput, ...] = ()
     retried: tuple[Retry, ...] = ()
     closed: Closing | None = None
-
-    @classmethod
-    def upgraded(cls, plain: Any) -> Any:
-        """Take a reason of before these had a version."""
-        return {"schema_version": 1} | plain if isinstance(plain, dict) else plain

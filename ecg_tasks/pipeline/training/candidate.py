@@ -21,7 +21,7 @@ from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import Golden, ModelSpec, version_files
 from ecg_tasks.pipeline.training import measuring
 from ecg_tasks.pipeline.training.dataset import Pictures, Row
-from ecg_tasks.pipeline.training.reference import REFERENCE, reference_of
+from ecg_tasks.pipeline.training.reference import reference_of
 from ecg_tasks.reporting.performance import performance_pictures
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
@@ -117,7 +117,7 @@ def build_version(
         },
         "baseline_models": {name: model.as_dict() for name, model in baselines.items()},
         "candidates_judged": candidates_judged,
-        REFERENCE: reference_of(
+        "reference": reference_of(
             [(calibration, calibrated), (test, record_scores(Classifier(spec, litert, n_threads=1), test))],
             threshold=threshold,
             inputs=manifest.inputs,

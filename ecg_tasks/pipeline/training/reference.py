@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from ecg_tasks.evaluation.drift import Reference
 from ecg_tasks.pipeline.training.dataset import Pictures
 
-REFERENCE = "reference"
-"""Key of a version's ``metrics.json``."""
 MEASURES: Mapping[str, str] = {
     "score": "P(abnormal)",
     "abnormal": "Share at or above the threshold",
