@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.descriptions import Person, persons_in_order
-from ecg_tasks.archive.documents import CatalogHead, Publishing, Segment, find, write
+from ecg_tasks.archive.documents import ArchiveBefore, CatalogHead, Publishing, Segment, find, write
 from ecg_tasks.archive.labelling import LabelEntry, in_force, load_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.readers.record_names import normal_name
@@ -220,17 +220,18 @@ class Growing:
             self._waiting = []
 
 
-def rebuild(store: ObjectStore, *, shards: Iterable[str] | None = None) -> Catalog:
-    """Make the catalogue anew of what holds, in one segment; what was there goes. ``shards`` bounds it."""
+def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog:
+    """Make the catalogue anew of what holds, in one segment; what was there goes. ``only`` bounds it to what was there before."""
     catalog = Catalog(store=store, head=CatalogHead())
-    indexes = store.list_keys(keys.RECORD_INDEX) if shards is None else list(map(keys.record_index, shards))
+    indexes = store.list_keys(keys.RECORD_INDEX) if only is None else list(map(keys.record_index, only.shards))
+    labels = store.list_keys(keys.LABELS) if only is None else only.labels
     described = store.list_keys(keys.DESCRIPTIONS)
     numbers = [int(keys.stem(key).partition("-")[0]) for key in described]
     parts = itertools.chain(
         (of_index(keys.stem(key), data) for key, data in zip(indexes, store.get_many(indexes), strict=True)),
         map(of_aliases, store.get_many(store.list_keys(keys.ALIASES))),
         (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True)),
-        map(of_labels, store.get_many(store.list_keys(keys.LABELS))),
+        map(of_labels, store.get_many(labels)),
     )
     number = max(numbers, default=0)
     with catalog.grow() as growing:

@@ -10,9 +10,11 @@ import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.documents import DropList
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 
 
@@ -80,8 +82,11 @@ def listed(store: ObjectStore, source: str) -> list[File] | None:
         return None
     if hashlib.sha256(data).hexdigest() != source:
         raise ValueError(f"{keys.raw_list(source)} has another SHA-256")
-    told: list[dict[str, Any]] = json.loads(data)["files"]
-    return [File(name=file["name"], n_bytes=file["bytes"], sha256=file["sha256"]) for file in told]
+    try:
+        told = msgspec.json.decode(data, type=DropList)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{keys.raw_list(source)} cannot be read: {error}") from None
+    return [File(name=file.name, n_bytes=file.bytes, sha256=file.sha256) for file in told.files]
 
 
 def fault_of(store: ObjectStore, file: File) -> str:

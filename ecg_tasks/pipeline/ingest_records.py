@@ -166,6 +166,8 @@ def _publish(store: ObjectStore, run_id: str, results: Sequence[str]) -> IntakeM
     before = _catalog_before(store, run).begin(run_id, results)
     parts = list(read_many(store, IntakeResult, results))
     planned = read(store, IntakePlan, _plan_key(run))
+    if planned.needed is None and planned.labels:  # of version 0.1, whose plan staged no tables
+        label_tables.stage(store, _tables_at(run), planned.labels, batches=[], patient_key=Settings.from_environment().patient_key)
     arrived = Arrived(number=before.head.number + 1)
     staged = [key for part in parts for key in part.shards]
     quarantined = [entry for part in parts for entry in part.quarantined]
@@ -200,7 +202,7 @@ def _catalog_before(store: ObjectStore, run: str) -> Catalog:
     if found is not None:
         return found
     noted = find(store, ArchiveBefore, keys.staging(DAG, run, "before.json"))
-    return catalog.rebuild(store, shards=None if noted is None else noted.shards)
+    return catalog.rebuild(store, only=noted)
 
 
 def _let_in(

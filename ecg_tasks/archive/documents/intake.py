@@ -31,6 +31,20 @@ class Drop(Part, frozen=True, kw_only=True, omit_defaults=True):
     fate: str = ""
 
 
+class ListedFile(Part, frozen=True, kw_only=True):
+    """A file of a drop of several: its name, length and SHA-256."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class DropList(Part, frozen=True, kw_only=True):
+    """The list of a drop of several files. Its bytes are the drop's name, so it never changes and has no version."""
+
+    files: tuple[ListedFile, ...]
+
+
 class Refusal(Part, frozen=True, kw_only=True):
     """Why something is refused: a reason's code and the sentence for people."""
 

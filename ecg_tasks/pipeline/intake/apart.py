@@ -4,7 +4,6 @@ A task tries its files this way only after it was ended once while it read them:
 """
 
 import contextlib
-import json
 import os
 import resource
 import signal
@@ -14,6 +13,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Self
+
+import msgspec
 
 from ecg_tasks.errors import BadInputError, Reason
 
@@ -27,6 +28,15 @@ CPU_S_PER_MB = 2
 _WALL_PER_CPU = 5
 _ROOT = Path(__file__).parents[3]
 _OUT_OF_MEMORY = 3
+
+
+class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the other process is asked: a drop, the lengths of the files that follow, and its bounds."""
+
+    name: str
+    files: dict[str, int]
+    memory: int
+    cpu_s: int
 
 
 class Trial:
@@ -63,7 +73,7 @@ class Trial:
         try:
             files = {file_name: len(data) for file_name, data in contents.items()}
             with contextlib.suppress(BrokenPipeError):
-                stdin.write(json.dumps({"name": name, "files": files, "memory": memory, "cpu_s": cpu_s}).encode() + b"\n")
+                stdin.write(msgspec.json.encode(_Asked(name=name, files=files, memory=memory, cpu_s=cpu_s)) + b"\n")
                 for data in contents.values():
                     stdin.write(data)
                 stdin.flush()
@@ -111,16 +121,16 @@ def _read_what_comes(come: IO[bytes], answers: IO[bytes]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     least, hard = resource.getrlimit(resource.RLIMIT_DATA)
     for line in come:
-        drop = json.loads(line)
-        contents = {file_name: come.read(size) for file_name, size in drop["files"].items()}
-        memory = drop["memory"] if least == resource.RLIM_INFINITY else min(least, drop["memory"])
+        drop = msgspec.json.decode(line, type=_Asked)
+        contents = {file_name: come.read(size) for file_name, size in drop.files.items()}
+        memory = drop.memory if least == resource.RLIM_INFINITY else min(least, drop.memory)
         used = resource.getrusage(resource.RUSAGE_SELF)
-        until = int(used.ru_utime + used.ru_stime) + 1 + drop["cpu_s"]
+        until = int(used.ru_utime + used.ru_stime) + 1 + drop.cpu_s
         resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
         try:
             with contextlib.suppress(BadInputError):
-                read(drop["name"], contents)
+                read(drop.name, contents)
         except MemoryError:
             os._exit(_OUT_OF_MEMORY)
         answers.write(b"read\n")

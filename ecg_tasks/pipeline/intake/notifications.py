@@ -2,13 +2,34 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote_plus
+
+import msgspec
 
 from ecg_tasks.archive import keys
 
 _CREATED = ("ObjectCreated:", "s3:ObjectCreated:")
 _TEST = "s3:TestEvent"
+
+
+class _Bucket(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Object(msgspec.Struct, frozen=True):
+    key: str
+
+
+class _Place(msgspec.Struct, frozen=True):
+    bucket: _Bucket
+    object: _Object
+
+
+class _Event(msgspec.Struct, frozen=True):
+    """What S3 tells of one object."""
+
+    name: str = msgspec.field(name="eventName")
+    s3: _Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +63,10 @@ def read_notice(body: str, *, bucket: str) -> Notice:
     found: list[str] = []
     for record in records:
         try:
-            created, name, key = str(record["eventName"]), record["s3"]["bucket"]["name"], _decoded(record["s3"]["object"]["key"])
-        except (KeyError, TypeError, UnicodeDecodeError) as error:
+            told_of = msgspec.convert(record, _Event)
+            key = unquote_plus(told_of.s3.object.key, errors="strict")  # messages carry a key as a web form would
+        except (msgspec.ValidationError, UnicodeDecodeError) as error:
             return Notice(keys=tuple(found), fault=f"one of its Records cannot be read: {type(error).__name__}")
-        if created.startswith(_CREATED) and name == bucket and key.startswith(keys.INBOX) and not key.endswith("/"):
+        if told_of.name.startswith(_CREATED) and told_of.s3.bucket.name == bucket and key.startswith(keys.INBOX) and not key.endswith("/"):
             found.append(key)
     return Notice(keys=tuple(found))
-
-
-def _decoded(key: Any) -> str:
-    """A key as it is in the bucket: messages carry it as a web form would."""
-    if not isinstance(key, str):
-        raise TypeError(f"a key is text, not {type(key).__name__}")
-    return unquote_plus(key, errors="strict")
