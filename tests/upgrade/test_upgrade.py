@@ -220,7 +220,7 @@ def test_watched_nights(store, said):
     assert list(documents.plain(drift.lights(store))) == said["lights"]
     for recipe, watched in said["nights"].items():
         found = nights.all_nights(store, recipe)
-        assert [[night["run"], night["version"], night["number"], night["watched_so_far"]] for night in found] == watched
+        assert [[night.run, night.version, night.number, night.watched_so_far] for night in found] == watched
         assert drift.page(store, recipe).figures
 
 
