@@ -19,9 +19,9 @@ def main() -> None:
     """Argument: slots of the pool ``cpu``."""
     subprocess.run([sys.executable, "-m", "deploy.embedded.migrate", str(POOLS), sys.argv[1]], check=True)  # noqa: S603 - our own program
     ensure_bucket()
-    from ecg_tasks.pipeline.champions.seed import install_champions
+    from ecg_tasks.pipeline.preparation import prepare_bucket
 
-    installed = install_champions()
+    installed = prepare_bucket()
     print(f"ready; models put into the bucket: {', '.join(installed) or 'none, they were there'}")  # noqa: T201 - the container's log
 
 

@@ -181,7 +181,7 @@ class Stack:
     def _prepare_bucket(self) -> None:
         bucket.ensure(self.home)
         seed = subprocess.run(
-            [sys.executable, "-c", "from ecg_tasks.pipeline.champions.seed import install_champions; install_champions()"],
+            [sys.executable, "-c", "from ecg_tasks.pipeline.preparation import prepare_bucket; prepare_bucket()"],
             env=airflow.clean_environment(os.environ) | self.environment(),
             cwd=CHECKOUT,
             capture_output=True,
