@@ -40,13 +40,13 @@ def make_untrained(folder: str, recipe: str) -> Work:
     from ecg_tasks.archive.documents import Training, TrainingJob
     from ecg_tasks.evaluation.summary import evaluate
     from ecg_tasks.learning.export import export_litert, keras_scores
-    from ecg_tasks.learning.framework import bring_up_keras
+    from ecg_tasks.learning.framework import import_keras
     from ecg_tasks.learning.keras_file import save_network
     from ecg_tasks.learning.networks import build_network
     from ecg_tasks.learning.version import Golden, version_files
     from ecg_tasks.pipeline.training.candidate import golden_pictures, provisional_spec
 
-    keras = bring_up_keras()
+    keras = import_keras()
 
     def work() -> None:
         chosen = get_recipe(recipe)

@@ -1,5 +1,6 @@
 """Here: what the environment decides, read once into one frozen object. Not here: per-run parameters or defaults of algorithms."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ class Settings:
     """Seconds that a WFDB header waits for the files it names (``ECG_WFDB_GRACE_S``)."""
     max_object_bytes: int = 256 * 1024 * 1024
     """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
-    spread: int = 1
-    """Work too small to fill many tasks is shared by so many (``ECG_SPREAD``): on several machines as many as may run at once."""
+    min_tasks: int = 1
+    """Work too small to fill many tasks is shared by so many (``ECG_MIN_TASKS``): on several machines as many as may run at once."""
     notify_webhook: str = ""
     """Where the counts of each classification run are posted, an http or https address; empty: nowhere (``ECG_NOTIFY_WEBHOOK``)."""
     notify_email: tuple[str, ...] = ()
@@ -53,7 +54,7 @@ class Settings:
             recipes=_list(env, "ECG_RECIPES", cls.recipes),
             wfdb_grace_s=_number(env, "ECG_WFDB_GRACE_S", cls.wfdb_grace_s),
             max_object_bytes=int(_number(env, "ECG_MAX_OBJECT_BYTES", cls.max_object_bytes)),
-            spread=max(1, int(_number(env, "ECG_SPREAD", cls.spread))),
+            min_tasks=max(1, int(_number(_renamed(env, "ECG_SPREAD", "ECG_MIN_TASKS"), "ECG_MIN_TASKS", cls.min_tasks))),
             notify_webhook=_address(env, "ECG_NOTIFY_WEBHOOK"),
             notify_email=_list(env, "ECG_NOTIFY_EMAIL", ()),
         )
@@ -99,6 +100,14 @@ def retention_days(environment: Mapping[str, str] | None = None) -> dict[str, fl
         except ValueError:
             raise ConfigurationError(f"ECG_RETENTION holds {part!r}; write prefix=days, such as reports=730,staging=30") from None
     return days
+
+
+def _renamed(env: Mapping[str, str], old: str, new: str) -> Mapping[str, str]:
+    """Read a setting under the name that it had before where it has not its own, and say so."""
+    if old not in env or new in env:
+        return env
+    logging.getLogger(__name__).warning("%s is called %s now; the old name is still read", old, new)
+    return {**env, new: env[old]}
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

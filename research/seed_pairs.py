@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.calibration import fit_calibration
-from ecg_tasks.evaluation.gate import Ambition, GatePolicy, GateVerdict, NewData, Scored, judge
+from ecg_tasks.evaluation.gate import GatePolicy, GateVerdict, NewData, PromotionPolicy, Scored, judge
 from ecg_tasks.evaluation.splits import N_BUCKETS, Side, side_of, split_bucket
 from ecg_tasks.evaluation.thresholds import threshold_for_sensitivity
 from ecg_tasks.labels import CLASS_ORDER
@@ -129,7 +129,7 @@ def scores(pictures: Pictures, tested: Pictures, *, seed: int, members: int | No
     return Scored(probabilities=correction.apply(raw(tested)), threshold=threshold)
 
 
-def compare(tested: Pictures, candidate: Scored, champion: Scored, *, ambition: Ambition, n_new: int = 0) -> GateVerdict:
+def compare(tested: Pictures, candidate: Scored, champion: Scored, *, ambition: PromotionPolicy, n_new: int = 0) -> GateVerdict:
     """The gate's word on two trainings."""
     return judge(
         tested.labels,
@@ -159,7 +159,7 @@ def main() -> None:
         started = time.monotonic()
         candidate = scores(pictures, tested, seed=seed, members=arguments.members)
         if champion is not None:
-            verdict = compare(tested, candidate, champion, ambition=Ambition.BETTER)
+            verdict = compare(tested, candidate, champion, ambition=PromotionPolicy.BETTER)
             areas = {name: figure.text() for name, figure in verdict.figures.items()}
             found.append({"seed": seed, "kind": verdict.kind.value, "sensitivity": verdict.sensitivity, "ece": verdict.ece, **areas})
             print(

@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ecg_tasks.archive.ahead import AT_ONCE, map_ahead
+from ecg_tasks.archive.parallel import AT_ONCE, bounded_parallel_map
 from ecg_tasks.errors import EcgError, StoreError
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ class ObjectStore:
 
     def get_many(self, keys: Iterable[str]) -> Iterator[bytes]:
         """Contents in the order of ``keys``, a few requests at a time, no further ahead than the taker."""
-        return map_ahead(self.get, keys)
+        return bounded_parallel_map(self.get, keys)
 
     def heads(self, keys: Iterable[str], *, n_bytes: int) -> Iterator[bytes | None]:
         """The first bytes of objects in the order of ``keys``, a few requests at a time; None where one is not there."""
-        return map_ahead(lambda key: self._head(key, n_bytes), keys)
+        return bounded_parallel_map(lambda key: self._head(key, n_bytes), keys)
 
     def _head(self, key: str, n_bytes: int) -> bytes | None:
         try:
@@ -112,7 +112,7 @@ class ObjectStore:
 
     def put_many(self, objects: Iterable[tuple[str, bytes, str]]) -> int:
         """Write ``(key, data, content type)`` triples, a few requests at a time; returns how many."""
-        put = map_ahead(lambda item: self.put(item[0], item[1], content_type=item[2]), objects)
+        put = bounded_parallel_map(lambda item: self.put(item[0], item[1], content_type=item[2]), objects)
         return sum(1 for _ in put)
 
     def info(self, key: str) -> ObjectInfo | None:
@@ -157,7 +157,7 @@ class ObjectStore:
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Remove objects, a few requests at a time."""
-        for _ in map_ahead(self.delete, keys):
+        for _ in bounded_parallel_map(self.delete, keys):
             pass
 
     def create_bucket(self) -> None:

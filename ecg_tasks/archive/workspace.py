@@ -56,15 +56,15 @@ def result_key(job_key: str) -> str:
     return job_key.replace("/jobs/", "/results/")
 
 
-def shared(items: Sequence[T], *, size: int, spread: int) -> list[list[T]]:
-    """Deal items out to tasks, ``size`` to each: fewer where that gave less than ``spread`` tasks, more where it gave over `MAX_TASKS`.
+def shared(items: Sequence[T], *, size: int, min_tasks: int) -> list[list[T]]:
+    """Deal items out to tasks, ``size`` to each: fewer where that gave less than ``min_tasks`` tasks, more where it gave over `MAX_TASKS`.
 
     They are dealt like cards, for neighbours are often of one kind, and alike heavy.
 
-    >>> shared("abcdefgh", size=8, spread=3)
+    >>> shared("abcdefgh", size=8, min_tasks=3)
     [['a', 'd', 'g'], ['b', 'e', 'h'], ['c', 'f']]
-    >>> {len(share) for share in shared(range(800), size=8, spread=3)}
+    >>> {len(share) for share in shared(range(800), size=8, min_tasks=3)}
     {8}
     """
-    n_tasks = min(max(-(-len(items) // size), min(spread, len(items))), MAX_TASKS)
+    n_tasks = min(max(-(-len(items) // size), min(min_tasks, len(items))), MAX_TASKS)
     return [list(items[first::n_tasks]) for first in range(n_tasks)]

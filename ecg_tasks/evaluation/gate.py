@@ -27,7 +27,7 @@ class VerdictKind(StrEnum):
     REJECTED = "rejected"
 
 
-class Ambition(StrEnum):
+class PromotionPolicy(StrEnum):
     """What a training is for: a better model, or one that is as good and knows more recent data. The values are stored."""
 
     BETTER = "better"
@@ -49,7 +49,7 @@ class GatePolicy:
     max_ece : ceiling of the expected calibration error. On 43 records a perfectly calibrated model reaches 0.14 in one of 100 tests
     """
 
-    ambition: Ambition = Ambition.BETTER
+    ambition: PromotionPolicy = PromotionPolicy.BETTER
     margin: float = 0.05
     min_new_share: float = 0.05
     min_patients_per_class: int = 5
@@ -188,7 +188,7 @@ def _judge_later(difference: Interval, told: str, new_data: NewData, rules: Gate
     if difference.low > 0:
         return True, VerdictKind.BETTER, f"it is better than the champion: {told}"
     not_better = f"it is not shown to be better than the champion: {told}"
-    if rules.ambition is not Ambition.REFRESH:
+    if rules.ambition is not PromotionPolicy.REFRESH:
         return False, VerdictKind.REJECTED, f"{not_better}, which is not all above 0"
     seen = f"{new_data.n_new} of its {new_data.n_training} training records are new to the champion"
     if new_data.n_new == 0 or new_data.share < rules.min_new_share:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ecg_tasks.learning.framework import bring_up_keras
+from ecg_tasks.learning.framework import import_keras
 
 FILTERS = (24, 32)
 """Filters of the convolutions in each tower."""
@@ -28,7 +28,7 @@ def aligned(pictures: Any, prefix: str = "") -> Any:
     Ensembles: Hansen and Salamon, IEEE TPAMI 12(10), 1990. Dropout: Srivastava et al., JMLR 15, 2014. Batch
     normalization: Ioffe and Szegedy, arXiv 1502.03167.
     """
-    layers = bring_up_keras().layers
+    layers = import_keras().layers
     height, _, channels = pictures.shape[1:]
     half = channels // 2
     low = layers.Cropping2D(((max(0, height - ROWS), 0), (0, 0)), name=f"{prefix}low_frequencies")(pictures)

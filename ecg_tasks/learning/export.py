@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.learning.framework import bring_up_keras, keras_at_work
+from ecg_tasks.learning.framework import import_keras, keras_at_work
 from ecg_tasks.learning.keras_file import load_network, score_windows
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,7 @@ def export_litert(keras_bytes: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "model.keras", Path(folder) / "model.tflite"
         source.write_bytes(keras_bytes)
-        if bring_up_keras().backend.backend() == "tensorflow":
+        if import_keras().backend.backend() == "tensorflow":
             _convert(source, target)
         else:
             variables = os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(CHECKOUT)}

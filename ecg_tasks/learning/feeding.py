@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.learning.augmentation import NO_AUGMENTATION, Batch, augment
 from ecg_tasks.learning.dataset import TrainingSet
-from ecg_tasks.learning.framework import accelerators, bring_up_keras
+from ecg_tasks.learning.framework import accelerators, import_keras
 from ecg_tasks.learning.parameters import TrainingParams
 
 RESIDENT_BYTES = 2**33
@@ -39,7 +39,7 @@ class Feed:
         self._weights = windows.weights(balance=params.balance)
         self._resident: Any = None
         if accelerators() and params.augmentation == NO_AUGMENTATION and windows.images.nbytes <= RESIDENT_BYTES:
-            self._resident = bring_up_keras().ops.convert_to_tensor(windows.pictures(slice(None)))
+            self._resident = import_keras().ops.convert_to_tensor(windows.pictures(slice(None)))
         self.waited_s = 0.0
 
     @property
@@ -77,7 +77,7 @@ class Feed:
     def _on_device(self, places: NDArray[np.integer]) -> Batch:
         began = time.perf_counter()
         batch = Batch(
-            images=bring_up_keras().ops.take(self._resident, places, axis=0),
+            images=import_keras().ops.take(self._resident, places, axis=0),
             targets=self._windows.labels[places].astype(np.float32),
             weights=self._weights[places],
         )

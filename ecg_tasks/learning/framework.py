@@ -21,7 +21,7 @@ MIXED_PRECISION = "mixed_bfloat16"
 
 
 @cache
-def bring_up_keras() -> Any:
+def import_keras() -> Any:
     """Import Keras on the backend that ``KERAS_BACKEND`` names (TensorFlow if it names none), once in a process.
 
     On TensorFlow, operations are made deterministic: without it, the order in which threads add up gradients changes
@@ -40,7 +40,7 @@ def bring_up_keras() -> Any:
 @contextmanager
 def keras_at_work() -> Iterator[Any]:
     """Keras, with the one warning silenced that it gives for each weight it copies out of TensorFlow under NumPy 2."""
-    keras = bring_up_keras()
+    keras = import_keras()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="__array__ implementation doesn't accept a copy keyword", category=DeprecationWarning)
         yield keras
@@ -48,7 +48,7 @@ def keras_at_work() -> Iterator[Any]:
 
 def accelerators() -> list[str]:
     """Graphics processors that the backend sees, as Keras names them: ``gpu:0`` and so on."""
-    keras = bring_up_keras()
+    keras = import_keras()
     try:
         return list(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # JAX's way of saying that there is none
@@ -62,7 +62,7 @@ def on_all_devices() -> Iterator[str]:
     Without one nothing is changed: on processors 16 bits are slower. Keras shares batches out on the JAX backend only; on
     TensorFlow the first graphics processor does all the work. What is computed on is told for the log.
     """
-    keras = bring_up_keras()
+    keras = import_keras()
     devices = accelerators()
     if not devices:
         yield "the processor, float32"
@@ -82,7 +82,7 @@ def on_all_devices() -> Iterator[str]:
 
 def training_environment() -> dict[str, str]:
     """What a training runs on, for the model's record: versions, backend, processors."""
-    keras = bring_up_keras()
+    keras = import_keras()
     backend = str(keras.backend.backend())
     return {
         "python": platform.python_version(),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.aligned import aligned
-from ecg_tasks.learning.framework import bring_up_keras
+from ecg_tasks.learning.framework import import_keras
 
 ImageShape = tuple[int, int, int]
 """Height (frequency), width (time), channels."""
@@ -33,7 +33,7 @@ def notebook(pictures: Any, prefix: str = "") -> Any:
     them. The plan is that of LeCun et al., Proc. IEEE 86(11), 1998. It has no normalization and no dropout, on purpose:
     it is the yardstick.
     """
-    layers = bring_up_keras().layers
+    layers = import_keras().layers
     x = layers.Rescaling(1 / 255, name=f"{prefix}scale")(pictures)
     for step, filters in enumerate((20, 32, 14), start=1):
         x = layers.Conv2D(filters, 3, activation="relu", name=f"{prefix}conv_{step}")(x)
@@ -58,7 +58,7 @@ def compact(pictures: Any, prefix: str = "") -> Any:
     Frequencies as channels of convolutions along time: Dieleman and Schrauwen, ICASSP 2014. Batch normalization: Ioffe and
     Szegedy, arXiv 1502.03167. Mean and maximum over time: Kong et al. (PANNs), arXiv 1912.10211.
     """
-    layers = bring_up_keras().layers
+    layers = import_keras().layers
     height, width, channels = pictures.shape[1:]
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name=f"{prefix}scale")(pictures)
     x = layers.Permute((2, 1, 3), name=f"{prefix}time_first")(x)
@@ -100,7 +100,7 @@ def build_network(name: str, image_shape: ImageShape, *, n_members: int = 1) -> 
     """
     if name not in NETWORKS:
         raise ConfigurationError(f"there is no network {name!r}; there are {', '.join(sorted(NETWORKS))}")
-    keras = bring_up_keras()
+    keras = import_keras()
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
     log_odds = [NETWORKS[name](pictures, prefix) for prefix in _prefixes(n_members)]
     mean = keras.layers.Average(name="mean_of_members")(log_odds) if n_members > 1 else log_odds[0]
@@ -122,7 +122,7 @@ def network_digest(name: str, image_shape: ImageShape, *, n_members: int = 1) ->
     ConfigurationError
         If there is no network of that name.
     """
-    keras = bring_up_keras()
+    keras = import_keras()
     built = keras.saving.serialize_keras_object(build_network(name, image_shape, n_members=n_members))
     return hashlib.sha256(json.dumps([str(keras.__version__), built], sort_keys=True).encode()).hexdigest()
 

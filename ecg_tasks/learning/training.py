@@ -18,7 +18,7 @@ from ecg_tasks.learning.checkpoints import Checkpoints, Epoch, Member, TrainingS
 from ecg_tasks.learning.dataset import TrainingSet
 from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.learning.feeding import Feed
-from ecg_tasks.learning.framework import accelerators, bring_up_keras, keras_at_work, on_all_devices
+from ecg_tasks.learning.framework import accelerators, import_keras, keras_at_work, on_all_devices
 from ecg_tasks.learning.keras_file import save_network, score_windows
 from ecg_tasks.learning.networks import build_network
 from ecg_tasks.learning.parameters import TrainingParams
@@ -161,7 +161,7 @@ class _MemberTraining:
 
     def _start_afresh(self) -> None:
         """New random weights, and an optimizer that has seen nothing."""
-        keras = bring_up_keras()
+        keras = import_keras()
         keras.utils.set_random_seed(int(np.random.SeedSequence([self._params.seed, self._number]).generate_state(1)[0]))
         _assign(self._model.variables, _values(build_network(self._network, self._image_shape).variables))
         optimizer = self._model.optimizer.variables
@@ -191,7 +191,7 @@ class _MemberTraining:
 
 
 def _compiled_model(network: str, image_shape: tuple[int, int, int], params: TrainingParams) -> Any:
-    keras = bring_up_keras()
+    keras = import_keras()
     model = build_network(network, image_shape)
     optimizer = keras.optimizers.AdamW(params.learning_rate, weight_decay=params.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -255,7 +255,7 @@ def _stale(history: Sequence[Epoch], patience: int) -> bool:
 
 
 def _values(variables: Any) -> list[NDArray[Any]]:
-    keras = bring_up_keras()
+    keras = import_keras()
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
 

@@ -33,7 +33,7 @@ from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.pipeline import classify_records
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.champions.versions import metrics_of, pictures_of
-from ecg_tasks.pipeline.reports import coverage, summing_up
+from ecg_tasks.pipeline.reports import coverage, report_builder
 from ecg_tasks.reporting.changes import ChangedRecord
 from ecg_tasks.reporting.difference import Difference, render_difference
 from ecg_tasks.reporting.model import ModelSummary
@@ -115,7 +115,7 @@ def plan(pin: str) -> list[str]:
     store = open_store(settings)
     pinned = read(store, BackfillPin, pin)
     work = classify_records.undecided(store, sorted({*pinned.versions.items(), (pinned.recipe, pinned.against)}))
-    return write_jobs(store, dag=DAG, run=pinned.run, jobs=classify_records.jobs_of(work, spread=settings.spread))
+    return write_jobs(store, dag=DAG, run=pinned.run, jobs=classify_records.jobs_of(work, min_tasks=settings.min_tasks))
 
 
 def classify_shard(job: str) -> str:
@@ -127,7 +127,7 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
     """Write the report of the chosen version, how it differs from the other, and the manifest; returns the key of the difference page."""
     store = open_store()
     pinned = read(store, BackfillPin, pin)
-    report = summing_up.write_report(store, pinned)
+    report = report_builder.write_report(store, pinned)
     difference = _difference(store, pinned)
     page = keys.backfill(pinned.name, "index.html")
     for path, content in render_difference(difference):
@@ -238,7 +238,7 @@ def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.C
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
     test = metrics_of(store, recipe, version).tested
     digest = store.sha256([keys.model_file(recipe, version, registry.SUMS)])
-    return summing_up.model_summary(spec, test, digest=digest, since=_standing(champion, version))
+    return report_builder.model_summary(spec, test, digest=digest, since=_standing(champion, version))
 
 
 def _standing(champion: registry.Champion | None, version: str) -> str:

@@ -1,4 +1,4 @@
-"""Here: the tasks of the DAG ``classify_records``: spectrograms/ to predictions/ and a report. Not here: its content (``summing_up``)."""
+"""Here: tasks of ``classify_records``: spectrograms/ to predictions/ and a report. Not here: what that holds (``report_builder``)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -28,7 +28,7 @@ from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.decided import write_snapshot
 from ecg_tasks.pipeline.monitoring import drift
-from ecg_tasks.pipeline.reports import coverage, summing_up
+from ecg_tasks.pipeline.reports import coverage, report_builder
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 
@@ -96,12 +96,12 @@ def plan(pin: str) -> list[str]:
     settings = Settings.from_environment()
     store = open_store(settings)
     pinned = read(store, ReportPin, pin)
-    return write_jobs(store, dag=DAG, run=pinned.run, jobs=jobs_of(undecided(store, pinned.versions.items()), spread=settings.spread))
+    return write_jobs(store, dag=DAG, run=pinned.run, jobs=jobs_of(undecided(store, pinned.versions.items()), min_tasks=settings.min_tasks))
 
 
-def jobs_of(work: Sequence[Undecided], *, spread: int) -> Iterator[ClassifyJob]:
+def jobs_of(work: Sequence[Undecided], *, min_tasks: int) -> Iterator[ClassifyJob]:
     """Deal shards out to tasks."""
-    return (ClassifyJob(shards=tuple(share)) for share in shared(work, size=SHARDS_PER_TASK, spread=spread))
+    return (ClassifyJob(shards=tuple(share)) for share in shared(work, size=SHARDS_PER_TASK, min_tasks=min_tasks))
 
 
 def undecided(store: ObjectStore, wanted: Iterable[tuple[str, str]]) -> list[Undecided]:
@@ -147,7 +147,7 @@ def write_report(pin: str, results: Sequence[str]) -> str:
     done = shards_of(store, results)
     lights = drift.observe(store, pinned, done)
     notes = [light.sentence for light in lights if light.suggests_retraining]
-    summary = summing_up.write_report(store, structs.replace(pinned, notes=(*pinned.notes, *notes)))
+    summary = report_builder.write_report(store, structs.replace(pinned, notes=(*pinned.notes, *notes)))
     for name, version in pinned.versions.items():
         write_snapshot(store, name, version)
     told = {"report": summary.index_key, "account": plain(summary.account), "champions": plain(pinned.champions)}

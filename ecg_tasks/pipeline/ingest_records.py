@@ -15,7 +15,6 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import audit, catalog, keys, labelling, record_shards, tables
-from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.documents import (
     ArchiveBefore,
@@ -43,6 +42,7 @@ from ecg_tasks.archive.documents import (
     write_manifest,
 )
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
 from ecg_tasks.pipeline.intake import apart, describing, drops, label_tables, quarantining, taking, waiting
 from ecg_tasks.pipeline.intake.describing import Arrived, Came
@@ -70,7 +70,7 @@ def plan(run_id: str) -> list[str]:
     if not (ended or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
-    work = list(drops.batches(sorted_inbox.drops, spread=settings.spread))
+    work = list(drops.batches(sorted_inbox.drops, min_tasks=settings.min_tasks))
     work, left = work[:MAX_TASKS], work[MAX_TASKS:]
     planned = waiting.plan_of(sorted_inbox, work=work, left=left, grace_ended=grace_ended)
     write(store, _plan_key(run), planned)
@@ -109,7 +109,7 @@ def ingest_batch(job: str) -> str:
 
     def records() -> Iterator[record_shards.StoredRecord]:
         take = partial(taking.take, store, described=described, patient_key=settings.patient_key)
-        for taken in map_ahead(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
+        for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
             inputs.append(taken.account)
             quarantined.extend(taken.quarantined)
             labels.extend(taken.labels)

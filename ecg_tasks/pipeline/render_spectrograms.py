@@ -41,7 +41,7 @@ def plan(run_id: str) -> list[str]:
     work = [Undrawn(shard=shard, recipes=tuple(names)) for shard, names in sorted(missing.items())]
     if not work:
         _write_manifest(store, run, [])
-    shares = shared(work, size=SHARDS_PER_TASK, spread=settings.spread)
+    shares = shared(work, size=SHARDS_PER_TASK, min_tasks=settings.min_tasks)
     return write_jobs(store, dag=DAG, run=run, jobs=(RenderJob(shards=tuple(share)) for share in shares))
 
 

@@ -15,7 +15,7 @@ from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.archive.documents import Code, Judgement, Training, TrainingJob, find, read, write
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
-from ecg_tasks.evaluation.gate import Ambition
+from ecg_tasks.evaluation.gate import PromotionPolicy
 from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
@@ -69,7 +69,7 @@ def assemble_dataset(
             seed=seed,
             credits=tuple(line.strip() for line in credit.splitlines() if line.strip()),
             version=version,
-            policy=Ambition(policy),
+            policy=PromotionPolicy(policy),
             approval=approval,
         )
         write(store, job_key, job)

@@ -1,6 +1,6 @@
 """Here: a written report in the forms that other tools take: Parquet, FHIR, and one ZIP file that opens offline.
 
-Not here: what is in a bundle (``reporting.fhir``), or writing the report (``summing_up``).
+Not here: what is in a bundle (``reporting.fhir``), or writing the report (``report_builder``).
 """
 
 import csv

@@ -7,9 +7,9 @@ from functools import lru_cache
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys
-from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.documents import PutBack, QuarantineReason, Retry, find, read, write
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
+from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import BadInputError, ConfigurationError
 from ecg_tasks.pipeline.intake.inbox import checked_path
@@ -67,7 +67,7 @@ def entries(store: ObjectStore, *, closed: bool = False, offset: int = 0, limit:
     found = [item for item in listed if item.key.endswith(f"/{keys.REASON}") and (item.key.split("/")[1] in done) == closed]
     found.sort(key=lambda item: item.modified, reverse=True)
     page = found[offset : offset + limit]
-    read = tuple(map_ahead(lambda item: _entry(store, item), page))
+    read = tuple(bounded_parallel_map(lambda item: _entry(store, item), page))
     return Entries(entries=read, total=len(found), n_closed=len(done))
 
 

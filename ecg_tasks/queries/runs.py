@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
     DagId,
@@ -19,6 +18,7 @@ from ecg_tasks.archive.documents import (
     read_account,
 )
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.reporting.model import RunAccount
 
@@ -71,7 +71,7 @@ def runs(store: ObjectStore, *, offset: int = 0, limit: int = 30) -> Runs:
     """Find the runs with a report, newest first; only the manifests of those asked for are read."""
     found = sorted(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=lambda item: item.modified, reverse=True)
     page = found[offset : offset + limit]
-    return Runs(runs=tuple(map_ahead(lambda item: _run(store, item), page)), total=len(found))
+    return Runs(runs=tuple(bounded_parallel_map(lambda item: _run(store, item), page)), total=len(found))
 
 
 def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, Any] | None, Run | None]:

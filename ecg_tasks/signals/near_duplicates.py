@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.signals.average_beats import average_beats
 from ecg_tasks.signals.beat_links import LAGS, Connected, Pairs, beat_links, unit
 from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, WINDOW_S, cut_beats
+from ecg_tasks.signals.median_beats import median_beats
 from ecg_tasks.signals.preparing import prepare
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 from ecg_tasks.signals.resampling import resample
@@ -134,7 +134,7 @@ def signatures(records: Sequence[Record]) -> Signatures:
         is_row=np.array([record.is_heartbeat for record in records], dtype=bool),
         beats=np.concatenate(beats),
         beat_of=np.array(beat_of, dtype=np.int64),
-        medians=average_beats(windows, fs=HEARTBEAT_FS, before_s=_BEFORE_S, after_s=_AFTER_S),
+        medians=median_beats(windows, fs=HEARTBEAT_FS, before_s=_BEFORE_S, after_s=_AFTER_S),
         waves=waves,
         recording_of=np.array(recording_of, dtype=np.int64),
     )

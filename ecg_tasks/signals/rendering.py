@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals import imshow
-from ecg_tasks.signals.average_beats import average_beats, beats_in_step
+from ecg_tasks.signals.median_beats import beats_in_step, median_beats
 from ecg_tasks.signals.pictures import decode_grey, decode_rgb, encode_grey
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS
 from ecg_tasks.signals.stft import StftParams, stft_in_phase, stft_magnitude_db
@@ -247,7 +247,7 @@ class LeadSpectrograms:
 
     def encode(self, windows: Windows) -> list[bytes]:
         """Grey PNGs: the levels of all leads one below the other, then their signs."""
-        beats = average_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s, n_real=windows.n_real)
+        beats = median_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s, n_real=windows.n_real)
         level = _grey(stft_magnitude_db(beats, params=self.stft), low_db=self.low_db, high_db=self.high_db)
         return _encode_channels(np.concatenate([level, self.sign.grey(stft_in_phase(beats, params=self.stft))], axis=1))
 

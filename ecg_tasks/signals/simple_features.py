@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.signals.average_beats import average_beats
+from ecg_tasks.signals.median_beats import median_beats
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows
 
@@ -78,7 +78,7 @@ def _beat_features(records: Sequence[Record]) -> NDArray[np.float64]:
 
 def _recording_features(records: Sequence[Record], windowing: RecordingWindows) -> NDArray[np.float64]:
     windows = windowing.cut(records)
-    beats = average_beats(windows.samples, fs=windowing.fs, before_s=_BEFORE_S, after_s=_AFTER_S, n_real=windows.n_real).astype(np.float64)
+    beats = median_beats(windows.samples, fs=windowing.fs, before_s=_BEFORE_S, after_s=_AFTER_S, n_real=windows.n_real).astype(np.float64)
     at_s = (np.arange(beats.shape[-1]) - round(_BEFORE_S * windowing.fs)) / windowing.fs
     beats = beats - _between(beats, at_s, *_PR_S).mean(axis=-1, keepdims=True)
     lead = {name: row for row, name in enumerate(windowing.leads)}

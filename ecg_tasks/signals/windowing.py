@@ -106,8 +106,8 @@ class BeatWindows:
         return RecordingWindows(leads=(BEAT_LEAD,), fs=self.fs, window_s=WINDOW_S).cut_prepared(ready)
 
     def _beats(self, lead: NDArray[np.float32], stretches: Sequence[Stretch]) -> "_Piece":
-        from ecg_tasks.signals.average_beats import without_wander
         from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, R_THRESHOLD, cut_beats
+        from ecg_tasks.signals.median_beats import without_wander
 
         shorter = [one for one in stretches if one.length_s < WINDOW_S]
         offset_s, length_s = (shorter[0].start_s, shorter[0].length_s) if shorter else (0.0, WINDOW_S)
@@ -197,7 +197,7 @@ class RecordingWindows:
 
     def _has_beats(self, ready: Prepared) -> bool:
         """Whether a shorter stretch has enough beats for an average one."""
-        from ecg_tasks.signals.average_beats import beats_in_step
+        from ecg_tasks.signals.median_beats import beats_in_step
 
         cut = self.cut_prepared({0: ready})
         beats = beats_in_step(cut.samples, fs=self.fs, before_s=BEAT_BEFORE_S, after_s=BEAT_AFTER_S, n_real=cut.n_real)

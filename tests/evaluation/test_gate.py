@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.evaluation.gate import MANY_JUDGED, Ambition, GatePolicy, NewData, Scored, VerdictKind, judge, judged_note
+from ecg_tasks.evaluation.gate import MANY_JUDGED, GatePolicy, NewData, PromotionPolicy, Scored, VerdictKind, judge, judged_note
 
-REFRESH = GatePolicy(ambition=Ambition.REFRESH, max_ece=1, min_sensitivity=0)
+REFRESH = GatePolicy(ambition=PromotionPolicy.REFRESH, max_ece=1, min_sensitivity=0)
 LENIENT = GatePolicy(max_ece=1, min_sensitivity=0)
 MUCH_NEW = NewData(n_training=100, n_new=60)
 
@@ -95,7 +95,7 @@ def test_a_refresh_may_not_be_worse_than_the_margin():
     assert "may be worse by more than 0.05" in verdict.reason
 
 
-@pytest.mark.parametrize("ambition", Ambition)
+@pytest.mark.parametrize("ambition", PromotionPolicy)
 @pytest.mark.parametrize("fault", ["sensitivity", "calibration"])
 def test_floors_hold_for_better_and_refresh(ambition, fault):
     """A candidate that ranks far better is rejected for a threshold that finds too few, and for probabilities that are far off."""

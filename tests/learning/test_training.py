@@ -189,7 +189,7 @@ def test_with_a_device_it_computes_in_16_bits_and_keeps_weights_in_32(windows, h
 
 def test_batches_are_shared_out_among_devices(windows, held_out, params, memory, monkeypatch):
     """With two devices each gets half of every batch, and what is learnt is what one device learns, but for rounding."""
-    keras = framework.bring_up_keras()
+    keras = framework.import_keras()
     if keras.backend.backend() != "jax" or len(keras.distribution.list_devices("cpu")) < 2:
         pytest.skip("needs KERAS_BACKEND=jax with XLA_FLAGS=--xla_force_host_platform_device_count=2")
     run = {"network": "compact", "params": replace(params, epochs=2, augmentation=NO_AUGMENTATION), "checkpoints": memory()}

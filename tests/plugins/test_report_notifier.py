@@ -10,7 +10,7 @@ import pytest
 from report_notifier import ReportNotifier
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import DriftLight, ReportCounts, write_manifest
+from ecg_tasks.archive.documents import DriftStatus, ReportCounts, write_manifest
 from tests import whole_documents
 
 RUN_ID = "manual__2026-01-01T00:00:00+00:00"
@@ -19,7 +19,7 @@ MANIFEST = whole_documents.night(
     keys.run_key(RUN_ID),
     account=ReportCounts(**COUNTS),
     drift=tuple(
-        DriftLight(recipe=recipe, version="v", state=state, sentence="")
+        DriftStatus(recipe=recipe, version="v", state=state, sentence="")
         for recipe, state in (("twelve_lead", "drift"), ("heartbeat", "steady"))
     ),
     audit="5e1f" * 16,

@@ -18,7 +18,7 @@ from ecg_tasks.pipeline import backfill_version, classify_records, decide_champi
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.rules import RULES, judge
-from ecg_tasks.pipeline.monitoring import drift, nights
+from ecg_tasks.pipeline.monitoring import drift, monitoring_runs
 from ecg_tasks.pipeline.training import dataset, grouping, promoting
 from ecg_tasks.queries import exchange, models, quarantine, records, report_table, review_queue, runs
 from ecg_tasks.queries.lineage import tracing
@@ -219,7 +219,7 @@ def test_watched_nights(store, said):
     """The drift watch goes on from the same nights, and draws them."""
     assert list(documents.plain(drift.lights(store))) == said["lights"]
     for recipe, watched in said["nights"].items():
-        found = nights.all_nights(store, recipe)
+        found = monitoring_runs.all_nights(store, recipe)
         assert [[night.run, night.version, night.number, night.watched_so_far] for night in found] == watched
         assert drift.page(store, recipe).figures
 

@@ -139,7 +139,7 @@ class Waiting(Part, frozen=True, kw_only=True):
     records_without_pictures: int = 0
 
 
-class DriftLight(Part, frozen=True, kw_only=True):
+class DriftStatus(Part, frozen=True, kw_only=True):
     """How a recipe's serving version stands: ``steady``, ``watch``, ``drift`` or ``unknown``, and a sentence that says why.
 
     ``since`` is the run in which the alarm was raised. A drift suggests retraining; nothing is retrained by it.
@@ -177,7 +177,7 @@ class ClassifyManifest(Manifest, frozen=True, kw_only=True):
     shards: tuple[ClassifiedShard, ...]
     ingests: Ingests
     report: str
-    drift: tuple[DriftLight, ...] = ()
+    drift: tuple[DriftStatus, ...] = ()
     pending: tuple[Pending, ...] | None = None
     pending_ingests: tuple[str, ...] = ()
     waits: Waiting = Waiting()

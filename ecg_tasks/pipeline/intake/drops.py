@@ -89,13 +89,13 @@ def sort_inbox(
     )
 
 
-def batches(drops: Sequence[Drop], *, spread: int) -> Iterator[list[Drop]]:
+def batches(drops: Sequence[Drop], *, min_tasks: int) -> Iterator[list[Drop]]:
     """Cut the drops into batches of about 64 MB, 256 drops or 4,096 files: some seconds of work each.
 
-    An inbox below ``spread`` times 64 MB is cut finer, so that so many tasks share it, but not below what fills a shard.
+    An inbox below ``min_tasks`` times 64 MB is cut finer, so that so many tasks share it, but not below what fills a shard.
     """
     sizes = [sum(file.size for file in drop.files) for drop in drops]
-    most = min(max(sum(sizes) // spread, _LEAST_BATCH_BYTES), _BATCH_BYTES)
+    most = min(max(sum(sizes) // min_tasks, _LEAST_BATCH_BYTES), _BATCH_BYTES)
     batch: list[Drop] = []
     n_bytes = n_files = 0
     for drop, size in zip(drops, sizes, strict=True):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_tasks.archive import keys, registry
-from ecg_tasks.archive.documents import ClassifiedShard, DriftLight, IntakeManifest, MonitoringRun, ReportPin, find, read_manifest, write
+from ecg_tasks.archive.documents import ClassifiedShard, DriftStatus, IntakeManifest, MonitoringRun, ReportPin, find, read_manifest, write
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.drift import MIN_SAMPLE, Reference
-from ecg_tasks.pipeline.monitoring.nights import ALARM, all_nights, last_night, night_of, references_of
+from ecg_tasks.pipeline.monitoring.monitoring_runs import ALARM, all_nights, last_night, night_of, references_of
 from ecg_tasks.pipeline.training.reference import ABOVE, MEASURES
 from ecg_tasks.reporting.drift import Course, Figure, Spread, drift_figures
 from ecg_tasks.settings import Settings
@@ -24,11 +24,11 @@ class MonitoringPage:
 
     recipe: str
     version: str
-    light: DriftLight
+    light: DriftStatus
     figures: tuple[Figure, ...]
 
 
-def observe(store: ObjectStore, pinned: ReportPin, done: Sequence[ClassifiedShard]) -> list[DriftLight]:
+def observe(store: ObjectStore, pinned: ReportPin, done: Sequence[ClassifiedShard]) -> list[DriftStatus]:
     """Write the night of every recipe that decided in this run, unless it stands already; returns how each recipe stands.
 
     Parameters
@@ -50,7 +50,7 @@ def observe(store: ObjectStore, pinned: ReportPin, done: Sequence[ClassifiedShar
     return lights
 
 
-def lights(store: ObjectStore) -> tuple[DriftLight, ...]:
+def lights(store: ObjectStore) -> tuple[DriftStatus, ...]:
     """How the serving version of each recipe stands after its last night."""
     found = []
     for recipe in Settings.from_environment().recipes:
@@ -109,13 +109,13 @@ def _covered(store: ObjectStore, pinned: ReportPin) -> set[str] | None:
     return {one.shard for one in pinned.ingests.carried} | {shard for manifest in manifests for shard in manifest.shards}
 
 
-def _light(night: MonitoringRun) -> DriftLight:
+def _light(night: MonitoringRun) -> DriftStatus:
     recipe, version, measures = night.recipe, night.version, night.measures
     if not measures:
         return _unknown(recipe, version, "The version does not say what it was tested on: train a new one.")
     if night.since:
         most = max(measures, key=lambda name: measures[name].martingale.peak)
-        return DriftLight(
+        return DriftStatus(
             recipe=recipe,
             version=version,
             state="drift",
@@ -127,11 +127,11 @@ def _light(night: MonitoringRun) -> DriftLight:
         return _unknown(recipe, version, f"{night.watched_so_far} records so far; {MIN_SAMPLE} are needed to say anything.")
     moved = [MEASURES[name] for name in measures if measures[name].psi_large]
     if moved:
-        return DriftLight(
+        return DriftStatus(
             recipe=recipe, version=version, state="watch", sentence=f"Moved of late, perhaps for a while: {', '.join(moved)}."
         )
-    return DriftLight(recipe=recipe, version=version, state="steady", sentence="What comes in looks like what the model was tested on.")
+    return DriftStatus(recipe=recipe, version=version, state="steady", sentence="What comes in looks like what the model was tested on.")
 
 
-def _unknown(recipe: str, version: str, sentence: str) -> DriftLight:
-    return DriftLight(recipe=recipe, version=version, state="unknown", sentence=sentence)
+def _unknown(recipe: str, version: str, sentence: str) -> DriftStatus:
+    return DriftStatus(recipe=recipe, version=version, state="unknown", sentence=sentence)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ecg_tasks.archive import keys, tables
-from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.documents import ReportPin
 from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.changes import ChangedRecord, Changes
@@ -64,7 +64,7 @@ def changes(store: ObjectStore, pinned: ReportPin, *, labels: Mapping[str, Label
         return len(both), changed
 
     n_records, counts, records = 0, Counter[tuple[Decision, Decision]](), list[ChangedRecord]()
-    for found in map_ahead(compared, shards):
+    for found in bounded_parallel_map(compared, shards):
         if found is None:
             continue
         n_records += found[0]

@@ -33,7 +33,7 @@ def still_holds(verdict: Judgement, work: TrainingJob, champion: registry.Champi
 def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: registry.Champion | None) -> Judgement:
     """The gate's verdict, on test records whose patients the champion was not trained on either."""
     files = registry.read_version(store, recipe.name, work.version)
-    policy = gate_policy.GatePolicy(ambition=gate_policy.Ambition(work.policy))
+    policy = gate_policy.GatePolicy(ambition=gate_policy.PromotionPolicy(work.policy))
     rows = load_rows(store, work.dataset_id)
     n_judged = candidates_judged(store, recipe.name, work.version, [row.record_id for row in on_sides(rows, Side.TEST)])
     new_data = None

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 
 from ecg_tasks.archive import keys, record_shards, tables
-from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
     DagId,
@@ -26,6 +25,7 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.queries.lineage.links import Link, State, raw_link
 from ecg_tasks.queries.lineage.runs import Runs, unknown_run
@@ -190,7 +190,7 @@ def _taken_over(store: ObjectStore, intake: IntakeManifest) -> Iterator[Link]:
             return Link(what="quarantine", name=source, state=State.TOLD, sentence="refused unread: it lies in quarantine only")
         return raw_link(store, source, order=_order(drops[source]))
 
-    yield from map_ahead(link, sorted(drops))
+    yield from bounded_parallel_map(link, sorted(drops))
 
 
 def _dropped(store: ObjectStore, runs: Runs, sha256: str) -> Link | None:

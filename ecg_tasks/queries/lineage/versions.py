@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from ecg_tasks.archive import keys, registry, tables
-from ecg_tasks.archive.ahead import map_ahead
 from ecg_tasks.archive.documents import Code, RetrainManifest
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.queries.lineage.links import Link, State, code_link, raw_link
@@ -94,4 +94,4 @@ def _sources(store: ObjectStore, rows: tables.Columns) -> Iterable[Link]:
     for data in store.get_many(keys.record_index(shard) for shard in there):
         index = tables.load(data, ["record_id", "source"])
         sources |= {source for record_id, source in zip(index["record_id"], index["source"], strict=True) if record_id in wanted}
-    yield from map_ahead(lambda source: raw_link(store, source), sorted(sources))
+    yield from bounded_parallel_map(lambda source: raw_link(store, source), sorted(sources))

@@ -4,13 +4,13 @@ from ecg_tasks.archive.documents import Drop, InboxFile
 from ecg_tasks.pipeline.intake import drops
 
 MB = 1024 * 1024
-SPREAD = 4
+MIN_TASKS = 4
 
 
 def cut(sizes: list[int]) -> list[int]:
     """Drops in each batch."""
     files = [InboxFile(key="inbox/a.csv", etag="", size=size) for size in sizes]
-    return [len(batch) for batch in drops.batches([Drop(name="a.csv", files=(file,), modified="") for file in files], spread=SPREAD)]
+    return [len(batch) for batch in drops.batches([Drop(name="a.csv", files=(file,), modified="") for file in files], min_tasks=MIN_TASKS)]
 
 
 def test_small_inbox_is_shared_by_several_tasks():
@@ -25,7 +25,7 @@ def test_what_fits_one_shard_is_one_task():
 
 def test_large_inbox_gives_batches_of_64_mb():
     """A night of gigabytes is cut as coarsely as memory allows."""
-    assert set(cut([1 * MB] * 64 * SPREAD * 2)) == {64}
+    assert set(cut([1 * MB] * 64 * MIN_TASKS * 2)) == {64}
 
 
 def test_many_small_drops_are_counted():

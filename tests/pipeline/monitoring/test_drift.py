@@ -10,7 +10,7 @@ from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import ClassifiedShard, Ingests, MonitoringRun, PinnedVersion, ReportPin, read, write_manifest
 from ecg_tasks.evaluation.drift import Reference
 from ecg_tasks.learning.version import METRICS, SIDES
-from ecg_tasks.pipeline.monitoring import drift, nights
+from ecg_tasks.pipeline.monitoring import drift, monitoring_runs
 from ecg_tasks.pipeline.training.reference import ABOVE, BELOW
 from tests import whole_documents
 from tests.plain_json import put_json
@@ -56,7 +56,7 @@ class Hospital:
 @pytest.fixture
 def hospital(archive, monkeypatch):
     """A hospital before its first night."""
-    monkeypatch.setattr(nights, "_kept", {})
+    monkeypatch.setattr(monitoring_runs, "_kept", {})
     return Hospital(archive)
 
 
@@ -85,7 +85,7 @@ def test_a_rerun_changes_nothing_and_a_lost_night_is_made_the_same_again(hospita
     drift.observe(hospital.store, pin, done)
     assert hospital.store.info(key) == etag
     hospital.store.delete(key)
-    monkeypatch.setattr(nights, "_kept", {})
+    monkeypatch.setattr(monitoring_runs, "_kept", {})
     drift.observe(hospital.store, pin, done)
     assert hospital.store.get(key) == before
 
@@ -94,7 +94,7 @@ def test_a_night_reads_only_what_is_new(hospital, monkeypatch):
     """The cost of a night does not follow from the archive: of twelve nights before, one file is read."""
     for _ in range(12):
         drift.observe(hospital.store, *hospital.arrive(10))
-    monkeypatch.setattr(nights, "_kept", {})
+    monkeypatch.setattr(monitoring_runs, "_kept", {})
     pin, done = hospital.arrive(10)
     read = []
     get = hospital.store.get
@@ -124,7 +124,7 @@ def test_what_it_was_trained_on_and_more_records_of_a_patient_do_not_count(hospi
 
 def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital, monkeypatch):
     """The patients with the smallest ids count, whichever shard holds them, as if the whole night had been in memory."""
-    monkeypatch.setattr(nights, "MAX_WATCHED", 5)
+    monkeypatch.setattr(monitoring_runs, "MAX_WATCHED", 5)
     pin, done = hospital.arrive(12)
     more, also = hospital.arrive(12)
     patients = {}
@@ -136,7 +136,7 @@ def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital
             patients[patient] = min(patients.get(patient, record_id), record_id)
     pin = structs.replace(pin, ingests=structs.replace(pin.ingests, runs=(*pin.ingests.runs, *more.ingests.runs)))
     watched = []
-    monkeypatch.setattr(nights, "_ties", lambda _, ids: watched.append(list(ids)) or np.full(len(ids), 0.5))
+    monkeypatch.setattr(monitoring_runs, "_ties", lambda _, ids: watched.append(list(ids)) or np.full(len(ids), 0.5))
     drift.observe(hospital.store, pin, [*done, *also])
     assert watched[0] == sorted(patients.values())[:5]
     night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ecg_tasks.learning import aligned
-from ecg_tasks.learning.framework import bring_up_keras
+from ecg_tasks.learning.framework import import_keras
 from ecg_tasks.pipeline import retrain_model
 from ecg_tasks.pipeline.training import dataset
 
@@ -33,5 +33,5 @@ def test_an_edited_network_is_a_new_version(named, monkeypatch):
 def test_another_keras_is_a_new_version(named, monkeypatch):
     """Another version of Keras may train other weights from the same data: it gives a new name."""
     before = named("before")
-    monkeypatch.setattr(bring_up_keras(), "__version__", "99.0")
+    monkeypatch.setattr(import_keras(), "__version__", "99.0")
     assert named("after") != before

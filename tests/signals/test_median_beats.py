@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import find_peaks
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.signals.average_beats import average_beats, without_wander
+from ecg_tasks.signals.median_beats import median_beats, without_wander
 
 FS = 125.0
 BEAT = {"fs": FS, "before_s": 0.32, "after_s": 0.64}
@@ -26,7 +26,7 @@ def twelve(r_peaks, *, noise=0.0, seed=0):
 def test_the_r_peak_stands_where_it_was_asked_for():
     """In any rhythm the R peak is at ``before_s``, within 4 samples (a quarter of a QRS complex), and the T wave keeps its distance."""
     for r_peaks in (np.arange(60, 1200, 100), np.array([60, 140, 250, 330, 470, 560, 640, 760, 850, 960, 1080])):
-        (beat,) = average_beats(twelve(r_peaks)[None], **BEAT)
+        (beat,) = median_beats(twelve(r_peaks)[None], **BEAT)
         assert beat.shape == (12, R + round(0.64 * FS))
         assert abs(beat[0].argmax() - R) <= 4
         assert abs(beat[11].argmin() - R) <= 4
@@ -37,12 +37,12 @@ def test_the_r_peak_stands_where_it_was_asked_for():
 def test_averaging_takes_noise_and_single_events_away():
     """Eleven beats under noise give a beat with less than half of it, and one odd beat among them hardly shows."""
     r_peaks = np.arange(60, 1200, 100)
-    (clean,) = average_beats(twelve(r_peaks)[None], **BEAT)
-    (noisy,) = average_beats(twelve(r_peaks, noise=0.05)[None], **BEAT)
+    (clean,) = median_beats(twelve(r_peaks)[None], **BEAT)
+    (noisy,) = median_beats(twelve(r_peaks, noise=0.05)[None], **BEAT)
     assert (noisy - clean).std() < 0.5 * 0.05
     odd = twelve(r_peaks)
     odd[:, 590:640] += 2 * np.hanning(50)
-    (with_odd,) = average_beats(odd[None], **BEAT)
+    (with_odd,) = median_beats(odd[None], **BEAT)
     assert np.abs(with_odd - clean).max() < 0.2
 
 
@@ -50,7 +50,7 @@ def test_wander_and_offset_do_not_show():
     """A slow swing of the baseline and a constant change the beat by less than a twentieth of them."""
     r_peaks = np.arange(60, 1200, 100)
     swing = 1 + np.sin(2 * np.pi * 0.15 * np.arange(1250) / FS)
-    plain, swung = average_beats(np.stack([twelve(r_peaks), twelve(r_peaks) + swing]), **BEAT)
+    plain, swung = median_beats(np.stack([twelve(r_peaks), twelve(r_peaks) + swing]), **BEAT)
     assert np.abs(swung - plain).max() < 0.05
 
 
@@ -63,22 +63,22 @@ def test_waves_are_not_delayed():
 def test_a_window_does_not_depend_on_its_neighbours():
     """Alone, first or last, a window has the same beat to the last bit."""
     windows = np.stack([twelve(np.arange(60, 1200, step), noise=0.05, seed=step) for step in (70, 100, 130)])
-    together = average_beats(windows, **BEAT)
+    together = median_beats(windows, **BEAT)
     for index, window in enumerate(windows):
-        assert np.array_equal(average_beats(window[None], **BEAT)[0], together[index])
-    assert np.array_equal(average_beats(windows[::-1], **BEAT), together[::-1])
+        assert np.array_equal(median_beats(window[None], **BEAT)[0], together[index])
+    assert np.array_equal(median_beats(windows[::-1], **BEAT), together[::-1])
 
 
 def test_a_flat_window_gives_a_flat_beat():
     """No lead carries anything: no error, and nothing is made up; one dead lead among twelve stays flat."""
-    assert not average_beats(np.zeros((1, 12, 1250)), **BEAT).any()
+    assert not median_beats(np.zeros((1, 12, 1250)), **BEAT).any()
     windows = twelve(np.arange(60, 1200, 100))[None]
     windows[0, 3] = 0
-    assert not average_beats(windows, **BEAT)[0, 3].any()
-    assert average_beats(np.empty((0, 12, 1250)), **BEAT).shape == (0, 12, 120)
+    assert not median_beats(windows, **BEAT)[0, 3].any()
+    assert median_beats(np.empty((0, 12, 1250)), **BEAT).shape == (0, 12, 120)
 
 
 def test_a_window_shorter_than_a_beat_is_refused():
     """The message says how long a beat is."""
     with pytest.raises(SignalError, match=r"100 samples; .* takes 120"):
-        average_beats(np.zeros((1, 12, 100)), **BEAT)
+        median_beats(np.zeros((1, 12, 100)), **BEAT)

@@ -12,13 +12,13 @@ AT_ONCE = 8
 """Calls that wait for the store side by side."""
 
 
-def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], *, at_once: int = AT_ONCE) -> Iterator[Result]:
+def bounded_parallel_map(function: Callable[[Item], Result], items: Iterable[Item], *, at_once: int = AT_ONCE) -> Iterator[Result]:
     """Call ``function`` for every item and give the results in their order.
 
     At most ``at_once`` calls run or have a result that was not taken yet, so a slow taker holds the calls back; ``items`` is read
     no further than that, either. ``ThreadPoolExecutor.map`` would read all items and hold all results.
 
-    >>> list(map_ahead(str, range(3), at_once=2))
+    >>> list(bounded_parallel_map(str, range(3), at_once=2))
     ['0', '1', '2']
     """
     waiting: deque[Future[Result]] = deque()

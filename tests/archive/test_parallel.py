@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ecg_tasks.archive.ahead import map_ahead
+from ecg_tasks.archive.parallel import bounded_parallel_map
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -15,7 +15,7 @@ def test_results_come_in_the_order_of_the_items():
         time.sleep(0.05 if number == 0 else 0)
         return number
 
-    assert list(map_ahead(slow_first, range(20), at_once=4)) == list(range(20))
+    assert list(bounded_parallel_map(slow_first, range(20), at_once=4)) == list(range(20))
 
 
 def test_calls_run_no_further_ahead_than_told():
@@ -28,7 +28,7 @@ def test_calls_run_no_further_ahead_than_told():
         return number
 
     read = iter(range(100))
-    results = map_ahead(note, read, at_once=3)
+    results = bounded_parallel_map(note, read, at_once=3)
     assert next(results) == 0
     time.sleep(0.05)
     assert len(called) <= 3
@@ -44,7 +44,7 @@ def test_an_error_comes_where_its_result_would():
             raise ValueError("two")
         return number
 
-    results = map_ahead(fail_at_two, range(9), at_once=2)
+    results = bounded_parallel_map(fail_at_two, range(9), at_once=2)
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="two"):
         next(results)

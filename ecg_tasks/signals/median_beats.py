@@ -26,7 +26,7 @@ def without_wander(samples: NDArray[np.floating], *, fs: float) -> NDArray[np.fl
     return np.asarray(sosfiltfilt(butter(2, WANDER_HZ, "highpass", fs=fs, output="sos"), samples, axis=-1))
 
 
-def average_beats(
+def median_beats(
     windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float, n_real: NDArray[np.integer] | None = None
 ) -> NDArray[np.float32]:
     """The median beat of every window, all leads in step.
