@@ -187,7 +187,7 @@ def test_an_old_run_that_is_cleared_overrules_nobody(asked, bucket, people, wait
     back.trigger(recipe=RECIPE, action="rollback", why="second thoughts")
     wait_until(lambda: back.state() in ENDED, "the roll-back")
     before = registry.read_decisions(bucket, RECIPE), acts(bucket)
-    assert (before[0].version, before[0].rejection(promoted)["who"]) == (FIRST, "alice")
+    assert (before[0].version, before[0].rejection(promoted).who) == (FIRST, "alice")
     uma = people("uma", "USER")
     tries = uma.tries("promote")
     uma.clear("promote", downstream=True)
