@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
 from ecg_tasks.archive.workspace import now
@@ -72,7 +74,10 @@ class Entry:
         stored = json.loads(data)
         if not isinstance(stored, dict) or stored.keys() != {field.name for field in fields(cls)}:
             raise ValueError("it is no entry of the log")
-        return cls(**(stored | {"before": tuple(stored["before"]), "action": Action(stored["action"])}))
+        try:
+            return msgspec.convert(stored, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"it is no entry of the log: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

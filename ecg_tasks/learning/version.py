@@ -101,6 +101,11 @@ class ModelSpec:
         self._check("sources", all(isinstance(source, str) for source in self.sources), "a list of texts")
 
     @property
+    def code(self) -> object:
+        """The program that trained it, as it named itself; None where it did not."""
+        return self.training.get("code")
+
+    @property
     def rule(self) -> DecisionRule:
         """How it decides on a record."""
         lo, hi = self.abstain

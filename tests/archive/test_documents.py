@@ -112,19 +112,140 @@ def test_a_manifest_is_found_by_its_run(bucket):
 READS_JSON = {
     "archive/audit.py": "entries of the log, whose bytes are their names",
     "archive/registry.py": "champions",
-    "pipeline/intake/notifications.py": "messages of S3",
     "queries/lineage/runs.py": "accounts as they were stored, to hold them against the log",
 }
-"""Modules beside the documents that take JSON apart, each into types of its own or byte by byte."""
+"""Modules beside the documents that read JSON without naming its type at once."""
+
+
+def modules(*rooms):
+    """The syntax of every module of these rooms, by name, without the documents' own."""
+    for room in rooms:
+        for path in (LIBRARY / room).rglob("*.py"):
+            if "documents" not in path.parts:
+                yield path.relative_to(LIBRARY).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
 
 
 def test_json_is_read_by_the_documents_alone():
-    """Nothing else in archive, pipeline and queries parses JSON, so no literal key picks anything out of it."""
-    found = set()
-    for room in ("archive", "pipeline", "queries"):
-        for path in (LIBRARY / room).rglob("*.py"):
-            name = path.relative_to(LIBRARY).as_posix()
-            calls = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
-            if "documents" not in path.parts and any(ast.unparse(call.func) == "json.loads" for call in calls):
-                found.add(name)
+    """Nothing else in archive, pipeline and queries parses JSON, but for what stands in the list."""
+    found = {
+        name
+        for name, tree in modules("archive", "pipeline", "queries")
+        if any(isinstance(node, ast.Call) and ast.unparse(node.func) == "json.loads" for node in ast.walk(tree))
+    }
     assert found == READS_JSON.keys()
+
+
+def is_untyped(annotation):
+    """Whether it is that of an object of JSON whose keys nobody knows."""
+    return annotation is not None and any(
+        f"{kind}[str, {value}]" in ast.unparse(annotation) for kind in ("dict", "Mapping") for value in ("Any", "object")
+    )
+
+
+class UntypedAccess(ast.NodeVisitor):
+    """Collect the accesses by a literal key to objects of JSON that have no type, in one module."""
+
+    def __init__(self, fields, functions):
+        self.fields, self.functions, self.names, self.found = fields, functions, set(), []
+
+    def is_untyped(self, node):
+        """Whether an expression is such an object: by its annotation, or as what made it is annotated."""
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
+                return name in self.functions
+            case ast.Attribute(attr=name):
+                return name in self.fields
+            case ast.Name(id=name):
+                return name in self.names
+        return False
+
+    def visit_ClassDef(self, node):
+        """Its fields are no names of the module."""
+        outer = self.names
+        self.generic_visit(node)
+        self.names = outer
+
+    def visit_FunctionDef(self, node):
+        """Its arguments have annotations, and its names end with it."""
+        outer, arguments = self.names, [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        self.names = outer | {argument.arg for argument in arguments if is_untyped(argument.annotation)}
+        self.generic_visit(node)
+        self.names = outer
+
+    def visit_Assign(self, node):
+        """A name for an untyped object is one, too."""
+        if self.is_untyped(node.value):
+            self.names = self.names | {target.id for target in node.targets if isinstance(target, ast.Name)}
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node):
+        """A name with such an annotation."""
+        if is_untyped(node.annotation) and isinstance(node.target, ast.Name):
+            self.names = self.names | {node.target.id}
+        self.generic_visit(node)
+
+    def visit_Subscript(self, node):
+        """As in ``stored["key"]``."""
+        self.look(node, node.value, node.slice)
+
+    def visit_Call(self, node):
+        """As in ``stored.get("key")``."""
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+            self.look(node, node.func.value, node.args[0])
+        else:
+            self.generic_visit(node)
+
+    def look(self, node, of, key):
+        """Note an access where its key is a literal."""
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and self.is_untyped(of):
+            self.found.append(f"line {node.lineno}: {ast.unparse(node)}")
+        self.generic_visit(node)
+
+
+def untyped_accesses(trees, library):
+    """Every access by a literal key to an untyped object of JSON, by module; ``library`` tells what is one."""
+    fields, functions = set(), {"loads"}
+    for tree in library:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                parts = (part for part in node.body if isinstance(part, ast.AnnAssign) and is_untyped(part.annotation))
+                fields |= {part.target.id for part in parts}
+            elif isinstance(node, ast.FunctionDef) and is_untyped(node.returns):
+                functions.add(node.name)
+    found = {}
+    for name, tree in trees:
+        visitor = UntypedAccess(fields, functions)
+        visitor.visit(tree)
+        if visitor.found:
+            found[name] = visitor.found
+    return found
+
+
+def test_no_literal_key_picks_anything_out_of_json():
+    """Archive, pipeline and queries know the fields of every object of JSON by its type."""
+    library = [ast.parse(path.read_text(encoding="utf-8")) for path in LIBRARY.rglob("*.py")]
+    assert untyped_accesses(modules("archive", "pipeline", "queries"), library) == {}
+
+
+def test_a_literal_key_would_be_found():
+    """Each way in which one could be written."""
+    code = """
+class Kept:
+    detail: Mapping[str, Any]
+
+def told() -> dict[str, Any]: ...
+
+def look(given: dict[str, Any], kept: Kept, columns: dict[str, int]):
+    read = json.loads(given["a"])
+    inner: dict[str, object] = {}
+    return read["b"], inner.get("c"), kept.detail["d"], told()["e"], columns["f"], read[kept]
+"""
+    tree = ast.parse(code)
+    (found,) = untyped_accesses([("toy", tree)], [tree]).values()
+    assert [line.partition(": ")[2] for line in found] == [
+        "given['a']",
+        "read['b']",
+        "inner.get('c')",
+        "kept.detail['d']",
+        "told()['e']",
+    ]

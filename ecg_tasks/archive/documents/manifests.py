@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
 from msgspec import structs
 
 from ecg_tasks.archive import keys
@@ -66,3 +67,12 @@ def read_account(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | Non
     except MissingObjectError:
         return None
     return told
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    account: object = None
+
+
+def account_as_stored(manifest: bytes) -> object:
+    """Return the account of a manifest as it was written, with no field that its type has got since."""
+    return msgspec.json.decode(manifest, type=_Stored).account

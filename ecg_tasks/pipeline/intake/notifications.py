@@ -1,6 +1,5 @@
 """Here: what a message of a bucket says of the inbox. Not here: the queue (``archive.queue``), or what follows (``inbox_trigger``)."""
 
-import json
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -32,6 +31,13 @@ class _Event(msgspec.Struct, frozen=True):
     s3: _Place
 
 
+class _Message(msgspec.Struct, frozen=True):
+    """A message: of the set-up, or of objects, each of which is read by itself."""
+
+    event: object = msgspec.field(name="Event", default=None)
+    records: list[object] | None = msgspec.field(name="Records", default=None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Notice:
     """What one message says: the keys that came into the inbox, or why it is none that can be read."""
@@ -45,28 +51,28 @@ def read_notice(body: str, *, bucket: str) -> Notice:
 
     The test message that S3 sends when notifications are set up, other buckets, other keys and other events say nothing.
 
+    >>> import json
     >>> record = {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": "inbox/a+%C3%A4.csv"}}}
     >>> read_notice(json.dumps({"Records": [record]}), bucket="b").keys
     ('inbox/a ä.csv',)
     """
     try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
+        message = msgspec.json.decode(body, type=_Message)
+    except msgspec.ValidationError:
+        return Notice(fault="it is no JSON object with a list of Records")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return Notice(fault="it is no JSON")
-    if not isinstance(told, dict):
-        return Notice(fault="it is no JSON object")
-    if told.get("Event") == _TEST:
+    if message.event == _TEST:
         return Notice()
-    records = told.get("Records")
-    if not isinstance(records, list):
+    if message.records is None:
         return Notice(fault="it has no list of Records")
     found: list[str] = []
-    for record in records:
+    for record in message.records:
         try:
-            told_of = msgspec.convert(record, _Event)
-            key = unquote_plus(told_of.s3.object.key, errors="strict")  # messages carry a key as a web form would
+            event = msgspec.convert(record, _Event)
+            key = unquote_plus(event.s3.object.key, errors="strict")  # messages carry a key as a web form would
         except (msgspec.ValidationError, UnicodeDecodeError) as error:
             return Notice(keys=tuple(found), fault=f"one of its Records cannot be read: {type(error).__name__}")
-        if told_of.name.startswith(_CREATED) and told_of.s3.bucket.name == bucket and key.startswith(keys.INBOX) and not key.endswith("/"):
+        if event.name.startswith(_CREATED) and event.s3.bucket.name == bucket and key.startswith(keys.INBOX) and not key.endswith("/"):
             found.append(key)
     return Notice(keys=tuple(found))

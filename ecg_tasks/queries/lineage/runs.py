@@ -8,7 +8,7 @@ from typing import Any
 
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import ClassifyManifest, DagId, IntakeManifest, Manifest, find_manifest, plain, read
-from ecg_tasks.archive.documents.manifests import AnyManifest
+from ecg_tasks.archive.documents.manifests import AnyManifest, account_as_stored
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.queries.lineage.links import Link, State, code_link
 
@@ -65,7 +65,7 @@ class Runs:
         return State.TOLD, "the log has no entry that its manifest could be held against"
 
     def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[State, str]:
-        account, sha256 = json.loads(data).get("account"), hashlib.sha256(data).hexdigest()
+        account, sha256 = account_as_stored(data), hashlib.sha256(data).hexdigest()
         detail = {"account": account, "labels": manifest.labels.stored, "manifest_sha256": sha256}
         act = audit.act_of(who=f"{manifest.dag}/{manifest.run}", action=audit.Action.INGEST, subject=manifest.run, detail=detail)
         if any(name.act == act for name in self._names().values()):

@@ -31,7 +31,7 @@ def version_link(store: ObjectStore, runs: Runs, recipe: str, version: str, *, d
         sentence=f"{', '.join(changed)}: another SHA-256 than SHA256SUMS has" if changed else f"{len(files) - 1} files have their SHA-256",
         told=told | {"digest": registry.digest(files)},
         beneath=(
-            code_link(msgspec.convert(spec.training.get("code"), Code | None)),
+            code_link(msgspec.convert(spec.code, Code | None)),
             *_decisions(store, recipe, version),
             _training(runs, recipe, version),
             _dataset(store, spec.dataset_id, metrics.provenance, deep=deep),
