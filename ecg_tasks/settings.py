@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.names import RecipeName
 
 _MIN_PATIENT_KEY_BYTES = 32
 
@@ -22,7 +23,7 @@ class Settings:
     """Name of the bucket (``ECG_BUCKET``)."""
     patient_key: bytes
     """Secret of the keyed hash that replaces every patient id (``ECG_PATIENT_KEY``, 32 bytes or more)."""
-    recipes: tuple[str, ...] = ("twelve_lead", "heartbeat")
+    recipes: tuple[str, ...] = (RecipeName.TWELVE_LEAD.value, RecipeName.HEARTBEAT.value)
     """Recipes that are rendered and classified, the first that takes a recording decides on it (``ECG_RECIPES``)."""
     wfdb_grace_s: float = 3600.0
     """Seconds that a WFDB header waits for the files it names (``ECG_WFDB_GRACE_S``)."""

@@ -8,8 +8,8 @@ from airflow.exceptions import DagNotFound
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import HTTPException, status
 
-from ecg_tasks.archive.object_store import MissingObjectError
 from ecg_tasks.archive.workspace import now
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.pipeline import decide_champion
 
 

@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.errors import ConfigurationError, MissingObjectError
 
 _appending = threading.Lock()
 """Within one process entries follow one another."""

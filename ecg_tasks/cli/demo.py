@@ -10,6 +10,7 @@ import typer
 from ecg_tasks.cli import inbox, runs
 from ecg_tasks.cli.stack import describe
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.names import DagId, RecipeName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 SEED = 2026
 N_PATIENTS = 140
 """Enough for each side of the split to hold some of both classes."""
-RETRAINING = {"recipe": "twelve_lead", "epochs": 12, "members": 1, "policy": "refresh"}
+RETRAINING = {"recipe": RecipeName.TWELVE_LEAD.value, "epochs": 12, "members": 1, "policy": "refresh"}
 """One network instead of four, to save half a minute. A refresh: the shipped champion has seen none of the made-up recordings, and knows
 the sign from real ones nearly as well."""
 
-_DAGS = {"ingest_records", "render_spectrograms", "retrain_model", "classify_records"}
+_DAGS = {DagId.INGEST_RECORDS, DagId.RENDER_SPECTROGRAMS, DagId.RETRAIN_MODEL, DagId.CLASSIFY_RECORDS}
 _WATCHER_S = 20.0
 """After so long without a run of its own, a DAG is started by hand: the watcher and the assets only save time."""
 
@@ -91,11 +92,11 @@ def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
         say(f"{n_files} files dropped into the inbox")
         dropped = [name for name, _ in files]
         with runs.progress() as bars:
-            follow_own_runs(api, "ingest_records", bars, known=known["ingest_records"], done=lambda: _is_taken_over(dropped))
-            follow_own_runs(api, "render_spectrograms", bars, known=known["render_spectrograms"], done=_is_rendered)
-            retrained = runs.follow(api, "retrain_model", api.trigger("retrain_model", RETRAINING), bars)
-            run = api.trigger("classify_records", {"scope": "all"})
-            classified = runs.follow(api, "classify_records", run, bars)
+            follow_own_runs(api, DagId.INGEST_RECORDS, bars, known=known[DagId.INGEST_RECORDS], done=lambda: _is_taken_over(dropped))
+            follow_own_runs(api, DagId.RENDER_SPECTROGRAMS, bars, known=known[DagId.RENDER_SPECTROGRAMS], done=_is_rendered)
+            retrained = runs.follow(api, DagId.RETRAIN_MODEL, api.trigger(DagId.RETRAIN_MODEL, RETRAINING), bars)
+            run = api.trigger(DagId.CLASSIFY_RECORDS, {"scope": "all"})
+            classified = runs.follow(api, DagId.CLASSIFY_RECORDS, run, bars)
     if retrained != "success":
         complain("retrain_model failed: most often too few labelled patients (its task's log tells); the model that served goes on serving")
     if classified != "success":

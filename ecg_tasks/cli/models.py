@@ -63,7 +63,7 @@ def export(
 
 def _decide(recipe: str, action: str, version: str, *, why: str, override: str = "") -> None:
     """Run the DAG, so that decisions come one after the other, and stand in Airflow's own history too."""
-    from ecg_tasks.archive.object_store import MissingObjectError
+    from ecg_tasks.errors import MissingObjectError
     from ecg_tasks.pipeline import decide_champion
 
     stack = running_stack()

@@ -15,7 +15,6 @@ from ecg_tasks.archive.documents import (
     BackfillManifest,
     BackfillPin,
     ComparisonSummary,
-    DagId,
     PinnedVersion,
     find_manifest,
     read,
@@ -30,6 +29,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.version import SPEC, ModelSpec
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import classify_records
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.champions.versions import metrics_of, pictures_of

@@ -10,10 +10,11 @@ from enum import StrEnum
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import DagId, DecisionManifest, Judgement, find, find_manifest, read_manifest, write_manifest
+from ecg_tasks.archive.documents import DecisionManifest, Judgement, find, find_manifest, read_manifest, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import fresh_process, synthetic
 from ecg_tasks.pipeline.champions.versions import metrics_of, pictures_of
 from ecg_tasks.signals.recipes import RECIPES, get_recipe

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, registry, tables
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.learning.version import SPEC, ModelSpec
+from ecg_tasks.names import DagId
 
-CLASSIFY_DAG = "classify_records"
 MAX_COPIES = 32
 _kept: dict[tuple[str, str, str], tuple[frozenset[str], "Decided"]] = {}
 """By bucket, recipe and version: the runs that had written predictions, and what they had said by then."""
@@ -59,7 +60,7 @@ def serving(store: ObjectStore, recipes: Sequence[str]) -> list[Decided]:
     this process has read before is right.
     """
     champions = [registry.read_champion(store, recipe) for recipe in recipes]
-    runs = frozenset(store.list_keys(f"{keys.MANIFESTS}{CLASSIFY_DAG}/"))
+    runs = frozenset(store.list_keys(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/"))
     return [_decided(store, champion.recipe, champion.version, runs) for champion in champions if champion is not None]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import (
     ContentCheck,
-    DagId,
     Deletable,
     DeletionList,
     Deletions,
@@ -29,6 +28,7 @@ from ecg_tasks.archive.documents import (
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
 from ecg_tasks.pipeline.maintenance.rules import INDEX, RULES, checked_days, judge

@@ -6,8 +6,8 @@ Loading a version takes longer than asking it, so the few latest are kept; a ver
 from functools import lru_cache
 from threading import Lock
 
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError, ModelRefusedError
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.classify_records import load_champion
 from ecg_tasks.pipeline.reports.explaining import explain_record

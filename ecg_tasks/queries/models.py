@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.documents import Judgement, read
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
-from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.errors import MissingObjectError, ModelRefusedError
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.signals.recipes import RECIPES

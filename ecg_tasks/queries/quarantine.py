@@ -8,10 +8,10 @@ from msgspec import structs
 
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import PutBack, QuarantineReason, Retry, find, read, write
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import now
-from ecg_tasks.errors import BadInputError, ConfigurationError
+from ecg_tasks.errors import BadInputError, ConfigurationError, MissingObjectError
 from ecg_tasks.pipeline.intake.inbox import checked_path
 
 SHOWN_BYTES = 2000

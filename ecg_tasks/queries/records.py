@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, sources, tables
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, find_record
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.pipeline.reports.detailing import shown_views
 from ecg_tasks.queries.models import Version, serving, version
 from ecg_tasks.reporting.model import SpectrogramView

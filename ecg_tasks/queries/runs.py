@@ -8,7 +8,6 @@ from typing import Any
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
-    DagId,
     ReportCounts,
     ReportSummary,
     SummaryChanges,
@@ -20,6 +19,7 @@ from ecg_tasks.archive.documents import (
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.names import DagId
 from ecg_tasks.reporting.model import RunAccount
 
 DAG = DagId.CLASSIFY_RECORDS

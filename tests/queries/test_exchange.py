@@ -9,8 +9,7 @@ import pytest
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import ReportCounts
-from ecg_tasks.archive.object_store import MissingObjectError
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.errors import ConfigurationError, MissingObjectError
 from ecg_tasks.queries import exchange
 
 SUMMARY = {

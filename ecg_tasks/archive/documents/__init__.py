@@ -4,7 +4,7 @@ Champions (``registry``), entries of the log (``audit``), model versions (``lear
 (``reporting``) have types of their own beside what makes them.
 """
 
-from ecg_tasks.archive.documents.base import DagId, Document, Part, find, load, plain, read, read_many, read_shown, write
+from ecg_tasks.archive.documents.base import Document, Part, find, load, plain, read, read_many, read_shown, write
 from ecg_tasks.archive.documents.catalog import CatalogHead, Publishing, Segment
 from ecg_tasks.archive.documents.classifying import (
     BackfillCounts,
@@ -101,7 +101,6 @@ __all__ = [
     "ComparedVersion",
     "ComparisonSummary",
     "ContentCheck",
-    "DagId",
     "Damage",
     "DatasetManifest",
     "DecisionManifest",

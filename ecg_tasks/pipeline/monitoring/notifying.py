@@ -12,10 +12,11 @@ from urllib.parse import quote
 import httpx
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import ClassifyManifest, DagId, find_manifest, plain
+from ecg_tasks.archive.documents import ClassifyManifest, find_manifest, plain
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.errors import StoreError
 from ecg_tasks.labels import RESEARCH_USE
+from ecg_tasks.names import DagId
 from ecg_tasks.settings import Settings
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells the address of every request, which may hold a secret

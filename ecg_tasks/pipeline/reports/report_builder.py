@@ -11,7 +11,6 @@ from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import (
     BackfillPin,
-    DagId,
     IntakeManifest,
     Pending,
     PinnedVersion,
@@ -27,12 +26,13 @@ from ecg_tasks.evaluation.summary import Evaluation, evaluate
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.reports.changing import changes, decisions
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
 from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RunAccount, RunReport, UnseenFigures
-from ecg_tasks.reporting.pages import render_report
+from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
 from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, PredictionRow, Predictions
 from ecg_tasks.reporting.selection import records_with_page
 
@@ -264,7 +264,7 @@ def _write_files(store: ObjectStore, pinned: ReportPin, files: Iterator[tuple[st
             key = _key(pinned, path)
             if not isinstance(content, bytes):  # a file, open until the next is asked for
                 store.put(key, content, content_type=_content_type(path))
-            elif path.startswith("records/"):
+            elif path.startswith(RECORD_PAGES):
                 yield key, content, _content_type(path)
             else:
                 rest.append((path, content))

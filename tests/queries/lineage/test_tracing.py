@@ -9,8 +9,9 @@ import pytest
 
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.code_version import code_version
-from ecg_tasks.archive.documents import DagId, Judgement, RetrainManifest, write_manifest
+from ecg_tasks.archive.documents import Judgement, RetrainManifest, write_manifest
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.intake.inbox import put_files
 from ecg_tasks.queries.lineage import tracing
