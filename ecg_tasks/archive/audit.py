@@ -1,4 +1,4 @@
-"""Here: the log of who did what: appending to it and reading it. Not here: whether anybody has been at it (``audit_check``).
+"""Here: the log of who did what: appending to it and reading it. Not here: whether anybody has been at it (``queries.audit_log``).
 
 Every entry is an object of its own that names the SHA-256 of those before it which no other entry named yet: one as a rule, several
 after writers appended at once. So nothing is overwritten, a fork is joined by whoever appends next, and no lock is needed.

@@ -1,4 +1,4 @@
-"""Here: which record a reviewer should look at next, and how far the review has come. Not here: what was said (``verdicts``)."""
+"""Here: which record a reviewer should look at next, and how far the review has come. Not here: saying it (``actions``)."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import verdicts
 from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.verdicts import COMMENT_MAX, Opinion, PairAgreement, Saved, Statement, agreement, history
-from ecg_tasks.errors import ConfigurationError, EcgError
+from ecg_tasks.archive.verdicts import Opinion, PairAgreement, Statement, agreement, history
+from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.priority import REASONS, Priority, centred, prioritise, uncertainty
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.pipeline.decided import Decided, serving
@@ -19,30 +19,22 @@ from ecg_tasks.queries import reasons
 from ecg_tasks.settings import Settings
 
 __all__ = [
-    "COMMENT_MAX",
     "PairAgreement",
     "Progress",
     "QueueItem",
     "QueuePage",
-    "Saved",
     "Statement",
-    "UnknownRecordError",
     "Why",
     "agreement",
     "history",
+    "is_decided",
     "progress",
     "queue",
-    "save_verdict",
-    "withdraw",
 ]
 
 SECOND_READINGS = 10
 """Of so many records one is shown to a second reviewer, too, so that agreement can be told."""
 MAX_PAGE = 500
-
-
-class UnknownRecordError(EcgError):
-    """No serving model has decided on a record of this id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,16 +137,9 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) ->
     )
 
 
-def save_verdict(store: ObjectStore, record_id: str, *, verdict: str, user: str, comment: str = "") -> Saved:
-    """Save a verdict as ``verdicts.save_verdict`` does, on a record of the archive only."""
-    if not len(_rows(_archive(store), [record_id])):
-        raise UnknownRecordError(f"no model has decided on a record {record_id!r}")
-    return verdicts.save_verdict(store, record_id, verdict=verdict, user=user, comment=comment)
-
-
-def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Saved:
-    """Take back the user's own verdict of that moment; a second time changes nothing."""
-    return verdicts.withdraw(store, record_id, user=user, when=when)
+def is_decided(store: ObjectStore, record_id: str) -> bool:
+    """Whether a serving model has decided on a record of this id."""
+    return bool(len(_rows(_archive(store), [record_id])))
 
 
 def progress(store: ObjectStore) -> Progress:

@@ -1,4 +1,4 @@
-"""Here: whether anybody has been at the log of who did what. Not here: appending to it or reading it (``audit``).
+"""Here: the log of who did what, and whether anybody has been at it. Not here: appending to it (``archive.audit``).
 
 What the chain itself shows: entries that were changed, removed, inserted or put in another order. What it cannot show is that its end
 was cut off: for that each night's manifest holds the digest of the entry of its report, and a person may keep another one elsewhere.
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ecg_tasks.archive import keys
+from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.audit import Entry, Name
 from ecg_tasks.archive.documents import ClassifyManifest, read_manifests
 from ecg_tasks.archive.object_store import ObjectStore
@@ -43,6 +43,11 @@ class Checked:
     n_anchors: int
     ends: tuple[str, ...]
     faults: tuple[Fault, ...]
+
+
+def latest(store: ObjectStore, n: int) -> list[tuple[str, Entry]]:
+    """The latest entries in order, each with its digest."""
+    return [(name.digest, entry) for name, entry in audit.entries(store)[-n:]]
 
 
 def check(store: ObjectStore, *, known: Iterable[str] = ()) -> Checked:
