@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import Judgement, read
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError
@@ -137,7 +137,7 @@ def plot(store: ObjectStore, recipe: str, name: str, plot_name: str) -> bytes | 
         return None
 
 
-@lru_cache(maxsize=256)
+@keep(256)
 def _version(store: ObjectStore, recipe: str, name: str) -> Version:
     digest = store.sha256([keys.model_file(recipe, name, registry.SUMS)])
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, name, SPEC)))
@@ -158,7 +158,7 @@ def _judged(
 ) -> JudgedVersion | None:
     if registry.SUMS not in files or METRICS not in files:
         return None  # it is being written
-    test = _metrics(store, files[METRICS].key, files[METRICS].etag).test
+    test = _metrics(store, files[METRICS].key, etag=files[METRICS].etag).test
     verdict = files.get(registry.VERDICT)
     return JudgedVersion(
         version=version(store, *name),
@@ -166,19 +166,19 @@ def _judged(
         figures=test.figures if test else {},
         n_records=test.n_records if test else 0,
         n_patients=test.n_patients if test else 0,
-        verdict=None if verdict is None else _verdict(store, verdict.key, verdict.etag),
+        verdict=None if verdict is None else _verdict(store, verdict.key, etag=verdict.etag),
         serves=decided is not None and decided.version == name[1],
         standing=_standing(decided, name[1]),
     )
 
 
-@lru_cache(maxsize=256)
-def _metrics(store: ObjectStore, key: str, _etag: str) -> Metrics:
+@keep(256)
+def _metrics(store: ObjectStore, key: str, *, etag: str) -> Metrics:  # noqa: ARG001 - a generation
     return Metrics.from_json(store.get(key))
 
 
-@lru_cache(maxsize=256)
-def _verdict(store: ObjectStore, key: str, _etag: str) -> Judgement:
+@keep(256)
+def _verdict(store: ObjectStore, key: str, *, etag: str) -> Judgement:  # noqa: ARG001 - a generation
     return read(store, Judgement, key)
 
 

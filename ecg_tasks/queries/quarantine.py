@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import QuarantineReason, Retry, read
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
@@ -97,11 +97,11 @@ def reason_key(store: ObjectStore, name: str) -> str:
 
 
 def _entry(store: ObjectStore, info: ObjectInfo) -> Entry:
-    return _read(store, info.key, info.etag, info.modified.isoformat(timespec="seconds"))
+    return _read(store, info.key, etag=info.etag, since=info.modified.isoformat(timespec="seconds"))
 
 
-@lru_cache(maxsize=2048)
-def _read(store: ObjectStore, key: str, _etag: str, since: str) -> Entry:
+@keep(2048)
+def _read(store: ObjectStore, key: str, *, etag: str, since: str) -> Entry:  # noqa: ARG001 - a generation
     reason = read(store, QuarantineReason, key)
     return Entry(
         id=key.split("/")[1],

@@ -12,7 +12,8 @@ import pytest
 from report_notifier import ReportNotifier
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import DriftStatus, ReportCounts, write_manifest
+from ecg_tasks.archive.documents import DriftStatus, write_manifest
+from ecg_tasks.counts import ReportCounts
 from tests import whole_documents
 
 RUN_ID = "manual__2026-01-01T00:00:00+00:00"

@@ -221,7 +221,7 @@ def test_copies_of_all_decisions_spare_reading_every_shard_and_say_the_same(revi
     """A process that starts reads the copies, and from the shards only what came after them."""
     before = review_queue.queue(reviewed.store, user="anna", limit=500)
     decided.write_snapshot(reviewed.store, "heartbeat", "v1")
-    monkeypatch.setattr(decided, "_kept", {})
+    decided._decided.forget()
     reviewed.put_shard("s2", reviewed.ids(1, first=100), [0.9])
     read = []
     get = reviewed.store.get

@@ -57,7 +57,7 @@ class Hospital:
 @pytest.fixture
 def hospital(archive, monkeypatch):
     """A hospital before its first night."""
-    monkeypatch.setattr(monitoring_runs, "_kept", {})
+    monitoring_runs._get.forget()
     return Hospital(archive)
 
 
@@ -86,7 +86,7 @@ def test_a_rerun_changes_nothing_and_a_lost_night_is_made_the_same_again(hospita
     drift.observe(hospital.store, pin, done)
     assert hospital.store.info(key) == etag
     hospital.store.delete(key)
-    monkeypatch.setattr(monitoring_runs, "_kept", {})
+    monitoring_runs._get.forget()
     drift.observe(hospital.store, pin, done)
     assert hospital.store.get(key) == before
 
@@ -95,7 +95,7 @@ def test_a_night_reads_only_what_is_new(hospital, monkeypatch):
     """The cost of a night does not follow from the archive: of twelve nights before, one file is read."""
     for _ in range(12):
         drift.observe(hospital.store, *hospital.arrive(10))
-    monkeypatch.setattr(monitoring_runs, "_kept", {})
+    monitoring_runs._get.forget()
     pin, done = hospital.arrive(10)
     read = []
     get = hospital.store.get

@@ -221,7 +221,7 @@ def test_changed_samples_are_found(store):
     columns["samples"] = [b"\0\0\0\0" + samples[4:] for samples in columns["samples"]]
     from ecg_tasks.queries import records
 
-    records._records.cache_clear()
+    records._records.forget()
     with changed(store, shard, tables.dump(tables.RECORDS, columns)):
         assert broken(tracing.trace(store, record_id)) == {("record", record_id)}
 
