@@ -90,6 +90,14 @@ def test_an_inserted_entry_is_found_after_an_honest_writer_joined_it(bucket, log
     assert [(fault.kind, fault.what) for fault in audit_log.check(bucket).faults] == [("inserted", forged)]
 
 
+def test_an_entry_that_an_inserted_one_names_is_not_thereby_genuine(bucket, log):
+    """Two that were inserted, the second naming the first, are both found."""
+    entry = audit.Entry.from_json(bucket.get(log[5].key))
+    first = forge(bucket, replace(entry, who="mallory"))
+    second = forge(bucket, replace(audit.Entry.from_json(bucket.get(log[6].key)), before=(log[5].digest, first), who="mallory"))
+    assert {(fault.kind, fault.what) for fault in audit_log.check(bucket).faults} == {("inserted", first), ("inserted", second)}
+
+
 def test_an_inserted_first_entry_is_found(bucket, log):
     """Nor can there be a second beginning."""
     entry = audit.Entry.from_json(bucket.get(log[0].key))
