@@ -12,11 +12,12 @@ from typing import Any
 
 from benchmarks.beats import heartbeat_csv
 from benchmarks.processes import Usage, Work, in_own_process
+from ecg_tasks.names import RecipeName
 
 ROWS_PER_FILE = 1000
 DETAIL_PAGES = 10
 """Records with a page of their own in the report: a fixed cost of a night, set by a parameter of its run."""
-RECIPE = "heartbeat"
+RECIPE = RecipeName.HEARTBEAT.value
 RUN = "bench"
 
 TASKS_IN = {

@@ -21,10 +21,11 @@ from rich.table import Table
 
 from benchmarks.processes import Work, in_own_process
 from benchmarks.store import s3_server
+from ecg_tasks.names import RecipeName
 
 SIZES = (100, 100_000)
 REPEATS = 7
-RECIPE = "heartbeat"
+RECIPE = RecipeName.HEARTBEAT.value
 DATE, RUN = "2026-01-01", "bench"
 CHECKOUT = Path(__file__).parents[1]
 
@@ -64,7 +65,8 @@ def fill(n_records: int) -> Work:
         import numpy as np
 
         from ecg_tasks.archive import keys, record_shards, workspace
-        from ecg_tasks.archive.documents import DagId, IntakeCounts, IntakeManifest, LabelCounts, write_manifest
+        from ecg_tasks.archive.documents import IntakeCounts, IntakeManifest, LabelCounts, write_manifest
+        from ecg_tasks.names import DagId
         from ecg_tasks.pipeline import classify_records
         from ecg_tasks.signals.record import HEARTBEAT_SAMPLES
 

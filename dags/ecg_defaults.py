@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
+from ecg_tasks.names import RecipeName
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -73,7 +75,9 @@ TASK_DEFAULTS: dict[str, Any] = {
 
 def recipe_field(description: str) -> Param:
     """The form's field for a recipe."""
-    return Param("twelve_lead", type="string", enum=["twelve_lead", "heartbeat", "notebook"], title="Recipe", description=description)
+    return Param(
+        RecipeName.TWELVE_LEAD.value, type="string", enum=[name.value for name in RecipeName], title="Recipe", description=description
+    )
 
 
 def version_field(title: str, description: str) -> Param:

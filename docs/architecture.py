@@ -9,8 +9,21 @@ from pathlib import Path
 import grimp
 
 PAGE = Path(__file__).with_suffix(".md")
-ROOMS = ("ecg_ui", "cli", "queries", "offline", "pipeline", "archive", "learning", "reporting", "readers", "evaluation", "signals")
-"""In the order of the layers. ``labels``, ``settings`` and ``errors``, on which nearly all rest, are left out."""
+ROOMS = (
+    "ecg_ui",
+    "cli",
+    "actions",
+    "queries",
+    "offline",
+    "pipeline",
+    "archive",
+    "learning",
+    "reporting",
+    "readers",
+    "evaluation",
+    "signals",
+)
+"""In the order of the layers. ``labels``, ``settings``, ``names`` and ``errors``, on which nearly all rest, are left out."""
 
 
 def edges() -> list[tuple[str, str]]:

@@ -47,6 +47,10 @@ class StoreError(EcgError):
     """The object store did not answer as it should: try again later."""
 
 
+class MissingObjectError(EcgError):
+    """There is no object of this key in the bucket."""
+
+
 class ConfigurationError(EcgError):
     """A setting is missing or impossible: give up, and name the variable."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.names import RecipeName
 
 _MIN_PATIENT_KEY_BYTES = 32
 
@@ -22,7 +23,7 @@ class Settings:
     """Name of the bucket (``ECG_BUCKET``)."""
     patient_key: bytes
     """Secret of the keyed hash that replaces every patient id (``ECG_PATIENT_KEY``, 32 bytes or more)."""
-    recipes: tuple[str, ...] = ("twelve_lead", "heartbeat")
+    recipes: tuple[str, ...] = (RecipeName.TWELVE_LEAD.value, RecipeName.HEARTBEAT.value)
     """Recipes that are rendered and classified, the first that takes a recording decides on it (``ECG_RECIPES``)."""
     wfdb_grace_s: float = 3600.0
     """Seconds that a WFDB header waits for the files it names (``ECG_WFDB_GRACE_S``)."""
@@ -30,10 +31,10 @@ class Settings:
     """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
     min_tasks: int = 1
     """Work too small to fill many tasks is shared by so many (``ECG_MIN_TASKS``): on several machines as many as may run at once."""
-    notify_webhook: str = ""
-    """Where the counts of each classification run are posted, an http or https address; empty: nowhere (``ECG_NOTIFY_WEBHOOK``)."""
+    notify: tuple[str, ...] = ()
+    """Addresses that the counts of each classification run go to, such as ``slack://…`` or ``mailtos://…`` (``ECG_NOTIFY``)."""
     notify_email: tuple[str, ...] = ()
-    """Who gets the same by mail, through Airflow's connection ``smtp_default`` (``ECG_NOTIFY_EMAIL``, commas between)."""
+    """Who gets the same by mail, through Airflow's connection ``smtp_default`` (``ECG_NOTIFY_EMAIL``; older than ``ECG_NOTIFY``)."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -55,8 +56,8 @@ class Settings:
             wfdb_grace_s=_number(env, "ECG_WFDB_GRACE_S", cls.wfdb_grace_s),
             max_object_bytes=int(_number(env, "ECG_MAX_OBJECT_BYTES", cls.max_object_bytes)),
             min_tasks=max(1, int(_number(_renamed(env, "ECG_SPREAD", "ECG_MIN_TASKS"), "ECG_MIN_TASKS", cls.min_tasks))),
-            notify_webhook=_address(env, "ECG_NOTIFY_WEBHOOK"),
-            notify_email=_list(env, "ECG_NOTIFY_EMAIL", ()),
+            notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
+            notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )
 
 
@@ -100,6 +101,22 @@ def retention_days(environment: Mapping[str, str] | None = None) -> dict[str, fl
         except ValueError:
             raise ConfigurationError(f"ECG_RETENTION holds {part!r}; write prefix=days, such as reports=730,staging=30") from None
     return days
+
+
+def _notify(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Addresses with blanks between; their commas are their own, but for one at the end."""
+    found = tuple(filter(None, (part.strip(",") for part in env.get("ECG_NOTIFY", "").split())))
+    for place, address in enumerate(found, start=1):
+        if "://" not in address:  # told without the address, which may hold a secret
+            raise ConfigurationError(f"address {place} of ECG_NOTIFY has no scheme; write such as mailtos://…, with blanks between")
+    return found
+
+
+def _old(env: Mapping[str, str], name: str, *found: str) -> tuple[str, ...]:
+    """What a setting has that `ECG_NOTIFY` replaced; used besides it, and said so."""
+    if env.get(name):
+        logging.getLogger(__name__).warning("ECG_NOTIFY names every channel now; %s is still read", name)
+    return tuple(filter(None, found))
 
 
 def _renamed(env: Mapping[str, str], old: str, new: str) -> Mapping[str, str]:

@@ -10,8 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
-from ecg_tasks.archive.object_store import MissingObjectError
-from ecg_tasks.errors import EcgError, StoreError
+from ecg_tasks.errors import EcgError, MissingObjectError, StoreError
 from ecg_ui import rendering, security
 from ecg_ui.pages import files, models, monitoring, overview, quarantine, records, reports, review
 

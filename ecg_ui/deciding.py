@@ -1,6 +1,7 @@
-"""Here: a person's decision about a model on its way through the DAG that takes one at a time. Not here: deciding (``decide_champion``)."""
+"""Here: a person's decision about a model on its way through the DAG that takes one at a time. Not here: deciding (that DAG)."""
 
 import secrets
+from datetime import UTC, datetime
 
 from airflow.api.common.trigger_dag import trigger_dag
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -8,32 +9,22 @@ from airflow.exceptions import DagNotFound
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import HTTPException, status
 
-from ecg_tasks.archive.object_store import MissingObjectError
-from ecg_tasks.archive.workspace import now
-from ecg_tasks.pipeline import decide_champion
+from ecg_tasks.actions import decisions
+from ecg_tasks.names import DagId
 
 
-def ask(user: BaseUser, *, recipe: str, action: decide_champion.Action, version: str, why: str, override: str = "") -> str:
+def ask(user: BaseUser, *, recipe: str, action: decisions.Action, version: str, why: str, override: str = "") -> str:
     """Start a run in the user's name; returns its id. Runs wait for one another, so no decision writes over another."""
-    run_id = f"page__{now()}-{secrets.token_hex(4)}"
-    form = {"recipe": recipe, "action": str(action), "version": version, "why": why, "override": override}
+    run_id = f"page__{datetime.now(UTC).isoformat(timespec='seconds')}-{secrets.token_hex(4)}"
     try:
         trigger_dag(
-            dag_id=decide_champion.DAG.value,
+            dag_id=DagId.DECIDE_CHAMPION.value,
             run_id=run_id,
-            conf=form,
+            conf=decisions.form(recipe=recipe, action=action, version=version, why=why, override=override),
             triggered_by=DagRunTriggeredByType.UI,
             triggering_user_name=user.get_name(),
         )
     except DagNotFound:
-        told = f"Airflow does not know the DAG {decide_champion.DAG} yet. Try again in a minute."
+        told = f"Airflow does not know the DAG {DagId.DECIDE_CHAMPION} yet. Try again in a minute."
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, told) from None
     return run_id
-
-
-def outcome(run_id: str) -> str | None:
-    """What came of a run, as a sentence; None while it has not ended."""
-    try:
-        return decide_champion.outcome(run_id)
-    except MissingObjectError:
-        return None

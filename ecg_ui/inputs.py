@@ -1,10 +1,11 @@
-"""Here: what a page's address may hold, checked before it becomes part of a key. Not here: rights (``security``)."""
+"""Here: what a page is called with: the bucket, and what an address or a form may hold, checked. Not here: rights (``security``)."""
 
 from typing import Annotated
 
-from fastapi import Form, Path, Query
+from fastapi import Depends, Form, Path, Query
 from pydantic import AfterValidator
 
+from ecg_tasks.queries.store import ObjectStore, open_store
 from ecg_tasks.signals.recipes import RECIPES
 
 RECORD = r"^[0-9a-f]{32}$"
@@ -31,6 +32,8 @@ def _recipe(name: str) -> str:
 RecipeName = Annotated[str, AfterValidator(_recipe)]
 """One of the recipes there are."""
 
+Store = Annotated[ObjectStore, Depends(open_store)]
+"""The bucket, to be handed to a query or an action."""
 RecordPath = Annotated[str, Path(pattern=RECORD)]
 EntryPath = Annotated[str, Path(pattern=ENTRY)]
 DatePath = Annotated[str, Path(pattern=DATE)]

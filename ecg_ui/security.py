@@ -22,7 +22,9 @@ from airflow.models.dag import DagModel
 from fastapi import Form, HTTPException, Request, status
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-DAG_ID = "classify_records"
+from ecg_tasks.names import DagId
+
+DAG_ID = DagId.CLASSIFY_RECORDS.value
 TOKEN_LIFETIME_S = 8 * 3600
 """A form that was open for longer has to be loaded again."""
 

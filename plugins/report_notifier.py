@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ReportNotifier(BaseNotifier):
-    """Tells a webhook (``ECG_NOTIFY_WEBHOOK``) and mailboxes (``ECG_NOTIFY_EMAIL``) how a run ended, or that it is late.
+    """Tells every address of ``ECG_NOTIFY`` how a run ended, or that it is late.
 
     The dag-processor calls it at a run's end and the triggerer awaits it at a missed deadline; both know the run by its id only. What
     cannot be sent is logged there, and fails nothing.
@@ -38,25 +38,26 @@ class ReportNotifier(BaseNotifier):
 
     def notify(self, context: "Context") -> None:
         """Send the message by every way that is set."""
-        from ecg_tasks.pipeline.monitoring import notifying
-
         settings, told = self._told(context)
-        with self._trying("webhook"):
-            notifying.post(told, settings=settings)
-        with self._trying("mail"):
-            if settings.notify_email:
+        self._send(told, settings)
+        if settings.notify_email:
+            with self._trying("mail"):
                 _mail(told, settings).notify(context)
 
     async def async_notify(self, context: "Context") -> None:
         """Send it without keeping the triggerer from its other work."""
+        settings, told = await asyncio.to_thread(self._told, context)
+        await asyncio.to_thread(self._send, told, settings)
+        if settings.notify_email:
+            with self._trying("mail"):
+                await _mail(told, settings).async_notify(context)
+
+    def _send(self, told: "Notice", settings: "Settings") -> None:
         from ecg_tasks.pipeline.monitoring import notifying
 
-        settings, told = await asyncio.to_thread(self._told, context)
-        with self._trying("webhook"):
-            await asyncio.to_thread(notifying.post, told, settings=settings)
-        with self._trying("mail"):
-            if settings.notify_email:
-                await _mail(told, settings).async_notify(context)
+        for place, address in enumerate(settings.notify, start=1):
+            with self._trying(f"{address.partition(':')[0]} (address {place} of ECG_NOTIFY)"):
+                notifying.send(told, address)
 
     def _told(self, context: "Context") -> "tuple[Settings, Notice]":
         from ecg_tasks.pipeline.monitoring import notifying
@@ -72,7 +73,7 @@ class ReportNotifier(BaseNotifier):
         try:
             yield
         except Exception as error:  # noqa: BLE001  # whatever it is, the other way is still tried
-            # without the error's words: they hold the webhook's address, and with it a secret
+            # without the error's words: they hold the address, and with it a secret
             self.log.error("The notice could not be sent by %s: %s", way, type(error).__name__)  # noqa: TRY400  # for the same reason
 
 

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
 
+from ecg_tasks.names import DagId
+
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
-TELLING = {"classify_records": "write_report", "maintain_store": "publish", "backfill_version": "write_difference"}
+TELLING: dict[str, str] = {
+    DagId.CLASSIFY_RECORDS: "write_report",
+    DagId.MAINTAIN_STORE: "publish",
+    DagId.BACKFILL_VERSION: "write_difference",
+}
 """DAG to the task that hands on the sentence."""
 HEADLINE = "headline"
 """Key of the XCom."""

@@ -24,13 +24,14 @@ from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.learning.keras_file import load_network, score_windows
 from ecg_tasks.learning.parameters import training_params
 from ecg_tasks.learning.training import train
+from ecg_tasks.names import RecipeName
 from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.offline.labelled_folders import open_folder
 from ecg_tasks.pipeline.training.candidate import BOOTSTRAP_SEED, SENSITIVITY
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
 
-RECIPE = "twelve_lead"
+RECIPE = RecipeName.TWELVE_LEAD.value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

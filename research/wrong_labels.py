@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.priority import centred, prioritise, uncertainty
 from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.names import RecipeName
 from ecg_tasks.reporting.svg import line, number, rect, text
 from ecg_tasks.signals.recipes import get_recipe
 
-RECIPE = "twelve_lead"
+RECIPE = RecipeName.TWELVE_LEAD.value
 TURNED = 0.1
 DRAWS = 500
 SEED = 20261122

@@ -2,6 +2,9 @@
 
 import logging
 
+import pytest
+
+from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.settings import Settings
 
 NEEDED = {"ECG_BUCKET": "ecg", "ECG_PATIENT_KEY": "k" * 32}
@@ -17,3 +20,12 @@ def test_a_setting_is_read_by_its_old_name_with_a_warning(caplog):
         assert Settings.from_environment(NEEDED | {"ECG_SPREAD": "7", "ECG_MIN_TASKS": "3"}).min_tasks == 3
         assert Settings.from_environment(NEEDED).min_tasks == 1
     assert caplog.text == ""
+
+
+def test_an_address_for_notices_is_checked_and_never_told():
+    """Blanks stand between addresses, a comma at the end of one is passed over, and one without a scheme is refused by its place."""
+    found = Settings.from_environment(NEEDED | {"ECG_NOTIFY": " slack://a/b/c, mailtos://u:p@example.org?to=a,b\n"})
+    assert found.notify == ("slack://a/b/c", "mailtos://u:p@example.org?to=a,b")
+    with pytest.raises(ConfigurationError, match="address 2 of ECG_NOTIFY has no scheme") as refused:
+        Settings.from_environment(NEEDED | {"ECG_NOTIFY": "slack://a/b/c secret-word"})
+    assert "secret-word" not in str(refused.value)

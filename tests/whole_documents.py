@@ -2,16 +2,9 @@
 
 from typing import Any
 
-from ecg_tasks.archive.documents import (
-    ClassifyManifest,
-    DagId,
-    Ingests,
-    IntakeCounts,
-    IntakeManifest,
-    LabelCounts,
-    ReportCounts,
-    ReportPin,
-)
+from ecg_tasks.archive.documents import ClassifyManifest, Ingests, IntakeCounts, IntakeManifest, LabelCounts, ReportPin
+from ecg_tasks.counts import ReportCounts
+from ecg_tasks.names import DagId
 
 
 def intake(run: str, **changes: Any) -> IntakeManifest:

@@ -27,6 +27,7 @@ def main() -> None:
 
 def ensure_bucket() -> None:
     """Make the bucket in our own store; find the one that is elsewhere."""
+    from ecg_tasks.archive import keys
     from ecg_tasks.archive.workspace import open_store
     from ecg_tasks.errors import StoreError
 
@@ -36,7 +37,7 @@ def ensure_bucket() -> None:
         try:
             if os.environ.get("AWS_ENDPOINT_URL_S3") == OUR_STORE:
                 store.create_bucket()
-            next(iter(store.list_objects("models/")), None)
+            next(iter(store.list_objects(keys.MODELS)), None)
         except StoreError:
             if time.monotonic() > deadline:
                 raise

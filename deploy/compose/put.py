@@ -1,6 +1,6 @@
 """Here: a tar archive from standard input into the inbox: ``tar c FILES | docker compose exec -T worker python -m deploy.compose.put``.
 
-Not here: the order in which files are safe to arrive (``ecg_tasks.cli.inbox``).
+Not here: the order in which files are safe to arrive (``ecg_tasks.actions.inbox``).
 """
 
 import sys
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Take over the plain files of the archive under their paths."""
-    from ecg_tasks.cli.inbox import put_in_order
+    from ecg_tasks.actions.inbox import put_in_order
 
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|*") as archive:
         files: list[tuple[str, Content]] = [

@@ -1,4 +1,4 @@
-"""Here: the log of who did what: appending to it and reading it. Not here: whether anybody has been at it (``audit_check``).
+"""Here: the log of who did what: appending to it and reading it. Not here: whether anybody has been at it (``queries.audit_log``).
 
 Every entry is an object of its own that names the SHA-256 of those before it which no other entry named yet: one as a rule, several
 after writers appended at once. So nothing is overwritten, a fork is joined by whoever appends next, and no lock is needed.
@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.errors import ConfigurationError, MissingObjectError
 
 _appending = threading.Lock()
 """Within one process entries follow one another."""

@@ -3,7 +3,9 @@
 import hashlib
 import re
 
-INBOX = "inbox/"
+from ecg_tasks import names
+
+INBOX = names.INBOX
 RAW = "raw/"
 RECORDS = "records/"
 RECORD_INDEX = "record_index/"

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecg_tasks.archive.parallel import AT_ONCE, bounded_parallel_map
-from ecg_tasks.errors import EcgError, StoreError
+from ecg_tasks.errors import MissingObjectError, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,10 +25,6 @@ logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every con
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _CONNECTIONS = 8 * AT_ONCE
 """Kept open at most: pages and tasks read by several threads at once, and a connection beyond this is closed after its one request."""
-
-
-class MissingObjectError(EcgError):
-    """There is no object of this key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

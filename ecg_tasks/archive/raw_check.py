@@ -29,7 +29,7 @@ def look(store: ObjectStore, source: str, *, order: Sequence[str] = ()) -> Kept:
     found = {item.key.rsplit("/", 1)[-1]: item for item in store.list_objects(f"{keys.RAW}{source}/")}
     n_bytes = {name: item.size for name, item in found.items()}
     if not found:
-        return Kept(n_bytes=n_bytes, fault=f"raw/{source}/ is gone")
+        return Kept(n_bytes=n_bytes, fault=f"{keys.RAW}{source}/ is gone")
     try:
         files = sources.listed(store, source)
     except (ValueError, KeyError) as error:

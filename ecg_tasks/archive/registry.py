@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 
 SUMS = "SHA256SUMS"
 VERDICT = "verdict.json"

@@ -15,7 +15,8 @@ import msgspec
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import DropList
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError
 
 
 @dataclass(frozen=True, kw_only=True)

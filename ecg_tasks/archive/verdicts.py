@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
 from ecg_tasks.archive import audit, keys
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.labelling import REVIEW, LabelEntry, in_force, load_labels, standing, write_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError
@@ -21,8 +22,6 @@ USER_MAX = 200
 """Characters of a user's name."""
 _saving = threading.Lock()
 """A verdict that is sent twice at once must find itself saved the second time."""
-_known: dict[str, "Known"] = {}
-_reading = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -208,23 +207,22 @@ def is_disputed(said: Mapping[str, Opinion]) -> bool:
 
 def read_labels(store: ObjectStore) -> Known:
     """Everything that was ever said; only tables that are new to this process are read."""
-    with _reading:
-        known = _known.get(store.bucket) or Known(tables=frozenset(), entries=(), sources={}, reviews=())
-        listed = store.list_keys(keys.LABELS)
-        new = [key for key in listed if key not in known.tables]
-        if not known.tables <= set(listed):  # another bucket of the same name
-            known, new = Known(tables=frozenset(), entries=(), sources={}, reviews=()), listed
-        if new:
-            fresh = [entry for data in store.get_many(new) for entry in load_labels(data)]
-            outside = [entry for entry in fresh if not entry.is_review]
-            known = Known(
-                tables=frozenset(listed),
-                entries=[*known.entries, *fresh],
-                sources=in_force([*known.sources.values(), *outside]) if outside else known.sources,
-                reviews=[*known.reviews, *(entry for entry in fresh if entry.is_review)],
-            )
-        _known[store.bucket] = known
-        return known
+    return _known(store, tables=frozenset(store.list_keys(keys.LABELS)))
+
+
+@keep(4)
+def _known(store: ObjectStore, *, tables: frozenset[str]) -> Known:
+    known = _known.before(store)
+    if known is None or not known.tables <= tables:  # a table is gone: it is another bucket of the same name
+        known = Known(tables=frozenset(), entries=(), sources={}, reviews=())
+    fresh = [entry for data in store.get_many(sorted(tables - known.tables)) for entry in load_labels(data)]
+    outside = [entry for entry in fresh if not entry.is_review]
+    return Known(
+        tables=tables,
+        entries=[*known.entries, *fresh],
+        sources=in_force([*known.sources.values(), *outside]) if outside else known.sources,
+        reviews=[*known.reviews, *(entry for entry in fresh if entry.is_review)],
+    )
 
 
 def all_entries(store: ObjectStore) -> Sequence[LabelEntry]:

@@ -1,15 +1,17 @@
 """Here: ``audit``: the log of who did what, and whether anybody has been at it. Not here: writing it (``archive.audit``)."""
 
 import json
-import os
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg_tasks.cli.stack import running_stack
+from ecg_tasks.cli.stack import open_bucket
 from ecg_tasks.cli.terminal import complain, console, say
+
+if TYPE_CHECKING:
+    from ecg_tasks.queries.store import ObjectStore
 
 
 class What(StrEnum):
@@ -29,34 +31,32 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show who promoted, rejected, judged, deleted or published what, or verify that nobody has been at that log."""
-    os.environ.update(running_stack().environment())
+    store = open_bucket()
     if what is What.SHOW:
-        _show(last, as_json=as_json)
-    elif not _is_sound(known or [], as_json=as_json):
+        _show(store, last, as_json=as_json)
+    elif not _is_sound(store, known or [], as_json=as_json):
         raise typer.Exit(1)
 
 
-def _show(last: int, *, as_json: bool) -> None:
+def _show(store: "ObjectStore", last: int, *, as_json: bool) -> None:
     from rich.markup import escape
 
-    from ecg_tasks.archive import audit
-    from ecg_tasks.archive.workspace import open_store
+    from ecg_tasks.queries import audit_log
 
-    found = audit.entries(open_store())[-last:]
+    found = audit_log.latest(store, last)
     if as_json:
-        print(json.dumps([{"digest": name.digest} | asdict(entry) for name, entry in found], indent=1))  # noqa: T201 - for a program
+        print(json.dumps([{"digest": digest} | asdict(entry) for digest, entry in found], indent=1))  # noqa: T201 - for a program
         return
-    for name, entry in found:
+    for digest, entry in found:
         detail = json.dumps(entry.detail, ensure_ascii=False)
-        first = f"{entry.number:>6}  {name.digest[:12]}  {entry.when}  {escape(entry.who)}  [bold]{entry.action}[/]"
+        first = f"{entry.number:>6}  {digest[:12]}  {entry.when}  {escape(entry.who)}  [bold]{entry.action}[/]"
         console().print(f"{first}  {escape(entry.subject)}" + (f"\n        [dim]{escape(detail)}[/]" if entry.detail else ""))
 
 
-def _is_sound(known: list[str], *, as_json: bool) -> bool:
-    from ecg_tasks.archive import audit_check
-    from ecg_tasks.archive.workspace import open_store
+def _is_sound(store: "ObjectStore", known: list[str], *, as_json: bool) -> bool:
+    from ecg_tasks.queries import audit_log
 
-    found = audit_check.check(open_store(), known=known)
+    found = audit_log.check(store, known=known)
     if as_json:
         print(json.dumps(asdict(found), indent=1))  # noqa: T201 - for a program
         return not found.faults

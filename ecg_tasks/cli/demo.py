@@ -10,9 +10,10 @@ import typer
 from ecg_tasks.cli import inbox, runs
 from ecg_tasks.cli.stack import describe
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.names import DagId, RecipeName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from rich.progress import Progress
 
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 SEED = 2026
 N_PATIENTS = 140
 """Enough for each side of the split to hold some of both classes."""
-RETRAINING = {"recipe": "twelve_lead", "epochs": 12, "members": 1, "policy": "refresh"}
+RETRAINING = {"recipe": RecipeName.TWELVE_LEAD.value, "epochs": 12, "members": 1, "policy": "refresh"}
 """One network instead of four, to save half a minute. A refresh: the shipped champion has seen none of the made-up recordings, and knows
 the sign from real ones nearly as well."""
 
-_DAGS = {"ingest_records", "render_spectrograms", "retrain_model", "classify_records"}
+_DAGS = {DagId.INGEST_RECORDS, DagId.RENDER_SPECTROGRAMS, DagId.RETRAIN_MODEL, DagId.CLASSIFY_RECORDS}
 _WATCHER_S = 20.0
 """After so long without a run of its own, a DAG is started by hand: the watcher and the assets only save time."""
 
@@ -44,12 +45,14 @@ def demo(
 ) -> None:
     """Start the stack, drop recordings, run the four DAGs and show the report (about 3 minutes on 2 cores)."""
     from deploy.embedded import Stack
+    from ecg_tasks.queries import progress
+    from ecg_tasks.queries.store import open_store
 
     files = _recordings(data)
     stack = Stack()
     stack.up(say)
     os.environ.update(stack.environment())
-    if data is None and _holds_real():
+    if data is None and progress.holds_real(open_store()):
         say("this bucket holds real recordings: the made-up ones are decided on, and never trained on")
     try:
         report = _run_everything(stack, files)
@@ -84,6 +87,10 @@ def _recordings(folder: Path | None) -> "list[tuple[str, Content]]":
 
 def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
     """All four DAGs, one after the other; returns the key of the report."""
+    from ecg_tasks.queries import progress
+    from ecg_tasks.queries.store import open_store
+
+    store = open_store()
     with stack.airflow() as api:
         _wait_for_dags(api)
         known = {dag: set(api.runs(dag)) for dag in _DAGS}
@@ -91,17 +98,21 @@ def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
         say(f"{n_files} files dropped into the inbox")
         dropped = [name for name, _ in files]
         with runs.progress() as bars:
-            follow_own_runs(api, "ingest_records", bars, known=known["ingest_records"], done=lambda: _is_taken_over(dropped))
-            follow_own_runs(api, "render_spectrograms", bars, known=known["render_spectrograms"], done=_is_rendered)
-            retrained = runs.follow(api, "retrain_model", api.trigger("retrain_model", RETRAINING), bars)
-            run = api.trigger("classify_records", {"scope": "all"})
-            classified = runs.follow(api, "classify_records", run, bars)
+            follow_own_runs(
+                api, DagId.INGEST_RECORDS, bars, known=known[DagId.INGEST_RECORDS], done=lambda: progress.is_taken_over(store, dropped)
+            )
+            follow_own_runs(
+                api, DagId.RENDER_SPECTROGRAMS, bars, known=known[DagId.RENDER_SPECTROGRAMS], done=lambda: progress.is_rendered(store)
+            )
+            retrained = runs.follow(api, DagId.RETRAIN_MODEL, api.trigger(DagId.RETRAIN_MODEL, RETRAINING), bars)
+            run = api.trigger(DagId.CLASSIFY_RECORDS, {"scope": "all"})
+            classified = runs.follow(api, DagId.CLASSIFY_RECORDS, run, bars)
     if retrained != "success":
         complain("retrain_model failed: most often too few labelled patients (its task's log tells); the model that served goes on serving")
     if classified != "success":
         complain(f"classify_records failed; see its run {run} in {stack.ui}")
         raise typer.Exit(1)
-    return _report_of(run)
+    return progress.report_of(store, run)
 
 
 def _wait_for_dags(api: "AirflowApi") -> None:
@@ -145,51 +156,18 @@ def follow_own_runs(api: "AirflowApi", dag: str, bars: "Progress", *, known: set
         deadline = time.monotonic() + _WATCHER_S
 
 
-def _is_taken_over(dropped: "Iterable[str]") -> bool:
-    from ecg_tasks.archive import keys
-    from ecg_tasks.archive.workspace import open_store
-
-    return not {keys.INBOX + name for name in dropped} & set(open_store().list_keys(keys.INBOX))
-
-
-def _holds_real() -> bool:
-    from ecg_tasks.archive.workspace import open_store
-    from ecg_tasks.pipeline.champions import synthetic
-
-    return synthetic.holds_real(open_store())
-
-
-def _is_rendered() -> bool:
-    from ecg_tasks.archive.workspace import open_store
-    from ecg_tasks.pipeline import render_spectrograms
-    from ecg_tasks.settings import Settings
-    from ecg_tasks.signals.recipes import get_recipe
-
-    store = open_store()
-    return not any(render_spectrograms.unrendered(store, get_recipe(name)) for name in Settings.from_environment().recipes)
-
-
-def _report_of(run: str) -> str:
-    from ecg_tasks.archive import keys
-    from ecg_tasks.archive.documents import ClassifyManifest, read_manifest
-    from ecg_tasks.archive.workspace import open_store
-
-    return read_manifest(open_store(), ClassifyManifest, keys.run_key(run)).report
-
-
 def _fetch_report(stack: "Stack", report: str) -> Path:
     """Copy the report's pages out of the bucket; returns its first page, to be opened in a browser."""
-    from ecg_tasks.archive.workspace import open_store
+    from ecg_tasks.queries.downloads import pages
+    from ecg_tasks.queries.store import open_store
 
-    folder = report.rsplit("/", 1)[0]
-    target = stack.home.reports / folder.rsplit("/", 1)[-1]
-    store = open_store()
-    pages = store.list_keys(f"{folder}/")
-    for key, data in zip(pages, store.get_many(pages), strict=True):
-        page = target / key.removeprefix(f"{folder}/")
+    *_, run, first = report.split("/")
+    target = stack.home.reports / run
+    for path, data in pages(open_store(), report):
+        page = target / path
         page.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         page.write_bytes(data)
-    return target / report.rsplit("/", 1)[-1]
+    return target / first
 
 
 def _tell_how_to_go_on(stack: "Stack") -> None:

@@ -1,7 +1,6 @@
 """Here: ``put``, ``import``, ``download``: ways for recordings into the inbox. Not here: layouts of data sets (``labelled_folders``)."""
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -15,10 +14,6 @@ from ecg_tasks.cli.terminal import complain, console, say
 if TYPE_CHECKING:
     from deploy.embedded import Stack
     from ecg_tasks.offline.labelled_folders import Content
-
-_FILES_AT_ONCE = 100
-_PUT_AGAIN_S = 900.0
-"""A label table is put again after so long, well within the hour that it waits for its recordings."""
 
 
 class DataSet(StrEnum):
@@ -111,56 +106,15 @@ def _signal_files(folder: Path, headers: list[str]) -> list[str]:
 
 def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
     """Put files into the inbox of a stack, in a safe order; returns how many."""
-    os.environ.update(stack.environment())
-    return put_in_order(files)
-
-
-def put_in_order(files: "list[tuple[str, Content]]") -> int:
-    """Put files into the inbox of the environment's bucket, in an order that is safe while it is watched; returns how many.
-
-    Label tables come first, then one recording after the other, its header before its signals: so recordings become complete in the order
-    in which they are put, and a header never waits for long. A table waits for its recordings for an hour after it came; where putting
-    takes longer, it is put again meanwhile, which changes nothing but its time.
-    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from ecg_tasks.pipeline.intake.inbox import put_files
+    from ecg_tasks.actions.inbox import FILES_AT_ONCE, put_in_order
 
-    tables = [file for file in files if _is_table(file)]
-    parts = [tables, _by_recording([file for file in files if not _is_table(file)])]
-    n_files, put_at = 0, time.monotonic()
+    os.environ.update(stack.environment())
     columns = (TextColumn("into the inbox"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console(), disable=len(files) < _FILES_AT_ONCE or not console().is_terminal) as progress:
-        bar = progress.add_task("", total=len(files))
-        for part in parts:
-            for first in range(0, len(part), _FILES_AT_ONCE):
-                n_files += put_files(_read(file) for file in part[first : first + _FILES_AT_ONCE])
-                progress.update(bar, completed=n_files)
-                if time.monotonic() - put_at > _PUT_AGAIN_S:
-                    put_files(_read(file) for file in tables)
-                    put_at = time.monotonic()
-    return n_files
-
-
-def _read(file: "tuple[str, Content]") -> tuple[str, bytes]:
-    name, content = file
-    return name, content.read_bytes() if isinstance(content, Path) else content
-
-
-def _is_table(file: "tuple[str, Content]") -> bool:
-    from ecg_tasks.readers.file_names import is_label_table
-
-    return is_label_table(file[0])
-
-
-def _by_recording(files: "list[tuple[str, Content]]") -> "list[tuple[str, Content]]":
-    """The files, those of one stem together in the place of the first of them, a header before what it names."""
-    from ecg_tasks.readers.file_names import is_header
-
-    together: dict[str, list[tuple[str, Content]]] = {}
-    for file in files:
-        together.setdefault(Path(file[0]).with_suffix("").as_posix(), []).append(file)
-    return [file for same in together.values() for file in sorted(same, key=lambda one: not is_header(one[0]))]
+    with Progress(*columns, console=console(), disable=len(files) < FILES_AT_ONCE or not console().is_terminal) as shown:
+        bar = shown.add_task("", total=len(files))
+        return put_in_order(files, progress=lambda n_files: shown.update(bar, completed=n_files))
 
 
 def _named(paths: Iterable[Path], under: str) -> "Iterator[tuple[str, Content]]":

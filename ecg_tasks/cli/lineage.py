@@ -1,14 +1,13 @@
 """Here: ``lineage``: a tree from a thing back to the dropped bytes. Not here: following and checking the links (``queries.lineage``)."""
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg_tasks.cli.stack import running_stack
+from ecg_tasks.cli.stack import open_bucket
 from ecg_tasks.cli.terminal import complain, console
 
 if TYPE_CHECKING:
@@ -24,11 +23,9 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every link.")] = False,
 ) -> None:
     """Tell where a thing comes from, back to dropped bytes, code and training, each digest computed anew. Exits with 1 if one is broken."""
-    from ecg_tasks.archive.workspace import open_store
     from ecg_tasks.queries.lineage import tracing
 
-    os.environ.update(running_stack().environment())
-    found = tracing.trace(open_store(), name)
+    found = tracing.trace(open_bucket(), name)
     if as_json:
         print(json.dumps(asdict(found), indent=1))  # noqa: T201 - for a program
     else:

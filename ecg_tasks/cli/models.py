@@ -1,14 +1,14 @@
 """Here: ``models``, ``promote``, ``rollback``, ``reject`` and ``export``. Not here: training a version (DAG ``retrain_model``)."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ecg_tasks.cli import runs
-from ecg_tasks.cli.stack import running_stack
+from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.names import DagId
 
 Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat or notebook.")]
 Version = Annotated[str, typer.Argument(help="Name of the version; ./ecg models lists them.")]
@@ -19,13 +19,18 @@ def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default:
     """List the versions in the bucket: test AUROC, the gate's verdict, and which serve or were rejected."""
     from rich.table import Table
 
-    from ecg_tasks.pipeline import decide_champion
+    from ecg_tasks.queries import models
+    from ecg_tasks.signals.recipes import get_recipe
 
-    os.environ.update(running_stack().environment())
+    if recipe:
+        get_recipe(recipe)
     table = Table("recipe", "version", "test AUROC", "verdict", "standing")
-    for one in decide_champion.listing(recipe):
-        trained = "\ntrained on synthetic recordings" if one.synthetic else ""
-        table.add_row(one.recipe, one.version + trained, one.auroc, one.verdict, one.standing)
+    for found in models.models(open_bucket()):
+        for one in found.versions if recipe in {"", found.recipe} else ():
+            trained = "\ntrained on synthetic recordings" if one.version.synthetic else ""
+            auroc = one.figures["auroc"].text() if one.figures else "not tested"
+            verdict = one.verdict.kind if one.verdict else "not judged"
+            table.add_row(found.recipe, one.version.version + trained, auroc, verdict, one.standing)
     console().print(table)
 
 
@@ -55,27 +60,21 @@ def export(
     folder: Annotated[Path | None, typer.Argument(help="Where to; default: models/ of this checkout.", file_okay=False)] = None,
 ) -> None:
     """Write the champion of a recipe, with its card, into a folder laid out as models/ in the bucket."""
-    from ecg_tasks.pipeline.champions import seed
+    from ecg_tasks.queries.models import export_champion
 
-    os.environ.update(running_stack().environment())
-    say(f"written to {seed.export_champion(recipe, folder or seed.SHIPPED_MODELS)}")
+    say(f"written to {export_champion(open_bucket(), recipe, folder)}")
 
 
 def _decide(recipe: str, action: str, version: str, *, why: str, override: str = "") -> None:
     """Run the DAG, so that decisions come one after the other, and stand in Airflow's own history too."""
-    from ecg_tasks.archive.object_store import MissingObjectError
-    from ecg_tasks.pipeline import decide_champion
+    from ecg_tasks.actions.decisions import Action, form
+    from ecg_tasks.queries import dag_runs
 
-    stack = running_stack()
-    os.environ.update(stack.environment())
-    form = {"recipe": recipe, "action": action, "version": version, "why": why, "override": override}
-    with stack.airflow() as api, runs.progress() as bars:
-        run = api.trigger(decide_champion.DAG, form)
-        state = runs.follow(api, decide_champion.DAG, run, bars)
-    try:
-        told = decide_champion.outcome(run)
-    except MissingObjectError:
-        told = f"{decide_champion.DAG} {run} {state}; its log is in the web interface (./ecg open)"
+    dag, values = DagId.DECIDE_CHAMPION, form(recipe=recipe, action=Action(action), version=version, why=why, override=override)
+    with running_stack().airflow() as api, runs.progress() as bars:
+        run = api.trigger(dag, values)
+        state = runs.follow(api, dag, run, bars)
+    told = dag_runs.decision(open_bucket(), run) or f"{dag} {run} {state}; its log is in the web interface (./ecg open)"
     if state != "success":
         complain(told)
         raise typer.Exit(1)

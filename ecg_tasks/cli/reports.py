@@ -1,12 +1,11 @@
 """Here: ``export-report``: a run's report as one file that opens offline. Not here: writing reports (DAG ``classify_records``)."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ecg_tasks.cli.stack import running_stack
+from ecg_tasks.cli.stack import open_bucket
 from ecg_tasks.cli.terminal import say
 
 
@@ -15,11 +14,9 @@ def export_report(
     file: Annotated[Path, typer.Argument(help="The ZIP file to write.", dir_okay=False)],
 ) -> None:
     """Write a run's whole report, with its predictions as CSV, Parquet and FHIR, into a ZIP file."""
-    from ecg_tasks.archive.workspace import open_store
     from ecg_tasks.queries import exchange
 
-    os.environ.update(running_stack().environment())
-    store = open_store()
+    store = open_bucket()
     pieces = exchange.report_zip(store, *exchange.find_report(store, run))
     unfinished = file.with_name(f"{file.name}.part")
     with unfinished.open("wb") as target:

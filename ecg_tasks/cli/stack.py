@@ -1,6 +1,7 @@
 """Here: ``up``, ``down``, ``status``, ``logs``, ``open``. Not here: how the stack does it (``deploy.embedded``)."""
 
 import json
+import os
 import subprocess
 import sys
 import webbrowser
@@ -13,6 +14,7 @@ from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from deploy.embedded import Stack
+    from ecg_tasks.queries.store import ObjectStore
 
 _COLOURS = {"running": "green", "starting": "yellow", "stopped": "dim"}
 
@@ -26,6 +28,14 @@ def running_stack() -> "Stack":
         complain(f"the stack of {stack.home} is not up; start it with: ./ecg up")
         raise typer.Exit(1)
     return stack
+
+
+def open_bucket() -> "ObjectStore":
+    """Open the bucket of the running stack; ends the command when it is not up."""
+    from ecg_tasks.queries.store import open_store
+
+    os.environ.update(running_stack().environment())
+    return open_store()
 
 
 def up() -> None:

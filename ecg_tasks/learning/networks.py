@@ -77,7 +77,9 @@ def compact(pictures: Any, prefix: str = "") -> Any:
     return layers.Dense(1, name=f"{prefix}log_odds")(x)
 
 
-NETWORKS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType({"notebook": notebook, "compact": compact, "aligned": aligned})
+NETWORKS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
+    {network.__name__: network for network in (notebook, compact, aligned)}
+)
 """Every network by the name that recipes and models give it: from a Keras tensor of pictures and a prefix for the names of
 its layers to the log-odds of abnormal."""
 

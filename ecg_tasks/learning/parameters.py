@@ -7,6 +7,7 @@ from typing import Any
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.augmentation import NO_AUGMENTATION, Augmentation
+from ecg_tasks.names import RecipeName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +53,16 @@ class TrainingParams:
 
 RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "notebook": {"epochs": 20, "patience": 20},
-        "heartbeat": {"epochs": 6, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
-        "twelve_lead": {"epochs": 12, "batch_size": 32, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12, "n_members": 4},
+        RecipeName.NOTEBOOK: {"epochs": 20, "patience": 20},
+        RecipeName.HEARTBEAT: {"epochs": 6, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
+        RecipeName.TWELVE_LEAD: {
+            "epochs": 12,
+            "batch_size": 32,
+            "learning_rate": 2e-3,
+            "weight_decay": 1e-2,
+            "patience": 12,
+            "n_members": 4,
+        },
     }
 )
 """What each recipe trains with, unless a run says otherwise.

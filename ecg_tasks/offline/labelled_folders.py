@@ -19,6 +19,7 @@ from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.labels_csv import LabelRow, read_labels
 from ecg_tasks.readers.person import UnclearError, age_years, patient_id
 from ecg_tasks.readers.record_names import paths_meant
+from ecg_tasks.readers.table_notation import read_number
 from ecg_tasks.readers.wfdb.header import comment_lines
 
 Content = bytes | Path
@@ -268,7 +269,7 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
 
 def _is(row: Mapping[str, str], column: str, value: float) -> bool:
     """Whether a cell holds this number, written as ``1`` or as ``1.0``."""
-    found = _number(row.get(column) or "")
+    found = read_number((row.get(column) or "").encode())
     return found is not None and found == value
 
 
@@ -276,11 +277,4 @@ def _age(text: str) -> float | None:
     try:
         return age_years(text)
     except UnclearError:
-        return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
         return None

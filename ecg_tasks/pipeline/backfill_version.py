@@ -5,7 +5,6 @@ Predictions are named by their version, so they disturb nobody's; everything els
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,8 @@ from ecg_tasks.archive.documents import (
     BackfillManifest,
     BackfillPin,
     ComparisonSummary,
-    DagId,
     PinnedVersion,
-    find_manifest,
     read,
-    read_shown,
     write,
     write_manifest,
 )
@@ -30,6 +26,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.version import SPEC, ModelSpec
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import classify_records
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.champions.versions import metrics_of, pictures_of
@@ -154,20 +151,15 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
     return page
 
 
-def found_by(store: ObjectStore, run_id: str) -> dict[str, Any] | None:
-    """What the difference page of a run tells, or None if there is none (yet)."""
-    manifest = find_manifest(store, BackfillManifest, keys.run_key(run_id))
-    return None if manifest is None else read_shown(store, _summary_key(manifest.page))
-
-
 def headline(page: str) -> str:
     """One sentence of a difference, given as `write_difference` returns it."""
-    found = read(open_store(), ComparisonSummary, _summary_key(page))
+    found = read(open_store(), ComparisonSummary, summary_key(page))
     before, after = (one.version for one in found.versions)
     return f"backfill: {found.changed:,} of {found.records:,} records decided otherwise by {found.recipe} {after} than by {before}"
 
 
-def _summary_key(page: str) -> str:
+def summary_key(page: str) -> str:
+    """Where the same stands as JSON that a difference page tells."""
     return page.replace("index.html", "summary.json")
 
 

@@ -11,7 +11,6 @@ from ecg_tasks.archive.documents import (
     ClassifyJob,
     ClassifyManifest,
     ClassifyResult,
-    DagId,
     PinnedVersion,
     ReportPin,
     Undecided,
@@ -25,6 +24,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store, result_key, shared, write_jobs
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.decided import write_snapshot
 from ecg_tasks.pipeline.monitoring import drift

@@ -1,22 +1,22 @@
-"""Here: the task of the DAG ``decide_champion``: a person promotes, rolls back or rejects a version; and the list of all versions.
+"""Here: the task of the DAG ``decide_champion``: a person promotes, rolls back or rejects a version;
 
 Not here: the gate's own word on a candidate (``retrain_model``).
 """
 
 import logging
-from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import DagId, DecisionManifest, Judgement, find, find_manifest, read_manifest, write_manifest
+from ecg_tasks.archive.documents import DecisionManifest, Judgement, find, find_manifest, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import fresh_process, synthetic
-from ecg_tasks.pipeline.champions.versions import metrics_of, pictures_of
-from ecg_tasks.signals.recipes import RECIPES, get_recipe
+from ecg_tasks.pipeline.champions.versions import pictures_of
+from ecg_tasks.signals.recipes import get_recipe
 
 DAG = DagId.DECIDE_CHAMPION
 _REFUSED = "refused: "
@@ -33,18 +33,6 @@ class Action(StrEnum):
 
 _MEANT = {Action.PROMOTE: registry.PROMOTED, Action.ROLLBACK: registry.ROLLED_BACK}
 _DONE = {Action.PROMOTE: "promoted", Action.ROLLBACK: "rolled back to", Action.REJECT: "rejected"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListedVersion:
-    """One line of the list of versions."""
-
-    recipe: str
-    version: str
-    auroc: str
-    verdict: str
-    standing: str
-    synthetic: bool
 
 
 def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who: str, override: str = "", cleared: bool = False) -> str:
@@ -143,19 +131,6 @@ def _stands(store: ObjectStore, recipe: str, version: str, action: Action, *, wh
     return decided.who == who and decided.why.startswith(why)
 
 
-def outcome(run_id: str) -> str:
-    """What came of a run, as a sentence."""
-    return read_manifest(open_store(), DecisionManifest, keys.run_key(run_id)).outcome
-
-
-def listing(recipe: str = "") -> list[ListedVersion]:
-    """Every version of one recipe, or of all, with its test figures, the gate's word and what became of it."""
-    store = open_store()
-    if recipe:
-        get_recipe(recipe)
-    return [_listed(store, name, version) for name in RECIPES if recipe in {"", name} for version in registry.versions(store, name)]
-
-
 def _promote(store: ObjectStore, recipe: str, version: str, *, who: str, why: str, override: str, before: registry.Champion | None) -> str:
     if before is not None and before.version == version:
         return f"{version} serves already, since {before.since}: nothing was changed"
@@ -230,26 +205,3 @@ def _reject(store: ObjectStore, recipe: str, version: str, *, who: str, why: str
         return f"{version} was rejected already by {rejection.who} on {rejection.when}: nothing was changed"
     registry.reject(store, recipe=recipe, version=version, when=now(), who=who, why=why)
     return f"{version} is rejected; it stays in the bucket"
-
-
-def _listed(store: ObjectStore, recipe: str, version: str) -> ListedVersion:
-    test = metrics_of(store, recipe, version).test
-    verdict = find(store, Judgement, keys.model_file(recipe, version, registry.VERDICT))
-    return ListedVersion(
-        recipe=recipe,
-        version=version,
-        auroc=test.auroc.text() if test else "not tested",
-        verdict=verdict.kind if verdict else "not judged",
-        standing=_standing(registry.read_decisions(store, recipe), version),
-        synthetic=synthetic.is_synthetic(store, recipe, version),
-    )
-
-
-def _standing(decided: registry.Champion | None, version: str) -> str:
-    if decided is None:
-        return ""
-    if decided.version == version:
-        return f"serves since {decided.since}, {decided.action} by {decided.who}"
-    if rejection := decided.rejection(version):
-        return f"rejected {rejection.when} by {rejection.who}: {rejection.why}"
-    return "served before" if any(one.version == version for one in decided.history) else ""

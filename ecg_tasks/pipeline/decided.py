@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, registry, tables
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.cache import keep
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.learning.version import SPEC, ModelSpec
+from ecg_tasks.names import DagId
 
-CLASSIFY_DAG = "classify_records"
 MAX_COPIES = 32
-_kept: dict[tuple[str, str, str], tuple[frozenset[str], "Decided"]] = {}
-"""By bucket, recipe and version: the runs that had written predictions, and what they had said by then."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,8 +59,8 @@ def serving(store: ObjectStore, recipes: Sequence[str]) -> list[Decided]:
     this process has read before is right.
     """
     champions = [registry.read_champion(store, recipe) for recipe in recipes]
-    runs = frozenset(store.list_keys(f"{keys.MANIFESTS}{CLASSIFY_DAG}/"))
-    return [_decided(store, champion.recipe, champion.version, runs) for champion in champions if champion is not None]
+    runs = frozenset(store.list_keys(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/"))
+    return [_decided(store, champion.recipe, version=champion.version, runs=runs) for champion in champions if champion is not None]
 
 
 def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
@@ -90,17 +90,16 @@ def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
     store.delete_many(key for key in store.list_keys(f"{keys.DECIDED}{recipe}/") if not key.startswith(prefix))
 
 
-def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]) -> Decided:
-    kept = _kept.get((store.bucket, recipe, version))
-    if kept is not None and kept[0] == runs:
-        return kept[1]
+@keep(8)
+def _decided(store: ObjectStore, recipe: str, *, version: str, runs: frozenset[str]) -> Decided:  # noqa: ARG001 - a generation
+    """What a version had said when these runs had written predictions."""
     columns = _read(store, recipe, version)
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
     ids = np.array(columns["record_id"], dtype="S32")
     order = np.argsort(ids)
     texts = {name: np.array(columns[name], dtype=object)[order] for name in ("decision", "name", "shard")}
     numbers = {name: np.asarray(columns[name])[order] for name in ("probability", "quality")}
-    found = Decided(
+    return Decided(
         recipe=recipe,
         version=version,
         threshold=spec.threshold,
@@ -110,10 +109,6 @@ def _decided(store: ObjectStore, recipe: str, version: str, runs: frozenset[str]
         **texts,
         **numbers,
     )
-    for key in [key for key in _kept if key[:2] == (store.bucket, recipe)]:
-        _kept.pop(key, None)
-    _kept[store.bucket, recipe, version] = (runs, found)
-    return found
 
 
 def _read(store: ObjectStore, recipe: str, version: str) -> tables.Columns:

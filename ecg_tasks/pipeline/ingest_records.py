@@ -20,7 +20,6 @@ from ecg_tasks.archive.documents import (
     ArchiveBefore,
     CatalogHead,
     Code,
-    DagId,
     Drop,
     Input,
     InputCounts,
@@ -41,9 +40,11 @@ from ecg_tasks.archive.documents import (
     write,
     write_manifest,
 )
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
+from ecg_tasks.errors import MissingObjectError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.intake import apart, describing, drops, label_tables, quarantining, taking, waiting
 from ecg_tasks.pipeline.intake.describing import Arrived, Came
 from ecg_tasks.settings import Settings

@@ -12,7 +12,6 @@ from typing import Any
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import (
     ContentCheck,
-    DagId,
     Deletable,
     DeletionList,
     Deletions,
@@ -21,14 +20,13 @@ from ecg_tasks.archive.documents import (
     MaintenancePlan,
     OrphanList,
     find,
-    find_manifest,
     read,
     write,
     write_manifest,
 )
-from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
 from ecg_tasks.pipeline.maintenance.rules import INDEX, RULES, checked_days, judge
@@ -177,11 +175,6 @@ def headline(manifest_key: str) -> str:
         else f"{account.deleted:,} objects deleted ({account.deleted_bytes / 1e6:,.1f} MB)"
     )
     return f"{did}; {account.orphans:,} orphans; {account.read_again:,} read again, {account.damaged:,} damaged"
-
-
-def account_of(store: ObjectStore, run_id: str) -> MaintenanceManifest | None:
-    """What a run wrote, or None if it has written nothing yet."""
-    return find_manifest(store, MaintenanceManifest, keys.run_key(run_id))
 
 
 def form(texts: Mapping[str, str], *, scheduled: bool = False) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.documents import (
-    DagId,
     RenderCounts,
     RenderedShard,
     RenderJob,
@@ -18,6 +17,7 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store, result_key, shared, write_jobs
+from ecg_tasks.names import DagId
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.beat_length import beat_lengths_s
 from ecg_tasks.signals.recipes import Recipe, get_recipe

@@ -13,8 +13,8 @@ from typing import Any
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import ReportSummary, read
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import ConfigurationError, MissingObjectError
 from ecg_tasks.reporting.escaping import uncell
 from ecg_tasks.reporting.fhir import RELEASES, RunIdentity, bundles
 

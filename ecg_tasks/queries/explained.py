@@ -3,42 +3,37 @@
 Loading a version takes longer than asking it, so the few latest are kept; a version answers one question at a time.
 """
 
-from functools import lru_cache
 from threading import Lock
 
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.archive.cache import keep
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError, ModelRefusedError
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.classify_records import load_champion
 from ecg_tasks.pipeline.reports.explaining import explain_record
-from ecg_tasks.queries.records import RecordPage
+from ecg_tasks.queries.models import Version
+from ecg_tasks.queries.records import RecordPage, stored_record
 from ecg_tasks.reporting.influence import Influence
 from ecg_tasks.signals.recipes import get_recipe
 
-_KEPT = 256
-"""Explanations; one takes some 20 kB."""
-
 _asking = Lock()
-_known: dict[tuple[str, str, str], Influence | None] = {}
 
 
 def influence(store: ObjectStore, found: RecordPage) -> Influence | None:
     """What the decision on a record rests on; None where there is no answer, or its version is gone or reads other pictures."""
     if found.decided is None or found.decided.probability is None:
         return None
-    version, record = found.decided.version, found.stored.record
-    known = (version.digest, version.key, record.record_id)
     with _asking:
-        if known not in _known:
-            classifier = _classifier(store, version.recipe, version.version)
-            made = None if classifier is None else explain_record(classifier, record)
-            while len(_known) >= _KEPT:
-                del _known[next(iter(_known))]
-            _known[known] = made
-        return _known[known]
+        return _explained(store, found.decided.version, found.shard, found.stored.record.record_id)
 
 
-@lru_cache(maxsize=4)
+@keep(256)  # one takes some 20 kB
+def _explained(store: ObjectStore, version: Version, shard: str, record_id: str) -> Influence | None:
+    stored, classifier = stored_record(store, shard, record_id), _classifier(store, version.recipe, version.version)
+    return None if stored is None or classifier is None else explain_record(classifier, stored.record)
+
+
+@keep(4)
 def _classifier(store: ObjectStore, recipe: str, version: str) -> Classifier | None:
     try:
         classifier = load_champion(store, recipe, version)

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 
 from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import Judgement, read
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
-from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
+from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.signals.recipes import RECIPES
 
 PLOTS = ("roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg", "coverage.svg")
@@ -37,7 +39,7 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedVersion:
-    """A version with the figures of its test, the gate's verdict on it, and whether it serves."""
+    """A version with the figures of its test, the gate's verdict on it, whether it serves, and what became of it, as a phrase."""
 
     version: Version
     written: str
@@ -46,6 +48,7 @@ class JudgedVersion:
     n_patients: int
     verdict: Judgement | None
     serves: bool
+    standing: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +70,29 @@ def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
     found = []
     for recipe in RECIPES:
         decided = registry.read_decisions(store, recipe)
-        serves = decided.version if decided else None
-        versions = [_judged(store, name, files, serves=serves) for name, files in by_version.items() if name[0] == recipe]
+        versions = [_judged(store, name, files, decided=decided) for name, files in by_version.items() if name[0] == recipe]
         whole = sorted(filter(None, versions), key=lambda one: one.written, reverse=True)
         if whole or decided:
             found.append(RecipeModels(recipe=recipe, decided=decided, versions=tuple(whole)))
     return tuple(found)
+
+
+def export_champion(store: ObjectStore, recipe: str, folder: Path | None = None) -> Path:
+    """Write the bucket's champion of a recipe into a folder laid out as ``models/``, in place of what was there; returns its folder.
+
+    Parameters
+    ----------
+    folder : default: ``models/`` of this checkout
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing serves this recipe.
+    """
+    champion = registry.read_champion(store, recipe)
+    if champion is None:
+        raise ConfigurationError(f"no {recipe} model serves in this bucket")
+    return registry.write_shipped(folder or SHIPPED_MODELS, champion, registry.read_version(store, recipe, champion.version))
 
 
 def serving(store: ObjectStore, recipe: str) -> str | None:
@@ -117,7 +137,7 @@ def plot(store: ObjectStore, recipe: str, name: str, plot_name: str) -> bytes | 
         return None
 
 
-@lru_cache(maxsize=256)
+@keep(256)
 def _version(store: ObjectStore, recipe: str, name: str) -> Version:
     digest = store.sha256([keys.model_file(recipe, name, registry.SUMS)])
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, name, SPEC)))
@@ -133,10 +153,12 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
     )
 
 
-def _judged(store: ObjectStore, name: tuple[str, str], files: Mapping[str, ObjectInfo], *, serves: str | None) -> JudgedVersion | None:
+def _judged(
+    store: ObjectStore, name: tuple[str, str], files: Mapping[str, ObjectInfo], *, decided: registry.Champion | None
+) -> JudgedVersion | None:
     if registry.SUMS not in files or METRICS not in files:
         return None  # it is being written
-    test = _metrics(store, files[METRICS].key, files[METRICS].etag).test
+    test = _metrics(store, files[METRICS].key, etag=files[METRICS].etag).test
     verdict = files.get(registry.VERDICT)
     return JudgedVersion(
         version=version(store, *name),
@@ -144,16 +166,28 @@ def _judged(store: ObjectStore, name: tuple[str, str], files: Mapping[str, Objec
         figures=test.figures if test else {},
         n_records=test.n_records if test else 0,
         n_patients=test.n_patients if test else 0,
-        verdict=None if verdict is None else _verdict(store, verdict.key, verdict.etag),
-        serves=name[1] == serves,
+        verdict=None if verdict is None else _verdict(store, verdict.key, etag=verdict.etag),
+        serves=decided is not None and decided.version == name[1],
+        standing=_standing(decided, name[1]),
     )
 
 
-@lru_cache(maxsize=256)
-def _metrics(store: ObjectStore, key: str, _etag: str) -> Metrics:
+@keep(256)
+def _metrics(store: ObjectStore, key: str, *, etag: str) -> Metrics:  # noqa: ARG001 - a generation
     return Metrics.from_json(store.get(key))
 
 
-@lru_cache(maxsize=256)
-def _verdict(store: ObjectStore, key: str, _etag: str) -> Judgement:
+@keep(256)
+def _verdict(store: ObjectStore, key: str, *, etag: str) -> Judgement:  # noqa: ARG001 - a generation
     return read(store, Judgement, key)
+
+
+def _standing(decided: registry.Champion | None, version: str) -> str:
+    """What became of a version, as a phrase; empty where nobody decided on it."""
+    if decided is None:
+        return ""
+    if decided.version == version:
+        return f"serves since {decided.since}, {decided.action} by {decided.who}"
+    if rejection := decided.rejection(version):
+        return f"rejected {rejection.when} by {rejection.who}: {rejection.why}"
+    return "served before" if any(one.version == version for one in decided.history) else ""

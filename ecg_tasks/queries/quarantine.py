@@ -1,18 +1,14 @@
-"""Here: what could not be read, entry by entry, and putting it back into the inbox. Not here: putting it into quarantine (``taking``)."""
+"""Here: what could not be read, entry by entry. Not here: putting it into quarantine (``intake.taking``), or back (``actions``)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
-from msgspec import structs
-
-from ecg_tasks.archive import audit, keys
-from ecg_tasks.archive.documents import PutBack, QuarantineReason, Retry, find, read, write
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.cache import keep
+from ecg_tasks.archive.documents import QuarantineReason, Retry, read
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
-from ecg_tasks.archive.workspace import now
-from ecg_tasks.errors import BadInputError, ConfigurationError
-from ecg_tasks.pipeline.intake.inbox import checked_path
+from ecg_tasks.errors import MissingObjectError
 
 SHOWN_BYTES = 2000
 """Of a file's start or of a bad row, at most so much is shown."""
@@ -84,50 +80,14 @@ def _folders(listed: Iterable[ObjectInfo], name: str) -> set[str]:
 
 def entry(store: ObjectStore, name: str) -> tuple[Entry, tuple[Row, ...]] | None:
     """One entry with what is bad in it, or None if there is none; ``name`` is an entry's folder, or a SHA-256 that has a single one."""
-    found = _reason_key(store, name)
+    found = reason_key(store, name)
     info = store.info(found) if found else None
     if info is None:
         return None
     return _entry(store, info), _rows(store, info.key.split("/")[1], read(store, QuarantineReason, info.key))
 
 
-def put_back(store: ObjectStore, name: str, *, who: str) -> tuple[str, ...]:
-    """Copy an entry's files to where they lay in the inbox, and note who did; the next intake judges them anew, and closes it if it can.
-
-    Returns the paths below the inbox.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such entry, or something else waits in the inbox under one of its names.
-    """
-    key = _reason_key(store, name)
-    reason = find(store, QuarantineReason, key) if key else None
-    if reason is None:
-        raise ConfigurationError(f"nothing is in quarantine under {name}")
-    folder = key.split("/")[1]
-    if reason.closed:
-        raise ConfigurationError(f"{reason.name} is closed since {reason.closed.when}: nothing of it is left to be read")
-    try:
-        paths = [checked_path(path) for path in reason.inbox]
-    except BadInputError as error:
-        raise ConfigurationError(f"it cannot go back: {error.message}") from None
-    taken = [path for path in paths if store.exists(f"{keys.INBOX}{path}")]
-    if taken:
-        raise ConfigurationError(f"{', '.join(taken)} already waits in the inbox; let it be taken over first")
-    tried = Retry(who=who, when=now())
-    # First who and when: an intake may take the files over as soon as they are in the inbox.
-    write(store, keys.quarantined_mark(folder, keys.PUT_BACK), PutBack(inbox=tuple(paths), who=who, when=tried.when))
-    write(store, key, structs.replace(reason, retried=(*reason.retried, tried)))
-    for path in paths:
-        store.copy(keys.quarantined(folder, path.rsplit("/", 1)[-1]), f"{keys.INBOX}{path}")
-    # The moment is in it: the same entry may be put back more than once, and each time is an act.
-    detail = {"entry": folder, "inbox": paths, "times_before": len(reason.retried), "when": tried.when}
-    audit.append(store, who=who, action=audit.Action.RETRY, subject=reason.source, detail=detail)
-    return tuple(paths)
-
-
-def _reason_key(store: ObjectStore, name: str) -> str:
+def reason_key(store: ObjectStore, name: str) -> str:
     """The key of an entry's reason, given its folder or the SHA-256 of its bytes where these have a single entry; empty without one."""
     exact = keys.quarantine_reason(name)
     if store.exists(exact):
@@ -137,11 +97,11 @@ def _reason_key(store: ObjectStore, name: str) -> str:
 
 
 def _entry(store: ObjectStore, info: ObjectInfo) -> Entry:
-    return _read(store, info.key, info.etag, info.modified.isoformat(timespec="seconds"))
+    return _read(store, info.key, etag=info.etag, since=info.modified.isoformat(timespec="seconds"))
 
 
-@lru_cache(maxsize=2048)
-def _read(store: ObjectStore, key: str, _etag: str, since: str) -> Entry:
+@keep(2048)
+def _read(store: ObjectStore, key: str, *, etag: str, since: str) -> Entry:  # noqa: ARG001 - a generation
     reason = read(store, QuarantineReason, key)
     return Entry(
         id=key.split("/")[1],

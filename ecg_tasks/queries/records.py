@@ -5,7 +5,6 @@ A shard's name comes from its content and a prediction's from shard and version,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -13,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, sources, tables
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, find_record
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.pipeline.reports.detailing import shown_views
 from ecg_tasks.queries.models import Version, serving, version
 from ecg_tasks.reporting.model import SpectrogramView
@@ -89,7 +90,7 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
     shard = shard_of(store, record_id)
     if shard is None:
         return None
-    stored = find_record(_records(store, keys.record_shard(shard)), record_id)
+    stored = stored_record(store, shard, record_id)
     if stored is None:
         raise LookupError(f"record_index names {record_id} in shard {shard}, which does not hold it")
     stored = Descriptions.read(store, [record_id]).stored(stored)
@@ -117,6 +118,11 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
         spectrograms_key=spectrograms_key if windows else "",
         raw=_raw_files(store, stored.source),
     )
+
+
+def stored_record(store: ObjectStore, shard: str, record_id: str) -> StoredRecord | None:
+    """Return a record as its shard has it, without what became known of its patient later; None if it is not in the shard."""
+    return find_record(_records(store, keys.record_shard(shard)), record_id)
 
 
 def waits_for(store: ObjectStore, shard: str, *, champions: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -176,28 +182,28 @@ class _Archive:
             self._shard, self._ids = shard[order], ids[order]
 
 
-@lru_cache(maxsize=4)
+@keep(4)
 def _archive(store: ObjectStore) -> _Archive:
     return _Archive(store)
 
 
-@lru_cache(maxsize=4)
+@keep(4)
 def _records(store: ObjectStore, key: str) -> tables.Columns:
     """Columns of a shard, about 16 MB."""
     return tables.load(store.get(key))
 
 
-@lru_cache(maxsize=8)
+@keep(8)
 def _spectrograms(store: ObjectStore, key: str) -> tables.Columns:
     return tables.load(store.get(key))
 
 
-@lru_cache(maxsize=64)
+@keep(64)
 def _predictions(store: ObjectStore, key: str) -> tables.Columns:
     return tables.load(store.get(key))
 
 
-@lru_cache(maxsize=256)
+@keep(256)
 def _raw_files(store: ObjectStore, source: str) -> tuple[tuple[str, int], ...]:
     try:
         files = sources.listed(store, source)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.reporting.tables import differs
 

@@ -1,6 +1,5 @@
-"""Here: which record a reviewer should look at next, and how far the review has come. Not here: what was said (``verdicts``)."""
+"""Here: which record a reviewer should look at next, and how far the review has come. Not here: saying it (``actions``)."""
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import verdicts
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.verdicts import COMMENT_MAX, Opinion, PairAgreement, Saved, Statement, agreement, history
-from ecg_tasks.errors import ConfigurationError, EcgError
+from ecg_tasks.archive.verdicts import Opinion, PairAgreement, Statement, agreement, history
+from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.priority import REASONS, Priority, centred, prioritise, uncertainty
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.pipeline.decided import Decided, serving
@@ -19,30 +19,22 @@ from ecg_tasks.queries import reasons
 from ecg_tasks.settings import Settings
 
 __all__ = [
-    "COMMENT_MAX",
     "PairAgreement",
     "Progress",
     "QueueItem",
     "QueuePage",
-    "Saved",
     "Statement",
-    "UnknownRecordError",
     "Why",
     "agreement",
     "history",
+    "is_decided",
     "progress",
     "queue",
-    "save_verdict",
-    "withdraw",
 ]
 
 SECOND_READINGS = 10
 """Of so many records one is shown to a second reviewer, too, so that agreement can be told."""
 MAX_PAGE = 500
-
-
-class UnknownRecordError(EcgError):
-    """No serving model has decided on a record of this id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +96,6 @@ class Progress:
 class _Archive:
     """All decided records, one row each: which model decides on it (index into ``models``), and where it stands there."""
 
-    bucket: str
     models: Sequence[Decided]
     ids: NDArray[np.bytes_]
     model: NDArray[np.int64]
@@ -112,10 +103,6 @@ class _Archive:
     scores: NDArray[np.float64]
     uncertain: NDArray[np.float64]
     quality: NDArray[np.float64]
-
-
-_kept: dict[str, tuple[tuple[Decided, ...], _Archive]] = {}
-_keeping = threading.Lock()
 
 
 def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) -> QueuePage:
@@ -128,7 +115,7 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) ->
         raise ConfigurationError(f"{offset=}, {limit=}; offset must not be negative, limit must lie between 1 and {MAX_PAGE}")
     archive = _archive(store)
     known = verdicts.read_labels(store)
-    labels = _labels(archive, known)
+    labels = _labels(store, archive, known)
     said = verdicts.opinions(known.reviews)
     done = _rows(archive, [record_id for record_id, by_user in said.items() if not _is_for(user, record_id, by_user)])
     disputed = _flags(archive, [record_id for record_id, by_user in said.items() if verdicts.is_disputed(by_user)])
@@ -145,16 +132,9 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) ->
     )
 
 
-def save_verdict(store: ObjectStore, record_id: str, *, verdict: str, user: str, comment: str = "") -> Saved:
-    """Save a verdict as ``verdicts.save_verdict`` does, on a record of the archive only."""
-    if not len(_rows(_archive(store), [record_id])):
-        raise UnknownRecordError(f"no model has decided on a record {record_id!r}")
-    return verdicts.save_verdict(store, record_id, verdict=verdict, user=user, comment=comment)
-
-
-def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Saved:
-    """Take back the user's own verdict of that moment; a second time changes nothing."""
-    return verdicts.withdraw(store, record_id, user=user, when=when)
+def is_decided(store: ObjectStore, record_id: str) -> bool:
+    """Whether a serving model has decided on a record of this id."""
+    return bool(len(_rows(_archive(store), [record_id])))
 
 
 def progress(store: ObjectStore) -> Progress:
@@ -168,7 +148,7 @@ def progress(store: ObjectStore) -> Progress:
             by_user[user] = by_user.get(user, 0) + _judged(by, user)
     return Progress(
         records=len(archive.ids),
-        labelled=int((_labels(archive, known).by_row != _NO_LABEL).sum()),
+        labelled=int((_labels(store, archive, known).by_row != _NO_LABEL).sum()),
         reviewed=len(_rows(archive, [record_id for record_id, by in said.items() if any(_judged(by, user) for user in by)])),
         disputed=len(_rows(archive, [record_id for record_id, by in said.items() if verdicts.is_disputed(by)])),
         by_user=dict(sorted(by_user.items())),
@@ -191,15 +171,11 @@ def _is_for(user: str, record_id: str, said: Mapping[str, Opinion]) -> bool:
 
 def _archive(store: ObjectStore) -> _Archive:
     """Every decided record once: the first recipe that takes it decides on it."""
-    models = tuple(serving(store, Settings.from_environment().recipes))
-    with _keeping:
-        kept = _kept.get(store.bucket)
-        if kept is None or len(kept[0]) != len(models) or any(one is not other for one, other in zip(kept[0], models, strict=True)):
-            kept = _kept[store.bucket] = (models, _merged(models, bucket=store.bucket))
-    return kept[1]
+    return _merged(store, models=tuple(serving(store, Settings.from_environment().recipes)))
 
 
-def _merged(models: Sequence[Decided], *, bucket: str) -> _Archive:
+@keep(1)
+def _merged(_store: ObjectStore, *, models: Sequence[Decided]) -> _Archive:
     ids = np.unique(np.concatenate([np.empty(0, dtype="S32"), *(model.ids for model in models)]))
     places = [model.rows(ids) for model in models]
     chosen, row = np.full(len(ids), -1), np.full(len(ids), -1)
@@ -215,7 +191,7 @@ def _merged(models: Sequence[Decided], *, bucket: str) -> _Archive:
         of_mine = model.probability[row[mine]]
         uncertain[mine] = uncertainty(of_mine, threshold=model.threshold, abstain=model.abstain)
         quality[mine] = model.quality[row[mine]]
-    return _Archive(bucket=bucket, models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
+    return _Archive(models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -232,17 +208,18 @@ class _Labels:
 
 
 _NO_LABEL, _OTHER_LABEL = -1, -2
-_kept_sources: dict[str, tuple[_Archive, Mapping[str, LabelEntry], NDArray[np.int64]]] = {}
-"""By bucket: what came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
 
 
-def _labels(archive: _Archive, known: verdicts.Known) -> _Labels:
+def _labels(store: ObjectStore, archive: _Archive, known: verdicts.Known) -> _Labels:
     reviewed = known.in_force()
-    bucket = archive.bucket
-    kept = _kept_sources.get(bucket)
-    if kept is None or kept[0] is not archive or kept[1] is not known.sources:
-        kept = _kept_sources[bucket] = (archive, known.sources, _spread(archive, known.sources, np.full(len(archive.ids), _NO_LABEL)))
-    return _Labels(by_row=_spread(archive, reviewed, kept[2].copy()), reviewed=reviewed, sources=known.sources)
+    by_row = _spread(archive, reviewed, _of_sources(store, archive=archive, sources=known.sources).copy())
+    return _Labels(by_row=by_row, reviewed=reviewed, sources=known.sources)
+
+
+@keep(1)
+def _of_sources(_store: ObjectStore, *, archive: _Archive, sources: Mapping[str, LabelEntry]) -> NDArray[np.int64]:
+    """What came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
+    return _spread(archive, sources, np.full(len(archive.ids), _NO_LABEL))
 
 
 def _spread(archive: _Archive, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -8,19 +8,17 @@ from typing import Any
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
-    DagId,
-    ReportCounts,
     ReportSummary,
     SummaryChanges,
     SummaryModel,
-    plain,
     read,
     read_account,
 )
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import open_store
-from ecg_tasks.reporting.model import RunAccount
+from ecg_tasks.counts import ReportCounts
+from ecg_tasks.names import DagId
 
 DAG = DagId.CLASSIFY_RECORDS
 
@@ -55,7 +53,7 @@ class Summary:
     reasons: Mapping[str, int]
     n_synthetic: int
     notes: tuple[str, ...]
-    account: RunAccount
+    account: ReportCounts
     changes: SummaryChanges | None
 
 
@@ -127,6 +125,6 @@ def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
         reasons=told.quarantine.by_reason,
         n_synthetic=told.synthetic.n_records,
         notes=told.notes,
-        account=RunAccount(**plain(told.counts)),
+        account=told.counts,
         changes=told.changes,
     )

@@ -16,7 +16,7 @@ from ecg_tasks.readers import other_table
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Companions, Lead, Reading, Recording, Rejected
 from ecg_tasks.readers.beat_layout import MAX_LABEL, VALUE_RANGE, BeatLayout, check_names
 from ecg_tasks.readers.file_names import is_csv, is_header, is_label_table, is_signal
-from ecg_tasks.readers.table_notation import is_excel_line, notation_of
+from ecg_tasks.readers.table_notation import is_excel_line, notation_of, read_number
 from ecg_tasks.readers.text_file import first_line, unpack, unpacked_head
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES
 
@@ -183,9 +183,9 @@ def _is_header(line: bytes) -> bool:
         return False
     fields = [field.strip().strip(b'"') for field in line.split(b",")]
     counted = [b"%d" % column for column in range(len(fields) + 1)]
-    if any(_number(first) is not None for first in fields[:1]):
+    if any(read_number(first) is not None for first in fields[:1]):
         return fields in (counted[:-1], counted[1:])
-    return fields[1:] in (counted[:-2], counted[1:-1]) or all(_number(field) is None for field in fields)
+    return fields[1:] in (counted[:-2], counted[1:-1]) or all(read_number(field) is None for field in fields)
 
 
 def _read_block(lines: Sequence[bytes], layout: BeatLayout) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -232,7 +232,7 @@ def _parse_row(line: bytes, *, row_name: str) -> NDArray[np.float64]:
     fields = line.split(b",")
     values = np.full(_WIDTHS[1], np.nan)
     for column, field in enumerate(fields[:HEARTBEAT_SAMPLES], start=1):
-        value = _number(field)
+        value = read_number(field)
         if value is None:
             shown = _shown(field) if column > 1 else "what stands there"  # may be somebody's name or number
             raise BadInputError(Reason.NOT_NUMERIC, f"{row_name}, column {column}: {shown} is not a number")
@@ -247,7 +247,7 @@ def _parse_row(line: bytes, *, row_name: str) -> NDArray[np.float64]:
     if np.ptp(values[:HEARTBEAT_SAMPLES]) == 0:
         raise BadInputError(Reason.FLAT, f"{row_name}: all {HEARTBEAT_SAMPLES} samples are {values[0]:g}")
     if len(fields) == _WIDTHS[1]:
-        label = _number(fields[-1])
+        label = read_number(fields[-1])
         if label not in _LABELS:
             raise BadInputError(
                 Reason.BAD_LABEL,
@@ -260,13 +260,6 @@ def _parse_row(line: bytes, *, row_name: str) -> NDArray[np.float64]:
 def _width(line: bytes) -> int:
     """Columns of a line, told before it is split: a line may be nothing but commas, and long."""
     return line.count(b",") + 1
-
-
-def _number(field: bytes) -> float | None:
-    try:
-        return None if b"_" in field else float(field)  # Python alone reads 1_0 as 10
-    except ValueError:
-        return None
 
 
 def _shown(field: bytes) -> str:

@@ -4,9 +4,10 @@ import posixpath
 import re
 import unicodedata
 
+from ecg_tasks.names import INBOX
+
 _CSV = re.compile(r"\.csv(\.gz)?(?=(#\d+)?$)", re.ASCII | re.IGNORECASE)
 _FILE_OF_A_RECORDING = re.compile(r"\.(hea|dat|mat|xyz)$", re.ASCII | re.IGNORECASE)
-INBOX = "inbox/"
 
 
 def normal_name(name: str) -> str:

@@ -86,6 +86,18 @@ def notation_of(lines: Sequence[bytes], *, widths: Sequence[int]) -> Notation:
     return Notation()
 
 
+def read_number(field: bytes) -> float | None:
+    """Read a field, or return None if it is no number; ``1_0``, which Python alone reads as 10, is none.
+
+    >>> read_number(b" 0.5"), read_number(b"1_0"), read_number(b"")
+    (0.5, None, None)
+    """
+    try:
+        return None if b"_" in field else float(field)
+    except ValueError:
+        return None
+
+
 def is_excel_line(line: bytes) -> bool:
     """Whether a line is Excel's own about the separator.
 

@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from ecg_tasks.reporting.raster import edges, grey_image
 from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks
 
 N_SHADES = 6
@@ -97,8 +98,6 @@ def shading(
 
 def draw_influence(influence: Influence) -> Markup:
     """All leads together over time and frequency: grey tells the level, colour what it speaks for."""
-    from ecg_tasks.reporting.spectrogram import edges, grey_image
-
     low_hz, high_hz = edges(influence.freqs_hz)
     low_s, high_s = edges(influence.times_s)
     n_freqs, n_times = influence.cells.shape

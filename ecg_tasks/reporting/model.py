@@ -1,75 +1,19 @@
 """Here: what a report is made of, as frozen objects that check that they add up. Not here: drawing, pages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks.counts import ReportCounts
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.changes import Changes
 from ecg_tasks.reporting.influence import Influence
 from ecg_tasks.reporting.predictions import PredictionRow, Predictions
 from ecg_tasks.signals.record import Record
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunAccount:
-    """Every input of a run and its fate, in numbers that must add up.
-
-    ``received == records + duplicates + quarantined`` and
-    ``records == classified + uncertain + uninterpretable + pending``; ``classified`` is normal and abnormal together.
-
-    Raises
-    ------
-    ValueError
-        If a number is negative or a sum does not hold; the message has both sides.
-    """
-
-    received: int
-    records: int
-    duplicates: int
-    quarantined: int
-    classified: int
-    uncertain: int
-    uninterpretable: int
-    pending: int
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            if getattr(self, item.name) < 0:
-                raise ValueError(f"{item.name}={getattr(self, item.name)}; a count cannot be negative")
-        if self.received != self.records + self.duplicates + self.quarantined:
-            raise ValueError(
-                f"received {self.received} != records {self.records} + duplicates {self.duplicates} + quarantined {self.quarantined}"
-            )
-        if self.records != self.classified + self.uncertain + self.uninterpretable + self.pending:
-            raise ValueError(
-                f"records {self.records} != classified {self.classified} + uncertain {self.uncertain}"
-                f" + uninterpretable {self.uninterpretable} + pending {self.pending}"
-            )
-
-    @property
-    def why_no_rows(self) -> str:
-        """Why no record is listed, in one sentence; empty where records were decided on."""
-        if self.records > self.pending:
-            return ""
-        if self.pending:
-            return f"No record has a decision yet: {_n(self.pending, 'record waits', 'records wait')} for pictures or for a model."
-        if not self.received:
-            return "No record is listed: nothing was received since the report before."
-        parts = []
-        if self.duplicates:
-            parts.append(_n(self.duplicates, "is a duplicate of a known record", "are duplicates of known records"))
-        if self.quarantined:
-            parts.append(_n(self.quarantined, "is in quarantine", "are in quarantine"))
-        return f"No record is new: of {_n(self.received, 'input', 'inputs')} {' and '.join(parts)}."
-
-
-def _n(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +103,7 @@ class RunReport:
     date: str
     dag: str
     created_utc: str
-    account: RunAccount
+    account: ReportCounts
     models: Sequence[ModelSummary]
     predictions: Predictions
     quarantined: Sequence[QuarantinedInput] = ()
@@ -171,6 +115,7 @@ class RunReport:
     changes: Changes | None = None
 
     def __post_init__(self) -> None:
+        self.account.check()
         if (repeated := self.predictions.repeated()) is not None:
             raise ValueError(f"predictions repeat a record, {repeated!r}; one row a record")
         found = self.predictions.decisions

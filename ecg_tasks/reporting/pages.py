@@ -29,6 +29,8 @@ from ecg_tasks.reporting.tables import differs, listed_rows, predictions_csv
 from ecg_tasks.reporting.waveform import draw_waveform
 from ecg_tasks.signals.flags import sentences
 
+RECORD_PAGES = "records/"
+"""The folder of the records' pages within a report."""
 QUARANTINED_LISTED = 1000
 """Inputs in quarantine that ``index.html`` lists; ``summary.json`` has all."""
 
@@ -69,7 +71,7 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
             break
         next_id = coming.row.record_id if coming else None
         yield (
-            f"records/{current.row.record_id}.html",
+            f"{RECORD_PAGES}{current.row.record_id}.html",
             record_page(report, current, previous=pages[-1] if pages else None, following=next_id),
         )
         pages.append(current.row.record_id)

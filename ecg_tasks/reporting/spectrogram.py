@@ -1,6 +1,5 @@
 """Here: spectrograms with their axes and colour bar. Not here: computing them."""
 
-import base64
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -10,9 +9,9 @@ from numpy.typing import NDArray
 
 from ecg_tasks.reporting.influence import Influence, shading
 from ecg_tasks.reporting.model import SpectrogramView
+from ecg_tasks.reporting.raster import edges, image
 from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks
 from ecg_tasks.signals.imshow import MAGMA
-from ecg_tasks.signals.pictures import encode_indexed
 from ecg_tasks.signals.rendering import PictureAxes
 
 CLINICAL_COLUMNS = 4
@@ -98,7 +97,11 @@ def stretched(centres: NDArray[np.floating], n_cells: int) -> NDArray[np.floatin
 def _panel(view: SpectrogramView, x: float, y: float, width: float, height: float, *, label_hz: bool, label_s: bool) -> str:
     low_hz, high_hz = edges(view.freqs_hz)
     low_s, high_s = edges(view.times_s)
-    parts = [text(x, y - 7, view.title, kind="lead"), _image(_levels(view), x, y, width, height), rect(x, y, width, height, kind="frame")]
+    parts = [
+        text(x, y - 7, view.title, kind="lead"),
+        image(_levels(view), x, y, width, height),
+        rect(x, y, width, height, kind="frame"),
+    ]
     for hz in ticks(max(0.0, low_hz), high_hz, at_most=4):
         at = y + (high_hz - hz) / (high_hz - low_hz) * height
         parts.append(line(x - 4, at, x, at, kind="tick"))
@@ -127,7 +130,7 @@ def _strip(influence: Influence, lead: str, x: float, y: float, width: float) ->
 @lru_cache(maxsize=32)
 def _colour_bar(db_range: tuple[float, float] | None, *, x: float, y: float, height: float) -> str:
     parts = [
-        _image(np.arange(256, dtype=np.uint8)[:, np.newaxis], x, y, 14, height),
+        image(np.arange(256, dtype=np.uint8)[:, np.newaxis], x, y, 14, height),
         rect(x, y, 14, height, kind="frame"),
         text(_WIDTH - 2, y - 9, "level, dB" if db_range else "level", kind="axis", anchor="end"),
     ]
@@ -146,26 +149,3 @@ def _levels(view: SpectrogramView) -> NDArray[np.uint8]:
         return view.values
     low, high = view.db_range
     return np.asarray(np.clip((np.nan_to_num(view.values, nan=low) - low) / (high - low) * 255 + 0.5, 0, 255), dtype=np.uint8)
-
-
-def _image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: float, *, palette: NDArray[np.uint8] = MAGMA) -> str:
-    """Levels (n_rows, n_columns), first row lowest, in the colours of a palette, as a PNG stretched over a box."""
-    png = encode_indexed(levels[::-1], palettes=palette[np.newaxis])[0]
-    return (
-        f'<image x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}" preserveAspectRatio="none"'
-        f' href="data:image/png;base64,{base64.b64encode(png).decode()}"/>'
-    )
-
-
-def grey_image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> str:
-    """Levels (n_rows, n_columns), first row lowest, in greys, stretched over a box: a ground that colours can be laid over."""
-    greys = np.repeat(np.linspace(250, 90, 256).astype(np.uint8)[:, np.newaxis], 3, axis=1)
-    return _image(levels, x, y, width, height, palette=greys)
-
-
-def edges(centres: NDArray[np.floating]) -> tuple[float, float]:
-    """Where the first cell begins and the last one ends; a single frame reaches from 0 to twice its centre."""
-    if len(centres) == 1:
-        return (0.0, 2.0 * float(centres[0])) if centres[0] > 0 else (-0.5, 0.5)
-    half = float(centres[1] - centres[0]) / 2
-    return float(centres[0]) - half, float(centres[-1]) + half

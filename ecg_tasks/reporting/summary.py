@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ecg_tasks.evaluation.intervals import Interval, nan_to_none
 from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores
@@ -44,7 +46,7 @@ def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "notice": RESEARCH_USE,
         "run": {"run_id": report.run_id, "dag": report.dag, "date": report.date, "created_utc": report.created_utc},
-        "counts": asdict(report.account),
+        "counts": msgspec.structs.asdict(report.account),
         "decisions": {str(decision): count for decision, count in report.predictions.decisions.items()},
         "synthetic": {"n_records": report.predictions.n_synthetic, "models": [model.recipe for model in report.models if model.synthetic]},
         "models": [_model(model, report) for model in report.models],

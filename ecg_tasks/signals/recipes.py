@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.names import RecipeName
 from ecg_tasks.signals.flags import Flag, join_flags
 from ecg_tasks.signals.lead_checks import check_leads
 from ecg_tasks.signals.preparing import WINDOW_S, prepare, seconds_read
@@ -182,7 +183,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         recipe.name: recipe
         for recipe in (
             Recipe(
-                name="twelve_lead",
+                name=RecipeName.TWELVE_LEAD.value,
                 windowing=RecordingWindows(),
                 picture=LeadSpectrograms(),
                 quality=RecordingQuality(),
@@ -190,7 +191,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 min_quality=0.5,
             ),
             Recipe(
-                name="heartbeat",
+                name=RecipeName.HEARTBEAT.value,
                 windowing=BeatWindows(lenient=True),
                 picture=BeatSpectrogram(),
                 quality=BeatQuality(),
@@ -198,7 +199,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 min_quality=0.5,
             ),
             Recipe(
-                name="notebook",
+                name=RecipeName.NOTEBOOK.value,
                 windowing=BeatWindows(),
                 picture=NotebookPicture(),
                 quality=BeatQuality(),

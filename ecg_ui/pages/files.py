@@ -1,52 +1,42 @@
-"""Here: downloads of a report, whole or the rows of a filter. Not here: making FHIR, Parquet or ZIP (``queries.exchange``)."""
-
-from collections.abc import Callable, Iterator
-from typing import Literal
+"""Here: downloads of a report, whole or the rows of a filter. Not here: making them (``queries.downloads``)."""
 
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
-from ecg_tasks.archive import keys
-from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import open_store
-from ecg_tasks.queries import exchange, report_table
-from ecg_ui.inputs import DatePath, RunPath
+from ecg_tasks.queries import downloads, report_table
+from ecg_ui.inputs import DatePath, RunPath, Store
 from ecg_ui.pages.reports import Asked
 
 router = APIRouter()
 
-Content = Iterator[bytes] | bytes
-Kind = Literal["predictions.csv", "predictions.parquet", "summary.json", "changes.csv", "fhir-R5.ndjson", "fhir-R4B.ndjson", "report.zip"]
-KINDS: dict[str, tuple[str, Callable[[ObjectStore, str, str], Content]]] = {
-    "predictions.csv": ("text/csv; charset=utf-8", lambda store, date, run: store.get(keys.report(date, run, "predictions.csv"))),
-    "predictions.parquet": ("application/vnd.apache.parquet", exchange.predictions_parquet),
-    "summary.json": ("application/json", lambda store, date, run: store.get(keys.report(date, run, "summary.json"))),
-    "changes.csv": ("text/csv; charset=utf-8", lambda store, date, run: store.get(keys.report(date, run, "changes.csv"))),
-    "fhir-R5.ndjson": ("application/fhir+ndjson", lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R5")),
-    "fhir-R4B.ndjson": ("application/fhir+ndjson", lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R4B")),
-    "report.zip": ("application/zip", exchange.report_zip),
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "ndjson": "application/fhir+ndjson",
+    "parquet": "application/vnd.apache.parquet",
+    "zip": "application/zip",
 }
-"""File name to its type and maker."""
+"""By the ending of a file's name."""
 
 
 @router.get("/reports/{date}/{run}/files/{kind}")
-def download(date: DatePath, run: RunPath, kind: Kind) -> Response:
+def download(store: Store, date: DatePath, run: RunPath, kind: downloads.Kind) -> Response:
     """One file of a report."""
-    media_type, make = KINDS[kind]
-    return _attached(make(open_store(), date, run), name=f"{date}-{kind}", media_type=media_type)
+    return _attached(downloads.download(store, date, run, kind), name=f"{date}-{kind}")
 
 
 @router.get("/reports/{date}/{run}/rows.csv")
-def download_rows(date: DatePath, run: RunPath, query: Asked) -> Response:
+def download_rows(store: Store, date: DatePath, run: RunPath, query: Asked) -> Response:
     """The rows that pass a filter, in its order."""
-    rows = report_table.table(open_store(), date, run)
+    rows = report_table.table(store, date, run)
     if rows is None:
         raise HTTPException(404)
-    return _attached(rows.csv(rows.select(query)), name=f"{date}-rows.csv", media_type="text/csv; charset=utf-8")
+    return _attached(rows.csv(rows.select(query)), name=f"{date}-rows.csv")
 
 
-def _attached(content: Content, *, name: str, media_type: str) -> Response:
+def _attached(content: downloads.Content, *, name: str) -> Response:
     """A file to be saved, never to be shown: it may hold anything."""
+    media_type = MEDIA_TYPES[name.rsplit(".", 1)[-1]]
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     if isinstance(content, bytes):
         return Response(content, media_type=media_type, headers=headers)

@@ -14,13 +14,12 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
-from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.actions.decisions import Action
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
-from ecg_tasks.pipeline.decide_champion import Action
-from ecg_tasks.queries import models
+from ecg_tasks.queries import dag_runs, models
 from ecg_tasks.reporting.charts import draw_interval
 from ecg_ui import deciding
-from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, VersionForm, VersionPath
+from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, Store, VersionForm, VersionPath
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -33,11 +32,11 @@ RecipePath = Annotated[RecipeName, Path()]
 
 
 @router.get("/models")
-def show_models(request: Request, user: GetUserDep, decision: DecisionQuery = None) -> Response:
+def show_models(request: Request, user: GetUserDep, store: Store, decision: DecisionQuery = None) -> Response:
     """Every recipe's champion and versions; after a form what came of its decision, asked again until it is known."""
-    told = deciding.outcome(decision) if decision else None
+    told = dag_runs.decision(store, decision) if decision else None
     found = []
-    for recipe in models.models(open_store()):
+    for recipe in models.models(store):
         first = [one for one in recipe.versions if one.serves]
         compared = [*first, *(one for one in recipe.versions if not one.serves)][:COMPARED]
         names = [name for name in FIGURE_TITLES if any(name in one.figures for one in compared)]
@@ -49,22 +48,22 @@ def show_models(request: Request, user: GetUserDep, decision: DecisionQuery = No
 
 
 @router.get("/models/{recipe}/{version}")
-def show_card(request: Request, user: GetUserDep, recipe: RecipePath, version: VersionPath) -> Response:
+def show_card(request: Request, user: GetUserDep, store: Store, recipe: RecipePath, version: VersionPath) -> Response:
     """The card of one version."""
-    card = models.card(open_store(), recipe, version)
+    card = models.card(store, recipe, version)
     if card is None:
         raise HTTPException(404)
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["html_block", "html_inline"])
     markdown.add_render_rule("image", _plot)
     base = f"{request.scope['root_path']}/models/{recipe}/{version}"
-    written = markdown.render(card, {"base": base, "stored": models.plots(open_store(), recipe, version)})
+    written = markdown.render(card, {"base": base, "stored": models.plots(store, recipe, version)})
     return page(request, user, "card.html", recipe=recipe, version=version, card=Markup(written))  # noqa: S704 - its HTML is switched off
 
 
 @router.get("/models/{recipe}/{version}/{plot}")
-def show_plot(recipe: RecipePath, version: VersionPath, plot: Literal[*models.PLOTS]) -> Response:  # type: ignore[valid-type]
+def show_plot(store: Store, recipe: RecipePath, version: VersionPath, plot: Literal[*models.PLOTS]) -> Response:  # type: ignore[valid-type]
     """One plot of a version's card, as the training drew it."""
-    drawn = models.plot(open_store(), recipe, version, plot)
+    drawn = models.plot(store, recipe, version, plot)
     if drawn is None:
         raise HTTPException(404)
     return Response(drawn, media_type="image/svg+xml")

@@ -6,15 +6,12 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from ecg_tasks.archive.documents import plain
-from ecg_tasks.archive.workspace import open_store
-from ecg_tasks.pipeline import backfill_version, maintain_store
-from ecg_tasks.pipeline.monitoring import drift
-from ecg_tasks.queries import models
+from ecg_tasks.names import DagId as Dag
+from ecg_tasks.queries import dag_runs, drift, models
 from ecg_tasks.queries.overview import overview
 from ecg_tasks.queries.runs import run_of
 from ecg_tasks.reporting.history import FATES, draw_history
-from ecg_ui.inputs import DagId
+from ecg_ui.inputs import DagId, Store
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -23,14 +20,13 @@ RunId = Annotated[str, Query(min_length=1, max_length=250)]
 
 
 @router.get("/")
-def show_overview(request: Request, user: GetUserDep) -> Response:
+def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
     """The state of the whole system on one page."""
-    store = open_store()
     seen = overview(store)
     lights = drift.lights(store)
     shown = [*((one.recipe, one.version) for one in seen.champions), *((one.recipe, one.version) for one in lights)]
     decided = list(seen.runs[0].champions.items()) if seen.runs else []
-    accounts = [(run.date, plain(run.account)) for run in reversed(seen.runs)]
+    accounts = [(run.date, {fate: getattr(run.account, fate) for fate in FATES}) for run in reversed(seen.runs)]
     return page(
         request,
         user,
@@ -45,13 +41,13 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
 
 
 @router.get("/run")
-def show_run(request: Request, user: GetUserDep, dag_id: DagId, run_id: RunId) -> Response:
+def show_run(request: Request, user: GetUserDep, store: Store, dag_id: DagId, run_id: RunId) -> Response:
     """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
-    if dag_id == maintain_store.DAG and (told := maintain_store.account_of(open_store(), run_id)) is not None:
-        return page(request, user, "maintenance.html", run_id=run_id, found=told, account=plain(told.account))
-    if dag_id == backfill_version.DAG and (found := backfill_version.found_by(open_store(), run_id)) is not None:
+    account, run = run_of(store, dag_id, run_id)
+    if dag_id == Dag.MAINTAIN_STORE and (told := dag_runs.maintenance(store, run_id)) is not None:
+        return page(request, user, "maintenance.html", run_id=run_id, found=told, account=account)
+    if dag_id == Dag.BACKFILL_VERSION and (found := dag_runs.backfill(store, run_id)) is not None:
         return page(request, user, "backfill.html", found=found, records=f"{request.scope['root_path']}/records")
-    account, run = run_of(open_store(), dag_id, run_id)
     if run is not None:
         return RedirectResponse(f"{request.scope['root_path']}/reports/{run.date}/{run.run}", status_code=303)
     return page(request, user, "run.html", dag_id=dag_id, run_id=run_id, account=account)

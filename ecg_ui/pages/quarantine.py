@@ -1,12 +1,12 @@
-"""Here: the quarantine, an entry with its rows, and the form that puts it back. Not here: doing so (``queries.quarantine``)."""
+"""Here: the quarantine, an entry with its rows, and the form that puts it back. Not here: doing so (``actions``)."""
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.actions.quarantine import put_back as put_files_back
 from ecg_tasks.queries import quarantine
-from ecg_ui.inputs import EntryPath, Offset
+from ecg_ui.inputs import EntryPath, Offset, Store
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -17,16 +17,16 @@ ROWS_SHOWN = 500
 
 
 @router.get("/quarantine")
-def show_quarantine(request: Request, user: GetUserDep, offset: Offset = 0, *, closed: bool = False) -> Response:
+def show_quarantine(request: Request, user: GetUserDep, store: Store, offset: Offset = 0, *, closed: bool = False) -> Response:
     """Everything that could not be read, newest first; with ``closed`` what was read after it had been put back."""
-    found = quarantine.entries(open_store(), closed=closed, offset=offset, limit=ENTRIES_A_PAGE)
+    found = quarantine.entries(store, closed=closed, offset=offset, limit=ENTRIES_A_PAGE)
     return page(request, user, "quarantine.html", found=found, closed=closed, offset=offset, a_page=ENTRIES_A_PAGE)
 
 
 @router.get("/quarantine/{name}")
-def show_entry(request: Request, user: GetUserDep, name: EntryPath) -> Response:
+def show_entry(request: Request, user: GetUserDep, store: Store, name: EntryPath) -> Response:
     """One entry with what is bad in it."""
-    found = quarantine.entry(open_store(), name)
+    found = quarantine.entry(store, name)
     if found is None:
         raise HTTPException(404)
     entry, rows = found
@@ -34,7 +34,7 @@ def show_entry(request: Request, user: GetUserDep, name: EntryPath) -> Response:
 
 
 @changes.post("/quarantine/{name}/retry")
-def put_back(request: Request, user: GetUserDep, name: EntryPath) -> Response:
+def put_back(request: Request, user: GetUserDep, store: Store, name: EntryPath) -> Response:
     """Put an entry's files back into the inbox."""
-    quarantine.put_back(open_store(), name, who=user.get_name())
+    put_files_back(store, name, who=user.get_name())
     return RedirectResponse(f"{request.scope['root_path']}/quarantine/{name}?done=put-back", status_code=303)

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
-from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.labels import Decision
 from ecg_tasks.queries import explained, records, report_table, review_queue, runs
 from ecg_tasks.reporting.charts import draw_probability
@@ -16,7 +15,7 @@ from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import differs
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
-from ecg_ui.inputs import DATE, RUN, RecordPath
+from ecg_ui.inputs import DATE, RUN, RecordPath, Store
 from ecg_ui.pages.reports import Asked, told
 from ecg_ui.rendering import page
 
@@ -35,6 +34,7 @@ def show_record(
     request: Request,
     user: GetUserDep,
     *,
+    store: Store,
     record_id: RecordPath,
     query: Asked,
     date: OptionalDate = None,
@@ -42,7 +42,6 @@ def show_record(
     start: From = 0.0,
 ) -> Response:
     """One record; from a report (``date``, ``run`` and its filter) with the decisions of that run and its neighbours there."""
-    store = open_store()
     listed = report_table.table(store, date, run) if date and run else None
     head = runs.summary(store, date, run) if date and run else None
     champions = {model.recipe: model.version for model in head.models} if head else None

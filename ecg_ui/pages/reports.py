@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
-from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.queries import report_table, runs
+from ecg_tasks.queries.store import open_store
 from ecg_tasks.reporting.charts import draw_decisions
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.signals.recipes import RECIPES

@@ -1,4 +1,4 @@
-"""Here: the reviewer's page: one record at a time, one key a verdict, undo. Not here: its order, the labels (``queries.review_queue``)."""
+"""Here: the reviewer's page: one record at a time, one key a verdict, undo. Not here: its order (``queries.review_queue``)."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -7,9 +7,9 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.actions import verdicts
 from ecg_tasks.queries import models, records, review_queue
-from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, WhenForm
+from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, Store, WhenForm
 from ecg_ui.pages.records import VERDICTS, drawings
 from ecg_ui.rendering import page
 
@@ -23,12 +23,13 @@ NEXT_SHOWN = 8
 def show_review(
     request: Request,
     user: GetUserDep,
+    store: Store,
+    *,
     offset: Offset = 0,
     saved: Annotated[str | None, Query(pattern=RECORD)] = None,
     at: Annotated[str, Query(pattern=WHEN)] = "1970-01-01T00:00:00Z",
 ) -> Response:
     """The record that teaches most, with its signal and picture, and what comes after it."""
-    store = open_store()
     queue = review_queue.queue(store, user=user.get_name(), offset=offset, limit=1 + NEXT_SHOWN)
     first = queue.items[0] if queue.items else None
     # The same version as in the queue, so that the picture and the sentence speak of one answer.
@@ -56,17 +57,19 @@ def show_review(
 def save_verdict(
     request: Request,
     user: GetUserDep,
+    store: Store,
+    *,
     record_id: RecordForm,
     verdict: Annotated[str, Form(pattern="^(normal|abnormal|uninterpretable|skip)$")],
-    comment: Annotated[str, Form(max_length=review_queue.COMMENT_MAX)] = "",
+    comment: Annotated[str, Form(max_length=verdicts.COMMENT_MAX)] = "",
 ) -> Response:
     """Keep a verdict, and go on with the next record."""
-    saved = review_queue.save_verdict(open_store(), record_id, verdict=verdict, user=user.get_name(), comment=comment.strip())
+    saved = verdicts.save_verdict(store, record_id, verdict=verdict, user=user.get_name(), comment=comment.strip())
     return RedirectResponse(f"{request.scope['root_path']}/review?{urlencode({'saved': record_id, 'at': saved.when})}", status_code=303)
 
 
 @changes.post("/review/undo")
-def undo(request: Request, user: GetUserDep, record_id: RecordForm, at: WhenForm) -> Response:
+def undo(request: Request, user: GetUserDep, store: Store, record_id: RecordForm, at: WhenForm) -> Response:
     """Take one's own verdict back; the record is in the queue again."""
-    review_queue.withdraw(open_store(), record_id, user=user.get_name(), when=at)
+    verdicts.withdraw(store, record_id, user=user.get_name(), when=at)
     return RedirectResponse(f"{request.scope['root_path']}/review?done=withdrawn", status_code=303)

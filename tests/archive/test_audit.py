@@ -5,9 +5,10 @@ import multiprocessing
 
 import pytest
 
-from ecg_tasks.archive import audit, audit_check, keys
+from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.queries import audit_log
 
 
 def append(store, n, **changes):
@@ -111,5 +112,5 @@ def test_processes_that_append_at_once_lose_nothing(bucket):
     assert {name.digest for name, _ in audit.entries(bucket)} == written
     assert len(written) == 40
     audit.append(bucket, who="last", action="verdict", subject="last")
-    found = audit_check.check(bucket)
+    found = audit_log.check(bucket)
     assert (found.n_entries, len(found.ends), found.faults) == (41, 1, ())

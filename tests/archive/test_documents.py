@@ -12,7 +12,6 @@ from ecg_tasks.archive import documents
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
     Code,
-    DagId,
     Document,
     IntakeManifest,
     IntakeTries,
@@ -28,6 +27,7 @@ from ecg_tasks.archive.documents import (
     write_manifest,
 )
 from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.names import DagId
 
 LIBRARY = Path(ecg_tasks.__file__).parent
 

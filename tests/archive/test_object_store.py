@@ -7,8 +7,8 @@ from itertools import zip_longest
 
 import pytest
 
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.errors import StoreError
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError, StoreError
 
 pytestmark = pytest.mark.usefixtures("over_http")
 

@@ -3,8 +3,7 @@
 import pytest
 
 from ecg_tasks.archive import keys, registry
-from ecg_tasks.archive.object_store import MissingObjectError
-from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 
 FILES = {"model.tflite": b"weights", "model.json": b"{}", registry.SUMS: b"aa  model.tflite\nbb  model.json\n"}
 

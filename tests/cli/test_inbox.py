@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ecg_tasks.actions import inbox as action
 from ecg_tasks.cli import inbox
 from ecg_tasks.cli.__main__ import app
 
@@ -34,7 +35,7 @@ def dropped(monkeypatch):
 def test_recordings_become_complete_in_their_order(dropped, tmp_path, monkeypatch):
     """Label tables first, then recording after recording, each header before its signals."""
     (tmp_path / "x").write_bytes(b"x")
-    monkeypatch.setattr(inbox, "_FILES_AT_ONCE", 2)
+    monkeypatch.setattr(action, "FILES_AT_ONCE", 2)
     names = ["a/1.dat", "a/1.hea", "a/labels.csv", "b.csv", "a/2.xyz", "a/2.dat", "a/2.hea"]
     assert inbox.drop(_Stack(), [(name, tmp_path / "x") for name in names]) == 7
     assert dropped == [["a/labels.csv"], ["a/1.hea", "a/1.dat"], ["b.csv", "a/2.hea"], ["a/2.xyz", "a/2.dat"]]
@@ -43,8 +44,8 @@ def test_recordings_become_complete_in_their_order(dropped, tmp_path, monkeypatc
 def test_a_label_table_is_kept_fresh_while_files_are_put(dropped, monkeypatch):
     """Where putting takes longer than a table waits for its recordings, the table is put again."""
     clock = iter(range(0, 10**6, 600))
-    monkeypatch.setattr(inbox.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(inbox, "_FILES_AT_ONCE", 1)
+    monkeypatch.setattr(action.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(action, "FILES_AT_ONCE", 1)
     files = [("labels.csv", b"x"), *((f"{row}.csv", b"x") for row in range(6))]
     assert inbox.drop(_Stack(), files) == 7
     times = [place for place, names in enumerate(dropped) if names == ["labels.csv"]]

@@ -194,7 +194,7 @@ import sys, tarfile
 from moto import mock_aws
 with mock_aws():
     from ecg_tasks.cli.demo import N_PATIENTS, SEED
-    from ecg_tasks.cli.inbox import put_in_order
+    from ecg_tasks.actions.inbox import put_in_order
     from ecg_tasks.signals.sample_drop import sample_drop
     from ecg_tasks.pipeline import classify_records as classify, ingest_records as ingest, render_spectrograms as render
     from ecg_tasks.archive.workspace import open_store

@@ -6,8 +6,9 @@ import pytest
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.workspace import now
+from ecg_tasks.counts import ReportCounts
 from ecg_tasks.queries.models import PLOTS
-from ecg_tasks.reporting.model import RunAccount, RunReport
+from ecg_tasks.reporting.model import RunReport
 from ecg_tasks.reporting.pages import render_report
 from ecg_tasks.reporting.predictions import Predictions
 
@@ -37,9 +38,9 @@ def test_the_report_adds_up(admin, archive):
     assert counts["records"] == sum(counts[name] for name in ("classified", "uncertain", "uninterpretable", "pending"))
 
 
-def _account(**counts: int) -> RunAccount:
+def _account(**counts: int) -> ReportCounts:
     names = ("received", "records", "duplicates", "quarantined", "classified", "uncertain", "uninterpretable", "pending")
-    return RunAccount(**(dict.fromkeys(names, 0) | counts))
+    return ReportCounts(**(dict.fromkeys(names, 0) | counts))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@
 
 import json
 
+from ecg_tasks.actions.inbox import put_in_order
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.cli.inbox import put_in_order
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.champions.seed import install_champions
 from tests.faults.night import Night, Work, drop, night

@@ -4,10 +4,11 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from ecg_tasks.archive import audit_check, keys, tables
+from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.orphans import AT_WORK, find_orphans
+from ecg_tasks.queries import audit_log
 from tests.faults.bench import Bench
 from tests.faults.night import Night, Run
 
@@ -27,7 +28,7 @@ def faults_of(bench: Bench, night: Night, reference: Night, runs: list[Run]) -> 
     # As if the time that a run may be at work were over: nothing may be excused by it.
     found += [f"{one.kind}: {one.key} lacks {one.lacks}" for one in find_orphans(store, at=datetime.now(UTC) + AT_WORK + timedelta(days=1))]
     found += [f"damaged {one.kind}: {one.key}: {one.found}" for one in audit_checksums(store, run="faults", sample=EVERYTHING).damaged]
-    found += [f"audit log: {one.sentence}" for one in audit_check.check(store).faults]
+    found += [f"audit log: {one.sentence}" for one in audit_log.check(store).faults]
     found += bench.proxy.torn
     if not bench.proxy.n_read:
         found.append("nothing was read through the proxy: it watched nothing")

@@ -14,9 +14,9 @@ from functools import cache
 from typing import Any
 
 from deploy.embedded.airflow_api import AirflowApi
+from ecg_tasks.actions.inbox import put_in_order
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.cli.inbox import put_in_order
 from ecg_tasks.errors import EcgError
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop

@@ -16,6 +16,7 @@ from ecg_tasks.pipeline import ingest_records, retrain_model
 from ecg_tasks.pipeline.champions import seed
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import promoting
+from ecg_tasks.queries.models import export_champion
 from ecg_tasks.signals.record import STANDARD_LEADS
 from ecg_tasks.signals.resampling import resample
 from ecg_tasks.signals.sample_drop import sample_drop
@@ -75,7 +76,7 @@ def world(bucket_in, tmp_path_factory):
     folder, models = tmp_path_factory.mktemp("ptbxl"), tmp_path_factory.mktemp("models")
     as_ptbxl(folder)
     with pytest.MonkeyPatch.context() as patch:
-        bucket_in(patch, ECG_RECIPES="twelve_lead")
+        store = bucket_in(patch, ECG_RECIPES="twelve_lead")
         inbox.put_files(
             (name, data if isinstance(data, bytes) else data.read_bytes()) for name, data in labelled_folders.ptbxl(folder).for_inbox()
         )
@@ -84,7 +85,7 @@ def world(bucket_in, tmp_path_factory):
         retrain_model.gate(retrain_model.evaluate(retrain_model.train(job)))
         assert promoting.is_promotable("all")
         promoting.promote("all", asked=False)
-        version = seed.export_champion("twelve_lead", models)
+        version = export_champion(store, "twelve_lead", models)
     return World(folder=folder, models=models, files=registry.read_folder(version))
 
 

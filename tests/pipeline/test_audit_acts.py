@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from ecg_tasks.archive import audit, audit_check, keys, registry, verdicts
+from ecg_tasks.actions.quarantine import put_back
+from ecg_tasks.archive import audit, keys, registry, verdicts
 from ecg_tasks.errors import ConfigurationError, StoreError
 from ecg_tasks.pipeline import classify_records, decide_champion, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.champions import fresh_process, seed
 from ecg_tasks.pipeline.intake import inbox
-from ecg_tasks.queries import quarantine
+from ecg_tasks.queries import audit_log, quarantine
 
 
 def told(store):
@@ -93,7 +94,7 @@ def test_intake_retry_and_night_are_logged(bucket, monkeypatch, beat_rows, heart
     ingest_records.publish("one", taken_over)
     assert ingest_records.plan("empty") == []
     (bad,) = [entry.source for entry in quarantine.entries(bucket).entries]
-    quarantine.put_back(bucket, bad, who="alice")
+    put_back(bucket, bad, who="alice")
     render_spectrograms.publish("one", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("one")])
     pin = classify_records.pin_champion("night", date="2026-01-02", details=0)
     results = [classify_records.classify_shard(job) for job in classify_records.plan(pin)]
@@ -108,5 +109,5 @@ def test_intake_retry_and_night_are_logged(bucket, monkeypatch, beat_rows, heart
     assert taken.detail["manifest_sha256"] == bucket.sha256([keys.manifest("ingest_records", "one")])
     assert night.detail["account"]["records"] == 3
     assert json.loads(bucket.get(keys.manifest("classify_records", "night")))["audit"] == name.digest
-    found = audit_check.check(bucket)
+    found = audit_log.check(bucket)
     assert (found.n_entries, found.n_anchors, found.faults) == (3, 1, ())

@@ -12,6 +12,7 @@ import pytest
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import backfill_version
+from ecg_tasks.queries import dag_runs
 
 FIRST, SECOND, THIRD = "aaaa00000001", "aaaa00000002", "aaaa00000003"
 """The first two have decided; the second serves."""
@@ -108,7 +109,7 @@ def test_any_two_versions_can_be_compared(store):
     """Also two that do not serve; one that has not decided does so now."""
     manifest = run(version=FIRST, against=THIRD)
     assert manifest["account"]["compared"] == len(said(store, THIRD)) == len(said(store, FIRST))
-    found = backfill_version.found_by(store, "b")
+    found = dag_runs.backfill(store, "b")
     assert [one["standing"] for one in found["versions"]] == ["does not serve", "served before"]
     assert backfill_version.headline(manifest["page"]).startswith("backfill: ")
 

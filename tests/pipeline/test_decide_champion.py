@@ -9,6 +9,7 @@ from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError, StoreError
 from ecg_tasks.pipeline import decide_champion
+from ecg_tasks.queries import dag_runs, models
 
 RECIPE = "heartbeat"
 
@@ -178,7 +179,7 @@ def test_what_cannot_be_done_is_refused_with_the_reason(store, action, version, 
     with pytest.raises(ConfigurationError, match=said):
         decide(action, version, run="refused")
     assert store.get(keys.champion(RECIPE)) == before
-    assert decide_champion.outcome("refused").startswith("refused: ")
+    assert dag_runs.decision(store, "refused").startswith("refused: ")
 
 
 @pytest.mark.parametrize("missing", ["why", "who"])
@@ -192,9 +193,10 @@ def test_the_list_tells_what_became_of_each(store):
     """Every version is listed once with its area, verdict and standing."""
     decide("promote", "b")
     decide("reject", "c", why="no", who="bob")
-    standing = {one.version: one.standing for one in decide_champion.listing(RECIPE)}
+    (found,) = models.models(store)
+    standing = {one.version.version: one.standing for one in found.versions}
     assert standing["a"] == "served before"
     assert standing["b"].endswith("promoted by alice")
     assert standing["c"].endswith("by bob: no")
     assert standing["d"] == ""
-    assert {one.verdict for one in decide_champion.listing()} == {"better", "rejected"}
+    assert {one.verdict.kind for one in found.versions} == {"better", "rejected"}

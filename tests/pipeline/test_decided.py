@@ -3,7 +3,7 @@
 import pytest
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.object_store import MissingObjectError
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.pipeline import decided
 
 

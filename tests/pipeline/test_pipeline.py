@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from ecg_tasks import ECG_Classifier
+from ecg_tasks.actions import verdicts
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.documents import Training, TrainingJob, read
 from ecg_tasks.archive.object_store import ObjectStore
@@ -18,10 +19,9 @@ from ecg_tasks.learning.version import GOLDEN, SIDES, SUMS, Golden, checksums
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.champions import fresh_process
 from ecg_tasks.pipeline.intake import inbox
-from ecg_tasks.pipeline.monitoring import drift
 from ecg_tasks.pipeline.training import candidate, dataset, gating, promoting
 from ecg_tasks.pipeline.training.reference import MEASURES
-from ecg_tasks.queries import review_queue
+from ecg_tasks.queries import drift
 from ecg_tasks.signals.recipes import get_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -231,7 +231,7 @@ def test_a_verdict_enters_the_next_training_set_with_its_reviewer(store, trained
     record_id = split["record_id"][0]
     turned = "normal" if split["label"][0] == "abnormal" else "abnormal"
     classify_all("night-reviewed")
-    saved = review_queue.save_verdict(store, record_id, verdict=turned, user="anna")
+    saved = verdicts.save_verdict(store, record_id, verdict=turned, user="anna")
     after = json.loads(store.get(retrain_model.assemble_dataset("reviewed", recipe="heartbeat", epochs=1, seed=0)))["dataset_id"]
     rows = tables.load(store.get(keys.dataset(after, "split.parquet")))
     row = rows["record_id"].index(record_id)
@@ -239,7 +239,7 @@ def test_a_verdict_enters_the_next_training_set_with_its_reviewer(store, trained
     assert set(rows["labelled_by"]) == {"review:anna", "source:w/labels.csv"}
     manifest = json.loads(store.get(keys.dataset(after, "manifest.json")))
     assert manifest["labelled_by"] == {"review:anna": 1, "source": len(rows["label"]) - 1}
-    review_queue.withdraw(store, record_id, user="anna", when=saved.when)
+    verdicts.withdraw(store, record_id, user="anna", when=saved.when)
     assert json.loads(store.get(retrain_model.assemble_dataset("undone", recipe="heartbeat", epochs=1, seed=0)))["dataset_id"] == before
 
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import logging
+import socketserver
 import threading
-from email import message_from_bytes
+from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from report_notifier import ReportNotifier
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import DriftStatus, ReportCounts, write_manifest
+from ecg_tasks.archive.documents import DriftStatus, write_manifest
+from ecg_tasks.counts import ReportCounts
 from tests import whole_documents
 
 RUN_ID = "manual__2026-01-01T00:00:00+00:00"
@@ -43,8 +46,9 @@ def webhook(monkeypatch):
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     server.received, server.answer = [], 204
+    server.host = f"127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("ECG_NOTIFY_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hook?token=secret-of-the-hook")
+    monkeypatch.setenv("ECG_NOTIFY", f"http://{server.host}/hook?token=secret-of-the-hook")
     yield server
     server.shutdown()
     server.server_close()
@@ -81,20 +85,52 @@ def test_a_failed_run_is_told_without_counts(reported, webhook):
 
 def test_nothing_is_sent_unless_an_address_is_set(reported, webhook, monkeypatch):
     """Off by default."""
-    monkeypatch.delenv("ECG_NOTIFY_WEBHOOK")
+    monkeypatch.delenv("ECG_NOTIFY")
     ReportNotifier(state="success")({"run_id": RUN_ID})
     assert webhook.received == []
 
 
-@pytest.mark.parametrize("answer", [500, 302])
-def test_a_webhook_that_refuses_fails_nothing_and_its_address_stays_out_of_the_log(reported, webhook, caplog, capsys, answer):
-    """A redirect is not followed: the counts go to the address that was set, or nowhere."""
+def test_every_channel_is_one_address(reported, webhook, monkeypatch):
+    """One of Apprise's services beside a webhook: each gets the message once, with what it is about."""
+    monkeypatch.setenv("ECG_NOTIFY", f"json://{webhook.host}/services/secret, http://{webhook.host}/hook")
+    ReportNotifier(state="failed")({"run_id": RUN_ID})
+    first, second = webhook.received
+    assert (first["title"], first["type"]) == ("ECG classification: a run failed", "failure")
+    assert first["message"] == "\n".join(second["text"].splitlines()[1:])
+    assert "Smith" not in json.dumps(first)
+
+
+@pytest.fixture
+def logged(reported, caplog, capsys):
+    """All that is logged, at any level: where it goes depends on how far Airflow has set up its logging."""
+    with caplog.at_level(logging.DEBUG):
+        yield lambda: caplog.text + "".join(capsys.readouterr())
+
+
+SECRETS = ("http://{}/secret-path?token=secret-of-the-hook", "json://anna:secret-word@{}/secret-path?-token=secret-of-it")
+
+
+@pytest.mark.parametrize(("address", "answer"), [(address, answer) for address in SECRETS for answer in (500, 302)])
+def test_a_channel_that_refuses_fails_nothing_and_its_address_stays_out_of_the_log(webhook, monkeypatch, logged, address, answer):
+    """Whatever is logged, by whichever library. A redirect is not followed: the counts go to the address that was set, or nowhere."""
+    monkeypatch.setenv("ECG_NOTIFY", f"{address.format(webhook.host)} {address.format('127.0.0.1:9')} nonsense://secret-thing")
     webhook.answer = answer
     ReportNotifier(state="success")({"run_id": RUN_ID})
     assert len(webhook.received) == 1
-    logged = caplog.text + capsys.readouterr().out  # where it goes depends on how far Airflow has set up its logging
-    assert "could not be sent by webhook" in logged
-    assert "secret-of-the-hook" not in logged
+    told, scheme = logged(), address.partition(":")[0]
+    for place, name in enumerate((scheme, scheme, "nonsense"), start=1):
+        assert f"could not be sent by {name} (address {place} of ECG_NOTIFY)" in told
+    assert "secret" not in told
+
+
+def test_the_settings_before_still_work_and_say_what_replaces_them(reported, webhook, monkeypatch, caplog):
+    """An upgrade sends what it sent before, besides what is set anew."""
+    monkeypatch.setenv("ECG_NOTIFY_WEBHOOK", f"http://{webhook.host}/old")
+    with caplog.at_level(logging.WARNING):
+        ReportNotifier(state="success")({"run_id": RUN_ID})
+    assert len(webhook.received) == 2
+    assert webhook.received[0] == webhook.received[1]
+    assert "ECG_NOTIFY names every channel now; ECG_NOTIFY_WEBHOOK is still read" in caplog.text
 
 
 def test_a_store_that_is_away_costs_the_counts_only(bucket, webhook, monkeypatch):
@@ -105,9 +141,9 @@ def test_a_store_that_is_away_costs_the_counts_only(bucket, webhook, monkeypatch
     assert webhook.received[0]["counts"] == {}
 
 
-def test_mail_goes_through_airflows_own_connection(reported, monkeypatch):
-    """To everybody that is listed; an SMTP server on this machine takes it."""
-    import socketserver
+@pytest.fixture
+def mail_server():
+    """A real SMTP server on this machine; ``recipients`` and ``message`` are what it took."""
 
     class Smtp(socketserver.StreamRequestHandler):
         def handle(self):
@@ -125,17 +161,34 @@ def test_mail_goes_through_airflows_own_connection(reported, monkeypatch):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Smtp) as server:
         server.recipients, server.message = [], b""
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_address[1]
-        extra = json.dumps({"disable_ssl": True, "disable_tls": True, "from_email": "ecg@example.org"})
-        connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
-        monkeypatch.setenv("ECG_NOTIFY_EMAIL", "anna@example.org, bert@example.org")
-        ReportNotifier(state="success")({"run_id": RUN_ID})
+        yield server
         server.shutdown()
-    assert len(server.recipients) == 2
-    mail = message_from_bytes(server.message)
-    assert mail["Subject"] == "ECG classification: the report is ready"
-    text = mail.get_payload()[0].get_payload(decode=True).decode()
+
+
+def test_mail_is_an_address_like_any_other(reported, mail_server, monkeypatch):
+    """To everybody that it names."""
+    port = mail_server.server_address[1]
+    monkeypatch.setenv("ECG_NOTIFY", f"mailto://127.0.0.1:{port}?from=ecg@example.org&to=anna@example.org,bert@example.org")
+    ReportNotifier(state="success")({"run_id": RUN_ID})
+    assert len(mail_server.recipients) == 2
+    _is_the_mail(mail_server.message)
+
+
+def test_mail_goes_through_airflows_own_connection(reported, mail_server, monkeypatch):
+    """By the setting of before, to everybody that is listed."""
+    extra = json.dumps({"disable_ssl": True, "disable_tls": True, "from_email": "ecg@example.org"})
+    connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": mail_server.server_address[1], "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("ECG_NOTIFY_EMAIL", "anna@example.org, bert@example.org")
+    ReportNotifier(state="success")({"run_id": RUN_ID})
+    assert len(mail_server.recipients) == 2
+    _is_the_mail(mail_server.message)
+
+
+def _is_the_mail(message):
+    mail = message_from_bytes(message, policy=policy.default)
+    assert "ECG classification: the report is ready" in mail["Subject"]
+    text = mail.get_body(("plain", "html")).get_content()
     assert "records: 10" in text
     assert "Smith" not in text
 

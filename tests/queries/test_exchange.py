@@ -8,9 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ecg_tasks.archive import keys, tables
-from ecg_tasks.archive.documents import ReportCounts
-from ecg_tasks.archive.object_store import MissingObjectError
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.counts import ReportCounts
+from ecg_tasks.errors import ConfigurationError, MissingObjectError
 from ecg_tasks.queries import exchange
 
 SUMMARY = {

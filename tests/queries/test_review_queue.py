@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from ecg_tasks.actions import verdicts as acts
 from ecg_tasks.archive import keys, tables, verdicts
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.errors import ConfigurationError
@@ -60,13 +61,13 @@ def test_a_verdict_is_a_label_and_leaves_the_queue(reviewed):
     """With the user's name; the same again, however often, writes nothing."""
     record_id = reviewed.ids(12)[1]
     reviewed.put_labels({record_id: "normal"})
-    saved = review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", comment=" ST depression ")
+    saved = acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", comment=" ST depression ")
     assert saved.changed
     assert saved.in_force == "abnormal"
     entry = labels_in_force(reviewed.store)[record_id]
     assert (entry.label, entry.who, entry.when, entry.comment) == ("abnormal", "review:anna", saved.when, "ST depression")
     before = snapshot(reviewed.store)
-    again = review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", comment="ST depression")
+    again = acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", comment="ST depression")
     assert not again.changed
     assert again.when == saved.when
     assert snapshot(reviewed.store) == before
@@ -79,13 +80,13 @@ def test_taking_back_restores_what_was_before_and_deletes_nothing(reviewed):
     """A withdrawal is one more table; the second one of the same verdict writes nothing; the history has all of it."""
     record_id = reviewed.ids(12)[1]
     reviewed.put_labels({record_id: "normal"})
-    first = review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna")
-    second = review_queue.save_verdict(reviewed.store, record_id, verdict="uninterpretable", user="anna")
+    first = acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna")
+    second = acts.save_verdict(reviewed.store, record_id, verdict="uninterpretable", user="anna")
     kept = snapshot(reviewed.store)
-    assert review_queue.withdraw(reviewed.store, record_id, user="anna", when=second.when).in_force == "abnormal"
+    assert acts.withdraw(reviewed.store, record_id, user="anna", when=second.when).in_force == "abnormal"
     assert kept.items() < snapshot(reviewed.store).items()
-    assert not review_queue.withdraw(reviewed.store, record_id, user="anna", when=second.when).changed
-    assert review_queue.withdraw(reviewed.store, record_id, user="anna", when=first.when).in_force == "normal"
+    assert not acts.withdraw(reviewed.store, record_id, user="anna", when=second.when).changed
+    assert acts.withdraw(reviewed.store, record_id, user="anna", when=first.when).in_force == "normal"
     assert record_id in waiting(reviewed.store, "anna")
     told = review_queue.history(reviewed.store, record_id)
     assert [(one.label, one.kind, one.user, one.withdrawn, one.in_force) for one in told] == [
@@ -98,15 +99,15 @@ def test_taking_back_restores_what_was_before_and_deletes_nothing(reviewed):
 def test_nobody_takes_back_another_ones_verdict(reviewed):
     """Nor one that was never given."""
     record_id = reviewed.ids(12)[1]
-    saved = review_queue.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
+    saved = acts.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
     with pytest.raises(ConfigurationError, match="bert gave no verdict"):
-        review_queue.withdraw(reviewed.store, record_id, user="bert", when=saved.when)
+        acts.withdraw(reviewed.store, record_id, user="bert", when=saved.when)
 
 
 def test_a_skip_hides_the_record_from_this_user_only_and_is_no_label(reviewed):
     """Somebody else should tell."""
     record_id = reviewed.ids(12)[0]
-    assert review_queue.save_verdict(reviewed.store, record_id, verdict="skip", user="anna").in_force is None
+    assert acts.save_verdict(reviewed.store, record_id, verdict="skip", user="anna").in_force is None
     assert record_id not in waiting(reviewed.store, "anna")
     assert record_id in waiting(reviewed.store, "bert")
     assert labels_in_force(reviewed.store) == {}
@@ -116,18 +117,18 @@ def test_a_skip_hides_the_record_from_this_user_only_and_is_no_label(reviewed):
 def test_where_two_reviewers_differ_the_record_goes_up_until_a_third_settles_it(reviewed):
     """It returns to the first as well, once; a skip lets it rest; the third verdict makes a majority."""
     record_id = reviewed.ids(12)[10]  # due for a second reading
-    review_queue.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
+    acts.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
     assert record_id in waiting(reviewed.store, "bert")
     assert waiting(reviewed.store, "bert")[0] != record_id
-    review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="bert")
+    acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="bert")
     assert record_id not in waiting(reviewed.store, "bert")
     assert waiting(reviewed.store, "anna")[0] == record_id
     assert waiting(reviewed.store, "carl")[0] == record_id
     assert review_queue.queue(reviewed.store, user="carl").items[0].why[0].code == "disputed"
     assert review_queue.progress(reviewed.store).disputed == 1
-    review_queue.save_verdict(reviewed.store, record_id, verdict="skip", user="anna")
+    acts.save_verdict(reviewed.store, record_id, verdict="skip", user="anna")
     assert record_id not in waiting(reviewed.store, "anna")
-    review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="carl")
+    acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="carl")
     assert review_queue.progress(reviewed.store).disputed == 0
     assert record_id not in waiting(reviewed.store, "dora")
     assert labels_in_force(reviewed.store)[record_id].label == "abnormal"
@@ -136,9 +137,9 @@ def test_where_two_reviewers_differ_the_record_goes_up_until_a_third_settles_it(
 def test_saying_the_same_again_after_another_one_differed_counts(reviewed):
     """The latest wins, and insisting is later."""
     record_id = reviewed.ids(12)[10]
-    review_queue.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
-    review_queue.save_verdict(reviewed.store, record_id, verdict="abnormal", user="bert")
-    assert review_queue.save_verdict(reviewed.store, record_id, verdict="normal", user="anna").changed
+    acts.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
+    acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="bert")
+    assert acts.save_verdict(reviewed.store, record_id, verdict="normal", user="anna").changed
     assert labels_in_force(reviewed.store)[record_id].who == "review:anna"
 
 
@@ -146,8 +147,8 @@ def test_agreement_of_pairs_and_progress(reviewed):
     """Kappa of what both judged; skips and what was taken back do not count."""
     ids = reviewed.ids(12)
     for place, (first, second) in enumerate([("normal", "normal"), ("abnormal", "abnormal"), ("normal", "abnormal"), ("skip", "normal")]):
-        review_queue.save_verdict(reviewed.store, ids[place], verdict=first, user="anna")
-        review_queue.save_verdict(reviewed.store, ids[place], verdict=second, user="bert")
+        acts.save_verdict(reviewed.store, ids[place], verdict=first, user="anna")
+        acts.save_verdict(reviewed.store, ids[place], verdict=second, user="bert")
     (pair,) = review_queue.agreement(reviewed.store)
     assert (pair.first, pair.second, pair.n) == ("anna", "bert", 3)
     assert pair.kappa.value == pytest.approx(0.4)
@@ -159,11 +160,11 @@ def test_agreement_of_pairs_and_progress(reviewed):
 def test_what_cannot_be_is_refused(reviewed):
     """An unknown record, verdict, user or page; nothing is written."""
     record_id = reviewed.ids(12)[0]
-    with pytest.raises(review_queue.UnknownRecordError, match="no model has decided"):
-        review_queue.save_verdict(reviewed.store, "f" * 32, verdict="normal", user="anna")
+    with pytest.raises(acts.UnknownRecordError, match="no model has decided"):
+        acts.save_verdict(reviewed.store, "f" * 32, verdict="normal", user="anna")
     for changes in ({"verdict": "withdrawn"}, {"user": " "}, {"user": "a\nb"}, {"comment": "x" * 1001}):
         with pytest.raises(ConfigurationError):
-            review_queue.save_verdict(reviewed.store, record_id, **({"verdict": "normal", "user": "anna"} | changes))
+            acts.save_verdict(reviewed.store, record_id, **({"verdict": "normal", "user": "anna"} | changes))
     for page in ({"offset": -1}, {"limit": 0}, {"limit": 501}):
         with pytest.raises(ConfigurationError):
             review_queue.queue(reviewed.store, user="anna", **page)
@@ -195,12 +196,12 @@ def test_what_the_queue_shows_is_what_counts_whatever_was_said_before(reviewed):
         match rng.integers(4):
             case 0 if given:
                 said = given.pop(rng.integers(len(given)))
-                review_queue.withdraw(reviewed.store, said[0], user=said[1], when=said[2])
+                acts.withdraw(reviewed.store, said[0], user=said[1], when=said[2])
             case 1:
                 reviewed.put_labels({record_id: ("normal", "abnormal")[number % 2]}, when=f"2026-11-{1 + number // 4:02d}T00:00:00+00:00")
             case _:
                 verdict = ("normal", "abnormal", "uninterpretable", "skip")[rng.integers(4)]
-                given.append((record_id, user, review_queue.save_verdict(reviewed.store, record_id, verdict=verdict, user=user).when))
+                given.append((record_id, user, acts.save_verdict(reviewed.store, record_id, verdict=verdict, user=user).when))
         if number % 10 == 9:
             force = labels_in_force(reviewed.store)
             for item in review_queue.queue(reviewed.store, user="dora").items:
@@ -220,7 +221,7 @@ def test_copies_of_all_decisions_spare_reading_every_shard_and_say_the_same(revi
     """A process that starts reads the copies, and from the shards only what came after them."""
     before = review_queue.queue(reviewed.store, user="anna", limit=500)
     decided.write_snapshot(reviewed.store, "heartbeat", "v1")
-    monkeypatch.setattr(decided, "_kept", {})
+    decided._decided.forget()
     reviewed.put_shard("s2", reviewed.ids(1, first=100), [0.9])
     read = []
     get = reviewed.store.get
@@ -257,7 +258,7 @@ def test_the_queue_is_quick_at_100_000_records(archive, monkeypatch):
     archive.put_shard("s1", ids, rng.random(n), quality=rng.random(n).astype(np.float32))
     archive.put_labels(dict.fromkeys(ids, "normal"))
     review_queue.queue(archive.store, user="anna")
-    review_queue.save_verdict(archive.store, ids[5], verdict="abnormal", user="anna")
+    acts.save_verdict(archive.store, ids[5], verdict="abnormal", user="anna")
     start = time.process_time()
     page = review_queue.queue(archive.store, user="anna")
     assert time.process_time() - start < 1.0

@@ -3,17 +3,10 @@
 import numpy as np
 import pytest
 
+from ecg_tasks.counts import ReportCounts
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.model import (
-    ModelSummary,
-    QuarantinedInput,
-    RecordDetail,
-    RunAccount,
-    RunReport,
-    SpectrogramView,
-    UnseenFigures,
-)
+from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RecordDetail, RunReport, SpectrogramView, UnseenFigures
 from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 
@@ -89,7 +82,7 @@ def run_report(rows, *, pending=0, duplicates=0, **changes):
     quarantined = changes.pop("quarantined", ())
     counts = table.decisions
     n_records = len(table) + pending
-    account = RunAccount(
+    account = ReportCounts(
         received=n_records + duplicates + len(quarantined),
         records=n_records,
         duplicates=duplicates,

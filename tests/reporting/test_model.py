@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecg_tasks.reporting.model import RecordDetail, RunAccount, RunReport, SpectrogramView
+from ecg_tasks.counts import ReportCounts
+from ecg_tasks.reporting.model import RecordDetail, RunReport, SpectrogramView
 from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 
 COUNTS = {
@@ -31,20 +32,21 @@ def changed(report, **values):
 @pytest.mark.parametrize("name", sorted(COUNTS))
 def test_an_account_that_does_not_add_up_is_refused(name):
     """Any single count that is one too high breaks a sum, and the error names it."""
-    RunAccount(**COUNTS)
+    ReportCounts(**COUNTS).check()
     with pytest.raises(ValueError, match=name):
-        RunAccount(**(COUNTS | {name: COUNTS[name] + 1}))
+        ReportCounts(**(COUNTS | {name: COUNTS[name] + 1})).check()
 
 
 def test_a_negative_count_is_refused():
     """Two wrongs that add up are still refused."""
     with pytest.raises(ValueError, match="pending=-1"):
-        RunAccount(**(COUNTS | {"pending": -1, "classified": 6}))
+        ReportCounts(**(COUNTS | {"pending": -1, "classified": 6})).check()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda _: {"account": ReportCounts(**(COUNTS | {"received": 99}))}, "received 99"),
         (lambda _: {"quarantined": ()}, "quarantined=1, the rows say 0"),
         (lambda r: {"models": r.models[:1]}, "heartbeat"),
         (lambda _: {"unseen": ()}, "unseen_absent"),
@@ -76,7 +78,7 @@ def test_a_spectrogram_must_fit_its_axes():
 
 def test_an_empty_run_is_a_report(report):
     """A night without records is told, not refused."""
-    nothing = RunAccount(**dict.fromkeys(COUNTS, 0))
+    nothing = ReportCounts(**dict.fromkeys(COUNTS, 0))
     empty = replace(report, account=nothing, predictions=Predictions(), quarantined=(), models=(), unseen=(), unseen_absent="No record.")
     assert isinstance(empty, RunReport)
     assert len(empty.predictions) == 0

@@ -10,11 +10,13 @@ import html5lib
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
+from msgspec import structs
 
+from ecg_tasks.counts import ReportCounts
 from ecg_tasks.errors import Reason
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting import tables
-from ecg_tasks.reporting.model import QuarantinedInput, RecordDetail, RunAccount
+from ecg_tasks.reporting.model import QuarantinedInput, RecordDetail
 from ecg_tasks.reporting.pages import MEANINGS, _asset, render_report
 from ecg_tasks.reporting.predictions import Predictions
 from ecg_tasks.reporting.summary import schema_json, summary, summary_json
@@ -166,7 +168,7 @@ def test_the_summary_follows_its_schema_and_the_schema_is_valid(files, report):
     Draft202012Validator.check_schema(schema)
     content = json.loads(files["summary.json"])
     Draft202012Validator(schema).validate(content)
-    assert content["counts"] == {name: getattr(report.account, name) for name in RunAccount.__dataclass_fields__}
+    assert content["counts"] == {name: getattr(report.account, name) for name in ReportCounts.__struct_fields__}
     assert sum(sum(bins) for model in content["models"] for bins in model["scores"]["counts"].values()) == 5
     assert content["models"][0]["test"]["figures"]["ppv"] == {"value": None, "low": None, "high": None}
     assert content["quarantine"]["by_reason"] == {"non_finite": 1}
@@ -200,14 +202,14 @@ def test_every_decision_and_every_reason_can_be_shown(report):
         QuarantinedInput(name=f"file{index}", reason=str(reason), message="m", sha256="0" * 64) for index, reason in enumerate(Reason)
     ]
     n = len(quarantined)
-    account = replace(report.account, quarantined=n, received=report.account.received - 1 + n)
+    account = structs.replace(report.account, quarantined=n, received=report.account.received - 1 + n)
     index = _made(replace(report, quarantined=quarantined, account=account), [])["index.html"].decode()
     assert all(f'<td class="mono">{reason}</td>' in index for reason in Reason)
 
 
 def test_an_empty_run_still_gives_valid_pages(report):
     """No record, no model, no quarantine: sentences instead of tables."""
-    nothing = RunAccount(**dict.fromkeys(RunAccount.__dataclass_fields__, 0))
+    nothing = ReportCounts(**dict.fromkeys(ReportCounts.__struct_fields__, 0))
     empty = replace(
         report,
         account=nothing,
@@ -260,7 +262,7 @@ def test_a_hundred_thousand_records_take_seconds_and_ten_thousand_rows(report):
             "synthetic": [False] * n,
         }
     )
-    account = RunAccount(
+    account = ReportCounts(
         received=n, records=n, duplicates=0, quarantined=0, classified=n, uncertain=0, uninterpretable=0, pending=0
     )  # fmt: skip
     large = replace(report, predictions=table, account=account, quarantined=())

@@ -12,15 +12,15 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 
-from ecg_tasks.archive import audit, audit_check, documents, keys, registry, tables
+from ecg_tasks.archive import audit, documents, keys, registry, tables
 from ecg_tasks.archive.labelling import labels_in_force
-from ecg_tasks.pipeline import backfill_version, classify_records, decide_champion, ingest_records, maintain_store, render_spectrograms
+from ecg_tasks.pipeline import backfill_version, classify_records, ingest_records, maintain_store, render_spectrograms
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.rules import RULES, judge
-from ecg_tasks.pipeline.monitoring import drift, monitoring_runs
+from ecg_tasks.pipeline.monitoring import monitoring_runs
 from ecg_tasks.pipeline.training import dataset, grouping, promoting
-from ecg_tasks.queries import exchange, models, quarantine, records, report_table, review_queue, runs
+from ecg_tasks.queries import audit_log, dag_runs, drift, exchange, models, quarantine, records, report_table, review_queue, runs
 from ecg_tasks.queries.lineage import tracing
 from ecg_tasks.queries.overview import overview
 from ecg_tasks.signals import near_duplicates
@@ -126,7 +126,12 @@ def test_versions_and_what_was_decided_on_them(store, said):
             assert models.plots(store, recipe, version) == set(models.PLOTS)
             assert models.card(store, recipe, version).startswith("#")
     assert {recipe: plain(asdict(registry.read_decisions(store, recipe))) for recipe in said["decisions"]} == said["decisions"]
-    assert [{**one, "synthetic": False} for one in said["listing"]] == [asdict(one) for one in decide_champion.listing()]
+    listed = {(found.recipe, one.version.version): one for found in models.models(store) for one in found.versions}
+    assert listed.keys() == {(before["recipe"], before["version"]) for before in said["listing"]}
+    for before in said["listing"]:
+        one = listed[before["recipe"], before["version"]]
+        assert (one.figures["auroc"].text(), one.standing, one.version.synthetic) == (before["auroc"], before["standing"], False)
+        assert (one.verdict.kind if one.verdict else "not judged") == before["verdict"]
     serving = {one.recipe: [each.version.version for each in one.versions if each.serves] for one in models.models(store)}
     assert serving == {recipe: [decided["version"]] for recipe, decided in said["decisions"].items()}
 
@@ -196,8 +201,8 @@ def test_reports_and_runs(store, said):
     for key, account in said["accounts"].items():
         _, dag, run = key.removesuffix(".json").split("/")
         assert dict(runs.run_of(store, dag, run)[0]) == account
-    assert {key: decide_champion.outcome(keys.stem(key)) for key in said["outcomes"]} == said["outcomes"]
-    compared = backfill_version.found_by(store, manifests("backfill_version")[0]["run"])
+    assert {key: dag_runs.decision(store, keys.stem(key)) for key in said["outcomes"]} == said["outcomes"]
+    compared = dag_runs.backfill(store, manifests("backfill_version")[0]["run"])
     assert compared["changed"] == manifests("backfill_version")[0]["account"]["changed"]
 
 
@@ -234,7 +239,7 @@ def test_data_sets_and_groups(store, said):
 
 def test_log(store, said):
     """Nobody has been at the log, and it tells the same acts."""
-    found = audit_check.check(store, known=said["audit"]["ends"])
+    found = audit_log.check(store, known=said["audit"]["ends"])
     assert (found.faults, found.n_entries, list(found.ends)) == ((), said["audit"]["n_entries"], said["audit"]["ends"])
     acts = [[entry.number, entry.when, entry.who, entry.action, entry.subject] for _, entry in audit.entries(store)]
     assert acts == said["audit"]["acts"]
@@ -371,7 +376,7 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said):
     plan, planned = _planned_deletions(before)
     account = json.loads(store.get(maintain(plan)))
     assert (account["account"]["deleted"], account["orphans"], account["contents"]["damaged"]) == (len(planned), [], [])
-    found = audit_check.check(store, known=said["audit"]["ends"])
+    found = audit_log.check(store, known=said["audit"]["ends"])
     assert (found.faults, len(found.ends)) == ((), 1)
     assert [link for link in tracing.trace(store, old["ward/beats.csv#2"]).all() if link.state == "broken"] == []
     _nothing_else_changed(store, before, deleted=planned)

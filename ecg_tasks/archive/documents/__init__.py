@@ -4,7 +4,7 @@ Champions (``registry``), entries of the log (``audit``), model versions (``lear
 (``reporting``) have types of their own beside what makes them.
 """
 
-from ecg_tasks.archive.documents.base import DagId, Document, Part, find, load, plain, read, read_many, read_shown, write
+from ecg_tasks.archive.documents.base import Document, Part, find, load, plain, read, read_many, read_shown, write
 from ecg_tasks.archive.documents.catalog import CatalogHead, Publishing, Segment
 from ecg_tasks.archive.documents.classifying import (
     BackfillCounts,
@@ -18,7 +18,6 @@ from ecg_tasks.archive.documents.classifying import (
     Ingests,
     Pending,
     PinnedVersion,
-    ReportCounts,
     ReportPin,
     Undecided,
     Waiting,
@@ -101,7 +100,6 @@ __all__ = [
     "ComparedVersion",
     "ComparisonSummary",
     "ContentCheck",
-    "DagId",
     "Damage",
     "DatasetManifest",
     "DecisionManifest",
@@ -150,7 +148,6 @@ __all__ = [
     "RenderManifest",
     "RenderResult",
     "RenderedShard",
-    "ReportCounts",
     "ReportPin",
     "ReportSummary",
     "RetrainManifest",

@@ -2,25 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.errors import DamagedStoreError
-
-
-class DagId(StrEnum):
-    """The DAGs. The values are stored, and are the names of the modules in ``dags/`` and ``pipeline/``."""
-
-    INGEST_RECORDS = "ingest_records"
-    RENDER_SPECTROGRAMS = "render_spectrograms"
-    RETRAIN_MODEL = "retrain_model"
-    DECIDE_CHAMPION = "decide_champion"
-    CLASSIFY_RECORDS = "classify_records"
-    BACKFILL_VERSION = "backfill_version"
-    MAINTAIN_STORE = "maintain_store"
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,8 +4,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ecg_tasks.archive.documents.base import DagId, Document, Part, listed_below
+from ecg_tasks.archive.documents.base import Document, Part, listed_below
 from ecg_tasks.archive.documents.manifests import Manifest
+from ecg_tasks.counts import ReportCounts
+from ecg_tasks.names import DagId
 
 
 class PinnedVersion(Part, frozen=True, kw_only=True):
@@ -117,19 +119,6 @@ class ClassifyResult(Document, frozen=True, kw_only=True):
     def upgraded(cls, plain: Any) -> Any:
         """Take the bare list of version 0.1."""
         return listed_below("shards", plain)
-
-
-class ReportCounts(Part, frozen=True, kw_only=True):
-    """The account of a report: ``received = records + duplicates + quarantined``, and every record is in one of the last four."""
-
-    received: int
-    records: int
-    duplicates: int
-    quarantined: int
-    classified: int
-    uncertain: int
-    uninterpretable: int
-    pending: int
 
 
 class Waiting(Part, frozen=True, kw_only=True):

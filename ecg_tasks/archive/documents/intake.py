@@ -4,8 +4,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ecg_tasks.archive.documents.base import DagId, Document, Part
+from ecg_tasks.archive.documents.base import Document, Part
 from ecg_tasks.archive.documents.manifests import Manifest
+from ecg_tasks.names import DagId
 
 
 class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):

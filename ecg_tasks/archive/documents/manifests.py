@@ -9,8 +9,10 @@ from msgspec import structs
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.code_version import code_version
-from ecg_tasks.archive.documents.base import DagId, Document, Part, find, read, read_many, write
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.documents.base import Document, Part, find, read, read_many, write
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError
+from ecg_tasks.names import DagId
 
 
 class Code(Part, frozen=True, kw_only=True):

@@ -2,8 +2,9 @@
 
 from typing import Any, ClassVar
 
-from ecg_tasks.archive.documents.base import DagId, Document, Part, listed_below
+from ecg_tasks.archive.documents.base import Document, Part, listed_below
 from ecg_tasks.archive.documents.manifests import Manifest
+from ecg_tasks.names import DagId
 
 
 class Undrawn(Part, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from ecg_tasks.archive.documents.base import Document, Part
-from ecg_tasks.archive.documents.classifying import ReportCounts, Waiting
+from ecg_tasks.archive.documents.classifying import Waiting
+from ecg_tasks.counts import ReportCounts
 
 
 class SummaryRun(Part, frozen=True, kw_only=True):

@@ -4,8 +4,9 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from ecg_tasks.archive.documents.base import DagId, Document, Part
+from ecg_tasks.archive.documents.base import Document, Part
 from ecg_tasks.archive.documents.manifests import Code, Manifest
+from ecg_tasks.names import DagId
 
 
 class TrainingJob(Document, frozen=True, kw_only=True):

@@ -1,11 +1,10 @@
-"""Here: the champions that the project ships: into a bucket, and out of one. Not here: training them (``retrain_model``)."""
+"""Here: the champions that the project ships: into a bucket. Not here: out of one (``queries.models``), or training them."""
 
 from pathlib import Path
 
 from ecg_tasks.archive import audit, registry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
-from ecg_tasks.errors import ConfigurationError
 
 SHIPPED_MODELS = Path(__file__).parents[3] / "models"
 
@@ -36,18 +35,3 @@ def install_version(store: ObjectStore, recipe: str, folder: Path = SHIPPED_MODE
     if not registry.has_version(store, recipe, champion.version):
         registry.write_version(store, recipe, champion.version, registry.read_shipped(folder, champion))
     return champion.version
-
-
-def export_champion(recipe: str, folder: Path = SHIPPED_MODELS) -> Path:
-    """Write the bucket's champion of a recipe into a folder laid out as ``models/``, in place of what was there; returns its folder.
-
-    Raises
-    ------
-    ConfigurationError
-        If nothing serves this recipe.
-    """
-    store = open_store()
-    champion = registry.read_champion(store, recipe)
-    if champion is None:
-        raise ConfigurationError(f"no {recipe} model serves in this bucket")
-    return registry.write_shipped(folder, champion, registry.read_version(store, recipe, champion.version))

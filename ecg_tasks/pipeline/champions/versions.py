@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.evaluation.splits import Side
 from ecg_tasks.learning.version import METRICS, SIDES, SPEC, Metrics, ModelSpec
 

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ecg_tasks.archive import keys, tables
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
-from ecg_tasks.errors import BadInputError
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.errors import BadInputError, MissingObjectError
+from ecg_tasks.names import DagId
 from ecg_tasks.readers import HEAD_BYTES, Companions, reader_of
 from ecg_tasks.readers.file_names import Kind, kind_of
 from ecg_tasks.readers.wfdb.header import MAX_HEADER_BYTES
 
 MAX_UNREAD = 20_000
 """Headers that one run reads anew. On a busy machine one takes up to 40 ms, so this is a quarter of an hour at most."""
-MEMO = keys.staging("ingest_records", "read", "headers.parquet")
+MEMO = keys.staging(DagId.INGEST_RECORDS, "read", "headers.parquet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,9 +12,9 @@ import numpy as np
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import Drop, LabelTableFile, Refusal, RefusedRow, StagedLabels, read, write
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import patient_hash
-from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake import taking
 from ecg_tasks.readers.file_names import recording_name

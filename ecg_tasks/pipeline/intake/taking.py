@@ -12,10 +12,10 @@ from ecg_tasks.archive import keys, sources
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import Drop, Input, QuarantinedInput, RefusedRow
 from ecg_tasks.archive.labelling import SOURCE, LabelEntry
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, anonymous
 from ecg_tasks.archive.workspace import patient_hash
-from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake.apart import Trial
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER

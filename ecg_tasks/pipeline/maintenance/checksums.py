@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from ecg_tasks.archive import keys, raw_check, record_shards, registry
 from ecg_tasks.archive.documents import ContentCheck, Damage, DatasetManifest, IntakeManifest, read, read_manifests
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
-from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 from ecg_tasks.signals.recipes import RECIPES
 
 Check = Callable[[ObjectStore, str], str]

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from ecg_tasks.archive import keys, registry, tables
-from ecg_tasks.archive.documents import ClassifyManifest, DagId, IntakeManifest, Orphan, read_manifests
+from ecg_tasks.archive.documents import ClassifyManifest, IntakeManifest, Orphan, read_manifests
 from ecg_tasks.archive.labelling import load_labels
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions.versions import pictures_of
 from ecg_tasks.pipeline.maintenance.rules import INDEX
 from ecg_tasks.readers.file_names import LABEL_TABLE

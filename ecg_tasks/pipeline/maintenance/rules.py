@@ -13,7 +13,6 @@ from ecg_tasks.archive.documents import (
     BackfillManifest,
     BackfillPin,
     ClassifyManifest,
-    DagId,
     DatasetManifest,
     IntakeManifest,
     PrefixTally,
@@ -24,6 +23,7 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions.versions import pictures_of
 from ecg_tasks.signals import near_duplicates
 from ecg_tasks.signals.recipes import RECIPES

@@ -12,6 +12,7 @@ from msgspec import convert
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import documents, keys, tables
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import Measured, MonitoringRun, ReportPin, Stakes, plain
 from ecg_tasks.archive.object_store import ObjectStore
@@ -28,8 +29,6 @@ MAX_WATCHED = 10_000
 """Records of one night that are watched at all, a sample by their ids: no share needs more, and memory does not grow with the night."""
 ALARM = float(-np.log(ALPHA))
 """Log capital from which on there is drift."""
-_kept: dict[tuple[str, str], MonitoringRun] = {}
-"""Nights by bucket and key; they never change."""
 
 
 class Seen(NamedTuple):
@@ -169,7 +168,6 @@ def all_nights(store: ObjectStore, recipe: str) -> list[MonitoringRun]:
     return sorted(found, key=lambda night: (night.version, night.number))
 
 
+@keep(4096)
 def _get(store: ObjectStore, key: str) -> MonitoringRun:
-    if (store.bucket, key) not in _kept:
-        _kept[store.bucket, key] = documents.read(store, MonitoringRun, key)
-    return _kept[store.bucket, key]
+    return documents.read(store, MonitoringRun, key)  # written once

@@ -12,13 +12,15 @@ from urllib.parse import quote
 import httpx
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import ClassifyManifest, DagId, find_manifest, plain
+from ecg_tasks.archive.documents import ClassifyManifest, find_manifest, plain
 from ecg_tasks.archive.workspace import open_store
-from ecg_tasks.errors import StoreError
+from ecg_tasks.errors import EcgError, StoreError
 from ecg_tasks.labels import RESEARCH_USE
-from ecg_tasks.settings import Settings
+from ecg_tasks.names import DagId
 
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells the address of every request, which may hold a secret
+for _name in ("httpx", "httpcore", "urllib3", "oauthlib", "requests_oauthlib"):
+    logging.getLogger(_name).setLevel(logging.WARNING)  # below, they tell addresses, which may hold a secret
+logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it tells them at every level
 
 DAG = DagId.CLASSIFY_RECORDS
 TIMEOUT_S = 10.0
@@ -37,6 +39,8 @@ _SUBJECTS = {
     State.FAILED: "ECG classification: a run failed",
     State.LATE: "ECG classification: a run is late",
 }
+_TYPES = {State.SUCCESS: "success", State.FAILED: "failure", State.LATE: "warning"}
+"""How Apprise calls them, for services that have a colour or a sign for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +66,19 @@ class Notice:
 
     @property
     def text(self) -> str:
+        """The subject, and some lines below it."""
+        return f"{self.subject}\n{self.body}"
+
+    @property
+    def body(self) -> str:
         """Some lines."""
         counts = ", ".join(f"{name}: {count:,}" for name, count in self.counts.items())
         drift = f"Drift: {', '.join(self.drifting)}; consider a new training." if self.drifting else ""
         audit = f"Audit log: {self.audit}" if self.audit else ""
-        return "\n".join(filter(None, [self.subject, counts, drift, self.link, audit, RESEARCH_USE]))
+        return "\n".join(filter(None, [counts, drift, self.link, audit, RESEARCH_USE]))
 
     def as_dict(self) -> dict[str, Any]:
-        """What a webhook is sent; ``text`` is what chat services show."""
+        """What a webhook is sent; ``text`` is what chat services show of it."""
         return {
             "event": DAG.value,
             "state": self.state.value,
@@ -96,13 +105,26 @@ def notice(run_id: str, *, state: State, base_url: str) -> Notice:
     )
 
 
-def post(told: Notice, *, settings: Settings) -> None:
-    """Send the message to the webhook, if there is one.
+class NotSentError(EcgError):
+    """A channel did not take the message; told without a reason, which would hold its address."""
+
+
+def send(told: Notice, address: str) -> None:
+    """Send the message to one address: as JSON to ``http`` and ``https``, and else by Apprise's service of that scheme.
 
     Raises
     ------
+    NotSentError
+        If there is no such service, or it did not take the message.
     httpx.HTTPError
-        If it cannot be reached, or answers with an error or with another address to go to.
+        If a webhook cannot be reached, or answers with an error or with another address to go to.
     """
-    if settings.notify_webhook:
-        httpx.post(settings.notify_webhook, json=told.as_dict(), timeout=TIMEOUT_S, follow_redirects=False).raise_for_status()
+    if address.startswith(("http://", "https://")):
+        httpx.post(address, json=told.as_dict(), timeout=TIMEOUT_S, follow_redirects=False).raise_for_status()
+        return
+    import apprise
+
+    asset = apprise.AppriseAsset(storage_mode=apprise.PersistentStoreMode.MEMORY, http_redirects=False, app_id="ECG")
+    channel = apprise.Apprise.instantiate(address, asset=asset)
+    if channel is None or not channel.notify(title=told.subject, body=told.body, notify_type=_TYPES[told.state]):
+        raise NotSentError

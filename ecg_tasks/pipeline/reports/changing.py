@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import ReportPin
 from ecg_tasks.archive.labelling import LabelEntry
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
+from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.changes import ChangedRecord, Changes

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
-    DagId,
     Ingests,
     IntakeManifest,
     Pending,
@@ -17,6 +16,7 @@ from ecg_tasks.archive.documents import (
     read_manifest,
 )
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.names import DagId
 from ecg_tasks.signals.recipes import get_recipe
 
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -11,11 +11,9 @@ from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import (
     BackfillPin,
-    DagId,
     IntakeManifest,
     Pending,
     PinnedVersion,
-    ReportCounts,
     ReportPin,
     Waiting,
     plain,
@@ -23,16 +21,18 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.labelling import LabelEntry, labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.counts import ReportCounts
 from ecg_tasks.evaluation.summary import Evaluation, evaluate
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.reports.changing import changes, decisions
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
-from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RunAccount, RunReport, UnseenFigures
-from ecg_tasks.reporting.pages import render_report
+from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
 from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, PredictionRow, Predictions
 from ecg_tasks.reporting.selection import records_with_page
 
@@ -91,7 +91,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     decided = table.decisions
     quarantined = [entry for manifest in manifests for entry in manifest.quarantined]
     n_records, n_pending, n_carried = len(table) + gathered.n_pending, gathered.n_pending, gathered.n_carried
-    account = RunAccount(
+    account = ReportCounts(
         received=sum(manifest.account.received for manifest in manifests) + _label_faults(manifests) + n_carried,
         records=n_records,
         duplicates=sum(manifest.account.duplicates for manifest in manifests),
@@ -130,7 +130,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     _write_files(store, pinned, render_report(report, details))
     return WrittenReport(
         index_key=_key(pinned, "index.html"),
-        account=ReportCounts(**asdict(account)),
+        account=account,
         pending=gathered.pending,
         waiting=waits,
         n_changed=len(changed.records) if changed is not None else 0,
@@ -264,7 +264,7 @@ def _write_files(store: ObjectStore, pinned: ReportPin, files: Iterator[tuple[st
             key = _key(pinned, path)
             if not isinstance(content, bytes):  # a file, open until the next is asked for
                 store.put(key, content, content_type=_content_type(path))
-            elif path.startswith("records/"):
+            elif path.startswith(RECORD_PAGES):
                 yield key, content, _content_type(path)
             else:
                 rest.append((path, content))

@@ -11,10 +11,11 @@ import logging
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import Approval, DagId, Judgement, RetrainManifest, TrainingJob, find, write, write_manifest
+from ecg_tasks.archive.documents import Approval, Judgement, RetrainManifest, TrainingJob, find, write, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.training import dataset
 from ecg_tasks.pipeline.training.gating import still_holds

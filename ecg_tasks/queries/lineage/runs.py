@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ecg_tasks.archive import audit, keys
-from ecg_tasks.archive.documents import ClassifyManifest, DagId, IntakeManifest, Manifest, find_manifest, plain, read
+from ecg_tasks.archive.documents import ClassifyManifest, IntakeManifest, Manifest, find_manifest, plain, read
 from ecg_tasks.archive.documents.manifests import AnyManifest, account_as_stored
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.names import DagId
 from ecg_tasks.queries.lineage.links import Link, State, code_link
 
 

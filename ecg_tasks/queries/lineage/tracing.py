@@ -13,7 +13,6 @@ import numpy as np
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
-    DagId,
     Input,
     IntakeManifest,
     Manifest,
@@ -27,6 +26,7 @@ from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.names import DagId
 from ecg_tasks.queries.lineage.links import Link, State, raw_link
 from ecg_tasks.queries.lineage.runs import Runs, unknown_run
 from ecg_tasks.queries.lineage.versions import recipes_with, version_link

@@ -6,9 +6,9 @@ import msgspec
 
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.documents import Code, RetrainManifest
-from ecg_tasks.archive.object_store import MissingObjectError, ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
-from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.errors import MissingObjectError, ModelRefusedError
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.queries.lineage.links import Link, State, code_link, raw_link
 from ecg_tasks.queries.lineage.runs import Runs, unknown_run

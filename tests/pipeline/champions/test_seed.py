@@ -5,6 +5,7 @@ import pytest
 from ecg_tasks.archive import registry
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline.champions import seed
+from ecg_tasks.queries import models
 
 FILES = {"model.tflite": b"weights", "card.md": b"# card", registry.SUMS: b"aa  model.tflite\nbb  card.md\n"}
 
@@ -13,7 +14,7 @@ def test_out_of_one_bucket_into_another(bucket, tmp_path):
     """A champion that is exported is installed where nothing serves yet, with all its files."""
     registry.write_version(bucket, "heartbeat", "v1", FILES)
     registry.write_champion(bucket, recipe="heartbeat", version="v1", since="2026-01-01", who="me", why="first")
-    assert seed.export_champion("heartbeat", tmp_path) == tmp_path / "heartbeat" / "v1"
+    assert models.export_champion(bucket, "heartbeat", tmp_path) == tmp_path / "heartbeat" / "v1"
     bucket.delete_many(bucket.list_keys("models/"))
     assert seed.install_champions(tmp_path) == ["heartbeat"]
     assert registry.read_version(bucket, "heartbeat", "v1") == FILES
@@ -24,7 +25,7 @@ def test_a_champion_that_serves_is_left_alone(bucket, tmp_path):
     """Installing again, or over a promoted version, changes nothing."""
     registry.write_version(bucket, "heartbeat", "v1", FILES)
     registry.write_champion(bucket, recipe="heartbeat", version="v1", since="2026-01-01", who="me", why="first")
-    seed.export_champion("heartbeat", tmp_path)
+    models.export_champion(bucket, "heartbeat", tmp_path)
     registry.write_champion(bucket, recipe="heartbeat", version="v2", since="2026-02-01", who="me", why="better")
     assert seed.install_champions(tmp_path) == []
     assert registry.read_champion(bucket, "heartbeat").version == "v2"
@@ -34,4 +35,4 @@ def test_nothing_to_export_is_said(bucket, tmp_path):
     """Without a champion the error names the recipe."""
     assert bucket.list_keys("models/") == []
     with pytest.raises(ConfigurationError, match="no notebook model"):
-        seed.export_champion("notebook", tmp_path)
+        models.export_champion(bucket, "notebook", tmp_path)

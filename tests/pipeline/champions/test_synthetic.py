@@ -9,6 +9,7 @@ from ecg_tasks.pipeline import backfill_version, classify_records, decide_champi
 from ecg_tasks.pipeline.champions import seed, synthetic
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import dataset, promoting
+from ecg_tasks.queries import models
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop
 from tests.plain_json import get_json
@@ -184,4 +185,8 @@ def test_a_data_set_never_mixes_them(bucket_in, monkeypatch, beat_rows, heartbea
 
 def test_the_list_of_versions_says_it(demonstrated):
     """`./ecg models` tells which version was trained on synthetic recordings."""
-    assert {one.version: one.synthetic for one in decide_champion.listing(RECIPE)} == {MADE_UP: True, "0123456789ab": False}
+    (found,) = models.models(demonstrated)
+    assert {one.version.version: one.version.synthetic for one in found.versions} == {
+        MADE_UP: True,
+        "0123456789ab": False,
+    }

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ecg_tasks import readers
+from ecg_tasks.actions.quarantine import put_back
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.pipeline import ingest_records
@@ -42,7 +43,7 @@ def test_every_time_an_entry_is_put_back_is_kept_and_logged(bucket, take_in):
     take_in("r0")
     (entry,) = open_entries(bucket)
     for number, who in enumerate(("ada", "bob", "ada"), start=1):
-        quarantine.put_back(bucket, entry.id, who=who)
+        put_back(bucket, entry.id, who=who)
         take_in(f"r{number}")
     (entry,) = open_entries(bucket)
     assert [one.who for one in entry.retried] == ["ada", "bob", "ada"]
@@ -58,7 +59,7 @@ def test_a_file_that_is_read_after_all_closes_its_entry(bucket, take_in, beat_ro
         take_in("r0")
     assert overview.overview(bucket).n_quarantined == 2
     entry = next(one for one in open_entries(bucket) if one.name == "ward/a.csv")
-    quarantine.put_back(bucket, entry.id, who="ada")
+    put_back(bucket, entry.id, who="ada")
     assert take_in("r1")["account"]["records"] == 3
     assert overview.overview(bucket).n_quarantined == 1
     assert [one.name for one in open_entries(bucket)] == ["ward/b.csv"]
@@ -66,7 +67,7 @@ def test_a_file_that_is_read_after_all_closes_its_entry(bucket, take_in, beat_ro
     assert (closed.id, closed.retried[0].outcome, closed.retried[0].run) == (entry.id, "read", "r1")
     assert closed.closed
     with pytest.raises(ConfigurationError, match="is closed since"):
-        quarantine.put_back(bucket, entry.id, who="ada")
+        put_back(bucket, entry.id, who="ada")
     with monkeypatch.context() as patch:
         patch.setattr(readers, "read", refuse_all)
         inbox.put_files([("ward/a.csv", heartbeat_csv(beat_rows(3)))])
@@ -87,7 +88,7 @@ def test_rows_that_stay_bad_go_to_an_entry_of_their_own(bucket, take_in, beat_ro
     take_in("r0")
     (entry,) = open_entries(bucket)
     assert entry.n_rows == 1
-    quarantine.put_back(bucket, entry.id, who="ada")
+    put_back(bucket, entry.id, who="ada")
     take_in("r1")
     (left,) = open_entries(bucket)
     (closed,) = quarantine.entries(bucket, closed=True).entries
@@ -100,7 +101,7 @@ def test_the_same_bytes_under_two_names_are_two_entries(bucket, take_in):
     take_in("r0")
     assert sorted(one.name for one in open_entries(bucket)) == ["ward1/a.csv", "ward2/a.csv", "ward2/b.csv"]
     second = next(one for one in open_entries(bucket) if one.name == "ward2/a.csv")
-    assert quarantine.put_back(bucket, second.id, who="ada") == ("ward2/a.csv",)
+    assert put_back(bucket, second.id, who="ada") == ("ward2/a.csv",)
     traced = tracing.trace(bucket, second.source)
     assert {one.name for one in traced.beneath if one.what == "quarantine"} == {"ward1/a.csv", "ward2/a.csv", "ward2/b.csv"}
 
@@ -118,7 +119,7 @@ def test_an_entry_of_an_older_bucket_is_read_and_goes_on_under_its_name(bucket, 
     bucket.put(keys.quarantine_reason(entry.source), json.dumps(old).encode())
     (listed,) = open_entries(bucket)
     assert listed.id == listed.source == entry.source
-    assert quarantine.put_back(bucket, entry.source, who="ada") == ("ward/a.csv",)
+    assert put_back(bucket, entry.source, who="ada") == ("ward/a.csv",)
     take_in("r1")
     (after,) = open_entries(bucket)
     assert (after.id, [one.outcome for one in after.retried]) == (entry.source, ["refused again"])

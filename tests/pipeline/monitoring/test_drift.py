@@ -12,6 +12,7 @@ from ecg_tasks.evaluation.drift import Reference
 from ecg_tasks.learning.version import METRICS, SIDES
 from ecg_tasks.pipeline.monitoring import drift, monitoring_runs
 from ecg_tasks.pipeline.training.reference import ABOVE, BELOW
+from ecg_tasks.queries import drift as shown
 from tests import whole_documents
 from tests.plain_json import put_json
 from tests.whole_documents import intake
@@ -56,7 +57,7 @@ class Hospital:
 @pytest.fixture
 def hospital(archive, monkeypatch):
     """A hospital before its first night."""
-    monkeypatch.setattr(monitoring_runs, "_kept", {})
+    monitoring_runs._get.forget()
     return Hospital(archive)
 
 
@@ -72,7 +73,7 @@ def test_steady_nights_stay_steady_and_a_shift_is_told_and_stays_told(hospital):
     assert light.suggests_retraining
     assert "P(abnormal)" in light.sentence or "threshold" in light.sentence
     drift.observe(hospital.store, *hospital.arrive(60))
-    assert drift.lights(hospital.store) == (light,)
+    assert shown.lights(hospital.store) == (light,)
 
 
 def test_a_rerun_changes_nothing_and_a_lost_night_is_made_the_same_again(hospital, monkeypatch):
@@ -85,7 +86,7 @@ def test_a_rerun_changes_nothing_and_a_lost_night_is_made_the_same_again(hospita
     drift.observe(hospital.store, pin, done)
     assert hospital.store.info(key) == etag
     hospital.store.delete(key)
-    monkeypatch.setattr(monitoring_runs, "_kept", {})
+    monitoring_runs._get.forget()
     drift.observe(hospital.store, pin, done)
     assert hospital.store.get(key) == before
 
@@ -94,7 +95,7 @@ def test_a_night_reads_only_what_is_new(hospital, monkeypatch):
     """The cost of a night does not follow from the archive: of twelve nights before, one file is read."""
     for _ in range(12):
         drift.observe(hospital.store, *hospital.arrive(10))
-    monkeypatch.setattr(monitoring_runs, "_kept", {})
+    monitoring_runs._get.forget()
     pin, done = hospital.arrive(10)
     read = []
     get = hospital.store.get
@@ -146,7 +147,7 @@ def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital
 def test_a_new_version_decides_the_archive_again_but_only_what_came_in_is_watched(hospital):
     """And it starts anew, against its own reference."""
     drift.observe(hospital.store, *hospital.arrive(120, shift=0.4))
-    assert drift.lights(hospital.store)[0].state == "drift"
+    assert shown.lights(hospital.store)[0].state == "drift"
     hospital.archive.put_model("heartbeat", version="v2")
     hospital.put_reference("v2")
     pin, done = hospital.arrive(20, version="v2")
@@ -181,24 +182,24 @@ def test_small_nights_are_pooled_until_they_tell_something(hospital):
 
 def test_a_version_that_does_not_say_what_it_was_tested_on_stays_unknown(hospital):
     """As those of before this was kept; so does one that has had no night."""
-    assert drift.lights(hospital.store)[0].state == "unknown"
+    assert shown.lights(hospital.store)[0].state == "unknown"
     hospital.put_reference("v1", known=False)
     (light,) = drift.observe(hospital.store, *hospital.arrive(150))
     assert light.state == "unknown"
     assert "does not say" in light.sentence
-    assert drift.page(hospital.store, "heartbeat").figures == ()
+    assert shown.page(hospital.store, "heartbeat").figures == ()
 
 
 def test_the_page_has_a_picture_and_a_table_for_each_measure(hospital):
     """Over the nights asked for, of the serving version only."""
     for _ in range(3):
         drift.observe(hospital.store, *hospital.arrive(50))
-    shown = drift.page(hospital.store, "heartbeat", nights=2)
-    assert [figure.title for figure in shown.figures][:2] == ["Evidence that something has changed", "Share called abnormal"]
-    assert len(shown.figures) == 6
-    assert len(shown.figures[0].rows) == 2
-    assert shown.light == drift.lights(hospital.store)[0]
-    assert drift.page(hospital.store, "twelve_lead").light.state == "unknown"
+    page = shown.page(hospital.store, "heartbeat", nights=2)
+    assert [figure.title for figure in page.figures][:2] == ["Evidence that something has changed", "Share called abnormal"]
+    assert len(page.figures) == 6
+    assert len(page.figures[0].rows) == 2
+    assert page.light == shown.lights(hospital.store)[0]
+    assert shown.page(hospital.store, "twelve_lead").light.state == "unknown"
 
 
 def test_a_night_is_plain_json(hospital):

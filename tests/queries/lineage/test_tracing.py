@@ -9,8 +9,9 @@ import pytest
 
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.code_version import code_version
-from ecg_tasks.archive.documents import DagId, Judgement, RetrainManifest, write_manifest
+from ecg_tasks.archive.documents import Judgement, RetrainManifest, write_manifest
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.intake.inbox import put_files
 from ecg_tasks.queries.lineage import tracing
@@ -220,7 +221,7 @@ def test_changed_samples_are_found(store):
     columns["samples"] = [b"\0\0\0\0" + samples[4:] for samples in columns["samples"]]
     from ecg_tasks.queries import records
 
-    records._records.cache_clear()
+    records._records.forget()
     with changed(store, shard, tables.dump(tables.RECORDS, columns)):
         assert broken(tracing.trace(store, record_id)) == {("record", record_id)}
 

@@ -1,4 +1,4 @@
-"""Here: whether anybody has been at the log of who did what. Not here: appending to it or reading it (``audit``).
+"""Here: the log of who did what, and whether anybody has been at it. Not here: appending to it (``archive.audit``).
 
 What the chain itself shows: entries that were changed, removed, inserted or put in another order. What it cannot show is that its end
 was cut off: for that each night's manifest holds the digest of the entry of its report, and a person may keep another one elsewhere.
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ecg_tasks.archive import keys
+from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.audit import Entry, Name
 from ecg_tasks.archive.documents import ClassifyManifest, read_manifests
 from ecg_tasks.archive.object_store import ObjectStore
@@ -45,6 +45,11 @@ class Checked:
     faults: tuple[Fault, ...]
 
 
+def latest(store: ObjectStore, n: int) -> list[tuple[str, Entry]]:
+    """The latest entries in order, each with its digest."""
+    return [(name.digest, entry) for name, entry in audit.entries(store)[-n:]]
+
+
 def check(store: ObjectStore, *, known: Iterable[str] = ()) -> Checked:
     """Read the whole log and check each entry against its name, those it names, and what is kept of it elsewhere.
 
@@ -61,7 +66,7 @@ def check(store: ObjectStore, *, known: Iterable[str] = ()) -> Checked:
             log[name.digest] = (name, entry)
     there = {name.digest for name in names}
     faults += _links(log, there)
-    faults += _unknown(log)
+    faults += _inserted(log)
     anchors = {**_anchors(store), **dict.fromkeys(known, "you")}
     for digest, holder in anchors.items():
         if not any(one.startswith(digest) for one in there):
@@ -104,36 +109,32 @@ def _links(log: Mapping[str, tuple[Name, Entry]], there: set[str]) -> Iterator[F
                 yield Fault(kind="reordered", what=name.digest, sentence=f"{name.key} names {log[digest][0].key}, which is not before it")
 
 
-def _unknown(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
+def _inserted(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
     """Entries that say they are from before others, which did not know of them.
 
-    Every writer names, directly or by others, all that it sees. What it did not see had not been written: it may be of the same minutes.
+    Every writer names all that it sees and that nobody named yet. So an entry of a number between an old one and the first that names it
+    is of the same minutes, or the old one was not there. What such entries name is not thereby genuine, so the latest are looked at first.
+    An entry that is gone may have named anything before it.
     """
-    unknown: dict[str, frozenset[str]] = {}  # of each entry: those of a lower number that are not before it
-    levels: dict[int, list[str]] = {}
-    told: set[str] = set()
-    for name, entry in sorted(log.values(), key=lambda one: one[0]):
-        parents = sorted((digest for digest in entry.before if digest in unknown), key=lambda digest: log[digest][1].number)
-        if parents:
-            last = log[parents[-1]][1].number
-            since = [digest for number in range(last, entry.number) for digest in levels.get(number, [])]
-            left = {*unknown[parents[-1]], *since} - set(parents)
-            for parent in parents[:-1]:
-                number = log[parent][1].number
-                left = {digest for digest in left if log[digest][1].number >= number or digest in unknown[parent]}
-            unknown[name.digest] = frozenset(left)
-        else:
-            unknown[name.digest] = frozenset()
-        levels.setdefault(entry.number, []).append(name.digest)
-        for digest in unknown[name.digest] - told:
-            one, claimed = log[digest]
-            if datetime.fromisoformat(entry.when) - datetime.fromisoformat(claimed.when) > TOLERANCE:
-                told.add(digest)
-                sentence = (
-                    f"{one.key} says that it is of {claimed.when}, but an entry of {entry.when} ({name.key}) did not know it: "
-                    "it was inserted later, or a writer's clock is wrong"
-                )
-                yield Fault(kind="inserted", what=digest, sentence=sentence)
+    by_number: dict[int, list[Entry]] = {}
+    named_first: dict[str, int] = {}
+    end = max((entry.number for _, entry in log.values()), default=0) + 1
+    for name, entry in sorted(log.values(), key=lambda one: one[1].number, reverse=True):
+        between = range(entry.number + 1, min(end, named_first.get(name.digest, end)))
+        since = datetime.fromisoformat(entry.when) + TOLERANCE
+        later = (one for number in between for one in by_number.get(number, ()))
+        witness = next((one for one in later if datetime.fromisoformat(one.when) > since), None)
+        if witness is not None:
+            sentence = (
+                f"{name.key} says that it is of {entry.when}, but the entry {witness.number} of {witness.when} did not know it: "
+                "it was inserted later, or a writer's clock is wrong"
+            )
+            yield Fault(kind="inserted", what=name.digest, sentence=sentence)
+            continue
+        by_number.setdefault(entry.number, []).append(entry)
+        named_first |= dict.fromkeys(entry.before, entry.number)  # from the last to the first: the lowest number stays
+        if not log.keys() >= set(entry.before):
+            end = entry.number
 
 
 def _anchors(store: ObjectStore) -> dict[str, str]:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ecg_tasks.archive import audit, audit_check, keys
+from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import write_manifest
+from ecg_tasks.queries import audit_log
 from tests import whole_documents
 
 HOURS = [f"2026-01-01T{hour:02d}:00:00+00:00" for hour in range(24)]
@@ -25,7 +26,7 @@ def log(bucket, monkeypatch):
 
 def kinds(store, **known):
     """What was found, each kind once."""
-    return {fault.kind for fault in audit_check.check(store, **known).faults}
+    return {fault.kind for fault in audit_log.check(store, **known).faults}
 
 
 def forge(store, entry, *, act="0" * 16):
@@ -38,14 +39,14 @@ def forge(store, entry, *, act="0" * 16):
 
 def test_a_log_that_nobody_touched_is_sound(bucket, log):
     """Nothing is found, and the one end is told, which is the last entry's digest."""
-    found = audit_check.check(bucket, known=[log[3].digest, log[11].digest[:12]])
+    found = audit_log.check(bucket, known=[log[3].digest, log[11].digest[:12]])
     assert (found.n_entries, found.n_anchors, found.faults) == (12, 2, ())
     assert found.ends == (log[-1].digest,)
 
 
 def test_an_empty_log_is_sound(bucket):
     """Before anything was done there is nothing to find."""
-    assert audit_check.check(bucket).faults == ()
+    assert audit_log.check(bucket).faults == ()
 
 
 @pytest.mark.parametrize("place", [0, 5, 11])
@@ -68,7 +69,7 @@ def test_a_changed_entry_with_a_name_that_fits_is_found(bucket, log):
 def test_a_removed_entry_is_found(bucket, log, place):
     """An entry that a later one names is missed."""
     bucket.delete(log[place].key)
-    found = audit_check.check(bucket).faults
+    found = audit_log.check(bucket).faults
     assert [(fault.kind, fault.what) for fault in found] == [("removed", log[place].digest)]
 
 
@@ -76,7 +77,7 @@ def test_an_inserted_entry_is_found(bucket, log):
     """One that says it is old, and names rightly what was before it, is betrayed by the later ones, which did not know it."""
     entry = audit.Entry.from_json(bucket.get(log[5].key))
     forged = forge(bucket, replace(entry, who="mallory"))
-    found = audit_check.check(bucket).faults
+    found = audit_log.check(bucket).faults
     assert [(fault.kind, fault.what) for fault in found] == [("inserted", forged)]
 
 
@@ -86,7 +87,15 @@ def test_an_inserted_entry_is_found_after_an_honest_writer_joined_it(bucket, log
     forged = forge(bucket, replace(entry, who="mallory"))
     audit.append(bucket, who="alice", action="verdict", subject="later")
     assert forged in audit.entries(bucket)[-1][1].before
-    assert [(fault.kind, fault.what) for fault in audit_check.check(bucket).faults] == [("inserted", forged)]
+    assert [(fault.kind, fault.what) for fault in audit_log.check(bucket).faults] == [("inserted", forged)]
+
+
+def test_an_entry_that_an_inserted_one_names_is_not_thereby_genuine(bucket, log):
+    """Two that were inserted, the second naming the first, are both found."""
+    entry = audit.Entry.from_json(bucket.get(log[5].key))
+    first = forge(bucket, replace(entry, who="mallory"))
+    second = forge(bucket, replace(audit.Entry.from_json(bucket.get(log[6].key)), before=(log[5].digest, first), who="mallory"))
+    assert {(fault.kind, fault.what) for fault in audit_log.check(bucket).faults} == {("inserted", first), ("inserted", second)}
 
 
 def test_an_inserted_first_entry_is_found(bucket, log):
@@ -113,7 +122,7 @@ def test_something_else_in_the_log_is_found(bucket, log):
     bucket.put(f"{keys.AUDIT}000000/notes.txt", b"")
     forge_name = hashlib.sha256(b"[]").hexdigest()
     bucket.put(keys.audit_entry(4, act="0" * 16, digest=forge_name), b"[]")
-    found = audit_check.check(bucket).faults
+    found = audit_log.check(bucket).faults
     assert [fault.kind for fault in found] == ["foreign", "foreign"]
 
 
@@ -122,7 +131,7 @@ def test_a_tail_cut_off_is_found_by_what_was_kept_elsewhere(bucket, log):
     write_manifest(bucket, whole_documents.night("night", audit=log[9].digest))
     for name in log[8:]:
         bucket.delete(name.key)
-    found = audit_check.check(bucket, known=[log[11].digest[:12]]).faults
+    found = audit_log.check(bucket, known=[log[11].digest[:12]]).faults
     assert [(fault.kind, fault.what) for fault in found] == [("truncated", log[9].digest), ("truncated", log[11].digest[:12])]
 
 
@@ -131,7 +140,7 @@ def test_a_tail_cut_off_after_the_last_that_was_kept_cannot_be_found(bucket, log
     write_manifest(bucket, whole_documents.night("night", audit=log[9].digest))
     for name in log[10:]:
         bucket.delete(name.key)
-    assert audit_check.check(bucket).faults == ()
+    assert audit_log.check(bucket).faults == ()
 
 
 def test_writers_at_once_look_like_nothing_else(bucket, log, monkeypatch):
@@ -142,9 +151,9 @@ def test_writers_at_once_look_like_nothing_else(bucket, log, monkeypatch):
         patch.setattr(audit, "_recent", lambda _store: seen)
         for who in ("alice", "bob", "carol"):
             audit.append(bucket, who=who, action="verdict", subject="one")
-    assert len(audit_check.check(bucket).ends) == 3
+    assert len(audit_log.check(bucket).ends) == 3
     audit.append(bucket, who="dora", action="verdict", subject="r1")
-    found = audit_check.check(bucket)
+    found = audit_log.check(bucket)
     assert (len(found.ends), found.faults) == (1, ())
 
 
@@ -159,4 +168,4 @@ def test_faults_are_plain_for_programs(bucket, log):
     from dataclasses import asdict
 
     bucket.delete(log[5].key)
-    assert json.loads(json.dumps(asdict(audit_check.check(bucket))))["faults"][0]["kind"] == "removed"
+    assert json.loads(json.dumps(asdict(audit_log.check(bucket))))["faults"][0]["kind"] == "removed"

@@ -1,0 +1,1 @@
+"""Here: what a person does by a page or a command: drop, put back, judge, decide. Not here: reading (``queries``)."""

@@ -1,0 +1,55 @@
+"""Here: what a report counts, as it is stored and as it is shown. Not here: counting (``pipeline.reports``)."""
+
+import msgspec
+
+
+class ReportCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Every input that a report covers and its fate, in numbers that must add up.
+
+    ``received == records + duplicates + quarantined`` and
+    ``records == classified + uncertain + uninterpretable + pending``; ``classified`` is normal and abnormal together.
+    """
+
+    received: int
+    records: int
+    duplicates: int
+    quarantined: int
+    classified: int
+    uncertain: int
+    uninterpretable: int
+    pending: int
+
+    def check(self) -> None:
+        """Raise `ValueError` if a number is negative or a sum does not hold; the message has both sides."""
+        for name in self.__struct_fields__:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}; a count cannot be negative")
+        if self.received != self.records + self.duplicates + self.quarantined:
+            raise ValueError(
+                f"received {self.received} != records {self.records} + duplicates {self.duplicates} + quarantined {self.quarantined}"
+            )
+        if self.records != self.classified + self.uncertain + self.uninterpretable + self.pending:
+            raise ValueError(
+                f"records {self.records} != classified {self.classified} + uncertain {self.uncertain}"
+                f" + uninterpretable {self.uninterpretable} + pending {self.pending}"
+            )
+
+    @property
+    def why_no_rows(self) -> str:
+        """Why no record is listed, in one sentence; empty where records were decided on."""
+        if self.records > self.pending:
+            return ""
+        if self.pending:
+            return f"No record has a decision yet: {_n(self.pending, 'record waits', 'records wait')} for pictures or for a model."
+        if not self.received:
+            return "No record is listed: nothing was received since the report before."
+        parts = []
+        if self.duplicates:
+            parts.append(_n(self.duplicates, "is a duplicate of a known record", "are duplicates of known records"))
+        if self.quarantined:
+            parts.append(_n(self.quarantined, "is in quarantine", "are in quarantine"))
+        return f"No record is new: of {_n(self.received, 'input', 'inputs')} {' and '.join(parts)}."
+
+
+def _n(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
