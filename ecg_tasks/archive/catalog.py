@@ -58,11 +58,6 @@ class Catalog:
         """Read the head; where there is none, make the catalogue of what is there."""
         return cls.find(store) or rebuild(store)
 
-    @property
-    def holds_real(self) -> bool:
-        """Whether a recording of it was not made by a program."""
-        return any(segment.n_real for segment in self.head.segments)
-
     def known(self, record_ids: NDArray[np.bytes_]) -> NDArray[np.bool_]:
         """Tell which of these ids, shape (n,), are records of the archive; memory holds one segment."""
         found = np.zeros(len(record_ids), dtype=bool)
@@ -90,13 +85,6 @@ class Catalog:
                     either = pc.or_(either, hit)
                 mask = pc.and_(mask, either)
             yield tables.plain_columns(table.filter(mask).select(list(columns)))
-
-    def shard_of(self, record_id: str) -> str | None:
-        """Name the shard that holds a record, or None."""
-        for part in self.rows(["shard"], kind=RECORD, where={"record_id": [record_id]}):
-            if part["shard"]:
-                return str(part["shard"][0])
-        return None
 
     def described(self, record_ids: Iterable[str]) -> dict[str, Person]:
         """What became known of these records' patients after they had been stored; a later intake's word holds."""
@@ -162,7 +150,7 @@ class Growing:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `__exit__` closes it
         self._writer = pq.ParquetWriter(self._file, tables.CATALOG, compression="zstd", use_dictionary=["shard", "source"])
         self._waiting: list[pa.Table] = []
-        self._n_rows = self._n_records = self._n_synthetic = 0
+        self._n_rows = 0
 
     def __enter__(self) -> Self:
         return self
@@ -177,9 +165,6 @@ class Growing:
             return
         self._waiting.append(rows)
         self._n_rows += rows.num_rows
-        records = rows.filter(pc.equal(rows["kind"], RECORD))
-        self._n_records += records.num_rows
-        self._n_synthetic += pc.sum(records["synthetic"]).as_py() or 0
         if sum(table.num_rows for table in self._waiting) >= _GROUP_ROWS:
             self._flush()
 
@@ -212,7 +197,7 @@ class Growing:
         key = keys.catalog_segment(hashlib.file_digest(self._file, "sha256").hexdigest()[:20])
         self._file.seek(0)
         store.put(key, self._file)
-        return Segment(key=key, n_rows=self._n_rows, n_records=self._n_records, n_real=self._n_records - self._n_synthetic)
+        return Segment(key=key, n_rows=self._n_rows)
 
     def _flush(self) -> None:
         if self._waiting:
@@ -246,20 +231,21 @@ def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog
 
 
 def catch_up(store: ObjectStore) -> Catalog:
-    """Take in the shards that the catalogue lacks, as an earlier version of this program leaves them; one listing where it lacks none."""
+    """Take in the shards that the catalogue lacks, as an earlier version of this program leaves them; one listing where it lacks none.
+
+    No publication may be under way or broken off: its shards stand before the catalogue has them.
+    """
     catalog = Catalog.open(store)
     shards = {keys.stem(key) for key in store.list_keys(keys.RECORD_INDEX)}
     there = {shard for part in catalog.rows(["shard"], kind=RECORD) for shard in set(part["shard"])}
     return rebuild(store) if shards != there else catalog
 
 
-def of_index(shard: str, index: bytes, *, number: int | None = None) -> pa.Table:
-    """Rows of a shard's index; ``number`` is the intake's where the index does not have it."""
+def of_index(shard: str, index: bytes) -> pa.Table:
+    """Rows of a shard's index."""
     table = pq.ParquetFile(pa.BufferReader(index)).read(use_threads=False)
     n_leads = pc.list_value_length(table["leads"]) if "leads" in table.column_names else None
     given = {name: table[name] for name in _FROM_INDEX if name in table.column_names}
-    if number is not None:
-        given["received"] = pa.array([number] * table.num_rows, pa.int32())
     return _rows(table.num_rows, RECORD, given | {"called": _called(table), "shard": [shard] * table.num_rows, "n_leads": n_leads})
 
 

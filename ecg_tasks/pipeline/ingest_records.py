@@ -63,6 +63,9 @@ def plan(run_id: str) -> list[str]:
     store = open_store(settings)
     run = keys.run_key(run_id)
     ended = _end_broken_off(store)
+    if store.exists(keys.CHECK_CATALOG):
+        catalog.catch_up(store)
+        store.delete(keys.CHECK_CATALOG)
     if store.exists(keys.manifest(DAG, run)):
         return []
     at = datetime.now(UTC)
@@ -189,11 +192,23 @@ def _end_broken_off(store: ObjectStore) -> bool:
     A publication is over when its plan is gone.
     """
     head = find(store, CatalogHead, keys.CATALOG_HEAD)
-    begun = None if head is None else head.publishing
+    if head is None:
+        return _end_those_of_version_01(store)
+    begun = head.publishing
     if begun is None or not store.exists(_plan_key(keys.run_key(begun.run))):
         return False
     publish(begun.run, begun.results)
     return True
+
+
+def _end_those_of_version_01(store: ObjectStore) -> bool:
+    """Publish what version 0.1 began to publish and gave up: it noted what was there before, and wrote no account."""
+    staged = store.list_keys(f"{keys.STAGING}{DAG}/")
+    begun = sorted(key.split("/")[2] for key in staged if key.endswith("/before.json"))
+    ended = [run for run in begun if not store.exists(keys.manifest(DAG, run))]
+    for run in ended:
+        publish(run, [key for key in staged if key.startswith(keys.staging(DAG, run, "results/"))])
+    return bool(ended)
 
 
 def _catalog_before(store: ObjectStore, run: str) -> Catalog:

@@ -79,17 +79,12 @@ def test_a_rebuild_gives_the_same(sizes):
 
 
 def test_what_is_known_is_found_and_nothing_else(store):
-    """Ids of records of any intake are known, others are not; a record leads to its shard."""
+    """Ids of records of any intake are known, others are not."""
     for run in range(6):
         intake(store, range(10 * run, 10 * run + 10), run=f"r{run}")
     found = Catalog.open(store)
     assert found.known(ids(0, 59, 60, 7)).tolist() == [True, True, False, True]
     assert found.known(ids()).tolist() == []
-    shard = found.shard_of(stored(23).record.record_id)
-    assert [one.record.name for one in record_shards.load_shard(store.get(keys.record_shard(shard)))] == [
-        f"w/{n}.csv#1" for n in range(20, 30)
-    ]
-    assert found.shard_of("0" * 32) is None
 
 
 def test_many_intakes_leave_few_segments(store):
@@ -147,15 +142,3 @@ def test_shards_that_another_version_wrote_are_caught_up_with(store):
     assert catalog.catch_up(store).known(ids(1, 2)).tolist() == [True, False]
     put_shard(store, [2], received=0)
     assert catalog.catch_up(store).known(ids(1, 2)).tolist() == [True, True]
-
-
-def test_real_recordings_are_counted(store):
-    """One recording that no program made is enough."""
-    shard = [stored(1, synthetic=True)]
-    for number, found in enumerate((shard, [stored(2)])):
-        name = shard_name(one.record.record_id for one in found)
-        index = record_shards.dump_index(found)
-        store.put(keys.record_index(name), index)
-        with Catalog.open(store).begin(f"r{number}", []).grow() as growing:
-            growing.add(catalog.of_index(name, index))
-            assert growing.publish(number=number + 1).holds_real == bool(number)

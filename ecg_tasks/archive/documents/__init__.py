@@ -25,7 +25,6 @@ from ecg_tasks.archive.documents.classifying import (
 )
 from ecg_tasks.archive.documents.intake import (
     ArchiveBefore,
-    BegunPublication,
     Drop,
     DropList,
     InboxFile,
@@ -90,7 +89,6 @@ __all__ = [
     "BackfillCounts",
     "BackfillManifest",
     "BackfillPin",
-    "BegunPublication",
     "CatalogHead",
     "ClassifiedShard",
     "ClassifyJob",

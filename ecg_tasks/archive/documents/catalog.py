@@ -4,12 +4,10 @@ from ecg_tasks.archive.documents.base import Document, Part
 
 
 class Segment(Part, frozen=True, kw_only=True):
-    """One object of the catalogue: its rows of all kinds, its records, and those of them that no program made."""
+    """One object of the catalogue, and how many rows of all kinds it has."""
 
     key: str
     n_rows: int
-    n_records: int
-    n_real: int
 
 
 class Publishing(Part, frozen=True, kw_only=True):

@@ -188,13 +188,6 @@ class ArchiveBefore(Document, frozen=True, kw_only=True):
     descriptions: tuple[str, ...] = ()
 
 
-class BegunPublication(Document, frozen=True, kw_only=True):
-    """That the publication of a run has begun, with the keys of its results; it goes when the publication is over."""
-
-    run: str
-    results: tuple[str, ...]
-
-
 class IntakeCounts(InputCounts, frozen=True, kw_only=True):
     """The sums over all drops of a run, and how many files wait."""
 

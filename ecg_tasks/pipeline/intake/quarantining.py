@@ -34,7 +34,8 @@ def quarantine_rows(store: ObjectStore, *, name: str, source: str, faults: Seque
     rows_name = f"{posixpath.basename(name)}.rows.csv"
     store.put(keys.quarantined(entry, rows_name), data.encode(), content_type="text/plain; charset=utf-8")
     rows = [QuarantinedInput(name=row.name, reason=row.reason, message=row.message, source=source, entry=entry) for row in faults]
-    told = QuarantinedInput(name=name, reason=faults[0].reason, message=f"{len(faults)} rows of this file", source=source, entry=entry)
+    message = f"{len(faults)} {'row' if len(faults) == 1 else 'rows'} of this file"
+    told = QuarantinedInput(name=name, reason=faults[0].reason, message=message, source=source, entry=entry)
     _write_reason(store, told, inbox=[f"{posixpath.dirname(name)}/{rows_name}".lstrip("/")], rows=rows)
     return rows
 
