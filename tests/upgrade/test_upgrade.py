@@ -104,7 +104,11 @@ def maintain(plan):
 def test_every_kind_of_key_is_there():
     """The old bucket has something below every prefix but those that came since."""
     prefixes = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and value.endswith("/")}
-    assert prefixes - {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]} == {keys.DESCRIPTIONS, keys.CATALOG, keys.TO_DO}
+    assert prefixes - {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]} == {
+        keys.DESCRIPTIONS,
+        keys.CATALOG,
+        keys.ACCOUNT_LISTS,
+    }
 
 
 def test_names_are_the_same(store, said):

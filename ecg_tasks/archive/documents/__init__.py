@@ -42,6 +42,7 @@ from ecg_tasks.archive.documents.intake import (
     Refusal,
     RefusedRow,
     StagedLabels,
+    StagedShard,
 )
 from ecg_tasks.archive.documents.maintenance import (
     ContentCheck,
@@ -156,6 +157,7 @@ __all__ = [
     "Segment",
     "SideCounts",
     "StagedLabels",
+    "StagedShard",
     "Stakes",
     "SummaryChanges",
     "SummaryModel",

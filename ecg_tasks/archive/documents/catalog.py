@@ -11,15 +11,15 @@ class Segment(Part, frozen=True, kw_only=True):
 
 
 class Publishing(Part, frozen=True, kw_only=True):
-    """That the publication of an intake has begun: its run as Airflow calls it, the keys of its results, and the catalogue before it.
+    """The publication that the catalogue took in last, and the catalogue before it.
 
     A publication that is tried again starts from that catalogue, so that it does not meet its own work as duplicates.
     """
 
     run: str
-    results: tuple[str, ...]
     number: int = 0
     segments: tuple[Segment, ...] = ()
+    tail: bytes = b""
 
 
 class CatalogHead(Document, frozen=True, kw_only=True):
@@ -29,11 +29,15 @@ class CatalogHead(Document, frozen=True, kw_only=True):
     ----------
     number : of the last intake that left something
     segments : the largest first
+    tail : the newest rows, as Parquet: too few for a segment
     retired : keys of segments that the head before named: whoever read that one may still read them
-    publishing : the publication that began last; whether it is over is seen by its plan, which is deleted last
+    publishing : the publication that it took in last
+    logged : a number that the log of acts had by then, so that who appends to it need not look for its end
     """
 
     number: int = 0
     segments: tuple[Segment, ...] = ()
+    tail: bytes = b""
     retired: tuple[str, ...] = ()
     publishing: Publishing | None = None
+    logged: int = 0
