@@ -94,7 +94,7 @@ def measure(n_keys: int) -> dict[str, Any]:
     store = ObjectStore(client, "memory")  # type: ignore[arg-type]  # as much of a client as is used
     os.environ.update(ECG_BUCKET="memory", ECG_PATIENT_KEY=PATIENT_KEY)
     before = time.process_time()
-    waits = sort_inbox(store, at=datetime.now(UTC), grace_s=3600, max_bytes=10**9, max_unread=n_keys)
+    waits = sort_inbox(store, store.list_objects(keys.INBOX), at=datetime.now(UTC), grace_s=3600, max_bytes=10**9, max_unread=n_keys)
     reading = {"requests": dict(client.requests), "cpu_s": time.process_time() - before, "waiting": len(waits.waiting)}
     del waits
     client.requests.clear()

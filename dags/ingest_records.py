@@ -23,6 +23,8 @@ from ecg_defaults import TASK_DEFAULTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
 
 @dag(
     schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"), assets=[ECG_INBOX]),
@@ -45,10 +47,10 @@ def ingest_records() -> None:
         return ingest_records.plan(run_id)
 
     @task
-    def ingest_batch(job: str) -> str:
+    def ingest_batch(job: str, ti: "RuntimeTaskInstance | None" = None) -> str:
         from ecg_tasks.pipeline import ingest_records
 
-        return ingest_records.ingest_batch(job)
+        return ingest_records.ingest_batch(job, tried_before=ti is not None and ti.try_number > 1)
 
     @task(outlets=[ECG_RECORDS])
     def publish(run_id: str, results: "Sequence[str]") -> str:

@@ -36,7 +36,8 @@ def put_back(store: ObjectStore, name: str, *, who: str) -> tuple[str, ...]:
     if taken:
         raise ConfigurationError(f"{', '.join(taken)} already waits in the inbox; let it be taken over first")
     tried = Retry(who=who, when=now())
-    # First who and when: an intake may take the files over as soon as they are in the inbox.
+    # First who and when: an intake may take the files over as soon as they are in the inbox, and looks for this mark after them.
+    store.put(keys.put_back(folder), b"")
     write(store, keys.quarantined_mark(folder, keys.PUT_BACK), PutBack(inbox=tuple(paths), who=who, when=tried.when))
     write(store, key, structs.replace(reason, retried=(*reason.retried, tried)))
     for path in paths:

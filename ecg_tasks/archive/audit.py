@@ -22,6 +22,7 @@ from ecg_tasks.errors import ConfigurationError, MissingObjectError
 
 _appending = threading.Lock()
 """Within one process entries follow one another."""
+_IN_A_FOLDER = 1000
 _NAME = re.compile(rf"{keys.AUDIT}(\d{{6}})/(\d{{9}})-([0-9a-f]{{16}})-([0-9a-f]{{64}})\.json")
 
 
@@ -100,7 +101,15 @@ class Name:
         return cls(number=int(number), digest=digest, folder=folder, act=act, key=key)
 
 
-def append(store: ObjectStore, *, who: str, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> str:
+def append(
+    store: ObjectStore,
+    *,
+    who: str,
+    action: str,
+    subject: str,
+    detail: Mapping[str, Any] | None = None,
+    listed: Sequence[Name] | None = None,
+) -> str:
     """Append one act to the log; returns the digest of its entry.
 
     The same act in the same words is logged once, as far as the last thousand entries or more go back: a task that runs twice logs once.
@@ -113,6 +122,7 @@ def append(store: ObjectStore, *, who: str, action: str, subject: str, detail: M
     action : an `Action`
     subject : what it is done to, as ``./ecg lineage`` takes it where it does: a record, a version, a run, a digest
     detail : anything that JSON can hold; no patient, no secret
+    listed : what `recent` found a moment ago
 
     Raises
     ------
@@ -124,7 +134,7 @@ def append(store: ObjectStore, *, who: str, action: str, subject: str, detail: M
     told = {"who": who, "subject": subject, "detail": json.loads(_canonical(detail or {}))}
     act = act_of(who=who, action=action, subject=subject, detail=detail)
     with _appending:
-        listed = _recent(store)
+        listed = recent(store) if listed is None else listed
         same = next((name for name in reversed(listed) if name.act == act), None)
         if same is not None:
             return same.digest
@@ -160,8 +170,16 @@ def entries(store: ObjectStore) -> list[tuple[Name, Entry]]:
     return found
 
 
-def _recent(store: ObjectStore) -> list[Name]:
-    """Names in the last two folders, in order: whoever appends at once lies within them."""
+def recent(store: ObjectStore, *, since: int = 0) -> list[Name]:
+    """Names in the last two folders, in order: whoever appends at once lies within them.
+
+    ``since`` is a number that the log had before, 0 where none is known: then one listing is enough, from the folder before that number's.
+    """
+    if since:
+        first = keys.audit_folder(max(since - _IN_A_FOLDER, 0))
+        found = [name for item in store.list_objects(keys.AUDIT, after=first) if (name := Name.of(item.key))]
+        folders = sorted({name.folder for name in found})[-2:]
+        return sorted(name for name in found if name.folder in folders)
     folders = sorted(folder for folder in store.list_folders(keys.AUDIT) if folder.isdigit())[-2:]
     return sorted(name for folder in folders for key in store.list_keys(f"{keys.AUDIT}{folder}/") if (name := Name.of(key)))
 

@@ -1,17 +1,19 @@
 """Here: the compacted index of all records: ids, names, aliases, persons, labels of sources. Not here: what a name in a table means.
 
 What stands in ``record_index/``, ``aliases/``, ``descriptions/`` and ``labels/`` is what holds; the catalogue is a copy of it in a few
-objects, so that an intake need not read what every intake before it wrote. Its rows lie in segments, each a Parquet object named by its
-content, and ``head.json`` names the segments. Segments are merged as they come, so that each is several times as large as the next; with n
-records there are about log n of them. The head is written when all that it names is there, and it alone changes.
+objects, so that an intake need not read what every intake before it wrote. Its newest rows stand in ``head.json`` itself. Once they are
+thousands they become a segment, a Parquet object named by its content, which the head names. Segments are merged as they come, so that
+each is several times as large as the next; with n records there are about log n of them. The head is written when all that it names is
+there, and it alone changes.
 """
 
 import hashlib
+import io
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeAlias
+from typing import Any, BinaryIO, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +25,9 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.descriptions import Person, persons_in_order
 from ecg_tasks.archive.documents import ArchiveBefore, CatalogHead, Publishing, Segment, find, write
-from ecg_tasks.archive.labelling import LabelEntry, in_force, load_labels
+from ecg_tasks.archive.labelling import REVIEW, latest_labels
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.readers.record_names import normal_name
 
 Rows: TypeAlias = pa.Table
@@ -33,8 +36,8 @@ RECORD, ALIAS, DESCRIPTION, LABEL = range(4)
 """What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it."""
 GROWTH = 4
 """A segment has more than this many times the rows of the next one."""
-_KEPT_BYTES = 8 * 1024 * 1024
-"""Segments up to this size stay in memory while one object of `Catalog` lives."""
+TAIL_ROWS = 4096
+"""So many rows at most stand in the head."""
 _GROUP_ROWS = 65_536
 _FROM_INDEX = ("record_id", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "received")
 
@@ -45,7 +48,8 @@ class Catalog:
 
     store: ObjectStore
     head: CatalogHead
-    _kept: dict[str, bytes] = field(default_factory=dict, repr=False)
+    _open: dict[str, BinaryIO] = field(default_factory=dict, repr=False)
+    """Segments that were read, by key: small ones in memory, large ones on the disk."""
 
     @classmethod
     def find(cls, store: ObjectStore) -> "Catalog | None":
@@ -58,22 +62,17 @@ class Catalog:
         """Read the head; where there is none, make the catalogue of what is there."""
         return cls.find(store) or rebuild(store)
 
-    @property
-    def holds_real(self) -> bool:
-        """Whether a recording of it was not made by a program."""
-        return any(segment.n_real for segment in self.head.segments)
-
     def known(self, record_ids: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-        """Tell which of these ids, shape (n,), are records of the archive; memory holds one segment."""
+        """Tell which of these ids, shape (n,) and 32 bytes each, are records of the archive; memory holds some thousands of its rows."""
         found = np.zeros(len(record_ids), dtype=bool)
-        wanted = pa.array(record_ids.astype(str).tolist(), type=pa.string())
-        for table in self._tables(["kind", "record_id"]):
+        wanted = _strings(record_ids)
+        for table in self._parts(["kind", "record_id"]):
             here = table.filter(pc.equal(table["kind"], RECORD))["record_id"]
             found |= np.asarray(pc.is_in(wanted, value_set=here.combine_chunks()))
         return found
 
     def rows(self, columns: Sequence[str], *, kind: int, where: Mapping[str, Iterable[str]] | None = None) -> Iterator[tables.Columns]:
-        """Rows of one kind, segment by segment.
+        """Rows of one kind, some thousands at a time.
 
         Parameters
         ----------
@@ -81,7 +80,7 @@ class Catalog:
         """
         asked = list(dict.fromkeys([*columns, "kind", *(where or ())]))
         wanted = {name: pa.array(list(values), type=pa.string()) for name, values in (where or {}).items()}
-        for table in self._tables(asked):
+        for table in self._parts(asked):
             mask = pc.equal(table["kind"], kind)
             if wanted:
                 hits = [pc.is_in(table[name], value_set=values) for name, values in wanted.items()]
@@ -90,13 +89,6 @@ class Catalog:
                     either = pc.or_(either, hit)
                 mask = pc.and_(mask, either)
             yield tables.plain_columns(table.filter(mask).select(list(columns)))
-
-    def shard_of(self, record_id: str) -> str | None:
-        """Name the shard that holds a record, or None."""
-        for part in self.rows(["shard"], kind=RECORD, where={"record_id": [record_id]}):
-            if part["shard"]:
-                return str(part["shard"][0])
-        return None
 
     def described(self, record_ids: Iterable[str]) -> dict[str, Person]:
         """What became known of these records' patients after they had been stored; a later intake's word holds."""
@@ -109,60 +101,46 @@ class Catalog:
                     found[record_id] = number, person
         return {record_id: person for record_id, (_, person) in found.items()}
 
-    def said(self, record_ids: Iterable[str]) -> dict[str, LabelEntry]:
-        """The latest that a source said of each of these records."""
-        parts = self.rows(["record_id", "label", "who", "when"], kind=LABEL, where={"record_id": record_ids})
-        return in_force(
-            LabelEntry(record_id=record_id, label=label, who=who, when=when)
-            for part in parts
-            for record_id, label, who, when in zip(*part.values(), strict=True)
-        )
+    def said(self, rows: pa.Table) -> pa.Table:
+        """The latest label that a source gave each record of a label table, if any: columns ``record_id`` and ``label``."""
+        record_ids = rows["record_id"].combine_chunks()
+        parts = [
+            table.filter(pc.and_(pc.equal(table["kind"], LABEL), pc.is_in(table["record_id"], value_set=record_ids)))
+            for table in self._parts(["kind", "record_id", "label", "who", "when"])
+        ]
+        columns = ["record_id", "label"]
+        return latest_labels(pa.concat_tables(parts)).select(columns) if parts else tables.LABELS.empty_table().select(columns)
 
-    def begin(self, run: str, results: Iterable[str]) -> "Catalog":
-        """Note that a run's publication has begun; returns the catalogue as it was then, also where the run began before."""
-        noted = self.head.publishing
-        if noted is None or noted.run != run:
-            noted = Publishing(run=run, results=tuple(results), number=self.head.number, segments=self.head.segments)
-            self._with(publishing=noted)
-        before = structs.replace(self.head, number=noted.number, segments=noted.segments, publishing=noted)
-        return replace(self, head=before)
+    def before(self, run: str) -> "Catalog":
+        """The catalogue as it was before the publication of a run, also where it has taken that in already."""
+        last = self.head.publishing
+        if last is None or last.run != run:
+            return self
+        return replace(self, head=structs.replace(self.head, number=last.number, segments=last.segments, tail=last.tail))
 
     def grow(self) -> "Growing":
         """Open a new segment, which `Growing.publish` lets in."""
         return Growing(self)
 
-    def _with(self, **changes: Any) -> "Catalog":
-        head = structs.replace(self.head, **changes)
-        write(self.store, keys.CATALOG_HEAD, head)
-        return replace(self, head=head)
-
-    def _tables(self, columns: list[str]) -> Iterator[pa.Table]:
-        missing = [segment.key for segment in self.head.segments if segment.key not in self._kept]
-        contents = iter(self.store.get_many(missing))
+    def _parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Some or all columns of all rows, some thousands at a time."""
+        missing = [segment.key for segment in self.head.segments if segment.key not in self._open]
+        self._open.update(zip(missing, bounded_parallel_map(self.store.spool, missing), strict=True))
         for segment in self.head.segments:
-            data = self._kept.get(segment.key)
-            if data is None:
-                data = next(contents)
-                if len(data) <= _KEPT_BYTES:
-                    self._kept[segment.key] = data
-            yield pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
-
-    def _groups(self, key: str) -> Iterator[pa.Table]:
-        """All rows of a segment, some thousands at a time."""
-        file = pq.ParquetFile(pa.BufferReader(self._kept[key] if key in self._kept else self.store.get(key)))
-        for number in range(file.num_row_groups):
-            yield file.read_row_group(number, use_threads=False)
+            yield from _groups(self._open[segment.key], columns)
+        if self.head.tail:
+            yield from _groups(io.BytesIO(self.head.tail), columns)
 
 
 class Growing:
-    """A segment while its rows come in, in a file of its own that goes at the end; memory holds some thousands of them."""
+    """Rows that come in, in a file of their own that goes at the end; memory holds some thousands of them."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `__exit__` closes it
         self._writer = pq.ParquetWriter(self._file, tables.CATALOG, compression="zstd", use_dictionary=["shard", "source"])
         self._waiting: list[pa.Table] = []
-        self._n_rows = self._n_records = self._n_synthetic = 0
+        self._n_rows = 0
 
     def __enter__(self) -> Self:
         return self
@@ -177,42 +155,59 @@ class Growing:
             return
         self._waiting.append(rows)
         self._n_rows += rows.num_rows
-        records = rows.filter(pc.equal(rows["kind"], RECORD))
-        self._n_records += records.num_rows
-        self._n_synthetic += pc.sum(records["synthetic"]).as_py() or 0
         if sum(table.num_rows for table in self._waiting) >= _GROUP_ROWS:
             self._flush()
 
-    def publish(self, *, number: int) -> Catalog:
-        """Let the rows into the catalogue, merging segments as `GROWTH` says; returns the new one. ``number`` is that of the intake.
+    def publish(self, *, run: str, number: int, logged: int = 0) -> Catalog:
+        """Let the rows into the catalogue, merging segments as `GROWTH` says; returns the new one.
 
-        The same rows let into the same catalogue once more change nothing: a segment is named by its content.
+        ``number`` is that of the intake, ``logged`` a number that the log of acts has. The same rows let into the same catalogue once more
+        change nothing: a segment is named by its content.
         """
         store, head = self._catalog.store, self._catalog.head
+        last = Publishing(run=run, number=head.number, segments=head.segments, tail=head.tail)
+        head = structs.replace(head, publishing=last, logged=logged or head.logged)
         if not self._n_rows:
-            return self._catalog
-        segments, merged = list(head.segments), []
-        while segments and segments[-1].n_rows <= GROWTH * self._n_rows:
-            merged.append(segments.pop().key)
-            for group in self._catalog._groups(merged[-1]):  # noqa: SLF001 - of this module
-                self.add(group)
-        segments.append(self.put(store))
-        in_use = {segment.key for segment in (*segments, *(head.publishing.segments if head.publishing else ()))}
-        retired = {*merged, *head.retired} - {segment.key for segment in segments}
-        kept = {key for key in retired if key in in_use or key in merged}
-        later = self._catalog._with(number=number, segments=tuple(segments), retired=tuple(sorted(kept)))  # noqa: SLF001
-        store.delete_many(retired - kept)
+            return self._written(head)
+        grown = self._grown(head)
+        still_read = {segment.key for segment in (*grown.segments, *head.segments)}
+        retired = {segment.key for segment in head.segments} - {segment.key for segment in grown.segments}
+        later = self._written(structs.replace(grown, number=number, retired=tuple(sorted(retired))))
+        store.delete_many(key for key in head.retired if key not in still_read)
         return later
 
-    def put(self, store: ObjectStore) -> Segment:
-        """Write the segment into the bucket."""
+    def alone(self, *, number: int) -> Catalog:
+        """Make the rows the whole catalogue."""
+        return self._written(structs.replace(self._grown(self._catalog.head), number=number))
+
+    def _grown(self, head: CatalogHead) -> CatalogHead:
+        """The head with the rows in its tail, or in a segment."""
+        if head.tail:
+            for rows in _groups(io.BytesIO(head.tail)):
+                self.add(rows)
+        if self._n_rows <= TAIL_ROWS:
+            return structs.replace(head, tail=self._finished().read())
+        segments = list(head.segments)
+        while segments and segments[-1].n_rows <= GROWTH * self._n_rows:
+            with self._catalog.store.spool(segments.pop().key) as segment:
+                for rows in _groups(segment):
+                    self.add(rows)
+        file = self._finished()
+        key = keys.catalog_segment(hashlib.file_digest(file, "sha256").hexdigest()[:20])
+        file.seek(0)
+        self._catalog.store.put(key, file)
+        return structs.replace(head, segments=(*segments, Segment(key=key, n_rows=self._n_rows)), tail=b"")
+
+    def _finished(self) -> BinaryIO:
+        """The file with all rows, at its start."""
         self._flush()
         self._writer.close()
         self._file.seek(0)
-        key = keys.catalog_segment(hashlib.file_digest(self._file, "sha256").hexdigest()[:20])
-        self._file.seek(0)
-        store.put(key, self._file)
-        return Segment(key=key, n_rows=self._n_rows, n_records=self._n_records, n_real=self._n_records - self._n_synthetic)
+        return self._file
+
+    def _written(self, head: CatalogHead) -> Catalog:
+        write(self._catalog.store, keys.CATALOG_HEAD, head)
+        return replace(self._catalog, head=head)
 
     def _flush(self) -> None:
         if self._waiting:
@@ -221,8 +216,7 @@ class Growing:
 
 
 def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog:
-    """Make the catalogue anew of what holds, in one segment; what was there goes. ``only`` bounds it to what was there before."""
-    catalog = Catalog(store=store, head=CatalogHead())
+    """Make the catalogue anew of what holds; what was there goes. ``only`` bounds it to what was there before."""
     indexes = store.list_keys(keys.RECORD_INDEX) if only is None else list(map(keys.record_index, only.shards))
     labels = store.list_keys(keys.LABELS) if only is None else only.labels
     described = store.list_keys(keys.DESCRIPTIONS)
@@ -231,60 +225,71 @@ def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog
         (of_index(keys.stem(key), data) for key, data in zip(indexes, store.get_many(indexes), strict=True)),
         map(of_aliases, store.get_many(store.list_keys(keys.ALIASES))),
         (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True)),
-        map(of_labels, store.get_many(labels)),
+        (of_labels(tables.load_table(data)) for data in store.get_many(labels)),
     )
     number = max(numbers, default=0)
-    with catalog.grow() as growing:
+    before = Catalog.find(store)
+    empty = CatalogHead(logged=0 if before is None else before.head.logged)
+    with Catalog(store=store, head=empty).grow() as growing:
         for rows in parts:
             number = max(number, pc.max(rows["received"]).as_py() or 0)
             growing.add(rows)
-        catalog = growing.publish(number=number)
-    write(store, keys.CATALOG_HEAD, catalog.head)
+        catalog = growing.alone(number=number)
     named = {segment.key for segment in catalog.head.segments}
     store.delete_many(key for key in store.list_keys(keys.CATALOG) if key != keys.CATALOG_HEAD and key not in named)
     return catalog
 
 
 def catch_up(store: ObjectStore) -> Catalog:
-    """Take in the shards that the catalogue lacks, as an earlier version of this program leaves them; one listing where it lacks none."""
+    """Take in the shards that the catalogue lacks, as an earlier version of this program leaves them; one listing where it lacks none.
+
+    No publication may be under way or broken off: its shards stand before the catalogue has them.
+    """
     catalog = Catalog.open(store)
     shards = {keys.stem(key) for key in store.list_keys(keys.RECORD_INDEX)}
     there = {shard for part in catalog.rows(["shard"], kind=RECORD) for shard in set(part["shard"])}
     return rebuild(store) if shards != there else catalog
 
 
-def of_index(shard: str, index: bytes, *, number: int | None = None) -> pa.Table:
-    """Rows of a shard's index; ``number`` is the intake's where the index does not have it."""
-    table = pq.ParquetFile(pa.BufferReader(index)).read(use_threads=False)
+def of_index(shard: str, index: bytes) -> pa.Table:
+    """Rows of a shard's index."""
+    table = tables.load_table(index)
     n_leads = pc.list_value_length(table["leads"]) if "leads" in table.column_names else None
     given = {name: table[name] for name in _FROM_INDEX if name in table.column_names}
-    if number is not None:
-        given["received"] = pa.array([number] * table.num_rows, pa.int32())
     return _rows(table.num_rows, RECORD, given | {"called": _called(table), "shard": [shard] * table.num_rows, "n_leads": n_leads})
 
 
 def of_aliases(data: bytes) -> pa.Table:
     """Rows of a table of other names."""
-    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    table = tables.load_table(data)
     given = {name: table[name] for name in table.column_names}
     return _rows(table.num_rows, ALIAS, given | {"called": _called(table)})
 
 
 def of_descriptions(data: bytes, *, number: int) -> pa.Table:
     """Rows of a table of what became known of patients in the intake of this number."""
-    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    table = tables.load_table(data)
     return _rows(table.num_rows, DESCRIPTION, {name: table[name] for name in table.column_names} | {"received": [number] * table.num_rows})
 
 
-def of_labels(data: bytes) -> pa.Table:
-    """Rows of a label table that sources said."""
-    return of_label_entries(load_labels(data))
+def of_labels(table: pa.Table) -> pa.Table:
+    """Rows of a label table that sources said; a reviewer's word is none of theirs."""
+    said = table.filter(pc.invert(pc.starts_with(table["who"], REVIEW)))
+    return _rows(said.num_rows, LABEL, {name: said[name] for name in ("record_id", "label", "who", "when")})
 
 
-def of_label_entries(entries: Iterable[LabelEntry]) -> pa.Table:
-    """Rows of what sources said; a reviewer's word is none of theirs."""
-    said = [entry for entry in entries if not entry.is_review]
-    return _rows(len(said), LABEL, {name: [getattr(one, name) for one in said] for name in ("record_id", "label", "who", "when")})
+def _groups(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """All rows of a Parquet file, some thousands at a time."""
+    table = pq.ParquetFile(file)
+    for number in range(table.num_row_groups):
+        yield table.read_row_group(number, columns=columns, use_threads=False)
+
+
+def _strings(record_ids: NDArray[np.bytes_]) -> pa.Array:
+    """Ids of 32 bytes each as an Arrow array, without a Python object for each."""
+    ids = np.ascontiguousarray(record_ids, dtype="S32")
+    ends = np.arange(0, 32 * len(ids) + 1, 32, dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(ids), [None, pa.py_buffer(ends), pa.py_buffer(ids)])
 
 
 def _called(table: pa.Table) -> list[str]:

@@ -32,14 +32,14 @@ class Descriptions:
         self.persons = persons
 
     @classmethod
-    def read(cls, store: ObjectStore, record_ids: Iterable[str] | None = None, *, listed: Iterable[str] | None = None) -> "Descriptions":
+    def read(cls, store: ObjectStore, record_ids: Iterable[str] | None = None) -> "Descriptions":
         """Read what is known of these records, or of all; for most there is nothing, and their index holds.
 
-        The latest intake says what is known of a record. ``listed`` bounds the tables that are read.
+        The latest intake says what is known of a record.
         """
         wanted = None if record_ids is None else list(record_ids)
         found: dict[str, Person] = {}
-        for data in store.get_many(store.list_keys(keys.DESCRIPTIONS) if listed is None else sorted(listed)):
+        for data in store.get_many(store.list_keys(keys.DESCRIPTIONS)):
             found |= persons_of(tables.load(data, of_records=wanted))
         return cls(found)
 

@@ -27,8 +27,13 @@ MONITORING = "monitoring/"
 REPORTS = "reports/"
 BACKFILLS = "backfills/"
 MANIFESTS = "manifests/"
+ACCOUNT_LISTS = "account_lists/"
 AUDIT = "audit/"
 STAGING = "staging/"
+INTAKES = "staging/intake/"
+"""Jobs and results of the intakes that are not over, and what the next one does first. It is listed by every plan, so it holds little."""
+CHECK_CATALOG = "staging/intake/check_catalog"
+"""That the catalogue may lack shards, which an earlier version of this program let in."""
 
 DROP = "drop.json"
 """The list of a drop of several files, in raw/; a file of this name gets another there."""
@@ -212,7 +217,27 @@ def manifest_list(dag: str, run: str, name: str) -> str:
 
 def audit_entry(number: int, *, act: str, digest: str) -> str:
     """``act`` is a digest of what was done, ``digest`` that of the whole entry; a folder holds a thousand numbers."""
-    return f"{AUDIT}{number // 1000:06d}/{number:09d}-{act}-{digest}.json"
+    return f"{audit_folder(number)}{number:09d}-{act}-{digest}.json"
+
+
+def audit_folder(number: int) -> str:
+    """Where the entry of a number stands."""
+    return f"{AUDIT}{number // 1000:06d}/"
+
+
+def account_list(dag: str, run: str, name: str, digest: str) -> str:
+    """A list of a run's account that is too long for its manifest; ``digest`` is that of its bytes."""
+    return f"{ACCOUNT_LISTS}{dag}/{run}/{name}-{digest}.parquet"
+
+
+def intake(run: str, path: str) -> str:
+    """A job, a result or a note on tries of an intake; all go when it is over."""
+    return f"{INTAKES}{run}/{path}"
+
+
+def put_back(entry: str) -> str:
+    """That the files of a quarantine entry are in the inbox again; a run's objects lie one level deeper."""
+    return f"{INTAKES}put_back-{entry}"
 
 
 def staging(dag: str, run: str, path: str) -> str:

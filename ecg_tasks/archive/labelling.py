@@ -4,8 +4,12 @@ Not here: the tables that people drop (``intake.settling``), or the reviewers' q
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.object_store import ObjectStore
@@ -88,22 +92,46 @@ def dump_labels(entries: Iterable[LabelEntry]) -> bytes:
 
 def write_labels(store: ObjectStore, entries: Iterable[LabelEntry]) -> str:
     """Append a table of label rows, named by its content; returns its key."""
-    data = dump_labels(entries)
-    key = keys.labels(hashlib.sha256(data).hexdigest()[:20])
-    store.put(key, data)
-    return key
+    return _write(store, dump_labels(entries))
 
 
-def append_labels(store: ObjectStore, entries: Iterable[LabelEntry], *, said: Mapping[str, LabelEntry]) -> list[LabelEntry]:
-    """Append the entries that say something else than the sources had ``said`` of their records; returns these.
+def latest_labels(rows: pa.Table) -> pa.Table:
+    """The latest row of each record, in the order of the ids; of one moment that which comes last by who said it, and what."""
+    ordered = rows.sort_by([(name, "ascending") for name in ("record_id", "when", "who", "label")])
+    ids = ordered["record_id"].combine_chunks()
+    is_last = np.ones(len(ids), dtype=bool)
+    is_last[:-1] = pc.not_equal(ids[:-1], ids[1:]).to_numpy(zero_copy_only=False)
+    return ordered.filter(pa.array(is_last))
+
+
+def rows_of(parts: Sequence[pa.Table], *, over: Mapping[str, LabelEntry]) -> pa.Table:
+    """Rows of label tables together, with the entries of ``over``, given by record, in place of what they say of those records."""
+    own = tables.load_table(dump_labels(over.values()))
+    wins = own["record_id"].combine_chunks()
+    kept = [part.filter(pc.invert(pc.is_in(part["record_id"], value_set=wins))) if over else part for part in parts]
+    return pa.concat_tables([*(part.select(tables.LABELS.names) for part in kept), own])
+
+
+def append_labels(store: ObjectStore, rows: pa.Table, *, said: pa.Table) -> pa.Table:
+    """Append the rows of a label table that say something else than the sources had ``said`` of their records; returns these.
 
     The same file twice adds nothing, and neither does the same call twice: a reviewer's verdict is not undone by dropping again the
     file that it corrected.
+
+    Parameters
+    ----------
+    rows : as `tables.LABELS`
+    said : one row a record, with ``record_id`` and ``label``
     """
-    latest: dict[str, LabelEntry] = {}
-    for entry in sorted(entries, key=lambda entry: (entry.when, entry.who, entry.label)):
-        latest[entry.record_id] = entry
-    new = [entry for entry in latest.values() if entry.record_id not in said or said[entry.record_id].label != entry.label]
-    if new:
-        write_labels(store, new)
+    latest = latest_labels(rows)
+    before = said["label"].take(pc.index_in(latest["record_id"], value_set=said["record_id"].combine_chunks()))
+    new = latest.filter(pc.fill_null(pc.not_equal(latest["label"], before), fill_value=True))
+    if new.num_rows:
+        _write(store, tables.dump_table(tables.LABELS, new))
     return new
+
+
+def _write(store: ObjectStore, data: bytes) -> str:
+    key = keys.labels(hashlib.sha256(data).hexdigest()[:20])
+    store.put(key, data)
+    return key

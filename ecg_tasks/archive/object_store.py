@@ -1,14 +1,17 @@
 """Here: one bucket of any S3 server, with this project's errors. Not here: names of keys (``keys``), contents (``tables``)."""
 
+import base64
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, BinaryIO, Self
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import boto3
 from botocore.config import Config
@@ -25,6 +28,18 @@ logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every con
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _CONNECTIONS = 8 * AT_ONCE
 """Kept open at most: pages and tasks read by several threads at once, and a connection beyond this is closed after its one request."""
+
+
+_DELETED_AT_ONCE = 1000
+"""S3 takes so many keys in one request."""
+_SPOOLED_BYTES = 8 * 1024 * 1024
+
+
+class _Spooled(tempfile.SpooledTemporaryFile[bytes]):
+    """Closes itself."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +116,14 @@ class ObjectStore:
 
         return pieces()
 
+    def spool(self, key: str) -> BinaryIO:
+        """Content of an object as an open file: in memory where it is small, else on the disk; it goes when nobody has it any more."""
+        file = _Spooled(max_size=_SPOOLED_BYTES)
+        for piece in self.stream(key):
+            file.write(piece)
+        file.seek(0)
+        return cast("BinaryIO", file)
+
     def put(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole: a reader sees all of it or nothing. An open file is sent from its start, piece by piece."""
         with _errors(f"write {key}"):
@@ -124,10 +147,11 @@ class ObjectStore:
         """Whether there is an object of this key."""
         return self.info(key) is not None
 
-    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object below a prefix, in key order."""
+    def list_objects(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Every object below a prefix, in key order; with ``after`` only those whose keys come after it."""
+        start = {"StartAfter": after} if after else {}
         with _errors(f"list {prefix}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start):
                 for item in page.get("Contents", []):
                     yield ObjectInfo(key=item["Key"], size=item["Size"], etag=item["ETag"].strip('"'), modified=item["LastModified"])
 
@@ -152,9 +176,16 @@ class ObjectStore:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def delete_many(self, keys: Iterable[str]) -> None:
-        """Remove objects, a few requests at a time."""
-        for _ in bounded_parallel_map(self.delete, keys):
-            pass
+        """Remove objects, a thousand a request, in their order as far as the server keeps it; one that is not there is no error."""
+        left = iter(keys)
+        while listed := list(islice(left, _DELETED_AT_ONCE)):
+            self._delete_listed(listed)
+
+    def _delete_listed(self, keys: Sequence[str]) -> None:
+        with _errors(f"delete {keys[0]}"):
+            told = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+        if failed := told.get("Errors"):
+            raise StoreError(f"could not delete {failed[0].get('Key')}: {failed[0].get('Message')}")
 
     def create_bucket(self) -> None:
         """Make the bucket if it is not there."""
@@ -181,7 +212,14 @@ def _client(_process: int, _steering: tuple[tuple[str, str], ...]) -> "S3Client"
     )
     # a session of its own: the shared one keeps the first credentials it ever saw
     client: S3Client = boto3.session.Session().client("s3", config=config)
+    client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
     return client
+
+
+def _add_md5(request: Any, **_: Any) -> None:
+    """Add the checksum that every S3 server knows to a list of keys: many want it there, and do not know the newer ones."""
+    digest = hashlib.md5(request.body, usedforsecurity=False).digest()
+    request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 @contextmanager

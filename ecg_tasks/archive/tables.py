@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -133,6 +133,8 @@ DECIDED = pa.schema(
 )
 """What one version said of the whole archive, with what a list of records shows beside it."""
 
+INBOX_KEYS = pa.schema([("key", pa.string())])
+"""All that a plan left in the inbox."""
 INBOX_READ = pa.schema(
     [
         ("key", pa.string()),
@@ -145,6 +147,20 @@ INBOX_READ = pa.schema(
     ]
 )
 """What files that wait in the inbox say of themselves."""
+
+INPUTS = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "fate")),
+        *(pa.field(name, pa.int32()) for name in ("received", "records", "duplicates", "quarantined", "passed_over")),
+        (
+            "files",
+            pa.list_(pa.struct([("key", pa.string()), ("etag", pa.string()), ("size", pa.int64()), ("sha256", pa.string())])),
+        ),
+    ]
+)
+"""What became of every drop of an intake: see ``documents.Input``."""
+QUARANTINED = pa.schema([pa.field(name, pa.string()) for name in ("name", "reason", "message", "source", "entry")])
+"""What an intake put into quarantine: see ``documents.QuarantinedInput``."""
 
 EXCHANGE = pa.schema(
     [
@@ -161,6 +177,8 @@ EXCHANGE = pa.schema(
 )
 """``predictions.csv`` for programs: the same columns, typed, a missing value being a null."""
 
+Table: TypeAlias = pa.Table
+"""A table that is too long for a Python object a row; only this package looks into it."""
 Columns = dict[str, Any]
 """Column name to a list (strings, bytes) or an array (numbers), all of one length."""
 
@@ -180,6 +198,16 @@ def _bytes(table: pa.Table, schema: pa.Schema) -> bytes:
     return buffer.getvalue()
 
 
+def dump_table(schema: pa.Schema, table: pa.Table) -> bytes:
+    """Parquet bytes of an Arrow table that has the columns of the schema."""
+    return _bytes(table.select(schema.names).cast(schema), schema)
+
+
+def load_table(data: bytes) -> pa.Table:
+    """All of a Parquet object as an Arrow table, for what is too long for a Python object a row."""
+    return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+
+
 def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, Sequence[object] | NDArray[np.generic]]]) -> int:
     """Write a table part by part, so that memory holds one; returns its number of rows."""
     n_written = 0
@@ -193,7 +221,7 @@ def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, S
 
 def dump_with(schema: pa.Schema, data: bytes, name: str, value: object) -> bytes:
     """Parquet bytes of a stored table whose column ``name`` holds ``value`` in every row."""
-    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    table = load_table(data)
     place = schema.get_field_index(name)
     column = pa.array([value] * table.num_rows, type=schema.field(place).type)
     table = (

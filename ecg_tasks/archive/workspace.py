@@ -37,7 +37,7 @@ def patient_hash(patient: str | None, *, key: bytes) -> str | None:
 
 
 def write_jobs(store: ObjectStore, *, dag: str, run: str, jobs: Iterable[Document]) -> list[str]:
-    """Write one document a mapped task, named by its place and content; XCom carries only the keys."""
+    """Write one document a mapped task below the run's folder in staging/<dag>/, named by its place and content; returns the keys."""
     written = []
     for number, job in enumerate(jobs):
         data = job.to_json()

@@ -1,14 +1,15 @@
 """Here: what a bucket needs before a stack works on it. Not here: making the bucket, or starting anything (``deploy``)."""
 
-from ecg_tasks.archive import catalog
+from ecg_tasks.archive import keys
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.pipeline.champions.seed import install_champions
 
 
 def prepare_bucket() -> list[str]:
-    """Put the shipped champions into the bucket where nothing serves, and let the catalogue catch up; returns the recipes that got one.
+    """Put the shipped champions into the bucket where nothing serves; returns the recipes that got one. This may run at every start.
 
-    An earlier version of this program knows no catalogue: what it let in meanwhile is taken in here. This may run at every start.
+    An earlier version of this program knows no catalogue. So the next intake is asked to compare it with the shards: here nobody knows
+    whether a publication is under way, or was broken off, and its shards would be taken for those of the earlier version.
     """
-    catalog.catch_up(open_store())
+    open_store().put(keys.CHECK_CATALOG, b"")
     return install_champions()

@@ -49,9 +49,9 @@ def test_an_entry_needs_who_what_and_to_what(bucket, wrong):
 def test_a_fork_is_joined_by_whoever_appends_next(bucket, monkeypatch):
     """Two writers that saw the same log both name its end; the next entry names both of theirs."""
     append(bucket, 0)
-    seen = audit._recent(bucket)
+    seen = audit.recent(bucket)
     with monkeypatch.context() as patch:
-        patch.setattr(audit, "_recent", lambda _store: seen)
+        patch.setattr(audit, "recent", lambda _store: seen)
         both = {append(bucket, 1), append(bucket, 2)}
     append(bucket, 3)
     append(bucket, 4)
@@ -62,14 +62,23 @@ def test_a_fork_is_joined_by_whoever_appends_next(bucket, monkeypatch):
     assert len(log[4].before) == 1
 
 
+def test_the_end_of_a_long_log_is_found_by_one_listing(bucket):
+    """Who knows a number that it had finds the same names as who knows none, however old that number is."""
+    for number in (*range(1, 4), *range(998, 1003), *range(1999, 2003)):
+        bucket.put(keys.audit_entry(number, act="0" * 16, digest=f"{number:064d}"), b"")
+    end = audit.recent(bucket)
+    assert [name.number for name in end] == [*range(1000, 1003), *range(1999, 2003)]
+    assert all(audit.recent(bucket, since=number) == end for number in (1, 999, 1000, 1002, 1999, 2002))
+
+
 def test_one_that_comes_late_is_joined_too(bucket, monkeypatch):
     """An entry whose writer was slow is found by the next one, however many were written meanwhile."""
     append(bucket, 0)
-    seen = audit._recent(bucket)
+    seen = audit.recent(bucket)
     for n in range(1, 20):
         append(bucket, n)
     with monkeypatch.context() as patch:
-        patch.setattr(audit, "_recent", lambda _store: seen)
+        patch.setattr(audit, "recent", lambda _store: seen)
         late = append(bucket, "late")
     last = append(bucket, 20)
     log = {name.digest: entry for name, entry in audit.entries(bucket)}

@@ -36,12 +36,12 @@ def put_shard(store, numbers, *, received: int) -> tuple[str, bytes]:
 
 def intake(store, numbers, *, run: str) -> Catalog:
     """Publish one shard."""
-    found = Catalog.open(store).begin(run, ["result"])
+    found = Catalog.open(store).before(run)
     number = found.head.number + 1
     name, index = put_shard(store, numbers, received=number)
     with found.grow() as growing:
         growing.add(catalog.of_index(name, index))
-        return growing.publish(number=number)
+        return growing.publish(run=run, number=number)
 
 
 def everything(found: Catalog) -> list[tuple]:
@@ -65,35 +65,52 @@ def store():
 
 
 @settings(max_examples=25)
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=12))
-def test_a_rebuild_gives_the_same(sizes):
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.sampled_from([0, 10, 40, catalog.TAIL_ROWS]))
+def test_a_rebuild_gives_the_same(sizes, tail_rows):
     """However many intakes of however many records: the catalogue that grew is the one that is made of the indexes."""
     (store, _), first = memory_store(), 0
-    for run, size in enumerate(sizes):
-        grown = intake(store, range(first, first + size), run=f"r{run}")
-        first += size
-    before = everything(grown)
-    assert len(before) == first
-    assert everything(rebuild(store)) == before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog, "TAIL_ROWS", tail_rows)
+        for run, size in enumerate(sizes):
+            grown = intake(store, range(first, first + size), run=f"r{run}")
+            first += size
+        before = everything(grown)
+        assert len(before) == first
+        assert everything(rebuild(store)) == before
     assert Catalog.open(store).head.number == len(sizes)
 
 
 def test_what_is_known_is_found_and_nothing_else(store):
-    """Ids of records of any intake are known, others are not; a record leads to its shard."""
+    """Ids of records of any intake are known, others are not."""
     for run in range(6):
         intake(store, range(10 * run, 10 * run + 10), run=f"r{run}")
     found = Catalog.open(store)
     assert found.known(ids(0, 59, 60, 7)).tolist() == [True, True, False, True]
     assert found.known(ids()).tolist() == []
-    shard = found.shard_of(stored(23).record.record_id)
-    assert [one.record.name for one in record_shards.load_shard(store.get(keys.record_shard(shard)))] == [
-        f"w/{n}.csv#1" for n in range(20, 30)
-    ]
-    assert found.shard_of("0" * 32) is None
 
 
-def test_many_intakes_leave_few_segments(store):
+@pytest.fixture(params=["segments", "tail"])
+def shape(request, monkeypatch):
+    """The catalogue in segments alone, or in its head alone."""
+    monkeypatch.setattr(catalog, "TAIL_ROWS", 0 if request.param == "segments" else catalog.TAIL_ROWS)
+
+
+def test_few_records_are_one_object(store):
+    """They stand in the head, so that an intake reads and writes one object; more become a segment, with those that came before."""
+    found = intake(store, range(10), run="r0")
+    assert store.list_keys(keys.CATALOG) == [keys.CATALOG_HEAD]
+    with found.before("r1").grow() as growing:
+        for number in range(10, 10 + catalog.TAIL_ROWS, 64):
+            growing.add(catalog.of_index(*put_shard(store, range(number, number + 64), received=2)))
+        found = growing.publish(run="r1", number=2)
+    assert [segment.n_rows for segment in found.head.segments] == [10 + catalog.TAIL_ROWS]
+    assert found.head.tail == b""
+    assert len(intake(store, [9999], run="r2").head.segments) == 1
+
+
+def test_many_intakes_leave_few_segments(store, monkeypatch):
     """Each segment has more than four times the rows of the next, so their number grows with the logarithm; nothing else is left behind."""
+    monkeypatch.setattr(catalog, "TAIL_ROWS", 0)
     for run in range(300):
         found = intake(store, [run], run=f"r{run}")
         sizes = [segment.n_rows for segment in found.head.segments]
@@ -104,16 +121,18 @@ def test_many_intakes_leave_few_segments(store):
     assert set(store.list_keys(keys.CATALOG)) - {keys.CATALOG_HEAD} <= named
 
 
+@pytest.mark.usefixtures("shape")
 def test_a_publication_that_is_tried_again_starts_from_where_it_began(store):
     """Its own records are no duplicates of themselves, and the catalogue is the same in the end."""
     intake(store, range(5), run="r0")
     first = intake(store, range(5, 8), run="r1")
-    again = Catalog.open(store).begin("r1", ["result"])
+    again = Catalog.open(store).before("r1")
     assert again.known(ids(4, 5)).tolist() == [True, False]
     assert everything(intake(store, range(5, 8), run="r1")) == everything(first)
-    assert Catalog.open(store).begin("r2", []).known(ids(4, 5)).tolist() == [True, True]
+    assert Catalog.open(store).before("r2").known(ids(4, 5)).tolist() == [True, True]
 
 
+@pytest.mark.usefixtures("shape")
 def test_a_reader_of_the_head_before_reads_on(store):
     """Segments that were merged stay until the next intake: who opened the catalogue before reads what it names."""
     intake(store, range(5), run="r0")
@@ -147,15 +166,3 @@ def test_shards_that_another_version_wrote_are_caught_up_with(store):
     assert catalog.catch_up(store).known(ids(1, 2)).tolist() == [True, False]
     put_shard(store, [2], received=0)
     assert catalog.catch_up(store).known(ids(1, 2)).tolist() == [True, True]
-
-
-def test_real_recordings_are_counted(store):
-    """One recording that no program made is enough."""
-    shard = [stored(1, synthetic=True)]
-    for number, found in enumerate((shard, [stored(2)])):
-        name = shard_name(one.record.record_id for one in found)
-        index = record_shards.dump_index(found)
-        store.put(keys.record_index(name), index)
-        with Catalog.open(store).begin(f"r{number}", []).grow() as growing:
-            growing.add(catalog.of_index(name, index))
-            assert growing.publish(number=number + 1).holds_real == bool(number)

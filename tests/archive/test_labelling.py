@@ -47,6 +47,16 @@ def test_dropping_a_corrected_file_again_does_not_undo_the_correction(bucket):
     write_labels(bucket, [SOURCE])
     write_labels(bucket, [ANNA])
     again = replace(SOURCE, when="2026-02-01T00:00:00+00:00")
-    assert append_labels(bucket, [again], said={"a": SOURCE}) == []
+    said = pa.table({"record_id": ["a", "b"], "label": ["normal", "abnormal"]})
+    assert append_labels(bucket, rows_of(again), said=said).num_rows == 0
     assert labels_in_force(bucket) == {"a": ANNA}
-    assert append_labels(bucket, [replace(again, label="abnormal")], said={"a": SOURCE}) == [replace(again, label="abnormal")]
+    other = replace(again, label="abnormal", when="2026-02-01T00:00:00.5+00:00")
+    new = append_labels(bucket, rows_of(replace(again, record_id="c"), other, again), said=said)
+    assert (new["record_id"].to_pylist(), new["label"].to_pylist()) == (["a", "c"], ["abnormal", "normal"])
+    assert labels_in_force(bucket)["a"] == other
+    assert append_labels(bucket, rows_of(), said=said).num_rows == 0
+
+
+def rows_of(*entries):
+    """Rows of a label table as an Arrow table."""
+    return tables.load_table(dump_labels(entries))

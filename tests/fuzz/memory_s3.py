@@ -71,6 +71,12 @@ class MemoryS3:
         """Remove one, if it is there."""
         self.objects.pop(self._own(Key), None)
 
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - as above
+        """Remove several."""
+        for one in Delete["Objects"]:
+            self.delete_object(Bucket=Bucket, Key=one["Key"])
+        return {}
+
     def head_bucket(self, *, Bucket: str) -> None:  # noqa: N803 - as above
         """It is always there."""
 
@@ -78,9 +84,9 @@ class MemoryS3:
         """The one listing there is."""
         return self
 
-    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> list[dict[str, Any]]:  # noqa: ARG002, N803 - as above
+    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "", StartAfter: str = "") -> list[dict[str, Any]]:  # noqa: ARG002, N803 - as above
         """Every key below a prefix, or the folders there, as one page."""
-        found = sorted(key for key in self.objects if key.startswith(Prefix))
+        found = sorted(key for key in self.objects if key.startswith(Prefix) and key > StartAfter)
         if not Delimiter:
             return [{"Contents": [self._told(key) for key in found]}]
         folders = dict.fromkeys(f"{Prefix}{key[len(Prefix) :].split('/')[0]}/" for key in found if "/" in key[len(Prefix) :])

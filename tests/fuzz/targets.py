@@ -162,7 +162,7 @@ def _inbox(data: bytes) -> list[str]:
     files = {f"{keys.INBOX}{name}": content for name, content in bundle.unpack(data).items() if 0 < len(name.encode()) <= MAX_KEY_BYTES - 6}
     store, client = memory_store(files)
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    found = drops.sort_inbox(store, at=at, grace_s=60, max_bytes=50_000)
+    found = drops.sort_inbox(store, store.list_objects(keys.INBOX), at=at, grace_s=60, max_bytes=50_000)
     assert not found.waiting
     staged, key = keys.staging("ingest_records", "fuzz", "tables"), b"k" * 32
     (described,) = label_tables.stage(store, staged, found.labels, batches=[found.drops], patient_key=key)

@@ -146,9 +146,9 @@ def test_a_tail_cut_off_after_the_last_that_was_kept_cannot_be_found(bucket, log
 def test_writers_at_once_look_like_nothing_else(bucket, log, monkeypatch):
     """A fork of the same minute, joined later, is no fault."""
     monkeypatch.setattr(audit, "now", lambda: HOURS[20])
-    seen = audit._recent(bucket)
+    seen = audit.recent(bucket)
     with monkeypatch.context() as patch:
-        patch.setattr(audit, "_recent", lambda _store: seen)
+        patch.setattr(audit, "recent", lambda _store: seen)
         for who in ("alice", "bob", "carol"):
             audit.append(bucket, who=who, action="verdict", subject="one")
     assert len(audit_log.check(bucket).ends) == 3

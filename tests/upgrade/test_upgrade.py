@@ -104,7 +104,11 @@ def maintain(plan):
 def test_every_kind_of_key_is_there():
     """The old bucket has something below every prefix but those that came since."""
     prefixes = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and value.endswith("/")}
-    assert prefixes - {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]} == {keys.DESCRIPTIONS, keys.CATALOG}
+    assert prefixes - {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]} == {
+        keys.DESCRIPTIONS,
+        keys.CATALOG,
+        keys.ACCOUNT_LISTS,
+    }
 
 
 def test_names_are_the_same(store, said):
@@ -324,6 +328,19 @@ def test_intake_under_way_ends(upgraded, state):
     (entry,) = [one for one in quarantine.entries(store).entries if one.name == "ward/corrupt.csv.gz"]
     assert entry.id == entry.source
     assert under_way(store, ingest_records.DAG, "plan.json", run) == []  # or every later run would end it once more
+
+
+def test_a_publication_that_version_01_gave_up_is_ended(upgraded):
+    """Its records were let in and no account was written; the next plan writes it, and the run has nothing left to take over."""
+    store, _ = upgraded("let_in")
+    (job,) = ingest_records.plan("next")
+    told = json.loads(store.get(keys.manifest(ingest_records.DAG, keys.run_key(INTAKE))))["account"]
+    counts = {name: told[name] for name in ("received", "records", "duplicates", "quarantined")}
+    assert counts == {"received": 6, "records": 4, "duplicates": 1, "quarantined": 1}
+    found = json.loads(store.get(ingest_records.publish("next", [ingest_records.ingest_batch(job)])))
+    assert (found["account"]["received"], found["account"]["waiting"], found["shards"]) == (0, 1, [])
+    assert len(record_ids(store)) == len(old_bucket().said["records"]) + 4
+    assert under_way(store, ingest_records.DAG, "plan.json", INTAKE) == []  # or every later run would end it once more
 
 
 def _ids(store, shard):

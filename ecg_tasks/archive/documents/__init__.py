@@ -24,7 +24,6 @@ from ecg_tasks.archive.documents.classifying import (
 )
 from ecg_tasks.archive.documents.intake import (
     ArchiveBefore,
-    BegunPublication,
     Drop,
     DropList,
     InboxFile,
@@ -42,6 +41,7 @@ from ecg_tasks.archive.documents.intake import (
     Refusal,
     RefusedRow,
     StagedLabels,
+    StagedShard,
 )
 from ecg_tasks.archive.documents.maintenance import (
     ContentCheck,
@@ -89,7 +89,6 @@ __all__ = [
     "BackfillCounts",
     "BackfillManifest",
     "BackfillPin",
-    "BegunPublication",
     "CatalogHead",
     "ClassifiedShard",
     "ClassifyJob",
@@ -155,6 +154,7 @@ __all__ = [
     "Segment",
     "SideCounts",
     "StagedLabels",
+    "StagedShard",
     "Stakes",
     "SummaryChanges",
     "SummaryModel",

@@ -4,24 +4,22 @@ from ecg_tasks.archive.documents.base import Document, Part
 
 
 class Segment(Part, frozen=True, kw_only=True):
-    """One object of the catalogue: its rows of all kinds, its records, and those of them that no program made."""
+    """One object of the catalogue, and how many rows of all kinds it has."""
 
     key: str
     n_rows: int
-    n_records: int
-    n_real: int
 
 
 class Publishing(Part, frozen=True, kw_only=True):
-    """That the publication of an intake has begun: its run as Airflow calls it, the keys of its results, and the catalogue before it.
+    """The publication that the catalogue took in last, and the catalogue before it.
 
     A publication that is tried again starts from that catalogue, so that it does not meet its own work as duplicates.
     """
 
     run: str
-    results: tuple[str, ...]
     number: int = 0
     segments: tuple[Segment, ...] = ()
+    tail: bytes = b""
 
 
 class CatalogHead(Document, frozen=True, kw_only=True):
@@ -31,11 +29,15 @@ class CatalogHead(Document, frozen=True, kw_only=True):
     ----------
     number : of the last intake that left something
     segments : the largest first
+    tail : the newest rows, as Parquet: too few for a segment
     retired : keys of segments that the head before named: whoever read that one may still read them
-    publishing : the publication that began last; whether it is over is seen by its plan, which is deleted last
+    publishing : the publication that it took in last
+    logged : a number that the log of acts had by then, so that who appends to it need not look for its end
     """
 
     number: int = 0
     segments: tuple[Segment, ...] = ()
+    tail: bytes = b""
     retired: tuple[str, ...] = ()
     publishing: Publishing | None = None
+    logged: int = 0

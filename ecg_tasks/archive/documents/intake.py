@@ -116,15 +116,8 @@ class LabelTableFile(Part, frozen=True, kw_only=True):
     modified: str
 
 
-class IntakeJob(Document, frozen=True, kw_only=True):
-    """Drops for one task; ``described`` is the key of what label tables say of their patients, empty where they say nothing."""
-
-    drops: tuple[Drop, ...]
-    described: str = ""
-
-
 class IntakeTries(Document, frozen=True, kw_only=True):
-    """That a task began before; ``refused`` has the drops that ended a process which read them, by name."""
+    """What earlier tries of a task learnt: the drops that ended a process which read them, by name."""
 
     refused: dict[str, Refusal] = msgspec.field(default_factory=dict)
 
@@ -134,34 +127,76 @@ class IntakeTries(Document, frozen=True, kw_only=True):
         return plain if "schema_version" in plain else {"refused": plain}
 
 
-class IntakeResult(Document, frozen=True, kw_only=True):
-    """What one task staged: ``shards`` and ``labels`` are keys."""
-
-    inputs: tuple[Input, ...]
-    quarantined: tuple[QuarantinedInput, ...]
-    shards: tuple[str, ...]
-    labels: str
-
-
 class IntakePlan(Document, frozen=True, kw_only=True):
     """What a run found in the inbox and does not take over, and the label tables that it takes.
 
     Parameters
     ----------
-    waiting : keys of all that waits, or is left to the next run
+    waiting : keys of what waits, or is left to the next run: the first thousand; in plans of version 0.1 all
+    n_waiting : how many there are; None in plans of version 0.1
+    all_waiting : key of a table of all of them, where label tables may mean one that ``waiting`` has not
     waiting_for : how many of them wait for what, in words
     needed : keys that stay although a drop of this run has them, because something that waits needs them; None in older plans: all
     left : recordings and files that only lack their turn
     labels : the tables
     grace_ended : what came before this moment (ISO 8601) has waited long enough
+    put_back : quarantine entries whose files were in the inbox again; None in plans of version 0.1, where it is not known
     """
 
     waiting: tuple[str, ...]
+    n_waiting: int | None = None
+    all_waiting: str = ""
     waiting_for: dict[str, int] = msgspec.field(default_factory=dict)
     needed: tuple[str, ...] | None = None
     left: int = 0
     labels: tuple[LabelTableFile, ...] = ()
     grace_ended: str = ""
+    put_back: tuple[str, ...] | None = None
+
+
+class IntakeJob(Document, frozen=True, kw_only=True):
+    """Drops for one task.
+
+    ``described`` is the key of what label tables say of their patients, empty where they say nothing. The first job of a run has its
+    ``plan``, which goes on with the result to the publication: one object less to write, and one to read.
+    """
+
+    drops: tuple[Drop, ...]
+    described: str = ""
+    plan: IntakePlan | None = None
+
+
+class StagedShard(Part, frozen=True, kw_only=True):
+    """A shard that is not let in yet, as Parquet.
+
+    ``records`` stand at ``<key>.parquet`` unless they are small, and ``index`` at ``<key>.index`` in results of version 0.1.
+    """
+
+    key: str
+    index: bytes = b""
+    records: bytes = b""
+
+
+class IntakeResult(Document, frozen=True, kw_only=True):
+    """What one task staged.
+
+    ``label_rows`` is a label table; a task of version 0.1 wrote it apart, at the key ``labels``. ``plan`` is that of the job.
+    """
+
+    inputs: tuple[Input, ...]
+    quarantined: tuple[QuarantinedInput, ...]
+    shards: tuple[StagedShard, ...]
+    labels: str = ""
+    label_rows: bytes = b""
+    plan: IntakePlan | None = None
+
+    @classmethod
+    def upgraded(cls, plain: Any) -> Any:
+        """Version 0.1 named staged shards by their keys alone."""
+        shards = plain.get("shards", []) if isinstance(plain, dict) else []
+        if not any(isinstance(shard, str) for shard in shards):
+            return plain
+        return plain | {"shards": [{"key": shard} for shard in shards]}
 
 
 class StagedLabels(Document, frozen=True, kw_only=True):
@@ -189,13 +224,6 @@ class ArchiveBefore(Document, frozen=True, kw_only=True):
     descriptions: tuple[str, ...] = ()
 
 
-class BegunPublication(Document, frozen=True, kw_only=True):
-    """That the publication of a run has begun, with the keys of its results; it goes when the publication is over."""
-
-    run: str
-    results: tuple[str, ...]
-
-
 class IntakeCounts(InputCounts, frozen=True, kw_only=True):
     """The sums over all drops of a run, and how many files wait."""
 
@@ -218,15 +246,22 @@ class LabelCounts(Part, frozen=True, kw_only=True):
 
 
 class IntakeManifest(Manifest, frozen=True, kw_only=True):
-    """The account of an intake; ``waiting`` names the first keys, ``needed`` is None in accounts of before there was one: all of these."""
+    """The account of an intake; ``waiting`` names the first keys, ``needed`` is None in accounts of before there was one: all of these.
+
+    Up to a thousand ``inputs`` stand in it. A longer list is a Parquet table of its own at the key ``inputs_table``, and ``inputs``
+    is empty; ``quarantined`` likewise. `account_lists` reads both.
+    """
 
     DAG: ClassVar[DagId] = DagId.INGEST_RECORDS
+    SCHEMA: ClassVar[int] = 2
 
     account: IntakeCounts
     inputs: tuple[Input, ...]
     shards: tuple[str, ...]
     quarantined: tuple[QuarantinedInput, ...]
     labels: LabelCounts
+    inputs_table: str = ""
+    quarantined_table: str = ""
     waiting: tuple[str, ...] = ()
     waiting_for: dict[str, int] = msgspec.field(default_factory=dict)
     needed: tuple[str, ...] | None = None

@@ -1,8 +1,7 @@
 """Here: writing down what a run's label tables say of labels and patients. Not here: to which record a row belongs (``settling``)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,50 +9,76 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import catalog, descriptions, labelling, tables
+from ecg_tasks.archive.account_lists import ListWriter
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.descriptions import Person
-from ecg_tasks.archive.documents import Input, IntakePlan, LabelCounts, QuarantinedInput, RefusedRow
+from ecg_tasks.archive.documents import IntakePlan, IntakeResult, LabelCounts, QuarantinedInput, RefusedRow
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline.intake import label_tables, names, settling
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.record_names import normal_name
 
+DUPLICATES_AT_ONCE = 50_000
+"""So many are looked up together in the catalogue, so that memory does not hold a million names."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arrived:
-    """The records of one intake: its number, name and id of each duplicate, and, where asked for, all ids by name and who is who."""
+    """The records of one intake: its number, name and id of its duplicates, and, where asked for, all ids by name and who is who."""
 
     number: int
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     named: dict[str, set[str]] = field(default_factory=dict)
     persons: dict[str, Person] = field(default_factory=dict)
 
-    def add(self, index: tables.Columns, repeated: NDArray[np.bool_], *, naming: bool) -> None:
-        """Note the records of a staged shard; ``repeated`` tells which of them were there before."""
+    def add(self, index: tables.Columns, repeated: NDArray[np.bool_], *, naming: bool) -> list[str]:
+        """Note the records of a staged shard; returns the names of its duplicates. ``repeated`` tells which were there before."""
         pairs = list(zip(index["name"], index["record_id"], strict=True))
-        self.duplicates.extend(pairs[row] for row in np.flatnonzero(repeated))
+        again = [pairs[row] for row in np.flatnonzero(repeated)]
+        self.duplicates.extend(again)
         if naming:
             persons = descriptions.persons_of(index)
-            for (name, record_id), again in zip(pairs, repeated, strict=True):
+            for (name, record_id), is_again in zip(pairs, repeated, strict=True):
                 self.named.setdefault(normal_name(name), set()).add(record_id)
-                if not again:
+                if not is_again:
                     self.persons[record_id] = persons[record_id]
+        return [name for name, _ in again]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Came:
-    """What a run gave: records, their lines in the account, the quarantine so far, labels inside recordings, and names that wait.
+    """What a run gave: records, the quarantine so far, labels inside recordings, new names, and what the catalogue takes in at the end.
 
-    ``rows`` are those that the catalogue takes in at the end.
+    ``refused`` are the names, in their normal form, of recordings and rows that gave no record; ``waiting`` those of recordings that wait
+    in the inbox, or were taken back by their owner while the run was under way. Both are filled only where label tables ask for them.
     """
 
     arrived: Arrived
-    inputs: Sequence[Input]
-    quarantined: list[QuarantinedInput]
-    labels: Sequence[labelling.LabelEntry]
-    waiting: AbstractSet[str]
+    quarantined: ListWriter[QuarantinedInput]
+    labels: list[tables.Table] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
     rows: list[catalog.Rows] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
+
+    def add(self, result: IntakeResult, *, labels: tables.Table | None, naming: bool) -> None:
+        """Note what one task found."""
+        if labels is not None:
+            self.labels.append(labels)
+        if naming:
+            self.refused.update(normal_name(drop.record_name) for drop in result.inputs if drop.fate == "quarantined")
+            self.refused.update(normal_name(recording_name(entry.name)) for entry in result.quarantined)
+            self.waiting.update(normal_name(drop.record_name) for drop in result.inputs if drop.fate == "gone")
+
+
+def settle_aliases(store: ObjectStore, came: Came, *, before: Catalog, at_least: int = 1) -> None:
+    """Find out under which new names records came again, if there are ``at_least`` so many duplicates; they are let go of then."""
+    duplicates = dict(came.arrived.duplicates)
+    if len(duplicates) >= at_least:
+        known = names.look_up(store, {normal_name(name) for name in duplicates}, catalog=before)
+        came.aliases.update(names.new_aliases(duplicates, known=known))
+        came.arrived.duplicates.clear()
 
 
 def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalog, came: Came) -> LabelCounts:
@@ -64,18 +89,18 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
     """
     staged = [table for table in label_tables.load(store, at, len(planned.labels)) if table.source]
     arrived = came.arrived
+    settle_aliases(store, came, before=before)
+    if came.aliases:
+        came.rows.append(catalog.of_aliases(names.write_aliases(store, came.aliases, number=arrived.number)))
     wanted = settling.wanted(staged)
     ids = {record_id for name in wanted if name in arrived.named for record_id in arrived.named[name]} - arrived.persons.keys()
-    names_again = {normal_name(name) for name, _ in arrived.duplicates}
-    archived = names.look_up(store, wanted | ids | names_again, catalog=before)
-    if aliases := names.keep_aliases(store, dict(arrived.duplicates), known=archived, number=arrived.number):
-        came.rows.append(catalog.of_aliases(aliases))
+    archived = names.look_up(store, wanted | ids, catalog=before)
     drop = settling.Drop(
         now={name: arrived.named[name] for name in wanted if name in arrived.named},
         new=arrived.persons.keys(),
         persons=arrived.persons,
-        refused=_refused(came.inputs, came.quarantined),
-        waiting=_waiting(came),
+        refused=came.refused,
+        waiting={normal_name(name) for name in came.waiting},
     )
     late = before.described(archived.persons) if archived.persons and staged else {}
     settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late)
@@ -84,22 +109,24 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
     if settled.persons:
         data = descriptions.write(store, settled.persons, number=arrived.number)
         came.rows.append(catalog.of_descriptions(data, number=arrived.number))
-    entries = [*(entry for entry in came.labels if entry.record_id not in settled.labels), *settled.labels.values()]
-    said = before.said({entry.record_id for entry in entries}) if entries else {}
-    new = labelling.append_labels(store, entries, said=said)
-    came.rows.append(catalog.of_label_entries(new))
-    return structs.replace(counts, stored=len(new), described=len(settled.persons))
+    n_stored = 0
+    if came.labels or settled.labels:
+        rows = labelling.rows_of(came.labels, over=settled.labels)
+        new = labelling.append_labels(store, rows, said=before.said(rows))
+        came.rows.append(catalog.of_labels(new))
+        n_stored = new.num_rows
+    return structs.replace(counts, stored=n_stored, described=len(settled.persons))
 
 
 def _take_leave(
-    store: ObjectStore, leaving: Sequence[tuple[label_tables.Staged, Sequence[RefusedRow]]], *, quarantined: list[QuarantinedInput]
+    store: ObjectStore, leaving: Sequence[tuple[label_tables.Staged, Sequence[RefusedRow]]], *, quarantined: ListWriter[QuarantinedInput]
 ) -> LabelCounts:
     """Account for the tables that leave the inbox, given with their rows that are refused."""
     n_rows = n_refused = 0
     dropped: Counter[str] = Counter()
     for table, faults in leaving:
         if table.fault is not None:
-            quarantined.append(quarantine(store, name=table.name, source=table.source, fault=table.fault, keys_in=[table.key]))
+            quarantined.add([quarantine(store, name=table.name, source=table.source, fault=table.fault, keys_in=[table.key])])
             n_refused += 1
             continue
         refused = [*table.rejected, *faults]
@@ -107,17 +134,5 @@ def _take_leave(
         n_refused += len(refused)
         dropped.update(table.dropped)
         if refused:
-            quarantined.extend(quarantine_rows(store, name=table.name, source=table.source, faults=refused))
+            quarantined.add(quarantine_rows(store, name=table.name, source=table.source, faults=refused))
     return LabelCounts(tables=tuple(table.file for table, _ in leaving), rows=n_rows, quarantined=n_refused, dropped=dict(dropped))
-
-
-def _refused(inputs: Iterable[Input], quarantined: Iterable[QuarantinedInput]) -> set[str]:
-    """Names of recordings and rows that came in this run and gave no record."""
-    found = {normal_name(drop.record_name) for drop in inputs if drop.fate == "quarantined"}
-    return found | {normal_name(recording_name(entry.name)) for entry in quarantined}
-
-
-def _waiting(came: Came) -> set[str]:
-    """Names of the recordings that wait in the inbox, or were taken back by their owner while the run was under way."""
-    gone = {drop.record_name for drop in came.inputs if drop.fate == "gone"}
-    return {normal_name(name) for name in (*gone, *came.waiting)}

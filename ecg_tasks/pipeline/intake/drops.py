@@ -60,9 +60,16 @@ class _Ready:
 
 
 def sort_inbox(
-    store: ObjectStore, *, at: datetime, grace_s: float, max_bytes: int, max_unread: int = MAX_UNREAD, max_drops: int = MAX_DROPS
+    store: ObjectStore,
+    listed: Iterable[ObjectInfo],
+    *,
+    at: datetime,
+    grace_s: float,
+    max_bytes: int,
+    max_unread: int = MAX_UNREAD,
+    max_drops: int = MAX_DROPS,
 ) -> Sorted:
-    """Group the inbox into drops.
+    """Group the inbox, as it was ``listed``, into drops.
 
     A WFDB recording is complete when every file that its header names is there, under that name or the only one that differs from it in
     upper and lower case alone, and holds something; until then it waits, and ``grace_s`` seconds after its newest file came it is refused
@@ -72,7 +79,7 @@ def sort_inbox(
     At most ``max_unread`` headers are read that no run has read before, and at most ``max_drops`` drops are taken: those that were
     complete first. ``left`` counts the others.
     """
-    found = {item.key: item for item in store.list_objects(keys.INBOX) if item.key != keys.INBOX}
+    found = {item.key: item for item in listed if item.key != keys.INBOX}
     inbox = _Inbox(store, found, at=at, grace_s=grace_s, max_bytes=max_bytes, max_unread=max_unread)
     ready = [*inbox.recordings(), *inbox.others()]
     result = inbox.result

@@ -55,29 +55,26 @@ def look_up(store: ObjectStore, wanted: AbstractSet[str], *, catalog: Catalog) -
     return found
 
 
-def keep_aliases(store: ObjectStore, duplicates: Mapping[str, str], *, known: Archived, number: int) -> bytes | None:
-    """Write down by which names records were dropped again in the intake ``number``, unless a name stands for its record already.
+def new_aliases(duplicates: Mapping[str, str], *, known: Archived) -> dict[str, str]:
+    """The names, with their record ids, by which records were dropped again and that stand for no record yet, or for another one.
 
     Parameters
     ----------
     duplicates : record ids by name
     known : what the archive had of these names
-
-    Returns
-    -------
-    what was written, or None
     """
-    new = sorted(
-        (name, record_id)
-        for name, record_id in duplicates.items()
-        if known.latest.get(normal_name(name), (0, frozenset()))[1] != {record_id}
-    )
-    if not new:
-        return None
+    return {
+        name: record_id for name, record_id in duplicates.items() if known.latest.get(normal_name(name), (0, frozenset()))[1] != {record_id}
+    }
+
+
+def write_aliases(store: ObjectStore, new: Mapping[str, str], *, number: int) -> bytes:
+    """Write down by which names records were dropped again in the intake ``number``; returns what was written."""
+    rows = sorted(new.items())
     columns: dict[str, Sequence[object]] = {
-        "record_id": [record_id for _, record_id in new],
-        "name": [name for name, _ in new],
-        "received": [number] * len(new),
+        "record_id": [record_id for _, record_id in rows],
+        "name": [name for name, _ in rows],
+        "received": [number] * len(rows),
     }
     data = tables.dump(tables.ALIASES, columns)
     store.put(keys.aliases(hashlib.sha256(data).hexdigest()[:20]), data)

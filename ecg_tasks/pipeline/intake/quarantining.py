@@ -5,16 +5,17 @@ An entry is a folder of ``quarantine/``, named by its bytes and its name. It hol
 let a listing count entries without reading them.
 """
 
+import contextlib
 import posixpath
 from collections.abc import Sequence
 
 from msgspec import structs
 
-from ecg_tasks.archive import keys
+from ecg_tasks.archive import account_lists, keys
 from ecg_tasks.archive.documents import Closing, IntakeManifest, PutBack, QuarantinedInput, QuarantineReason, RefusedRow, find, load, write
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
-from ecg_tasks.errors import BadInputError, DamagedStoreError
+from ecg_tasks.errors import BadInputError, DamagedStoreError, MissingObjectError
 
 
 def quarantine(store: ObjectStore, *, name: str, source: str, fault: BadInputError, keys_in: Sequence[str]) -> QuarantinedInput:
@@ -34,7 +35,8 @@ def quarantine_rows(store: ObjectStore, *, name: str, source: str, faults: Seque
     rows_name = f"{posixpath.basename(name)}.rows.csv"
     store.put(keys.quarantined(entry, rows_name), data.encode(), content_type="text/plain; charset=utf-8")
     rows = [QuarantinedInput(name=row.name, reason=row.reason, message=row.message, source=source, entry=entry) for row in faults]
-    told = QuarantinedInput(name=name, reason=faults[0].reason, message=f"{len(faults)} rows of this file", source=source, entry=entry)
+    message = f"{len(faults)} {'row' if len(faults) == 1 else 'rows'} of this file"
+    told = QuarantinedInput(name=name, reason=faults[0].reason, message=message, source=source, entry=entry)
     _write_reason(store, told, inbox=[f"{posixpath.dirname(name)}/{rows_name}".lstrip("/")], rows=rows)
     return rows
 
@@ -45,36 +47,58 @@ def entry_of(store: ObjectStore, *, source: str, name: str) -> str:
     return source if old is not None and old.name == name else keys.quarantine_entry(source, name)
 
 
-def settle(store: ObjectStore, run: str, manifest: IntakeManifest) -> None:
+def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[str] | None) -> None:
     """Write down what became of the entries that were put back and were taken over by this run; a second time changes nothing.
 
     An entry is closed when its files were read, or when what is still bad in them has an entry of its own. It stays open when the same
     entry was written again, or when its files were taken out of the inbox before they were read.
+
+    Parameters
+    ----------
+    put_back : the entries that were put back when the run was planned; None where that is not known, and all are looked at
     """
-    taken = {file.key: (drop.name, drop.fate) for drop in manifest.inputs for file in drop.files}
-    taken |= {table.key: (table.key.removeprefix(keys.INBOX), "") for table in manifest.labels.tables}
-    if not taken:
+    marks = _marked(store, list_put_back(store) if put_back is None else put_back)
+    if not marks:
         return
-    for key in [key for key in store.list_keys(keys.QUARANTINE) if key.endswith(f"/{keys.PUT_BACK}")]:
-        entry = key.split("/")[1]
-        found = {taken.get(f"{keys.INBOX}{path}") for path in _paths(store.get(key), name=key)}
+    wanted = {key for paths in marks.values() for key in paths}
+    taken = {
+        file.key: (drop.name, drop.fate) for drop in account_lists.inputs(store, manifest) for file in drop.files if file.key in wanted
+    }
+    taken |= {table.key: (table.key.removeprefix(keys.INBOX), "") for table in manifest.labels.tables}
+    for entry, paths in marks.items():
+        found = {taken.get(key) for key in paths}
         drop = found.pop() if len(found) == 1 else None
         reason = find(store, QuarantineReason, keys.quarantine_reason(entry))
         if drop is None or reason is None:
             continue
         name, fate = drop
-        refused = [one for one in manifest.quarantined if one.name == name or one.name.startswith(f"{name}#")]
+        refused = [one for one in account_lists.quarantined(store, manifest) if one.name == name or one.name.startswith(f"{name}#")]
         others = tuple(sorted({one.folder for one in refused} - {entry}))
         still_open = fate == "gone" or (bool(refused) and not others)
         outcome = "gone before it was read" if fate == "gone" else "refused again" if refused else "read"
         *before, last = reason.retried
-        changed = structs.replace(reason, retried=(*before, structs.replace(last, outcome=outcome, run=run)))
+        changed = structs.replace(reason, retried=(*before, structs.replace(last, outcome=outcome, run=manifest.run)))
         if not still_open:
-            closed = Closing(when=now(), run=run, entries=others)
+            closed = Closing(when=now(), run=manifest.run, entries=others)
             changed = structs.replace(changed, closed=closed)
             write(store, keys.quarantined_mark(entry, keys.CLOSED), closed)
         write(store, keys.quarantine_reason(entry), changed)
-        store.delete_many([key])
+        store.delete_many([keys.put_back(entry), keys.quarantined_mark(entry, keys.PUT_BACK)])
+
+
+def list_put_back(store: ObjectStore) -> list[str]:
+    """List the entries whose files are in the inbox again, by a listing of the whole quarantine."""
+    return [key.split("/")[1] for key in store.list_keys(keys.QUARANTINE) if key.endswith(f"/{keys.PUT_BACK}")]
+
+
+def _marked(store: ObjectStore, entries: Sequence[str]) -> dict[str, list[str]]:
+    """Keys in the inbox at which the files of each entry lay again."""
+    found = {}
+    for entry in entries:
+        mark = keys.quarantined_mark(entry, keys.PUT_BACK)
+        with contextlib.suppress(MissingObjectError):  # settled by the try before
+            found[entry] = [f"{keys.INBOX}{path}" for path in _paths(store.get(mark), name=mark)]
+    return found
 
 
 def _write_reason(store: ObjectStore, told: QuarantinedInput, *, inbox: Sequence[str], rows: Sequence[QuarantinedInput] = ()) -> None:

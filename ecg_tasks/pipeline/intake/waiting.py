@@ -2,24 +2,35 @@
 
 from collections.abc import Sequence
 
-from ecg_tasks.archive import keys
+from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import Drop, IntakeManifest, IntakePlan, find_manifest
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.pipeline.intake.drops import Sorted
 from ecg_tasks.readers.file_names import Kind, kind_of
 
 _NAMED = 1000
-"""So many keys stand in a run's manifest; its plan has all of them."""
+"""So many keys stand in a run's plan and in its manifest."""
 
 
-def plan_of(inbox: Sorted, *, work: Sequence[Sequence[Drop]], left: Sequence[Sequence[Drop]], grace_ended: str) -> IntakePlan:
-    """Return a run's plan.
+def plan_of(
+    store: ObjectStore,
+    at: str,
+    inbox: Sorted,
+    *,
+    work: Sequence[Sequence[Drop]],
+    left: Sequence[Sequence[Drop]],
+    grace_ended: str,
+    put_back: tuple[str, ...] = (),
+) -> IntakePlan:
+    """Return a run's plan; where label tables may mean what waits, and this is long, it is listed below ``at``.
 
     Parameters
     ----------
     work : drops that this run takes over, in batches
     left : batches that are left to the next run, because a run has its number of tasks
     grace_ended : what came before this moment (ISO 8601) has waited long enough
+    put_back : quarantine entries whose files are in the inbox again
     """
     turn = [file.key for batch in left for drop in batch for file in drop.files]
     all_keys = list(dict.fromkeys([*inbox.waiting, *turn]))
@@ -27,19 +38,30 @@ def plan_of(inbox: Sorted, *, work: Sequence[Sequence[Drop]], left: Sequence[Seq
     if turn:
         waits_for["the next run"] = waits_for.get("the next run", 0) + len(turn)
     at_work = {file.key for batch in work for drop in batch for file in drop.files}
+    listed = f"{at}/waiting.parquet" if inbox.labels and len(all_keys) > _NAMED else ""
+    if listed:
+        store.put(listed, tables.dump(tables.INBOX_KEYS, {"key": all_keys}))
     return IntakePlan(
-        waiting=tuple(all_keys),
+        waiting=tuple(all_keys[:_NAMED]),
+        n_waiting=len(all_keys),
+        all_waiting=listed,
         waiting_for=waits_for,
         needed=tuple(sorted(at_work.intersection(all_keys))),
         left=inbox.left + sum(len(batch) for batch in left),
         labels=tuple(inbox.labels),
         grace_ended=grace_ended,
+        put_back=put_back,
     )
 
 
 def named(plan: IntakePlan) -> tuple[str, ...]:
     """The first keys of what waits, as a run's manifest names them."""
     return plan.waiting[:_NAMED]
+
+
+def count(plan: IntakePlan) -> int:
+    """How many files a run left in the inbox."""
+    return len(plan.waiting) if plan.n_waiting is None else plan.n_waiting
 
 
 def rest(run_id: str) -> str:
@@ -49,10 +71,11 @@ def rest(run_id: str) -> str:
     return f"{left:,} recordings or files are left to the next run" if left else ""
 
 
-def recordings(plan: IntakePlan) -> set[str]:
+def recordings(store: ObjectStore, plan: IntakePlan) -> set[str]:
     """Names of what a run left in the inbox, by its plan, as paths below it with and without suffix: a row may mean one of them."""
     found = set()
-    for key in plan.waiting:
+    all_keys = tables.load(store.get(plan.all_waiting))["key"] if plan.all_waiting else plan.waiting
+    for key in all_keys:
         if kind_of(key) in {Kind.HEADER, Kind.SIGNAL, Kind.OTHER}:
             name = key.removeprefix(keys.INBOX)
             found |= {name, name.rpartition(".")[0]}

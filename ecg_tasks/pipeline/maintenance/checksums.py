@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
-from ecg_tasks.archive import keys, raw_check, record_shards, registry
+from ecg_tasks.archive import account_lists, keys, raw_check, record_shards, registry
 from ecg_tasks.archive.documents import ContentCheck, Damage, DatasetManifest, IntakeManifest, read, read_manifests
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import DamagedStoreError, MissingObjectError
@@ -56,7 +56,9 @@ def _fault(store: ObjectStore, name: str, check: Check) -> str:
 
 def _orders(store: ObjectStore, sources: Collection[str]) -> dict[str, list[str]]:
     """In which order version 0.1 digested the files of a recording: as its intakes' accounts list them."""
-    inputs = (one for intake in read_manifests(store, IntakeManifest) for one in intake.inputs if one.source in sources)
+    inputs = (
+        one for intake in read_manifests(store, IntakeManifest) for one in account_lists.inputs(store, intake) if one.source in sources
+    )
     return {one.source: list(dict.fromkeys(posixpath.basename(file.key) for file in one.files)) for one in inputs}
 
 

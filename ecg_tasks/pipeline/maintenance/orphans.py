@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive import account_lists, keys, registry, tables
 from ecg_tasks.archive.documents import ClassifyManifest, IntakeManifest, Orphan, read_manifests
 from ecg_tasks.archive.labelling import load_labels
 from ecg_tasks.archive.object_store import ObjectStore
@@ -139,6 +139,6 @@ def _refused_or_told(store: ObjectStore) -> set[str]:
     """Dropped files that lie in quarantine too, or that an account tells of."""
     found = {folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE)}
     for intake in read_manifests(store, IntakeManifest):
-        for one in intake.inputs:
+        for one in account_lists.inputs(store, intake):
             found |= {one.source, *(file.sha256 for file in one.files)}
     return found

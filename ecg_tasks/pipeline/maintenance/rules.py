@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ecg_tasks.archive import keys, registry, sources, tables
+from ecg_tasks.archive import account_lists, keys, registry, sources, tables
 from ecg_tasks.archive.documents import (
     BackfillManifest,
     BackfillPin,
@@ -257,7 +257,7 @@ def with_their_files(store: ObjectStore, needed: set[str]) -> set[str]:
     found = set(needed)
     untold = set(needed)
     for intake in read_manifests(store, IntakeManifest):
-        for one in intake.inputs:
+        for one in account_lists.inputs(store, intake):
             digests = {file.sha256 for file in one.files if file.sha256}
             if one.source in needed and digests:
                 found |= digests

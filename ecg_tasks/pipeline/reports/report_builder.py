@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive import account_lists, keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import (
     BackfillPin,
@@ -89,7 +89,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
     table = gathered.table
     decided = table.decisions
-    quarantined = [entry for manifest in manifests for entry in manifest.quarantined]
+    quarantined = [entry for manifest in manifests for entry in account_lists.quarantined(store, manifest)]
     n_records, n_pending, n_carried = len(table) + gathered.n_pending, gathered.n_pending, gathered.n_carried
     account = ReportCounts(
         received=sum(manifest.account.received for manifest in manifests) + _label_faults(manifests) + n_carried,

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ecg_tasks.archive import keys, record_shards, tables
+from ecg_tasks.archive import account_lists, keys, record_shards, tables
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
     Input,
@@ -105,7 +105,7 @@ def _source(store: ObjectStore, runs: Runs, sha256: str, intake: IntakeManifest 
     """The dropped bytes, and beneath them the run that took them over."""
     if intake is None:
         return raw_link(store, sha256, beneath=(unknown_run(DagId.INGEST_RECORDS),))
-    drop = next((one for one in intake.inputs if one.source == sha256), None)
+    drop = next((one for one in account_lists.inputs(store, intake) if one.source == sha256), None)
     return raw_link(store, sha256, order=_order(drop) if drop else (), beneath=(runs.link(intake),))
 
 
@@ -177,13 +177,13 @@ def _reported(store: ObjectStore, runs: Runs, night: ClassifyManifest) -> Iterat
         intake = find_manifest(store, IntakeManifest, run)
         if intake is None:
             yield Link(what=DagId.INGEST_RECORDS, name=run, state=State.BROKEN, sentence="its manifest is gone")
-        elif intake.inputs or intake.labels.tables:
+        elif intake.inputs or intake.inputs_table or intake.labels.tables:
             yield runs.link(intake, beneath=_taken_over(store, intake))
 
 
 def _taken_over(store: ObjectStore, intake: IntakeManifest) -> Iterator[Link]:
     """The dropped bytes of a run, each once; what was refused unread lies in quarantine only."""
-    drops = {drop.source: drop for drop in intake.inputs if drop.source}
+    drops = {drop.source: drop for drop in account_lists.inputs(store, intake) if drop.source}
 
     def link(source: str) -> Link:
         if drops[source].fate == "quarantined" and not store.list_keys(f"{keys.RAW}{source}/"):
@@ -208,11 +208,11 @@ def _dropped(store: ObjectStore, runs: Runs, sha256: str) -> Link | None:
         became.append(Link(what="quarantine", name=one.name, state=State.TOLD, told={"reason": one.reason, "message": one.message}))
     if not found:
         return Link(what="quarantine", name=sha256, state=State.TOLD, sentence="refused unread", beneath=became)
-    whole = runs.that(IntakeManifest, lambda one: any(drop.source == sha256 for drop in one.inputs), wrote=found[0])
+    whole = runs.that(IntakeManifest, lambda one: any(drop.source == sha256 for drop in account_lists.inputs(store, one)), wrote=found[0])
     if whole is None:  # one file of a drop of several
-        part = runs.that(IntakeManifest, lambda one: any(_holds(drop, sha256) for drop in one.inputs), wrote=found[0])
+        part = runs.that(IntakeManifest, lambda one: any(_holds(drop, sha256) for drop in account_lists.inputs(store, one)), wrote=found[0])
         if part is not None:
-            of = dict.fromkeys(drop.source for drop in part.inputs if _holds(drop, sha256))
+            of = dict.fromkeys(drop.source for drop in account_lists.inputs(store, part) if _holds(drop, sha256))
             return raw_link(store, sha256, beneath=(*(_source(store, runs, source, part) for source in of), *became))
     taken = _source(store, runs, sha256, whole)
     return replace(taken, beneath=(*taken.beneath, *became))

@@ -100,7 +100,7 @@ def test_one_hostile_file_does_not_cost_its_batch(bucket, bounds, beat_rows, hea
         with pytest.raises(MemoryError):
             ingest_records.ingest_batch(job)
     bounds(MEMORY_BYTES=baseline(), MEMORY_PER_BYTE=0)
-    ingest_records.publish("r1", [ingest_records.ingest_batch(job)])
+    ingest_records.publish("r1", [ingest_records.ingest_batch(job, tried_before=True)])
     manifest = json.loads(bucket.get(keys.manifest("ingest_records", "r1")))
     assert {name: manifest["account"][name] for name in ("received", "records", "quarantined")} == {
         "received": 8,
@@ -130,9 +130,9 @@ def test_a_third_try_knows_what_the_second_learnt(bucket, bounds, beat_rows, hea
     tried = []
     fault_of = apart.Trial.fault_of
     monkeypatch.setattr(apart.Trial, "fault_of", lambda trial, name, files: tried.append(name) or fault_of(trial, name, files))
-    for _ in range(3):
+    for tried_before in (False, True, True):
         with pytest.raises(KeyboardInterrupt):
-            ingest_records.ingest_batch(job)
+            ingest_records.ingest_batch(job, tried_before=tried_before)
     assert sorted(tried) == ["w/a.csv", "w/a.csv", "w/hungry.csv.gz"]
 
 

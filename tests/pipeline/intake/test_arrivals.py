@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import IntakePlan, read
+from ecg_tasks.archive.documents import IntakeJob, read
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import headers, waiting
@@ -249,9 +249,21 @@ def test_waiting_recordings_are_known_by_name(inbox):
     """A step may ask which recordings this run left in the inbox: those whose header or whose signals wait, by either name."""
     files = recording()
     inbox.put({"w/r.hea": files["r.hea"], "w/q.dat": files["r.dat"], "w/photo.jpg": b"x"})
-    ingest_records.plan("r1")
-    found = waiting.recordings(read(inbox.store, IntakePlan, keys.staging("ingest_records", "r1", "plan.json")))
-    assert found == {"w/r", "w/r.hea", "w/q", "w/q.dat"}
+    inbox.put({"w/beats.csv": b"0," * 187 + b"0"})
+    (job,) = ingest_records.plan("r1")
+    planned = read(inbox.store, IntakeJob, job).plan
+    assert planned.all_waiting == ""
+    assert waiting.recordings(inbox.store, planned) == {"w/r", "w/r.hea", "w/q", "w/q.dat"}
+    assert waiting.count(planned) == 3
+
+
+def test_a_label_table_may_mean_anything_that_waits(inbox, monkeypatch):
+    """However much that is: the plan has the first keys only, and the others where the publication looks for them."""
+    monkeypatch.setattr(waiting, "_NAMED", 1)
+    files = recording()
+    inbox.put({"w/a.hea": files["r.hea"], "w/b.hea": files["r.hea"], "w/labels.csv": b"record,label\nb,normal\n"})
+    assert inbox.run()["account"]["waiting"] == 2
+    assert "inbox/w/labels.csv" in inbox.store.list_keys(keys.INBOX)
 
 
 def test_the_digest_of_a_drop_covers_names_and_lengths(inbox):

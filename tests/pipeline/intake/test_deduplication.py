@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecg_tasks.pipeline import ingest_records
+from ecg_tasks.pipeline.intake import publication
 
 
 @pytest.mark.parametrize("known", [[], ["b"], ["a", "b", "c"]])
@@ -22,5 +22,5 @@ def test_an_id_is_let_in_once(known):
         def known(self, ids):
             return np.isin(ids, np.array(known, dtype="S32"))
 
-    found = ingest_records._seen_before(Archive(), [np.array(ids, dtype="S32") for ids in parts])
+    found = publication._seen_before(Archive(), [np.array(ids, dtype="S32") for ids in parts])
     assert [repeated.tolist() for repeated in found] == expected

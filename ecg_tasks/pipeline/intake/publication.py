@@ -1,0 +1,188 @@
+"""Here: letting in what the tasks of an intake staged, and its account. Not here: the task (``ingest_records``), or emptying the inbox.
+
+A run may take a million files. So results are read one after the other, twice, and what grows with the number of files goes through
+files on the disk: the lists of the account, and the rows for the catalogue.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+from msgspec import structs
+from numpy.typing import NDArray
+
+from ecg_tasks.archive import audit, catalog, keys, record_shards, tables
+from ecg_tasks.archive.account_lists import ListWriter, writer_of_inputs, writer_of_quarantined
+from ecg_tasks.archive.catalog import Catalog
+from ecg_tasks.archive.documents import (
+    Code,
+    Input,
+    InputCounts,
+    IntakeCounts,
+    IntakeManifest,
+    IntakePlan,
+    LabelCounts,
+    QuarantinedInput,
+    StagedShard,
+    write_manifest,
+)
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.names import DagId
+from ecg_tasks.pipeline.intake import describing, label_tables, waiting
+from ecg_tasks.pipeline.intake.describing import Arrived, Came
+from ecg_tasks.pipeline.intake.results import Results
+from ecg_tasks.settings import Settings
+
+DAG = DagId.INGEST_RECORDS
+
+
+def tables_at(run: str) -> str:
+    """Where a run's label tables are staged."""
+    return keys.staging(DAG, run, "tables")
+
+
+def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before: Catalog) -> tuple[IntakeManifest, list[audit.Name]]:
+    """Let everything into the archive and the catalogue, and write the manifest last.
+
+    ``before`` is the catalogue without this run. Returns the manifest, and the names at the end of the log a moment before.
+    """
+    run, at = results.run, tables_at(results.run)
+    if planned.needed is None and planned.labels:  # of version 0.1, whose plan staged no tables
+        label_tables.stage(store, at, planned.labels, batches=[], patient_key=Settings.from_environment().patient_key)
+    ids = [results.ids(shard) for result in results for shard in result.shards]
+    repeated = iter(_seen_before(before, ids))
+    naming = bool(planned.labels)
+    shards: list[str] = []
+    with before.grow() as growing, Account() as account:
+        came = Came(arrived=Arrived(number=before.head.number + 1), quarantined=account.quarantined)
+        if naming:
+            came.waiting.update(waiting.recordings(store, planned))
+        letting_in = _LettingIn(results=results, came=came, growing=growing, naming=naming)
+        for result in results:
+            again: Counter[str] = Counter()
+            names = [letting_in.shard(shard, next(repeated), again) for shard in result.shards]
+            shards += filter(None, names)
+            account.add(_less_duplicates(result.inputs, again), result.quarantined)
+            came.add(result, labels=results.labels(result), naming=naming)
+            describing.settle_aliases(store, came, before=before, at_least=describing.DUPLICATES_AT_ONCE)
+        labels = describing.describe(store, at, planned, before=before, came=came)
+        for rows in came.rows:
+            growing.add(rows)
+        logged = audit.recent(store, since=before.head.logged)
+        growing.publish(run=run, number=came.arrived.number, logged=logged[-1].number if logged else 0)
+        return account.write(store, run, planned=planned, shards=shards, labels=labels), logged
+
+
+class Account:
+    """The account of a run while its inputs come in."""
+
+    def __init__(self) -> None:
+        self.inputs: ListWriter[Input] = writer_of_inputs()
+        self.quarantined: ListWriter[QuarantinedInput] = writer_of_quarantined()
+        self._sums: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.inputs.__exit__(*error)
+        self.quarantined.__exit__(*error)
+
+    def add(self, inputs: Sequence[Input], quarantined: Iterable[QuarantinedInput]) -> None:
+        """Take in what became of some drops."""
+        self.inputs.add(inputs)
+        self.quarantined.add(quarantined)
+        for name in InputCounts.__struct_fields__:
+            self._sums[name] += sum(getattr(item, name) for item in inputs)
+
+    def write(self, store: ObjectStore, run: str, *, planned: IntakePlan, shards: Sequence[str], labels: LabelCounts) -> IntakeManifest:
+        """Write the manifest, after the lists that are too long for it."""
+        account = IntakeCounts(**self._sums, waiting=waiting.count(planned))
+        if account.received != account.records + account.duplicates + account.quarantined:
+            raise AssertionError(f"the account of {run} does not add up: {account}")
+        inputs, inputs_table = self.inputs.put(store, dag=DAG, run=run, name="inputs")
+        quarantined, quarantined_table = self.quarantined.put(store, dag=DAG, run=run, name="quarantined")
+        manifest = IntakeManifest(
+            schema_version=2 if inputs_table or quarantined_table else 1,  # version 0.1 would take them for none
+            dag=DAG,
+            run=run,
+            code=Code.running(),
+            account=account,
+            inputs=inputs,
+            inputs_table=inputs_table,
+            waiting=waiting.named(planned),
+            waiting_for=planned.waiting_for,
+            needed=planned.waiting if planned.needed is None else planned.needed,
+            left=planned.left,
+            shards=tuple(shards),
+            quarantined=quarantined,
+            quarantined_table=quarantined_table,
+            labels=labels,
+        )
+        write_manifest(store, manifest)
+        return manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LettingIn:
+    """What gets to know of every staged shard; ``came`` gets all names and persons only if ``naming``."""
+
+    results: Results
+    came: Came
+    growing: catalog.Growing
+    naming: bool
+
+    def shard(self, staged: StagedShard, repeated: NDArray[np.bool_], again: Counter[str]) -> str:
+        """Move a staged shard to records/, without what the archive or an earlier shard holds; returns its name, empty if nothing is left.
+
+        ``again`` counts the names of its duplicates.
+        """
+        results, store, number = self.results, self.results.store, self.came.arrived.number
+        index = results.index(staged)
+        if self.naming or repeated.any():
+            again.update(self.came.arrived.add(tables.load(index), repeated, naming=self.naming))
+        if repeated.all():
+            return ""
+        if repeated.any():
+            kept = record_shards.without(record_shards.load_shard(results.records(staged)), set(np.flatnonzero(repeated).tolist()))
+            name = record_shards.shard_name(stored.record.record_id for stored in kept)
+            numbered = record_shards.dump_index(kept, received=number)
+            store.put(keys.record_index(name), numbered)
+            store.put(keys.record_shard(name), record_shards.dump_shard(kept))
+        else:
+            name = record_shards.shard_name(results.ids(staged).astype(str).tolist())
+            numbered = tables.dump_with(tables.RECORD_INDEX, index, "received", number)
+            store.put(keys.record_index(name), numbered)
+            results.let_in(staged, name)
+        self.growing.add(catalog.of_index(name, numbered))
+        return name
+
+
+def _seen_before(before: Catalog, parts: Sequence[NDArray[np.bytes_]]) -> list[NDArray[np.bool_]]:
+    """Which ids of each part are in the archive, or stand before in this part or an earlier one."""
+    if not parts:
+        return []
+    whole = np.concatenate(parts)
+    repeated = np.ones(len(whole), dtype=bool)
+    repeated[np.unique(whole, return_index=True)[1]] = False
+    repeated |= before.known(whole)
+    ends = np.cumsum([0, *(len(part) for part in parts)])
+    return [repeated[start:end] for start, end in pairwise(ends)]
+
+
+def _less_duplicates(inputs: Sequence[Input], duplicates: Counter[str]) -> list[Input]:
+    """Move duplicate records, counted by name, from ``records`` to ``duplicates`` in the inputs' accounts."""
+    if not duplicates:
+        return list(inputs)
+    place = {item.record_name: number for number, item in enumerate(inputs)}
+    again = [0] * len(inputs)
+    for name, n in duplicates.items():
+        file = name.rpartition("#")[0]
+        again[place[file if file in place else name]] += n
+    return [
+        structs.replace(item, records=item.records - n, duplicates=item.duplicates + n) if n else item
+        for item, n in zip(inputs, again, strict=True)
+    ]

@@ -1,0 +1,55 @@
+"""Here: emptying the inbox of what a run took over, and removing what was staged. Not here: taking it over (``publication``)."""
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ecg_tasks.archive import account_lists, keys
+from ecg_tasks.archive.documents import IntakeManifest
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.names import DagId
+
+DAG = DagId.INGEST_RECORDS
+_AT_ONCE = 1000
+
+
+def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | None) -> None:
+    """Remove what was taken from the inbox unless it changed since or something waiting needs it; then what was staged.
+
+    A run whose jobs and results are all there is not over, so they go last. ``staged`` is None where it is not known what is left.
+    """
+    gone = _unchanged(_taken(store, manifest), store.list_objects(keys.INBOX))
+    if staged is None:
+        left = [*store.list_keys(keys.staging(DAG, manifest.run, "")), *store.list_keys(keys.intake(manifest.run, ""))]
+        staged = sorted(left, key=lambda key: "/results/" in key)
+    store.delete_many(itertools.chain(gone, staged))
+
+
+def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytes:
+    """Digests of key and ETag of every file that the run took, 16 bytes each: a million take 16 MB."""
+    needed = set(manifest.waiting if manifest.needed is None else manifest.needed)
+    found = bytearray()
+    for item in account_lists.inputs(store, manifest):
+        for file in item.files:
+            if file.key not in needed:
+                found += _digest(file.key, file.etag)
+    for table in manifest.labels.tables:
+        if table.key not in needed:
+            found += _digest(table.key, table.etag)
+    return bytes(found)
+
+
+def _unchanged(taken: bytes, listed: Iterable[ObjectInfo]) -> Iterator[str]:
+    """Keys that are listed with the content that was taken; not asked for one by one, for what lies there now may be another content."""
+    wanted = np.sort(np.frombuffer(taken, dtype="S16"))
+    items = iter(listed)
+    while page := list(itertools.islice(items, _AT_ONCE)):
+        digests = np.frombuffer(b"".join(_digest(item.key, item.etag) for item in page), dtype="S16")
+        place = np.searchsorted(wanted, digests)
+        yield from (item.key for item, at, digest in zip(page, place, digests, strict=True) if at < len(wanted) and wanted[at] == digest)
+
+
+def _digest(key: str, etag: str) -> bytes:
+    return hashlib.blake2b(f"{key}\n{etag}".encode(), digest_size=16).digest()
