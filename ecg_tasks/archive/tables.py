@@ -146,21 +146,6 @@ INBOX_READ = pa.schema(
 )
 """What files that wait in the inbox say of themselves."""
 
-EXCHANGE = pa.schema(
-    [
-        *(pa.field(name, pa.string()) for name in ("record_id", "name", "source_sha256", "decision")),
-        ("probability", pa.float64()),
-        *(pa.field(name, pa.string()) for name in ("recipe", "version")),
-        *(pa.field(name, pa.int32()) for name in ("n_windows", "n_used")),
-        ("quality", pa.float64()),
-        *(pa.field(name, pa.string()) for name in ("flags", "seconds_read", "label")),
-        ("synthetic", pa.bool_()),
-        ("model_digest", pa.string()),
-        *(pa.field(name, pa.float64()) for name in ("threshold", "abstain_low", "abstain_high")),
-    ]
-)
-"""``predictions.csv`` for programs: the same columns, typed, a missing value being a null."""
-
 Columns = dict[str, Any]
 """Column name to a list (strings, bytes) or an array (numbers), all of one length."""
 
