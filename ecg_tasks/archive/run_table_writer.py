@@ -1,10 +1,9 @@
 """Here: writing a run's table: rows in any order become a Parquet file in the table's order. Not here: reading it (``predictions``)."""
 
 import tempfile
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,16 +23,25 @@ _UNLIKE = ("record_id", "name", "probability", "quality")
 
 
 class RunTableWriter:
-    """Rows on their way into a run's table. Memory holds some thousands of them, and of each 24 bytes."""
+    """Rows on their way into a run's table, in a file of their own that goes at the end.
+
+    Memory holds some ten thousands of them, and of each 24 bytes.
+    """
 
     def __init__(self) -> None:
         self._file = new_file()
-        weakref.finalize(self, self._file.close)
         self._schema = schema()
         self._writer = _writer(self._file, self._schema, compression="lz4")
         self._waiting: list[pa.Table] = []
         self._ids: list[NDArray[np.bytes_]] = []
         self._keys: list[NDArray[np.float64]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+        self._file.close()
 
     def add(self, joined: Joined) -> None:
         """Compute the columns of joined rows, and append them."""
@@ -74,7 +82,6 @@ class RunTableWriter:
         with _writer(file, self._schema, compression="zstd") as writer:
             for part in self._dealt():
                 writer.write_table(part.take(_order(part)), row_group_size=ROWS_AT_ONCE)
-        self._file.close()
         file.flush()
         return RunTable(file)
 

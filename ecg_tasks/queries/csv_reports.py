@@ -18,11 +18,12 @@ _READERS = {float: float, int: int, bool: lambda cell: cell == "yes"}
 
 def table_of_csv(pieces: Iterable[bytes]) -> RunTable:
     """Make the table of a report's CSV file; a column that it lacks is none."""
-    writer = RunTableWriter()
     rows = csv.DictReader(_lines(pieces))
-    while some := list(islice(rows, ROWS_AT_ONCE)):
-        writer.append({column.name: [_typed(row.get(column.name), column.type) for row in some] for column in report_columns.COLUMNS})
-    return writer.finish()
+    with RunTableWriter() as writer:
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            columns = report_columns.COLUMNS
+            writer.append({column.name: [_typed(row.get(column.name), column.type) for row in some] for column in columns})
+        return writer.finish()
 
 
 def _typed(cell: str | None, kind: type) -> Any:

@@ -180,23 +180,25 @@ def _gather(
     labels: Mapping[str, LabelEntry],
     models: Mapping[str, ModelSummary],
 ) -> _Gathered:
-    writer, labelled, pending = RunTableWriter(), list[_Labelled](), list[Pending]()
+    labelled, pending = list[_Labelled](), list[Pending]()
     n_pending = n_carried = 0
     carried = {one.shard for one in pinned.ingests.carried}
     versions = {name: pinned.versions[name] for name in pinned.recipes if name in pinned.versions}
     late = Descriptions.read(store)
-    for shard, wanted in shards.items():
-        columns, undecided = join_shard(store, shard, versions, _JOINED, late=late, only=wanted)
-        n_rows = tables.n_rows(columns)
-        n_carried += (n_rows + len(undecided)) * (shard in carried)
-        n_pending += len(undecided)
-        if undecided:
-            pending.append(Pending(shard=shard, records=tuple(sorted(undecided)) if n_rows else wanted))
-        if n_rows:
-            known = columns | _of_report(columns, shard=shard, labels=labels, models=models)
-            labelled.extend(_labelled(known))
-            writer.add(known)
-    return _Gathered(table=writer.finish(), labelled=labelled, pending=pending, n_pending=n_pending, n_carried=n_carried)
+    with RunTableWriter() as writer:
+        for shard, wanted in shards.items():
+            columns, undecided = join_shard(store, shard, versions, _JOINED, late=late, only=wanted)
+            n_rows = tables.n_rows(columns)
+            n_carried += (n_rows + len(undecided)) * (shard in carried)
+            n_pending += len(undecided)
+            if undecided:
+                pending.append(Pending(shard=shard, records=tuple(sorted(undecided)) if n_rows else wanted))
+            if n_rows:
+                known = columns | _of_report(columns, shard=shard, labels=labels, models=models)
+                labelled.extend(_labelled(known))
+                writer.add(known)
+        table = writer.finish()
+    return _Gathered(table=table, labelled=labelled, pending=pending, n_pending=n_pending, n_carried=n_carried)
 
 
 _JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, "recipe", "version"})
