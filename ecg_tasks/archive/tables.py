@@ -162,21 +162,6 @@ INPUTS = pa.schema(
 QUARANTINED = pa.schema([pa.field(name, pa.string()) for name in ("name", "reason", "message", "source", "entry")])
 """What an intake put into quarantine: see ``documents.QuarantinedInput``."""
 
-EXCHANGE = pa.schema(
-    [
-        *(pa.field(name, pa.string()) for name in ("record_id", "name", "source_sha256", "decision")),
-        ("probability", pa.float64()),
-        *(pa.field(name, pa.string()) for name in ("recipe", "version")),
-        *(pa.field(name, pa.int32()) for name in ("n_windows", "n_used")),
-        ("quality", pa.float64()),
-        *(pa.field(name, pa.string()) for name in ("flags", "seconds_read", "label")),
-        ("synthetic", pa.bool_()),
-        ("model_digest", pa.string()),
-        *(pa.field(name, pa.float64()) for name in ("threshold", "abstain_low", "abstain_high")),
-    ]
-)
-"""``predictions.csv`` for programs: the same columns, typed, a missing value being a null."""
-
 Table: TypeAlias = pa.Table
 """A table that is too long for a Python object a row; only this package looks into it."""
 Columns = dict[str, Any]

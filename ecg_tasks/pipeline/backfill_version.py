@@ -21,9 +21,11 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.predictions import join_shard
 from ecg_tasks.archive.workspace import now, open_store, write_jobs
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
+from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.names import DagId
@@ -171,18 +173,16 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
     after_all: list[str] = []
     moved, n_judged, n_synthetic = 0.0, 0, 0
     labels = {record_id: entry.label for record_id, entry in labels_in_force(store).items()}
-    for index, before, after in _spoken(store, recipe, pinned.against, pinned.version):
-        told = dict(zip(index["record_id"], zip(index["name"], index["synthetic"], strict=True), strict=True))
+    for before, after in _spoken(store, recipe, pinned.against, pinned.version):
         place = {record_id: row for row, record_id in enumerate(after["record_id"])}
         rows = [place[record_id] for record_id in before["record_id"]]
         p_before, p_after = np.asarray(before["probability"], float), np.asarray(after["probability"], float)[rows]
         judged = ~np.isnan(p_before) & ~np.isnan(p_after)
         moved += float(np.abs(p_after - p_before)[judged].sum())
         n_judged += int(judged.sum())
+        n_synthetic += int(np.sum(before["synthetic"]))
         for row, record_id in enumerate(before["record_id"]):
-            name, synthetic = told[record_id]
             one, other = Decision(before["decision"][row]), Decision(after["decision"][rows[row]])
-            n_synthetic += bool(synthetic)
             counts[one, other] += 1
             before_all.append(one.value)
             after_all.append(other.value)
@@ -190,11 +190,11 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
                 changed.append(
                     ChangedRecord(
                         record_id=record_id,
-                        name=name,
+                        name=before["name"][row],
                         before=one,
                         after=other,
-                        probability_before=None if np.isnan(p_before[row]) else float(p_before[row]),
-                        probability_after=None if np.isnan(p_after[row]) else float(p_after[row]),
+                        probability_before=nan_to_none(p_before[row]),
+                        probability_after=nan_to_none(p_after[row]),
                         label=labels.get(record_id),
                     )
                 )
@@ -212,18 +212,17 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
     )
 
 
-def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterator[tuple[tables.Columns, tables.Columns, tables.Columns]]:
-    """Index and both predictions of every shard on which both versions have decided."""
+def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterator[tuple[tables.Columns, tables.Columns]]:
+    """What both versions said of every shard on which both have decided."""
     found: dict[str, set[str]] = {}
     for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/"):
         found.setdefault(key.split("/")[2], set()).add(keys.stem(key))
+    columns = ("record_id", "name", "synthetic", "probability", "decision")
     for shard in sorted(shard for shard, versions in found.items() if {before, after} <= versions):
-        index = tables.load(store.get(keys.record_index(shard)), ["record_id", "name", "synthetic"])
-        said = [
-            tables.load(store.get(keys.predictions(recipe, shard, one)), ["record_id", "probability", "decision"])
-            for one in (before, after)
-        ]
-        yield index, said[0], said[1]
+        yield (
+            join_shard(store, shard, {recipe: before}, columns).columns,
+            join_shard(store, shard, {recipe: after}, columns).columns,
+        )
 
 
 def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.Champion | None) -> ModelSummary:

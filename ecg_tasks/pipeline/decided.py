@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.predictions import Said, join
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.names import DagId
@@ -142,8 +143,11 @@ def _parts(store: ObjectStore, recipe: str, version: str, *, whole: bool, new: l
             yield part
     predicted = [key for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/") if keys.stem(key) == version]
     new += [key for key in predicted if key.split("/")[2] not in covered]
-    for found in zip(_shards(new), *_contents(store, new), strict=True):
-        yield _one(*found)
+    shards = _shards(new)
+    contents = store.get_many(new), store.get_many(map(keys.record_index, shards))
+    for shard, said, index in zip(shards, *contents, strict=True):
+        columns = join([Said(recipe=recipe, version=version, data=said)], index, tables.DECIDED.names).columns
+        yield columns | {"shard": [shard] * tables.n_rows(columns)}
 
 
 def _nothing() -> tables.Columns:
@@ -152,22 +156,3 @@ def _nothing() -> tables.Columns:
 
 def _shards(predicted: Iterable[str]) -> list[str]:
     return [key.split("/")[2] for key in predicted]
-
-
-def _contents(store: ObjectStore, predicted: Sequence[str]) -> tuple[Iterable[bytes], Iterable[bytes]]:
-    return store.get_many(predicted), store.get_many(keys.record_index(shard) for shard in _shards(predicted))
-
-
-def _one(shard: str, predictions: bytes, index: bytes) -> tables.Columns:
-    """The rows of one shard."""
-    said = tables.load(predictions, ["record_id", "probability", "decision", "quality"])
-    known = tables.load(index, ["record_id", "name", "synthetic"])
-    place = {record_id: row for row, record_id in enumerate(known["record_id"])}
-    rows = [place[record_id] for record_id in said["record_id"]]
-    return {
-        "record_id": said["record_id"],
-        "name": [known["name"][row] for row in rows],
-        "synthetic": np.asarray(known["synthetic"], dtype=bool)[rows],
-        "shard": [shard] * len(rows),
-        **{name: said[name] for name in ("probability", "decision", "quality")},
-    }

@@ -3,14 +3,23 @@
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.queries import exchange
 
-Content = Iterator[bytes] | bytes
-Kind = Literal["predictions.csv", "predictions.parquet", "summary.json", "changes.csv", "fhir-R5.ndjson", "fhir-R4B.ndjson", "report.zip"]
+Content = Iterator[bytes]
+Kind = Literal[
+    "predictions.csv",
+    "predictions.parquet",
+    "predictions.xlsx",
+    "summary.json",
+    "changes.csv",
+    "fhir-R5.ndjson",
+    "fhir-R4B.ndjson",
+    "report.zip",
+]
 _MADE: dict[str, Callable[[ObjectStore, str, str], Content]] = {
     "predictions.parquet": exchange.predictions_parquet,
+    "predictions.xlsx": exchange.predictions_xlsx,
     "fhir-R5.ndjson": lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R5"),
     "fhir-R4B.ndjson": lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R4B"),
     "report.zip": exchange.report_zip,
@@ -21,7 +30,7 @@ _MADE: dict[str, Callable[[ObjectStore, str, str], Content]] = {
 def download(store: ObjectStore, date: str, run: str, kind: Kind) -> Content:
     """Return one file of a report; `MissingObjectError` if there is none."""
     make = _MADE.get(kind)
-    return store.get(keys.report(date, run, kind)) if make is None else make(store, date, run)
+    return exchange.stored(store, date, run, kind) if make is None else make(store, date, run)
 
 
 def pages(store: ObjectStore, report: str) -> Iterator[tuple[str, bytes]]:

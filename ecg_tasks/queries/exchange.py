@@ -1,36 +1,49 @@
-"""Here: a written report in the forms that other tools take: Parquet, FHIR, and one ZIP file that opens offline.
+"""Here: a written report in the forms that other tools take: Parquet, XLSX, FHIR, and one ZIP file that opens offline.
 
 Not here: what is in a bundle (``reporting.fhir``), or writing the report (``report_builder``).
 """
 
-import csv
 import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
 
-from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import ReportSummary, read
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError, MissingObjectError
-from ecg_tasks.reporting.escaping import uncell
+from ecg_tasks.queries import report_table
 from ecg_tasks.reporting.fhir import RELEASES, RunIdentity, bundles
+from ecg_tasks.reporting.tables import csv_pieces, xlsx_file
 
-CSV, SUMMARY, INDEX = "predictions.csv", "summary.json", "index.html"
+SUMMARY, INDEX = "summary.json", "index.html"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TEXTS = ("name", "flags", "seconds_read", "label")
-_NUMBERS = ("probability", "quality", "threshold", "abstain_low", "abstain_high")
-_COUNTS = ("n_windows", "n_used")
+_PIECE = 1024 * 1024
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The time of every entry of a ZIP file, the earliest it can tell: the same report gives the same bytes."""
 
 
-def predictions_parquet(store: ObjectStore, date: str, run: str) -> bytes:
-    """``predictions.csv`` of a report as Parquet, with types, nulls, and names as they were."""
-    rows = list(_rows(store.stream(_key(date, run, CSV))))
-    return tables.dump(tables.EXCHANGE, {name: [row[name] for row in rows] for name in tables.EXCHANGE.names})
+def predictions_parquet(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
+    """The table of a report as it is stored, piece by piece."""
+    return _table(store, date, run).pieces()
+
+
+def predictions_xlsx(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
+    """The table of a report as a workbook: some 60 s for a million records."""
+    return _pieces(xlsx_file(_table(store, date, run).parts()))
+
+
+def rows_csv(store: ObjectStore, date: str, run: str, query: report_table.Query) -> Iterator[bytes]:
+    """The rows of a report that pass, in the order asked for, as CSV."""
+    table = _table(store, date, run)
+    return csv_pieces(table.parts(table.order(query)))
+
+
+def stored(store: ObjectStore, date: str, run: str, name: str) -> Iterator[bytes]:
+    """One file of a report as it was written."""
+    return store.stream(_key(date, run, name))
 
 
 def fhir_ndjson(store: ObjectStore, date: str, run: str, *, release: str = "R5") -> Iterator[bytes]:
@@ -46,13 +59,13 @@ def fhir_ndjson(store: ObjectStore, date: str, run: str, *, release: str = "R5")
     if release not in RELEASES:
         raise ConfigurationError(f"{release=}; it must be one of {', '.join(RELEASES)}")
     told = read(store, ReportSummary, _key(date, run, SUMMARY)).run
-    rows = _rows(store.stream(_key(date, run, CSV)))
+    rows = _table(store, date, run).all_rows()
     made = bundles(rows, run=RunIdentity(run=run, issued=told.created_utc), release=release)
     return (json.dumps(bundle, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n" for bundle in made)
 
 
 def report_zip(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
-    """A whole report as a ZIP file, made as it is taken: its pages, its CSV, and the same as Parquet and FHIR R5.
+    """A whole report as a ZIP file, made as it is taken: its pages, its CSV and Parquet, and the same as FHIR R5.
 
     Raises
     ------
@@ -89,24 +102,18 @@ def _key(date: str, run: str, path: str) -> str:
     return keys.report(date, run, path)
 
 
-def _rows(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Rows of ``predictions.csv`` with their types; an empty cell is None."""
-    for row in csv.DictReader(_lines(pieces)):
-        typed: dict[str, Any] = dict(row)
-        typed |= {name: uncell(row.get(name, "")) or None for name in _TEXTS}
-        typed |= {name: float(row[name]) if row[name] else None for name in _NUMBERS}
-        typed |= {name: int(row[name]) for name in _COUNTS}
-        yield typed | {"synthetic": row["synthetic"] == "yes"}
+def _table(store: ObjectStore, date: str, run: str) -> report_table.RunTable:
+    folder = _key(date, run, "")
+    table = report_table.table(store, date, run)
+    if table is None:
+        raise MissingObjectError(f"there is no {folder}")
+    return table
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Lines with their ends; a line break inside a quoted cell is the CSV reader's business."""
-    rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from (line.decode() + "\n" for line in whole)
-    if rest:
-        yield rest.decode()
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 class _Outlet(io.RawIOBase):
@@ -127,10 +134,11 @@ class _Outlet(io.RawIOBase):
         return taken
 
 
-def _zipped(store: ObjectStore, date: str, run: str, paths: Iterable[str]) -> Iterator[bytes]:
+def _zipped(store: ObjectStore, date: str, run: str, paths: Sequence[str]) -> Iterator[bytes]:
     outlet = _Outlet()
     contents: list[tuple[str, Iterable[bytes]]] = [(path, _later(store, _key(date, run, path))) for path in paths]
-    contents.append(("predictions.parquet", _once(store, date, run)))
+    if report_table.TABLE not in paths:
+        contents.append((report_table.TABLE, predictions_parquet(store, date, run)))
     contents.append(("fhir-R5.ndjson", fhir_ndjson(store, date, run)))
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, pieces in contents:
@@ -148,7 +156,3 @@ def _zipped(store: ObjectStore, date: str, run: str, paths: Iterable[str]) -> It
 def _later(store: ObjectStore, key: str) -> Iterator[bytes]:
     """The object's content; asked for only when the first piece is taken."""
     yield from store.stream(key)
-
-
-def _once(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
-    yield predictions_parquet(store, date, run)

@@ -145,7 +145,7 @@ def _concept(system: str, code: str, display: str) -> dict[str, Any]:
 
 
 def _quantity(value: float) -> dict[str, Any]:
-    return {"value": round(float(value), 6), "unit": "1", "system": UCUM, "code": "1"}
+    return {"value": float(value), "unit": "1", "system": UCUM, "code": "1"}
 
 
 def _id(*parts: str) -> str:

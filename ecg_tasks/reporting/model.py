@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
+from ecg_tasks.report_columns import Row
 from ecg_tasks.reporting.changes import Changes
 from ecg_tasks.reporting.influence import Influence
-from ecg_tasks.reporting.predictions import PredictionRow, Predictions
+from ecg_tasks.reporting.predictions import Predictions
 from ecg_tasks.signals.record import Record
 
 
@@ -116,8 +117,6 @@ class RunReport:
 
     def __post_init__(self) -> None:
         self.account.check()
-        if (repeated := self.predictions.repeated()) is not None:
-            raise ValueError(f"predictions repeat a record, {repeated!r}; one row a record")
         found = self.predictions.decisions
         expected = {
             "classified": found[Decision.NORMAL] + found[Decision.ABNORMAL],
@@ -135,9 +134,9 @@ class RunReport:
         if not self.unseen and not self.unseen_absent:
             raise ValueError("unseen is empty and unseen_absent does not say why")
 
-    def model_of(self, row: PredictionRow) -> ModelSummary:
+    def model_of(self, row: Row) -> ModelSummary:
         """The model that decided on a record."""
-        return next(model for model in self.models if model.key == (row.recipe, row.version))
+        return next(model for model in self.models if model.key == (row["recipe"], row["version"]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,7 +175,7 @@ class RecordDetail:
 
     Parameters
     ----------
-    record : the signal; ``record.record_id == row.record_id``
+    record : the signal; ``record.record_id == row["record_id"]``
     row : what the run says of it
     spectrograms : what the network saw: the leads of one window (12 views are drawn as a grid), or some beats
     shown_from_s : the 10 s from here on are drawn on ECG paper; matters only for longer recordings
@@ -185,14 +184,14 @@ class RecordDetail:
     """
 
     record: Record
-    row: PredictionRow
+    row: Row
     spectrograms: Sequence[SpectrogramView] = ()
     shown_from_s: float = 0.0
     beats_s: Sequence[float] = ()
     influence: Influence | None = None
 
     def __post_init__(self) -> None:
-        if self.record.record_id != self.row.record_id:
-            raise ValueError(f"the record is {self.record.record_id}, its row {self.row.record_id}")
+        if self.record.record_id != self.row["record_id"]:
+            raise ValueError(f"the record is {self.record.record_id}, its row {self.row['record_id']}")
         if len({view.db_range for view in self.spectrograms}) > 1:
             raise ValueError("the spectrograms have different db_range; they share one colour bar")

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.labels import RESEARCH_USE, Decision
+from ecg_tasks.report_columns import Query, differs, shown
 from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.escaping import printable
@@ -25,12 +26,14 @@ from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
 from ecg_tasks.reporting.svg import number
-from ecg_tasks.reporting.tables import differs, listed_rows, predictions_csv
+from ecg_tasks.reporting.tables import csv_file, csv_schema
 from ecg_tasks.reporting.waveform import draw_waveform
 from ecg_tasks.signals.flags import sentences
 
 RECORD_PAGES = "records/"
 """The folder of the records' pages within a report."""
+ROWS_LISTED = 10_000
+"""Rows in ``index.html`` (3 MB, opens in a second, also without script); the files have all."""
 QUARANTINED_LISTED = 1000
 """Inputs in quarantine that ``index.html`` lists; ``summary.json`` has all."""
 
@@ -57,27 +60,30 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
 
     Yields
     ------
-    (path, content) : ``predictions.csv``, ``records/<record_id>.html``, ``changes.csv`` if a champion changed, ``summary.schema.json``,
-        ``summary.json``, then ``index.html``;
-        the content of ``predictions.csv`` is an open file, which is closed when the next is asked for, of all others bytes
+    (path, content) : ``predictions.parquet``, which all others are made of, ``predictions.csv``, ``records/<record_id>.html``,
+        ``changes.csv`` if a champion changed, the schemas, ``summary.json``, then ``index.html``;
+        the content of the first two is an open file, of all others bytes; that of ``predictions.csv`` is closed when the next is asked for
     """
-    with predictions_csv(report) as predictions:
-        yield "predictions.csv", predictions
+    report.predictions.file.seek(0)
+    yield "predictions.parquet", report.predictions.file
+    with csv_file(report.predictions.parts()) as written:
+        yield "predictions.csv", written
     pages: list[str] = []
     following = chain(details, [None])
     current = next(following)
     for coming in following:
         if current is None:
             break
-        next_id = coming.row.record_id if coming else None
+        next_id = coming.row["record_id"] if coming else None
         yield (
-            f"{RECORD_PAGES}{current.row.record_id}.html",
+            f"{RECORD_PAGES}{current.record.record_id}.html",
             record_page(report, current, previous=pages[-1] if pages else None, following=next_id),
         )
-        pages.append(current.row.record_id)
+        pages.append(current.record.record_id)
         current = coming
     if report.changes is not None:
         yield "changes.csv", changes_csv(in_order(report.changes.records))
+    yield "predictions.schema.json", csv_schema()
     yield "summary.schema.json", schema_json()
     yield "summary.json", summary_json(report, n_pages=len(pages))
     yield "index.html", index_page(report, pages=frozenset(pages))
@@ -116,7 +122,9 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
         reasons=Counter(item.reason for item in report.quarantined).most_common(),
         quarantined=report.quarantined[:QUARANTINED_LISTED],
         recipes=sorted({model.recipe for model in report.models}),
-        rows=listed_rows(report),
+        columns=shown(),
+        differs=differs,
+        rows=report.predictions.first(Query(), ROWS_LISTED),
         n_records=n_records,
         mixed=report.predictions.n_synthetic < n_records,
         n_pages=len(pages),
@@ -128,7 +136,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
 def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None = None, following: str | None = None) -> bytes:
     """The page of one record; ``previous`` and ``following`` are the ids of its neighbours, where there are any."""
     record, row = detail.record, detail.row
-    model = report.model_of(row)
+    model, flags = report.model_of(row), row["flags"] or ""
     told = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
     return render_page(
         "record.html",
@@ -138,9 +146,9 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         model=model,
         previous=previous,
         next=following,
-        meaning=MEANINGS[row.decision],
-        differs=row.label is not None and differs(row.decision, row.label),
-        probability=draw_probability(row.probability, model=model) if row.probability is not None else "",
+        meaning=MEANINGS[row["decision"]],
+        differs=differs(row["decision"], row["label"]),
+        probability=draw_probability(row["probability"], model=model) if row["probability"] is not None else "",
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, influence=detail.influence),
         spectrograms=draw_spectrograms(detail.spectrograms, influence=detail.influence) if detail.spectrograms else "",
         influence=detail.influence,
@@ -151,9 +159,9 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         fs=number(record.fs),
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",
         person=", ".join(told) or "not told",
-        quality=f"{row.quality:.2f} (0 useless, 1 clean)",
-        flags=[flag.strip().replace("_", " ") for flag in row.flags.split(",") if flag.strip()],
-        remarks=sentences(row.flags),
+        quality=f"{row['quality']:.2f} (0 useless, 1 clean)",
+        flags=[flag.strip().replace("_", " ") for flag in flags.split(",") if flag.strip()],
+        remarks=sentences(flags),
     )
 
 
@@ -209,7 +217,7 @@ def _banners(report: RunReport) -> list[Banner]:
 
 def _record_banners(detail: RecordDetail, model: ModelSummary) -> list[Banner]:
     banners = []
-    if detail.row.synthetic or detail.record.synthetic:
+    if detail.row["synthetic"] or detail.record.synthetic:
         banners.append(Banner("Made from a synthetic recording.", "A program made this signal; it was not measured on a person."))
     if model.synthetic:
         banners.append(

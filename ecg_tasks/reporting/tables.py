@@ -1,110 +1,104 @@
-"""Here: the predictions as a CSV file, and as the rows that ``index.html`` lists. Not here: HTML."""
+"""Here: a run's table as CSV with its schema, and as XLSX. Not here: its columns (``report_columns``), HTML, or Parquet."""
 
 import csv
 import io
-import math
+import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
-from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.escaping import cell
-from ecg_tasks.reporting.model import RunReport
-from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS
+from ecg_tasks import report_columns
+from ecg_tasks.reporting.escaping import cell, printable
 
-MODEL_COLUMNS = ("model_digest", "threshold", "abstain_low", "abstain_high")
-"""What ``predictions.csv`` tells of the model beside ``PREDICTION_COLUMNS``, so that a row can be judged by itself."""
-ROWS_LISTED = 10_000
-"""Rows in ``index.html`` (3 MB, opens in a second, also without script); ``predictions.csv`` has all."""
-_ATTENTION = (Decision.UNCERTAIN, Decision.ABNORMAL, Decision.UNINTERPRETABLE, Decision.NORMAL)
-NONE = "–"
-"""What stands in a cell without a value."""
+ROWS_A_SHEET = 1_048_575
+"""Rows of one sheet of XLSX, without its head: the format allows no more."""
+_TYPES = {str: "string", float: "number", int: "integer", bool: "boolean"}
+
+Parts = Iterable[Mapping[str, Sequence[Any]]]
+"""Columns of a table, some thousand rows at a time."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedRow:
-    """One row of the table in ``index.html``, every cell as it is written."""
+def csv_pieces(parts: Parts) -> Iterator[bytes]:
+    """Rows as CSV (UTF-8, commas, line feeds), head first; a missing value is an empty cell, a number has all its digits.
 
-    record_id: str
-    name: str
-    decision: str
-    probability: str
-    quality: str
-    windows: str
-    label: str
-    recipe: str
-    flags: str
-    differs: bool
-    synthetic: bool
-
-
-def predictions_csv(report: RunReport) -> BinaryIO:
-    """All predictions as CSV (UTF-8, commas, line feeds): ``PREDICTION_COLUMNS``, then ``MODEL_COLUMNS``; a missing value is an empty cell.
-
-    It is a file without a name on the disk, to be read from its start: the rows of a million records do not fit into a task's memory.
     Cells that a spreadsheet would run as a formula have an apostrophe in front.
     """
-    told = {
-        model.key: (cell(model.digest), _decimal(model.threshold), *map(_decimal, model.abstain or (None, None))) for model in report.models
-    }
+    names = [column.name for column in report_columns.COLUMNS]
+    yield _lines([names])
+    for part in parts:
+        yield _lines(zip(*([_written(value) for value in part[name]] for name in names), strict=True))
+
+
+def csv_file(parts: Parts) -> BinaryIO:
+    """Write ``csv_pieces`` into a file without a name, to be read from its start; the taker closes it."""
     file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - the taker closes it
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(PREDICTION_COLUMNS + MODEL_COLUMNS)
-    for values in report.predictions.select(PREDICTION_COLUMNS):
-        row = dict(zip(PREDICTION_COLUMNS, values, strict=True))
-        writer.writerow((*_written(row), *told[row["recipe"], row["version"]]))
-    text.detach()
+    file.writelines(csv_pieces(parts))
     file.seek(0)
     return file
 
 
-def _written(row: Mapping[str, Any]) -> Iterator[str]:
-    """The cells of a row as they are written."""
-    for name, value in row.items():
-        if name in {"name", "flags", "seconds_read", "label"}:
-            yield cell(value) if isinstance(value, str) else ""
-        elif name in {"probability", "quality"}:
-            yield _decimal(value)
-        elif name == "synthetic":
-            yield "yes" if value else "no"
-        else:
-            yield str(value)
+def csv_schema() -> bytes:
+    """What the columns of the CSV file are, as a Table Schema.
+
+    References
+    ----------
+    Frictionless Data, "Table Schema", version 1.
+    """
+    fields = [
+        {"name": column.name, "type": _TYPES[column.type], "description": column.description}
+        | ({"title": column.head} if column.head else {})
+        | ({"trueValues": ["yes"], "falseValues": ["no"]} if column.type is bool else {})
+        for column in report_columns.COLUMNS
+    ]
+    schema = {"fields": fields, "primaryKey": ["record_id"], "missingValues": [""]}
+    return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def listed_rows(report: RunReport) -> list[ListedRow]:
-    """The first ``ROWS_LISTED`` records: uncertain ones, then abnormal, uninterpretable and normal, each by falling P(abnormal)."""
-    rank = " ".join(f"WHEN '{decision}' THEN {rank}" for rank, decision in enumerate(_ATTENTION))
-    chosen = report.predictions.select(
-        PREDICTION_COLUMNS, f"ORDER BY CASE decision {rank} END, probability DESC, record_id LIMIT ?", ROWS_LISTED
-    )
-    return [_listed(dict(zip(PREDICTION_COLUMNS, values, strict=True))) for values in chosen]
+def xlsx_file(parts: Parts) -> BinaryIO:
+    """Write rows as a workbook into a file without a name, to be read from its start; the taker closes it.
+
+    Texts are texts, never formulas or links. Memory holds one row; a table of more than ``ROWS_A_SHEET`` rows goes on in a next sheet.
+    """
+    import xlsxwriter
+
+    file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - the taker closes it
+    plain = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    names = [column.name for column in report_columns.COLUMNS]
+    rows = (row for part in parts for row in zip(*(part[name] for name in names), strict=True))
+    with xlsxwriter.Workbook(file, plain) as book:
+        sheet, at = None, 0
+        for row in rows:
+            if sheet is None or at > ROWS_A_SHEET:
+                sheet, at = _sheet(book, names), 1
+            for place, value in enumerate(row):
+                if isinstance(value, str):
+                    sheet.write_string(at, place, printable(value))
+                elif value is not None:
+                    sheet.write(at, place, value)
+            at += 1
+        if sheet is None:
+            _sheet(book, names)
+    file.seek(0)
+    return file
 
 
-def _listed(row: dict[str, object]) -> ListedRow:
-    decision, probability, label = str(row["decision"]), row["probability"], row["label"]
-    known = isinstance(probability, float) and not math.isnan(probability)
-    labelled = isinstance(label, str) and label != ""
-    return ListedRow(
-        record_id=str(row["record_id"]),
-        name=str(row["name"]),
-        decision=decision,
-        probability=f"{probability:.3f}" if known else NONE,
-        quality=f"{row['quality']:.2f}",
-        windows=f"{row['n_used']} / {row['n_windows']}",
-        label=str(label) if labelled else NONE,
-        recipe=str(row["recipe"]),
-        flags=str(row["flags"] or "").replace("_", " ").replace(",", ", "),
-        differs=labelled and differs(decision, str(label)),
-        synthetic=bool(row["synthetic"]),
-    )
+def _sheet(book: Any, names: Sequence[str]) -> Any:
+    sheet = book.add_worksheet()
+    sheet.freeze_panes(1, 0)
+    sheet.write_row(0, 0, names)
+    return sheet
 
 
-def differs(decision: str, label: str) -> bool:
-    """Whether a firm decision contradicts the label; an uncertain one contradicts nothing."""
-    return {decision, label} == {Decision.NORMAL.value, Decision.ABNORMAL.value}
+def _lines(rows: Iterable[Iterable[str]]) -> bytes:
+    written = io.StringIO(newline="")
+    csv.writer(written, lineterminator="\n").writerows(rows)
+    return written.getvalue().encode()
 
 
-def _decimal(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.6f}"
+def _written(value: str | float | bool | None) -> str:  # noqa: FBT001 - a value of a column
+    """One value as a cell."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return cell(value)
+    return ("yes" if value else "no") if isinstance(value, bool) else repr(value)

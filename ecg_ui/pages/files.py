@@ -1,9 +1,9 @@
 """Here: downloads of a report, whole or the rows of a filter. Not here: making them (``queries.downloads``)."""
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
-from ecg_tasks.queries import downloads, report_table
+from ecg_tasks.queries import downloads, exchange
 from ecg_ui.inputs import DatePath, RunPath, Store
 from ecg_ui.pages.reports import Asked
 
@@ -14,6 +14,7 @@ MEDIA_TYPES = {
     "json": "application/json",
     "ndjson": "application/fhir+ndjson",
     "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "zip": "application/zip",
 }
 """By the ending of a file's name."""
@@ -28,16 +29,11 @@ def download(store: Store, date: DatePath, run: RunPath, kind: downloads.Kind) -
 @router.get("/reports/{date}/{run}/rows.csv")
 def download_rows(store: Store, date: DatePath, run: RunPath, query: Asked) -> Response:
     """The rows that pass a filter, in its order."""
-    rows = report_table.table(store, date, run)
-    if rows is None:
-        raise HTTPException(404)
-    return _attached(rows.csv(rows.select(query)), name=f"{date}-rows.csv")
+    return _attached(exchange.rows_csv(store, date, run, query), name=f"{date}-rows.csv")
 
 
 def _attached(content: downloads.Content, *, name: str) -> Response:
     """A file to be saved, never to be shown: it may hold anything."""
     media_type = MEDIA_TYPES[name.rsplit(".", 1)[-1]]
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    if isinstance(content, bytes):
-        return Response(content, media_type=media_type, headers=headers)
     return StreamingResponse(content, media_type=media_type, headers=headers)

@@ -13,7 +13,6 @@ from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
-from ecg_tasks.reporting.tables import differs
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
 from ecg_ui.inputs import DATE, RUN, RecordPath, Store
 from ecg_ui.pages.reports import Asked, told
@@ -62,7 +61,7 @@ def show_record(
         decided=found.decided,
         history=said,
         label=label,
-        differs=label is not None and found.decided is not None and differs(found.decided.decision, label),
+        differs=label is not None and found.decided is not None and report_table.differs(found.decided.decision, label),
         date=date if head else None,
         run=run if head else None,
         list_query=told(query),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from pydantic import AfterValidator
 
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.queries import report_table, runs
@@ -20,19 +21,14 @@ router = APIRouter()
 RUNS_A_PAGE = 30
 ROWS_A_PAGE = 50
 
-Sort = Literal["attention", "name", "decision", "probability", "quality", "windows", "label", "recipe", "flags", "record_id"]
-COLUMNS: tuple[tuple[str, str, bool], ...] = (
-    ("name", "Recording", False),
-    ("decision", "Decision", False),
-    ("probability", "P(abnormal)", True),
-    ("quality", "Quality", True),
-    ("windows", "Windows", True),
-    ("label", "Label", False),
-    ("recipe", "Recipe", False),
-    ("flags", "Flags", False),
-    ("record_id", "Record", False),
-)
-"""Sort key, head, and whether the largest comes first at the first click."""
+
+def _sort(name: str) -> str:
+    if name not in report_table.sorts():
+        raise ValueError(f"rows can be sorted by {', '.join(report_table.sorts())}")
+    return name
+
+
+Sort = Annotated[str, AfterValidator(_sort)]
 
 
 def asked(
@@ -88,7 +84,7 @@ def show_report(
     head, rows = runs.summary(store, date, run), report_table.table(store, date, run)
     if head is None or rows is None:
         raise HTTPException(404)
-    found = rows.select(query)
+    places = rows.order(query)
     decided = {decision: head.decisions.get(decision.value, 0) for decision in Decision}
     return page(
         request,
@@ -102,11 +98,12 @@ def show_report(
         shares=draw_decisions(decided),
         query=query,
         asked=told(query),
-        recipes=[name for name in RECIPES if name in rows.recipes],
+        recipes=[name for name in RECIPES if name in {model.recipe for model in head.models}],
         labels=[label.value for label in Label],
-        columns=COLUMNS,
-        rows=rows.rows(found[offset : offset + ROWS_A_PAGE]),
-        n_found=len(found),
+        columns=report_table.shown(),
+        differs=report_table.differs,
+        rows=rows.rows(places[offset : offset + ROWS_A_PAGE]),
+        n_found=len(places),
         n_rows=len(rows),
         mixed=0 < head.n_synthetic < len(rows),
         offset=offset,

@@ -6,9 +6,16 @@ import pytest
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RecordDetail, RunReport, SpectrogramView, UnseenFigures
-from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
+from ecg_tasks.reporting.model import (
+    ModelSummary,
+    QuarantinedInput,
+    RecordDetail,
+    RunReport,
+    SpectrogramView,
+    UnseenFigures,
+)
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
+from tests.run_tables import run_table
 
 HOSTILE = "</script><script>alert('x')</script>\x00\x07\"&#x27;"
 """A name that closes tags and quotes, and holds characters that HTML forbids."""
@@ -69,16 +76,9 @@ def prediction(record, decision, probability, **changes):
     return values | changes
 
 
-def predictions_of(rows):
-    """A table of rows."""
-    table = Predictions()
-    table.add({name: [row[name] for row in rows] for name in PREDICTION_COLUMNS})
-    return table
-
-
 def run_report(rows, *, pending=0, duplicates=0, **changes):
     """A report whose account follows from its rows."""
-    table = predictions_of(rows)
+    table = run_table(rows)
     quarantined = changes.pop("quarantined", ())
     counts = table.decisions
     n_records = len(table) + pending
@@ -151,11 +151,11 @@ def details(records, report):
     axes = {"freqs_hz": np.linspace(0, 62.5, 33), "times_s": 0.256 + 0.128 * np.arange(75), "db_range": (-70.0, 10.0)}
     noise = np.random.default_rng(0).uniform(-80, 20, (12, 33, 75))
     found = []
-    for row in report.predictions.rows(list(by_id)):
-        record = by_id[row.record_id]
+    for row in report.predictions.find(list(by_id)):
+        record = by_id[row["record_id"]]
         titles = STANDARD_LEADS if len(record.leads) == 12 else ("beat </svg><script>",)
         views = [SpectrogramView(title=title, values=noise[index], **axes) for index, title in enumerate(titles)]
         found.append(
-            RecordDetail(record=record, row=row, spectrograms=views if row.n_used else (), shown_from_s=20.0, beats_s=(0.5, 21.0, 22.0))
+            RecordDetail(record=record, row=row, spectrograms=views if row["n_used"] else (), shown_from_s=20.0, beats_s=(0.5, 21.0, 22.0))
         )
     return found

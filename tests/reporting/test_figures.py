@@ -12,13 +12,13 @@ from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.model import SpectrogramView
-from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames, views_of_picture
 from ecg_tasks.reporting.svg import ticks, trace
 from ecg_tasks.reporting.waveform import draw_waveform
 from ecg_tasks.signals.imshow import MAGMA
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
+from tests.run_tables import run_table
 
 UNITS_PER_MM = 20
 
@@ -184,11 +184,10 @@ def test_a_frame_that_is_dark_throughout_is_noticed():
 
 def scored(probabilities, decisions):
     """Predictions of the first model of the report."""
-    n = len(probabilities)
-    told = {"probability": probabilities, "decision": decisions, "recipe": ["twelve_lead"] * n, "version": ["v1"] * n}
-    table = Predictions()
-    table.add({name: told.get(name, [""] * n) for name in PREDICTION_COLUMNS})
-    return table
+    return run_table(
+        {"record_id": f"{row:032x}", "recipe": "twelve_lead", "probability": probability, "decision": decision}
+        for row, (probability, decision) in enumerate(zip(probabilities, decisions, strict=True))
+    )
 
 
 def test_the_histogram_counts_every_record_with_a_probability(report):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, Predictions
 from ecg_tasks.reporting.selection import records_with_page
+from tests.run_tables import run_table
 
 
 def _table(*, shuffled=False, **counts):
@@ -13,15 +13,12 @@ def _table(*, shuffled=False, **counts):
     rows = [(f"{index:032x}", *pair) for index, pair in enumerate(zip(decisions, probability.tolist(), strict=True))]
     if shuffled:
         rows = [rows[place] for place in np.random.default_rng(1).permutation(len(rows))]
-    table = Predictions()
-    known = dict(zip(("record_id", "decision", "probability"), zip(*rows, strict=True), strict=True))
-    table.add({name: known.get(name, [""] * len(rows)) for name in PREDICTION_COLUMNS})
-    return table
+    return run_table(dict(zip(("record_id", "decision", "probability"), row, strict=True)) for row in rows)
 
 
 def _chosen(table, limit):
     """Decision and probability of the chosen records, in their order."""
-    found = {row[0]: row[1:] for row in table.select(("record_id", "decision", "probability"))}
+    found = {row["record_id"]: (row["decision"], row["probability"]) for row in table.all_rows()}
     return [found[record_id] for record_id in records_with_page(table, limit=limit)]
 
 

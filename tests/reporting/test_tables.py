@@ -1,31 +1,61 @@
-"""Here: tests of predictions.csv and of the rows that the index lists."""
+"""Here: tests of a run's table as CSV with its schema, and as a workbook."""
 
 import csv
 import io
+import json
+import re
+import zipfile
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from ecg_tasks import report_columns
+from ecg_tasks.reporting import tables
 from ecg_tasks.reporting.escaping import cell, printable
-from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS
-from ecg_tasks.reporting.tables import MODEL_COLUMNS, listed_rows, predictions_csv
+from tests.run_tables import ROW, run_table
+
+NAMES = [column.name for column in report_columns.COLUMNS]
+CELL = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
 def _written(report):
     """Text of predictions.csv."""
-    with predictions_csv(report) as file:
+    with tables.csv_file(report.predictions.parts()) as file:
         return file.read().decode()
 
 
+def _sheets(table):
+    """Cells of each sheet of a workbook, row by row: a text, a float, a bool, or None."""
+    with tables.xlsx_file(table.parts()) as file, zipfile.ZipFile(file) as book:
+        names = sorted(name for name in book.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name))
+        return [[_cells(row) for row in ET.fromstring(book.read(name)).iter(f"{CELL}row")] for name in names]  # noqa: S314 - our own
+
+
+def _cells(row):
+    read = {"inlineStr": str, "b": lambda text: text == "1", "n": float, None: float}
+    found = {}
+    for one in row:
+        assert one.find(f"{CELL}f") is None, "a formula"
+        place = re.match("[A-Z]+", one.get("r"))[0]
+        found[place] = read[one.get("t")]("".join(one.itertext()))
+    return [found.get(chr(ord("A") + place)) for place in range(len(NAMES))]
+
+
 def test_the_csv_has_every_record_with_its_model(report):
-    """Python's own CSV reader gives back the predictions, the threshold and the digest."""
+    """Python's own CSV reader gives back the rows with what judged them, in the order of the table."""
     rows = list(csv.DictReader(io.StringIO(_written(report))))
-    assert tuple(rows[0]) == PREDICTION_COLUMNS + MODEL_COLUMNS
-    assert [row["record_id"] for row in rows] == [record_id for (record_id,) in report.predictions.select(("record_id",))]
-    assert float(rows[0]["probability"]) == pytest.approx(0.91)
-    assert rows[0]["threshold"] == "0.500000"
-    assert rows[0]["model_digest"] == "0123456789ab"
-    assert rows[3]["probability"] == ""
-    assert [row["synthetic"] for row in rows] == ["no"] * 4 + ["yes"] * 2
+    assert list(rows[0]) == NAMES
+    assert [row["decision"] for row in rows] == ["uncertain", "abnormal", "abnormal", "uninterpretable", "normal", "normal"]
+    assert [row["probability"] for row in rows] == ["0.5", "1.0", "0.91", "", "0.1", "0.0"]
+    assert {(row["threshold"], row["abstain_high"], row["model_digest"]) for row in rows} == {("0.5", "0.55", "0123456789ab")}
+    assert [row["synthetic"] for row in rows] == ["no", "yes", "no", "no", "no", "yes"]
+
+
+@pytest.mark.parametrize("value", [1 / 3, 0.1 + 0.2, 5e-324, 0.8123450875282288, 1.0])
+def test_a_number_has_all_its_digits(value):
+    """What is read from the CSV file is what was computed, to the last bit."""
+    text = b"".join(tables.csv_pieces(run_table([{"probability": value}]).parts())).decode()
+    assert float(next(csv.DictReader(io.StringIO(text)))["probability"]) == value
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", " =1", "＝1", "\r\n=1"])
@@ -42,12 +72,42 @@ def test_no_cell_of_the_csv_starts_like_a_formula(report):
             assert not text.startswith(("=", "+", "-", "@")), text
 
 
-def test_listed_rows_start_with_what_needs_eyes(report):
-    """Uncertain, then abnormal by falling probability, uninterpretable, and normal last."""
-    rows = listed_rows(report)
-    assert [row.decision for row in rows] == ["uncertain", "abnormal", "abnormal", "uninterpretable", "normal", "normal"]
-    assert [row.probability for row in rows] == ["0.500", "1.000", "0.910", "–", "0.100", "0.000"]
-    assert [row.differs for row in rows] == [False, False, True, False, False, False]
+def test_the_schema_tells_of_every_column():
+    """In their order, with a type and a sentence; each CSV cell can be read by it."""
+    fields = json.loads(tables.csv_schema())["fields"]
+    assert [field["name"] for field in fields] == NAMES
+    assert all(field["description"].endswith((".", ";")) for field in fields)
+    types = {field["name"]: field["type"] for field in fields}
+    assert (types["name"], types["probability"], types["n_used"], types["synthetic"]) == ("string", "number", "integer", "boolean")
+
+
+def test_a_workbook_has_texts_numbers_and_nothing_that_runs():
+    """Names are texts whatever they look like; a number is a number, and what is missing is an empty cell."""
+    names = ["=1+1", "http://x", "0012", 'a, "b"\nc', "Ärzte\x07"]
+    rows = [{"record_id": f"{row:032x}", "name": name, "probability": 1 / 3, "synthetic": True} for row, name in enumerate(names)]
+    ((head, *found),) = _sheets(run_table(rows))
+    assert head == NAMES
+    told = [dict(zip(NAMES, row, strict=True)) for row in found]
+    assert [row["name"] for row in told] == [*names[:4], "Ärzte\ufffd"]
+    assert {(row["probability"], row["n_windows"], row["synthetic"], row["label"]) for row in told} == {(1 / 3, 2.0, True, None)}
+
+
+def test_a_table_that_no_sheet_can_hold_goes_on_in_the_next(monkeypatch):
+    """Every sheet has a head, and every row is in one of them; a table without rows is a head."""
+    monkeypatch.setattr(tables, "ROWS_A_SHEET", 2)
+    sheets = _sheets(run_table({"record_id": f"{row:032x}"} for row in range(5)))
+    assert [len(sheet) for sheet in sheets] == [3, 3, 2]
+    assert {sheet[0][0] for sheet in sheets} == {"record_id"}
+    assert [row[0] for sheet in sheets for row in sheet[1:]] == [f"{row:032x}" for row in range(5)]
+    assert _sheets(run_table()) == [[NAMES]]
+
+
+def test_rows_show_dashes_for_what_is_missing():
+    """A record without a probability or a label has a dash, never 'nan' or 'None'."""
+    row = ROW | {"probability": None, "label": None, "flags": None}
+    texts = {column.name: column.text(row) for column in report_columns.shown()}
+    assert (texts["probability"], texts["label"], texts["flags"], texts["n_used"]) == ("–", "–", "", "1 / 2")
+    assert [report_columns.differs("normal", label) for label in ("abnormal", "normal", None)] == [True, False, False]
 
 
 @pytest.mark.parametrize("code", [0x0, 0x7, 0xB, 0x7F, 0x9F, 0xD800, 0xDFFF, 0xFDD0, 0xFFFE, 0x1FFFF, 0x10FFFF])
@@ -60,9 +120,3 @@ def test_ordinary_text_is_left_as_it_is():
     """Letters of any script, line feeds and tabs pass."""
     text = "Überleitung\t心電図\nعربي 🫀"
     assert printable(text) == text
-
-
-def test_a_probability_of_nan_is_no_number(report):
-    """A record without a probability has a dash, never 'nan'."""
-    assert next(report.predictions.select(("count(*)",), "WHERE probability IS NULL")) == (1,)
-    assert all("nan" not in row.probability for row in listed_rows(report))

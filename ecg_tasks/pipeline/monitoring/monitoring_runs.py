@@ -16,6 +16,7 @@ from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import Measured, MonitoringRun, ReportPin, Stakes, plain
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.predictions import Said, join
 from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
 from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.learning.version import METRICS, SIDES, SPEC, Metrics, ModelSpec
@@ -29,6 +30,7 @@ MAX_WATCHED = 10_000
 """Records of one night that are watched at all, a sample by their ids: no share needs more, and memory does not grow with the night."""
 ALARM = float(-np.log(ALPHA))
 """Log capital from which on there is drift."""
+_READ = frozenset({*tables.RECORD_INDEX.names, "probability", "quality", "beat_s"})
 
 
 class Seen(NamedTuple):
@@ -117,19 +119,17 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
     indexes = store.get_many(keys.record_index(shard) for shard in shards)
     by_patient: dict[str, Seen] = {}
     decided = uninterpretable = 0
-    for said, stored in zip(map(tables.load, predictions), map(tables.load, indexes), strict=True):
-        known = late.index(stored)
-        decided += tables.n_rows(said)
-        uninterpretable += int(np.isnan(said["probability"]).sum())
-        place = {record_id: row for row, record_id in enumerate(known["record_id"])}
-        kinds = input_kinds(known)
-        beats = said.get("beat_s", np.full(len(said["quality"]), np.nan))
-        for row, record_id in enumerate(said["record_id"]):
-            at = place[record_id]
-            if np.isnan(said["probability"][row]) or trained_on.knows(record_id, int(known["split_bucket"][at])):
+    for said, index in zip(predictions, indexes, strict=True):
+        rows = join([Said(recipe=recipe, version=version, data=said)], index, _READ, late=late).columns
+        decided += tables.n_rows(rows)
+        uninterpretable += int(np.isnan(rows["probability"]).sum())
+        kinds = input_kinds(rows)
+        for row, record_id in enumerate(rows["record_id"]):
+            if np.isnan(rows["probability"][row]) or trained_on.knows(record_id, int(rows["split_bucket"][row])):
                 continue
-            one = Seen(record_id, float(said["probability"][row]), float(said["quality"][row]), float(beats[row]), kinds[at])
-            patient = known["patient"][at] or record_id
+            score, quality, beat_s = (float(rows[name][row]) for name in ("probability", "quality", "beat_s"))
+            one = Seen(record_id, score, quality, beat_s, kinds[row])
+            patient = rows["patient"][row] or record_id
             by_patient[patient] = min(by_patient.get(patient, one), one)
         # A patient that is left out here never comes back in by a later record: its own smallest id lies beyond all that are kept.
         by_patient = dict(heapq.nsmallest(MAX_WATCHED, by_patient.items(), key=itemgetter(1)))

@@ -1,38 +1,26 @@
 """Here: which decisions of the archive a change of champions changed. Not here: a chosen version against another (``backfill_version``)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import ReportPin
 from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
-from ecg_tasks.errors import MissingObjectError
+from ecg_tasks.archive.predictions import join_shard
 from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.changes import ChangedRecord, Changes
 
-if TYPE_CHECKING:
-    import pandas as pd
 
+class _Said(NamedTuple):
+    """What a set of champions said of a record, and its name."""
 
-def decisions(store: ObjectStore, shard: str, *, recipes: Sequence[str], versions: Mapping[str, str]) -> "pd.DataFrame | None":
-    """Return the decisions on a shard: the first recipe that takes a record decides on it. None while any version has not decided."""
-    import pandas as pd
-
-    found: list[pd.DataFrame] = []
-    for name in recipes:
-        if name not in versions:
-            continue
-        try:
-            columns = tables.load(store.get(keys.predictions(name, shard, versions[name])))
-        except MissingObjectError:
-            return None
-        columns.setdefault("seconds_read", [""] * tables.n_rows(columns))  # absent in older tables
-        found.append(pd.DataFrame(columns).assign(recipe=name, version=versions[name]))
-    return pd.concat(found, ignore_index=True).drop_duplicates("record_id", keep="first") if found else None
+    name: str
+    decision: Decision
+    probability: float | None
 
 
 def changes(store: ObjectStore, pinned: ReportPin, *, labels: Mapping[str, LabelEntry]) -> Changes | None:
@@ -51,37 +39,34 @@ def changes(store: ObjectStore, pinned: ReportPin, *, labels: Mapping[str, Label
     needed = {item for versions in (before, after) for item in versions.items() if item[0] in recipes}
     shards = sorted(shard for shard, found in predicted.items() if needed <= found)
 
-    def compared(shard: str) -> "tuple[int, pd.DataFrame] | None":
-        one = decisions(store, shard, recipes=recipes, versions=before)
-        other = decisions(store, shard, recipes=recipes, versions=after)
-        if one is None or other is None:
-            return None
-        columns = ["record_id", "decision", "probability"]
-        both = one[columns].merge(other[columns], on="record_id", suffixes=("_before", "_after"), validate="one_to_one")
-        changed = both[both["decision_before"] != both["decision_after"]]
-        if len(changed):
-            index = tables.load(store.get(keys.record_index(shard)), ["record_id", "name"])
-            changed = changed.assign(name=changed["record_id"].map(dict(zip(index["record_id"], index["name"], strict=True))))
-        return len(both), changed
+    def compared(shard: str) -> tuple[int, list[tuple[str, _Said, _Said]]]:
+        one, other = (_said(store, shard, {name: found[name] for name in recipes if name in found}) for found in (before, after))
+        both = [(record_id, said, other[record_id]) for record_id, said in one.items() if record_id in other]
+        return len(both), [found for found in both if found[1].decision != found[2].decision]
 
     n_records, counts, records = 0, Counter[tuple[Decision, Decision]](), list[ChangedRecord]()
-    for found in bounded_parallel_map(compared, shards):
-        if found is None:
-            continue
-        n_records += found[0]
-        for row in found[1].to_dict("records"):
-            one, other = Decision(row["decision_before"]), Decision(row["decision_after"])
-            counts[one, other] += 1
-            label = labels.get(row["record_id"])
+    for n, changed in bounded_parallel_map(compared, shards):
+        n_records += n
+        for record_id, one, other in changed:
+            counts[one.decision, other.decision] += 1
+            label = labels.get(record_id)
             records.append(
                 ChangedRecord(
-                    record_id=row["record_id"],
-                    name=row["name"],
-                    before=one,
-                    after=other,
-                    probability_before=nan_to_none(row["probability_before"]),
-                    probability_after=nan_to_none(row["probability_after"]),
+                    record_id=record_id,
+                    name=one.name,
+                    before=one.decision,
+                    after=other.decision,
+                    probability_before=one.probability,
+                    probability_after=other.probability,
                     label=None if label is None else label.label,
                 )
             )
     return Changes(before=before, after=after, n_records=n_records, counts=counts, records=records)
+
+
+def _said(store: ObjectStore, shard: str, versions: Mapping[str, str]) -> dict[str, _Said]:
+    columns = join_shard(store, shard, versions, ("record_id", "name", "decision", "probability")).columns
+    if "decision" not in columns:
+        return {}
+    said = zip(columns["name"], map(Decision, columns["decision"]), map(nan_to_none, columns["probability"].tolist()), strict=True)
+    return dict(zip(columns["record_id"], map(_Said._make, said), strict=True))

@@ -12,8 +12,8 @@ from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.reports.explaining import explain_record
+from ecg_tasks.report_columns import Row
 from ecg_tasks.reporting.model import RecordDetail, SpectrogramView
-from ecg_tasks.reporting.predictions import PredictionRow
 from ecg_tasks.reporting.spectrogram import views_of_picture
 from ecg_tasks.signals.recipes import get_recipe
 
@@ -24,7 +24,7 @@ EXPLAINED = 50
 
 def record_details(
     store: ObjectStore,
-    rows: Mapping[str, Sequence[PredictionRow]],
+    rows: Mapping[str, Sequence[Row]],
     *,
     explained: AbstractSet[str],
     classifiers: Mapping[str, Classifier],
@@ -39,24 +39,25 @@ def record_details(
     """
     for shard, chosen in rows.items():
         for detail in _details_of_shard(store, shard, chosen):
-            if detail.row.record_id not in explained:
+            if detail.record.record_id not in explained:
                 yield detail
             else:
-                yield replace(detail, influence=explain_record(classifiers[detail.row.recipe], detail.record))
+                yield replace(detail, influence=explain_record(classifiers[detail.row["recipe"]], detail.record))
 
 
-def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[PredictionRow]) -> Iterator[RecordDetail]:
-    wanted = {row.record_id for row in rows}
+def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[Row]) -> Iterator[RecordDetail]:
+    wanted = {row["record_id"] for row in rows}
     stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
     late = Descriptions.read(store, wanted)
     records = {one.record.record_id: late.stored(one).record for one in stored if one.record.record_id in wanted}
     del stored  # thousands of records, of which a few are drawn
     pictures: dict[str, tables.Columns] = {}
     for row in rows:
-        if row.recipe not in pictures:
-            pictures[row.recipe] = tables.load(store.get(keys.spectrograms(get_recipe(row.recipe).key, shard)))
-        views = _views(pictures[row.recipe], row.recipe, row.record_id)
-        yield RecordDetail(record=records[row.record_id], row=row, spectrograms=views)
+        recipe, record_id = row["recipe"], row["record_id"]
+        if recipe not in pictures:
+            pictures[recipe] = tables.load(store.get(keys.spectrograms(get_recipe(recipe).key, shard)))
+        views = _views(pictures[recipe], recipe, record_id)
+        yield RecordDetail(record=records[record_id], row=row, spectrograms=views)
 
 
 def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[SpectrogramView]:

@@ -1,9 +1,8 @@
 """Here: gathering what the report of a classification run tells, and writing it. Not here: drawing it (``reporting``)."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
@@ -21,6 +20,8 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.labelling import LabelEntry, labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.predictions import RunTable, join_shard
+from ecg_tasks.archive.run_table_writer import RunTableWriter
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.evaluation.summary import Evaluation, evaluate
 from ecg_tasks.labels import Decision, Label
@@ -28,19 +29,21 @@ from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions.versions import TrainedOn
-from ecg_tasks.pipeline.reports.changing import changes, decisions
+from ecg_tasks.pipeline.reports.changing import changes
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
+from ecg_tasks.report_columns import Row
 from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
-from ecg_tasks.reporting.predictions import PREDICTION_COLUMNS, PredictionRow, Predictions
 from ecg_tasks.reporting.selection import records_with_page
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 BOOTSTRAP_SEED = 20180501
-_CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
+_CONTENT_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,8 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     models = {name: _load_model(store, name, champion) for name, champion in pinned.champions.items()}
     manifests = [read_manifest(store, IntakeManifest, run) for run in pinned.ingests.runs]
     labels = labels_in_force(store)
-    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels)
+    summaries = {name: model.summary for name, model in models.items()}
+    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=summaries)
     waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
     table = gathered.table
     decided = table.decisions
@@ -109,7 +113,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         backfill=pinned.backfill if isinstance(pinned, BackfillPin) else "",
         created_utc=pinned.created,
         account=account,
-        models=[model.summary for model in models.values()],
+        models=list(summaries.values()),
         predictions=table,
         quarantined=[
             QuarantinedInput(name=entry.name, reason=entry.reason, message=entry.message, sha256=entry.source) for entry in quarantined
@@ -152,71 +156,79 @@ class _Labelled:
 
 @dataclass(frozen=True, kw_only=True)
 class _Gathered:
-    """The decided records, and where they came from."""
+    """The decided records, and what waits."""
 
-    table: Predictions
-    starts: list[int]
-    """Row of the table with which each of ``shards`` begins."""
-    shards: list[str]
+    table: RunTable
     labelled: list[_Labelled]
     pending: list[Pending]
     n_pending: int
     n_carried: int
 
-    def by_shard(self, record_ids: Sequence[str]) -> dict[str, list[PredictionRow]]:
+    def by_shard(self, record_ids: Sequence[str]) -> dict[str, list[Row]]:
         """Rows of some records, by the shard that holds them."""
-        found: dict[str, list[PredictionRow]] = {}
-        place = self.table.numbers(record_ids)
-        for row in self.table.rows(record_ids):
-            found.setdefault(self.shards[bisect_right(self.starts, place[row.record_id]) - 1], []).append(row)
+        found: dict[str, list[Row]] = {}
+        for row in self.table.find(record_ids):
+            found.setdefault(row["shard"], []).append(row)
         return found
 
 
 def _gather(
-    store: ObjectStore, shards: Mapping[str, tuple[str, ...] | None], *, pinned: ReportPin, labels: Mapping[str, LabelEntry]
+    store: ObjectStore,
+    shards: Mapping[str, tuple[str, ...] | None],
+    *,
+    pinned: ReportPin,
+    labels: Mapping[str, LabelEntry],
+    models: Mapping[str, ModelSummary],
 ) -> _Gathered:
-    import pandas as pd
-
-    gathered = _Gathered(table=Predictions(), starts=[], shards=[], labelled=[], pending=[], n_pending=0, n_carried=0)
-    n_rows = n_pending = n_carried = 0
+    labelled, pending = list[_Labelled](), list[Pending]()
+    n_pending = n_carried = 0
     carried = {one.shard for one in pinned.ingests.carried}
+    versions = {name: pinned.versions[name] for name in pinned.recipes if name in pinned.versions}
     late = Descriptions.read(store)
-    for shard, wanted in shards.items():
-        index = late.index(tables.load(store.get(keys.record_index(shard)), _ORIGIN))
-        frame = pd.DataFrame(index).rename(columns={"source": "source_sha256"})
-        if wanted is not None:
-            frame = frame[frame["record_id"].isin(wanted)]
-        n_carried += len(frame) * (shard in carried)
-        decided = decisions(store, shard, recipes=pinned.recipes, versions=pinned.versions)
-        if decided is None:
-            gathered.pending.append(Pending(shard=shard, records=wanted))
-            n_pending += len(frame)
-            continue
-        joined = frame.merge(decided[["record_id", *_DECIDED]], on="record_id", how="inner", validate="one_to_one")
-        if len(joined) < len(frame):
-            open_ids = tuple(sorted(set(frame["record_id"]) - set(joined["record_id"])))
-            gathered.pending.append(Pending(shard=shard, records=open_ids))
-            n_pending += len(open_ids)
-        joined["label"] = [labels[record_id].label if record_id in labels else None for record_id in joined["record_id"]]
-        gathered.labelled.extend(_labelled(joined))
-        gathered.starts.append(n_rows)
-        gathered.shards.append(shard)
-        gathered.table.add({name: joined[name].tolist() for name in PREDICTION_COLUMNS})
-        n_rows += len(joined)
-    return replace(gathered, n_pending=n_pending, n_carried=n_carried)
+    with RunTableWriter() as writer:
+        for shard, wanted in shards.items():
+            columns, undecided = join_shard(store, shard, versions, _JOINED, late=late, only=wanted)
+            n_rows = tables.n_rows(columns)
+            n_carried += (n_rows + len(undecided)) * (shard in carried)
+            n_pending += len(undecided)
+            if undecided:
+                pending.append(Pending(shard=shard, records=tuple(sorted(undecided)) if n_rows else wanted))
+            if n_rows:
+                known = columns | _of_report(columns, shard=shard, labels=labels, models=models)
+                labelled.extend(_labelled(known))
+                writer.add(known)
+        table = writer.finish()
+    return _Gathered(table=table, labelled=labelled, pending=pending, n_pending=n_pending, n_carried=n_carried)
 
 
-_ORIGIN = ("record_id", "name", "source", "patient", "split_bucket", "synthetic")
-_DECIDED = ("decision", "probability", "recipe", "version", "n_windows", "n_used", "quality", "flags", "seconds_read")
+_JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, "recipe", "version"})
+"""What a column of the report may be computed of, beside `_of_report`."""
 
 
-def _labelled(joined: "pd.DataFrame") -> Iterator[_Labelled]:
+def _of_report(
+    columns: tables.Columns, *, shard: str, labels: Mapping[str, LabelEntry], models: Mapping[str, ModelSummary]
+) -> tables.Columns:
+    """What a report knows of decided rows beyond index and predictions: where they lie, their label, and who decided."""
+    deciding = [models[recipe] for recipe in columns["recipe"]]
+    bands = [model.abstain or (None, None) for model in deciding]
+    return {
+        "shard": [shard] * len(deciding),
+        "label": [labels[record_id].label if record_id in labels else None for record_id in columns["record_id"]],
+        "model_digest": [model.digest for model in deciding],
+        "threshold": [model.threshold for model in deciding],
+        "abstain_low": [low for low, _ in bands],
+        "abstain_high": [high for _, high in bands],
+    }
+
+
+def _labelled(columns: tables.Columns) -> Iterator[_Labelled]:
     """The labelled rows of a shard."""
-    chosen = joined[joined["label"].isin([Label.NORMAL, Label.ABNORMAL]) & joined["probability"].notna()]
-    columns = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
-    for record_id, recipe, probability, label, patient, bucket in zip(*(chosen[name].tolist() for name in columns), strict=True):
-        known = patient if isinstance(patient, str) else None
-        yield _Labelled(record_id=record_id, recipe=recipe, probability=probability, label=label, patient=known, bucket=int(bucket))
+    names = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
+    for record_id, recipe, probability, label, patient, bucket in zip(*(columns[name] for name in names), strict=True):
+        if label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability):
+            yield _Labelled(
+                record_id=record_id, recipe=recipe, probability=float(probability), label=label, patient=patient, bucket=int(bucket)
+            )
 
 
 def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion) -> _Model:
@@ -262,7 +274,7 @@ def _write_files(store: ObjectStore, pinned: ReportPin, files: Iterator[tuple[st
     def pages() -> Iterator[tuple[str, bytes, str]]:
         for path, content in files:
             key = _key(pinned, path)
-            if not isinstance(content, bytes):  # a file, open until the next is asked for
+            if not isinstance(content, bytes):  # a file, which may be closed when the next is asked for
                 store.put(key, content, content_type=_content_type(path))
             elif path.startswith(RECORD_PAGES):
                 yield key, content, _content_type(path)

@@ -1,0 +1,360 @@
+"""Here: predictions joined with what the archive knows of their records, and a run's table of them: sorted, filtered, paged.
+
+Not here: its columns (``report_columns``), making the table (``run_table_writer``), or how a page looks.
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ecg_tasks import report_columns
+from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import DamagedStoreError, MissingObjectError
+from ecg_tasks.labels import Decision
+from ecg_tasks.report_columns import Column, Query, Row
+
+ROWS_AT_ONCE = 4096
+"""Rows that are in memory together where a table is gone through from its start to its end."""
+ROWS_TAKEN = 65_536
+"""Rows that are in memory together where they come in another order: 0.4 kB each."""
+_PIECE = 1024 * 1024
+_ORDERS_KEPT = 4
+"""Answers that a table keeps: a page's next page, and a record's neighbours, are in the same order. One of a million rows takes 8 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What one version said of one shard, as it is stored."""
+
+    recipe: str
+    version: str
+    data: bytes
+
+
+class JoinedShard(NamedTuple):
+    """A row for each record of a shard on which a version decided, in the index's order; and the ids of those on which none did."""
+
+    columns: tables.Columns
+    undecided: tuple[str, ...]
+
+
+def join(
+    said: Sequence[Said],
+    index: bytes,
+    columns: Collection[str],
+    *,
+    late: Descriptions | None = None,
+    only: Collection[str] | None = None,
+) -> JoinedShard:
+    """Join what versions said of one shard with the shard's index: the first that took a record decides on it.
+
+    Parameters
+    ----------
+    columns : of ``tables.PREDICTIONS``, of ``tables.RECORD_INDEX``, ``recipe`` or ``version``; what an older prediction lacks is none
+    late : what became known of the patients since
+    only : ids; other records of the shard are left out
+
+    Raises
+    ------
+    DamagedStoreError
+        If a version or the index has a record twice, or a version one that the index has not.
+    """
+    known = tables.load(index, [name for name in tables.RECORD_INDEX.names if name in columns or name == "record_id"])
+    ids = _unrepeated(known["record_id"], "the index of a shard")
+    known = known if late is None else late.index(known)
+    place: dict[str, tuple[int, int]] = {}
+    parts = [_decisions(one, columns) for one in said]
+    for number, part in enumerate(parts):
+        decided = _unrepeated(part["record_id"], f"{said[number].recipe} {said[number].version}")
+        if unknown := decided.keys() - ids.keys():
+            raise DamagedStoreError(f"{said[number].recipe} {said[number].version} decided on {min(unknown)}, which no index has")
+        place |= {record_id: (number, row) for record_id, row in decided.items() if record_id not in place}
+    chosen = None if only is None else frozenset(only)
+    wanted = [record_id for record_id in ids if chosen is None or record_id in chosen]
+    rows = [record_id for record_id in wanted if record_id in place]
+    starts = np.cumsum([0, *(tables.n_rows(part) for part in parts)])
+    of_part = np.array([starts[place[record_id][0]] + place[record_id][1] for record_id in rows], dtype=np.int64)
+    of_index = np.array([ids[record_id] for record_id in rows], dtype=np.int64)
+    found = {name: _taken(values, of_index) for name, values in known.items()}
+    if parts:
+        found |= {name: _taken(values, of_part) for name, values in tables.concatenate(parts).items() if name != "record_id"}
+    return JoinedShard({name: found[name] for name in columns if name in found}, tuple(one for one in wanted if one not in place))
+
+
+def join_shard(
+    store: ObjectStore,
+    shard: str,
+    versions: Mapping[str, str],
+    columns: Collection[str],
+    *,
+    late: Descriptions | None = None,
+    only: Collection[str] | None = None,
+) -> JoinedShard:
+    """Read a shard's index and what versions said of it, and `join` them.
+
+    ``versions`` is recipe to version, in the order in which they take a record. While one of them has not decided on the shard, no record
+    of it counts as decided: it could be one that the version takes.
+    """
+    said: list[Said] = []
+    for recipe, version in versions.items():
+        try:
+            said.append(Said(recipe=recipe, version=version, data=store.get(keys.predictions(recipe, shard, version))))
+        except MissingObjectError:
+            said = []
+            break
+    return join(said, store.get(keys.record_index(shard)), columns, late=late, only=only)
+
+
+def _unrepeated(ids: Sequence[str], where: str) -> dict[str, int]:
+    place = {record_id: row for row, record_id in enumerate(ids)}
+    if len(place) < len(ids):
+        raise DamagedStoreError(f"{where} has a record twice")
+    return place
+
+
+def _decisions(said: Said, columns: Collection[str]) -> tables.Columns:
+    """What a version said; nothing stands in a column that an older prediction lacks."""
+    wanted = [name for name in tables.PREDICTIONS.names if name in columns or name == "record_id"]
+    found = tables.load(said.data, wanted)
+    n = tables.n_rows(found)
+    for name in wanted:
+        is_text = tables.PREDICTIONS.field(name).type == pa.string()
+        found.setdefault(name, [""] * n if is_text else np.full(n, np.nan))
+    return found | {name: [value] * n for name, value in (("recipe", said.recipe), ("version", said.version)) if name in columns}
+
+
+def _taken(values: Any, rows: NDArray[np.int64]) -> Any:
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows.tolist()]
+
+
+class RunTable:
+    """What a run says of each record: the rows of a Parquet file on the disk, in the order of `report_columns.ATTENTION`.
+
+    Memory holds a few thousand rows at a time, and for each row that a sorted answer has a number and what it is sorted by. Several
+    threads may ask at once.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        weakref.finalize(self, file.close)
+        self._path = f"/proc/self/fd/{file.fileno()}"  # every reader has a place in the file of its own
+        self._metadata = pq.read_metadata(self._path)
+        n_rows = [self._metadata.row_group(number).num_rows for number in range(self._metadata.num_row_groups)]
+        self._starts = np.cumsum([0, *n_rows])
+        self._orders: dict[Query, NDArray[np.int64]] = {}
+
+    @classmethod
+    def copied(cls, pieces: Iterable[bytes], file: BinaryIO) -> "RunTable":
+        """Copy a stored table to the disk, where it can be read again and again."""
+        file.writelines(pieces)
+        file.flush()
+        return cls(file)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def pieces(self) -> Iterator[bytes]:
+        """The Parquet file, piece by piece."""
+        with Path(self._path).open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    @cached_property
+    def _counts(self) -> Counter[tuple[str, str, str, bool]]:
+        names = ["decision", "recipe", "version", "synthetic"]
+        counts: Counter[tuple[str, str, str, bool]] = Counter()
+        for _, group in self._groups(names):
+            for row in group.group_by(names, use_threads=False).aggregate([([], "count_all")]).to_pylist():
+                counts[row["decision"], row["recipe"], row["version"], row["synthetic"]] += row["count_all"]
+        return counts
+
+    @property
+    def decisions(self) -> dict[Decision, int]:
+        """How many records got each decision; every decision is there, with 0 where it did not occur."""
+        return {kind: sum(n for (decision, *_), n in self._counts.items() if decision == kind) for kind in Decision}
+
+    @property
+    def n_synthetic(self) -> int:
+        """How many of the records were made by a program."""
+        return sum(n for (*_, synthetic), n in self._counts.items() if synthetic)
+
+    @property
+    def n_by_model(self) -> dict[tuple[str, str], int]:
+        """How many records each (recipe, version) decided on."""
+        found: Counter[tuple[str, str]] = Counter()
+        for (_, recipe, version, _), n in self._counts.items():
+            found[recipe, version] += n
+        return dict(found)
+
+    def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:
+        """Decisions and probabilities (NaN for none) of the records that a model decided on, some thousand at a time."""
+        for _, group in self._groups(["decision", "probability", "recipe", "version"]):
+            mine = group.filter(pc.and_(pc.equal(group["recipe"], recipe), pc.equal(group["version"], version)))
+            yield mine["decision"].to_numpy(), mine["probability"].to_numpy()
+
+    def order(self, query: Query) -> NDArray[np.int64]:
+        """Places of the rows that pass, from 0, in the order asked for, shape (n_found,); what is equal there is in the table's order."""
+        if query not in self._orders:
+            found = self._ordered(query)
+            for old in list(self._orders)[: 1 - _ORDERS_KEPT]:
+                self._orders.pop(old, None)
+            self._orders[query] = found
+        return self._orders[query]
+
+    def rows(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Rows at these places; a value that is not known is None."""
+        found: list[dict[str, Any]] = self._take(places, _names()).to_pylist()
+        return found
+
+    def first(self, query: Query, limit: int) -> list[dict[str, Any]]:
+        """The first rows that pass, in the order asked for."""
+        return self.rows(self.order(query)[:limit])
+
+    def parts(self, places: NDArray[np.int64] | None = None) -> Iterator[dict[str, list[Any]]]:
+        """The columns of all rows, or of those at these places, some thousand rows at a time.
+
+        Rows in another order than the table's are taken out of all of it, `ROWS_TAKEN` at a time.
+        """
+        if places is None:
+            for _, group in self._groups(_names()):
+                yield group.to_pydict()
+            return
+        at_once = ROWS_AT_ONCE if bool((np.diff(places) > 0).all()) else ROWS_TAKEN
+        for start in range(0, len(places), at_once):
+            taken = self._take(places[start : start + at_once], _names())
+            for first in range(0, taken.num_rows, ROWS_AT_ONCE):
+                yield taken.slice(first, ROWS_AT_ONCE).to_pydict()
+
+    def all_rows(self) -> Iterator[Row]:
+        """Rows from the first to the last, one at a time."""
+        for part in self.parts():
+            for values in zip(*part.values(), strict=True):
+                yield dict(zip(part, values, strict=True))
+
+    def find(self, record_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows of these records, in the order asked for; a ``KeyError`` names one that is not there."""
+        wanted = pa.array(list(record_ids), type=pa.string())
+        at = [start + np.flatnonzero(pc.is_in(group["record_id"], value_set=wanted)) for start, group in self._groups(["record_id"])]
+        found = {row["record_id"]: row for row in self.rows(np.concatenate([np.empty(0, dtype=np.int64), *at]))}
+        return [found[record_id] for record_id in record_ids]
+
+    def neighbours(self, query: Query, record_id: str) -> tuple[str | None, str | None]:
+        """Records before and after this one among the rows that pass."""
+        places = self.order(query)
+        at = next((start + row for start, group in self._groups(["record_id"]) if (row := _index(group, record_id)) >= 0), -1)
+        if not len(rank := np.flatnonzero(places == at)):
+            return None, None
+        first, last = max(int(rank[0]) - 1, 0), int(rank[0]) + 1
+        ids = self._take(places[first : last + 1], ["record_id"])["record_id"].to_pylist()
+        return (ids[0] if rank[0] else None), (ids[-1] if last < len(places) else None)
+
+    def _ordered(self, query: Query) -> NDArray[np.int64]:
+        names = [] if query.sort == "attention" else [query.sort]
+        places, sorted_by = [np.empty(0, dtype=np.int64)], [schema().empty_table().select(names)]
+        for start, group in self._groups(list(dict.fromkeys([*names, *_filtered(query)]))):
+            passes = _passing(group, query)
+            places.append(start + (np.arange(group.num_rows) if passes is None else np.flatnonzero(passes)))
+            sorted_by.append((group if passes is None else group.filter(passes)).select(names))
+        found = np.concatenate(places)
+        if not names:
+            return found[::-1] if query.descending else found
+        key = pa.concat_tables(sorted_by)[query.sort].combine_chunks()
+        key = pc.fill_null(key, "" if pa.types.is_string(key.type) else -1)
+        falls = "descending" if query.descending else "ascending"
+        sort_keys = [("key", falls), ("place", "ascending")]
+        return found[pc.sort_indices(pa.table({"key": key, "place": _numbers(found)}), sort_keys=sort_keys).to_numpy()]
+
+    def _groups(self, names: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
+        """Columns of the table, some thousand rows at a time, and the place at which these begin."""
+        file = self._open()
+        for number, start in enumerate(self._starts[:-1].tolist()):
+            yield start, self._read(file, number, names)
+
+    def _open(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self._path, metadata=self._metadata)
+
+    def _read(self, file: pq.ParquetFile, number: int, names: Sequence[str]) -> pa.Table:
+        """Columns of a group; one that was not known yet when the table was written is null."""
+        there = [name for name in names if name in file.schema_arrow.names]
+        group = file.read_row_group(number, columns=there, use_threads=False)
+        if len(there) == len(names):
+            return group.select(names) if names else pa.table({"": pa.nulls(self._metadata.row_group(number).num_rows)})
+        columns = {field.name: pa.nulls(self._metadata.row_group(number).num_rows, field.type) for field in schema()}
+        return pa.table({name: group[name] if name in there else columns[name] for name in names})
+
+    def _take(self, places: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
+        """Rows at these places, in their order."""
+        group = np.searchsorted(self._starts, places, side="right") - 1
+        by_group = np.argsort(group, kind="stable")
+        file, parts = self._open(), []
+        for some in np.split(by_group, np.flatnonzero(np.diff(group[by_group])) + 1):
+            if len(some):
+                number = int(group[some[0]])
+                parts.append(self._read(file, number, names).take(_numbers(places[some] - self._starts[number])))
+        if not parts:
+            return schema().empty_table().select(names)
+        back = np.empty(len(places), dtype=np.int64)
+        back[by_group] = np.arange(len(places))
+        return pa.concat_tables(parts).take(_numbers(back))
+
+
+def schema() -> pa.Schema:
+    """The Parquet schema of a run's table; the description of each column stands beside it."""
+    types = {str: pa.string(), float: pa.float64(), int: pa.int32(), bool: pa.bool_()}
+
+    def field(column: Column) -> pa.Field:
+        return pa.field(column.name, types[column.type], metadata={"description": column.description})
+
+    return pa.schema([field(column) for column in report_columns.COLUMNS])
+
+
+def _numbers(values: NDArray[np.int64]) -> pa.Array:
+    """Numbers as Arrow's, without `pyarrow.array`, which imports pandas: half a second at the first view of a process."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _names() -> list[str]:
+    return [column.name for column in report_columns.COLUMNS]
+
+
+def _index(group: pa.Table, record_id: str) -> int:
+    return int(pc.index(group["record_id"], record_id).as_py())
+
+
+def _searched() -> list[str]:
+    return [column.name for column in report_columns.COLUMNS if column.searched]
+
+
+def _filtered(query: Query) -> Iterator[str]:
+    """Columns that a filter looks into."""
+    if query.text.strip():
+        yield from _searched()
+    for name in ("decision", "recipe", "label"):
+        if getattr(query, name) or (query.differs and name != "recipe"):
+            yield name
+
+
+def _passing(group: pa.Table, query: Query) -> NDArray[np.bool_] | None:
+    """Which rows pass; None where all do."""
+    masks = [pc.equal(group[name], wanted) for name in ("decision", "recipe") if (wanted := getattr(query, name))]
+    if query.label:
+        masks.append(pc.is_null(group["label"]) if query.label == "none" else pc.equal(group["label"], query.label))
+    if query.differs:
+        masks += [pc.not_equal(group["decision"], group["label"])]
+        masks += [pc.is_in(group[name], value_set=pa.array([Decision.NORMAL, Decision.ABNORMAL])) for name in ("decision", "label")]
+    if words := query.text.lower().split():
+        texts = [pc.utf8_lower(pc.fill_null(group[name], "")) for name in _searched()]
+        masks += [reduce(pc.or_, [pc.match_substring(text, word) for text in texts]) for word in words]
+    return pc.fill_null(reduce(pc.and_, masks), fill_value=False).to_numpy() if masks else None

@@ -1,0 +1,184 @@
+"""Here: the columns of a run's table, an entry each, and which of its rows one may ask for. Not here: the table (``archive.predictions``).
+
+A column is computed once, when the run's table is written. The Parquet file, the CSV file and its schema, the XLSX file and the pages
+have the columns of this list. Those that have a ``head`` are shown on pages, in the order of their ``place``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from ecg_tasks.labels import Decision
+
+Joined: TypeAlias = Mapping[str, Any]
+"""Rows of a shard as `archive.predictions.join` gives them, with label and model: column name to a list (texts) or an array (numbers)."""
+Row: TypeAlias = Mapping[str, Any]
+"""One row of the table: column name to a value; None where there is none."""
+
+NONE = "–"
+"""What a page shows where there is no value."""
+ATTENTION = (Decision.UNCERTAIN, Decision.ABNORMAL, Decision.UNINTERPRETABLE, Decision.NORMAL)
+"""The order of the table: what needs eyes first; among equals the highest P(abnormal) first, then by id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column.
+
+    Parameters
+    ----------
+    name : in every file
+    type : of its values; a float is written with all its digits, and an empty text is no value
+    description : what it says, with its unit, in a sentence that stands in the schema
+    value : computes it of joined rows; without it the joined rows have it under its name
+    head : what stands above it on pages; empty for a column that is in files only
+    place : from left to right on pages
+    cell : what a page shows of a row, by default its value, a float with three decimals
+    dress : how a page dresses the cell: ``name`` leads to the record, ``decision`` is a chip, ``label`` may contradict the decision,
+        ``words`` may take several lines, ``id`` is set in a type of one width
+    searched : whether the search on the page looks into it
+    """
+
+    name: str
+    type: type[str | int | float | bool]
+    description: str
+    value: Callable[[Joined], Sequence[Any]] | None = None
+    head: str = ""
+    place: int = 0
+    cell: Callable[[Row], str] | None = None
+    dress: Literal["", "name", "decision", "label", "words", "id"] = ""
+    searched: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a page sorts it by size, the largest first."""
+        return self.type in {int, float}
+
+    def values(self, joined: Joined) -> Sequence[Any]:
+        """Compute the column of joined rows."""
+        found: Sequence[Any] = joined[self.name] if self.value is None else self.value(joined)
+        return found
+
+    def text(self, row: Row) -> str:
+        """What a page shows of a row.
+
+        >>> Column(name="age", type=float, description="").text({"age": None})
+        '–'
+        """
+        if self.cell is not None:
+            return self.cell(row)
+        value = row[self.name]
+        if value is None:
+            return NONE
+        return f"{value:.3f}" if self.type is float else str(value)
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(
+        name="record_id",
+        type=str,
+        description="Id of the recording: the first 32 hex digits of the SHA-256 over its samples, sampling rate and leads.",
+        head="Record",
+        place=9,
+        cell=lambda row: str(row["record_id"])[:8],
+        dress="id",
+        searched=True,
+    ),
+    Column(name="name", type=str, description="What the recording was dropped as.", head="Recording", place=1, dress="name", searched=True),
+    Column(name="source_sha256", type=str, description="SHA-256 of the dropped bytes.", value=lambda rows: rows["source"]),
+    Column(
+        name="decision",
+        type=str,
+        description="normal, abnormal, uncertain or uninterpretable.",
+        head="Decision",
+        place=2,
+        dress="decision",
+    ),
+    Column(
+        name="probability",
+        type=float,
+        description="P(abnormal), 0 to 1; none where no window could be used.",
+        head="P(abnormal)",
+        place=3,
+    ),
+    Column(name="recipe", type=str, description="Recipe of the model that decided.", head="Recipe", place=7),
+    Column(name="version", type=str, description="Version of the model that decided."),
+    Column(name="n_windows", type=int, description="Windows that the recording was cut into."),
+    Column(
+        name="n_used",
+        type=int,
+        description="Windows whose quality let them count.",
+        head="Windows",
+        place=5,
+        cell=lambda row: f"{row['n_used']} / {row['n_windows']}",
+    ),
+    Column(
+        name="quality",
+        type=float,
+        description="Mean signal quality of the windows, 0 (useless) to 1 (clean).",
+        head="Quality",
+        place=4,
+        cell=lambda row: f"{row['quality']:.2f}",
+    ),
+    Column(
+        name="flags",
+        type=str,
+        description="Why the quality is low, and what was done to the recording: codes with commas between.",
+        head="Flags",
+        place=8,
+        cell=lambda row: (row["flags"] or "").replace("_", " ").replace(",", ", "),
+        dress="words",
+        searched=True,
+    ),
+    Column(
+        name="seconds_read",
+        type=str,
+        description="The seconds that the decision rests on, such as `0-20 of 25 s`; none for a heartbeat row.",
+    ),
+    Column(name="label", type=str, description="Label in force when the report was written.", head="Label", place=6, dress="label"),
+    Column(name="synthetic", type=bool, description="Whether a program made the recording."),
+    Column(name="model_digest", type=str, description="Digest of the files of the model that decided."),
+    Column(name="threshold", type=float, description="P(abnormal) from which on the model says abnormal."),
+    Column(name="abstain_low", type=float, description="Lower end of the band in which the model abstains; none without a band."),
+    Column(name="abstain_high", type=float, description="Upper end of the band in which the model abstains; none without a band."),
+    Column(name="shard", type=str, description="Where the signal lies in the archive: records/<shard>.parquet."),
+)
+"""All columns, in the order of the files."""
+
+
+def shown() -> list[Column]:
+    """Columns of the pages, from left to right."""
+    return sorted((column for column in COLUMNS if column.head), key=lambda column: column.place)
+
+
+def sorts() -> list[str]:
+    """What rows can be sorted by; ``attention`` is the table's own order."""
+    return ["attention", *(column.name for column in shown())]
+
+
+def differs(decision: str, label: str | None) -> bool:
+    """Tell whether a firm decision contradicts the label; an uncertain one contradicts nothing."""
+    return {decision, label} == {Decision.NORMAL.value, Decision.ABNORMAL.value}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Which rows, in which order; an empty text asks for nothing.
+
+    Parameters
+    ----------
+    text : words that must all occur in the columns that are searched
+    decision, recipe : the only one
+    label : a label, or ``none``
+    differs : keep firm decisions that contradict their label
+    sort : one of `sorts`
+    descending : turn the order round
+    """
+
+    text: str = ""
+    decision: str = ""
+    recipe: str = ""
+    label: str = ""
+    differs: bool = False
+    sort: str = "attention"
+    descending: bool = False

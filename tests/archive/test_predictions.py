@@ -1,0 +1,232 @@
+"""Predictions are joined with the index of their records in one way, and a run's table is sorted, filtered and paged as row by row."""
+
+import io
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from ecg_tasks import report_columns
+from ecg_tasks.archive import keys, predictions, run_table_writer, tables
+from ecg_tasks.archive.descriptions import Descriptions, Person
+from ecg_tasks.archive.predictions import RunTable, Said, join, join_shard
+from ecg_tasks.archive.run_table_writer import RunTableWriter, new_file
+from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.report_columns import Column, Query, sorts
+from tests.run_tables import ROW, columns_of, run_table
+
+FIRST = ("uncertain", "abnormal", "uninterpretable", "normal")
+COLUMNS = ("record_id", "name", "probability", "recipe", "version", "split_bucket", "beat_s")
+
+
+def said(archive, shard, recipe="heartbeat", version="v1"):
+    """What a version said of a shard, as it is stored."""
+    return Said(recipe=recipe, version=version, data=archive.store.get(keys.predictions(recipe, shard, version)))
+
+
+def test_the_first_recipe_that_took_a_record_decides_on_it(archive):
+    """A row for each decided record in the index's order, and the ids of the others; numbers to the last bit."""
+    ids = archive.ids(4)
+    archive.put_shard("s", ids, [0.1, 0.2, 0.3, 0.4])
+    archive.put_shard("s", [ids[3], ids[1]], [0.9, np.nan], recipe="twelve_lead", version="v2")
+    columns, undecided = join_shard(archive.store, "s", {"twelve_lead": "v2", "heartbeat": "v1"}, COLUMNS)
+    assert columns["record_id"] == ids
+    assert columns["recipe"] == ["heartbeat", "twelve_lead", "heartbeat", "twelve_lead"]
+    assert np.array_equal(columns["probability"], np.float32([0.1, np.nan, 0.3, 0.9]), equal_nan=True)
+    assert columns["name"] == [f"name {one[:8]}" for one in ids]
+    assert undecided == ()
+    only = join_shard(archive.store, "s", {"twelve_lead": "v2"}, COLUMNS, only=ids[:2])
+    assert (only.columns["record_id"], only.undecided) == ([ids[1]], (ids[0],))
+
+
+def test_a_shard_waits_while_one_version_has_not_decided(archive):
+    """The other's decisions do not count: it could be a record that the missing one takes."""
+    archive.put_shard("s", archive.ids(2), [0.1, 0.2])
+    columns, undecided = join_shard(archive.store, "s", {"twelve_lead": "v2", "heartbeat": "v1"}, COLUMNS)
+    assert (tables.n_rows(columns), undecided) == (0, tuple(archive.ids(2)))
+    assert join_shard(archive.store, "s", {}, COLUMNS).undecided == tuple(archive.ids(2))
+
+
+def test_older_predictions_and_late_descriptions(archive):
+    """What an older prediction lacks is none; what became known of a patient later stands in place of the index."""
+    ids = archive.ids(2)
+    archive.put_shard("s", ids, [0.1, 0.2])
+    old = pq.read_table(io.BytesIO(said(archive, "s").data)).drop_columns(["beat_s", "seconds_read"])
+    file = io.BytesIO()
+    pq.write_table(old, file)
+    late = Descriptions({ids[1]: Person(patient="p", bucket=7)})
+    found = join(
+        [Said(recipe="heartbeat", version="v1", data=file.getvalue())],
+        archive.store.get(keys.record_index("s")),
+        (*COLUMNS, "seconds_read", "patient"),
+        late=late,
+    ).columns
+    assert np.isnan(found["beat_s"]).all()
+    assert found["seconds_read"] == ["", ""]
+    assert (found["split_bucket"].tolist(), found["patient"]) == ([-1, 7], [None, "p"])
+
+
+def test_damage_is_told_and_nothing_is_joined(archive):
+    """A record twice, or a decision on a record that no index has, is no row more or less."""
+    archive.put_shard("s", archive.ids(2), [0.1, 0.2])
+    archive.put_shard("t", archive.ids(3), [0.1, 0.2, 0.3])
+    index = archive.store.get(keys.record_index("s"))
+    with pytest.raises(DamagedStoreError, match=f"decided on {archive.ids(3)[2]}, which no index has"):
+        join([said(archive, "t")], index, COLUMNS)
+    archive.put_shard("s", [archive.ids(1)[0]] * 2, [0.1, 0.2], version="v2")
+    with pytest.raises(DamagedStoreError, match="heartbeat v2 has a record twice"):
+        join([said(archive, "s", version="v2")], index, COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """300 rows; names with commas, quotes, line breaks and NA among them; many equal qualities."""
+    rng = np.random.default_rng(0)
+    names = ("NA", 'a "quoted", one', "two\nlines", "=1+1", "Ünïcode", "plain")
+    made = []
+    for row in rng.permutation(300).tolist():
+        decision = FIRST[rng.integers(4)]
+        made.append(
+            ROW
+            | {
+                "record_id": f"{row:032x}",
+                "name": f"{names[row % 6]}#{row}",
+                "decision": decision,
+                "probability": None if decision == "uninterpretable" else float(np.float32(np.round(rng.random(), 2))),
+                "quality": float(np.round(rng.random(), 1)),
+                "flags": "noise,lead_off" if row % 5 == 0 else None,
+                "label": (None, "normal", "abnormal")[rng.integers(3)],
+                "synthetic": row % 2 == 0,
+                "version": "v1" if row % 3 else "v2",
+            }
+        )
+    return made
+
+
+@pytest.fixture(params=["whole", "in parts"])
+def table(request, rows, monkeypatch):
+    """The rows as a table, sorted at once or in parts, and read a few rows at a time."""
+    monkeypatch.setattr(predictions, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(run_table_writer, "ROWS_AT_ONCE", 16)
+    if request.param == "in parts":
+        monkeypatch.setattr(predictions, "ROWS_TAKEN", 50)
+        monkeypatch.setattr(run_table_writer, "SORTED_AT_ONCE", 64)
+    with RunTableWriter() as writer:
+        for start in range(0, len(rows), 7):
+            writer.append(columns_of(rows[start : start + 7]))
+        return writer.finish()
+
+
+def in_order(rows):
+    """The rows as a table has them."""
+    return sorted(rows, key=lambda row: (FIRST.index(row["decision"]), -(row["probability"] or 0), row["record_id"]))
+
+
+def test_what_needs_eyes_comes_first(table, rows):
+    """Uncertain, abnormal, uninterpretable, normal, each by falling probability and then by id; every value as it was given."""
+    assert list(table.all_rows()) == in_order(rows)
+    assert table.rows(table.order(Query(descending=True))) == in_order(rows)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "passes"),
+    [
+        (Query(text="LEAD off"), lambda row: "lead_off" in (row["flags"] or "")),
+        (Query(text="#29 plain"), lambda row: "#29" in row["name"] and "plain" in row["name"]),
+        (Query(text="ünï"), lambda row: row["name"].startswith("Ünï")),
+        (Query(text="0" * 31), lambda row: int(row["record_id"], 16) < 16),
+        (Query(decision="uncertain"), lambda row: row["decision"] == "uncertain"),
+        (Query(label="none"), lambda row: row["label"] is None),
+        (Query(label="normal", decision="abnormal"), lambda row: (row["label"], row["decision"]) == ("normal", "abnormal")),
+        (Query(differs=True), lambda row: {row["label"], row["decision"]} == {"normal", "abnormal"}),
+        (Query(recipe="twelve_lead"), lambda row: False),  # noqa: ARG005
+    ],
+)
+def test_filters_keep_the_rows_that_pass(table, rows, query, passes):
+    """The same rows as one by one, in the table's order."""
+    assert table.rows(table.order(query)) == [row for row in in_order(rows) if passes(row)]
+
+
+@pytest.mark.parametrize("sort", [sort for sort in sorts() if sort != "attention"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_orders(table, rows, sort, descending):
+    """Each column rises or falls; a value that is not known counts as the lowest, and equal ones stay in the table's order."""
+    lowest = "" if isinstance(ROW[sort], str) or sort == "label" else -1
+    expected = sorted(in_order(rows), key=lambda row: lowest if row[sort] is None else row[sort], reverse=descending)
+    places = table.order(Query(sort=sort, descending=descending))
+    assert table.rows(places) == expected
+    assert [record_id for part in table.parts(places) for record_id in part["record_id"]] == [row["record_id"] for row in expected]
+
+
+def test_neighbours_are_those_of_the_filter(table):
+    """Before and after a record stand the rows beside it; at the ends, and for a row that does not pass, nobody."""
+    query = Query(decision="normal", sort="quality")
+    ids = [row["record_id"] for row in table.rows(table.order(query))]
+    assert table.neighbours(query, ids[0]) == (None, ids[1])
+    assert table.neighbours(query, ids[5]) == (ids[4], ids[6])
+    assert table.neighbours(query, ids[-1]) == (ids[-2], None)
+    assert table.neighbours(Query(recipe="none"), ids[0]) == (None, None)
+    assert table.neighbours(query, "f" * 32) == (None, None)
+
+
+def test_counts_and_scores_are_those_of_the_rows(table, rows):
+    """All rows of a model and of no other, with NaN for a record without a probability."""
+    for decision, count in table.decisions.items():
+        assert count == sum(row["decision"] == decision for row in rows)
+    assert table.n_synthetic == 150
+    assert table.n_by_model == {("heartbeat", "v1"): 200, ("heartbeat", "v2"): 100}
+    of_model = [(row["decision"], row["probability"]) for row in in_order(rows) if row["version"] == "v2"]
+    found = [pair for kinds, values in table.scores("heartbeat", "v2") for pair in zip(kinds, values.tolist(), strict=True)]
+    assert [(kind, None if np.isnan(value) else value) for kind, value in found] == of_model
+
+
+def test_rows_of_records_come_in_the_order_asked_for(table, rows):
+    """A record that is not there is named."""
+    wanted = [rows[3], rows[200], rows[0]]
+    assert table.find([row["record_id"] for row in wanted]) == wanted
+    with pytest.raises(KeyError, match="f" * 32):
+        table.find(["f" * 32])
+
+
+def test_a_stored_table_is_read_by_anybody_and_read_again(table, rows):
+    """The pieces are a Parquet file whose columns tell what they are; a copy of it says the same."""
+    data = b"".join(table.pieces())
+    read = pq.read_table(io.BytesIO(data))
+    assert read.to_pylist() == in_order(rows)
+    described = {field.name: field.metadata[b"description"].decode() for field in read.schema}
+    assert described == {column.name: column.description for column in report_columns.COLUMNS}
+    assert list(RunTable.copied(iter([data[:1000], data[1000:]]), new_file()).all_rows()) == in_order(rows)
+
+
+def test_a_column_that_came_later_is_none_in_an_older_table(table, monkeypatch):
+    """An older table is shown, sorted and searched as if it had the column."""
+    made = Column(name="made", type=str, description="x.", head="Made", place=99, searched=True)
+    monkeypatch.setattr(report_columns, "COLUMNS", (*report_columns.COLUMNS, made))
+    places = table.order(Query(sort="made", text="plain"))
+    assert len(places) == 50
+    assert {row["made"] for row in table.rows(places)} == {None}
+
+
+def test_what_is_no_row_is_refused():
+    """Nothing is filled in for a missing column, and no record has two rows."""
+    whole = columns_of([{}])
+    with RunTableWriter() as writer:
+        with pytest.raises(ValueError, match="quality"):
+            writer.append({name: values for name, values in whole.items() if name != "quality"})
+        with pytest.raises(ValueError, match="not of one length"):
+            writer.append(whole | {"quality": [0.5, 0.6]})
+        assert len(writer.finish()) == 0
+    with pytest.raises(ValueError, match="maybe"):
+        run_table([{"decision": "maybe"}])
+    with pytest.raises(ValueError, match="32 lower-case hex digits"):
+        run_table([{"record_id": "../../etc/passwd"}])
+    with pytest.raises(ValueError, match=f"repeat a record, '{'c' * 32}'"):
+        run_table([{"record_id": one * 32} for one in "cabc"])
+
+
+def test_a_table_without_rows():
+    """It answers every question."""
+    empty = run_table()
+    assert (len(empty), empty.first(Query(sort="name", text="x"), 5), list(empty.all_rows())) == (0, [], [])
+    assert empty.neighbours(Query(), "0" * 32) == (None, None)
+    assert set(empty.decisions.values()) == {0}

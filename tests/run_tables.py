@@ -1,0 +1,44 @@
+"""Here: small tables of runs, made of rows that tell only what a test is about. Not here: what such a table does (``archive``)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ecg_tasks import report_columns
+from ecg_tasks.archive.predictions import RunTable
+from ecg_tasks.archive.run_table_writer import RunTableWriter
+
+ROW = {
+    "record_id": "0" * 32,
+    "name": "a.hea",
+    "source_sha256": "ab" * 32,
+    "decision": "normal",
+    "probability": 0.25,
+    "recipe": "heartbeat",
+    "version": "v1",
+    "n_windows": 2,
+    "n_used": 1,
+    "quality": 0.9,
+    "flags": "",
+    "seconds_read": "0-10 of 10 s",
+    "label": None,
+    "synthetic": False,
+    "model_digest": "0123456789ab",
+    "threshold": 0.5,
+    "abstain_low": 0.45,
+    "abstain_high": 0.55,
+    "shard": "cc740c0404dd22b284fe",
+}
+"""What a row says where a test does not tell."""
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Columns of rows, each of them `ROW` with what is told."""
+    whole = [ROW | row for row in rows]
+    return {column.name: [row[column.name] for row in whole] for column in report_columns.COLUMNS}
+
+
+def run_table(rows: Iterable[Mapping[str, Any]] = ()) -> RunTable:
+    """Make a table of rows, each of them `ROW` with what is told."""
+    with RunTableWriter() as writer:
+        writer.append(columns_of(rows))
+        return writer.finish()
