@@ -43,9 +43,19 @@ class Stack:
     Parameters
     ----------
     home : the state folder; default: ``ECG_HOME``, else ``.ecg`` in the checkout
+
+    Raises
+    ------
+    StackError
+        If this is no checkout: an installed package brings no folders from which the stack could run.
     """
 
     def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
+        if not (CHECKOUT / "dags").is_dir():
+            raise StackError(
+                "the stack runs from a checkout of the project only, and this ecg is an installed package; "
+                "ecg classify and ecg evaluate need no stack, and docs/package.md says how an Airflow of your own runs the DAGs"
+            )
         self.home = Home(home)
 
     def up(self, say: Callable[[str], None] = lambda _sentence: None) -> Status:

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from ecg_tasks.cli import covered
+from ecg_tasks.cli.checkout import CHECKOUT, needed_for
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Every argument, ``--help`` too, belongs to the program behind the command."""
@@ -16,7 +17,6 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 FAST = "--fast"
 QUICK = "not stack and not browser and not slow"
 
-_CHECKOUT = Path(__file__).parents[2]
 _WAITING = 2
 """Test processes beyond one a core: those that drive a stack wait for it most of the time."""
 _MOST_PROCESSES = 16
@@ -30,6 +30,7 @@ def test(context: typer.Context) -> None:
 
     Every other argument goes to pytest.
     """
+    needed_for("test")
     asked = [argument for argument in context.args if argument != covered.OPTION]
     if covered.OPTION in context.args:
         whole = not any(argument == FAST or argument.startswith(("-m", "-k")) or _is_place(argument) for argument in asked)
@@ -39,6 +40,7 @@ def test(context: typer.Context) -> None:
 
 def bench(context: typer.Context) -> None:
     """Run the benchmarks against the notebook's method; every argument goes to them (--json FILE writes the figures for a program)."""
+    needed_for("bench")
     _become([sys.executable, "-m", "benchmarks", *context.args])
 
 
@@ -58,12 +60,12 @@ def pytest_arguments(asked: Sequence[str]) -> list[str]:
 
 
 def _is_place(argument: str) -> bool:
-    return not argument.startswith("-") and (_CHECKOUT / argument.partition("::")[0]).exists()
+    return not argument.startswith("-") and (CHECKOUT / argument.partition("::")[0]).exists()
 
 
 def _become(command: list[str]) -> None:
     # Paths among the arguments are the caller's, so only pytest, which looks for its settings, is started in the checkout.
-    folder = _CHECKOUT if "pytest" in command else Path.cwd()
-    environment = os.environ | {"PYTHONPATH": str(_CHECKOUT)}
+    folder = CHECKOUT if "pytest" in command else Path.cwd()
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each test process would compile every module anew
     raise typer.Exit(subprocess.run(command, cwd=folder, env=environment, check=False).returncode)  # noqa: S603 - that is its purpose

@@ -10,14 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from ecg_tasks.cli.checkout import CHECKOUT
 
 OPTION = "--cov"
 
-_CHECKOUT = Path(__file__).parents[2]
-FOLDER = _CHECKOUT / ".coverage"
+FOLDER = CHECKOUT / ".coverage"
 """The measurement, kept until the next one, so that `coverage html` and the like can read it."""
-_SETTINGS = f"--rcfile={_CHECKOUT / 'pyproject.toml'}"
+_SETTINGS = f"--rcfile={CHECKOUT / 'pyproject.toml'}"
 
 
 def run(arguments: Sequence[str], *, whole: bool) -> int:
@@ -42,10 +42,10 @@ def run(arguments: Sequence[str], *, whole: bool) -> int:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    variables = {"PYTHONPATH": str(_CHECKOUT), "ECG_COVERAGE_FOLDER": str(FOLDER), "ECG_COVERAGE_SOURCE": str(_CHECKOUT)}
+    variables = {"PYTHONPATH": str(CHECKOUT), "ECG_COVERAGE_FOLDER": str(FOLDER), "ECG_COVERAGE_SOURCE": str(CHECKOUT)}
     kept = {name: value for name, value in environ.items() if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("COVERAGE_")}
     return kept | variables
 
 
 def _call(command: list[str], environment: dict[str, str]) -> int:
-    return subprocess.run(command, cwd=_CHECKOUT, env=environment, check=False).returncode  # noqa: S603 - our own programs, no shell
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode  # noqa: S603 - our own programs, no shell

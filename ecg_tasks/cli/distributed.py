@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ecg_tasks.cli.checkout import needed_for
 from ecg_tasks.cli.terminal import complain, say
 
 OUR_STORE = "http://store:8080"
@@ -21,9 +22,7 @@ def secrets(
 
     With ECG_BUCKET set, it and the AWS variables are taken from the environment and the stack has no object store of its own.
     """
-    from deploy.embedded.home import CHECKOUT
-
-    file = out or CHECKOUT / ".env"
+    file = out or needed_for("secrets without --out") / ".env"
     text = "".join(f"{name}={_quoted(value)}\n" for name, value in variables(dict(os.environ), gpu=gpu).items())
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,16 +1,11 @@
 """The code that ran is named as git names it."""
 
 import subprocess
-import tomllib
-from pathlib import Path
 
-import ecg_tasks
 from ecg_tasks.archive import code_version
 from ecg_tasks.archive.documents import write_manifest
 from tests import whole_documents
 from tests.plain_json import get_json
-
-ROOT = Path(__file__).parents[2]
 
 
 def git(*arguments, cwd):
@@ -32,11 +27,6 @@ def test_tree_is_what_git_says(tmp_path):
     git("init", "-q", cwd=tmp_path)
     git("add", "*.py", "sub*", cwd=tmp_path)
     assert found == git("write-tree", cwd=tmp_path)
-
-
-def test_version_is_the_projects():
-    """What the package says of itself is what the project file says."""
-    assert ecg_tasks.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 def test_every_manifest_says_which_code_ran(bucket):

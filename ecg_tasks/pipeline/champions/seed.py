@@ -6,7 +6,10 @@ from ecg_tasks.archive import audit, registry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 
-SHIPPED_MODELS = Path(__file__).parents[3] / "models"
+_ROOT = Path(__file__).parents[3]
+_PACKAGED = _ROOT / "ecg_spectrograms" / "models"
+SHIPPED_MODELS = _PACKAGED if _PACKAGED.is_dir() else _ROOT / "models"
+"""In the installed package beside the library, in a checkout or an image at the top."""
 
 
 def install_champions(folder: Path = SHIPPED_MODELS) -> list[str]:
