@@ -1,7 +1,7 @@
 """Here: what the process of the tests asks of their S3 server, answered out of the server's memory. Not here: the server (``conftest``).
 
 Of a request to moto nine parts in ten are its way: it is signed, written as HTTP, matched with the addresses of all services, answered in
-XML and read again. The five operations that most requests are go to moto's buckets directly, where what they ask is plain. Everything else
+XML and read again. The six operations of which nearly all requests are go to moto's buckets directly, where what they ask is plain. Everything else
 takes the whole way, and so does all that other processes ask; both see the same buckets.
 """
 
@@ -90,6 +90,14 @@ def _put(bucket: Any, *, Bucket: str, Key: str, Body: Any, ContentType: str) -> 
     return {"ETag": written.etag}
 
 
+def _copy(bucket: Any, *, Bucket: str, Key: str, CopySource: dict[str, str]) -> dict[str, Any]:  # noqa: N803 - as above
+    source = CopySource["Key"]
+    if CopySource["Bucket"] != Bucket or source == Key or source not in bucket.keys:
+        raise _OtherWayError
+    server().copy_object(bucket.keys[source], Bucket, Key, storage="STANDARD")
+    return {}
+
+
 def _delete(bucket: Any, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - as above
     server().delete_object(Bucket, Key)
     return {}
@@ -111,6 +119,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "GetObject": _get,
     "HeadObject": _head,
     "PutObject": _put,
+    "CopyObject": _copy,
     "DeleteObject": _delete,
     "ListObjectsV2": _list,
 }

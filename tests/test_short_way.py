@@ -50,6 +50,19 @@ def test_both_ways_answer_the_same(filled, monkeypatch, operation, more):
     assert short == asked(filled, operation, **more)
 
 
+@pytest.mark.parametrize("source", [*KEYS, "missing"])
+def test_both_ways_copy_the_same(filled, monkeypatch, source):
+    """Contents and type go along; what is not there is told."""
+    copied = {}
+    for way in ("short", "whole"):
+        monkeypatch.setattr(botocore_stubber, "enabled", way == "short")
+        told = asked(filled, "copy_object", Key=f"copy/{way}", CopySource={"Bucket": filled.bucket, "Key": source})
+        found = asked(filled, "get_object", Key=f"copy/{way}")
+        copied[way] = isinstance(told, str) and told, found if isinstance(found, str) else found | {"LastModified": None}
+    assert copied["short"] == copied["whole"]
+    assert isinstance(copied["short"][1], str) == (source == "missing")
+
+
 @pytest.mark.parametrize("key", [*KEYS, "new", *WRONG_KEYS])
 def test_both_ways_write_and_remove_the_same(filled, monkeypatch, key):
     """What is written by one way is read and removed by the other, and what is refused by one is refused by the other."""
