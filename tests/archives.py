@@ -2,7 +2,10 @@
 
 import io
 import json
+import tempfile
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,21 +53,33 @@ def heartbeat_csv():
 
 
 @pytest.fixture
-def make_wfdb(tmp_path):
+def make_wfdb():
     """Files of a twelve-lead WFDB recording, made by wfdb's own writer."""
 
     def make(name: str, *, seed: int, seconds: float = 10.0, fs: int = 250) -> dict[str, bytes]:
-        rng = np.random.default_rng(seed)
-        t = np.arange(int(seconds * fs)) / fs
-        phase = (t * rng.uniform(1.0, 1.4)) % 1.0
-        wave = np.exp(-(((phase - 0.3) / 0.012) ** 2)) + 0.25 * np.exp(-(((phase - 0.55) / 0.04) ** 2))
-        gains = rng.uniform(0.4, 1.2, 12)
-        signal = wave[:, None] * gains + 0.01 * rng.standard_normal((len(t), 12))
-        leads = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
-        wfdb.wrsamp(name, fs=fs, units=["mV"] * 12, sig_name=leads, p_signal=signal, fmt=["16"] * 12, write_dir=str(tmp_path))
-        return {f"{name}{suffix}": (tmp_path / f"{name}{suffix}").read_bytes() for suffix in (".hea", ".dat")}
+        header, signal = _recording(seed, seconds, fs)
+        return {f"{name}.hea": header.replace(_ANY_NAME.encode(), name.encode()), f"{name}.dat": signal}
 
     return make
+
+
+_ANY_NAME = "any_name"
+
+
+@cache
+def _recording(seed: int, seconds: float, fs: int) -> tuple[bytes, bytes]:
+    """Header and signal: wfdb's writer takes a tenth of a second, and many tests want the same recording under a name of their own."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * fs)) / fs
+    phase = (t * rng.uniform(1.0, 1.4)) % 1.0
+    wave = np.exp(-(((phase - 0.3) / 0.012) ** 2)) + 0.25 * np.exp(-(((phase - 0.55) / 0.04) ** 2))
+    gains = rng.uniform(0.4, 1.2, 12)
+    signal = wave[:, None] * gains + 0.01 * rng.standard_normal((len(t), 12))
+    leads = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+    with tempfile.TemporaryDirectory() as folder:
+        wfdb.wrsamp(_ANY_NAME, fs=fs, units=["mV"] * 12, sig_name=leads, p_signal=signal, fmt=["16"] * 12, write_dir=folder)
+        header, data = (Path(folder, f"{_ANY_NAME}{suffix}").read_bytes() for suffix in (".hea", ".dat"))
+    return header, data
 
 
 class Archive:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
-FOR_TESTS = {"ECG_PICTURES", "ECG_CHART_SCHEMA"}
+FOR_TESTS = {"ECG_PICTURES", "ECG_CHART_SCHEMA", "ECG_EVERY_RECORDING"}
 """What a person tells the tests through the environment."""
 TOGETHER = ("tests/dags", "tests/ecg_ui", "tests/learning", "ecg_tasks")
 """Folders whose tests stay in one process: they share a trained network, or Airflow with its database, or are short doctests."""
@@ -98,13 +98,16 @@ def group_of(file):
 def s3_server():
     """Address of an S3 server that lives as long as the tests.
 
-    It is moto's. What the process of the tests asks of it goes the short way, without a socket, in a quarter of the time; what other
-    processes ask comes over HTTP; both see the same buckets. A test that is about HTTP itself takes `over_http`.
+    It is moto's. What the process of the tests asks of it goes the short way (``tests/short_way.py``), or at least without a socket; what
+    other processes ask comes over HTTP; all see the same buckets. A test that is about requests themselves takes `over_http`.
     """
+    from botocore.client import BaseClient
     from moto import mock_aws
     from moto.core.models import botocore_stubber
     from moto.moto_server.werkzeug_app import create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
+
+    from tests.short_way import patched
 
     class Silent(WSGIRequestHandler):
         def log(self, *_):
@@ -121,6 +124,7 @@ def s3_server():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore_stubber, "process_request", in_turn)
+        patch.setattr(BaseClient, "_make_api_call", patched(address, turn))
         patch.setenv("MOTO_S3_CUSTOM_ENDPOINTS", address)
         with mock_aws(config={"core": {"mock_credentials": False, "reset_boto3_session": False}}):
             yield address

@@ -14,12 +14,12 @@ LOGIN = "admin"
 POOLS = CHECKOUT / "deploy" / "pools.json"
 
 COMMANDS = {
-    "api-server": ["api-server"],
-    "dag-processor": ["dag-processor"],
-    "triggerer": ["triggerer", "--skip-serve-logs"],
-    "scheduler": ["scheduler", "--skip-serve-logs"],
+    "api-server": ["airflow", "api-server"],
+    "dag-processor": ["airflow", "dag-processor"],
+    "triggerer": ["deploy.embedded.triggerer", "--skip-serve-logs"],
+    "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
 }
-"""Component -> arguments of ``airflow``. Logs are read from the disk here, so no server for them is needed."""
+"""Component -> Python's module and its arguments. Logs are read from the disk here, so no server for them is needed."""
 
 
 def ui(home: Home) -> str:
@@ -30,7 +30,7 @@ def ui(home: Home) -> str:
 def server_command(home: Home, component: str) -> list[str]:
     """The command that runs one component in the foreground."""
     listen = ["--host", LOOPBACK, "--port", str(home.ports().ui)] if component == "api-server" else []
-    return [sys.executable, "-m", "airflow", *COMMANDS[component], *listen]
+    return [sys.executable, "-m", *COMMANDS[component], *listen]
 
 
 def environment(home: Home) -> dict[str, str]:

@@ -203,11 +203,14 @@ class Stack:
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
+        is_warm = False
         with self.airflow() as api:
             while any((health := api.health()).get(part) != "healthy" for part in _AIRFLOW_HEALTH):
                 if health:
                     self._check_port(api)
+                if health and not is_warm:
                     api.warm_up()
+                    is_warm = True
                 states = supervision.states(self.home)
                 failed = [component for component, state in states.items() if state == "FATAL"]
                 if failed or time.monotonic() > deadline:
@@ -215,7 +218,7 @@ class Stack:
                     logs = ", ".join(str(self.home.log(component)) for component in late)
                     why = "keeps failing" if failed else f"is not healthy after {START_TIMEOUT_S:.0f} s"
                     raise StackError(f"{' and '.join(late)} {why}; see {logs}")
-                time.sleep(0.2)
+                time.sleep(0.3)
             self._check_port(api)
             api.warm_up()
 

@@ -1,4 +1,4 @@
-"""Here: the clock by which the embedded store numbers its writes, the gate of its inner servers, and the proxy's memory.
+"""Here: the clock by which the embedded store numbers its writes, the gate of its inner servers, the proxy's memory, the updater's rest.
 
 Not here: the store at work (``test_stack``, ``tests/faults``).
 """
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from deploy.embedded.swift_node import ForwardClock, Gate, Memory, gate, memory
+from deploy.embedded.swift_node import ForwardClock, Gate, Memory, gate, memory, where_needed
 
 
 @pytest.fixture
@@ -123,3 +123,21 @@ def test_every_request_meets_the_same_memory():
         assert (one.get("account/a"), one.get("container/a/b")) == ({"status": 204}, None)
     writing[0].delete("container/a/b")
     assert reading.get("container/a/b") is None
+
+
+def test_the_updater_sweeps_where_a_listing_lacks_something(tmp_path):
+    """No sweep while nothing waits, though folders of an earlier sweep are left; every object that waits, of any policy, is swept for."""
+    swept = []
+    sweep = where_needed(lambda *given, **more: swept.append((given, more)) or 1.5, tmp_path / "devices")
+    assert sweep("updater") == 0.0  # before the first start made the folder
+    (tmp_path / "devices" / "disk" / "objects" / "1" / "abc").mkdir(parents=True)
+    (tmp_path / "devices" / "disk" / "async_pending" / "abc").mkdir(parents=True)
+    assert sweep("updater") == 0.0
+    assert swept == []
+    for place in ("async_pending/abc", "async_pending-1/def"):
+        file = tmp_path / "devices" / "disk" / place / f"{'0' * 32}-1700000000.00000"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        assert sweep("updater", once=False) == 1.5
+        file.unlink()
+    assert swept == [(("updater",), {"once": False})] * 2

@@ -51,6 +51,12 @@ def pytest_runtest_teardown(item, nextitem):
         remove(_CHAINS.pop(name).stack)
 
 
+def pytest_sessionfinish():
+    """Stop and remove what is left where somebody broke the tests off."""
+    while _CHAINS:
+        remove(_CHAINS.popitem()[1].stack)
+
+
 def remove(stack) -> None:
     """Stop a stack and remove its state; what of it still runs is ended."""
     try:
@@ -138,9 +144,10 @@ def wait_until() -> Callable[[Callable[[], object], str], None]:
     """Wait for something that comes by itself; the test fails with ``what`` when it does not come."""
 
     def wait(condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+        began = time.monotonic()
         while not condition():
-            assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE_S:.0f} s"
-            time.sleep(0.5)
+            waited_s = time.monotonic() - began
+            assert waited_s < PATIENCE_S, f"{what} did not come within {PATIENCE_S:.0f} s"
+            time.sleep(min(max(0.5, waited_s / 10), 2))  # to ask how a stack is takes a fifth of a second of a core
 
     return wait

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.short_way import server
+
 ARCHIVE = Path(__file__).with_name("bucket-0.1.tar.xz")
 PLANNED = "planned"
 STATES = (PLANNED, "read", "let_in", "accounted")
@@ -60,7 +62,7 @@ def put(store, state: str = PLANNED) -> dict[str, bytes]:
     """
     old = old_bucket()
     for key, stored in old.states[state].items():
-        found = _server().put_object(store.bucket, key, stored.data)
+        found = server().put_object(store.bucket, key, stored.data)
         found.set_metadata({"Content-Type": old.content_types[key]})
         found.last_modified = stored.modified.replace(tzinfo=None)
     return {key: stored.data for key, stored in old.states[state].items()}
@@ -68,13 +70,7 @@ def put(store, state: str = PLANNED) -> dict[str, bytes]:
 
 def contents(store) -> dict[str, bytes]:
     """Return all that is in a bucket of the tests' S3 server, by key: some hundred times as fast as to ask for each."""
-    return {key: found.value for key, found in _server().buckets[store.bucket].keys.items()}
-
-
-def _server():
-    from moto.s3.models import s3_backends
-
-    return s3_backends["123456789012"]["aws"]
+    return {key: found.value for key, found in server().buckets[store.bucket].keys.items()}
 
 
 def _below(found: dict[str, Stored], prefix: str) -> dict[str, Stored]:
