@@ -195,7 +195,8 @@ def philips(of: Strip, *, changes: Sequence[tuple[str, str]] = (), packed: bytes
 <waveforms><parsedwaveforms dataencoding="Base64" compression="XLI" numberofleads="{len(of.leads)}" leadlabels="{" ".join(of.leads)}"
  durationperchannel="{1000 * counts.shape[1] / of.fs:g}" samplespersecond="{of.fs:g}" resolution="{of.step_nv / 1000:g}">
 {waveforms}</parsedwaveforms>
-<repbeats dataencoding="Base64"><repbeat leadname="II"><waveform duration="4">AAAAAA==</waveform></repbeat></repbeats></waveforms></restingecgdata>
+<repbeats dataencoding="Base64"><repbeat leadname="II">
+<waveform duration="4">AAAAAA==</waveform></repbeat></repbeats></waveforms></restingecgdata>
 """
     return _changed(text, changes).encode(encoding)
 
@@ -300,6 +301,52 @@ def scp_file(bodies: dict[int, bytes]) -> bytes:
     content = section(0, pointers) + b"".join(made[number] for number in sorted(made))
     rest = struct.pack("<I", 6 + len(content)) + content
     return struct.pack("<H", binascii.crc_hqx(rest, 0xFFFF)) + rest
+
+
+def scp_with_right_sums(data: bytes) -> bytes:
+    """Return a file with the size and the checksums that its bytes have, so that what else is wrong in it is met."""
+    changed = bytearray(data)
+    if len(changed) < 22:
+        return data
+    struct.pack_into("<I", changed, 2, len(changed))
+    for at in range(22, min(len(changed) - 9, 6 + struct.unpack_from("<I", changed, 10)[0]), 10):
+        number, size, index = struct.unpack_from("<HII", changed, at)
+        if number < 12 and 16 <= size <= len(changed) and 0 < index <= len(changed) - size + 1:
+            begin = index - 1
+            struct.pack_into("<H", changed, begin, binascii.crc_hqx(bytes(changed[begin + 2 : begin + size]), 0xFFFF))
+    struct.pack_into("<H", changed, 0, binascii.crc_hqx(bytes(changed[2:]), 0xFFFF))
+    return bytes(changed)
+
+
+def scp_with_own_tables() -> bytes:
+    """Write a small file whose values stand in two tables, and go from one to the other after each."""
+    small = strip(leads=("I", "II", "V1"), seconds=5, fs=100)
+    return scp(small, Scp(interval_us=10_000, order=1, tables=TWO_TABLES, encode=by_two_tables))
+
+
+def own_table(*codes: tuple[str, int, int, int]) -> bytes:
+    """Write a table of section 2: of each code its prefix as bits, its bits in all, 1 for a value or 0 for a switch, and the value."""
+    lines = [struct.pack("<BBBhI", len(bits), total, mode, value, int(bits[::-1], 2)) for bits, total, mode, value in codes]
+    return struct.pack("<H", len(codes)) + b"".join(lines)
+
+
+TWO_TABLES = (
+    struct.pack("<H", 2) + own_table(("0", 17, 1, 0), ("1", 1, 0, 2)) + own_table(("11", 2, 0, 1), ("10", 2, 1, 7), ("0", 12, 1, 3))
+)
+"""The first: 16 bits, or over to the second. The second: back to the first; 7; or 11 bits to which 3 is added."""
+
+
+def by_two_tables(values: np.ndarray) -> bytes:
+    """Encode each value in the other table than the one before it, where it can be."""
+    bits, table = [], 1
+    for value in values.tolist():
+        if table == 1 and -1021 <= value < 1027:
+            bits.append("1" + ("10" if value == 7 else f"0{value - 3 & 0x7FF:011b}"))
+            table = 2
+        else:
+            bits.append(("11" if table == 2 else "") + f"0{value & 0xFFFF:016b}")
+            table = 1
+    return packed_bits("".join(bits))
 
 
 def huffman(values: np.ndarray) -> bytes:
