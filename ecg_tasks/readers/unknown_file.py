@@ -47,9 +47,7 @@ _ROOTS = MappingProxyType(
         "svg": _PICTURE,
         "html": _WEB_PAGE,
     }
-    | dict.fromkeys(
-        ("restingecg", "annotatedecg", "restingecgdata", "cardiologyxml"), "an ECG as XML; unpack it and drop the file"
-    )
+    | dict.fromkeys(("restingecg", "annotatedecg", "restingecgdata", "cardiologyxml"), "an ECG as XML; unpack it and drop the file")
 )
 """By the name of the root. Those that are read stand here for a file that is packed."""
 _WORDS: tuple[tuple[bytes, str], ...] = (

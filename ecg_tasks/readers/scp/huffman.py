@@ -22,7 +22,8 @@ _MAX_VALUE_BITS = 16
 _ENTRY_BYTES = 9
 _BEHIND = 256
 """Bits behind the end of a lead that may be looked at: four codes of prefix and value, and what they are made of."""
-_MAX_TABLES = 64
+_MAX_TABLES = 8
+_LENGTH = 0xFF
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,9 +127,11 @@ def summed(values: NDArray[np.int64], *, order: int) -> NDArray[np.int64]:
     >>> summed(np.array([5, 7, 1, 0]), order=2).tolist()
     [5, 7, 10, 13]
     """
-    for start in range(order - 1, -1, -1):
-        values = values.copy()
-        values[start:] = np.cumsum(values[start:]) if not start else np.cumsum(np.r_[values[1] - values[0], values[2:]])[: values.size - 1]
+    if order == 1:
+        values = np.cumsum(values)
+    elif order and values.size > order:
+        slopes = np.cumsum(np.concatenate([[values[1] - values[0]], values[2:]]))
+        values = np.cumsum(np.concatenate([values[:1], slopes]))
     return values.astype(np.int16).astype(np.int64) if order else values
 
 
@@ -166,17 +169,22 @@ def _walk_switching(
     windows: NDArray[np.uint16], tables: Sequence[HuffmanTable], *, n_bits: int, n_codes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the codes begin that are values, and of which table each is."""
+    steps = [np.where(table.switch > 0, table.prefix_bits, table.n_bits) | (table.switch << 8) for table in tables]
+    views: dict[int, memoryview] = {}
     starts: list[int] = []
     used: list[int] = []
     at = table = 0
     while len(starts) < n_codes:
-        window = windows[at]
-        if at < n_bits and (switch := int(tables[table].switch[window])):
-            at, table = at + int(tables[table].prefix_bits[window]), switch - 1
+        if table not in views:
+            views[table] = memoryview(steps[table][windows])
+        step = views[table][at]
+        if step > _LENGTH and at < n_bits:
+            at, table = at + (step & _LENGTH), (step >> 8) - 1
             continue
         starts.append(at)
         used.append(table)
-        at += int(tables[table].n_bits[window]) if at < n_bits else 0
+        if at < n_bits:
+            at += step & _LENGTH
     return np.array(starts, dtype=np.int64), np.array(used, dtype=np.int64)
 
 

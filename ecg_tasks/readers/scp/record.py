@@ -23,8 +23,8 @@ _OF_TABLES, _OF_LEADS, _OF_RHYTHM = 2, 3, 6
 """Numbers of sections."""
 _LEAD = struct.Struct("<IIB")
 _RHYTHM = struct.Struct("<HHBB")
-MAX_SCP_SAMPLES = 2**22
-"""Of all leads together: twelve minutes of twelve leads at 500 Hz."""
+MAX_SCP_SAMPLES = 2**21
+"""Of all leads together: twelve leads for nearly six minutes at 500 Hz; what 16 bits count of each lead's bytes is less as a rule."""
 
 _LEADS = MappingProxyType(
     {1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF", 65: "-aVR", 66: "V8", 67: "V9", 68: "V8R", 69: "V9R"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ecg_tasks.errors import BadInputError, Reason
 
-MAX_SCP_BYTES = 4 * 1024 * 1024
+MAX_SCP_BYTES = 2 * 1024 * 1024
 """Lengths of a lead are numbers of 16 bits: twelve of them take 0.8 MB at most."""
 
 _MARK = b"SCPECG"

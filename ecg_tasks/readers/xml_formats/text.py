@@ -193,7 +193,7 @@ def bytes_in(text: str, *, what: str, name: str) -> bytes:
     try:
         return base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError):
-        if len(packed) % 4 and re.fullmatch(r"[A-Za-z0-9+/]+", packed):
+        if len(packed) % 4 and re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", packed):
             raise BadInputError(
                 Reason.INCOMPLETE, f"{name}: {what} is cut off: {len(packed)} letters of Base64, not four by four"
             ) from None
