@@ -8,11 +8,17 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import unknown_file
 from ecg_tasks.readers.base import Companions, Reader, Reading, Recording, Rejected
 from ecg_tasks.readers.heartbeat_csv import HeartbeatCsvReader
+from ecg_tasks.readers.ishne import IshneReader
 from ecg_tasks.readers.labels_csv import misnamed
 from ecg_tasks.readers.leads import finish
+from ecg_tasks.readers.scp.record import ScpEcgReader
 from ecg_tasks.readers.text_file import unpacked_head
 from ecg_tasks.readers.wfdb.lines import matching_name
 from ecg_tasks.readers.wfdb.record import WfdbReader
+from ecg_tasks.readers.xml_formats.aecg import AecgXmlReader
+from ecg_tasks.readers.xml_formats.cardiosoft import CardiosoftXmlReader
+from ecg_tasks.readers.xml_formats.muse import MuseXmlReader
+from ecg_tasks.readers.xml_formats.philips import PhilipsXmlReader
 from ecg_tasks.signals.record import Record
 
 __all__ = ["READERS", "Companions", "Read", "Reader", "Reading", "Recording", "Rejected", "finish", "gather", "read", "reader_of"]
@@ -21,8 +27,17 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES = 64 * 1024
 """So much of a file's start tells which reader it is for."""
-READERS: list[Reader] = [WfdbReader(), HeartbeatCsvReader()]
-"""Every format. The first reader that knows a file reads it."""
+READERS: list[Reader] = [
+    WfdbReader(),
+    MuseXmlReader(),
+    AecgXmlReader(),
+    PhilipsXmlReader(),
+    CardiosoftXmlReader(),
+    ScpEcgReader(),
+    IshneReader(),
+    HeartbeatCsvReader(),
+]
+"""Every format. The first reader that knows a file reads it; those that go by a file's name alone come before and after the others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ def describe(lines: Sequence[bytes], *, name: str) -> str:
     name : path below the inbox
     """
     first = lines[0][:MAX_LINE_BYTES]
-    kind = kind_of(first)
+    kind = kind_of(b"\n".join(lines[:_LOOKED_AT])[:MAX_LINE_BYTES])
     if kind is not None:
         return f"{name} is no table of heartbeats; it looks like {kind}"
     separator = max(_SEPARATORS, key=first.count)

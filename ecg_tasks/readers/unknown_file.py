@@ -1,7 +1,12 @@
-"""Here: what a file that no reader takes seems to be, for the sentence that refuses it. Not here: choosing a reader (``detection``)."""
+"""Here: what a file that no reader takes seems to be, for the sentence that refuses it. Not here: choosing a reader (``readers``)."""
 
-_EXPORT = "export the recording as WFDB (.hea with .dat)"
-_PICTURE = "a picture, which holds no signal"
+from types import MappingProxyType
+
+from ecg_tasks.readers.xml_formats.text import root_name
+
+_EXPORT = "export the recording as SCP-ECG, HL7 aECG or WFDB (.hea with .dat)"
+_PICTURE = f"a picture, which holds no signal; {_EXPORT}"
+_LEAD_I = "lead I alone, while lead II is needed, or two other limb leads"
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF", f"a PDF: a picture of a recording, without its signal; {_EXPORT}"),
     (0, b"\x89PNG", _PICTURE),
@@ -9,16 +14,19 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF8", _PICTURE),
     (0, b"II*\0", _PICTURE),
     (0, b"MM\0*", _PICTURE),
+    (4, b"ftyphei", _PICTURE),
+    (8, b"WEBP", _PICTURE),
     (128, b"DICM", f"DICOM; {_EXPORT}"),
     (0, b"\xffBIOSEMI", f"BDF; {_EXPORT}"),
     (0, b"0       ", f"EDF; {_EXPORT}"),
-    (0, b"ISHNE1.0", f"an ISHNE Holter recording; {_EXPORT}"),
-    (16, b"SCPECG", f"SCP-ECG; {_EXPORT}"),
+    (0, b"@ MFR ", f"MFER, as Nihon Kohden's and Fukuda Denshi's devices write it; {_EXPORT}"),
+    (0, b"ALIVE\0", f"a Kardia recording (AliveCor), as a rule {_LEAD_I}"),
     (0, b"MATLAB 5.0", "a MATLAB file without a WFDB header that names it; drop both together"),
     (0, b"\x89HDF\r\n\x1a\n", f"HDF5; {_EXPORT}"),
     (0, b"\x93NUMPY", f"a NumPy array; {_EXPORT}"),
     (0, b"PAR1", "Parquet; save the table as CSV"),
-    (0, b"\xd0\xcf\x11\xe0", "an old Excel or Office file; save the table as CSV"),
+    (0, b"{\\rtf", f"a text document, which holds no signal; {_EXPORT}"),
+    (0, b"\xd0\xcf\x11\xe0", "an old Excel, Word or Office file; save a table as CSV"),
     (257, b"ustar", "a tar archive; unpack it and drop the files"),
     (0, b"BZh", "bzip2; unpack it, or use gzip"),
     (0, b"\xfd7zXZ\0", "xz; unpack it, or use gzip"),
@@ -27,14 +35,31 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"Rar!", "a RAR archive; unpack it and drop the files"),
     *((0, b"\x80%c" % version, "a Python pickle, which is never opened") for version in range(2, 6)),
 )
-_ROOTS: tuple[tuple[bytes, str], ...] = (
-    (b"<restingecgdata", f"Philips' XML; {_EXPORT}"),
-    (b"<restingecg", f"GE MUSE's XML; {_EXPORT}"),
-    (b"<annotatedecg", f"HL7 aECG; {_EXPORT}"),
-    (b"<cardiologyxml", f"CardioSoft's XML; {_EXPORT}"),
-    (b"<html", "a web page, perhaps an error's instead of the file that was asked for"),
-    (b"<!doctype html", "a web page, perhaps an error's instead of the file that was asked for"),
+_WEB_PAGE = "a web page, perhaps an error's instead of the file that was asked for"
+_FHIR = f"a FHIR resource; {_EXPORT}"
+_ROOTS = MappingProxyType(
+    {
+        "ecg": f"Mortara's XML (ELI, Welch Allyn); {_EXPORT}",
+        "examdescript": f"Schiller's XML; {_EXPORT}",
+        "healthdata": f"an export of Apple Health, whose ECGs hold {_LEAD_I}",
+        "observation": _FHIR,
+        "bundle": _FHIR,
+        "svg": _PICTURE,
+        "html": _WEB_PAGE,
+    }
+    | dict.fromkeys(("restingecg", "annotatedecg", "restingecgdata", "cardiologyxml"), "an ECG as XML; unpack it and drop the file")
 )
+"""By the name of the root. Those that are read stand here for a file that is packed."""
+_WORDS: tuple[tuple[bytes, str], ...] = (
+    (b"apple watch", f"an ECG of an Apple Watch: {_LEAD_I}"),
+    (b"withings", f"an ECG of a Withings watch: {_LEAD_I}"),
+    (b"valuesampleddata", _FHIR),
+    (b'"resourcetype"', _FHIR),
+    (b'"recordedat"', f"a Kardia recording (AliveCor), as a rule {_LEAD_I}"),
+)
+_BIOPAC_VERSIONS = frozenset({*range(30, 46), 61, 68, 76, 78, 80, 83, 84, 108, 121, 124, 128, 132})
+_BIOPAC_HEADER_BYTES = range(100, 65_536)
+"""BIOPAC's files have no mark: a version and the length of their header stand in their first bytes."""
 _PRINTABLE_SHARE = 0.95
 
 
@@ -48,21 +73,23 @@ def kind_of(head: bytes) -> str | None:
     Examples
     --------
     >>> kind_of(b"%PDF-1.7")
-    'a PDF: a picture of a recording, without its signal; export the recording as WFDB (.hea with .dat)'
+    'a PDF: a picture of a recording, without its signal; export the recording as SCP-ECG, HL7 aECG or WFDB (.hea with .dat)'
     >>> kind_of(b"0.5,0.5") is None
     True
     """
     if head.startswith(b"PK\3\4"):
-        if b"[Content_Types].xml" in head or b"xl/" in head:
-            return "an Excel or Office file; save the table as CSV"
-        return "a ZIP archive; unpack it and drop the files"
+        return _zipped(head)
     for at, magic, kind in _MAGIC:
         if head[at : at + len(magic)] == magic:
             return kind
+    if _is_biopac(head):
+        return f"a BIOPAC (AcqKnowledge) recording; {_EXPORT}"
     text = head.lstrip()[:4096].lower()
-    if not text.startswith(b"<"):
-        return "JSON" if text.startswith((b"{", b"[")) else None
-    return next((kind for root, kind in _ROOTS if root in text), "XML of a kind that is not known")
+    root = root_name(head) or "html" * text.startswith(b"<!doctype html")
+    if root or text.startswith(b"<"):
+        return _ROOTS.get(root, "XML of a kind that is not known")
+    said = next((kind for words, kind in _WORDS if words in text), None)
+    return said or ("JSON" if text.startswith((b"{", b"[")) else None)
 
 
 def sentence(name: str, head: bytes) -> str:
@@ -72,7 +99,20 @@ def sentence(name: str, head: bytes) -> str:
     kind = kind_of(head)
     if kind is None:
         kind = "text of another kind" if _is_text(head) else "nothing that is known here"
-    return f"{name} is neither a heartbeat CSV nor a WFDB recording; it looks like {kind}"
+    return f"{name} is in no format that is read here; it looks like {kind}"
+
+
+def _zipped(head: bytes) -> str:
+    if b"word/" in head:
+        return f"a Word document, which holds no signal; {_EXPORT}"
+    if b"[Content_Types].xml" in head or b"xl/" in head:
+        return "an Excel or Office file; save the table as CSV"
+    return "a ZIP archive; unpack it and drop the files"
+
+
+def _is_biopac(head: bytes) -> bool:
+    version, size = int.from_bytes(head[2:6], "little"), int.from_bytes(head[6:10], "little")
+    return head[:1] != b"" and version in _BIOPAC_VERSIONS and size in _BIOPAC_HEADER_BYTES
 
 
 def _is_text(head: bytes) -> bool:

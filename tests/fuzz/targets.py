@@ -19,16 +19,26 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.pipeline.intake import drops, inbox, label_tables, taking
 from ecg_tasks.readers import READERS, Read, Rejected, reader_of
+from ecg_tasks.readers.base import Reader
 from ecg_tasks.readers.heartbeat_csv import VALUE_RANGE
+from ecg_tasks.readers.ishne import IshneReader
 from ecg_tasks.readers.labels_csv import read_labels
-from ecg_tasks.readers.leads import MAX_LEVEL_MV, MAX_OFFSET_MV
+from ecg_tasks.readers.leads import MAX_LEVEL_MV, MAX_OFFSET_MV, finish
 from ecg_tasks.readers.record_names import paths_meant
+from ecg_tasks.readers.scp.record import ScpEcgReader
 from ecg_tasks.readers.text_file import unpack
 from ecg_tasks.readers.wfdb.header import load_wfdb, parse_header
+from ecg_tasks.readers.xml_formats.aecg import AecgXmlReader
+from ecg_tasks.readers.xml_formats.cardiosoft import CardiosoftXmlReader
+from ecg_tasks.readers.xml_formats.muse import MuseXmlReader
+from ecg_tasks.readers.xml_formats.philips import PhilipsXmlReader
+from ecg_tasks.readers.xml_formats.xli import unpack_xli
 from ecg_tasks.signals.recipes import RECIPES
+from ecg_tasks.signals.record import STANDARD_LEADS
 from tests.fuzz import bundle
 from tests.fuzz.corpus import MAX_KEY_BYTES, cases
 from tests.fuzz.memory_s3 import PREFIXES, memory_store
+from tests.hospital_files import WORDS_OF_THE_PERSON, muse, philips, scp_with_own_tables, scp_with_right_sums, shorter, strip, xli
 from tests.readings import read_heartbeat_csv, read_wfdb, wfdb_files
 
 Check = Callable[[bytes], list[str]]
@@ -50,10 +60,11 @@ class Target:
 
 
 def refusal(fault: BadInputError | Rejected) -> str:
-    """The code of a refusal, which must come with a sentence of a bounded length that can be stored."""
+    """The code of a refusal, which must come with a sentence of a bounded length that can be stored and tells no person."""
     assert isinstance(fault.reason, Reason)
     assert 0 < len(fault.message) <= MAX_MESSAGE_CHARS, len(fault.message)
     fault.message.encode()
+    assert not any(word in fault.message for word in WORDS_OF_THE_PERSON), fault.message
     return fault.reason.value
 
 
@@ -118,6 +129,31 @@ def _recording(data: bytes) -> list[str]:
     assert np.isfinite(rendered.quality).all()
     assert (RECIPES["twelve_lead"].render([record]).window >= 0).all() if RECIPES["twelve_lead"].accepts(record) else True
     return _codes(reading)
+
+
+def _of_hospitals(reader: Reader, *, changed: Callable[[bytes], bytes] = bytes) -> Callable[[], AbstractContextManager[Check]]:
+    """A reader of one file: what it gives is whole and within bounds, and what it refuses it refuses without a word of the person."""
+
+    def read(data: bytes) -> list[str]:
+        data = changed(data)
+        assert reader.knows("x", data[:4096]) in {True, False}
+        reading = reader.read({"x": data}, "x")
+        records = [finish(found) for found in reading.recordings]
+        assert records
+        for found, record in zip(reading.recordings, records, strict=True):
+            assert len({lead.samples.size for lead in found.leads}) == 1
+            assert found.patient.age is None or 0 <= found.patient.age <= 130
+            assert np.nanmax(np.abs(record.samples)) <= np.float32(MAX_LEVEL_MV + MAX_OFFSET_MV)
+            assert len(found.acquisition.device or "") <= 80
+        return _codes(Read(records=tuple(records)))
+
+    return _reader(read)
+
+
+def _leads_in_xli(data: bytes) -> list[str]:
+    """Of a pack that need not be true to any XML around it: as many samples as were asked for, or a refusal."""
+    assert unpack_xli(data, n_leads=6, n_samples=100, name="x").shape == (6, 100)
+    return []
 
 
 def _unpacked(data: bytes) -> list[str]:
@@ -227,6 +263,17 @@ _WFDB_WORDS = (
 )
 _KEY_WORDS = (b"../", b"./", b"//", b"\\", b"inbox/", b"reason.json", b".hea", b".dat", b"labels.csv", b"\xe2\x80\xae", b"\xff", b"\0")
 _LABEL_WORDS = (b"record,label", b"patient_id", b"age", b"sex", b"normal", b"abnormal", b"uninterpretable", b"300", b"../", b"#3")
+_XML_WORDS = (
+    *(b'<!ENTITY a "aaaa"> &a; <!DOCTYPE x [ ]> <![CDATA[ ]]> <?xml encoding="utf-16"?> </ /> &#0; xmlns:a="b" <!-- -->'.split(b" ")),
+    *(b"1e999 -1 0 nan 99999999999 0.002 uV mV nV MICROVOLTS XLI Base64 AAAA ==== \xff\xfe".split()),
+)
+_BINARY_WORDS = (b"\0", b"\xff\xff", b"\xff\xff\xff\xff", b"\0\0\0\x80", b"\x01\0", b"SCPECG", b"ISHNE1.0", b"\x1f\x4e", b"\xf7\xff")
+
+
+def _small_philips() -> bytes:
+    """The least that its reader takes to the end: a pack of six leads for its changes to fall on."""
+    return philips(strip(leads=STANDARD_LEADS[:6], seconds=5, fs=50, step_nv=5000), encoding="utf-8")
+
 
 TARGETS: dict[str, Target] = {
     "heartbeat CSV": Target(opened=_reader(_heartbeats), seeds=lambda: _files_of(("beats.csv", ".gz")), words=_CSV_WORDS, max_bytes=6000),
@@ -251,6 +298,36 @@ TARGETS: dict[str, Target] = {
     ),
     "inbox": Target(
         opened=_reader(_inbox), seeds=lambda: [*_whole(""), bundle.pack({"a/../x": b"1"})], words=_KEY_WORDS + _WFDB_WORDS, max_bytes=12_000
+    ),
+    "MUSE XML": Target(
+        opened=_of_hospitals(MuseXmlReader()),
+        seeds=lambda: [shorter("muse"), muse(strip(leads=("I", "II"), seconds=5, fs=50), crc=False)],
+        words=_XML_WORDS,
+        max_bytes=20_000,
+    ),
+    "aECG XML": Target(opened=_of_hospitals(AecgXmlReader()), seeds=lambda: [shorter("aecg")], words=_XML_WORDS, max_bytes=20_000),
+    "CardioSoft XML": Target(
+        opened=_of_hospitals(CardiosoftXmlReader()), seeds=lambda: [shorter("cardiosoft")], words=_XML_WORDS, max_bytes=20_000
+    ),
+    "Philips XML": Target(
+        opened=_of_hospitals(PhilipsXmlReader()), seeds=lambda: [shorter("philips"), _small_philips()], words=_XML_WORDS, max_bytes=40_000
+    ),
+    "XLI": Target(
+        opened=_reader(_leads_in_xli),
+        seeds=lambda: [xli(strip(leads=STANDARD_LEADS[:6], seconds=2, fs=50).counts)],
+        words=_BINARY_WORDS,
+    ),
+    "SCP-ECG": Target(
+        opened=_of_hospitals(ScpEcgReader(), changed=scp_with_right_sums),
+        seeds=lambda: [shorter("scp"), scp_with_own_tables()],
+        words=_BINARY_WORDS,
+        max_bytes=12_000,
+    ),
+    "ISHNE": Target(
+        opened=_of_hospitals(IshneReader(), changed=lambda data: data[:8] + b"\0\0" + data[10:]),
+        seeds=lambda: [shorter("ishne")],
+        words=_BINARY_WORDS,
+        max_bytes=12_000,
     ),
     "pages": Target(
         opened=_opened_pages,

@@ -29,7 +29,8 @@ LEADS = "I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6"
         ("A letter about a heart.\nIt was well.\n", "text, no table: 2 lines with 1 column"),
         ('{"fs": 500}\n', "it looks like JSON"),
         ("<!DOCTYPE html>\n<html><body>Not Found</body></html>", "a web page, perhaps an error's instead of the file"),
-        ("<?xml version='1.0'?><RestingECG>\n", "GE MUSE's XML; export the recording as WFDB"),
+        ("<?xml version='1.0'?>\n<RestingECG>\n", "an ECG as XML; unpack it and drop the file"),
+        ("Name,A. Person\nDate of Birth,1950-01-01\nDevice,Apple Watch\nUnit,µV\n1,2\n", "an ECG of an Apple Watch: lead I alone"),
         ("\n".join([",".join(["0.5"] * 189)] * 3), "rows have 189 columns; a row of heartbeats has 187 or 188. With an index in column 1"),
     ],
 )
@@ -47,9 +48,20 @@ def test_a_csv_without_heartbeats_is_told_for_what_it_is(text, words):
     ("head", "words"),
     [
         (b"%PDF-1.7\n", "a PDF: a picture of a recording, without its signal"),
-        (bytes(128) + b"DICM", "DICOM; export the recording as WFDB (.hea with .dat)"),
+        (bytes(128) + b"DICM", "DICOM; export the recording as SCP-ECG, HL7 aECG or WFDB (.hea with .dat)"),
         (b"0       X X X X", "EDF; export"),
-        (b"\0" * 16 + b"SCPECG", "SCP-ECG; export"),
+        (b"@ MFR Standard 12 leads ECG", "MFER, as Nihon Kohden's and Fukuda Denshi's devices write it; export"),
+        (b"\0\0\x84\0\0\0\x14\x07\0\0", "a BIOPAC (AcqKnowledge) recording; export"),
+        (b"ALIVE\0\0\0\2\0\0\0", "a Kardia recording (AliveCor), as a rule lead I alone"),
+        (b'{"id": "x", "recordedAt": "2020-01-01"}', "a Kardia recording (AliveCor)"),
+        (b'<?xml version="1.0"?>\n<ECG ACQUISITION_TIME="20200101">', "Mortara's XML (ELI, Welch Allyn); export"),
+        (b"<examdescript>", "Schiller's XML; export"),
+        (b"\xff\xfe" + "<HealthData locale='de'>".encode("utf-16-le"), "an export of Apple Health, whose ECGs hold lead I alone"),
+        (b'{"resourceType": "Observation", "valueSampledData": {}}', "a FHIR resource; export"),
+        (b'<Observation xmlns="http://hl7.org/fhir">', "a FHIR resource; export"),
+        (b"PK\3\4" + bytes(26) + b"word/document.xml", "a Word document, which holds no signal; export"),
+        (b"{\\rtf1", "a text document, which holds no signal; export"),
+        (b"\0\0\0\x18ftypheic", "a picture, which holds no signal; export"),
         (b"\x80\4\x95\x0f", "a Python pickle, which is never opened"),
         (b"PK\3\4" + bytes(9) + b"a.csv", "a ZIP archive; unpack it"),
         (b"\xff\xd8\xff\xe0", "a picture, which holds no signal"),
@@ -60,7 +72,7 @@ def test_a_csv_without_heartbeats_is_told_for_what_it_is(text, words):
 def test_an_unknown_file_is_told_for_what_it_looks_like(head, words):
     """The sentence for a file that no reader takes names its format and what to do."""
     sentence = unknown_file.sentence("a/x", head)
-    assert sentence.startswith("a/x is neither a heartbeat CSV nor a WFDB recording; it looks like ")
+    assert sentence.startswith("a/x is in no format that is read here; it looks like ")
     assert words in sentence
 
 

@@ -59,7 +59,7 @@ def test_readers_have_different_names():
 
 def test_what_no_reader_knows_is_refused_with_what_it_looks_like():
     """A PDF is told as one."""
-    with pytest.raises(BadInputError, match=r"scan\.pdf is neither .*; it looks like a PDF") as refused:
+    with pytest.raises(BadInputError, match=r"scan\.pdf is in no format that is read here; it looks like a PDF") as refused:
         read("scan.pdf", {"scan.pdf": b"%PDF-1.7"})
     assert refused.value.reason is Reason.UNKNOWN_FORMAT
 

@@ -1,0 +1,116 @@
+"""Here: the person, date, device and filters that a file states, made into ``base``'s types; its counts checked. Not here: a format."""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date, datetime, time
+from typing import Literal
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.base import Lead, Patient
+from ecg_tasks.readers.leads import MAX_VALUES
+from ecg_tasks.readers.person import MAX_AGE_YEARS, UnclearError, age_years, patient_id
+
+_MAX_CHARS = 80
+_MAX_HZ = 100_000.0
+_SEXES: dict[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
+
+
+def person(
+    *, id_text: str = "", issuer: str = "", age: str = "", born: date | None = None, on: date | None = None, sex: str = ""
+) -> Patient:
+    """Make a patient of what a file says; what it does not say, or says unclearly, is not known.
+
+    Parameters
+    ----------
+    age : with its unit, such as ``45 years``; if it tells nothing, the age is that between ``born`` and ``on``
+    sex : ``M``, ``F``, ``male`` or ``female``, in any letters
+
+    Examples
+    --------
+    >>> person(id_text="9999", born=date(1953, 5, 8), on=date(2002, 11, 22), sex="M")
+    Patient(id=None, age=49.0, sex='male', issuer=None)
+    """
+    stated = known = None
+    with suppress(UnclearError):
+        known = patient_id(id_text)
+    with suppress(UnclearError):
+        stated = age_years(age) if age.strip() else None
+    years = _years_between(born, on) if stated is None else stated
+    return Patient(id=known, age=years, sex=_SEXES.get(sex.strip().lower()), issuer=line(issuer) if known else None)
+
+
+def day(year: float | str | None, month: float | str | None, of_month: float | str | None) -> date | None:
+    """Return a day, or None where the three numbers are none."""
+    try:
+        return date(int(year or 0), int(month or 0), int(of_month or 0))
+    except (ValueError, OverflowError):
+        return None
+
+
+def moment(on: date | None, hour: float | str | None, minute: float | str | None, second: float | str | None = 0) -> datetime | None:
+    """Return when something was, or None where the day or the time is not known."""
+    try:
+        return None if on is None or hour in {None, ""} else datetime.combine(on, time(int(hour or 0), int(minute or 0), int(second or 0)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def line(*parts: str) -> str | None:
+    """Return texts as one line of at most 80 printed characters, or None where they say nothing.
+
+    >>> line("Mortara", " ELI250 "), line("", " ")
+    ('Mortara ELI250', None)
+    """
+    words = " ".join(" ".join(parts).split())
+    return "".join(letter for letter in words if letter.isprintable())[:_MAX_CHARS].strip() or None
+
+
+def hertz(value: float | None) -> float | None:
+    """Return a filter's frequency where it can be one; 0 is switched off."""
+    return None if value is None or not math.isfinite(value) or not 0 <= value <= _MAX_HZ else float(value)
+
+
+def check_lengths(leads: Sequence[Lead], *, name: str, promised: int | None = None) -> None:
+    """Refuse leads that are not all as long as the file says, or as one another.
+
+    Raises
+    ------
+    BadInputError
+        ``incomplete`` with both counts; ``too_large``.
+    """
+    check_size(sum(lead.samples.size for lead in leads), name=name)
+    wanted = promised or max((lead.samples.size for lead in leads), default=0)
+    for number, lead in enumerate(leads, start=1):
+        if lead.samples.size != wanted:
+            sentence = f"lead {number} of {len(leads)} has {lead.samples.size} samples; there must be {wanted}"
+            raise BadInputError(Reason.INCOMPLETE, f"{name}: {sentence}. Export it again")
+
+
+def check_size(n_values: int, *, name: str) -> None:
+    """Refuse more samples than are read.
+
+    Raises
+    ------
+    BadInputError
+        ``too_large``.
+    """
+    if n_values > MAX_VALUES:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values} samples in all leads; at most {MAX_VALUES} are read")
+
+
+def numbered(name: str, n: int, *, of: int) -> str:
+    """Return the name of the n-th recording of a file, counted from 1: the file's own where it holds one.
+
+    >>> numbered("a.xml", 1, of=1), numbered("a.xml", 2, of=3)
+    ('a.xml', 'a.xml#2')
+    """
+    return name if of == 1 else f"{name}#{n}"
+
+
+def _years_between(born: date | None, on: date | None) -> float | None:
+    """Completed years; of an infant the share of its first year."""
+    if born is None or on is None or on < born:
+        return None
+    years = on.year - born.year - ((on.month, on.day) < (born.month, born.day))
+    return None if years > MAX_AGE_YEARS else float(years) if years else (on - born).days / 365.25

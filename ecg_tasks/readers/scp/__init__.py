@@ -1,0 +1,1 @@
+"""Here: SCP-ECG. Not here: other formats."""

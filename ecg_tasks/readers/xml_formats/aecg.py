@@ -1,0 +1,182 @@
+"""Here: the rhythm of an HL7 annotated ECG (``AnnotatedECG``). Not here: parsing XML (``text``), representative beats, annotations.
+
+References
+----------
+ANSI/HL7 V3 ECG, R1-2004; HL7 aECG Implementation Guide, 2005.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from types import MappingProxyType
+from xml.etree.ElementTree import Element
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers import metadata
+from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.leads import millivolts_per
+from ecg_tasks.readers.xml_formats.text import number, parse_xml, plain_unit, rate_of, root_name, samples_in, text_at
+
+_LEAD = re.compile(r"\w+_ECG_LEAD_(\w+)")
+_TIMES = ("TIME_ABSOLUTE", "TIME_RELATIVE")
+_SECONDS_IN = MappingProxyType({"s": "1", "ms": "0.001", "us": "0.000001"})
+_MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?(?:[.,](\d{1,6})\d*)?)?([+-]\d{4})?", re.ASCII)
+_FILTERS = MappingProxyType({"LOW_PASS": "lowpass_hz", "HIGH_PASS": "highpass_hz", "NOTCH": "notch_hz"})
+_SUBJECT = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
+
+
+class AecgXmlReader:
+    """HL7 aECG: each series of the code RHYTHM is a recording."""
+
+    name = "aecg_xml"
+    title = "an HL7 aECG"
+
+    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its root alone tells
+        """Tell whether a file is an aECG by its root."""
+        return root_name(head) == "annotatedecg"
+
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
+        """Tell that it needs no other file."""
+        return Companions()
+
+    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+        """Read the rhythm, never the beats derived from it, which have the same lead codes.
+
+        Raises
+        ------
+        BadInputError
+            ``unreadable`` without a rhythm, or where its leads were recorded one after the other; ``incomplete`` where one lead is
+            shorter than another; see also `parse_xml`.
+        """
+        root = parse_xml(next(iter(files.values())), name=name)
+        rhythms = [one for one in root.findall("component/series") if _attribute(one, "code", "code").upper() == "RHYTHM"]
+        if not rhythms:
+            raise BadInputError(Reason.UNREADABLE, f"{name}: no series of the code RHYTHM; export the recording with its rhythm")
+        recordings = []
+        for n, rhythm in enumerate(rhythms, start=1):
+            leads, head = _leads(rhythm, name=name)
+            started = head or _recorded(rhythm) or _recorded(root)
+            made = Acquisition(recorded=_moment(started), device=_device(rhythm), filters=_filters(rhythm), source_format="HL7 aECG")
+            recordings.append(
+                Recording(
+                    name=metadata.numbered(name, n, of=len(rhythms)),
+                    leads=leads,
+                    patient=_patient(root.find(_SUBJECT), on=_day(started)),
+                    acquisition=made,
+                )
+            )
+        return Reading(recordings=tuple(recordings))
+
+
+def _leads(series: Element, *, name: str) -> tuple[tuple[Lead, ...], str]:
+    """The leads of all sequence sets of a series, and when they begin as far as the times are absolute."""
+    begins: set[tuple[str, str]] = set()
+    leads: list[Lead] = []
+    for together in series.findall("component/sequenceSet"):
+        sequences = together.findall("component/sequence")
+        times = [one for one in sequences if _attribute(one, "code", "code").upper() in _TIMES]
+        if not times:
+            raise BadInputError(Reason.UNREADABLE, f"{name}: a sequence set without TIME_ABSOLUTE or TIME_RELATIVE has no sampling rate")
+        code, start = _attribute(times[0], "code", "code").upper(), _attribute(times[0], "value/head", "value")
+        begins.add((code, start))
+        fs = _rate(times[0], name=name)
+        for sequence in sequences:
+            if found := _LEAD.fullmatch(_attribute(sequence, "code", "code")):
+                leads.append(_lead(sequence, found[1], fs=fs, what=f"lead {len(leads) + 1}", name=name))
+    if len(begins) > 1:
+        sentence = f"its leads begin at {len(begins)} differing times; export them as recorded at the same time"
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {sentence}")
+    metadata.check_lengths(leads, name=name)
+    heads = [start for code, start in begins if code == _TIMES[0]]
+    return tuple(leads), heads[0] if heads else ""
+
+
+def _rate(times: Element, *, name: str) -> float:
+    unit = plain_unit(_attribute(times, "value/increment", "unit"))
+    step = _attribute(times, "value/increment", "value")
+    rate = rate_of(step, unit_s=_SECONDS_IN[unit]) if unit in _SECONDS_IN else None
+    if rate is None:
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: the increment between samples is no time in s, ms or us, so they have no sampling rate"
+        )
+    return rate
+
+
+def _lead(sequence: Element, lead: str, *, fs: float, what: str, name: str) -> Lead:
+    """A lead in the unit of its scale: origin and scale may each have a unit of their own."""
+    digits = samples_in(text_at(sequence, "value/digits"), separator=" ", what=what, name=name)
+    unit = plain_unit(_attribute(sequence, "value/scale", "unit"))
+    scale = number(_attribute(sequence, "value/scale", "value"))
+    factor = millivolts_per(unit)
+    if factor is None or not scale:
+        sentence = f"{what} has no scale in nV, uV, mV or V, so its samples cannot be turned into mV"
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {sentence}")
+    samples = digits * scale
+    origin = number(_attribute(sequence, "value/origin", "value") or "0")
+    if origin != 0:
+        origin_factor = millivolts_per(plain_unit(_attribute(sequence, "value/origin", "unit")))
+        if origin is None or origin_factor is None:
+            raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {what} has an origin that is not in nV, uV, mV or V")
+        samples += origin * (origin_factor / factor)
+    return Lead(name=lead, units=unit, fs=fs, samples=samples)
+
+
+def _patient(subject: Element | None, *, on: date | None) -> Patient:
+    """The subject: an id is a root (who gave it) and an extension, or a root that is an id itself. Mindray writes elements of its own."""
+    root, extension = _attribute(subject, "id", "root"), _attribute(subject, "id", "extension")
+    who = None if subject is None else subject.find("subjectDemographicPerson")
+    return metadata.person(
+        id_text=extension or root or text_at(who, "PatientID"),
+        issuer=root if extension else "",
+        age=text_at(who, "Age"),
+        born=_day(_attribute(who, "birthTime", "value")),
+        on=on,
+        sex=_attribute(who, "administrativeGenderCode", "code"),
+    )
+
+
+def _device(series: Element) -> str | None:
+    author = series.find("author/seriesAuthor")
+    return metadata.line(
+        text_at(author, "manufacturerOrganization/name"), text_at(author, "manufacturedSeriesDevice/manufacturerModelName")
+    )
+
+
+def _filters(series: Element) -> Filters:
+    """The cut-off frequencies, and the notch, that the series' control variables tell in Hz."""
+    found: dict[str, float | None] = {}
+    for variable in series.findall("controlVariable/controlVariable"):
+        kind = _attribute(variable, "code", "code").rpartition("_FILTER_")[2]
+        for value in variable.findall("component/controlVariable/value"):
+            if kind in _FILTERS and value.get("unit") == "Hz":
+                found[_FILTERS[kind]] = metadata.hertz(number(value.get("value", "")))
+    return Filters(**found)
+
+
+def _recorded(element: Element) -> str:
+    return next(
+        (text for edge in ("low", "center") if (text := _attribute(element, f"effectiveTime/{edge}", "value"))),
+        _attribute(element, "effectiveTime", "value"),
+    )
+
+
+def _day(text: str) -> date | None:
+    match = _MOMENT.fullmatch(text)
+    return metadata.day(*match.groups()[:3]) if match else None
+
+
+def _moment(text: str) -> datetime | None:
+    match = _MOMENT.fullmatch(text)
+    found = metadata.moment(_day(text), *match.groups()[3:6]) if match else None
+    if match is None or found is None:
+        return None
+    found = found.replace(microsecond=int((match[7] or "0").ljust(6, "0")))
+    try:
+        return found.replace(tzinfo=datetime.strptime(match[8], "%z").tzinfo) if match[8] else found
+    except ValueError:
+        return found
+
+
+def _attribute(element: Element | None, path: str, attribute: str) -> str:
+    found = None if element is None else element.find(path)
+    return "" if found is None else found.get(attribute, "").strip()

@@ -1,0 +1,103 @@
+"""Here: the rhythm of an ECG that CardioSoft (CASE, MAC) exported as XML. Not here: parsing XML (``text``), its median beats.
+
+References
+----------
+GE Healthcare, CardioSoft XML export: ``CardiologyXML`` with ``StripData``, as the ECGs of UK Biobank have it.
+"""
+
+from collections.abc import Mapping
+from xml.etree.ElementTree import Element
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers import metadata
+from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Reading, Recording
+from ecg_tasks.readers.xml_formats.text import needed, number, parse_xml, root_name, samples_in, text_at
+
+_UNIT = "uvperlsb"
+_NOTCHES = (("Filter50Hz", 50.0), ("Filter60Hz", 60.0))
+
+
+class CardiosoftXmlReader:
+    """CardioSoft's XML: the strip of a resting ECG, all leads as they are stored, since III is not exactly II - I there."""
+
+    name = "cardiosoft_xml"
+    title = "a CardioSoft XML file"
+
+    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its root alone tells
+        """Tell whether a file is CardioSoft's by its root."""
+        return root_name(head) == "cardiologyxml"
+
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
+        """Tell that it needs no other file."""
+        return Companions()
+
+    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+        """Read the strip.
+
+        Raises
+        ------
+        BadInputError
+            ``unreadable`` without a strip, as in an exercise test; ``incomplete`` with both counts; ``unit_unknown``; see also `parse_xml`.
+        """
+        root = parse_xml(next(iter(files.values())), name=name)
+        strip = root.find("StripData")
+        if strip is None:
+            sentence = "no StripData, the rhythm of a resting ECG; full disclosure and exercise tests are not read"
+            raise BadInputError(Reason.UNREADABLE, f"{name}: {sentence}")
+        when = root.find("ObservationDateTime")
+        recorded_on = metadata.day(*(text_at(when, part) for part in ("Year", "Month", "Day")))
+        who, age = root.find("PatientInfo"), root.find("PatientInfo/Age")
+        born = root.find("PatientInfo/BirthDateTime")
+        patient = metadata.person(
+            id_text=text_at(who, "PID"),
+            age="" if age is None else f"{text_at(who, 'Age')} {age.get('units', '').lower()}",
+            born=metadata.day(*(text_at(born, part) for part in ("Year", "Month", "Day"))),
+            on=recorded_on,
+            sex=text_at(who, "Gender"),
+        )
+        made = Acquisition(
+            recorded=metadata.moment(recorded_on, *(text_at(when, part) for part in ("Hour", "Minute", "Second"))),
+            device=metadata.line(text_at(root, "ClinicalInfo/DeviceInfo/Desc")),
+            filters=_filters(root.find("FilterSetting")),
+            source_format="CardioSoft XML",
+        )
+        return Reading(recordings=(Recording(name=name, leads=_leads(strip, name=name), patient=patient, acquisition=made),))
+
+
+def _leads(strip: Element, *, name: str) -> tuple[Lead, ...]:
+    resolution = strip.find("Resolution")
+    unit = "" if resolution is None else resolution.get("units", "").strip().lower()
+    if unit != _UNIT:
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: its Resolution is not in uVperLsb, so its samples cannot be turned into mV")
+    scale = needed(text_at(strip, "Resolution"), what="Resolution", name=name)
+    fs = needed(text_at(strip, "SampleRate"), what="SampleRate", name=name)
+    rate = strip.find("SampleRate")
+    if rate is not None and rate.get("units", "Hz").strip().lower() != "hz":
+        raise BadInputError(Reason.UNREADABLE, f"{name}: its SampleRate is not in Hz")
+    stored = strip.findall("WaveformData")
+    promised = number(text_at(strip, "NumberOfLeads"))
+    if promised is not None and promised != len(stored):
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(stored)} leads are stored; NumberOfLeads promises {promised:g}")
+    leads = tuple(
+        Lead(
+            name=one.get("lead", "").strip(),
+            units="uV",
+            fs=fs,
+            samples=samples_in("".join(one.itertext()), separator=",", what=f"lead {n} of {len(stored)}", name=name) * scale,
+        )
+        for n, one in enumerate(stored, start=1)
+    )
+    n_samples = number(text_at(strip, "ChannelSampleCountTotal"))
+    metadata.check_lengths(leads, name=name, promised=None if n_samples is None else int(n_samples))
+    return leads
+
+
+def _filters(settings: Element | None) -> Filters:
+    """The filters of the strip; a notch is off where neither is said to be on."""
+    mains = {hz: text_at(settings, tag).lower() for tag, hz in _NOTCHES}
+    on = [hz for hz, state in mains.items() if state in {"yes", "true", "on"}]
+    return Filters(
+        highpass_hz=metadata.hertz(number(text_at(settings, "HighPass"))),
+        lowpass_hz=metadata.hertz(number(text_at(settings, "LowPass"))),
+        notch_hz=on[0] if on else 0.0 if all(mains.values()) else None,
+    )
