@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 import numpy as np
@@ -33,23 +34,60 @@ class Lead:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patient:
-    """Whom a recording is of, as its file says; ``id`` is never stored, only its keyed hash. ``age`` is in years."""
+    """Whom a recording is of, as its file says; None is not known.
+
+    Parameters
+    ----------
+    id : never stored, only its keyed hash
+    age : years
+    issuer : who gave the id, such as an OID or a hospital: the same id of two issuers may be two persons
+    """
 
     id: str | None = None
     age: float | None = None
     sex: Literal["female", "male"] | None = None
+    issuer: str | None = None
 
 
 NOBODY = Patient()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
-class Recording:
-    """One recording as its file gives it: its leads as they are stored, and whom it is of.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filters:
+    """The filters that the samples went through before they were stored, in Hz; None is not known, 0 is switched off."""
+
+    highpass_hz: float | None = None
+    lowpass_hz: float | None = None
+    notch_hz: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acquisition:
+    """When and with what a recording was made, as its file says; None is not known. Nothing is decided by it.
 
     Parameters
     ----------
-    name : path below the inbox without extension, or ``file.csv#row``
+    recorded : when it began, on the clock of the device; with a time zone only where the file gives one
+    device : manufacturer and model, never a serial number
+    source_format : the file's format with its version, as people call it, such as ``SCP-ECG 2.1``
+    """
+
+    recorded: datetime | None = None
+    device: str | None = None
+    filters: Filters = Filters()
+    source_format: str | None = None
+
+
+UNKNOWN_ACQUISITION = Acquisition()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Recording:
+    """One recording as its file gives it: its leads as they are stored, whom it is of, and how it was made.
+
+    Parameters
+    ----------
+    name : path below the inbox, without ``.hea``, or ``file.csv#row``
     unit : ``relative`` for a heartbeat that was cut and scaled before it came here
     label : the truth as the file gives it, or None
     synthetic : made by a program, as the file says
@@ -61,6 +99,7 @@ class Recording:
     patient: Patient = NOBODY
     label: Label | None = None
     synthetic: bool = False
+    acquisition: Acquisition = UNKNOWN_ACQUISITION
 
 
 @dataclass(frozen=True, kw_only=True)
