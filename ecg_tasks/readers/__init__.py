@@ -108,4 +108,7 @@ def gather(name: str, data: bytes, beside: Mapping[str, Callable[[], bytes]]) ->
                 files[there] = beside[there]()
                 if this == name and needed.nested and reader.knows(there, files[there][:HEAD_BYTES]):
                     asked.append(there)
+        aside = next((there for wanted in needed.optional if (there := matching_name(wanted, beside)) is not None), None)
+        if aside is not None:
+            files.setdefault(aside, beside[aside]())
     return files
