@@ -59,7 +59,11 @@ def find(shapes: Mapping[str, tuple[int, ...]], small: Mapping[str, NDArray[np.g
     BadInputError
         ``unreadable`` where there is none, or it is not clear which one it is; ``unit_unknown`` where a rate is no number.
     """
-    large = [one for one, shape in shapes.items() if len(shape) in (_MATRIX, _STACK) and min(shape) > 0 and max(shape) > 1 and not _describes(one)]
+    large = [
+        one
+        for one, shape in shapes.items()
+        if len(shape) in (_MATRIX, _STACK) and min(shape) > 0 and max(shape) > 1 and not _describes(one)
+    ]
     called = [one for one in large if _plain(one) in _SIGNALS]
     chosen = large if len(large) == 1 else called
     if len(chosen) != 1:
@@ -88,12 +92,16 @@ def check_size(shape: Sequence[int], *, name: str) -> None:
         ``too_large``, ``unreadable`` for a number of axes that no signals have.
     """
     if len(shape) not in (_MATRIX, _STACK):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: an array with {len(shape)} axes; signals have two, or three for several recordings")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: an array with {len(shape)} axes; signals have two, or three for several recordings"
+        )
     values = math.prod(shape)
     most = MAX_VALUES if len(shape) == _MATRIX else MAX_ALL_VALUES
     if values > most or (len(shape) == _STACK and shape[0] > MAX_RECORDINGS):
         bound = f"at most {most} values" + (f" and {MAX_RECORDINGS} recordings" if len(shape) == _STACK else "")
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: an array of {' × '.join(map(str, shape))} values; {bound} are read from one file, so split it")
+        raise BadInputError(
+            Reason.TOO_LARGE, f"{name}: an array of {' × '.join(map(str, shape))} values; {bound} are read from one file, so split it"
+        )
     if values == 0:
         raise BadInputError(Reason.UNREADABLE, f"{name}: its array of signals is empty")
 
@@ -186,14 +194,19 @@ def _plain(name: str) -> str:
 
 def _value(key: str, array: NDArray[np.generic]) -> object:
     """What a small array says, or None where it is nothing of its kind."""
-    flat = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in np.asarray(array).ravel()[: MAX_LEADS + 1].tolist()]
+    flat = [
+        one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in np.asarray(array).ravel()[: MAX_LEADS + 1].tolist()
+    ]
     if key == "fs":
         number = flat[0] if len(flat) == 1 else None
-        return float(number) if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and number > 0 else None
+        return (
+            float(number)
+            if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and number > 0
+            else None
+        )
     texts = tuple(str(one).strip() for one in flat if isinstance(one, str))
     if len(texts) != len(flat) or not all(texts):
         return None
     if key == "unit":
         return texts[0] if len(set(texts)) == 1 and parsed_unit(texts[0]) else None
     return texts if 0 < len(texts) <= MAX_LEADS and len(set(texts)) == len(texts) else None
-

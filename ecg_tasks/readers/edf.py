@@ -99,7 +99,9 @@ def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
     n_signals = _number(texts["signals"], 1, _MAX_SIGNALS, "signals", name=name)
     n_bytes = _number(texts["header"], 0, 10**8, "bytes of the header", name=name)
     if n_bytes != _HEADER * (1 + n_signals):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: a header of {n_bytes} bytes for {n_signals} signals; it must have {_HEADER * (1 + n_signals)}")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: a header of {n_bytes} bytes for {n_signals} signals; it must have {_HEADER * (1 + n_signals)}"
+        )
     if len(data) < n_bytes:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; its header alone has {n_bytes}. Upload it again")
     start = _HEADER + _SAMPLES_AT * n_signals
@@ -109,7 +111,9 @@ def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
     size = bytes_per_sample * sum(samples)
     there, rest = divmod(len(data) - n_bytes, size)
     if promised < 0:
-        sentence = f"{name}: its header does not say how many data records it has, as while it is recorded ({there} are there); export it anew"
+        sentence = (
+            f"{name}: its header does not say how many data records it has, as while it is recorded ({there} are there); export it anew"
+        )
         raise BadInputError(Reason.INCOMPLETE, sentence)
     if there < promised:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} data records; its header promises {promised}. Upload it again")

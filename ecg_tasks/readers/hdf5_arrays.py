@@ -85,12 +85,16 @@ def _read(file: Any, files: Mapping[str, bytes], *, name: str) -> Reading:
     if {CODE15, EXAMS} <= set(own) and own[CODE15].shape[1:] == _CODE15_SHAPE:
         return _code15(own[CODE15], own[EXAMS], files, name=name)
     numbers = {called: dataset.shape for called, dataset in own.items() if dataset.dtype.kind in "iuf"}
-    small = {called: _content(dataset, name=name) for called, dataset in own.items() if arrays.is_known(called) and dataset.size <= _SMALL_VALUES}
+    small = {
+        called: _content(dataset, name=name) for called, dataset in own.items() if arrays.is_known(called) and dataset.size <= _SMALL_VALUES
+    }
     found = arrays.find(numbers, small, name=name)
     dataset = own[found.array]
     for holder in (dataset, file):
         attributes = {called: np.asarray(holder.attrs[called]) for called in list(holder.attrs)[:_MAX_MEMBERS] if arrays.is_known(called)}
-        told = arrays.find({found.array: dataset.shape}, {called: array for called, array in attributes.items() if array.size <= _SMALL_VALUES}, name=name)
+        told = arrays.find(
+            {found.array: dataset.shape}, {called: array for called, array in attributes.items() if array.size <= _SMALL_VALUES}, name=name
+        )
         found = _with(found, told)
     array = _content(dataset, name=name)
     told = described(found.told, files, name=name)

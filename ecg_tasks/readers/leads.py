@@ -202,7 +202,7 @@ def _in_millivolts(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]
     if factor is None:
         raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: lead {lead} is in {signal.units[:40]!r}; it must be in nV, uV, mV or V")
     samples = np.asarray(signal.samples if factor == 1 else signal.samples * factor, dtype=np.float64)
-    if samples.size and -MAX_LEVEL_MV <= samples.min() and samples.max() <= MAX_LEVEL_MV:
+    if samples.size and samples.min() >= -MAX_LEVEL_MV and samples.max() <= MAX_LEVEL_MV:
         return samples  # all finite, and so is any median of them within the bounds below
     valid = samples[np.isfinite(samples)]
     if valid.size < samples.size:

@@ -106,7 +106,9 @@ def _of_archive(data: bytes, *, name: str) -> tuple[NDArray[np.generic], Describ
             _check(headers[found.array], name=name)
             return _member(archive, members[found.array], name=name), found.told
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeError, RuntimeError, OSError) as error:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the archive is damaged or cut off ({type(error).__name__}); upload it again") from None
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: the archive is damaged or cut off ({type(error).__name__}); upload it again"
+        ) from None
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, name: str) -> NDArray[np.generic]:

@@ -91,7 +91,9 @@ def read_sidecar(data: bytes, *, name: str) -> Described:
     if unit is not None and (not isinstance(unit, str) or parsed_unit(unit) is None):
         raise BadInputError(Reason.UNREADABLE, f'{name}: unit must be nV, uV, mV or V, or a step such as "4.88 uV"')
     if leads is not None and not _are_names(leads):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: leads must be a list of 1 to {MAX_LEADS} different names, such as {example(Described())}")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: leads must be a list of 1 to {MAX_LEADS} different names, such as {example(Described())}"
+        )
     if axis is not None and (isinstance(axis, bool) or axis not in (0, 1, 2)):
         raise BadInputError(Reason.UNREADABLE, f"{name}: axis must be 0, 1 or 2: that of the array along which time runs")
     return Described(fs=None if fs is None else float(fs), unit=unit, leads=None if leads is None else tuple(leads), axis=axis)
