@@ -118,7 +118,7 @@ def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
 def put_in_order(files: "list[tuple[str, Content]]") -> int:
     """Put files into the inbox of the environment's bucket, in an order that is safe while it is watched; returns how many.
 
-    Label tables come first, then one recording after the other, its header before its signals: so recordings become complete in the order
+    Label tables and sidecars come first, then one recording after the other, its header before its signals: so recordings become complete in the order
     in which they are put, and a header never waits for long. A table waits for its recordings for an hour after it came; where putting
     takes longer, it is put again meanwhile, which changes nothing but its time.
     """
@@ -148,9 +148,9 @@ def _read(file: "tuple[str, Content]") -> tuple[str, bytes]:
 
 
 def _is_table(file: "tuple[str, Content]") -> bool:
-    from ecg_tasks.readers.file_names import is_label_table
+    from ecg_tasks.readers.file_names import is_label_table, is_sidecar
 
-    return is_label_table(file[0])
+    return is_label_table(file[0]) or is_sidecar(file[0])
 
 
 def _by_recording(files: "list[tuple[str, Content]]") -> "list[tuple[str, Content]]":

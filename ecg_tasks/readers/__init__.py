@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import unknown_file
 from ecg_tasks.readers.base import Companions, Reader, Reading, Recording, Rejected
+from ecg_tasks.readers.dicom import DicomReader
+from ecg_tasks.readers.edf import EdfReader
+from ecg_tasks.readers.hdf5_arrays import Hdf5Reader
 from ecg_tasks.readers.heartbeat_csv import HeartbeatCsvReader
 from ecg_tasks.readers.labels_csv import misnamed
+from ecg_tasks.readers.lead_csv import LeadCsvReader
+from ecg_tasks.readers.lead_parquet import LeadParquetReader
 from ecg_tasks.readers.leads import finish
+from ecg_tasks.readers.matlab_arrays import MatlabReader
+from ecg_tasks.readers.numpy_arrays import NumpyReader
 from ecg_tasks.readers.text_file import unpacked_head
 from ecg_tasks.readers.wfdb.lines import matching_name
 from ecg_tasks.readers.wfdb.record import WfdbReader
@@ -21,8 +28,18 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES = 64 * 1024
 """So much of a file's start tells which reader it is for."""
-READERS: list[Reader] = [WfdbReader(), HeartbeatCsvReader()]
-"""Every format. The first reader that knows a file reads it."""
+READERS: list[Reader] = [
+    WfdbReader(),
+    DicomReader(),
+    EdfReader(),
+    NumpyReader(),
+    MatlabReader(),
+    Hdf5Reader(),
+    LeadParquetReader(),
+    LeadCsvReader(),
+    HeartbeatCsvReader(),
+]
+"""Every format. The first reader that knows a file reads it; the last one believes any CSV by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)

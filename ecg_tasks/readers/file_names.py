@@ -123,6 +123,11 @@ def is_signal(name: str) -> bool:
     return name.casefold().endswith(SIGNAL_SUFFIXES)
 
 
+def is_matlab(name: str) -> bool:
+    """Tell whether a file is MATLAB's by its name: signals of a WFDB header, or an array of its own."""
+    return name.casefold().endswith(".mat")
+
+
 def is_csv(name: str) -> bool:
     """Tell whether a file is a table by its name."""
     return name.casefold().endswith(CSV_SUFFIXES)

@@ -25,7 +25,7 @@ class Said:
 
     etag: str
     names: tuple[str, ...] = ()
-    """Files that a header names, in its own folder; headers of segments where ``segments``."""
+    """Files that a header names, in its own folder; headers of segments where ``segments``. Of any other file, the sidecars that it may need."""
     segments: bool = False
     fault: str = ""
     """Why it is refused unread, as a reason's code."""
@@ -42,7 +42,7 @@ def read_once(
     Parameters
     ----------
     found : the whole inbox by key
-    wanted : keys of headers, and of files whose names say nothing
+    wanted : keys of headers, of files whose names say nothing, and of those that may need a sidecar
     """
     before = _load(store)
     said = {key: before[key] for key in wanted if key in before and before[key].etag == found[key].etag}
@@ -66,8 +66,10 @@ def _read(store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[
         if kind_of(key) is Kind.HEADER:
             yield key, _of_header(key, found[key].etag, data)
         else:
-            known = reader_of(key.removeprefix(keys.INBOX), data[:HEAD_BYTES])
-            yield key, Said(etag=found[key].etag, is_table=known is not None)
+            name = key.removeprefix(keys.INBOX)
+            known = reader_of(name, data[:HEAD_BYTES])
+            needed = Companions() if known is None else known.companions(name, data)
+            yield key, Said(etag=found[key].etag, is_table=known is not None, names=needed.optional)
 
 
 def _of_header(key: str, etag: str, data: bytes) -> Said:

@@ -53,7 +53,7 @@ def recordings(plan: IntakePlan) -> set[str]:
     """Names of what a run left in the inbox, by its plan, as paths below it with and without suffix: a row may mean one of them."""
     found = set()
     for key in plan.waiting:
-        if kind_of(key) in {Kind.HEADER, Kind.SIGNAL, Kind.OTHER}:
+        if kind_of(key) in {Kind.HEADER, Kind.SIGNAL, Kind.ARRAY, Kind.OTHER}:
             name = key.removeprefix(keys.INBOX)
             found |= {name, name.rpartition(".")[0]}
     return found
