@@ -180,6 +180,8 @@ def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
 
 def _resampled(samples: NDArray[np.float64], *, fs: float, target_fs: float) -> NDArray[np.float32]:
     """Samples at another rate; where they were invalid they stay so."""
+    if fs == target_fs:
+        return samples.astype(np.float32)
     valid = np.isfinite(samples)
     if valid.all():
         return resample(samples, fs=fs, target_fs=target_fs)
