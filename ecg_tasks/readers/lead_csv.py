@@ -144,7 +144,9 @@ def _check_rows(rows: Sequence[bytes], layout: _Layout, *, ended: bool, name: st
         message = f"{name}, line {layout.n_head + wrong + 1}: {widths[wrong] + 1} columns; the first line names {layout.n_columns}"
         raise BadInputError(Reason.WRONG_WIDTH, message)
     decimals = {_decimals(row, layout.separator) for row in rows[-_LAST_LINES:-1]}
-    is_cut = not ended and len(decimals) == 1 and _decimals(rows[-1], layout.separator) not in decimals
+    is_cut = not ended and (
+        rows[-1].endswith(layout.separator) or (len(decimals) == 1 and _decimals(rows[-1], layout.separator) not in decimals)
+    )
     if wrong is not None or is_cut:
         message = f"{name}: the file ends in the middle of line {layout.n_head + len(rows)}, without a line end; upload it again, as a whole"
         raise BadInputError(Reason.INCOMPLETE, message)
