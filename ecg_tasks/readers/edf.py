@@ -23,7 +23,7 @@ _EDF, _BDF = b"0       ", b"\xffBIOSEMI"
 _HEADER = 256
 _FIELDS = {"patient": (8, 88), "recording": (88, 168), "date": (168, 176), "time": (176, 184), "header": (184, 192)}
 _FIELDS |= {"reserved": (192, 236), "records": (236, 244), "duration": (244, 252), "signals": (252, 256)}
-_SAMPLES_AT, _SAMPLES_WIDTH = 216, 8
+_SAMPLES_AT, _SAMPLES_WIDTH, _LABEL_WIDTH = 216, 8, 16
 """Of each signal, behind as many bytes of the other fields for all signals."""
 _MAX_SIGNALS = 512
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
@@ -141,18 +141,18 @@ def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[A
     """
     import edfio
 
-    try:
-        read = edfio.read_bdf if is_bdf else edfio.read_edf
-        signals = [one for one in read(data, header_encoding="latin-1").signals if one.label not in _ANNOTATIONS]
-    except Exception as error:  # noqa: BLE001 - edfio raises whatever its parsing runs into, all of it the file's doing
-        raise BadInputError(Reason.UNREADABLE, f"{name}: edfio cannot read it ({type(error).__name__})") from None
-    labels = [one.label for one in signals]
+    labels = [data[_HEADER + _LABEL_WIDTH * place :][:_LABEL_WIDTH].decode("latin-1").strip() for place in range(len(header.samples))]
+    labels = [label for label in labels if label not in _ANNOTATIONS]
     if not any(_ECG.search(label) or lead_meant(label) for label in labels):
         told = ", ".join(labels)[:400] or "annotations alone"
         raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {told}")
     if header.duration_s == 0:
         raise BadInputError(Reason.UNREADABLE, f"{name}: its data records last 0 s, so its signals have no rate")
-    return signals
+    try:
+        read = edfio.read_bdf if is_bdf else edfio.read_edf
+        return [one for one in read(data, header_encoding="latin-1").signals if one.label not in _ANNOTATIONS]
+    except Exception as error:  # noqa: BLE001 - edfio raises whatever its parsing runs into, all of it the file's doing
+        raise BadInputError(Reason.UNREADABLE, f"{name}: edfio cannot read it ({type(error).__name__})") from None
 
 
 def _lead(signal: Any, *, name: str) -> Lead:

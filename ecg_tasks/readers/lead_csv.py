@@ -106,7 +106,8 @@ def _layout(text: bytes) -> _Layout | None:
         clock = columns.time is not None and columns.time[0] < len(row) and _CLOCK.fullmatch(row[columns.time[0]].strip()) is not None
         if clock and columns.time is not None:
             columns = Columns(leads=columns.leads, time=(columns.time[0], 1.0))
-        if any(place < len(row) and row[place].strip() and not _NUMBER.fullmatch(row[place]) for place in columns.leads):
+        cells = [row[place].strip() for place in columns.leads if place < len(row)]
+        if not any(not cell or _NUMBER.fullmatch(cell) for cell in cells):
             return None
         return _Layout(columns=columns, separator=separator, n_columns=len(names), n_head=rest[0], clock=clock)
     return None

@@ -89,9 +89,10 @@ def test_of_equally_long_groups_the_one_with_lead_ii_is_read():
             groups.append(group)
         dataset.WaveformSequence = groups
 
-    record = readers.read("r.dcm", changed(quarter)).records[0]
-    assert record.leads == ("I", "II", "III")
-    assert np.array_equal(record.samples, ONE.millivolts.T[:3, :1250].astype(np.float32))
+    found = recording_of(changed(quarter))
+    assert [lead.name for lead in found.leads] == ["I", "II", "III"]
+    assert np.array_equal(np.stack([lead.samples for lead in found.leads]), ONE.stored.T[:3, :1250])
+    assert refused(changed(quarter)).reason is Reason.TOO_SHORT
 
 
 def test_a_lead_is_told_by_its_code_and_not_by_its_words():
