@@ -50,7 +50,8 @@ def made(seed: int = 0, *, n_samples: int = N_SAMPLES) -> Made:
 def wfdb(one: Made) -> Files:
     """A header and a signal file in format 16."""
     lines = [
-        f"r.dat 16 1000/mV 16 0 {signal[0]} {int(signal.sum()) % 65536} 0 {lead}" for signal, lead in zip(one.stored.T, one.leads, strict=True)
+        f"r.dat 16 1000/mV 16 0 {signal[0]} {int(signal.sum()) % 65536} 0 {lead}"
+        for signal, lead in zip(one.stored.T, one.leads, strict=True)
     ]
     header = "\n".join([f"r {len(one.leads)} {one.fs} {len(one.stored)}", *lines]) + "\n"
     return {"r.hea": header.encode(), "r.dat": one.stored.astype("<i2").tobytes()}
@@ -86,7 +87,7 @@ def edf(one: Made, *, patient: str = "P7", plus: bool = False, bdf: bool = False
 
 
 def dicom(one: Made, **changes: object) -> Files:
-    """A 12-lead ECG waveform as pydicom writes it, with median beats in front of the rhythm; ``changes`` are elements of the outermost level."""
+    """A 12-lead ECG waveform as pydicom writes it, with median beats in front of the rhythm; ``changes`` are further elements."""
     import pydicom
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, TwelveLeadECGWaveformStorage, generate_uid
@@ -213,7 +214,9 @@ def lead_parquet(one: Made) -> Files:
 def heartbeat_csv(one: Made) -> Files:
     """As many heartbeats as give about as many samples."""
     rng = np.random.default_rng(len(one.stored))
-    rows = [",".join(f"{value:.4f}" for value in [1.0, *rng.random(HEARTBEAT_SAMPLES - 1)]) for _ in range(one.stored.size // HEARTBEAT_SAMPLES)]
+    rows = [
+        ",".join(f"{value:.4f}" for value in [1.0, *rng.random(HEARTBEAT_SAMPLES - 1)]) for _ in range(one.stored.size // HEARTBEAT_SAMPLES)
+    ]
     return {"r.csv": ("\n".join(rows) + "\n").encode()}
 
 
@@ -231,4 +234,3 @@ WRITERS: Mapping[str, Callable[[Made], Files]] = MappingProxyType(
     }
 )
 """By the name of the reader that reads what is written."""
-

@@ -118,9 +118,9 @@ def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
 def put_in_order(files: "list[tuple[str, Content]]") -> int:
     """Put files into the inbox of the environment's bucket, in an order that is safe while it is watched; returns how many.
 
-    Label tables and sidecars come first, then one recording after the other, its header before its signals: so recordings become complete in the order
-    in which they are put, and a header never waits for long. A table waits for its recordings for an hour after it came; where putting
-    takes longer, it is put again meanwhile, which changes nothing but its time.
+    Label tables and sidecars come first, then one recording after the other, its header before its signals: so recordings become complete
+    in the order in which they are put, and a header never waits for long. A table waits for its recordings for an hour after it came;
+    where putting takes longer, it is put again meanwhile, which changes nothing but its time.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 

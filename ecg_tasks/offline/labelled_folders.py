@@ -14,7 +14,16 @@ from pathlib import Path
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
 from ecg_tasks.readers.base import Rejected
-from ecg_tasks.readers.file_names import CSV_SUFFIXES, HEADER_SUFFIX, LABEL_TABLE, SIGNAL_SUFFIXES, is_header, is_matlab, is_signal, sidecars_of
+from ecg_tasks.readers.file_names import (
+    CSV_SUFFIXES,
+    HEADER_SUFFIX,
+    LABEL_TABLE,
+    SIGNAL_SUFFIXES,
+    is_header,
+    is_matlab,
+    is_signal,
+    sidecars_of,
+)
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.labels_csv import LabelRow, read_labels
 from ecg_tasks.readers.person import UnclearError, age_years, patient_id

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -309,11 +309,10 @@ def _moment(text: str) -> datetime | None:
     day, clock = _day(whole[:8]), whole[8:]
     if day is None or not (clock + fraction).isascii() or (clock and not clock.isdecimal()) or (fraction and not fraction.isdecimal()):
         return None
-    parts = [int(clock[at : at + 2]) for at in range(0, min(len(clock), 6), 2)]
+    hour, minute, second = (int(clock[at : at + 2] or 0) for at in (0, 2, 4))
+    microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
     try:
-        return datetime(
-            day.year, day.month, day.day, *parts, microsecond=int(fraction[:6].ljust(6, "0")) if len(parts) > 2 else 0, tzinfo=zone
-        )  # type: ignore[misc,arg-type]  # noqa: PLR2004
+        return datetime.combine(day, time(hour, minute, second, microsecond, tzinfo=zone))
     except ValueError:
         return None
 

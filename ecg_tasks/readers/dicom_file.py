@@ -1,4 +1,4 @@
-"""Here: the elements of a DICOM file, strictly and within bounds, in any transfer syntax for waveforms. Not here: their meaning (``dicom``).
+"""Here: the elements of a DICOM file, strictly and within bounds, in any syntax for waveforms. Not here: their meaning (``dicom``).
 
 An element that is cut off is refused, never taken for a short one; what is deflated is unpacked within a bound; no value is shown, since
 it may be a person's. References: DICOM PS3.5, 7 and Annex A; PS3.10, 7.
@@ -101,9 +101,7 @@ class Elements:
         value = self._raw.get(tag, b"")
         walk = _Walk(value if isinstance(value, bytes) else b"", self._syntax, name=self._name)
         found = list(walk.items(depth=0)) if isinstance(value, bytes) else value
-        levels = (
-            one if isinstance(one, dict) else _Walk(one, self._syntax, name=self._name).level(depth=0, whole=True) for one in found
-        )
+        levels = (one if isinstance(one, dict) else _Walk(one, self._syntax, name=self._name).level(depth=0, whole=True) for one in found)
         return [Elements(level, self._syntax, self._encoding, self._name) for level in levels]
 
 

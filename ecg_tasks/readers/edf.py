@@ -107,19 +107,7 @@ def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
     start = _HEADER + _SAMPLES_AT * n_signals
     fields = [data[start + _SAMPLES_WIDTH * number :][:_SAMPLES_WIDTH].decode("latin-1").strip() for number in range(n_signals)]
     samples = [_number(field, 1, MAX_VALUES, "samples in a data record", name=name) for field in fields]
-    promised = _number(texts["records"], -1, 10**8, "data records", name=name)
-    size = bytes_per_sample * sum(samples)
-    there, rest = divmod(len(data) - n_bytes, size)
-    if promised < 0:
-        sentence = (
-            f"{name}: its header does not say how many data records it has, as while it is recorded ({there} are there); export it anew"
-        )
-        raise BadInputError(Reason.INCOMPLETE, sentence)
-    if there < promised:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} data records; its header promises {promised}. Upload it again")
-    if there > promised or rest:
-        more = len(data) - n_bytes - promised * size
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {more} bytes follow the {promised} data records of which its header tells")
+    promised = _promised(texts, len(data) - n_bytes, bytes_per_sample * sum(samples), name=name)
     if promised * sum(samples) > MAX_VALUES:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {promised * sum(samples)} samples in all signals; at most {MAX_VALUES} are read")
     try:
@@ -129,6 +117,23 @@ def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
     if promised == 0 or not 0 <= duration < math.inf:
         raise BadInputError(Reason.UNREADABLE, f"{name}: its header gives no length of its data records, or there are none")
     return _Header(texts=texts, n_records=promised, duration_s=duration, samples=samples)
+
+
+def _promised(texts: Mapping[str, str], n_bytes: int, size: int, *, name: str) -> int:
+    """The number of data records, all of which are there: so many bytes of them, of this size each."""
+    promised = _number(texts["records"], -1, 10**8, "data records", name=name)
+    there, rest = divmod(n_bytes, size)
+    if promised < 0:
+        sentence = (
+            f"{name}: its header does not say how many data records it has, as while it is recorded; {there} are there. Export it anew"
+        )
+        raise BadInputError(Reason.INCOMPLETE, sentence)
+    if there < promised:
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} data records; its header promises {promised}. Upload it again")
+    if there > promised or rest:
+        message = f"{name}: {n_bytes - promised * size} bytes follow the {promised} data records of which its header tells"
+        raise BadInputError(Reason.UNREADABLE, message)
+    return promised
 
 
 def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[Any]:

@@ -143,8 +143,9 @@ def _check_storage(dataset: Any, *, name: str) -> None:
         raise BadInputError(Reason.UNSAFE_PATH, f"{name}: its signals lie in another file; only those in the file itself are read")
     filters = {plist.get_filter(number)[0] for number in range(plist.get_nfilters())}
     if not filters <= _FILTERS:
-        sentence = f"{name} is packed with a filter that is not part of HDF5 ({', '.join(map(str, sorted(filters - _FILTERS)))}); save it with gzip"
-        raise BadInputError(Reason.UNREADABLE, sentence)
+        foreign = ", ".join(map(str, sorted(filters - _FILTERS)))
+        message = f"{name} is packed with a filter that is not part of HDF5 ({foreign}); save it with gzip"
+        raise BadInputError(Reason.UNREADABLE, message)
     if not dataset.chunks:
         return
     n_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize

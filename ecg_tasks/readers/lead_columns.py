@@ -16,8 +16,13 @@ from ecg_tasks.signals.lead_names import lead_meant
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 MAX_COLUMNS = 64
-_WITH_UNIT = re.compile(r"(?P<name>.*?)[\s_]*(?:[\[(](?P<inside>[^\])]*)[\])]|[_\s](?P<behind>[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v))\s*", re.IGNORECASE)
-_TIME = re.compile(r"(?:elapsed[\s_]*)?(?:time|t|seconds|timestamp)(?:[\s_]*[\[(]?(?P<unit>ms|msec|milliseconds|s|sec|seconds)[\])]?)?", re.IGNORECASE)
+_WITH_UNIT = re.compile(
+    r"(?P<name>.*?)[\s_]*(?:[\[(](?P<inside>[^\])]*)[\])]|[_\s](?P<behind>[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v))\s*",
+    re.IGNORECASE,
+)
+_TIME = re.compile(
+    r"(?:elapsed[\s_]*)?(?:time|t|seconds|timestamp)(?:[\s_]*[\[(]?(?P<unit>ms|msec|milliseconds|s|sec|seconds)[\])]?)?", re.IGNORECASE
+)
 _INDEX = re.compile(r"|sample|samples|index|sample[\s_]*(?:#|number|index|no\.?)|unnamed: 0|#", re.IGNORECASE)
 _OTHER_LEAD = re.compile(r"(?:ecg|ekg|lead)?[\s_]*(?:v[3-9]r|v[7-9]|v[xyz]|mcl[1-6]|ml?i{1,3}|ecg|ekg)", re.IGNORECASE)
 _SECONDS = {"ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0}
@@ -64,7 +69,11 @@ def columns_of(names: Sequence[str], *, units: Sequence[str] = ()) -> Columns | 
         if lead_meant(lead) is None and not _OTHER_LEAD.fullmatch(lead):
             return None
         leads[place] = lead, own or unit
-    return Columns(leads=leads, time=time) if any((meant := lead_meant(lead)) and meant.lead in STANDARD_LEADS for lead, _ in leads.values()) else None
+    return (
+        Columns(leads=leads, time=time)
+        if any((meant := lead_meant(lead)) and meant.lead in STANDARD_LEADS for lead, _ in leads.values())
+        else None
+    )
 
 
 def recording(
@@ -87,7 +96,9 @@ def recording(
         of time with gaps; ``unreadable`` where the table and its sidecar contradict each other; ``too_large``.
     """
     if len(values) * len(columns.leads) > MAX_VALUES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(values)} rows of {len(columns.leads)} leads; at most {MAX_VALUES} samples are read")
+        raise BadInputError(
+            Reason.TOO_LARGE, f"{name}: {len(values)} rows of {len(columns.leads)} leads; at most {MAX_VALUES} samples are read"
+        )
     from_time = None
     if columns.time is not None and columns.time[1] is not None:
         from_time = rate(values[:, columns.time[0]] * columns.time[1], step_s=step_s * columns.time[1], name=name)

@@ -23,7 +23,9 @@ _LONGEST_HEADER = 16 * 1024
 _NUMBER = re.compile(rb"\s*[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?\s*")
 _CLOCK = re.compile(rb"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _CLOCK_UNITS = re.compile(r"h{1,2}:m{1,2}:s{1,2}(?:[.,]m+s*)?|m{1,2}:s{1,2}(?:[.,]m+s*)?", re.IGNORECASE)
-_UNIT = re.compile(r"[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v|m?s|sec|seconds|hh?:mm:ss(?:[.,]mmm)?|m?m:ss(?:[.,]mmm)?|", re.IGNORECASE)
+_UNIT = re.compile(
+    r"[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v|m?s|sec|seconds|hh?:mm:ss(?:[.,]mmm)?|m?m:ss(?:[.,]mmm)?|", re.IGNORECASE
+)
 _LAST_LINES = 32
 
 
@@ -56,7 +58,9 @@ class LeadCsvReader:
         """Tell which sidecars may be there; none where the table says all by itself."""
         layout = _layout(unpacked_head(data[: 64 * 1024]))
         time = None if layout is None else layout.columns.time
-        says_all = layout is not None and time is not None and time[1] is not None and all(unit for _, unit in layout.columns.leads.values())
+        says_all = (
+            layout is not None and time is not None and time[1] is not None and all(unit for _, unit in layout.columns.leads.values())
+        )
         return Companions(optional=() if says_all else sidecars_of(name))
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
@@ -130,7 +134,9 @@ def _values(text: bytes, layout: _Layout, *, name: str) -> tuple[NDArray[np.floa
         place = layout.columns.time[0]
         decimals = max(len(row.split(b",")[place].strip().partition(b".")[2]) for row in plain[:_LAST_LINES])
     try:
-        frame = pd.read_csv(io.BytesIO(b"\n".join(plain)), header=None, names=range(layout.n_columns), dtype=np.float64, skip_blank_lines=False)
+        frame = pd.read_csv(
+            io.BytesIO(b"\n".join(plain)), header=None, names=range(layout.n_columns), dtype=np.float64, skip_blank_lines=False
+        )
         return frame.to_numpy(), decimals
     except ValueError:
         raise _fault(plain, layout, name=name) from None
@@ -149,7 +155,9 @@ def _check_rows(rows: Sequence[bytes], layout: _Layout, *, ended: bool, name: st
         rows[-1].endswith(layout.separator) or (len(decimals) == 1 and _decimals(rows[-1], layout.separator) not in decimals)
     )
     if wrong is not None or is_cut:
-        message = f"{name}: the file ends in the middle of line {layout.n_head + len(rows)}, without a line end; upload it again, as a whole"
+        message = (
+            f"{name}: the file ends in the middle of line {layout.n_head + len(rows)}, without a line end; upload it again, as a whole"
+        )
         raise BadInputError(Reason.INCOMPLETE, message)
 
 

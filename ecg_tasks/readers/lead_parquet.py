@@ -8,7 +8,7 @@ import numpy as np
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Companions, Reading
 from ecg_tasks.readers.file_names import sidecars_of
-from ecg_tasks.readers.lead_columns import MAX_COLUMNS, columns_of, recording
+from ecg_tasks.readers.lead_columns import MAX_COLUMNS, Columns, columns_of, recording
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.sidecar import Described, described
 
@@ -51,11 +51,7 @@ class LeadParquetReader:
             raise BadInputError(Reason.INCOMPLETE, message)
         try:
             file = parquet.ParquetFile(pa.BufferReader(data), thrift_string_size_limit=2**20, thrift_container_size_limit=2**16)
-            columns = columns_of(file.schema_arrow.names)
-            _check(file, name=name)
-            if columns is None:
-                sentence = f"{name}: its {len(file.schema_arrow.names)} columns are not leads alone, with a time or an index"
-                raise BadInputError(Reason.UNREADABLE, f"{sentence}; call them I, II, V1 and so on, and time_s")
+            columns = _columns(file, name=name)
             table = file.read(use_threads=False)
             values = np.column_stack([_numbers(table.column(place), name=name) for place in range(table.num_columns)])
         except BadInputError:
@@ -63,10 +59,22 @@ class LeadParquetReader:
         except pa.ArrowMemoryError:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: a page says that it unpacks to more than there is memory") from None
         except Exception as error:  # noqa: BLE001 - pyarrow raises whatever its parsing runs into, all of it the file's doing
-            raise BadInputError(Reason.UNREADABLE, f"{name}: the Parquet file is damaged ({type(error).__name__}); upload it again") from None
+            raise BadInputError(
+                Reason.UNREADABLE, f"{name}: the Parquet file is damaged ({type(error).__name__}); upload it again"
+            ) from None
         told = described(Described(), files, name=name)
         found = recording(values, columns, told, name=name, acquisition=Acquisition(source_format="Parquet"))
         return Reading(recordings=(found,))
+
+
+def _columns(file: Any, *, name: str) -> Columns:
+    """What the columns are, once it is known that they can be held."""
+    _check(file, name=name)
+    columns = columns_of(file.schema_arrow.names)
+    if columns is None:
+        sentence = f"{name}: its {len(file.schema_arrow.names)} columns are not leads alone, with a time or an index"
+        raise BadInputError(Reason.UNREADABLE, f"{sentence}; call them I, II, V1 and so on, and time_s")
+    return columns
 
 
 def _check(file: Any, *, name: str) -> None:

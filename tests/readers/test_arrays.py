@@ -275,7 +275,9 @@ def test_edf_beside_pyedflib(tmp_path, bdf):
     signal, file = (edfio.BdfSignal, edfio.Bdf) if bdf else (edfio.EdfSignal, edfio.Edf)
     most = 2**23 - 1 if bdf else 2**15 - 1
     digital = rng.integers(-most, most, 2000).astype(np.int32 if bdf else np.int16)
-    one = signal.from_digital(digital, 200, label="II", physical_dimension="mV", digital_range=(-most, most), physical_range=(-5.123, 4.321))
+    one = signal.from_digital(
+        digital, 200, label="II", physical_dimension="mV", digital_range=(-most, most), physical_range=(-5.123, 4.321)
+    )
     stream = io.BytesIO()
     file([one]).write(stream)
     path = tmp_path / "x.edf"

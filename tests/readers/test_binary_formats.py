@@ -1,7 +1,6 @@
 """DICOM, EDF, arrays and tables of leads: each gives the recording that was written, and the id that it has as WFDB.
 
-What is written here is written by pydicom, edfio, NumPy, SciPy, h5py and pyarrow, and read here by our own readers; a second library reads it
-besides (`test_formats_beside_others`).
+What is read here was written by pydicom, edfio, NumPy, SciPy, h5py and pyarrow. Files of other programs: `test_format_samples`.
 """
 
 import gzip
@@ -104,7 +103,11 @@ def test_the_person_and_the_device_come_along():
         assert (found.patient.id, found.patient.sex, found.patient.age) == ("P7", "female", 69.0)
         assert found.acquisition.device == "Made 1"
         assert found.acquisition.recorded.date().isoformat() == "2020-06-01"
-        assert (found.acquisition.filters.highpass_hz, found.acquisition.filters.lowpass_hz, found.acquisition.filters.notch_hz) == (0.05, 150.0, 50.0)
+        assert (found.acquisition.filters.highpass_hz, found.acquisition.filters.lowpass_hz, found.acquisition.filters.notch_hz) == (
+            0.05,
+            150.0,
+            50.0,
+        )
     assert (dicom.patient.issuer, edf.patient.issuer) == ("Ward", None)
     assert dicom.acquisition.source_format == "DICOM 12-lead ECG"
     assert dicom.acquisition.recorded.isoformat() == "2020-06-01T10:15:00"

@@ -3,6 +3,8 @@
 import copy
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -242,9 +244,7 @@ def test_bombs_are_refused_within_bounds(monkeypatch):
 
 def test_nothing_is_imported_that_takes_long():
     """The reader needs no pydicom, whose import takes a second."""
-    import subprocess
-    import sys
-
-    code = "import sys; import ecg_tasks.readers; sys.exit(any(name in sys.modules for name in ('pydicom', 'h5py', 'edfio', 'pyarrow', 'scipy.io')))"
+    heavy = ("pydicom", "h5py", "edfio", "pyarrow", "scipy.io")
+    code = f"import sys; import ecg_tasks.readers; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert DicomReader().knows("x", bytes(128) + b"DICM")

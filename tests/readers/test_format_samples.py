@@ -65,7 +65,11 @@ def test_samples_are_as_they_are_known(name, key, told):
     assert [one.name for one in recording.leads] == expected["leads"]
     assert [signals.shape[1]] == expected["n_samples"]
     assert np.round(lead[:10], 3).tolist() == expected["first10_uV"]
-    assert (round(lead.sum(), 2), round(lead.min(), 3), round(lead.max(), 3)) == (expected["sum_uV"], expected["min_uV"], expected["max_uV"])
+    assert (round(lead.sum(), 2), round(lead.min(), 3), round(lead.max(), 3)) == (
+        expected["sum_uV"],
+        expected["min_uV"],
+        expected["max_uV"],
+    )
     digest = hashlib.sha256(np.round(100 * signals).astype("<i8").tobytes()).hexdigest()[:16]
     assert digest == expected["sha256_16_of_round_centi_uV_i8_lead_major"]
 

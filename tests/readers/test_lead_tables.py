@@ -136,7 +136,9 @@ def test_faults_of_parquet(change, reason):
 def test_a_parquet_bomb_is_refused_by_what_it_says():
     """A run of one value packs to nothing; the number of rows is held against the bound before it is unpacked."""
     stream = io.BytesIO()
-    parquet.write_table(pa.table({"time_s": pa.array(np.zeros(2**25 + 1, dtype=np.int8)), "II_uV": pa.array(np.zeros(2**25 + 1, dtype=np.int8))}), stream)
+    parquet.write_table(
+        pa.table({"time_s": pa.array(np.zeros(2**25 + 1, dtype=np.int8)), "II_uV": pa.array(np.zeros(2**25 + 1, dtype=np.int8))}), stream
+    )
     data = stream.getvalue()
     assert len(data) < 1_000_000
     assert refused({"r.parquet": data}).reason is Reason.TOO_LARGE

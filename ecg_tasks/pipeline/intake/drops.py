@@ -174,14 +174,11 @@ class _Inbox:
 
     def others(self) -> Iterator[_Ready]:
         """Everything that is no header and is named by none; call it after `recordings`."""
-        sidecars: list[str] = []
         for key, item in self._found.items():
-            if key in self.headers or key in self._named:
+            if key in self.headers or key in self._named or kind_of(key) is Kind.SIDECAR:
                 continue
             kind = kind_of(key)
-            if kind is Kind.SIDECAR:
-                sidecars.append(key)
-            elif kind is Kind.SIDE or (kind is Kind.UNKNOWN and self._is_beside_its_header(key)) or (kind is Kind.FOLDER and not item.size):
+            if kind is Kind.SIDE or (kind is Kind.UNKNOWN and self._is_beside_its_header(key)) or (kind is Kind.FOLDER and not item.size):
                 yield _Ready(key=key, items=(item,), fate=PASSED_OVER)
             elif kind is Kind.FOLDER:
                 name = key.removeprefix(keys.INBOX)
@@ -189,21 +186,28 @@ class _Inbox:
                 yield _Ready(key=key, items=(item,), fault=BadInputError(Reason.UNSAFE_PATH, sentence))
             elif self._is_fresh([item]) and (why := self._why_wait(key, item, kind)):
                 self._wait([key], why)
-            elif key in self._asked and key not in self._said and kind is not Kind.UNKNOWN:
-                self._wait([key], "the next run")
-                self.n_held += 1
-            elif kind in {Kind.SIGNAL, Kind.UNKNOWN} and posixpath.dirname(key) in self._unread_folders:
+            elif self._is_left_unread(key, kind):
                 self._wait([key], "the next run")
             elif is_label_table(key) and item.size <= self._max_bytes and _path_fault(key) is None:
                 self.result.labels.append(LabelTableFile(key=key, etag=item.etag, modified=item.modified.isoformat()))
             else:
-                aside = self._aside(key)
-                yield _Ready(key=key, items=(item,) if aside is None else (item, aside), fault=self._fault_of(key, kind))
-        for key in sidecars:  # a copy went along with each of its files; it stays as long as more of them may come
-            if self._is_fresh([self._found[key]]):
-                self._wait([key], "files that it describes")
+                yield _Ready(key=key, items=(item, *self._aside(key)), fault=self._fault_of(key, kind))
+        yield from self._sidecars()
+
+    def _sidecars(self) -> Iterator[_Ready]:
+        """Sidecars of which no file may come any more: a copy went along with each that did."""
+        for sidecar in (self._found[key] for key in self._found if kind_of(key) is Kind.SIDECAR and key not in self._named):
+            if self._is_fresh([sidecar]):
+                self._wait([sidecar.key], "files that it describes")
             else:
-                yield _Ready(key=key, items=(self._found[key],), fate=PASSED_OVER)
+                yield _Ready(key=sidecar.key, items=(sidecar,), fate=PASSED_OVER)
+
+    def _is_left_unread(self, key: str, kind: Kind) -> bool:
+        """Whether a file has to wait for a run that reads it, or a header that may name it."""
+        if key in self._asked and key not in self._said and kind is not Kind.UNKNOWN:
+            self.n_held += 1
+            return True
+        return kind in {Kind.SIGNAL, Kind.UNKNOWN} and posixpath.dirname(key) in self._unread_folders
 
     def _is_asked(self, key: str, item: ObjectInfo) -> bool:
         """Whether a file is looked into: its name says nothing, or it may need a sidecar."""
@@ -214,12 +218,12 @@ class _Inbox:
             return is_matlab(key) and header_beside(key) not in self._found
         return kind is Kind.ARRAY or (is_csv(key) and posixpath.dirname(key) in self._folders)
 
-    def _aside(self, key: str) -> ObjectInfo | None:
+    def _aside(self, key: str) -> tuple[ObjectInfo, ...]:
         """The sidecar of a file, where it may need one and it is there."""
         names = self._said[key].names if key in self._said else ()
         folder = posixpath.dirname(key)
-        there = next((found for name in names if (found := self._there(f"{folder}/{name}"))), None)
-        return None if there is None else self._found[there]
+        there = (found for name in names if (found := self._there(f"{folder}/{name}")))
+        return tuple(self._found[found] for found in list(there)[:1])
 
     def _lacks_its_turn(self, header: str, wanted: dict[str, str | None]) -> bool:
         """Whether a segment's header was not read yet, or a header that may name this one as its segment."""
@@ -273,7 +277,7 @@ class _Inbox:
             return "its content"
         if kind is Kind.SIGNAL and not (key in self._said and self._said[key].is_table and self._aside(key)):
             return "a header that names it"
-        if kind is Kind.ARRAY and key in self._said and self._said[key].names and self._aside(key) is None:
+        if kind is Kind.ARRAY and key in self._said and self._said[key].names and not self._aside(key):
             return f"a {SIDECAR} that describes it"
         if kind is Kind.UNKNOWN:
             said = self._said.get(key)

@@ -25,7 +25,7 @@ class Said:
 
     etag: str
     names: tuple[str, ...] = ()
-    """Files that a header names, in its own folder; headers of segments where ``segments``. Of any other file, the sidecars that it may need."""
+    """Files that a header names, in its own folder; headers of segments where ``segments``. Of another file, the sidecars it may need."""
     segments: bool = False
     fault: str = ""
     """Why it is refused unread, as a reason's code."""

@@ -302,7 +302,10 @@ def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name
     for signal in group:
         stored = np.ascontiguousarray(frames[:, start : start + signal.samples_per_frame]).reshape(-1)
         start += signal.samples_per_frame
-        if signal.checksum is not None and (checksum := int(stored.sum(dtype=np.int64)) % _CHECKSUM_MODULUS) != signal.checksum % _CHECKSUM_MODULUS:
+        if (
+            signal.checksum is not None
+            and (checksum := int(stored.sum(dtype=np.int64)) % _CHECKSUM_MODULUS) != signal.checksum % _CHECKSUM_MODULUS
+        ):
             message = f"{name}: signal {signal.name} has the checksum {checksum}; its header promises {signal.checksum % _CHECKSUM_MODULUS}"
             raise BadInputError(Reason.CHECKSUM_MISMATCH, message)
         try:

@@ -66,7 +66,9 @@ def test_an_array_without_a_sidecar_is_refused_in_the_end(inbox: Inbox):  # noqa
     assert 'Put signals.json into its folder, with the true values: {"fs": 500, "unit": "mV", "leads": ["I",' in entry["message"]
 
 
-@pytest.mark.parametrize(("name", "write"), [("a.npz", written.npz), ("a.h5", written.hdf5), ("a.parquet", written.lead_parquet), ("a.csv", written.lead_csv)])
+@pytest.mark.parametrize(
+    ("name", "write"), [("a.npz", written.npz), ("a.h5", written.hdf5), ("a.parquet", written.lead_parquet), ("a.csv", written.lead_csv)]
+)
 def test_what_says_all_by_itself_is_read_in_the_end_without_one(inbox: Inbox, name, write):  # noqa: F811
     """A table and an archive that tell their rate and units; a CSV at once, since its first lines tell it."""
     inbox.put({name: untold(write)})
