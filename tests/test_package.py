@@ -69,7 +69,9 @@ def run(*command, cwd, **variables):
 def wheel(tmp_path_factory):
     """The wheel of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    built = subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, capture_output=True, text=True)
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, capture_output=True, text=True
+    )
     assert built.returncode == 0, built.stderr
     (file,) = folder.glob("*.whl")
     return file

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ecg_tasks.offline.labelled_folders import Content
 from ecg_tasks.pipeline.intake import inbox
-from ecg_tasks.readers.file_names import is_header, is_label_table
+from ecg_tasks.readers.file_names import is_header, is_label_table, is_sidecar
 
 FILES_AT_ONCE = 100
 """So many lie in memory together."""
@@ -20,17 +20,17 @@ File = tuple[str, Content]
 def put_in_order(files: Sequence[File], *, progress: Callable[[int], None] | None = None) -> int:
     """Put files into the inbox of the environment's bucket; returns how many.
 
-    Label tables come first, then one recording after the other, its header before its signals: so recordings become complete in the order
-    in which they are put, and a header never waits for long. A table waits for its recordings for an hour after it came; where putting
-    takes longer, it is put again meanwhile, which changes nothing but its time.
+    Label tables and sidecars come first, then one recording after the other, its header before its signals: so recordings become complete
+    in the order in which they are put, and a header never waits for long. A table waits for its recordings for an hour after it came; where
+    putting takes longer, it is put again meanwhile, which changes nothing but its time.
 
     Parameters
     ----------
     progress : told after every hundred files how many are in the inbox
     """
-    tables = [file for file in files if is_label_table(file[0])]
+    tables = [file for file in files if _goes_first(file[0])]
     n_files, put_at = 0, time.monotonic()
-    for part in (tables, _by_recording([file for file in files if not is_label_table(file[0])])):
+    for part in (tables, _by_recording([file for file in files if not _goes_first(file[0])])):
         for first in range(0, len(part), FILES_AT_ONCE):
             n_files += inbox.put_files(_read(file) for file in part[first : first + FILES_AT_ONCE])
             if progress is not None:
@@ -39,6 +39,10 @@ def put_in_order(files: Sequence[File], *, progress: Callable[[int], None] | Non
                 inbox.put_files(_read(file) for file in tables)
                 put_at = time.monotonic()
     return n_files
+
+
+def _goes_first(path: str) -> bool:
+    return is_label_table(path) or is_sidecar(path)
 
 
 def _read(file: File) -> tuple[str, bytes]:

@@ -68,7 +68,7 @@ def shipped_classifier(recipe: str, folder: Path = SHIPPED_MODELS) -> Classifier
 
 
 def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPPED_MODELS) -> FileClassified:
-    """Classify every recording in a heartbeat CSV or WFDB header (its signal files beside it).
+    """Classify every recording in a file of any format that is read, with those beside it that it needs.
 
     Without ``recipe``, the first that takes the recording decides, as in the nightly run.
 
@@ -200,9 +200,16 @@ def _with_header(path: Path) -> Path:
         return path
     wanted = header_beside(path.name)
     header = matching_name(wanted, {file.name for file in path.parent.iterdir()})
+    if header is None and readers.reader_of(path.name, _head(path)) is not None:  # an array of its own
+        return path
     if header is None:
         raise BadInputError(Reason.INCOMPLETE, f"{path.name} is read through its header {wanted}, which is not beside it")
     return path.parent / header
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(readers.HEAD_BYTES)
 
 
 def _recipe_of(png: bytes, name: str) -> str:

@@ -14,7 +14,16 @@ from pathlib import Path
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
 from ecg_tasks.readers.base import Rejected
-from ecg_tasks.readers.file_names import CSV_SUFFIXES, HEADER_SUFFIX, LABEL_TABLE, SIGNAL_SUFFIXES, is_header
+from ecg_tasks.readers.file_names import (
+    CSV_SUFFIXES,
+    HEADER_SUFFIX,
+    LABEL_TABLE,
+    SIGNAL_SUFFIXES,
+    is_header,
+    is_matlab,
+    is_signal,
+    sidecars_of,
+)
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.labels_csv import LabelRow, read_labels
 from ecg_tasks.readers.person import UnclearError, age_years, patient_id
@@ -55,7 +64,9 @@ class LabelledFolder:
             if path is None:
                 continue
             if not is_header(path.name):
+                beside = [path.with_name(sidecar) for sidecar in sidecars_of(path.name)]
                 found.append((f"{self.kind}/{name}", path))
+                found += [((Path(self.kind) / name).with_name(file.name).as_posix(), file) for file in beside if file.is_file()]
                 continue
             beside = [path.with_suffix(suffix) for suffix in (HEADER_SUFFIX, *SIGNAL_SUFFIXES)]
             found += [(f"{self.kind}/{name}{file.suffix}", file) for file in beside if file.is_file()]
@@ -63,6 +74,7 @@ class LabelledFolder:
             if self.files[file_of(name)] is not None:
                 age = "" if row.age is None else f"{row.age:g}"
                 table.writerow((name, row.label or "", row.patient_id or "", age, row.sex or ""))
+        found = list(dict(found).items())  # a sidecar may speak of several files
         return [*found, (f"{self.kind}/{LABEL_TABLE}", text.getvalue().encode())] if self.rows else found
 
 
@@ -172,13 +184,13 @@ def heartbeats(folder: Path) -> LabelledFolder:
 
 
 def labelled(folder: Path) -> LabelledFolder:
-    """WFDB recordings and heartbeat CSVs with a ``labels.csv``, laid out as for the inbox."""
+    """Recordings of any format with a ``labels.csv``, laid out as for the inbox."""
     table = read_labels((folder / LABEL_TABLE).read_bytes(), name=LABEL_TABLE)
     said: dict[str, list[LabelRow]] = {}
     files: dict[str, Path | None] = {}
     for row in table.rows:
         name = _name_in(folder, row.record)
-        path = _inside(folder, file_of(name), suffix="" if "#" in name else HEADER_SUFFIX)
+        path = _inside(folder, file_of(name), suffix=_ending(folder, name))
         said.setdefault(name, []).append(row)
         files[file_of(name)] = path if path.is_file() else None
     rows, contradicted = _agreed(said, table=LABEL_TABLE)
@@ -206,9 +218,17 @@ def _name_in(folder: Path, record: str) -> str:
     spellings = next(iter(paths_meant(record, folder="")), (record,))
     for name in spellings[::-1]:
         for spelt in (name, unicodedata.normalize("NFD", name)):
-            if (folder / (file_of(spelt) if "#" in spelt else f"{spelt}{HEADER_SUFFIX}")).is_file():
+            if (folder / f"{file_of(spelt)}{_ending(folder, spelt)}").is_file():
                 return spelt
     return spellings[-1]
+
+
+def _ending(folder: Path, name: str) -> str:
+    """What a record's file is called behind the record's name: a WFDB header's ending, or nothing for a file of any other format."""
+    if "#" in name:
+        return ""
+    has_header = (folder / f"{name}{HEADER_SUFFIX}").is_file() or (is_signal(name) and not is_matlab(name))
+    return "" if not has_header and (folder / name).is_file() else HEADER_SUFFIX
 
 
 def detect(folder: Path) -> str | None:

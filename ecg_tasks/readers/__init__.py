@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import unknown_file
 from ecg_tasks.readers.base import Companions, Reader, Reading, Recording, Rejected
+from ecg_tasks.readers.dicom import DicomReader
+from ecg_tasks.readers.edf import EdfReader
+from ecg_tasks.readers.hdf5_arrays import Hdf5Reader
 from ecg_tasks.readers.heartbeat_csv import HeartbeatCsvReader
 from ecg_tasks.readers.ishne import IshneReader
 from ecg_tasks.readers.labels_csv import misnamed
+from ecg_tasks.readers.lead_csv import LeadCsvReader
+from ecg_tasks.readers.lead_parquet import LeadParquetReader
 from ecg_tasks.readers.leads import finish
+from ecg_tasks.readers.matlab_arrays import MatlabReader
+from ecg_tasks.readers.numpy_arrays import NumpyReader
 from ecg_tasks.readers.scp.record import ScpEcgReader
 from ecg_tasks.readers.text_file import unpacked_head
 from ecg_tasks.readers.wfdb.lines import matching_name
@@ -35,6 +42,13 @@ READERS: list[Reader] = [
     CardiosoftXmlReader(),
     ScpEcgReader(),
     IshneReader(),
+    DicomReader(),
+    EdfReader(),
+    NumpyReader(),
+    MatlabReader(),
+    Hdf5Reader(),
+    LeadParquetReader(),
+    LeadCsvReader(),
     HeartbeatCsvReader(),
 ]
 """Every format. The first reader that knows a file reads it; those that go by a file's name alone come before and after the others."""
@@ -123,4 +137,7 @@ def gather(name: str, data: bytes, beside: Mapping[str, Callable[[], bytes]]) ->
                 files[there] = beside[there]()
                 if this == name and needed.nested and reader.knows(there, files[there][:HEAD_BYTES]):
                     asked.append(there)
+        aside = next((there for wanted in needed.optional if (there := matching_name(wanted, beside)) is not None), None)
+        if aside is not None:
+            files.setdefault(aside, beside[aside]())
     return files

@@ -130,11 +130,13 @@ class Reading:
 class Companions:
     """The files that a file needs beside itself, all of them in its own folder.
 
-    ``nested`` says that those among them which the same reader knows name further files.
+    ``nested`` says that those among them which the same reader knows name further files. Of the ``optional`` names the first that is
+    there comes along; a file can be read without any.
     """
 
     names: tuple[str, ...] = ()
     nested: bool = False
+    optional: tuple[str, ...] = ()
 
 
 class Reader(Protocol):

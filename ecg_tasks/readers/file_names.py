@@ -8,6 +8,9 @@ HEADER_SUFFIX = ".hea"
 SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")
 """Files that mean nothing without a WFDB header, and wait for one."""
 CSV_SUFFIXES = (".csv", ".csv.gz")
+ARRAY_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".parquet")
+"""Arrays and tables that may need a sidecar to say their rate, unit and leads."""
+SIDECAR = "signals.json"
 LABEL_TABLE = "labels.csv"
 _LABEL_TABLES = re.compile(r"labels(?: ?\(\d+\)| ?- ?copy(?: ?\(\d+\))?)?\.csv(?:\.gz)?", re.ASCII | re.IGNORECASE)
 """What a label table may be called: as browsers and file managers name a second copy, too."""
@@ -53,7 +56,7 @@ _OTHER_FORMATS = (
     *(".csv", ".csv.gz", ".tsv", ".txt", ".md", ".rst", ".json", ".yaml", ".yml", ".xml", ".html", ".htm", ".pdf", ".rtf", ".doc", ".docx"),
     *(".odt", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".heic", ".webp"),
     *(".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".edf", ".bdf", ".gdf", ".dcm", ".scp", ".mfer", ".mwf", ".ishne"),
-    *(".npy", ".npz", ".h5", ".hdf5", ".parquet", ".feather", ".pkl", ".pickle", ".joblib", ".py", ".ipynb", ".m", ".r", ".sh", ".exe"),
+    *(".feather", ".pkl", ".pickle", ".joblib", ".py", ".ipynb", ".m", ".r", ".sh", ".exe"),
     *(".mp3", ".mp4", ".wav", ".flac", ".mov", ".avi", ".log", ".bak", ".sqlite", ".db", ".eml", ".msg"),
 )
 """No header can mean these but by its words, so they need not wait for one."""
@@ -71,6 +74,10 @@ class Kind(StrEnum):
     """Belongs to a recording, a data set or an operating system, and holds no recording."""
     FOLDER = "folder"
     """A mark that stands for a folder."""
+    ARRAY = "array"
+    """Arrays, which may need a sidecar."""
+    SIDECAR = "sidecar"
+    """Tells of the arrays in its folder, or of the one whose stem it has, what they don't tell themselves."""
     OTHER = "other"
     """A format of its own."""
     UNKNOWN = "unknown"
@@ -97,6 +104,10 @@ def kind_of(key: str) -> Kind:
         found = Kind.SIDE
     elif is_signal(name):
         found = Kind.SIGNAL
+    elif is_sidecar(name):
+        found = Kind.SIDECAR
+    elif name.endswith(ARRAY_SUFFIXES):
+        found = Kind.ARRAY
     elif name.endswith(_OTHER_FORMATS):
         found = Kind.OTHER
     return found
@@ -112,9 +123,28 @@ def is_signal(name: str) -> bool:
     return name.casefold().endswith(SIGNAL_SUFFIXES)
 
 
+def is_matlab(name: str) -> bool:
+    """Tell whether a file is MATLAB's by its name: signals of a WFDB header, or an array of its own."""
+    return name.casefold().endswith(".mat")
+
+
 def is_csv(name: str) -> bool:
     """Tell whether a file is a table by its name."""
     return name.casefold().endswith(CSV_SUFFIXES)
+
+
+def is_sidecar(name: str) -> bool:
+    """Tell whether a file is a sidecar: ``signals.json``, or ``a.signals.json``, which speaks of the file ``a.npy`` alone."""
+    return posixpath.basename(name).casefold() == SIDECAR or name.casefold().endswith(f".{SIDECAR}")
+
+
+def sidecars_of(path: str) -> tuple[str, str]:
+    """Return the names of the sidecars that a file may have in its folder; the first that is there counts.
+
+    >>> sidecars_of("ward/a.npy")
+    ('a.signals.json', 'signals.json')
+    """
+    return f"{posixpath.splitext(posixpath.basename(path))[0]}.{SIDECAR}", SIDECAR
 
 
 def is_label_table(path: str) -> bool:

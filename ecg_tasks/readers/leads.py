@@ -28,6 +28,7 @@ FS_RANGE = (50.0, 50_000.0)
 """Hz. Below it a QRS complex is three samples or fewer."""
 
 _MILLIVOLTS = MappingProxyType({"nv": 1e-6, "uv": 1e-3, "mv": 1.0, "v": 1e3})
+_MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,10 +43,10 @@ class Leads:
 def millivolts_per(units: str) -> float | None:
     """The factor from ``units`` to mV, or None where it is no unit of voltage that is known here.
 
-    >>> millivolts_per("uV"), millivolts_per("mmHg")
-    (0.001, None)
+    >>> millivolts_per("uV"), millivolts_per("\N{MICRO SIGN}V"), millivolts_per("mmHg")
+    (0.001, 0.001, None)
     """
-    return _MILLIVOLTS.get(units.lower())
+    return _MILLIVOLTS.get(units.translate(_MICRO).lower())
 
 
 def finish(recording: Recording) -> Record:
@@ -179,6 +180,8 @@ def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
 
 def _resampled(samples: NDArray[np.float64], *, fs: float, target_fs: float) -> NDArray[np.float32]:
     """Samples at another rate; where they were invalid they stay so."""
+    if fs == target_fs:
+        return samples.astype(np.float32)
     valid = np.isfinite(samples)
     if valid.all():
         return resample(samples, fs=fs, target_fs=target_fs)
@@ -201,6 +204,8 @@ def _in_millivolts(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]
     if factor is None:
         raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: lead {lead} is in {signal.units[:40]!r}; it must be in nV, uV, mV or V")
     samples = np.asarray(signal.samples if factor == 1 else signal.samples * factor, dtype=np.float64)
+    if samples.size and samples.min() >= -MAX_LEVEL_MV and samples.max() <= MAX_LEVEL_MV:
+        return samples  # all finite, and so is any median of them within the bounds below
     valid = samples[np.isfinite(samples)]
     if valid.size < samples.size:
         samples = np.where(np.isfinite(samples), samples, np.nan)

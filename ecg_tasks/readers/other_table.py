@@ -20,7 +20,7 @@ _MOST_LEADS = 32
 _SHOWN = 3
 _LOOKED_AT = 50
 _LONGEST_NAME = 40
-_EXPORT = "Such tables are not read; export the recording as WFDB (.hea with .dat)"
+_EXPORT = "A table of leads is read where its first line names them and a time, such as time_s,II_mV,V5_mV, and numbers follow"
 
 
 def describe(lines: Sequence[bytes], *, name: str) -> str:

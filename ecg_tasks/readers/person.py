@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import date
 from functools import lru_cache
 
 MAX_AGE_YEARS = 130
@@ -110,6 +111,16 @@ def age_years(text: str) -> float | None:
     if age is None or not 0 <= age <= MAX_AGE_YEARS:
         raise UnclearError(f"an age is a number of years from 0 to {MAX_AGE_YEARS}, or such as 045Y or 90+")
     return age
+
+
+def age_between(birth: date, recorded: date) -> float | None:
+    """Return the age in whole years on the day of a recording, or None where the two days cannot be those of one person.
+
+    >>> age_between(date(1953, 5, 8), date(2002, 11, 22)), age_between(date(2010, 1, 1), date(2002, 11, 22))
+    (49.0, None)
+    """
+    years = recorded.year - birth.year - ((recorded.month, recorded.day) < (birth.month, birth.day))
+    return float(years) if 0 <= years <= MAX_AGE_YEARS else None
 
 
 def _open_age(text: str) -> float | None:

@@ -13,6 +13,8 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks import written_files
+from ecg_tasks import readers
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import QuarantineReason, read
 from ecg_tasks.errors import BadInputError, Reason
@@ -46,6 +48,7 @@ Check = Callable[[bytes], list[str]]
 ACCEPTED = "accepted"
 MAX_MESSAGE_CHARS = 3000
 _LARGEST_SEED = 20_000
+_ASIDE = b"\n>>> signals.json\n"
 _TEXT_BOUND = 4096
 
 
@@ -154,6 +157,40 @@ def _leads_in_xli(data: bytes) -> list[str]:
     """Of a pack that need not be true to any XML around it: as many samples as were asked for, or a refusal."""
     assert unpack_xli(data, n_leads=6, n_samples=100, name="x").shape == (6, 100)
     return []
+
+
+def _of_format(name: str) -> Callable[[bytes], list[str]]:
+    """Whatever a file of a format holds: its recordings have finite or missing samples, and are as long as the file says, or are none."""
+    reader = next(reader for reader in READERS if reader.name == name)
+
+    def check(data: bytes) -> list[str]:
+        content, _, aside = data.partition(_ASIDE)
+        files = {"w": content} | ({"signals.json": aside} if aside else {})
+        if not reader.knows("w", content[: readers.HEAD_BYTES]):
+            return [Reason.UNKNOWN_FORMAT.value]
+        found = reader.read(files, "a/w")
+        codes = [refusal(rejected) for rejected in found.rejected]
+        for recording in found.recordings:
+            assert len({lead.samples.size for lead in recording.leads}) >= 1
+            try:
+                record = readers.finish(recording)
+            except BadInputError as fault:
+                codes.append(refusal(fault))
+            else:
+                assert not np.isinf(record.samples).any()
+                assert record.age is None or 0 <= record.age <= 130
+        return codes
+
+    return check
+
+
+def _written(name: str) -> list[bytes]:
+    """Short files of a format, with what a sidecar says behind them."""
+    one = written_files.Made(stored=written_files.made(n_samples=360).stored, fs=60)
+    few = written_files.Made(stored=one.stored[:60], fs=60)
+    found = [written_files.WRITERS[name](made) for made in (one, few)]
+    found += [written_files.npz(few)] * (name == "numpy") + [written_files.edf(few, bdf=True)] * (name == "edf")
+    return [content + _ASIDE + b"".join(aside) for content, *aside in (files.values() for files in found)]
 
 
 def _unpacked(data: bytes) -> list[str]:
@@ -275,6 +312,8 @@ def _small_philips() -> bytes:
     return philips(strip(leads=STANDARD_LEADS[:6], seconds=5, fs=50, step_nv=5000), encoding="utf-8")
 
 
+_SIDECAR_WORDS = (_ASIDE, b'{"fs": 500, "unit": "mV", "leads": ["I", "II"], "axis": 1}', b'"fs": 1e400', b'"axis": 0')
+
 TARGETS: dict[str, Target] = {
     "heartbeat CSV": Target(opened=_reader(_heartbeats), seeds=lambda: _files_of(("beats.csv", ".gz")), words=_CSV_WORDS, max_bytes=6000),
     "labels.csv": Target(opened=_reader(_label_rows), seeds=lambda: _files_of(("labels.csv",)), words=_CSV_WORDS + _LABEL_WORDS),
@@ -290,6 +329,22 @@ TARGETS: dict[str, Target] = {
         seeds=lambda: [f"{name}\n".encode() + data for case in cases() for name, data in case.files.items() if len(data) < 3000][:150],
         words=_CSV_WORDS + _LABEL_WORDS + _KEY_WORDS,
     ),
+    **{
+        title: Target(opened=_reader(_of_format(name)), seeds=partial(_written, name), words=words + _SIDECAR_WORDS, max_bytes=40_000)
+        for title, name, words in (
+            (
+                "DICOM",
+                "dicom",
+                (b"SQ\0\0\xff\xff\xff\xff", b"\xfe\xff\0\xe0\xff\xff\xff\xff", b"\x00\x54\x10\x10OW", b"5.6.3-9-1", b"UL\4\0"),
+            ),
+            ("EDF", "edf", (b"-1      ", b"99999999", b"EDF+D", b"1e300   ", b"uV      ", b"Startdate X", b"\xffBIOSEMI")),
+            ("NumPy arrays", "numpy", (b"(5000, 12)", b"'<f8'", b"'|O'", b"(-1,)", b"PK\1\2", b"fs.npy", b"9" * 12)),
+            ("MATLAB arrays", "matlab", (b"\x0e\0\0\0", b"\x0f\0\0\0", b"\xff\xff\xff\x7f", b"\6\0\0\0\x08\0\0\0", b"fs", b"ecg")),
+            ("HDF5 arrays", "hdf5", (b"TREE", b"SNOD", b"HEAP", b"OHDR", b"tracings", b"exam_id", b"\xff" * 8, b"\x0b\0")),
+            ("lead Parquet", "lead_parquet", (b"PAR1", b"\x15\x00", b"\xff\xff\xff\xff\x0f", b"time_s", b"II_uV")),
+            ("lead CSV", "lead_csv", (*_CSV_WORDS, b"time_s,II_mV", b"II (mV)", b"0:01.5,", b"'hh:mm:ss.mmm'")),
+        )
+    },
     "keys": Target(
         opened=_reader(_names),
         seeds=lambda: [name.encode() for case in cases() for name in case.files] + [b"manual__2026-01-01T00:00:00+00:00"],

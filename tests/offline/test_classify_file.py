@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks import written_files
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.offline import classify_file
@@ -39,6 +40,16 @@ def test_a_signal_file_alone_is_told_so(tmp_path):
     with pytest.raises(BadInputError, match=r"r\.mat is read through its header r\.hea, which is not beside it") as caught:
         classify_file.read_path(tmp_path / "r.mat")
     assert caught.value.reason is Reason.INCOMPLETE
+
+
+@pytest.mark.parametrize("suffix", ["dicom", "edf", "numpy", "matlab", "hdf5", "lead_parquet", "lead_csv"])
+def test_every_format_is_read_from_a_disk(tmp_path, suffix):
+    """By the same dispatch as in the intake, with the sidecar that lies beside it."""
+    files = written_files.WRITERS[suffix](written_files.made())
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    (record,) = classify_file.read_path(tmp_path / next(iter(files))).records
+    assert (record.name, record.leads, record.n_samples) == (next(iter(files)), STANDARD_LEADS, 5000)
 
 
 @pytest.fixture

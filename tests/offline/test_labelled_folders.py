@@ -162,6 +162,26 @@ def test_a_folder_with_its_own_labels(tmp_path):
     assert [row["record"] for row in labels_of(files)[1]] == ["ward/1", "beats.csv#2"]
 
 
+def test_a_folder_with_labels_of_any_format(tmp_path):
+    """Files are named with their ending; a sidecar goes into the inbox with each, once."""
+    for name in ("a.dcm", "w/b.npy", "w/c.npy", "w/signals.json", "w/d.mat", "e.dat", "r.hea", "r.mat"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    rows = ["a.dcm,normal", "w/b.npy,normal", "w/c.npy#2,abnormal", "w/d.mat,normal", "e.dat,normal", "r.mat,normal"]
+    (tmp_path / "labels.csv").write_text("\n".join(["record,label", *rows]))
+    found = labelled_folders.open_folder(tmp_path)
+    assert {name: path and path.name for name, path in found.files.items()} == {
+        "a.dcm": "a.dcm",
+        "w/b.npy": "b.npy",
+        "w/c.npy": "c.npy",
+        "w/d.mat": "d.mat",
+        "e": None,
+        "r": "r.hea",
+    }
+    names = [name.removeprefix("labelled/") for name, _ in found.for_inbox()]
+    assert names == ["a.dcm", "w/b.npy", "w/signals.json", "w/c.npy", "w/d.mat", "r.hea", "r.mat", "labels.csv"]
+
+
 def test_rows_that_contradict_each_other_label_nothing(tmp_path):
     """Neither wins: the recording has no label and both rows are named; rows that agree, or complete each other, are one."""
     for name in ("1", "2", "3"):

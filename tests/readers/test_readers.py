@@ -34,13 +34,29 @@ BEAT = b",".join([b"0.5"] * 188)
         ("mine.csv", "record,label\n".encode("utf-16"), "labels"),
         ("notes.txt", b"0.5,0.5", None),
         ("photo.jpg", b"\xff\xd8\xff", None),
-        ("scan.dcm", b"\0" * 128 + b"DICM", None),
+        ("scan.dcm", b"\0" * 128 + b"DICM", "dicom"),
+        ("beats.csv", b"\0" * 128 + b"DICM", "dicom"),
         ("recording.edf", b"0       X X X X", None),
+        ("recording", b"0       ".ljust(252) + b"12  ", "edf"),
+        ("x.csv", b"\xffBIOSEMI".ljust(252) + b"12  ", "edf"),
+        ("x", b"\x93NUMPY\1\0", "numpy"),
+        ("x.zip", b"PK\3\4" + bytes(22) + b"\6\0\0\0fs.npy", "numpy"),
+        ("x.zip", b"PK\3\4" + bytes(22) + b"\6\0\0\0fs.csv", None),
+        ("x.mat", b"MATLAB 5.0 MAT-file, by hand", "matlab"),
+        ("x.mat", b"\x1e\0\0\0\x0c\0\0\0\x88\x13\0\0\0\0\0\0\4\0\0\0val\0", "matlab"),
+        ("x.mat", bytes(24), None),
+        ("x", b"\x89HDF\r\n\x1a\n", "hdf5"),
+        ("x", b"PAR1", "lead_parquet"),
+        ("x.csv", b"time_s,II_mV\n0,1\n", "lead_csv"),
+        ("x.txt", b"'Elapsed time','MLII'\n'hh:mm:ss.mmm','mV'\n'0:00.000',-0.145\n", "lead_csv"),
+        ("x.csv", b"I,II,note\n1,2,3\n", "heartbeat_csv"),
+        ("x.csv", b"I,II\nwell,ill\n", "heartbeat_csv"),
+        ("x.csv", b"I,II\n", "heartbeat_csv"),
         ("", b"", None),
     ],
 )
 def test_format(name, head, expected):
-    """A known extension decides; without one the number of columns does; a label table is told apart; everything else is unknown."""
+    """The first bytes decide; a CSV's name is believed where its first line names no leads; a label table is told apart."""
     found = reader_of(name, head)
     told = "labels" if misnamed(name, head) else None if found is None else found.name
     assert told == expected

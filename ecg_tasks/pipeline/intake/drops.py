@@ -17,7 +17,17 @@ from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.pipeline.intake.headers import MAX_UNREAD, Said, read_once
 from ecg_tasks.pipeline.intake.inbox import checked_path
-from ecg_tasks.readers.file_names import Kind, finished_name, header_beside, header_of_segments, is_label_table, kind_of
+from ecg_tasks.readers.file_names import (
+    SIDECAR,
+    Kind,
+    finished_name,
+    header_beside,
+    header_of_segments,
+    is_csv,
+    is_label_table,
+    is_matlab,
+    kind_of,
+)
 from ecg_tasks.readers.wfdb.header import MAX_SEGMENTS
 
 PASSED_OVER = "passed_over"
@@ -74,7 +84,9 @@ def sort_inbox(
     A WFDB recording is complete when every file that its header names is there, under that name or the only one that differs from it in
     upper and lower case alone, and holds something; until then it waits, and ``grace_s`` seconds after its newest file came it is refused
     as ``incomplete``. A signal file waits for its header in the same way, and so does any file that a header may still name. An upload
-    that goes on, by its name or with no byte yet, waits as long. What no recording is by its name is passed over.
+    that goes on, by its name or with no byte yet, waits as long. So does an array that may need a sidecar and has none; a sidecar goes
+    along with each file that needs it, stays for as long for further ones, and is passed over then. What no recording is by its name is
+    passed over.
 
     At most ``max_unread`` headers are read that no run has read before, and at most ``max_drops`` drops are taken: those that were
     complete first. ``left`` counts the others.
@@ -129,9 +141,10 @@ class _Inbox:
         self.n_held = 0
         self._named: set[str] = set()
         self._otherwise = _other_spellings(found)
-        unclear = (key for key, item in found.items() if kind_of(key) is Kind.UNKNOWN and item.size and self._is_fresh([item]))
+        self._folders = {posixpath.dirname(key) for key in found if kind_of(key) is Kind.SIDECAR}
+        self._asked = {key for key, item in found.items() if item.size and self._is_asked(key, item)}
         wanted = [key for key in self.headers if found[key].size or not self._is_fresh([found[key]])]
-        self._said = read_once(store, found, [*wanted, *unclear], max_unread=max_unread)
+        self._said = read_once(store, found, [*wanted, *self._asked], max_unread=max_unread)
         self.unread = {key for key in wanted if key not in self._said}
         self._unread_folders = {posixpath.dirname(key) for key in self.unread}
 
@@ -169,7 +182,7 @@ class _Inbox:
     def others(self) -> Iterator[_Ready]:
         """Everything that is no header and is named by none; call it after `recordings`."""
         for key, item in self._found.items():
-            if key in self.headers or key in self._named:
+            if key in self.headers or key in self._named or kind_of(key) is Kind.SIDECAR:
                 continue
             kind = kind_of(key)
             if kind is Kind.SIDE or (kind is Kind.UNKNOWN and self._is_beside_its_header(key)) or (kind is Kind.FOLDER and not item.size):
@@ -180,12 +193,44 @@ class _Inbox:
                 yield _Ready(key=key, items=(item,), fault=BadInputError(Reason.UNSAFE_PATH, sentence))
             elif self._is_fresh([item]) and (why := self._why_wait(key, item, kind)):
                 self._wait([key], why)
-            elif kind in {Kind.SIGNAL, Kind.UNKNOWN} and posixpath.dirname(key) in self._unread_folders:
+            elif self._is_left_unread(key, kind):
                 self._wait([key], "the next run")
             elif is_label_table(key) and item.size <= self._max_bytes and _path_fault(key) is None:
                 self.result.labels.append(LabelTableFile(key=key, etag=item.etag, modified=item.modified.isoformat()))
             else:
-                yield _Ready(key=key, items=(item,), fault=self._fault_of(key, kind))
+                yield _Ready(key=key, items=(item, *self._aside(key)), fault=self._fault_of(key, kind))
+        yield from self._sidecars()
+
+    def _sidecars(self) -> Iterator[_Ready]:
+        """Sidecars of which no file may come any more: a copy went along with each that did."""
+        for sidecar in (self._found[key] for key in self._found if kind_of(key) is Kind.SIDECAR and key not in self._named):
+            if self._is_fresh([sidecar]):
+                self._wait([sidecar.key], "files that it describes")
+            else:
+                yield _Ready(key=sidecar.key, items=(sidecar,), fate=PASSED_OVER)
+
+    def _is_left_unread(self, key: str, kind: Kind) -> bool:
+        """Whether a file has to wait for a run that reads it, or a header that may name it."""
+        if key in self._asked and key not in self._said and kind is not Kind.UNKNOWN:
+            self.n_held += 1
+            return True
+        return kind in {Kind.SIGNAL, Kind.UNKNOWN} and posixpath.dirname(key) in self._unread_folders
+
+    def _is_asked(self, key: str, item: ObjectInfo) -> bool:
+        """Whether a file is looked into: its name says nothing, or it may need a sidecar."""
+        kind = kind_of(key)
+        if kind is Kind.UNKNOWN:
+            return self._is_fresh([item])
+        if kind is Kind.SIGNAL:  # an array of its own, where no header names it
+            return is_matlab(key) and header_beside(key) not in self._found
+        return kind is Kind.ARRAY or (is_csv(key) and posixpath.dirname(key) in self._folders)
+
+    def _aside(self, key: str) -> tuple[ObjectInfo, ...]:
+        """The sidecar of a file, where it may need one and it is there."""
+        names = self._said[key].names if key in self._said else ()
+        folder = posixpath.dirname(key)
+        there = (found for name in names if (found := self._there(f"{folder}/{name}")))
+        return tuple(self._found[found] for found in list(there)[:1])
 
     def _lacks_its_turn(self, header: str, wanted: dict[str, str | None]) -> bool:
         """Whether a segment's header was not read yet, or a header that may name this one as its segment."""
@@ -237,8 +282,10 @@ class _Inbox:
             return "the end of its upload"
         if not item.size:
             return "its content"
-        if kind is Kind.SIGNAL:
+        if kind is Kind.SIGNAL and not (key in self._said and self._said[key].is_table and self._aside(key)):
             return "a header that names it"
+        if kind is Kind.ARRAY and key in self._said and self._said[key].names and not self._aside(key):
+            return f"a {SIDECAR} that describes it"
         if kind is Kind.UNKNOWN:
             said = self._said.get(key)
             return "the next run" if said is None else "" if said.is_table else "a header that names it"
@@ -252,7 +299,7 @@ class _Inbox:
             what_now = f"upload it as {called} once it is whole" if called else "upload it under its own name"
             sentence = f"{name} is called like an upload that goes on, and nothing came for {self._grace_s:.0f} s; {what_now}"
             return BadInputError(Reason.INCOMPLETE, sentence)
-        if kind is Kind.SIGNAL:
+        if kind is Kind.SIGNAL and not (key in self._said and self._said[key].is_table):
             sentence = f"no header that can be read and names {name} came within {self._grace_s:.0f} s; upload both together"
             return BadInputError(Reason.INCOMPLETE, sentence)
         return None

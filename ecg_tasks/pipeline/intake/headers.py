@@ -26,7 +26,7 @@ class Said:
 
     etag: str
     names: tuple[str, ...] = ()
-    """Files that a header names, in its own folder; headers of segments where ``segments``."""
+    """Files that a header names, in its own folder; headers of segments where ``segments``. Of another file, the sidecars it may need."""
     segments: bool = False
     fault: str = ""
     """Why it is refused unread, as a reason's code."""
@@ -43,7 +43,7 @@ def read_once(
     Parameters
     ----------
     found : the whole inbox by key
-    wanted : keys of headers, and of files whose names say nothing
+    wanted : keys of headers, of files whose names say nothing, and of those that may need a sidecar
     """
     if not wanted:
         return {}  # what was read of files that are gone by now is let go of when there are others
@@ -69,8 +69,10 @@ def _read(store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[
         if kind_of(key) is Kind.HEADER:
             yield key, _of_header(key, found[key].etag, data)
         else:
-            known = reader_of(key.removeprefix(keys.INBOX), data[:HEAD_BYTES])
-            yield key, Said(etag=found[key].etag, is_table=known is not None)
+            name = key.removeprefix(keys.INBOX)
+            known = reader_of(name, data[:HEAD_BYTES])
+            needed = Companions() if known is None else known.companions(name, data)
+            yield key, Said(etag=found[key].etag, is_table=known is not None, names=needed.optional)
 
 
 def _of_header(key: str, etag: str, data: bytes) -> Said:

@@ -76,7 +76,7 @@ def recordings(store: ObjectStore, plan: IntakePlan) -> set[str]:
     found = set()
     all_keys = tables.load(store.get(plan.all_waiting))["key"] if plan.all_waiting else plan.waiting
     for key in all_keys:
-        if kind_of(key) in {Kind.HEADER, Kind.SIGNAL, Kind.OTHER}:
+        if kind_of(key) in {Kind.HEADER, Kind.SIGNAL, Kind.ARRAY, Kind.OTHER}:
             name = key.removeprefix(keys.INBOX)
             found |= {name, name.rpartition(".")[0]}
     return found

@@ -2,10 +2,10 @@
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +46,13 @@ _SAMPLES_IN_BYTES = MappingProxyType(
     }
 )
 """So many samples stand in so many bytes; a FLAC file (508, 516, 524) says itself how many it holds."""
+_PLAIN = MappingProxyType({"16": ("<i2", 0), "32": ("<i4", 0), "61": (">i2", 0), "80": ("u1", 1 << 7), "160": ("<u2", 1 << 15)})
+"""Formats that NumPy reads, and the value that means 0 in them."""
+_BITS = {"80": 8, "508": 8, "310": 10, "311": 10, "212": 12, "16": 16, "61": 16, "160": 16, "516": 16, "24": 24, "524": 24, "32": 32}
+_INVALID = MappingProxyType({fmt: -(1 << (bits - 1)) for fmt, bits in _BITS.items()})
+"""The sample that means that there is none: the lowest of the format (signal(5)); differences (8) have no such."""
 _CHECKSUM_MODULUS = 65536
 _PTB_FOLDER = re.compile(r"patient\d+", re.ASCII)
-_BIG_ENDIAN = "61"
 _UNCALIBRATED = "uncalibrated"
 """In place of the unit of a signal whose header gives no gain."""
 MAX_SIGNAL_LINES = 16_384
@@ -241,63 +245,75 @@ def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *
 def _read_physical(
     groups: Mapping[str, Sequence[SignalLine]], contents: Mapping[str, bytes], n_frames: int, *, name: str
 ) -> list[_Physical]:
-    """What wfdb makes of the signal files; the checksums are held against the samples as they are stored.
+    """The signals of all files in their own units; the checksums are held against the samples as they are stored.
 
-    wfdb reads paths, and spends nine tenths of its time on a header's signal lines. So it is given a header of our own, in which
-    each file is one signal with as many samples a frame as all its signals have: no word of the data's own header reaches the disk.
+    What is stored as whole numbers of whole bytes is read here: wfdb reads paths, and takes ten times as long. It unpacks the others.
+    """
+    found: list[_Physical] = []
+    for file_name, group in groups.items():
+        fmt = group[0].fmt
+        where = f"{name}: {file_name}"
+        read = _read_plain if fmt in _PLAIN else _read_compressed if fmt in FLAC_BITS or fmt == DIFFERENCES else _read_packed
+        found += _to_physical(group, read(group, contents[file_name], n_frames, name=where), name=name)
+    return found
+
+
+def _read_plain(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:  # noqa: ARG001 - as others
+    """The samples of a file whose format is a kind of whole number, shape (n_frames, samples a frame)."""
+    kind, zero = _PLAIN[group[0].fmt]
+    width = sum(signal.samples_per_frame for signal in group)
+    frames = np.frombuffer(content, dtype=kind, count=n_frames * width, offset=group[0].byte_offset).reshape(n_frames, width)
+    return frames.astype(np.int32) - np.int32(zero) if zero else frames.astype(np.int32)
+
+
+def _read_compressed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:
+    """The samples of a file of differences or FLAC, shape (n_frames, samples a frame)."""
+    first, each = group[0], [signal.samples_per_frame for signal in group]
+    if first.fmt in FLAC_BITS:
+        return read_flac(content, n_frames, n_signals=len(group), samples_per_frame=each[0], offset=first.byte_offset, name=name)
+    initial = [signal.initial for signal in group]
+    return read_differences(content[first.byte_offset :], n_frames, samples_per_frame=each, initial=initial)
+
+
+def _read_packed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:
+    """The samples of a file whose samples are no whole bytes, or three, shape (n_frames, samples a frame), as wfdb unpacks them.
+
+    wfdb reads paths, and spends nine tenths of its time on a header's signal lines. So it is given a header of our own, in which the file
+    is one signal with as many samples a frame as all its signals have: no word of the data's own header reaches the disk.
     """
     wfdb = load_wfdb()
-    lines = [f"{_ON_DISK} {len(groups)} 1 {n_frames}"]
+    width = sum(signal.samples_per_frame for signal in group)
     with tempfile.TemporaryDirectory(prefix="ecg-wfdb-") as folder:
-        for number, (file_name, group) in enumerate(groups.items()):
-            fmt, content = _for_wfdb(group, contents[file_name], n_frames, name=f"{name}: {file_name}")
-            lines.append(f"{number}{SIGNAL_SUFFIXES[0]} {fmt}x{sum(signal.samples_per_frame for signal in group)}")
-            Path(folder, f"{number}{SIGNAL_SUFFIXES[0]}").write_bytes(content)
-        Path(folder, f"{_ON_DISK}{HEADER_SUFFIX}").write_text("\n".join(lines) + "\n", encoding="ascii")
+        Path(folder, _ON_DISK + SIGNAL_SUFFIXES[0]).write_bytes(content[group[0].byte_offset :])
+        header = f"{_ON_DISK} 1 1 {n_frames}\n{_ON_DISK}{SIGNAL_SUFFIXES[0]} {group[0].fmt}x{width}\n"
+        Path(folder, f"{_ON_DISK}{HEADER_SUFFIX}").write_text(header, encoding="ascii")
         try:
-            flat = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, return_res=32).e_d_signal
-            return [
-                signal
-                for group, frames in zip(groups.values(), flat, strict=True)
-                for signal in _to_physical(wfdb, group, frames.reshape(n_frames, -1), name=name)
-            ]
-        except (BadInputError, MemoryError, OSError):
+            (flat,) = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, return_res=32).e_d_signal
+        except (MemoryError, OSError):
             raise  # names and header are ours: what the system refuses (files, memory, the disk) it refuses us, not the data
         except Exception as error:  # wfdb raises whatever its parsing runs into, all of it the file's doing
             raise BadInputError(Reason.UNREADABLE, f"{name}: wfdb cannot read it ({type(error).__name__}: {str(error)[:200]})") from error
+    return np.asarray(flat, dtype=np.int32).reshape(n_frames, width)
 
 
-def _for_wfdb(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> tuple[str, bytes]:
-    """The format and the sample bytes of a file to hand over, as if all its signals were one.
-
-    wfdb 4.3.1 cannot give big-endian samples as integers, so those are turned round; what is compressed is unpacked to 32 bits.
-    """
-    first, each = group[0], [signal.samples_per_frame for signal in group]
-    if first.fmt in FLAC_BITS:
-        frames = read_flac(content, n_frames, n_signals=len(group), samples_per_frame=each[0], offset=first.byte_offset, name=name)
-        return "32", frames.astype("<i4").tobytes()
-    samples = content[first.byte_offset :]
-    if first.fmt == DIFFERENCES:
-        initial = [signal.initial for signal in group]
-        return "32", read_differences(samples, n_frames, samples_per_frame=each, initial=initial).astype("<i4").tobytes()
-    if first.fmt != _BIG_ENDIAN:
-        return first.fmt, samples
-    return "16", np.frombuffer(samples, dtype=">i2", count=len(samples) // 2).astype("<i2").tobytes()
-
-
-def _to_physical(wfdb: ModuleType, group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> list[_Physical]:
+def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> Iterator[_Physical]:
     """The signals of one file from its frames, of shape (n_frames, samples a frame), in the signals' own units."""
-    bounds = np.cumsum([signal.samples_per_frame for signal in group])[:-1]
-    record = wfdb.Record(
-        n_sig=len(group),
-        fmt=[signal.fmt for signal in group],
-        adc_gain=[signal.gain for signal in group],
-        baseline=[signal.baseline for signal in group],
-        e_d_signal=[stored.reshape(-1) for stored in np.split(frames, bounds, axis=1)],
-    )
-    for signal, checksum in zip(group, record.calc_checksum(expanded=True), strict=True):
-        if signal.checksum is not None and signal.checksum % _CHECKSUM_MODULUS != checksum:
+    start = 0
+    for signal in group:
+        stored = np.ascontiguousarray(frames[:, start : start + signal.samples_per_frame]).reshape(-1)
+        start += signal.samples_per_frame
+        if (
+            signal.checksum is not None
+            and (checksum := int(stored.sum(dtype=np.int64)) % _CHECKSUM_MODULUS) != signal.checksum % _CHECKSUM_MODULUS
+        ):
             message = f"{name}: signal {signal.name} has the checksum {checksum}; its header promises {signal.checksum % _CHECKSUM_MODULUS}"
             raise BadInputError(Reason.CHECKSUM_MISMATCH, message)
-    record.dac(expanded=True, inplace=True)
-    return list(zip(group, record.e_p_signal, strict=True))
+        try:
+            samples = (stored - np.float64(signal.baseline)) / signal.gain
+        except OverflowError:
+            message = f"{name}: signal {signal.name} has a baseline that no number holds"
+            raise BadInputError(Reason.UNREADABLE, message) from None
+        invalid = _INVALID.get(signal.fmt)
+        if invalid is not None and stored.min() == invalid:
+            samples[stored == invalid] = np.nan
+        yield signal, samples

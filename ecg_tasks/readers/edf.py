@@ -1,0 +1,238 @@
+"""Here: EDF, EDF+C and BDF files, through edfio. Not here: what a lead's name means (``signals.lead_names``).
+
+edfio warns of a file that is cut off, and reads the parts of EDF+D as if there were no gaps between them. Both are refused here before
+it reads anything, and every number of the header is held against the bytes that are there.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any, Literal
+
+import numpy as np
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.leads import MAX_VALUES
+from ecg_tasks.readers.person import UnclearError, age_between, patient_id
+from ecg_tasks.signals.lead_names import lead_meant
+
+_EDF, _BDF = b"0       ", b"\xffBIOSEMI"
+_HEADER = 256
+_FIELDS = {"patient": (8, 88), "recording": (88, 168), "date": (168, 176), "time": (176, 184), "header": (184, 192)}
+_FIELDS |= {"reserved": (192, 236), "records": (236, 244), "duration": (244, 252), "signals": (252, 256)}
+_SAMPLES_AT, _SAMPLES_WIDTH, _LABEL_WIDTH = 216, 8, 16
+"""Of each signal, behind as many bytes of the other fields for all signals."""
+_MAX_SIGNALS = 512
+_ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DATE = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4})", re.ASCII)
+_SHORT = re.compile(r"(\d\d)[.:/\-](\d\d)[.:/\-](\d\d)", re.ASCII)
+_FIRST_YEAR = 85
+"""EDF's two digits of a year count from 1985; the first day of it stands where the date was taken out."""
+_ECG = re.compile(r"\b(?:ecg|ekg)", re.IGNORECASE)
+_FILTER = re.compile(r"\b(HP|LP|N)\s*:\s*(DC|\d{1,5}(?:[.,]\d{1,6})?)", re.IGNORECASE | re.ASCII)
+_ALPHABET: Mapping[str, Literal["female", "male"]] = {"F": "female", "M": "male"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    """What the first 256 bytes say, and the samples of each signal in a data record."""
+
+    texts: Mapping[str, str]
+    n_records: int
+    duration_s: float
+    samples: Sequence[int]
+
+
+class EdfReader:
+    """Recordings in the European Data Format, and its 24-bit kin."""
+
+    name = "edf"
+    title = "an EDF or BDF recording"
+
+    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - the first bytes tell it
+        """Tell a file by its version field and the number of its signals."""
+        start, end = _FIELDS["signals"]
+        return head.startswith((_EDF, _BDF)) and head[start:end].strip().isdigit()
+
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
+        """Tell that a file stands by itself."""
+        return Companions()
+
+    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+        """Read every signal of a file but its annotations, in its own unit and at its own rate.
+
+        The person is read from a patient field as EDF+ has it (id, sex, birth date, name); any other text there is left alone.
+
+        Raises
+        ------
+        BadInputError
+            ``incomplete`` with both counts where data records are missing; ``unreadable`` for EDF+D, whose parts have gaps between them;
+            ``missing_lead`` for a file without an ECG; ``unit_unknown``; ``too_large``.
+        """
+        (data,) = files.values()
+        is_bdf = data.startswith(_BDF)
+        header = _checked(data, bytes_per_sample=3 if is_bdf else 2, name=name)
+        signals = _signals(data, header, is_bdf=is_bdf, name=name)
+        recorded = _recorded(header.texts)
+        acquisition = Acquisition(
+            recorded=recorded,
+            device=_equipment(header.texts["recording"]),
+            filters=_filters(signals),
+            source_format=("BDF" if is_bdf else "EDF") + ("+" if header.texts["reserved"].startswith(("EDF+", "BDF+")) else ""),
+        )
+        leads = tuple(_lead(signal, name=name) for signal in signals)
+        patient = _patient(header.texts["patient"], None if recorded is None else recorded.date())
+        return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=acquisition),))
+
+
+def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
+    if len(data) < _HEADER:
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; the header alone has {_HEADER}")
+    texts = {field: data[start:end].decode("latin-1").strip() for field, (start, end) in _FIELDS.items()}
+    if texts["reserved"].startswith(("EDF+D", "BDF+D")):
+        sentence = f"{name} is EDF+D: its parts have gaps between them, which are not read. Export it as EDF+C, one file for each part"
+        raise BadInputError(Reason.UNREADABLE, sentence)
+    n_signals = _number(texts["signals"], 1, _MAX_SIGNALS, "signals", name=name)
+    n_bytes = _number(texts["header"], 0, 10**8, "bytes of the header", name=name)
+    if n_bytes != _HEADER * (1 + n_signals):
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: a header of {n_bytes} bytes for {n_signals} signals; it must have {_HEADER * (1 + n_signals)}"
+        )
+    if len(data) < n_bytes:
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; its header alone has {n_bytes}. Upload it again")
+    start = _HEADER + _SAMPLES_AT * n_signals
+    fields = [data[start + _SAMPLES_WIDTH * number :][:_SAMPLES_WIDTH].decode("latin-1").strip() for number in range(n_signals)]
+    samples = [_number(field, 1, MAX_VALUES, "samples in a data record", name=name) for field in fields]
+    promised = _promised(texts, len(data) - n_bytes, bytes_per_sample * sum(samples), name=name)
+    if promised * sum(samples) > MAX_VALUES:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {promised * sum(samples)} samples in all signals; at most {MAX_VALUES} are read")
+    try:
+        duration = float(texts["duration"])
+    except ValueError:
+        duration = math.nan
+    if promised == 0 or not 0 <= duration < math.inf:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: its header gives no length of its data records, or there are none")
+    return _Header(texts=texts, n_records=promised, duration_s=duration, samples=samples)
+
+
+def _promised(texts: Mapping[str, str], n_bytes: int, size: int, *, name: str) -> int:
+    """The number of data records, all of which are there: so many bytes of them, of this size each."""
+    promised = _number(texts["records"], -1, 10**8, "data records", name=name)
+    there, rest = divmod(n_bytes, size)
+    if promised < 0:
+        sentence = (
+            f"{name}: its header does not say how many data records it has, as while it is recorded; {there} are there. Export it anew"
+        )
+        raise BadInputError(Reason.INCOMPLETE, sentence)
+    if there < promised:
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} data records; its header promises {promised}. Upload it again")
+    if there > promised or rest:
+        message = f"{name}: {n_bytes - promised * size} bytes follow the {promised} data records of which its header tells"
+        raise BadInputError(Reason.UNREADABLE, message)
+    return promised
+
+
+def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[Any]:
+    """The signals of a file as edfio gives them, without annotations.
+
+    Raises
+    ------
+    BadInputError
+        ``missing_lead`` where none of them can be an ECG.
+    """
+    import edfio
+
+    labels = [data[_HEADER + _LABEL_WIDTH * place :][:_LABEL_WIDTH].decode("latin-1").strip() for place in range(len(header.samples))]
+    labels = [label for label in labels if label not in _ANNOTATIONS]
+    if not any(_ECG.search(label) or lead_meant(label) for label in labels):
+        told = ", ".join(labels)[:400] or "annotations alone"
+        raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {told}")
+    if header.duration_s == 0:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: its data records last 0 s, so its signals have no rate")
+    try:
+        read = edfio.read_bdf if is_bdf else edfio.read_edf
+        return [one for one in read(data, header_encoding="latin-1").signals if one.label not in _ANNOTATIONS]
+    except Exception as error:  # noqa: BLE001 - edfio raises whatever its parsing runs into, all of it the file's doing
+        raise BadInputError(Reason.UNREADABLE, f"{name}: edfio cannot read it ({type(error).__name__})") from None
+
+
+def _lead(signal: Any, *, name: str) -> Lead:
+    try:
+        bounds = (signal.digital_min, signal.digital_max, signal.physical_min, signal.physical_max)
+    except ValueError:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the range of signal {signal.label} cannot be read") from None
+    low, high, lowest, highest = bounds
+    units = signal.physical_dimension
+    if low == high or lowest == highest or not all(math.isfinite(bound) for bound in bounds):
+        units, samples = "uncalibrated", np.asarray(signal.digital, dtype=np.float64)
+    else:
+        samples = signal.data
+    return Lead(name=signal.label, units=units, fs=signal.sampling_frequency, samples=samples)
+
+
+def _patient(text: str, recorded: date | None) -> Patient:
+    """The person in a patient field of EDF+, ``id sex birth date name``; nobody in any other."""
+    parts = text.split()
+    if len(parts) < 4 or parts[1] not in {"F", "M", "X"} or not (parts[2] == "X" or _date(parts[2])):  # noqa: PLR2004 - fields of EDF+
+        return Patient()
+    try:
+        found = patient_id(parts[0].replace("_", " "))
+    except UnclearError:
+        found = None
+    birth = _date(parts[2])
+    age = None if birth is None or recorded is None else age_between(birth, recorded)
+    return Patient(id=found, age=age, sex=_ALPHABET.get(parts[1]))
+
+
+def _recorded(texts: Mapping[str, str]) -> datetime | None:
+    """When a recording began: the date of EDF+ with its four digits of a year, or else the header's own; None where it was taken out."""
+    short, clock = _SHORT.fullmatch(texts["date"]), _SHORT.fullmatch(texts["time"])
+    words = texts["recording"].split()
+    told = words[1] if len(words) > 1 and words[0] == "Startdate" else ""
+    try:
+        day = _date(told)
+        if day is None and short is not None and told != "X":
+            day_of_month, month, year = (int(part) for part in short.groups())
+            day = date(year + (1900 if year >= _FIRST_YEAR else 2000), month, day_of_month)
+            day = None if day == date(1900 + _FIRST_YEAR, 1, 1) else day
+        return None if day is None else datetime.combine(day, time(*map(int, clock.groups())) if clock else time())
+    except ValueError:
+        return None
+
+
+def _date(text: str) -> date | None:
+    found = _DATE.fullmatch(text)
+    if found is None or found[2].upper() not in _MONTHS:
+        return None
+    try:
+        return date(int(found[3]), _MONTHS.index(found[2].upper()) + 1, int(found[1]))
+    except ValueError:
+        return None
+
+
+def _equipment(text: str) -> str | None:
+    """The device in a recording field of EDF+: its fourth word behind ``Startdate``."""
+    words = text.split()
+    known = len(words) > 4 and words[0] == "Startdate" and words[4] != "X"  # noqa: PLR2004 - date, examination, technician
+    return words[4].replace("_", " ") if known else None
+
+
+def _filters(signals: Sequence[Any]) -> Filters:
+    """The filters on which all leads agree, as EDF+ writes them: ``HP:0.05Hz LP:150Hz N:50Hz``."""
+    texts = {one.prefiltering for one in signals if lead_meant(one.label) or _ECG.search(one.label)}
+    if len(texts) != 1:
+        return Filters()
+    found = {kind.upper(): 0.0 if value.upper() == "DC" else float(value.replace(",", ".")) for kind, value in _FILTER.findall(texts.pop())}
+    return Filters(highpass_hz=found.get("HP"), lowpass_hz=found.get("LP"), notch_hz=found.get("N"))
+
+
+def _number(text: str, least: int, most: int, what: str, *, name: str) -> int:
+    value = int(text) if re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII) else None
+    if value is None or not least <= value <= most:
+        found = "no number" if value is None else value  # what else stands there may be a part of somebody's name
+        raise BadInputError(Reason.UNREADABLE, f"{name}: its header gives {found} of {what}; {least} to {most} can be read")
+    return value

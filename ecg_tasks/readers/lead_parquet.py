@@ -1,0 +1,101 @@
+"""Here: Parquet with a column for each lead. Not here: what columns are (``lead_columns``), or the archive's own Parquet (``archive``)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.base import Acquisition, Companions, Reading
+from ecg_tasks.readers.file_names import sidecars_of
+from ecg_tasks.readers.lead_columns import MAX_COLUMNS, Columns, columns_of, recording
+from ecg_tasks.readers.leads import MAX_VALUES
+from ecg_tasks.readers.sidecar import Described, described
+
+MAGIC = b"PAR1"
+_TRAILER = 8
+_MAX_BYTES_A_VALUE = 16
+"""Of a column once it is unpacked: a double, its place in a dictionary, and what belongs to them."""
+
+
+class LeadParquetReader:
+    """Tables of leads, a sample a row, in Parquet."""
+
+    name = "lead_parquet"
+    title = "a table of leads (Parquet)"
+
+    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - the first bytes tell it
+        """Tell a file by its first bytes."""
+        return head.startswith(MAGIC)
+
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - its columns are told at its end
+        """Tell which sidecars may be there."""
+        return Companions(optional=sidecars_of(name))
+
+    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+        """Read a table whose columns are called as those of a CSV (`lead_csv`): leads, with their unit, and a time with its unit.
+
+        Raises
+        ------
+        BadInputError
+            ``unit_unknown`` with the line to write; ``incomplete`` for a file without its end; ``not_numeric``; ``too_large``;
+            ``unreadable``.
+        """
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        data = next(iter(files.values()))
+        length = int.from_bytes(data[-_TRAILER:-4], "little")
+        if not data.endswith(MAGIC) or length + _TRAILER + len(MAGIC) > len(data):
+            message = f"{name}: the end of the Parquet file is missing; {len(data)} bytes are there. Upload it again"
+            raise BadInputError(Reason.INCOMPLETE, message)
+        try:
+            file = parquet.ParquetFile(pa.BufferReader(data), thrift_string_size_limit=2**20, thrift_container_size_limit=2**16)
+            columns = _columns(file, name=name)
+            table = file.read(use_threads=False)
+            values = np.column_stack([_numbers(table.column(place), name=name) for place in range(table.num_columns)])
+        except BadInputError:
+            raise
+        except pa.ArrowMemoryError:
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: a page says that it unpacks to more than there is memory") from None
+        except Exception as error:  # noqa: BLE001 - pyarrow raises whatever its parsing runs into, all of it the file's doing
+            raise BadInputError(
+                Reason.UNREADABLE, f"{name}: the Parquet file is damaged ({type(error).__name__}); upload it again"
+            ) from None
+        told = described(Described(), files, name=name)
+        found = recording(values, columns, told, name=name, acquisition=Acquisition(source_format="Parquet"))
+        return Reading(recordings=(found,))
+
+
+def _columns(file: Any, *, name: str) -> Columns:
+    """What the columns are, once it is known that they can be held."""
+    _check(file, name=name)
+    columns = columns_of(file.schema_arrow.names)
+    if columns is None:
+        sentence = f"{name}: its {len(file.schema_arrow.names)} columns are not leads alone, with a time or an index"
+        raise BadInputError(Reason.UNREADABLE, f"{sentence}; call them I, II, V1 and so on, and time_s")
+    return columns
+
+
+def _check(file: Any, *, name: str) -> None:
+    """Refuse a table that is larger than can be held, by what it says of itself, before it is unpacked."""
+    metadata = file.metadata
+    n_values = metadata.num_rows * metadata.num_columns
+    if metadata.num_columns > MAX_COLUMNS or n_values > MAX_VALUES:
+        size = f"{metadata.num_rows} rows of {metadata.num_columns} columns"
+        bound = f"at most {MAX_COLUMNS} columns and {MAX_VALUES} values are read"
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {size}; {bound}")
+    if metadata.num_rows < 1:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the table has no row")
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    unpacked = sum(group.column(place).total_uncompressed_size for group in groups for place in range(metadata.num_columns))
+    if unpacked > _MAX_BYTES_A_VALUE * n_values + 2**20:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {unpacked} bytes for {n_values} numbers")
+
+
+def _numbers(column: Any, *, name: str) -> Any:
+    import pyarrow as pa
+
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: a column holds {str(column.type)[:40]} and no numbers")
+    return column.cast(pa.float64()).to_numpy()
