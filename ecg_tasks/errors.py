@@ -48,7 +48,7 @@ class StoreError(EcgError):
 
 
 class MissingObjectError(EcgError):
-    """There is no object of this key in the bucket."""
+    """There is no object of this key in the bucket: where it must be, try again, for it may have been replaced meanwhile."""
 
 
 class ConfigurationError(EcgError):

@@ -8,11 +8,11 @@ from airflow.sdk.definitions.retry_policy import RetryPolicy
 from ecg_defaults import RETRY_POLICY, TASK_DEFAULTS
 
 from ecg_tasks import errors
-from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason, StoreError
+from ecg_tasks.errors import BadInputError, MissingObjectError, NotEnoughDataError, Reason, StoreError
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
 
-RETRIED = {StoreError}
+RETRIED = {StoreError, MissingObjectError}
 BAD_INPUT = BadInputError(Reason.FLAT, "lead II is flat")
 
 
