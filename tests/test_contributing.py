@@ -65,17 +65,18 @@ def test_a_new_recipe_draws_pictures_of_its_own(make_wfdb):
 
 
 @pytest.fixture
-def margin(monkeypatch):
-    """Put the example's column into the list, and nowhere else."""
-    monkeypatch.setattr(report_columns, "COLUMNS", (*report_columns.COLUMNS, example("column")["MARGIN"]))
+def beats(beat_rows, heartbeat_csv):
+    """A file of five beats."""
+    return heartbeat_csv(beat_rows(5))
 
 
-def test_a_new_column_is_in_every_form_of_a_report(bucket, margin, beat_rows, heartbeat_csv, todays_version, monkeypatch):
+def test_a_new_column_is_in_every_form_of_a_report(bucket, beats, todays_version, monkeypatch):
     """A night later it is in the Parquet file, the CSV file, its schema and the offline page, computed to the last digit."""
+    monkeypatch.setattr(report_columns, "COLUMNS", (*report_columns.COLUMNS, example("column")["MARGIN"]))
     monkeypatch.setenv("ECG_RECIPES", "heartbeat")
     registry.write_version(bucket, "heartbeat", "aaaa00000001", todays_version("heartbeat", "aaaa00000001"))
     registry.write_champion(bucket, recipe="heartbeat", version="aaaa00000001", since="2026-01-01T00:00:00+00:00", who="t", why="t")
-    inbox.put_files([("a.csv", heartbeat_csv(beat_rows(5)))])
+    inbox.put_files([("a.csv", beats)])
     ingest_records.publish("r", [ingest_records.ingest_batch(job) for job in ingest_records.plan("r")])
     render_spectrograms.publish("r", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("r")])
     pin = classify_records.pin_champion("r", date="2026-01-02", details=0)
