@@ -42,11 +42,13 @@ class GroupedTable:
         """Rows at these places, in their order."""
         group = np.searchsorted(self._starts, places, side="right") - 1
         by_group = np.argsort(group, kind="stable")
-        file, parts = self._open(), [columns.empty_table()]
+        file, parts = self._open(), []
         for some in np.split(by_group, np.flatnonzero(np.diff(group[by_group])) + 1):
             if len(some):
                 number = int(group[some[0]])
                 parts.append(self._read(file, number, columns).take(numbers(places[some] - self._starts[number])))
+        if not parts:
+            return columns.empty_table()
         back = np.empty(len(places), dtype=np.int64)
         back[by_group] = np.arange(len(places))
         return pa.concat_tables(parts).take(numbers(back))
@@ -63,5 +65,5 @@ class GroupedTable:
 
 
 def numbers(values: NDArray[np.int64]) -> pa.Array:
-    """Numbers as Arrow's, without `pyarrow.array`, which imports pandas, as `pyarrow.table` does: half a second at a process's first view."""
+    """Numbers as Arrow's, without `pyarrow.array`, which imports pandas: half a second at the first view of a process."""
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
