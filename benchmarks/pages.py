@@ -152,11 +152,13 @@ def ask() -> Work:
     def work() -> dict[str, dict[str, float]]:
         client = browser()
         report = f"/reports/{DATE}/{RUN}"
+        from ecg_tasks.archive.predictions import RunTable
+        from ecg_tasks.archive.run_table_writer import new_file
         from ecg_tasks.archive.workspace import open_store
-        from ecg_tasks.queries import report_table
+        from ecg_tasks.report_columns import Query
 
-        found = report_table.RunTable(open_store().get(f"reports/{DATE}/{RUN}/predictions.csv"))
-        records = [row["record_id"] for row in found.rows(found.select(report_table.Query())[-50:])]
+        found = RunTable.copied(open_store().stream(f"reports/{DATE}/{RUN}/predictions.parquet"), new_file())
+        records = [row["record_id"] for row in found.first(Query(descending=True), 50)]
         pages = {
             "overview": ["/"],
             "reports": ["/reports"],

@@ -1,17 +1,22 @@
 """The worked examples of CONTRIBUTING.md do what is said there."""
 
+import csv
+import io
+import json
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from ecg_tasks import readers
-from ecg_tasks.archive import keys, record_shards
+from ecg_tasks import readers, report_columns
+from ecg_tasks.archive import keys, record_shards, registry
 from ecg_tasks.offline.classify_file import classify_file
-from ecg_tasks.pipeline import ingest_records
+from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.intake import inbox
-from tests.archives import make_wfdb
+from tests.archives import beat_rows, heartbeat_csv, make_wfdb
 from tests.examples import example
 
-__all__ = ["make_wfdb"]
+__all__ = ["beat_rows", "heartbeat_csv", "make_wfdb"]
 
 
 @pytest.fixture
@@ -57,3 +62,39 @@ def test_a_new_recipe_draws_pictures_of_its_own(make_wfdb):
     rendered = recipe.render([record])
     assert recipe.decode([png for png in rendered.png if png]).shape[1:] == recipe.image_shape
     assert recipe.key not in {known.key for known in RECIPES.values()}
+
+
+@pytest.fixture
+def beats(beat_rows, heartbeat_csv):
+    """A file of five beats."""
+    return heartbeat_csv(beat_rows(5))
+
+
+def test_a_new_column_is_in_every_form_of_a_report(bucket, beats, todays_version, monkeypatch):
+    """A night later it is in the Parquet file, the CSV file, its schema and the offline page, computed to the last digit."""
+    monkeypatch.setattr(report_columns, "COLUMNS", (*report_columns.COLUMNS, example("column")["MARGIN"]))
+    monkeypatch.setenv("ECG_RECIPES", "heartbeat")
+    registry.write_version(bucket, "heartbeat", "aaaa00000001", todays_version("heartbeat", "aaaa00000001"))
+    registry.write_champion(bucket, recipe="heartbeat", version="aaaa00000001", since="2026-01-01T00:00:00+00:00", who="t", why="t")
+    inbox.put_files([("a.csv", beats)])
+    ingest_records.publish("r", [ingest_records.ingest_batch(job) for job in ingest_records.plan("r")])
+    render_spectrograms.publish("r", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("r")])
+    pin = classify_records.pin_champion("r", date="2026-01-02", details=0)
+    index = classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
+
+    def written(name: str) -> bytes:
+        return bucket.get(index.replace("index.html", name))
+
+    rows = pq.read_table(io.BytesIO(written("predictions.parquet"))).to_pylist()
+    assert len(rows) == 5
+    expected = [None if row["probability"] is None else row["probability"] - row["threshold"] for row in rows]
+    assert any(expected)
+    assert [row["margin"] for row in rows] == expected
+    cells = [row["margin"] for row in csv.DictReader(io.StringIO(written("predictions.csv").decode(), newline=""))]
+    assert [float(cell) if cell else None for cell in cells] == expected
+    described = {field["name"]: field for field in json.loads(written("predictions.schema.json"))["fields"]}
+    assert described["margin"]["type"] == "number"
+    assert described["margin"]["title"] == "Margin"
+    page = written("index.html").decode()
+    assert 'data-column="margin"' in page
+    assert all(f'<td class="num">{"–" if value is None else f"{value:.3f}"}</td>' in page for value in expected)

@@ -3,33 +3,30 @@
 Not here: its columns (``report_columns``), making the table (``run_table_writer``), or how a page looks.
 """
 
-import weakref
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ecg_tasks import report_columns
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.grouped_table import GroupedTable, numbers
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 from ecg_tasks.labels import Decision
-from ecg_tasks.report_columns import Column, Query, Row
+from ecg_tasks.report_columns import Query, Row
 
 ROWS_AT_ONCE = 4096
 """Rows that are in memory together where a table is gone through from its start to its end."""
 ROWS_TAKEN = 65_536
 """Rows that are in memory together where they come in another order: 0.4 kB each."""
-_PIECE = 1024 * 1024
 _ORDERS_KEPT = 4
 """Answers that a table keeps: a page's next page, and a record's neighbours, are in the same order. One of a million rows takes 8 MB."""
 
@@ -148,11 +145,7 @@ class RunTable:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        weakref.finalize(self, file.close)
-        self._path = f"/proc/self/fd/{file.fileno()}"  # every reader has a place in the file of its own
-        self._metadata = pq.read_metadata(self._path)
-        n_rows = [self._metadata.row_group(number).num_rows for number in range(self._metadata.num_row_groups)]
-        self._starts = np.cumsum([0, *n_rows])
+        self._stored = GroupedTable(file)
         self._orders: dict[Query, NDArray[np.int64]] = {}
 
     @classmethod
@@ -163,19 +156,17 @@ class RunTable:
         return cls(file)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._stored)
 
     def pieces(self) -> Iterator[bytes]:
         """The Parquet file, piece by piece."""
-        with Path(self._path).open("rb") as file:
-            while piece := file.read(_PIECE):
-                yield piece
+        return self._stored.pieces()
 
     @cached_property
     def _counts(self) -> Counter[tuple[str, str, str, bool]]:
         names = ["decision", "recipe", "version", "synthetic"]
         counts: Counter[tuple[str, str, str, bool]] = Counter()
-        for _, group in self._groups(names):
+        for _, group in self._stored.groups(schema(names)):
             for row in group.group_by(names, use_threads=False).aggregate([([], "count_all")]).to_pylist():
                 counts[row["decision"], row["recipe"], row["version"], row["synthetic"]] += row["count_all"]
         return counts
@@ -200,7 +191,7 @@ class RunTable:
 
     def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:
         """Decisions and probabilities (NaN for none) of the records that a model decided on, some thousand at a time."""
-        for _, group in self._groups(["decision", "probability", "recipe", "version"]):
+        for _, group in self._stored.groups(schema(["decision", "probability", "recipe", "version"])):
             mine = group.filter(pc.and_(pc.equal(group["recipe"], recipe), pc.equal(group["version"], version)))
             yield mine["decision"].to_numpy(), mine["probability"].to_numpy()
 
@@ -215,7 +206,7 @@ class RunTable:
 
     def rows(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Rows at these places; a value that is not known is None."""
-        found: list[dict[str, Any]] = self._take(places, _names()).to_pylist()
+        found: list[dict[str, Any]] = self._stored.take(places, schema()).to_pylist()
         return found
 
     def first(self, query: Query, limit: int) -> list[dict[str, Any]]:
@@ -228,12 +219,12 @@ class RunTable:
         Rows in another order than the table's are taken out of all of it, `ROWS_TAKEN` at a time.
         """
         if places is None:
-            for _, group in self._groups(_names()):
+            for _, group in self._stored.groups(schema()):
                 yield group.to_pydict()
             return
         at_once = ROWS_AT_ONCE if bool((np.diff(places) > 0).all()) else ROWS_TAKEN
         for start in range(0, len(places), at_once):
-            taken = self._take(places[start : start + at_once], _names())
+            taken = self._stored.take(places[start : start + at_once], schema())
             for first in range(0, taken.num_rows, ROWS_AT_ONCE):
                 yield taken.slice(first, ROWS_AT_ONCE).to_pydict()
 
@@ -246,24 +237,32 @@ class RunTable:
     def find(self, record_ids: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of these records, in the order asked for; a ``KeyError`` names one that is not there."""
         wanted = pa.array(list(record_ids), type=pa.string())
-        at = [start + np.flatnonzero(pc.is_in(group["record_id"], value_set=wanted)) for start, group in self._groups(["record_id"])]
+        at = [
+            start + np.flatnonzero(pc.is_in(group["record_id"], value_set=wanted))
+            for start, group in self._stored.groups(schema(["record_id"]))
+        ]
         found = {row["record_id"]: row for row in self.rows(np.concatenate([np.empty(0, dtype=np.int64), *at]))}
         return [found[record_id] for record_id in record_ids]
 
     def neighbours(self, query: Query, record_id: str) -> tuple[str | None, str | None]:
         """Records before and after this one among the rows that pass."""
         places = self.order(query)
-        at = next((start + row for start, group in self._groups(["record_id"]) if (row := _index(group, record_id)) >= 0), -1)
+        groups = self._stored.groups(schema(["record_id"]))
+        at = next((start + row for start, group in groups if (row := _index(group, record_id)) >= 0), -1)
         if not len(rank := np.flatnonzero(places == at)):
             return None, None
         first, last = max(int(rank[0]) - 1, 0), int(rank[0]) + 1
-        ids = self._take(places[first : last + 1], ["record_id"])["record_id"].to_pylist()
+        ids = self._stored.take(places[first : last + 1], schema(["record_id"]))["record_id"].to_pylist()
         return (ids[0] if rank[0] else None), (ids[-1] if last < len(places) else None)
 
     def _ordered(self, query: Query) -> NDArray[np.int64]:
         names = [] if query.sort == "attention" else [query.sort]
-        places, sorted_by = [np.empty(0, dtype=np.int64)], [schema().empty_table().select(names)]
-        for start, group in self._groups(list(dict.fromkeys([*names, *_filtered(query)]))):
+        columns = schema(list(dict.fromkeys([*names, *_filtered(query)])))
+        if not columns.names:
+            found = np.arange(len(self))
+            return found[::-1] if query.descending else found
+        places, sorted_by = [np.empty(0, dtype=np.int64)], [columns.empty_table().select(names)]
+        for start, group in self._stored.groups(columns):
             passes = _passing(group, query)
             places.append(start + (np.arange(group.num_rows) if passes is None else np.flatnonzero(passes)))
             sorted_by.append((group if passes is None else group.filter(passes)).select(names))
@@ -274,59 +273,16 @@ class RunTable:
         key = pc.fill_null(key, "" if pa.types.is_string(key.type) else -1)
         falls = "descending" if query.descending else "ascending"
         sort_keys = [("key", falls), ("place", "ascending")]
-        return found[pc.sort_indices(pa.table({"key": key, "place": _numbers(found)}), sort_keys=sort_keys).to_numpy()]
-
-    def _groups(self, names: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
-        """Columns of the table, some thousand rows at a time, and the place at which these begin."""
-        file = self._open()
-        for number, start in enumerate(self._starts[:-1].tolist()):
-            yield start, self._read(file, number, names)
-
-    def _open(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self._path, metadata=self._metadata)
-
-    def _read(self, file: pq.ParquetFile, number: int, names: Sequence[str]) -> pa.Table:
-        """Columns of a group; one that was not known yet when the table was written is null."""
-        there = [name for name in names if name in file.schema_arrow.names]
-        group = file.read_row_group(number, columns=there, use_threads=False)
-        if len(there) == len(names):
-            return group.select(names) if names else pa.table({"": pa.nulls(self._metadata.row_group(number).num_rows)})
-        columns = {field.name: pa.nulls(self._metadata.row_group(number).num_rows, field.type) for field in schema()}
-        return pa.table({name: group[name] if name in there else columns[name] for name in names})
-
-    def _take(self, places: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
-        """Rows at these places, in their order."""
-        group = np.searchsorted(self._starts, places, side="right") - 1
-        by_group = np.argsort(group, kind="stable")
-        file, parts = self._open(), []
-        for some in np.split(by_group, np.flatnonzero(np.diff(group[by_group])) + 1):
-            if len(some):
-                number = int(group[some[0]])
-                parts.append(self._read(file, number, names).take(_numbers(places[some] - self._starts[number])))
-        if not parts:
-            return schema().empty_table().select(names)
-        back = np.empty(len(places), dtype=np.int64)
-        back[by_group] = np.arange(len(places))
-        return pa.concat_tables(parts).take(_numbers(back))
+        table = pa.Table.from_arrays([key, numbers(found)], names=["key", "place"])
+        return found[pc.sort_indices(table, sort_keys=sort_keys).to_numpy()]
 
 
-def schema() -> pa.Schema:
-    """The Parquet schema of a run's table; the description of each column stands beside it."""
+def schema(names: Sequence[str] | None = None) -> pa.Schema:
+    """The Parquet schema of a run's table, or of these columns of it; the description of each stands beside it."""
     types = {str: pa.string(), float: pa.float64(), int: pa.int32(), bool: pa.bool_()}
-
-    def field(column: Column) -> pa.Field:
-        return pa.field(column.name, types[column.type], metadata={"description": column.description})
-
-    return pa.schema([field(column) for column in report_columns.COLUMNS])
-
-
-def _numbers(values: NDArray[np.int64]) -> pa.Array:
-    """Numbers as Arrow's, without `pyarrow.array`, which imports pandas: half a second at the first view of a process."""
-    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
-
-
-def _names() -> list[str]:
-    return [column.name for column in report_columns.COLUMNS]
+    columns = {column.name: column for column in report_columns.COLUMNS}
+    chosen = [columns[name] for name in (columns if names is None else names)]
+    return pa.schema([pa.field(one.name, types[one.type], metadata={"description": one.description}) for one in chosen])
 
 
 def _index(group: pa.Table, record_id: str) -> int:
@@ -346,7 +302,7 @@ def _filtered(query: Query) -> Iterator[str]:
             yield name
 
 
-def _passing(group: pa.Table, query: Query) -> NDArray[np.bool_] | None:
+def _passing(group: pa.Table, query: Query) -> pa.ChunkedArray | None:
     """Which rows pass; None where all do."""
     masks = [pc.equal(group[name], wanted) for name in ("decision", "recipe") if (wanted := getattr(query, name))]
     if query.label:
@@ -357,4 +313,4 @@ def _passing(group: pa.Table, query: Query) -> NDArray[np.bool_] | None:
     if words := query.text.lower().split():
         texts = [pc.utf8_lower(pc.fill_null(group[name], "")) for name in _searched()]
         masks += [reduce(pc.or_, [pc.match_substring(text, word) for text in texts]) for word in words]
-    return pc.fill_null(reduce(pc.and_, masks), fill_value=False).to_numpy() if masks else None
+    return pc.fill_null(reduce(pc.and_, masks), fill_value=False) if masks else None

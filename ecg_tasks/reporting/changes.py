@@ -106,11 +106,11 @@ def in_order(records: Sequence[ChangedRecord]) -> list[ChangedRecord]:
 
 
 def changes_csv(ordered: Sequence[ChangedRecord]) -> bytes:
-    """Write every changed record as CSV; a missing value is an empty cell."""
+    """Write every changed record as CSV; a missing value is an empty cell, a number has all its digits."""
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(COLUMNS)
     for one in ordered:
         values = one.cells().values()
-        writer.writerow([cell(value) if isinstance(value, str) else "" if value is None else f"{value:.6f}" for value in values])
+        writer.writerow([cell(value) if isinstance(value, str) else "" if value is None else repr(value) for value in values])
     return written.getvalue().encode()

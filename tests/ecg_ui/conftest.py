@@ -51,8 +51,7 @@ def rows(archive):
     """Every row of the report."""
     from ecg_tasks.queries import report_table
 
-    found = report_table.table(archive.store, archive.date, archive.run)
-    return found.rows(found.select(report_table.Query()))
+    return list(report_table.table(archive.store, archive.date, archive.run).all_rows())
 
 
 @pytest.fixture(scope="session")

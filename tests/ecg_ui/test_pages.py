@@ -12,8 +12,13 @@ import html5lib
 import pytest
 from msgspec import structs
 
+from ecg_tasks import report_columns
+from ecg_tasks.archive.documents import ReportPin, read
+from ecg_tasks.pipeline import classify_records
+from ecg_tasks.pipeline.reports import report_builder
 from ecg_tasks.queries import models, quarantine, records, runs
 from ecg_ui.rendering import DONE, SECTIONS, static_files, style
+from tests.examples import example
 
 CHECKOUT = Path(__file__).parents[2]
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -133,13 +138,13 @@ def test_controls_have_names(written):
 def test_the_table_filters_sorts_and_pages(admin, archive, rows):
     """What the address asks for is what the rows show, and the CSV of the filter has the same rows in the same order."""
     text = admin.get(f"{archive.report}?recipe=heartbeat&sort=probability&descending=true").text
-    shown = re.findall(r"<td>(0\.\d{3}|1\.000)</td>", text)
+    shown = re.findall(r'<td class="num">(0\.\d{3}|1\.000)</td>', text)
     expected = sorted((row["probability"] for row in rows if row["recipe"] == "heartbeat" and row["probability"] is not None), reverse=True)
     assert shown == [f"{value:.3f}" for value in expected[:50]]
     assert f"1 to 50 of {sum(row['recipe'] == 'heartbeat' for row in rows)} records" in text
     saved = admin.get(f"{archive.report}/rows.csv?recipe=heartbeat&sort=probability&descending=true")
     table = list(csv.DictReader(io.StringIO(saved.text)))
-    assert [row["probability"][:4] for row in table] == [f"{value:.6f}"[:4] for value in expected]
+    assert [float(row["probability"]) for row in table] == expected
     assert saved.headers["content-disposition"].startswith("attachment")
 
 
@@ -153,7 +158,13 @@ def test_spreadsheets_run_nothing(admin, archive):
 
 @pytest.mark.parametrize(
     ("kind", "media_type"),
-    [("predictions.parquet", "parquet"), ("summary.json", "json"), ("fhir-R5.ndjson", "fhir"), ("report.zip", "zip")],
+    [
+        ("predictions.parquet", "parquet"),
+        ("predictions.xlsx", "sheet"),
+        ("summary.json", "json"),
+        ("fhir-R5.ndjson", "fhir"),
+        ("report.zip", "zip"),
+    ],
 )
 def test_downloads(admin, archive, kind, media_type):
     """Each format comes as a file to be saved."""
@@ -162,6 +173,24 @@ def test_downloads(admin, archive, kind, media_type):
     assert media_type in answer.headers["content-type"]
     assert "attachment" in answer.headers["content-disposition"]
     assert len(answer.content) > 100
+
+
+def test_a_column_of_the_worked_example_is_on_the_page(admin, archive, monkeypatch):
+    """A report that has it shows, sorts and downloads it; one of before has a dash in its place."""
+    monkeypatch.setattr(report_columns, "COLUMNS", (*report_columns.COLUMNS, example("column")["MARGIN"]))
+    pin = classify_records.pin_champion("columns", date="2026-03-04", scope="all", details=0)
+    report_builder.write_report(archive.store, read(archive.store, ReportPin, pin))
+    try:
+        text = admin.get("/ecg/reports/2026-03-04/columns?sort=margin&descending=true").text
+        saved = admin.get("/ecg/reports/2026-03-04/columns/rows.csv?sort=margin&descending=true").text
+        margins = [float(row["margin"]) for row in csv.DictReader(io.StringIO(saved, newline="")) if row["margin"]]
+        assert margins == sorted(margins, reverse=True)
+        shown = re.findall(r'<td class="num">(-?\d\.\d{3})</td></tr>', text)
+        assert shown == [f"{value:.3f}" for value in margins[:50]]
+        assert "Margin</a></th>" in text
+    finally:
+        archive.store.delete_many([pin, *archive.store.list_keys("reports/2026-03-04/")])
+    assert '<td class="num">–</td></tr>' in admin.get(archive.report).text
 
 
 def test_a_run_in_airflow_leads_to_its_report(admin, archive):

@@ -10,7 +10,7 @@ from ecg_tasks.counts import ReportCounts
 from ecg_tasks.queries.models import PLOTS
 from ecg_tasks.reporting.model import RunReport
 from ecg_tasks.reporting.pages import render_report
-from ecg_tasks.reporting.predictions import Predictions
+from tests.run_tables import run_table
 
 DATE, RUN = "2026-03-03", "empty"
 
@@ -61,7 +61,7 @@ def test_an_empty_table_says_why(admin, archive, counts, sentence):
         created_utc="2026-03-03T02:00:00Z",
         account=_account(**counts),
         models=[],
-        predictions=Predictions(),
+        predictions=run_table(),
         unseen_absent="No record.",
     )
     for path, content in render_report(report, ()):

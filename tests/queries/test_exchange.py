@@ -1,5 +1,6 @@
 """A written report leaves in the forms that other tools take, whole, and nothing is made up on the way."""
 
+import csv
 import io
 import json
 import zipfile
@@ -7,10 +8,13 @@ import zipfile
 import pyarrow.parquet as pq
 import pytest
 
-from ecg_tasks.archive import keys, tables
+from ecg_tasks import report_columns
+from ecg_tasks.archive import keys
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.errors import ConfigurationError, MissingObjectError
 from ecg_tasks.queries import exchange
+from ecg_tasks.report_columns import Query
+from tests.run_tables import run_table
 
 SUMMARY = {
     "run": {"run_id": "r", "created_utc": "2026-01-02T03:04:05+00:00"},
@@ -20,40 +24,64 @@ SUMMARY = {
     "quarantine": {"by_reason": {}},
 }
 DATE, RUN = "2026-01-02", "manual__2026"
-HEADER = ",".join(tables.EXCHANGE.names)
+NAMES = ("=1+1", 'a, "b"\nc', "Ärzte")
 
 
 @pytest.fixture
 def report(bucket):
-    """The folder of a report of three records, one with a name that was made harmless and one with a comma and a line break."""
-    lines = [
-        HEADER,
-        f"{1:032x},'=1+1,s,abnormal,0.812345,heartbeat,v1,3,2,0.900000,,,normal,yes,{'d' * 64},0.250000,0.200000,0.300000",
-        f'{2:032x},"a, ""b""\nc",s,uninterpretable,,heartbeat,v1,3,0,0.100000,noise,,,no,{"d" * 64},0.250000,,',
-        f"{3:032x},Ärzte,s,normal,0.100000,heartbeat,v1,1,1,1.000000,,,,no,{'d' * 64},0.250000,0.200000,0.300000",
-    ]
+    """The folder of a report of three records, one with a name like a formula and one with a comma and a line break."""
+    table = run_table(
+        [
+            {
+                "record_id": f"{1:032x}",
+                "name": NAMES[0],
+                "decision": "abnormal",
+                "probability": 1 / 3,
+                "label": "normal",
+                "synthetic": True,
+            },
+            {"record_id": f"{2:032x}", "name": NAMES[1], "decision": "uninterpretable", "probability": None, "abstain_low": None},
+            {"record_id": f"{3:032x}", "name": NAMES[2], "decision": "normal", "probability": 0.1},
+        ]
+    )
     content = {
-        "predictions.csv": "\n".join(lines) + "\n",
-        "summary.json": json.dumps(SUMMARY),
-        f"records/{1:032x}.html": "<p>one</p>" * 1000,
-        "index.html": '<a href="records/00000000000000000000000000000001.html">one</a>',
+        "predictions.parquet": b"".join(table.pieces()),
+        "predictions.csv": b"never read back",
+        "summary.json": json.dumps(SUMMARY).encode(),
+        f"records/{1:032x}.html": b"<p>one</p>" * 1000,
+        "index.html": b'<a href="records/00000000000000000000000000000001.html">one</a>',
     }
-    for path, text in content.items():
-        bucket.put(keys.report(DATE, RUN, path), text.encode())
-    return {path: text.encode() for path, text in content.items()}
+    for path, data in content.items():
+        bucket.put(keys.report(DATE, RUN, path), data)
+    return content
 
 
-def test_parquet_has_the_rows_with_types_and_nulls(bucket, report):
-    """Names are as they were, a missing probability or label is a null."""
-    table = pq.read_table(io.BytesIO(exchange.predictions_parquet(bucket, DATE, RUN)))
-    assert table.column_names == HEADER.split(",")
-    rows = table.to_pylist()
-    assert [row["name"] for row in rows] == ["=1+1", 'a, "b"\nc', "Ärzte"]
-    assert [row["probability"] for row in rows] == [0.812345, None, 0.1]
-    assert [row["label"] for row in rows] == ["normal", None, None]
-    assert [row["synthetic"] for row in rows] == [True, False, False]
-    assert rows[1]["abstain_low"] is None
-    assert rows[0]["n_used"] == 2
+def test_parquet_is_the_table_that_was_written(bucket, report):
+    """Byte for byte: names as they were, all digits, and nulls."""
+    data = b"".join(exchange.predictions_parquet(bucket, DATE, RUN))
+    assert data == report["predictions.parquet"]
+    rows = pq.read_table(io.BytesIO(data)).to_pylist()
+    assert tuple(row["name"] for row in rows) == NAMES
+    assert [row["probability"] for row in rows] == [1 / 3, None, 0.1]
+
+
+def test_a_filters_rows_are_csv_in_its_order(bucket, report):
+    """With its head, also where no row passes; every digit, and a name that a spreadsheet would run is made harmless."""
+    table = list(
+        csv.DictReader(io.StringIO(b"".join(exchange.rows_csv(bucket, DATE, RUN, Query(sort="probability"))).decode(), newline=""))
+    )
+    assert [row["name"] for row in table] == [NAMES[1], NAMES[2], "'=1+1"]
+    assert [row["probability"] for row in table] == ["", "0.1", repr(1 / 3)]
+    (head,) = b"".join(exchange.rows_csv(bucket, DATE, RUN, Query(text="nothing"))).decode().splitlines()
+    assert head.split(",") == [column.name for column in report_columns.COLUMNS]
+
+
+def test_a_workbook_of_all_rows(bucket, report):
+    """Numbers with all their digits."""
+    with zipfile.ZipFile(io.BytesIO(b"".join(exchange.predictions_xlsx(bucket, DATE, RUN)))) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert sheet.count("<row ") == 4
+    assert f"<v>{1 / 3:.16g}</v>" in sheet
 
 
 @pytest.mark.parametrize("release", ["R5", "R4B"])
@@ -65,6 +93,8 @@ def test_fhir_has_a_line_a_bundle(bucket, report, release):
     bundle = json.loads(line)
     assert bundle["timestamp"] == "2026-01-02T03:04:05+00:00"
     assert len(bundle["entry"]) == 7
+    values = [entry["resource"]["valueQuantity"]["value"] for entry in bundle["entry"] if "valueQuantity" in entry["resource"]]
+    assert values == [1 / 3, 0.1]
 
 
 def test_the_zip_holds_the_folder_and_is_the_same_every_time(bucket, report):
@@ -73,7 +103,7 @@ def test_the_zip_holds_the_folder_and_is_the_same_every_time(bucket, report):
     assert data == b"".join(exchange.report_zip(bucket, DATE, RUN))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
-        assert set(archive.namelist()) == {f"{RUN}/{path}" for path in (*report, "predictions.parquet", "fhir-R5.ndjson")}
+        assert set(archive.namelist()) == {f"{RUN}/{path}" for path in (*report, "fhir-R5.ndjson")}
         assert {path: archive.read(f"{RUN}/{path}") for path in report} == report
 
 
@@ -94,7 +124,7 @@ def test_a_report_is_found_by_its_run(bucket, report):
         exchange.find_report(bucket, "x")
 
 
-@pytest.mark.parametrize("function", [exchange.predictions_parquet, exchange.fhir_ndjson, exchange.report_zip])
+@pytest.mark.parametrize("function", [exchange.predictions_parquet, exchange.predictions_xlsx, exchange.fhir_ndjson, exchange.report_zip])
 def test_what_is_not_there_is_told_at_the_call(bucket, report, function):
     """Before the first byte, so that a page can answer 404; a path that leads elsewhere never becomes a key."""
     with pytest.raises(MissingObjectError):

@@ -1,0 +1,69 @@
+"""Here: a Parquet file on the disk, read some thousand rows at a time, by their places. Not here: what its rows are (``predictions``)."""
+
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+_PIECE = 1024 * 1024
+
+
+class GroupedTable:
+    """Rows in groups, as a Parquet file has them; memory holds one group. Several threads may read at once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        weakref.finalize(self, file.close)
+        self._path = f"/proc/self/fd/{file.fileno()}"  # every reader has a place in the file of its own
+        self._metadata = pq.read_metadata(self._path)
+        n_rows = [self._metadata.row_group(number).num_rows for number in range(self._metadata.num_row_groups)]
+        self._starts = np.cumsum([0, *n_rows])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def pieces(self) -> Iterator[bytes]:
+        """The file, piece by piece."""
+        with Path(self._path).open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    def groups(self, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
+        """Columns of the table, some thousand rows at a time, and the place at which these begin; one that the file has not is null."""
+        file = self._open()
+        for number, start in enumerate(self._starts[:-1].tolist()):
+            yield start, self._read(file, number, columns)
+
+    def take(self, places: NDArray[np.int64], columns: pa.Schema) -> pa.Table:
+        """Rows at these places, in their order."""
+        group = np.searchsorted(self._starts, places, side="right") - 1
+        by_group = np.argsort(group, kind="stable")
+        file, parts = self._open(), []
+        for some in np.split(by_group, np.flatnonzero(np.diff(group[by_group])) + 1):
+            if len(some):
+                number = int(group[some[0]])
+                parts.append(self._read(file, number, columns).take(numbers(places[some] - self._starts[number])))
+        if not parts:
+            return columns.empty_table()
+        back = np.empty(len(places), dtype=np.int64)
+        back[by_group] = np.arange(len(places))
+        return pa.concat_tables(parts).take(numbers(back))
+
+    def _open(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self._path, metadata=self._metadata)
+
+    def _read(self, file: pq.ParquetFile, number: int, columns: pa.Schema) -> pa.Table:
+        there = [name for name in columns.names if name in file.schema_arrow.names]
+        group = file.read_row_group(number, columns=there, use_threads=False)
+        n_rows = self._metadata.row_group(number).num_rows
+        found = [group[field.name] if field.name in there else pa.nulls(n_rows, field.type) for field in columns]
+        return pa.Table.from_arrays(found, schema=columns)
+
+
+def numbers(values: NDArray[np.int64]) -> pa.Array:
+    """Numbers as Arrow's, without `pyarrow.array`, which imports pandas: half a second at the first view of a process."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
