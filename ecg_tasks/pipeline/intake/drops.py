@@ -66,6 +66,7 @@ def sort_inbox(
     at: datetime,
     grace_s: float,
     max_bytes: int,
+    remembered: bool = True,
     max_unread: int = MAX_UNREAD,
     max_drops: int = MAX_DROPS,
 ) -> Sorted:
@@ -77,10 +78,10 @@ def sort_inbox(
     that goes on, by its name or with no byte yet, waits as long. What no recording is by its name is passed over.
 
     At most ``max_unread`` headers are read that no run has read before, and at most ``max_drops`` drops are taken: those that were
-    complete first. ``left`` counts the others.
+    complete first. ``left`` counts the others. ``remembered`` tells whether a run before may have kept what headers say.
     """
     found = {item.key: item for item in listed if item.key != keys.INBOX}
-    inbox = _Inbox(store, found, at=at, grace_s=grace_s, max_bytes=max_bytes, max_unread=max_unread)
+    inbox = _Inbox(store, found, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=remembered, max_unread=max_unread)
     ready = [*inbox.recordings(), *inbox.others()]
     result = inbox.result
     if len(ready) > max_drops:
@@ -121,7 +122,15 @@ class _Inbox:
     """One look at the inbox, and what has been found out of it so far."""
 
     def __init__(
-        self, store: ObjectStore, found: dict[str, ObjectInfo], *, at: datetime, grace_s: float, max_bytes: int, max_unread: int
+        self,
+        store: ObjectStore,
+        found: dict[str, ObjectInfo],
+        *,
+        at: datetime,
+        grace_s: float,
+        max_bytes: int,
+        remembered: bool,
+        max_unread: int,
     ) -> None:
         self._found, self._at, self._grace_s, self._max_bytes = found, at, grace_s, max_bytes
         self.result = Sorted()
@@ -131,7 +140,7 @@ class _Inbox:
         self._otherwise = _other_spellings(found)
         unclear = (key for key, item in found.items() if kind_of(key) is Kind.UNKNOWN and item.size and self._is_fresh([item]))
         wanted = [key for key in self.headers if found[key].size or not self._is_fresh([found[key]])]
-        self._said = read_once(store, found, [*wanted, *unclear], max_unread=max_unread)
+        self._said = read_once(store, found, [*wanted, *unclear], remembered=remembered, max_unread=max_unread)
         self.unread = {key for key in wanted if key not in self._said}
         self._unread_folders = {posixpath.dirname(key) for key in self.unread}
 
