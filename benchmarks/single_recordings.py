@@ -33,6 +33,13 @@ BATCH = 256
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+class _File(io.FileIO):
+    """An open file that closes itself."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class FolderS3:
     """As much of a boto3 client as these steps use, with a file an object; the inbox holds two files a recording, and takes no room."""
 
@@ -43,7 +50,7 @@ class FolderS3:
     def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:  # noqa: ARG002, N803 - boto3's names
         """Content of an object."""
         try:
-            file = (self.folder / Key).open("rb")
+            file = _File(self.folder / Key)
         except OSError:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": Key}}, "GetObject") from None
         return {"Body": StreamingBody(file, os.fstat(file.fileno()).st_size)}
