@@ -74,8 +74,17 @@ class CountingS3:
         """The one listing there is."""
         return self
 
+    def delete_objects(self, **_: Any) -> dict[str, Any]:
+        """Count a request: nothing of this is left behind."""
+        self.requests["DELETE"] += 1
+        return {}
+
     def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: ARG002, N803 - as above
-        """The inbox page by page."""
+        """The inbox page by page; of anything else there is nothing."""
+        if Prefix != keys.INBOX:
+            self.requests["LIST"] += 1
+            yield {}
+            return
         page: list[dict[str, Any]] = []
         for key, size, number in self._inbox():
             modified = self.began + timedelta(milliseconds=number)
@@ -105,7 +114,7 @@ def measure(n_keys: int) -> dict[str, Any]:
         jobs = ingest_records.plan("benchmark")
     finally:
         ObjectStore.connect = connect  # type: ignore[method-assign]
-    plan = json.loads(client.kept[keys.staging(ingest_records.DAG, "benchmark", "plan.json")])
+    plan = json.loads(client.kept[jobs[0]])["plan"]
     return {
         "keys": n_keys,
         "reading": reading,

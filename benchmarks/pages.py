@@ -124,7 +124,6 @@ def derived(ids: list[str], drawn: list[Any], rng: Any, *, shard: str, version: 
     import numpy as np
 
     from ecg_tasks.archive import keys, tables
-    from ecg_tasks.labels import Decision
     from ecg_tasks.signals.recipes import get_recipe
 
     recipe, n = get_recipe(RECIPE), len(ids)
@@ -132,11 +131,22 @@ def derived(ids: list[str], drawn: list[Any], rng: Any, *, shard: str, version: 
     zeros = np.zeros(n, np.int32)
     pictures = {"record_id": ids, "window": zeros, "start_s": zeros, "quality": rng.random(n), "flags": [""] * n, "png": [png] * n}
     yield keys.spectrograms(recipe.key, shard), tables.dump(tables.SPECTROGRAMS, rest(tables.SPECTROGRAMS, n) | pictures)
-    probability = rng.random(n)
+    yield keys.predictions(RECIPE, shard, version), decided(ids, rng)
+
+
+def decided(ids: list[str], rng: Any) -> bytes:
+    """Decisions by lot, as Parquet."""
+    import numpy as np
+
+    from ecg_tasks.archive import tables
+    from ecg_tasks.labels import Decision
+
+    n = len(ids)
+    probability, ones = rng.random(n), np.ones(n, np.int32)
     decision = np.select([probability < 0.3, probability < 0.4], [Decision.NORMAL, Decision.UNCERTAIN], Decision.ABNORMAL)
-    columns = {"record_id": ids, "probability": probability, "decision": decision.tolist(), "n_windows": zeros + 1, "n_used": zeros + 1}
+    columns = {"record_id": ids, "probability": probability, "decision": decision.tolist(), "n_windows": ones, "n_used": ones}
     columns |= {"quality": rng.random(n), "flags": ["noise" if one < 0.1 else "" for one in probability]}
-    yield keys.predictions(RECIPE, shard, version), tables.dump(tables.PREDICTIONS, rest(tables.PREDICTIONS, n) | columns)
+    return tables.dump(tables.PREDICTIONS, rest(tables.PREDICTIONS, n) | columns)
 
 
 def rest(schema: Any, n: int) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.intake import apart, drops, label_tables, publication, quarantining, taking, waiting
+from ecg_tasks.pipeline.intake import apart, drops, headers, label_tables, publication, quarantining, taking, waiting
 from ecg_tasks.pipeline.intake.publication import Account, tables_at
 from ecg_tasks.pipeline.intake.results import Results
 from ecg_tasks.pipeline.intake.tidying import tidy
@@ -74,7 +74,8 @@ def plan(run_id: str) -> list[str]:
     if store.exists(keys.manifest(DAG, run)):
         return []
     at = datetime.now(UTC)
-    sorted_inbox = drops.sort_inbox(store, listed, at=at, grace_s=settings.wfdb_grace_s, max_bytes=settings.max_object_bytes)
+    bounds = {"grace_s": settings.wfdb_grace_s, "max_bytes": settings.max_object_bytes}
+    sorted_inbox = drops.sort_inbox(store, listed, at=at, remembered=headers.MEMO in first, **bounds)
     if not (ended or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()

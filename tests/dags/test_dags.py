@@ -104,7 +104,8 @@ def test_the_clock_starts_what_readme_and_notes_promise(dags):
 
 def test_what_is_published_starts_the_next_dag(run_dag, known_dags, monkeypatch):
     """An intake that took something over queues the DAG that draws, one that left some queues the next intake; a drop queues one."""
-    monkeypatch.setattr(ingest_records, "ingest_batch", lambda _job: "result")
+    tried = []
+    monkeypatch.setattr(ingest_records, "ingest_batch", lambda _job, *, tried_before: tried.append(tried_before) or "result")
     monkeypatch.setattr(ingest_records, "publish", lambda *_args: "manifest")
     assert _queued_by("ecg_inbox") == {"ingest_records"}
     for planned, rest, queued in ([], "", set()), (["job"], "", {"render_spectrograms"}), ([], "7 are left", {"ingest_records"}):
@@ -114,6 +115,7 @@ def test_what_is_published_starts_the_next_dag(run_dag, known_dags, monkeypatch)
         run, _ = run_dag("ingest_records")
         assert run.state == "success"
         assert _queued() == queued
+    assert tried == [False]  # by the first and only try of the one job
 
 
 def _queued_by(asset):

@@ -19,6 +19,7 @@ from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.rules import RULES, judge
 from ecg_tasks.pipeline.monitoring import monitoring_runs
+from ecg_tasks.pipeline.preparation import prepare_bucket
 from ecg_tasks.pipeline.training import dataset, grouping, promoting
 from ecg_tasks.queries import audit_log, dag_runs, drift, exchange, models, quarantine, records, report_table, review_queue, runs
 from ecg_tasks.queries.lineage import tracing
@@ -38,7 +39,7 @@ MEANT = {
     "inbox/late/[bs]*": "taken over by the intake under way; its label table and a header without its signal still wait",
     "inbox/ward/corrupt.csv.gz": "put back by version 0.1, and taken over too",
     "quarantine/d84aa143*/reason.json": "of the same, which was refused again: by today's sentence, and who put it back is kept",
-    "staging/ingest_records/*/plan.json": "goes with the end of its intake",
+    "staging/ingest_records/scheduled__2025-01-16T10-45*": "goes with the end of its intake",
     "models/heartbeat/champion.json": "the version that had passed the gate serves",
     "manifests/retrain_model/manual__2025-01-16T09-*.json": "the account of its training tells that",
     "reports/2025-01-0[78]/*": "what the maintenance under way had planned to delete",
@@ -103,12 +104,11 @@ def maintain(plan):
 
 def test_every_kind_of_key_is_there():
     """The old bucket has something below every prefix but those that came since."""
-    prefixes = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and value.endswith("/")}
-    assert prefixes - {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]} == {
-        keys.DESCRIPTIONS,
-        keys.CATALOG,
-        keys.ACCOUNT_LISTS,
+    prefixes = {
+        f"{value.partition('/')[0]}/" for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and "/" in value
     }
+    there = {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]}
+    assert prefixes - there == {keys.DESCRIPTIONS, keys.CATALOG, keys.ACCOUNT_LISTS}
 
 
 def test_names_are_the_same(store, said):
@@ -333,6 +333,7 @@ def test_intake_under_way_ends(upgraded, state):
 def test_a_publication_that_version_01_gave_up_is_ended(upgraded):
     """Its records were let in and no account was written; the next plan writes it, and the run has nothing left to take over."""
     store, _ = upgraded("let_in")
+    prepare_bucket()
     (job,) = ingest_records.plan("next")
     told = json.loads(store.get(keys.manifest(ingest_records.DAG, keys.run_key(INTAKE))))["account"]
     counts = {name: told[name] for name in ("received", "records", "duplicates", "quarantined")}
@@ -427,8 +428,8 @@ def _nothing_else_changed(store, before, *, deleted):
     now = contents(store)
     other = {key for key, data in before.items() if now.get(key) != data}
     gone = other - now.keys()
-    of_intake = keys.staging(ingest_records.DAG, keys.run_key(INTAKE), "plan.json")
-    assert {key for key in gone if not key.startswith((keys.INBOX, keys.DECIDED))} == deleted | {of_intake}
+    of_intake = {key for key in before if key.startswith(keys.staging(ingest_records.DAG, keys.run_key(INTAKE), ""))}
+    assert {key for key in gone if not key.startswith((keys.INBOX, keys.DECIDED))} == deleted | of_intake
     assert sorted(key for key in other if not any(fnmatch(key, one) for one in MEANT)) == []
     assert [one for one in MEANT if not any(fnmatch(key, one) for key in other)] == []
     for key in other - gone:

@@ -76,6 +76,7 @@ def sort_inbox(
     at: datetime,
     grace_s: float,
     max_bytes: int,
+    remembered: bool = True,
     max_unread: int = MAX_UNREAD,
     max_drops: int = MAX_DROPS,
 ) -> Sorted:
@@ -89,10 +90,10 @@ def sort_inbox(
     passed over.
 
     At most ``max_unread`` headers are read that no run has read before, and at most ``max_drops`` drops are taken: those that were
-    complete first. ``left`` counts the others.
+    complete first. ``left`` counts the others. ``remembered`` tells whether a run before may have kept what headers say.
     """
     found = {item.key: item for item in listed if item.key != keys.INBOX}
-    inbox = _Inbox(store, found, at=at, grace_s=grace_s, max_bytes=max_bytes, max_unread=max_unread)
+    inbox = _Inbox(store, found, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=remembered, max_unread=max_unread)
     ready = [*inbox.recordings(), *inbox.others()]
     result = inbox.result
     if len(ready) > max_drops:
@@ -133,7 +134,15 @@ class _Inbox:
     """One look at the inbox, and what has been found out of it so far."""
 
     def __init__(
-        self, store: ObjectStore, found: dict[str, ObjectInfo], *, at: datetime, grace_s: float, max_bytes: int, max_unread: int
+        self,
+        store: ObjectStore,
+        found: dict[str, ObjectInfo],
+        *,
+        at: datetime,
+        grace_s: float,
+        max_bytes: int,
+        remembered: bool,
+        max_unread: int,
     ) -> None:
         self._found, self._at, self._grace_s, self._max_bytes = found, at, grace_s, max_bytes
         self.result = Sorted()
@@ -144,7 +153,7 @@ class _Inbox:
         self._folders = {posixpath.dirname(key) for key in found if kind_of(key) is Kind.SIDECAR}
         self._asked = {key for key, item in found.items() if item.size and self._is_asked(key, item)}
         wanted = [key for key in self.headers if found[key].size or not self._is_fresh([found[key]])]
-        self._said = read_once(store, found, [*wanted, *self._asked], max_unread=max_unread)
+        self._said = read_once(store, found, [*wanted, *self._asked], remembered=remembered, max_unread=max_unread)
         self.unread = {key for key in wanted if key not in self._said}
         self._unread_folders = {posixpath.dirname(key) for key in self.unread}
 

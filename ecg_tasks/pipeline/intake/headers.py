@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import BadInputError, MissingObjectError
-from ecg_tasks.names import DagId
 from ecg_tasks.readers import HEAD_BYTES, Companions, reader_of
 from ecg_tasks.readers.file_names import Kind, kind_of
 from ecg_tasks.readers.wfdb.header import MAX_HEADER_BYTES
 
 MAX_UNREAD = 20_000
 """Headers that one run reads anew. On a busy machine one takes up to 40 ms, so this is a quarter of an hour at most."""
-MEMO = keys.staging(DagId.INGEST_RECORDS, "read", "headers.parquet")
+MEMO = f"{keys.INTAKES}headers.parquet"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +35,7 @@ class Said:
 
 
 def read_once(
-    store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[str], *, max_unread: int = MAX_UNREAD
+    store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[str], *, remembered: bool = True, max_unread: int = MAX_UNREAD
 ) -> dict[str, Said]:
     """Return what these files say, of those that were read before or are among the ``max_unread`` that came first.
 
@@ -44,10 +43,9 @@ def read_once(
     ----------
     found : the whole inbox by key
     wanted : keys of headers, of files whose names say nothing, and of those that may need a sidecar
+    remembered : whether `MEMO` may be there
     """
-    if not wanted:
-        return {}  # what was read of files that are gone by now is let go of when there are others
-    before = _load(store)
+    before = _load(store) if remembered else {}
     said = {key: before[key] for key in wanted if key in before and before[key].etag == found[key].etag}
     unread = sorted((key for key in wanted if key not in said), key=lambda key: (found[key].modified, key))[:max_unread]
     said.update(_read(store, found, unread))

@@ -254,7 +254,7 @@ def test_waiting_recordings_are_known_by_name(inbox):
     planned = read(inbox.store, IntakeJob, job).plan
     assert planned.all_waiting == ""
     assert waiting.recordings(inbox.store, planned) == {"w/r", "w/r.hea", "w/q", "w/q.dat"}
-    assert waiting.count(planned) == 3
+    assert waiting.count(planned) == 2
 
 
 def test_a_label_table_may_mean_anything_that_waits(inbox, monkeypatch):
@@ -262,8 +262,13 @@ def test_a_label_table_may_mean_anything_that_waits(inbox, monkeypatch):
     monkeypatch.setattr(waiting, "_NAMED", 1)
     files = recording()
     inbox.put({"w/a.hea": files["r.hea"], "w/b.hea": files["r.hea"], "w/labels.csv": b"record,label\nb,normal\n"})
-    assert inbox.run()["account"]["waiting"] == 2
-    assert "inbox/w/labels.csv" in inbox.store.list_keys(keys.INBOX)
+    (job,) = ingest_records.plan("r1")
+    planned = read(inbox.store, IntakeJob, job).plan
+    assert (planned.waiting, waiting.count(planned)) == (("inbox/w/a.hea",), 2)
+    key = ingest_records.publish("r1", [ingest_records.ingest_batch(job)])
+    assert json.loads(inbox.store.get(key))["labels"]["tables"] == []
+    assert inbox.left() == ["w/a.hea", "w/b.hea", "w/labels.csv"]
+    assert inbox.store.list_keys("staging/") == [headers.MEMO]
 
 
 def test_the_digest_of_a_drop_covers_names_and_lengths(inbox):
