@@ -54,7 +54,15 @@ def test_the_notice_names_every_locked_package():
 def test_the_list_names_every_locked_package(tmp_path):
     """As packages of the index with their versions; checked against the schema when an image is built, which takes longer."""
     file = tmp_path / "sbom.cdx.json"
-    command = [CYCLONEDX, "environment", "--no-validate", "--output-reproducible", "--output-file", file, PACKAGES.parents[2] / "bin" / "python"]
+    command = [
+        CYCLONEDX,
+        "environment",
+        "--no-validate",
+        "--output-reproducible",
+        "--output-file",
+        file,
+        PACKAGES.parents[2] / "bin" / "python",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     found = json.loads(file.read_text())
     assert found["bomFormat"] == "CycloneDX"
