@@ -132,7 +132,7 @@ def test_the_command_is_there(bin_, recording):
     assert re.search(r"normal|abnormal|uncertain|uninterpretable", done.stdout)
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "status", "put x", "test", "bench", "secrets", "setup"])
+@pytest.mark.parametrize("command", ["up", "put x", "test", "secrets", "setup"])
 def test_what_needs_a_checkout_says_so(bin_, tmp_path, command):
     """In one sentence, and it writes nothing into the environment."""
     (tmp_path / "x").write_text("x")
