@@ -10,6 +10,8 @@ import ecg_tasks
 
 DAGS = Path(__file__).parents[1] / "ecg_spectrograms" / "dags"
 """The folder of the DAGs in the installed package, for Airflow's ``dags_folder``."""
+POOLS = Path(__file__).with_name("pools.json")
+"""For ``airflow pools import``."""
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -27,7 +29,7 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """Give Airflow the plugin of the pages, or None where its plugins' folder has loaded it already: Airflow calls a second one an error."""
+    """Give Airflow the plugin of the pages; None where its plugins' folder has it already, because Airflow calls a second one an error."""
     if name != "plugin":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from airflow.configuration import conf

@@ -69,9 +69,8 @@ def run(*command, cwd, **variables):
 def wheel(tmp_path_factory):
     """The wheel of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    built = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     (file,) = folder.glob("*.whl")
     return file
@@ -133,7 +132,7 @@ def test_the_command_is_there(bin_, recording):
     assert re.search(r"normal|abnormal|uncertain|uninterpretable", done.stdout)
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "status", "put x", "test", "bench", "secrets", "setup"])
+@pytest.mark.parametrize("command", ["up", "put x", "test", "secrets", "setup"])
 def test_what_needs_a_checkout_says_so(bin_, tmp_path, command):
     """In one sentence, and it writes nothing into the environment."""
     (tmp_path / "x").write_text("x")

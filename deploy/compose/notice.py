@@ -42,12 +42,12 @@ def licence(package: Distribution) -> str:
     name = _normalized(str(told["Name"]))
     if name in CHOSEN:
         return CHOSEN[name]
-    if expression := told.get("License-Expression"):
-        return str(expression)
+    if "License-Expression" in told:
+        return str(told["License-Expression"])
     classifiers = [str(one).split(" :: ") for one in told.get_all("Classifier") or []]
     if classes := [one[-1] for one in classifiers if one[0] == "License" and len(one) > 1 and one[-1] != "OSI Approved"]:
         return " or ".join(classes)
-    words = str(told.get("License") or "").strip()
+    words = str(told["License"]).strip() if "License" in told else ""
     return words if words != "UNKNOWN" and len(words) <= _SENTENCE else ""
 
 

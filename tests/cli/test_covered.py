@@ -82,7 +82,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "ecg_tasks" / "__init__.py").touch()
     (tmp_path / "ecg_tasks" / "work.py").write_text(WORK)
     (tmp_path / "tests" / "test_work.py").write_text(TEST)
-    monkeypatch.setattr(covered, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(covered, "CHECKOUT", tmp_path)
     monkeypatch.setattr(covered, "_SETTINGS", f"--rcfile={tmp_path / 'pyproject.toml'}")
     monkeypatch.setattr(covered, "FOLDER", tmp_path / ".coverage")
     (tmp_path / ".coverage").write_text("of an earlier measurement without a folder")

@@ -136,5 +136,5 @@ def test_every_image_gets_both():
         (stage,) = re.findall(rf"^FROM \w+ AS {image}\n(.*?)(?=^FROM |\Z)", dockerfile, re.MULTILINE | re.DOTALL)
         assert f"COPY --from={image}-legal /legal /opt/ecg/legal" in stage
         (legal,) = re.findall(rf"^FROM sbom AS {image}-legal\n(.*?)(?=^FROM )", dockerfile, re.MULTILINE | re.DOTALL)
-        assert f"COPY --from={image}-packages " in legal
+        assert f"RUN --mount=from={image}-packages," in legal
         assert f"COPY locks/{image}.txt" in dockerfile

@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 from docs import architecture
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.is_file())
+PAGES = sorted(path for folder in ("docs", "benchmarks", "models", "research") for path in (ROOT / folder).rglob("*.md"))
+PAGES += sorted(ROOT.glob("*.md"))
 
 
 def tree() -> list[str]:

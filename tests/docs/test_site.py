@@ -1,0 +1,90 @@
+"""The documentation as a site: every page is in it, every link leads somewhere, and a reader's browser fetches nothing from elsewhere."""
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+import html5lib
+import pytest
+from typer.main import get_command
+
+from ecg_tasks.cli.__main__ import app
+
+ROOT = Path(__file__).parents[2]
+HTML = "{http://www.w3.org/1999/xhtml}"
+FETCHED = {"img": "src", "script": "src", "link": "href", "source": "src", "iframe": "src", "object": "data"}
+"""Element to its attribute with the address of what a browser fetches to show the page."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built as CI builds it: a warning is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs", "-d", folder / "trees", ".", folder / "html"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "html"
+
+
+@cache
+def elements(page: Path) -> list:
+    """All elements of a page."""
+    return list(html5lib.parse(page.read_text(), treebuilder="etree").iter())
+
+
+def test_every_page_is_in_it(site):
+    """Each Markdown file for readers, and the first page that a browser opens leads to the README."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {path.removesuffix(".md") for path in listed} <= {
+        page.relative_to(site).as_posix().removesuffix(".html") for page in site.rglob("*.html")
+    }
+    assert 'href="README.html"' in (site / "index.html").read_text()
+
+
+def test_links_lead_somewhere(site):
+    """Each link to a page, a picture, a file or a heading of the site, of every page."""
+    broken = []
+    for page in site.rglob("*.html"):
+        for element in elements(page):
+            for name in ("href", "src"):
+                target = element.get(name)
+                if not target or re.match(r"[a-z]+:", target):
+                    continue
+                path, _, anchor = unquote(target).partition("#")
+                there = (page.parent / path.partition("?")[0]).resolve() if path else page
+                if not there.is_file() or (anchor and anchor not in {one.get("id") for one in elements(there)}):
+                    broken.append((page.relative_to(site).as_posix(), target))
+    assert broken == []
+
+
+def test_a_browser_fetches_nothing_from_elsewhere(site):
+    """Pages, style sheets and scripts name no other server for anything that is loaded with them."""
+    for page in site.rglob("*.html"):
+        fetched = [element.get(FETCHED[tag]) for element in elements(page) if (tag := str(element.tag).removeprefix(HTML)) in FETCHED]
+        assert [address for address in filter(None, fetched) if re.match(r"(https?:)?//", address)] == [], page
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"url\(\s*['\"]?(https?:)?//|@import\s+['\"]?(https?:)?//", sheet.read_text()), sheet
+
+
+def test_every_command_is_in_the_reference(site):
+    """With each of its options, as the command line itself declares them."""
+    text = (site / "docs" / "cli.html").read_text()
+    shown = re.sub(r"<[^>]+>", "", text)
+    for name, command in get_command(app).commands.items():
+        assert f"./ecg {name}" in shown
+        for parameter in command.params:
+            assert all(option in shown for option in parameter.opts if option.startswith("-")), (name, parameter.opts)
+
+
+def test_the_hooks_are_local_and_are_what_ci_runs():
+    """No hook is fetched from anywhere; CI runs all of them, and lints, formats, types, layers and the site are among them."""
+    import yaml
+
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    assert [hook["id"] for hook in repository["hooks"]] == ["lint", "format", "types", "layers", "site"]
+    assert all(hook["language"] == "unsupported" and hook["entry"].startswith(".venv-dev/bin/") for hook in repository["hooks"])
+    assert ".venv-dev/bin/pre-commit run --all-files" in (ROOT / ".ci" / "run").read_text()
