@@ -1,8 +1,8 @@
 """Here: what the process of the tests asks of their S3 server, answered out of the server's memory. Not here: the server (``conftest``).
 
 Of a request to moto nine parts in ten are its way: it is signed, written as HTTP, matched with the addresses of all services, answered in
-XML and read again. The six operations of which nearly all requests are go to moto's buckets directly, where what they ask is plain. Everything else
-takes the whole way, and so does all that other processes ask; both see the same buckets.
+XML and read again. The six operations of which nearly all requests are go to moto's buckets directly, where what they ask is plain.
+Everything else takes the whole way, and so does all that other processes ask; both see the same buckets.
 """
 
 import io

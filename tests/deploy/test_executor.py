@@ -93,6 +93,29 @@ def test_tasks_start_after_idle_workers_were_killed(started):
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
+def test_it_rests_when_nothing_has_come_for_a_while(monkeypatch):
+    """A task that waits or is at work lets it look as often as ever, and for twenty seconds more."""
+    now, rested = [0.0], []
+    monkeypatch.setattr(local_executor.LocalExecutor, "sync", lambda _self: None)
+    monkeypatch.setattr(mended.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(mended.time, "sleep", lambda seconds: rested.append((now[0], seconds)))
+    executor = mended.LocalExecutor(parallelism=2)
+    for now[0] in (10.0, 20.0, 20.5, 30.0):
+        executor.sync()
+    assert rested == [(20.5, mended.REST_S), (30.0, mended.REST_S)]
+    for busy in (executor.queued_tasks, executor.running):
+        now[0] = 100.0
+        busy.update({"one": Work("one")} if busy is executor.queued_tasks else {"one"})
+        executor.sync()
+        busy.clear()
+        now[0] = 120.0
+        executor.sync()
+    assert len(rested) == 2
+    now[0] = 120.5
+    executor.sync()
+    assert rested[2:] == [(120.5, mended.REST_S)]
+
+
 def test_airflows_own_would_stand_still(started):
     """What is mended is still at fault in Airflow; when this fails, the mending may go."""
     executor = started(local_executor.LocalExecutor, 1)

@@ -140,6 +140,16 @@ def demo(chain, stack, ecg):
 
 
 @pytest.fixture(scope="session")
+def data():
+    """Function that gives the data in a bucket: every object that is no account, no report and no state of a run, with its ETag."""
+    from ecg_tasks.archive import keys
+
+    kinds = (keys.RAW, keys.RECORDS, keys.RECORD_INDEX, keys.ALIASES, keys.LABELS, keys.SPECTROGRAMS, keys.DATASETS, keys.MODELS)
+    kinds += (keys.PREDICTIONS, keys.QUARANTINE)
+    return lambda store: {item.key: item.etag for kind in kinds for item in store.list_objects(kind)}
+
+
+@pytest.fixture(scope="session")
 def wait_until() -> Callable[[Callable[[], object], str], None]:
     """Wait for something that comes by itself; the test fails with ``what`` when it does not come."""
 

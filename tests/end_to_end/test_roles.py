@@ -10,7 +10,7 @@ import httpx
 import jwt
 import pytest
 
-from ecg_tasks.archive import audit, registry
+from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.cli.demo import RETRAINING
 
 pytestmark = [pytest.mark.stack, pytest.mark.chain("demo"), pytest.mark.timeout(3600)]
@@ -117,7 +117,13 @@ def people(stack):
 
 
 @pytest.fixture(scope="module")
-def asked(bucket, people, wait_until):
+def before(bucket, data):
+    """The data in the bucket before the run."""
+    return data(bucket)
+
+
+@pytest.fixture(scope="module")
+def asked(before, people, wait_until):
     """A run whose candidate passed the gate and waits for a person's approval."""
     olga = people("olga", "OP")
     olga.trigger(**RETRAINING, approval=True)
@@ -138,6 +144,15 @@ def nothing_changes(bucket):
     yield
     assert (registry.read_decisions(bucket, RECIPE), acts(bucket)) == before
     assert before[0].version == FIRST
+
+
+def test_the_same_training_again_changes_nothing(asked, before, bucket, data, nothing_changes):
+    """It names the version that the demonstration trained: that is judged anew, against another champion, and nothing else is written."""
+    after = data(bucket)
+    (judged,) = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    version, name = judged.removeprefix(keys.models_of(RECIPE)).split("/")
+    assert name == registry.VERDICT
+    assert version != FIRST
 
 
 def test_a_question_marked_as_answered_promotes_nothing(asked, nothing_changes, wait_until):
