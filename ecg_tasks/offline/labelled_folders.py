@@ -1,4 +1,4 @@
-"""Here: what PTB-XL, the PTB Diagnostic database, heartbeat CSVs and labelled WFDB folders look like on a disk.
+"""Here: what PTB-XL, the PTB Diagnostic database, heartbeat CSVs and labelled folders look like on a disk.
 
 Not here: reading the recordings (``readers``), or what is done with them (``cli.inbox``, ``evaluate_folder``).
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
 from ecg_tasks.readers.base import Rejected
-from ecg_tasks.readers.file_names import CSV_SUFFIXES, HEADER_SUFFIX, LABEL_TABLE, SIGNAL_SUFFIXES, is_header
+from ecg_tasks.readers.file_names import CSV_SUFFIXES, HEADER_SUFFIX, LABEL_TABLE, SIGNAL_SUFFIXES, is_header, is_signal
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.labels_csv import LabelRow, read_labels
 from ecg_tasks.readers.person import UnclearError, age_years, patient_id
@@ -34,7 +34,7 @@ class LabelledFolder:
     Parameters
     ----------
     kind : its layout, and the folder that it gets in the inbox
-    files : name of a recording (its header without extension) or a heartbeat CSV, to where it lies; None where it is not there
+    files : name of a recording (of WFDB its header without extension) or a heartbeat CSV, to where it lies; None where it is not there
     rows : name of a record to what the data set says of it; the rows of a heartbeat CSV may speak for themselves
     rejected : what the data set says of a recording and cannot be understood
     """
@@ -171,13 +171,13 @@ def heartbeats(folder: Path) -> LabelledFolder:
 
 
 def labelled(folder: Path) -> LabelledFolder:
-    """WFDB recordings and heartbeat CSVs with a ``labels.csv``, laid out as for the inbox."""
+    """Recordings in any format and heartbeat CSVs with a ``labels.csv``, laid out as for the inbox."""
     table = read_labels((folder / LABEL_TABLE).read_bytes(), name=LABEL_TABLE)
     said: dict[str, list[LabelRow]] = {}
     files: dict[str, Path | None] = {}
     for row in table.rows:
         name = _name_in(folder, row.record)
-        path = _inside(folder, file_of(name), suffix="" if "#" in name else HEADER_SUFFIX)
+        path = _inside(folder, file_of(name), suffix=_suffix_of(folder, name))
         said.setdefault(name, []).append(row)
         files[file_of(name)] = path if path.is_file() else None
     rows, contradicted = _agreed(said, table=LABEL_TABLE)
@@ -205,9 +205,16 @@ def _name_in(folder: Path, record: str) -> str:
     spellings = next(iter(paths_meant(record, folder="")), (record,))
     for name in spellings[::-1]:
         for spelt in (name, unicodedata.normalize("NFD", name)):
-            if (folder / (file_of(spelt) if "#" in spelt else f"{spelt}{HEADER_SUFFIX}")).is_file():
+            if (folder / f"{file_of(spelt)}{_suffix_of(folder, spelt)}").is_file():
                 return spelt
     return spellings[-1]
+
+
+def _suffix_of(folder: Path, name: str) -> str:
+    """What a record's file has behind its name: ``.hea`` of WFDB, unless the name is that of a file of another format."""
+    if "#" in name or (not (folder / f"{name}{HEADER_SUFFIX}").is_file() and not is_signal(name) and (folder / name).is_file()):
+        return ""
+    return HEADER_SUFFIX
 
 
 def detect(folder: Path) -> str | None:
