@@ -1,4 +1,4 @@
-"""Here: what PTB-XL, the PTB Diagnostic database, heartbeat CSVs and labelled WFDB folders look like on a disk.
+"""Here: what PTB-XL, the PTB Diagnostic database, heartbeat CSVs and labelled folders look like on a disk.
 
 Not here: reading the recordings (``readers``), or what is done with them (``cli.inbox``, ``evaluate_folder``).
 """
@@ -44,7 +44,7 @@ class LabelledFolder:
     Parameters
     ----------
     kind : its layout, and the folder that it gets in the inbox
-    files : name of a recording (its header without extension) or a heartbeat CSV, to where it lies; None where it is not there
+    files : name of a recording (of WFDB its header without extension) or a heartbeat CSV, to where it lies; None where it is not there
     rows : name of a record to what the data set says of it; the rows of a heartbeat CSV may speak for themselves
     rejected : what the data set says of a recording and cannot be understood
     """

@@ -77,7 +77,7 @@ def _checked_start(data: bytes, *, name: str) -> int:
     Writers differ in whether the checksum covers the text behind the header, and in which of its two bytes comes first.
     """
     checksum, text_bytes, _, _, ecg_at, _ = _START.unpack_from(data, 8)
-    begin = _HEADER_BYTES + text_bytes
+    begin: int = _HEADER_BYTES + text_bytes
     if text_bytes < 0 or begin > len(data):
         raise BadInputError(Reason.INCOMPLETE, f"{name}: the text behind the header has {text_bytes} bytes, the file {len(data)}")
     if ecg_at != begin:

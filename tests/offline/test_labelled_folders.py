@@ -182,6 +182,20 @@ def test_a_folder_with_labels_of_any_format(tmp_path):
     assert names == ["a.dcm", "w/b.npy", "w/signals.json", "w/c.npy", "w/d.mat", "r.hea", "r.mat", "labels.csv"]
 
 
+def test_a_folder_with_recordings_in_other_formats(tmp_path):
+    """Named with their endings, as in the inbox; a header beside a file of one stem is still the header, a signal file no recording."""
+    (tmp_path / "ward").mkdir()
+    for name in ("ward/1.hea", "ward/1.dat", "ward/2.xml", "ward/3", "ward/4.dat"):
+        (tmp_path / name).write_bytes(b"x")
+    table = "record,label\nward/1.dat,normal\nward/2.xml,abnormal\nward/3,normal\nward/4.dat,normal\nward/5.scp,normal\n"
+    (tmp_path / "labels.csv").write_text(table)
+    found = labelled_folders.open_folder(tmp_path)
+    there = {name: path and path.name for name, path in found.files.items()}
+    assert there == {"ward/1": "1.hea", "ward/2.xml": "2.xml", "ward/3": "3", "ward/4": None, "ward/5.scp": None}
+    files = [name for name, _ in found.for_inbox()]
+    assert files == ["labelled/ward/1.hea", "labelled/ward/1.dat", "labelled/ward/2.xml", "labelled/ward/3", "labelled/labels.csv"]
+
+
 def test_rows_that_contradict_each_other_label_nothing(tmp_path):
     """Neither wins: the recording has no label and both rows are named; rows that agree, or complete each other, are one."""
     for name in ("1", "2", "3"):

@@ -20,8 +20,8 @@ _WINDOW_BITS = 16
 """The longest prefix that is read; the standard's own table has ten bits."""
 _MAX_VALUE_BITS = 16
 _ENTRY_BYTES = 9
-_BEHIND = 256
-"""Bits behind the end of a lead that may be looked at: four codes of prefix and value, and what they are made of."""
+_BEHIND = 64
+"""Bits behind the end of a lead that may be looked at: a code of prefix and value that begins there."""
 _MAX_TABLES = 8
 _LENGTH = 0xFF
 
@@ -105,7 +105,7 @@ def decode(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, wha
     n_bits = 8 * len(packed)
     wanted = min(n_samples, n_bits + 1)  # a code has a bit at least
     if len(tables) == 1:
-        starts = _walk(tables[0].n_bits[windows], n_bits=n_bits, n_codes=wanted)
+        starts = _walk(np.take(tables[0].n_bits, windows), n_bits=n_bits, n_codes=wanted)
         found, lengths = _values(tables[0], starts, windows=windows, words=words)
     else:
         starts, used = _walk_switching(windows, tables, n_bits=n_bits, n_codes=wanted)
@@ -138,7 +138,7 @@ def summed(values: NDArray[np.int64], *, order: int) -> NDArray[np.int64]:
 def _windows(packed: bytes) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
     """The sixteen bits from each bit on, and the thirty-two from each byte on; zeros stand behind the end."""
     padded = np.frombuffer(packed + bytes(_BEHIND // 8 + 3), dtype=np.uint8).astype(np.uint32)
-    words = (padded[:-3] << 24) | (padded[1:-2] << 16) | (padded[2:-1] << 8) | padded[3:]
+    words = ((padded[:-3] << 24) | (padded[1:-2] << 16) | (padded[2:-1] << 8) | padded[3:]).astype(np.uint32, copy=False)
     windows = np.empty((words.size, 8), dtype=np.uint16)
     for shift in range(8):
         windows[:, shift] = words >> (16 - shift)
@@ -146,23 +146,11 @@ def _windows(packed: bytes) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
 
 
 def _walk(lengths: NDArray[np.uint8], *, n_bits: int, n_codes: int) -> NDArray[np.int64]:
-    """Where the codes begin, given the length of the code at each bit; what is no code, and the end, are not left again.
-
-    The place of a code is known only from the one before it. So every fourth is found step by step, and those between all at once.
-    """
+    """Where the codes begin, given the length of the code at each bit; what is no code, and the end, are not left again."""
     lengths[n_bits:] = 0
-    ahead = np.arange(n_bits)
-    two = lengths.copy()
-    two[:n_bits] += lengths[ahead + lengths[:n_bits]]
-    four = two.copy()
-    four[:n_bits] += two[ahead + two[:n_bits]]
-    jumps = four.tobytes()
+    jumps = lengths.tobytes()
     at = 0
-    starts = np.empty((-(-n_codes // 4), 4), dtype=np.int64)
-    starts[:, 0] = [0, *(at := at + jumps[at] for _ in range(starts.shape[0] - 1))]
-    for column in range(1, 4):
-        starts[:, column] = starts[:, column - 1] + lengths[starts[:, column - 1]]
-    return starts.ravel()[:n_codes]
+    return np.array([0, *[at := at + jumps[at] for _ in range(n_codes - 1)]], dtype=np.int64)
 
 
 def _walk_switching(

@@ -5,6 +5,7 @@ import binascii
 import codecs
 import re
 from decimal import Decimal
+from typing import NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers.expat import ExpatError, ParserCreate
 from xml.parsers.expat import errors as expat
@@ -109,7 +110,7 @@ def _tree(text: str | bytes, *, name: str) -> Element:
     def end(tag: str) -> None:
         builder.end(tag.rpartition(":")[2])
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> NoReturn:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the XML declares entities, which can unpack without end; export it again")
 
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
