@@ -73,7 +73,7 @@ class EdfReader:
             ``incomplete`` with both counts where data records are missing; ``unreadable`` for EDF+D, whose parts have gaps between them;
             ``missing_lead`` for a file without an ECG; ``unit_unknown``; ``too_large``.
         """
-        (data,) = files.values()
+        data = next(iter(files.values()))
         is_bdf = data.startswith(_BDF)
         header = _checked(data, bytes_per_sample=3 if is_bdf else 2, name=name)
         signals = _signals(data, header, is_bdf=is_bdf, name=name)

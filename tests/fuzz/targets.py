@@ -13,13 +13,13 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks import written_files
+from ecg_tasks import readers
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import QuarantineReason, read
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.pipeline.intake import drops, inbox, label_tables, taking
-from benchmarks import written_files
-from ecg_tasks import readers
 from ecg_tasks.readers import READERS, Read, Rejected, reader_of
 from ecg_tasks.readers.heartbeat_csv import VALUE_RANGE
 from ecg_tasks.readers.labels_csv import read_labels
