@@ -105,7 +105,8 @@ def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
     if len(data) < n_bytes:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; its header alone has {n_bytes}. Upload it again")
     start = _HEADER + _SAMPLES_AT * n_signals
-    fields = [data[start + _SAMPLES_WIDTH * number :][:_SAMPLES_WIDTH].decode("latin-1").strip() for number in range(n_signals)]
+    ends = range(start + _SAMPLES_WIDTH, start + _SAMPLES_WIDTH * (n_signals + 1), _SAMPLES_WIDTH)
+    fields = [data[end - _SAMPLES_WIDTH : end].decode("latin-1").strip() for end in ends]
     samples = [_number(field, 1, MAX_VALUES, "samples in a data record", name=name) for field in fields]
     promised = _promised(texts, len(data) - n_bytes, bytes_per_sample * sum(samples), name=name)
     if promised * sum(samples) > MAX_VALUES:
@@ -146,7 +147,8 @@ def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[A
     """
     import edfio
 
-    labels = [data[_HEADER + _LABEL_WIDTH * place :][:_LABEL_WIDTH].decode("latin-1").strip() for place in range(len(header.samples))]
+    text = data[: _HEADER * (1 + len(header.samples))].decode("latin-1")
+    labels = [text[at : at + _LABEL_WIDTH].strip() for at in range(_HEADER, _HEADER + _LABEL_WIDTH * len(header.samples), _LABEL_WIDTH)]
     labels = [label for label in labels if label not in _ANNOTATIONS]
     if not any(_ECG.search(label) or lead_meant(label) for label in labels):
         told = ", ".join(labels)[:400] or "annotations alone"
@@ -223,7 +225,7 @@ def _equipment(text: str) -> str | None:
 
 def _filters(signals: Sequence[Any]) -> Filters:
     """The filters on which all leads agree, as EDF+ writes them: ``HP:0.05Hz LP:150Hz N:50Hz``."""
-    texts = {one.prefiltering for one in signals if lead_meant(one.label) or _ECG.search(one.label)}
+    texts = {one.prefiltering for one in signals if _ECG.search(one.label) or lead_meant(one.label)}
     if len(texts) != 1:
         return Filters()
     found = {kind.upper(): 0.0 if value.upper() == "DC" else float(value.replace(",", ".")) for kind, value in _FILTER.findall(texts.pop())}
