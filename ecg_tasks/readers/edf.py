@@ -201,7 +201,8 @@ def _recorded(texts: Mapping[str, str]) -> datetime | None:
             day_of_month, month, year = (int(part) for part in short.groups())
             day = date(year + (1900 if year >= _FIRST_YEAR else 2000), month, day_of_month)
             day = None if day == date(1900 + _FIRST_YEAR, 1, 1) else day
-        return None if day is None else datetime.combine(day, time(*map(int, clock.groups())) if clock else time())
+        hour, minute, second = (int(part) for part in clock.groups()) if clock else (0, 0, 0)
+        return None if day is None else datetime.combine(day, time(hour, minute, second))
     except ValueError:
         return None
 
