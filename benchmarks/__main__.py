@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import classification, figures, pages, rendering, scaling, tables, training
+from benchmarks import classification, figures, pages, readers, rendering, scaling, tables, training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Sizes:
     records : of the nights, rising
     repeats : of the smallest nights
     training : beats, and how much of the notebook's training is run
+    n_read : times that each reader reads its recording
     """
 
     n_compared: int
@@ -36,6 +37,7 @@ class Sizes:
     records: tuple[int, ...]
     repeats: int
     training: Mapping[str, int]
+    n_read: int
 
 
 FULL = Sizes(
@@ -46,6 +48,7 @@ FULL = Sizes(
     records=(1000, 10_000, 100_000),
     repeats=5,
     training={"n_normal": training.N_NORMAL, "n_abnormal": training.N_ABNORMAL, "n_steps": 546, "n_drawn": 200, "n_scored": 1000},
+    n_read=300,
 )
 """About ten minutes on two cores."""
 QUICK = Sizes(
@@ -56,13 +59,25 @@ QUICK = Sizes(
     records=(1000, 4000),
     repeats=1,
     training={"n_normal": training.N_NORMAL, "n_abnormal": training.N_ABNORMAL, "n_steps": 30, "n_drawn": 20, "n_scored": 300},
+    n_read=30,
 )
 """About 90 seconds on two cores; the figures are those of few measurements."""
 
 NAMES = ("rendering", "classification", "scaling")
 """What is run unless one is named."""
-ON_REQUEST = ("train", "pages")
+ON_REQUEST = ("train", "pages", "readers")
 """What is run only if it is named: it takes longer than all others together, or measures something else."""
+
+
+_TABLES: Mapping[str, Callable[[Console, Mapping[str, Any]], None]] = {
+    "rendering": tables.print_rendering,
+    "classification": tables.print_classification,
+    "scaling": tables.print_scaling,
+    "train": tables.print_training,
+    "readers": readers.print_readers,
+    "pages": pages.print_pages,
+}
+"""In the order in which they are printed; the memory of the first two comes behind them."""
 
 
 def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
@@ -78,6 +93,7 @@ def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], No
             lambda: scaling.measure(folder, sizes=sizes.records, repeats=sizes.repeats),
         ),
         "train": ("learning", lambda: training.measure(**sizes.training)),
+        "readers": ("reading every format", lambda: readers.measure(sizes.n_read)),
         "pages": ("the pages inside Airflow", lambda: pages.measure(say)),
     }
     found = {}
@@ -95,7 +111,7 @@ def main() -> None:
         "benchmark",
         nargs="?",
         choices=ON_REQUEST,
-        help="measure learning instead (about 15 minutes, --quick 3), or the pages inside Airflow",
+        help="measure learning instead (about 15 minutes, --quick 3), the pages inside Airflow, or the readers",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes: about 90 seconds instead of ten minutes")
     parser.add_argument("--only", choices=NAMES, help="run one benchmark (default: all)")
@@ -116,18 +132,11 @@ def main() -> None:
         written = figures.document(found, quick=arguments.quick, load_before=load_before)
         arguments.json.write_text(json.dumps(written, indent=1) + "\n")
     console.print()
-    if "rendering" in found:
-        tables.print_rendering(console, found["rendering"])
-    if "classification" in found:
-        tables.print_classification(console, found["classification"])
-    if found.keys() & {"rendering", "classification"}:
-        tables.print_memory(console, found)
-    if "scaling" in found:
-        tables.print_scaling(console, found["scaling"])
-    if "train" in found:
-        tables.print_training(console, found["train"])
-    if "pages" in found:
-        pages.print_pages(console, found["pages"])
+    for name, show in _TABLES.items():
+        if name in found:
+            show(console, found[name])
+        if name == "classification" and found.keys() & {"rendering", "classification"}:
+            tables.print_memory(console, found)
     if told := figures.ratios(found):
         tables.print_ratios(console, told)
 

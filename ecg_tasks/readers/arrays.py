@@ -18,8 +18,8 @@ from ecg_tasks.readers.base import Acquisition, Lead, Recording
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.sidecar import MAX_LEADS, Described, missing, parsed_unit
 
-MAX_ALL_VALUES = 2**26
-"""Samples of all recordings of one file together, 256 MiB as float32: 1,365 recordings of twelve leads with 4,096 samples."""
+MAX_ALL_VALUES = MAX_VALUES
+"""Samples of all recordings of one file together: 682 recordings of twelve leads with 4,096 samples."""
 MAX_RECORDINGS = 3000
 """Recordings of one file; each takes a millisecond or two."""
 

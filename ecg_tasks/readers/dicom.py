@@ -82,7 +82,7 @@ class DicomReader:
         ----------
         DICOM PS3.3, C.10.9; PS3.16, CID 3001.
         """
-        (data,) = files.values()
+        data = next(iter(files.values()))
         found = elements(data, name=name)
         kind = _kind(found, name=name)
         groups = [_group(item, number, name=name) for number, item in enumerate(_sequence(found, name=name), start=1)]

@@ -73,7 +73,7 @@ class EdfReader:
             ``incomplete`` with both counts where data records are missing; ``unreadable`` for EDF+D, whose parts have gaps between them;
             ``missing_lead`` for a file without an ECG; ``unit_unknown``; ``too_large``.
         """
-        (data,) = files.values()
+        data = next(iter(files.values()))
         is_bdf = data.startswith(_BDF)
         header = _checked(data, bytes_per_sample=3 if is_bdf else 2, name=name)
         signals = _signals(data, header, is_bdf=is_bdf, name=name)
@@ -105,7 +105,8 @@ def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
     if len(data) < n_bytes:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; its header alone has {n_bytes}. Upload it again")
     start = _HEADER + _SAMPLES_AT * n_signals
-    fields = [data[start + _SAMPLES_WIDTH * number :][:_SAMPLES_WIDTH].decode("latin-1").strip() for number in range(n_signals)]
+    ends = range(start + _SAMPLES_WIDTH, start + _SAMPLES_WIDTH * (n_signals + 1), _SAMPLES_WIDTH)
+    fields = [data[end - _SAMPLES_WIDTH : end].decode("latin-1").strip() for end in ends]
     samples = [_number(field, 1, MAX_VALUES, "samples in a data record", name=name) for field in fields]
     promised = _promised(texts, len(data) - n_bytes, bytes_per_sample * sum(samples), name=name)
     if promised * sum(samples) > MAX_VALUES:
@@ -146,7 +147,8 @@ def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[A
     """
     import edfio
 
-    labels = [data[_HEADER + _LABEL_WIDTH * place :][:_LABEL_WIDTH].decode("latin-1").strip() for place in range(len(header.samples))]
+    text = data[: _HEADER * (1 + len(header.samples))].decode("latin-1")
+    labels = [text[at : at + _LABEL_WIDTH].strip() for at in range(_HEADER, _HEADER + _LABEL_WIDTH * len(header.samples), _LABEL_WIDTH)]
     labels = [label for label in labels if label not in _ANNOTATIONS]
     if not any(_ECG.search(label) or lead_meant(label) for label in labels):
         told = ", ".join(labels)[:400] or "annotations alone"
@@ -199,7 +201,8 @@ def _recorded(texts: Mapping[str, str]) -> datetime | None:
             day_of_month, month, year = (int(part) for part in short.groups())
             day = date(year + (1900 if year >= _FIRST_YEAR else 2000), month, day_of_month)
             day = None if day == date(1900 + _FIRST_YEAR, 1, 1) else day
-        return None if day is None else datetime.combine(day, time(*map(int, clock.groups())) if clock else time())
+        hour, minute, second = (int(part) for part in clock.groups()) if clock else (0, 0, 0)
+        return None if day is None else datetime.combine(day, time(hour, minute, second))
     except ValueError:
         return None
 
@@ -223,7 +226,7 @@ def _equipment(text: str) -> str | None:
 
 def _filters(signals: Sequence[Any]) -> Filters:
     """The filters on which all leads agree, as EDF+ writes them: ``HP:0.05Hz LP:150Hz N:50Hz``."""
-    texts = {one.prefiltering for one in signals if lead_meant(one.label) or _ECG.search(one.label)}
+    texts = {one.prefiltering for one in signals if _ECG.search(one.label) or lead_meant(one.label)}
     if len(texts) != 1:
         return Filters()
     found = {kind.upper(): 0.0 if value.upper() == "DC" else float(value.replace(",", ".")) for kind, value in _FILTER.findall(texts.pop())}

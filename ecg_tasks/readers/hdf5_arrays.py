@@ -4,6 +4,7 @@ HDF5 can point to other files and load filters from a disk: neither is followed.
 read, and every length is held against the bytes that are there before memory is taken.
 """
 
+import io
 import math
 import zlib
 from collections.abc import Mapping
@@ -71,7 +72,7 @@ class Hdf5Reader:
 
         data = next(iter(files.values()))
         try:
-            with h5py.File.in_memory(data) as file:
+            with h5py.File(io.BytesIO(data), "r") as file:
                 return _read(file, files, name=name)
         except BadInputError:
             raise

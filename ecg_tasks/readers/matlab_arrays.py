@@ -32,8 +32,8 @@ _PRECISIONS_4 = {0: 8, 1: 4, 2: 4, 3: 2, 4: 2, 5: 1}
 _MAX_NAME_BYTES = 64
 _MAX_VARIABLES = 64
 _MAX_AXES = 8
-_MAX_UNPACKED = 8 * arrays.MAX_ALL_VALUES // 2
-"""Bytes of all variables once they are unpacked: 256 MiB."""
+_MAX_UNPACKED = 256 * 1024 * 1024
+"""Bytes of all variables once they are unpacked."""
 _SMALL_VALUES = 4096
 
 _Shapes = dict[str, tuple[int, ...]]

@@ -3,7 +3,6 @@
 import io
 import math
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
@@ -83,32 +82,37 @@ def _of_archive(data: bytes, *, name: str) -> tuple[NDArray[np.generic], Describ
     """The array of signals of an archive, and what its others say; every member is unpacked within the bounds that its header gives."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {one.filename.removesuffix(".npy"): one for one in archive.infolist() if one.filename.endswith(".npy")}
-            if len(archive.infolist()) > _MAX_MEMBERS:
-                raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(archive.infolist())} arrays; at most {_MAX_MEMBERS} are read")
-            if any(one.flag_bits & _ENCRYPTED for one in members.values()):
-                raise BadInputError(Reason.UNREADABLE, f"{name} is encrypted; save it without a password")
-            if any(one.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} for one in members.values()):
-                raise BadInputError(Reason.UNREADABLE, f"{name}: only arrays that are stored or deflated are read (numpy.savez)")
-            headers = {}
-            for called, member in members.items():
-                with archive.open(member) as stream:
-                    headers[called] = _header(stream, name=name)
-            small = {
-                called: _member(archive, members[called], name=name)
-                for called, header in headers.items()
-                if math.prod(header.shape) <= _SMALL_VALUES and header.n_bytes <= _MOST_DESCRIBING_BYTES and header.dtype.kind in "iufUS"
-            }
-            numbers = {called: header.shape for called, header in headers.items() if header.dtype.kind in "iuf"}
-            if not numbers and headers:
-                arrays.check_kind(next(iter(headers.values())).dtype, name=name)
-            found = arrays.find(numbers, small, name=name)
-            _check(headers[found.array], name=name)
-            return _member(archive, members[found.array], name=name), found.told
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeError, RuntimeError, OSError) as error:
-        raise BadInputError(
-            Reason.UNREADABLE, f"{name}: the archive is damaged or cut off ({type(error).__name__}); upload it again"
-        ) from None
+            return _found_in(archive, name=name)
+    except (BadInputError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile raises whatever its parsing runs into, all of it the file's doing
+        sentence = f"{name}: the archive is damaged or cut off ({type(error).__name__}); upload it again"
+        raise BadInputError(Reason.UNREADABLE, sentence) from None
+
+
+def _found_in(archive: zipfile.ZipFile, *, name: str) -> tuple[NDArray[np.generic], Described]:
+    members = {one.filename.removesuffix(".npy"): one for one in archive.infolist() if one.filename.endswith(".npy")}
+    if len(archive.infolist()) > _MAX_MEMBERS:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(archive.infolist())} arrays; at most {_MAX_MEMBERS} are read")
+    if any(one.flag_bits & _ENCRYPTED for one in members.values()):
+        raise BadInputError(Reason.UNREADABLE, f"{name} is encrypted; save it without a password")
+    if any(one.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} for one in members.values()):
+        raise BadInputError(Reason.UNREADABLE, f"{name}: only arrays that are stored or deflated are read (numpy.savez)")
+    headers = {}
+    for called, member in members.items():
+        with archive.open(member) as stream:
+            headers[called] = _header(stream, name=name)
+    small = {
+        called: _member(archive, members[called], name=name)
+        for called, header in headers.items()
+        if math.prod(header.shape) <= _SMALL_VALUES and header.n_bytes <= _MOST_DESCRIBING_BYTES and header.dtype.kind in "iufUS"
+    }
+    numbers = {called: header.shape for called, header in headers.items() if header.dtype.kind in "iuf"}
+    if not numbers and headers:
+        arrays.check_kind(next(iter(headers.values())).dtype, name=name)
+    found = arrays.find(numbers, small, name=name)
+    _check(headers[found.array], name=name)
+    return _member(archive, members[found.array], name=name), found.told
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, name: str) -> NDArray[np.generic]:

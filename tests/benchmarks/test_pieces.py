@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
+from rich.console import Console
+
 from benchmarks import beats, classification, night, rendering, training
+from benchmarks import readers as readers_case
 from benchmarks.models import models_folder
+from benchmarks.written_files import WRITERS
+from ecg_tasks.readers import READERS
 from tests.readings import read_heartbeat_csv
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -96,3 +101,16 @@ def test_a_night_runs_every_task_and_decides_on_every_record(in_this_process, s3
         "classify.write_report",
     ]
     assert all(len(usages) == 1 for usages in found.tasks.values())
+
+
+def test_readers_are_timed_on_files_that_they_read(in_this_process):
+    """Every reader with a writer has a row, beside its library, and the table shows it; the others are named."""
+    found = readers_case.measure(1)
+    assert set(found["formats"]) == set(WRITERS) & {reader.name for reader in READERS} == set(WRITERS)
+    assert set(found["without_file"]) == {reader.name for reader in READERS} - set(WRITERS)
+    for taken in found["formats"].values():
+        assert taken["record_ms"] > 0
+        assert taken["library"]
+    console = Console(record=True, width=160)
+    readers_case.print_readers(console, found)
+    assert "pydicom" in console.export_text()

@@ -1,0 +1,157 @@
+"""Here: the processor time of reading one recording in every format, beside the plain library's. Not here: the files (``written_files``).
+
+The recording has twelve leads of 10 s at 500 Hz. ``read`` is the reader alone, ``record`` all the way to a record: checked, in mV,
+under the standard names. A plain library reads the same bytes to an array, and checks nothing.
+"""
+
+import io
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.processes import Work, in_own_process
+from benchmarks.written_files import WRITERS, Files, made
+
+MOST_MS = {"wfdb": 2.0, "edf": 2.0, "numpy": 2.0, "matlab": 2.0, "hdf5": 2.0, "dicom": 4.0}
+"""Milliseconds of processor time that reading one recording may take."""
+
+
+def measure(n_times: int) -> dict[str, Any]:
+    """Milliseconds and bytes a second by reader; ``without_file`` names those for which no file is written here."""
+    return {"n_times": n_times, **in_own_process(time_readers, n_times=n_times).result}
+
+
+def print_readers(console: Console, found: Mapping[str, Any]) -> None:
+    """A row a reader."""
+    table = Table(title="Reading twelve leads of 10 s at 500 Hz: processor time a recording, one core", title_justify="left")
+    table.add_column("format")
+    for column in ("bytes", "read, ms", "to a record, ms", "MB/s", "plain library", "its ms", "its MB/s", "at most, ms"):
+        table.add_column(column, justify="right")
+    for name, taken in found["formats"].items():
+        most = MOST_MS.get(name)
+        table.add_row(
+            name,
+            f"{taken['n_bytes']:,}",
+            f"{taken['read_ms']:.2f}",
+            f"{taken['record_ms']:.2f}",
+            f"{taken['bytes_per_s'] / 1e6:.0f}",
+            taken["library"],
+            f"{taken['library_ms']:.2f}",
+            f"{taken['library_bytes_per_s'] / 1e6:.0f}",
+            "" if most is None else f"{most:g}",
+        )
+    console.print(table)
+    if found["without_file"]:
+        console.print(f"No file is written for {', '.join(found['without_file'])}.")
+
+
+def time_readers(n_times: int) -> Work:
+    """Case: every reader for which a file is written, on the same recording."""
+
+    def work() -> dict[str, Any]:
+        from ecg_tasks import readers
+
+        formats = {}
+        one = made()
+        for reader in readers.READERS:
+            if reader.name not in WRITERS:
+                continue
+            files = WRITERS[reader.name](one)
+            name = next(iter(files))
+            n_bytes = sum(map(len, files.values()))
+            read_ms = _milliseconds(lambda reader=reader, files=files, name=name: reader.read(files, name), n_times)  # type: ignore[misc]
+            record_ms = _milliseconds(lambda files=files, name=name: readers.read(name, files), n_times)  # type: ignore[misc]
+            library, plain = _LIBRARIES.get(reader.name, ("", lambda *_: None))
+            with tempfile.TemporaryDirectory(prefix="ecg-bench-") as folder:
+                for called, data in files.items():
+                    Path(folder, called).write_bytes(data)
+                library_ms = _milliseconds(lambda plain=plain, files=files, folder=folder: plain(files, Path(folder)), n_times)  # type: ignore[misc]
+            formats[reader.name] = {
+                "n_bytes": n_bytes,
+                "read_ms": read_ms,
+                "record_ms": record_ms,
+                "bytes_per_s": 1000 * n_bytes / read_ms,
+                "library": library,
+                "library_ms": library_ms,
+                "library_bytes_per_s": 1000 * n_bytes / library_ms,
+            }
+        return {"formats": formats, "without_file": [reader.name for reader in readers.READERS if reader.name not in WRITERS]}
+
+    return work
+
+
+def _milliseconds(do: Callable[[], object], n_times: int) -> float:
+    do()
+    start = time.process_time()
+    for _ in range(n_times):
+        do()
+    return max(1000 * (time.process_time() - start) / n_times, 1e-6)
+
+
+def _wfdb(_: Files, folder: Path) -> object:
+    import wfdb
+
+    return wfdb.rdrecord(str(folder / "r")).p_signal
+
+
+def _pydicom(files: Files, _: Path) -> object:
+    import pydicom
+
+    return pydicom.dcmread(io.BytesIO(next(iter(files.values())))).waveform_array(1)
+
+
+def _edfio(files: Files, _: Path) -> object:
+    import edfio
+
+    return [signal.data for signal in edfio.read_edf(next(iter(files.values()))).signals]
+
+
+def _numpy(files: Files, _: Path) -> object:
+    import numpy as np
+
+    return np.load(io.BytesIO(next(iter(files.values()))))
+
+
+def _scipy(files: Files, _: Path) -> object:
+    import scipy.io
+
+    return scipy.io.loadmat(io.BytesIO(next(iter(files.values()))))["ecg"]
+
+
+def _h5py(files: Files, _: Path) -> object:
+    import h5py
+
+    with h5py.File(io.BytesIO(next(iter(files.values()))), "r") as file:
+        return file["ecg"][()]
+
+
+def _pyarrow(files: Files, _: Path) -> object:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    return parquet.read_table(pa.BufferReader(next(iter(files.values())))).to_pandas().to_numpy()
+
+
+def _pandas(files: Files, _: Path) -> object:
+    import pandas as pd
+
+    return pd.read_csv(io.BytesIO(next(iter(files.values())))).to_numpy()
+
+
+_LIBRARIES: Mapping[str, tuple[str, Callable[[Files, Path], object]]] = {
+    "wfdb": ("wfdb", _wfdb),
+    "dicom": ("pydicom", _pydicom),
+    "edf": ("edfio", _edfio),
+    "numpy": ("NumPy", _numpy),
+    "matlab": ("SciPy", _scipy),
+    "hdf5": ("h5py", _h5py),
+    "lead_parquet": ("pyarrow", _pyarrow),
+    "lead_csv": ("pandas", _pandas),
+    "heartbeat_csv": ("pandas", _pandas),
+}
+"""By the name of the reader: a library that reads the same bytes, and how. A format with a file but no library has none beside it."""

@@ -1,0 +1,56 @@
+"""The pages of binary formats and tables: each has an example, and it prints what stands under it."""
+
+import json
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from benchmarks import written_files as written
+from ecg_tasks.readers.sidecar import read_sidecar
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs/formats"
+PAGES = {
+    "dicom": written.dicom,
+    "edf": written.edf,
+    "lead_tables": written.lead_csv,
+    "numpy": written.npy,
+    "matlab": written.mat,
+    "hdf5": written.hdf5,
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_example_prints_what_stands_under_it(name, tmp_path, monkeypatch):
+    """Run beside a file of the format that has the name which the page gives it."""
+    page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    (code,) = re.findall(rf"```python\n# {name}\n(.*?)```", page, re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    file_name = re.findall(r"`./ecg classify (.*?)`", page)[0]
+    first, *others = PAGES[name](written.made()).items()
+    for called, data in ((file_name, first[1]), *others):
+        (tmp_path / called).write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    out = StringIO()
+    with redirect_stdout(out):
+        exec(compile(code, f"{name}.md", "exec"), {})  # noqa: S102 - our own text
+    assert out.getvalue() == printed
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_format_is_in_the_table_of_files(name):
+    """With a link to its page, which says what is read, what is not, and how to export it."""
+    assert f"(formats/{name}.md)" in (ROOT / "docs/files.md").read_text(encoding="utf-8")
+    page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.*)", page, re.MULTILINE) == ["What is read", "What is not", "How to export it"]
+
+
+def test_the_sidecar_of_its_page_is_one():
+    """The example is read as it stands, and the table has all of its keys."""
+    page = (FOLDER / "signals_json.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert read_sidecar(text.encode(), name="signals.json").axis == 0
+    assert re.findall(r"^\| `(.*?)` \|", page, re.MULTILINE) == list(json.loads(text))
