@@ -79,7 +79,7 @@ from ecg_tasks.archive.documents.training import (
     Judgement,
     NewData,
     RetrainManifest,
-    SideCounts,
+    SplitCounts,
     Training,
     TrainingJob,
 )
@@ -156,7 +156,7 @@ __all__ = [
     "RetrainManifest",
     "Retry",
     "Segment",
-    "SideCounts",
+    "SplitCounts",
     "StagedLabels",
     "Stakes",
     "SummaryChanges",
