@@ -75,7 +75,7 @@ def make_untrained(folder: str, recipe: str) -> Work:
             litert=export_litert(saved),
             metrics={"test": figures.as_dict()},
             golden=Golden(images=golden, scores=keras_scores(saved, golden)),
-            sides={},
+            splits={},
             pictures={},
         )
         version = Path(folder) / recipe / UNTRAINED

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.calibration import fit_calibration
 from ecg_tasks.evaluation.gate import GatePolicy, GateVerdict, NewData, PromotionPolicy, Scored, judge
-from ecg_tasks.evaluation.splits import N_BUCKETS, Side, side_of, split_bucket
+from ecg_tasks.evaluation.splits import N_BUCKETS, Split, split_bucket, split_of
 from ecg_tasks.evaluation.thresholds import threshold_for_sensitivity
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
@@ -44,9 +44,9 @@ class Pictures:
     patients: NDArray[np.str_]
     buckets: NDArray[np.int64]
 
-    def on(self, *sides: Side) -> "Pictures":
+    def on(self, *splits: Split) -> "Pictures":
         """Those of some sides of the split."""
-        wanted = np.array([side_of(bucket) in sides for bucket in self.buckets])
+        wanted = np.array([split_of(bucket) in splits for bucket in self.buckets])
         windows = wanted[self.record]
         place = np.cumsum(wanted) - 1
         return Pictures(
@@ -107,8 +107,8 @@ def scores(pictures: Pictures, tested: Pictures, *, seed: int, members: int | No
     """Train with this seed, calibrate as a version is calibrated, and score the tested recordings."""
     recipe = get_recipe(RECIPE)
     params = training_params(RECIPE, seed=seed, epochs=epochs)
-    ours = pictures.on(Side.TRAIN, Side.VALIDATION)
-    held_out = np.array([side_of(bucket) is Side.VALIDATION for bucket in ours.buckets])
+    ours = pictures.on(Split.TRAIN, Split.VALIDATION)
+    held_out = np.array([split_of(bucket) is Split.VALIDATION for bucket in ours.buckets])
     folds = rotating_folds(ours.labels, ours.buckets, n_members=params.n_members if members is None else members, held_out=held_out)
     trained = train(
         TrainingSet(images=ours.images, labels=ours.labels[ours.record], records=ours.record),
@@ -124,7 +124,7 @@ def scores(pictures: Pictures, tested: Pictures, *, seed: int, members: int | No
         windows = score_windows(network, one.images)
         return record_probabilities(one.record, windows, np.ones(len(windows)), n_records=len(one.labels), min_quality=0.0)
 
-    calibration = pictures.on(Side.CALIBRATION)
+    calibration = pictures.on(Split.CALIBRATION)
     correction = fit_calibration(calibration.labels, raw(calibration))
     threshold = threshold_for_sensitivity(correction.apply(raw(calibration)), sensitivity=SENSITIVITY)
     return Scored(probabilities=correction.apply(raw(tested)), threshold=threshold)
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="keep the verdicts, for a program")
     arguments = parser.parse_args()
     pictures = read(arguments.folder, shift=arguments.shift)
-    tested = pictures.on(Side.TEST)
+    tested = pictures.on(Split.TEST)
     found: list[dict[str, object]] = []
     champion: Scored | None = None
     for seed in range(arguments.pairs + 1):

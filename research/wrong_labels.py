@@ -65,9 +65,9 @@ def found_curves(scored: Scored, *, turned: float = TURNED, draws: int = DRAWS, 
 def score_folder(folder: Path) -> Scored:
     """Let the shipped champion score the records that its network was not fitted to."""
     from ecg_tasks.archive import registry
-    from ecg_tasks.evaluation.splits import Side
+    from ecg_tasks.evaluation.splits import Split
     from ecg_tasks.learning.serving import Classifier
-    from ecg_tasks.learning.version import SIDES
+    from ecg_tasks.learning.version import TRAINING_RECORDS
     from ecg_tasks.offline.classify_file import read_path
     from ecg_tasks.offline.labelled_folders import open_folder
     from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
@@ -77,8 +77,8 @@ def score_folder(folder: Path) -> Scored:
     classifier, recipe = Classifier.from_files(files), get_recipe(RECIPE)
     if classifier.spec.recipe_digest != recipe.digest:
         sys.exit(f"the shipped {RECIPE} model reads other pictures than are made now")
-    rows = [row.split(",") for row in files[SIDES].decode().splitlines()[1:]]
-    unseen = {record_id for record_id, side, _ in rows if side in (Side.CALIBRATION, Side.TEST)}
+    rows = [row.split(",") for row in files[TRAINING_RECORDS].decode().splitlines()[1:]]
+    unseen = {record_id for record_id, split, _ in rows if split in (Split.CALIBRATION, Split.TEST)}
     labelled = open_folder(folder)
     records, labels = [], []
     for name, path in labelled.files.items():
@@ -106,26 +106,26 @@ def score_folder(folder: Path) -> Scored:
 
 def draw_curves(curves: NDArray[np.float64]) -> bytes:
     """The mean of all draws, nine tenths of them as a band, and chance, as an SVG file."""
-    left, top, side = 70.0, 24.0, 380.0
+    left, top, size = 70.0, 24.0, 380.0
     n = curves.shape[1] - 1
 
     def points(values: NDArray[np.float64]) -> list[str]:
-        return [f"{number(left + index / n * side)} {number(top + (1 - value) * side)}" for index, value in enumerate(values)]
+        return [f"{number(left + index / n * size)} {number(top + (1 - value) * size)}" for index, value in enumerate(values)]
 
     low, high = np.quantile(curves, (0.05, 0.95), axis=0)
     parts = [f"<style>{_STYLE}</style>", rect(0, 0, 500, 480, kind="page")]
     for mark in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        x, y = left + mark * side, top + (1 - mark) * side
-        parts += [line(x, top, x, top + side, kind="grid"), line(left, y, left + side, y, kind="grid")]
-        parts += [text(x, top + side + 22, f"{mark:.0%}", kind="axis", anchor="middle"), text(left - 8, y + 5, f"{mark:.0%}", anchor="end")]
+        x, y = left + mark * size, top + (1 - mark) * size
+        parts += [line(x, top, x, top + size, kind="grid"), line(left, y, left + size, y, kind="grid")]
+        parts += [text(x, top + size + 22, f"{mark:.0%}", kind="axis", anchor="middle"), text(left - 8, y + 5, f"{mark:.0%}", anchor="end")]
     parts += [
         f'<path class="spread" d="M{"L".join([*points(low), *points(high)[::-1]])}Z"/>',
-        line(left, top + side, left + side, top, kind="chance"),
+        line(left, top + size, left + size, top, kind="chance"),
         f'<path class="queue" d="M{"L".join(points(curves.mean(axis=0)))}"/>',
-        text(left + side / 2, top + side + 48, "records looked at", kind="axis", anchor="middle"),
-        text(20, top + side / 2, "wrong labels found", kind="axis", anchor="middle", turn=-90),
-        text(left + 0.30 * side, top + 0.14 * side, "the queue"),
-        text(left + 0.60 * side, top + 0.52 * side, "random order"),
+        text(left + size / 2, top + size + 48, "records looked at", kind="axis", anchor="middle"),
+        text(20, top + size / 2, "wrong labels found", kind="axis", anchor="middle", turn=-90),
+        text(left + 0.30 * size, top + 0.14 * size, "the queue"),
+        text(left + 0.60 * size, top + 0.52 * size, "random order"),
     ]
     title = f"Share of wrong labels found against share of {n} records looked at, in the order of the queue and in random order"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 500 480" role="img" aria-label="{title}">'

@@ -92,9 +92,9 @@ SPLIT = pa.schema(
     [
         ("record_id", pa.string()),
         ("shard", pa.string()),
-        ("group", pa.string()),  # never on two sides
+        ("group", pa.string()),  # never in two splits
         ("bucket", pa.int32()),  # the patient's, -1 where that is not known
-        ("place", pa.int32()),  # the group's, 0 to 9,999: decides the side and the fold
+        ("place", pa.int32()),  # the group's, 0 to 9,999: decides the split and the fold
         ("side", pa.string()),
         ("label", pa.string()),
         ("labelled_by", pa.string()),  # source:<file> or review:<user>
@@ -110,7 +110,7 @@ SIGNATURES = pa.schema(
 )
 """What records are compared by; one row a piece."""
 GROUPS = pa.schema([("record_id", pa.string()), ("group", pa.string()), ("place", pa.int32())])
-"""Which group a record without a known patient was put into, for ever; place -1: between two sides, never used."""
+"""Which group a record without a known patient was put into, for ever; place -1: between two splits, never used."""
 PREDICTIONS = pa.schema(
     [
         ("record_id", pa.string()),

@@ -1,4 +1,4 @@
-"""Here: which side of the split a patient is on, for ever. Not here: who the patient of a record is, or data sets."""
+"""Here: which split a patient is in, for ever. Not here: who the patient of a record is, or data sets."""
 
 import hashlib
 from enum import StrEnum
@@ -6,10 +6,10 @@ from enum import StrEnum
 from ecg_tasks.errors import SignalError
 
 N_BUCKETS = 10_000
-"""A patient's bucket is one of so many; a side is a range of them."""
+"""A patient's bucket is one of so many; a split is a range of them."""
 
 
-class Side(StrEnum):
+class Split(StrEnum):
     """What a patient's recordings are used for, and for nothing else. The values are stored."""
 
     TRAIN = "train"
@@ -18,15 +18,15 @@ class Side(StrEnum):
     TEST = "test"
 
 
-SIDE_ENDS = {Side.TRAIN: 6000, Side.VALIDATION: 7000, Side.CALIBRATION: 8500, Side.TEST: N_BUCKETS}
-"""Where each side's range of buckets ends: 60 % train, 10 % validation (early stopping), 15 % calibration, 15 % test.
+SPLIT_ENDS = {Split.TRAIN: 6000, Split.VALIDATION: 7000, Split.CALIBRATION: 8500, Split.TEST: N_BUCKETS}
+"""Where each split's range of buckets ends: 60 % train, 10 % validation (early stopping), 15 % calibration, 15 % test.
 
-To move the start of the test side is to let patients change into or out of it, and so to spoil every test figure measured before.
+Do not move the start of the test split: patients would enter or leave it, and earlier test figures could not be compared any more.
 """
 
 
 def split_bucket(patient: str) -> int:
-    """The patient's bucket, 0 to ``N_BUCKETS - 1``: from the id alone, hence the same on every machine and with any other data.
+    """Return the patient's bucket, 0 to ``N_BUCKETS - 1``: from the id alone, hence the same on every machine and with any other data.
 
     >>> split_bucket("patient001")
     3838
@@ -36,18 +36,18 @@ def split_bucket(patient: str) -> int:
     return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") % N_BUCKETS
 
 
-def side_of(bucket: int) -> Side:
-    """The side that a bucket belongs to.
+def split_of(bucket: int) -> Split:
+    """Return the split that a bucket belongs to.
 
     >>> side_of(0), side_of(9999)
     (<Side.TRAIN: 'train'>, <Side.TEST: 'test'>)
     """
     _check_bucket(bucket)
-    return next(side for side, end in SIDE_ENDS.items() if bucket < end)
+    return next(split for split, end in SPLIT_ENDS.items() if bucket < end)
 
 
 def fold_of(bucket: int, n_folds: int) -> int:
-    """The cross-validation fold, 0 to ``n_folds - 1``, of a bucket; every side is spread over all folds.
+    """Return the cross-validation fold, 0 to ``n_folds - 1``, of a bucket; every split is spread over all folds.
 
     >>> [fold_of(bucket, 5) for bucket in (0, 1, 5, 9999)]
     [0, 1, 0, 4]

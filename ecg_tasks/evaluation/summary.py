@@ -35,7 +35,7 @@ from ecg_tasks.evaluation.metrics import (
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
 SplitUnit = Literal["patient", "record"]
-"""What was kept together when sides were drawn: figures split by record flatter wherever a patient has several."""
+"""What was kept together when the splits were made: figures split by record flatter wherever a patient has several."""
 
 FIGURE_TITLES = {
     "prevalence": "Prevalence",
@@ -148,7 +148,7 @@ def evaluate(
     groups : one patient a record, shape (n_records,)
     threshold : ``probability >= threshold`` is abnormal; fitted elsewhere, on calibration patients
     abstain : the band of ``uncertain``, fitted there too; None for no band
-    split_unit : what the sides were drawn by, to be printed beside the figures
+    split_unit : what the splits were made by, to be printed beside the figures
     seed : of the bootstrap
     n_resamples : of the bootstrap; larger makes the ends of intervals steadier
 

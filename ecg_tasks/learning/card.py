@@ -30,7 +30,7 @@ SYNTHETIC_NOTICE = "**Trained on synthetic recordings made by a program. Its fig
 YARDSTICKS = (
     ("single lead, single beats, PTB", "by patient", "accuracy 0.8956 ± 0.0279", "Martin et al. 2021, doi 10.1016/j.bspc.2021.102683"),
     ("12 leads, PTB", "by patient", "accuracy 0.9549", "ML-ResNet, inter-patient"),
-    ("beats, PTB", "at random by beat, or not stated: beats of one patient on both sides", "accuracy 0.959 to 0.999", "several"),
+    ("beats, PTB", "at random by beat, or not stated: beats of one patient in both splits", "accuracy 0.959 to 0.999", "several"),
 )
 """What others report: data, split, figure, source. Their data are other than these, so they are no contest, only a scale."""
 BASELINES = {
@@ -49,19 +49,19 @@ PICTURES = (
 Plain = Mapping[str, Any]
 
 
-def model_card(spec: Plain, *, metrics: Plain, sides: Mapping[str, str]) -> str:
+def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str:
     """The card's text.
 
     Parameters
     ----------
     spec : the fields of a ``ModelSpec``
     metrics : as in ``metrics.json``; a part that is missing is left out of the card
-    sides : record id to side of the split
+    splits : record id to split
     """
     parts = (
         _head(spec, metrics),
         _decision(spec, metrics),
-        _data(spec, metrics, sides),
+        _data(spec, metrics, splits),
         _figures(metrics),
         _calibration(spec, metrics),
         _baselines(metrics),
@@ -111,31 +111,33 @@ def _decision(spec: Plain, metrics: Plain) -> Iterator[str]:
     yield ""
 
 
-def _data(spec: Plain, metrics: Plain, sides: Mapping[str, str]) -> Iterator[str]:
+def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[str]:
     yield from ("## Data and split", "", f"Data set `{spec['dataset_id']}`.", "")
     counts = metrics.get("data", {})
-    if counts and all(isinstance(side, Mapping) and {"records", "groups", "normal", "abnormal"} <= side.keys() for side in counts.values()):
+    if counts and all(
+        isinstance(split, Mapping) and {"records", "groups", "normal", "abnormal"} <= split.keys() for split in counts.values()
+    ):
         rows = []
-        for side in ("train", "validation", "calibration", "test"):
-            n = counts[side]
+        for split in ("train", "validation", "calibration", "test"):
+            n = counts[split]
             prevalence = share(n["abnormal"] / n["records"]) if n["records"] else "–"
-            rows.append((side, *(f"{n[name]:,}" for name in ("records", "groups", "normal", "abnormal")), prevalence))
-        yield from table(("side", "records", "patients", "normal", "abnormal", "prevalence"), rows)
+            rows.append((split, *(f"{n[name]:,}" for name in ("records", "groups", "normal", "abnormal")), prevalence))
+        yield from table(("split", "records", "patients", "normal", "abnormal", "prevalence"), rows)
     else:
-        yield from table(("side", "records"), [(str(side), str(n)) for side, n in sorted(Counter(map(str, sides.values())).items())])
+        yield from table(("split", "records"), [(str(split), str(n)) for split, n in sorted(Counter(map(str, splits.values())).items())])
     if unit := metrics.get("test", {}).get("split_unit"):
         told = (
-            f"Split by {unit}: the digest of a {unit}'s id gives one of 10,000 buckets, and the bucket the side (60 % train,"
+            f"Split by {unit}: the digest of a {unit}'s id gives one of 10,000 buckets, and the bucket the split (60 % train,"
             " 10 % validation, 15 % calibration, 15 % test), for ever and on every installation."
         )
         if unit == "record":
-            told += " **No patient is known here: records of one person may lie on both sides, which flatters every figure.**"
+            told += " **No patient is known here: records of one person may be in two splits, which makes every figure look too good.**"
         else:
-            told += " No patient is on two sides: a training in which one is, or a recording comes nearly twice on two sides, fails."
+            told += " No patient is in two splits. Training fails if one is, or if two splits hold nearly the same recording."
         yield from (told, "")
     yield (
         "Train and validation patients fit the weights and stop the training, calibration patients fix temperature, threshold and abstain"
-        " band, and test patients are looked at once. Every record with its side is listed in `training_records.csv`."
+        " band, and test patients are looked at once. Every record with its split is listed in `training_records.csv`."
     )
     yield ""
 
@@ -188,7 +190,7 @@ def _calibration(spec: Plain, metrics: Plain) -> Iterator[str]:
     yield (
         f"{fitted['method'].capitalize()}, T = {number(spec['temperature'])}, b = {number(spec.get('bias', 0.0))}, fitted on"
         f" {fitted['n_records']} records of {fitted['n_patients']} patients ({fitted['n_abnormal']} abnormal) of the"
-        f" {' and '.join(fitted['sides'])} side."
+        f" {' and '.join(fitted['sides'])} split."
         " Nothing was fitted on test patients."
     )
     yield ""
@@ -211,8 +213,8 @@ def _baselines(metrics: Plain) -> Iterator[str]:
     rows += [(BASELINES.get(name, words(name)), *(figure(one[column]) for column in names)) for name, one in found.items()]
     yield from table(("method", "AUROC", "AUPRC", "Brier score", "AUROC of the model less this"), rows)
     yield (
-        "Logistic regressions, fitted on the train side only; the last column is a paired bootstrap over patients. None sees the age, which"
-        " by itself tells much in collections whose healthy people are younger; and neither does the model."
+        "Logistic regressions, fitted on the training split only. The last column is a paired bootstrap over patients. Neither they nor the"
+        " model use the age: in collections whose healthy people are younger, it alone predicts much."
     )
     yield ""
     for name, model in metrics.get("baseline_models", {}).items():
@@ -269,7 +271,7 @@ def _provenance(spec: Plain, metrics: Plain) -> Iterator[str]:
     if chain := metrics.get("provenance"):
         dataset, recipe = f"datasets/{spec['dataset_id']}", f"{spec['recipe']}@{spec['recipe_digest']}"
         yield (
-            f"1. A record's id is the SHA-256 of its samples, rate and leads. `{dataset}/split.parquet` lists every record with its side"
+            f"1. A record's id is the SHA-256 of its samples, rate and leads. `{dataset}/split.parquet` lists every record with its split"
             f" and label: SHA-256 `{chain['split_sha256']}`."
         )
         yield f"2. `{dataset}/manifest.json` counts them: SHA-256 `{chain['manifest_sha256']}`."

@@ -1,4 +1,4 @@
-"""Here: pictures with the truth about their records, as training takes them. Not here: which record is on which side."""
+"""Here: pictures with the truth about their records, as training takes them. Not here: which record is in which split."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MIN_RECORDS_PER_CLASS = 2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingSet:
-    """The windows of one side, labelled.
+    """The labelled windows of one split.
 
     Parameters
     ----------

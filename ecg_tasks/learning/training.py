@@ -75,12 +75,12 @@ def train(
     Raises
     ------
     SignalError
-        If a record is on both sides of a member.
+        If a record is in both the training and the validation set of a member.
     NotEnoughDataError
-        If a side of a member lacks a class.
+        If one of a member's two sets lacks a class.
     """
-    sides = [(windows.subset(~stopped_on), windows.subset(stopped_on)) for stopped_on in held_out]
-    for member, (ours, theirs) in enumerate(sides, start=1):
+    sets = [(windows.subset(~stopped_on), windows.subset(stopped_on)) for stopped_on in held_out]
+    for member, (ours, theirs) in enumerate(sets, start=1):
         if both := np.intersect1d(ours.records, theirs.records).size:
             raise SignalError(f"member {member}: {both} records are partly held out; windows of one record belong together")
     with keras_at_work(), on_all_devices() as devices:
@@ -90,8 +90,8 @@ def train(
             log(f"training on {devices}")
         model = _compiled_model(network, windows.image_shape, params)
         finished = list(state.finished) if state else []
-        for number in range(len(finished), len(sides)):
-            training = _MemberTraining(model, network, sides[number], number=number, n_members=len(sides), params=params, log=log)
+        for number in range(len(finished), len(sets)):
+            training = _MemberTraining(model, network, sets[number], number=number, n_members=len(sets), params=params, log=log)
             finished.append(training.run(state, job=job, finished=tuple(finished), checkpoints=checkpoints))
             state = None
     with keras_at_work():
@@ -99,7 +99,7 @@ def train(
             keras=save_network(network, windows.image_shape, [member.weights for member in finished]),
             histories=tuple(member.history for member in finished),
             kept_epochs=tuple(_kept(member.history, params).epoch for member in finished),
-            n_weights=len(sides) * int(model.count_params()),
+            n_weights=len(sets) * int(model.count_params()),
         )
 
 
@@ -110,14 +110,14 @@ class _MemberTraining:
         self,
         model: Any,
         network: str,
-        sides: tuple[TrainingSet, TrainingSet],
+        sets: tuple[TrainingSet, TrainingSet],
         *,
         number: int,
         n_members: int,
         params: TrainingParams,
         log: Callable[[str], None],
     ) -> None:
-        train_set, self._validation_set = sides
+        train_set, self._validation_set = sets
         self._model, self._network, self._params, self._log = model, network, params, log
         self._image_shape, self._number = train_set.image_shape, number
         self._whose = f"member {number + 1}/{n_members}, " if n_members > 1 else ""

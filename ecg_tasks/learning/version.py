@@ -30,7 +30,7 @@ SPEC = "model.json"
 METRICS = "metrics.json"
 CARD = "card.md"
 GOLDEN = "golden.npz"
-SIDES = "training_records.csv"
+TRAINING_RECORDS = "training_records.csv"
 SUMS = "SHA256SUMS"
 
 
@@ -232,7 +232,7 @@ def version_files(
     litert: bytes,
     metrics: Mapping[str, Any],
     golden: Golden,
-    sides: Mapping[str, tuple[str, int]],
+    splits: Mapping[str, tuple[str, int]],
     pictures: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """All files of a version; the same input gives the same bytes.
@@ -242,7 +242,7 @@ def version_files(
     keras, litert : the trained network in both formats
     metrics : plain numbers, texts, None and objects of these; an object with ``value``, ``low`` and ``high`` is a figure with its interval
     golden : pictures of the version's own recipe, with Keras's scores
-    sides : record id to its side of the split and its patient's bucket
+    splits : record id to its split and its patient's bucket
     pictures : file name to content of what the card shows
 
     Raises
@@ -257,9 +257,9 @@ def version_files(
         LITERT: litert,
         SPEC: spec.to_json(),
         METRICS: _json(metrics),
-        CARD: model_card(asdict(spec), metrics=metrics, sides={record_id: side for record_id, (side, _) in sides.items()}).encode(),
+        CARD: model_card(asdict(spec), metrics=metrics, splits={record_id: split for record_id, (split, _) in splits.items()}).encode(),
         GOLDEN: golden.to_bytes(),
-        SIDES: _sides_csv(sides),
+        TRAINING_RECORDS: _training_records_csv(splits),
         **pictures,
     }
     return files | {SUMS: checksums(files)}
@@ -296,11 +296,11 @@ def check_checksums(files: Mapping[str, bytes], *, needed: tuple[str, ...]) -> N
             raise ModelRefusedError(f"{name} is damaged: its SHA-256 is {actual}, {SUMS} says {listed[name]}")
 
 
-def _sides_csv(sides: Mapping[str, tuple[str, int]]) -> bytes:
+def _training_records_csv(splits: Mapping[str, tuple[str, int]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("record_id", "side", "bucket"))
-    writer.writerows((record_id, str(side), bucket) for record_id, (side, bucket) in sorted(sides.items()))
+    writer.writerows((record_id, str(split), bucket) for record_id, (split, bucket) in sorted(splits.items()))
     return text.getvalue().encode()
 
 

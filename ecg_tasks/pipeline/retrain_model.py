@@ -16,7 +16,7 @@ from ecg_tasks.archive.documents import Code, Judgement, Training, TrainingJob, 
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.evaluation.gate import PromotionPolicy
-from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import synthetic
@@ -38,7 +38,7 @@ def assemble_dataset(
     n_members: int | None = None,
     approval: bool = False,
 ) -> str:
-    """Choose the labelled records and their sides, and name the version to be; returns the key of the job.
+    """Choose the labelled records and their splits, and name the version to be; returns the key of the job.
 
     ``epochs`` and ``n_members`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
     for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too. ``approval`` is
@@ -89,7 +89,7 @@ def train(job: str) -> str:
         return job
     rows = dataset.load_rows(store, work.dataset_id)
     params = training_params(recipe.name, seed=work.seed, epochs=work.epochs, n_members=work.n_members)
-    pictures = dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TRAIN, Side.VALIDATION))
+    pictures = dataset.load_pictures(store, recipe, dataset.on_splits(rows, Split.TRAIN, Split.VALIDATION))
     trained = train_network(
         _training_set(pictures),
         [fold[pictures.record] for fold in _folds(pictures, n_members=params.n_members)],
@@ -127,11 +127,13 @@ def evaluate(job: str) -> str:
         spec=spec,
         keras=store.get(_trained_key(work)),
         recipe=recipe,
-        calibration=dataset.load_pictures(store, recipe, dataset.on_sides(rows, *candidate.CALIBRATED_ON)),
-        test=dataset.load_pictures(store, recipe, dataset.on_sides(rows, Side.TEST)),
+        calibration=dataset.load_pictures(store, recipe, dataset.on_splits(rows, *candidate.CALIBRATED_ON)),
+        test=dataset.load_pictures(store, recipe, dataset.on_splits(rows, Split.TEST)),
         rows=rows,
         manifest=dataset.load_manifest(store, work.dataset_id),
-        candidates_judged=candidates_judged(store, recipe.name, work.version, [row.record_id for row in dataset.on_sides(rows, Side.TEST)]),
+        candidates_judged=candidates_judged(
+            store, recipe.name, work.version, [row.record_id for row in dataset.on_splits(rows, Split.TEST)]
+        ),
     )
     Classifier.from_files(files)
     registry.write_version(store, recipe.name, work.version, files)
@@ -184,8 +186,8 @@ def _training_set(pictures: dataset.Pictures) -> TrainingSet:
 def _folds(pictures: dataset.Pictures, *, n_members: int) -> list[NDArray[np.bool_]]:
     """Which records each member is stopped on: groups stay together, as in the split itself."""
     rows = pictures.rows
-    buckets = np.array([row.place for row in rows])
-    held_out = np.array([row.side == Side.VALIDATION for row in rows])
+    buckets = np.array([row.split_bucket for row in rows])
+    held_out = np.array([row.side == Split.VALIDATION for row in rows])
     return rotating_folds(pictures.labels, buckets, n_members=n_members, held_out=held_out)
 
 

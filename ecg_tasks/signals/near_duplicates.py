@@ -1,8 +1,8 @@
 """Here: which records look like copies or parts of one recording. Not here: what follows from it (``pipeline.training``).
 
-Two grades. *Similar* records are so much alike that they may come from one recording: they are kept on one side of a split where no
-patient is known, which costs nothing if it was chance. *Same* records show one stretch of one signal beyond doubt: such a pair on two
-sides is a leak, whoever the patients are said to be. What the thresholds let pass and catch was measured
+Two grades. *Similar* records are so much alike that they may come from one recording: they are kept in one split where no
+patient is known, which costs nothing if it was chance. *Same* records show one stretch of one signal beyond doubt: such a pair in two
+splits is a leak, whoever the patients are said to be. What the thresholds let pass and catch was measured
 (docs/decisions/0044-near-duplicates.md).
 """
 
@@ -141,7 +141,7 @@ def signatures(records: Sequence[Record]) -> Signatures:
 
 
 def find_links(
-    known: Signatures, *, new: NDArray[np.bool_] | None = None, sides: NDArray[np.int64] | None = None, spanning: bool = False
+    known: Signatures, *, new: NDArray[np.bool_] | None = None, splits: NDArray[np.int64] | None = None, spanning: bool = False
 ) -> Links:
     """Every pair of similar records, or those of them that a caller needs: a million beats of a few people have too many pairs to keep.
 
@@ -153,14 +153,14 @@ def find_links(
     ----------
     known : of all records
     new : shape (n_records,): only pairs with at least one of these are looked for; None for all pairs
-    sides : shape (n_records,): only pairs on two sides are looked for; None for all pairs
+    splits : shape (n_records,): only pairs in two splits are looked for; None for all pairs
     spanning : leave out pairs of two new records that hang together by others already: what is connected stays so
     """
     fresh = np.ones(known.n_records, dtype=bool) if new is None else new
 
     def wanted(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
         asked: NDArray[np.bool_] = fresh[first] | fresh[second]
-        return asked if sides is None else asked & (sides[first] != sides[second])
+        return asked if splits is None else asked & (splits[first] != splits[second])
 
     connected = Connected(known.n_records, fresh) if spanning else None
     parts = [

@@ -4,7 +4,7 @@ import numpy as np
 
 from ecg_tasks.archive import descriptions, keys
 from ecg_tasks.archive.descriptions import Descriptions, Person
-from ecg_tasks.learning.version import SIDES
+from ecg_tasks.learning.version import TRAINING_RECORDS
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 
 INDEX = {
@@ -30,7 +30,7 @@ def test_the_latest_intake_holds(bucket):
 
 def test_a_version_knows_patients_that_became_known_later():
     """A version that was trained on a record has seen its patient, also where nobody knew then whose record it was."""
-    files = {SIDES: b"record_id,side,bucket\na,train,-1\nb,test,-1\n"}
+    files = {TRAINING_RECORDS: b"record_id,side,bucket\na,train,-1\nb,test,-1\n"}
     late = Descriptions({"a": Person("q", 5), "b": Person("r", 6)})
     assert not TrainedOn.of_version(files).knows("c", 5)
     assert TrainedOn.of_version(files, late).knows("c", 5)

@@ -165,7 +165,7 @@ def version_input(spec, trained, litert, validation_set):
         "metrics": {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}},
         "golden": Golden(images=images, scores=keras_scores(trained.keras, images)),
         "pictures": {"roc.svg": b"<svg/>"},
-        "sides": {"b" * 32: ("train", 17), "a" * 32: ("test", 9000)},
+        "splits": {"b" * 32: ("train", 17), "a" * 32: ("test", 9000)},
     }
 
 

@@ -29,7 +29,7 @@ SPEC = {
     "environment": {"keras": "3.15.1"},
     "sources": ("A collection, CC-BY 4.0",),
 }
-SIDES = {"a": "train", "b": "train", "c": "test"}
+SPLITS = {"a": "train", "b": "train", "c": "test"}
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,9 @@ def metrics():
         baselines={"beat_length": rng.random(60)},
     )
     found = assess(scored, threshold=0.4375, abstain=AbstainBand(lo=0.25, hi=0.625), split_unit="patient", n_resamples=50)
-    side = {"records": 60, "groups": 59, "normal": 30, "abnormal": 30}
+    split = {"records": 60, "groups": 59, "normal": 30, "abnormal": 30}
     return found.as_dict() | {
-        "data": dict.fromkeys(("train", "validation", "calibration", "test"), side),
+        "data": dict.fromkeys(("train", "validation", "calibration", "test"), split),
         "calibration": {
             "method": "temperature scaling",
             "sides": ["calibration"],
@@ -86,7 +86,7 @@ def metrics():
         "| Prevalence | 0.500 | ",
         "95 % interval",
         "judged 3 candidates so far",
-        "T = 1.5, b = 0, fitted on 46 records of 44 patients (13 abnormal) of the calibration side",
+        "T = 1.5, b = 0, fitted on 46 records of 44 patients (13 abnormal) of the calibration split",
         "bins of equal mass",
         "| Length of a beat alone | ",
         "`beat_length_s`, on 212 records",
@@ -108,25 +108,25 @@ def metrics():
 )
 def test_the_card_tells(metrics, told):
     """Use, rule, data, split, figures, calibration, baselines, subgroups, yardsticks, training, digests and credits are on the card."""
-    assert told in model_card(SPEC, metrics=metrics, sides=SIDES)
+    assert told in model_card(SPEC, metrics=metrics, splits=SPLITS)
 
 
 def test_every_figure_has_its_interval(metrics):
     """Each figure of ``metrics.json`` is a row of the card, with the value, both ends and the method."""
-    card = model_card(SPEC, metrics=metrics, sides=SIDES)
+    card = model_card(SPEC, metrics=metrics, splits=SPLITS)
     rows = re.findall(r"^\| [^|]+ \| \d\.\d{3} \| \d\.\d{3} to \d\.\d{3} \| (bootstrap|wilson|newcombe) \|$", card, re.MULTILINE)
     assert len(rows) == sum(isinstance(value, dict) and "low" in value for value in metrics["test"].values()) == 13
 
 
 def test_every_picture_is_shown(metrics):
     """The card shows exactly the pictures that are drawn, under the names that they are stored by."""
-    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\.svg\)", model_card(SPEC, metrics=metrics, sides=SIDES))
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\.svg\)", model_card(SPEC, metrics=metrics, splits=SPLITS))
     assert tuple(shown) == performance.PICTURES == tuple(name for name, _ in PICTURES)
 
 
 def test_tables_are_whole(metrics):
     """Every row of every table has as many cells as its head."""
-    blocks = re.findall(r"(?:^\|.*\|\n)+", model_card(SPEC, metrics=metrics, sides=SIDES), re.MULTILINE)
+    blocks = re.findall(r"(?:^\|.*\|\n)+", model_card(SPEC, metrics=metrics, splits=SPLITS), re.MULTILINE)
     assert len(blocks) > 8
     for block in blocks:
         widths = {line.replace(r"\|", "").count("|") for line in block.splitlines()}
@@ -136,36 +136,36 @@ def test_tables_are_whole(metrics):
 @pytest.mark.parametrize(("judged", "warned"), [(1, False), (19, False), (20, True), (45, True)])
 def test_a_worn_test_set_says_so(metrics, judged, warned):
     """From twenty candidates on, the card says that the best of them looks better than it is."""
-    card = model_card(SPEC, metrics=metrics | {"candidates_judged": judged}, sides=SIDES)
+    card = model_card(SPEC, metrics=metrics | {"candidates_judged": judged}, splits=SPLITS)
     assert ("20 or more" in card) == warned
     assert f"judged {judged} candidate" in card
 
 
-def test_without_patients_the_figures_are_called_flattered(metrics):
-    """A split by record says that it flatters; one by patient does not."""
+def test_without_patients_the_figures_are_said_to_look_too_good(metrics):
+    """A split by record warns that the figures look too good; one by patient does not."""
     by_record = metrics | {"test": metrics["test"] | {"split_unit": "record"}}
-    assert "flatters every figure" in model_card(SPEC, metrics=by_record, sides=SIDES)
-    assert "flatters every figure" not in model_card(SPEC, metrics=metrics, sides=SIDES)
+    assert "makes every figure look too good" in model_card(SPEC, metrics=by_record, splits=SPLITS)
+    assert "makes every figure look too good" not in model_card(SPEC, metrics=metrics, splits=SPLITS)
 
 
 def test_synthetic_training_is_said_first(metrics):
     """A model that learnt from a program's recordings says so before anything else, and no other model does."""
-    assert SYNTHETIC_NOTICE in model_card(SPEC | {"synthetic": True}, metrics=metrics, sides=SIDES).splitlines()[2]
-    assert SYNTHETIC_NOTICE not in model_card(SPEC, metrics=metrics, sides=SIDES)
+    assert SYNTHETIC_NOTICE in model_card(SPEC | {"synthetic": True}, metrics=metrics, splits=SPLITS).splitlines()[2]
+    assert SYNTHETIC_NOTICE not in model_card(SPEC, metrics=metrics, splits=SPLITS)
 
 
 def test_members_are_told_by_their_last_epoch(metrics):
     """Of several members the card shows the last epoch of each."""
     epochs = [{"member": member, "epoch": epoch, "loss": member + epoch / 8} for member in (1, 2) for epoch in (1, 2)]
-    card = model_card(SPEC | {"training": {"epochs": epochs}}, metrics=metrics, sides=SIDES)
+    card = model_card(SPEC | {"training": {"epochs": epochs}}, metrics=metrics, splits=SPLITS)
     assert "| 1 | 2 | 1.25 |" in card
     assert "| 2 | 2 | 2.25 |" in card
     assert "| 1 | 1 | 1.125 |" not in card
 
 
 def test_parts_that_are_missing_are_left_out():
-    """A version with a single figure still has a card; sides are counted, and other figures are listed as they are."""
-    card = model_card(SPEC, metrics={"test": {"auroc": {"value": 0.8765432, "low": 0.81, "high": None}}, "more": {"n": 3}}, sides=SIDES)
+    """A version with a single figure still has a card; splits are counted, and other figures are listed as they are."""
+    card = model_card(SPEC, metrics={"test": {"auroc": {"value": 0.8765432, "low": 0.81, "high": None}}, "more": {"n": 3}}, splits=SPLITS)
     assert "| AUROC | 0.877 | 0.810 to – |" in card
     assert "| train | 2 |" in card
     assert "| n | 3 |" in card
@@ -173,5 +173,5 @@ def test_parts_that_are_missing_are_left_out():
 
 def test_a_name_cannot_break_a_table(metrics):
     """A vertical bar or a line break from outside stays inside its cell."""
-    card = model_card(SPEC | {"environment": {"machine": "a|b\nc"}}, metrics=metrics, sides=SIDES)
+    card = model_card(SPEC | {"environment": {"machine": "a|b\nc"}}, metrics=metrics, splits=SPLITS)
     assert r"| machine | a\|b c |" in card

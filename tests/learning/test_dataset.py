@@ -78,7 +78,7 @@ def test_folds_rotate_over_patients():
 
 
 def test_members_become_fewer_where_a_fold_would_lack_a_class():
-    """Two abnormal patients a fold are needed; with hardly any, a single member is left with the validation side."""
+    """Two abnormal patients a fold are needed; with hardly any, a single member is left with the validation split."""
     buckets = np.arange(20)
     held_out = buckets > 15
     labels = (buckets // 4 % 2).astype(np.uint8)

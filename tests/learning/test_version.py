@@ -46,7 +46,7 @@ def test_sha256sum_agrees(files, tmp_path):
 
 
 def test_training_records_are_listed(files):
-    """Every record is listed with its side and its patient's bucket, in a fixed order."""
+    """Every record is listed with its split and its patient's bucket, in a fixed order."""
     assert files["training_records.csv"].decode().splitlines() == ["record_id,side,bucket", f"{'a' * 32},test,9000", f"{'b' * 32},train,17"]
 
 

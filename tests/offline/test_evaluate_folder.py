@@ -45,8 +45,8 @@ class World:
         return json.loads(self.files["metrics.json"])
 
     @property
-    def sides(self):
-        """Record id to side of the split."""
+    def splits(self):
+        """Record id to split."""
         return dict(line.split(",")[:2] for line in self.files["training_records.csv"].decode().splitlines()[1:])
 
 
@@ -109,14 +109,14 @@ def assert_same_as_card(found, metrics):
 def test_the_card_is_reproduced_by_one_command(world, found):
     """From the folder alone: the figures, intervals, baselines, subgroups and curves of the version's own metrics.json, exactly."""
     assert_same_as_card(found, world.metrics)
-    assert found["n_records"] == sum(side == "test" for side in world.sides.values())
+    assert found["n_records"] == sum(split == "test" for split in world.splits.values())
     assert found["figures"]["auroc"]["value"] > 0.8
 
 
 def test_what_was_trained_on_is_named_and_left_out(world, found):
-    """The records left out are exactly those of the other three sides, by name and id, and no other."""
+    """The records left out are exactly those of the other three splits, by name and id, and no other."""
     left_out = {one["record_id"] for one in found["left_out"]["records"]}
-    assert left_out == {record_id for record_id, side in world.sides.items() if side != "test"}
+    assert left_out == {record_id for record_id, split in world.splits.items() if split != "test"}
     assert found["left_out"]["n_records"] == len(left_out) > 80
     assert {one["why"] for one in found["left_out"]["records"]} == {"record"}
     assert all(one["name"].endswith("_hr") for one in found["left_out"]["records"])

@@ -13,9 +13,9 @@ from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.documents import Training, TrainingJob, read
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError, StoreError
-from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.labels import Decision
-from ecg_tasks.learning.version import GOLDEN, SIDES, SUMS, Golden, checksums
+from ecg_tasks.learning.version import GOLDEN, SUMS, TRAINING_RECORDS, Golden, checksums
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.champions import fresh_process
 from ecg_tasks.pipeline.intake import inbox
@@ -103,14 +103,14 @@ def test_first_candidate_is_promoted(store, trained):
 
 
 def test_no_patient_is_on_two_sides(store, trained):
-    """The split that was written down keeps every patient on one side."""
+    """The split that was written down keeps every patient in one split."""
     job, _ = trained
     split = tables.load(store.get(keys.dataset(json.loads(store.get(job))["dataset_id"], "split.parquet")))
-    sides: dict[str, set[str]] = {}
-    for group, side in zip(split["group"], split["side"], strict=True):
-        sides.setdefault(group, set()).add(side)
-    assert all(len(found) == 1 for found in sides.values())
-    assert {side for found in sides.values() for side in found} == {"train", "validation", "calibration", "test"}
+    splits: dict[str, set[str]] = {}
+    for group, name in zip(split["group"], split["side"], strict=True):
+        splits.setdefault(group, set()).add(name)
+    assert all(len(found) == 1 for found in splits.values())
+    assert {name for found in splits.values() for name in found} == {"train", "validation", "calibration", "test"}
 
 
 def test_same_training_again_changes_nothing(store, trained):
@@ -165,7 +165,7 @@ def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
     work = structs.replace(read(store, TrainingJob, trained[0]), policy="refresh", run="refresh-of-a-stranger")
     champion = registry.read_champion(store, "heartbeat")
     files = registry.read_version(store, "heartbeat", champion.version)
-    stranger = {name: data for name, data in files.items() if name != SUMS} | {SIDES: b"record_id,side,bucket\n"}
+    stranger = {name: data for name, data in files.items() if name != SUMS} | {TRAINING_RECORDS: b"record_id,side,bucket\n"}
     registry.write_version(store, "heartbeat", "stranger", stranger | {SUMS: checksums(stranger)})
     found = gating.judge(store, get_recipe("heartbeat"), work, replace(champion, version="stranger"))
     assert found.new_data.n_new == found.new_data.n_training > 100
@@ -179,18 +179,18 @@ def test_test_set_counts_the_candidates_it_judged(store, trained):
     _, first = trained
     assert first["candidates_judged"] == 1
     champion = registry.read_champion(store, "heartbeat")
-    sides = registry.read_version(store, "heartbeat", champion.version)[SIDES]
+    splits = registry.read_version(store, "heartbeat", champion.version)[TRAINING_RECORDS]
     before = len(registry.versions(store, "heartbeat"))
     extra = [f"earlier{number}" for number in range(before, 19)]
     for name in extra:
-        store.put(keys.model_file("heartbeat", name, SIDES), sides)
+        store.put(keys.model_file("heartbeat", name, TRAINING_RECORDS), splits)
         store.put(keys.model_file("heartbeat", name, SUMS), b"")
     job, verdict = retrain_all("twentieth", seed=4, epochs=1, n_members=1)
     assert verdict["candidates_judged"] == 20
     assert "has judged 20 candidates" in verdict["note"]
     assert "20 candidates" in store.get(keys.model_file("heartbeat", json.loads(store.get(job))["version"], "card.md")).decode()
     for name in extra:
-        store.delete_many([keys.model_file("heartbeat", name, SIDES), keys.model_file("heartbeat", name, SUMS)])
+        store.delete_many([keys.model_file("heartbeat", name, TRAINING_RECORDS), keys.model_file("heartbeat", name, SUMS)])
 
 
 def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):
@@ -248,7 +248,7 @@ def test_nothing_of_a_version_is_fitted_on_test_patients(store, trained):
     work = read(store, TrainingJob, trained[0])
     recipe, rows = get_recipe("heartbeat"), dataset.load_rows(store, work.dataset_id)
     turned = {"normal": "abnormal", "abnormal": "normal"}
-    others = [replace(row, label=turned[row.label]) if row.side == Side.TEST else row for row in rows]
+    others = [replace(row, label=turned[row.label]) if row.split == Split.TEST else row for row in rows]
     before = registry.read_version(store, "heartbeat", work.version)
     training = read(store, Training, keys.checkpoint("heartbeat", work.version, "training.json"))
     made = candidate.build_version(
@@ -256,8 +256,8 @@ def test_nothing_of_a_version_is_fitted_on_test_patients(store, trained):
         spec=candidate.provisional_spec(work=work, recipe=recipe, training=training, synthetic=False),
         keras=store.get(keys.checkpoint("heartbeat", work.version, "trained.keras")),
         recipe=recipe,
-        calibration=dataset.load_pictures(store, recipe, dataset.on_sides(others, *candidate.CALIBRATED_ON)),
-        test=dataset.load_pictures(store, recipe, dataset.on_sides(others, Side.TEST)),
+        calibration=dataset.load_pictures(store, recipe, dataset.on_splits(others, *candidate.CALIBRATED_ON)),
+        test=dataset.load_pictures(store, recipe, dataset.on_splits(others, Split.TEST)),
         rows=others,
         manifest=dataset.load_manifest(store, work.dataset_id),
     )
@@ -349,5 +349,5 @@ def test_too_little_data_is_said_plainly(bucket, beat_rows, heartbeat_csv):
     """Without enough labelled records of both classes the training gives up and says what is missing."""
     inbox.put_files([("b.csv", heartbeat_csv(beat_rows(4), np.array([0, 0, 0, 1])))])
     ingest_all("r1")
-    with pytest.raises(NotEnoughDataError, match=r"side has . abnormal records; it needs at least 2"):
+    with pytest.raises(NotEnoughDataError, match=r"split has . abnormal records; it needs at least 2"):
         retrain_model.assemble_dataset("r1", recipe="heartbeat", epochs=1, seed=0)

@@ -86,10 +86,10 @@ def test_the_directions_play_no_part(known, monkeypatch):
 
 
 def test_only_pairs_across_sides_are_kept_where_sides_are_given(known):
-    """Given sides, exactly the pairs on two of them are found."""
-    sides = np.arange(known.n_records) % 3
-    links, everything = find_links(known, sides=sides), find_links(known)
-    across = sides[everything.first] != sides[everything.second]
+    """Given splits, exactly the pairs on two of them are found."""
+    splits = np.arange(known.n_records) % 3
+    links, everything = find_links(known, splits=splits), find_links(known)
+    across = splits[everything.first] != splits[everything.second]
     for name in ("first", "second", "same"):
         assert np.array_equal(getattr(links, name), getattr(everything, name)[across]), name
 

@@ -234,11 +234,11 @@ def test_watched_nights(store, said):
 
 
 def test_data_sets_and_groups(store, said):
-    """Every record is on the side that it was on; records without a patient keep their groups."""
-    for dataset_id, sides in said["splits"].items():
-        assert {row.record_id: row.side for row in dataset.load_rows(store, dataset_id)} == sides
+    """Every record is in the split that it was in; records without a patient keep their groups."""
+    for dataset_id, splits in said["splits"].items():
+        assert {row.record_id: row.split for row in dataset.load_rows(store, dataset_id)} == splits
         assert dataset.load_manifest(store, dataset_id).dataset_id == dataset_id
-    assert {record_id: [one.name, one.place] for record_id, one in grouping.read_groups(store).items()} == said["groups"]
+    assert {record_id: [one.name, one.split_bucket] for record_id, one in grouping.read_groups(store).items()} == said["groups"]
 
 
 def test_log(store, said):

@@ -78,7 +78,7 @@ from ecg_tasks.archive.documents.training import (
     Judgement,
     NewData,
     RetrainManifest,
-    SideCounts,
+    SplitCounts,
     Training,
     TrainingJob,
 )
@@ -152,7 +152,7 @@ __all__ = [
     "RetrainManifest",
     "Retry",
     "Segment",
-    "SideCounts",
+    "SplitCounts",
     "StagedLabels",
     "StagedShard",
     "Stakes",

@@ -106,8 +106,8 @@ class Approval(Document, frozen=True, kw_only=True):
     judged: str = ""
 
 
-class SideCounts(Part, frozen=True, kw_only=True):
-    """Records of one side of a split, their groups, and how many of each class."""
+class SplitCounts(Part, frozen=True, kw_only=True):
+    """Records of one split, their groups, and how many of each class."""
 
     records: int
     groups: int
@@ -123,7 +123,7 @@ class DatasetManifest(Document, frozen=True, kw_only=True):
     recipe : ``<recipe>@<digest>``
     split_unit : what was kept together
     labelled_by : records by whose word their label is
-    counts : of each side
+    counts : of each split
     inputs : records of each kind; ``left_out`` those that have a label and are not in it
     """
 
@@ -133,7 +133,7 @@ class DatasetManifest(Document, frozen=True, kw_only=True):
     shards: tuple[str, ...]
     synthetic_records: int
     labelled_by: dict[str, int]
-    counts: dict[str, SideCounts]
+    counts: dict[str, SplitCounts]
     inputs: dict[str, int] = msgspec.field(default_factory=dict)
     left_out: int = 0
 
@@ -143,7 +143,7 @@ class RetrainManifest(Manifest, frozen=True, kw_only=True):
 
     DAG: ClassVar[DagId] = DagId.RETRAIN_MODEL
 
-    account: dict[str, SideCounts]
+    account: dict[str, SplitCounts]
     recipe: str
     version: str
     dataset_id: str

@@ -7,8 +7,8 @@ from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import MissingObjectError
-from ecg_tasks.evaluation.splits import Side
-from ecg_tasks.learning.version import METRICS, SIDES, SPEC, Metrics, ModelSpec
+from ecg_tasks.evaluation.splits import Split
+from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_RECORDS, Metrics, ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ class TrainedOn:
     @classmethod
     def of_version(cls, files: Mapping[str, bytes], late: Descriptions | None = None) -> "TrainedOn":
         """Read it from the files of a version; ``late`` tells patients that became known after it had been trained."""
-        rows = [line.split(",") for line in files[SIDES].decode().splitlines()[1:]]
-        seen = [(record_id, int(bucket)) for record_id, side, bucket in rows if side != Side.TEST]
+        rows = [line.split(",") for line in files[TRAINING_RECORDS].decode().splitlines()[1:]]
+        seen = [(record_id, int(bucket)) for record_id, split, bucket in rows if split != Split.TEST]
         record_ids = frozenset(one for one, _ in seen)
         known_since = frozenset() if late is None else late.buckets(record_ids)
         return cls(record_ids=record_ids, buckets=frozenset(bucket for _, bucket in seen if bucket >= 0) | known_since)

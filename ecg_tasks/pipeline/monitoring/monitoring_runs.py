@@ -19,7 +19,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import Said, join
 from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
 from ecg_tasks.evaluation.intervals import nan_to_none
-from ecg_tasks.learning.version import METRICS, SIDES, SPEC, Metrics, ModelSpec
+from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_RECORDS, Metrics, ModelSpec
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.training.dataset import input_kinds
 from ecg_tasks.pipeline.training.reference import MEASURES, called_abnormal
@@ -114,7 +114,7 @@ def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Re
 def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) -> Night:
     """The decisions on these shards, less what the version was trained on and all but one record of a patient."""
     late = Descriptions.read(store)
-    trained_on = TrainedOn.of_version({SIDES: store.get(keys.model_file(recipe, version, SIDES))}, late)
+    trained_on = TrainedOn.of_version({TRAINING_RECORDS: store.get(keys.model_file(recipe, version, TRAINING_RECORDS))}, late)
     predictions = store.get_many(keys.predictions(recipe, shard, version) for shard in shards)
     indexes = store.get_many(keys.record_index(shard) for shard in shards)
     by_patient: dict[str, Seen] = {}

@@ -13,22 +13,22 @@ from ecg_tasks.archive.documents import DatasetManifest, Training, TrainingJob, 
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation import assessment, curves
 from ecg_tasks.evaluation.calibration import fit_calibration
-from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.evaluation.thresholds import abstain_band, coverage_accuracy, threshold_for_sensitivity
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import Golden, ModelSpec, version_files
 from ecg_tasks.pipeline.training import measuring
-from ecg_tasks.pipeline.training.dataset import Pictures, Row
+from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 from ecg_tasks.pipeline.training.reference import reference_of
 from ecg_tasks.reporting.performance import performance_pictures
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
 
-CALIBRATED_ON = (Side.CALIBRATION,)
-"""Sides whose patients fix temperature, threshold and abstain band, and serve for nothing else."""
+CALIBRATED_ON = (Split.CALIBRATION,)
+"""Splits whose patients fix temperature, threshold and abstain band, and serve for nothing else."""
 SENSITIVITY = 0.9
 """Share of abnormal calibration records that the threshold must catch."""
 DECIDED_ACCURACY = 0.9
@@ -57,7 +57,7 @@ def build_version(
     recipe: Recipe,
     calibration: Pictures,
     test: Pictures,
-    rows: Sequence[Row],
+    rows: Sequence[DatasetRow],
     manifest: DatasetManifest,
     candidates_judged: int | None = None,
 ) -> dict[str, bytes]:
@@ -87,8 +87,8 @@ def build_version(
     band = abstain_band(calibration.labels, calibrated, threshold=threshold, target_accuracy=DECIDED_ACCURACY, min_coverage=MIN_COVERAGE)
     spec = replace(spec, temperature=correction.temperature, bias=correction.bias, threshold=threshold, abstain=(band.lo, band.hi))
     coverage = curves.thinned(coverage_accuracy(calibration.labels, calibrated, threshold=threshold))
-    measured = measuring.measure(store, recipe, [row for row in rows if row.side in (Side.TRAIN, Side.TEST)])
-    baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.side == Side.TRAIN])
+    measured = measuring.measure(store, recipe, [row for row in rows if row.split in (Split.TRAIN, Split.TEST)])
+    baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.split == Split.TRAIN])
     found = assessment.assess(
         measuring.scored_records(
             recipe,
@@ -106,7 +106,7 @@ def build_version(
         "data": plain(manifest.counts),
         "calibration": {
             "method": "logistic calibration (temperature and bias)",
-            "sides": [side.value for side in CALIBRATED_ON],
+            "sides": [split.value for split in CALIBRATED_ON],
             "n_records": len(calibration.rows),
             "n_patients": len(set(calibration.groups)),
             "n_abnormal": int(calibration.labels.sum()),
@@ -130,7 +130,7 @@ def build_version(
         litert=litert,
         metrics=metrics,
         golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images), typical=typical_picture(calibration)),
-        sides={row.record_id: (row.side, row.bucket) for row in rows},
+        splits={row.record_id: (row.split, row.bucket) for row in rows},
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
 

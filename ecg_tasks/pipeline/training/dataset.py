@@ -1,20 +1,21 @@
-"""Here: which labelled records a training uses, on which side each stands, and their pictures. Not here: training (``retrain_model``)."""
+"""Here: which labelled records a training uses, in which split each is, and their pictures. Not here: training (``retrain_model``)."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.documents import DatasetManifest, SideCounts, read, write
+from ecg_tasks.archive.documents import DatasetManifest, SplitCounts, read, write
 from ecg_tasks.archive.labelling import REVIEW, labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError
-from ecg_tasks.evaluation.splits import Side, side_of
+from ecg_tasks.evaluation.splits import Split, split_of
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.pipeline import render_spectrograms
 from ecg_tasks.pipeline.training import grouping, leakage
@@ -22,27 +23,29 @@ from ecg_tasks.signals.near_duplicates import Links, find_links
 from ecg_tasks.signals.recipes import Recipe
 
 MIN_RECORDS_PER_CLASS = 2
-"""On every side; a side with fewer of a class cannot do its work."""
+"""In every split; one with fewer records of a class is of no use."""
 DECODED_AT_ONCE = 256
 """Pictures."""
+_FIELD_OF = {"bucket": "patient_bucket", "place": "split_bucket", "side": "split"}
+"""Columns of ``split.parquet`` that have an older name than their field."""
+_TYPES: dict[str, Callable[[Any], Any]] = {"patient_bucket": int, "split_bucket": int, "split": Split, "synthetic": bool}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class DatasetRow:
     """One labelled record of a dataset.
 
-    ``group`` is what never lies on two sides: the keyed hash of the patient, or where that is not known a record that stands for all
-    that resemble it. ``bucket`` is the patient's place in every split, -1 where no patient is known; ``place`` is the group's, and
-    decides the side and the fold.
-    ``labelled_by`` is who gave the label: ``source:<file>`` or ``review:<user>``.
+    ``group`` is never in two splits. It is the keyed hash of the patient; where no patient is known, it is a record that stands for all
+    that resemble it. ``patient_bucket`` is the patient's split bucket, -1 where no patient is known. ``split_bucket`` is the group's, and
+    decides the split and the fold. ``labelled_by`` is who gave the label: ``source:<file>`` or ``review:<user>``.
     """
 
     record_id: str
     shard: str
     group: str
-    bucket: int
-    place: int
-    side: Side
+    patient_bucket: int
+    split_bucket: int
+    split: Split
     label: str
     labelled_by: str = ""
     synthetic: bool
@@ -50,14 +53,14 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pictures:
-    """Windows of the records of one side, fit to be counted for a decision.
+    """Windows of the records of one split whose quality is good enough to decide by.
 
     ``images``: uint8, shape (n_windows, height, width, channels); ``record``: shape (n_windows,), index into ``rows``;
     ``quality``: shape (n_windows,); ``beat_s``: shape (n_records,), the length of each record's beats in s, nan where it is not known;
-    ``mean_quality``: shape (n_records,), over all its windows, those that are not fit to be counted too.
+    ``mean_quality``: shape (n_records,), over all its windows, those of too poor a quality included.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[DatasetRow]
     images: NDArray[np.uint8]
     record: NDArray[np.int64]
     quality: NDArray[np.float32]
@@ -66,22 +69,22 @@ class Pictures:
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """0 normal or 1 abnormal, shape (n_records,)."""
+        """Return 0 for normal and 1 for abnormal, shape (n_records,)."""
         return np.array([CLASS_ORDER.index(Label(row.label)) for row in self.rows], dtype=np.uint8)
 
     @property
     def groups(self) -> list[str]:
-        """The patient, or else the record, of each row."""
+        """Return the patient of each row, or the record where the patient is not known."""
         return [row.group for row in self.rows]
 
 
-def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
-    """Choose the labelled records with usable pictures, give each its side, and write the dataset down.
+def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]:
+    """Choose the labelled records with usable pictures, give each its split, and store the dataset.
 
-    A patient's side comes from the patient's id alone and so never changes. Where a patient is not known, the record's group of
-    near-duplicates decides, and keeps its side for ever (``grouping``). While any patient is known, figures are over patients: such
-    records are then used on the training side only, and those of other sides wait. Synthetic recordings are used only while the archive
-    holds no real one: a data set never mixes the two (``champions.synthetic``).
+    A patient's split comes from the patient's id alone and so never changes. Where a patient is not known, the record's group of
+    near-duplicates decides, and keeps its split for ever (``grouping``). If any patient is known, figures are computed over patients.
+    Records without a patient are then used in the training split only, and those of the other splits are left out. Synthetic recordings
+    are used only while the archive holds no real one: a dataset never mixes the two (``champions.synthetic``).
 
     Returns
     -------
@@ -90,14 +93,14 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     Raises
     ------
     LeakageError
-        If what is tested on shows in what is trained on.
+        If test data is found in training data.
     NotEnoughDataError
-        If a side lacks records of a class.
+        If a split has too few records of a class.
     """
     for shard in render_spectrograms.unrendered(store, recipe):
         render_spectrograms.render_one(store, shard, record_shards.load_shard(store.get(keys.record_shard(shard))), recipe)
     labels = {record_id: entry for record_id, entry in labels_in_force(store).items() if entry.label in CLASS_ORDER}
-    found: list[grouping.Known] = []
+    found: list[grouping.RecordOrigin] = []
     labelled_shards: list[str] = []
     is_synthetic: dict[str, bool] = {}
     kind_of: dict[str, str] = {}
@@ -110,7 +113,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
         kind_of |= zip(index["record_id"], input_kinds(index), strict=True)
         is_synthetic |= zip(index["record_id"], map(bool, index["synthetic"]), strict=True)
         found += [
-            grouping.Known(record_id=record_id, shard=shard, patient=patient, bucket=int(bucket))
+            grouping.RecordOrigin(record_id=record_id, shard=shard, patient=patient, patient_bucket=int(bucket))
             for record_id, patient, bucket in zip(index["record_id"], index["patient"], index["split_bucket"], strict=True)
             if record_id in labels and record_id in usable
         ]
@@ -122,19 +125,19 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     leakage.check_signals(store, labelled_shards, {record_id: entry.label for record_id, entry in labels.items()}, recipe.accepts)
     found.sort(key=lambda one: one.record_id)
     groups = grouping.groups_of(store, found)
-    rows: list[Row] = []
+    rows: list[DatasetRow] = []
     for one in found:
-        group = groups.get(one.record_id) or grouping.Group(name=one.patient or one.record_id, place=one.bucket)
-        if group.place == grouping.BETWEEN:
+        group = groups.get(one.record_id) or grouping.Group(name=one.patient or one.record_id, split_bucket=one.patient_bucket)
+        if group.split_bucket == grouping.BETWEEN:
             continue
         rows.append(
-            Row(
+            DatasetRow(
                 record_id=one.record_id,
                 shard=one.shard,
                 group=group.name,
-                bucket=one.bucket,
-                place=group.place,
-                side=side_of(group.place),
+                patient_bucket=one.patient_bucket,
+                split_bucket=group.split_bucket,
+                split=split_of(group.split_bucket),
                 label=labels[one.record_id].label,
                 labelled_by=labels[one.record_id].who,
                 synthetic=is_synthetic[one.record_id],
@@ -144,7 +147,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
     leakage.check_rows(rows, links)
     _check(rows, n_synthetic=n_found - len(found))
     inputs = Counter(kind_of[row.record_id] for row in rows)
-    columns = {name: [getattr(row, name) for row in rows] for name in tables.SPLIT.names}
+    columns = {name: [getattr(row, _FIELD_OF.get(name, name)) for row in rows] for name in tables.SPLIT.names}
     data = tables.dump(tables.SPLIT, columns)
     dataset_id = hashlib.sha256(recipe.key.encode() + data).hexdigest()[:20]
     store.put(keys.dataset(dataset_id, "split.parquet"), data)
@@ -155,54 +158,49 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[Row]]:
 
 
 def input_kinds(index: tables.Columns) -> list[str]:
-    """What kind of recording each row of a record index is, as text: leads and rate; ``unknown`` in an index of before these were kept."""
+    """Return the kind of recording of each row of a record index, as text: leads and rate; ``unknown`` in an old index without them."""
     if "fs" not in index:
         return ["unknown"] * tables.n_rows(index)
     counts = zip(map(len, index["leads"]), index["fs"].tolist(), strict=True)
     return [f"{n_leads} {'lead' if n_leads == 1 else 'leads'}, {fs:g} Hz" for n_leads, fs in counts]
 
 
-def load_rows(store: ObjectStore, dataset_id: str) -> list[Row]:
-    """Rows of a dataset that was assembled before."""
+def load_rows(store: ObjectStore, dataset_id: str) -> list[DatasetRow]:
+    """Read the rows of a dataset that was assembled before."""
     columns = tables.load(store.get(keys.dataset(dataset_id, "split.parquet")))
-    rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+    fields = [_FIELD_OF.get(name, name) for name in columns]
     return [
-        Row(
-            **(
-                row
-                | {"side": Side(row["side"]), "bucket": int(row["bucket"]), "place": int(row["place"]), "synthetic": bool(row["synthetic"])}
-            )
-        )
-        for row in rows
+        DatasetRow(**{field: _TYPES[field](value) if field in _TYPES else value for field, value in zip(fields, values, strict=True)})
+        for values in zip(*columns.values(), strict=True)
     ]
 
 
-def on_sides(rows: Sequence[Row], *sides: Side) -> list[Row]:
-    """The rows on these sides."""
-    return [row for row in rows if row.side in sides]
+def on_splits(rows: Sequence[DatasetRow], *splits: Split) -> list[DatasetRow]:
+    """Return the rows of these splits."""
+    return [row for row in rows if row.split in splits]
 
 
 def load_manifest(store: ObjectStore, dataset_id: str) -> DatasetManifest:
-    """What the dataset was made of."""
+    """Read what the dataset was made of."""
     return read(store, DatasetManifest, keys.dataset(dataset_id, "manifest.json"))
 
 
-def load_pictures(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Pictures:
+def load_pictures(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow]) -> Pictures:
     """Read the usable windows of these records, shard by shard."""
-    place = {row.record_id: number for number, row in enumerate(rows)}
+    position = {row.record_id: number for number, row in enumerate(rows)}
     pngs: list[bytes] = []
     record: list[int] = []
     quality: list[float] = []
     beat_s, total, n_windows = np.full(len(rows), np.nan, np.float32), np.zeros(len(rows)), np.zeros(len(rows), np.int64)
     for shard in sorted({row.shard for row in rows}):
         columns = tables.load(store.get(keys.spectrograms(recipe.key, shard)))
-        drawn = [row for row, owner in enumerate(columns["record_id"]) if owner in place and columns["window"][row] >= 0]
-        owners = [place[columns["record_id"][row]] for row in drawn]
+        drawn = [row for row, owner in enumerate(columns["record_id"]) if owner in position and columns["window"][row] >= 0]
+        owners = [position[columns["record_id"][row]] for row in drawn]
         np.add.at(total, owners, columns["quality"][drawn])
         np.add.at(n_windows, owners, 1)
         wanted = [row for row in drawn if columns["quality"][row] >= recipe.min_quality]
         pngs += [columns["png"][row] for row in wanted]
-        record += [place[columns["record_id"][row]] for row in wanted]
+        record += [position[columns["record_id"][row]] for row in wanted]
         quality += [float(columns["quality"][row]) for row in wanted]
         if "beat_s" in columns:
             beat_s[owners] = columns["beat_s"][drawn]
@@ -225,61 +223,63 @@ def _usable(store: ObjectStore, recipe: Recipe, shard: str) -> set[str]:
     return {columns["record_id"][row] for row in np.flatnonzero(good)}
 
 
-def _comparable(rows: list[Row]) -> list[Row]:
-    """The rows of known patients, and of the others those to train on; all rows where no patient is known."""
-    if not any(row.bucket >= 0 for row in rows):
+def _comparable(rows: list[DatasetRow]) -> list[DatasetRow]:
+    """Return the rows of known patients, and of the others those to train on; all rows where no patient is known."""
+    if not any(row.patient_bucket >= 0 for row in rows):
         return rows
-    return [row for row in rows if row.bucket >= 0 or row.side is Side.TRAIN]
+    return [row for row in rows if row.patient_bucket >= 0 or row.split is Split.TRAIN]
 
 
-def _untangled(store: ObjectStore, rows: list[Row]) -> tuple[list[Row], Links]:
-    """The rows without those of unknown patients that resemble a row of another side, and the links across sides of what is left.
+def _untangled(store: ObjectStore, rows: list[DatasetRow]) -> tuple[list[DatasetRow], Links]:
+    """Leave out rows of unknown patients that resemble a row of another split; return the others, and the links across splits of these.
 
-    Of two such rows the one on the side that comes first goes: what is tested on stays as it is.
+    Of two such rows the one in the split that comes first is left out: the test split stays as it is.
     """
-    known = [grouping.Known(record_id=row.record_id, shard=row.shard, patient=None, bucket=row.bucket) for row in rows]
-    order = list(Side)
-    links = find_links(grouping.load_signatures(store, known), sides=np.array([order.index(row.side) for row in rows], dtype=np.int64))
+    known = [
+        grouping.RecordOrigin(record_id=row.record_id, shard=row.shard, patient=None, patient_bucket=row.patient_bucket) for row in rows
+    ]
+    order = list(Split)
+    links = find_links(grouping.load_signatures(store, known), splits=np.array([order.index(row.split) for row in rows], dtype=np.int64))
     kept = np.ones(len(rows), dtype=bool)
     for pair in zip(links.first.tolist(), links.second.tolist(), strict=True):
-        unknown = [index for index in pair if rows[index].bucket < 0]
-        if unknown and rows[pair[0]].side is not rows[pair[1]].side:
-            kept[min(unknown, key=lambda index: order.index(rows[index].side))] = False
-    place = np.cumsum(kept) - 1
+        unknown = [index for index in pair if rows[index].patient_bucket < 0]
+        if unknown and rows[pair[0]].split is not rows[pair[1]].split:
+            kept[min(unknown, key=lambda index: order.index(rows[index].split))] = False
+    position = np.cumsum(kept) - 1
     both = kept[links.first] & kept[links.second]
-    left = Links(first=place[links.first[both]], second=place[links.second[both]], same=links.same[both])
+    left = Links(first=position[links.first[both]], second=position[links.second[both]], same=links.same[both])
     return [row for row, stays in zip(rows, kept, strict=True) if stays], left
 
 
-def _check(rows: Sequence[Row], *, n_synthetic: int) -> None:
-    """Refuse a split in which a side lacks a class."""
-    for side in Side:
+def _check(rows: Sequence[DatasetRow], *, n_synthetic: int) -> None:
+    """Refuse splits that lack a class."""
+    for split in Split:
         for label in CLASS_ORDER:
-            n_records = sum(row.side == side and row.label == label for row in rows)
+            n_records = sum(row.split == split and row.label == label for row in rows)
             if n_records < MIN_RECORDS_PER_CLASS:
                 left_out = f"; {n_synthetic} synthetic ones are left out, because the archive holds real recordings" if n_synthetic else ""
                 raise NotEnoughDataError(
-                    f"the {side.value} side has {n_records} {label.value} records; it needs at least {MIN_RECORDS_PER_CLASS}. "
+                    f"the {split.value} split has {n_records} {label.value} records; it needs at least {MIN_RECORDS_PER_CLASS}. "
                     f"There are {len(rows)} labelled records in all{left_out}: label more, of more patients"
                 )
 
 
-def _manifest(dataset_id: str, recipe: Recipe, rows: Sequence[Row], *, inputs: dict[str, int], left_out: int) -> DatasetManifest:
+def _manifest(dataset_id: str, recipe: Recipe, rows: Sequence[DatasetRow], *, inputs: dict[str, int], left_out: int) -> DatasetManifest:
     return DatasetManifest(
         dataset_id=dataset_id,
         recipe=recipe.key,
-        split_unit="patient" if any(row.bucket >= 0 for row in rows) else "record",
+        split_unit="patient" if any(row.patient_bucket >= 0 for row in rows) else "record",
         shards=tuple(sorted({row.shard for row in rows})),
         synthetic_records=sum(row.synthetic for row in rows),
         labelled_by=Counter(row.labelled_by if row.labelled_by.startswith(REVIEW) else "source" for row in rows),
-        counts={side.value: _counts([row for row in rows if row.side == side]) for side in Side},
+        counts={split.value: _counts([row for row in rows if row.split == split]) for split in Split},
         inputs=inputs,
         left_out=left_out,
     )
 
 
-def _counts(rows: Sequence[Row]) -> SideCounts:
+def _counts(rows: Sequence[DatasetRow]) -> SplitCounts:
     by_label = Counter(row.label for row in rows)
-    return SideCounts(
+    return SplitCounts(
         records=len(rows), groups=len({row.group for row in rows}), normal=by_label[Label.NORMAL], abnormal=by_label[Label.ABNORMAL]
     )

@@ -11,12 +11,12 @@ from ecg_tasks.archive.documents import Figure, Judgement, NewData, TrainingJob
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.evaluation import gate as gate_policy
-from ecg_tasks.evaluation.splits import Side
+from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import fresh_process
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.training import candidate
-from ecg_tasks.pipeline.training.dataset import Pictures, load_pictures, load_rows, on_sides
+from ecg_tasks.pipeline.training.dataset import Pictures, load_pictures, load_rows, on_splits
 from ecg_tasks.pipeline.training.judged import candidates_judged
 from ecg_tasks.signals.recipes import Recipe
 
@@ -35,7 +35,7 @@ def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: regis
     files = registry.read_version(store, recipe.name, work.version)
     policy = gate_policy.GatePolicy(ambition=gate_policy.PromotionPolicy(work.policy))
     rows = load_rows(store, work.dataset_id)
-    n_judged = candidates_judged(store, recipe.name, work.version, [row.record_id for row in on_sides(rows, Side.TEST)])
+    n_judged = candidates_judged(store, recipe.name, work.version, [row.record_id for row in on_splits(rows, Split.TEST)])
     new_data = None
     if fault := fresh_process.fault_of(files):
         verdict = gate_policy.GateVerdict(
@@ -43,8 +43,8 @@ def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: regis
         )
     else:
         incumbent, seen = _incumbent(store, recipe, work, champion)
-        training = on_sides(rows, Side.TRAIN, Side.VALIDATION)
-        tested = on_sides(rows, Side.TEST)
+        training = on_splits(rows, Split.TRAIN, Split.VALIDATION)
+        tested = on_splits(rows, Split.TEST)
         if incumbent is not None:
             tested = [row for row in tested if not seen.knows(row.record_id, row.bucket)]
             n_new = sum(row.record_id not in seen.record_ids for row in training)

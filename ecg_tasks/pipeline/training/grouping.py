@@ -1,4 +1,4 @@
-"""Here: signatures of the archive's records, and the group of every record whose patient is not known, which it keeps for ever.
+"""Here: signatures of the archive's records, and the group of each record whose patient is not known. A record keeps its group for ever.
 
 Not here: what makes records similar (``signals.near_duplicates``), or which record a dataset uses (``dataset``).
 """
@@ -12,37 +12,37 @@ from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.evaluation.splits import side_of, split_bucket
+from ecg_tasks.evaluation.splits import split_bucket, split_of
 from ecg_tasks.signals import near_duplicates
 from ecg_tasks.signals.near_duplicates import Links, Signatures
 from ecg_tasks.signals.record import HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 
 BETWEEN = -1
-"""Place of a record that resembles groups of two sides: it can be used on neither."""
+"""Split bucket of a record that resembles groups of two splits: it can be used in neither."""
 RECORDS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """What a record of an unknown patient stands and falls with, and its place (0 to 9,999, or ``BETWEEN``) in every split."""
+    """The group of a record whose patient is not known, and its split bucket (0 to 9,999, or ``BETWEEN``)."""
 
     name: str
-    place: int
+    split_bucket: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """A record as grouping sees it: its shard, and its patient's keyed hash and bucket where known (else None and -1)."""
+class RecordOrigin:
+    """Where a record comes from: its shard, and its patient's keyed hash and split bucket where known (else None and -1)."""
 
     record_id: str
     shard: str
     patient: str | None
-    bucket: int
+    patient_bucket: int
 
 
-def load_signatures(store: ObjectStore, records: Sequence[Known]) -> Signatures:
-    """Signatures of these records, in their order; what is not stored yet is made, shard by shard, and kept."""
-    place = {one.record_id: number for number, one in enumerate(records)}
+def load_signatures(store: ObjectStore, records: Sequence[RecordOrigin]) -> Signatures:
+    """Return the signatures of these records, in their order; those not stored yet are computed, shard by shard, and stored."""
+    position = {one.record_id: number for number, one in enumerate(records)}
     pieces: dict[str, list[tuple[int, bytes]]] = {"row": [], "beats": [], "median": [], "wave": []}
     for shard in sorted({one.shard for one in records}):
         key = keys.signatures(near_duplicates.KEY, shard)
@@ -50,8 +50,8 @@ def load_signatures(store: ObjectStore, records: Sequence[Known]) -> Signatures:
             store.put(key, _made(record_shards.load_shard(store.get(keys.record_shard(shard)))))
         columns = tables.load(store.get(key))
         for record_id, kind, values in zip(columns["record_id"], columns["kind"], columns["values"], strict=True):
-            if record_id in place:
-                pieces[kind].append((place[record_id], values))
+            if record_id in position:
+                pieces[kind].append((position[record_id], values))
     beats = sorted([*pieces["row"], *pieces["beats"]])
     cut = [np.frombuffer(values, "<f4").reshape(-1, HEARTBEAT_SAMPLES) for _, values in beats]
     medians, waves = sorted(pieces["median"]), sorted(pieces["wave"])
@@ -83,19 +83,19 @@ def _made(shard: Sequence[record_shards.StoredRecord]) -> bytes:
             beats = made.beats[made.beat_of == index]
             if len(beats):
                 add(record, "row" if record.is_heartbeat else "beats", beats)
-        for place, index in enumerate(made.recording_of):
-            add(records[index], "median", made.medians[place])
-            add(records[index], "wave", made.waves[place])
+        for number, index in enumerate(made.recording_of):
+            add(records[index], "median", made.medians[number])
+            add(records[index], "wave", made.waves[number])
     return tables.dump(tables.SIGNATURES, columns)
 
 
-def groups_of(store: ObjectStore, records: Sequence[Known]) -> dict[str, Group]:
-    """The group of every record whose patient is not known; those met for the first time are given one, which is written down.
+def groups_of(store: ObjectStore, records: Sequence[RecordOrigin]) -> dict[str, Group]:
+    """Return the group of every record whose patient is not known; new records get a group, which is stored.
 
-    The rule, so that nothing ever changes sides. Records that are similar, directly or through others, are one group. A group
-    of new records takes its place from the smallest of their ids, so the same data gives the same sides in every bucket. One that
-    resembles records which had a place before, or patients, takes that place if all of these are on one side; if they are on
-    several, the new records between them are used on no side, and the old ones stay where they were.
+    The rule makes sure that no record ever changes its split. Records that are similar, directly or through others, are one group.
+    A group of new records takes its split bucket from the smallest of their ids, so the same data gives the same splits in every
+    bucket. A group that resembles patients, or records with an earlier split bucket, takes that one if all of these are in one split.
+    If they are in several, the new records between them are used in no split, and the old ones stay where they were.
     """
     before = read_groups(store)
     fresh = [one.patient is None and one.record_id not in before for one in records]
@@ -110,16 +110,16 @@ def groups_of(store: ObjectStore, records: Sequence[Known]) -> dict[str, Group]:
 
 
 def read_groups(store: ObjectStore) -> dict[str, Group]:
-    """Every group that was ever given."""
+    """Return every group that was ever stored."""
     found: dict[str, Group] = {}
     for data in store.get_many(store.list_keys(keys.GROUPS)):
         columns = tables.load(data)
-        for record_id, name, place in zip(columns["record_id"], columns["group"], columns["place"], strict=True):
-            found.setdefault(record_id, Group(name=name, place=int(place)))
+        for record_id, name, bucket in zip(columns["record_id"], columns["group"], columns["place"], strict=True):
+            found.setdefault(record_id, Group(name=name, split_bucket=int(bucket)))
     return found
 
 
-def _new_groups(records: Sequence[Known], new: NDArray[np.bool_], links: Links, before: Mapping[str, Group]) -> dict[str, Group]:
+def _new_groups(records: Sequence[RecordOrigin], new: NDArray[np.bool_], links: Links, before: Mapping[str, Group]) -> dict[str, Group]:
     n = len(records)
     both = new[links.first] & new[links.second]
     from scipy.sparse import coo_matrix
@@ -141,21 +141,21 @@ def _new_groups(records: Sequence[Known], new: NDArray[np.bool_], links: Links, 
     return given
 
 
-def _anchor(record: Known, before: Mapping[str, Group]) -> tuple[int, str]:
+def _anchor(record: RecordOrigin, before: Mapping[str, Group]) -> tuple[int, str]:
     if record.patient is not None:
-        return record.bucket, record.patient
+        return record.patient_bucket, record.patient
     group = before[record.record_id]
-    return group.place, group.name
+    return group.split_bucket, group.name
 
 
 def _settle(smallest: str, anchors: Iterable[tuple[int, str]]) -> Group:
     found = sorted(anchors)
     if not found:
-        return Group(name=smallest, place=split_bucket(smallest))
-    if found[0][0] == BETWEEN or len({side_of(place) for place, _ in found}) > 1:
-        return Group(name=smallest, place=BETWEEN)
-    place, name = found[0]
-    return Group(name=name, place=place)
+        return Group(name=smallest, split_bucket=split_bucket(smallest))
+    if found[0][0] == BETWEEN or len({split_of(bucket) for bucket, _ in found}) > 1:
+        return Group(name=smallest, split_bucket=BETWEEN)
+    bucket, name = found[0]
+    return Group(name=name, split_bucket=bucket)
 
 
 def _dump(given: Mapping[str, Group]) -> bytes:
@@ -163,6 +163,6 @@ def _dump(given: Mapping[str, Group]) -> bytes:
     columns: dict[str, Sequence[object]] = {
         "record_id": [record_id for record_id, _ in rows],
         "group": [group.name for _, group in rows],
-        "place": [group.place for _, group in rows],
+        "place": [group.split_bucket for _, group in rows],
     }
     return tables.dump(tables.GROUPS, columns)

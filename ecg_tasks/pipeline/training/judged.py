@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.evaluation.splits import Side
-from ecg_tasks.learning.version import SIDES
+from ecg_tasks.evaluation.splits import Split
+from ecg_tasks.learning.version import TRAINING_RECORDS
 
 SAME_TEST_SET = 0.5
 """Share of a test set's records by which another version must have been judged for it to count: a test set grows, and remains the same."""
@@ -18,10 +18,10 @@ def candidates_judged(store: ObjectStore, recipe: str, version: str, test_record
     """
     wanted = set(test_records)
     others = [name for name in registry.versions(store, recipe) if name != version]
-    found = store.get_many(keys.model_file(recipe, name, SIDES) for name in others)
+    found = store.get_many(keys.model_file(recipe, name, TRAINING_RECORDS) for name in others)
     return 1 + sum(len(wanted & _tested_on(data)) >= SAME_TEST_SET * len(wanted) for data in found)
 
 
-def _tested_on(sides: bytes) -> set[str]:
-    rows = (line.split(",") for line in sides.decode().splitlines()[1:])
-    return {row[0] for row in rows if row[1] == Side.TEST}
+def _tested_on(splits: bytes) -> set[str]:
+    rows = (line.split(",") for line in splits.decode().splitlines()[1:])
+    return {row[0] for row in rows if row[1] == Split.TEST}

@@ -1,4 +1,4 @@
-"""Here: the guard that stops a training whose test data shows in its training data. Not here: how sides are drawn (``dataset``).
+"""Here: the guard that stops a training if test data is found in its training data. Not here: how records are split (``dataset``).
 
 It trusts nothing that made the split: it looks at the finished rows, at all pairs of their signals, and at the samples themselves.
 """
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys, record_shards
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import LeakageError
-from ecg_tasks.evaluation.splits import side_of
+from ecg_tasks.evaluation.splits import split_of
 from ecg_tasks.labels import CLASS_ORDER, Label
-from ecg_tasks.pipeline.training.grouping import Known
+from ecg_tasks.pipeline.training.grouping import RecordOrigin
 from ecg_tasks.signals.near_duplicates import Links
 from ecg_tasks.signals.record import Record
 
@@ -38,19 +38,19 @@ class SplitRow(Protocol):
 
     @property
     def group(self) -> str:
-        """What must not lie on two sides."""
+        """What must not be in two splits."""
 
     @property
-    def bucket(self) -> int:
+    def patient_bucket(self) -> int:
         """The patient's, or -1."""
 
     @property
-    def side(self) -> str:
+    def split(self) -> str:
         """Train, validation, calibration or test."""
 
 
-def check_identities(records: Iterable[Known]) -> None:
-    """Refuse an archive in which a record stands twice, or a patient has places on two sides.
+def check_identities(records: Iterable[RecordOrigin]) -> None:
+    """Refuse an archive in which a record is stored twice, or a patient has buckets in two splits.
 
     Raises
     ------
@@ -61,21 +61,21 @@ def check_identities(records: Iterable[Known]) -> None:
     for one in records:
         if one.record_id in shards:
             raise LeakageError(
-                f"shared record: {one.record_id} stands in two shards, {shards[one.record_id]} and {one.shard}, and so could be trained "
+                f"shared record: {one.record_id} is in two shards, {shards[one.record_id]} and {one.shard}, and so could be trained "
                 "on and tested on; remove one of the shards"
             )
         shards[one.record_id] = one.shard
         if one.patient is not None:
-            before = buckets.setdefault(one.patient, one.bucket)
-            if side_of(before) != side_of(one.bucket):
+            before = buckets.setdefault(one.patient, one.patient_bucket)
+            if split_of(before) != split_of(one.patient_bucket):
                 raise LeakageError(
-                    f"shared patient: {one.patient} has recordings on two sides, {side_of(before)} (bucket {before}) and "
-                    f"{side_of(one.bucket)} (bucket {one.bucket}, record {one.record_id}); a patient has one bucket"
+                    f"shared patient: {one.patient} has recordings in two splits, {split_of(before)} (bucket {before}) and "
+                    f"{split_of(one.patient_bucket)} (bucket {one.patient_bucket}, record {one.record_id}); a patient has one bucket"
                 )
 
 
 def check_rows(rows: Sequence[SplitRow], links: Links) -> None:
-    """Refuse a split that lets a group, or two records of one signal, lie on two sides.
+    """Refuse a split that lets a group, or two records of one signal, be in two splits.
 
     Between two patients only what is the same signal beyond doubt counts; where a patient is not known, what is similar counts too.
 
@@ -88,19 +88,19 @@ def check_rows(rows: Sequence[SplitRow], links: Links) -> None:
     ------
     LeakageError
     """
-    sides: dict[str, str] = {}
+    splits: dict[str, str] = {}
     for row in rows:
-        before = sides.setdefault(row.group, row.side)
-        if before != row.side:
-            raise LeakageError(f"shared patient: group {row.group} stands on two sides of the split, {before} and {row.side}")
+        before = splits.setdefault(row.group, row.split)
+        if before != row.split:
+            raise LeakageError(f"shared patient: group {row.group} is in two splits, {before} and {row.split}")
     found = []
     for first, second, same in zip(links.first.tolist(), links.second.tolist(), links.same.tolist(), strict=True):
         one, other = rows[first], rows[second]
-        if one.side != other.side and (same or min(one.bucket, other.bucket) < 0):
-            found.append(f"{one.record_id} ({one.side}) and {other.record_id} ({other.side})")
+        if one.split != other.split and (same or min(one.patient_bucket, other.patient_bucket) < 0):
+            found.append(f"{one.record_id} ({one.split}) and {other.record_id} ({other.split})")
     if found:
         raise LeakageError(
-            f"near-duplicates across sides: {len(found)} pairs of records show one signal, such as {'; '.join(found[:_NAMED])}; {_WAY_OUT}"
+            f"near-duplicates across splits: {len(found)} pairs of records show one signal, such as {'; '.join(found[:_NAMED])}; {_WAY_OUT}"
         )
 
 

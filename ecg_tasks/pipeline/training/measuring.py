@@ -15,7 +15,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.assessment import ScoredRecords
 from ecg_tasks.evaluation.baselines import LogisticBaseline, fit_logistic
 from ecg_tasks.labels import CLASS_ORDER, Label
-from ecg_tasks.pipeline.training.dataset import Pictures, Row
+from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.simple_features import BEAT_LENGTH, feature_names, simple_features
@@ -57,7 +57,7 @@ def measure_records(recipe: Recipe, records: Sequence[Record]) -> Measured:
     )
 
 
-def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Measured:
+def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow]) -> Measured:
     """Measure stored records, shard by shard."""
     wanted = {row.record_id for row in rows}
     late = Descriptions.read(store, wanted)
@@ -74,8 +74,8 @@ def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[Row]) -> Measured
     )
 
 
-def fit_baselines(recipe: Recipe, measured: Measured, rows: Sequence[Row]) -> dict[str, LogisticBaseline]:
-    """Fit both baselines on the records of these rows, which are the training side's."""
+def fit_baselines(recipe: Recipe, measured: Measured, rows: Sequence[DatasetRow]) -> dict[str, LogisticBaseline]:
+    """Fit both baselines on the records of these rows, which are the training split."""
     names = feature_names(recipe.windowing)
     features = measured.of([row.record_id for row in rows]).features
     labels = [CLASS_ORDER.index(Label(row.label)) for row in rows]
@@ -110,7 +110,7 @@ def scored_records(
     measured: Measured,
     baselines: Mapping[str, LogisticBaseline],
 ) -> ScoredRecords:
-    """The records of a dataset's side that got a probability, ready to be assessed."""
+    """Return the records of a split that got a probability, ready to be assessed."""
     judged = np.flatnonzero(~np.isnan(probabilities)).tolist()
     by_baseline = baseline_probabilities(recipe, measured, baselines)
     return ScoredRecords(

@@ -29,7 +29,7 @@ def reference_of(
 
     Parameters
     ----------
-    held_out : pictures of the calibration and the test side, each with P(abnormal) of its records, shape (n_records,)
+    held_out : pictures of the calibration and the test split, each with P(abnormal) of its records, shape (n_records,)
     threshold : of the version
     inputs : records of the dataset by the kind of recording
     """
@@ -49,5 +49,5 @@ def reference_of(
 
 
 def called_abnormal(score: NDArray[np.floating], *, threshold: float) -> list[str]:
-    """On which side of the threshold each probability lies; missing ones are left out."""
+    """Say for each probability whether it is at or above the threshold, or below; missing ones are left out."""
     return [ABOVE if value >= threshold else BELOW for value in score[~np.isnan(score)]]

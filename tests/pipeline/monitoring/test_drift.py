@@ -9,7 +9,7 @@ from msgspec import structs
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import ClassifiedShard, Ingests, MonitoringRun, PinnedVersion, ReportPin, read, write_manifest
 from ecg_tasks.evaluation.drift import Reference
-from ecg_tasks.learning.version import METRICS, SIDES
+from ecg_tasks.learning.version import METRICS, TRAINING_RECORDS
 from ecg_tasks.pipeline.monitoring import drift, monitoring_runs
 from ecg_tasks.pipeline.training.reference import ABOVE, BELOW
 from ecg_tasks.queries import drift as shown
@@ -37,7 +37,9 @@ class Hospital:
             "input": Reference.of_kinds({"1 lead, 500 Hz": 400}).as_dict(),
         }
         put_json(self.store, keys.model_file("heartbeat", version, METRICS), {"reference": reference} if known else {})
-        self.store.put(keys.model_file("heartbeat", version, SIDES), b"record_id,side,bucket\nffffffff000000000000000000000000,train,-1\n")
+        self.store.put(
+            keys.model_file("heartbeat", version, TRAINING_RECORDS), b"record_id,side,bucket\nffffffff000000000000000000000000,train,-1\n"
+        )
 
     def arrive(self, n: int, *, shift: float = 0.0, version: str = "v1", scope: str = "new") -> tuple[ReportPin, list[ClassifiedShard]]:
         """One night's shard and its decisions; returns the pin and the shards of the run."""
@@ -116,7 +118,7 @@ def test_what_it_was_trained_on_and_more_records_of_a_patient_do_not_count(hospi
     index["patient"] = ["p", "p", "p", None, None, None]
     hospital.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
     trained = f"record_id,side,bucket\n{index['record_id'][3]},train,-1\n{index['record_id'][4]},test,-1\n"
-    hospital.store.put(keys.model_file("heartbeat", "v1", SIDES), trained.encode())
+    hospital.store.put(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), trained.encode())
     drift.observe(hospital.store, pin, done)
     night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
     assert (night.decided, night.watched) == (6, 3)

@@ -1,4 +1,4 @@
-"""The guard: each kind of leak, planted in a bucket, fails the assembly of a dataset; and groups of unknown patients keep their sides."""
+"""The guard: each kind of leak, planted in a bucket, fails the assembly of a dataset; and groups of unknown patients keep their splits."""
 
 import hashlib
 from functools import cache
@@ -10,7 +10,7 @@ from ecg_tasks.archive import keys, record_shards
 from ecg_tasks.archive.labelling import LabelEntry, write_labels
 from ecg_tasks.archive.record_shards import StoredRecord
 from ecg_tasks.errors import LeakageError
-from ecg_tasks.evaluation.splits import Side, side_of, split_bucket
+from ecg_tasks.evaluation.splits import Split, split_bucket, split_of
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.pipeline import retrain_model
 from ecg_tasks.pipeline.training import dataset, grouping, leakage
@@ -21,7 +21,7 @@ from ecg_tasks.signals.record import HEARTBEAT_FS, STANDARD_LEADS, Record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
 
 N_PEOPLE = 120
-PLACES = {side: next(bucket for bucket in range(0, 10_000, 50) if side_of(bucket) is side) for side in Side}
+PLACES = {split: next(bucket for bucket in range(0, 10_000, 50) if split_of(bucket) is split) for split in Split}
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 
 
@@ -62,7 +62,7 @@ def _archive(store, shard, labels):
 
 
 def _people(change=lambda _number, beat: beat):
-    """One beat of each of many people, spread over all sides, and their labels."""
+    """One beat of each of many people, spread over all splits, and their labels."""
     shard = [
         _stored(change(number, _everybody()[number][0]), f"patient {number}", number * 10_000 // N_PEOPLE) for number in range(N_PEOPLE)
     ]
@@ -74,39 +74,39 @@ def _assemble(run="r"):
 
 
 def test_a_clean_archive_passes(bucket):
-    """Different people on different sides are no leak."""
+    """Different people in different splits are no leak."""
     _archive(bucket, *_people())
     assert _assemble()
 
 
 def test_a_shared_patient_is_refused(bucket):
-    """A patient whose recordings have places on two sides fails the assembly, named."""
+    """A patient whose recordings have buckets in two splits fails the assembly, named."""
     shard, labels = _people()
-    intruder = _stored(_everybody()[N_PEOPLE][0], "patient 0", PLACES[Side.TEST])
+    intruder = _stored(_everybody()[N_PEOPLE][0], "patient 0", PLACES[Split.TEST])
     _archive(bucket, [*shard, intruder], [*labels, 0])
-    with pytest.raises(LeakageError, match=r"shared patient: patient 0 has recordings on two sides, train .* and test"):
+    with pytest.raises(LeakageError, match=r"shared patient: patient 0 has recordings in two splits, train .* and test"):
         _assemble()
 
 
 def test_a_shared_record_is_refused(bucket):
-    """The same record in two shards, of patients on two sides, fails the assembly, named."""
+    """The same record in two shards, of patients in two splits, fails the assembly, named."""
     shard, labels = _people()
     _archive(bucket, shard, labels)
-    again = _stored(_everybody()[0][0], "another patient", PLACES[Side.TEST])
+    again = _stored(_everybody()[0][0], "another patient", PLACES[Split.TEST])
     _archive(bucket, [again], [labels[0]])
-    with pytest.raises(LeakageError, match=f"shared record: {again.record.record_id} stands in two shards"):
+    with pytest.raises(LeakageError, match=f"shared record: {again.record.record_id} is in two shards"):
         _assemble()
 
 
 @pytest.mark.parametrize("kind", ["noisy copy", "next beat"])
 def test_a_near_duplicate_of_another_patient_is_refused(bucket, kind):
-    """A copy with a little noise, and the next beat of the same signal, under another patient's id on another side, fail the assembly."""
+    """A copy with a little noise, and the next beat of the same signal, under another patient's id in another split, fail the assembly."""
     shard, labels = _people()
     noise = np.random.default_rng(0).normal(0, 0.0005, 187)
     planted = _everybody()[0][0] + noise * (_everybody()[0][0] != 0) if kind == "noisy copy" else _everybody()[0][1]
-    other = _stored(planted, "another patient", PLACES[Side.TEST])
+    other = _stored(planted, "another patient", PLACES[Split.TEST])
     _archive(bucket, [*shard, other], [*labels, labels[0]])
-    with pytest.raises(LeakageError, match="near-duplicates across sides: .*" + other.record.record_id):
+    with pytest.raises(LeakageError, match="near-duplicates across splits: .*" + other.record.record_id):
         _assemble()
 
 
@@ -128,14 +128,14 @@ def test_a_label_inside_the_signal_is_refused(bucket, column, values):
 def test_a_failed_guard_leaves_no_dataset(bucket):
     """Nothing that could be trained on is written."""
     shard, labels = _people()
-    _archive(bucket, [*shard, _stored(_everybody()[0][1], "another patient", PLACES[Side.TEST])], [*labels, labels[0]])
+    _archive(bucket, [*shard, _stored(_everybody()[0][1], "another patient", PLACES[Split.TEST])], [*labels, labels[0]])
     with pytest.raises(LeakageError):
         _assemble()
     assert bucket.list_keys(keys.DATASETS) == []
 
 
-def _sides(store):
-    return {row.record_id: (row.group, row.side) for row in dataset.assemble(store, get_recipe("heartbeat"))[1]}
+def _splits(store):
+    return {row.record_id: (row.group, row.split) for row in dataset.assemble(store, get_recipe("heartbeat"))[1]}
 
 
 def _unknown(people, beats=slice(0, 3)):
@@ -145,34 +145,34 @@ def _unknown(people, beats=slice(0, 3)):
 
 
 def test_beats_of_one_recording_stay_together(bucket):
-    """Without patients, consecutive beats of a recording are on one side, and every group takes its place from its smallest record."""
+    """Without patients, consecutive beats of a recording are in one split, and every group takes its bucket from its smallest record."""
     people = range(N_PEOPLE)
     shard, labels = _unknown(people)
     _archive(bucket, shard, labels)
-    sides = _sides(bucket)
+    splits = _splits(bucket)
     groups: dict[str, list[str]] = {}
-    for record_id, (group, side) in sides.items():
+    for record_id, (group, split) in splits.items():
         groups.setdefault(group, []).append(record_id)
-        assert side is side_of(split_bucket(group))
+        assert split is split_of(split_bucket(group))
     assert all(group == min(members) for group, members in groups.items())
     ids = [one.record.record_id for one in shard]
-    whole = [len({sides[one] for one in ids[start : start + 3] if one in sides}) == 1 for start in range(0, len(ids), 3)]
+    whole = [len({splits[one] for one in ids[start : start + 3] if one in splits}) == 1 for start in range(0, len(ids), 3)]
     assert all(whole)
 
 
 def test_sides_stay_when_data_is_added(bucket):
     """More beats of the same people, and more people, move nobody: each joins the group of what it resembles, or goes unused."""
     _archive(bucket, *_unknown(range(N_PEOPLE), slice(0, 2)))
-    before = _sides(bucket)
+    before = _splits(bucket)
     tables = len(bucket.list_keys(keys.GROUPS))
     _archive(bucket, *_unknown(range(N_PEOPLE), slice(2, 4)))
     _archive(bucket, *_unknown(range(N_PEOPLE, N_PEOPLE + 20)))
-    after = _sides(bucket)
+    after = _splits(bucket)
     kept = before.keys() & after.keys()
     assert len(kept) > 0.95 * len(before)
     assert {one: before[one] for one in kept} == {one: after[one] for one in kept}
     assert len(bucket.list_keys(keys.GROUPS)) == tables + 1
-    assert _sides(bucket) == after
+    assert _splits(bucket) == after
     assert len(bucket.list_keys(keys.GROUPS)) == tables + 1
 
 
@@ -187,35 +187,35 @@ def _chain():
 
 
 def test_a_record_between_two_sides_is_used_on_neither(bucket):
-    """If what arrives joins two groups that were on two sides, these stay, and the new record is left out, for ever."""
+    """If what arrives joins two groups that were in two splits, these stay, and the new record is left out, for ever."""
     for shard in _chain():
         first, between, last = shard
-        ends = [grouping.Known(record_id=one.record.record_id, shard="", patient=None, bucket=-1) for one in (first, last)]
-        if side_of(split_bucket(ends[0].record_id)) is not side_of(split_bucket(ends[1].record_id)):
+        ends = [grouping.RecordOrigin(record_id=one.record.record_id, shard="", patient=None, patient_bucket=-1) for one in (first, last)]
+        if split_of(split_bucket(ends[0].record_id)) is not split_of(split_bucket(ends[1].record_id)):
             break
     else:
-        pytest.skip("no chain of three beats has its ends on two sides")
+        pytest.skip("no chain of three beats has its ends in two splits")
     _archive(bucket, *_unknown(range(N_PEOPLE, N_PEOPLE + 80)))
     _archive(bucket, [first, last], [0, 0])
-    before = _sides(bucket)
+    before = _splits(bucket)
     _archive(bucket, [between], [0])
-    after = _sides(bucket)
+    after = _splits(bucket)
     assert between.record.record_id not in after
     assert {one.record_id: after[one.record_id] for one in ends} == {one.record_id: before[one.record_id] for one in ends}
-    assert grouping.read_groups(bucket)[between.record.record_id].place == grouping.BETWEEN
+    assert grouping.read_groups(bucket)[between.record.record_id].split_bucket == grouping.BETWEEN
 
 
 def test_unknown_patients_are_only_trained_on_while_any_is_known(bucket):
-    """Beside known patients, beats of unknown ones are used on the training side alone, and none that resembles a tested patient's."""
+    """Beside known patients, beats of unknown ones are used in the training split alone, and none that resembles a tested patient's."""
     shard, labels = _people()
     unknown, their_labels = _unknown(range(N_PEOPLE, N_PEOPLE + 30))
-    tested = [number for number, one in enumerate(shard) if side_of(one.split_bucket) is Side.TEST]
+    tested = [number for number, one in enumerate(shard) if split_of(one.split_bucket) is Split.TEST]
     resembling = [_stored(_everybody()[number][1]) for number in tested]
     _archive(bucket, [*shard, *unknown, *resembling], [*labels, *their_labels, *[labels[number] for number in tested]])
     rows = dataset.assemble(bucket, get_recipe("heartbeat"))[1]
-    assert {row.side for row in rows if row.bucket < 0} == {Side.TRAIN}
-    assert not {one.record.record_id for one in resembling} & {row.record_id for row in rows if row.side is Side.TRAIN}
-    assert {row.side for row in rows if row.bucket >= 0} == set(Side)
+    assert {row.split for row in rows if row.patient_bucket < 0} == {Split.TRAIN}
+    assert not {one.record.record_id for one in resembling} & {row.record_id for row in rows if row.split is Split.TRAIN}
+    assert {row.split for row in rows if row.patient_bucket >= 0} == set(Split)
 
 
 def test_signatures_are_made_once(bucket):
