@@ -64,7 +64,7 @@ def make_untrained(folder: str, recipe: str) -> Work:
                 credits=("nothing: its weights are random",),
             ),
             recipe=chosen,
-            training=Training(params={}, n_members=1, kept_epochs=(), epochs=(), n_weights=model.count_params()),
+            training=Training(params={}, ensemble_size=1, kept_epochs=(), epochs=(), n_weights=model.count_params()),
             synthetic=True,
         )
         figures = evaluate(np.arange(20) % 2, np.full(20, 0.5), np.arange(20).astype(str), threshold=0.5, seed=0, n_resamples=20)

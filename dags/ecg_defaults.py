@@ -37,18 +37,35 @@ RETRY_POLICY = ExceptionRetryPolicy(
 """What a retry cannot mend fails at once; the rest (the store, the network, a killed worker) is retried."""
 
 
-def refuse_unknown_fields(context: "Context") -> None:
-    """Fail a run whose configuration has a key that is no field of its form. Airflow passes such a key over, a misspelt one too.
+OLD_FIELDS = {"ensemble_size": "members"}
+"""Form fields by the name that they had in version 0.1: a run's configuration may still use it."""
+
+
+def check_fields(context: "Context") -> None:
+    """Fail a run if its configuration has a key that is no field of its form. Airflow ignores such a key, also a misspelt one.
+
+    Airflow checks the value of a field by the form, but not by a field's old name; that is done here.
 
     Raises
     ------
     ConfigurationError
-        Names the keys, and the fields that there are.
+        Names the keys and the fields of the form, or says what is wrong with a value that has an old name.
     """
+    from airflow.sdk.exceptions import ParamValidationError
+
     from ecg_tasks.errors import ConfigurationError
 
-    fields = sorted(context["dag"].params)
-    unknown = sorted(set(context["dag_run"].conf or {}) - set(fields))
+    params, conf = context["dag"].params, context["dag_run"].conf or {}
+    fields = sorted(params)
+    old_names = {old: new for new, old in OLD_FIELDS.items() if new in fields and old in conf}
+    for old, new in old_names.items():
+        if conf.get(new) is not None:
+            raise ConfigurationError(f"{old!r} is the old name of {new!r}, and the configuration of this run has both: give {new!r} only")
+        try:
+            params.get_param(new).resolve(conf[old])
+        except ParamValidationError as error:
+            raise ConfigurationError(f"{old!r}, the old name of {new!r}: {error}") from None
+    unknown = sorted(set(conf) - set(fields) - set(old_names))
     if unknown:
         dag_id = context["dag"].dag_id
         there_are = f"Its fields are {', '.join(fields)}" if fields else "It takes no configuration"
@@ -69,7 +86,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=5),
     "retry_policy": RETRY_POLICY,
     # Before every task, so that the first one ends the run.
-    "pre_execute": refuse_unknown_fields,
+    "pre_execute": check_fields,
 }
 
 
@@ -92,5 +109,8 @@ def text_field(title: str, description: str, *, required: bool = False) -> Param
 
 
 def text(name: str) -> str:
-    """Template of a form's field as a task gets it: as it was filled in, or an empty text."""
-    return "{{ '' if params.%s is none else params.%s }}" % (name, name)  # noqa: UP031 - braces
+    """Return the template of a form's field: as it was filled in, also by its old name, or an empty text."""
+    value = f"params.{name}"
+    if name in OLD_FIELDS:
+        value = f"(params.get('{OLD_FIELDS[name]}') if {value} is none else {value})"
+    return "{{ '' if %s is none else %s }}" % (value, value)  # noqa: UP031 - braces

@@ -75,13 +75,13 @@ class Approval(ApprovalOperator):
             title="Epochs",
             description="At most; training stops early when it no longer gains. Empty: what the recipe was tuned with.",
         ),
-        "members": Param(
+        "ensemble_size": Param(
             None,
             type=["null", "integer"],
             minimum=1,
             maximum=10,
-            title="Networks",
-            description="Networks that learn from different patients and answer together. Empty: as many as the recipe was tuned with.",
+            title="Ensemble size",
+            description="How many networks are trained, each on other patients; their answers are averaged. Empty: as the recipe says.",
         ),
         "seed": Param(
             0, type="integer", minimum=0, maximum=2**31 - 1, title="Seed", description="The same seed and data give the same model."
@@ -115,7 +115,7 @@ def retrain_model() -> None:
         run_id: str,
         recipe: str,
         epochs: str,
-        members: str,
+        ensemble_size: str,
         seed: str,
         credit: str,
         policy: str,
@@ -127,7 +127,7 @@ def retrain_model() -> None:
             run_id,
             recipe=recipe,
             epochs=int(epochs) if epochs else None,
-            n_members=int(members) if members else None,
+            ensemble_size=int(ensemble_size) if ensemble_size else None,
             seed=int(seed),
             credit=credit,
             policy=policy,
@@ -179,7 +179,7 @@ def retrain_model() -> None:
         run_id="{{ run_id }}",
         recipe="{{ params.recipe }}",
         epochs=text("epochs"),
-        members=text("members"),
+        ensemble_size=text("ensemble_size"),
         seed="{{ params.seed }}",
         credit=text("credit"),
         policy="{{ params.policy }}",

@@ -103,13 +103,13 @@ def draw(records: Sequence[Record], labels: Sequence[int], patients: Sequence[st
     )
 
 
-def scores(pictures: Pictures, tested: Pictures, *, seed: int, members: int | None, epochs: int | None = None) -> Scored:
+def scores(pictures: Pictures, tested: Pictures, *, seed: int, ensemble_size: int | None, epochs: int | None = None) -> Scored:
     """Train with this seed, calibrate as a version is calibrated, and score the tested recordings."""
     recipe = get_recipe(RECIPE)
-    params = training_params(RECIPE, seed=seed, epochs=epochs)
+    params = training_params(RECIPE, seed=seed, epochs=epochs, ensemble_size=ensemble_size)
     ours = pictures.on(Split.TRAIN, Split.VALIDATION)
     held_out = np.array([split_of(bucket) is Split.VALIDATION for bucket in ours.buckets])
-    folds = rotating_folds(ours.labels, ours.buckets, n_members=params.n_members if members is None else members, held_out=held_out)
+    folds = rotating_folds(ours.labels, ours.buckets, ensemble_size=params.ensemble_size, held_out=held_out)
     trained = train(
         TrainingSet(images=ours.images, labels=ours.labels[ours.record], records=ours.record),
         [fold[ours.record] for fold in folds],
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="PTB-XL, or another labelled folder")
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--shift", type=int, default=0, help="added to the patients' buckets: another value tests on other patients")
-    parser.add_argument("--members", type=int, help="networks that answer together; default: as the recipe trains")
+    parser.add_argument("--ensemble-size", type=int, help="networks whose log-odds are averaged; default: as the recipe trains")
     parser.add_argument("--json", type=Path, help="keep the verdicts, for a program")
     arguments = parser.parse_args()
     pictures = read(arguments.folder, shift=arguments.shift)
@@ -158,7 +158,7 @@ def main() -> None:
     champion: Scored | None = None
     for seed in range(arguments.pairs + 1):
         started = time.monotonic()
-        candidate = scores(pictures, tested, seed=seed, members=arguments.members)
+        candidate = scores(pictures, tested, seed=seed, ensemble_size=arguments.ensemble_size)
         if champion is not None:
             verdict = compare(tested, candidate, champion, ambition=PromotionPolicy.BETTER)
             areas = {name: figure.text() for name, figure in verdict.figures.items()}

@@ -100,7 +100,7 @@ class TrainingSet:
 
 
 def rotating_folds(
-    labels: NDArray[np.uint8], buckets: NDArray[np.integer], *, n_members: int, held_out: NDArray[np.bool_]
+    labels: NDArray[np.uint8], buckets: NDArray[np.integer], *, ensemble_size: int, held_out: NDArray[np.bool_]
 ) -> list[NDArray[np.bool_]]:
     """Which records each member of an ensemble is stopped on, all others being those that it is trained on.
 
@@ -108,7 +108,7 @@ def rotating_folds(
     ----------
     labels : ndarray, shape (n_records,), 0 normal, 1 abnormal
     buckets : ndarray, shape (n_records,): each patient's place in every split; a record below 0 is only ever trained on
-    n_members : wanted; it becomes fewer where a fold would lack records of a class
+    ensemble_size : wanted; it becomes fewer where a fold would lack records of a class
     held_out : ndarray, shape (n_records,): what a single member is stopped on
 
     Returns
@@ -117,7 +117,7 @@ def rotating_folds(
         One a member: member m of M is stopped on an eighth of the patients if M is 4, on those whose buckets leave m when divided
         by 2 M, so that it learns from most. One member is stopped on ``held_out``.
     """
-    for n in range(n_members, 1, -1):
+    for n in range(ensemble_size, 1, -1):
         folds = [(buckets >= 0) & (buckets % (2 * n) == member) for member in range(n)]
         if all(np.bincount(labels[fold], minlength=2).min() >= MIN_RECORDS_PER_CLASS for fold in folds):
             return folds

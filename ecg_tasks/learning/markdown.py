@@ -60,8 +60,8 @@ def share(value: float) -> str:
 
 
 def words(name: str) -> str:
-    """A field's name for people."""
-    return name.replace("_", " ")
+    """Return a field's name for people."""
+    return {"n_members": "ensemble_size"}.get(name, name).replace("_", " ")
 
 
 def _three(value: float | None) -> str:

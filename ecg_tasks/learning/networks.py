@@ -84,12 +84,12 @@ NETWORKS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
 its layers to the log-odds of abnormal."""
 
 
-def build_network(name: str, image_shape: ImageShape, *, n_members: int = 1) -> Any:
+def build_network(name: str, image_shape: ImageShape, *, ensemble_size: int = 1) -> Any:
     """Build a ``keras.Model`` by its name, with fresh random weights.
 
     Parameters
     ----------
-    n_members : with more than one, so many of the network side by side, the answer being that of their mean log-odds
+    ensemble_size : number of networks; with more than one, the output is that of their mean log-odds
 
     Raises
     ------
@@ -104,20 +104,20 @@ def build_network(name: str, image_shape: ImageShape, *, n_members: int = 1) -> 
         raise ConfigurationError(f"there is no network {name!r}; there are {', '.join(sorted(NETWORKS))}")
     keras = import_keras()
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
-    log_odds = [NETWORKS[name](pictures, prefix) for prefix in _prefixes(n_members)]
-    mean = keras.layers.Average(name="mean_of_members")(log_odds) if n_members > 1 else log_odds[0]
+    log_odds = [NETWORKS[name](pictures, prefix) for prefix in _prefixes(ensemble_size)]
+    mean = keras.layers.Average(name="mean_of_members")(log_odds) if ensemble_size > 1 else log_odds[0]
     # float32 where all else may be of lower precision: a probability near 0 or 1 has no room in 8 bits
     return keras.Model(pictures, keras.layers.Activation("sigmoid", dtype="float32", name="p_abnormal")(mean), name=name)
 
 
-def network_digest(name: str, image_shape: ImageShape, *, n_members: int = 1) -> str:
+def network_digest(name: str, image_shape: ImageShape, *, ensemble_size: int = 1) -> str:
     """SHA-256 of the built network's configuration, as Keras saves it, and of Keras's version.
 
     It changes with every layer, size, activation and name in the network, and not with its weights or the process.
 
     Parameters
     ----------
-    name, image_shape, n_members : as `build_network` takes them
+    name, image_shape, ensemble_size : as `build_network` takes them
 
     Raises
     ------
@@ -125,7 +125,7 @@ def network_digest(name: str, image_shape: ImageShape, *, n_members: int = 1) ->
         If there is no network of that name.
     """
     keras = import_keras()
-    built = keras.saving.serialize_keras_object(build_network(name, image_shape, n_members=n_members))
+    built = keras.saving.serialize_keras_object(build_network(name, image_shape, ensemble_size=ensemble_size))
     return hashlib.sha256(json.dumps([str(keras.__version__), built], sort_keys=True).encode()).hexdigest()
 
 
@@ -136,7 +136,7 @@ def join_members(name: str, image_shape: ImageShape, weights: Sequence[Sequence[
     ----------
     weights : for each member, what ``get_weights`` of its network gave
     """
-    joined = build_network(name, image_shape, n_members=len(weights))
+    joined = build_network(name, image_shape, ensemble_size=len(weights))
     member = build_network(name, image_shape)
     for prefix, values in zip(_prefixes(len(weights)), weights, strict=True):
         member.set_weights(values)
@@ -146,5 +146,5 @@ def join_members(name: str, image_shape: ImageShape, weights: Sequence[Sequence[
     return joined
 
 
-def _prefixes(n_members: int) -> list[str]:
-    return [""] if n_members == 1 else [f"member_{member}_" for member in range(1, n_members + 1)]
+def _prefixes(ensemble_size: int) -> list[str]:
+    return [""] if ensemble_size == 1 else [f"member_{member}_" for member in range(1, ensemble_size + 1)]

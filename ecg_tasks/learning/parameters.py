@@ -1,7 +1,7 @@
 """Here: how a network is trained, and with what each recipe is. Not here: the training itself (``training``)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +22,7 @@ class TrainingParams:
     learning_rate : at the start
     weight_decay : of AdamW; 0 makes it Adam; larger keeps weights smaller
     patience : epochs without a lower validation loss after which training stops
-    n_members : trainings whose networks answer together; each holds other patients out
+    ensemble_size : networks that are trained and whose log-odds are averaged; each holds out other patients
     balance : let both classes count the same, see ``TrainingSet.weights``
     augmentation : see ``Augmentation``
 
@@ -37,18 +37,24 @@ class TrainingParams:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     patience: int = 10
-    n_members: int = 1
+    ensemble_size: int = 1
     balance: bool = False
     augmentation: Augmentation = NO_AUGMENTATION
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "n_members"):
+        for name in ("epochs", "batch_size", "patience", "ensemble_size"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name}={getattr(self, name)}; it must be at least 1")
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ConfigurationError(f"learning_rate={self.learning_rate} must be above 0, weight_decay={self.weight_decay} not below")
         if not 0 <= self.seed < 2**32:
             raise ConfigurationError(f"seed={self.seed}; it must lie in [0, 2**32)")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the parameters as they are stored and as a version's name holds them: ``ensemble_size`` has its first name there."""
+        stored = asdict(self)
+        stored["n_members"] = stored.pop("ensemble_size")
+        return stored
 
 
 RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -61,7 +67,7 @@ RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "learning_rate": 2e-3,
             "weight_decay": 1e-2,
             "patience": 12,
-            "n_members": 4,
+            "ensemble_size": 4,
         },
     }
 )
@@ -73,8 +79,8 @@ cross-validation. Five members for ``twelve_lead`` make its answers hang less on
 """
 
 
-def training_params(recipe: str, *, seed: int, epochs: int | None = None, n_members: int | None = None) -> TrainingParams:
-    """The parameters that a recipe trains with; ``epochs`` and ``n_members`` override its own.
+def training_params(recipe: str, *, seed: int, epochs: int | None = None, ensemble_size: int | None = None) -> TrainingParams:
+    """Return the parameters that a recipe trains with; ``epochs`` and ``ensemble_size`` override its own.
 
     Raises
     ------
@@ -84,5 +90,5 @@ def training_params(recipe: str, *, seed: int, epochs: int | None = None, n_memb
     if recipe not in RECIPE_TRAINING:
         raise ConfigurationError(f"there are no training parameters for recipe {recipe!r}; there are for {', '.join(RECIPE_TRAINING)}")
     chosen = dict(RECIPE_TRAINING[recipe])
-    chosen |= {name: value for name, value in (("epochs", epochs), ("n_members", n_members)) if value is not None}
+    chosen |= {name: value for name, value in (("epochs", epochs), ("ensemble_size", ensemble_size)) if value is not None}
     return TrainingParams(seed=seed, **chosen)

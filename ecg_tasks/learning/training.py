@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def train(
         model = _compiled_model(network, windows.image_shape, params)
         finished = list(state.finished) if state else []
         for number in range(len(finished), len(sets)):
-            training = _MemberTraining(model, network, sets[number], number=number, n_members=len(sets), params=params, log=log)
+            training = _MemberTraining(model, network, sets[number], number=number, ensemble_size=len(sets), params=params, log=log)
             finished.append(training.run(state, job=job, finished=tuple(finished), checkpoints=checkpoints))
             state = None
     with keras_at_work():
@@ -113,14 +113,14 @@ class _MemberTraining:
         sets: tuple[TrainingSet, TrainingSet],
         *,
         number: int,
-        n_members: int,
+        ensemble_size: int,
         params: TrainingParams,
         log: Callable[[str], None],
     ) -> None:
         train_set, self._validation_set = sets
         self._model, self._network, self._params, self._log = model, network, params, log
         self._image_shape, self._number = train_set.image_shape, number
-        self._whose = f"member {number + 1}/{n_members}, " if n_members > 1 else ""
+        self._whose = f"member {number + 1}/{ensemble_size}, " if ensemble_size > 1 else ""
         n_devices = max(1, len(accelerators()))
         batch_size = max(1, min(params.batch_size, len(train_set)) // n_devices) * n_devices
         self._batch_size = batch_size
@@ -201,7 +201,7 @@ def _compiled_model(network: str, image_shape: tuple[int, int, int], params: Tra
 
 
 def _job_digest(windows: TrainingSet, held_out: Sequence[NDArray[np.bool_]], *, network: str, params: TrainingParams) -> str:
-    digest = hashlib.sha256(json.dumps([network, asdict(params)], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([network, params.as_dict()], sort_keys=True).encode())
     sample = windows.pictures(slice(None, None, max(1, len(windows) // 256)))  # to hash all of a large set takes longer than an epoch
     digest.update(np.ascontiguousarray(sample).tobytes())
     digest.update(repr(sample.shape).encode() + windows.labels.tobytes() + windows.record_index.astype("<i8").tobytes())

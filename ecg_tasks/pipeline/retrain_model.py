@@ -35,12 +35,12 @@ def assemble_dataset(
     seed: int,
     credit: str = "",
     policy: str = "better",
-    n_members: int | None = None,
+    ensemble_size: int | None = None,
     approval: bool = False,
 ) -> str:
     """Choose the labelled records and their splits, and name the version to be; returns the key of the job.
 
-    ``epochs`` and ``n_members`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
+    ``epochs`` and ``ensemble_size`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
     for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too. ``approval`` is
     whether a person must approve a version that passes.
 
@@ -56,16 +56,16 @@ def assemble_dataset(
     if find(store, TrainingJob, job_key) is None:
         chosen = get_recipe(recipe)
         dataset_id, _ = dataset.assemble(store, chosen)
-        params = training_params(recipe, seed=seed, epochs=epochs, n_members=n_members)
-        network = network_digest(chosen.network, chosen.image_shape, n_members=params.n_members)
-        named = json.dumps([dataset_id, chosen.key, chosen.network, network, asdict(params), candidate.CALIBRATED_ON], sort_keys=True)
+        params = training_params(recipe, seed=seed, epochs=epochs, ensemble_size=ensemble_size)
+        network = network_digest(chosen.network, chosen.image_shape, ensemble_size=params.ensemble_size)
+        named = json.dumps([dataset_id, chosen.key, chosen.network, network, params.as_dict(), candidate.CALIBRATED_ON], sort_keys=True)
         version = hashlib.sha256(named.encode()).hexdigest()[:12]
         job = TrainingJob(
             run=run,
             recipe=recipe,
             dataset_id=dataset_id,
             epochs=params.epochs,
-            n_members=params.n_members,
+            ensemble_size=params.ensemble_size,
             seed=seed,
             credits=tuple(line.strip() for line in credit.splitlines() if line.strip()),
             version=version,
@@ -88,19 +88,19 @@ def train(job: str) -> str:
     if registry.has_version(store, recipe.name, work.version) or store.exists(trained_key):
         return job
     rows = dataset.load_rows(store, work.dataset_id)
-    params = training_params(recipe.name, seed=work.seed, epochs=work.epochs, n_members=work.n_members)
+    params = training_params(recipe.name, seed=work.seed, epochs=work.epochs, ensemble_size=work.ensemble_size)
     pictures = dataset.load_pictures(store, recipe, dataset.on_splits(rows, Split.TRAIN, Split.VALIDATION))
     trained = train_network(
         _training_set(pictures),
-        [fold[pictures.record] for fold in _folds(pictures, n_members=params.n_members)],
+        [fold[pictures.record] for fold in _folds(pictures, ensemble_size=params.ensemble_size)],
         network=recipe.network,
         params=params,
         checkpoints=_StoredCheckpoints(store, recipe.name, work.version),
         log=_log,
     )
     training = Training(
-        params=asdict(params),
-        n_members=len(trained.histories),
+        params=params.as_dict(),
+        ensemble_size=len(trained.histories),
         kept_epochs=trained.kept_epochs,
         epochs=tuple({"member": member} | asdict(epoch) for member, history in enumerate(trained.histories, start=1) for epoch in history),
         n_weights=trained.n_weights,
@@ -183,12 +183,12 @@ def _training_set(pictures: dataset.Pictures) -> TrainingSet:
     return TrainingSet(images=pictures.images, labels=pictures.labels[pictures.record], records=pictures.record)
 
 
-def _folds(pictures: dataset.Pictures, *, n_members: int) -> list[NDArray[np.bool_]]:
+def _folds(pictures: dataset.Pictures, *, ensemble_size: int) -> list[NDArray[np.bool_]]:
     """Which records each member is stopped on: groups stay together, as in the split itself."""
     rows = pictures.rows
     buckets = np.array([row.split_bucket for row in rows])
     held_out = np.array([row.side == Split.VALIDATION for row in rows])
-    return rotating_folds(pictures.labels, buckets, n_members=n_members, held_out=held_out)
+    return rotating_folds(pictures.labels, buckets, ensemble_size=ensemble_size, held_out=held_out)
 
 
 def _trained_key(work: TrainingJob) -> str:

@@ -20,6 +20,8 @@ from ecg_tasks.archive.documents import (
     RenderCounts,
     RenderJob,
     RenderManifest,
+    Training,
+    TrainingJob,
     find_manifest,
     load,
     read_manifest,
@@ -73,6 +75,17 @@ def test_what_is_no_document_is_refused_with_its_name(data):
     """Neither half a file nor another kind of JSON raises anything else."""
     with pytest.raises(DamagedStoreError, match=r"reason\.json"):
         load(QuarantineReason, data, name="reason.json")
+
+
+def test_the_ensembles_size_is_stored_under_its_first_name():
+    """A job and a training of version 0.1 are read, and are written as version 0.1 wrote them."""
+    fields = {"run": "r", "recipe": "heartbeat", "dataset_id": "d", "epochs": 1, "seed": 0, "version": "v"}
+    job = load(TrainingJob, json.dumps(fields | {"n_members": 4}).encode(), name="job")
+    assert job.ensemble_size == 4
+    assert json.loads(job.to_json())["n_members"] == 4
+    training = Training(params={}, ensemble_size=2, kept_epochs=(), epochs=(), n_weights=1)
+    assert "ensemble_size" not in json.loads(training.to_json())
+    assert load(Training, training.to_json(), name="training") == training
 
 
 def test_an_older_document_gets_todays_form():

@@ -108,7 +108,7 @@ def test_a_field_may_be_empty_where_it_says_so(form_of, press):
         ("retrain_model", "epochs", 0),
         ("retrain_model", "epochs", 201),
         ("retrain_model", "epochs", 1.5),
-        ("retrain_model", "members", 0),
+        ("retrain_model", "ensemble_size", 0),
         ("retrain_model", "seed", -1),
         ("retrain_model", "approval", "yes"),
         ("retrain_model", "policy", "worse"),
@@ -142,6 +142,29 @@ def test_an_unknown_field_is_refused(run_dag, monkeypatch, dag_id):
     assert state == "failed"
     assert isinstance(error, ConfigurationError)
     assert f"{dag_id} has no field 'detials'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("conf", "expected"),
+    [({"members": 3}, 3), ({"members": 3, "ensemble_size": None}, 3), ({"ensemble_size": 2}, 2), ({"members": None}, None)],
+)
+def test_a_fields_old_name_is_read(run_dag, monkeypatch, conf, expected):
+    """A configuration that was written for version 0.1 says ``members``."""
+    asked = []
+    monkeypatch.setattr(retrain_model, "assemble_dataset", lambda *_args, **more: asked.append(more["ensemble_size"]) or "job")
+    run_dag("retrain_model", conf=conf)
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize(
+    ("conf", "why"), [({"members": 0}, "minimum of 1"), ({"members": "two"}, "'two'"), ({"members": 3, "ensemble_size": 2}, "has both")]
+)
+def test_a_wrong_value_under_an_old_name_is_refused(run_dag, monkeypatch, conf, why):
+    """It has the same bounds as under the new name, and a run that gives both names does nothing."""
+    state, error = _fails_with(run_dag, monkeypatch, "retrain_model", conf)
+    assert (state, type(error)) == ("failed", ConfigurationError)
+    assert why in str(error)
+    assert "members" in str(error)
 
 
 def test_an_unknown_field_stops_every_task_after_it(run_dag, monkeypatch):

@@ -16,7 +16,7 @@ TRAINING = Work(
     n_patients=140,  # with fewer, a side of the split may lack a class
     one_intake=True,
     then=(
-        ("retrain_model", '{"recipe": "twelve_lead", "epochs": 3, "members": 1, "policy": "refresh"}'),
+        ("retrain_model", '{"recipe": "twelve_lead", "epochs": 3, "ensemble_size": 1, "policy": "refresh"}'),
         ("classify_records", '{"scope": "all"}'),
     ),
 )

@@ -71,7 +71,7 @@ def test_folds_rotate_over_patients():
     """Every member is stopped on another tenth of the patients, with all their records; one without a patient is never held out."""
     buckets = np.append(np.arange(1000), -1)
     labels = (buckets // 10 % 2).astype(np.uint8)
-    folds = rotating_folds(np.tile(labels, 2), np.tile(buckets, 2), n_members=5, held_out=np.zeros(2002, bool))
+    folds = rotating_folds(np.tile(labels, 2), np.tile(buckets, 2), ensemble_size=5, held_out=np.zeros(2002, bool))
     assert [fold.sum() for fold in folds] == [200] * 5
     assert np.sum(folds, axis=0).max() == 1
     assert all(set(np.tile(buckets, 2)[fold] % 10) == {member} for member, fold in enumerate(folds))
@@ -82,6 +82,6 @@ def test_members_become_fewer_where_a_fold_would_lack_a_class():
     buckets = np.arange(20)
     held_out = buckets > 15
     labels = (buckets // 4 % 2).astype(np.uint8)
-    assert len(rotating_folds(labels, buckets, n_members=5, held_out=held_out)) == 2
+    assert len(rotating_folds(labels, buckets, ensemble_size=5, held_out=held_out)) == 2
     few = (buckets == 3).astype(np.uint8)
-    assert rotating_folds(few, buckets, n_members=5, held_out=held_out) == [held_out]
+    assert rotating_folds(few, buckets, ensemble_size=5, held_out=held_out) == [held_out]

@@ -34,9 +34,9 @@ def test_every_network_can_be_exported(network, shape, litert_of):
 
 def test_the_members_of_twelve_lead_stay_below_2_mb_together():
     """What is shipped must be small: both files of as many members as the recipe trains."""
-    n_members = training_params("twelve_lead", seed=0).n_members
+    ensemble_size = training_params("twelve_lead", seed=0).ensemble_size
     with keras_at_work():
-        file = save_network("aligned", (9, 15, 24), [build_network("aligned", (9, 15, 24)).get_weights()] * n_members)
+        file = save_network("aligned", (9, 15, 24), [build_network("aligned", (9, 15, 24)).get_weights()] * ensemble_size)
     assert len(file) + len(export_litert(file)) < 1_900_000
 
 

@@ -81,7 +81,7 @@ def world(bucket_in, tmp_path_factory):
             (name, data if isinstance(data, bytes) else data.read_bytes()) for name, data in labelled_folders.ptbxl(folder).for_inbox()
         )
         ingest_records.publish("all", [ingest_records.ingest_batch(job) for job in ingest_records.plan("all")])
-        job = retrain_model.assemble_dataset("all", recipe="twelve_lead", epochs=4, n_members=1, seed=0)
+        job = retrain_model.assemble_dataset("all", recipe="twelve_lead", epochs=4, ensemble_size=1, seed=0)
         retrain_model.gate(retrain_model.evaluate(retrain_model.train(job)))
         assert promoting.is_promotable("all")
         promoting.promote("all", asked=False)

@@ -46,9 +46,9 @@ def classify_all(run_id: str, *, scope: str = "new") -> str:
     return classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
 
 
-def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8, n_members: int = 2, policy: str = "better") -> tuple[str, dict]:
+def retrain_all(run_id: str, *, seed: int = 0, epochs: int = 8, ensemble_size: int = 2, policy: str = "better") -> tuple[str, dict]:
     """One run of the DAG ``retrain_model``; returns the job's key and the verdict."""
-    job = retrain_model.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, n_members=n_members, seed=seed, policy=policy)
+    job = retrain_model.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, ensemble_size=ensemble_size, seed=seed, policy=policy)
     decision = retrain_model.gate(retrain_model.evaluate(retrain_model.train(job)))
     if promoting.is_promotable(run_id):
         promoting.promote(run_id, asked=False)
@@ -123,7 +123,7 @@ def test_same_training_again_changes_nothing(store, trained):
 def test_candidate_that_is_not_better_is_kept_and_rejected(store, trained):
     """One epoch more or less does not beat the champion; the version stays, with the reason beside it."""
     _, first = trained
-    job, verdict = retrain_all("worse", seed=1, epochs=1, n_members=1)
+    job, verdict = retrain_all("worse", seed=1, epochs=1, ensemble_size=1)
     assert first["promote"]
     assert not verdict["promote"]
     assert verdict["kind"] == "rejected"
@@ -157,7 +157,7 @@ def test_artifact_that_does_not_work_is_rejected(store, trained, monkeypatch):
 
 def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
     """By the policy of a refresh the same data again is none; to a champion that saw none of it, all of it is new."""
-    _, verdict = retrain_all("refresh", seed=1, epochs=1, n_members=1, policy="refresh")
+    _, verdict = retrain_all("refresh", seed=1, epochs=1, ensemble_size=1, policy="refresh")
     assert verdict["new_data"]["n_new"] == 0
     assert (verdict["promote"], verdict["kind"]) == (False, "rejected")
     assert "it is no refresh: 0 of its" in verdict["reason"]
@@ -185,7 +185,7 @@ def test_test_set_counts_the_candidates_it_judged(store, trained):
     for name in extra:
         store.put(keys.model_file("heartbeat", name, TRAINING_RECORDS), splits)
         store.put(keys.model_file("heartbeat", name, SUMS), b"")
-    job, verdict = retrain_all("twentieth", seed=4, epochs=1, n_members=1)
+    job, verdict = retrain_all("twentieth", seed=4, epochs=1, ensemble_size=1)
     assert verdict["candidates_judged"] == 20
     assert "has judged 20 candidates" in verdict["note"]
     assert "20 candidates" in store.get(keys.model_file("heartbeat", json.loads(store.get(job))["version"], "card.md")).decode()

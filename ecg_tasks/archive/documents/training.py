@@ -12,7 +12,7 @@ from ecg_tasks.names import DagId
 class TrainingJob(Document, frozen=True, kw_only=True):
     """What is trained: a version by name, and everything that its name is made of.
 
-    ``n_members`` is None in jobs of before there were several; ``credits`` are the collections trained on, as the card names them.
+    ``ensemble_size`` is None in jobs of before there were several; ``credits`` are the collections trained on, as the card names them.
     """
 
     run: str
@@ -24,14 +24,14 @@ class TrainingJob(Document, frozen=True, kw_only=True):
     credits: tuple[str, ...] = ()
     policy: str = "better"
     approval: bool = False
-    n_members: int | None = None
+    ensemble_size: int | None = msgspec.field(name="n_members", default=None)
 
 
 class Training(Document, frozen=True, kw_only=True):
     """What came of a training; ``params`` and ``epochs`` are as the trainer gives them, for the version's own record."""
 
     params: dict[str, Any]
-    n_members: int
+    ensemble_size: int = msgspec.field(name="n_members")
     kept_epochs: tuple[int, ...]
     epochs: tuple[dict[str, Any], ...]
     n_weights: int
