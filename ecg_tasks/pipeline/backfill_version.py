@@ -155,13 +155,13 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
 
 
 def found_by(store: ObjectStore, run_id: str) -> dict[str, Any] | None:
-    """What the difference page of a run tells, or None if there is none (yet)."""
+    """Return what the difference page of a run tells, or None if there is none (yet)."""
     manifest = find_manifest(store, BackfillManifest, keys.run_key(run_id))
     return None if manifest is None else read_shown(store, _summary_key(manifest.page))
 
 
 def headline(page: str) -> str:
-    """One sentence of a difference, given as `write_difference` returns it."""
+    """Return one sentence of a difference, given as `write_difference` returns it."""
     found = read(open_store(), ComparisonSummary, _summary_key(page))
     before, after = (one.version for one in found.versions)
     return f"backfill: {found.changed:,} of {found.records:,} records decided otherwise by {found.recipe} {after} than by {before}"
@@ -221,7 +221,7 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
 
 
 def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterator[tuple[tables.Columns, tables.Columns, tables.Columns]]:
-    """Index and both predictions of every shard on which both versions have decided."""
+    """Return the index and both predictions of every shard on which both versions have decided."""
     found: dict[str, set[str]] = {}
     for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/"):
         found.setdefault(key.split("/")[2], set()).add(keys.stem(key))

@@ -60,12 +60,12 @@ def draw_spectrograms(views: Sequence[SpectrogramView], *, influence: Influence 
 
 
 def has_masked_frames(views: Sequence[SpectrogramView]) -> bool:
-    """Whether any frame of any view is at the lowest level throughout, as the padding after a beat is."""
+    """Return whether any frame of any view is at the lowest level throughout, as the padding after a beat is."""
     return any(bool((_levels(view) == 0).all(axis=0).any()) for view in views)
 
 
 def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: str = "") -> list[SpectrogramView]:
-    """What the network saw of one window: a view a channel that shows a level, or one view of a coloured picture.
+    """Return what the network saw of one window: a view a channel that shows a level, or one view of a coloured picture.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: st
 
 
 def stretched(centres: NDArray[np.floating], n_cells: int) -> NDArray[np.floating]:
-    """Centres of the cells of a picture that shows the same span in another number of cells."""
+    """Return centres of the cells of a picture that shows the same span in another number of cells."""
     if len(centres) == n_cells:
         return centres
     low, high = edges(centres)
@@ -113,7 +113,7 @@ def _panel(view: SpectrogramView, x: float, y: float, width: float, height: floa
 
 
 def _strip(influence: Influence, lead: str, x: float, y: float, width: float) -> str:
-    """What one lead speaks for, along its time axis, on a ground of its own."""
+    """Draw what one lead supports, along its time axis, on its own background."""
     values = influence.strips[influence.leads.index(lead)][np.newaxis]
     at = x + width * np.linspace(0, 1, values.shape[1] + 1)
     ground = rect(x, y, width, _STRIP, kind="paper")
@@ -141,7 +141,7 @@ def _colour_bar(db_range: tuple[float, float] | None, *, x: float, y: float, hei
 
 
 def _levels(view: SpectrogramView) -> NDArray[np.uint8]:
-    """Values on the colour scale, 0 to 255; what is not a number counts as the lowest level."""
+    """Return values on the colour scale, 0 to 255; what is not a number counts as the lowest level."""
     if view.values.dtype == np.uint8 or view.db_range is None:
         return view.values
     low, high = view.db_range
@@ -149,7 +149,7 @@ def _levels(view: SpectrogramView) -> NDArray[np.uint8]:
 
 
 def _image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: float, *, palette: NDArray[np.uint8] = MAGMA) -> str:
-    """Levels (n_rows, n_columns), first row lowest, in the colours of a palette, as a PNG stretched over a box."""
+    """Return levels (n_rows, n_columns), first row lowest, in the colours of a palette, as a PNG stretched over a box."""
     png = encode_indexed(levels[::-1], palettes=palette[np.newaxis])[0]
     return (
         f'<image x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}" preserveAspectRatio="none"'
@@ -158,13 +158,13 @@ def _image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: 
 
 
 def grey_image(levels: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> str:
-    """Levels (n_rows, n_columns), first row lowest, in greys, stretched over a box: a ground that colours can be laid over."""
+    """Return levels (n_rows, n_columns), first row lowest, in greys, stretched over a box: a ground that colours can be laid over."""
     greys = np.repeat(np.linspace(250, 90, 256).astype(np.uint8)[:, np.newaxis], 3, axis=1)
     return _image(levels, x, y, width, height, palette=greys)
 
 
 def edges(centres: NDArray[np.floating]) -> tuple[float, float]:
-    """Where the first cell begins and the last one ends; a single frame reaches from 0 to twice its centre."""
+    """Return where the first cell begins and the last one ends; a single frame reaches from 0 to twice its centre."""
     if len(centres) == 1:
         return (0.0, 2.0 * float(centres[0])) if centres[0] > 0 else (-0.5, 0.5)
     half = float(centres[1] - centres[0]) / 2
