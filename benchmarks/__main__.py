@@ -105,7 +105,7 @@ def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], No
 
 
 def main() -> None:
-    """Arguments as ``./ecg bench`` passes them on."""
+    """Run the benchmarks that the arguments of ``./ecg bench`` ask for."""
     parser = argparse.ArgumentParser(prog="ecg bench", description="Measure this project beside the notebook's own way, in one run.")
     parser.add_argument(
         "benchmark",

@@ -21,12 +21,12 @@ _NOISE = 0.004
 
 
 def heartbeat_rows(n: int, *, seed: int) -> NDArray[np.float32]:
-    """Beats in [0, 1] at 125 Hz, zero-padded, shape (n, 187); of one seed the first ones are the same for any ``n``."""
+    """Make beats in [0, 1] at 125 Hz, zero-padded, shape (n, 187); for one seed the first ones are the same for any ``n``."""
     return (_steps(n, seed=seed) / STEPS).astype(np.float32)
 
 
 def heartbeat_records(n: int, *, seed: int) -> list[Record]:
-    """The same beats as records."""
+    """Return the same beats as records."""
     rows = heartbeat_rows(n, seed=seed)
     return [
         Record(samples=rows[at : at + 1], fs=HEARTBEAT_FS, leads=("II",), unit="relative", name=f"beat {at}", synthetic=True)
@@ -35,7 +35,7 @@ def heartbeat_records(n: int, *, seed: int) -> list[Record]:
 
 
 def heartbeat_csv(n: int, *, seed: int) -> bytes:
-    """The same beats as a heartbeat CSV without labels, written at once: 1.3 kB a row."""
+    """Write the same beats as a heartbeat CSV without labels, in one step: 1.3 kB a row."""
     fields = np.array([f"{step / STEPS:.4f}," for step in range(STEPS + 1)], dtype="S7")
     text = fields[_steps(n, seed=seed)].view(np.uint8).reshape(n, -1)
     text[:, -1] = ord("\n")
@@ -43,7 +43,7 @@ def heartbeat_csv(n: int, *, seed: int) -> bytes:
 
 
 def labelled_beats(n_normal: int, n_abnormal: int, *, seed: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int64]]:
-    """Beats of many imaginary patients with the truth about them.
+    """Make beats of many imaginary patients with the truth about them.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def labelled_beats(n_normal: int, n_abnormal: int, *, seed: int) -> tuple[NDArra
 
 
 def recordings(n: int, *, fs: float, duration_s: float) -> list[Record]:
-    """Twelve-lead recordings of imaginary patients."""
+    """Make twelve-lead recordings of imaginary patients."""
     rng = np.random.default_rng(SEED)
     return [
         Record(
@@ -84,7 +84,7 @@ def recordings(n: int, *, fs: float, duration_s: float) -> list[Record]:
 
 
 def _steps(n: int, *, seed: int) -> NDArray[np.int64]:
-    """Beats in steps of 1 / ``STEPS``, shape (n, 187)."""
+    """Return beats in steps of 1 / ``STEPS``, shape (n, 187)."""
     choice, noise = (np.random.default_rng([SEED, seed, stream]) for stream in range(2))
     models = _models()
     beats = models[choice.integers(len(models), size=n)].astype(np.float64)
@@ -94,7 +94,7 @@ def _steps(n: int, *, seed: int) -> NDArray[np.int64]:
 
 @cache
 def _models() -> NDArray[np.float32]:
-    """Beats cut from lead II of some hearts, shape (n, 187)."""
+    """Return beats cut from lead II of some hearts, shape (n, 187)."""
     lead = STANDARD_LEADS.index("II")
     found = [cut_beats(record.samples[lead], fs=HEARTBEAT_FS).samples for record in recordings(N_HEARTS, fs=HEARTBEAT_FS, duration_s=10.0)]
     return np.concatenate([np.empty((0, HEARTBEAT_SAMPLES), np.float32), *found])

@@ -61,7 +61,7 @@ class Ratio:
 
 
 def ratios(found: Mapping[str, Any]) -> list[Ratio]:
-    """The ratios of the benchmarks that were run.
+    """Return the ratios of the benchmarks that were run.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def ratios(found: Mapping[str, Any]) -> list[Ratio]:
 
 
 def document(found: Mapping[str, Any], *, quick: bool, load_before: float) -> dict[str, Any]:
-    """Everything for a program: the ratios first, then the results of each benchmark, then where they were measured."""
+    """Return everything for a program: the ratios first, then the results of each benchmark, then where they were measured."""
     return {
         "schema_version": SCHEMA_VERSION,
         "quick": quick,
@@ -158,7 +158,7 @@ def document(found: Mapping[str, Any], *, quick: bool, load_before: float) -> di
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine that the figures were measured on."""
     cpu = Path("/proc/cpuinfo")
     names = (
         [line.split(":", 1)[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")] if cpu.exists() else []
@@ -172,7 +172,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that matter."""
+    """Return the versions of Python and of the packages that matter."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

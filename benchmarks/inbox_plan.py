@@ -41,14 +41,14 @@ class CountingS3:
         self.began = datetime.now(UTC) - timedelta(minutes=30)
 
     def _inbox(self) -> Iterator[tuple[str, int, int]]:
-        """Key, size and place of every file in key order."""
+        """Yield key, size and place of every file in key order."""
         for number in range(self.n_recordings):
             if self.signals and number % 100:
                 yield f"{keys.INBOX}drop/{number:08d}.dat", 10_000, number
             yield f"{keys.INBOX}drop/{number:08d}.hea", 60, number
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:  # noqa: ARG002, N803 - boto3's names
-        """Content of a header, or of what was kept."""
+        """Return the content of a header, or of what was kept."""
         self.requests["GET"] += 1
         if Key.startswith(keys.INBOX):
             stem = Key.rsplit("/", 1)[1].removesuffix(".hea")
@@ -60,7 +60,7 @@ class CountingS3:
         return {"Body": StreamingBody(io.BytesIO(data), len(data))}
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: ARG002, N803 - as above
-        """What is asked for is not there: no run has ended."""
+        """Say that the object is not there: no run has ended."""
         self.requests["HEAD"] += 1
         raise ClientError({"Error": {"Code": "404", "Message": Key}}, "HeadObject")
 
@@ -71,7 +71,7 @@ class CountingS3:
             self.kept[Key] = Body
 
     def get_paginator(self, _: str) -> "CountingS3":
-        """The one listing there is."""
+        """Return the only paginator that is used."""
         return self
 
     def delete_objects(self, **_: Any) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class CountingS3:
         return {}
 
     def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: ARG002, N803 - as above
-        """The inbox page by page; of anything else there is nothing."""
+        """Yield the inbox page by page; of anything else there is nothing."""
         if Prefix != keys.INBOX:
             self.requests["LIST"] += 1
             yield {}

@@ -19,7 +19,7 @@ UNTRAINED = "untrained"
 
 
 def models_folder(folder: Path, recipe: str) -> tuple[Path, str]:
-    """A folder laid out as ``models/`` with a champion of the recipe, and in words which network that is.
+    """Make a folder laid out as ``models/`` with a champion of the recipe, and in words which network that is.
 
     Parameters
     ----------

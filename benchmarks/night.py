@@ -43,7 +43,7 @@ class Night:
 
 
 def run_night(n_records: int, *, bucket: str, environment: Mapping[str, str], models: Path) -> Night:
-    """From a full inbox in an empty bucket to a report.
+    """Run all DAGs, from a full inbox in an empty bucket to a report.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ SIDE = 256
 
 
 def draw(window: NDArray[np.floating]) -> bytes:
-    """One window as PNG: transform, figure, ``imshow``, ``savefig``.
+    """Draw one window as PNG: transform, figure, ``imshow``, ``savefig``.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def draw(window: NDArray[np.floating]) -> bytes:
 
 
 def as_savefig_writes(png: bytes) -> bytes:
-    """The same pixels in the bytes that ``savefig`` gives them: with an alpha channel, compressed by Pillow as it does by default."""
+    """Encode the pixels as ``savefig`` does: with an alpha channel, compressed by Pillow with its defaults."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -48,7 +48,7 @@ def as_savefig_writes(png: bytes) -> bytes:
 
 
 def build_network(weights: Sequence[NDArray[Any]]) -> Any:
-    """Its network, a ``keras.Model`` of 3,236,511 weights.
+    """Build its network, a ``keras.Model`` of 3,236,511 weights.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def build_network(weights: Sequence[NDArray[Any]]) -> Any:
 
 
 def untrained_network() -> Any:
-    """The same with fresh random weights, reading pictures scaled from 0 to 1."""
+    """Build the same network with fresh random weights, reading pictures scaled from 0 to 1."""
     import keras
 
     layers = keras.layers
@@ -84,7 +84,7 @@ def untrained_network() -> Any:
 
 
 def classify(png: bytes, model: Any) -> tuple[str, float]:
-    """The class of one picture, and the network's score: read, resize, scale, one ``predict``, twice the score above 0.5."""
+    """Return the class and the network's score of one picture: read, resize, scale, one ``predict``, twice the score above 0.5."""
     import cv2
 
     pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)

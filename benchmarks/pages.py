@@ -31,7 +31,7 @@ CHECKOUT = Path(__file__).parents[1]
 
 
 def measure(say: Callable[[str], None]) -> dict[str, Any]:
-    """Milliseconds by page and size."""
+    """Measure the milliseconds of each page and size."""
     found: dict[str, Any] = {"sizes": list(SIZES), "pages": {}}
     with s3_server() as server:
         found["server"] = server.name
@@ -46,7 +46,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def print_pages(console: Console, found: Mapping[str, Any]) -> None:
-    """The table: a row a page."""
+    """Print a table with one row for each page."""
     table = Table(title=f"Server time of the pages, ms, over {found['server']}")
     table.add_column("page")
     for n_records in found["sizes"]:
@@ -97,7 +97,7 @@ def fill(n_records: int) -> Work:
 
 
 def archived(samples: Any, *, name: str) -> Any:
-    """A record as the archive keeps it."""
+    """Return a record as the archive keeps it."""
     from ecg_tasks.archive.record_shards import StoredRecord
     from ecg_tasks.signals.record import HEARTBEAT_FS, Record
 
@@ -120,7 +120,7 @@ def install(store: Any) -> str:
 
 
 def derived(ids: list[str], drawn: list[Any], rng: Any, *, shard: str, version: str) -> Iterator[tuple[str, bytes]]:
-    """Pictures (one for all: only their size matters) and decisions by lot."""
+    """Make pictures (one for all: only their size matters) and decisions by lot."""
     import numpy as np
 
     from ecg_tasks.archive import keys, tables
@@ -150,7 +150,7 @@ def decided(ids: list[str], rng: Any) -> bytes:
 
 
 def rest(schema: Any, n: int) -> dict[str, Any]:
-    """Every column of a table, with nothing in it: for those that no page shows."""
+    """Return every column of a table, with nothing in it: for those that no page shows."""
     import numpy as np
 
     return {field.name: [""] * n if str(field.type) == "string" else np.zeros(n, np.int32) for field in schema}
@@ -190,7 +190,7 @@ def ask() -> Work:
 
 
 def timed(client: Any, addresses: list[str]) -> dict[str, float]:
-    """Milliseconds of the first question, the median of those after it, and how long a processor was busy with these."""
+    """Return the milliseconds of the first request, the median of the later ones, and the processor time of these."""
     taken, worked = [], []
     for turn in range(1 + REPEATS):
         start, busy = time.perf_counter(), time.process_time()
@@ -203,7 +203,7 @@ def timed(client: Any, addresses: list[str]) -> dict[str, float]:
 
 
 def browser() -> Any:
-    """The pages' application for somebody who may do everything, without Airflow's database."""
+    """Make a client of the pages for a user with all rights, without Airflow's database."""
     os.environ["AIRFLOW__API__SECRET_KEY"] = uuid.uuid4().hex
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Starlette's own deprecation

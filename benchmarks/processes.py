@@ -96,7 +96,7 @@ def _run(task: Mapping[str, Any]) -> Usage:
 
 
 def _memory_mb(field: str) -> float:
-    """Memory of this process as Linux tells it in ``/proc``; elsewhere the peak stands for both.
+    """Return the memory of this process as Linux reports it in ``/proc``; elsewhere the peak stands for both.
 
     ``getrusage`` tells of a peak, too, but on Linux a fresh process begins with the peak of the one that it was forked from.
     """

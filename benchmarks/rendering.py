@@ -123,7 +123,7 @@ def by_recipes(n_beats: int, n_recordings: int) -> Work:
 
 
 def windows(case: str, n: int) -> NDArray[np.float32]:
-    """Beats, shape (n, n_samples); those of the longer case are several rows, one after another."""
+    """Return beats, shape (n, n_samples); those of the longer case are several rows, one after another."""
     n_samples = CASES[case]
     n_rows = -(-n_samples // CASES["one_frame"])
     return heartbeat_rows(n * n_rows, seed=SEED).reshape(n, -1)[:, :n_samples]
@@ -138,7 +138,7 @@ def _drawing(draw: Callable[[NDArray[np.float32]], list[bytes]], some: NDArray[n
 
 
 def _best(work: Callable[[], T], *, times: int = 3) -> tuple[float, T]:
-    """Processor seconds of the best of some times, and what the last one gave."""
+    """Return processor seconds of the best of some times, and what the last one gave."""
     seconds = []
     for _ in range(times):
         start = time.process_time()
@@ -148,7 +148,7 @@ def _best(work: Callable[[], T], *, times: int = 3) -> tuple[float, T]:
 
 
 def _pixel_digest(pngs: Sequence[bytes]) -> str:
-    """SHA-256 over the RGB pixels of all pictures as OpenCV reads them."""
+    """Return the SHA-256 over the RGB pixels of all pictures as OpenCV reads them."""
     import cv2
 
     digest = hashlib.sha256()

@@ -48,7 +48,7 @@ def measure(folder: Path, *, sizes: Sequence[int], repeats: int) -> dict[str, An
 
 
 def describe(nights: Sequence[Night], fixed: Sequence[Night]) -> dict[str, Any]:
-    """Figures of some nights of one size, each the median of them.
+    """Compute figures of some nights of one size, each the median over them.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def describe(nights: Sequence[Night], fixed: Sequence[Night]) -> dict[str, Any]:
 
 
 def growth(small: Mapping[str, Any], large: Mapping[str, Any]) -> dict[str, float]:
-    """How cost and memory of the larger size compare with those of the smaller: 1 is no growth."""
+    """Return how cost and memory of the larger size compare with those of the smaller: 1 is no growth."""
     return {
         "cost_growth_cpu": large["cpu_ms"] / small["cpu_ms"],
         "cost_growth_wall": large["wall_ms"] / small["wall_ms"],
@@ -99,7 +99,7 @@ def growth(small: Mapping[str, Any], large: Mapping[str, Any]) -> dict[str, floa
 
 
 def _beyond(nights: Sequence[Night], fixed: Sequence[Night], step: str, field: str) -> float:
-    """Seconds that a step took, less the fixed cost of each of its tasks."""
+    """Return the seconds that a step took, less the fixed cost of each of its tasks."""
     took = float(median(sum(getattr(usage, field) for usage in night.tasks[step]) for night in nights))
     if not fixed:
         return took

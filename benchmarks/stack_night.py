@@ -73,7 +73,7 @@ class Peaks:
 
 
 def measure(folder: Path, n_records: int) -> dict[str, Any]:
-    """One night on a fresh stack; everything is counted from the start of ``ingest_records`` with a full inbox.
+    """Measure one night on a fresh stack; all times are counted from the start of ``ingest_records`` with a full inbox.
 
     Returns
     -------

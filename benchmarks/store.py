@@ -26,7 +26,7 @@ class Server:
 
 @contextmanager
 def s3_server() -> Iterator[Server]:
-    """OpenStack Swift as the embedded stack runs it, on an empty disk; moto's server where that cannot be installed or started."""
+    """Start OpenStack Swift as the embedded stack does, on an empty disk, or moto's server where Swift cannot be installed or started."""
     from deploy.embedded.errors import StackError
 
     with ExitStack() as running:

@@ -10,7 +10,7 @@ from benchmarks.figures import Ratio
 
 
 def print_rendering(console: Console, found: Mapping[str, Any]) -> None:
-    """What a picture costs."""
+    """Print what a picture costs."""
     table = _table(
         "Rendering: processor time a picture, from samples to PNG, one core", "", "notebook (matplotlib)", "here", "times faster"
     )
@@ -27,7 +27,7 @@ def print_rendering(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def print_classification(console: Console, found: Mapping[str, Any]) -> None:
-    """What a decision costs."""
+    """Print what a decision costs."""
     table = _table("Classification: from the bytes of a PNG to a decision, a picture", "", "network", "pictures", "time", "processor time")
     for side, words in (
         ("notebook", "notebook: one Keras predict a picture, all cores"),
@@ -44,7 +44,7 @@ def print_classification(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def print_memory(console: Console, found: Mapping[str, Any]) -> None:
-    """Peak memory of each side, told apart from what its imports hold."""
+    """Print the peak memory of each side, separately from what its imports hold."""
     table = _table("Peak memory of each side's process, MB", "", "after imports and loading", "peak", "for the work")
     if "rendering" in found:
         for case, words in (("one_frame", "one frame"), ("many_frames", "40 frames")):
@@ -62,7 +62,7 @@ def print_memory(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def print_scaling(console: Console, found: Mapping[str, Any]) -> None:
-    """What a record costs in a small and in a large night."""
+    """Print what a record costs in a small and in a large night."""
     sizes = found["sizes"]
     columns = [f"{size['n_records']:,} records" for size in sizes]
     for unit, title in (("cpu_ms", "processor time a record, ms"), ("wall_ms", "time a record, ms"), ("peak_mb", "peak memory, MB")):
@@ -84,7 +84,7 @@ def print_scaling(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def print_training(console: Console, found: Mapping[str, Any]) -> None:
-    """What learning costs."""
+    """Print what training costs."""
     theirs, ours = found["notebook"], found["heartbeat"]
     table = _table(f"Learning from {found['n_windows']:,} beats, all cores", "", "time", "validation AUROC", "peak memory")
     table.add_row("notebook: its pictures, its network, 20 epochs", f"{theirs['wall_s']:,.0f} s", f"{theirs['auroc']:.3f}", _mb(theirs))
@@ -102,7 +102,7 @@ def print_training(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def print_ratios(console: Console, told: Iterable[Ratio]) -> None:
-    """Every ratio with its target."""
+    """Print every ratio with its target."""
     table = _table("Ratios", "", "value", "target", "met")
     for ratio in told:
         target = "–"

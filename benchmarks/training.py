@@ -160,7 +160,7 @@ class _NoCheckpoints:
     """A measurement is not gone on with."""
 
     def load(self) -> None:
-        """Nothing was left."""
+        """Return None: nothing was left."""
 
     def save(self, n_epochs: int, data: bytes) -> None:
         """Keep nothing."""
@@ -171,7 +171,7 @@ def _records(rows: NDArray[np.float32]) -> list[Record]:
 
 
 def _scaled(model: Any) -> Any:
-    """The network that reads stored pictures: its scale from 0 to 1 comes first."""
+    """Return the network that reads stored pictures: its scale from 0 to 1 comes first."""
     import keras
 
     pictures = keras.Input(model.input_shape[1:], dtype="uint8")
@@ -179,12 +179,12 @@ def _scaled(model: Any) -> Any:
 
 
 def _share(patients: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Where each beat's patient stands in the row of all patients, from 0 up to 1."""
+    """Return the position of each beat's patient among all patients, from 0 up to 1."""
     return np.asarray(patients / (patients.max() + 1))
 
 
 def _sides(patients: NDArray[np.integer], *, n_scored: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Beats that are learnt from, and those that both sides are judged on, in a fixed random order."""
+    """Return the beats to train on, and those that both sides are evaluated on, in a fixed random order."""
     share = _share(patients)
     order = np.random.default_rng(SEED).permutation(len(patients))
     validation = order[(share[order] >= LEARNT_FROM) & (share[order] < VALIDATED_ON)]

@@ -91,19 +91,19 @@ TASK_DEFAULTS: dict[str, Any] = {
 
 
 def recipe_field(description: str) -> Param:
-    """The form's field for a recipe."""
+    """Return the form's field for a recipe."""
     return Param(
         RecipeName.TWELVE_LEAD.value, type="string", enum=[name.value for name in RecipeName], title="Recipe", description=description
     )
 
 
 def version_field(title: str, description: str) -> Param:
-    """The form's field for a model version; it may be left empty."""
+    """Return the form's field for a model version; it may be left empty."""
     return Param(None, type=["null", "string"], pattern="^[0-9a-f]*$", maxLength=64, title=title, description=description)
 
 
 def text_field(title: str, description: str, *, required: bool = False) -> Param:
-    """The form's field for a text of several lines; it may be left empty unless it is required."""
+    """Return the form's field for a text of several lines; it may be left empty unless it is required."""
     limits: dict[str, Any] = {"format": "multiline", "maxLength": 2000, "title": title, "description": description}
     return Param(type="string", pattern=r"\S", **limits) if required else Param(None, type=["null", "string"], **limits)
 

@@ -45,7 +45,7 @@ class Pictures:
     buckets: NDArray[np.int64]
 
     def on(self, *splits: Split) -> "Pictures":
-        """Those of some sides of the split."""
+        """Return those of some sides of the split."""
         wanted = np.array([split_of(bucket) in splits for bucket in self.buckets])
         windows = wanted[self.record]
         place = np.cumsum(wanted) - 1
@@ -62,15 +62,15 @@ class Forgetful:
     """Checkpoints that nobody needs."""
 
     def load(self) -> tuple[int, bytes] | None:
-        """Nothing was kept."""
+        """Return None: nothing was kept."""
         return None
 
     def save(self, epoch: int, data: bytes) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
 
 def read(folder: Path, *, shift: int) -> Pictures:
-    """Every labelled recording of the folder with a known patient, each signal once, drawn by the recipe.
+    """Return every labelled recording of the folder with a known patient, each signal once, drawn by the recipe.
 
     ``shift`` is added to every patient's bucket, so that others are tested on.
     """
@@ -87,7 +87,7 @@ def read(folder: Path, *, shift: int) -> Pictures:
 
 
 def draw(records: Sequence[Record], labels: Sequence[int], patients: Sequence[str]) -> Pictures:
-    """Pictures of records by the recipe, those of poor quality left out."""
+    """Return pictures of records by the recipe, those of poor quality left out."""
     recipe = get_recipe(RECIPE)
     taken = [index for index, record in enumerate(records) if recipe.accepts(record)]
     rendered = recipe.render([records[index] for index in taken])
@@ -131,7 +131,7 @@ def scores(pictures: Pictures, tested: Pictures, *, seed: int, ensemble_size: in
 
 
 def compare(tested: Pictures, candidate: Scored, champion: Scored, *, ambition: PromotionPolicy, n_new: int = 0) -> GateVerdict:
-    """The gate's word on two trainings."""
+    """Compare two trainings by the rules of the gate."""
     return judge(
         tested.labels,
         candidate,

@@ -44,7 +44,7 @@ class Scored:
 
 
 def found_curves(scored: Scored, *, turned: float = TURNED, draws: int = DRAWS, seed: int = SEED) -> NDArray[np.float64]:
-    """Share of the wrong labels among the first records of the queue, shape (draws, n + 1), each draw with other labels turned.
+    """Return the share of the wrong labels among the first records of the queue, shape (draws, n + 1), each draw with other labels turned.
 
     Column k is after k records. In random order the mean of column k is k / n.
     """
@@ -105,7 +105,7 @@ def score_folder(folder: Path) -> Scored:
 
 
 def draw_curves(curves: NDArray[np.float64]) -> bytes:
-    """The mean of all draws, nine tenths of them as a band, and chance, as an SVG file."""
+    """Return the mean of all draws, nine tenths of them as a band, and chance, as an SVG file."""
     left, top, size = 70.0, 24.0, 380.0
     n = curves.shape[1] - 1
 

@@ -29,7 +29,7 @@ class Agreement:
 
 
 def cohens_kappa(first: Sequence[str], second: Sequence[str]) -> Agreement:
-    """Cohen's kappa of two reviewers, with its 95 % interval.
+    """Return Cohen's kappa of two reviewers, with its 95 % interval.
 
     The interval is Wilson's of the observed agreement, carried over to kappa with the agreement by chance held where it was seen. Unlike
     the usual standard error and the bootstrap it has a width where two reviewers never differed on a handful of recordings.

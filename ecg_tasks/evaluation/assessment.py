@@ -57,7 +57,7 @@ class ScoredRecords:
 
     @classmethod
     def joined(cls, parts: "Sequence[ScoredRecords]") -> "ScoredRecords":
-        """Several lots of records, one after the other; at least one."""
+        """Join several sets of records, one after the other; at least one set."""
         return cls(
             record_ids=[one for part in parts for one in part.record_ids],
             labels=np.concatenate([part.labels for part in parts]),
@@ -70,7 +70,7 @@ class ScoredRecords:
         )
 
     def in_order(self) -> "ScoredRecords":
-        """The same records, ordered by their ids."""
+        """Return the same records, ordered by their ids."""
         order = sorted(range(len(self.record_ids)), key=lambda row: self.record_ids[row])
         return ScoredRecords(
             record_ids=[self.record_ids[row] for row in order],
@@ -105,7 +105,7 @@ class Assessment:
     subgroups: list[Subgroup]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, texts, lists and objects, for ``metrics.json``."""
+        """Return plain numbers, texts, lists and objects, for ``metrics.json``."""
         return {
             "test": self.evaluation.as_dict(),
             "curves": {

@@ -36,19 +36,19 @@ class LogisticBaseline:
     n_records: int
 
     def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """P(abnormal) of records with features of shape (n_records, n_features), nan where not measured; shape (n_records,)."""
+        """Return P(abnormal) of records with features of shape (n_records, n_features), nan where not measured; shape (n_records,)."""
         if features.shape[1:] != (len(self.features),):
             raise SignalError(f"features have shape {features.shape}; this baseline reads (n, {len(self.features)})")
         standard = _standardised(features, np.array(self.mean), np.array(self.scale))
         return sigmoid(standard @ np.array(self.coefficients) + self.intercept)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for ``metrics.json``."""
+        """Return plain numbers and lists for ``metrics.json``."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """The inverse of ``as_dict``."""
+        """Read what ``as_dict`` returned."""
         fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
         return cls(**fields)
 

@@ -19,7 +19,7 @@ _SMALLEST_STEP = 1e-10
 
 
 def logit(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """Log-odds, with probabilities held ``P_MARGIN`` away from 0 and 1; any shape is kept.
+    """Return the log-odds, with probabilities kept ``P_MARGIN`` away from 0 and 1; any shape is kept.
 
     >>> logit([0.5])
     array([0.])
@@ -29,7 +29,7 @@ def logit(probabilities: ArrayLike) -> NDArray[np.float64]:
 
 
 def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
-    """Probability from log-odds, without overflow; any shape is kept.
+    """Return the probability from log-odds, without overflow; any shape is kept.
 
     >>> sigmoid([-1000.0, 0.0])
     array([0. , 0.5])
@@ -51,7 +51,7 @@ class Calibration:
             raise SignalError(f"temperature={self.temperature}, bias={self.bias}; the first must be above 0, and both finite")
 
     def apply(self, probabilities: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated probabilities, same shape.
+        """Return calibrated probabilities, same shape.
 
         >>> Calibration(temperature=2.0, bias=0.0).apply([0.9]).round(3)
         array([0.75])
@@ -60,7 +60,7 @@ class Calibration:
 
 
 def fit_calibration(labels: ArrayLike, probabilities: ArrayLike) -> Calibration:
-    """The calibration that the labels make likeliest, fitted on patients used for nothing else.
+    """Fit the most likely calibration for the labels, on patients used for nothing else.
 
     Logistic regression on the log-odds, with a slope that is held positive and normal priors (``PRIOR_SD``) on its logarithm and
     on the bias, so that a few dozen patients, or classes that fall apart, do not drive it to certainty. Newton's method with

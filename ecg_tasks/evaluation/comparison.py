@@ -19,7 +19,7 @@ def auroc_difference(
     seed: int,
     n_resamples: int = N_RESAMPLES,
 ) -> Interval:
-    """AUROC of the candidate minus that of the champion, with a paired bootstrap interval.
+    """Return the AUROC of the candidate minus that of the champion, with a paired bootstrap interval.
 
     Both are judged on the same drawn patients in every resample, so that what makes a sample of patients easy or hard
     falls out of the difference.

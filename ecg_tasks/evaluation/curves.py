@@ -50,7 +50,7 @@ Curve = TypeVar("Curve", RocCurve, PrecisionRecallCurve, CoverageCurve)
 
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
-    """The ROC curve: one point a distinct score, less those on a straight line between their neighbours.
+    """Return the ROC curve: one point a distinct score, less those on a straight line between their neighbours.
 
     Raises nothing for a class that is absent; its rate is then nan.
     """
@@ -67,7 +67,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
 
 
 def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRecallCurve:
-    """The precision-recall curve: one point a distinct score, less those inside a run in which no abnormal record is gained."""
+    """Return the precision-recall curve: one point a distinct score, less those inside a run in which no abnormal record is gained."""
     true_positives, false_positives, threshold = _counts(labels, scores)
     kept = np.ones(len(threshold), dtype=bool)
     gained = np.diff(true_positives) != 0
@@ -77,7 +77,7 @@ def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRec
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike) -> Reliability:
-    """Mean probability and share of abnormals in the bins of ``metrics.calibration_bins``, with counts and intervals.
+    """Return the mean probability and share of abnormals in the bins of ``metrics.calibration_bins``, with counts and intervals.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike) 
 
 
 def thinned(curve: Curve, *, at_most: int = MAX_POINTS) -> Curve:
-    """The curve with at most so many of its points, evenly taken along it, both ends among them.
+    """Return the curve with at most so many of its points, evenly taken along it, both ends among them.
 
     >>> thinned(roc_curve([0, 1] * 9, range(18)), at_most=3).sensitivity
     array([0.        , 0.55555556, 1.        ])
@@ -115,14 +115,14 @@ def thinned(curve: Curve, *, at_most: int = MAX_POINTS) -> Curve:
 
 
 def plain(curve: object) -> dict[str, list[Any]]:
-    """A curve's arrays as lists, for JSON; what is infinite or nan becomes None."""
+    """Return a curve's arrays as lists, for JSON; what is infinite or nan becomes None."""
     return {
         name: [None if not np.isfinite(value) else value for value in np.asarray(array).tolist()] for name, array in vars(curve).items()
     }
 
 
 def _counts(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """True and false positives at each distinct score, from the highest down, and the scores."""
+    """Return true and false positives at each distinct score, from the highest down, and the scores."""
     truth = as_labels(labels)
     score = as_scores(scores, like=truth)
     order = np.argsort(-score, kind="stable")

@@ -44,7 +44,7 @@ class Reference:
 
     @classmethod
     def of_numbers(cls, values: ArrayLike) -> "Reference":
-        """Ten bins, as equally filled as the values allow; missing values are left out."""
+        """Make ten bins, as equally filled as the values allow; missing values are left out."""
         known = np.asarray(values, dtype=np.float64)
         known = known[~np.isnan(known)]
         inner = np.unique(np.quantile(known, np.arange(1, N_BINS) / N_BINS)) if known.size else np.empty(0)
@@ -53,7 +53,7 @@ class Reference:
 
     @classmethod
     def of_kinds(cls, counts: Mapping[str, int]) -> "Reference":
-        """A bin a kind, the most frequent first, and one for whatever else may come."""
+        """Make one bin for each kind, the most frequent first, and one for all other kinds."""
         kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
         return cls(kinds=(*kinds, OTHER), counts=np.array([*(counts[kind] for kind in kinds), 0], dtype=np.int64))
 
@@ -68,7 +68,7 @@ class Reference:
         return (f"below {self.edges[0]:.3g}", *between, f"{self.edges[-1]:.3g} and above")
 
     def bins(self, values: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
-        """The bin of each value; missing numbers are left out."""
+        """Return the bin of each value; missing numbers are left out."""
         if self.kinds:
             place = {kind: index for index, kind in enumerate(self.kinds)}
             return np.array([place.get(value, len(self.kinds) - 1) for value in values], dtype=np.int64)
@@ -76,12 +76,12 @@ class Reference:
         return np.asarray(np.searchsorted(np.array(self.edges), numbers[~np.isnan(numbers)], side="right"), dtype=np.int64)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {"edges": list(self.edges), "kinds": list(self.kinds), "counts": self.counts.tolist()}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Reference":
-        """The inverse of ``as_dict``."""
+        """Read what ``as_dict`` returned."""
         return cls(edges=tuple(stored["edges"]), kinds=tuple(stored["kinds"]), counts=np.array(stored["counts"], dtype=np.int64))
 
 
@@ -102,7 +102,7 @@ class StabilityIndex:
 
 
 def population_stability(reference: ArrayLike, now: ArrayLike) -> StabilityIndex:
-    """PSI of two histograms over the same bins: the sum of (share now - share then) × ln(share now / share then).
+    """Return the PSI of two histograms over the same bins: the sum of (share now - share then) × ln(share now / share then).
 
     Every bin is given half a record more, so that an empty one is no infinity. Where nothing has changed, PSI is about
     (1/n + 1/m) times a chi-squared variable of n_bins - 1 degrees of freedom: with small samples 0.2 is nothing unusual.
@@ -152,14 +152,14 @@ class Martingale:
 
     @classmethod
     def start(cls, reference: ArrayLike) -> "Martingale":
-        """Before the first record; ``reference`` has shape (..., n_bins)."""
+        """Start before the first record; ``reference`` has shape (..., n_bins)."""
         seen = np.asarray(reference, dtype=np.int64)
         shape = (*seen.shape[:-1], len(JUMP_RATES), len(BETS))
         nothing = np.zeros(seen.shape[:-1])
         return cls(seen=seen, stakes=np.full(shape, 1 / (len(JUMP_RATES) * len(BETS))), scale=nothing, peak=nothing)
 
     def after(self, bins: NDArray[np.integer], ties: NDArray[np.floating]) -> "Martingale":
-        """After more records, one by one.
+        """Return the state after more records, taken one by one.
 
         Parameters
         ----------
@@ -189,12 +189,12 @@ class Martingale:
         return Martingale(seen=seen, stakes=stakes, scale=scale, peak=peak)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON of a single stream; the same numbers to the last bit when read again."""
+        """Return plain JSON of a single stream; the same numbers to the last bit when read again."""
         return {"seen": self.seen.tolist(), "stakes": self.stakes.tolist(), "scale": float(self.scale), "peak": float(self.peak)}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Martingale":
-        """The inverse of ``as_dict``."""
+        """Read what ``as_dict`` returned."""
         return cls(
             seen=np.array(stored["seen"], dtype=np.int64),
             stakes=np.array(stored["stakes"]),

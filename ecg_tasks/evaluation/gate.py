@@ -199,7 +199,7 @@ def _judge_later(difference: Interval, told: str, new_data: NewData, rules: Gate
 
 
 def _faults(sensitivity: float, ece: float, rules: GatePolicy) -> list[str]:
-    """What keeps a candidate from serving whatever its AUROC."""
+    """Return why a candidate may not serve, whatever its AUROC."""
     faults = []
     if sensitivity < rules.min_sensitivity:
         faults.append(f"its sensitivity of {sensitivity:.3f} lies below the floor of {rules.min_sensitivity}")
@@ -209,7 +209,7 @@ def _faults(sensitivity: float, ece: float, rules: GatePolicy) -> list[str]:
 
 
 def judged_note(n_judged: int) -> str:
-    """What a test set's past means for the figures that were measured on it.
+    """Return what a test set's past means for the figures that were measured on it.
 
     >>> judged_note(3)
     'This test set has judged 3 candidates, this one included.'

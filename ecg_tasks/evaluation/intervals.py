@@ -38,7 +38,7 @@ class Interval:
     method: Literal["bootstrap", "wilson", "newcombe"] = "bootstrap"
 
     def text(self, digits: int = 3) -> str:
-        """The figure as a report prints it."""
+        """Return the figure as a report prints it."""
         if np.isnan(self.value):
             return "not defined"
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
@@ -55,7 +55,7 @@ class Interval:
 
 
 def nan_to_none(value: float) -> float | None:
-    """The number as JSON can hold it: None for nan."""
+    """Return the number as JSON can hold it: None for nan."""
     return None if np.isnan(value) else float(value)
 
 
@@ -108,14 +108,14 @@ def bootstrap(
 
 
 def _draws(rng: np.random.Generator, n_groups: int, n_resamples: int) -> NDArray[np.int64]:
-    """How often each group is drawn in each resample, shape (n_resamples, n_groups)."""
+    """Return how often each group is drawn in each resample, shape (n_resamples, n_groups)."""
     if n_groups < MANY:
         return rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_resamples)
     return np.stack([np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups) for _ in range(n_resamples)])
 
 
 def percentile_interval(value: float, resampled: NDArray[np.float64]) -> Interval:
-    """The 2.5th to the 97.5th percentile of a resampled figure.
+    """Return the 2.5th to the 97.5th percentile of a resampled figure.
 
     Resamples in which the figure is not defined (one class only) are left out. The interval is widened to hold the
     value itself: resampling raises figures that cannot be negative, such as the calibration error.
@@ -128,7 +128,7 @@ def percentile_interval(value: float, resampled: NDArray[np.float64]) -> Interva
 
 
 def wilson(proportion: float, n: float) -> Interval:
-    """Wilson's score interval of a proportion that was seen among ``n`` independent units.
+    """Return Wilson's score interval of a proportion that was seen among ``n`` independent units.
 
     It stays inside [0, 1] and has a width at 0 and 1, where a bootstrap has none.
 
@@ -150,7 +150,7 @@ def wilson(proportion: float, n: float) -> Interval:
 
 
 def newcombe(auroc: float, *, n_abnormal: float, n_normal: float) -> Interval:
-    """Newcombe's score interval of an AUROC measured between so many independent abnormal and normal units.
+    """Return Newcombe's score interval of an AUROC measured between so many independent abnormal and normal units.
 
     Like Wilson's, it asks which true areas would make the one found unlikely, and so has a width at an area of 1.
 
@@ -174,7 +174,7 @@ def newcombe(auroc: float, *, n_abnormal: float, n_normal: float) -> Interval:
 
 
 def _root(function: Callable[[float], float], *, inside: float, outside: float) -> float:
-    """Where a function that is not positive at ``inside`` becomes so on the way to ``outside``, or else ``outside``; by bisection.
+    """Return where a function that is not positive at ``inside`` becomes so on the way to ``outside``, or else ``outside``; by bisection.
 
     To the last bit, as cards come back from their recordings: SciPy's root finders stop a few bits before.
     """
@@ -187,14 +187,14 @@ def _root(function: Callable[[float], float], *, inside: float, outside: float) 
 
 
 def near_the_edge(value: float) -> bool:
-    """Whether a figure is so near to 0 or 1 that its interval comes from a formula."""
+    """Return whether a figure is so near to 0 or 1 that its interval comes from a formula."""
     return not NEAR_THE_EDGE < value < 1 - NEAR_THE_EDGE
 
 
 def auroc_interval(
     labels: ArrayLike, scores: ArrayLike, groups: Sequence[str] | NDArray[np.generic], *, seed: int, n_resamples: int = N_RESAMPLES
 ) -> Interval:
-    """AUROC with its interval by bootstrap over groups or, near 0 and 1, by Newcombe's formula counted over groups.
+    """Return the AUROC with its interval by bootstrap over groups or, near 0 and 1, by Newcombe's formula counted over groups.
 
     >>> auroc_interval([0, 0, 1, 1], [0.1, 0.2, 0.7, 0.9], ["a", "b", "c", "d"], seed=0).text()
     '1.000 (0.386 to 1.000)'

@@ -20,7 +20,7 @@ CONFUSION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy
 
 
 def as_labels(labels: ArrayLike) -> NDArray[np.bool_]:
-    """Labels as booleans, abnormal = True.
+    """Return labels as booleans, abnormal = True.
 
     >>> as_labels([0, 1])
     array([False,  True])
@@ -34,7 +34,7 @@ def as_labels(labels: ArrayLike) -> NDArray[np.bool_]:
 
 
 def as_scores(scores: ArrayLike, *, like: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Scores as float64, one for each label of ``like``, all of them finite."""
+    """Return scores as float64, one for each label of ``like``, all of them finite."""
     array = np.asarray(scores, dtype=np.float64)
     if array.shape != like.shape:
         raise SignalError(f"{like.size} labels, but scores of shape {array.shape}")
@@ -44,7 +44,7 @@ def as_scores(scores: ArrayLike, *, like: NDArray[np.bool_]) -> NDArray[np.float
 
 
 def as_probabilities(probabilities: ArrayLike, *, like: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Scores that are probabilities: between 0 and 1."""
+    """Return scores that are probabilities: between 0 and 1."""
     array = as_scores(probabilities, like=like)
     if array.size and not (array.min() >= 0 and array.max() <= 1):
         raise SignalError(f"probabilities reach from {array.min()} to {array.max()}; they must lie in [0, 1]")
@@ -69,7 +69,7 @@ class MassByScore:
         self._order = None if np.array_equal(order, np.arange(order.size)) else order
 
     def __call__(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Two arrays of shape (n_weightings, n_distinct), ascending by score, from weights of shape (n_weightings, n)."""
+        """Return two arrays of shape (n_weightings, n_distinct), ascending by score, from weights of shape (n_weightings, n)."""
         if self._truth.size == 0:
             return np.zeros((weights.shape[0], 0)), np.zeros((weights.shape[0], 0))
         ordered = weights if self._order is None else weights[:, self._order]
@@ -77,7 +77,7 @@ class MassByScore:
 
 
 def weighted_roc_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area under the ROC curve for each row of weights; a tie between a normal and an abnormal counts one half.
+    """Return the area under the ROC curve for each row of weights; a tie between a normal and an abnormal counts one half.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def weighted_roc_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.f
 
 
 def auroc_of(abnormal: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same from the mass at each score, as `MassByScore` gives it: shape (n_weightings, n_distinct), ascending."""
+    """Return the same from the mass at each score, as `MassByScore` gives it: shape (n_weightings, n_distinct), ascending."""
     normal_below = np.cumsum(normal, axis=1) - normal
     concordant = (abnormal * (normal_below + normal / 2)).sum(axis=1)
     return ratio(concordant, abnormal.sum(axis=1) * normal.sum(axis=1))
@@ -113,7 +113,7 @@ def weighted_average_precision(labels: ArrayLike, scores: ArrayLike, weights: ND
 
 
 def average_precision_of(abnormal: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same from the mass at each score, as `MassByScore` gives it."""
+    """Return the same from the mass at each score, as `MassByScore` gives it."""
     abnormal, normal = abnormal[:, ::-1], normal[:, ::-1]
     true_positives = np.cumsum(abnormal, axis=1)
     called = true_positives + np.cumsum(normal, axis=1)
@@ -122,14 +122,14 @@ def average_precision_of(abnormal: NDArray[np.float64], normal: NDArray[np.float
 
 
 def weighted_brier(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean squared distance of the probability from the truth, for each row of weights; shapes as in ``weighted_roc_auc``."""
+    """Return the mean squared distance of the probability from the truth, for each row of weights; shapes as in ``weighted_roc_auc``."""
     truth = as_labels(labels)
     error = as_probabilities(probabilities, like=truth) - truth
     return ratio(weights @ error**2, weights.sum(axis=1))
 
 
 def weighted_ece(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Expected calibration error: distance of mean probability and share of abnormals in a bin, averaged over the records.
+    """Return the expected calibration error: distance of mean probability and share of abnormals in a bin, averaged over the records.
 
     The bins are those of ``calibration_bins`` for the records as they are, whatever the weights. Shapes as in
     ``weighted_roc_auc``. With few records the figure lies above zero for a perfectly calibrated model too: read it with
@@ -146,14 +146,14 @@ def weighted_ece(labels: ArrayLike, probabilities: ArrayLike, weights: NDArray[n
 
 
 def excess_by_bin(truth: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability less truth of each record, in the column of its calibration bin: shape (n, ``MAX_BINS``), zero elsewhere."""
+    """Return the probability less truth of each record, in the column of its calibration bin: shape (n, ``MAX_BINS``), zero elsewhere."""
     in_bin = calibration_bins(probability)[:, None] == np.arange(MAX_BINS)
     excess: NDArray[np.float64] = in_bin * (probability - truth)[:, None]
     return excess
 
 
 def calibration_bins(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The bin of each probability: bins of equal mass, one for every ``RECORDS_PER_BIN`` records, 2 at least and 10 at most.
+    """Return the bin of each probability: bins of equal mass, one for every ``RECORDS_PER_BIN`` records, 2 at least and 10 at most.
 
     Their edges are quantiles of the probabilities, an edge belonging to the lower bin; equal probabilities share a bin.
     Ten bins of equal width, the usual choice, hold four of 45 records each, and then find an error of 0.13 in a perfectly
@@ -180,7 +180,7 @@ def calibration_bins(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def weighted_confusion(labels: ArrayLike, called_abnormal: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mass of true positives, false positives, true negatives and false negatives.
+    """Return the mass of true positives, false positives, true negatives and false negatives.
 
     Parameters
     ----------
@@ -199,12 +199,12 @@ def weighted_confusion(labels: ArrayLike, called_abnormal: ArrayLike, weights: N
 
 
 def confusion_cells(truth: NDArray[np.bool_], called: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """1 in the column of each record's cell (tp, fp, tn, fn), 0 elsewhere: shape (n, 4)."""
+    """Return 1 in the column of each record's cell (tp, fp, tn, fn), 0 elsewhere: shape (n, 4)."""
     return np.stack([truth & called, ~truth & called, ~truth & ~called, truth & ~called], axis=1).astype(np.float64)
 
 
 def confusion_figures(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a confusion table says, in the order of ``CONFUSION_FIGURES``.
+    """Return what a confusion table says, in the order of ``CONFUSION_FIGURES``.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def confusion_figures(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve, every record counting once; nan where a class is absent.
+    """Return the area under the ROC curve, every record counting once; nan where a class is absent.
 
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
     0.875
@@ -245,7 +245,7 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean squared distance of the probability from the truth; 0 is perfect, 0.25 is always saying one half.
+    """Return the mean squared distance of the probability from the truth; 0 is perfect, 0.25 is always saying one half.
 
     >>> brier([0, 1], [0.5, 0.5])
     0.25
@@ -254,7 +254,7 @@ def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 def ece(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Expected calibration error over bins of equal mass; see ``weighted_ece``.
+    """Return the expected calibration error over bins of equal mass; see ``weighted_ece``.
 
     >>> round(ece([0, 1, 1, 1], [0.7, 0.7, 0.7, 0.7]), 4)
     0.05
@@ -269,7 +269,7 @@ def _plain(
 
 
 def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The quotient, nan where the denominator is not above 0."""
+    """Return the quotient, nan where the denominator is not above 0."""
     result = np.full(np.broadcast(numerator, denominator).shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result

@@ -46,7 +46,7 @@ class Priority:
 
 
 def centred(probability: NDArray[np.floating], *, threshold: float) -> NDArray[np.float64]:
-    """The probability with its log-odds counted from the threshold's, so that models with different thresholds compare.
+    """Return the probability with its log-odds counted from the threshold's, so that models with different thresholds compare.
 
     >>> centred(np.array([0.2, 0.5]), threshold=0.2).round(2).tolist()
     [0.5, 0.8]
@@ -55,7 +55,7 @@ def centred(probability: NDArray[np.floating], *, threshold: float) -> NDArray[n
 
 
 def uncertainty(probability: NDArray[np.floating], *, threshold: float, abstain: tuple[float, float]) -> NDArray[np.float64]:
-    """1 inside the abstain band or at the threshold, and half as much for each unit of log-odds away from them; 0 without a probability."""
+    """Return 1 in the abstain band or at the threshold, halved for each unit of log-odds away from them; 0 without a probability."""
     low, high = min(abstain[0], threshold), max(abstain[1], threshold)
     at = logit(probability)
     away = np.maximum(np.maximum(logit(np.array(low)) - at, at - logit(np.array(high))), 0)
@@ -71,7 +71,7 @@ def prioritise(
     disputed: NDArray[np.bool_],
     weights: PriorityWeights | None = None,
 ) -> Priority:
-    """How much a look at each of n recordings teaches: the weighted sum of five reasons, each from 0 to 1.
+    """Return how useful a review of each of n recordings is: the weighted sum of five reasons, each from 0 to 1.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Subgroup:
     figures: dict[str, Interval] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers and texts for ``metrics.json``; a group whose figures are held back says so."""
+        """Return plain numbers and texts for ``metrics.json``; a group whose figures are held back says so."""
         return {
             "attribute": self.attribute,
             "value": self.value,
@@ -59,7 +59,7 @@ def evaluate_subgroups(
     seed: int,
     n_resamples: int,
 ) -> list[Subgroup]:
-    """Figures by sex, by age group, and by thirds of signal quality; groups without any record are left out.
+    """Compute figures by sex, by age group, and by thirds of signal quality; groups without any record are left out.
 
     Parameters
     ----------

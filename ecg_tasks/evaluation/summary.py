@@ -105,12 +105,12 @@ class Evaluation:
         return {field.name: value for field in fields(self) if isinstance(value := getattr(self, field.name), Interval)}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and dicts for ``metrics.json``; nan becomes None, which JSON has."""
+        """Return plain numbers, strings and dicts for ``metrics.json``; nan becomes None, which JSON has."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """The inverse of ``as_dict``."""
+        """Read what ``as_dict`` returned."""
         built: dict[str, Any] = {}
         for field in fields(cls):
             value = plain[field.name]
@@ -217,7 +217,7 @@ def evaluate(
 def _figures(
     truth: NDArray[np.bool_], probability: NDArray[np.float64], called: NDArray[np.bool_], decided: NDArray[np.bool_]
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """Function from weights, shape (n_weightings, n_records), to all figures; what hangs on no weight is computed here, once."""
+    """Return a function from weights, shape (n_weightings, n_records), to all figures; what depends on no weight is computed once, here."""
     abnormal, is_decided = truth.astype(np.float64), decided.astype(np.float64)
     right_and_decided = (decided & (called == truth)).astype(np.float64)
     mass, cells = MassByScore(truth, probability), confusion_cells(truth, called)
@@ -241,7 +241,7 @@ def _figures(
 
 
 def plain_interval(interval: Interval) -> dict[str, Any]:
-    """A figure with its interval for JSON; nan becomes None."""
+    """Return a figure with its interval for JSON; nan becomes None."""
     return {name: _plain(value) for name, value in asdict(interval).items()}
 
 

@@ -25,7 +25,7 @@ class AbstainBand:
             raise SignalError(f"abstain band from {self.lo} to {self.hi}; it must be ordered and lie in [0, 1]")
 
     def holds(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
-        """Which probabilities lie in the band, same shape.
+        """Return which probabilities lie in the band, same shape.
 
         >>> AbstainBand(lo=0.4, hi=0.6).holds([0.3, 0.5])
         array([False,  True])
@@ -48,7 +48,7 @@ class CoverageCurve:
 
 
 def threshold_for_sensitivity(probabilities: ArrayLike, *, sensitivity: float) -> float:
-    """The largest threshold that is expected to catch ``sensitivity`` of the abnormal records.
+    """Return the largest threshold that is expected to catch ``sensitivity`` of the abnormal records.
 
     Calibrated probabilities say how many abnormal records lie above any threshold: their sum. So every calibration record has a
     say in the threshold; a single one of some twenty abnormal records had it before, by whose chance the sensitivity on other
@@ -84,7 +84,7 @@ def threshold_for_sensitivity(probabilities: ArrayLike, *, sensitivity: float) -
 
 
 def coverage_accuracy(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float) -> CoverageCurve:
-    """Coverage and accuracy of every band around the threshold that changes either.
+    """Return coverage and accuracy of every band around the threshold that changes either.
 
     The first point has no band; the last still decides on at least one record.
     """
@@ -108,7 +108,7 @@ def coverage_accuracy(labels: ArrayLike, probabilities: ArrayLike, *, threshold:
 def abstain_band(
     labels: ArrayLike, probabilities: ArrayLike, *, threshold: float, target_accuracy: float, min_coverage: float
 ) -> AbstainBand:
-    """The narrowest band around the threshold outside which ``target_accuracy`` is reached.
+    """Return the narrowest band around the threshold outside which ``target_accuracy`` is reached.
 
     The band is symmetric in log-odds and never takes more than ``1 - min_coverage`` of the calibration records: where
     the accuracy is out of reach, it is the band with the best accuracy of those allowed.

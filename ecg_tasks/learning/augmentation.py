@@ -87,7 +87,7 @@ def _shift(images: NDArray[np.uint8], steps: NDArray[np.int64]) -> NDArray[np.ui
 
 
 def _stretches(rng: np.random.Generator, *, n: int, size: int, share: float) -> NDArray[np.bool_]:
-    """One random stretch of 0 to ``share * size`` places for each of ``n`` pictures, as a mask of shape (n, size)."""
+    """Return one random stretch of 0 to ``share * size`` places for each of ``n`` pictures, as a mask of shape (n, size)."""
     length = rng.integers(0, int(share * size) + 1, size=(n, 1))
     start = rng.integers(0, size - length + 1)
     place = np.arange(size)
@@ -95,7 +95,7 @@ def _stretches(rng: np.random.Generator, *, n: int, size: int, share: float) -> 
 
 
 def _mix(batch: Batch, *, share: NDArray[np.float32], partner: NDArray[np.intp]) -> Batch:
-    """Each picture, target and weight becomes ``share`` of itself and the rest of its partner's."""
+    """Mix each picture, target and weight with its partner's: ``share`` of its own, the rest of the partner's."""
     pixel_share = share[:, None, None, None]
     mixed = pixel_share * batch.images + (1 - pixel_share) * batch.images[partner]
     return Batch(

@@ -50,7 +50,7 @@ Plain = Mapping[str, Any]
 
 
 def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str:
-    """The card's text.
+    """Write the text of the model card.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ class Checkpoints(Protocol):
     """The place where a training leaves its state after every epoch."""
 
     def load(self) -> tuple[int, bytes] | None:
-        """The latest state and the number of epochs, of all members, that it was left after, or None."""
+        """Return the latest state and the number of epochs, of all members, that it was left after, or None."""
 
     def save(self, n_epochs: int, data: bytes) -> None:
         """Keep the state after so many epochs; older ones may go."""
@@ -76,7 +76,7 @@ class TrainingState:
         return sum(len(member.history) for member in self.finished) + len(self.history)
 
     def to_bytes(self) -> bytes:
-        """An ``.npz`` file without pickles."""
+        """Return an ``.npz`` file without pickles."""
         histories = [[asdict(epoch) for epoch in history] for history in (*(member.history for member in self.finished), self.history)]
         head = json.dumps({"job": self.job, "histories": histories})
         groups = {"model": self.model, "optimizer": self.optimizer, "best": self.best}
@@ -88,7 +88,7 @@ class TrainingState:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "TrainingState | None":
-        """The inverse of ``to_bytes``; None where the bytes are no such state, so that training starts afresh."""
+        """Read what ``to_bytes`` returned; None where the bytes are no such state, so that training starts afresh."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 head = json.loads(str(file["head"]))

@@ -55,12 +55,12 @@ class TrainingSet:
         return len(self.labels)
 
     def subset(self, chosen: NDArray[np.bool_]) -> "TrainingSet":
-        """The windows for which ``chosen``, shape (n,), is true; their pictures stay where they are."""
+        """Return the windows for which ``chosen``, shape (n,), is true; their pictures stay where they are."""
         rows = np.arange(len(self)) if self.rows is None else self.rows
         return TrainingSet(images=self.images, labels=self.labels[chosen], records=self.records[chosen], rows=rows[chosen])
 
     def pictures(self, places: NDArray[np.integer] | slice) -> NDArray[np.uint8]:
-        """Pictures of the windows at these places of the set, copied."""
+        """Return pictures of the windows at these places of the set, copied."""
         taken: NDArray[np.uint8] = np.array(self.images[places if self.rows is None else self.rows[places]])
         return taken
 
@@ -82,7 +82,7 @@ class TrainingSet:
         return self.labels[np.unique(self.records, return_index=True)[1]]
 
     def weights(self, *, balance: bool) -> NDArray[np.float32]:
-        """What each window counts, shape (n,), mean 1: every record the same, however many windows it has.
+        """Return what each window counts, shape (n,), mean 1: every record the same, however many windows it has.
 
         Parameters
         ----------
@@ -102,7 +102,7 @@ class TrainingSet:
 def rotating_folds(
     labels: NDArray[np.uint8], buckets: NDArray[np.integer], *, ensemble_size: int, held_out: NDArray[np.bool_]
 ) -> list[NDArray[np.bool_]]:
-    """Which records each member of an ensemble is stopped on, all others being those that it is trained on.
+    """Return which records each member of an ensemble is stopped on, all others being those that it is trained on.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def record_probabilities(
     n_records: int,
     min_quality: float,
 ) -> NDArray[np.float64]:
-    """One probability a record, before calibration: the sigmoid of the mean log-odds of its usable windows.
+    """Return one probability a record, before calibration: the sigmoid of the mean log-odds of its usable windows.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ class _Pair(NamedTuple):
 
 
 def _effects(classifier: "Classifier", pair: _Pair, part: NDArray[np.integer], n_parts: int) -> NDArray[np.float64]:
-    """Effect of each part on the log-odds, shape (n_parts,); ``part`` (height, width, channels) says to which of them a value belongs."""
+    """Return the effect of each part on the log-odds, shape (n_parts,); ``part`` (height, width, channels) gives the part of each value."""
     inside = part == np.arange(n_parts)[:, None, None, None]
     without = logit(classifier.predict(np.where(inside, pair.typical, pair.image)))
     alone = logit(classifier.predict(np.where(inside, pair.image, pair.typical)))
@@ -95,5 +95,5 @@ def _effects(classifier: "Classifier", pair: _Pair, part: NDArray[np.integer], n
 
 
 def _part_of(n: int) -> NDArray[np.int64]:
-    """The part, counted from 0, that each of n rows or columns belongs to."""
+    """Return the part, counted from 0, that each of n rows or columns belongs to."""
     return np.arange(n) * min(n, MAX_PARTS) // n

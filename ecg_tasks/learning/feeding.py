@@ -48,7 +48,7 @@ class Feed:
         return len(self._windows) // self._batch_size
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch (the first is 1): for one seed, member and epoch always the same ones."""
+        """Return the batches of an epoch (the first is 1): for one seed, member and epoch always the same ones."""
         rng = np.random.default_rng([self._params.seed, self._member, epoch])
         order = rng.permutation(len(self._windows))
         places = [np.sort(order[step * self._batch_size : (step + 1) * self._batch_size]) for step in range(self.n_steps)]

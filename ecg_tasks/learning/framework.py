@@ -39,7 +39,7 @@ def import_keras() -> Any:
 
 @contextmanager
 def keras_at_work() -> Iterator[Any]:
-    """Keras, with the one warning silenced that it gives for each weight it copies out of TensorFlow under NumPy 2."""
+    """Return Keras, with the one warning silenced that it gives for each weight it copies out of TensorFlow under NumPy 2."""
     keras = import_keras()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="__array__ implementation doesn't accept a copy keyword", category=DeprecationWarning)
@@ -47,7 +47,7 @@ def keras_at_work() -> Iterator[Any]:
 
 
 def accelerators() -> list[str]:
-    """Graphics processors that the backend sees, as Keras names them: ``gpu:0`` and so on."""
+    """Return graphics processors that the backend sees, as Keras names them: ``gpu:0`` and so on."""
     keras = import_keras()
     try:
         return list(keras.distribution.list_devices("gpu"))
@@ -57,7 +57,7 @@ def accelerators() -> list[str]:
 
 @contextmanager
 def on_all_devices() -> Iterator[str]:
-    """Where there are graphics processors, compute in 16 bits (weights stay in 32), and share batches out among several of them.
+    """Compute in 16 bits where there are graphics processors (weights stay in 32), and share batches out among several of them.
 
     Without one nothing is changed: on processors 16 bits are slower. Keras shares batches out on the JAX backend only; on
     TensorFlow the first graphics processor does all the work. What is computed on is told for the log.
@@ -81,7 +81,7 @@ def on_all_devices() -> Iterator[str]:
 
 
 def training_environment() -> dict[str, str]:
-    """What a training runs on, for the model's record: versions, backend, processors."""
+    """Return what a training runs on, for the model's record: versions, backend, processors."""
     keras = import_keras()
     backend = str(keras.backend.backend())
     return {

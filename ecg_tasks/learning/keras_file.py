@@ -28,7 +28,7 @@ _SHARED_OBJECT = re.compile(rb'("shared_object_id":\s*)(\d+)')
 
 
 def save_network(network: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[Any]]]) -> bytes:
-    """A ``.keras`` file (a zip archive) that depends on nothing but the network and its weights: no clock, no optimizer, no process.
+    """Write a ``.keras`` file (a zip archive) that depends on nothing but the network and its weights: no clock, no optimizer, no process.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ def save_network(network: str, image_shape: ImageShape, weights: Sequence[Sequen
 
 
 def _numbered(config: bytes) -> bytes:
-    """A network's description with shared objects numbered in the order in which they stand there."""
+    """Return a network's description with shared objects numbered in the order in which they stand there."""
     numbers: dict[bytes, int] = {}
     return _SHARED_OBJECT.sub(lambda found: b"%s%d" % (found[1], numbers.setdefault(found[2], 1 + len(numbers))), config)
 
 
 def load_network(keras_bytes: bytes) -> Any:
-    """A ``keras.Model`` from the bytes of a ``.keras`` file; a file that would run code when read is refused by Keras."""
+    """Load a ``keras.Model`` from the bytes of a ``.keras`` file; a file that would run code when read is refused by Keras."""
     with tempfile.TemporaryDirectory() as folder, keras_at_work() as keras:
         path = Path(folder) / "model.keras"
         path.write_bytes(keras_bytes)
@@ -68,7 +68,7 @@ def load_network(keras_bytes: bytes) -> Any:
 
 
 def score_windows(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """P(abnormal) of each picture, shape (n,), by a ``keras.Model``, in batches of one size (the last is filled up with zeros)."""
+    """Return P(abnormal) of each picture, shape (n,), by a ``keras.Model``, in batches of one size (the last is filled up with zeros)."""
     size = max(1, min(MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(images.shape[1:]))))
     size = -(-size // SHARED_BY) * SHARED_BY
     scores = np.empty(len(images), np.float32)

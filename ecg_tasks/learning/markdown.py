@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of a table, an empty one behind; a cell cannot break it."""
+    """Return lines of a table, an empty one behind; a cell cannot break it."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:
@@ -14,7 +14,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def generic(values: Mapping[str, Any], *, level: int) -> Iterator[str]:
-    """Single values in one table, figures with intervals in another, and each object or list of objects below its own heading."""
+    """Return single values in one table, figures with intervals in another, and each object or list of objects below its own heading."""
     figures = {name: value for name, value in values.items() if is_figure(value)}
     objects = {name: value for name, value in values.items() if name not in figures and (isinstance(value, Mapping) or _is_course(value))}
     singles = [(words(name), _value(value)) for name, value in values.items() if name not in figures and name not in objects]
@@ -32,12 +32,12 @@ def generic(values: Mapping[str, Any], *, level: int) -> Iterator[str]:
 
 
 def is_figure(value: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether it is a figure with its interval."""
+    """Return whether it is a figure with its interval."""
     return isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys()
 
 
 def figure(value: Mapping[str, Any]) -> str:
-    """A figure with its interval in one cell.
+    """Return a figure with its interval in one cell.
 
     >>> figure({"value": 0.91, "low": 0.85, "high": None})
     '0.910 (0.850 to –)'
@@ -46,12 +46,12 @@ def figure(value: Mapping[str, Any]) -> str:
 
 
 def number(value: object) -> str:
-    """Four significant digits; a figure that could not be computed is a dash."""
+    """Return four significant digits; a figure that could not be computed is a dash."""
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def share(value: float) -> str:
-    """A share as percent.
+    """Return a share as percent.
 
     >>> share(0.442)
     '44 %'
@@ -69,7 +69,7 @@ def _three(value: float | None) -> str:
 
 
 def _is_course(value: object) -> bool:
-    """Whether it is a list of objects that have the same fields, as the epochs of a training have."""
+    """Return whether it is a list of objects that have the same fields, as the epochs of a training have."""
     return (
         isinstance(value, list | tuple)
         and len(value) > 0

@@ -111,7 +111,7 @@ def build_network(name: str, image_shape: ImageShape, *, ensemble_size: int = 1)
 
 
 def network_digest(name: str, image_shape: ImageShape, *, ensemble_size: int = 1) -> str:
-    """SHA-256 of the built network's configuration, as Keras saves it, and of Keras's version.
+    """Return the SHA-256 of the built network's configuration, as Keras saves it, and of Keras's version.
 
     It changes with every layer, size, activation and name in the network, and not with its weights or the process.
 
@@ -130,7 +130,7 @@ def network_digest(name: str, image_shape: ImageShape, *, ensemble_size: int = 1
 
 
 def join_members(name: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[np.float32]]]) -> Any:
-    """One ``keras.Model`` from the weights of one or more trainings of the same network.
+    """Build one ``keras.Model`` from the weights of one or more trainings of the same network.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class Classifier:
         return classifier
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """P(abnormal) of each window.
+        """Return P(abnormal) of each window.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Classifier:
 
 
 def _typical(golden: Golden) -> NDArray[np.uint8]:
-    """The picture that explanations compare with; of a version that has none, the median of its golden pictures."""
+    """Return the picture that explanations compare with; of a version that has none, the median of its golden pictures."""
     if golden.typical is not None:
         return golden.typical
     median: NDArray[np.uint8] = np.median(golden.images, axis=0).astype(np.uint8)

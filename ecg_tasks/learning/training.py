@@ -127,7 +127,7 @@ class _MemberTraining:
         self._feed = Feed(train_set, batch_size=batch_size, params=params, member=number)
 
     def run(self, state: TrainingState | None, *, job: str, finished: tuple[Member, ...], checkpoints: Checkpoints) -> Member:
-        """All epochs, from the first or from a state on."""
+        """Train all epochs, from the first or from a saved state on."""
         model, params = self._model, self._params
         if state is None:
             self._start_afresh()
@@ -160,7 +160,7 @@ class _MemberTraining:
         return Member(history=tuple(history), weights=best if _kept(history, params) is _best(history) else model.get_weights())
 
     def _start_afresh(self) -> None:
-        """New random weights, and an optimizer that has seen nothing."""
+        """Set new random weights and a new optimizer."""
         keras = import_keras()
         keras.utils.set_random_seed(int(np.random.SeedSequence([self._params.seed, self._number]).generate_state(1)[0]))
         _assign(self._model.variables, _values(build_network(self._network, self._image_shape).variables))
@@ -237,7 +237,7 @@ def _record_scores(model: Any, windows: TrainingSet) -> NDArray[np.float64]:
 
 
 def _kept(history: Sequence[Epoch], params: TrainingParams) -> Epoch:
-    """The last epoch if the training came to it, else the best.
+    """Return the last epoch if the training came to it, else the best.
 
     To choose the epoch by the AUROC of few held-out records is to choose by chance: it cost up to 0.019 of AUROC on other patients
     against the last epoch, and choosing by their log loss 0.003 (docs/measurements/tuning.md).
@@ -246,7 +246,7 @@ def _kept(history: Sequence[Epoch], params: TrainingParams) -> Epoch:
 
 
 def _best(history: Sequence[Epoch]) -> Epoch:
-    """The epoch with the lowest loss, then the highest AUROC, then the earliest."""
+    """Return the epoch with the lowest loss, then the highest AUROC, then the earliest."""
     return min(history, key=lambda epoch: (epoch.validation_loss, -epoch.validation_auroc))
 
 

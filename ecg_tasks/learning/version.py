@@ -117,12 +117,12 @@ class ModelSpec:
         )
 
     def to_json(self) -> bytes:
-        """The content of ``model.json``."""
+        """Return the content of ``model.json``."""
         return _json(asdict(self))
 
     @classmethod
     def from_json(cls, data: bytes) -> "ModelSpec":
-        """The inverse of ``to_json``.
+        """Read what ``to_json`` returned.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class Golden:
     typical: NDArray[np.uint8] | None = None
 
     def to_bytes(self) -> bytes:
-        """The content of ``golden.npz``."""
+        """Return the content of ``golden.npz``."""
         buffer = io.BytesIO()
         typical = {} if self.typical is None else {"typical": self.typical}
         np.savez_compressed(buffer, allow_pickle=False, images=self.images, scores=self.scores, **typical)
@@ -217,7 +217,7 @@ class Golden:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Golden":
-        """The inverse of ``to_bytes``; nothing is unpickled."""
+        """Read what ``to_bytes`` returned; nothing is unpickled."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 return cls(images=file["images"], scores=file["scores"], typical=file.get("typical"))
@@ -235,7 +235,7 @@ def version_files(
     splits: Mapping[str, tuple[str, int]],
     pictures: Mapping[str, bytes],
 ) -> dict[str, bytes]:
-    """All files of a version; the same input gives the same bytes.
+    """Make all files of a version; the same input gives the same bytes.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def version_files(
 
 
 def checksums(files: Mapping[str, bytes]) -> bytes:
-    """The content of ``SHA256SUMS``, as ``sha256sum -c`` reads it."""
+    """Return the content of ``SHA256SUMS``, as ``sha256sum -c`` reads it."""
     return "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
 
 

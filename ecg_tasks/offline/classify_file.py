@@ -54,7 +54,7 @@ class FileClassified:
 
 @cache
 def shipped_classifier(recipe: str, folder: Path = SHIPPED_MODELS) -> Classifier:
-    """The champion of a recipe in a models folder.
+    """Return the champion of a recipe in a models folder.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def plot(path: Path, *, recipe: str | None = None, out: Path, models: Path = SHI
 
 
 def figure_of(pixels: NDArray[np.uint8], *, title: str) -> "Figure":
-    """A figure of one picture under a title."""
+    """Draw one picture under a title."""
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(layout="constrained")
@@ -195,7 +195,7 @@ def read_path(path: Path, *, name: str = "") -> readers.Read:
 
 
 def _with_header(path: Path) -> Path:
-    """The header beside a signal file, which is what a person means who names that; any other path as it is."""
+    """Return the header beside a signal file, which is what a person means who names that; any other path as it is."""
     if not is_signal(path.name) or not path.is_file():
         return path
     wanted = header_beside(path.name)
@@ -222,7 +222,7 @@ def _recipe_of(png: bytes, name: str) -> str:
 
 
 def _pixels(png: bytes, name: str) -> NDArray[np.uint8]:
-    """Pixels as OpenCV reads them, colours as RGB."""
+    """Return pixels as OpenCV reads them, colours as RGB."""
     import cv2
 
     found = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)

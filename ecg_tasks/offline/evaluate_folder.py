@@ -57,7 +57,7 @@ class FolderEvaluation:
     judged: Sequence[Judged]
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of ``--json``: the first model's figures on top, those of further ones, if any, under ``others``."""
+        """Return the content of ``--json``: the first model's figures on top, those of further ones, if any, under ``others``."""
         first, *others = [_plain(one) for one in self.judged]
         return {
             "schema_version": SCHEMA_VERSION,
@@ -179,7 +179,7 @@ def _described(record: Record, labelled: LabelledFolder) -> _Described:
 
 
 def _read(name: str, path: Path) -> Read:
-    """The records of one file; a file that cannot be read is one rejected record."""
+    """Return the records of one file; a file that cannot be read is one rejected record."""
     try:
         return read_path(path, name=name + HEADER_SUFFIX * is_header(path.name))
     except BadInputError as error:
@@ -189,7 +189,7 @@ def _read(name: str, path: Path) -> Read:
 
 
 def _plain(judged: Judged) -> dict[str, Any]:
-    """One model's part of the JSON."""
+    """Return one model's part of the JSON."""
     spec = judged.model.spec
     told: dict[str, Any] = {
         "recipe": spec.recipe,

@@ -66,7 +66,7 @@ class Judge:
             self._score()
 
     def finish(self) -> Judged | None:
-        """Everything that was found; None if the model was never asked."""
+        """Return the result; None if no record was added."""
         if self._waiting:
             self._score()
         scored = ScoredRecords.joined(self._parts) if self._parts else None

@@ -55,7 +55,7 @@ class LabelledFolder:
     rejected: tuple[Rejected, ...] = field(default=())
 
     def for_inbox(self) -> list[tuple[str, Content]]:
-        """The files that are there, named as in the inbox, and a ``labels.csv`` about them."""
+        """Return the files that are there, named as in the inbox, and a ``labels.csv`` about them."""
         found: list[tuple[str, Content]] = []
         text = io.StringIO()
         table = csv.writer(text)
@@ -79,7 +79,7 @@ class LabelledFolder:
 
 
 def file_of(record: str) -> str:
-    """The recording or the CSV that a record is in.
+    """Return the recording or the CSV that a record is in.
 
     >>> file_of("beats.csv#12"), file_of("patient001/s0010_re")
     ('beats.csv', 'patient001/s0010_re')
@@ -88,7 +88,7 @@ def file_of(record: str) -> str:
 
 
 def ptbxl(folder: Path) -> LabelledFolder:
-    """The recordings of a PTB-XL folder, 500 Hz where that is whole, else 100 Hz; a part of the data set will do.
+    """Return the recordings of a PTB-XL folder, 500 Hz where that is whole, else 100 Hz; a part of the data set will do.
 
     A label is made of the statements with a likelihood above 0 that ``scp_statements.csv`` calls diagnostic:
     their classes {NORM} alone mean normal, any others without NORM abnormal, and a mixture or nothing has no label.
@@ -136,7 +136,7 @@ def _has_signals(header: Path) -> bool:
 
 
 def ptbxl_label(scp_codes: Mapping[str, float], diagnostic: Mapping[str, str]) -> Label | None:
-    """The label of one PTB-XL recording.
+    """Return the label of one PTB-XL recording.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def ptbxl_label(scp_codes: Mapping[str, float], diagnostic: Mapping[str, str]) -
 
 
 def ptbdb(folder: Path) -> LabelledFolder:
-    """The recordings below the patients' folders of the PTB Diagnostic database; the diagnosis stands in each header.
+    """Return the recordings below the patients' folders of the PTB Diagnostic database; the diagnosis stands in each header.
 
     References
     ----------
@@ -178,7 +178,7 @@ def ptbdb(folder: Path) -> LabelledFolder:
 
 
 def heartbeats(folder: Path) -> LabelledFolder:
-    """The heartbeat CSVs of a folder; each row brings its label in its last column, and no patient."""
+    """Return the heartbeat CSVs of a folder; each row brings its label in its last column, and no patient."""
     found = [file for suffix in CSV_SUFFIXES for file in sorted(folder.glob(f"*{suffix}"))]
     return _not_empty(LabelledFolder(kind="heartbeats", files={file.name: file for file in found}, rows={}), folder)
 
@@ -198,7 +198,7 @@ def labelled(folder: Path) -> LabelledFolder:
 
 
 def _agreed(said: Mapping[str, Sequence[LabelRow]], *, table: str) -> tuple[dict[str, LabelRow], list[Rejected]]:
-    """What the rows about each record say together; records whose rows contradict one another are rejected, and have none."""
+    """Return what the rows about each record say together; records whose rows contradict one another are rejected, and have none."""
     rows: dict[str, LabelRow] = {}
     contradicted: list[Rejected] = []
     for name, some in said.items():
@@ -214,7 +214,7 @@ def _agreed(said: Mapping[str, Sequence[LabelRow]], *, table: str) -> tuple[dict
 
 
 def _name_in(folder: Path, record: str) -> str:
-    """The name of the record that a row means, spelt as the file on the disk is where there is one."""
+    """Return the name of the record that a row means, spelt as the file on the disk is where there is one."""
     spellings = next(iter(paths_meant(record, folder="")), (record,))
     for name in spellings[::-1]:
         for spelt in (name, unicodedata.normalize("NFD", name)):
@@ -232,7 +232,7 @@ def _ending(folder: Path, name: str) -> str:
 
 
 def detect(folder: Path) -> str | None:
-    """Which layout a folder has, or None.
+    """Detect the layout of a folder, or return None.
 
     >>> detect(Path("/nowhere")) is None
     True
@@ -247,7 +247,7 @@ def detect(folder: Path) -> str | None:
 
 
 def open_folder(folder: Path) -> LabelledFolder:
-    """A labelled folder of whatever layout.
+    """Open a labelled folder of any known layout.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def _not_empty(found: LabelledFolder, folder: Path) -> LabelledFolder:
 
 
 def _inside(folder: Path, name: str, *, suffix: str = HEADER_SUFFIX) -> Path:
-    """The file that a table names, which must lie in the folder."""
+    """Return the file that a table names, which must lie in the folder."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise BadInputError(Reason.UNSAFE_PATH, f"{folder} names {name}, which points out of it")
@@ -288,7 +288,7 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
 
 
 def _is(row: Mapping[str, str], column: str, value: float) -> bool:
-    """Whether a cell holds this number, written as ``1`` or as ``1.0``."""
+    """Return whether a cell holds this number, written as ``1`` or as ``1.0``."""
     found = read_number((row.get(column) or "").encode())
     return found is not None and found == value
 

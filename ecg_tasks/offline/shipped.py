@@ -41,7 +41,7 @@ class ShippedModel:
 
 
 def find_models(folder: Path, *, recipes: Sequence[str], wanted: str | None = None) -> list[ShippedModel]:
-    """The champions of these recipes in a folder laid out as ``models/`` in the bucket, or the one version that is wanted.
+    """Return the champions of these recipes in a folder laid out as ``models/`` in the bucket, or the one version that is wanted.
 
     Parameters
     ----------

@@ -154,7 +154,7 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
 
 
 def headline(page: str) -> str:
-    """One sentence of a difference, given as `write_difference` returns it."""
+    """Return one sentence of a difference, given as `write_difference` returns it."""
     found = read(open_store(), ComparisonSummary, summary_key(page))
     before, after = (one.version for one in found.versions)
     return f"backfill: {found.changed:,} of {found.records:,} records decided otherwise by {found.recipe} {after} than by {before}"

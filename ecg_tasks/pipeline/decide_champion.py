@@ -121,7 +121,7 @@ def _decide(store: ObjectStore, recipe: str, action: Action, version: str, *, wh
 
 
 def _stands(store: ObjectStore, recipe: str, version: str, action: Action, *, who: str, why: str) -> bool:
-    """Whether this decision, by this person, is the one that holds: not where everything was so already."""
+    """Return whether this decision, by this person, is the one in force; not if nothing had to change."""
     decided = registry.read_decisions(store, recipe)
     if decided is None:
         return False
@@ -148,7 +148,7 @@ def _promote(store: ObjectStore, recipe: str, version: str, *, who: str, why: st
 
 
 def _obstacle(store: ObjectStore, recipe: str, version: str) -> str:
-    """Why a version should not serve: a person's word, or the gate's; nothing if both were for it."""
+    """Return why a version should not serve, by a person's decision or the gate's verdict; nothing if both are for it."""
     decided = registry.read_decisions(store, recipe)
     rejection = decided.rejection(version) if decided else None
     if rejection is not None:
@@ -177,7 +177,7 @@ def _roll_back(store: ObjectStore, recipe: str, version: str, *, who: str, why: 
 
 
 def _earlier(champion: registry.Champion) -> list[str]:
-    """Versions that served before, the newest first, without those that were rejected since."""
+    """Return versions that served before, the newest first, without those that were rejected since."""
     return [one.version for one in champion.history if one.version != champion.version and not champion.rejection(one.version)]
 
 

@@ -64,7 +64,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
 
 
 def unrendered(store: ObjectStore, recipe: Recipe) -> list[str]:
-    """Names of the shards without pictures of this recipe."""
+    """Return names of the shards without pictures of this recipe."""
     rendered = {keys.stem(key) for key in store.list_keys(keys.spectrograms_of(recipe.key))}
     return [shard for key in store.list_keys(keys.RECORDS) if (shard := keys.stem(key)) not in rendered]
 

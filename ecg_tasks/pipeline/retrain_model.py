@@ -184,7 +184,7 @@ def _training_set(pictures: dataset.Pictures) -> TrainingSet:
 
 
 def _folds(pictures: dataset.Pictures, *, ensemble_size: int) -> list[NDArray[np.bool_]]:
-    """Which records each member is stopped on: groups stay together, as in the split itself."""
+    """Return which records each member is stopped on: groups stay together, as in the split itself."""
     rows = pictures.rows
     buckets = np.array([row.split_bucket for row in rows])
     held_out = np.array([row.side == Split.VALIDATION for row in rows])

@@ -52,7 +52,7 @@ class Course:
 
 
 def drift_figures(course: Course, spreads: Sequence[Spread]) -> Iterator[Figure]:
-    """The evidence night by night, the share called abnormal, then each measure."""
+    """Draw the evidence night by night, the share called abnormal, then each measure."""
     first = next(iter(course.evidence))
     capital = [10 ** (value / np.log(10)) for value in course.evidence[first]]
     yield Figure(
@@ -115,7 +115,7 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def _scale(highest: float, *, across: str) -> tuple[float, list[str]]:
-    """The top of the upright axis, and its lines."""
+    """Return the top of the vertical axis, and its lines."""
     top = highest * 1.08 or 1.0
     parts = []
     for mark in ticks(0, top, at_most=4):
@@ -126,7 +126,7 @@ def _scale(highest: float, *, across: str) -> tuple[float, list[str]]:
 
 
 def _bars(values: Sequence[float], labels: Sequence[str], *, bound: float, across: str, title: str, alarm: bool = True) -> Markup:
-    """A bar a night, and a dashed line at the bound; with ``alarm``, bars that reach it have the colour of one."""
+    """Draw one bar for each night, and a dashed line at the bound; with ``alarm``, bars that reach it have the colour of one."""
     top, parts = _scale(max([*values, bound]), across=across)
     width = _WIDTH / max(len(values), 1)
     for index, value in enumerate(values):
@@ -144,7 +144,7 @@ def _bars(values: Sequence[float], labels: Sequence[str], *, bound: float, acros
 
 
 def _pairs(then: Sequence[float], now: Sequence[float], names: Sequence[str], *, title: str) -> Markup:
-    """Two bars a bin: then and now, in percent."""
+    """Draw two bars for each bin, then and now, in percent."""
     top, parts = _scale(100 * max([*then, *now]), across="% of records")
     width = _WIDTH / max(len(names), 1)
     for index, (before, after) in enumerate(zip(then, now, strict=True)):

@@ -70,7 +70,7 @@ class Influence:
 def shading(
     values: NDArray[np.floating], *, x: NDArray[np.floating], rows: list[tuple[float, float]], scale: float, digits: int = 1
 ) -> str:
-    """Boxes whose colour and strength tell sign and size.
+    """Draw boxes whose colour shows the sign and whose strength shows the size.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def shading(
 
 
 def draw_influence(influence: Influence) -> Markup:
-    """All leads together over time and frequency: grey tells the level, colour what it speaks for."""
+    """Draw all leads together over time and frequency: grey shows the level, colour the class that it supports."""
     low_hz, high_hz = edges(influence.freqs_hz)
     low_s, high_s = edges(influence.times_s)
     n_freqs, n_times = influence.cells.shape
@@ -132,7 +132,7 @@ def draw_influence(influence: Influence) -> Markup:
 
 
 def _scale_bar(scale: float) -> list[str]:
-    """Shades from the strongest for abnormal, on top, to the strongest for normal, with their log-odds."""
+    """Draw shades from the strongest for abnormal, on top, to the strongest for normal, with their log-odds."""
     x, shades = _LEFT + _WIDTH + 14, np.arange(N_SHADES, -N_SHADES - 1, -1)
     height = _HEIGHT / len(shades)
     rows = [(_TOP + index * height, _TOP + (index + 1) * height) for index in range(len(shades))]

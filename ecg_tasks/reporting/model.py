@@ -135,7 +135,7 @@ class RunReport:
             raise ValueError("unseen is empty and unseen_absent does not say why")
 
     def model_of(self, row: Row) -> ModelSummary:
-        """The model that decided on a record."""
+        """Return the model that decided on a record."""
         return next(model for model in self.models if model.key == (row["recipe"], row["version"]))
 
 

@@ -32,7 +32,7 @@ _STYLE = (
 
 
 def performance_pictures(found: Assessment, *, calibration: CoverageCurve | None = None) -> dict[str, bytes]:
-    """SVG files of all pictures by name; the same assessment gives the same bytes.
+    """Draw all pictures as SVG files, by name; the same assessment gives the same bytes.
 
     ``calibration`` is the coverage curve of the patients that the abstain band was fitted on.
     """
@@ -92,7 +92,7 @@ class _Frame(NamedTuple):
 
 
 def _file(parts: Sequence[str], *, width: float, height: float, title: str, described: str) -> bytes:
-    """A picture that a browser, a viewer or a page can show by itself, light or dark, and a screen reader can tell."""
+    """Return a picture that a browser, a viewer or a page can show by itself, light or dark, and a screen reader can tell."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}"'
         f' height="{number(height)}" role="img" aria-labelledby="title described">'
@@ -172,7 +172,7 @@ def _reliability(found: Assessment) -> bytes:
 
 
 def _label_rows(at: Sequence[float], *, apart: float) -> list[int]:
-    """In which row above the plot each label goes, so that none covers another; positions rise.
+    """Return in which row above the plot each label goes, so that none covers another; positions rise.
 
     >>> _label_rows([0.1, 0.12, 0.5], apart=0.1)
     [0, 1, 0]

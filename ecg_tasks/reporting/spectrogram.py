@@ -59,12 +59,12 @@ def draw_spectrograms(views: Sequence[SpectrogramView], *, influence: Influence 
 
 
 def has_masked_frames(views: Sequence[SpectrogramView]) -> bool:
-    """Whether any frame of any view is at the lowest level throughout, as the padding after a beat is."""
+    """Return whether any frame of any view is at the lowest level throughout, as the padding after a beat is."""
     return any(bool((_levels(view) == 0).all(axis=0).any()) for view in views)
 
 
 def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: str = "") -> list[SpectrogramView]:
-    """What the network saw of one window: a view a channel that shows a level, or one view of a coloured picture.
+    """Return what the network saw of one window: a view a channel that shows a level, or one view of a coloured picture.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: st
 
 
 def stretched(centres: NDArray[np.floating], n_cells: int) -> NDArray[np.floating]:
-    """Centres of the cells of a picture that shows the same span in another number of cells."""
+    """Return centres of the cells of a picture that shows the same span in another number of cells."""
     if len(centres) == n_cells:
         return centres
     low, high = edges(centres)
@@ -116,7 +116,7 @@ def _panel(view: SpectrogramView, x: float, y: float, width: float, height: floa
 
 
 def _strip(influence: Influence, lead: str, x: float, y: float, width: float) -> str:
-    """What one lead speaks for, along its time axis, on a ground of its own."""
+    """Draw what one lead supports, along its time axis, on its own background."""
     values = influence.strips[influence.leads.index(lead)][np.newaxis]
     at = x + width * np.linspace(0, 1, values.shape[1] + 1)
     ground = rect(x, y, width, _STRIP, kind="paper")
@@ -144,7 +144,7 @@ def _colour_bar(db_range: tuple[float, float] | None, *, x: float, y: float, hei
 
 
 def _levels(view: SpectrogramView) -> NDArray[np.uint8]:
-    """Values on the colour scale, 0 to 255; what is not a number counts as the lowest level."""
+    """Return values on the colour scale, 0 to 255; what is not a number counts as the lowest level."""
     if view.values.dtype == np.uint8 or view.db_range is None:
         return view.values
     low, high = view.db_range

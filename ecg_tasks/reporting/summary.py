@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 
 
 def summary_json(report: RunReport, *, n_pages: int) -> bytes:
-    """Everything that ``index.html`` tells in numbers, for programs.
+    """Write all numbers of ``index.html`` as JSON, for programs.
 
     Raises
     ------
@@ -36,12 +36,12 @@ def summary_json(report: RunReport, *, n_pages: int) -> bytes:
 
 @cache
 def schema_json() -> bytes:
-    """The JSON schema (draft 2020-12) of ``summary.json``."""
+    """Return the JSON schema (draft 2020-12) of ``summary.json``."""
     return Path(__file__).with_name("summary.schema.json").read_bytes()
 
 
 def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
-    """The content of ``summary.json``."""
+    """Return the content of ``summary.json``."""
     return {
         "schema_version": SCHEMA_VERSION,
         "notice": RESEARCH_USE,

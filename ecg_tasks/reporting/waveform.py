@@ -97,14 +97,14 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
 
 
 def _bridged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Samples (n_leads, n_samples) with straight lines over invalid ones; a lead without a valid one is level at zero."""
+    """Return samples (n_leads, n_samples) with straight lines over invalid ones; a lead without a valid one is level at zero."""
     if np.isfinite(samples).all():
         return samples
     return np.stack([filled(lead, np.isfinite(lead)) for lead in samples])
 
 
 def _draw_heartbeat(record: Record, influence: Influence | None) -> Waveform:
-    """One beat of relative amplitude, 0 to 1: a box is 0.04 s by 0.1, the zeros that pad its end are shaded."""
+    """Draw one beat of relative amplitude, 0 to 1: a box is 0.04 s by 0.1, the zeros that pad its end are shaded."""
     speed, gain = SPEED_MM_S * _ENLARGED, 10.0 * _ENLARGED
     samples = np.nan_to_num(record.samples[0])
     width, height = np.ceil(record.n_samples / record.fs / 0.04) * _ENLARGED, 12.0 * _ENLARGED
@@ -137,7 +137,7 @@ def _draw_heartbeat(record: Record, influence: Influence | None) -> Waveform:
 
 
 def _draw_overview(record: Record, *, start_s: float) -> Markup:
-    """The whole recording in one strip, one lead, with the part shown above it marked."""
+    """Draw the whole recording in one strip, one lead, with the part shown above it marked."""
     lead = record.leads.index("II") if "II" in record.leads else 0
     width, height = 250.0, 14.0
     mm_per_s = width / record.duration_s
@@ -160,7 +160,7 @@ def _draw_overview(record: Record, *, start_s: float) -> Markup:
 
 
 def _shades(influence: Influence, rows: Mapping[str, tuple[float, float]], *, start_s: float, seconds: float, mm_per_s: float) -> str:
-    """What the leads speak for in the drawn part, behind each of them; ``rows`` are their tops and bottoms, mm."""
+    """Draw what each lead supports in the drawn part, behind it; ``rows`` are their tops and bottoms, mm."""
     first = int(start_s / influence.step_s)
     shown = influence.over_time[:, first : first + int(np.ceil(seconds / influence.step_s))]
     at_s = np.minimum((first + np.arange(shown.shape[1] + 1)) * influence.step_s - start_s, seconds).clip(min=0)
@@ -174,7 +174,7 @@ def _shades(influence: Influence, rows: Mapping[str, tuple[float, float]], *, st
 
 
 def _baselines_mm(low: NDArray[np.floating], high: NDArray[np.floating]) -> list[float]:
-    """Where each row's zero line lies, mm from the paper's top: on bold lines, as far apart as neighbours need."""
+    """Return where each row's zero line lies, mm from the paper's top: on bold lines, as far apart as neighbours need."""
     up, down = np.clip(high, 6, 24), np.clip(-low, 3, 24)
     baselines = [5.0 * np.ceil((float(up[0]) + 2) / 5)]
     for index in range(1, len(up)):
@@ -208,7 +208,7 @@ def _envelope(samples: NDArray[np.floating], *, mm_per_sample: float) -> tuple[N
 
 @lru_cache(maxsize=32)
 def _paper(width_mm: float, height_mm: float, *, box_mm: float, bold_row: int = 0) -> str:
-    """Paper with a small box every ``box_mm`` and a bold line every five, from the signal's first sample and from ``bold_row`` on."""
+    """Draw paper with a small box every ``box_mm`` and a bold line every five, from the signal's first sample and from ``bold_row`` on."""
     right, bottom = _LEFT_MM + width_mm, _TOP_MM + height_mm
     fine = [f"M{_u(_LEFT_MM + i * box_mm)} {_u(_TOP_MM)}V{_u(bottom)}" for i in range(1, int(width_mm / box_mm) + 1) if i % 5]
     fine += [f"M{_u(_LEFT_MM)} {_u(_TOP_MM + i * box_mm)}H{_u(right)}" for i in range(int(height_mm / box_mm) + 1) if (i - bold_row) % 5]
@@ -221,7 +221,7 @@ def _paper(width_mm: float, height_mm: float, *, box_mm: float, bold_row: int = 
 
 
 def _time_axis(start_s: float, seconds: float, *, top_mm: float, mm_per_s: float, at_most: int) -> list[str]:
-    """Ticks and labels in s below the paper; the last label carries the unit."""
+    """Draw ticks and labels in s below the paper; the last label carries the unit."""
     marks = ticks(start_s, start_s + seconds, at_most=at_most)
     parts = []
     for mark in marks:
@@ -242,5 +242,5 @@ def _figure(parts: list[str], width_mm: float, height_mm: float, *, title: str, 
 
 
 def _u(mm: float) -> int:
-    """Millimetres in units of the view box."""
+    """Return millimetres in units of the view box."""
     return round(mm * _MM)

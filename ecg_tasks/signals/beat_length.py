@@ -17,7 +17,7 @@ MIN_STRETCH_S = 2.0
 
 
 def beat_lengths_s(records: Sequence[Record]) -> NDArray[np.float32]:
-    """The median R-R interval of each recording's first 10 s, or the length of a heartbeat row before its padding.
+    """Return the median R-R interval of each recording's first 10 s, or the length of a heartbeat row before its padding.
 
     R peaks are where 5 to 25 Hz of lead II (or of the first lead) carry most energy, at least 0.4 of what is usual for its peaks and
     0.3 s apart. The two kinds of record do not compare: a heartbeat row is 1.2 R-R intervals long (Kachuee et al. 2018).
@@ -43,7 +43,7 @@ def beat_lengths_s(records: Sequence[Record]) -> NDArray[np.float32]:
 
 
 def _rr_s(lead: NDArray[np.float32], *, fs: float) -> float:
-    """Median R-R interval in s of a stretch of one lead, shape (n_samples,)."""
+    """Return the median R-R interval in s of a stretch of one lead, shape (n_samples,)."""
     from scipy.ndimage import uniform_filter1d
     from scipy.signal import butter, find_peaks, sosfiltfilt
 

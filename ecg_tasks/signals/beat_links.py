@@ -74,7 +74,7 @@ class Connected:
         self._joinable = joinable
 
     def tells_nothing(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Pairs of joinable records that hang together already."""
+        """Find pairs of joinable records that are connected already."""
         inside: NDArray[np.bool_] = self._component[first] == self._component[second]
         return inside & self._joinable[first] & self._joinable[second]
 
@@ -98,7 +98,7 @@ def beat_links(
     wanted: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]],
     connected: Connected | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Pairs of records of which one is a heartbeat row and has a beat that correlates with one of the other, at the best lag.
+    """Return pairs of records of which one is a heartbeat row and has a beat that correlates with one of the other, at the best lag.
 
     Beats of two recordings are not compared: their median beats are (``near_duplicates``).
 
@@ -147,7 +147,7 @@ def beat_links(
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows without their mean, of length 1; a constant row becomes zero and correlates with nothing."""
+    """Return rows without their mean, of length 1; a constant row becomes zero and correlates with nothing."""
     centred = vectors - vectors.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     scaled: NDArray[np.float32] = np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-6)  # noqa: PLR2004 - rounding of a constant
@@ -155,7 +155,7 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _directions(base: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Orthonormal directions along which beats differ most, shape (n_samples, k); with any others the result would be the same."""
+    """Return orthonormal directions along which beats differ most, shape (n_samples, k); with any others the result would be the same."""
     some = base[:: -(-len(base) // _TRUNK)].astype(np.float64)
     _, vectors = np.linalg.eigh(some.T @ some)
     directions: NDArray[np.float32] = vectors[:, ::-1][:, :_DIRECTIONS].astype(np.float32)
@@ -163,7 +163,7 @@ def _directions(base: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _proposed(near: NDArray[np.float32], tree: "cKDTree") -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs of a row of ``near`` and a point of the tree that are close enough, some at a time."""
+    """Return pairs of a row of ``near`` and a point of the tree that are close enough, some at a time."""
     from scipy.spatial import cKDTree
 
     radius = np.sqrt(2 - 2 * BEAT_SIMILAR) + _SLACK
@@ -176,7 +176,7 @@ def _proposed(near: NDArray[np.float32], tree: "cKDTree") -> Iterator[tuple[NDAr
 
 
 def _correlations(base: NDArray[np.float32], a: NDArray[np.int64], moved: NDArray[np.float32], b: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Correlation of each pair of rows."""
+    """Return the correlation of each pair of rows."""
     found = np.empty(len(a), np.float32)
     for start in range(0, len(a), _DECIDED_AT_ONCE):
         part = slice(start, start + _DECIDED_AT_ONCE)

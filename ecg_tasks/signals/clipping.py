@@ -8,7 +8,7 @@ NEAR = 0.005
 
 
 def clipped_share(samples: NDArray[np.floating], n_real: NDArray[np.integer] | int) -> NDArray[np.float32]:
-    """Share of samples that stay, with both their neighbours, at the highest or lowest value of their signal.
+    """Return the share of samples that stay, with both their neighbours, at the highest or lowest value of their signal.
 
     It is to be measured before the sampling rate is changed: any filter bends the flat tops that give clipping away.
 

@@ -75,7 +75,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
 
 
 def join_flags(*flags: str) -> str:
-    """All flags of several comma-joined texts, each once, in the order of ``Flag``.
+    """Return all flags of several comma-joined texts, each once, in the order of ``Flag``.
 
     >>> join_flags("noise", "", "flat,noise")
     'flat,noise'
@@ -85,7 +85,7 @@ def join_flags(*flags: str) -> str:
 
 
 def sentences(flags: str) -> list[str]:
-    """What comma-joined flags say to a person, one sentence each; a flag that is not known is told by its name.
+    """Return comma-joined flags as sentences, one each; an unknown flag is named.
 
     >>> sentences("no_beats,of_another_version")
     ['No heartbeat was found.', 'of another version']

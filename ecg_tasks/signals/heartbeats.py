@@ -98,7 +98,7 @@ def cut_beats(lead: ArrayLike, *, fs: float, r_thresholds: tuple[float, ...] = (
 
 
 def _whole_beats(window: NDArray[np.float32], threshold: float) -> tuple[NDArray[np.int64], int]:
-    """R peaks of the beats that end inside a scaled window, and their length in samples."""
+    """Return R peaks of the beats that end inside a scaled window, and their length in samples."""
     from scipy.signal import find_peaks
 
     r_peaks, _ = find_peaks(window, height=threshold, distance=round(REFRACTORY_S * HEARTBEAT_FS))

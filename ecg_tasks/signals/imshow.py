@@ -44,7 +44,7 @@ _PALETTE = np.vstack([MAGMA, np.full((1, 3), 255, np.uint8)])
 
 
 def encode_imshow(level_db: NDArray[np.float64]) -> list[bytes]:
-    """One PNG a spectrogram, each coloured over its own range of finite levels.
+    """Return one PNG a spectrogram, each coloured over its own range of finite levels.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def encode_imshow(level_db: NDArray[np.float64]) -> list[bytes]:
 
 
 def _colours(level_db: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Index of each cell's colour in the palette, over the range of finite levels in each picture; same shape."""
+    """Return the index of each cell's colour in the palette, over the range of finite levels in each picture; same shape."""
     finite = np.isfinite(level_db)
     low = level_db.min(axis=(1, 2), keepdims=True, where=finite, initial=np.inf)
     high = level_db.max(axis=(1, 2), keepdims=True, where=finite, initial=-np.inf)
@@ -91,7 +91,7 @@ def _colours(level_db: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def _smoothed(colours: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """Pixels of a picture of many small cells, shape (369, 496, 3): matplotlib's own resampler without its figure."""
+    """Return pixels of a picture of many small cells, shape (369, 496, 3): matplotlib's own resampler without its figure."""
     import matplotlib as mpl
     from matplotlib.transforms import Affine2D
 

@@ -97,7 +97,7 @@ def check_leads(ready: Prepared) -> LeadFindings:
 
 
 def _products(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.float64]:
-    """Sums of the products of any two leads in ``BAND_HZ``, shape (n_leads, n_leads)."""
+    """Return sums of the products of any two leads in ``BAND_HZ``, shape (n_leads, n_leads)."""
     freqs = np.fft.rfftfreq(samples.shape[1], 1 / fs)
     centred = samples.astype(np.float64) - samples.mean(axis=1, keepdims=True, dtype=np.float64)
     spectrum = np.fft.rfft(centred, axis=1)[:, (freqs >= BAND_HZ[0]) & (freqs <= BAND_HZ[1])]
@@ -105,14 +105,14 @@ def _products(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.float64]
 
 
 def _residual(power: NDArray[np.float64], limb: list[str]) -> float:
-    """What of these limb leads contradicts the rule, as a share of all of them; ``power`` has one row and column a lead."""
+    """Return what of these limb leads contradicts the rule, as a share of all of them; ``power`` has one row and column a lead."""
     basis = np.array([FROM_I_AND_II[lead] for lead in limb])
     against = np.eye(len(limb)) - basis @ np.linalg.pinv(basis)
     return float(np.sqrt(max(float((against * power).sum()), 0.0) / max(float(np.trace(power)), 1e-30)))
 
 
 def _contradiction(leads: list[str], power: NDArray[np.float64]) -> set[str] | None:
-    """Leads that cannot be believed, where one is turned, exchanged or foreign; empty where only scales differ; None where all is well."""
+    """Return the leads to distrust if one is turned, exchanged or foreign; empty if only scales differ; None if nothing is wrong."""
     limb = [lead for lead in LIMB_LEADS if lead in leads]
     if len(limb) < 3:  # noqa: PLR2004 - two leads cannot contradict each other
         return None
@@ -141,7 +141,7 @@ def _contradiction(leads: list[str], power: NDArray[np.float64]) -> set[str] | N
 
 
 def _copied(leads: list[str], power: NDArray[np.float64], *, derived: tuple[str, ...]) -> set[str]:
-    """Pairs of stored leads with one signal."""
+    """Return pairs of stored leads with one signal."""
     copied: set[str] = set()
     for first, second in combinations(range(len(leads)), 2):
         if leads[first] in derived or leads[second] in derived:
@@ -153,7 +153,7 @@ def _copied(leads: list[str], power: NDArray[np.float64], *, derived: tuple[str,
 
 
 def _is_reversed(power: NDArray[np.float64]) -> bool:
-    """Whether the limb leads (the first six of twelve rows and columns) fit the chest leads far better with electrodes exchanged.
+    """Return whether the limb leads (the first six of twelve rows and columns) fit the chest leads far better with electrodes exchanged.
 
     After Kors and van Herpen, J. Electrocardiol. 34 Suppl., 2001: the chest leads foretell the limb leads.
     """

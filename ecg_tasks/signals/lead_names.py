@@ -34,7 +34,7 @@ class LeadName:
 
 
 def standard_name(name: str) -> str:
-    """A lead's name as ``STANDARD_LEADS`` spells it; a name that is none of the twelve stays as it is.
+    """Return a lead's name as ``STANDARD_LEADS`` spells it; a name that is none of the twelve stays as it is.
 
     MLII, the modified limb lead II of Holter recordings, is read as II. These are the spellings of version 0.1: the names are part of
     a record's id, so they never change. See ``lead_meant`` for the other spellings.
@@ -46,7 +46,7 @@ def standard_name(name: str) -> str:
 
 
 def lead_meant(name: str) -> LeadName | None:
-    """Which of the twelve leads a name means, in any spelling; None where it means none of them, or it is not sure which.
+    """Return which of the twelve leads a name means, in any spelling; None where it means none of them, or it is not sure which.
 
     Accepted are words before the lead (``Lead II``, ``ECG II``, ``MDC_ECG_LEAD_II``), remarks in brackets (``II (Einthoven)``),
     ``DII``, ``D2``, ``L2``, a plus sign or ``-REF`` behind it, and separators. A minus sign before a lead, or ``neg`` behind it, means
@@ -73,7 +73,7 @@ def lead_meant(name: str) -> LeadName | None:
 
 
 def canonical_names(names: Sequence[str]) -> list[str]:
-    """The names of a recording's signals as they are stored.
+    """Return the names of a recording's signals as they are stored.
 
     Where lead II has a name that version 0.1 knew, all names are spelled as version 0.1 spelled them, so that the record keeps its id.
     Otherwise, every lead that ``lead_meant`` knows has its standard name, with a minus sign before it where it is turned.

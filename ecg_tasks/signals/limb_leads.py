@@ -21,12 +21,12 @@ FROM_I_AND_II: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 
 def pair_of(leads: Collection[str]) -> tuple[str, str] | None:
-    """The first two limb leads among ``leads``, which all others can be computed from; None where there are not two."""
+    """Return the first two limb leads among ``leads``, which all others can be computed from; None where there are not two."""
     return next(combinations([lead for lead in LIMB_LEADS if lead in leads], 2), None)
 
 
 def weights(lead: str, pair: Sequence[str]) -> NDArray[np.float64]:
-    """How much of each lead of the pair makes ``lead``, shape (2,).
+    """Return how much of each lead of the pair makes ``lead``, shape (2,).
 
     >>> weights("aVF", ("I", "III")).tolist()
     [0.5, 1.0]

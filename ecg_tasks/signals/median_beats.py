@@ -20,7 +20,7 @@ ALIGNMENTS = 2
 
 
 def without_wander(samples: NDArray[np.floating], *, fs: float) -> NDArray[np.float64]:
-    """Samples (..., n_samples) without what is slower than ``WANDER_HZ``, by a Butterworth filter run both ways: no wave is delayed."""
+    """Remove from samples (..., n_samples) what is slower than ``WANDER_HZ``, by a Butterworth filter run both ways: no wave is delayed."""
     from scipy.signal import butter, sosfiltfilt  # takes a second, which the pages and tasks that filter nothing are spared
 
     return np.asarray(sosfiltfilt(butter(2, WANDER_HZ, "highpass", fs=fs, output="sos"), samples, axis=-1))
@@ -29,7 +29,7 @@ def without_wander(samples: NDArray[np.floating], *, fs: float) -> NDArray[np.fl
 def median_beats(
     windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float, n_real: NDArray[np.integer] | None = None
 ) -> NDArray[np.float32]:
-    """The median beat of every window, all leads in step.
+    """Return the median beat of every window, all leads in step.
 
     A median over ten beats halves the noise and drops what happens once. The R peak is taken to be where 0.12 s of all leads
     together are steepest, the middle of the QRS complex; each beat is then moved to where it fits the median beat best.
@@ -63,7 +63,7 @@ def median_beats(
 def beats_in_step(
     windows: NDArray[np.floating], *, fs: float, before_s: float, after_s: float, n_real: NDArray[np.integer] | None = None
 ) -> list[NDArray[np.float64]]:
-    """R peaks of the beats that the median beat of each window is made of, s from the window's start; parameters as above."""
+    """Return the R peaks of the beats that the median beat of each window is made of, s from the window's start; parameters as above."""
     before, after = round(before_s * fs), round(after_s * fs)
     found = {index: peaks / fs for index, _, peaks in _beats_in_step(windows, n_real, fs=fs, before=before, after=after)}
     return [found[index] for index in range(len(windows))]
@@ -72,7 +72,7 @@ def beats_in_step(
 def _beats_in_step(
     windows: NDArray[np.floating], n_real: NDArray[np.integer] | None, *, fs: float, before: int, after: int
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.int64]]]:
-    """Index of each window, its real part without wander, and its R peaks (samples) after moving each beat to fit the median beat.
+    """Return each window's index, its real part without wander, and its R peaks (samples), each moved to fit the median beat.
 
     Windows with as many real samples are filtered together.
     """
@@ -86,7 +86,7 @@ def _beats_in_step(
 
 
 def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64]:
-    """How steep all leads are around each sample, shape (n, n_samples): each lead in units of its own median steepness."""
+    """Return how steep all leads are around each sample, shape (n, n_samples): each lead in units of its own median steepness."""
     from scipy.ndimage import uniform_filter1d
     from scipy.signal import butter, sosfiltfilt
 
@@ -104,7 +104,7 @@ def _r_peaks(steepness: NDArray[np.float64], *, fs: float) -> NDArray[np.int64]:
 
 
 def _fitted(window: NDArray[np.float64], peaks: NDArray[np.int64], *, before: int, after: int, search: int) -> NDArray[np.int64]:
-    """R peaks of the beats that lie wholly inside a window, each moved to where it fits the median beat; the middle if there are none."""
+    """Return the R peaks of the beats that lie wholly in a window, each moved to fit the median beat; the middle if there are none."""
     first, last = before, window.shape[-1] - after
     peaks = peaks[(peaks >= first) & (peaks <= last)]
     if not peaks.size:

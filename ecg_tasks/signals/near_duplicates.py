@@ -73,7 +73,7 @@ class Signatures:
     recording_of: NDArray[np.int64]
 
     def take(self, records: NDArray[np.int64]) -> "Signatures":
-        """The signatures of some records, in the order of their indices."""
+        """Return the signatures of some records, in the order of their indices."""
         place = np.full(self.n_records, -1)
         place[records] = np.arange(len(records))
         beats, recordings = place[self.beat_of] >= 0, place[self.recording_of] >= 0
@@ -101,7 +101,7 @@ class Links:
 
 
 def signatures(records: Sequence[Record]) -> Signatures:
-    """Signatures of records; each depends on its record alone."""
+    """Compute the signatures of records; each depends on its record alone."""
     from scipy.signal import butter, sosfiltfilt
 
     beats: list[NDArray[np.float32]] = [np.empty((0, HEARTBEAT_SAMPLES), np.float32)]
@@ -143,7 +143,7 @@ def signatures(records: Sequence[Record]) -> Signatures:
 def find_links(
     known: Signatures, *, new: NDArray[np.bool_] | None = None, splits: NDArray[np.int64] | None = None, spanning: bool = False
 ) -> Links:
-    """Every pair of similar records, or those of them that a caller needs: a million beats of a few people have too many pairs to keep.
+    """Find all pairs of similar records, or only those that a caller needs: a million beats of a few people have too many pairs to keep.
 
     Heartbeat rows are compared with one another and with the beats of recordings: by their correlation at the best lag, and by whether
     one begins with the very samples that the other ends with. Recordings are compared by their median beats, and those that resemble
@@ -181,7 +181,7 @@ _Wanted = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 
 
 def _overlap_links(known: Signatures, wanted: _Wanted) -> _Found:
-    """Pairs of which one's beginning is found, sample by sample, from a later R peak of the other on."""
+    """Return pairs of which one's beginning is found, sample by sample, from a later R peak of the other on."""
     from scipy.spatial import cKDTree
 
     if not len(known.beats):
@@ -206,7 +206,7 @@ def _overlap_links(known: Signatures, wanted: _Wanted) -> _Found:
 
 
 def _recording_links(known: Signatures, wanted: _Wanted) -> _Found:
-    """Recordings against recordings."""
+    """Compare recordings with recordings."""
     medians, owner = known.medians, known.recording_of
     if len(medians) == 0:
         return _NOTHING
@@ -244,7 +244,7 @@ def _recording_links(known: Signatures, wanted: _Wanted) -> _Found:
 
 
 def shared_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """The largest correlation of two signals over what they share, whatever the lag; at least half of them must overlap.
+    """Return the largest correlation of two signals over what they share, whatever the lag; at least half of them must overlap.
 
     Both have shape (n,) and mean zero.
 
@@ -266,7 +266,7 @@ def shared_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -
 
 
 def _centred(beats: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each lead without its mean, all leads in a row: shape (n, n_leads * n_samples)."""
+    """Return each lead without its mean, all leads in a row: shape (n, n_leads * n_samples)."""
     centred: NDArray[np.float32] = beats - beats.mean(axis=-1, keepdims=True)
     return centred.reshape(len(beats), -1)
 

@@ -30,7 +30,7 @@ class _ColourType(IntEnum):
 
 
 def encode_grey(pixels: NDArray[np.uint8]) -> list[bytes]:
-    """One 8-bit grey PNG a picture.
+    """Encode each picture as an 8-bit grey PNG.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def encode_grey(pixels: NDArray[np.uint8]) -> list[bytes]:
 
 
 def encode_rgb(pixels: NDArray[np.uint8]) -> bytes:
-    """One RGB PNG of pixels of shape (height, width, 3), uint8."""
+    """Encode pixels of shape (height, width, 3), uint8, as an RGB PNG."""
     height, width, n_channels = pixels.shape
     rows = _filtered(pixels.reshape(1, height, width * n_channels))
     return _SIGNATURE + _header(height, width, _ColourType.RGB) + _chunk(b"IDAT", zlib.compress(rows.data, _COMPRESSION)) + _END
 
 
 def encode_indexed(pixels: NDArray[np.uint8], *, palettes: NDArray[np.uint8]) -> list[bytes]:
-    """PNGs that differ only in their colours: the pixels are compressed once for all of them.
+    """Encode PNGs that differ only in their colours: the pixels are compressed once for all of them.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def encode_indexed(pixels: NDArray[np.uint8], *, palettes: NDArray[np.uint8]) ->
 
 
 def encode_cells(cells: NDArray[np.uint8], *, row: NDArray[np.intp], column: NDArray[np.intp], palette: NDArray[np.uint8]) -> list[bytes]:
-    """PNGs of cells drawn as rectangles: the pixel of picture i at (y, x) is ``cells[i, row[y], column[x]]``.
+    """Encode PNGs of cells drawn as rectangles: the pixel of picture i at (y, x) is ``cells[i, row[y], column[x]]``.
 
     The pixels themselves are never made, only the rows of a PNG that differ from the row above. What is left is compressing, by zlib-ng:
     four times as fast as zlib. Its bytes, not the pixels, may differ between processors, so nothing that is stored is made by it.
@@ -92,7 +92,7 @@ def encode_cells(cells: NDArray[np.uint8], *, row: NDArray[np.intp], column: NDA
 
 
 def decode_rgb(pngs: Sequence[bytes], *, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Pixels of PNGs of one size, of ``shape`` (height, width), as RGB of shape (n, height, width, 3), uint8.
+    """Decode PNGs of one size, of ``shape`` (height, width), as RGB of shape (n, height, width, 3), uint8.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def decode_rgb(pngs: Sequence[bytes], *, shape: tuple[int, int]) -> NDArray[np.u
 
 
 def decode_grey(pngs: Sequence[bytes], *, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Pixels of grey PNGs of one size, of ``shape`` (height, width), as (n, height, width), uint8.
+    """Decode grey PNGs of one size, of ``shape`` (height, width), as (n, height, width), uint8.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def _decode(pngs: Sequence[bytes], *, shape: tuple[int, ...], flags: int) -> NDA
 
 
 def _filtered(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Rows of bytes (n, height, row_bytes) as PNG compresses them: each the difference to the row above, led by the filter's number."""
+    """Return rows of bytes (n, height, row_bytes) as PNG compresses them: each is the difference to the row above, after its filter."""
     rows = np.empty((*pixels.shape[:2], 1 + pixels.shape[2]), np.uint8)
     rows[:, :, 0] = _FILTER_UP
     rows[:, 0, 1:] = pixels[:, 0]

@@ -66,11 +66,11 @@ class Prepared:
         return self.record.duration_s > self.stored_s
 
     def has(self, leads: Sequence[str]) -> bool:
-        """Whether each of these leads is there and carries a signal."""
+        """Return whether each of these leads is there and carries a signal."""
         return set(leads) <= set(self.record.leads) - self.silent
 
     def stretches(self, leads: Sequence[str], *, fs: float, window_s: float = WINDOW_S) -> tuple[Stretch, ...]:
-        """What can be read of these leads: whole windows, one after the other, without a gap in any of the leads.
+        """Return what can be read of these leads: whole windows, one after the other, without a gap in any of the leads.
 
         Where there is none, it is the longest part without a gap, if that lasts ``MIN_STRETCH_S``.
 
@@ -97,7 +97,7 @@ class Prepared:
         return (Stretch(start_s=first / self.record.fs, length_s=length_s),) if length_s >= MIN_STRETCH_S else ()
 
     def flags(self, leads: Sequence[str], read: Sequence[Stretch], *, window_s: float = WINDOW_S) -> list[Flag]:
-        """What is to be told of the recording where these leads were read over these stretches."""
+        """Return the flags of the recording where these leads were read over these stretches."""
         told = {
             Flag.DERIVED_LEADS: any(lead in self.derived for lead in leads),
             Flag.TURNED_LEAD: any(lead in self.turned for lead in leads),
@@ -112,7 +112,7 @@ class Prepared:
 
 
 def seconds_read(read: Sequence[Stretch], *, stored_s: float) -> str:
-    """The seconds that were read, in words; neighbouring windows are told as one.
+    """Return the seconds that were read, in words; neighbouring windows are told as one.
 
     >>> seconds_read([Stretch(start_s=0, length_s=10), Stretch(start_s=10, length_s=10)], stored_s=25)
     '0-20 of 25 s'
@@ -189,7 +189,7 @@ def prepare(record: Record) -> Prepared:
 
 
 def filled(signal: NDArray[_Float], valid: NDArray[np.bool_]) -> NDArray[_Float]:
-    """The signal, shape (n_samples,), with straight lines where it is not valid, level at its ends; zero where nothing is."""
+    """Return the signal, shape (n_samples,), with straight lines where it is not valid, level at its ends; zero where nothing is."""
     if valid.all():
         return signal
     if not valid.any():
@@ -199,7 +199,7 @@ def filled(signal: NDArray[_Float], valid: NDArray[np.bool_]) -> NDArray[_Float]
 
 
 def _found(names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Row and sign of each standard lead: under its own name, or else under the first name that means it, upright before turned."""
+    """Return the row and sign of each standard lead: by its own name, or else by the first name that means it, upright before inverted."""
     found = {name: (row, 1) for row, name in enumerate(names) if name in STANDARD_LEADS}
     if len(found) < len(names):
         meant = [(row, one) for row, name in enumerate(names) if name not in STANDARD_LEADS and (one := lead_meant(name))]

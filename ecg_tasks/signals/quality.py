@@ -30,7 +30,7 @@ class Quality:
     flags: list[str]
 
     def joined_by(self, other: "Quality", *, index: NDArray[np.integer]) -> "Quality":
-        """Quality with further faults: window i bears those of entry ``index[i]`` of ``other`` too, or none where that is -1."""
+        """Return quality with further faults: window i bears those of entry ``index[i]`` of ``other`` too, or none where that is -1."""
         bad = np.finfo(np.float32).tiny  # a quality of 0 must stay 0, and not become a division by it
         theirs = np.append(other.values, np.float32(1))[index]
         both = 1 / (1 / np.maximum(self.values, bad) + 1 / np.maximum(theirs, bad) - 1)
@@ -152,7 +152,7 @@ class BeatQuality:
 
 
 def _summary(measures: Mapping[Flag, NDArray[np.floating]]) -> Quality:
-    """Quality and flags of windows from the measures (n, n_leads) of each fault, 1 at its bound; the faults of a lead add up."""
+    """Return the quality and flags of windows from the measures (n, n_leads) of each fault, 1 at its bound; the faults of a lead add up."""
     stacked = np.stack(list(measures.values()))  # fault, window, lead
     found = (stacked >= 1).any(axis=2)
     code = (found * (1 << np.arange(len(measures)))[:, None]).sum(axis=0)
@@ -162,7 +162,7 @@ def _summary(measures: Mapping[Flag, NDArray[np.floating]]) -> Quality:
 
 
 def _below(samples: NDArray[np.float32], *, cutoff_hz: float, fs: float) -> NDArray[np.floating]:
-    """What lies at and below ``cutoff_hz``, same shape."""
+    """Return what lies at and below ``cutoff_hz``, same shape."""
     n_samples = samples.shape[-1]
     spectrum = np.fft.rfft(samples, axis=-1)
     spectrum[..., np.fft.rfftfreq(n_samples, 1 / fs) > cutoff_hz] = 0
@@ -177,14 +177,14 @@ class _Disturbance(NamedTuple):
 
 
 def _stretches(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
-    """Whole stretches of so many samples, shape (..., n_stretches, n_samples); a shorter signal is one stretch."""
+    """Return whole stretches of so many samples, shape (..., n_stretches, n_samples); a shorter signal is one stretch."""
     n = max(1, samples.shape[-1] // n_samples)
     length = min(n_samples, samples.shape[-1])
     return samples[..., : n * length].reshape(*samples.shape[:-1], n, length)
 
 
 def _disturbance(samples: NDArray[np.float32], n_real: NDArray[np.integer] | None = None, *, fs: float) -> _Disturbance:
-    """Noise and mains hum of signals of shape (..., n_samples), of which the first ``n_real`` (...) count.
+    """Return noise and mains hum of signals of shape (..., n_samples), of which the first ``n_real`` (...) count.
 
     From second differences: waves are smooth or short, so half of all samples see little but noise. White noise of standard deviation
     1 has second differences of standard deviation √6, and their median size is 0.6745 of it. What of them swings at 50 or 60 Hz
@@ -206,7 +206,7 @@ def _disturbance(samples: NDArray[np.float32], n_real: NDArray[np.integer] | Non
 
 
 def _median_size(values: NDArray[np.floating], chosen: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """Median size of the chosen values along the last axis, the lower of two middle ones."""
+    """Return the median size of the chosen values along the last axis, the lower of two middle ones."""
     size = np.where(chosen, np.abs(values), np.inf)
     size.sort(axis=-1)
     middle = (np.maximum(chosen.sum(axis=-1, keepdims=True), 1) - 1) // 2
@@ -214,7 +214,7 @@ def _median_size(values: NDArray[np.floating], chosen: NDArray[np.bool_]) -> NDA
 
 
 def _still(samples: NDArray[np.float32], n_real: NDArray[np.integer], stretch: int, step: float) -> NDArray[np.floating]:
-    """Share of all stretches of that many steps in which no step is larger than ``step``, shape (n, n_leads)."""
+    """Return the share of all stretches of that many steps in which no step is larger than ``step``, shape (n, n_leads)."""
     is_still = np.abs(np.diff(samples, axis=-1)) <= step
     n_still = np.cumsum(np.concatenate([np.zeros_like(is_still[..., :1]), is_still], axis=-1), axis=-1, dtype=np.int32)
     whole = n_still[..., stretch:] - n_still[..., :-stretch] == stretch

@@ -105,7 +105,7 @@ class Recipe:
         return self.picture.image_shape
 
     def accepts(self, record: Record) -> bool:
-        """Whether this recipe can say anything of the record: its leads and its length are right."""
+        """Return whether this recipe can say anything of the record: its leads and its length are right."""
         return self.windowing.accepts(record)
 
     def windows(self, records: Sequence[Record]) -> Windows:
@@ -113,7 +113,7 @@ class Recipe:
         return self.windowing.cut(records)
 
     def render(self, records: Sequence[Record]) -> Rendered:
-        """Pictures and quality of all windows of the records; every record must be accepted.
+        """Draw the pictures of all windows of the records, and measure their quality; every record must be accepted.
 
         A record's rows are the same whichever records stand beside it.
         """
@@ -138,7 +138,7 @@ class Recipe:
         )
 
     def _judge(self, records: Sequence[Record], windows: Windows, empty: NDArray[np.int64]) -> tuple[Quality, list[str]]:
-        """Quality of all windows, and the flags of the records that have none: what is wrong with the recording is told in both."""
+        """Assess the quality of all windows, and the flags of records without any: what is wrong with the recording is in both."""
         quality = self.quality.judge(windows, fs=self.windowing.fs)
         if isinstance(self.quality, RecordingQuality) or isinstance(self.windowing, RecordingWindows):
             return quality, [Flag.NO_BEATS.value] * len(empty)
@@ -157,7 +157,7 @@ class Recipe:
         return quality.joined_by(judged, index=np.array(index, np.int64)), told
 
     def _notes(self, record: Record) -> "_Notes":
-        """What is told of a record as a whole, and whether its leads can be believed."""
+        """Return what is said of a record as a whole, and whether its leads can be believed."""
         if record.is_heartbeat:
             return _Notes(flags="", read="", trusted=True)
         ready = prepare(record)
@@ -170,11 +170,11 @@ class Recipe:
         )
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
-        """What the network sees, shape (n, height, width, channels), uint8: the only way that training and serving read pictures."""
+        """Return what the network sees, shape (n, height, width, channels), uint8: the only way that training and serving read pictures."""
         return self.picture.decode(pngs)
 
     def axes(self) -> PictureAxes:
-        """Frequencies, times and level range of a picture, to draw it with units."""
+        """Return frequencies, times and level range of a picture, to draw it with units."""
         return self.picture.axes()
 
 

@@ -73,7 +73,7 @@ class NotebookPicture:
         return imshow.HEIGHT, imshow.WIDTH
 
     def axes(self) -> PictureAxes:
-        """Frequencies and times of the frames; the pictures have been stretched to a square since."""
+        """Return frequencies and times of the frames; the pictures have been stretched to a square since."""
         return PictureAxes(
             freqs=self.stft.freqs(fs=self.fs),
             times=self.stft.times(self.n_samples, fs=self.fs),
@@ -83,11 +83,11 @@ class NotebookPicture:
         )
 
     def encode(self, windows: Windows) -> list[bytes]:
-        """PNGs of 369 × 496 pixels, the same that matplotlib writes."""
+        """Return PNGs of 369 × 496 pixels, the same that matplotlib writes."""
         return imshow.encode_imshow(stft_magnitude_db(windows.samples[:, 0].astype(np.float64), params=self.stft))
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
-        """RGB pixels, shape (n, side, side, 3)."""
+        """Return RGB pixels, shape (n, side, side, 3)."""
         import cv2
 
         pixels = np.empty((len(pngs), *self.image_shape), np.uint8)
@@ -111,7 +111,7 @@ class SignScale:
     top: float
 
     def grey(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Greys of signed values of any shape."""
+        """Return greys of signed values of any shape."""
         size = np.log1p(np.abs(values) / self.knee) / np.log1p(self.top / self.knee)
         return np.asarray(np.rint(SIGNLESS + 127 * np.sign(values) * np.minimum(size, 1)), dtype=np.uint8)
 
@@ -162,7 +162,7 @@ class BeatSpectrogram:
         return self.stft.frame_length // 2
 
     def axes(self) -> PictureAxes:
-        """Frequencies, times (s after the R peak) and level range."""
+        """Return frequencies, times (s after the R peak) and level range."""
         return PictureAxes(
             freqs=self.stft.freqs(fs=self.fs),
             times=self.stft.times(self._lead_in + self.n_samples, fs=self.fs) - self._lead_in / self.fs,
@@ -172,7 +172,7 @@ class BeatSpectrogram:
         )
 
     def encode(self, windows: Windows) -> list[bytes]:
-        """Grey PNGs, the level above its sign."""
+        """Return grey PNGs, the level above its sign."""
         beats = windows.samples[:, 0, : self.n_samples]
         is_real = np.arange(self.n_samples) < windows.n_real[:, None]
         centred = np.where(is_real, beats - _median_where(beats, is_real), 0)
@@ -184,7 +184,7 @@ class BeatSpectrogram:
         return _encode_channels(np.stack([np.where(padded, np.uint8(0), level), np.where(padded, np.uint8(SIGNLESS), sign)], axis=1))
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
-        """Pixels, shape (n, height, width, 2): level and sign."""
+        """Return pixels, shape (n, height, width, 2): level and sign."""
         return _decode_channels(pngs, image_shape=self.image_shape)
 
 
@@ -236,7 +236,7 @@ class LeadSpectrograms:
         return round(self.before_s * self.fs) + round(self.after_s * self.fs)
 
     def axes(self) -> PictureAxes:
-        """Frequencies, times (s after the R peak) and level range of each lead's spectrogram."""
+        """Return frequencies, times (s after the R peak) and level range of each lead's spectrogram."""
         return PictureAxes(
             freqs=self.stft.freqs(fs=self.fs),
             times=self.stft.times(self._n_drawn, fs=self.fs) - round(self.before_s * self.fs) / self.fs,
@@ -246,42 +246,42 @@ class LeadSpectrograms:
         )
 
     def encode(self, windows: Windows) -> list[bytes]:
-        """Grey PNGs: the levels of all leads one below the other, then their signs."""
+        """Return grey PNGs: the levels of all leads one below the other, then their signs."""
         beats = median_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s, n_real=windows.n_real)
         level = _grey(stft_magnitude_db(beats, params=self.stft), low_db=self.low_db, high_db=self.high_db)
         return _encode_channels(np.concatenate([level, self.sign.grey(stft_in_phase(beats, params=self.stft))], axis=1))
 
     def shown_s(self, windows: Windows) -> list[NDArray[np.float64]]:
-        """Where in its record each window's picture has its time 0, s: at every beat that its median beat is made of."""
+        """Return where in its record each window's picture has its time 0, s: at every beat that its median beat is made of."""
         beats = beats_in_step(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s, n_real=windows.n_real)
         return [start_s + beat for start_s, beat in zip(windows.start_s, beats, strict=True)]
 
     def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
-        """Pixels, shape (n, height, width, 2 * n_leads): the levels of all leads, then their signs."""
+        """Return pixels, shape (n, height, width, 2 * n_leads): the levels of all leads, then their signs."""
         return _decode_channels(pngs, image_shape=self.image_shape)
 
 
 def _encode_channels(channels: NDArray[np.uint8]) -> list[bytes]:
-    """Grey PNGs of pictures (n, n_channels, n_freqs, n_frames): the channels one below the other, each with 0 Hz at its bottom."""
+    """Return grey PNGs of pictures (n, n_channels, n_freqs, n_frames): the channels one below the other, each with 0 Hz at its bottom."""
     n, n_channels, height, width = channels.shape
     return encode_grey(channels[:, :, ::-1].reshape(n, n_channels * height, width))
 
 
 def _decode_channels(pngs: Sequence[bytes], *, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """The inverse, as (n, height, width, n_channels)."""
+    """Decode them again, as (n, height, width, n_channels)."""
     height, width, n_channels = image_shape
     stacked = decode_grey(pngs, shape=(n_channels * height, width))
     return np.moveaxis(stacked.reshape(len(pngs), n_channels, height, width), 1, -1)
 
 
 def _median_where(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Median of the chosen values of each row, shape (n, 1); the lower of two middle ones; 0 for a row without any."""
+    """Return the median of the chosen values of each row, shape (n, 1); the lower of two middle ones; 0 for a row without any."""
     ordered = np.sort(np.where(chosen, values, np.inf), axis=1)
     middle = np.maximum(chosen.sum(axis=1, keepdims=True) - 1, 0) // 2
     return np.where(chosen.any(axis=1, keepdims=True), np.take_along_axis(ordered, middle, axis=1), 0).astype(np.float32)
 
 
 def _grey(level_db: NDArray[np.floating], *, low_db: float, high_db: float) -> NDArray[np.uint8]:
-    """Levels in dB as 0..255, linear between ``low_db`` and ``high_db`` and cut off outside; any shape."""
+    """Return levels in dB as 0..255, linear between ``low_db`` and ``high_db`` and cut off outside; any shape."""
     scaled = (level_db - low_db) * (255 / (high_db - low_db))
     return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)

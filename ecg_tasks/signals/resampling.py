@@ -12,7 +12,7 @@ MAX_FACTOR = 1000
 
 
 def resampled_size(n_samples: int, *, fs: float, target_fs: float) -> int:
-    """How many samples ``resample`` makes of so many.
+    """Return how many samples ``resample`` makes of so many.
 
     >>> resampled_size(5000, fs=500, target_fs=125), resampled_size(1001, fs=500, target_fs=125)
     (1250, 251)

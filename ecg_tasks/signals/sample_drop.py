@@ -29,7 +29,7 @@ _ROWS_PER_HEART = 2
 
 
 def sample_drop(*, seed: int, n_patients: int = 60, recordings_per_patient: int = 2) -> dict[str, bytes]:
-    """Everything that the demonstration drops into the inbox, made of one seed.
+    """Make all files that the demonstration drops into the inbox, made of one seed.
 
     All under ``synthetic/``: 12-lead recordings of 10 s at 500 Hz of every patient (WFDB; every other patient is abnormal),
     their ``labels.csv`` with a few labels left empty, ``synthetic_heartbeats.csv`` with 120 labelled beats of other
@@ -82,7 +82,7 @@ def _in_folder(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _heartbeats(rng: np.random.Generator, *, n_rows: int) -> tuple[NDArray[np.float32], list[int]]:
-    """Beats cut from lead II, a few of each heart, normal and abnormal hearts in turn; shape (n_rows, 187) and 0 or 1 for each."""
+    """Return beats cut from lead II, a few of each heart, normal and abnormal hearts in turn; shape (n_rows, 187) and 0 or 1 for each."""
     beats: list[NDArray[np.float32]] = []
     classes: list[int] = []
     while len(beats) < n_rows:

@@ -19,7 +19,7 @@ _LARGEST = 2**15 - 1
 def wfdb_record(
     samples_mv: NDArray[np.floating], *, fs: float, leads: Sequence[str], stem: str, comments: Sequence[str] = ()
 ) -> dict[str, bytes]:
-    """A recording as a WFDB header and one signal file of format 16, with the checksums that readers verify.
+    """Write a recording as a WFDB header and one signal file of format 16, with the checksums that readers verify.
 
     wfdb has a writer too; it needs a folder, and eighty times as long for a recording of ten seconds.
 
@@ -56,7 +56,7 @@ def wfdb_record(
 
 
 def heartbeat_csv(beats: NDArray[np.floating], labels: Sequence[int]) -> bytes:
-    """Beats of shape (n, 187) in [0, 1], and their labels (0 normal, 1 abnormal), as the rows of a heartbeat CSV without column names."""
+    """Write beats of shape (n, 187) in [0, 1] and their labels (0 normal, 1 abnormal) as a heartbeat CSV without column names."""
     if beats.shape != (len(labels), HEARTBEAT_SAMPLES):
         raise SignalError(f"{len(labels)} labels for beats of shape {beats.shape}; each beat has {HEARTBEAT_SAMPLES} samples")
     text = io.StringIO()
@@ -65,7 +65,7 @@ def heartbeat_csv(beats: NDArray[np.floating], labels: Sequence[int]) -> bytes:
 
 
 def labels_csv(rows: Iterable[Mapping[str, str]]) -> bytes:
-    """Rows with the columns ``record``, ``label`` and ``patient_id`` as a ``labels.csv``; a column that a row lacks stays empty."""
+    """Write rows with the columns ``record``, ``label`` and ``patient_id`` as a ``labels.csv``; a column that a row lacks stays empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, LABEL_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()

@@ -37,7 +37,7 @@ _T_S = (0.16, 0.45)
 
 
 def feature_names(windowing: BeatWindows | RecordingWindows) -> tuple[str, ...]:
-    """What ``simple_features`` measures for a recipe that cuts records this way."""
+    """Return what ``simple_features`` measures for a recipe that cuts records this way."""
     return RECORDING_FEATURES if isinstance(windowing, RecordingWindows) else BEAT_FEATURES
 
 
@@ -106,7 +106,7 @@ def _between(beats: NDArray[np.float64], at_s: NDArray[np.float64], low_s: float
 
 
 def _medians(measured: NDArray[np.float64], record: NDArray[np.int64], *, n_records: int) -> NDArray[np.float64]:
-    """The median of each record's rows, nan for a record without any; rows of a record stand together."""
+    """Return the median of each record's rows, nan for a record without any; rows of a record stand together."""
     found = np.full((n_records, measured.shape[1]), np.nan)
     owners, starts = np.unique(record, return_index=True)
     for owner, rows in zip(owners, np.split(measured, starts[1:]), strict=False):  # one empty piece where there is no row

@@ -50,20 +50,20 @@ class StftParams:
         return self.n_fft // 2 + 1
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames that lie wholly inside a signal of ``n_samples``; 0 if it is shorter than one frame."""
+        """Return frames that lie wholly inside a signal of ``n_samples``; 0 if it is shorter than one frame."""
         return max(0, 1 + (n_samples - self.frame_length) // self.hop_length)
 
     def freqs(self, *, fs: float) -> NDArray[np.float64]:
-        """Centre of each frequency bin in Hz, shape (n_freqs,)."""
+        """Return the centre of each frequency bin in Hz, shape (n_freqs,)."""
         return np.arange(self.n_freqs, dtype=np.float64) * (fs / self.n_fft)
 
     def times(self, n_samples: int, *, fs: float) -> NDArray[np.float64]:
-        """Centre of each frame in s from the signal's start, shape (n_frames,)."""
+        """Return the centre of each frame in s from the signal's start, shape (n_frames,)."""
         return (np.arange(self.n_frames(n_samples), dtype=np.float64) * self.hop_length + self.frame_length / 2) / fs
 
 
 def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
-    """Magnitude of the short-time Fourier transform, in dB.
+    """Return the magnitude of the short-time Fourier transform, in dB.
 
     Only frames that lie wholly inside the signal are kept, so nothing is padded and
     ``n_frames == 1 + (n_samples - frame_length) // hop_length``.
@@ -105,7 +105,7 @@ def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[An
 
 
 def stft_in_phase(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
-    """Part of the short-time Fourier transform that is in phase with a cosine at the middle of each frame.
+    """Return the part of the short-time Fourier transform that is in phase with a cosine at the middle of each frame.
 
     The magnitude is the same for a wave and for the wave upside down; this tells them apart: an upright bump in the middle
     of a frame is positive at all low frequencies, its mirror image negative.
@@ -139,7 +139,7 @@ def stft_in_phase(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
 
 
 def _transform(signal: NDArray[Any], params: StftParams) -> NDArray[Any]:
-    """The complex transform of each frame, shape (..., n_frames, n_freqs); phases count from the frame's first sample."""
+    """Return the complex transform of each frame, shape (..., n_frames, n_freqs); phases count from the frame's first sample."""
     if signal.dtype not in (np.float32, np.float64):
         raise SignalError(f"the signal is {signal.dtype}; it must be float32 or float64")
     n_samples = signal.shape[-1]
@@ -155,7 +155,7 @@ def _transform(signal: NDArray[Any], params: StftParams) -> NDArray[Any]:
 
 @cache
 def _weights(params: StftParams) -> NDArray[np.float64]:
-    """Weight of each sample of a frame, shape (frame_length,)."""
+    """Return the weight of each sample of a frame, shape (frame_length,)."""
     phase = 2 * np.pi * np.arange(params.frame_length) / params.frame_length
     weights = np.ones(params.frame_length) if params.window == "boxcar" else 0.5 - 0.5 * np.cos(phase)
     if params.scaling == "amplitude":

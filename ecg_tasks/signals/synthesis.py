@@ -99,7 +99,7 @@ def draw_heart(rng: np.random.Generator, *, label: Label, min_severity: float = 
 
 
 def synthesize(heart: Heart, *, fs: float, duration_s: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """One recording of a heart in the twelve standard leads.
+    """Synthesize one recording of a heart in the twelve standard leads.
 
     A beat is a sum of Gaussians in time, one for each wave, as in McSharry's model, with a dipole in space for each wave's height, from
     which the leads follow by Dower's matrix. The intervals between beats vary with breathing (0.25 Hz) and blood pressure (0.1 Hz); the QT
@@ -138,7 +138,7 @@ def synthesize(heart: Heart, *, fs: float, duration_s: float, rng: np.random.Gen
 
 
 def _beats(rate_bpm: float, *, duration_s: float, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Times of the R peaks from before the start to after the end, and the interval before each, in seconds."""
+    """Return times of the R peaks from before the start to after the end, and the interval before each, in seconds."""
     mean = 60.0 / rate_bpm
     n_beats = int(duration_s / _MIN_RR_S) + 4
     at = mean * np.arange(n_beats)
@@ -151,7 +151,7 @@ def _beats(rate_bpm: float, *, duration_s: float, rng: np.random.Generator) -> t
 
 
 def _disturbance(times: NDArray[np.float64], breathing: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Baseline wander, muscle noise and mains hum, shape (12, n_samples), mV; I, III and II stay consistent with one another."""
+    """Return baseline wander, muscle noise and mains hum, shape (12, n_samples), mV; I, III and II stay consistent with one another."""
     drift_hz = rng.uniform(0.03, 0.2, size=(8, 2, 1))
     drift = np.sin(2 * np.pi * (drift_hz * times + rng.random((8, 2, 1)))).sum(axis=1) * rng.uniform(0.01, 0.06, size=(8, 1))
     respiration = rng.normal(0.0, 0.03, size=(8, 1)) * breathing
@@ -161,13 +161,13 @@ def _disturbance(times: NDArray[np.float64], breathing: NDArray[np.float64], rng
 
 
 def _twelve_leads(independent: NDArray[np.float64]) -> NDArray[np.float64]:
-    """All twelve leads from I, II, V1 to V6 (Einthoven, Goldberger)."""
+    """Return all twelve leads from I, II, V1 to V6 (Einthoven, Goldberger)."""
     one, two = independent[0], independent[1]
     return np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *independent[2:]])
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A rotation about x, y and z, by angles in radians: no two hearts lie alike."""
+    """Return a rotation about x, y and z, by angles in radians: no two hearts lie alike."""
     sine, cosine = np.sin(angles), np.cos(angles)
     about_x = np.array([[1, 0, 0], [0, cosine[0], -sine[0]], [0, sine[0], cosine[0]]])
     about_y = np.array([[cosine[1], 0, sine[1]], [0, 1, 0], [-sine[1], 0, cosine[1]]])

@@ -65,14 +65,14 @@ class BeatWindows:
     lenient: bool = False
 
     def accepts(self, record: Record) -> bool:
-        """Whether this is a heartbeat row of the right rate and length, or a recording with lead II over five seconds or more."""
+        """Return whether this is a heartbeat row of the right rate and length, or a recording with lead II over five seconds or more."""
         if record.is_heartbeat:
             return record.fs == self.fs and record.samples.shape == (1, self.n_samples)
         ready = prepare(record)
         return ready.has((BEAT_LEAD,)) and bool(self.stretches(ready))
 
     def stretches(self, ready: Prepared) -> tuple[Stretch, ...]:
-        """The seconds of a recording whose beats are cut: whole windows of ten seconds, or one shorter stretch."""
+        """Return the seconds of a recording whose beats are cut: whole windows of ten seconds, or one shorter stretch."""
         return ready.stretches((BEAT_LEAD,), fs=self.fs)
 
     @property
@@ -101,7 +101,7 @@ class BeatWindows:
         return _assemble(pieces, n_leads=1, n_samples=self.n_samples)
 
     def surroundings(self, records: Sequence[Record]) -> Windows:
-        """The stretches of lead II that the beats of a recording are cut from, one after the other; of heartbeat rows none."""
+        """Return the stretches of lead II that the beats of a recording are cut from, one after the other; of heartbeat rows none."""
         ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
         return RecordingWindows(leads=(BEAT_LEAD,), fs=self.fs, window_s=WINDOW_S).cut_prepared(ready)
 
@@ -154,7 +154,7 @@ class RecordingWindows:
         return round(self.window_s * self.fs)
 
     def accepts(self, record: Record) -> bool:
-        """Whether the record has all leads, in mV, each with a signal, and is long enough for a window."""
+        """Return whether the record has all leads, in mV, each with a signal, and is long enough for a window."""
         if record.is_heartbeat:
             return False
         ready = prepare(record)
@@ -164,7 +164,7 @@ class RecordingWindows:
         return bool(stretches) and (stretches[0].length_s >= self.window_s or self._has_beats(ready))
 
     def stretches(self, ready: Prepared) -> tuple[Stretch, ...]:
-        """The seconds of a recording that become windows."""
+        """Return the seconds of a recording that become windows."""
         return ready.stretches(self.leads, fs=self.fs, window_s=self.window_s)
 
     def cut(self, records: Sequence[Record]) -> Windows:
@@ -188,7 +188,7 @@ class RecordingWindows:
         return _assemble(pieces, n_leads=len(self.leads), n_samples=self.n_samples)
 
     def _shorter(self, samples: NDArray[np.float32], stretch: Stretch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """One window that is zero behind the stretch, shape (1, n_leads, n_samples), and how many of its samples are real."""
+        """Return one window that is zero behind the stretch, shape (1, n_leads, n_samples), and how many of its samples are real."""
         first = round(stretch.start_s * self.fs)
         part = samples[:, first : first + min(round(stretch.length_s * self.fs), self.n_samples)]
         window = np.zeros((1, len(self.leads), self.n_samples), np.float32)
@@ -196,7 +196,7 @@ class RecordingWindows:
         return window, np.array([part.shape[1]])
 
     def _has_beats(self, ready: Prepared) -> bool:
-        """Whether a shorter stretch has enough beats for an average one."""
+        """Return whether a shorter stretch has enough beats for an average one."""
         from ecg_tasks.signals.median_beats import beats_in_step
 
         cut = self.cut_prepared({0: ready})
@@ -222,7 +222,7 @@ class _Piece(NamedTuple):
 
 
 def _resampled(ready: Mapping[int, Prepared], *, leads: tuple[str, ...], target_fs: float) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Index and samples (n_leads, n_samples) at ``target_fs`` of each recording; recordings of one rate and length go together."""
+    """Return each recording's index and samples (n_leads, n_samples) at ``target_fs``; recordings of one rate and length go together."""
     from ecg_tasks.signals.resampling import resample
 
     records = {index: one.record for index, one in ready.items()}
@@ -235,7 +235,7 @@ def _resampled(ready: Mapping[int, Prepared], *, leads: tuple[str, ...], target_
 
 
 def _assemble(pieces: dict[int, _Piece], *, n_leads: int, n_samples: int) -> Windows:
-    """All pieces in the order of the records."""
+    """Return all pieces in the order of the records."""
     ordered = [pieces[index] for index in sorted(pieces)]
     counts = [len(piece.start_s) for piece in ordered]
     return Windows(

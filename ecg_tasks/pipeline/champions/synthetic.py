@@ -16,19 +16,19 @@ OBSTACLE = "was trained on synthetic recordings, and this bucket holds real ones
 
 
 def is_synthetic(store: ObjectStore, recipe: str, version: str) -> bool:
-    """Whether a version was trained on a recording that a program made."""
+    """Return whether a version was trained on a recording that a program made."""
     spec = spec_of(store, recipe, version)
     return spec is not None and spec.synthetic
 
 
 def holds_real(store: ObjectStore, shards: list[str] | None = None) -> bool:
-    """Whether a real recording lies in one of these shards, or anywhere in the archive."""
+    """Return whether a real recording lies in one of these shards, or anywhere in the archive."""
     indexes = store.list_keys(keys.RECORD_INDEX) if shards is None else [keys.record_index(shard) for shard in shards]
     return any(not tables.load(data, ["synthetic"])["synthetic"].all() for data in store.get_many(indexes))
 
 
 def obstacle(store: ObjectStore, recipe: str, version: str) -> str:
-    """Why a version may not serve in this bucket by this rule, as the end of a sentence; nothing if it may."""
+    """Return why a version may not serve in this bucket by this rule, as the end of a sentence; nothing if it may."""
     return OBSTACLE if is_synthetic(store, recipe, version) and holds_real(store) else ""
 
 

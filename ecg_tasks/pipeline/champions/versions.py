@@ -28,12 +28,12 @@ class TrainedOn:
         return cls(record_ids=record_ids, buckets=frozenset(bucket for _, bucket in seen if bucket >= 0) | known_since)
 
     def knows(self, record_id: str, bucket: int) -> bool:
-        """Whether the record, or possibly another one of its patient, was trained on: a bucket is shared by few patients."""
+        """Return whether the record, or possibly another one of its patient, was trained on: a bucket is shared by few patients."""
         return record_id in self.record_ids or bucket in self.buckets
 
 
 def spec_of(store: ObjectStore, recipe: str, version: str) -> ModelSpec | None:
-    """What a version says that it is, or None if there is no such version."""
+    """Return what a version says that it is, or None if there is no such version."""
     try:
         return ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
     except MissingObjectError:
@@ -41,11 +41,11 @@ def spec_of(store: ObjectStore, recipe: str, version: str) -> ModelSpec | None:
 
 
 def metrics_of(store: ObjectStore, recipe: str, version: str) -> Metrics:
-    """How a version did in its test, and what it remembers of it."""
+    """Return how a version did in its test, and what it remembers of it."""
     return Metrics.from_json(store.get(keys.model_file(recipe, version, METRICS)))
 
 
 def pictures_of(store: ObjectStore, recipe: str, version: str) -> str | None:
-    """Folder of the pictures that a version reads, or None if there is no such version."""
+    """Return the folder of the pictures that a version reads, or None if there is no such version."""
     spec = spec_of(store, recipe, version) if registry.has_version(store, recipe, version) else None
     return None if spec is None else f"{recipe}@{spec.recipe_digest}"

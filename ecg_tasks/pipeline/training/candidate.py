@@ -44,7 +44,7 @@ MIN_TYPICAL = 5
 
 
 def record_scores(classifier: Classifier, pictures: Pictures) -> NDArray[np.float64]:
-    """P(abnormal) of each record by the classifier's own rule, shape (n_records,)."""
+    """Return P(abnormal) of each record by the classifier's own rule, shape (n_records,)."""
     scores = classifier.predict(pictures.images)
     return classifier.decide(pictures.record, scores, pictures.quality, n_records=len(pictures.rows)).probability
 
@@ -136,7 +136,7 @@ def build_version(
 
 
 def _provenance(store: ObjectStore, dataset_id: str) -> dict[str, str]:
-    """SHA-256 of what the dataset is made of, so that the card leads from the version back to the signals."""
+    """Return the SHA-256 of what the dataset is made of, so that the card leads from the version back to the signals."""
     return {
         f"{name}_sha256": hashlib.sha256(store.get(keys.dataset(dataset_id, file))).hexdigest()
         for name, file in (("manifest", "manifest.json"), ("split", "split.parquet"))
@@ -144,7 +144,7 @@ def _provenance(store: ObjectStore, dataset_id: str) -> dict[str, str]:
 
 
 def typical_picture(pictures: Pictures) -> NDArray[np.uint8] | None:
-    """Median, pixel by pixel, of the normal records, which explanations compare a picture with; None where so few are nobody's typical."""
+    """Return the pixelwise median of the normal records, which explanations compare with; None where there are too few."""
     normal = pictures.images[pictures.labels[pictures.record] == CLASS_ORDER.index(Label.NORMAL)]
     if np.count_nonzero(pictures.labels == CLASS_ORDER.index(Label.NORMAL)) < MIN_TYPICAL:
         return None
@@ -153,7 +153,7 @@ def typical_picture(pictures: Pictures) -> NDArray[np.uint8] | None:
 
 
 def golden_pictures(recipe: Recipe) -> NDArray[np.uint8]:
-    """Pictures of imaginary patients: a version carries them along, so nobody's recording may be among them."""
+    """Return pictures of imaginary patients: a version carries them along, so nobody's recording may be among them."""
     rng = np.random.default_rng(7)
     hearts = [draw_heart(rng, label=label) for label in (Label.NORMAL, Label.ABNORMAL) * (N_GOLDEN // 2)]
     records = [
@@ -168,7 +168,7 @@ def golden_pictures(recipe: Recipe) -> NDArray[np.uint8]:
 
 
 def provisional_spec(*, work: TrainingJob, recipe: Recipe, training: Training, synthetic: bool) -> ModelSpec:
-    """What is known of a version before its calibration."""
+    """Return what is known of a version before its calibration."""
     from ecg_tasks.learning.framework import training_environment
 
     told = msgspec.to_builtins(training, order="sorted")

@@ -22,7 +22,7 @@ from ecg_tasks.signals.recipes import Recipe
 
 
 def still_holds(verdict: Judgement, work: TrainingJob, champion: registry.Champion | None) -> bool:
-    """Whether an earlier verdict was by the same policy, and on the champion that serves since the same moment.
+    """Return whether an earlier verdict was by the same policy, and on the champion that serves since the same moment.
 
     A version that served then and serves again was chosen again meanwhile. Verdicts of before the moment was kept are taken without it.
     """
@@ -31,7 +31,7 @@ def still_holds(verdict: Judgement, work: TrainingJob, champion: registry.Champi
 
 
 def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: registry.Champion | None) -> Judgement:
-    """The gate's verdict, on test records whose patients the champion was not trained on either."""
+    """Evaluate a candidate by the rules of the gate, on test records whose patients the champion was not trained on either."""
     files = registry.read_version(store, recipe.name, work.version)
     policy = gate_policy.GatePolicy(ambition=gate_policy.PromotionPolicy(work.policy))
     rows = load_rows(store, work.dataset_id)
@@ -83,7 +83,7 @@ def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: regis
 def _incumbent(
     store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: registry.Champion | None
 ) -> tuple[Classifier | None, TrainedOn]:
-    """The champion to be beaten, and what it has seen; None where there is none, or one that reads pictures that are no longer made."""
+    """Return the present champion and what it has seen; None if there is none, or if it reads pictures that are no longer made."""
     nobody = TrainedOn(record_ids=frozenset(), buckets=frozenset())
     if champion is None or champion.version == work.version:
         return None, nobody

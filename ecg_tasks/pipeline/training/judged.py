@@ -12,7 +12,7 @@ SAME_TEST_SET = 0.5
 
 
 def candidates_judged(store: ObjectStore, recipe: str, version: str, test_records: Collection[str]) -> int:
-    """How many versions, this one included, were judged on these test records, or on at least half of them.
+    """Return how many versions, this one included, were judged on these test records, or on at least half of them.
 
     Every version lists its test records for ever, so nothing else need be counted: a version that was ever judged is in the bucket.
     """

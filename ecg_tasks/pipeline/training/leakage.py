@@ -157,7 +157,7 @@ class _Range:
 
 
 def _telling(classes: Sequence[_Range]) -> NDArray[np.int64]:
-    """Samples that are constant within each class and differ between them."""
+    """Return samples that are constant within each class and differ between them."""
     if len(classes) < 2 or min(one.n for one in classes) < LEAST_PER_CLASS:  # noqa: PLR2004 - one class alone tells nothing
         return np.empty(0, np.int64)
     low, high = (np.stack([getattr(one, end) for one in classes]) for end in ("low", "high"))

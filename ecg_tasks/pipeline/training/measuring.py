@@ -39,7 +39,7 @@ class Measured:
     sexes: Sequence[str | None]
 
     def of(self, record_ids: Sequence[str]) -> "Measured":
-        """Rows of the given records, in that order."""
+        """Return the rows of the given records, in that order."""
         place = {record_id: row for row, record_id in enumerate(self.record_ids)}
         rows = [place[record_id] for record_id in record_ids]
         return Measured(
@@ -87,7 +87,7 @@ def fit_baselines(recipe: Recipe, measured: Measured, rows: Sequence[DatasetRow]
 
 
 def baseline_probabilities(recipe: Recipe, measured: Measured, baselines: Mapping[str, LogisticBaseline]) -> dict[str, NDArray[np.float64]]:
-    """P(abnormal) of each record by each baseline."""
+    """Return P(abnormal) of each record by each baseline."""
     names = feature_names(recipe.windowing)
     return {
         name: baseline.probabilities(measured.features[:, [names.index(feature) for feature in baseline.features]])
@@ -96,7 +96,7 @@ def baseline_probabilities(recipe: Recipe, measured: Measured, baselines: Mappin
 
 
 def mean_quality(record: NDArray[np.integer], quality: NDArray[np.floating], *, n_records: int) -> NDArray[np.float64]:
-    """Mean quality of the usable windows of each record, shape (n_records,); nan for a record without any."""
+    """Return the mean quality of the usable windows of each record, shape (n_records,); nan for a record without any."""
     total = np.bincount(record, weights=quality, minlength=n_records)
     count = np.bincount(record, minlength=n_records)
     return np.asarray(np.divide(total, count, out=np.full(n_records, np.nan), where=count > 0))

@@ -26,14 +26,14 @@ APPROVE = "Approve"
 
 
 def is_promotable(run_id: str) -> bool:
-    """Whether the verdict on a run's version says that it may serve, and nobody rejected it since."""
+    """Return whether the verdict on a run's version says that it may serve, and nobody rejected it since."""
     store = open_store()
     work, verdict = _judged(store, run_id)
     return verdict.promote and not rejected(store, work)
 
 
 def question(run_id: str) -> str:
-    """What a person is told who is asked to approve, as Markdown: from the bucket, so that it is what the gate wrote."""
+    """Return the question to the person who approves, as Markdown; it is read from the bucket, so that it is what the gate wrote."""
     store = open_store()
     work, verdict = _judged(store, run_id)
     return (
@@ -117,7 +117,7 @@ def refuse(run_id: str) -> str | None:
 
 
 def rejected(store: ObjectStore, work: TrainingJob) -> bool:
-    """Whether somebody rejected the job's version, and it does not serve."""
+    """Return whether somebody rejected the job's version, and it does not serve."""
     decided = registry.read_decisions(store, work.recipe)
     return decided is not None and decided.version != work.version and decided.rejection(work.version) is not None
 
@@ -148,12 +148,12 @@ def write_account(store: ObjectStore, work: TrainingJob, verdict: Judgement, *, 
 
 
 def job_key(run_id: str) -> str:
-    """Where the job of a run lies."""
+    """Return where the job of a run lies."""
     return keys.staging(DAG, keys.run_key(run_id), "job.json")
 
 
 def _judged(store: ObjectStore, run_id: str) -> tuple[TrainingJob, Judgement]:
-    """The job of a run, and the gate's word on its version."""
+    """Return the job of a run, and the gate's verdict on its version."""
     work = find(store, TrainingJob, job_key(run_id))
     if work is None:
         raise ConfigurationError(f"{DAG} {run_id} has assembled no data set: run it from its first task")
@@ -168,7 +168,7 @@ def _answer_key(work: TrainingJob) -> str:
 
 
 def _approval(store: ObjectStore, work: TrainingJob, verdict: Judgement) -> Approval:
-    """The yes of a person to this verdict."""
+    """Return the approval of this verdict by a person."""
     answer = find(store, Approval, _answer_key(work))
     nothing = f"{work.version} is not promoted: this run asks for a person's approval, and"
     if answer is None:
@@ -181,7 +181,7 @@ def _approval(store: ObjectStore, work: TrainingJob, verdict: Judgement) -> Appr
 
 
 def _decided_since(store: ObjectStore, work: TrainingJob, verdict: Judgement, champion: registry.Champion | None) -> str:
-    """What was decided since the verdict and speaks against the version, as a sentence; nothing if all is as it was."""
+    """Return what was decided since the verdict and speaks against the version, as a sentence; nothing if all is as it was."""
     if rejected(store, work):
         return "it was rejected while this run was under way"
     if not still_holds(verdict, work, champion):

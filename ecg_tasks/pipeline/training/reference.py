@@ -23,7 +23,7 @@ ABOVE, BELOW = "at or above", "below"
 def reference_of(
     held_out: Sequence[tuple[Pictures, NDArray[np.floating]]], *, threshold: float, inputs: Mapping[str, int]
 ) -> dict[str, Any]:
-    """The spread of every measure over records that the network was not fitted to, for ``metrics.json``.
+    """Return the spread of every measure over records that the network was not fitted to, for ``metrics.json``.
 
     One record a patient counts, since a patient's records resemble one another and the test takes them for independent.
 
