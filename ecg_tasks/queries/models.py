@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ecg_tasks.archive import keys, registry
-from ecg_tasks.archive.documents import Judgement, read
+from ecg_tasks.archive.documents import StoredVerdict, read
 from ecg_tasks.archive.object_store import MissingObjectError, ObjectInfo, ObjectStore
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.evaluation.intervals import Interval
@@ -36,7 +36,7 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgedVersion:
+class EvaluatedVersion:
     """A version with the figures of its test, the gate's verdict on it, and whether it serves."""
 
     version: Version
@@ -44,7 +44,7 @@ class JudgedVersion:
     figures: Mapping[str, Interval]
     n_records: int
     n_patients: int
-    verdict: Judgement | None
+    verdict: StoredVerdict | None
     serves: bool
 
 
@@ -54,7 +54,7 @@ class RecipeModels:
 
     recipe: str
     decided: registry.Champion | None
-    versions: tuple[JudgedVersion, ...]
+    versions: tuple[EvaluatedVersion, ...]
 
 
 def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
@@ -68,7 +68,7 @@ def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
     for recipe in RECIPES:
         decided = registry.read_decisions(store, recipe)
         serves = decided.version if decided else None
-        versions = [_judged(store, name, files, serves=serves) for name, files in by_version.items() if name[0] == recipe]
+        versions = [_evaluated(store, name, files, serves=serves) for name, files in by_version.items() if name[0] == recipe]
         whole = sorted(filter(None, versions), key=lambda one: one.written, reverse=True)
         if whole or decided:
             found.append(RecipeModels(recipe=recipe, decided=decided, versions=tuple(whole)))
@@ -133,12 +133,14 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
     )
 
 
-def _judged(store: ObjectStore, name: tuple[str, str], files: Mapping[str, ObjectInfo], *, serves: str | None) -> JudgedVersion | None:
+def _evaluated(
+    store: ObjectStore, name: tuple[str, str], files: Mapping[str, ObjectInfo], *, serves: str | None
+) -> EvaluatedVersion | None:
     if registry.SUMS not in files or METRICS not in files:
         return None  # it is being written
     test = _metrics(store, files[METRICS].key, files[METRICS].etag).test
     verdict = files.get(registry.VERDICT)
-    return JudgedVersion(
+    return EvaluatedVersion(
         version=version(store, *name),
         written=files[registry.SUMS].modified.isoformat(timespec="seconds"),
         figures=test.figures if test else {},
@@ -155,5 +157,5 @@ def _metrics(store: ObjectStore, key: str, _etag: str) -> Metrics:
 
 
 @lru_cache(maxsize=256)
-def _verdict(store: ObjectStore, key: str, _etag: str) -> Judgement:
-    return read(store, Judgement, key)
+def _verdict(store: ObjectStore, key: str, _etag: str) -> StoredVerdict:
+    return read(store, StoredVerdict, key)
