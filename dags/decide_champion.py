@@ -36,7 +36,7 @@ from ecg_defaults import CHAMPION, TASK_DEFAULTS, recipe_field, text, text_field
         "why": text_field("Why", "Needed; kept for ever beside the decision.", required=True),
         "override": text_field(
             "Why a rejection is overruled",
-            "Needed to promote a version that the gate or a person rejected, or that was never judged. Else empty.",
+            "Needed to promote a version that the gate or a person rejected, or that was never evaluated. Otherwise leave it empty.",
         ),
     },
     tags=["ecg"],

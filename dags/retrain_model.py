@@ -1,4 +1,4 @@
-"""Train a candidate, judge it on patients that no training has seen, and make it champion if it passes the gate.
+"""Train a candidate, evaluate it on patients that no training has seen, and make it champion if it passes the gate.
 
 * reads: `records/`, `labels/`, `spectrograms/`, `models/<recipe>/champion.json`
 * writes: `signatures/`, `groups/`, `datasets/<dataset_id>/`, `checkpoints/`, `models/<recipe>/<version>/`, `models/<recipe>/champion.json`,

@@ -56,7 +56,7 @@ class ConfigurationError(EcgError):
 
 
 class NotEnoughDataError(EcgError):
-    """There is too little labelled data to train or to judge a model: give up until more arrives."""
+    """There is too little labelled data to train or to evaluate a model: give up until more arrives."""
 
 
 class LeakageError(EcgError):

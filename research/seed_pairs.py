@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.evaluation.calibration import fit_calibration
-from ecg_tasks.evaluation.gate import GatePolicy, GateVerdict, NewData, PromotionPolicy, Scored, judge
+from ecg_tasks.evaluation.gate import GatePolicy, GateVerdict, NewData, PromotionPolicy, Scored, evaluate_candidate
 from ecg_tasks.evaluation.splits import N_BUCKETS, Split, split_bucket, split_of
 from ecg_tasks.evaluation.thresholds import threshold_for_sensitivity
 from ecg_tasks.labels import CLASS_ORDER
@@ -130,15 +130,15 @@ def scores(pictures: Pictures, tested: Pictures, *, seed: int, ensemble_size: in
     return Scored(probabilities=correction.apply(raw(tested)), threshold=threshold)
 
 
-def compare(tested: Pictures, candidate: Scored, champion: Scored, *, ambition: PromotionPolicy, n_new: int = 0) -> GateVerdict:
+def compare(tested: Pictures, candidate: Scored, champion: Scored, *, promotion: PromotionPolicy, n_new: int = 0) -> GateVerdict:
     """Compare two trainings by the rules of the gate."""
-    return judge(
+    return evaluate_candidate(
         tested.labels,
         candidate,
         champion,
         tested.patients,
         seed=BOOTSTRAP_SEED,
-        policy=GatePolicy(ambition=ambition),
+        policy=GatePolicy(promotion=promotion),
         new_data=NewData(n_training=max(n_new, 1), n_new=n_new),
     )
 
@@ -160,7 +160,7 @@ def main() -> None:
         started = time.monotonic()
         candidate = scores(pictures, tested, seed=seed, ensemble_size=arguments.ensemble_size)
         if champion is not None:
-            verdict = compare(tested, candidate, champion, ambition=PromotionPolicy.BETTER)
+            verdict = compare(tested, candidate, champion, promotion=PromotionPolicy.BETTER)
             areas = {name: figure.text() for name, figure in verdict.figures.items()}
             found.append({"seed": seed, "kind": verdict.kind.value, "sensitivity": verdict.sensitivity, "ece": verdict.ece, **areas})
             print(

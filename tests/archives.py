@@ -190,7 +190,7 @@ def works(monkeypatch):
 
 
 @pytest.fixture
-def judged_versions(bucket, works):
+def evaluated_versions(bucket, works):
     """Versions a, b and c of ``heartbeat``, accepted by the gate against a, and d, rejected by it; a serves."""
-    versions.judged_versions(bucket)
+    versions.evaluated_versions(bucket)
     return bucket

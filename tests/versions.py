@@ -27,7 +27,7 @@ def shipped(recipe: str) -> registry.Champion:
     return next(one for one in registry.shipped_champions(MODELS) if one.recipe == recipe)
 
 
-def judged_versions(store: ObjectStore) -> None:
+def evaluated_versions(store: ObjectStore) -> None:
     """Write versions a, b and c of ``heartbeat``, accepted by the gate against a, and d, rejected by it, and data set ds; a serves."""
     write_dataset(store)
     for version in "abcd":

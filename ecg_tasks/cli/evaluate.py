@@ -12,7 +12,7 @@ from ecg_tasks.labels import RESEARCH_USE
 if TYPE_CHECKING:
     from ecg_tasks.evaluation.assessment import Assessment
     from ecg_tasks.offline.evaluate_folder import FolderEvaluation
-    from ecg_tasks.offline.judging import Judged
+    from ecg_tasks.offline.model_evaluator import ModelEvaluation
 
 _NAMES_SHOWN = 5
 
@@ -35,9 +35,9 @@ def evaluate(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write everything, with curves, as JSON.", metavar="FILE", dir_okay=False)] = None,
 ) -> None:
-    """Judge a model on the labelled recordings of a folder, with 95 % intervals by bootstrap over patients.
+    """Evaluate a model on the labelled recordings of a folder, with 95 % intervals by bootstrap over patients.
 
-    What the model was trained on, by recording or by patient, is named and left out. Same code and figures as the model's card.
+    Recordings and patients that the model was trained on are named and left out. Code and figures are those of the model card.
     """
     import json as json_module
 
@@ -51,32 +51,32 @@ def evaluate(
         found = evaluate_folder(
             folder, recipe=recipe, model=model, progress=lambda done, total: shown.update(bar, completed=done, total=total)
         )
-    for judged in found.judged:
-        _show(judged)
-    _show_account(found)
+    for evaluated in found.evaluated:
+        _show(evaluated)
+    _show_counts(found)
     if json is not None:
         json.write_text(json_module.dumps(found.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         say(f"written: {json}")
     console().print(RESEARCH_USE)
 
 
-def _show(judged: "Judged") -> None:
-    spec = judged.model.spec
+def _show(evaluated: "ModelEvaluation") -> None:
+    spec = evaluated.model.spec
     console().print(f"\n[bold]{spec.recipe} {spec.version}[/bold]" + (" (trained on synthetic data)" if spec.synthetic else ""))
-    if judged.left_out:
-        names = ", ".join(one.name for one in judged.left_out[:_NAMES_SHOWN])
-        more = f" and {len(judged.left_out) - _NAMES_SHOWN:,} more (all in the JSON)" if len(judged.left_out) > _NAMES_SHOWN else ""
-        by_patient = sum(one.why == "patient" for one in judged.left_out)
+    if evaluated.left_out:
+        names = ", ".join(one.name for one in evaluated.left_out[:_NAMES_SHOWN])
+        more = f" and {len(evaluated.left_out) - _NAMES_SHOWN:,} more (all in the JSON)" if len(evaluated.left_out) > _NAMES_SHOWN else ""
+        by_patient = sum(one.why == "patient" for one in evaluated.left_out)
         say(
-            f"left out, because it was trained, stopped or calibrated on them or their patients: {len(judged.left_out):,} records"
+            f"left out, because it was trained, stopped or calibrated on them or their patients: {len(evaluated.left_out):,} records"
             f" ({by_patient:,} by patient): {names}{more}"
         )
-    if judged.assessment is None:
-        say("nothing is left for this model to judge")
+    if evaluated.assessment is None:
+        say("no record is left to evaluate this model on")
         return
-    _show_figures(judged.assessment)
-    _show_baselines(judged.assessment)
-    _show_subgroups(judged.assessment)
+    _show_figures(evaluated.assessment)
+    _show_baselines(evaluated.assessment)
+    _show_subgroups(evaluated.assessment)
 
 
 def _show_figures(found: "Assessment") -> None:
@@ -84,24 +84,22 @@ def _show_figures(found: "Assessment") -> None:
 
     from ecg_tasks.evaluation.summary import FIGURE_TITLES
 
-    judged = found.evaluation
-    say(
-        f"{judged.n_records:,} records of {judged.n_patients:,} patients, {judged.n_abnormal:,} abnormal; kept apart by {judged.split_unit}"
-    )
-    if judged.split_unit == "record":
+    shown = found.evaluation
+    say(f"{shown.n_records:,} records of {shown.n_patients:,} patients, {shown.n_abnormal:,} abnormal; split by {shown.split_unit}")
+    if shown.split_unit == "record":
         say("some patients are not known: another recording of theirs may have been trained on, which flatters every figure")
     table = Table("figure", "value", "95 % interval", "by", box=None, header_style="bold")
-    for name, figure in judged.figures.items():
+    for name, figure in shown.figures.items():
         if isnan(figure.value):
             table.add_row(FIGURE_TITLES[name], "not defined", "", "")
         else:
             table.add_row(FIGURE_TITLES[name], f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}", figure.method)
     console().print(table)
-    cells = judged.confusion
+    cells = shown.confusion
     say(
-        f"at the threshold {judged.threshold:.3f}: {cells.true_positives:,} true and {cells.false_positives:,} false alarms, "
+        f"at the threshold {shown.threshold:.3f}: {cells.true_positives:,} true and {cells.false_positives:,} false alarms, "
         f"{cells.true_negatives:,} rightly and {cells.false_negatives:,} wrongly called normal; "
-        f"uncertain from {judged.abstain.lo:.3f} to {judged.abstain.hi:.3f}"
+        f"uncertain from {shown.abstain.lo:.3f} to {shown.abstain.hi:.3f}"
     )
 
 
@@ -125,9 +123,9 @@ def _show_subgroups(found: "Assessment") -> None:
     console().print(table)
 
 
-def _show_account(found: "FolderEvaluation") -> None:
-    parts = [f"{number:,} {name.replace('_', ' ')}" for name, number in vars(found.account).items() if number and name != "received"]
-    say(f"{found.account.received:,} records named by {found.folder}: {', '.join(parts)}")
+def _show_counts(found: "FolderEvaluation") -> None:
+    parts = [f"{number:,} {name.replace('_', ' ')}" for name, number in vars(found.counts).items() if number and name != "received"]
+    say(f"{found.counts.received:,} records named by {found.folder}: {', '.join(parts)}")
     for rejected in found.rejected[:_NAMES_SHOWN]:
         complain(f"{rejected.name} was not read: {rejected.reason.value}: {rejected.message}")
     if len(found.rejected) > _NAMES_SHOWN:

@@ -39,7 +39,7 @@ def promote(
     version: Version,
     *,
     why: Why,
-    override: Annotated[str, typer.Option(help="Why a version that was rejected, or never judged, shall serve all the same.")] = "",
+    override: Annotated[str, typer.Option(help="Why a version that was rejected, or never evaluated, shall serve.")] = "",
 ) -> None:
     """Let a version serve from now on."""
     _decide(recipe, "promote", version, why=why, override=override)

@@ -18,8 +18,8 @@ class Agreement:
     ----------
     n : recordings that both gave a verdict on
     observed : share on which they said the same
-    by_chance : share on which they would, had each drawn lots in proportion to his or her own verdicts
-    kappa : (observed - by_chance) / (1 - by_chance); 1 is perfect, 0 no better than chance; nan where one word was all that both used
+    by_chance : share expected by chance, if each gave his or her own verdicts at random
+    kappa : (observed - by_chance) / (1 - by_chance); 1 is perfect, 0 chance; nan where both gave one and the same verdict to all
     """
 
     n: int
@@ -31,8 +31,8 @@ class Agreement:
 def cohens_kappa(first: Sequence[str], second: Sequence[str]) -> Agreement:
     """Return Cohen's kappa of two reviewers, with its 95 % interval.
 
-    The interval is Wilson's of the observed agreement, carried over to kappa with the agreement by chance held where it was seen. Unlike
-    the usual standard error and the bootstrap it has a width where two reviewers never differed on a handful of recordings.
+    The interval is Wilson's of the observed agreement, converted to kappa with the agreement by chance kept fixed. Unlike the usual
+    standard error and the bootstrap, it has a width where two reviewers agreed on all of a few recordings.
 
     Parameters
     ----------

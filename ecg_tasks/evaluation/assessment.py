@@ -1,4 +1,4 @@
-"""Here: all that is told of a model on labelled records: figures, curves, baselines, subgroups. Not here: scoring records (``pipeline``).
+"""Here: the whole evaluation of a model on labelled records: figures, curves, baselines, subgroups. Not here: scoring (``pipeline``).
 
 A model's card and ``ecg evaluate`` both come from here, so that they cannot differ.
 """
@@ -20,7 +20,7 @@ from ecg_tasks.evaluation.thresholds import AbstainBand, CoverageCurve, coverage
 
 BOOTSTRAP_SEED = 20180501
 MAX_DRAWN_RECORDS = 10_000_000
-"""Records in all bootstrap resamples together: beyond 5,000 records there are fewer resamples, and of so many the ends are steady."""
+"""Records in all bootstrap resamples together: with more than 5,000 records, fewer resamples are enough."""
 MIN_RESAMPLES = 200
 BASELINE_FIGURES = ("auroc", "average_precision", "brier")
 
@@ -35,7 +35,7 @@ class ScoredRecords:
     labels : ndarray, shape (n_records,), 0 normal or 1 abnormal
     probabilities : ndarray, shape (n_records,), calibrated P(abnormal)
     groups : the patient of each record, or else the record
-    quality : ndarray, shape (n_records,), mean quality of the windows that counted, 0 to 1
+    quality : ndarray, shape (n_records,), mean quality of the windows used, 0 to 1
     ages : ndarray, shape (n_records,), years, nan where not known
     sexes : ``female``, ``male`` or None
     baselines : name of a baseline to its P(abnormal), each of shape (n_records,)
@@ -94,7 +94,7 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Assessment:
-    """Everything that is told of a model on some labelled records."""
+    """The evaluation of a model on labelled records."""
 
     evaluation: Evaluation
     roc: curves.RocCurve
@@ -135,10 +135,10 @@ def assess(
     seed: int = BOOTSTRAP_SEED,
     n_resamples: int | None = None,
 ) -> Assessment:
-    """Judge a model by every figure, with 95 % intervals by bootstrap over patients; parameters as in ``summary.evaluate``.
+    """Evaluate a model by every figure, with 95 % intervals by bootstrap over patients; parameters as in ``summary.evaluate``.
 
-    The same records give the same answer to the last digit, whatever their order and whatever their patients are called.
-    Without ``n_resamples`` there are 2,000, or fewer as ``MAX_DRAWN_RECORDS`` bounds them.
+    The same records give the same answer to the last digit, in any order and with any patient ids.
+    Without ``n_resamples`` there are 2,000, or fewer because of ``MAX_DRAWN_RECORDS``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Here: a plain logistic regression, the yardstick that a network must beat. Not here: what it looks at (``signals.simple_features``)."""
+"""Here: a plain logistic regression, the baseline that a network must beat. Not here: its features (``signals.simple_features``)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

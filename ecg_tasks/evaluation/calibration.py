@@ -9,10 +9,10 @@ from ecg_tasks.errors import NotEnoughDataError, SignalError
 from ecg_tasks.evaluation.metrics import as_labels, as_probabilities
 
 P_MARGIN = 1e-6
-"""Probabilities are held this far from 0 and 1 before their log-odds are taken."""
+"""Probabilities are kept this far from 0 and 1 before their log-odds are computed."""
 
 PRIOR_SD = 1.0
-"""Before any record is seen, the logarithm of the slope and the bias are taken to be normal about 0 with this standard deviation."""
+"""Standard deviation of the normal priors, with mean 0, of the logarithm of the slope and of the bias."""
 
 _MAX_STEPS = 100
 _SMALLEST_STEP = 1e-10
@@ -41,7 +41,7 @@ def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Log-odds divided by ``temperature``, then raised by ``bias``: a temperature above 1 makes them less sure; the order stays."""
+    """Log-odds divided by ``temperature``, then raised by ``bias``: a temperature above 1 makes them less extreme. Their order is kept."""
 
     temperature: float
     bias: float
@@ -62,8 +62,8 @@ class Calibration:
 def fit_calibration(labels: ArrayLike, probabilities: ArrayLike) -> Calibration:
     """Fit the most likely calibration for the labels, on patients used for nothing else.
 
-    Logistic regression on the log-odds, with a slope that is held positive and normal priors (``PRIOR_SD``) on its logarithm and
-    on the bias, so that a few dozen patients, or classes that fall apart, do not drive it to certainty. Newton's method with
+    Logistic regression on the log-odds, with a slope that is kept positive, and normal priors (``PRIOR_SD``) on its logarithm and
+    on the bias, so that a few dozen patients, or classes that are perfectly separated, do not make it too certain. Newton's method with
     the expected curvature, which is never negative.
 
     Parameters

@@ -21,8 +21,8 @@ def auroc_difference(
 ) -> Interval:
     """Return the AUROC of the candidate minus that of the champion, with a paired bootstrap interval.
 
-    Both are judged on the same drawn patients in every resample, so that what makes a sample of patients easy or hard
-    falls out of the difference.
+    Both are evaluated on the same drawn patients in every resample, so that the difference does not depend on how easy or hard the
+    drawn patients are.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def auroc_difference(
     candidate, champion : array_like, shape (n_records,), scores of the same records in the same order
     groups : one patient a record, shape (n_records,)
     seed : the same seed gives the same interval
-    n_resamples : larger makes the interval's ends steadier
+    n_resamples : larger makes the ends of the interval more stable
 
     Examples
     --------

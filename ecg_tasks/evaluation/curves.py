@@ -16,7 +16,7 @@ MAX_POINTS = 500
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RocCurve:
-    """Operating points, all of shape (n_points,), from nobody called abnormal (threshold None in a plain dict) to everybody."""
+    """Operating points, all of shape (n_points,), from no record called abnormal (threshold None in a plain dict) to all."""
 
     false_positive_rate: NDArray[np.float64]
     sensitivity: NDArray[np.float64]
@@ -25,7 +25,7 @@ class RocCurve:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PrecisionRecallCurve:
-    """Operating points, all of shape (n_points,), from the strictest threshold to everybody called abnormal."""
+    """Operating points, all of shape (n_points,), from the strictest threshold to all records called abnormal."""
 
     recall: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -34,7 +34,7 @@ class PrecisionRecallCurve:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reliability:
-    """What was said and what was found in each bin that is not empty, all of shape (n_bins,), in rising order.
+    """Predicted and observed share in each bin that is not empty, all of shape (n_bins,), in rising order.
 
     ``low`` and ``high`` are Wilson's 95 % interval of ``share_abnormal``, by patients.
     """
@@ -50,7 +50,7 @@ Curve = TypeVar("Curve", RocCurve, PrecisionRecallCurve, CoverageCurve)
 
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
-    """Return the ROC curve: one point a distinct score, less those on a straight line between their neighbours.
+    """Return the ROC curve: one point for each distinct score, without those on a straight line between their neighbours.
 
     Raises nothing for a class that is absent; its rate is then nan.
     """
@@ -67,7 +67,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
 
 
 def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRecallCurve:
-    """Return the precision-recall curve: one point a distinct score, less those inside a run in which no abnormal record is gained."""
+    """Return the precision-recall curve: one point for each distinct score, without those in a run that gains no abnormal record."""
     true_positives, false_positives, threshold = _counts(labels, scores)
     kept = np.ones(len(threshold), dtype=bool)
     gained = np.diff(true_positives) != 0
@@ -101,7 +101,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike) 
 
 
 def thinned(curve: Curve, *, at_most: int = MAX_POINTS) -> Curve:
-    """Return the curve with at most so many of its points, evenly taken along it, both ends among them.
+    """Return the curve with at most ``at_most`` of its points, evenly spaced along it, including both ends.
 
     >>> thinned(roc_curve([0, 1] * 9, range(18)), at_most=3).sensitivity
     array([0.        , 0.55555556, 1.        ])

@@ -1,4 +1,4 @@
-"""Here: whether what comes in still looks like what a model was tested on: PSI, and a test that may be looked at every day.
+"""Here: whether incoming records still look like those that a model was tested on: PSI, and a test that may be read every day.
 
 Not here: what is measured, or where its history is kept (``pipeline.monitoring``).
 """
@@ -14,27 +14,27 @@ from numpy.typing import ArrayLike, NDArray
 from ecg_tasks.errors import SignalError
 
 ALPHA = 0.05
-"""Chance of ever raising a false alarm in the whole life of a version, however often somebody looks."""
+"""Probability of ever raising a false alarm in the whole life of a version, however often the test is read."""
 MIN_SAMPLE = 100
-"""Records on each side below which PSI is not told: it would be noise."""
+"""Records in each sample below which PSI is not computed: it would be noise."""
 PSI_BOUND = 0.2
-"""From here on a shift is called large (Siddiqi, Credit Risk Scorecards, 2006)."""
+"""Shifts from here on are called large (Siddiqi, Credit Risk Scorecards, 2006)."""
 N_BINS = 10
 JUMP_RATES = (1e-3, 1e-2, 1e-1)
-"""How readily the bettor changes its mind after each record; the capital is shared among the three."""
+"""Jump rates: how readily the betting strategy changes after each record; the capital is shared among the three."""
 BETS = (-2.0, -1.0, 0.0, 1.0, 2.0)
-"""What is staked on the next p-value being large, or small, or on nothing."""
+"""Bets: on large p-values, on small ones, and no bet."""
 _Z_95 = NormalDist().inv_cdf(0.95)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """How one measure was spread over the records that a model was tested on.
+    """Distribution of one measure over the records that a model was tested on.
 
     Parameters
     ----------
     edges : ascending inner edges between the bins of a number; empty for a kind
-    kinds : names of the bins of a kind, the most frequent first, the last being all that is not named; empty for a number
+    kinds : names of the bins of a kind, the most frequent first, the last for all other kinds; empty for a number
     counts : ndarray, shape (n_bins,), int64
     """
 
@@ -90,7 +90,7 @@ OTHER = "other"
 
 @dataclass(frozen=True, kw_only=True)
 class StabilityIndex:
-    """The population stability index; nan below ``MIN_SAMPLE``. ``by_chance`` is what 19 of 20 samples of that size stay below."""
+    """The population stability index; nan below ``MIN_SAMPLE``. ``by_chance`` is its 95th percentile without a shift."""
 
     value: float
     by_chance: float
@@ -104,8 +104,8 @@ class StabilityIndex:
 def population_stability(reference: ArrayLike, now: ArrayLike) -> StabilityIndex:
     """Return the PSI of two histograms over the same bins: the sum of (share now - share then) × ln(share now / share then).
 
-    Every bin is given half a record more, so that an empty one is no infinity. Where nothing has changed, PSI is about
-    (1/n + 1/m) times a chi-squared variable of n_bins - 1 degrees of freedom: with small samples 0.2 is nothing unusual.
+    Half a record is added to every bin, so that an empty one does not make PSI infinite. Where nothing has changed, PSI is about
+    (1/n + 1/m) times a chi-squared variable of n_bins - 1 degrees of freedom: with small samples 0.2 is not unusual.
 
     Parameters
     ----------
@@ -132,10 +132,10 @@ def population_stability(reference: ArrayLike, now: ArrayLike) -> StabilityIndex
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Martingale:
-    """How much a bettor has made of one who would start with 1 against "nothing has changed since the reference".
+    """Test martingale: the capital of a betting strategy that starts with 1 and bets against "nothing has changed since the reference".
 
-    If nothing has changed, the chance that its capital ever reaches 1/α is at most α (Ville's inequality), so it may be looked at after
-    every record, for ever. Leading axes are independent streams.
+    If nothing has changed, the probability that the capital ever reaches 1/α is at most α (Ville's inequality). So it may be read
+    after every record, for ever. Leading axes are independent streams.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ class Martingale:
         Parameters
         ----------
         bins : ndarray, shape (n, ...), the bin of each record
-        ties : ndarray, shape (n, ...), uniform in (0, 1) and unrelated to the records: where a record stands among those of its bin
+        ties : ndarray, shape (n, ...), uniform in (0, 1), independent of the records: the rank of a record among those of its bin
 
         References
         ----------
@@ -204,7 +204,7 @@ class Martingale:
 
 
 def joint_log_capital(scales: Sequence[float]) -> float:
-    """Log capital of a bettor who shares it equally among several measures: the mean of martingales is one, whatever joins them.
+    """Compute the log capital shared equally among several measures: the mean of martingales is a martingale, even of dependent ones.
 
     >>> round(float(np.exp(joint_log_capital([np.log(38.0), np.log(2.0)]))), 6)
     20.0

@@ -1,8 +1,9 @@
 """Here: whether a candidate may replace the champion, and why, in a sentence. Not here: who calls it, or what is stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +15,12 @@ from ecg_tasks.evaluation.metrics import as_labels, as_probabilities, weighted_e
 
 CHANCE = 0.5
 """AUROC of guessing."""
-MANY_JUDGED = 20
-"""From so many candidates on that one test set has judged, the best of them owes a part of its figures to chance, and that is said."""
+MANY_CANDIDATES = 20
+"""From this many candidates on one test set, the best of them owes part of its figures to chance, and the note says so."""
 
 
 class VerdictKind(StrEnum):
-    """What a candidate is found to be. The values are stored and shown, so they never change."""
+    """The kinds of verdict on a candidate. The values are stored and shown, so they never change."""
 
     FIRST = "first"
     BETTER = "better"
@@ -28,7 +29,7 @@ class VerdictKind(StrEnum):
 
 
 class PromotionPolicy(StrEnum):
-    """What a training is for: a better model, or one that is as good and knows more recent data. The values are stored."""
+    """The aim of a training: a better model, or one that is as good and knows newer data. The values are stored."""
 
     BETTER = "better"
     REFRESH = "refresh"
@@ -36,11 +37,11 @@ class PromotionPolicy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class GatePolicy:
-    """What the gate asks for. The defaults suit test sets of some 40 to 50 records, and are told beside them.
+    """The limits of the gate. The defaults suit test sets of 40 to 50 records.
 
     Parameters
     ----------
-    ambition : ``refresh`` lets a candidate pass that is not shown to be better, if it was trained on more data
+    promotion : ``refresh`` lets a candidate pass that is not shown to be better, if it was trained on more data
     margin : of AUROC, by which the lower bound of a refresh's difference may lie below 0
     min_new_share : share of its training records that a refresh must have and the champion has never seen
     min_patients_per_class : test patients with a normal, and with an abnormal, record; fewer and nothing is promoted
@@ -49,12 +50,17 @@ class GatePolicy:
     max_ece : ceiling of the expected calibration error. On 43 records a perfectly calibrated model reaches 0.14 in one of 100 tests
     """
 
-    ambition: PromotionPolicy = PromotionPolicy.BETTER
+    promotion: PromotionPolicy = PromotionPolicy.BETTER
     margin: float = 0.05
     min_new_share: float = 0.05
     min_patients_per_class: int = 5
     min_sensitivity: float = 0.75
     max_ece: float = 0.2
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the limits as they are stored: ``promotion`` has its first name there."""
+        stored = asdict(self)
+        return {"ambition": stored.pop("promotion")} | stored
 
     def __post_init__(self) -> None:
         if self.min_patients_per_class < 1:
@@ -66,12 +72,12 @@ class GatePolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A model's word on the test records.
+    """A model's probabilities for the test records.
 
     Parameters
     ----------
     probabilities : array_like, shape (n_records,), calibrated P(abnormal)
-    threshold : its own; from it on a record is called abnormal
+    threshold : the model's own; probabilities from here on are abnormal
     """
 
     probabilities: ArrayLike
@@ -80,7 +86,7 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class NewData:
-    """Of the records that a candidate was trained on, those that the champion has not seen: neither trained, stopped nor calibrated on."""
+    """How many of a candidate's training records the champion has not seen: not in training, early stopping or calibration."""
 
     n_training: int
     n_new: int
@@ -93,7 +99,7 @@ class NewData:
 
 @dataclass(frozen=True, kw_only=True)
 class GateVerdict:
-    """The gate's answer: ``reason`` is a sentence for people, ``figures`` what it rests on."""
+    """The verdict of the gate: ``reason`` is a sentence for people, ``figures`` are the figures behind it."""
 
     promote: bool
     kind: VerdictKind
@@ -103,7 +109,7 @@ class GateVerdict:
     ece: float | None = None
 
 
-def judge(
+def evaluate_candidate(
     labels: ArrayLike,
     candidate: Scored,
     champion: Scored | None,
@@ -114,13 +120,13 @@ def judge(
     policy: GatePolicy | None = None,
     n_resamples: int = N_RESAMPLES,
 ) -> GateVerdict:
-    """Judge a candidate on test patients that neither model was trained, stopped or calibrated on.
+    """Evaluate a candidate on test patients that neither model was trained, stopped or calibrated on.
 
-    Whoever passes ranks better than guessing: the lower bound of its AUROC's interval lies above 0.5. The first champion needs no
-    more; if it misses a floor or a ceiling, its reason says so, as there is nothing better to serve. A later candidate is *better* if
-    the lower bound of the paired bootstrap difference of the two AUROCs lies above 0. Where the policy is a refresh, one that was
-    trained on more data passes too if that bound lies above minus the margin, and is called a *refresh*. Both must reach the floor of
-    sensitivity and stay below the ceiling of the calibration error.
+    A candidate that passes ranks better than guessing: the lower bound of its AUROC's interval lies above 0.5. The first champion
+    needs no more; if it misses a floor or a ceiling, its reason says so, as there is nothing better to serve.
+    A later candidate is *better* if the lower bound of the paired bootstrap difference of the two AUROCs lies above 0. Where the policy
+    is a refresh, a candidate that was trained on more data passes too if that bound lies above minus the margin; it is called a
+    *refresh*. Both must reach the floor of sensitivity and stay below the ceiling of the calibration error.
 
     Parameters
     ----------
@@ -135,7 +141,7 @@ def judge(
     Examples
     --------
     >>> patients = [f"p{i}" for i in range(20)]
-    >>> verdict = judge([0, 1] * 10, Scored(probabilities=[0.1, 0.9] * 10, threshold=0.5), None, patients, seed=0)
+    >>> verdict = evaluate_candidate([0, 1] * 10, Scored(probabilities=[0.1, 0.9] * 10, threshold=0.5), None, patients, seed=0)
     >>> verdict.promote, verdict.kind
     (True, <VerdictKind.FIRST: 'first'>)
     """
@@ -151,7 +157,7 @@ def judge(
             promote=False,
             kind=VerdictKind.REJECTED,
             reason=f"the test set has {n_normal} normal and {n_abnormal} abnormal patients; "
-            f"at least {rules.min_patients_per_class} of each are needed to judge a model",
+            f"at least {rules.min_patients_per_class} of each are needed to evaluate a model",
         )
     sensitivity = float((probability[truth] >= candidate.threshold).mean())
     ece = float(weighted_ece(truth, probability, np.ones((1, truth.size)))[0])
@@ -164,13 +170,13 @@ def judge(
         figures["champion_auroc"] = auroc_interval(truth, champion.probabilities, patients, seed=seed, n_resamples=n_resamples)
         difference = auroc_difference(truth, probability, champion.probabilities, patients, seed=seed, n_resamples=n_resamples)
         figures["auroc_difference"] = difference
-        told = (
+        comparison = (
             f"AUROC {auroc.value:.3f} against the champion's {figures['champion_auroc'].value:.3f} {on}, "
             f"difference {difference.text()} by paired bootstrap over patients"
         )
-        promote, kind, reason = _judge_later(difference, told, new_data or NewData(n_training=0, n_new=0), rules)
+        promote, kind, reason = _evaluate_later(difference, comparison, new_data or NewData(n_training=0, n_new=0), rules)
         if promote and faults:
-            promote, kind, reason = False, VerdictKind.REJECTED, f"{' and '.join(faults)}, whatever its rank: {told}"
+            promote, kind, reason = False, VerdictKind.REJECTED, f"{' and '.join(faults)}, whatever its rank: {comparison}"
     if promote and not auroc.low > CHANCE:
         promote, kind = False, VerdictKind.REJECTED
         reason = f"AUROC {auroc.text()} {on}: the interval does not lie above {CHANCE}, which is guessing"
@@ -178,23 +184,27 @@ def judge(
 
 
 def _first(auroc: Interval, on: str, faults: Sequence[str]) -> str:
-    reason = f"it is the first champion: AUROC {auroc.text()} {on}, the interval lies above {CHANCE}"
+    reason = f"it is the first champion: AUROC {auroc.text()} {on}; the interval lies above {CHANCE}"
     if faults:
-        reason += f"; take care, a later candidate would be rejected for this: {' and '.join(faults)}"
+        reason += f"; a later candidate would be rejected for this: {' and '.join(faults)}"
     return reason
 
 
-def _judge_later(difference: Interval, told: str, new_data: NewData, rules: GatePolicy) -> tuple[bool, VerdictKind, str]:
+def _evaluate_later(difference: Interval, comparison: str, new_data: NewData, rules: GatePolicy) -> tuple[bool, VerdictKind, str]:
     if difference.low > 0:
-        return True, VerdictKind.BETTER, f"it is better than the champion: {told}"
-    not_better = f"it is not shown to be better than the champion: {told}"
-    if rules.ambition is not PromotionPolicy.REFRESH:
+        return True, VerdictKind.BETTER, f"it is better than the champion: {comparison}"
+    not_better = f"it is not shown to be better than the champion: {comparison}"
+    if rules.promotion is not PromotionPolicy.REFRESH:
         return False, VerdictKind.REJECTED, f"{not_better}, which is not all above 0"
     seen = f"{new_data.n_new} of its {new_data.n_training} training records are new to the champion"
     if new_data.n_new == 0 or new_data.share < rules.min_new_share:
         return False, VerdictKind.REJECTED, f"{not_better}, and it is no refresh: {seen}, at least {rules.min_new_share:.0%} must be"
     if difference.low > -rules.margin:
-        return True, VerdictKind.REFRESH, f"it is a refresh, not shown to be better: {seen}, and it is not worse by {rules.margin}: {told}"
+        return (
+            True,
+            VerdictKind.REFRESH,
+            f"it is a refresh, not shown to be better: {seen}; not worse by {rules.margin}: {comparison}",
+        )
     return False, VerdictKind.REJECTED, f"{not_better}, and it is no refresh: it may be worse by more than {rules.margin}"
 
 
@@ -208,13 +218,14 @@ def _faults(sensitivity: float, ece: float, rules: GatePolicy) -> list[str]:
     return faults
 
 
-def judged_note(n_judged: int) -> str:
-    """Return what a test set's past means for the figures that were measured on it.
+def note_on_test_set(n_evaluated: int) -> str:
+    """Return what the number of candidates means for figures measured on this test set.
 
-    >>> judged_note(3)
-    'This test set has judged 3 candidates, this one included.'
+    >>> note_on_test_set(3)
+    '3 candidates have been evaluated on this test set, this one included.'
     """
-    note = f"This test set has judged {n_judged} candidate{'s' * (n_judged != 1)}, this one included."
-    if n_judged >= MANY_JUDGED:
+    counted = "1 candidate has" if n_evaluated == 1 else f"{n_evaluated} candidates have"
+    note = f"{counted} been evaluated on this test set, this one included."
+    if n_evaluated >= MANY_CANDIDATES:
         note += " The best of so many owes part of its figures to chance: collect new test patients before trusting a small gain."
     return note

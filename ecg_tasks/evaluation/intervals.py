@@ -15,18 +15,18 @@ N_RESAMPLES = 2000
 """Bootstrap resamples; the ends of an interval then move by about 0.1 of its width from seed to seed."""
 
 NEAR_THE_EDGE = 0.05
-"""A figure this near to 0 or 1 gets an interval by formula: resampling what has (nearly) no errors finds none."""
+"""A figure this near to 0 or 1 gets an interval by formula: resamples of (nearly) no errors have none either."""
 
 _Z_95 = round(NormalDist().inv_cdf(0.975), 15)
 _MAX_CELLS = 4_000_000
-"""Weights held at one time (32 MB), whatever the number of records."""
+"""Weights in memory at one time (32 MB), for any number of records."""
 MANY = 100_000
-"""Groups from which on the draws are counted one by one: the same distribution, five times as fast, other random numbers."""
+"""From this number of groups on, draws are counted one by one: the same distribution, five times as fast, other random numbers."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % interval; nan where it cannot be told.
+    """A figure with its 95 % interval; nan where it is not defined.
 
     >>> Interval(0.874, 0.81, 0.921).text()
     '0.874 (0.810 to 0.921)'
@@ -69,17 +69,16 @@ def bootstrap(
 ) -> NDArray[np.float64]:
     """Draw whole groups (patients) with replacement, as often as there are groups, and compute a statistic each time.
 
-    A patient's records stand or fall together, so that an interval is not made too narrow by records that resemble
-    one another. What a group is called plays no part, only which records are in it and in which order they come: the same
-    records give the same resamples wherever their patients go by other names.
+    A patient's records are drawn together, so that similar records do not make the interval too narrow. The names of the groups play
+    no part, only which records are in them and their order: the same records give the same resamples with any patient ids.
 
     Parameters
     ----------
     statistic : takes weights of shape (n_weightings, n_records), gives (n_weightings,) or (n_weightings, n_figures)
     groups : one patient a record, shape (n_records,)
     seed : the same seed gives the same resamples
-    n_resamples : larger makes the interval's ends steadier
-    arranged : the order in which ``statistic`` takes the records, as indices; None for the order of ``groups``
+    n_resamples : larger makes the ends of the interval more stable
+    arranged : the order of the records for ``statistic``, as indices; None for the order of ``groups``
 
     Returns
     -------
@@ -128,7 +127,7 @@ def percentile_interval(value: float, resampled: NDArray[np.float64]) -> Interva
 
 
 def wilson(proportion: float, n: float) -> Interval:
-    """Return Wilson's score interval of a proportion that was seen among ``n`` independent units.
+    """Return Wilson's score interval of a proportion among ``n`` independent units.
 
     It stays inside [0, 1] and has a width at 0 and 1, where a bootstrap has none.
 
@@ -150,7 +149,7 @@ def wilson(proportion: float, n: float) -> Interval:
 
 
 def newcombe(auroc: float, *, n_abnormal: float, n_normal: float) -> Interval:
-    """Return Newcombe's score interval of an AUROC measured between so many independent abnormal and normal units.
+    """Return Newcombe's score interval of an AUROC of independent abnormal and normal units.
 
     Like Wilson's, it asks which true areas would make the one found unlikely, and so has a width at an area of 1.
 
@@ -174,9 +173,9 @@ def newcombe(auroc: float, *, n_abnormal: float, n_normal: float) -> Interval:
 
 
 def _root(function: Callable[[float], float], *, inside: float, outside: float) -> float:
-    """Return where a function that is not positive at ``inside`` becomes so on the way to ``outside``, or else ``outside``; by bisection.
+    """Return where a function, not positive at ``inside``, becomes positive on the way to ``outside``, or else ``outside``; by bisection.
 
-    To the last bit, as cards come back from their recordings: SciPy's root finders stop a few bits before.
+    Exact to the last bit, because cards are reproduced from their recordings; SciPy's root finders stop a few bits earlier.
     """
     if function(outside) <= 0:
         return outside

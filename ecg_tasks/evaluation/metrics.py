@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ecg_tasks.errors import SignalError
 
 RECORDS_PER_BIN = 15
-"""Records in a calibration bin, about: fewer, and chance alone moves a bin far from its mean probability."""
+"""Approximate records in a calibration bin: with fewer, chance alone moves a bin far from its mean probability."""
 MIN_BINS, MAX_BINS = 2, 10
 
 CONFUSION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
@@ -39,7 +39,9 @@ def as_scores(scores: ArrayLike, *, like: NDArray[np.bool_]) -> NDArray[np.float
     if array.shape != like.shape:
         raise SignalError(f"{like.size} labels, but scores of shape {array.shape}")
     if not np.isfinite(array).all():
-        raise SignalError(f"{np.count_nonzero(~np.isfinite(array))} of {array.size} scores are not finite; leave out what was not scored")
+        raise SignalError(
+            f"{np.count_nonzero(~np.isfinite(array))} of {array.size} scores are not finite; leave out records without a score"
+        )
     return array
 
 
@@ -52,7 +54,7 @@ def as_probabilities(probabilities: ArrayLike, *, like: NDArray[np.bool_]) -> ND
 
 
 class MassByScore:
-    """Abnormal and normal mass at each distinct score, for many weightings: what sorting finds out is found out once.
+    """Abnormal and normal mass at each distinct score, for many weightings; the scores are sorted only once.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ class MassByScore:
 
 
 def weighted_roc_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the area under the ROC curve for each row of weights; a tie between a normal and an abnormal counts one half.
+    """Return the area under the ROC curve for each row of weights; a tie between a normal and an abnormal record counts one half.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def weighted_average_precision(labels: ArrayLike, scores: ArrayLike, weights: ND
     """Average precision (AUPRC) for each row of weights: precision at each score, weighted by the recall that it adds.
 
     Shapes as in ``weighted_roc_auc``; nan where the weights leave no abnormal record. No interpolation between
-    operating points, which would flatter (Davis and Goadrich, ICML 2006).
+    operating points, which would look too good (Davis and Goadrich, ICML 2006).
     """
     return average_precision_of(*MassByScore(labels, scores)(weights))
 
@@ -175,7 +177,7 @@ def calibration_bins(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
     if probabilities.size == 0:
         return np.empty(0, dtype=np.intp)
     n_bins = int(np.clip(probabilities.size // RECORDS_PER_BIN, MIN_BINS, MAX_BINS))
-    edges = np.percentile(probabilities, np.linspace(0, 1, n_bins + 1)[1:-1] * 100)  # as scikit-learn has it, to the last bit
+    edges = np.percentile(probabilities, np.linspace(0, 1, n_bins + 1)[1:-1] * 100)  # as scikit-learn, to the last bit
     return np.searchsorted(edges, probabilities)
 
 
@@ -199,12 +201,12 @@ def weighted_confusion(labels: ArrayLike, called_abnormal: ArrayLike, weights: N
 
 
 def confusion_cells(truth: NDArray[np.bool_], called: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return 1 in the column of each record's cell (tp, fp, tn, fn), 0 elsewhere: shape (n, 4)."""
+    """Return 1 in the column of each record's cell (tp, fp, tn, fn) and 0 elsewhere, shape (n, 4)."""
     return np.stack([truth & called, ~truth & called, ~truth & ~called, truth & ~called], axis=1).astype(np.float64)
 
 
 def confusion_figures(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what a confusion table says, in the order of ``CONFUSION_FIGURES``.
+    """Return the figures of a confusion table, in the order of ``CONFUSION_FIGURES``.
 
     Parameters
     ----------

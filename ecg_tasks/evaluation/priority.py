@@ -1,4 +1,4 @@
-"""Here: which recording teaches most when a person looks at it. Not here: who looks, or what was said (``queries.review_queue``)."""
+"""Here: which recordings are most useful to review. Not here: reviewers and their verdicts (``queries.review_queue``)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,15 +12,15 @@ from ecg_tasks.evaluation.calibration import logit, sigmoid
 
 @dataclass(frozen=True, kw_only=True)
 class PriorityWeights:
-    """What each reason to look adds to a recording's priority at its strongest.
+    """Largest contribution of each reason to a recording's priority.
 
     Parameters
     ----------
     disputed : reviewers differ, and none of their labels has a majority
-    contradicts_label : the model firmly says the opposite of the label: one of the two is wrong
-    uncertain : the probability lies in the abstain band or near it: here a label moves the model most
-    recipes_disagree : models that see the recording differently differ
-    low_quality : is there anything to be read in it at all
+    contradicts_label : the model clearly predicts the opposite of the label: one of the two is wrong
+    uncertain : the probability lies in or near the abstain band, where a label changes the model most
+    recipes_disagree : models of different recipes differ
+    low_quality : the recording may not be readable
     """
 
     disputed: float = 2.0
@@ -75,17 +75,17 @@ def prioritise(
 
     Parameters
     ----------
-    scores : ndarray, shape (n_recipes, n), ``centred`` probabilities; nan where a recipe says nothing. The first that speaks decides
+    scores : ndarray, shape (n_recipes, n), ``centred`` probabilities; nan where a recipe has none. The first one that has a value decides
     uncertain : ndarray, shape (n,), ``uncertainty`` of the recipe that decides
     quality : ndarray, shape (n,), 0 to 1
     label : ndarray, shape (n,), the label in force: 0 normal, 1 abnormal, -1 neither or none
     disputed : ndarray, shape (n,)
-    weights : larger moves what it weighs up the queue
+    weights : larger ones move recordings with that reason up the queue
 
     Raises
     ------
     SignalError
-        If the shapes do not fit.
+        If the shapes do not match.
 
     References
     ----------

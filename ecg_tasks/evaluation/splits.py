@@ -39,8 +39,8 @@ def split_bucket(patient: str) -> int:
 def split_of(bucket: int) -> Split:
     """Return the split that a bucket belongs to.
 
-    >>> side_of(0), side_of(9999)
-    (<Side.TRAIN: 'train'>, <Side.TEST: 'test'>)
+    >>> split_of(0), split_of(9999)
+    (<Split.TRAIN: 'train'>, <Split.TEST: 'test'>)
     """
     _check_bucket(bucket)
     return next(split for split, end in SPLIT_ENDS.items() if bucket < end)

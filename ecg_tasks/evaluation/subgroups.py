@@ -11,9 +11,9 @@ from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.evaluation.summary import evaluate, plain_interval
 
 MIN_PATIENTS = 10
-"""A smaller group is counted, but its figures are not told: they would be chance, and near to telling of single people."""
+"""A smaller group is counted, but its figures are not shown: they would be chance, and could reveal single people."""
 MIN_PATIENTS_PER_CLASS = 3
-"""So many patients of each class are needed for a figure that compares the classes."""
+"""Patients of each class that a figure comparing the classes needs."""
 AGE_GROUPS = ((0, 40, "under 40"), (40, 65, "40 to 64"), (65, 1000, "65 and over"))
 """Years: from, to (not included), and what the group is called."""
 FIGURES = ("auroc", "sensitivity", "specificity", "brier")
@@ -24,7 +24,7 @@ NOT_TOLD = "not told"
 class Subgroup:
     """One group of the test records: ``attribute`` (sex, age, quality) with a ``value``, its size, and its figures, if it is large enough.
 
-    Figures that cannot be told are left out of ``figures``.
+    Figures that are not shown are left out of ``figures``.
     """
 
     attribute: str
@@ -35,7 +35,7 @@ class Subgroup:
     figures: dict[str, Interval] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain numbers and texts for ``metrics.json``; a group whose figures are held back says so."""
+        """Return plain numbers and texts for ``metrics.json``; a group whose figures are not shown says so."""
         return {
             "attribute": self.attribute,
             "value": self.value,

@@ -35,7 +35,7 @@ from ecg_tasks.evaluation.metrics import (
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
 SplitUnit = Literal["patient", "record"]
-"""What was kept together when the splits were made: figures split by record flatter wherever a patient has several."""
+"""What was kept together when the splits were made: figures split by record look too good where a patient has several."""
 
 FIGURE_TITLES = {
     "prevalence": "Prevalence",
@@ -53,12 +53,12 @@ FIGURE_TITLES = {
     "coverage": "Share decided (outside the abstain band)",
     "accuracy_decided": "Accuracy of what is decided",
 }
-"""How a figure is called where people read it."""
+"""Titles of the figures for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """How many records fell where, at the threshold."""
+    """The confusion table at the threshold."""
 
     true_positives: int
     false_positives: int
@@ -135,7 +135,7 @@ def evaluate(
     seed: int,
     n_resamples: int = N_RESAMPLES,
 ) -> Evaluation:
-    """Judge calibrated record probabilities by every figure, with 95 % intervals by bootstrap over patients.
+    """Evaluate calibrated record probabilities by every figure, with 95 % intervals by bootstrap over patients.
 
     A proportion within ``NEAR_THE_EDGE`` of 0 or 1 gets Wilson's interval instead, counted over the patients (not the
     records) that it was measured on, so that several records of a patient do not narrow it; the AUROC gets Newcombe's, and
@@ -150,7 +150,7 @@ def evaluate(
     abstain : the band of ``uncertain``, fitted there too; None for no band
     split_unit : what the splits were made by, to be printed beside the figures
     seed : of the bootstrap
-    n_resamples : of the bootstrap; larger makes the ends of intervals steadier
+    n_resamples : of the bootstrap; larger makes the ends of intervals more stable
 
     Raises
     ------
@@ -168,7 +168,7 @@ def evaluate(
     called = probability >= threshold
     decided = ~band.holds(probability) if abstain else np.ones_like(truth)
     # Many records are taken in the order of their probabilities, which saves a look-up for each in every resample; few in their own
-    # order: the last digits of stored figures hang on the order in which numbers are added up.
+    # order: the last digits of stored figures depend on the order in which numbers are added.
     arranged = np.argsort(probability, kind="stable") if truth.size >= MANY else None
     taken = slice(None) if arranged is None else arranged
     figures = _figures(truth[taken], probability[taken], called[taken], decided[taken])

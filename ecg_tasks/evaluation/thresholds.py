@@ -1,4 +1,4 @@
-"""Here: what probability calls a record abnormal, and where the model abstains. Not here: probabilities (``calibration``).
+"""Here: from which probability on a record is abnormal, and where the model abstains. Not here: probabilities (``calibration``).
 
 Everything here is fitted on calibration patients and stored with the model; on test data it is only applied.
 """
@@ -36,10 +36,10 @@ class AbstainBand:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CoverageCurve:
-    """What abstaining buys: the wider the band, the fewer records decided and the more of these right.
+    """Coverage against accuracy: the wider the band, the fewer records decided and the more of these right.
 
     All arrays have shape (n_points,); ``half_width`` (log-odds on both sides of the threshold) grows along them.
-    ``coverage`` is the share of records outside the band, ``accuracy`` the share of those that are decided rightly.
+    ``coverage`` is the share of records outside the band, ``accuracy`` the share of these that are decided correctly.
     """
 
     half_width: NDArray[np.float64]
@@ -50,11 +50,11 @@ class CoverageCurve:
 def threshold_for_sensitivity(probabilities: ArrayLike, *, sensitivity: float) -> float:
     """Return the largest threshold that is expected to catch ``sensitivity`` of the abnormal records.
 
-    Calibrated probabilities say how many abnormal records lie above any threshold: their sum. So every calibration record has a
-    say in the threshold; a single one of some twenty abnormal records had it before, by whose chance the sensitivity on other
-    patients swung half as much again. The labels have spoken through the calibration.
+    The expected number of abnormal records above a threshold is the sum of their calibrated probabilities. So every calibration record
+    has an effect on the threshold. Before, a single one of about twenty abnormal records fixed it, and the sensitivity on other patients
+    varied half as much again. The labels are used by the calibration.
 
-    It is put halfway to the next lower probability, so that rounding in another runtime changes no decision of these records.
+    The threshold is put halfway to the next lower probability, so that rounding in another runtime changes no decision of these records.
 
     Parameters
     ----------

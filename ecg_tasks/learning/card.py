@@ -14,7 +14,7 @@ from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.learning.markdown import figure, generic, is_figure, number, share, table, words
 
 MANY_CANDIDATES = 20
-"""From so many candidates on, the best of them looks better on a test set than it is."""
+"""From this many candidates on, the best of them looks better on a test set than it is."""
 INTENDED_USE = (
     "Research use only. This is not a medical device: it must not be used to diagnose, to treat, or to decide on the care of "
     "a person. It sorts recordings for people who look at them afterwards."
@@ -32,7 +32,7 @@ YARDSTICKS = (
     ("12 leads, PTB", "by patient", "accuracy 0.9549", "ML-ResNet, inter-patient"),
     ("beats, PTB", "at random by beat, or not stated: beats of one patient in both splits", "accuracy 0.959 to 0.999", "several"),
 )
-"""What others report: data, split, figure, source. Their data are other than these, so they are no contest, only a scale."""
+"""Figures that others report: data, split, figure, source. Their data differ, so the figures cannot be compared directly."""
 BASELINES = {
     "beat_length": "Length of a beat alone",
     "simple_features": "Plain measurements, without age",
@@ -41,7 +41,7 @@ AT_A_GLANCE = ("auroc", "sensitivity", "specificity", "ece", "coverage", "accura
 PICTURES = (
     ("roc", "ROC curve"),
     ("precision_recall", "Precision-recall curve"),
-    ("reliability", "Reliability: what is said against what is found"),
+    ("reliability", "Reliability: predicted against observed share"),
     ("confusion", "Confusion at the threshold"),
     ("coverage", "Accuracy against the share of records decided"),
 )
@@ -83,7 +83,7 @@ def _head(spec: Plain, metrics: Plain) -> Iterator[str]:
     if found := [(FIGURE_TITLES[name], figure(test[name])) for name in AT_A_GLANCE if is_figure(test.get(name))]:
         if "n_patients" in test:
             yield from (
-                f"On {test['n_records']} records of {test['n_patients']} patients that served for nothing else, with 95 % intervals:",
+                f"On {test['n_records']} records of {test['n_patients']} patients, which were used for nothing else; 95 % intervals:",
                 "",
             )
         yield from table(("at a glance", ""), found)
@@ -136,19 +136,20 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
             told += " No patient is in two splits. Training fails if one is, or if two splits hold nearly the same recording."
         yield from (told, "")
     yield (
-        "Train and validation patients fit the weights and stop the training, calibration patients fix temperature, threshold and abstain"
-        " band, and test patients are looked at once. Every record with its split is listed in `training_records.csv`."
+        "Training and validation patients fit the weights and stop the training; calibration patients fix temperature, threshold and"
+        " abstain band; test patients are used once. Every record with its split is listed in `training_records.csv`."
     )
     yield ""
 
 
 def _figures(metrics: Plain) -> Iterator[str]:
     yield from ("## Figures on the test patients", "")
-    judged = metrics.get("candidates_judged")
-    if judged is not None:
-        yield f"These test patients have judged {judged} candidate{'' if judged == 1 else 's'} so far, this one included."
-        if judged >= MANY_CANDIDATES:
-            yield f"**That is {MANY_CANDIDATES} or more: the best of so many looks better than it is. Judge further ones on new patients.**"
+    n_evaluated = metrics.get("candidates_judged")
+    if n_evaluated is not None:
+        counted = "1 candidate has" if n_evaluated == 1 else f"{n_evaluated} candidates have"
+        yield f"{counted} been evaluated on these test patients so far, this one included."
+        if n_evaluated >= MANY_CANDIDATES:
+            yield f"**That is {MANY_CANDIDATES} or more: the best of so many looks better than it is. Test further ones on new patients.**"
         yield ""
     test = metrics.get("test", {})
     if found := {name: value for name, value in test.items() if is_figure(value)}:
@@ -195,7 +196,7 @@ def _calibration(spec: Plain, metrics: Plain) -> Iterator[str]:
     )
     yield ""
     if bins := metrics.get("curves", {}).get("reliability"):
-        yield from ("What it said of the test records, and what was found:", "")
+        yield from ("Predicted and observed share of abnormal test records:", "")
         columns = ("n_records", "mean_probability", "share_abnormal", "low", "high")
         rows = [
             (str(n), number(said), number(seen), f"{number(low)} to {number(high)}")
@@ -231,12 +232,12 @@ def _subgroups(metrics: Plain) -> Iterator[str]:
     rows = []
     for group in groups:
         n = (f"{words(group['attribute'])}: {group['value']}", f"{group['n_records']}", f"{group['n_patients']}", f"{group['n_abnormal']}")
-        told = [figure(group["figures"][name]) if name in group["figures"] else "held back" for name in columns]
-        rows.append((*n, *told))
+        shown = [figure(group["figures"][name]) if name in group["figures"] else "held back" for name in columns]
+        rows.append((*n, *shown))
     yield from table(("group", "records", "patients", "abnormal", "AUROC", "sensitivity", "specificity"), rows)
     yield (
-        f"Figures of a group with fewer than {MIN_PATIENTS} patients, or fewer than {MIN_PATIENTS_PER_CLASS} of either class, are held"
-        " back. In groups so small, intervals that overlap show no difference, and neither do they show that there is none."
+        f"Figures of a group with fewer than {MIN_PATIENTS} patients, or fewer than {MIN_PATIENTS_PER_CLASS} of either class, are not"
+        " shown. Overlapping intervals of small groups show no difference, and do not show that there is none."
     )
     yield ""
 
@@ -244,10 +245,11 @@ def _subgroups(metrics: Plain) -> Iterator[str]:
 def _yardsticks() -> Iterator[str]:
     yield from ("## What others report", "")
     yield from table(("data", "split", "figure", "source"), YARDSTICKS)
-    yield from (
-        "Other data, other classes, other test sets: a scale, not a contest. Only figures split by patient say something of new people.",
-        "",
+    yield (
+        "These come from other data, classes and test sets, so they cannot be compared directly."
+        " Only a split by patient shows how a model does on new people."
     )
+    yield ""
 
 
 def _training(spec: Plain) -> Iterator[str]:
@@ -259,7 +261,7 @@ def _training(spec: Plain) -> Iterator[str]:
         last = {epoch.get("member", epoch["epoch"]): epoch for epoch in epochs}
         yield from ("### epochs", "")
         if "member" in epochs[0]:
-            yield from ("The last epoch of each member; all of them are in `model.json`.", "")
+            yield from ("The last epoch of each network; all epochs are in `model.json`.", "")
         columns = sorted(epochs[0], key=lambda name: (name != "member", name != "epoch"))
         yield from table([words(name) for name in columns], [[number(epoch[name]) for name in columns] for epoch in last.values()])
     yield from ("### environment", "")

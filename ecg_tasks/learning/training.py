@@ -1,4 +1,4 @@
-"""Here: the training loop, from labelled pictures to the best weights. Not here: networks, splits, batches, or judging the result."""
+"""Here: the training loop, from labelled pictures to the best weights. Not here: networks, splits, batches, or evaluating the result."""
 
 import hashlib
 import json

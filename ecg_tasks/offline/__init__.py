@@ -1,1 +1,1 @@
-"""Here: classifying and judging files on a disk, without any stack. Not here: what the DAGs do."""
+"""Here: classifying and evaluating files on a disk, without any stack. Not here: what the DAGs do."""

@@ -1,7 +1,7 @@
-"""Here: a model judged on a labelled folder, without any stack. Not here: the figures (``evaluation.assessment``), or the folder's layout.
+"""Here: the evaluation of a model on a labelled folder, without any stack. Not here: the figures (``evaluation.assessment``), or layouts.
 
-Recordings are read, drawn and scored a few at a time, so that a folder of any size takes the same memory. What a version
-was trained on is left out; the rest is judged exactly as its card was made.
+Recordings are read, drawn and scored a few at a time, so that a folder of any size takes the same memory. Records that a version
+was trained on are left out. The others are evaluated with the code that made its card.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ from typing import Any
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
 from ecg_tasks.labels import CLASS_ORDER, RESEARCH_USE
 from ecg_tasks.offline.classify_file import read_path
-from ecg_tasks.offline.judging import Judge, Judged
 from ecg_tasks.offline.labelled_folders import LabelledFolder, open_folder
+from ecg_tasks.offline.model_evaluator import ModelEvaluation, ModelEvaluator
 from ecg_tasks.offline.shipped import find_models
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.readers import Read, Rejected
@@ -24,14 +24,16 @@ from ecg_tasks.signals.record import Record
 
 SCHEMA_VERSION = 1
 """Grows when a program that reads the JSON would have to change."""
+_JSON_NAMES = {"evaluated": "judged"}
+"""Counts that have another name in the JSON, for programs that read it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
-    """Every record that the folder names and its fate; ``received`` is the sum of all others."""
+class FolderCounts:
+    """How many records the folder names, by what became of them; ``received`` is the sum of all others."""
 
     received: int
-    judged: int
+    evaluated: int
     left_out: int
     uninterpretable: int
     unlabelled: int
@@ -42,29 +44,29 @@ class Account:
 
     def __post_init__(self) -> None:
         if self.received != sum(vars(self).values()) - self.received:
-            raise AssertionError(f"the account does not add up: {self}")
+            raise AssertionError(f"the counts do not add up: {self}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FolderEvaluation:
-    """What was found in a folder; ``judged`` has one entry a model that had something to judge, in the order of the recipes."""
+    """The result of a folder; ``evaluated`` has one entry for each model that had any record, in the order of the recipes."""
 
     folder: Path
     kind: str
-    account: Account
+    counts: FolderCounts
     rejected: Sequence[Rejected]
     missing: Sequence[str]
-    judged: Sequence[Judged]
+    evaluated: Sequence[ModelEvaluation]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the content of ``--json``: the first model's figures on top, those of further ones, if any, under ``others``."""
-        first, *others = [_plain(one) for one in self.judged]
+        """Return the content of ``--json``: the first model's figures at the top level, those of further models under ``others``."""
+        first, *others = [_plain(one) for one in self.evaluated]
         return {
             "schema_version": SCHEMA_VERSION,
             "notice": RESEARCH_USE,
             "folder": str(self.folder),
             "layout": self.kind,
-            "account": vars(self.account),
+            "account": {_JSON_NAMES.get(name, name): number for name, number in vars(self.counts).items()},
             "unreadable": {
                 "by_reason": dict(sorted(Counter(one.reason.value for one in self.rejected).items())),
                 "records": [{"name": one.name, "reason": one.reason.value, "message": one.message} for one in self.rejected],
@@ -83,15 +85,15 @@ def evaluate_folder(
     models: Path = SHIPPED_MODELS,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> FolderEvaluation:
-    """Judge models on every labelled record of a folder that they were not trained on.
+    """Evaluate models on every labelled record of a folder that they were not trained on.
 
     Parameters
     ----------
     folder : PTB-XL, raw PTB, heartbeat CSVs, or recordings with a ``labels.csv``
-    recipe : the recipe that judges; None for the first that takes a recording, as in the nightly run
+    recipe : the recipe to evaluate; None for the first that accepts a recording, as in the nightly run
     model : version of a model in ``models``, or the folder of one; None for the champions
     models : laid out as ``models/`` in the bucket
-    progress : is told how many files have been read, and of how many
+    progress : called with the number of files read so far, and of all files
 
     Raises
     ------
@@ -100,67 +102,67 @@ def evaluate_folder(
     ConfigurationError
         If there is no such model.
     NotEnoughDataError
-        If no record is left to be judged; the message says where they went.
+        If no record is left to evaluate; the message says why.
     """
-    judges = [Judge(one) for one in find_models(models, recipes=(recipe,) if recipe else Settings.recipes, wanted=model)]
+    evaluators = [ModelEvaluator(one) for one in find_models(models, recipes=(recipe,) if recipe else Settings.recipes, wanted=model)]
     labelled = open_folder(folder)
-    counts: Counter[str] = Counter()
+    found: Counter[str] = Counter()
     rejected: list[Rejected] = list(labelled.rejected)
     seen: set[str] = set()
-    hopeless = {one.name for one in rejected}
+    unreadable = {one.name for one in rejected}
     for done, (name, path) in enumerate(labelled.files.items()):
         progress(done, len(labelled.files))
         if path is None:
-            counts["missing"] += name not in hopeless
-        elif name not in hopeless:
+            found["missing"] += name not in unreadable
+        elif name not in unreadable:
             reading = _read(name, path)
             rejected += reading.rejected
             for record in reading.records:
-                if record.name in hopeless:
+                if record.name in unreadable:
                     continue
-                counts[_take(_described(record, labelled), seen, judges)] += 1
+                found[_take(_described(record, labelled), seen, evaluators)] += 1
     progress(len(labelled.files), len(labelled.files))
-    judged = [one for judge in judges if (one := judge.finish()) is not None]
-    counts.update({"left_out": sum(len(one.left_out) for one in judged)})
-    counts.update({"uninterpretable": sum(len(one.uninterpretable) for one in judged)})
-    counts.update({"judged": sum(one.assessment.evaluation.n_records for one in judged if one.assessment)})
-    del counts["taken"]
-    counts["unreadable"] = len(rejected)
-    account = Account(received=counts.total(), **{name: counts[name] for name in Account.__dataclass_fields__ if name != "received"})
-    found = FolderEvaluation(
+    evaluated = [one for evaluator in evaluators if (one := evaluator.finish()) is not None]
+    found.update({"left_out": sum(len(one.left_out) for one in evaluated)})
+    found.update({"uninterpretable": sum(len(one.uninterpretable) for one in evaluated)})
+    found.update({"evaluated": sum(one.assessment.evaluation.n_records for one in evaluated if one.assessment)})
+    del found["taken"]
+    found["unreadable"] = len(rejected)
+    counts = FolderCounts(received=found.total(), **{name: found[name] for name in FolderCounts.__dataclass_fields__ if name != "received"})
+    result = FolderEvaluation(
         folder=folder,
         kind=labelled.kind,
-        account=account,
+        counts=counts,
         rejected=rejected,
-        missing=[name for name, path in labelled.files.items() if path is None and name not in hopeless],
-        judged=sorted(judged, key=lambda one: one.assessment is None),
+        missing=[name for name, path in labelled.files.items() if path is None and name not in unreadable],
+        evaluated=sorted(evaluated, key=lambda one: one.assessment is None),
     )
-    if not account.judged:
-        fates = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in vars(account).items() if number and name != "received")
-        raise NotEnoughDataError(f"no record of {folder} is left to be judged: {fates or 'it names none'}")
-    return found
+    if not counts.evaluated:
+        fates = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in vars(counts).items() if number and name != "received")
+        raise NotEnoughDataError(f"no record of {folder} is left to evaluate: {fates or 'it names none'}")
+    return result
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Described:
-    """A record with what the folder says of it, and every id under which its patient may have been trained on."""
+    """A record with what the folder says about it, and all ids that its patient may have had in training."""
 
     record: Record
     patients: Sequence[str] = field(default=())
 
 
-def _take(described: _Described, seen: set[str], judges: Sequence[Judge]) -> str:
-    """Hand a record to the model that judges it; returns its fate where it is judged by none, else ``taken``."""
+def _take(described: _Described, seen: set[str], evaluators: Sequence[ModelEvaluator]) -> str:
+    """Give a record to the first model that accepts it; returns ``taken``, or why no model gets it."""
     record = described.record
     if record.record_id in seen:
         return "duplicates"
     seen.add(record.record_id)
     if record.label not in CLASS_ORDER:
         return "unlabelled"
-    judge = next((judge for judge in judges if judge.recipe.accepts(record)), None)
-    if judge is None:
+    evaluator = next((evaluator for evaluator in evaluators if evaluator.recipe.accepts(record)), None)
+    if evaluator is None:
         return "not_taken"
-    judge.add(record, described.patients)
+    evaluator.add(record, described.patients)
     return "taken"
 
 
@@ -168,14 +170,14 @@ def _described(record: Record, labelled: LabelledFolder) -> _Described:
     row = labelled.rows.get(record.name)
     if row is None:
         return _Described(record=record, patients=[record.patient] if record.patient else [])
-    told = replace(
+    described = replace(
         record,
         patient=row.patient_id or record.patient,
         age=record.age if row.age is None else row.age,
         sex=row.sex or record.sex,
         label=row.label or record.label,
     )
-    return _Described(record=told, patients=[patient for patient in {row.patient_id, record.patient} if patient])
+    return _Described(record=described, patients=[patient for patient in {row.patient_id, record.patient} if patient])
 
 
 def _read(name: str, path: Path) -> Read:
@@ -188,24 +190,24 @@ def _read(name: str, path: Path) -> Read:
         return Read(records=(), rejected=(Rejected(name=name, reason=Reason.UNREADABLE, message=f"{path}: {error.strerror}"),))
 
 
-def _plain(judged: Judged) -> dict[str, Any]:
+def _plain(evaluated: ModelEvaluation) -> dict[str, Any]:
     """Return one model's part of the JSON."""
-    spec = judged.model.spec
-    told: dict[str, Any] = {
+    spec = evaluated.model.spec
+    content: dict[str, Any] = {
         "recipe": spec.recipe,
         "version": spec.version,
         "synthetic_model": spec.synthetic,
         "left_out": {
-            "n_records": len(judged.left_out),
-            "records": [vars(one) for one in judged.left_out],
+            "n_records": len(evaluated.left_out),
+            "records": [vars(one) for one in evaluated.left_out],
         },
-        "uninterpretable": list(judged.uninterpretable),
+        "uninterpretable": list(evaluated.uninterpretable),
     }
-    if judged.assessment is None:
-        return told
-    plain = judged.assessment.as_dict()
-    figures = judged.assessment.evaluation.figures
-    return told | {
+    if evaluated.assessment is None:
+        return content
+    plain = evaluated.assessment.as_dict()
+    figures = evaluated.assessment.evaluation.figures
+    return content | {
         **{name: value for name, value in plain["test"].items() if name not in figures},
         "figures": {name: plain["test"][name] for name in figures},
         "baselines": plain["baselines"],

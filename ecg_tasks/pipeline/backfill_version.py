@@ -171,15 +171,15 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
     changed: list[ChangedRecord] = []
     before_all: list[str] = []
     after_all: list[str] = []
-    moved, n_judged, n_synthetic = 0.0, 0, 0
+    moved, n_evaluated, n_synthetic = 0.0, 0, 0
     labels = {record_id: entry.label for record_id, entry in labels_in_force(store).items()}
     for before, after in _spoken(store, recipe, pinned.against, pinned.version):
         place = {record_id: row for row, record_id in enumerate(after["record_id"])}
         rows = [place[record_id] for record_id in before["record_id"]]
         p_before, p_after = np.asarray(before["probability"], float), np.asarray(after["probability"], float)[rows]
-        judged = ~np.isnan(p_before) & ~np.isnan(p_after)
-        moved += float(np.abs(p_after - p_before)[judged].sum())
-        n_judged += int(judged.sum())
+        evaluated = ~np.isnan(p_before) & ~np.isnan(p_after)
+        moved += float(np.abs(p_after - p_before)[evaluated].sum())
+        n_evaluated += int(evaluated.sum())
         n_synthetic += int(np.sum(before["synthetic"]))
         for row, record_id in enumerate(before["record_id"]):
             one, other = Decision(before["decision"][row]), Decision(after["decision"][rows[row]])
@@ -207,7 +207,7 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
         counts=counts,
         changed=changed,
         agreement=cohens_kappa(before_all, after_all),
-        mean_change=moved / n_judged if n_judged else None,
+        mean_change=moved / n_evaluated if n_evaluated else None,
         n_synthetic=n_synthetic,
     )
 

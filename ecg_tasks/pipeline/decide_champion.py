@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import DecisionManifest, Judgement, find, find_manifest, write_manifest
+from ecg_tasks.archive.documents import DecisionManifest, StoredVerdict, find, find_manifest, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError
@@ -47,7 +47,7 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     action : ``promote``, ``rollback`` or ``reject``
     why : kept for ever beside the decision
     who : likewise
-    override : why a version that was rejected, or never judged, shall serve all the same; needed for these, and kept too
+    override : why a version that was rejected, or never evaluated, shall serve; needed for these, and stored too
     cleared : whether somebody cleared the run, so that its task runs again
 
     Raises
@@ -155,9 +155,9 @@ def _obstacle(store: ObjectStore, recipe: str, version: str) -> str:
         return f"was rejected by {rejection.who} on {rejection.when}: {rejection.why}"
     if decided and any(one.version == version for one in decided.services):
         return ""
-    verdict = find(store, Judgement, keys.model_file(recipe, version, registry.VERDICT))
+    verdict = find(store, StoredVerdict, keys.model_file(recipe, version, registry.VERDICT))
     if verdict is None:
-        return "was never judged by the gate"
+        return "was never evaluated by the gate"
     return "" if verdict.promote else f"was rejected by the gate: {verdict.reason}"
 
 

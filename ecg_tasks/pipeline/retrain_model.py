@@ -1,4 +1,4 @@
-"""Here: the tasks of the DAG ``retrain_model`` up to the verdict: labels and pictures to a judged version.
+"""Here: the tasks of the DAG ``retrain_model`` up to the verdict: from labels and pictures to an evaluated version.
 
 Not here: what is in a version (``candidate``), or what follows from the verdict (``promoting``).
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import Code, Judgement, Training, TrainingJob, find, read, write
+from ecg_tasks.archive.documents import Code, StoredVerdict, Training, TrainingJob, find, read, write
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.evaluation.gate import PromotionPolicy
@@ -21,7 +21,7 @@ from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.training import candidate, dataset, gating, promoting
-from ecg_tasks.pipeline.training.judged import candidates_judged
+from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.signals.recipes import get_recipe
 
 DAG = promoting.DAG
@@ -131,7 +131,7 @@ def evaluate(job: str) -> str:
         test=dataset.load_pictures(store, recipe, dataset.on_splits(rows, Split.TEST)),
         rows=rows,
         manifest=dataset.load_manifest(store, work.dataset_id),
-        candidates_judged=candidates_judged(
+        candidates_evaluated=candidates_evaluated(
             store, recipe.name, work.version, [row.record_id for row in dataset.on_splits(rows, Split.TEST)]
         ),
     )
@@ -141,16 +141,16 @@ def evaluate(job: str) -> str:
 
 
 def gate(job: str) -> str:
-    """Judge the version against the champion on the same test patients; returns the verdict's key."""
+    """Compare the version with the champion on the same test patients; returns the verdict's key."""
     store = open_store()
     work = read(store, TrainingJob, job)
     recipe = get_recipe(work.recipe)
     verdict_key = keys.model_file(recipe.name, work.version, registry.VERDICT)
     champion = synthetic.hand_over(store, recipe.name, who=f"{DAG}/{work.run}")
-    verdict = find(store, Judgement, verdict_key)
+    verdict = find(store, StoredVerdict, verdict_key)
     serves = champion is not None and champion.version == work.version
     if verdict is None or (not serves and not gating.still_holds(verdict, work, champion)):
-        verdict = gating.judge(store, recipe, work, champion)
+        verdict = gating.evaluate_candidate(store, recipe, work, champion)
         write(store, verdict_key, verdict)
     if not verdict.promote:
         promoting.log_act(store, work, audit.Action.REJECT, why=verdict.reason)

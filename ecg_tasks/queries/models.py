@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.cache import keep
-from ecg_tasks.archive.documents import Judgement, read
+from ecg_tasks.archive.documents import StoredVerdict, read
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError
 from ecg_tasks.evaluation.intervals import Interval
@@ -38,7 +38,7 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgedVersion:
+class EvaluatedVersion:
     """A version with the figures of its test, the gate's verdict on it, whether it serves, and what became of it, as a phrase."""
 
     version: Version
@@ -46,7 +46,7 @@ class JudgedVersion:
     figures: Mapping[str, Interval]
     n_records: int
     n_patients: int
-    verdict: Judgement | None
+    verdict: StoredVerdict | None
     serves: bool
     standing: str
 
@@ -57,7 +57,7 @@ class RecipeModels:
 
     recipe: str
     decided: registry.Champion | None
-    versions: tuple[JudgedVersion, ...]
+    versions: tuple[EvaluatedVersion, ...]
 
 
 def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
@@ -70,7 +70,7 @@ def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
     found = []
     for recipe in RECIPES:
         decided = registry.read_decisions(store, recipe)
-        versions = [_judged(store, name, files, decided=decided) for name, files in by_version.items() if name[0] == recipe]
+        versions = [_evaluated(store, name, files, decided=decided) for name, files in by_version.items() if name[0] == recipe]
         whole = sorted(filter(None, versions), key=lambda one: one.written, reverse=True)
         if whole or decided:
             found.append(RecipeModels(recipe=recipe, decided=decided, versions=tuple(whole)))
@@ -153,14 +153,14 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
     )
 
 
-def _judged(
+def _evaluated(
     store: ObjectStore, name: tuple[str, str], files: Mapping[str, ObjectInfo], *, decided: registry.Champion | None
-) -> JudgedVersion | None:
+) -> EvaluatedVersion | None:
     if registry.SUMS not in files or METRICS not in files:
         return None  # it is being written
     test = _metrics(store, files[METRICS].key, etag=files[METRICS].etag).test
     verdict = files.get(registry.VERDICT)
-    return JudgedVersion(
+    return EvaluatedVersion(
         version=version(store, *name),
         written=files[registry.SUMS].modified.isoformat(timespec="seconds"),
         figures=test.figures if test else {},
@@ -178,8 +178,8 @@ def _metrics(store: ObjectStore, key: str, *, etag: str) -> Metrics:  # noqa: AR
 
 
 @keep(256)
-def _verdict(store: ObjectStore, key: str, *, etag: str) -> Judgement:  # noqa: ARG001 - a generation
-    return read(store, Judgement, key)
+def _verdict(store: ObjectStore, key: str, *, etag: str) -> StoredVerdict:  # noqa: ARG001 - a generation
+    return read(store, StoredVerdict, key)
 
 
 def _standing(decided: registry.Champion | None, version: str) -> str:

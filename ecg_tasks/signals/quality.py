@@ -70,24 +70,24 @@ class RecordingQuality:
     off_mv: float = 0.05
     off_share: float = 0.4
 
-    def judge(self, windows: Windows, *, fs: float) -> Quality:
+    def assess(self, windows: Windows, *, fs: float) -> Quality:
         """Judge windows of shape (n, n_leads, n_samples), mV; a window's quality does not depend on the others.
 
         Of a window that is not full, the real samples are judged.
         """
         lengths = np.unique(windows.n_real).tolist()
         if lengths in ([], [windows.samples.shape[2]]):
-            return self._judge(windows.samples, windows.clipped, fs=fs)
+            return self._assess(windows.samples, windows.clipped, fs=fs)
         values, flags = np.empty(len(windows), np.float32), [""] * len(windows)
         for length in lengths:
             alike = np.flatnonzero(windows.n_real == length)
-            judged = self._judge(windows.samples[alike, :, :length], windows.clipped[alike], fs=fs)
-            values[alike] = judged.values
-            for at, found in zip(alike.tolist(), judged.flags, strict=True):
+            assessed = self._assess(windows.samples[alike, :, :length], windows.clipped[alike], fs=fs)
+            values[alike] = assessed.values
+            for at, found in zip(alike.tolist(), assessed.flags, strict=True):
                 flags[at] = found
         return Quality(values=values, flags=flags)
 
-    def _judge(self, samples: NDArray[np.float32], clipped: NDArray[np.float32], *, fs: float) -> Quality:
+    def _assess(self, samples: NDArray[np.float32], clipped: NDArray[np.float32], *, fs: float) -> Quality:
         n_real = np.full(samples.shape[:2], samples.shape[2])
         wander = _below(samples, cutoff_hz=self.wander_hz, fs=fs)
         amplitude = np.ptp(samples - wander, axis=-1)
@@ -133,7 +133,7 @@ class BeatQuality:
     flat_range: float = 0.01
     surroundings: RecordingQuality = RecordingQuality()
 
-    def judge(self, windows: Windows, *, fs: float) -> Quality:
+    def assess(self, windows: Windows, *, fs: float) -> Quality:
         """Judge beats of shape (n, 1, n_samples), relative unit; the padding is left out."""
         n_real = windows.n_real[:, None]
         real = np.arange(windows.samples.shape[2]) < n_real[..., None]

@@ -119,7 +119,7 @@ class Recipe:
         """
         windows = self.windows(records)
         empty = np.setdiff1d(np.arange(len(records)), windows.record)
-        quality, without_beats = self._judge(records, windows, empty)
+        quality, without_beats = self._assess(records, windows, empty)
         record = np.concatenate([windows.record, empty])
         order = np.argsort(record, kind="stable")
         notes = [self._notes(one) for one in records]
@@ -137,15 +137,15 @@ class Recipe:
             png=[png[row] for row in order],
         )
 
-    def _judge(self, records: Sequence[Record], windows: Windows, empty: NDArray[np.int64]) -> tuple[Quality, list[str]]:
+    def _assess(self, records: Sequence[Record], windows: Windows, empty: NDArray[np.int64]) -> tuple[Quality, list[str]]:
         """Assess the quality of all windows, and the flags of records without any: what is wrong with the recording is in both."""
-        quality = self.quality.judge(windows, fs=self.windowing.fs)
+        quality = self.quality.assess(windows, fs=self.windowing.fs)
         if isinstance(self.quality, RecordingQuality) or isinstance(self.windowing, RecordingWindows):
             return quality, [Flag.NO_BEATS.value] * len(empty)
         around = self.windowing.surroundings(records)
         if not len(around):
             return quality, [Flag.NO_BEATS.value] * len(empty)
-        judged = self.quality.surroundings.judge(around, fs=self.windowing.fs)
+        assessed = self.quality.surroundings.assess(around, fs=self.windowing.fs)
         starts = list(zip(around.record.tolist(), around.start_s.tolist(), strict=True))
         grid = {(owner, int(start_s // WINDOW_S)): at for at, (owner, start_s) in enumerate(starts)}
         first = {owner: at for at, (owner, _) in reversed(list(enumerate(starts)))}  # of a shorter stretch there is but one
@@ -153,8 +153,8 @@ class Recipe:
             grid.get((int(owner), int(start_s // WINDOW_S)), first.get(int(owner), -1))
             for owner, start_s in zip(windows.record, windows.start_s, strict=True)
         ]
-        told = [join_flags(Flag.NO_BEATS, *(judged.flags[at] for at in np.flatnonzero(around.record == record))) for record in empty]
-        return quality.joined_by(judged, index=np.array(index, np.int64)), told
+        told = [join_flags(Flag.NO_BEATS, *(assessed.flags[at] for at in np.flatnonzero(around.record == record))) for record in empty]
+        return quality.joined_by(assessed, index=np.array(index, np.int64)), told
 
     def _notes(self, record: Record) -> "_Notes":
         """Return what is said of a record as a whole, and whether its leads can be believed."""

@@ -14,7 +14,7 @@ from ecg_tasks.pipeline import backfill_version, classify_records, decide_champi
 from ecg_tasks.pipeline.intake import waiting
 from ecg_tasks.pipeline.training import promoting
 from ecg_tasks.queries import runs
-from tests.versions import judged_versions
+from tests.versions import evaluated_versions
 
 USER = {"id": "1", "name": "alice"}
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -159,7 +159,7 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
 @pytest.fixture
 def trained(bucket, steps, monkeypatch):
     """A bucket in which the gate let version b pass and refused d, and a serves; gives what lets a run train one of them."""
-    judged_versions(bucket)
+    evaluated_versions(bucket)
     steps(retrain_model, train="version", evaluate="figures", gate="verdict")
 
     def trains(version):

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from ecg_tasks.archive import keys, registry
-from ecg_tasks.archive.documents import Judgement, write
+from ecg_tasks.archive.documents import StoredVerdict, write
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -41,7 +41,7 @@ def night(demo, ecg, stack, objects, todays_version):
             for version in (FIRST, SECOND):
                 registry.write_version(store, recipe, version, todays_version(recipe, version))
             reason = "AUROC +0.02 (0.01 to 0.03) on the same patients"
-            verdict = Judgement(recipe=recipe, version=SECOND, promote=True, kind="better", reason=reason, champion=FIRST)
+            verdict = StoredVerdict(recipe=recipe, version=SECOND, promote=True, kind="better", reason=reason, champion=FIRST)
             write(store, keys.model_file(recipe, SECOND, registry.VERDICT), verdict)
             registry.write_champion(store, recipe=recipe, version=FIRST, since="2026-01-01T00:00:00+00:00", who="test", why="the first one")
         ecg("run", "classify_records", "--wait", "--conf", '{"scope": "all"}')

@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.evaluation.gate import MANY_JUDGED, GatePolicy, NewData, PromotionPolicy, Scored, VerdictKind, judge, judged_note
+from ecg_tasks.evaluation.gate import (
+    MANY_CANDIDATES,
+    GatePolicy,
+    NewData,
+    PromotionPolicy,
+    Scored,
+    VerdictKind,
+    evaluate_candidate,
+    note_on_test_set,
+)
 
-REFRESH = GatePolicy(ambition=PromotionPolicy.REFRESH, max_ece=1, min_sensitivity=0)
+REFRESH = GatePolicy(promotion=PromotionPolicy.REFRESH, max_ece=1, min_sensitivity=0)
 LENIENT = GatePolicy(max_ece=1, min_sensitivity=0)
 MUCH_NEW = NewData(n_training=100, n_new=60)
 
@@ -22,12 +31,12 @@ def scored(n, *, seed, shift):
 def test_first_champion_must_beat_guessing_with_its_interval():
     """A model that ranks is promoted as first; one that guesses is not, though its AUROC may lie above one half."""
     labels, good, patients = scored(60, seed=0, shift=2.0)
-    verdict = judge(labels, good, None, patients, seed=0)
+    verdict = evaluate_candidate(labels, good, None, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (True, VerdictKind.FIRST)
     assert verdict.figures["candidate_auroc"].low > 0.5
-    assert "take care" not in verdict.reason
+    assert "a later candidate would be rejected" not in verdict.reason
     _, guessing, _ = scored(60, seed=2, shift=0.1)
-    verdict = judge(labels, guessing, None, patients, seed=0)
+    verdict = evaluate_candidate(labels, guessing, None, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
     assert verdict.figures["candidate_auroc"].value > 0.5
     assert "the interval does not lie above 0.5" in verdict.reason
@@ -40,8 +49,8 @@ def test_chance_hardly_ever_passes():
     passed = {"first": 0, "better": 0}
     for seed in range(200):
         guess, other = (Scored(probabilities=rng.random(44), threshold=0.0) for _ in range(2))
-        passed["first"] += judge(labels, guess, None, patients, seed=seed, n_resamples=300).promote
-        passed["better"] += judge(labels, guess, other, patients, seed=seed, n_resamples=300, policy=LENIENT).promote
+        passed["first"] += evaluate_candidate(labels, guess, None, patients, seed=seed, n_resamples=300).promote
+        passed["better"] += evaluate_candidate(labels, guess, other, patients, seed=seed, n_resamples=300, policy=LENIENT).promote
     assert max(passed.values()) <= 10
 
 
@@ -49,9 +58,9 @@ def test_first_champion_that_misses_a_floor_says_so():
     """Without anything better to serve it is promoted all the same, and its reason tells what is wrong with it."""
     labels, good, patients = scored(60, seed=0, shift=3.0)
     deaf = Scored(probabilities=good.probabilities, threshold=0.999999)
-    verdict = judge(labels, deaf, None, patients, seed=0)
+    verdict = evaluate_candidate(labels, deaf, None, patients, seed=0)
     assert verdict.promote
-    assert "take care" in verdict.reason
+    assert "a later candidate would be rejected" in verdict.reason
     assert f"sensitivity of {verdict.sensitivity:.3f} lies below the floor of 0.75" in verdict.reason
 
 
@@ -59,7 +68,7 @@ def test_better_candidate_replaces_the_champion():
     """A difference whose interval lies above 0 promotes, and the reason tells both areas and the paired interval."""
     labels, good, patients = scored(60, seed=0, shift=3.0)
     _, poor, _ = scored(60, seed=1, shift=0.5)
-    verdict = judge(labels, good, poor, patients, seed=0)
+    verdict = evaluate_candidate(labels, good, poor, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (True, VerdictKind.BETTER)
     assert verdict.figures["auroc_difference"].low > 0
     areas = [verdict.figures[f"{who}_auroc"].value for who in ("candidate", "champion")]
@@ -73,15 +82,15 @@ def test_a_higher_area_alone_is_not_better():
     noise = np.random.default_rng(1).normal(0, 0.3, 60)
     log_odds = np.log(champion.probabilities / (1 - champion.probabilities)) + 0.05 * (2 * labels - 1) + 0.2 * noise
     candidate = Scored(probabilities=1 / (1 + np.exp(-log_odds)), threshold=0.2)
-    plain = judge(labels, candidate, champion, patients, seed=0, policy=LENIENT)
+    plain = evaluate_candidate(labels, candidate, champion, patients, seed=0, policy=LENIENT)
     assert plain.figures["auroc_difference"].value > 0
     assert (plain.promote, plain.kind) == (False, VerdictKind.REJECTED)
     assert "not shown to be better" in plain.reason
-    refresh = judge(labels, candidate, champion, patients, seed=0, policy=REFRESH, new_data=MUCH_NEW)
+    refresh = evaluate_candidate(labels, candidate, champion, patients, seed=0, policy=REFRESH, new_data=MUCH_NEW)
     assert (refresh.promote, refresh.kind) == (True, VerdictKind.REFRESH)
     assert "60 of its 100 training records are new to the champion" in refresh.reason
     for too_little in (None, NewData(n_training=100, n_new=0), NewData(n_training=100, n_new=4)):
-        verdict = judge(labels, candidate, champion, patients, seed=0, policy=REFRESH, new_data=too_little)
+        verdict = evaluate_candidate(labels, candidate, champion, patients, seed=0, policy=REFRESH, new_data=too_little)
         assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
         assert "it is no refresh" in verdict.reason
 
@@ -90,20 +99,20 @@ def test_a_refresh_may_not_be_worse_than_the_margin():
     """More data does not excuse a difference whose lower bound lies below minus the margin."""
     labels, good, patients = scored(60, seed=0, shift=3.0)
     _, poor, _ = scored(60, seed=1, shift=0.5)
-    verdict = judge(labels, poor, good, patients, seed=0, policy=REFRESH, new_data=MUCH_NEW)
+    verdict = evaluate_candidate(labels, poor, good, patients, seed=0, policy=REFRESH, new_data=MUCH_NEW)
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
     assert "may be worse by more than 0.05" in verdict.reason
 
 
-@pytest.mark.parametrize("ambition", PromotionPolicy)
+@pytest.mark.parametrize("promotion", PromotionPolicy)
 @pytest.mark.parametrize("fault", ["sensitivity", "calibration"])
-def test_floors_hold_for_better_and_refresh(ambition, fault):
+def test_floors_hold_for_better_and_refresh(promotion, fault):
     """A candidate that ranks far better is rejected for a threshold that finds too few, and for probabilities that are far off."""
     labels, good, patients = scored(60, seed=0, shift=3.0)
     _, poor, _ = scored(60, seed=1, shift=0.5)
     shifted = Scored(probabilities=0.6 + 0.4 * np.asarray(good.probabilities), threshold=0.6)
     candidate = Scored(probabilities=good.probabilities, threshold=0.9999) if fault == "sensitivity" else shifted
-    verdict = judge(labels, candidate, poor, patients, seed=0, policy=GatePolicy(ambition=ambition), new_data=MUCH_NEW)
+    verdict = evaluate_candidate(labels, candidate, poor, patients, seed=0, policy=GatePolicy(promotion=promotion), new_data=MUCH_NEW)
     assert verdict.figures["auroc_difference"].low > 0
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
     assert {"sensitivity": "below the floor of 0.75", "calibration": "above the ceiling of 0.2"}[fault] in verdict.reason
@@ -114,34 +123,34 @@ def test_candidate_that_is_no_better_is_rejected(equal):
     """A worse candidate, and the champion itself, are rejected with the difference in the reason."""
     labels, good, patients = scored(60, seed=0, shift=3.0)
     _, poor, _ = scored(60, seed=1, shift=0.5)
-    verdict = judge(labels, good if equal else poor, good, patients, seed=0)
+    verdict = evaluate_candidate(labels, good if equal else poor, good, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
     assert verdict.reason.startswith("it is not shown to be better than the champion: AUROC")
 
 
-def test_too_few_patients_judge_nothing():
+def test_too_few_patients_reject():
     """A perfect candidate on four abnormal patients, however many records these have, is rejected with the counts."""
     labels = np.array([0] * 30 + [1] * 40)
     patients = np.array([f"n{i}" for i in range(30)] + [f"a{i % 4}" for i in range(40)])
     perfect = Scored(probabilities=labels * 0.8 + 0.1, threshold=0.5)
-    verdict = judge(labels, perfect, None, patients, seed=0)
+    verdict = evaluate_candidate(labels, perfect, None, patients, seed=0)
     assert not verdict.promote
     assert "30 normal and 4 abnormal patients; at least 5 of each" in verdict.reason
-    assert judge(labels, perfect, None, patients, seed=0, policy=GatePolicy(min_patients_per_class=4)).promote
+    assert evaluate_candidate(labels, perfect, None, patients, seed=0, policy=GatePolicy(min_patients_per_class=4)).promote
 
 
-def test_a_test_set_that_has_judged_many_says_so():
+def test_the_note_warns_where_many_were_evaluated():
     """From twenty candidates on the note warns; before it only counts."""
-    assert "chance" not in judged_note(MANY_JUDGED - 1)
-    assert "has judged 20 candidates" in judged_note(20)
-    assert "owes part of its figures to chance" in judged_note(20)
-    assert "1 candidate," in judged_note(1)
+    assert "chance" not in note_on_test_set(MANY_CANDIDATES - 1)
+    assert "20 candidates have been evaluated" in note_on_test_set(20)
+    assert "owes part of its figures to chance" in note_on_test_set(20)
+    assert "1 candidate has" in note_on_test_set(1)
 
 
 def test_impossible_arguments_are_refused():
     """A missing group, and a policy that asks for no patient or a share above 1, are refused."""
     with pytest.raises(SignalError, match="2 labels, but groups"):
-        judge([0, 1], Scored(probabilities=[0.1, 0.2], threshold=0.5), None, ["a"], seed=0)
+        evaluate_candidate([0, 1], Scored(probabilities=[0.1, 0.2], threshold=0.5), None, ["a"], seed=0)
     with pytest.raises(SignalError, match="min_patients_per_class=0"):
         GatePolicy(min_patients_per_class=0)
     with pytest.raises(SignalError, match=r"max_ece=1\.5"):

@@ -85,7 +85,7 @@ def metrics():
         "| AUROC | 0.",
         "| Prevalence | 0.500 | ",
         "95 % interval",
-        "judged 3 candidates so far",
+        "3 candidates have been evaluated on these test patients so far",
         "T = 1.5, b = 0, fitted on 46 records of 44 patients (13 abnormal) of the calibration split",
         "bins of equal mass",
         "| Length of a beat alone | ",
@@ -133,12 +133,12 @@ def test_tables_are_whole(metrics):
         assert len(widths) == 1, block
 
 
-@pytest.mark.parametrize(("judged", "warned"), [(1, False), (19, False), (20, True), (45, True)])
-def test_a_worn_test_set_says_so(metrics, judged, warned):
+@pytest.mark.parametrize(("n_evaluated", "warned"), [(1, False), (19, False), (20, True), (45, True)])
+def test_a_test_set_of_many_candidates_says_so(metrics, n_evaluated, warned):
     """From twenty candidates on, the card says that the best of them looks better than it is."""
-    card = model_card(SPEC, metrics=metrics | {"candidates_judged": judged}, splits=SPLITS)
+    card = model_card(SPEC, metrics=metrics | {"candidates_judged": n_evaluated}, splits=SPLITS)
     assert ("20 or more" in card) == warned
-    assert f"judged {judged} candidate" in card
+    assert (f"{n_evaluated} candidates have" if n_evaluated > 1 else "1 candidate has") in card
 
 
 def test_without_patients_the_figures_are_said_to_look_too_good(metrics):

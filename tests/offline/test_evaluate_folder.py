@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ecg_tasks.archive import registry
 from ecg_tasks.errors import BadInputError, ConfigurationError, ModelRefusedError, NotEnoughDataError
-from ecg_tasks.offline import judging, labelled_folders
+from ecg_tasks.offline import labelled_folders, model_evaluator
 from ecg_tasks.offline.evaluate_folder import evaluate_folder
 from ecg_tasks.pipeline import ingest_records, retrain_model
 from ecg_tasks.pipeline.champions import seed
@@ -197,7 +197,7 @@ def test_another_recording_of_a_patient_trained_on_is_left_out(world, tmp_path):
 
 def test_few_at_a_time_is_the_same_as_all_at_once(world, found, monkeypatch):
     """How many recordings are drawn together changes nothing, so memory need not hold them all."""
-    monkeypatch.setattr(judging, "RECORDS_AT_ONCE", 7)
+    monkeypatch.setattr(model_evaluator, "RECORDS_AT_ONCE", 7)
     assert json.loads(json.dumps(evaluate_folder(world.folder, models=world.models).as_dict())) == found
 
 

@@ -15,9 +15,9 @@ RECIPE = "heartbeat"
 
 
 @pytest.fixture
-def store(judged_versions):
+def store(evaluated_versions):
     """Versions a, b and c, accepted by the gate, and d, rejected by it; a serves."""
-    return judged_versions
+    return evaluated_versions
 
 
 RUNS = itertools.count()
@@ -144,7 +144,7 @@ def test_what_was_rejected_serves_only_against_a_stated_reason(store):
     """A version that the gate or a person rejected, or that nobody judged, needs the override, which is kept beside the rejection."""
     decide("reject", "c", why="odd threshold", who="bob")
     store.delete(keys.model_file(RECIPE, "b", registry.VERDICT))
-    for version, said in (("d", "rejected by the gate: because"), ("c", "rejected by bob on"), ("b", "never judged")):
+    for version, said in (("d", "rejected by the gate: because"), ("c", "rejected by bob on"), ("b", "never evaluated")):
         with pytest.raises(ConfigurationError, match=said):
             decide("promote", version)
         assert registry.read_champion(store, RECIPE).version == "a"

@@ -150,7 +150,7 @@ def test_artifact_that_does_not_work_is_rejected(store, trained, monkeypatch):
     monkeypatch.setattr(fresh_process, "fault_of", lambda _files: "it cannot be loaded")
     job, _ = trained
     work = structs.replace(read(store, TrainingJob, job), policy="refresh", run="broken-artifact")
-    verdict = gating.judge(store, get_recipe("heartbeat"), work, None)
+    verdict = gating.evaluate_candidate(store, get_recipe("heartbeat"), work, None)
     assert (verdict.promote, verdict.kind) == (False, "rejected")
     assert "does not work in a fresh process: it cannot be loaded" in verdict.reason
 
@@ -167,7 +167,7 @@ def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
     files = registry.read_version(store, "heartbeat", champion.version)
     stranger = {name: data for name, data in files.items() if name != SUMS} | {TRAINING_RECORDS: b"record_id,side,bucket\n"}
     registry.write_version(store, "heartbeat", "stranger", stranger | {SUMS: checksums(stranger)})
-    found = gating.judge(store, get_recipe("heartbeat"), work, replace(champion, version="stranger"))
+    found = gating.evaluate_candidate(store, get_recipe("heartbeat"), work, replace(champion, version="stranger"))
     assert found.new_data.n_new == found.new_data.n_training > 100
     assert found.kind in {"refresh", "better"}, found.reason
     for name in [*stranger, SUMS]:
@@ -187,7 +187,7 @@ def test_test_set_counts_the_candidates_it_judged(store, trained):
         store.put(keys.model_file("heartbeat", name, SUMS), b"")
     job, verdict = retrain_all("twentieth", seed=4, epochs=1, ensemble_size=1)
     assert verdict["candidates_judged"] == 20
-    assert "has judged 20 candidates" in verdict["note"]
+    assert "20 candidates have been evaluated" in verdict["note"]
     assert "20 candidates" in store.get(keys.model_file("heartbeat", json.loads(store.get(job))["version"], "card.md")).decode()
     for name in extra:
         store.delete_many([keys.model_file("heartbeat", name, TRAINING_RECORDS), keys.model_file("heartbeat", name, SUMS)])

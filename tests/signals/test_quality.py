@@ -28,7 +28,7 @@ def clean_beats(n=4, seed=0):
     return np.where(np.arange(187) < 157, beat + 0.003 * rng.normal(size=(n, 1, 187)), 0)
 
 
-def judged(quality, samples, n_real=None):
+def assessed(quality, samples, n_real=None):
     """Quality of samples (n, n_leads, n_samples)."""
     n, _, n_samples = samples.shape
     n_real = np.full(n, n_samples if n_real is None else n_real, np.int32)
@@ -40,7 +40,7 @@ def judged(quality, samples, n_real=None):
         n_real=n_real,
         clipped=clipped_share(samples, n_real[:, None]),
     )
-    return quality.judge(windows, fs=FS)
+    return quality.assess(windows, fs=FS)
 
 
 def clipped(samples, share):
@@ -59,7 +59,7 @@ def standing_still(samples, share):
 
 def test_a_clean_recording_is_clean():
     """Nothing is flagged, and quality is close to 1."""
-    quality = judged(RECORDING, clean())
+    quality = assessed(RECORDING, clean())
     assert quality.flags == [""] * 4
     assert quality.values.min() > 0.9
     assert quality.values.max() <= 1
@@ -76,7 +76,7 @@ def test_quality_falls_as_noise_is_added(kind, seed):
         "mains": np.broadcast_to(2**0.5 * np.sin(2 * np.pi * 50 * T + seed), (4, 12, 1250)),
         "muscle": np.fft.irfft(np.fft.rfft(rng.normal(size=(4, 12, 1250))) * (np.fft.rfftfreq(1250, 1 / FS) > 20), 1250),
     }[kind]
-    steps = [judged(RECORDING, clean(seed=seed) + amount * noise) for amount in (0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)]
+    steps = [assessed(RECORDING, clean(seed=seed) + amount * noise) for amount in (0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)]
     assert (np.diff([step.values for step in steps], axis=0) < 0).all()
     assert steps[-1].values.max() < 0.5
     assert all(("mains" if kind == "mains" else "noise") in flags.split(",") for flags in steps[-1].flags)
@@ -93,20 +93,20 @@ def test_quality_falls_as_noise_is_added(kind, seed):
 )
 def test_quality_falls_as_other_faults_grow(spoil, amounts, flag):
     """Each step is worse than the one before, and the last is flagged by its name and useless."""
-    steps = [judged(RECORDING, spoil(clean(), amount)) for amount in amounts]
+    steps = [assessed(RECORDING, spoil(clean(), amount)) for amount in amounts]
     assert (np.diff([step.values for step in steps], axis=0) < 0).all()
     assert all(flag in flags.split(",") for flags in steps[-1].flags)
-    assert all(flag not in flags.split(",") for flags in judged(RECORDING, clean()).flags)
+    assert all(flag not in flags.split(",") for flags in assessed(RECORDING, clean()).flags)
     assert steps[-1].values.max() < 0.5
 
 
 def test_a_lead_that_is_off_costs_more_than_its_share():
     """One dead lead of twelve is flagged and takes more than a twelfth of the quality away; from the fourth on a window is useless."""
     samples = clean()
-    values = [judged(RECORDING, samples).values]
+    values = [assessed(RECORDING, samples).values]
     for lead in (3, 7, 0, 11, 5):
         samples[:, lead] = 0.7
-        found = judged(RECORDING, samples)
+        found = assessed(RECORDING, samples)
         assert found.flags == ["lead_off"] * 4
         values.append(found.values)
     assert (np.diff(values, axis=0) < -1 / 12).all()
@@ -115,7 +115,7 @@ def test_a_lead_that_is_off_costs_more_than_its_share():
 
 def test_a_recording_without_any_signal_is_flat():
     """With all leads dead nothing is left, and the fault is called flat."""
-    all_off = judged(RECORDING, np.ones((1, 12, 1250)))
+    all_off = assessed(RECORDING, np.ones((1, 12, 1250)))
     assert (all_off.flags, all_off.values.tolist()) == (["flat"], [0])
 
 
@@ -123,13 +123,13 @@ def test_several_faults_are_all_named():
     """Flags are joined with commas, in one order."""
     samples = clean() + 2 * np.sin(2 * np.pi * 0.2 * T) + 0.4 * np.random.default_rng(0).normal(size=(4, 12, 1250))
     samples[:, 0] = 0
-    assert judged(RECORDING, samples).flags == ["baseline_wander,noise,lead_off"] * 4
+    assert assessed(RECORDING, samples).flags == ["baseline_wander,noise,lead_off"] * 4
 
 
 def test_quality_of_beats_falls_as_noise_is_added():
     """Each step is worse than the one before; padding does not count as flat or clipped."""
     noise = np.random.default_rng(1).normal(size=(4, 1, 187))
-    steps = [judged(BEAT, clean_beats() + amount * noise, 157) for amount in (0, 0.03, 0.08, 0.2, 0.5)]
+    steps = [assessed(BEAT, clean_beats() + amount * noise, 157) for amount in (0, 0.03, 0.08, 0.2, 0.5)]
     assert steps[0].flags == [""] * 4
     assert steps[0].values.min() > 0.9
     assert (np.diff([step.values for step in steps], axis=0) < 0).all()
@@ -138,20 +138,20 @@ def test_quality_of_beats_falls_as_noise_is_added():
 
 def test_a_clipped_and_a_flat_beat_are_named():
     """A beat that is cut off below the top of its T wave is clipped; one without any variation is flat and useless; so is an empty row."""
-    assert judged(BEAT, np.minimum(clean_beats(), 0.3), 157).flags == ["clipped"] * 4
+    assert assessed(BEAT, np.minimum(clean_beats(), 0.3), 157).flags == ["clipped"] * 4
     flat = np.where(np.arange(187) < 100, 0.5, 0)[None, None]
     for n_real in (100, 0):
-        quality = judged(BEAT, flat * (n_real > 0), n_real)
+        quality = assessed(BEAT, flat * (n_real > 0), n_real)
         assert (quality.flags, quality.values.tolist()) == (["flat"], [0])
 
 
 def test_a_window_is_judged_by_itself():
     """What stands beside a window changes nothing of its quality, bit for bit."""
     samples = np.concatenate([clean(), clean() + np.random.default_rng(2).normal(size=(4, 12, 1250)), np.zeros((1, 12, 1250))])
-    together = judged(RECORDING, samples)
-    apart = [judged(RECORDING, one[None]) for one in samples]
+    together = assessed(RECORDING, samples)
+    apart = [assessed(RECORDING, one[None]) for one in samples]
     assert np.array_equal(together.values, np.concatenate([one.values for one in apart]))
     assert together.flags == [flag for one in apart for flag in one.flags]
     beats = clean_beats(9)
-    beat_values = np.concatenate([judged(BEAT, one[None], 157).values for one in beats])
-    assert np.array_equal(judged(BEAT, beats, 157).values, beat_values)
+    beat_values = np.concatenate([assessed(BEAT, one[None], 157).values for one in beats])
+    assert np.array_equal(assessed(BEAT, beats, 157).values, beat_values)

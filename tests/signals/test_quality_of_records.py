@@ -106,7 +106,7 @@ def real():
     return found
 
 
-def judged(recipe, records):
+def assessed(recipe, records):
     """Mean quality of each record, its decision by a model that calls everything normal, and its flags."""
     rendered = recipe.render(records)
     n = len(records)
@@ -128,13 +128,13 @@ def judged(recipe, records):
 
 def steps_of(recipe, records, fault):
     """How a fault's amounts are judged, one after the other, the clean records first."""
-    yield judged(recipe, records)
+    yield assessed(recipe, records)
     for amount in FAULTS[fault]:
         spoilt = [
             replace(one, samples=fault(one.samples.astype(float), one.fs, amount, np.random.default_rng(at)).astype(np.float32))
             for at, one in enumerate(records)
         ]
-        yield judged(recipe, spoilt)
+        yield assessed(recipe, spoilt)
 
 
 def check(recipe, records, fault, *, tolerance):
@@ -182,7 +182,7 @@ def beat_rows(n=8):
 def test_quality_of_single_beats_falls_until_they_are_uninterpretable(name, fault):
     """Rows have no surroundings and no level in mV: what can be told of them by themselves is told, in ever worse words."""
     rows, recipe = beat_rows(), get_recipe(name)
-    values, last = [judged(recipe, rows)[0]], None
+    values, last = [assessed(recipe, rows)[0]], None
     for amount in FAULTS[fault]:
         spoilt = []
         for at, row in enumerate(rows):
@@ -191,7 +191,7 @@ def test_quality_of_single_beats_falls_until_they_are_uninterpretable(name, faul
             samples[:, :n_real] = fault(row.samples[:, :n_real].astype(float), 125.0, amount, np.random.default_rng(at))
             samples[0, n_real - 1] = samples[0, n_real - 1] or 1e-6  # the last sample of a beat must not look like padding
             spoilt.append(replace(row, samples=samples))
-        quality, last, _ = judged(recipe, spoilt)
+        quality, last, _ = assessed(recipe, spoilt)
         values.append(quality)
     assert min(values[0]) > 0.8
     assert (np.diff(values, axis=0) <= 0.02).all(), np.array(values)
@@ -231,7 +231,7 @@ def test_measured_recordings_are_interpretable_and_ordered_as_people_order_them(
     for name, least in (("twelve_lead", 0.77), ("heartbeat", 0.69)):
         recipe = get_recipe(name)
         assert all(recipe.accepts(record) for record in records)
-        quality, decisions, flags = judged(recipe, records)
+        quality, decisions, flags = assessed(recipe, records)
         assert Counter(decisions)[Decision.UNINTERPRETABLE] <= (0 if name == "twelve_lead" else 0.01 * len(records))
         assert roc_auc(noted, -quality) > least
         if name == "twelve_lead":

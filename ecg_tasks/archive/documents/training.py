@@ -1,4 +1,4 @@
-"""Here: what ``retrain_model`` and ``decide_champion`` hand on and write down. Not here: versions themselves (``learning.version``)."""
+"""Here: what ``retrain_model`` and ``decide_champion`` pass on and store. Not here: versions themselves (``learning.version``)."""
 
 from typing import Any, ClassVar, Literal
 
@@ -10,9 +10,9 @@ from ecg_tasks.names import DagId
 
 
 class TrainingJob(Document, frozen=True, kw_only=True):
-    """What is trained: a version by name, and everything that its name is made of.
+    """What is trained: the name of a version, and everything that the name is made of.
 
-    ``ensemble_size`` is None in jobs of before there were several; ``credits`` are the collections trained on, as the card names them.
+    ``ensemble_size`` is None in older jobs; ``credits`` are the collections trained on, as the model card names them.
     """
 
     run: str
@@ -28,7 +28,7 @@ class TrainingJob(Document, frozen=True, kw_only=True):
 
 
 class Training(Document, frozen=True, kw_only=True):
-    """What came of a training; ``params`` and ``epochs`` are as the trainer gives them, for the version's own record."""
+    """The result of a training; ``params`` and ``epochs`` are as the trainer returns them, for the version's ``model.json``."""
 
     params: dict[str, Any]
     ensemble_size: int = msgspec.field(name="n_members")
@@ -39,7 +39,7 @@ class Training(Document, frozen=True, kw_only=True):
 
 
 class Figure(Part, frozen=True, kw_only=True):
-    """A figure with its 95 % interval, and how this was made; None where it is not defined."""
+    """A figure with its 95 % interval and the method of the interval; None where it is not defined."""
 
     value: float | None
     low: float | None
@@ -48,22 +48,22 @@ class Figure(Part, frozen=True, kw_only=True):
 
 
 class NewData(Part, frozen=True, kw_only=True):
-    """Training records of a candidate, and those of them that the champion has never seen."""
+    """Numbers of training records of a candidate, and of those that the champion has not seen."""
 
     n_training: int
     n_new: int
 
 
-class Judgement(Document, frozen=True, kw_only=True):
-    """The gate's word on a version.
+class StoredVerdict(Document, frozen=True, kw_only=True):
+    """The gate's verdict on a version.
 
     Parameters
     ----------
     kind : ``first``, ``better``, ``refresh`` or ``rejected``
     limits : the gate's policy as it was asked for
-    candidates_judged : versions that the same test patients have judged, this one included
-    champion : what it was judged against, None without one; ``champion_since`` its moment, None in judgements of before it was kept
-    judged : when (ISO 8601)
+    candidates_evaluated : versions that were evaluated on the same test patients, this one included
+    champion : the champion that it was compared with, or None; ``champion_since`` when that began to serve, None in older verdicts
+    evaluated : time (ISO 8601)
     """
 
     recipe: str
@@ -77,16 +77,16 @@ class Judgement(Document, frozen=True, kw_only=True):
     new_data: NewData | None = None
     policy: str = ""
     limits: dict[str, Any] = msgspec.field(default_factory=dict)
-    candidates_judged: int | None = None
+    candidates_evaluated: int | None = msgspec.field(name="candidates_judged", default=None)
     note: str = ""
     champion: str | None = None
     champion_since: str | None = None
     dataset_id: str = ""
-    judged: str = ""
+    evaluated: str = msgspec.field(name="judged", default="")
 
 
 class Approval(Document, frozen=True, kw_only=True):
-    """What a person answered who was asked to approve a version.
+    """The answer of a person who was asked to approve a version.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Approval(Document, frozen=True, kw_only=True):
     who : the person as Airflow knows them; None after the deadline
     why : as given; may be empty
     when : of the answer, ISO 8601
-    version, champion, judged : the judgement that it is about
+    version, champion, evaluated : of the verdict that it is about
     """
 
     chosen: str
@@ -103,7 +103,7 @@ class Approval(Document, frozen=True, kw_only=True):
     when: str = ""
     version: str = ""
     champion: str | None = None
-    judged: str = ""
+    evaluated: str = msgspec.field(name="judged", default="")
 
 
 class SplitCounts(Part, frozen=True, kw_only=True):
@@ -116,13 +116,13 @@ class SplitCounts(Part, frozen=True, kw_only=True):
 
 
 class DatasetManifest(Document, frozen=True, kw_only=True):
-    """What a data set was made of.
+    """What a dataset was made of.
 
     Parameters
     ----------
     recipe : ``<recipe>@<digest>``
-    split_unit : what was kept together
-    labelled_by : records by whose word their label is
+    split_unit : what was kept in one split
+    labelled_by : records by the source of their label
     counts : of each split
     inputs : records of each kind; ``left_out`` those that have a label and are not in it
     """
@@ -139,7 +139,7 @@ class DatasetManifest(Document, frozen=True, kw_only=True):
 
 
 class RetrainManifest(Manifest, frozen=True, kw_only=True):
-    """The account of a training as it stands: the judgement, what serves, what a person answered, and what came of it."""
+    """The result of a training: the verdict, the version that serves, the answer of a person, and the outcome."""
 
     DAG: ClassVar[DagId] = DagId.RETRAIN_MODEL
 
@@ -147,7 +147,7 @@ class RetrainManifest(Manifest, frozen=True, kw_only=True):
     recipe: str
     version: str
     dataset_id: str
-    verdict: Judgement
+    verdict: StoredVerdict
     rejected: bool
     serving: str | None
     approval: Approval | None = None
@@ -155,7 +155,7 @@ class RetrainManifest(Manifest, frozen=True, kw_only=True):
 
 
 class DecisionManifest(Manifest, frozen=True, kw_only=True):
-    """The account of a person's decision on a version; ``outcome`` is what came of it, as a sentence."""
+    """A person's decision on a version; ``outcome`` says in a sentence what was done."""
 
     DAG: ClassVar[DagId] = DagId.DECIDE_CHAMPION
 

@@ -59,7 +59,7 @@ def build_version(
     test: Pictures,
     rows: Sequence[DatasetRow],
     manifest: DatasetManifest,
-    candidates_judged: int | None = None,
+    candidates_evaluated: int | None = None,
 ) -> dict[str, bytes]:
     """Fit temperature, threshold and abstain band on the calibration patients, look once at the test patients, and make all files.
 
@@ -68,7 +68,7 @@ def build_version(
     store : where the signals of the dataset are, for the baselines
     spec : without a decision rule of its own
     rows : all records of the dataset
-    candidates_judged : how many candidates these test patients have judged, this one included; None where nobody counted
+    candidates_evaluated : number of candidates that were evaluated on these test patients, this one included; None if not counted
     """
     from ecg_tasks.learning.export import export_litert, keras_scores
 
@@ -116,7 +116,7 @@ def build_version(
             "coverage_curve": curves.plain(coverage),
         },
         "baseline_models": {name: model.as_dict() for name, model in baselines.items()},
-        "candidates_judged": candidates_judged,
+        "candidates_judged": candidates_evaluated,
         "reference": reference_of(
             [(calibration, calibrated), (test, record_scores(Classifier(spec, litert, n_threads=1), test))],
             threshold=threshold,

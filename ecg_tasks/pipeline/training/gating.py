@@ -1,4 +1,4 @@
-"""Here: a candidate before the gate: which records and which champion it is judged by, and the verdict as stored.
+"""Here: the evaluation of a candidate by the gate: on which records, against which champion, and the verdict as stored.
 
 Not here: the gate's rules (``evaluation.gate``), or what follows from a verdict (``retrain_model``).
 """
@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from ecg_tasks.archive import registry
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.documents import Figure, Judgement, NewData, TrainingJob
+from ecg_tasks.archive.documents import Figure, NewData, StoredVerdict, TrainingJob
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.evaluation import gate as gate_policy
@@ -17,25 +17,25 @@ from ecg_tasks.pipeline.champions import fresh_process
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.training import candidate
 from ecg_tasks.pipeline.training.dataset import Pictures, load_pictures, load_rows, on_splits
-from ecg_tasks.pipeline.training.judged import candidates_judged
+from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.signals.recipes import Recipe
 
 
-def still_holds(verdict: Judgement, work: TrainingJob, champion: registry.Champion | None) -> bool:
-    """Return whether an earlier verdict was by the same policy, and on the champion that serves since the same moment.
+def still_holds(verdict: StoredVerdict, work: TrainingJob, champion: registry.Champion | None) -> bool:
+    """Return whether an earlier verdict is still valid: by the same policy, against the champion that serves since the same time.
 
-    A version that served then and serves again was chosen again meanwhile. Verdicts of before the moment was kept are taken without it.
+    A champion that served then and serves again was chosen again in between. In older verdicts without the time it is not compared.
     """
     version, since = (champion.version, champion.since) if champion else (None, None)
     return (verdict.champion, verdict.champion_since or since, verdict.policy) == (version, since, work.policy)
 
 
-def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: registry.Champion | None) -> Judgement:
-    """Evaluate a candidate by the rules of the gate, on test records whose patients the champion was not trained on either."""
+def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: registry.Champion | None) -> StoredVerdict:
+    """Evaluate a candidate by the rules of the gate, on test records of patients that the champion was not trained on either."""
     files = registry.read_version(store, recipe.name, work.version)
-    policy = gate_policy.GatePolicy(ambition=gate_policy.PromotionPolicy(work.policy))
+    policy = gate_policy.GatePolicy(promotion=gate_policy.PromotionPolicy(work.policy))
     rows = load_rows(store, work.dataset_id)
-    n_judged = candidates_judged(store, recipe.name, work.version, [row.record_id for row in on_splits(rows, Split.TEST)])
+    n_evaluated = candidates_evaluated(store, recipe.name, work.version, [row.record_id for row in on_splits(rows, Split.TEST)])
     new_data = None
     if fault := fresh_process.fault_of(files):
         verdict = gate_policy.GateVerdict(
@@ -50,7 +50,7 @@ def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: regis
             n_new = sum(row.record_id not in seen.record_ids for row in training)
             new_data = gate_policy.NewData(n_training=len(training), n_new=n_new)
         pictures = load_pictures(store, recipe, tested)
-        verdict = gate_policy.judge(
+        verdict = gate_policy.evaluate_candidate(
             pictures.labels,
             _scored(Classifier.from_files(files), pictures),
             None if incumbent is None else _scored(incumbent, pictures),
@@ -59,7 +59,7 @@ def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: regis
             new_data=new_data,
             policy=policy,
         )
-    return Judgement(
+    return StoredVerdict(
         recipe=recipe.name,
         version=work.version,
         promote=verdict.promote,
@@ -70,13 +70,13 @@ def judge(store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: regis
         ece=verdict.ece,
         new_data=NewData(**asdict(new_data)) if new_data else None,
         policy=work.policy,
-        limits=asdict(policy),
-        candidates_judged=n_judged,
-        note=gate_policy.judged_note(n_judged),
+        limits=policy.as_dict(),
+        candidates_evaluated=n_evaluated,
+        note=gate_policy.note_on_test_set(n_evaluated),
         champion=champion.version if champion else None,
         champion_since=champion.since if champion else None,
         dataset_id=work.dataset_id,
-        judged=now(),
+        evaluated=now(),
     )
 
 
@@ -90,7 +90,7 @@ def _incumbent(
     files = registry.read_version(store, recipe.name, champion.version)
     incumbent = Classifier.from_files(files)
     if incumbent.spec.recipe_digest != recipe.digest:
-        return None, nobody  # it cannot serve, so the candidate is judged as a first one
+        return None, nobody  # it cannot serve, so the candidate is evaluated as a first one
     return incumbent, TrainedOn.of_version(files, Descriptions.read(store))
 
 

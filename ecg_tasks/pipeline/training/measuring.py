@@ -1,6 +1,6 @@
 """Here: plain measurements of stored records, the baselines fitted on them, and records made ready to be assessed.
 
-Not here: what is measured (``signals.simple_features``), or how it is judged (``evaluation.assessment``).
+Not here: what is measured (``signals.simple_features``), or how it is evaluated (``evaluation.assessment``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -111,15 +111,15 @@ def scored_records(
     baselines: Mapping[str, LogisticBaseline],
 ) -> ScoredRecords:
     """Return the records of a split that got a probability, ready to be assessed."""
-    judged = np.flatnonzero(~np.isnan(probabilities)).tolist()
+    evaluated = np.flatnonzero(~np.isnan(probabilities)).tolist()
     by_baseline = baseline_probabilities(recipe, measured, baselines)
     return ScoredRecords(
-        record_ids=[pictures.rows[row].record_id for row in judged],
-        labels=pictures.labels[judged],
-        probabilities=probabilities[judged],
-        groups=[pictures.groups[row] for row in judged],
-        quality=mean_quality(pictures.record, pictures.quality, n_records=len(pictures.rows))[judged],
-        ages=measured.ages[judged],
-        sexes=[measured.sexes[row] for row in judged],
-        baselines={name: values[judged] for name, values in by_baseline.items()},
+        record_ids=[pictures.rows[row].record_id for row in evaluated],
+        labels=pictures.labels[evaluated],
+        probabilities=probabilities[evaluated],
+        groups=[pictures.groups[row] for row in evaluated],
+        quality=mean_quality(pictures.record, pictures.quality, n_records=len(pictures.rows))[evaluated],
+        ages=measured.ages[evaluated],
+        sexes=[measured.sexes[row] for row in evaluated],
+        baselines={name: values[evaluated] for name, values in by_baseline.items()},
     )

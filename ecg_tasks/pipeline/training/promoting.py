@@ -11,7 +11,7 @@ import logging
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import Approval, Judgement, RetrainManifest, TrainingJob, find, write, write_manifest
+from ecg_tasks.archive.documents import Approval, Judgement, StoredVerdict, TrainingJob, find, write, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError
@@ -28,17 +28,17 @@ APPROVE = "Approve"
 def is_promotable(run_id: str) -> bool:
     """Return whether the verdict on a run's version says that it may serve, and nobody rejected it since."""
     store = open_store()
-    work, verdict = _judged(store, run_id)
+    work, verdict = _evaluated(store, run_id)
     return verdict.promote and not rejected(store, work)
 
 
 def question(run_id: str) -> str:
     """Return the question to the person who approves, as Markdown; it is read from the bucket, so that it is what the gate wrote."""
     store = open_store()
-    work, verdict = _judged(store, run_id)
+    work, verdict = _evaluated(store, run_id)
     return (
         f"`{work.recipe}` version `{work.version}` passed the gate on patients that neither model has seen: {verdict.reason}.\n\n"
-        f"Judged against: `{verdict.champion or 'nothing'}`. The whole verdict: "
+        f"Compared with: `{verdict.champion or 'nothing'}`. The whole verdict: "
         f"`{keys.model_file(work.recipe, work.version, registry.VERDICT)}` in the bucket."
     )
 
@@ -49,8 +49,8 @@ def note_answer(run_id: str, answer: Approval) -> str:
     The process calls it that Airflow wakes with the answer; nothing else writes there.
     """
     store = open_store()
-    work, verdict = _judged(store, run_id)
-    on_this = structs.replace(answer, version=work.version, champion=verdict.champion, judged=verdict.judged)
+    work, verdict = _evaluated(store, run_id)
+    on_this = structs.replace(answer, version=work.version, champion=verdict.champion, evaluated=verdict.evaluated)
     key = write(store, _answer_key(work), on_this)
     if answer.chosen == APPROVE and answer.who:
         detail = {"run": work.run, "why": answer.why.strip(), "answered": answer.when}
@@ -74,7 +74,7 @@ def promote(run_id: str, *, asked: bool) -> str | None:
         another verdict. Nothing has changed then.
     """
     store = open_store()
-    work, verdict = _judged(store, run_id)
+    work, verdict = _evaluated(store, run_id)
     who = f"{DAG}/{work.run}"
     champion = synthetic.hand_over(store, work.recipe, who=who)
     if champion is not None and champion.version == work.version:
@@ -104,7 +104,7 @@ def refuse(run_id: str) -> str | None:
     None, and nothing is marked, where nobody was asked or the answer was yes.
     """
     store = open_store()
-    work, verdict = _judged(store, run_id)
+    work, verdict = _evaluated(store, run_id)
     answer = find(store, Approval, _answer_key(work))
     if answer is None or answer.chosen == APPROVE:
         return None
@@ -128,7 +128,7 @@ def log_act(store: ObjectStore, work: TrainingJob, action: audit.Action, *, why:
     audit.append(store, who=who or f"{DAG}/{work.run}", action=action, subject=f"{work.recipe}/{work.version}", detail=detail)
 
 
-def write_account(store: ObjectStore, work: TrainingJob, verdict: Judgement, *, outcome: str = "") -> None:
+def write_account(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict, *, outcome: str = "") -> None:
     """Write the run's account as it stands now: the verdict, what serves, what a person answered, and what came of it."""
     champion = registry.read_champion(store, work.recipe)
     manifest = RetrainManifest(
@@ -152,14 +152,14 @@ def job_key(run_id: str) -> str:
     return keys.staging(DAG, keys.run_key(run_id), "job.json")
 
 
-def _judged(store: ObjectStore, run_id: str) -> tuple[TrainingJob, Judgement]:
+def _evaluated(store: ObjectStore, run_id: str) -> tuple[TrainingJob, StoredVerdict]:
     """Return the job of a run, and the gate's verdict on its version."""
     work = find(store, TrainingJob, job_key(run_id))
     if work is None:
         raise ConfigurationError(f"{DAG} {run_id} has assembled no data set: run it from its first task")
-    verdict = find(store, Judgement, keys.model_file(work.recipe, work.version, registry.VERDICT))
+    verdict = find(store, StoredVerdict, keys.model_file(work.recipe, work.version, registry.VERDICT))
     if verdict is None:
-        raise ConfigurationError(f"the gate has not judged {work.recipe} {work.version}: run the task gate")
+        raise ConfigurationError(f"the gate has not evaluated {work.recipe} {work.version}: run the task gate")
     return work, verdict
 
 
@@ -167,7 +167,7 @@ def _answer_key(work: TrainingJob) -> str:
     return keys.model_file(work.recipe, work.version, f"approvals/{work.run}.json")
 
 
-def _approval(store: ObjectStore, work: TrainingJob, verdict: Judgement) -> Approval:
+def _approval(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict) -> Approval:
     """Return the approval of this verdict by a person."""
     answer = find(store, Approval, _answer_key(work))
     nothing = f"{work.version} is not promoted: this run asks for a person's approval, and"
@@ -175,18 +175,18 @@ def _approval(store: ObjectStore, work: TrainingJob, verdict: Judgement) -> Appr
         raise ConfigurationError(f"{nothing} nobody has given it; clear the task approval to ask")
     if answer.chosen != APPROVE or not answer.who:
         raise ConfigurationError(f"{nothing} the answer was no")
-    if (answer.champion, answer.judged) != (verdict.champion, verdict.judged):
+    if (answer.champion, answer.evaluated) != (verdict.champion, verdict.evaluated):
         raise ConfigurationError(f"{nothing} {answer.who} gave it on an earlier verdict; clear the task approval to ask again")
     return answer
 
 
-def _decided_since(store: ObjectStore, work: TrainingJob, verdict: Judgement, champion: registry.Champion | None) -> str:
+def _decided_since(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict, champion: registry.Champion | None) -> str:
     """Return what was decided since the verdict and speaks against the version, as a sentence; nothing if all is as it was."""
     if rejected(store, work):
         return "it was rejected while this run was under way"
     if not still_holds(verdict, work, champion):
         since = f"{champion.version} serves since {champion.since}, by {champion.who}" if champion else "nothing serves any more"
-        return f"{since}; it was judged against {verdict.champion or 'nothing'}. Start {DAG} again to have it judged anew"
+        return f"{since}; the version was compared with {verdict.champion or 'nothing'}. Start {DAG} again for a new verdict"
     return synthetic.obstacle(store, work.recipe, work.version)
 
 

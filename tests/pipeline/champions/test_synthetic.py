@@ -6,7 +6,7 @@ import io
 import pytest
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import Judgement, TrainingJob, write
+from ecg_tasks.archive.documents import StoredVerdict, TrainingJob, write
 from ecg_tasks.errors import ConfigurationError, NotEnoughDataError
 from ecg_tasks.pipeline import backfill_version, classify_records, decide_champion, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.champions import seed, synthetic
@@ -148,7 +148,7 @@ def test_nobody_promotes_it_over_real_recordings(demonstrated, beat_rows, heartb
     with pytest.raises(ConfigurationError, match="holds real ones: it may not decide on them"):
         backfill_version.pin_versions("f", date="2026-01-02", recipe=RECIPE, version=MADE_UP)
     champion = registry.read_champion(demonstrated, RECIPE)
-    verdict = Judgement(
+    verdict = StoredVerdict(
         recipe=RECIPE,
         version=MADE_UP,
         promote=True,
@@ -156,7 +156,7 @@ def test_nobody_promotes_it_over_real_recordings(demonstrated, beat_rows, heartb
         policy="better",
         reason="because",
         champion=champion.version,
-        judged="t",
+        evaluated="t",
     )
     write(demonstrated, keys.model_file(RECIPE, MADE_UP, registry.VERDICT), verdict)
     write_dataset(demonstrated)

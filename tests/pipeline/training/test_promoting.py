@@ -16,12 +16,12 @@ RECIPE = "heartbeat"
 
 
 @pytest.fixture
-def store(judged_versions):
+def store(evaluated_versions):
     """Versions a to d, the gate's verdicts on them against a, which serves; run ``r`` trained b, and run ``no`` trained d."""
     for run, version in (("r", "b"), ("no", "d")):
         work = TrainingJob(run=run, recipe=RECIPE, version=version, dataset_id="ds", epochs=1, seed=0)
-        write(judged_versions, promoting.job_key(run), work)
-    return judged_versions
+        write(evaluated_versions, promoting.job_key(run), work)
+    return evaluated_versions
 
 
 def _serving(store):
@@ -88,7 +88,7 @@ def test_a_verdict_by_another_policy_does_not_count(store):
 def test_a_run_whose_tasks_were_marked_as_done_promotes_nothing(store, missing):
     """Where the first task or the gate was marked as a success without running, there is nothing to promote."""
     store.delete(promoting.job_key("r") if missing == "job" else keys.model_file(RECIPE, "b", registry.VERDICT))
-    with pytest.raises(ConfigurationError, match="assembled no data set" if missing == "job" else "the gate has not judged"):
+    with pytest.raises(ConfigurationError, match="assembled no data set" if missing == "job" else "the gate has not evaluated"):
         promoting.promote("r", asked=False)
     assert _serving(store) == "a"
 
@@ -100,8 +100,8 @@ def _by_hand(action, version=""):
 @pytest.mark.parametrize(
     ("acts", "serving", "told"),
     [
-        ([("promote", "c")], "c", "c serves since .*, by alice; it was judged against a. Start retrain_model again"),
-        ([("promote", "c"), ("rollback", "")], "a", "a serves since .*, by alice; it was judged against a"),
+        ([("promote", "c")], "c", "c serves since .*, by alice; the version was compared with a. Start retrain_model again"),
+        ([("promote", "c"), ("rollback", "")], "a", "a serves since .*, by alice; the version was compared with a"),
         ([("reject", "b")], "a", "it was rejected while this run was under way"),
         ([("promote", "b"), ("rollback", "")], "a", "it was rejected while this run was under way"),
     ],
@@ -162,7 +162,7 @@ def test_an_approval_counts_for_its_own_verdict_and_run_only(store):
 def test_the_question_is_what_the_gate_wrote(store):
     """Version, reason and opponent come from the bucket."""
     told = promoting.question("r")
-    for part in ("`heartbeat` version `b`", "because", "Judged against: `a`", "models/heartbeat/b/verdict.json"):
+    for part in ("`heartbeat` version `b`", "because", "Compared with: `a`", "models/heartbeat/b/verdict.json"):
         assert part in told
 
 

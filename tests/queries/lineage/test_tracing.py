@@ -9,7 +9,7 @@ import pytest
 
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.code_version import code_version
-from ecg_tasks.archive.documents import Judgement, RetrainManifest, write_manifest
+from ecg_tasks.archive.documents import Judgement, StoredVerdict, write_manifest
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
@@ -35,7 +35,7 @@ def store(bucket_in, todays_version, tmp_path_factory):
         }
         _put_version(bucket, todays_version("heartbeat", VERSION, dataset_id="d1"), provenance)
         registry.write_champion(bucket, recipe="heartbeat", version=VERSION, since="t0", who="gate", why="first")
-        verdict = Judgement(recipe="heartbeat", version=VERSION, promote=True, kind="first", reason="first")
+        verdict = StoredVerdict(recipe="heartbeat", version=VERSION, promote=True, kind="first", reason="first")
         trained = {"dag": DagId.RETRAIN_MODEL, "run": "weekly", "recipe": "heartbeat", "version": VERSION, "dataset_id": "d1"}
         write_manifest(bucket, RetrainManifest(**trained, account={}, verdict=verdict, rejected=False, serving=VERSION))
         render_spectrograms.publish("pictures", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("pictures")])

@@ -1,4 +1,4 @@
-"""Here: one model that judges records a few at a time, without any stack. Not here: whose records, or from where (``evaluate_folder``)."""
+"""Here: the evaluation of one model on records, a few at a time. Not here: where the records come from (``evaluate_folder``)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judged:
-    """What one model does on the records of the folder that are its to judge; without an assessment where none of them is left."""
+class ModelEvaluation:
+    """The result of one model on the records of a folder that it accepts; without an assessment if none of them is left."""
 
     model: ShippedModel
     assessment: Assessment | None
@@ -37,8 +37,8 @@ class Judged:
     uninterpretable: Sequence[str]
 
 
-class Judge:
-    """One model at work: it gathers records, scores them a few at a time, and keeps one row of numbers of each."""
+class ModelEvaluator:
+    """One model: it collects records, scores them a few at a time, and keeps one row of numbers for each."""
 
     def __init__(self, model: ShippedModel) -> None:
         self.model = model
@@ -46,7 +46,7 @@ class Judge:
         if self.recipe.digest != model.spec.recipe_digest:
             raise ModelRefusedError(
                 f"the {self.recipe.name} model {model.spec.version} reads pictures of {self.recipe.name}@{model.spec.recipe_digest}; "
-                f"now those of {self.recipe.key} are made: train a new one with the DAG retrain_model"
+                f"the pictures made now are {self.recipe.key}: train a new model with the DAG retrain_model"
             )
         self._waiting: list[Record] = []
         self._parts: list[ScoredRecords] = []
@@ -55,7 +55,7 @@ class Judge:
         self._uninterpretable: list[str] = []
 
     def add(self, record: Record, patients: Sequence[str]) -> None:
-        """Take a labelled record that the recipe accepts."""
+        """Add a labelled record that the recipe accepts."""
         buckets = [split_bucket(patient) for patient in patients]
         if any(self.model.trained_on.knows(record.record_id, bucket) for bucket in (*buckets, -1)):
             why: Literal["record", "patient"] = "record" if record.record_id in self.model.trained_on.record_ids else "patient"
@@ -65,7 +65,7 @@ class Judge:
         if len(self._waiting) >= RECORDS_AT_ONCE:
             self._score()
 
-    def finish(self) -> Judged | None:
+    def finish(self) -> ModelEvaluation | None:
         """Return the result; None if no record was added."""
         if self._waiting:
             self._score()
@@ -77,7 +77,7 @@ class Judge:
             rule = self.model.spec.rule
             split_unit: Literal["patient", "record"] = "patient" if self._patients_known else "record"
             assessment = assess(scored, threshold=rule.threshold, abstain=rule.abstain, split_unit=split_unit)
-        return Judged(model=self.model, assessment=assessment, left_out=self._left_out, uninterpretable=self._uninterpretable)
+        return ModelEvaluation(model=self.model, assessment=assessment, left_out=self._left_out, uninterpretable=self._uninterpretable)
 
     def _score(self) -> None:
         records, self._waiting = self._waiting, []
@@ -88,19 +88,19 @@ class Judge:
         probability = self.model.classifier.decide(owner, scores, quality, n_records=len(records)).probability
         measured = measuring.measure_records(self.recipe, records)
         by_baseline = measuring.baseline_probabilities(self.recipe, measured, self.model.baselines)
-        judged = np.flatnonzero(~np.isnan(probability)).tolist()
+        evaluated = np.flatnonzero(~np.isnan(probability)).tolist()
         self._uninterpretable += [records[row].name for row in np.flatnonzero(np.isnan(probability)).tolist()]
-        self._patients_known &= all(records[row].patient is not None for row in judged)
+        self._patients_known &= all(records[row].patient is not None for row in evaluated)
         labels = [CLASS_ORDER.index(record.label) for record in records if record.label is not None]
         self._parts.append(
             ScoredRecords(
-                record_ids=[records[row].record_id for row in judged],
-                labels=np.array(labels, dtype=np.uint8)[judged],
-                probabilities=probability[judged],
-                groups=[records[row].patient or records[row].record_id for row in judged],
-                quality=measuring.mean_quality(owner, quality, n_records=len(records))[judged],
-                ages=measured.ages[judged],
-                sexes=[measured.sexes[row] for row in judged],
-                baselines={name: values[judged] for name, values in by_baseline.items()},
+                record_ids=[records[row].record_id for row in evaluated],
+                labels=np.array(labels, dtype=np.uint8)[evaluated],
+                probabilities=probability[evaluated],
+                groups=[records[row].patient or records[row].record_id for row in evaluated],
+                quality=measuring.mean_quality(owner, quality, n_records=len(records))[evaluated],
+                ages=measured.ages[evaluated],
+                sexes=[measured.sexes[row] for row in evaluated],
+                baselines={name: values[evaluated] for name, values in by_baseline.items()},
             )
         )

@@ -1,4 +1,4 @@
-"""Here: how many candidates a test set has judged. Not here: judging them (``retrain_model``)."""
+"""Here: how many candidates were evaluated on a test set. Not here: evaluating them (``retrain_model``)."""
 
 from collections.abc import Collection
 
@@ -8,13 +8,13 @@ from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.version import TRAINING_RECORDS
 
 SAME_TEST_SET = 0.5
-"""Share of a test set's records by which another version must have been judged for it to count: a test set grows, and remains the same."""
+"""Share of a test set's records that another version must have been evaluated on to count: a growing test set remains the same one."""
 
 
-def candidates_judged(store: ObjectStore, recipe: str, version: str, test_records: Collection[str]) -> int:
-    """Return how many versions, this one included, were judged on these test records, or on at least half of them.
+def candidates_evaluated(store: ObjectStore, recipe: str, version: str, test_records: Collection[str]) -> int:
+    """Return how many versions, this one included, were evaluated on these test records, or on at least half of them.
 
-    Every version lists its test records for ever, so nothing else need be counted: a version that was ever judged is in the bucket.
+    Every version lists its test records and stays in the bucket, so no other count is needed.
     """
     wanted = set(test_records)
     others = [name for name in registry.versions(store, recipe) if name != version]
