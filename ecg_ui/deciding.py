@@ -13,7 +13,7 @@ from ecg_tasks.archive.workspace import now
 from ecg_tasks.pipeline import decide_champion
 
 
-def ask(user: BaseUser, *, recipe: str, action: decide_champion.Action, version: str, why: str, override: str = "") -> str:
+def ask(user: BaseUser, *, recipe: str, action: decide_champion.ChampionAction, version: str, why: str, override: str = "") -> str:
     """Start a run in the user's name; returns its id. Runs wait for one another, so no decision writes over another."""
     run_id = f"page__{now()}-{secrets.token_hex(4)}"
     form = {"recipe": recipe, "action": str(action), "version": version, "why": why, "override": override}

@@ -101,7 +101,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Archive:
+class _DecidedRecords:
     """All decided records, one row each: which model decides on it (index into ``models``), and where it stands there."""
 
     bucket: str
@@ -114,7 +114,7 @@ class _Archive:
     quality: NDArray[np.float64]
 
 
-_kept: dict[str, tuple[tuple[Decided, ...], _Archive]] = {}
+_kept: dict[str, tuple[tuple[Decided, ...], _DecidedRecords]] = {}
 _keeping = threading.Lock()
 
 
@@ -189,7 +189,7 @@ def _is_for(user: str, record_id: str, said: Mapping[str, Opinion]) -> bool:
     return disputed or not others or (len(others) == 1 and int(record_id[:8], 16) % SECOND_READINGS == 0)
 
 
-def _archive(store: ObjectStore) -> _Archive:
+def _archive(store: ObjectStore) -> _DecidedRecords:
     """Every decided record once: the first recipe that takes it decides on it."""
     models = tuple(serving(store, Settings.from_environment().recipes))
     with _keeping:
@@ -199,7 +199,7 @@ def _archive(store: ObjectStore) -> _Archive:
     return kept[1]
 
 
-def _merged(models: Sequence[Decided], *, bucket: str) -> _Archive:
+def _merged(models: Sequence[Decided], *, bucket: str) -> _DecidedRecords:
     ids = np.unique(np.concatenate([np.empty(0, dtype="S32"), *(model.ids for model in models)]))
     places = [model.rows(ids) for model in models]
     chosen, row = np.full(len(ids), -1), np.full(len(ids), -1)
@@ -215,7 +215,9 @@ def _merged(models: Sequence[Decided], *, bucket: str) -> _Archive:
         of_mine = model.probability[row[mine]]
         uncertain[mine] = uncertainty(of_mine, threshold=model.threshold, abstain=model.abstain)
         quality[mine] = model.quality[row[mine]]
-    return _Archive(bucket=bucket, models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
+    return _DecidedRecords(
+        bucket=bucket, models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -232,11 +234,11 @@ class _Labels:
 
 
 _NO_LABEL, _OTHER_LABEL = -1, -2
-_kept_sources: dict[str, tuple[_Archive, Mapping[str, LabelEntry], NDArray[np.int64]]] = {}
+_kept_sources: dict[str, tuple[_DecidedRecords, Mapping[str, LabelEntry], NDArray[np.int64]]] = {}
 """By bucket: what came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
 
 
-def _labels(archive: _Archive, known: verdicts.Known) -> _Labels:
+def _labels(archive: _DecidedRecords, known: verdicts.Known) -> _Labels:
     reviewed = known.in_force()
     bucket = archive.bucket
     kept = _kept_sources.get(bucket)
@@ -245,14 +247,14 @@ def _labels(archive: _Archive, known: verdicts.Known) -> _Labels:
     return _Labels(by_row=_spread(archive, reviewed, kept[2].copy()), reviewed=reviewed, sources=known.sources)
 
 
-def _spread(archive: _Archive, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:
+def _spread(archive: _DecidedRecords, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:
     """Write labels into the rows of their records."""
     for index, kind in zip((*range(len(CLASS_ORDER)), _OTHER_LABEL), (*CLASS_ORDER, Label.UNINTERPRETABLE), strict=True):
         by_row[_rows(archive, [record_id for record_id, entry in labels.items() if entry.label == kind])] = index
     return by_row
 
 
-def _rows(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.int64]:
+def _rows(archive: _DecidedRecords, record_ids: Sequence[str]) -> NDArray[np.int64]:
     """Rows of those of these records that are in the archive."""
     if not len(archive.ids) or not record_ids:
         return np.empty(0, dtype=np.int64)
@@ -261,13 +263,13 @@ def _rows(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(at[archive.ids[at] == wanted], dtype=np.int64)
 
 
-def _flags(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.bool_]:
+def _flags(archive: _DecidedRecords, record_ids: Sequence[str]) -> NDArray[np.bool_]:
     flags = np.zeros(len(archive.ids), dtype=bool)
     flags[_rows(archive, record_ids)] = True
     return flags
 
 
-def _item(archive: _Archive, row: int, labels: _Labels, priority: Priority) -> QueueItem:
+def _item(archive: _DecidedRecords, row: int, labels: _Labels, priority: Priority) -> QueueItem:
     model, at = archive.models[archive.model[row]], archive.row[row]
     record_id = archive.ids[row].decode()
     shares = sorted(((float(priority.shares[code][row]), code) for code in REASONS), reverse=True)
@@ -303,7 +305,7 @@ def _item(archive: _Archive, row: int, labels: _Labels, priority: Priority) -> Q
     )
 
 
-def _others(archive: _Archive, row: int) -> Iterator[reasons.Other]:
+def _others(archive: _DecidedRecords, row: int) -> Iterator[reasons.Other]:
     """What the other recipes' champions say of a record, where they give it a probability."""
     for index, model in enumerate(archive.models):
         at = int(model.rows(archive.ids[row : row + 1])[0])

@@ -24,7 +24,7 @@ DAG = DagId.CLASSIFY_RECORDS
 TIMEOUT_S = 10.0
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """What is told of a run. The values are sent."""
 
     SUCCESS = "success"
@@ -33,14 +33,14 @@ class State(StrEnum):
 
 
 _SUBJECTS = {
-    State.SUCCESS: "ECG classification: the report is ready",
-    State.FAILED: "ECG classification: a run failed",
-    State.LATE: "ECG classification: a run is late",
+    RunState.SUCCESS: "ECG classification: the report is ready",
+    RunState.FAILED: "ECG classification: a run failed",
+    RunState.LATE: "ECG classification: a run is late",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notice:
+class RunNotice:
     """One message.
 
     Parameters
@@ -49,7 +49,7 @@ class Notice:
     audit : digest of the run's entry in the log of who did what: kept where the message goes, it proves later that nothing was cut off
     """
 
-    state: State
+    state: RunState
     counts: dict[str, int]
     drifting: tuple[str, ...]
     audit: str
@@ -81,13 +81,13 @@ class Notice:
         }
 
 
-def notice(run_id: str, *, state: State, base_url: str) -> Notice:
+def notice(run_id: str, *, state: RunState, base_url: str) -> RunNotice:
     """The message on a run, from its manifest; a store that is away costs the counts, not the message."""
     try:
-        manifest = find_manifest(open_store(), ClassifyManifest, keys.run_key(run_id)) if state is State.SUCCESS else None
+        manifest = find_manifest(open_store(), ClassifyManifest, keys.run_key(run_id)) if state is RunState.SUCCESS else None
     except StoreError:
         manifest = None
-    return Notice(
+    return RunNotice(
         state=state,
         counts={} if manifest is None else plain(manifest.account),
         drifting=() if manifest is None else tuple(light.recipe for light in manifest.drift if light.suggests_retraining),
@@ -96,7 +96,7 @@ def notice(run_id: str, *, state: State, base_url: str) -> Notice:
     )
 
 
-def post(told: Notice, *, settings: Settings) -> None:
+def post(told: RunNotice, *, settings: Settings) -> None:
     """Send the message to the webhook, if there is one.
 
     Raises
