@@ -35,14 +35,14 @@ WARM_UP = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Night:
+class NightUsage:
     """What a night took: of each step, one usage a task, in the order of the pipeline."""
 
     n_records: int
     tasks: dict[str, list[Usage]]
 
 
-def run_night(n_records: int, *, bucket: str, environment: Mapping[str, str], models: Path) -> Night:
+def run_night(n_records: int, *, bucket: str, environment: Mapping[str, str], models: Path) -> NightUsage:
     """Run all DAGs, from a full inbox in an empty bucket to a report.
 
     Parameters
@@ -67,7 +67,7 @@ def run_night(n_records: int, *, bucket: str, environment: Mapping[str, str], mo
     n_decided = in_own_process(count_decided, environment=variables, report=report).result
     if n_decided != n_records:
         raise RuntimeError(f"{n_records} records were dropped, and the report decides on {n_decided}")
-    return Night(n_records=n_records, tasks=tasks)
+    return NightUsage(n_records=n_records, tasks=tasks)
 
 
 def fill(n_records: int, models: str) -> Work:

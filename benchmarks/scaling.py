@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.models import models_folder
-from benchmarks.night import RECIPE, ROWS_PER_FILE, Night, run_night
+from benchmarks.night import RECIPE, ROWS_PER_FILE, NightUsage, run_night
 from benchmarks.store import s3_server
 
 FIXED_RECORDS = 10
@@ -47,7 +47,7 @@ def measure(folder: Path, *, sizes: Sequence[int], repeats: int) -> dict[str, An
     }
 
 
-def describe(nights: Sequence[Night], fixed: Sequence[Night]) -> dict[str, Any]:
+def describe(nights: Sequence[NightUsage], fixed: Sequence[NightUsage]) -> dict[str, Any]:
     """Compute figures of some nights of one size, each the median over them.
 
     Parameters
@@ -98,7 +98,7 @@ def growth(small: Mapping[str, Any], large: Mapping[str, Any]) -> dict[str, floa
     }
 
 
-def _beyond(nights: Sequence[Night], fixed: Sequence[Night], step: str, field: str) -> float:
+def _beyond(nights: Sequence[NightUsage], fixed: Sequence[NightUsage], step: str, field: str) -> float:
     """Return the seconds that a step took, less the fixed cost of each of its tasks."""
     took = float(median(sum(getattr(usage, field) for usage in night.tasks[step]) for night in nights))
     if not fixed:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class Approval(ApprovalOperator):
+class ApprovalTask(ApprovalOperator):
     """Asks with what the gate wrote, and keeps the answer in the bucket: Airflow's own operator drops it when the answer is no.
 
     The answer comes from Airflow's API server, which knows the user who gave it. It never goes through an XCom, which others may edit.
@@ -186,7 +186,7 @@ def retrain_model() -> None:
     )
     decision = gate(job)
     train(job) >> evaluate(job) >> decision
-    approval = Approval(
+    approval = ApprovalTask(
         task_id="approval",
         subject="Promote the new {{ params.recipe }} model?",
         params={

@@ -13,7 +13,7 @@ from ecg_tasks.actions import decisions
 from ecg_tasks.names import DagId
 
 
-def ask(user: BaseUser, *, recipe: str, action: decisions.Action, version: str, why: str, override: str = "") -> str:
+def ask(user: BaseUser, *, recipe: str, action: decisions.ChampionAction, version: str, why: str, override: str = "") -> str:
     """Start a run in the user's name; returns its id. Runs wait for one another, so no decision writes over another."""
     run_id = f"page__{datetime.now(UTC).isoformat(timespec='seconds')}-{secrets.token_hex(4)}"
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
     from airflow.sdk import Context
 
-    from ecg_tasks.pipeline.monitoring.notifying import Notice
+    from ecg_tasks.pipeline.monitoring.notifying import RunNotice
     from ecg_tasks.settings import Settings
 
 
@@ -59,14 +59,14 @@ class ReportNotifier(BaseNotifier):
             with self._trying(f"{address.partition(':')[0]} (address {place} of ECG_NOTIFY)"):
                 notifying.send(told, address)
 
-    def _told(self, context: "Context") -> "tuple[Settings, Notice]":
+    def _told(self, context: "Context") -> "tuple[Settings, RunNotice]":
         from ecg_tasks.pipeline.monitoring import notifying
         from ecg_tasks.settings import Settings
 
         # a missed deadline comes with the run as the REST API tells it
         run_id = context["run_id"] if "run_id" in context else context["dag_run"]["dag_run_id"]  # type: ignore[index]
         base_url = conf.get("api", "base_url", fallback="")
-        return Settings.from_environment(), notifying.notice(run_id, state=notifying.State(self.state), base_url=base_url)
+        return Settings.from_environment(), notifying.notice(run_id, state=notifying.RunState(self.state), base_url=base_url)
 
     @contextmanager
     def _trying(self, way: str) -> "Iterator[None]":
@@ -77,7 +77,7 @@ class ReportNotifier(BaseNotifier):
             self.log.error("The notice could not be sent by %s: %s", way, type(error).__name__)  # noqa: TRY400  # for the same reason
 
 
-def _mail(told: "Notice", settings: "Settings") -> "SmtpNotifier":
+def _mail(told: "RunNotice", settings: "Settings") -> "SmtpNotifier":
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     lines = "<br>".join(map(escape, told.text.splitlines()))

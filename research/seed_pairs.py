@@ -35,7 +35,7 @@ RECIPE = RecipeName.TWELVE_LEAD.value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pictures:
+class DrawnRecords:
     """Usable windows of labelled recordings: images, the record of each, and label, patient and bucket of every record."""
 
     images: NDArray[np.uint8]
@@ -44,12 +44,12 @@ class Pictures:
     patients: NDArray[np.str_]
     buckets: NDArray[np.int64]
 
-    def on(self, *splits: Split) -> "Pictures":
-        """Return those of some sides of the split."""
+    def on(self, *splits: Split) -> "DrawnRecords":
+        """Return the records of these splits."""
         wanted = np.array([split_of(bucket) in splits for bucket in self.buckets])
         windows = wanted[self.record]
         place = np.cumsum(wanted) - 1
-        return Pictures(
+        return DrawnRecords(
             images=self.images[windows],
             record=place[self.record[windows]],
             labels=self.labels[wanted],
@@ -69,7 +69,7 @@ class Forgetful:
         """Keep nothing."""
 
 
-def read(folder: Path, *, shift: int) -> Pictures:
+def read(folder: Path, *, shift: int) -> DrawnRecords:
     """Return every labelled recording of the folder with a known patient, each signal once, drawn by the recipe.
 
     ``shift`` is added to every patient's bucket, so that others are tested on.
@@ -86,7 +86,7 @@ def read(folder: Path, *, shift: int) -> Pictures:
     return replace(drawn, buckets=(drawn.buckets + shift) % N_BUCKETS)
 
 
-def draw(records: Sequence[Record], labels: Sequence[int], patients: Sequence[str]) -> Pictures:
+def draw(records: Sequence[Record], labels: Sequence[int], patients: Sequence[str]) -> DrawnRecords:
     """Return pictures of records by the recipe, those of poor quality left out."""
     recipe = get_recipe(RECIPE)
     taken = [index for index, record in enumerate(records) if recipe.accepts(record)]
@@ -94,7 +94,7 @@ def draw(records: Sequence[Record], labels: Sequence[int], patients: Sequence[st
     good = np.flatnonzero((rendered.window >= 0) & (rendered.quality >= recipe.min_quality))
     usable, record = np.unique(rendered.record[good], return_inverse=True)
     chosen = [taken[index] for index in usable]
-    return Pictures(
+    return DrawnRecords(
         images=recipe.decode([rendered.png[index] for index in good]),
         record=record,
         labels=np.array([labels[index] for index in chosen], np.uint8),
@@ -103,7 +103,7 @@ def draw(records: Sequence[Record], labels: Sequence[int], patients: Sequence[st
     )
 
 
-def scores(pictures: Pictures, tested: Pictures, *, seed: int, ensemble_size: int | None, epochs: int | None = None) -> Scored:
+def scores(pictures: DrawnRecords, tested: DrawnRecords, *, seed: int, ensemble_size: int | None, epochs: int | None = None) -> Scored:
     """Train with this seed, calibrate as a version is calibrated, and score the tested recordings."""
     recipe = get_recipe(RECIPE)
     params = training_params(RECIPE, seed=seed, epochs=epochs, ensemble_size=ensemble_size)
@@ -120,7 +120,7 @@ def scores(pictures: Pictures, tested: Pictures, *, seed: int, ensemble_size: in
     )
     network = load_network(trained.keras)
 
-    def raw(one: Pictures) -> NDArray[np.float64]:
+    def raw(one: DrawnRecords) -> NDArray[np.float64]:
         windows = score_windows(network, one.images)
         return record_probabilities(one.record, windows, np.ones(len(windows)), n_records=len(one.labels), min_quality=0.0)
 
@@ -130,7 +130,7 @@ def scores(pictures: Pictures, tested: Pictures, *, seed: int, ensemble_size: in
     return Scored(probabilities=correction.apply(raw(tested)), threshold=threshold)
 
 
-def compare(tested: Pictures, candidate: Scored, champion: Scored, *, promotion: PromotionPolicy, n_new: int = 0) -> GateVerdict:
+def compare(tested: DrawnRecords, candidate: Scored, champion: Scored, *, promotion: PromotionPolicy, n_new: int = 0) -> GateVerdict:
     """Compare two trainings by the rules of the gate."""
     return evaluate_candidate(
         tested.labels,

@@ -33,7 +33,7 @@ _STYLE = (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scored:
+class ScoredRecording:
     """What a model says of n records: P(abnormal), quality and true label of each, and how it decides."""
 
     probability: NDArray[np.float64]
@@ -43,7 +43,7 @@ class Scored:
     abstain: tuple[float, float]
 
 
-def found_curves(scored: Scored, *, turned: float = TURNED, draws: int = DRAWS, seed: int = SEED) -> NDArray[np.float64]:
+def found_curves(scored: ScoredRecording, *, turned: float = TURNED, draws: int = DRAWS, seed: int = SEED) -> NDArray[np.float64]:
     """Return the share of the wrong labels among the first records of the queue, shape (draws, n + 1), each draw with other labels turned.
 
     Column k is after k records. In random order the mean of column k is k / n.
@@ -62,7 +62,7 @@ def found_curves(scored: Scored, *, turned: float = TURNED, draws: int = DRAWS, 
     return curves
 
 
-def score_folder(folder: Path) -> Scored:
+def score_folder(folder: Path) -> ScoredRecording:
     """Let the shipped champion score the records that its network was not fitted to."""
     from ecg_tasks.archive import registry
     from ecg_tasks.evaluation.splits import Split
@@ -95,7 +95,7 @@ def score_folder(folder: Path) -> Scored:
     decided = classifier.decide(rendered.record[drawn], scores, rendered.quality[drawn], n_records=len(records))
     usable = ~np.isnan(decided.probability)
     total = np.bincount(rendered.record[drawn], weights=rendered.quality[drawn], minlength=len(records))
-    return Scored(
+    return ScoredRecording(
         probability=decided.probability[usable],
         quality=(total / np.maximum(decided.n_windows, 1))[usable],
         label=np.array(labels)[usable],

@@ -27,7 +27,7 @@ when it changes: the newer decision says what holds now, and the status of the o
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecisionFile:
     """One file of the folder."""
 
     path: Path
@@ -57,14 +57,14 @@ class Decision:
         return re.findall(r"\]\(([^)]+)\)", self.sections["Status"])
 
 
-def read(path: Path) -> Decision:
+def read(path: Path) -> DecisionFile:
     """Take a file apart at its headings."""
     head, *parts = re.split(r"^## (.+)\n", path.read_text(), flags=re.MULTILINE)
     sections = {heading: text.strip() for heading, text in zip(parts[::2], parts[1::2], strict=True)}
-    return Decision(path, head.strip().removeprefix("# "), sections)
+    return DecisionFile(path, head.strip().removeprefix("# "), sections)
 
 
-def decisions(folder: Path = FOLDER) -> list[Decision]:
+def decisions(folder: Path = FOLDER) -> list[DecisionFile]:
     """All of the folder, in their order."""
     return [read(path) for path in sorted(folder.glob("[0-9]*.md"))]
 
@@ -74,7 +74,7 @@ def index(folder: Path = FOLDER) -> str:
     return _HEAD + "".join(f"| {one.number} | [{one.title}]({one.path.name}) | {one.date} | {_state(one)} |\n" for one in decisions(folder))
 
 
-def _state(decision: Decision) -> str:
+def _state(decision: DecisionFile) -> str:
     by = ", ".join(f"[{name[:4]}]({name})" for name in decision.successors)
     if decision.superseded:
         return f"superseded by {by}"

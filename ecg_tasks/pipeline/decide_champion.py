@@ -23,7 +23,7 @@ _REFUSED = "refused: "
 """How the outcome of a run begins that did nothing; the page of the models knows it by that."""
 
 
-class Action(StrEnum):
+class ChampionAction(StrEnum):
     """What a person may decide. The values are stored."""
 
     PROMOTE = "promote"
@@ -31,8 +31,8 @@ class Action(StrEnum):
     REJECT = "reject"
 
 
-_MEANT = {Action.PROMOTE: registry.PROMOTED, Action.ROLLBACK: registry.ROLLED_BACK}
-_DONE = {Action.PROMOTE: "promoted", Action.ROLLBACK: "rolled back to", Action.REJECT: "rejected"}
+_MEANT = {ChampionAction.PROMOTE: registry.PROMOTED, ChampionAction.ROLLBACK: registry.ROLLED_BACK}
+_DONE = {ChampionAction.PROMOTE: "promoted", ChampionAction.ROLLBACK: "rolled back to", ChampionAction.REJECT: "rejected"}
 
 
 def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who: str, override: str = "", cleared: bool = False) -> str:
@@ -81,51 +81,51 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     version, why, override = version.strip(), why.strip(), override.strip()
     try:
         if cleared:
-            told = _done_before(store, recipe, Action(action), version, who=who, why=why)
+            told = _done_before(store, recipe, ChampionAction(action), version, who=who, why=why)
         else:
-            told = _decide(store, recipe, Action(action), version, who=who, why=why, override=override)
+            told = _decide(store, recipe, ChampionAction(action), version, who=who, why=why, override=override)
     except (ConfigurationError, ModelRefusedError) as error:
         write_manifest(store, structs.replace(manifest, outcome=f"{_REFUSED}{error}"))
         raise
     after = registry.read_champion(store, recipe)
     serving = after.version if after else None
-    subject = version if action == Action.REJECT else str(serving)
-    if _stands(store, recipe, subject, Action(action), who=who, why=why):
+    subject = version if action == ChampionAction.REJECT else str(serving)
+    if _stands(store, recipe, subject, ChampionAction(action), who=who, why=why):
         detail = {"run": run, "why": why, "override": override}
         audit.append(store, who=who, action=action, subject=f"{recipe}/{subject}", detail=detail)
     return write_manifest(store, structs.replace(manifest, outcome=told, serving=serving))
 
 
-def _done_before(store: ObjectStore, recipe: str, action: Action, version: str, *, who: str, why: str) -> str:
+def _done_before(store: ObjectStore, recipe: str, action: ChampionAction, version: str, *, who: str, why: str) -> str:
     """Tell what a cleared run had done before it was killed; `ConfigurationError` if that was nothing."""
     champion = registry.read_champion(store, recipe)
-    subject = version if action is not Action.ROLLBACK or champion is None else champion.version
-    meant = action is Action.REJECT or (champion is not None and champion.version == subject and champion.action == _MEANT[action])
+    subject = version if action is not ChampionAction.ROLLBACK or champion is None else champion.version
+    meant = action is ChampionAction.REJECT or (champion is not None and champion.version == subject and champion.action == _MEANT[action])
     if not meant or not _stands(store, recipe, subject, action, who=who, why=why):
         raise ConfigurationError("this run was cleared, and a cleared run decides nothing: start a new one, in your own name")
     return f"{subject} was {_DONE[action]} by this run before it was cleared"
 
 
-def _decide(store: ObjectStore, recipe: str, action: Action, version: str, *, who: str, why: str, override: str) -> str:
+def _decide(store: ObjectStore, recipe: str, action: ChampionAction, version: str, *, who: str, why: str, override: str) -> str:
     get_recipe(recipe)
     if not why or not who:
         raise ConfigurationError("a decision needs a reason and a name: they are kept with it")
     before = registry.read_champion(store, recipe)
-    if action is Action.ROLLBACK:
+    if action is ChampionAction.ROLLBACK:
         return _roll_back(store, recipe, version, who=who, why=why, before=before)
     if not registry.has_version(store, recipe, version):
         raise ConfigurationError(f"there is no {recipe} version {version!r}; ./ecg models {recipe} lists them")
-    if action is Action.PROMOTE:
+    if action is ChampionAction.PROMOTE:
         return _promote(store, recipe, version, who=who, why=why, override=override, before=before)
     return _reject(store, recipe, version, who=who, why=why, before=before)
 
 
-def _stands(store: ObjectStore, recipe: str, version: str, action: Action, *, who: str, why: str) -> bool:
+def _stands(store: ObjectStore, recipe: str, version: str, action: ChampionAction, *, who: str, why: str) -> bool:
     """Return whether this decision, by this person, is the one in force; not if nothing had to change."""
     decided = registry.read_decisions(store, recipe)
     if decided is None:
         return False
-    if action is Action.REJECT:
+    if action is ChampionAction.REJECT:
         rejection = decided.rejection(version)
         return rejection is not None and (rejection.who, rejection.why) == (who, why)
     return decided.who == who and decided.why.startswith(why)

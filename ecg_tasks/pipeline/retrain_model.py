@@ -187,7 +187,7 @@ def _folds(pictures: dataset.Pictures, *, ensemble_size: int) -> list[NDArray[np
     """Return which records each member is stopped on: groups stay together, as in the split itself."""
     rows = pictures.rows
     buckets = np.array([row.split_bucket for row in rows])
-    held_out = np.array([row.side == Split.VALIDATION for row in rows])
+    held_out = np.array([row.split == Split.VALIDATION for row in rows])
     return rotating_folds(pictures.labels, buckets, ensemble_size=ensemble_size, held_out=held_out)
 
 

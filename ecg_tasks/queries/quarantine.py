@@ -15,7 +15,7 @@ SHOWN_BYTES = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class QuarantineRow:
     """A bad row of a file that is good otherwise, or the file's start if all of it is bad."""
 
     name: str
@@ -25,7 +25,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class QuarantineEntry:
     """One drop in quarantine: the sentence for people, its bad rows, and who put it back when.
 
     Parameters
@@ -51,7 +51,7 @@ class Entry:
 class Entries:
     """One page of entries, newest first: how many there are of the kind asked for, and how many are closed."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[QuarantineEntry, ...]
     total: int
     n_closed: int
 
@@ -78,7 +78,7 @@ def _folders(listed: Iterable[ObjectInfo], name: str) -> set[str]:
     return {item.key.split("/")[1] for item in listed if item.key.endswith(f"/{name}")}
 
 
-def entry(store: ObjectStore, name: str) -> tuple[Entry, tuple[Row, ...]] | None:
+def entry(store: ObjectStore, name: str) -> tuple[QuarantineEntry, tuple[QuarantineRow, ...]] | None:
     """One entry with what is bad in it, or None if there is none; ``name`` is an entry's folder, or a SHA-256 that has a single one."""
     found = reason_key(store, name)
     info = store.info(found) if found else None
@@ -96,14 +96,14 @@ def reason_key(store: ObjectStore, name: str) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _entry(store: ObjectStore, info: ObjectInfo) -> Entry:
+def _entry(store: ObjectStore, info: ObjectInfo) -> QuarantineEntry:
     return _read(store, info.key, etag=info.etag, since=info.modified.isoformat(timespec="seconds"))
 
 
 @keep(2048)
-def _read(store: ObjectStore, key: str, *, etag: str, since: str) -> Entry:  # noqa: ARG001 - a generation
+def _read(store: ObjectStore, key: str, *, etag: str, since: str) -> QuarantineEntry:  # noqa: ARG001 - a generation
     reason = read(store, QuarantineReason, key)
-    return Entry(
+    return QuarantineEntry(
         id=key.split("/")[1],
         source=reason.source,
         name=reason.name,
@@ -117,7 +117,7 @@ def _read(store: ObjectStore, key: str, *, etag: str, since: str) -> Entry:  # n
     )
 
 
-def _rows(store: ObjectStore, entry: str, reason: QuarantineReason) -> tuple[Row, ...]:
+def _rows(store: ObjectStore, entry: str, reason: QuarantineReason) -> tuple[QuarantineRow, ...]:
     """The bad rows with their content, line by line; of a file that is bad as a whole, its start."""
     if not reason.inbox:
         return ()
@@ -126,13 +126,13 @@ def _rows(store: ObjectStore, entry: str, reason: QuarantineReason) -> tuple[Row
         if not reason.rows:
             # one piece of it, for what was refused as too large may have any size
             start = next(store.stream(key), b"")[:SHOWN_BYTES].decode("utf-8", errors="replace")
-            return (Row(name=reason.inbox[0], reason=reason.reason, message=reason.message, content=start),)
+            return (QuarantineRow(name=reason.inbox[0], reason=reason.reason, message=reason.message, content=start),)
         data = store.get(key)
     except MissingObjectError:
         return ()
     lines = data.decode("utf-8", errors="replace").splitlines()
     lines += [""] * (len(reason.rows) - len(lines))
     return tuple(
-        Row(name=row.name, reason=row.reason, message=row.message, content=line[:SHOWN_BYTES])
+        QuarantineRow(name=row.name, reason=row.reason, message=row.message, content=line[:SHOWN_BYTES])
         for row, line in zip(reason.rows, lines, strict=False)
     )

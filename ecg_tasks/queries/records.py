@@ -25,7 +25,7 @@ from ecg_tasks.signals.recipes import RECIPES, get_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decided:
+class StoredDecision:
     """What one version said of a record; ``probability`` is P(abnormal), None if no window could be judged."""
 
     version: Version
@@ -72,9 +72,9 @@ class RecordPage:
 
     shard: str
     stored: StoredRecord
-    decided: Decided | None
+    decided: StoredDecision | None
     waits_for: tuple[str, ...]
-    others: tuple[Decided, ...]
+    others: tuple[StoredDecision, ...]
     windows: tuple[Window, ...]
     pictures: NDArray[np.uint8] | None
     views: tuple[SpectrogramView, ...]
@@ -214,9 +214,9 @@ def _raw_files(store: ObjectStore, source: str) -> tuple[tuple[str, int], ...]:
     return tuple((item.key, item.size) for item in store.list_objects(f"{keys.RAW}{source}/"))
 
 
-def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[Decided]:
+def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDecision]:
     """Every decision on a record, recipe by recipe, the newest predictions first."""
-    found: list[Decided] = []
+    found: list[StoredDecision] = []
     for recipe in RECIPES:
         listed = sorted(store.list_objects(f"{keys.PREDICTIONS}{recipe}/{shard}/"), key=lambda item: item.modified, reverse=True)
         for item in listed:
@@ -227,7 +227,7 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[Decided]:
             told = {name: values[row] for name, values in columns.items()}
             probability = float(told["probability"])
             found.append(
-                Decided(
+                StoredDecision(
                     version=version(store, recipe, keys.stem(item.key)),
                     decision=told["decision"],
                     probability=None if np.isnan(probability) else probability,
@@ -243,7 +243,7 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[Decided]:
     return found
 
 
-def _chosen(found: list[Decided], champions: Mapping[str, str]) -> Decided | None:
+def _chosen(found: list[StoredDecision], champions: Mapping[str, str]) -> StoredDecision | None:
     """The decision that counts: by the champion of the first recipe in use that takes the record."""
     for recipe in Settings.from_environment().recipes:
         for one in found:

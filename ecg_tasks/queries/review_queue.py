@@ -93,7 +93,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Archive:
+class _DecidedRecords:
     """All decided records, one row each: which model decides on it (index into ``models``), and where it stands there."""
 
     models: Sequence[Decided]
@@ -169,7 +169,7 @@ def _is_for(user: str, record_id: str, said: Mapping[str, Opinion]) -> bool:
     return disputed or not others or (len(others) == 1 and int(record_id[:8], 16) % SECOND_READINGS == 0)
 
 
-def _archive(store: ObjectStore) -> _Archive:
+def _archive(store: ObjectStore) -> _DecidedRecords:
     """Every decided record once: the first recipe that takes it decides on it."""
     return _merged(store, models=tuple(serving(store, Settings.from_environment().recipes)))
 
@@ -191,7 +191,8 @@ def _merged(_store: ObjectStore, *, models: Sequence[Decided]) -> _Archive:
         of_mine = model.probability[row[mine]]
         uncertain[mine] = uncertainty(of_mine, threshold=model.threshold, abstain=model.abstain)
         quality[mine] = model.quality[row[mine]]
-    return _Archive(models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
+    return _DecidedRecords(models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -210,7 +211,7 @@ class _Labels:
 _NO_LABEL, _OTHER_LABEL = -1, -2
 
 
-def _labels(store: ObjectStore, archive: _Archive, known: verdicts.Known) -> _Labels:
+def _labels(store: ObjectStore, archive: _DecidedRecords, known: verdicts.Known) -> _Labels:
     reviewed = known.in_force()
     by_row = _spread(archive, reviewed, _of_sources(store, archive=archive, sources=known.sources).copy())
     return _Labels(by_row=by_row, reviewed=reviewed, sources=known.sources)
@@ -222,14 +223,14 @@ def _of_sources(_store: ObjectStore, *, archive: _Archive, sources: Mapping[str,
     return _spread(archive, sources, np.full(len(archive.ids), _NO_LABEL))
 
 
-def _spread(archive: _Archive, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:
+def _spread(archive: _DecidedRecords, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:
     """Write labels into the rows of their records."""
     for index, kind in zip((*range(len(CLASS_ORDER)), _OTHER_LABEL), (*CLASS_ORDER, Label.UNINTERPRETABLE), strict=True):
         by_row[_rows(archive, [record_id for record_id, entry in labels.items() if entry.label == kind])] = index
     return by_row
 
 
-def _rows(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.int64]:
+def _rows(archive: _DecidedRecords, record_ids: Sequence[str]) -> NDArray[np.int64]:
     """Rows of those of these records that are in the archive."""
     if not len(archive.ids) or not record_ids:
         return np.empty(0, dtype=np.int64)
@@ -238,13 +239,13 @@ def _rows(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(at[archive.ids[at] == wanted], dtype=np.int64)
 
 
-def _flags(archive: _Archive, record_ids: Sequence[str]) -> NDArray[np.bool_]:
+def _flags(archive: _DecidedRecords, record_ids: Sequence[str]) -> NDArray[np.bool_]:
     flags = np.zeros(len(archive.ids), dtype=bool)
     flags[_rows(archive, record_ids)] = True
     return flags
 
 
-def _item(archive: _Archive, row: int, labels: _Labels, priority: Priority) -> QueueItem:
+def _item(archive: _DecidedRecords, row: int, labels: _Labels, priority: Priority) -> QueueItem:
     model, at = archive.models[archive.model[row]], archive.row[row]
     record_id = archive.ids[row].decode()
     shares = sorted(((float(priority.shares[code][row]), code) for code in REASONS), reverse=True)
@@ -280,7 +281,7 @@ def _item(archive: _Archive, row: int, labels: _Labels, priority: Priority) -> Q
     )
 
 
-def _others(archive: _Archive, row: int) -> Iterator[reasons.Other]:
+def _others(archive: _DecidedRecords, row: int) -> Iterator[reasons.Other]:
     """What the other recipes' champions say of a record, where they give it a probability."""
     for index, model in enumerate(archive.models):
         at = int(model.rows(archive.ids[row : row + 1])[0])

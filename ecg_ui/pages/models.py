@@ -82,19 +82,19 @@ def promote(
     request: Request, user: GetUserDep, *, recipe: RecipePath, version: VersionForm, why: ReasonForm, override: OverrideForm = ""
 ) -> Response:
     """Let a version serve; against a rejection only with a reason of its own."""
-    return _back(request, deciding.ask(user, recipe=recipe, action=Action.PROMOTE, version=version, why=why, override=override))
+    return _back(request, deciding.ask(user, recipe=recipe, action=ChampionAction.PROMOTE, version=version, why=why, override=override))
 
 
 @changes.post("/models/{recipe}/rollback")
 def roll_back(request: Request, user: GetUserDep, recipe: RecipePath, version: VersionForm, why: ReasonForm) -> Response:
     """Let the version before serve again; ``version`` is the one that served when the form was shown."""
-    return _back(request, deciding.ask(user, recipe=recipe, action=Action.ROLLBACK, version=version, why=why))
+    return _back(request, deciding.ask(user, recipe=recipe, action=ChampionAction.ROLLBACK, version=version, why=why))
 
 
 @changes.post("/models/{recipe}/reject")
 def reject(request: Request, user: GetUserDep, recipe: RecipePath, version: VersionForm, why: ReasonForm) -> Response:
     """Mark a version as one that must not serve."""
-    return _back(request, deciding.ask(user, recipe=recipe, action=Action.REJECT, version=version, why=why))
+    return _back(request, deciding.ask(user, recipe=recipe, action=ChampionAction.REJECT, version=version, why=why))
 
 
 def _back(request: Request, decision: str) -> Response:

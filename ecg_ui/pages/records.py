@@ -92,7 +92,7 @@ def drawings(found: records.RecordPage, *, start: float, rests_on: Influence | N
     }
 
 
-def probability(decided: records.Decided) -> str:
+def probability(decided: records.StoredDecision) -> str:
     """P(abnormal) on its scale, with threshold and band; empty where it is not known."""
     version = decided.version
     if decided.probability is None or version.threshold is None:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import figures, scaling
-from benchmarks.night import Night
+from benchmarks.night import NightUsage
 from benchmarks.processes import Usage
 
 README = Path(figures.__file__).with_name("README.md")
@@ -22,7 +22,7 @@ def usage(cpu_s, *, peak_mb=200.0):
 def night(n_records, *, n_tasks=1, fixed_s=0.5, record_s=0.001, peak_mb=200.0):
     """A night whose cost is known: a plan of fixed cost, and tasks that share the records."""
     tasks = [usage(fixed_s + record_s * n_records / n_tasks, peak_mb=peak_mb) for _ in range(n_tasks)]
-    return Night(n_records=n_records, tasks={"render.plan": [usage(0.3)], "render.render_shard": tasks})
+    return NightUsage(n_records=n_records, tasks={"render.plan": [usage(0.3)], "render.render_shard": tasks})
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from docs.decisions.index import FOLDER, HEADINGS, Decision, decisions, index
+from docs.decisions.index import FOLDER, HEADINGS, DecisionFile, decisions, index
 
 DECISIONS = decisions()
 NAMES = {decision.path.name for decision in DECISIONS}
@@ -29,7 +29,7 @@ def test_dates_follow_the_numbers():
 
 
 @each
-def test_a_decision_has_a_title_and_five_headings_with_text(decision: Decision):
+def test_a_decision_has_a_title_and_five_headings_with_text(decision: DecisionFile):
     """The headings stand in their order, and something stands below each."""
     assert re.fullmatch(r"\S.*\S", decision.title)
     assert not decision.title.endswith(".")
@@ -38,7 +38,7 @@ def test_a_decision_has_a_title_and_five_headings_with_text(decision: Decision):
 
 
 @each
-def test_a_status_names_what_came_later(decision: Decision):
+def test_a_status_names_what_came_later(decision: DecisionFile):
     """What a status links to is a later decision that is there; what supersedes another says so itself."""
     status = re.sub(r"\[(\d{4})\]\(\1-[a-z0-9-]+\.md\)", "N", " ".join(decision.sections["Status"].split()))
     date = r"\d{4}-\d\d-\d\d"

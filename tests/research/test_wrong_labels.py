@@ -5,15 +5,15 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from research.wrong_labels import Scored, draw_curves, found_curves
+from research.wrong_labels import ScoredRecording, draw_curves, found_curves
 
 
-def made(apart: float, *, n: int = 300) -> Scored:
+def made(apart: float, *, n: int = 300) -> ScoredRecording:
     """Scores of a model whose log-odds are so many standard deviations apart."""
     rng = np.random.default_rng(4)
     label = rng.integers(0, 2, n)
     probability = 1 / (1 + np.exp(-(rng.normal(size=n) + np.where(label == 1, apart, -apart) / 2)))
-    return Scored(probability=probability, quality=rng.uniform(0.6, 1, n), label=label, threshold=0.5, abstain=(0.4, 0.6))
+    return ScoredRecording(probability=probability, quality=rng.uniform(0.6, 1, n), label=label, threshold=0.5, abstain=(0.4, 0.6))
 
 
 @pytest.mark.parametrize(("apart", "at_least"), [(2.0, 0.75), (4.0, 0.9)])

@@ -38,7 +38,7 @@ class Training(Document, frozen=True, kw_only=True):
     code: Code | None = None
 
 
-class Figure(Part, frozen=True, kw_only=True):
+class StoredFigure(Part, frozen=True, kw_only=True):
     """A figure with its 95 % interval and the method of the interval; None where it is not defined."""
 
     value: float | None
@@ -47,7 +47,7 @@ class Figure(Part, frozen=True, kw_only=True):
     method: str = "bootstrap"
 
 
-class NewData(Part, frozen=True, kw_only=True):
+class StoredNewData(Part, frozen=True, kw_only=True):
     """Numbers of training records of a candidate, and of those that the champion has not seen."""
 
     n_training: int
@@ -71,10 +71,10 @@ class StoredVerdict(Document, frozen=True, kw_only=True):
     promote: bool
     kind: str
     reason: str
-    figures: dict[str, Figure] = msgspec.field(default_factory=dict)
+    figures: dict[str, StoredFigure] = msgspec.field(default_factory=dict)
     sensitivity: float | None = None
     ece: float | None = None
-    new_data: NewData | None = None
+    new_data: StoredNewData | None = None
     policy: str = ""
     limits: dict[str, Any] = msgspec.field(default_factory=dict)
     candidates_evaluated: int | None = msgspec.field(name="candidates_judged", default=None)

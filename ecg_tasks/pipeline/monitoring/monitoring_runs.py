@@ -44,7 +44,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Night:
+class WatchedRecords:
     """The night's records that the version was not trained on, one a patient, ordered by id, `MAX_WATCHED` of them at most; and how many
     were decided on in all.
     """
@@ -111,7 +111,7 @@ def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Re
     return {name: reference for name, reference in found.items() if reference.counts.sum() > 0}
 
 
-def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) -> Night:
+def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) -> WatchedRecords:
     """The decisions on these shards, less what the version was trained on and all but one record of a patient."""
     late = Descriptions.read(store)
     trained_on = TrainedOn.of_version({TRAINING_RECORDS: store.get(keys.model_file(recipe, version, TRAINING_RECORDS))}, late)
@@ -133,7 +133,7 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
             by_patient[patient] = min(by_patient.get(patient, one), one)
         # A patient that is left out here never comes back in by a later record: its own smallest id lies beyond all that are kept.
         by_patient = dict(heapq.nsmallest(MAX_WATCHED, by_patient.items(), key=itemgetter(1)))
-    return Night(
+    return WatchedRecords(
         seen=sorted(by_patient.values()),
         threshold=ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC))).threshold,
         decided=decided,

@@ -26,7 +26,7 @@ DAG = DagId.CLASSIFY_RECORDS
 TIMEOUT_S = 10.0
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """What is told of a run. The values are sent."""
 
     SUCCESS = "success"
@@ -35,16 +35,16 @@ class State(StrEnum):
 
 
 _SUBJECTS = {
-    State.SUCCESS: "ECG classification: the report is ready",
-    State.FAILED: "ECG classification: a run failed",
-    State.LATE: "ECG classification: a run is late",
+    RunState.SUCCESS: "ECG classification: the report is ready",
+    RunState.FAILED: "ECG classification: a run failed",
+    RunState.LATE: "ECG classification: a run is late",
 }
 _TYPES = {State.SUCCESS: "success", State.FAILED: "failure", State.LATE: "warning"}
 """How Apprise calls them, for services that have a colour or a sign for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notice:
+class RunNotice:
     """One message.
 
     Parameters
@@ -53,7 +53,7 @@ class Notice:
     audit : digest of the run's entry in the log of who did what: kept where the message goes, it proves later that nothing was cut off
     """
 
-    state: State
+    state: RunState
     counts: dict[str, int]
     drifting: tuple[str, ...]
     audit: str
@@ -90,13 +90,13 @@ class Notice:
         }
 
 
-def notice(run_id: str, *, state: State, base_url: str) -> Notice:
+def notice(run_id: str, *, state: RunState, base_url: str) -> RunNotice:
     """The message on a run, from its manifest; a store that is away costs the counts, not the message."""
     try:
-        manifest = find_manifest(open_store(), ClassifyManifest, keys.run_key(run_id)) if state is State.SUCCESS else None
+        manifest = find_manifest(open_store(), ClassifyManifest, keys.run_key(run_id)) if state is RunState.SUCCESS else None
     except StoreError:
         manifest = None
-    return Notice(
+    return RunNotice(
         state=state,
         counts={} if manifest is None else plain(manifest.account),
         drifting=() if manifest is None else tuple(light.recipe for light in manifest.drift if light.suggests_retraining),
@@ -109,7 +109,7 @@ class NotSentError(EcgError):
     """A channel did not take the message; told without a reason, which would hold its address."""
 
 
-def send(told: Notice, address: str) -> None:
+def send(told: RunNotice, address: str) -> None:
     """Send the message to one address: as JSON to ``http`` and ``https``, and else by Apprise's service of that scheme.
 
     Raises

@@ -130,7 +130,7 @@ def build_version(
         litert=litert,
         metrics=metrics,
         golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images), typical=typical_picture(calibration)),
-        splits={row.record_id: (row.split, row.bucket) for row in rows},
+        splits={row.record_id: (row.split, row.patient_bucket) for row in rows},
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
 

@@ -127,7 +127,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
     groups = grouping.groups_of(store, found)
     rows: list[DatasetRow] = []
     for one in found:
-        group = groups.get(one.record_id) or grouping.Group(name=one.patient or one.record_id, split_bucket=one.patient_bucket)
+        group = groups.get(one.record_id) or grouping.RecordGroup(name=one.patient or one.record_id, split_bucket=one.patient_bucket)
         if group.split_bucket == grouping.BETWEEN:
             continue
         rows.append(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from ecg_tasks.archive import registry
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.documents import Figure, NewData, StoredVerdict, TrainingJob
+from ecg_tasks.archive.documents import StoredFigure, StoredNewData, StoredVerdict, TrainingJob
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.evaluation import gate as gate_policy
@@ -46,7 +46,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         training = on_splits(rows, Split.TRAIN, Split.VALIDATION)
         tested = on_splits(rows, Split.TEST)
         if incumbent is not None:
-            tested = [row for row in tested if not seen.knows(row.record_id, row.bucket)]
+            tested = [row for row in tested if not seen.knows(row.record_id, row.patient_bucket)]
             n_new = sum(row.record_id not in seen.record_ids for row in training)
             new_data = gate_policy.NewData(n_training=len(training), n_new=n_new)
         pictures = load_pictures(store, recipe, tested)
@@ -65,10 +65,10 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         promote=verdict.promote,
         kind=verdict.kind,
         reason=verdict.reason,
-        figures={name: Figure(**asdict(interval)) for name, interval in verdict.figures.items()},
+        figures={name: StoredFigure(**asdict(interval)) for name, interval in verdict.figures.items()},
         sensitivity=verdict.sensitivity,
         ece=verdict.ece,
-        new_data=NewData(**asdict(new_data)) if new_data else None,
+        new_data=StoredNewData(**asdict(new_data)) if new_data else None,
         policy=work.policy,
         limits=policy.as_dict(),
         candidates_evaluated=n_evaluated,

@@ -23,7 +23,7 @@ RECORDS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class RecordGroup:
     """The group of a record whose patient is not known, and its split bucket (0 to 9,999, or ``BETWEEN``)."""
 
     name: str
@@ -89,7 +89,7 @@ def _made(shard: Sequence[record_shards.StoredRecord]) -> bytes:
     return tables.dump(tables.SIGNATURES, columns)
 
 
-def groups_of(store: ObjectStore, records: Sequence[RecordOrigin]) -> dict[str, Group]:
+def groups_of(store: ObjectStore, records: Sequence[RecordOrigin]) -> dict[str, RecordGroup]:
     """Return the group of every record whose patient is not known; new records get a group, which is stored.
 
     The rule makes sure that no record ever changes its split. Records that are similar, directly or through others, are one group.
@@ -109,17 +109,19 @@ def groups_of(store: ObjectStore, records: Sequence[RecordOrigin]) -> dict[str, 
     return {one.record_id: before[one.record_id] for one in records if one.patient is None}
 
 
-def read_groups(store: ObjectStore) -> dict[str, Group]:
+def read_groups(store: ObjectStore) -> dict[str, RecordGroup]:
     """Return every group that was ever stored."""
-    found: dict[str, Group] = {}
+    found: dict[str, RecordGroup] = {}
     for data in store.get_many(store.list_keys(keys.GROUPS)):
         columns = tables.load(data)
         for record_id, name, bucket in zip(columns["record_id"], columns["group"], columns["place"], strict=True):
-            found.setdefault(record_id, Group(name=name, split_bucket=int(bucket)))
+            found.setdefault(record_id, RecordGroup(name=name, split_bucket=int(bucket)))
     return found
 
 
-def _new_groups(records: Sequence[RecordOrigin], new: NDArray[np.bool_], links: Links, before: Mapping[str, Group]) -> dict[str, Group]:
+def _new_groups(
+    records: Sequence[RecordOrigin], new: NDArray[np.bool_], links: Links, before: Mapping[str, RecordGroup]
+) -> dict[str, RecordGroup]:
     n = len(records)
     both = new[links.first] & new[links.second]
     from scipy.sparse import coo_matrix
@@ -134,31 +136,31 @@ def _new_groups(records: Sequence[RecordOrigin], new: NDArray[np.bool_], links: 
     for first, second in zip(links.first[~both].tolist(), links.second[~both].tolist(), strict=True):
         fresh, settled = (first, second) if new[first] else (second, first)
         anchors.setdefault(int(component[fresh]), set()).add(_anchor(records[settled], before))
-    given: dict[str, Group] = {}
+    given: dict[str, RecordGroup] = {}
     for number, record_ids in members.items():
         group = _settle(min(record_ids), anchors.get(number, set()))
         given |= dict.fromkeys(record_ids, group)
     return given
 
 
-def _anchor(record: RecordOrigin, before: Mapping[str, Group]) -> tuple[int, str]:
+def _anchor(record: RecordOrigin, before: Mapping[str, RecordGroup]) -> tuple[int, str]:
     if record.patient is not None:
         return record.patient_bucket, record.patient
     group = before[record.record_id]
     return group.split_bucket, group.name
 
 
-def _settle(smallest: str, anchors: Iterable[tuple[int, str]]) -> Group:
+def _settle(smallest: str, anchors: Iterable[tuple[int, str]]) -> RecordGroup:
     found = sorted(anchors)
     if not found:
-        return Group(name=smallest, split_bucket=split_bucket(smallest))
+        return RecordGroup(name=smallest, split_bucket=split_bucket(smallest))
     if found[0][0] == BETWEEN or len({split_of(bucket) for bucket, _ in found}) > 1:
-        return Group(name=smallest, split_bucket=BETWEEN)
+        return RecordGroup(name=smallest, split_bucket=BETWEEN)
     bucket, name = found[0]
-    return Group(name=name, split_bucket=bucket)
+    return RecordGroup(name=name, split_bucket=bucket)
 
 
-def _dump(given: Mapping[str, Group]) -> bytes:
+def _dump(given: Mapping[str, RecordGroup]) -> bytes:
     rows = sorted(given.items())
     columns: dict[str, Sequence[object]] = {
         "record_id": [record_id for record_id, _ in rows],

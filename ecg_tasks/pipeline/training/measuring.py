@@ -27,7 +27,7 @@ RECORDS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Measured:
+class MeasuredRecords:
     """What is known of records beside their pictures; one row a record.
 
     ``features`` has shape (n_records, n_features), columns as in ``feature_names``; ``ages`` are years, nan where not known.
@@ -38,18 +38,18 @@ class Measured:
     ages: NDArray[np.float64]
     sexes: Sequence[str | None]
 
-    def of(self, record_ids: Sequence[str]) -> "Measured":
+    def of(self, record_ids: Sequence[str]) -> "MeasuredRecords":
         """Return the rows of the given records, in that order."""
         place = {record_id: row for row, record_id in enumerate(self.record_ids)}
         rows = [place[record_id] for record_id in record_ids]
-        return Measured(
+        return MeasuredRecords(
             record_ids=list(record_ids), features=self.features[rows], ages=self.ages[rows], sexes=[self.sexes[row] for row in rows]
         )
 
 
-def measure_records(recipe: Recipe, records: Sequence[Record]) -> Measured:
+def measure_records(recipe: Recipe, records: Sequence[Record]) -> MeasuredRecords:
     """Measure records that the recipe accepts."""
-    return Measured(
+    return MeasuredRecords(
         record_ids=[record.record_id for record in records],
         features=simple_features(records, recipe.windowing),
         ages=np.array([np.nan if record.age is None else record.age for record in records], dtype=np.float64),
@@ -57,7 +57,7 @@ def measure_records(recipe: Recipe, records: Sequence[Record]) -> Measured:
     )
 
 
-def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow]) -> Measured:
+def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow]) -> MeasuredRecords:
     """Measure stored records, shard by shard."""
     wanted = {row.record_id for row in rows}
     late = Descriptions.read(store, wanted)
@@ -66,7 +66,7 @@ def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow]) -> M
         stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
         records = [late.stored(one).record for one in stored if one.record.record_id in wanted]
         parts += [measure_records(recipe, records[start : start + RECORDS_AT_ONCE]) for start in range(0, len(records), RECORDS_AT_ONCE)]
-    return Measured(
+    return MeasuredRecords(
         record_ids=[record_id for part in parts for record_id in part.record_ids],
         features=np.concatenate([part.features for part in parts]),
         ages=np.concatenate([part.ages for part in parts]),
@@ -74,7 +74,7 @@ def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow]) -> M
     )
 
 
-def fit_baselines(recipe: Recipe, measured: Measured, rows: Sequence[DatasetRow]) -> dict[str, LogisticBaseline]:
+def fit_baselines(recipe: Recipe, measured: MeasuredRecords, rows: Sequence[DatasetRow]) -> dict[str, LogisticBaseline]:
     """Fit both baselines on the records of these rows, which are the training split."""
     names = feature_names(recipe.windowing)
     features = measured.of([row.record_id for row in rows]).features
@@ -86,7 +86,9 @@ def fit_baselines(recipe: Recipe, measured: Measured, rows: Sequence[DatasetRow]
     }
 
 
-def baseline_probabilities(recipe: Recipe, measured: Measured, baselines: Mapping[str, LogisticBaseline]) -> dict[str, NDArray[np.float64]]:
+def baseline_probabilities(
+    recipe: Recipe, measured: MeasuredRecords, baselines: Mapping[str, LogisticBaseline]
+) -> dict[str, NDArray[np.float64]]:
     """Return P(abnormal) of each record by each baseline."""
     names = feature_names(recipe.windowing)
     return {
@@ -107,7 +109,7 @@ def scored_records(
     pictures: Pictures,
     probabilities: NDArray[np.float64],
     *,
-    measured: Measured,
+    measured: MeasuredRecords,
     baselines: Mapping[str, LogisticBaseline],
 ) -> ScoredRecords:
     """Return the records of a split that got a probability, ready to be assessed."""

@@ -9,7 +9,7 @@ from ecg_tasks.archive.documents import Code, plain
 from ecg_tasks.archive.object_store import ObjectStore
 
 
-class State(StrEnum):
+class LinkState(StrEnum):
     """How far a link can be trusted."""
 
     CHECKED = "checked"
@@ -28,7 +28,7 @@ class Link:
 
     what: str
     name: str
-    state: State
+    state: LinkState
     sentence: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
     beneath: Sequence["Link"] = ()
@@ -43,13 +43,13 @@ class Link:
 def code_link(code: Code | None) -> Link:
     """The code that made something, by what was recorded of it."""
     if code is None:
-        return Link(what="code", name="unknown", state=State.ABSENT, sentence="made before the code's version was recorded")
-    return Link(what="code", name=f"{code.version}, tree {code.tree}", state=State.TOLD, told=plain(code))
+        return Link(what="code", name="unknown", state=LinkState.ABSENT, sentence="made before the code's version was recorded")
+    return Link(what="code", name=f"{code.version}, tree {code.tree}", state=LinkState.TOLD, told=plain(code))
 
 
 def raw_link(store: ObjectStore, sha256: str, *, order: Sequence[str] = (), beneath: Sequence[Link] = ()) -> Link:
     """The dropped bytes, with their digests computed anew; ``order`` is as `raw_check.look` takes it."""
     kept = raw_check.look(store, sha256, order=order)
-    state, sentence = (State.BROKEN, kept.fault) if kept.fault else (State.CHECKED, "SHA-256 computed anew")
+    state, sentence = (LinkState.BROKEN, kept.fault) if kept.fault else (LinkState.CHECKED, "SHA-256 computed anew")
     told = {name: f"{n_bytes:,} bytes" for name, n_bytes in kept.n_bytes.items()}
     return Link(what="raw", name=sha256, state=state, sentence=sentence, told=told, beneath=beneath)

@@ -11,10 +11,10 @@ from ecg_tasks.archive.documents import ClassifyManifest, IntakeManifest, Manife
 from ecg_tasks.archive.documents.manifests import AnyManifest, account_as_stored
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.names import DagId
-from ecg_tasks.queries.lineage.links import Link, State, code_link
+from ecg_tasks.queries.lineage.links import Link, LinkState, code_link
 
 
-class Runs:
+class RunLinks:
     """The manifests of all runs, each read at most once, and the names of the log's entries."""
 
     def __init__(self, store: ObjectStore) -> None:
@@ -56,32 +56,32 @@ class Runs:
             self._read[key] = read(self._store, kind, key)
         return self._read[key]
 
-    def _held_against_the_log(self, manifest: Manifest) -> tuple[State, str]:
+    def _held_against_the_log(self, manifest: Manifest) -> tuple[LinkState, str]:
         """By the JSON as it was stored: what was written before a field was added has to have the same digest for ever."""
         data = self._store.get(keys.manifest(manifest.dag, manifest.run))
         if isinstance(manifest, IntakeManifest):
             return self._intake_in_the_log(manifest, data)
         if isinstance(manifest, ClassifyManifest) and manifest.audit:
             return self._night_in_the_log(manifest.audit, json.loads(data))
-        return State.TOLD, "the log has no entry that its manifest could be held against"
+        return LinkState.TOLD, "the log has no entry that its manifest could be held against"
 
-    def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[State, str]:
+    def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[LinkState, str]:
         account, sha256 = account_as_stored(data), hashlib.sha256(data).hexdigest()
         detail = {"account": account, "labels": manifest.labels.stored, "manifest_sha256": sha256}
         act = audit.act_of(who=f"{manifest.dag}/{manifest.run}", action=audit.Action.INGEST, subject=manifest.run, detail=detail)
         if any(name.act == act for name in self._names().values()):
-            return State.CHECKED, "its manifest is the one that the log has the SHA-256 of"
+            return LinkState.CHECKED, "its manifest is the one that the log has the SHA-256 of"
         if any(entry.action is audit.Action.INGEST and entry.subject == manifest.run for _, entry in audit.entries(self._store)):
-            return State.BROKEN, "its manifest is not the one that the log has the SHA-256 of"
-        return State.ABSENT, "the log has no entry of it: it is older than the log, or took nothing over"
+            return LinkState.BROKEN, "its manifest is not the one that the log has the SHA-256 of"
+        return LinkState.ABSENT, "the log has no entry of it: it is older than the log, or took nothing over"
 
-    def _night_in_the_log(self, digest: str, stored: Mapping[str, Any]) -> tuple[State, str]:
+    def _night_in_the_log(self, digest: str, stored: Mapping[str, Any]) -> tuple[LinkState, str]:
         if digest not in self._names():
-            return State.BROKEN, f"its entry {digest[:12]} is not in the log"
+            return LinkState.BROKEN, f"its entry {digest[:12]} is not in the log"
         entry = audit.Entry.from_json(self._store.get(self._names()[digest].key))
         if entry.detail != {name: stored.get(name) for name in ("report", "account", "champions")}:
-            return State.BROKEN, f"its manifest says something else than its entry {digest[:12]} in the log"
-        return State.CHECKED, f"its manifest says what its entry {digest[:12]} in the log says"
+            return LinkState.BROKEN, f"its manifest says something else than its entry {digest[:12]} in the log"
+        return LinkState.CHECKED, f"its manifest says what its entry {digest[:12]} in the log says"
 
     def _names(self) -> dict[str, audit.Name]:
         """Of the log's entries, by digest."""
@@ -93,4 +93,4 @@ class Runs:
 
 def unknown_run(dag: DagId, sentence: str = "no manifest names it") -> Link:
     """The run of a DAG that nobody knows."""
-    return Link(what=dag, name="unknown", state=State.ABSENT, sentence=sentence)
+    return Link(what=dag, name="unknown", state=LinkState.ABSENT, sentence=sentence)

@@ -27,8 +27,8 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.names import DagId
-from ecg_tasks.queries.lineage.links import Link, State, raw_link
-from ecg_tasks.queries.lineage.runs import Runs, unknown_run
+from ecg_tasks.queries.lineage.links import Link, LinkState, raw_link
+from ecg_tasks.queries.lineage.runs import RunLinks, unknown_run
 from ecg_tasks.queries.lineage.versions import recipes_with, version_link
 from ecg_tasks.queries.records import shard_of
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
@@ -46,7 +46,7 @@ def trace(store: ObjectStore, name: str) -> Link:
     ConfigurationError
         If the bucket has nothing of this name.
     """
-    runs = Runs(store)
+    runs = RunLinks(store)
     found: Link | None = None
     if re.fullmatch("[0-9a-f]{64}", name):
         found = _dropped(store, runs, name)
@@ -68,7 +68,7 @@ def trace(store: ObjectStore, name: str) -> Link:
     return found
 
 
-def _record(store: ObjectStore, runs: Runs, record_id: str) -> Link | None:
+def _record(store: ObjectStore, runs: RunLinks, record_id: str) -> Link | None:
     shard = shard_of(store, record_id)
     if shard is None:
         return None
@@ -76,15 +76,17 @@ def _record(store: ObjectStore, runs: Runs, record_id: str) -> Link | None:
     columns = tables.load(store.get(key))
     stored = record_shards.find_record(columns, record_id)
     if stored is None:
-        return Link(what="record", name=record_id, state=State.BROKEN, sentence=f"{key} does not hold it")
+        return Link(what="record", name=record_id, state=LinkState.BROKEN, sentence=f"{key} does not hold it")
     record = replace(stored.record)  # without the id that was stored
-    state, sentence = State.CHECKED, "its id is that of its samples, and its shard's name that of its records"
+    state, sentence = LinkState.CHECKED, "its id is that of its samples, and its shard's name that of its records"
     if record.record_id != record_id:
-        state, sentence = State.BROKEN, "its samples have another id"
+        state, sentence = LinkState.BROKEN, "its samples have another id"
     elif record_shards.shard_name(columns["record_id"]) != shard:
-        state, sentence = State.BROKEN, "its shard has other records than its name says"
+        state, sentence = LinkState.BROKEN, "its shard has other records than its name says"
     label = labels_in_force(store).get(record_id)
-    said = () if label is None else (Link(what="label", name=label.label, state=State.TOLD, told={"who": label.who, "when": label.when}),)
+    said = (
+        () if label is None else (Link(what="label", name=label.label, state=LinkState.TOLD, told={"who": label.who, "when": label.when}),)
+    )
     intake = runs.that(IntakeManifest, lambda one: shard in one.shards, wrote=key)
     return Link(
         what="record",
@@ -101,7 +103,7 @@ def _record(store: ObjectStore, runs: Runs, record_id: str) -> Link | None:
     )
 
 
-def _source(store: ObjectStore, runs: Runs, sha256: str, intake: IntakeManifest | None) -> Link:
+def _source(store: ObjectStore, runs: RunLinks, sha256: str, intake: IntakeManifest | None) -> Link:
     """The dropped bytes, and beneath them the run that took them over."""
     if intake is None:
         return raw_link(store, sha256, beneath=(unknown_run(DagId.INGEST_RECORDS),))
@@ -114,7 +116,7 @@ def _order(drop: Input) -> Sequence[str]:
     return [posixpath.basename(file.key) for file in drop.files]
 
 
-def _said_of(store: ObjectStore, runs: Runs, record_id: str, shard: str) -> Iterator[Link]:
+def _said_of(store: ObjectStore, runs: RunLinks, record_id: str, shard: str) -> Iterator[Link]:
     """Every decision on a record, with the pictures and the version that it rests on."""
     for recipe in RECIPES:
         for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/{shard}/"):
@@ -126,7 +128,7 @@ def _said_of(store: ObjectStore, runs: Runs, record_id: str, shard: str) -> Iter
             yield Link(
                 what="decision",
                 name=columns["decision"][row],
-                state=State.TOLD,
+                state=LinkState.TOLD,
                 told={"probability": "none" if np.isnan(probability) else f"{probability:.4f}", "key": key},
                 beneath=(
                     _decided_in(runs, shard, recipe, version),
@@ -136,26 +138,26 @@ def _said_of(store: ObjectStore, runs: Runs, record_id: str, shard: str) -> Iter
             )
 
 
-def _decided_in(runs: Runs, shard: str, recipe: str, version: str) -> Link:
+def _decided_in(runs: RunLinks, shard: str, recipe: str, version: str) -> Link:
     def decided(night: ClassifyManifest) -> bool:
         return any((one.shard, one.recipe, one.version) == (shard, recipe, version) for one in night.shards)
 
     return runs.made_by(ClassifyManifest, decided, wrote=keys.predictions(recipe, shard, version))
 
 
-def _pictures(store: ObjectStore, runs: Runs, recipe: str, shard: str) -> Link:
+def _pictures(store: ObjectStore, runs: RunLinks, recipe: str, shard: str) -> Link:
     folder = get_recipe(recipe).key
     key = keys.spectrograms(folder, shard)
     if not store.exists(key):
-        return Link(what="pictures", name=key, state=State.ABSENT, sentence="other pictures are made now than it was decided on")
+        return Link(what="pictures", name=key, state=LinkState.ABSENT, sentence="other pictures are made now than it was decided on")
 
     def drew(run: RenderManifest) -> bool:
         return any((one.shard, one.recipe) == (shard, folder) for one in run.shards)
 
-    return Link(what="pictures", name=key, state=State.TOLD, beneath=(runs.made_by(RenderManifest, drew, wrote=key),))
+    return Link(what="pictures", name=key, state=LinkState.TOLD, beneath=(runs.made_by(RenderManifest, drew, wrote=key),))
 
 
-def _run(store: ObjectStore, runs: Runs, manifest: Manifest) -> Link:
+def _run(store: ObjectStore, runs: RunLinks, manifest: Manifest) -> Link:
     """A run, and what it worked on."""
     beneath: Iterable[Link] = ()
     if isinstance(manifest, IntakeManifest):
@@ -167,16 +169,18 @@ def _run(store: ObjectStore, runs: Runs, manifest: Manifest) -> Link:
     return runs.link(manifest, beneath=beneath)
 
 
-def _reported(store: ObjectStore, runs: Runs, night: ClassifyManifest) -> Iterator[Link]:
+def _reported(store: ObjectStore, runs: RunLinks, night: ClassifyManifest) -> Iterator[Link]:
     """A report, the versions that decided, and the intakes that it covers."""
     there = store.exists(night.report)
-    yield Link(what="report", name=night.report, state=State.TOLD if there else State.BROKEN, sentence="" if there else "it is gone")
+    yield Link(
+        what="report", name=night.report, state=LinkState.TOLD if there else LinkState.BROKEN, sentence="" if there else "it is gone"
+    )
     for recipe, pinned in night.champions.items():
         yield version_link(store, runs, recipe, pinned.version, deep=False)
     for run in night.ingests.runs:
         intake = find_manifest(store, IntakeManifest, run)
         if intake is None:
-            yield Link(what=DagId.INGEST_RECORDS, name=run, state=State.BROKEN, sentence="its manifest is gone")
+            yield Link(what=DagId.INGEST_RECORDS, name=run, state=LinkState.BROKEN, sentence="its manifest is gone")
         elif intake.inputs or intake.inputs_table or intake.labels.tables:
             yield runs.link(intake, beneath=_taken_over(store, intake))
 
@@ -187,13 +191,13 @@ def _taken_over(store: ObjectStore, intake: IntakeManifest) -> Iterator[Link]:
 
     def link(source: str) -> Link:
         if drops[source].fate == "quarantined" and not store.list_keys(f"{keys.RAW}{source}/"):
-            return Link(what="quarantine", name=source, state=State.TOLD, sentence="refused unread: it lies in quarantine only")
+            return Link(what="quarantine", name=source, state=LinkState.TOLD, sentence="refused unread: it lies in quarantine only")
         return raw_link(store, source, order=_order(drops[source]))
 
     yield from bounded_parallel_map(link, sorted(drops))
 
 
-def _dropped(store: ObjectStore, runs: Runs, sha256: str) -> Link | None:
+def _dropped(store: ObjectStore, runs: RunLinks, sha256: str) -> Link | None:
     """Dropped bytes: who took them over, what became of them."""
     found = store.list_keys(f"{keys.RAW}{sha256}/")
     reasons = [key for key in store.list_keys(f"{keys.QUARANTINE}{sha256}") if key.endswith(f"/{keys.REASON}")]
@@ -203,11 +207,11 @@ def _dropped(store: ObjectStore, runs: Runs, sha256: str) -> Link | None:
     for shard in map(keys.stem, store.list_keys(keys.RECORD_INDEX)):
         index = tables.load(store.get(keys.record_index(shard)), ["record_id", "source"])
         ids = [record_id for record_id, source in zip(index["record_id"], index["source"], strict=True) if source == sha256]
-        became += [Link(what="record", name=record_id, state=State.TOLD, told={"shard": shard}) for record_id in ids]
+        became += [Link(what="record", name=record_id, state=LinkState.TOLD, told={"shard": shard}) for record_id in ids]
     for one in read_many(store, QuarantineReason, reasons):
-        became.append(Link(what="quarantine", name=one.name, state=State.TOLD, told={"reason": one.reason, "message": one.message}))
+        became.append(Link(what="quarantine", name=one.name, state=LinkState.TOLD, told={"reason": one.reason, "message": one.message}))
     if not found:
-        return Link(what="quarantine", name=sha256, state=State.TOLD, sentence="refused unread", beneath=became)
+        return Link(what="quarantine", name=sha256, state=LinkState.TOLD, sentence="refused unread", beneath=became)
     whole = runs.that(IntakeManifest, lambda one: any(drop.source == sha256 for drop in account_lists.inputs(store, one)), wrote=found[0])
     if whole is None:  # one file of a drop of several
         part = runs.that(IntakeManifest, lambda one: any(_holds(drop, sha256) for drop in account_lists.inputs(store, one)), wrote=found[0])

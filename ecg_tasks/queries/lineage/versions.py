@@ -10,24 +10,24 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.errors import MissingObjectError, ModelRefusedError
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
-from ecg_tasks.queries.lineage.links import Link, State, code_link, raw_link
-from ecg_tasks.queries.lineage.runs import Runs, unknown_run
+from ecg_tasks.queries.lineage.links import Link, LinkState, code_link, raw_link
+from ecg_tasks.queries.lineage.runs import RunLinks, unknown_run
 
 
-def version_link(store: ObjectStore, runs: Runs, recipe: str, version: str, *, deep: bool) -> Link:
+def version_link(store: ObjectStore, runs: RunLinks, recipe: str, version: str, *, deep: bool) -> Link:
     """A version with every file held against its checksums; ``deep`` follows its data set down to the dropped bytes."""
     name = f"{recipe}/{version}"
     try:
         files = registry.read_version(store, recipe, version)
         spec, metrics = ModelSpec.from_json(files[SPEC]), Metrics.from_json(files[METRICS])
     except (MissingObjectError, ModelRefusedError) as error:
-        return Link(what="version", name=name, state=State.BROKEN, sentence=str(error))
+        return Link(what="version", name=name, state=LinkState.BROKEN, sentence=str(error))
     changed = registry.changed_files(files)
     told = {field: str(getattr(spec, field)) for field in ("recipe_digest", "network", "seed", "threshold", "synthetic")}
     return Link(
         what="version",
         name=name,
-        state=State.BROKEN if changed else State.CHECKED,
+        state=LinkState.BROKEN if changed else LinkState.CHECKED,
         sentence=f"{', '.join(changed)}: another SHA-256 than SHA256SUMS has" if changed else f"{len(files) - 1} files have their SHA-256",
         told=told | {"digest": registry.digest(files)},
         beneath=(
@@ -44,7 +44,7 @@ def recipes_with(store: ObjectStore, version: str) -> list[str]:
     return [recipe for recipe in store.list_folders(keys.MODELS) if registry.has_version(store, recipe, version)]
 
 
-def _training(runs: Runs, recipe: str, version: str) -> Link:
+def _training(runs: RunLinks, recipe: str, version: str) -> Link:
     """The run that trained it; a version that came with the installation has none here."""
     wrote = keys.model_file(recipe, version, registry.SUMS)
     manifest = runs.that(RetrainManifest, lambda one: (one.recipe, one.version) == (recipe, version), wrote=wrote)
@@ -58,10 +58,12 @@ def _decisions(store: ObjectStore, recipe: str, version: str) -> Iterable[Link]:
     decided = registry.read_decisions(store, recipe)
     for one in decided.services if decided else ():
         if one.version == version:
-            yield Link(what="decision", name=one.action, state=State.TOLD, told={"who": one.who, "why": one.why, "since": one.since})
+            yield Link(what="decision", name=one.action, state=LinkState.TOLD, told={"who": one.who, "why": one.why, "since": one.since})
     for other in decided.rejections if decided else ():
         if other.version == version:
-            yield Link(what="decision", name="rejected", state=State.TOLD, told={"who": other.who, "why": other.why, "when": other.when})
+            yield Link(
+                what="decision", name="rejected", state=LinkState.TOLD, told={"who": other.who, "why": other.why, "when": other.when}
+            )
 
 
 def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str], *, deep: bool) -> Link:
@@ -71,15 +73,15 @@ def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str],
         try:
             digests[name] = store.sha256([keys.dataset(dataset_id, file)])
         except MissingObjectError:
-            return Link(what="dataset", name=dataset_id, state=State.ABSENT, sentence="it is not in this bucket")
+            return Link(what="dataset", name=dataset_id, state=LinkState.ABSENT, sentence="it is not in this bucket")
     rows = tables.load(store.get(keys.dataset(dataset_id, "split.parquet")), ["record_id", "shard"])
     told = {"records": f"{tables.n_rows(rows):,}", **digests}
     if not provenance:
-        state, sentence = State.TOLD, "the version does not say which SHA-256 it had"
+        state, sentence = LinkState.TOLD, "the version does not say which SHA-256 it had"
     elif digests == {name: provenance.get(name) for name in digests}:
-        state, sentence = State.CHECKED, "manifest and split have the SHA-256 that the version names"
+        state, sentence = LinkState.CHECKED, "manifest and split have the SHA-256 that the version names"
     else:
-        state, sentence = State.BROKEN, "manifest or split is not what the version was trained on"
+        state, sentence = LinkState.BROKEN, "manifest or split is not what the version was trained on"
     beneath = tuple(_sources(store, rows)) if deep else ()
     return Link(what="dataset", name=dataset_id, state=state, sentence=sentence, told=told, beneath=beneath)
 
@@ -89,7 +91,7 @@ def _sources(store: ObjectStore, rows: tables.Columns) -> Iterable[Link]:
     wanted, shards = set(rows["record_id"]), sorted(set(rows["shard"]))
     there = [shard for shard in shards if store.exists(keys.record_index(shard))]
     for shard in sorted(set(shards) - set(there)):
-        yield Link(what="shard", name=shard, state=State.BROKEN, sentence="its records are gone")
+        yield Link(what="shard", name=shard, state=LinkState.BROKEN, sentence="its records are gone")
     sources = set()
     for data in store.get_many(keys.record_index(shard) for shard in there):
         index = tables.load(data, ["record_id", "source"])

@@ -12,7 +12,7 @@ from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import headers, waiting
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.rules import with_their_files
-from ecg_tasks.queries.lineage.links import State, raw_link
+from ecg_tasks.queries.lineage.links import LinkState, raw_link
 from ecg_tasks.readers import file_names
 from tests.fuzz.corpus import beat, recording
 from tests.fuzz.memory_s3 import memory_store
@@ -290,7 +290,7 @@ def test_the_digest_of_a_drop_covers_names_and_lengths(inbox):
         if item["fate"] != "records":
             continue
         link = raw_link(inbox.store, item["source"])
-        assert (link.state, set(link.told)) == (State.CHECKED, {"r.hea", "r.dat"})
+        assert (link.state, set(link.told)) == (LinkState.CHECKED, {"r.hea", "r.dat"})
 
 
 def test_a_signal_file_is_kept_once(inbox):
@@ -301,10 +301,10 @@ def test_a_signal_file_is_kept_once(inbox):
     assert [item["fate"] for item in manifest["inputs"]] == ["records"] * 5
     signals = [key for key, data in inbox.client.objects.items() if key.startswith(keys.RAW) and data == files["r.dat"]]
     assert len(signals) == 1
-    assert {raw_link(inbox.store, item["source"]).state for item in manifest["inputs"]} == {State.CHECKED}
+    assert {raw_link(inbox.store, item["source"]).state for item in manifest["inputs"]} == {LinkState.CHECKED}
     assert signals[0].split("/")[1] in with_their_files(inbox.store, {manifest["inputs"][0]["source"]})
     inbox.client.objects[signals[0]] = b"other bytes"
-    assert {raw_link(inbox.store, item["source"]).state for item in manifest["inputs"]} == {State.BROKEN}
+    assert {raw_link(inbox.store, item["source"]).state for item in manifest["inputs"]} == {LinkState.BROKEN}
     assert len(audit_checksums(inbox.store, run="x", sample=100).damaged) == 6
 
 
@@ -316,11 +316,11 @@ def test_what_version_0_1_kept_is_still_checked(inbox):
     source = hashlib.sha256(files["r.hea"] + files["r.dat"]).hexdigest()
     for name, data in files.items():
         inbox.client.objects[f"raw/{source}/{name}"] = data
-    assert raw_link(inbox.store, source).state is State.CHECKED
+    assert raw_link(inbox.store, source).state is LinkState.CHECKED
     assert audit_checksums(inbox.store, run="x", sample=100).damaged == ()
     assert with_their_files(inbox.store, {source}) == {source}
     inbox.client.objects[f"raw/{source}/r.dat"] = b"other"
-    assert raw_link(inbox.store, source).state is State.BROKEN
+    assert raw_link(inbox.store, source).state is LinkState.BROKEN
     assert len(audit_checksums(inbox.store, run="x", sample=100).damaged) == 1
 
 

@@ -15,7 +15,7 @@ from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.intake.inbox import put_files
 from ecg_tasks.queries.lineage import tracing
-from ecg_tasks.queries.lineage.links import Link, State
+from ecg_tasks.queries.lineage.links import Link, LinkState
 from tests.plain_json import get_json, put_json
 
 VERSION = "0123456789ab"
@@ -111,7 +111,7 @@ def what(link: Link, kind: str) -> list[Link]:
 
 def broken(link: Link) -> set[tuple[str, str]]:
     """Kinds and names of the links that are broken."""
-    return {(one.what, one.name) for one in link.all() if one.state is State.BROKEN}
+    return {(one.what, one.name) for one in link.all() if one.state is LinkState.BROKEN}
 
 
 def raw_of(store, name: str) -> str:
@@ -132,10 +132,10 @@ def test_a_record_leads_to_its_bytes_its_runs_and_its_version(store, name, n_fil
     """Of a heartbeat row and of a recording of two files: bytes, intake, pictures, night, version, data set, training, with code."""
     found = tracing.trace(store, record_ids(store)[name])
     assert broken(found) == set()
-    assert found.state is State.CHECKED
+    assert found.state is LinkState.CHECKED
     assert found.told["dropped as"] == name
     (raw,) = what(found, "raw")
-    assert (raw.state, len(raw.told)) == (State.CHECKED, n_files)
+    assert (raw.state, len(raw.told)) == (LinkState.CHECKED, n_files)
     for kind, run in (
         ("ingest_records", "intake"),
         ("classify_records", "night"),
@@ -143,9 +143,9 @@ def test_a_record_leads_to_its_bytes_its_runs_and_its_version(store, name, n_fil
         ("retrain_model", "weekly"),
     ):
         assert {one.name for one in what(found, kind)} == {run}
-    assert what(found, "ingest_records")[0].state is what(found, "classify_records")[0].state is State.CHECKED
-    assert {one.state for kind in ("version", "dataset") for one in what(found, kind)} == {State.CHECKED}
-    codes = {one.name for one in what(found, "code") if one.state is State.TOLD}
+    assert what(found, "ingest_records")[0].state is what(found, "classify_records")[0].state is LinkState.CHECKED
+    assert {one.state for kind in ("version", "dataset") for one in what(found, kind)} == {LinkState.CHECKED}
+    codes = {one.name for one in what(found, "code") if one.state is LinkState.TOLD}
     assert codes == {f"{code_version()['version']}, tree {code_version()['tree']}"}
 
 
@@ -155,7 +155,7 @@ def test_a_run_leads_to_every_dropped_byte(store):
     assert broken(found) == set()
     sources = {drop_of(store, name) for name in ("beats.csv", "bad.csv", "rec.dat")}
     assert {one.name for one in what(found, "raw")} == sources
-    assert {one.state for one in what(found, "raw")} == {State.CHECKED}
+    assert {one.state for one in what(found, "raw")} == {LinkState.CHECKED}
     assert [one.name for one in what(tracing.trace(store, "intake"), "raw")] == sorted(sources)
 
 
@@ -259,10 +259,10 @@ def test_an_older_manifest_is_held_against_what_was_logged_then(store):
     manifest = get_json(store, keys.manifest("ingest_records", "intake")) | {"run": "older"}
     del manifest["account"]["waiting"]
     key = put_json(store, keys.manifest("ingest_records", "older"), manifest)
-    assert tracing.trace(store, "older").state is State.ABSENT
+    assert tracing.trace(store, "older").state is LinkState.ABSENT
     detail = {"account": manifest["account"], "labels": manifest["labels"]["stored"], "manifest_sha256": store.sha256([key])}
     audit.append(store, who="ingest_records/older", action="ingest", subject="older", detail=detail)
-    assert tracing.trace(store, "older").state is State.CHECKED
+    assert tracing.trace(store, "older").state is LinkState.CHECKED
     store.delete(key)
 
 
