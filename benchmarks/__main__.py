@@ -128,8 +128,8 @@ def main() -> None:
         tables.print_training(console, found["train"])
     if "pages" in found:
         pages.print_pages(console, found["pages"])
-    if told := figures.ratios(found):
-        tables.print_ratios(console, told)
+    if found_ratios := figures.ratios(found):
+        tables.print_ratios(console, found_ratios)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ def ask(user: BaseUser, *, recipe: str, action: decide_champion.ChampionAction, 
             triggering_user_name=user.get_name(),
         )
     except DagNotFound:
-        told = f"Airflow does not know the DAG {decide_champion.DAG} yet. Try again in a minute."
-        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, told) from None
+        message = f"Airflow does not know the DAG {decide_champion.DAG} yet. Try again in a minute."
+        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, message) from None
     return run_id
 
 

@@ -40,25 +40,25 @@ class ReportNotifier(BaseNotifier):
         """Send the message by every way that is set."""
         from ecg_tasks.pipeline.monitoring import notifying
 
-        settings, told = self._told(context)
+        settings, notice = self._notice(context)
         with self._trying("webhook"):
-            notifying.post(told, settings=settings)
+            notifying.post(notice, settings=settings)
         with self._trying("mail"):
             if settings.notify_email:
-                _mail(told, settings).notify(context)
+                _mail(notice, settings).notify(context)
 
     async def async_notify(self, context: "Context") -> None:
         """Send it without keeping the triggerer from its other work."""
         from ecg_tasks.pipeline.monitoring import notifying
 
-        settings, told = await asyncio.to_thread(self._told, context)
+        settings, notice = await asyncio.to_thread(self._notice, context)
         with self._trying("webhook"):
-            await asyncio.to_thread(notifying.post, told, settings=settings)
+            await asyncio.to_thread(notifying.post, notice, settings=settings)
         with self._trying("mail"):
             if settings.notify_email:
-                await _mail(told, settings).async_notify(context)
+                await _mail(notice, settings).async_notify(context)
 
-    def _told(self, context: "Context") -> "tuple[Settings, RunNotice]":
+    def _notice(self, context: "Context") -> "tuple[Settings, RunNotice]":
         from ecg_tasks.pipeline.monitoring import notifying
         from ecg_tasks.settings import Settings
 
@@ -76,8 +76,8 @@ class ReportNotifier(BaseNotifier):
             self.log.error("The notice could not be sent by %s: %s", way, type(error).__name__)  # noqa: TRY400  # for the same reason
 
 
-def _mail(told: "RunNotice", settings: "Settings") -> "SmtpNotifier":
+def _mail(notice: "RunNotice", settings: "Settings") -> "SmtpNotifier":
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-    lines = "<br>".join(map(escape, told.text.splitlines()))
-    return SmtpNotifier(to=list(settings.notify_email), subject=told.subject, html_content=f"<p>{lines}</p>")
+    lines = "<br>".join(map(escape, notice.text.splitlines()))
+    return SmtpNotifier(to=list(settings.notify_email), subject=notice.subject, html_content=f"<p>{lines}</p>")

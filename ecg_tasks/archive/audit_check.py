@@ -92,13 +92,13 @@ def _read(name: Name, data: bytes) -> tuple[Entry | None, list[Fault]]:
 
 def _links(log: Mapping[str, tuple[Name, Entry]], there: set[str]) -> Iterator[Fault]:
     """Every entry that is named must be there, and be of a lower number."""
-    told = set()
+    reported = set()
     for name, entry in log.values():
         if not entry.before and entry.number > 1:
             yield Fault(kind="reordered", what=name.digest, sentence=f"{name.key} names none before it, and is not the first")
         for digest in entry.before:
-            if digest not in there and digest not in told:
-                told.add(digest)
+            if digest not in there and digest not in reported:
+                reported.add(digest)
                 yield Fault(kind="removed", what=digest, sentence=f"{name.key} names the entry {digest[:12]}, which is gone")
             if digest in log and log[digest][1].number >= entry.number:
                 yield Fault(kind="reordered", what=name.digest, sentence=f"{name.key} names {log[digest][0].key}, which is not before it")
@@ -111,7 +111,7 @@ def _unknown(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
     """
     unknown: dict[str, frozenset[str]] = {}  # of each entry: those of a lower number that are not before it
     levels: dict[int, list[str]] = {}
-    told: set[str] = set()
+    reported: set[str] = set()
     for name, entry in sorted(log.values(), key=lambda one: one[0]):
         parents = sorted((digest for digest in entry.before if digest in unknown), key=lambda digest: log[digest][1].number)
         if parents:
@@ -125,10 +125,10 @@ def _unknown(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
         else:
             unknown[name.digest] = frozenset()
         levels.setdefault(entry.number, []).append(name.digest)
-        for digest in unknown[name.digest] - told:
+        for digest in unknown[name.digest] - reported:
             one, claimed = log[digest]
             if datetime.fromisoformat(entry.when) - datetime.fromisoformat(claimed.when) > TOLERANCE:
-                told.add(digest)
+                reported.add(digest)
                 sentence = (
                     f"{one.key} says that it is of {claimed.when}, but an entry of {entry.when} ({name.key}) did not know it: "
                     "it was inserted later, or a writer's clock is wrong"

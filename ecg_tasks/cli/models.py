@@ -73,10 +73,10 @@ def _decide(recipe: str, action: str, version: str, *, why: str, override: str =
         run = api.trigger(decide_champion.DAG, form)
         state = runs.follow(api, decide_champion.DAG, run, bars)
     try:
-        told = decide_champion.outcome(run)
+        message = decide_champion.outcome(run)
     except MissingObjectError:
-        told = f"{decide_champion.DAG} {run} {state}; its log is in the web interface (./ecg open)"
+        message = f"{decide_champion.DAG} {run} {state}; its log is in the web interface (./ecg open)"
     if state != "success":
-        complain(told)
+        complain(message)
         raise typer.Exit(1)
-    say(told)
+    say(message)

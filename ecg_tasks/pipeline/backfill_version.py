@@ -180,7 +180,7 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
     moved, n_evaluated, n_synthetic = 0.0, 0, 0
     labels = {record_id: entry.label for record_id, entry in labels_in_force(store).items()}
     for index, before, after in _spoken(store, recipe, pinned.against, pinned.version):
-        told = dict(zip(index["record_id"], zip(index["name"], index["synthetic"], strict=True), strict=True))
+        metadata = dict(zip(index["record_id"], zip(index["name"], index["synthetic"], strict=True), strict=True))
         place = {record_id: row for row, record_id in enumerate(after["record_id"])}
         rows = [place[record_id] for record_id in before["record_id"]]
         p_before, p_after = np.asarray(before["probability"], float), np.asarray(after["probability"], float)[rows]
@@ -188,7 +188,7 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
         moved += float(np.abs(p_after - p_before)[evaluated].sum())
         n_evaluated += int(evaluated.sum())
         for row, record_id in enumerate(before["record_id"]):
-            name, synthetic = told[record_id]
+            name, synthetic = metadata[record_id]
             one, other = Decision(before["decision"][row]), Decision(after["decision"][rows[row]])
             n_synthetic += bool(synthetic)
             counts[one, other] += 1

@@ -127,7 +127,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
     """The page of one record; ``previous`` and ``following`` are the ids of its neighbours, where there are any."""
     record, row = detail.record, detail.row
     model = report.model_of(row)
-    told = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
+    parts = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
     return render_page(
         "record.html",
         report=report,
@@ -148,7 +148,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         duration=number(record.duration_s),
         fs=number(record.fs),
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",
-        person=", ".join(told) or "not told",
+        person=", ".join(parts) or "unknown",
         quality=f"{row.quality:.2f} (0 useless, 1 clean)",
         flags=[flag.strip().replace("_", " ") for flag in row.flags.split(",") if flag.strip()],
         remarks=sentences(row.flags),

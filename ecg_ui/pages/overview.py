@@ -47,8 +47,8 @@ def show_overview(request: Request, user: GetUserDep) -> Response:
 @router.get("/run")
 def show_run(request: Request, user: GetUserDep, dag_id: DagId, run_id: RunId) -> Response:
     """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
-    if dag_id == maintain_store.DAG and (told := maintain_store.account_of(open_store(), run_id)) is not None:
-        return page(request, user, "maintenance.html", run_id=run_id, found=told, account=plain(told.account))
+    if dag_id == maintain_store.DAG and (manifest := maintain_store.account_of(open_store(), run_id)) is not None:
+        return page(request, user, "maintenance.html", run_id=run_id, found=manifest, account=plain(manifest.account))
     if dag_id == backfill_version.DAG and (found := backfill_version.found_by(open_store(), run_id)) is not None:
         return page(request, user, "backfill.html", found=found, records=f"{request.scope['root_path']}/records")
     account, run = run_of(open_store(), dag_id, run_id)

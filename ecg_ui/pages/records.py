@@ -17,7 +17,7 @@ from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import differs
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
 from ecg_ui.inputs import DATE, RUN, RecordPath
-from ecg_ui.pages.reports import Asked, told
+from ecg_ui.pages.reports import Asked, as_params
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -66,8 +66,8 @@ def show_record(
         differs=label is not None and found.decided is not None and differs(found.decided.decision, label),
         date=date if head else None,
         run=run if head else None,
-        list_query=told(query),
-        asked=told(query) | ({"date": date, "run": run} if head else {}),
+        list_query=as_params(query),
+        asked=as_params(query) | ({"date": date, "run": run} if head else {}),
         verdicts=VERDICTS,
         previous=previous,
         following=following,

@@ -69,8 +69,8 @@ def page(store: ObjectStore, recipe: str, *, nights: int = 90) -> MonitoringPage
     if not watched or not watched[-1].measures:
         light = _light(watched[-1]) if watched else _unknown(recipe, version, "No night has been watched yet.")
         return MonitoringPage(recipe=recipe, version=version, light=light, figures=())
-    told = _figures(watched, references_of(store, recipe, version))
-    return MonitoringPage(recipe=recipe, version=version, light=_light(watched[-1]), figures=tuple(told))
+    figures = _figures(watched, references_of(store, recipe, version))
+    return MonitoringPage(recipe=recipe, version=version, light=_light(watched[-1]), figures=tuple(figures))
 
 
 def _figures(watched: Sequence[MonitoringRun], references: Mapping[str, Reference]) -> Iterator[Figure]:

@@ -96,7 +96,7 @@ def notice(run_id: str, *, state: RunState, base_url: str) -> RunNotice:
     )
 
 
-def post(told: RunNotice, *, settings: Settings) -> None:
+def post(notice: RunNotice, *, settings: Settings) -> None:
     """Send the message to the webhook, if there is one.
 
     Raises
@@ -105,4 +105,4 @@ def post(told: RunNotice, *, settings: Settings) -> None:
         If it cannot be reached, or answers with an error or with another address to go to.
     """
     if settings.notify_webhook:
-        httpx.post(settings.notify_webhook, json=told.as_dict(), timeout=TIMEOUT_S, follow_redirects=False).raise_for_status()
+        httpx.post(settings.notify_webhook, json=notice.as_dict(), timeout=TIMEOUT_S, follow_redirects=False).raise_for_status()
