@@ -138,7 +138,7 @@ def main() -> None:
         if name == "classification" and found.keys() & {"rendering", "classification"}:
             tables.print_memory(console, found)
     if told := figures.ratios(found):
-        tables.print_ratios(console, told)
+        tables.print_ratios(console, found_ratios)
 
 
 if __name__ == "__main__":

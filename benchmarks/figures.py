@@ -67,15 +67,15 @@ def ratios(found: Mapping[str, Any]) -> list[Ratio]:
     ----------
     found : results by the name of the benchmark: what ``measure`` of each returns
     """
-    told: list[Ratio] = []
+    ratios_found: list[Ratio] = []
     if "rendering" in found:
         for case, words in (("one_frame", "one frame"), ("many_frames", "40 frames")):
             value = found["rendering"]["cases"][case]["times_faster"]
             says = f"rendering, {words}: matplotlib's time on one core in ours, pixels equal"
-            told.append(Ratio(name=f"rendering_{case}", says=says, value=value, at_least=TIMES_FASTER))
+            ratios_found.append(Ratio(name=f"rendering_{case}", says=says, value=value, at_least=TIMES_FASTER))
     if "classification" in found:
         theirs, same, ours = (found["classification"][side] for side in ("notebook", "notebook_served", "heartbeat"))
-        told += [
+        ratios_found += [
             Ratio(
                 name="classification",
                 says="classification, PNG to decision: the notebook's time in ours (heartbeat)",
@@ -111,9 +111,9 @@ def ratios(found: Mapping[str, Any]) -> list[Ratio]:
             ("cost_growth_wall", "time a record"),
             ("memory_growth", "peak memory"),
         ):
-            told.append(Ratio(name=name, says=f"{says}, {span}", value=found["scaling"][name], at_most=MAX_GROWTH))
+            ratios_found.append(Ratio(name=name, says=f"{says}, {span}", value=found["scaling"][name], at_most=MAX_GROWTH))
     if "train" in found:
-        told += [
+        ratios_found += [
             Ratio(
                 name="training",
                 says="learning, from samples to a network: the notebook's time in ours (heartbeat)",
@@ -133,7 +133,7 @@ def ratios(found: Mapping[str, Any]) -> list[Ratio]:
                 at_most=MAX_TRAINING_MB,
             ),
         ]
-    return told
+    return ratios_found
 
 
 def document(found: Mapping[str, Any], *, quick: bool, load_before: float) -> dict[str, Any]:

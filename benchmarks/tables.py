@@ -101,10 +101,10 @@ def print_training(console: Console, found: Mapping[str, Any]) -> None:
     )
 
 
-def print_ratios(console: Console, told: Iterable[Ratio]) -> None:
+def print_ratios(console: Console, ratios: Iterable[Ratio]) -> None:
     """Print every ratio with its target."""
     table = _table("Ratios", "", "value", "target", "met")
-    for ratio in told:
+    for ratio in ratios:
         target = "–"
         if ratio.at_least is not None:
             target = f"at least {ratio.at_least:g}"

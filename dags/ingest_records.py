@@ -64,10 +64,10 @@ def ingest_records() -> None:
 
         from ecg_tasks.pipeline.intake import waiting
 
-        told = waiting.rest(run_id)
-        if not told:
+        result = waiting.rest(run_id)
+        if not result:
             raise AirflowSkipException("nothing lacks only its turn")
-        return told
+        return result
 
     published = publish(run_id="{{ run_id }}", results=ingest_batch.expand(job=plan(run_id="{{ run_id }}")))
     published >> ask_for_the_rest(run_id="{{ run_id }}")

@@ -25,6 +25,6 @@ def ask(user: BaseUser, *, recipe: str, action: decisions.ChampionAction, versio
             triggering_user_name=user.get_name(),
         )
     except DagNotFound:
-        told = f"Airflow does not know the DAG {DagId.DECIDE_CHAMPION} yet. Try again in a minute."
-        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, told) from None
+        message = f"Airflow does not know the DAG {DagId.DECIDE_CHAMPION} yet. Try again in a minute."
+        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, message) from None
     return run_id

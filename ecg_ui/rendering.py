@@ -105,8 +105,8 @@ def address(path: str, **query: object) -> str:
     >>> address("/reports", page=2, text="")
     '/reports?page=2'
     """
-    told = {name: value for name, value in query.items() if value not in ("", None, False)}
-    return f"{path}?{urlencode(told)}" if told else path
+    given = {name: value for name, value in query.items() if value not in ("", None, False)}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def when(text: str) -> str:

@@ -97,8 +97,8 @@ def sent_from_here(request: Request, user: GetUserDep, token: Annotated[str, For
 
 def _proof(request: Request, user: BaseUser, ends: str) -> str:
     session = request.headers.get("authorization") or request.cookies.get(COOKIE_NAME_JWT_TOKEN, "")
-    told = "\n".join(("ecg-form", ends, user.get_id(), hashlib.sha256(session.encode()).hexdigest()))
-    return hmac.new(get_signing_key("api", "secret_key").encode(), told.encode(), hashlib.sha256).hexdigest()
+    message = "\n".join(("ecg-form", ends, user.get_id(), hashlib.sha256(session.encode()).hexdigest()))
+    return hmac.new(get_signing_key("api", "secret_key").encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
 def _is_same_origin(request: Request) -> bool:

@@ -143,7 +143,7 @@ class InboxQueueTrigger(BaseEventTrigger):
             wait_s = self.quiet_s if dropped else LONG_POLL_S
             messages = await asyncio.to_thread(connection.receive, wait_s=wait_s, hidden_s=HIDDEN_S)
             for message in messages:
-                found, fault = told(message.body)
+                found, fault = read_message(message.body)
                 if fault:
                     self.log.warning("A message of %d characters is dropped: %s", len(message.body), fault)
                 first_at = first_at or (time.monotonic() if found else 0.0)
@@ -160,7 +160,7 @@ def connect(queue: str) -> "MessageQueue":
     return MessageQueue.connect(queue)
 
 
-def told(body: str) -> tuple[tuple[str, ...], str]:
+def read_message(body: str) -> tuple[tuple[str, ...], str]:
     """Return the keys in the inbox that a message tells of, and what is wrong with it; imported late, as below."""
     from ecg_tasks.pipeline.intake import notifications
     from ecg_tasks.settings import Settings

@@ -38,19 +38,19 @@ class ReportNotifier(BaseNotifier):
 
     def notify(self, context: "Context") -> None:
         """Send the message by every way that is set."""
-        settings, told = self._told(context)
-        self._send(told, settings)
+        settings, notice = self._notice(context)
+        self._send(notice, settings)
         if settings.notify_email:
             with self._trying("mail"):
-                _mail(told, settings).notify(context)
+                _mail(notice, settings).notify(context)
 
     async def async_notify(self, context: "Context") -> None:
         """Send it without keeping the triggerer from its other work."""
-        settings, told = await asyncio.to_thread(self._told, context)
-        await asyncio.to_thread(self._send, told, settings)
+        settings, notice = await asyncio.to_thread(self._notice, context)
+        await asyncio.to_thread(self._send, notice, settings)
         if settings.notify_email:
             with self._trying("mail"):
-                await _mail(told, settings).async_notify(context)
+                await _mail(notice, settings).async_notify(context)
 
     def _send(self, told: "Notice", settings: "Settings") -> None:
         from ecg_tasks.pipeline.monitoring import notifying
@@ -77,8 +77,8 @@ class ReportNotifier(BaseNotifier):
             self.log.error("The notice could not be sent by %s: %s", way, type(error).__name__)  # noqa: TRY400  # for the same reason
 
 
-def _mail(told: "RunNotice", settings: "Settings") -> "SmtpNotifier":
+def _mail(notice: "RunNotice", settings: "Settings") -> "SmtpNotifier":
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-    lines = "<br>".join(map(escape, told.text.splitlines()))
-    return SmtpNotifier(to=list(settings.notify_email), subject=told.subject, html_content=f"<p>{lines}</p>")
+    lines = "<br>".join(map(escape, notice.text.splitlines()))
+    return SmtpNotifier(to=list(settings.notify_email), subject=notice.subject, html_content=f"<p>{lines}</p>")

@@ -132,7 +132,7 @@ def read_archive(file: Path, folder: Path) -> int:
         If it is no backup, of a later format, cut short, changed, or names a file that no backup holds.
     """
     found: dict[str, str] = {}
-    told = ""
+    checksums = ""
     try:
         with file.open("rb") as source, tarfile.open(fileobj=source, mode="r|") as archive:
             for member in archive:
@@ -140,7 +140,7 @@ def read_archive(file: Path, folder: Path) -> int:
                 if content is None or not _may_hold(member.name):
                     raise StackError(f"{file} holds {member.name!r}, which no backup does")
                 if member.name == SUMS:
-                    told = content.read().decode()
+                    checksums = content.read().decode()
                     continue
                 found[member.name] = _unpack(member, content, folder / member.name)
                 if member.name == ABOUT and (made := json.loads((folder / ABOUT).read_text()))["format"] != FORMAT:
@@ -149,10 +149,10 @@ def read_archive(file: Path, folder: Path) -> int:
         raise StackError(f"{file} is no whole backup: {error}") from error
     except OSError as error:
         raise StackError(f"{file} cannot be unpacked into {folder}: {error}") from error
-    expected = {name: digest for digest, _, name in (line.partition("  ") for line in told.splitlines())}
+    expected = {name: digest for digest, _, name in (line.partition("  ") for line in checksums.splitlines())}
     if not {ABOUT, SECRETS, DUMP} <= found.keys() or found != expected:
         wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        raise StackError(f"{file} is no whole backup: " + (f"{wrong[0]} is not what was written" if told else "its end is missing"))
+        raise StackError(f"{file} is no whole backup: " + (f"{wrong[0]} is not what was written" if checksums else "its end is missing"))
     (folder / ABOUT).unlink()
     return len(found)
 

@@ -86,8 +86,8 @@ class Gate:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Hand the request on, or answer 403 without reading it."""
-        told = str(environ.get("HTTP_" + _HEADER.upper().replace("-", "_"), ""))
-        if hmac.compare_digest(told.encode("latin-1", "replace"), self._secret):
+        given = str(environ.get("HTTP_" + _HEADER.upper().replace("-", "_"), ""))
+        if hmac.compare_digest(given.encode("latin-1", "replace"), self._secret):
             return self._server(environ, start_response)
         start_response("403 Forbidden", [("Content-Length", "0"), ("Connection", "close")])
         return [b""]

@@ -131,7 +131,7 @@ def append(
     """
     if not who.strip() or not subject.strip() or action not in set(Action):
         raise ConfigurationError(f"{who=}, {action=}, {subject=}: a log entry needs a name, one of {', '.join(Action)}, and a subject")
-    told = {"who": who, "subject": subject, "detail": json.loads(_canonical(detail or {}))}
+    content = {"who": who, "subject": subject, "detail": json.loads(_canonical(detail or {}))}
     act = act_of(who=who, action=action, subject=subject, detail=detail)
     with _appending:
         listed = recent(store) if listed is None else listed
@@ -144,7 +144,7 @@ def append(
             covers={folder: sum(name.folder == folder for name in listed) for folder in sorted({name.folder for name in listed})},
             when=now(),
             action=Action(action),
-            **told,
+            **content,
         )
         data = entry.to_json()
         digest = hashlib.sha256(data).hexdigest()
@@ -154,8 +154,8 @@ def append(
 
 def act_of(*, who: str, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> str:
     """The digest of what was done that stands in an entry's name."""
-    told = {"who": who, "action": str(action), "subject": subject, "detail": detail or {}}
-    return hashlib.sha256(_canonical(told)).hexdigest()[:16]
+    content = {"who": who, "action": str(action), "subject": subject, "detail": detail or {}}
+    return hashlib.sha256(_canonical(content)).hexdigest()[:16]
 
 
 def entries(store: ObjectStore) -> list[tuple[Name, Entry]]:

@@ -84,10 +84,10 @@ def listed(store: ObjectStore, source: str) -> list[File] | None:
     if hashlib.sha256(data).hexdigest() != source:
         raise ValueError(f"{keys.raw_list(source)} has another SHA-256")
     try:
-        told = msgspec.json.decode(data, type=DropList)
+        stored = msgspec.json.decode(data, type=DropList)
     except msgspec.DecodeError as error:
         raise ValueError(f"{keys.raw_list(source)} cannot be read: {error}") from None
-    return [File(name=file.name, n_bytes=file.bytes, sha256=file.sha256) for file in told.files]
+    return [File(name=file.name, n_bytes=file.bytes, sha256=file.sha256) for file in stored.files]
 
 
 def fault_of(store: ObjectStore, file: File) -> str:
@@ -99,5 +99,5 @@ def fault_of(store: ObjectStore, file: File) -> str:
 
 
 def _list_of(files: Sequence[File]) -> bytes:
-    told = [{"name": file.name, "bytes": file.n_bytes, "sha256": file.sha256} for file in files]
-    return json.dumps({"files": told}, indent=1, sort_keys=True).encode()
+    stored = [{"name": file.name, "bytes": file.n_bytes, "sha256": file.sha256} for file in files]
+    return json.dumps({"files": stored}, indent=1, sort_keys=True).encode()

@@ -118,8 +118,8 @@ def _show_subgroups(found: "Assessment") -> None:
 
     table = Table("group", "records", "patients", "AUROC", "sensitivity", "specificity", box=None, header_style="bold")
     for group in found.subgroups:
-        told = [group.figures[name].text() if group.figures else "held back" for name in ("auroc", "sensitivity", "specificity")]
-        table.add_row(f"{group.attribute}: {group.value}", f"{group.n_records:,}", f"{group.n_patients:,}", *told)
+        cells = [group.figures[name].text() if group.figures else "held back" for name in ("auroc", "sensitivity", "specificity")]
+        table.add_row(f"{group.attribute}: {group.value}", f"{group.n_records:,}", f"{group.n_patients:,}", *cells)
     console().print(table)
 
 

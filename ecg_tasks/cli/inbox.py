@@ -55,10 +55,10 @@ def import_(
     stack = running_stack()
     found = LAYOUTS[dataset.value](folder)
     unlabelled = [one for one in found.rejected if found.files.get(one.name) is not None]
-    for one in unlabelled[:_TOLD]:
+    for one in unlabelled[:_MOST_SHOWN]:
         complain(f"{one.message}; the recording goes in without label and patient")
-    if len(unlabelled) > _TOLD:
-        complain(f"{len(unlabelled) - _TOLD} more recordings go in so")
+    if len(unlabelled) > _MOST_SHOWN:
+        complain(f"{len(unlabelled) - _MOST_SHOWN} more recordings go in so")
     n_files = drop(stack, found.for_inbox())
     say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
 
@@ -87,7 +87,7 @@ def download(
     say(f"fetched; next: ./ecg import {dataset.value} {folder}")
 
 
-_TOLD = 20
+_MOST_SHOWN = 20
 """Rows that could not be understood, each in a sentence of its own."""
 _RELEASES = {OnPhysioNet.PTBDB: "ptbdb", OnPhysioNet.PTBXL: "ptb-xl"}
 

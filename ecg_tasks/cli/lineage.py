@@ -13,7 +13,7 @@ from ecg_tasks.cli.terminal import complain, console
 if TYPE_CHECKING:
     from ecg_tasks.queries.lineage.links import Link
 
-_COLOURS = {"checked": "green", "told": "dim", "absent": "yellow", "broken": "bold red"}
+_COLOURS = {"checked": "green", "recorded": "dim", "absent": "yellow", "broken": "bold red"}
 _ALIKE_SHOWN = 12
 
 
@@ -38,7 +38,7 @@ def lineage(
 
 def _print(link: "Link", *, first: str = "", rest: str = "") -> None:
     """Print a link and what is beneath it: of many things that are alike the first and the broken ones."""
-    line, told = _words(link)
+    line, metadata = _words(link)
     console().print(f"{first}{line}")
     chosen: list[Link | str] = []
     seen: Counter[str] = Counter()
@@ -49,8 +49,8 @@ def _print(link: "Link", *, first: str = "", rest: str = "") -> None:
     for what, n in seen.items():
         if left_out := n - sum(not isinstance(one, str) and one.what == what for one in chosen):
             chosen.append(f"[dim]and {left_out:,} more {what}, none of them broken (--json lists them)[/]")
-    if told:
-        console().print(f"{rest}{'│   ' if chosen else '    '}[dim]{told}[/]")
+    if metadata:
+        console().print(f"{rest}{'│   ' if chosen else '    '}[dim]{metadata}[/]")
     for place, beneath in enumerate(chosen, start=1):
         branch, below = ("└── ", "    ") if place == len(chosen) else ("├── ", "│   ")
         if isinstance(beneath, str):
@@ -65,4 +65,4 @@ def _words(link: "Link") -> tuple[str, str]:
 
     sentence = f": {link.sentence}" if link.sentence else ""
     line = f"[bold]{escape(link.what)}[/] {escape(link.name)}  [{_COLOURS[link.state]}]{link.state}{escape(sentence)}[/]"
-    return line, "" if link.what == "code" else escape("; ".join(f"{name}: {value}" for name, value in link.told.items()))
+    return line, "" if link.what == "code" else escape("; ".join(f"{name}: {value}" for name, value in link.metadata.items()))

@@ -76,6 +76,6 @@ def _decide(recipe: str, action: str, version: str, *, why: str, override: str =
         state = runs.follow(api, dag, run, bars)
     told = dag_runs.decision(open_bucket(), run) or f"{dag} {run} {state}; its log is in the web interface (./ecg open)"
     if state != "success":
-        complain(told)
+        complain(message)
         raise typer.Exit(1)
-    say(told)
+    say(message)

@@ -73,7 +73,7 @@ def progress() -> "Iterator[Progress]":
 def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
     """Show a run until it ends; returns ``success`` or ``failed``."""
     bar = bars.add_task(dag, total=None, doing="")
-    told = ""
+    shown = ""
     while True:
         state = api.run_state(dag, run_id)
         tasks = api.task_states(dag, run_id)
@@ -82,9 +82,9 @@ def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
         doing = state if finished else ", ".join(working) or "waits for its turn"
         n_done = sum(task_state in _DONE for _task, task_state in tasks)
         bars.update(bar, total=len(tasks) or None, completed=n_done, doing=doing)
-        if not console().is_terminal and doing != told:  # a log shows no bars that move
+        if not console().is_terminal and doing != shown:  # a log shows no bars that move
             console().print(f"{dag}: {doing} ({n_done} of {len(tasks)} tasks done)")
-            told = doing
+            shown = doing
         if finished:
             return state
         time.sleep(_POLL_S)

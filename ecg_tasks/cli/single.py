@@ -34,9 +34,9 @@ def classify(
         table.add_row(one.name, one.decision.value, f"{one.probability:.3f}", f"{one.threshold:.3f}", model)
     console().print(table)
     for one in classified.results[:_ROWS_SHOWN]:
-        told = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *one.remarks]
-        if told:
-            console().print(f"{one.name}: {' '.join(told)}", markup=False, highlight=False)
+        remarks = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *one.remarks]
+        if remarks:
+            console().print(f"{one.name}: {' '.join(remarks)}", markup=False, highlight=False)
     if len(classified.results) > _ROWS_SHOWN:
         console().print(f"… and {len(classified.results) - _ROWS_SHOWN} more recordings")
     for rejected in classified.rejected[:_ROWS_SHOWN]:

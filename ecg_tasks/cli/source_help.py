@@ -67,9 +67,9 @@ def of_command(name: str) -> str:
     """Return what one command does, with its arguments."""
     module, function = commands()[name]
     lines = [f"Usage: ./ecg {name} [ARGUMENTS]", "", textwrap.fill(ast.get_docstring(function) or "", _WIDTH)]
-    told = arguments(module, function)
-    if told:
-        lines += ["", *(_entry(written, sentence, indent=28) for written, sentence in told.items())]
+    described = arguments(module, function)
+    if described:
+        lines += ["", *(_entry(written, sentence, indent=28) for written, sentence in described.items())]
     if name in ("test", "bench"):
         lines += ["", f"What it needs is not installed: ./ecg setup --dev installs it. Then ./ecg {name} --help lists every argument."]
     return "\n".join(lines)

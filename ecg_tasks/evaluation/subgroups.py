@@ -17,7 +17,7 @@ MIN_PATIENTS_PER_CLASS = 3
 AGE_GROUPS = ((0, 40, "under 40"), (40, 65, "40 to 64"), (65, 1000, "65 and over"))
 """Years: from, to (not included), and what the group is called."""
 FIGURES = ("auroc", "sensitivity", "specificity", "brier")
-NOT_TOLD = "not told"
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +94,10 @@ def evaluate_subgroups(
 def _groups(
     sexes: Sequence[str | None], ages: NDArray[np.float64], quality: NDArray[np.float64]
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    sex = np.array([one or NOT_TOLD for one in sexes])
-    named: list[tuple[str, str, NDArray[np.bool_]]] = [("sex", value, sex == value) for value in ("female", "male", NOT_TOLD)]
+    sex = np.array([one or UNKNOWN for one in sexes])
+    named: list[tuple[str, str, NDArray[np.bool_]]] = [("sex", value, sex == value) for value in ("female", "male", UNKNOWN)]
     named += [("age", name, (ages >= low) & (ages < high)) for low, high, name in AGE_GROUPS]
-    named.append(("age", NOT_TOLD, np.isnan(ages)))
+    named.append(("age", UNKNOWN, np.isnan(ages)))
     low, high = np.quantile(quality, (1 / 3, 2 / 3))
     named += [
         ("quality", f"lowest third, to {low:.2f}", quality <= low),

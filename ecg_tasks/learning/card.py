@@ -126,15 +126,15 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
     else:
         yield from table(("split", "records"), [(str(split), str(n)) for split, n in sorted(Counter(map(str, splits.values())).items())])
     if unit := metrics.get("test", {}).get("split_unit"):
-        told = (
+        sentence = (
             f"Split by {unit}: the digest of a {unit}'s id gives one of 10,000 buckets, and the bucket the split (60 % train,"
             " 10 % validation, 15 % calibration, 15 % test), for ever and on every installation."
         )
         if unit == "record":
-            told += " **No patient is known here: records of one person may be in two splits, which makes every figure look too good.**"
+            sentence += " **No patient is known here: records of one person may be in two splits, which makes every figure look too good.**"
         else:
-            told += " No patient is in two splits. Training fails if one is, or if two splits hold nearly the same recording."
-        yield from (told, "")
+            sentence += " No patient is in two splits. Training fails if one is, or if two splits hold nearly the same recording."
+        yield from (sentence, "")
     yield (
         "Training and validation patients fit the weights and stop the training; calibration patients fix temperature, threshold and"
         " abstain band; test patients are used once. Every record with its split is listed in `training_records.csv`."
@@ -174,11 +174,11 @@ def _figures(metrics: Plain) -> Iterator[str]:
         yield ""
         for name, title in PICTURES:
             yield from (f"![{title}]({name}.svg)", "")
-    rest = {name: value for name, value in metrics.items() if name not in _TOLD}
+    rest = {name: value for name, value in metrics.items() if name not in _SHOWN_ELSEWHERE}
     yield from generic(rest, level=3)
 
 
-_TOLD = frozenset(
+_SHOWN_ELSEWHERE = frozenset(
     ("test", "data", "curves", "baselines", "baseline_models", "subgroups", "calibration", "candidates_judged", "provenance", "reference")
 )
 """Parts of the metrics that have a section of their own, or none on the card."""

@@ -150,9 +150,9 @@ def write_report(pin: str, results: Sequence[str]) -> str:
     summary = report_builder.write_report(store, structs.replace(pinned, notes=(*pinned.notes, *notes)))
     for name, version in pinned.versions.items():
         write_snapshot(store, name, version)
-    told = {"report": summary.index_key, "account": plain(summary.account), "champions": plain(pinned.champions)}
+    detail = {"report": summary.index_key, "account": plain(summary.account), "champions": plain(pinned.champions)}
     manifest = ClassifyManifest(
-        audit=audit.append(store, who=f"{DAG}/{pinned.run}", action=audit.Action.CLASSIFY, subject=pinned.run, detail=told),
+        audit=audit.append(store, who=f"{DAG}/{pinned.run}", action=audit.Action.CLASSIFY, subject=pinned.run, detail=detail),
         dag=DAG,
         run=pinned.run,
         account=summary.account,

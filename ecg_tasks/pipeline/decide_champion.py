@@ -81,9 +81,9 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     version, why, override = version.strip(), why.strip(), override.strip()
     try:
         if cleared:
-            told = _done_before(store, recipe, ChampionAction(action), version, who=who, why=why)
+            result = _done_before(store, recipe, ChampionAction(action), version, who=who, why=why)
         else:
-            told = _decide(store, recipe, ChampionAction(action), version, who=who, why=why, override=override)
+            result = _decide(store, recipe, ChampionAction(action), version, who=who, why=why, override=override)
     except (ConfigurationError, ModelRefusedError) as error:
         write_manifest(store, structs.replace(manifest, outcome=f"{_REFUSED}{error}"))
         raise
@@ -93,7 +93,7 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     if _stands(store, recipe, subject, ChampionAction(action), who=who, why=why):
         detail = {"run": run, "why": why, "override": override}
         audit.append(store, who=who, action=action, subject=f"{recipe}/{subject}", detail=detail)
-    return write_manifest(store, structs.replace(manifest, outcome=told, serving=serving))
+    return write_manifest(store, structs.replace(manifest, outcome=result, serving=serving))
 
 
 def _done_before(store: ObjectStore, recipe: str, action: ChampionAction, version: str, *, who: str, why: str) -> str:

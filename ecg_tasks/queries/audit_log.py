@@ -97,13 +97,13 @@ def _read(name: Name, data: bytes) -> tuple[Entry | None, list[Fault]]:
 
 def _links(log: Mapping[str, tuple[Name, Entry]], there: set[str]) -> Iterator[Fault]:
     """Every entry that is named must be there, and be of a lower number."""
-    told = set()
+    reported = set()
     for name, entry in log.values():
         if not entry.before and entry.number > 1:
             yield Fault(kind="reordered", what=name.digest, sentence=f"{name.key} names none before it, and is not the first")
         for digest in entry.before:
-            if digest not in there and digest not in told:
-                told.add(digest)
+            if digest not in there and digest not in reported:
+                reported.add(digest)
                 yield Fault(kind="removed", what=digest, sentence=f"{name.key} names the entry {digest[:12]}, which is gone")
             if digest in log and log[digest][1].number >= entry.number:
                 yield Fault(kind="reordered", what=name.digest, sentence=f"{name.key} names {log[digest][0].key}, which is not before it")

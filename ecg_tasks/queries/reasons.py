@@ -59,7 +59,7 @@ class Case:
                 return f"The signal quality is {self.quality:.2f}, where 1 is clean."
 
     def _figure(self) -> str:
-        return f"P {_told(self.probability, self.threshold)}, threshold {_told(self.threshold, self.probability)}"
+        return f"P {_rounded(self.probability, self.threshold)}, threshold {_rounded(self.threshold, self.probability)}"
 
     def _uncertain(self) -> str:
         if self.probability is None:
@@ -75,11 +75,11 @@ class Case:
             return ""
         above = self.probability >= self.threshold
         against = [other for other in self.others if (other.probability >= other.threshold) != above]
-        told = ", ".join(f"{other.recipe} P {other.probability:.2f} (threshold {other.threshold:.2f})" for other in against)
-        return f"The models differ: {self.recipe} {self._figure()}; {told}." if against else ""
+        models = ", ".join(f"{other.recipe} P {other.probability:.2f} (threshold {other.threshold:.2f})" for other in against)
+        return f"The models differ: {self.recipe} {self._figure()}; {models}." if against else ""
 
 
-def _told(value: float | None, beside: float | None) -> str:
+def _rounded(value: float | None, beside: float | None) -> str:
     """A probability with two digits, or with three where two would make it look like its neighbour."""
     if value is None:
         return "not known"

@@ -39,7 +39,7 @@ class StoredDecision:
     """The seconds that the decision rests on; empty for a heartbeat row, and where an older version has decided."""
     key: str
     """Of the predictions that it stands in."""
-    told: Mapping[str, Any]
+    values: Mapping[str, Any]
     """Its whole row, with columns that are newer than this page."""
 
 
@@ -224,20 +224,20 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDec
             if record_id not in columns["record_id"]:
                 continue
             row = columns["record_id"].index(record_id)
-            told = {name: values[row] for name, values in columns.items()}
-            probability = float(told["probability"])
+            values = {name: values[row] for name, values in columns.items()}
+            probability = float(values["probability"])
             found.append(
                 StoredDecision(
                     version=version(store, recipe, keys.stem(item.key)),
-                    decision=told["decision"],
+                    decision=values["decision"],
                     probability=None if np.isnan(probability) else probability,
-                    n_windows=int(told["n_windows"]),
-                    n_used=int(told["n_used"]),
-                    quality=float(told["quality"]),
-                    flags=told["flags"],
-                    seconds_read=told.get("seconds_read") or "",
+                    n_windows=int(values["n_windows"]),
+                    n_used=int(values["n_used"]),
+                    quality=float(values["quality"]),
+                    flags=values["flags"],
+                    seconds_read=values.get("seconds_read") or "",
                     key=item.key,
-                    told=told,
+                    values=values,
                 )
             )
     return found

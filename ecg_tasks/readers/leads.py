@@ -157,8 +157,8 @@ def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:
 
 
 def _without_lead_ii(found: Iterable[str], *, name: str) -> BadInputError:
-    told = (", ".join(found) or "none")[:400]
-    return BadInputError(Reason.MISSING_LEAD, f"{name}: lead II is needed, or two other limb leads; the signals are {told}")
+    names = (", ".join(found) or "none")[:400]
+    return BadInputError(Reason.MISSING_LEAD, f"{name}: lead II is needed, or two other limb leads; the signals are {names}")
 
 
 def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:

@@ -83,8 +83,8 @@ class Changes:
             for name in sorted(self.before.keys() | self.after.keys())
             if self.before.get(name) != self.after.get(name)
         ]
-        told = ", ".join(f"{n:,} from {one} to {other}" for (one, other), n in sorted(self.counts.items(), key=lambda item: -item[1]))
-        changed = f"{len(self.records):,} of {self.n_records:,} earlier decisions changed" + (f": {told}" if told else "")
+        moves = ", ".join(f"{n:,} from {one} to {other}" for (one, other), n in sorted(self.counts.items(), key=lambda item: -item[1]))
+        changed = f"{len(self.records):,} of {self.n_records:,} earlier decisions changed" + (f": {moves}" if moves else "")
         return f"{' and '.join(replaced)} since the last report; {changed}."
 
     def as_dict(self) -> dict[str, Any]:

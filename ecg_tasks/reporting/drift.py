@@ -95,11 +95,11 @@ def drift_figures(course: Course, spreads: Sequence[Spread]) -> Iterator[Figure]
 
 def _spread_figure(spread: Spread) -> Figure:
     then, now = _shares(spread.then), _shares(spread.now)
-    told = "too few records to tell" if spread.psi is None else f"{spread.psi:.3f} (by chance up to {spread.psi_by_chance:.3f})"
+    psi = "too few records to tell" if spread.psi is None else f"{spread.psi:.3f} (by chance up to {spread.psi_by_chance:.3f})"
     return Figure(
         title=spread.title,
         note=f"Left of each pair: {sum(spread.then):,} records when the model was tested; right: {sum(spread.now):,} of these nights."
-        f" Population stability index of late: {told}; from 0.2 on a shift is called large.",
+        f" Population stability index of late: {psi}; from 0.2 on a shift is called large.",
         drawing=_pairs(then, now, spread.names, title=f"{spread.title}: shares then and now"),
         columns=("range", "then", "share then", "now", "share now"),
         rows=tuple(

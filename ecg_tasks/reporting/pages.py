@@ -137,7 +137,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
     """The page of one record; ``previous`` and ``following`` are the ids of its neighbours, where there are any."""
     record, row = detail.record, detail.row
     model, flags = report.model_of(row), row["flags"] or ""
-    told = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
+    parts = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
     return render_page(
         "record.html",
         report=report,
@@ -158,7 +158,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         duration=number(record.duration_s),
         fs=number(record.fs),
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",
-        person=", ".join(told) or "not told",
+        person=", ".join(parts) or "unknown",
         quality=f"{row['quality']:.2f} (0 useless, 1 clean)",
         flags=[flag.strip().replace("_", " ") for flag in flags.split(",") if flag.strip()],
         remarks=sentences(flags),

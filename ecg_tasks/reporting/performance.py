@@ -97,9 +97,9 @@ def _file(parts: Sequence[str], *, width: float, height: float, title: str, desc
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}"'
         f' height="{number(height)}" role="img" aria-labelledby="title described">'
     )
-    told = f'<title id="title">{markup(title)}</title><desc id="described">{markup(described)}</desc>'
+    message = f'<title id="title">{markup(title)}</title><desc id="described">{markup(described)}</desc>'
     page = rect(0, 0, width, height, kind="page")
-    return f"{head}{told}<style>{_STYLE}</style>{page}{''.join(parts)}</svg>\n".encode()
+    return f"{head}{message}<style>{_STYLE}</style>{page}{''.join(parts)}</svg>\n".encode()
 
 
 def _on(evaluation: Evaluation) -> str:
@@ -108,7 +108,7 @@ def _on(evaluation: Evaluation) -> str:
 
 def _roc(found: Assessment) -> bytes:
     frame, evaluation, roc = _Frame(), found.evaluation, found.roc
-    told = f"AUROC {evaluation.auroc.text()}"
+    message = f"AUROC {evaluation.auroc.text()}"
     rule = f"at the threshold: sensitivity {_two(evaluation.sensitivity.value)}, specificity {_two(evaluation.specificity.value)}"
     parts = frame.axes("1 − specificity", "sensitivity")
     parts.append(frame.curve((0, 1), (0, 1), kind="chance"))
@@ -119,13 +119,13 @@ def _roc(found: Assessment) -> bytes:
             frame.curve(*points),
             frame.dot(1 - evaluation.specificity.value, evaluation.sensitivity.value),
         ]
-    parts += [text(frame.x(0.97), frame.y(0.10), told, kind="value", anchor="end"), _note(frame, 0.04, rule)]
-    return frame.file(parts, title=f"ROC curve {_on(evaluation)}", described=f"{told}, 95 % interval; {rule}. The diagonal is guessing.")
+    parts += [text(frame.x(0.97), frame.y(0.10), message, kind="value", anchor="end"), _note(frame, 0.04, rule)]
+    return frame.file(parts, title=f"ROC curve {_on(evaluation)}", described=f"{message}, 95 % interval; {rule}. The diagonal is guessing.")
 
 
 def _precision_recall(found: Assessment) -> bytes:
     frame, evaluation, curve = _Frame(), found.evaluation, found.precision_recall
-    told = f"AUPRC {evaluation.average_precision.text()}"
+    message = f"AUPRC {evaluation.average_precision.text()}"
     prevalence = evaluation.prevalence.value
     parts = frame.axes("recall (sensitivity)", "precision (positive predictive value)")
     parts.append(frame.curve((0, 1), (prevalence, prevalence), kind="chance"))
@@ -136,13 +136,13 @@ def _precision_recall(found: Assessment) -> bytes:
         if not np.isnan(evaluation.ppv.value):
             parts.append(frame.dot(evaluation.sensitivity.value, evaluation.ppv.value))
     parts += [
-        text(frame.x(0.97), frame.y(0.10), told, kind="value", anchor="end"),
+        text(frame.x(0.97), frame.y(0.10), message, kind="value", anchor="end"),
         _note(frame, 0.04, f"guessing: {_two(prevalence)}, the prevalence"),
     ]
     return frame.file(
         parts,
         title=f"Precision-recall curve {_on(evaluation)}",
-        described=f"{told}, 95 % interval; the dashed line is the prevalence, {_two(prevalence)}.",
+        described=f"{message}, 95 % interval; the dashed line is the prevalence, {_two(prevalence)}.",
     )
 
 
@@ -153,21 +153,21 @@ def _reliability(found: Assessment) -> bytes:
     parts = frame.axes("mean P(abnormal) of a bin", "share of abnormal records in it")
     parts.append(frame.curve((0, 1), (0, 1), kind="chance"))
     bins = zip(rows, curve.n_records, curve.mean_probability, curve.share_abnormal, curve.low, curve.high, strict=True)
-    told = []
+    lines = []
     for row, n, said, seen, low, high in bins:
         parts += [
             line(frame.x(said), frame.y(low), frame.x(said), frame.y(high), kind="whisker"),
             frame.dot(said, seen, kind="dot"),
             text(frame.x(said), frame.top - 8 - 17 * row, f"n={n}", kind="note", anchor="middle"),
         ]
-        told.append(f"{n} records with {said:.2f} on average: {seen:.2f} abnormal ({low:.2f} to {high:.2f})")
+        lines.append(f"{n} records with {said:.2f} on average: {seen:.2f} abnormal ({low:.2f} to {high:.2f})")
     parts += [
         frame.curve(curve.mean_probability, curve.share_abnormal),
         text(frame.x(0.97), frame.y(0.10), f"ECE {evaluation.ece.text()}", kind="value", anchor="end"),
         _note(frame, 0.04, f"{len(rows)} bins of equal mass"),
     ]
     return frame.file(
-        parts, title=f"Reliability {_on(evaluation)}", described="; ".join(told) + ". On the diagonal, what is said comes true."
+        parts, title=f"Reliability {_on(evaluation)}", described="; ".join(lines) + ". On the diagonal, what is said comes true."
     )
 
 
@@ -195,7 +195,7 @@ def _confusion(cells: Confusion) -> bytes:
     parts = [text(left + width, 24, "called at the threshold", kind="axis", anchor="middle")]
     parts += [text(left + width * (column + 0.5), 50, said, anchor="middle") for column, said in enumerate(("normal", "abnormal"))]
     parts.append(text(20, top + height, "truth", kind="axis", anchor="middle", turn=-90))
-    told = []
+    lines = []
     for row, (truth, counts) in enumerate(table):
         total = sum(count for count, _ in counts)
         parts.append(text(left - 12, top + height * (row + 0.5) + 5, truth, anchor="end"))
@@ -211,13 +211,13 @@ def _confusion(cells: Confusion) -> bytes:
                 text(x + width / 2, y + height / 2 + 4, f"{count:,}", kind="big", anchor="middle"),
                 text(x + width / 2, y + height / 2 + 28, f"{share:.0%} of {truth}", kind="note", anchor="middle"),
             ]
-        told.append(f"of {total} {truth} records {counts[0][0]} were called normal and {counts[1][0]} abnormal")
+        lines.append(f"of {total} {truth} records {counts[0][0]} were called normal and {counts[1][0]} abnormal")
     return _file(
         parts,
         width=left + 2 * width + 24,
         height=top + 2 * height + 20,
         title="Confusion at the threshold",
-        described="; ".join(told) + ".",
+        described="; ".join(lines) + ".",
     )
 
 
@@ -228,16 +228,16 @@ def _coverage(found: Assessment, calibration: CoverageCurve | None) -> bytes:
     frame = _Frame(low_y=min(0.8, np.floor(lowest * 10) / 10))
     parts = frame.axes("share of records decided", "accuracy of what is decided")
     parts += [frame.curve(curve.coverage, curve.accuracy, kind=kind) for kind, curve in curves]
-    told = f"{evaluation.coverage.value:.0%} decided, {_percent(evaluation.accuracy_decided.value)} of them rightly"
+    message = f"{evaluation.coverage.value:.0%} decided, {_percent(evaluation.accuracy_decided.value)} of them rightly"
     if not np.isnan(evaluation.accuracy_decided.value):
         parts.append(frame.dot(evaluation.coverage.value, evaluation.accuracy_decided.value))
     middle, below = frame.left + frame.side / 2, frame.top + frame.side + 68
     note = "solid: test records" + ("; dashed: calibration records" if calibration is not None else "")
-    parts += [text(middle, below, told, kind="value", anchor="middle"), text(middle, below + 20, note, kind="note", anchor="middle")]
+    parts += [text(middle, below, message, kind="value", anchor="middle"), text(middle, below + 20, note, kind="note", anchor="middle")]
     return frame.file(
         parts,
         title=f"Accuracy against coverage {_on(evaluation)}",
-        described=f"With the stored abstain band, {told}. The wider the band, the fewer records are decided.",
+        described=f"With the stored abstain band, {message}. The wider the band, the fewer records are decided.",
         lines_below=2,
     )
 

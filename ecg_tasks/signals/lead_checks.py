@@ -41,7 +41,7 @@ MAX_AMPLITUDE_MV = 3.5
 CENTRAL = (0.5, 99.5)
 """Percentiles."""
 
-_FORETOLD = np.array([[-0.563, -0.035], [0.224, -0.088], [0.037, 0.124], [-0.065, 0.065], [0.142, 0.035], [0.245, 0.429]])
+_PREDICTED = np.array([[-0.563, -0.035], [0.224, -0.088], [0.037, 0.124], [-0.065, 0.065], [0.142, 0.035], [0.245, 0.429]])
 """I and II (columns) from V1 to V6 (rows): least squares over 4,300 recordings of PTB-XL, each of total power 1."""
 _EXCHANGES: Mapping[str, NDArray[np.float64]] = MappingProxyType(
     {
@@ -157,11 +157,11 @@ def _is_reversed(power: NDArray[np.float64]) -> bool:
 
     After Kors and van Herpen, J. Electrocardiol. 34 Suppl., 2001: the chest leads foretell the limb leads.
     """
-    limb, across, chest = power[:2, :2], power[:2, 6:] @ _FORETOLD, power[6:, 6:]
-    foretold = float(np.einsum("ja,jk,ka->", _FORETOLD, chest, _FORETOLD))
+    limb, across, chest = power[:2, :2], power[:2, 6:] @ _PREDICTED, power[6:, 6:]
+    predicted = float(np.einsum("ja,jk,ka->", _PREDICTED, chest, _PREDICTED))
 
     def fit(turn: NDArray[np.floating]) -> float:
-        size = float(np.einsum("ab,bc,ac->", turn, limb, turn)) * foretold
+        size = float(np.einsum("ab,bc,ac->", turn, limb, turn)) * predicted
         return float(np.einsum("ab,ba->", turn, across)) / float(np.sqrt(max(size, 1e-30)))
 
     return max(fit(np.linalg.inv(one)) for one in _EXCHANGES.values()) - fit(np.eye(2)) > REVERSAL_MARGIN

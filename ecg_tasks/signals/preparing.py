@@ -98,7 +98,7 @@ class Prepared:
 
     def flags(self, leads: Sequence[str], read: Sequence[Stretch], *, window_s: float = WINDOW_S) -> list[Flag]:
         """Return the flags of the recording where these leads were read over these stretches."""
-        told = {
+        holds_by_flag = {
             Flag.DERIVED_LEADS: any(lead in self.derived for lead in leads),
             Flag.TURNED_LEAD: any(lead in self.turned for lead in leads),
             Flag.INTERPOLATED: any(lead in self.interpolated for lead in leads),
@@ -108,7 +108,7 @@ class Prepared:
             Flag.PARTLY_READ: self.stored_s - sum(stretch.length_s for stretch in read) > PADDED_SHARE * window_s,
             Flag.LEAD_OFF: not self.silent.isdisjoint(STANDARD_LEADS),
         }
-        return [flag for flag, holds in told.items() if holds]
+        return [flag for flag, holds in holds_by_flag.items() if holds]
 
 
 def seconds_read(read: Sequence[Stretch], *, stored_s: float) -> str:
@@ -126,8 +126,8 @@ def seconds_read(read: Sequence[Stretch], *, stored_s: float) -> str:
             joined[-1][1] = end_s
         else:
             joined.append([stretch.start_s, end_s])
-    told = " and ".join(f"{_seconds(start_s)}-{_seconds(end_s)}" for start_s, end_s in joined)
-    return f"{told or 'none'} of {_seconds(stored_s)} s"
+    spans = " and ".join(f"{_seconds(start_s)}-{_seconds(end_s)}" for start_s, end_s in joined)
+    return f"{spans or 'none'} of {_seconds(stored_s)} s"
 
 
 def _seconds(value: float) -> str:

@@ -153,8 +153,8 @@ class Recipe:
             grid.get((int(owner), int(start_s // WINDOW_S)), first.get(int(owner), -1))
             for owner, start_s in zip(windows.record, windows.start_s, strict=True)
         ]
-        told = [join_flags(Flag.NO_BEATS, *(assessed.flags[at] for at in np.flatnonzero(around.record == record))) for record in empty]
-        return quality.joined_by(assessed, index=np.array(index, np.int64)), told
+        flags = [join_flags(Flag.NO_BEATS, *(assessed.flags[at] for at in np.flatnonzero(around.record == record))) for record in empty]
+        return quality.joined_by(assessed, index=np.array(index, np.int64)), flags
 
     def _notes(self, record: Record) -> "_Notes":
         """Return what is said of a record as a whole, and whether its leads can be believed."""

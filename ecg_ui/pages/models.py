@@ -34,15 +34,15 @@ RecipePath = Annotated[RecipeName, Path()]
 @router.get("/models")
 def show_models(request: Request, user: GetUserDep, store: Store, decision: DecisionQuery = None) -> Response:
     """Every recipe's champion and versions; after a form what came of its decision, asked again until it is known."""
-    told = dag_runs.decision(store, decision) if decision else None
+    message = dag_runs.decision(store, decision) if decision else None
     found = []
     for recipe in models.models(store):
         first = [one for one in recipe.versions if one.serves]
         compared = [*first, *(one for one in recipe.versions if not one.serves)][:COMPARED]
         names = [name for name in FIGURE_TITLES if any(name in one.figures for one in compared)]
         found.append({"recipe": recipe, "compared": compared, "names": names, "synthetic": any(one.version.synthetic for one in first)})
-    answer = page(request, user, "models.html", found=found, titles=FIGURE_TITLES, draw=draw_interval, decision=decision, told=told)
-    if decision and told is None:
+    answer = page(request, user, "models.html", found=found, titles=FIGURE_TITLES, draw=draw_interval, decision=decision, message=message)
+    if decision and message is None:
         answer.headers["refresh"] = str(ASK_AGAIN_S)
     return answer
 

@@ -44,8 +44,8 @@ def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
 def show_run(request: Request, user: GetUserDep, store: Store, dag_id: DagId, run_id: RunId) -> Response:
     """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
     account, run = run_of(store, dag_id, run_id)
-    if dag_id == Dag.MAINTAIN_STORE and (told := dag_runs.maintenance(store, run_id)) is not None:
-        return page(request, user, "maintenance.html", run_id=run_id, found=told, account=account)
+    if dag_id == Dag.MAINTAIN_STORE and (manifest := dag_runs.maintenance(store, run_id)) is not None:
+        return page(request, user, "maintenance.html", run_id=run_id, found=manifest, account=account)
     if dag_id == Dag.BACKFILL_VERSION and (found := dag_runs.backfill(store, run_id)) is not None:
         return page(request, user, "backfill.html", found=found, records=f"{request.scope['root_path']}/records")
     if run is not None:

@@ -15,7 +15,7 @@ from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
 from ecg_ui.inputs import DATE, RUN, RecordPath, Store
-from ecg_ui.pages.reports import Asked, told
+from ecg_ui.pages.reports import Asked, as_params
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -64,8 +64,8 @@ def show_record(
         differs=label is not None and found.decided is not None and report_table.differs(found.decided.decision, label),
         date=date if head else None,
         run=run if head else None,
-        list_query=told(query),
-        asked=told(query) | ({"date": date, "run": run} if head else {}),
+        list_query=as_params(query),
+        asked=as_params(query) | ({"date": date, "run": run} if head else {}),
         verdicts=VERDICTS,
         previous=previous,
         following=following,

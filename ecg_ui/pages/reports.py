@@ -50,7 +50,7 @@ def asked(
 Asked = Annotated[report_table.Query, Depends(asked)]
 
 
-def told(query: report_table.Query) -> dict[str, object]:
+def as_params(query: report_table.Query) -> dict[str, object]:
     """Write a filter into an address."""
     values = asdict(query) | {"q": query.text, "sort": "" if query.sort == "attention" else query.sort}
     return {name: value for name, value in values.items() if name != "text" and value}
@@ -97,7 +97,7 @@ def show_report(
         meanings=MEANINGS,
         shares=draw_decisions(decided),
         query=query,
-        asked=told(query),
+        asked=as_params(query),
         recipes=[name for name in RECIPES if name in {model.recipe for model in head.models}],
         labels=[label.value for label in Label],
         columns=report_table.shown(),

@@ -70,8 +70,8 @@ def test_subgroups_count_everybody_once(found):
     for attribute in ("sex", "age", "quality"):
         assert sum(group.n_records for group in found.subgroups if group.attribute == attribute) == N
     told = {(group.attribute, group.value): group for group in found.subgroups}
-    assert told["sex", "not told"].n_records == 6
-    assert told["sex", "not told"].figures == {}
+    assert told["sex", "unknown"].n_records == 6
+    assert told["sex", "unknown"].figures == {}
     assert told["age", "under 40"].as_dict()["suppressed"]
     assert all(bool(group.figures) == (group.n_patients >= MIN_PATIENTS) for group in found.subgroups)
 

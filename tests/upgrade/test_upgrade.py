@@ -255,7 +255,7 @@ def test_lineage(store, said):
     traced = [by_name["ward/copy_of_p01"], by_name["ward/beats.csv#2"], f"heartbeat/{said['decisions']['heartbeat']['version']}"]
     for name in [*traced, manifests("ingest_records")[1]["run"], manifests("classify_records")[1]["run"]]:
         states = Counter(link.state for link in tracing.trace(store, name).all())
-        assert [states[state] for state in ("checked", "told", "absent", "broken")] == said["lineage"][name]
+        assert [states[state] for state in ("checked", "recorded", "absent", "broken")] == said["lineage"][name]
         assert states["checked"] > 0
         assert states["broken"] == 0
 

@@ -48,8 +48,8 @@ class Document(Part, frozen=True, kw_only=True):
 
     def to_json(self) -> bytes:
         """The bytes that are stored, keys in order; the schema's version is always among them."""
-        told = {"schema_version": self.schema_version} | plain(self)
-        return msgspec.json.format(msgspec.json.encode(told, order="sorted"), indent=1)
+        content = {"schema_version": self.schema_version} | plain(self)
+        return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
 
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)

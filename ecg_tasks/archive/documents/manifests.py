@@ -65,10 +65,10 @@ def write_manifest(store: ObjectStore, manifest: Manifest) -> str:
 def read_account(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | None:
     """Read the sums of a run of any DAG as a page lists them, or None if nothing is written (yet)."""
     try:
-        told: dict[str, Any] = json.loads(store.get(keys.manifest(dag, run))).get("account", {})
+        counts: dict[str, Any] = json.loads(store.get(keys.manifest(dag, run))).get("account", {})
     except MissingObjectError:
         return None
-    return told
+    return counts
 
 
 class _Stored(msgspec.Struct, frozen=True):

@@ -64,7 +64,7 @@ def _by_a_run_at_work(kept: _Kept) -> Needed:
 def _by_a_report_or_to_serve(kept: _Kept) -> Needed:
     """Predictions of the versions that serve, of those of reports and backfills that stay, and of those that runs at work have pinned."""
     written = kept.units[keys.REPORTS] | kept.units[keys.BACKFILLS]
-    uses = [*kept.at_work, *(use for use in _told(kept.store) if use.folder in written)]
+    uses = [*kept.at_work, *(use for use in _named_keys(kept.store) if use.folder in written)]
     versions = _serving(kept.store).union(*(use.versions for use in uses))
     return lambda key: (key.split("/")[1], keys.stem(key)) in versions
 
@@ -204,7 +204,7 @@ def _pictures_behind(store: ObjectStore, predictions: set[str]) -> Iterator[tupl
             yield folder, shard
 
 
-def _told(store: ObjectStore) -> Iterator[_Use]:
+def _named_keys(store: ObjectStore) -> Iterator[_Use]:
     """The runs that have written their account."""
     for night in read_manifests(store, ClassifyManifest):
         yield _use(night, night.report)

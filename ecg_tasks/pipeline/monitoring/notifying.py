@@ -109,7 +109,7 @@ class NotSentError(EcgError):
     """A channel did not take the message; told without a reason, which would hold its address."""
 
 
-def send(told: RunNotice, address: str) -> None:
+def send(notice: RunNotice, address: str) -> None:
     """Send the message to one address: as JSON to ``http`` and ``https``, and else by Apprise's service of that scheme.
 
     Raises
@@ -120,7 +120,7 @@ def send(told: RunNotice, address: str) -> None:
         If a webhook cannot be reached, or answers with an error or with another address to go to.
     """
     if address.startswith(("http://", "https://")):
-        httpx.post(address, json=told.as_dict(), timeout=TIMEOUT_S, follow_redirects=False).raise_for_status()
+        httpx.post(address, json=notice.as_dict(), timeout=TIMEOUT_S, follow_redirects=False).raise_for_status()
         return
     import apprise
 

@@ -171,8 +171,8 @@ def provisional_spec(*, work: TrainingJob, recipe: Recipe, training: Training, s
     """Return what is known of a version before its calibration."""
     from ecg_tasks.learning.framework import training_environment
 
-    told = msgspec.to_builtins(training, order="sorted")
-    told.pop("schema_version")  # it is of the file that told, and not of the training
+    stored = msgspec.to_builtins(training, order="sorted")
+    stored.pop("schema_version")  # of the file, not of the training
     return ModelSpec(
         recipe=recipe.name,
         recipe_digest=recipe.digest,
@@ -187,7 +187,7 @@ def provisional_spec(*, work: TrainingJob, recipe: Recipe, training: Training, s
         n_weights=training.n_weights,
         seed=work.seed,
         synthetic=synthetic,
-        training=told,
+        training=stored,
         environment=training_environment(),
         sources=work.credits,
     )

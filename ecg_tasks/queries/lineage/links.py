@@ -14,7 +14,7 @@ class LinkState(StrEnum):
 
     CHECKED = "checked"
     """A digest was computed anew, and is what it should be."""
-    TOLD = "told"
+    RECORDED = "recorded"
     """It is written down, and there is nothing to hold it against."""
     ABSENT = "absent"
     """Nobody wrote it down, or it is in another bucket."""
@@ -30,7 +30,7 @@ class Link:
     name: str
     state: LinkState
     sentence: str = ""
-    told: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     beneath: Sequence["Link"] = ()
 
     def all(self) -> Iterator["Link"]:
@@ -44,12 +44,12 @@ def code_link(code: Code | None) -> Link:
     """The code that made something, by what was recorded of it."""
     if code is None:
         return Link(what="code", name="unknown", state=LinkState.ABSENT, sentence="made before the code's version was recorded")
-    return Link(what="code", name=f"{code.version}, tree {code.tree}", state=LinkState.TOLD, told=plain(code))
+    return Link(what="code", name=f"{code.version}, tree {code.tree}", state=LinkState.RECORDED, metadata=plain(code))
 
 
 def raw_link(store: ObjectStore, sha256: str, *, order: Sequence[str] = (), beneath: Sequence[Link] = ()) -> Link:
     """The dropped bytes, with their digests computed anew; ``order`` is as `raw_check.look` takes it."""
     kept = raw_check.look(store, sha256, order=order)
     state, sentence = (LinkState.BROKEN, kept.fault) if kept.fault else (LinkState.CHECKED, "SHA-256 computed anew")
-    told = {name: f"{n_bytes:,} bytes" for name, n_bytes in kept.n_bytes.items()}
-    return Link(what="raw", name=sha256, state=state, sentence=sentence, told=told, beneath=beneath)
+    metadata = {name: f"{n_bytes:,} bytes" for name, n_bytes in kept.n_bytes.items()}
+    return Link(what="raw", name=sha256, state=state, sentence=sentence, metadata=metadata, beneath=beneath)

@@ -47,9 +47,9 @@ class RunLinks:
         """A run, held against its entry in the log, with the code that it ran."""
         state, sentence = self._held_against_the_log(manifest)
         account = plain(getattr(manifest, "account", None)) or {}
-        told = {name: f"{count:,}" for name, count in account.items() if isinstance(count, int)}
+        metadata = {name: f"{count:,}" for name, count in account.items() if isinstance(count, int)}
         below = (code_link(manifest.code), *beneath)
-        return Link(what=manifest.dag, name=manifest.run, state=state, sentence=sentence, told=told, beneath=below)
+        return Link(what=manifest.dag, name=manifest.run, state=state, sentence=sentence, metadata=metadata, beneath=below)
 
     def _manifest(self, kind: type[AnyManifest], key: str) -> Any:
         if key not in self._read:
@@ -63,7 +63,7 @@ class RunLinks:
             return self._intake_in_the_log(manifest, data)
         if isinstance(manifest, ClassifyManifest) and manifest.audit:
             return self._night_in_the_log(manifest.audit, json.loads(data))
-        return LinkState.TOLD, "the log has no entry that its manifest could be held against"
+        return LinkState.RECORDED, "the log has no entry that its manifest could be held against"
 
     def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[LinkState, str]:
         account, sha256 = account_as_stored(data), hashlib.sha256(data).hexdigest()

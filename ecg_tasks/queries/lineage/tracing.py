@@ -85,7 +85,9 @@ def _record(store: ObjectStore, runs: RunLinks, record_id: str) -> Link | None:
         state, sentence = LinkState.BROKEN, "its shard has other records than its name says"
     label = labels_in_force(store).get(record_id)
     said = (
-        () if label is None else (Link(what="label", name=label.label, state=LinkState.TOLD, told={"who": label.who, "when": label.when}),)
+        ()
+        if label is None
+        else (Link(what="label", name=label.label, state=LinkState.RECORDED, metadata={"who": label.who, "when": label.when}),)
     )
     intake = runs.that(IntakeManifest, lambda one: shard in one.shards, wrote=key)
     return Link(
@@ -93,7 +95,7 @@ def _record(store: ObjectStore, runs: RunLinks, record_id: str) -> Link | None:
         name=record_id,
         state=state,
         sentence=sentence,
-        told={
+        metadata={
             "dropped as": record.name,
             "signal": f"{len(record.leads)} leads, {record.fs:g} Hz, {record.n_samples} samples",
             "synthetic": str(record.synthetic).lower(),
@@ -128,8 +130,8 @@ def _said_of(store: ObjectStore, runs: RunLinks, record_id: str, shard: str) -> 
             yield Link(
                 what="decision",
                 name=columns["decision"][row],
-                state=LinkState.TOLD,
-                told={"probability": "none" if np.isnan(probability) else f"{probability:.4f}", "key": key},
+                state=LinkState.RECORDED,
+                metadata={"probability": "none" if np.isnan(probability) else f"{probability:.4f}", "key": key},
                 beneath=(
                     _decided_in(runs, shard, recipe, version),
                     _pictures(store, runs, recipe, shard),
@@ -154,7 +156,7 @@ def _pictures(store: ObjectStore, runs: RunLinks, recipe: str, shard: str) -> Li
     def drew(run: RenderManifest) -> bool:
         return any((one.shard, one.recipe) == (shard, folder) for one in run.shards)
 
-    return Link(what="pictures", name=key, state=LinkState.TOLD, beneath=(runs.made_by(RenderManifest, drew, wrote=key),))
+    return Link(what="pictures", name=key, state=LinkState.RECORDED, beneath=(runs.made_by(RenderManifest, drew, wrote=key),))
 
 
 def _run(store: ObjectStore, runs: RunLinks, manifest: Manifest) -> Link:
@@ -173,7 +175,7 @@ def _reported(store: ObjectStore, runs: RunLinks, night: ClassifyManifest) -> It
     """A report, the versions that decided, and the intakes that it covers."""
     there = store.exists(night.report)
     yield Link(
-        what="report", name=night.report, state=LinkState.TOLD if there else LinkState.BROKEN, sentence="" if there else "it is gone"
+        what="report", name=night.report, state=LinkState.RECORDED if there else LinkState.BROKEN, sentence="" if there else "it is gone"
     )
     for recipe, pinned in night.champions.items():
         yield version_link(store, runs, recipe, pinned.version, deep=False)
@@ -191,7 +193,7 @@ def _taken_over(store: ObjectStore, intake: IntakeManifest) -> Iterator[Link]:
 
     def link(source: str) -> Link:
         if drops[source].fate == "quarantined" and not store.list_keys(f"{keys.RAW}{source}/"):
-            return Link(what="quarantine", name=source, state=LinkState.TOLD, sentence="refused unread: it lies in quarantine only")
+            return Link(what="quarantine", name=source, state=LinkState.RECORDED, sentence="refused unread: it lies in quarantine only")
         return raw_link(store, source, order=_order(drops[source]))
 
     yield from bounded_parallel_map(link, sorted(drops))
@@ -207,11 +209,13 @@ def _dropped(store: ObjectStore, runs: RunLinks, sha256: str) -> Link | None:
     for shard in map(keys.stem, store.list_keys(keys.RECORD_INDEX)):
         index = tables.load(store.get(keys.record_index(shard)), ["record_id", "source"])
         ids = [record_id for record_id, source in zip(index["record_id"], index["source"], strict=True) if source == sha256]
-        became += [Link(what="record", name=record_id, state=LinkState.TOLD, told={"shard": shard}) for record_id in ids]
+        became += [Link(what="record", name=record_id, state=LinkState.RECORDED, metadata={"shard": shard}) for record_id in ids]
     for one in read_many(store, QuarantineReason, reasons):
-        became.append(Link(what="quarantine", name=one.name, state=LinkState.TOLD, told={"reason": one.reason, "message": one.message}))
+        became.append(
+            Link(what="quarantine", name=one.name, state=LinkState.RECORDED, metadata={"reason": one.reason, "message": one.message})
+        )
     if not found:
-        return Link(what="quarantine", name=sha256, state=LinkState.TOLD, sentence="refused unread", beneath=became)
+        return Link(what="quarantine", name=sha256, state=LinkState.RECORDED, sentence="refused unread", beneath=became)
     whole = runs.that(IntakeManifest, lambda one: any(drop.source == sha256 for drop in account_lists.inputs(store, one)), wrote=found[0])
     if whole is None:  # one file of a drop of several
         part = runs.that(IntakeManifest, lambda one: any(_holds(drop, sha256) for drop in account_lists.inputs(store, one)), wrote=found[0])

@@ -23,13 +23,13 @@ def version_link(store: ObjectStore, runs: RunLinks, recipe: str, version: str, 
     except (MissingObjectError, ModelRefusedError) as error:
         return Link(what="version", name=name, state=LinkState.BROKEN, sentence=str(error))
     changed = registry.changed_files(files)
-    told = {field: str(getattr(spec, field)) for field in ("recipe_digest", "network", "seed", "threshold", "synthetic")}
+    metadata = {field: str(getattr(spec, field)) for field in ("recipe_digest", "network", "seed", "threshold", "synthetic")}
     return Link(
         what="version",
         name=name,
         state=LinkState.BROKEN if changed else LinkState.CHECKED,
         sentence=f"{', '.join(changed)}: another SHA-256 than SHA256SUMS has" if changed else f"{len(files) - 1} files have their SHA-256",
-        told=told | {"digest": registry.digest(files)},
+        metadata=metadata | {"digest": registry.digest(files)},
         beneath=(
             code_link(msgspec.convert(spec.code, Code | None)),
             *_decisions(store, recipe, version),
@@ -58,11 +58,16 @@ def _decisions(store: ObjectStore, recipe: str, version: str) -> Iterable[Link]:
     decided = registry.read_decisions(store, recipe)
     for one in decided.services if decided else ():
         if one.version == version:
-            yield Link(what="decision", name=one.action, state=LinkState.TOLD, told={"who": one.who, "why": one.why, "since": one.since})
+            yield Link(
+                what="decision", name=one.action, state=LinkState.RECORDED, metadata={"who": one.who, "why": one.why, "since": one.since}
+            )
     for other in decided.rejections if decided else ():
         if other.version == version:
             yield Link(
-                what="decision", name="rejected", state=LinkState.TOLD, told={"who": other.who, "why": other.why, "when": other.when}
+                what="decision",
+                name="rejected",
+                state=LinkState.RECORDED,
+                metadata={"who": other.who, "why": other.why, "when": other.when},
             )
 
 
@@ -75,15 +80,15 @@ def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str],
         except MissingObjectError:
             return Link(what="dataset", name=dataset_id, state=LinkState.ABSENT, sentence="it is not in this bucket")
     rows = tables.load(store.get(keys.dataset(dataset_id, "split.parquet")), ["record_id", "shard"])
-    told = {"records": f"{tables.n_rows(rows):,}", **digests}
+    metadata = {"records": f"{tables.n_rows(rows):,}", **digests}
     if not provenance:
-        state, sentence = LinkState.TOLD, "the version does not say which SHA-256 it had"
+        state, sentence = LinkState.RECORDED, "the version does not say which SHA-256 it had"
     elif digests == {name: provenance.get(name) for name in digests}:
         state, sentence = LinkState.CHECKED, "manifest and split have the SHA-256 that the version names"
     else:
         state, sentence = LinkState.BROKEN, "manifest or split is not what the version was trained on"
     beneath = tuple(_sources(store, rows)) if deep else ()
-    return Link(what="dataset", name=dataset_id, state=state, sentence=sentence, told=told, beneath=beneath)
+    return Link(what="dataset", name=dataset_id, state=state, sentence=sentence, metadata=metadata, beneath=beneath)
 
 
 def _sources(store: ObjectStore, rows: tables.Columns) -> Iterable[Link]:

@@ -166,11 +166,11 @@ def parse_header(data: bytes, *, name: str) -> Header:
     text = header_text(data, name=name)
     named_files(text, name=name)
     first, *lines = content_lines(text)
-    told = record_line([first, *lines])
+    parsed = record_line([first, *lines])
     comments = comment_lines(text)
-    if told.fault:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {first[:100]!r} {told.fault}")
-    record = _match(rx_record, "record/" * bool(told.n_segments) + (told.n_segments or "record"), told.rest, first, name=name)
+    if parsed.fault:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {first[:100]!r} {parsed.fault}")
+    record = _match(rx_record, "record/" * bool(parsed.n_segments) + (parsed.n_segments or "record"), parsed.rest, first, name=name)
     try:
         fs = float(record["fs"] or DEFAULT_FS)
         if not 0 < fs <= FS_RANGE[1]:

@@ -109,10 +109,12 @@ class WfdbReader:
         main = parse_header(next(iter(files.values())), name=f"{name}{HEADER_SUFFIX}")
         leads = _read_segments(main, files, name=name) if main.segments else _cut_skew(_read_signals(main, files, name=name), main)
         _check_calibrated(leads, name=name)
-        told = read_comments(main.comments)
+        comments = read_comments(main.comments)
         folder = name.split("/")[-2] if "/" in name else ""
-        patient = Patient(id=folder if _PTB_FOLDER.fullmatch(folder) else None, age=told.age, sex=told.sex)
-        return Reading(recordings=(Recording(name=name, leads=tuple(leads), patient=patient, label=told.label, synthetic=told.synthetic),))
+        patient = Patient(id=folder if _PTB_FOLDER.fullmatch(folder) else None, age=comments.age, sex=comments.sex)
+        return Reading(
+            recordings=(Recording(name=name, leads=tuple(leads), patient=patient, label=comments.label, synthetic=comments.synthetic),)
+        )
 
 
 def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:

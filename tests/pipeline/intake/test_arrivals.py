@@ -290,7 +290,7 @@ def test_the_digest_of_a_drop_covers_names_and_lengths(inbox):
         if item["fate"] != "records":
             continue
         link = raw_link(inbox.store, item["source"])
-        assert (link.state, set(link.told)) == (LinkState.CHECKED, {"r.hea", "r.dat"})
+        assert (link.state, set(link.metadata)) == (LinkState.CHECKED, {"r.hea", "r.dat"})
 
 
 def test_a_signal_file_is_kept_once(inbox):

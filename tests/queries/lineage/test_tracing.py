@@ -133,9 +133,9 @@ def test_a_record_leads_to_its_bytes_its_runs_and_its_version(store, name, n_fil
     found = tracing.trace(store, record_ids(store)[name])
     assert broken(found) == set()
     assert found.state is LinkState.CHECKED
-    assert found.told["dropped as"] == name
+    assert found.metadata["dropped as"] == name
     (raw,) = what(found, "raw")
-    assert (raw.state, len(raw.told)) == (LinkState.CHECKED, n_files)
+    assert (raw.state, len(raw.metadata)) == (LinkState.CHECKED, n_files)
     for kind, run in (
         ("ingest_records", "intake"),
         ("classify_records", "night"),
@@ -145,7 +145,7 @@ def test_a_record_leads_to_its_bytes_its_runs_and_its_version(store, name, n_fil
         assert {one.name for one in what(found, kind)} == {run}
     assert what(found, "ingest_records")[0].state is what(found, "classify_records")[0].state is LinkState.CHECKED
     assert {one.state for kind in ("version", "dataset") for one in what(found, kind)} == {LinkState.CHECKED}
-    codes = {one.name for one in what(found, "code") if one.state is LinkState.TOLD}
+    codes = {one.name for one in what(found, "code") if one.state is LinkState.RECORDED}
     assert codes == {f"{code_version()['version']}, tree {code_version()['tree']}"}
 
 
@@ -165,7 +165,7 @@ def test_a_version_leads_to_the_bytes_it_was_trained_on(store):
         found = tracing.trace(store, name)
         assert broken(found) == set()
         assert {one.name for one in what(found, "raw")} == {drop_of(store, name) for name in ("beats.csv", "rec.dat")}
-        assert [one.told["who"] for one in what(found, "decision")] == ["gate"]
+        assert [one.metadata["who"] for one in what(found, "decision")] == ["gate"]
 
 
 def test_dropped_bytes_lead_to_what_became_of_them(store):
@@ -173,7 +173,7 @@ def test_dropped_bytes_lead_to_what_became_of_them(store):
     beats = tracing.trace(store, raw_of(store, "beats.csv").split("/")[1])
     assert {one.name for one in what(beats, "record")} == {one for name, one in record_ids(store).items() if "beats" in name}
     bad = tracing.trace(store, raw_of(store, "bad.csv").split("/")[1])
-    assert [one.told["reason"] for one in what(bad, "quarantine")] == ["wrong_width"]
+    assert [one.metadata["reason"] for one in what(bad, "quarantine")] == ["wrong_width"]
     assert broken(beats) | broken(bad) == set()
 
 
