@@ -1,4 +1,4 @@
-"""Here: what speaks for abnormal and what for normal in a record, drawn over spectrogram and waveform. Not here: finding it out."""
+"""Here: attribution maps drawn over spectrogram and waveform: what supports abnormal or normal. Not here: computing them."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ from ecg_tasks.reporting.raster import edges, grey_image
 from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks
 
 N_SHADES = 6
-"""Steps from pale to full colour."""
+"""Shades from pale to full colour."""
 FAINT = 1
-"""Shades up to this are left blank: they would cover the paper and say nothing."""
+"""Shades up to this one are not drawn: they would cover the paper and show nothing."""
 STRONGEST = 0.7
-"""Opacity of the full colour: what lies below stays readable."""
+"""Opacity of the full colour: what is below stays readable."""
 _LEFT, _TOP, _WIDTH, _HEIGHT, _BOTTOM = 52.0, 12.0, 620.0, 230.0, 44.0
 _TOTAL = 752.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Influence:
-    """What a model's answer on one record rests on, in log-odds: above 0 speaks for abnormal, below 0 for normal.
+    """The attribution of a model's decision on one record, in log-odds: above 0 supports abnormal, below 0 normal.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class Influence:
     strips : ndarray, shape (n_leads, n_times), each lead by itself, all frequencies together
     levels : ndarray, shape (n_freqs, n_times), uint8, mean level of all leads, to draw ``cells`` over
     freqs_hz, times_s : centres of the cells; times as in the spectrograms
-    log_odds : of the record over those of a typical normal one; the sum of ``cells`` is about this
-    n_windows : windows that were looked into
+    log_odds : of the record minus those of a typical normal one; about the sum of ``cells``
+    n_windows : windows that were analysed
     """
 
     leads: tuple[str, ...]
@@ -56,14 +56,14 @@ class Influence:
 
     @property
     def sentence(self) -> str:
-        """What the drawing means, for readers."""
+        """The caption that explains the drawing."""
         side = "abnormal" if self.log_odds > 0 else "normal"
         seen = "The window was" if self.n_windows == 1 else f"The first {self.n_windows} windows were"
         moved = f"{self.log_odds:+.2f}".replace("-", "−")
         return (
-            "Red speaks for abnormal, blue for normal: so much would the answer move if that part looked as in a typical normal recording. "
-            f"{seen} compared with it part by part; together the parts move the log-odds by {moved}, towards {side}. "
-            "It tells what this model’s answer rests on, not what is wrong with a heart."
+            "Red supports abnormal, blue normal: how much the log-odds would change if that part looked as in a typical normal recording. "
+            f"{seen} compared with it part by part; together the parts change the log-odds by {moved}, towards {side}. "
+            "It shows what this model’s decision is based on, not what is wrong with a heart."
         )
 
 
@@ -127,7 +127,7 @@ def draw_influence(influence: Influence) -> Markup:
         text(_LEFT + _WIDTH / 2, _TOP + _HEIGHT + 36, "time, s", kind="axis", anchor="middle"),
         *_scale_bar(scale),
     ]
-    title = "What the answer rests on: time in s, frequency in Hz; red speaks for abnormal, blue for normal"
+    title = "What the decision is based on: time in s, frequency in Hz; red supports abnormal, blue supports normal"
     return figure("".join(parts), width=_TOTAL, height=_TOP + _HEIGHT + _BOTTOM, title=title, kind="plot influence")
 
 

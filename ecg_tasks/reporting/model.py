@@ -180,7 +180,7 @@ class RecordDetail:
     spectrograms : what the network saw: the leads of one window (12 views are drawn as a grid), or some beats
     shown_from_s : the 10 s from here on are drawn on ECG paper; matters only for longer recordings
     beats_s : R peaks, s from the record's start; drawn as small marks
-    influence : what the answer rests on; None where that was not asked for, or there is no answer
+    influence : what the decision is based on; None if not asked for, or without a decision
     """
 
     record: Record

@@ -34,7 +34,7 @@ def draw_spectrograms(views: Sequence[SpectrogramView], *, influence: Influence 
     Parameters
     ----------
     views : at least one; all with the same ``db_range``
-    influence : what each lead speaks for is drawn as a strip along the top of the lead's spectrogram
+    influence : what each lead supports, drawn as a strip along the top of the lead's spectrogram
     """
     n_columns = min(len(views), CLINICAL_COLUMNS)
     n_rows = -(-len(views) // n_columns)

@@ -14,7 +14,7 @@ from ecg_tasks.signals.preparing import filled
 from ecg_tasks.signals.record import Record
 
 SHOWN_S = 10.0
-"""Seconds drawn at most; a longer recording is told by an overview of the whole and this part of it."""
+"""Seconds drawn at most; a longer recording is shown as an overview of the whole and this part of it."""
 SPEED_MM_S = 25.0
 """Paper speed."""
 GAINS_MM_MV = (10.0, 5.0, 2.5, 1.0, 0.5, 0.1)
@@ -52,7 +52,7 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
     record : mV recordings show up to 10 s; a heartbeat row (relative amplitude) is shown whole, enlarged
     from_s : first second shown; moved back where less than 10 s would be left
     beats_s : R peaks to be marked, s from the record's start
-    influence : what speaks for abnormal or normal, shaded behind the leads
+    influence : what supports abnormal or normal, shaded behind the leads
     """
     if record.is_heartbeat:
         return _draw_heartbeat(record, influence)

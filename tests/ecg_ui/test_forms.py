@@ -105,7 +105,7 @@ def test_a_decision_goes_through_the_dag_in_the_users_name(admin, archive, token
         ("decide_champion", action, "ada") for action in pages
     ]
     waiting = admin.get(pages["reject"])
-    assert "waits for its turn" in waiting.text
+    assert "waiting for its run" in waiting.text
     assert waiting.headers["refresh"]
     run = started[-1]
     decide_champion.decide(run["run_id"], who=run["triggering_user_name"], **run["conf"])

@@ -46,4 +46,4 @@ def test_a_backfill_says_what_it_is(written, admin):
 @pytest.mark.parametrize("dag", [maintain_store.DAG, backfill_version.DAG])
 def test_a_run_that_wrote_nothing_says_so(admin, archive, dag):
     """A run at work has its page, too."""
-    assert "has written no account (yet)" in admin.get(f"/ecg/run?dag_id={dag}&run_id=none").text
+    assert "has not written its results yet" in admin.get(f"/ecg/run?dag_id={dag}&run_id=none").text

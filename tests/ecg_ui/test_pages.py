@@ -236,7 +236,7 @@ def test_impossible_questions_are_refused(admin, archive, query):
 
 def test_a_page_beyond_the_end_is_empty(admin, archive):
     """No error, no row."""
-    assert "This page lies behind the last of" in admin.get(f"{archive.report}?offset=9000000").text
+    assert "This page is beyond the last of" in admin.get(f"{archive.report}?offset=9000000").text
 
 
 def test_a_store_that_is_away_is_told(admin, archive, monkeypatch):

@@ -181,7 +181,7 @@ def test_a_verdict_is_one_key_and_is_counted(opened):
     assert opened.locator("#item-h").inner_text() == name, "keys must not judge while somebody writes"
     opened.locator("h1").click()
     opened.keyboard.press("a")
-    expect(opened.get_by_text("Kept.")).to_be_visible()
+    expect(opened.get_by_text("Saved.")).to_be_visible()
     expect(opened.locator("#item-h")).not_to_have_text(name)
     assert int(opened.locator("#reviewed").inner_text()) == int(before) + 1
     opened.keyboard.press("z")

@@ -16,7 +16,7 @@ from ecg_tasks.signals.record import STANDARD_LEADS
 
 
 def influence(**changes):
-    """Twelve leads, of which V2 speaks for abnormal from 2 to 2.2 s, and III for normal from 4 to 4.2 s half as strongly."""
+    """Twelve leads, of which V2 supports abnormal from 2 to 2.2 s, and III for normal from 4 to 4.2 s half as strongly."""
     over_time, strips = np.zeros((12, 500)), np.zeros((12, 15))
     over_time[7, 100:110], over_time[2, 200:210] = 0.8, -0.4
     strips[7, 5], strips[2, 9] = 0.8, -0.4
@@ -91,11 +91,11 @@ def test_the_page_shows_and_says_it(report, details):
     """A record's page has the drawing, a legend and a sentence, as valid HTML; without an explanation it has none of them."""
     page = record_page(report, replace(details[0], influence=influence())).decode()
     html5lib.HTMLParser(strict=True).parse(page)
-    assert "What the answer rests on" in page
-    assert "speaks for abnormal" in page
-    assert "move the log-odds by −0.40, towards normal" in page
+    assert "What the decision is based on" in page
+    assert "supports abnormal" in page
+    assert "change the log-odds by −0.40, towards normal" in page
     without = record_page(report, details[0]).decode()
-    assert "What the answer rests on" not in without
+    assert "What the decision is based on" not in without
 
 
 def test_a_heartbeat_row_is_shaded_too(records):
