@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     dagrun_timeout=timedelta(hours=12),
     default_args=TASK_DEFAULTS,
     params={
-        "recipe": recipe_field("Whose model decides anew."),
+        "recipe": recipe_field("The recipe whose records are decided on again."),
         "version": Param(type="string", pattern="^[0-9a-f]+$", maxLength=64, title="Version", description="Its name in models/<recipe>/."),
         "against": version_field("Compared with", "Another version. Empty: the one that serves."),
     },

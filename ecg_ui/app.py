@@ -67,7 +67,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     }
     sentence = sentences.get(error.status_code, str(error.detail))
     if sentence == "Forbidden":
-        sentence = f"You need more rights on the DAG {security.DAG_ID} for this: ask whoever runs this Airflow."
+        sentence = f"You need more rights on the DAG {security.DAG_ID} for this: ask an administrator of this Airflow."
     return rendering.error_page(request, status_code=error.status_code, sentence=sentence)
 
 

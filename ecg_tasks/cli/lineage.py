@@ -22,7 +22,7 @@ def lineage(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every link.")] = False,
 ) -> None:
-    """Tell where a thing comes from, back to dropped bytes, code and training, each digest computed anew. Exits with 1 if one is broken."""
+    """Show where a thing comes from, back to dropped bytes, code and training, each digest recomputed. Exits with 1 if one is broken."""
     from ecg_tasks.queries.lineage import tracing
 
     found = tracing.trace(open_bucket(), name)

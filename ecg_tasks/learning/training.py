@@ -217,7 +217,7 @@ def _resume(checkpoints: Checkpoints, job: str, log: Callable[[str], None]) -> T
     n_epochs, data = left
     state = TrainingState.from_bytes(data)
     if state is None or state.job != job:
-        log(f"the checkpoint after {n_epochs} epochs is damaged or of another training: starting afresh")
+        log(f"the checkpoint after {n_epochs} epochs is damaged or of another training: starting from the beginning")
         return None
     log(f"going on after {n_epochs} epochs")
     return state

@@ -1,4 +1,4 @@
-"""Here: the tasks of the DAG ``backfill_version``: the archive decided anew by a chosen version, and how it differs. Not here: the page.
+"""Here: the tasks of the DAG ``backfill_version``: a chosen version decides on all records, and how it differs. Not here: the page.
 
 Predictions are named by their version, so they disturb nobody's; everything else that this writes stands below ``backfills/``.
 """
@@ -48,7 +48,7 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
 
     Parameters
     ----------
-    version : decides anew on the whole archive
+    version : decides on the whole archive
     against : what it is compared with; empty for the version that serves now
 
     Raises
@@ -95,7 +95,7 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
         created=now(),
         details=0,
         name=f"{recipe}-{version}-against-{against}",
-        backfill=f"Every record decided anew by {recipe} {version}, which was chosen for this; other recipes by what serves.",
+        backfill=f"Every record decided on again by {recipe} {version}, which was chosen for this; other recipes by what serves.",
         recipe=recipe,
         version=version,
         against=against,

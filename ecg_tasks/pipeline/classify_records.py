@@ -50,7 +50,7 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
     """
     if run_type == "backfill":
         raise ConfigurationError(
-            "a report of a past date cannot be made anew: each covers what came since the report before it, and Airflow runs the dates of"
+            "a report of a past date cannot be made again: each covers what came since the report before it, and Airflow runs the dates of"
             " a backfill side by side. Run classify_records with scope `all`, or backfill_version to let another version decide"
         )
     if scope not in SCOPES:

@@ -141,7 +141,7 @@ def _promote(store: ObjectStore, recipe: str, version: str, *, who: str, why: st
         raise ModelRefusedError(f"{version} does not work in a fresh process: {fault}")
     if obstacle := _obstacle(store, recipe, version):
         if not override:
-            raise ConfigurationError(f"{version} {obstacle}; to let it serve all the same, state why this is overruled (override)")
+            raise ConfigurationError(f"{version} {obstacle}; to let it serve, state why this is overruled (override)")
         why = f"{why}. Overrules that it {obstacle}. Reason: {override}"
     registry.write_champion(store, recipe=recipe, version=version, since=now(), who=who, why=why)
     return f"{version} serves from now on, in place of {before.version}" if before else f"{version} serves from now on"

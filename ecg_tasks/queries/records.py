@@ -26,7 +26,7 @@ from ecg_tasks.signals.recipes import RECIPES, get_recipe
 
 @dataclass(frozen=True, kw_only=True)
 class StoredDecision:
-    """What one version said of a record; ``probability`` is P(abnormal), None if no window could be judged."""
+    """What one version decided on a record; ``probability`` is P(abnormal), None if no window could be used."""
 
     version: Version
     decision: str

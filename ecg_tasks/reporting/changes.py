@@ -73,7 +73,7 @@ class Changes:
 
     def __post_init__(self) -> None:
         if sum(self.counts.values()) != len(self.records):
-            raise ValueError(f"counts tell of {sum(self.counts.values())} changed records, {len(self.records)} are listed")
+            raise ValueError(f"counts are of {sum(self.counts.values())} changed records, {len(self.records)} are listed")
 
     @property
     def sentence(self) -> str:

@@ -43,9 +43,9 @@ class Difference:
     def __post_init__(self) -> None:
         n_changed = sum(n for (one, other), n in self.counts.items() if one != other)
         if n_changed != len(self.changed):
-            raise ValueError(f"counts tell of {n_changed} changed records, {len(self.changed)} are listed")
+            raise ValueError(f"counts are of {n_changed} changed records, {len(self.changed)} are listed")
         if sum(self.counts.values()) != self.agreement.n:
-            raise ValueError(f"counts tell of {sum(self.counts.values())} records, the agreement of {self.agreement.n}")
+            raise ValueError(f"counts are of {sum(self.counts.values())} records, the agreement of {self.agreement.n}")
 
 
 def render_difference(difference: Difference) -> Iterator[tuple[str, bytes]]:

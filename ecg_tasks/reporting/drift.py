@@ -40,7 +40,7 @@ class Spread:
 class Course:
     """Night after night: records decided on, share called abnormal (nan on an empty night), and the evidence that something has changed.
 
-    ``evidence`` is the natural logarithm of a bettor's capital, by measure, the first being the one that alarms at ``bound``.
+    ``evidence`` is the natural logarithm of the test martingale, by measure; the first one raises the alarm at ``bound``.
     """
 
     nights: tuple[str, ...]
@@ -57,8 +57,8 @@ def drift_figures(course: Course, spreads: Sequence[Spread]) -> Iterator[Figure]
     capital = [10 ** (value / np.log(10)) for value in course.evidence[first]]
     yield Figure(
         title="Evidence that something has changed",
-        note="What a bettor who started with 1 would own, had he bet against “nothing has changed”. If nothing has, the chance that it ever"
-        f" reaches the dashed line, {np.exp(course.bound):.0f}, is at most {np.exp(-course.bound):.0%}, however often one looks.",
+        note="A test martingale that starts at 1: the higher, the stronger the evidence against “nothing has changed”. If nothing has"
+        f" changed, the chance that it reaches the dashed line, {np.exp(course.bound):.0f}, is at most {np.exp(-course.bound):.0%}.",
         drawing=_bars(
             [max(value / np.log(10), 0) for value in course.evidence[first]],
             course.nights,
@@ -99,7 +99,7 @@ def _spread_figure(spread: Spread) -> Figure:
     return Figure(
         title=spread.title,
         note=f"Left of each pair: {sum(spread.then):,} records when the model was tested; right: {sum(spread.now):,} of these nights."
-        f" Population stability index of late: {psi}; from 0.2 on a shift is called large.",
+        f" Recent population stability index: {psi}; from 0.2 on a shift is called large.",
         drawing=_pairs(then, now, spread.names, title=f"{spread.title}: shares then and now"),
         columns=("range", "then", "share then", "now", "share now"),
         rows=tuple(

@@ -23,7 +23,7 @@ _CONCLUSIONS = {
     Decision.NORMAL: "Normal: the probability lies below the model's threshold.",
     Decision.ABNORMAL: "Abnormal: the probability reaches the model's threshold.",
     Decision.UNCERTAIN: "Uncertain: the probability lies in the band in which the model abstains.",
-    Decision.UNINTERPRETABLE: "Uninterpretable: the signal is too poor to be judged.",
+    Decision.UNINTERPRETABLE: "Uninterpretable: the signal is too poor for a decision.",
 }
 
 

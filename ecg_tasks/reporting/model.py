@@ -90,7 +90,7 @@ class RunReport:
     unseen : figures over labelled records that no training set has seen, one entry a model
     unseen_absent : when ``unseen`` is empty, a sentence that says why
     notes : sentences shown under the counts ("12 recordings wait for their spectrograms.")
-    backfill : what was decided anew, told on top of the page; empty for a nightly report
+    backfill : what was decided on again, shown at the top of the page; empty for a nightly report
     waiting : how many files wait in the inbox and how many records have no pictures yet, by name
     changes : decisions of the archive that a change of champions changed; None where no champion changed
 

@@ -41,7 +41,7 @@ MEANINGS = {
     Decision.NORMAL: "P(abnormal) lies below the threshold.",
     Decision.ABNORMAL: "P(abnormal) reaches the threshold.",
     Decision.UNCERTAIN: "P(abnormal) lies inside the band in which the model abstains.",
-    Decision.UNINTERPRETABLE: "No window has a signal quality that the model may judge.",
+    Decision.UNINTERPRETABLE: "No window has a signal quality good enough for the model.",
 }
 
 

@@ -62,7 +62,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         Flag.INTERPOLATED: "Gaps of at most 40 ms were filled with a straight line.",
         Flag.GAP: "A gap of more than 40 ms was found; the seconds around it were not read.",
         Flag.PADDED: "The recording is up to 1 % short of ten seconds; its last value was held to the end.",
-        Flag.SHORT: "Less than ten seconds could be judged: the answer is less certain than that of ten seconds.",
+        Flag.SHORT: "Less than ten seconds could be used: the decision is less certain than that on ten seconds.",
         Flag.PARTLY_READ: "A part of the recording was not read.",
         Flag.LARGE_AMPLITUDE: "The amplitude is several times that of an ECG: check the gain and the unit.",
         Flag.LEADS_DISAGREE: "The limb leads do not add up (III = II - I and its like): their scales differ.",

@@ -62,7 +62,7 @@ def test_one_by_one_is_the_same_as_all_at_once_and_as_reading_again():
     assert whole.after(bins[:0], ties[:0]).as_dict() == whole.as_dict()
 
 
-def test_the_mean_of_capitals_is_what_the_joint_bettor_owns():
+def test_the_joint_capital_is_the_mean_of_capitals():
     """In logarithms, without overflow."""
     assert joint_log_capital([1000.0, 0.0]) == pytest.approx(1000 - np.log(2))
 

@@ -111,7 +111,7 @@ def test_another_seed_gives_another_network(windows, held_out, params, trained, 
         checkpoints=memory(latest=(3, state.to_bytes())),
         log=log.append,
     )
-    assert "starting afresh" in log[0]
+    assert "starting from the beginning" in log[0]
     assert other.histories[0][0].loss != trained.histories[0][0].loss
 
 

@@ -13,7 +13,7 @@ class LinkState(StrEnum):
     """How far a link can be trusted."""
 
     CHECKED = "checked"
-    """A digest was computed anew, and is what it should be."""
+    """A digest was recomputed and is correct."""
     RECORDED = "recorded"
     """It is written down, and there is nothing to hold it against."""
     ABSENT = "absent"
@@ -48,8 +48,8 @@ def code_link(code: Code | None) -> Link:
 
 
 def raw_link(store: ObjectStore, sha256: str, *, order: Sequence[str] = (), beneath: Sequence[Link] = ()) -> Link:
-    """The dropped bytes, with their digests computed anew; ``order`` is as `raw_check.look` takes it."""
+    """The dropped bytes, with recomputed digests; ``order`` is as `raw_check.look` takes it."""
     kept = raw_check.look(store, sha256, order=order)
-    state, sentence = (LinkState.BROKEN, kept.fault) if kept.fault else (LinkState.CHECKED, "SHA-256 computed anew")
+    state, sentence = (LinkState.BROKEN, kept.fault) if kept.fault else (LinkState.CHECKED, "SHA-256 recomputed")
     metadata = {name: f"{n_bytes:,} bytes" for name, n_bytes in kept.n_bytes.items()}
     return Link(what="raw", name=sha256, state=state, sentence=sentence, metadata=metadata, beneath=beneath)

@@ -35,7 +35,7 @@ from ecg_tasks.signals.recipes import RECIPES, get_recipe
 
 
 def trace(store: ObjectStore, name: str) -> Link:
-    """Follow a thing back to the dropped bytes, the code and the training; every digest on the way is computed anew.
+    """Follow a thing back to the dropped bytes, the code and the training; every digest on the way is recomputed.
 
     Parameters
     ----------

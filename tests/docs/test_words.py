@@ -1,0 +1,95 @@
+"""Usual words: none of the odd ones comes back to pages, documentation and messages, and one class name means one thing."""
+
+import ast
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BETTER = {
+    r"judg(?:e|es|ed|ing|ement|ements)": "evaluate, assess, decide",
+    r"told|foretold": "reported, shown, said, predicted",
+    r"tells? of": "reports",
+    r"anew|afresh": "again",
+    r"bettors?": "betting strategy",
+    r"yardsticks?": "baseline",
+    r"whom": "who, in a sentence of its own",
+    r"whoever|whosoever": "anyone who, a user who",
+    r"nobody's|somebody's": "of no one, of a person",
+    r"speaks? (?:for|against)": "supports, contradicts",
+    r"rests? on": "is based on, depends on",
+    r"brought up|bring up": "started, imported, migrated",
+    r"summing up": "the report, the summary",
+    r"hopeless": "unreadable",
+    r"all the same": "nevertheless; or leave it out",
+    r"has been at (?:it|that)": "tampered with",
+    r"is to be had": "is available",
+    r"lies behind the last": "is beyond the last",
+}
+"""Expression of a word that a reader stumbles over, and what is usual."""
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEMPLATES = [
+    *sorted((ROOT / "ecg_ui" / "templates").glob("*.html")),
+    *sorted((ROOT / "ecg_tasks" / "reporting" / "templates").glob("*.html")),
+]
+UNREAD = {"ecg_tasks/pipeline/intake/apart.py", "ecg_tasks/pipeline/intake/settling.py"}
+"""Modules whose messages have not been read yet."""
+SHARED = {"Drop", "QuarantinedInput", "_Place"}
+"""Class names that two modules still share."""
+MODULES = sorted(path for folder in ("ecg_tasks", "ecg_ui", "dags") for path in (ROOT / folder).rglob("*.py"))
+
+
+def _odd(text):
+    """Odd words of a text, each with the better one."""
+    return [
+        f"{found[0]!r}: better {better}"
+        for word, better in BETTER.items()
+        for found in re.finditer(rf"\b(?:{word})\b", text, re.IGNORECASE)
+    ]
+
+
+def _messages(path):
+    """Sentences in a module's code: texts with a blank that are no docstring and no comment of a constant."""
+    tree = ast.parse(path.read_text())
+    silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip() and id(node) not in silent:
+            yield node.value
+
+
+@pytest.mark.parametrize("path", [*PAGES, *TEMPLATES], ids=lambda path: path.name)
+def test_pages_use_usual_words(path):
+    """A page that people read has none of the words."""
+    text = re.sub(r"```.*?```|`[^`\n]*`|\{[%#{].*?[}%#]\}|<[^>]*>|\]\([^)]*\)", " ", path.read_text(), flags=re.DOTALL)
+    assert _odd(text) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if path.relative_to(ROOT).as_posix() not in UNREAD],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_messages_use_usual_words(path):
+    """Nor has a message, a help text or a title."""
+    assert [odd for message in _messages(path) for odd in _odd(message)] == []
+
+
+def test_the_words_are_found():
+    """The search sees a word in a page's sentence and in a message, and passes over code and names."""
+    assert _odd("The records are Judged anew.") == ["'Judged': better evaluate, assess, decide", "'anew': better again"]
+    assert _odd("the judgmental `told` and retold") == ["'told': better reported, shown, said, predicted"]
+
+
+def test_a_class_name_means_one_thing():
+    """No two classes of the product share a name, private ones included."""
+    where = defaultdict(set)
+    files = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for file in files:
+        if not file.startswith("tests/"):
+            for node in ast.walk(ast.parse((ROOT / file).read_text())):
+                if isinstance(node, ast.ClassDef):
+                    where[node.name].add(file)
+    assert {name: sorted(found) for name, found in where.items() if len(found) > 1 and name not in SHARED} == {}
