@@ -1,6 +1,6 @@
 """Here: the tasks of the DAG ``backfill_version``: a chosen version decides on all records, and how it differs. Not here: the page.
 
-Predictions are named by their version, so they disturb nobody's; everything else that this writes stands below ``backfills/``.
+Predictions are named by their version, so they change no others; everything else is written below ``backfills/``.
 """
 
 from collections import Counter
@@ -155,7 +155,7 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
 
 
 def found_by(store: ObjectStore, run_id: str) -> dict[str, Any] | None:
-    """Return what the difference page of a run tells, or None if there is none (yet)."""
+    """Return the content of the difference page of a run, or None if there is none yet."""
     manifest = find_manifest(store, BackfillManifest, keys.run_key(run_id))
     return None if manifest is None else read_shown(store, _summary_key(manifest.page))
 
