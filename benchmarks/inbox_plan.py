@@ -3,7 +3,7 @@
     python -m benchmarks.inbox_plan 1000000
 
 Half of the files are headers, all in one folder, the other half their signals but for every hundredth, so that the recordings become
-complete in one run. First the headers are read, as many a run as a run reads; then one plan takes what has room, with nothing read anew.
+complete in one run. First the headers are read, as many a run as a run reads; then one plan takes what has room, reading nothing again.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Here: the way of the notebook that this project began with, written afresh: one figure and one ``predict`` a picture. Not here: ours.
+"""Here: the method of the notebook that this project began with, written again: one figure and one ``predict`` a picture. Not here: ours.
 
 Where the notebook leaves a choice, the faster one is taken: pictures stay in memory, no progress bar is printed, OpenCV resizes.
 """

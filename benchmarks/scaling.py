@@ -1,7 +1,7 @@
 """Here: how the cost of a record and the peak memory move with the number of records. Not here: the night itself (``night``).
 
 The cost of a record is what its night took beyond a night of ten records, whose cost is nearly all fixed (one S3 client, one
-model and one report a night, one job a task), divided by their number. The start of the processes (Python, imports) is told apart.
+model and one report a night, one job a task), divided by their number. The start of the processes (Python, imports) is counted separately.
 """
 
 from collections.abc import Mapping, Sequence

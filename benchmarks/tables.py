@@ -76,7 +76,7 @@ def print_scaling(console: Console, found: Mapping[str, Any]) -> None:
         console.print(table)
     fixed = found["fixed"]
     console.print(
-        f"Beyond the fixed cost of a night, told by one of {fixed['n_records']} records: {fixed['cpu_s']:.1f} s of processor time "
+        f"Beyond the fixed cost of a night, estimated from one of {fixed['n_records']} records: {fixed['cpu_s']:.1f} s of processor time "
         f"({fixed['wall_s']:.1f} s) in {fixed['n_tasks']} tasks; and starting their processes takes {fixed['start_cpu_s']:.1f} s "
         f"({fixed['start_wall_s']:.1f} s).\n"
         f"Store: {found['server']}. Network: {found['network']}. Files of {found['rows_per_file']:,} rows. One task at a time.\n"
@@ -92,7 +92,7 @@ def print_training(console: Console, found: Mapping[str, Any]) -> None:
     console.print(table)
     last = ours["epochs"][-1]
     console.print(
-        f"The notebook's time is told from {theirs['n_drawn']:,} pictures ({theirs['drawing_ms']:.0f} ms each) and "
+        f"The notebook's time is estimated from {theirs['n_drawn']:,} pictures ({theirs['drawing_ms']:.0f} ms each) and "
         f"{theirs['n_steps']:,} of {theirs['n_steps_in_all']:,} steps ({theirs['step_ms']:,.0f} ms each); its AUROC is that after these "
         f"steps, on the same {found['n_scored']:,} validation beats as ours.\n"
         f"Here: pictures {ours['rendering_s']:.1f} s, training {ours['training_s']:.1f} s; in the last of {len(ours['epochs'])} epochs "

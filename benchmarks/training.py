@@ -5,7 +5,7 @@ patients: 60 % of these are learnt from and 30 % validated on, as the notebook s
 its own and may use all cores.
 
 * ``notebook``: a matplotlib figure a picture, its network, Adam, batches of 32, 20 epochs. That takes an hour, so some pictures
-  and some steps are measured, and the rest is told from them; the validation AUROC is that after the steps measured.
+  and some steps are measured, and the rest is estimated from them; the validation AUROC is that after the steps measured.
 * ``heartbeat``: cutting, quality, pictures and the whole training of the recipe as ``retrain_model`` runs it, without the store.
 """
 
@@ -46,7 +46,7 @@ def measure(*, n_normal: int, n_abnormal: int, n_steps: int, n_drawn: int, n_sco
     Returns
     -------
     dict
-        ``times_faster``; ``n_windows``, ``n_train``, ``n_scored``; ``notebook``: ``wall_s`` (told from what was measured),
+        ``times_faster``; ``n_windows``, ``n_train``, ``n_scored``; ``notebook``: ``wall_s`` (estimated from what was measured),
         ``drawing_ms`` a picture, ``step_ms``, ``n_steps`` measured of ``n_steps_in_all``, ``n_drawn``, ``auroc``, ``peak_mb``;
         ``heartbeat``: ``wall_s``, ``start_s``, ``rendering_s``, ``training_s``, ``auroc``, ``epochs`` (each with pace, waiting and
         figures), ``peak_mb``; ``better``: whether ours has the higher AUROC.
@@ -157,7 +157,7 @@ def by_heartbeat(n_normal: int, n_abnormal: int, n_scored: int) -> Work:
 
 
 class _NoCheckpoints:
-    """A measurement is not gone on with."""
+    """No measurement is resumed."""
 
     def load(self) -> None:
         """Return None: nothing was left."""

@@ -4,7 +4,7 @@
 * writes: `predictions/<recipe>/<shard>/<version>.parquet`, `monitoring/<recipe>/<run>.json`, `reports/<date>/<run>/`, `decided/`,
   then `manifests/classify_records/<run>.json`
 * runs: at 02:00 UTC, or by hand with a form; its first task refuses a backfill over dates. A run that has not ended six hours after it
-  was queued (`ECG_NIGHT_DEADLINE_S`) is told as late, by the same ways as its end
+  was queued (`ECG_NIGHT_DEADLINE_S`) is reported as late, by the same ways as its end
 * rerun: safe; a prediction is named by its shard and the model version, and one that stands is not made again
 * when it fails: the object store was out of reach, a worker was killed, or the champion was refused because its files are damaged
   (the task's log names the file): restore the version, or point `champion.json` at another one.

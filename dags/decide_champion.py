@@ -3,8 +3,8 @@
 * reads: `models/<recipe>/`
 * writes: `models/<recipe>/champion.json`, then `manifests/decide_champion/<run>.json`
 * runs: by hand, with a form, or by `./ecg promote`, `rollback` and `reject`
-* rerun: safe; what is decided already is left as it is, and a cleared run decides nothing: whoever wants something decided starts a
-  run of their own. Who, when and why stay in `champion.json` for ever
+* rerun: safe; what is decided already stays as it is, and a cleared run decides nothing: start a new run for another
+  decision. Who, when and why stay in `champion.json` for ever
 * when it fails: `ConfigurationError` says why it cannot be done, and nothing has changed. A version that the gate or a person rejected
   needs a reason for overruling that. `ModelRefusedError`: the version does not work; it is damaged, or this machine is
 """

@@ -12,4 +12,4 @@ ECG_RECORDS = Asset("ecg_records", group=GROUP)
 """records/ and labels/: recordings were taken over from the inbox."""
 
 ECG_SPECTROGRAMS = Asset("ecg_spectrograms", group=GROUP)
-"""spectrograms/: the pictures of new records stand in the bucket."""
+"""spectrograms/: the pictures of new records are in the bucket."""

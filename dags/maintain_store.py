@@ -1,4 +1,4 @@
-"""List what is too old and needed by nothing, look for what lost its source, and read a sample again. Deletes only if told to.
+"""List old objects that nothing needs, look for objects without their source, and read a sample again. Deletes only if asked to.
 
 * reads: everything in the bucket
 * writes: `manifests/maintain_store/<run>.json`, with its full lists in `manifests/maintain_store/<run>/`; before it deletes, an entry in
@@ -30,7 +30,7 @@ KEPT = {
     "signatures": (90, 0, "Of kinds that are no longer made."),
     "checkpoints": (30, 7, "Of trainings, finished or given up."),
     "staging": (30, 7, "Work in progress of runs, long finished or given up."),
-    "quarantine": (0, 0, "Entries whose dropped bytes stand in raw/, too."),
+    "quarantine": (0, 0, "Entries whose dropped bytes are in raw/, too."),
     "raw": (0, 7, "Dropped files that no record comes from. The bytes behind a record are never deleted."),
 }
 """Prefix to its default of days (0: for ever), the fewest that may be asked for, and what goes."""

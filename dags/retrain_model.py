@@ -7,7 +7,7 @@
 * rerun: safe; a retried training goes on from its last checkpoint, and only the last task changes which model serves
 * when it fails: `NotEnoughDataError` in `assemble_dataset` or `evaluate` means that more labelled patients are needed, and nothing has
   changed. `LeakageError` means that test data shows in training data, and names the records. A candidate that does not pass fails nothing:
-  it is kept, marked `rejected` with the reason, and `promote` is skipped; so is one that nobody approves, and that is kept too.
+  it is kept, marked `rejected` with the reason, and `promote` is skipped; so is one that no person approves; it is kept, too.
   `promote` looks at the verdict, the approval and the champion again before it writes: it is skipped where a person decided otherwise
   since the verdict (the manifest's `outcome` says what), and fails where the gate said no or an approval is missing
 """

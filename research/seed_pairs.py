@@ -1,7 +1,7 @@
 """Here: how often the gate calls one of two trainings better that differ by their seed alone. Not here: the gate (``evaluation.gate``).
 
 ``python -m research.seed_pairs FOLDER`` trains ``twelve_lead`` on a labelled folder, such as a part of PTB-XL, with one
-seed after the other, and lets the gate judge each training against the one before, on the test patients of every training here.
+seed after the other, and lets the gate compare each training with the one before, on the test patients of every training here.
 """
 
 import argparse
@@ -59,7 +59,7 @@ class DrawnRecords:
 
 
 class Forgetful:
-    """Checkpoints that nobody needs."""
+    """Checkpoints that are not kept."""
 
     def load(self) -> tuple[int, bytes] | None:
         """Return None: nothing was kept."""

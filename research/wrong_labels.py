@@ -1,7 +1,7 @@
 """Here: how much sooner the reviewers' queue finds wrong labels than chance does. Not here: the queue (``queries.review_queue``).
 
 ``python -m research.wrong_labels FOLDER PICTURE.svg``: FOLDER is a labelled folder such as PTB-XL, and the shipped champion scores it.
-Records of its training and validation sides are left out. A tenth of the other labels is turned, 500 times anew, and the queue is
+Records of its training and validation splits are left out. A tenth of the other labels is turned, 500 times, and the queue is
 followed to its end each time.
 """
 

@@ -27,7 +27,7 @@ LIMITS = (
     "Weights, figures and decisions say nothing about records of patients that were used for training.",
 )
 SYNTHETIC_NOTICE = "**Trained on synthetic recordings made by a program. Its figures say nothing about people.**"
-YARDSTICKS = (
+PUBLISHED = (
     ("single lead, single beats, PTB", "by patient", "accuracy 0.8956 ± 0.0279", "Martin et al. 2021, doi 10.1016/j.bspc.2021.102683"),
     ("12 leads, PTB", "by patient", "accuracy 0.9549", "ML-ResNet, inter-patient"),
     ("beats, PTB", "at random by beat, or not stated: beats of one patient in both splits", "accuracy 0.959 to 0.999", "several"),
@@ -66,7 +66,7 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
         _calibration(spec, metrics),
         _baselines(metrics),
         _subgroups(metrics),
-        _yardsticks(),
+        _published(),
         _list("Limits", LIMITS),
         _training(spec),
         _provenance(spec, metrics),
@@ -242,9 +242,9 @@ def _subgroups(metrics: Plain) -> Iterator[str]:
     yield ""
 
 
-def _yardsticks() -> Iterator[str]:
+def _published() -> Iterator[str]:
     yield from ("## What others report", "")
-    yield from table(("data", "split", "figure", "source"), YARDSTICKS)
+    yield from table(("data", "split", "figure", "source"), PUBLISHED)
     yield (
         "These come from other data, classes and test sets, so they cannot be compared directly."
         " Only a split by patient shows how a model does on new people."

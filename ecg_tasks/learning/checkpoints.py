@@ -51,7 +51,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingState:
-    """Everything that the next epoch depends on; random numbers are drawn anew from the seed, the member and the epoch.
+    """Everything that the next epoch depends on; random numbers are drawn again from the seed, the member and the epoch.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class TrainingState:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "TrainingState | None":
-        """Read what ``to_bytes`` returned; None where the bytes are no such state, so that training starts afresh."""
+        """Read what ``to_bytes`` returned; None where the bytes are no such state, so that training starts from the beginning."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 head = json.loads(str(file["head"]))

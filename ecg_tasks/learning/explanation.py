@@ -1,4 +1,4 @@
-"""Here: which parts of a picture a model's answer rests on, without TensorFlow. Not here: drawing that (``reporting``).
+"""Here: the attribution of a model's answer to the parts of a picture, without TensorFlow. Not here: drawing that (``reporting``).
 
 Each part of a picture is exchanged for what the typical normal recording shows there, and the change of the answer is the part's
 effect (occlusion; Zeiler and Fergus, ECCV 2014, arXiv 1311.2901). It is measured from both ends, taken out of the picture and put
@@ -24,7 +24,7 @@ MAX_PARTS = 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Explanation:
-    """What speaks for abnormal (above 0) and for normal (below 0) in each of n pictures, in calibrated log-odds.
+    """Attribution to the parts of each of n pictures, in calibrated log-odds: above 0 supports abnormal, below 0 normal.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def on_all_devices() -> Iterator[str]:
     """Compute in 16 bits where there are graphics processors (weights stay in 32), and share batches out among several of them.
 
     Without one nothing is changed: on processors 16 bits are slower. Keras shares batches out on the JAX backend only; on
-    TensorFlow the first graphics processor does all the work. What is computed on is told for the log.
+    TensorFlow the first graphics processor does all the work. Returns the devices, for the log.
     """
     keras = import_keras()
     devices = accelerators()

@@ -24,7 +24,7 @@ SHARED_BY = 8
 
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 _SHARED_OBJECT = re.compile(rb'("shared_object_id":\s*)(\d+)')
-"""Keras tells objects that layers share by their addresses in memory, which are others in each process."""
+"""Keras identifies objects that layers share by their addresses in memory, which differ in each process."""
 
 
 def save_network(network: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[Any]]]) -> bytes:

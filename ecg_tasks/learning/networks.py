@@ -29,9 +29,9 @@ def notebook(pictures: Any, prefix: str = "") -> Any:
     """Build the network of the notebook that this project began with: 3,236,511 weights at 256 × 256 × 3.
 
     Three 3 × 3 convolutions without padding (20, 32, 14 filters, ReLU), each followed by 2 × 2 max pooling, then
-    Dense 256 and a sigmoid; after the last pooling 30 × 30 × 14 values are left, and nearly all weights stand behind
+    Dense 256 and a sigmoid; after the last pooling 30 × 30 × 14 values are left, and nearly all weights come after
     them. The plan is that of LeCun et al., Proc. IEEE 86(11), 1998. It has no normalization and no dropout, on purpose:
-    it is the yardstick.
+    it is the baseline.
     """
     layers = import_keras().layers
     x = layers.Rescaling(1 / 255, name=f"{prefix}scale")(pictures)

@@ -22,7 +22,7 @@ class Classifier:
     """A model version that has been checked and is ready to classify.
 
     Every call of the network has the same number of windows, the last of them filled up with empty pictures: a window's
-    score is the same to the last bit whatever stands beside it.
+    score is the same to the last bit whatever other windows are in the call.
 
     Use ``from_files``; a classifier belongs to one thread at a time. ``typical`` is the picture that explanations compare others with.
     """

@@ -159,7 +159,7 @@ class Metrics:
     Parameters
     ----------
     test : figures on the test patients; None in a version that was not tested
-    reference : how every measure was spread over records that it was not fitted to; empty in versions of before this was kept
+    reference : distribution of every measure over records that it was not fitted to; empty in older versions
     baseline_models : the simpler methods that were fitted beside it; likewise
     provenance : SHA-256 of what its data set is made of; likewise
     """

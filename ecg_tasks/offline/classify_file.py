@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Classified:
-    """What a model says of one recording; ``probability`` is P(abnormal), nan if the recording cannot be judged."""
+    """What a model says of one recording; ``probability`` is P(abnormal), nan if no window is good enough."""
 
     name: str
     record_id: str
@@ -46,7 +46,7 @@ class Classified:
 
 @dataclass(frozen=True, kw_only=True)
 class FileClassified:
-    """What became of a file: its recordings' decisions, and the rows that could not be read."""
+    """The result for a file: its recordings' decisions, and the rows that could not be read."""
 
     results: tuple[Classified, ...]
     rejected: tuple[Rejected, ...]
@@ -95,7 +95,7 @@ def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPP
 def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show: bool = True) -> Classified:  # noqa: N802  # its name since the first notebook
     """Classify one stored picture and show it with the class as its title.
 
-    The recipe is told by the picture's size. The answer is the nightly run's for a record of this one window.
+    The recipe follows from the picture's size. The answer is the nightly run's for a record of this one window.
 
     Parameters
     ----------

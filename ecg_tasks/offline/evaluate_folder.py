@@ -30,7 +30,7 @@ _JSON_NAMES = {"evaluated": "judged"}
 
 @dataclass(frozen=True, kw_only=True)
 class FolderCounts:
-    """How many records the folder names, by what became of them; ``received`` is the sum of all others."""
+    """How many records the folder names, by result; ``received`` is the sum of all others."""
 
     received: int
     evaluated: int

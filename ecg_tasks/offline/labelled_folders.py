@@ -45,7 +45,7 @@ class LabelledFolder:
     ----------
     kind : its layout, and the folder that it gets in the inbox
     files : name of a recording (of WFDB its header without extension) or a heartbeat CSV, to where it lies; None where it is not there
-    rows : name of a record to what the data set says of it; the rows of a heartbeat CSV may speak for themselves
+    rows : name of a record to its row in the dataset's table; rows of a heartbeat CSV may have none
     rejected : what the data set says of a recording and cannot be understood
     """
 
@@ -153,7 +153,7 @@ def ptbxl_label(scp_codes: Mapping[str, float], diagnostic: Mapping[str, str]) -
 
 
 def ptbdb(folder: Path) -> LabelledFolder:
-    """Return the recordings below the patients' folders of the PTB Diagnostic database; the diagnosis stands in each header.
+    """Return the recordings below the patients' folders of the PTB Diagnostic database; the diagnosis is in each header.
 
     References
     ----------

@@ -1,6 +1,6 @@
 """Here: the tasks of the DAG ``backfill_version``: a chosen version decides on all records, and how it differs. Not here: the page.
 
-Predictions are named by their version, so they disturb nobody's; everything else that this writes stands below ``backfills/``.
+Predictions are named by their version, so they change no others; everything else is written below ``backfills/``.
 """
 
 from collections import Counter

@@ -48,7 +48,7 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     why : kept for ever beside the decision
     who : likewise
     override : why a version that was rejected, or never evaluated, shall serve; needed for these, and stored too
-    cleared : whether somebody cleared the run, so that its task runs again
+    cleared : whether the run was cleared, so that its task runs again
 
     Raises
     ------

@@ -26,7 +26,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """One measure: records by bin when the model was tested, and of late; PSI None where there are too few records to tell."""
+    """One measure: records by bin when the model was tested, and recently; PSI None where there are too few records."""
 
     title: str
     names: tuple[str, ...]

@@ -77,7 +77,7 @@ class UnseenFigures:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunReport:
-    """Everything that the report of a run tells, apart from the pages of single records.
+    """The content of a run's report, except the pages of single records.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Here: how well a model does, as pictures that stand for themselves: ROC, precision-recall, reliability, confusion, coverage.
+"""Here: how well a model does, as pictures that need no other text: ROC, precision-recall, reliability, confusion, coverage.
 
 Not here: the points (``evaluation.curves``), or the charts of a report's pages (``charts``).
 """
@@ -92,7 +92,7 @@ class _Frame(NamedTuple):
 
 
 def _file(parts: Sequence[str], *, width: float, height: float, title: str, described: str) -> bytes:
-    """Return a picture that a browser, a viewer or a page can show by itself, light or dark, and a screen reader can tell."""
+    """Return a picture that a browser, a viewer or a page can show by itself, light or dark, and a screen reader can read."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(width)} {number(height)}" width="{number(width)}"'
         f' height="{number(height)}" role="img" aria-labelledby="title described">'
@@ -167,7 +167,7 @@ def _reliability(found: Assessment) -> bytes:
         _note(frame, 0.04, f"{len(rows)} bins of equal mass"),
     ]
     return frame.file(
-        parts, title=f"Reliability {_on(evaluation)}", described="; ".join(lines) + ". On the diagonal, what is said comes true."
+        parts, title=f"Reliability {_on(evaluation)}", described="; ".join(lines) + ". On the diagonal, prediction and observation agree."
     )
 
 

@@ -67,7 +67,7 @@ class Pairs:
 
 
 class Connected:
-    """Which records hang together by the pairs seen so far: where only that matters, a pair inside tells nothing new."""
+    """Which records are connected by the pairs seen so far: where only that matters, a pair inside adds nothing."""
 
     def __init__(self, n_records: int, joinable: NDArray[np.bool_]) -> None:
         self._component: NDArray[np.int64] = np.arange(n_records)
@@ -79,7 +79,7 @@ class Connected:
         return inside & self._joinable[first] & self._joinable[second]
 
     def join(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
-        """Let the joinable pairs among these hang together from now on."""
+        """Connect the joinable pairs among these."""
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
 
@@ -107,8 +107,8 @@ def beat_links(
     beats : shape (n_beats, 187)
     beat_of : shape (n_beats,): index of the record
     is_row : shape (n_records,)
-    wanted : tells which pairs of records are looked for, from the indices of both
-    connected : leave out pairs that tell nothing new of what hangs together; None for all pairs
+    wanted : which pairs of records are looked for, from the indices of both
+    connected : leave out pairs of records that are connected already; None for all pairs
 
     Returns
     -------
@@ -126,7 +126,7 @@ def beat_links(
         return *found.ends, found.same
     directions = _directions(base)
     near = base @ directions
-    for lag in sorted(LAGS, key=abs):  # most pairs are found at once, and hang together then
+    for lag in sorted(LAGS, key=abs):  # most pairs are found at once, and are connected then
         moved = unit(beats[:, middle.start + lag : middle.stop + lag])
         theirs = np.flatnonzero(moved.any(axis=1))
         tree = cKDTree(moved[theirs] @ directions)

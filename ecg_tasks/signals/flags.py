@@ -1,4 +1,4 @@
-"""Here: what is told of a record beside its decision: faults, repairs, and what was not read. Not here: finding any of it."""
+"""Here: what is shown of a record besides its decision: faults, repairs, and what was not read. Not here: finding them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,17 +9,17 @@ class Flag(StrEnum):
     """What is wrong with a window or a recording, or was done to it. The values are stored and shown, so they never change."""
 
     FLAT = "flat"
-    """The signal stands still."""
+    """The signal does not move."""
     CLIPPED = "clipped"
-    """The signal stays at its highest or lowest value: the amplifier or the converter had no more room."""
+    """The signal stays at its highest or lowest value: the amplifier or the converter was at its limit."""
     BASELINE_WANDER = "baseline_wander"
     """The baseline moves, with breathing or with the electrodes."""
     NOISE = "noise"
-    """Muscles, or whatever else is rough, cover the small waves."""
+    """Muscle activity or other noise covers the small waves."""
     MAINS = "mains"
     """Hum of the mains, 50 or 60 Hz, covers the small waves."""
     LEAD_OFF = "lead_off"
-    """A lead carries nothing while others do."""
+    """A lead has no signal while others do."""
     NO_BEATS = "no_beats"
     """No beat was found in the recording, so it has no window at all."""
     DERIVED_LEADS = "derived_leads"
@@ -57,16 +57,16 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         Flag.MAINS: "Hum of the mains, 50 or 60 Hz, covers the small waves.",
         Flag.LEAD_OFF: "A lead carries no signal.",
         Flag.NO_BEATS: "No heartbeat was found.",
-        Flag.DERIVED_LEADS: "Limb leads that the file lacks were computed from two that it has.",
+        Flag.DERIVED_LEADS: "Limb leads that are missing in the file were computed from two others.",
         Flag.TURNED_LEAD: "A lead that the file holds upside down (such as -aVR) was turned.",
         Flag.INTERPOLATED: "Gaps of at most 40 ms were filled with a straight line.",
         Flag.GAP: "A gap of more than 40 ms was found; the seconds around it were not read.",
-        Flag.PADDED: "The recording is up to 1 % short of ten seconds; its last value was held to the end.",
+        Flag.PADDED: "The recording is up to 1 % short of ten seconds; its last value was repeated to the end.",
         Flag.SHORT: "Less than ten seconds could be used: the decision is less certain than that on ten seconds.",
         Flag.PARTLY_READ: "A part of the recording was not read.",
         Flag.LARGE_AMPLITUDE: "The amplitude is several times that of an ECG: check the gain and the unit.",
-        Flag.LEADS_DISAGREE: "The limb leads do not add up (III = II - I and its like): their scales differ.",
-        Flag.LEADS_CONTRADICT: "The limb leads contradict one another (III = II - I and its like): one is turned, exchanged or foreign.",
+        Flag.LEADS_DISAGREE: "The limb leads do not add up (such as III = II - I): their scales differ.",
+        Flag.LEADS_CONTRADICT: "The limb leads contradict one another (such as III = II - I): one is inverted, exchanged or foreign.",
         Flag.COPIED_LEAD: "Two leads hold the same signal: one of them is a copy.",
         Flag.SUSPECTED_REVERSAL: "The limb leads do not fit the chest leads: limb electrodes are probably exchanged.",
     }

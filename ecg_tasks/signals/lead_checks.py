@@ -33,7 +33,7 @@ FOREIGN = 0.3
 MAX_COPY = 0.005
 """Two leads that differ by a smaller share (root mean square) are one signal. Different leads of PTB-XL differ by 0.018 at least."""
 REVERSAL_MARGIN = 0.6
-"""How much better (correlation, -1 to 1) exchanged electrodes fit what the chest leads foretell. Made in 353 recordings of PTB-XL, it finds
+"""How much better (correlation, -1 to 1) exchanged electrodes fit what the chest leads predict. Made in 353 recordings of PTB-XL, it finds
 89 of 100 exchanges of the right and the left arm, 92 of the right arm and the leg, 95 of all three, and none of the left arm and the leg,
 which look like another heart. None of the 353 is flagged as it is, and 5 of the 6,548."""
 MAX_AMPLITUDE_MV = 3.5
@@ -60,8 +60,8 @@ class LeadFindings:
 
     Parameters
     ----------
-    flags : what is to be told
-    suspects : leads that cannot be believed; a decision that rests on one of them is none
+    flags : to be shown
+    suspects : leads that cannot be trusted; no decision is based on them
     """
 
     flags: tuple[Flag, ...] = ()
@@ -137,7 +137,7 @@ def _contradiction(leads: list[str], power: NDArray[np.float64]) -> set[str] | N
     if best * EXPLAINED < found:
         # with three limb leads, several explanations fit as well: none of the leads can be believed then
         return set().union(*(who for who, residual in explained.items() if residual <= max(1.5 * best, MAX_RESIDUAL / EXPLAINED)))
-    return set()  # noise in several leads, or other scales: their quality is judged by itself
+    return set()  # noise in several leads, or other scales: their quality is assessed separately
 
 
 def _copied(leads: list[str], power: NDArray[np.float64], *, derived: tuple[str, ...]) -> set[str]:
@@ -155,7 +155,7 @@ def _copied(leads: list[str], power: NDArray[np.float64], *, derived: tuple[str,
 def _is_reversed(power: NDArray[np.float64]) -> bool:
     """Return whether the limb leads (the first six of twelve rows and columns) fit the chest leads far better with electrodes exchanged.
 
-    After Kors and van Herpen, J. Electrocardiol. 34 Suppl., 2001: the chest leads foretell the limb leads.
+    After Kors and van Herpen, J. Electrocardiol. 34 Suppl., 2001: the chest leads predict the limb leads.
     """
     limb, across, chest = power[:2, :2], power[:2, 6:] @ _PREDICTED, power[6:, 6:]
     predicted = float(np.einsum("ja,jk,ka->", _PREDICTED, chest, _PREDICTED))

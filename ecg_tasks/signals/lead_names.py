@@ -27,7 +27,7 @@ _SEPARATORS = re.compile(r"[\s_.:\-]+")
 
 @dataclass(frozen=True, kw_only=True)
 class LeadName:
-    """One of the twelve standard leads, and whether it stands in the file upside down."""
+    """One of the twelve standard leads, and whether it is stored upside down."""
 
     lead: str
     turned: bool = False

@@ -2,7 +2,7 @@
 
 Two grades. *Similar* records are so much alike that they may come from one recording: they are kept in one split where no
 patient is known, which costs nothing if it was chance. *Same* records show one stretch of one signal beyond doubt: such a pair in two
-splits is a leak, whoever the patients are said to be. What the thresholds let pass and catch was measured
+splits is a leak, whatever the patient ids say. What the thresholds find and miss was measured
 (docs/decisions/0044-near-duplicates.md).
 """
 
@@ -154,7 +154,7 @@ def find_links(
     known : of all records
     new : shape (n_records,): only pairs with at least one of these are looked for; None for all pairs
     splits : shape (n_records,): only pairs in two splits are looked for; None for all pairs
-    spanning : leave out pairs of two new records that hang together by others already: what is connected stays so
+    spanning : leave out pairs of two new records that are connected by others already
     """
     fresh = np.ones(known.n_records, dtype=bool) if new is None else new
 

@@ -18,9 +18,9 @@ from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.resampling import resampled_size
 
 WINDOW_S = 10.0
-"""Seconds of a recording that are judged, and its beats scaled, together."""
+"""Seconds of a recording that are assessed, and whose beats are scaled, together."""
 MIN_STRETCH_S = 5.0
-"""Seconds without a gap that can be judged where there are no ten."""
+"""Seconds without a gap that are enough where there are no ten."""
 PADDED_SHARE = 0.01
 """A recording that is short of a window by this share of it at most is padded."""
 MAX_GAP_S = 0.04
@@ -45,7 +45,7 @@ class Prepared:
     ----------
     record : finite samples under standard names; its ``record_id`` is not the stored one
     stored_s : s, length before padding
-    gaps : of each lead with longer gaps, where these are, shape (n_samples,); filled in ``record`` all the same
+    gaps : of each lead with longer gaps, where these are, shape (n_samples,); filled in ``record``
     silent : leads without any signal: flat throughout, or invalid
     derived : leads that were computed from two others
     turned : leads that are stored upside down
@@ -112,7 +112,7 @@ class Prepared:
 
 
 def seconds_read(read: Sequence[Stretch], *, stored_s: float) -> str:
-    """Return the seconds that were read, in words; neighbouring windows are told as one.
+    """Return the seconds that were read, in words; neighbouring windows are joined.
 
     >>> seconds_read([Stretch(start_s=0, length_s=10), Stretch(start_s=10, length_s=10)], stored_s=25)
     '0-20 of 25 s'

@@ -4,8 +4,8 @@ Every fault has one measure and one bound. At the bound a single fault halves th
 is 1: ``quality = 1 / (1 + Σ (measure / bound)²)``, the sum being over the faults. A window is the mean of its leads. So quality
 falls as any fault grows, whatever others there are, and one bad lead of twelve does not spoil a window.
 
-A beat that was cut from a recording bears the faults of the ten seconds around it too: by itself it is too short to tell
-wander, and it was scaled, so that it cannot tell a lead that is off.
+A beat that was cut from a recording has the faults of the ten seconds around it too: by itself it is too short to show
+wander, and it was scaled, so that it cannot show that a lead is off.
 """
 
 from collections.abc import Mapping
@@ -71,9 +71,9 @@ class RecordingQuality:
     off_share: float = 0.4
 
     def assess(self, windows: Windows, *, fs: float) -> Quality:
-        """Judge windows of shape (n, n_leads, n_samples), mV; a window's quality does not depend on the others.
+        """Assess windows of shape (n, n_leads, n_samples), mV; a window's quality does not depend on the others.
 
-        Of a window that is not full, the real samples are judged.
+        Of a window that is not full, only the real samples count.
         """
         lengths = np.unique(windows.n_real).tolist()
         if lengths in ([], [windows.samples.shape[2]]):
@@ -134,7 +134,7 @@ class BeatQuality:
     surroundings: RecordingQuality = RecordingQuality()
 
     def assess(self, windows: Windows, *, fs: float) -> Quality:
-        """Judge beats of shape (n, 1, n_samples), relative unit; the padding is left out."""
+        """Assess beats of shape (n, 1, n_samples), relative unit; the padding is left out."""
         n_real = windows.n_real[:, None]
         real = np.arange(windows.samples.shape[2]) < n_real[..., None]
         samples = np.where(real, windows.samples, windows.samples[..., :1])  # padding must not be the lowest value

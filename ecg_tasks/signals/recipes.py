@@ -1,6 +1,6 @@
 """Here: the named ways from a record to pictures, and back from stored pictures to what a network sees.
 
-Not here: how a window is cut (``windowing``), drawn (``rendering``) or judged (``quality``).
+Not here: how a window is cut (``windowing``), drawn (``rendering``) or assessed (``quality``).
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, Noteb
 from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
 
 RENDERING_VERSION = 3
-"""Raise it when the same parameters give other pictures or another quality of what could be drawn before: everything is then rendered anew.
+"""Raise it when the same parameters give other pictures or another quality of what could be drawn before: all is then rendered again.
 
 A record that a recipe did not take, or that is refused because its leads contradict one another, needs no new version."""
 
@@ -60,7 +60,7 @@ class Rendered:
 
 
 class _Notes(NamedTuple):
-    """What is told of a record as a whole: its flags, the seconds read, and whether the leads that were read can be believed."""
+    """What is known of a record as a whole: its flags, the seconds read, and whether the leads that were read can be trusted."""
 
     flags: str
     read: str
@@ -115,7 +115,7 @@ class Recipe:
     def render(self, records: Sequence[Record]) -> Rendered:
         """Draw the pictures of all windows of the records, and measure their quality; every record must be accepted.
 
-        A record's rows are the same whichever records stand beside it.
+        A record's rows are the same whichever other records are rendered with it.
         """
         windows = self.windows(records)
         empty = np.setdiff1d(np.arange(len(records)), windows.record)
@@ -157,7 +157,7 @@ class Recipe:
         return quality.joined_by(assessed, index=np.array(index, np.int64)), flags
 
     def _notes(self, record: Record) -> "_Notes":
-        """Return what is said of a record as a whole, and whether its leads can be believed."""
+        """Return what is said of a record as a whole, and whether its leads can be trusted."""
         if record.is_heartbeat:
             return _Notes(flags="", read="", trusted=True)
         ready = prepare(record)

@@ -120,14 +120,14 @@ class SignScale:
 class BeatSpectrogram:
     """The spectrogram of the first half second after the R peak, where a beat's shape is: QRS, ST segment, T wave.
 
-    How long a beat is, and so how much zero padding follows it, is the heart rate, which tells the classes of the heartbeat files
+    How long a beat is, and so how much zero padding follows it, is the heart rate, which separates the classes of the heartbeat files
     apart by itself (AUC about 0.74) without a look at the shape. It does not show here: the picture ends before the padding of any
     beat below 143 beats a minute begins, and of a faster one the frames that reach into the padding are masked.
 
     A heartbeat row's zero is the lowest value of the ten seconds it was cut from, which is chance: the median of what is
     drawn is taken off first. The first sample is repeated before the beat, so that the R peak has a frame of its own.
 
-    The second channel tells a T wave from an inverted one, which the level cannot.
+    The second channel distinguishes a T wave from an inverted one, which the level cannot.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ class BeatSpectrogram:
 class LeadSpectrograms:
     """The spectrogram of each lead's average beat, one lead a channel, at one absolute scale for all recordings.
 
-    What tells the classes apart is the shape of the beat: with all beats of ten seconds laid over one another in step with
+    What distinguishes the classes is the shape of the beat: with all beats of ten seconds laid over one another in step with
     the R peak, noise is halved, and the same column shows the same part of the beat in every recording. As many channels
     again carry the sign: a Q wave, an inverted T wave, an ST segment above or below the baseline has the level of its
     mirror image.

@@ -10,7 +10,7 @@ from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows
 
 BEAT_LENGTH = "beat_length_s"
-"""1.2 median R-R intervals, at most 1.5 s: all that the padding of a heartbeat row tells."""
+"""1.2 median R-R intervals, at most 1.5 s: all that the padding of a heartbeat row shows."""
 BEAT_FEATURES = (BEAT_LENGTH, "mean_level", "lowest_level", "r_width_s", "t_height")
 """Of single beats scaled to [0, 1]."""
 RECORDING_FEATURES = (

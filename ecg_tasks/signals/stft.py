@@ -107,7 +107,7 @@ def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[An
 def stft_in_phase(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
     """Return the part of the short-time Fourier transform that is in phase with a cosine at the middle of each frame.
 
-    The magnitude is the same for a wave and for the wave upside down; this tells them apart: an upright bump in the middle
+    The magnitude is the same for a wave and for the wave upside down; this one is not: an upright bump in the middle
     of a frame is positive at all low frequencies, its mirror image negative.
 
     Parameters

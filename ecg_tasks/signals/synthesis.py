@@ -43,7 +43,7 @@ _MIN_RR_S = 0.35
 class Heart:
     """One imaginary patient: all that stays the same between two of his or her recordings.
 
-    ``severity`` grades the infarct: 0 is a healthy heart, at 1 nobody would miss it, and near 0 it drowns in what differs between people.
+    ``severity`` grades the infarct: 0 is a healthy heart, at 1 it is obvious, and near 0 it is smaller than the differences between people.
     """
 
     label: Label

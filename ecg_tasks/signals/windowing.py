@@ -81,7 +81,7 @@ class BeatWindows:
         return (BEAT_LEAD,)
 
     def cut(self, records: Sequence[Record]) -> Windows:
-        """Cut every record; the result does not depend on which records stand beside it.
+        """Cut every record; the result does not depend on the other records.
 
         A heartbeat row does not say where its padding begins: all zeros at its end are taken for padding.
         """
@@ -135,7 +135,7 @@ class RecordingWindows:
     becomes one, if the average beat can be made of ``ENOUGH_BEATS`` beats of it.
 
     The baseline: of each lead in each window its median is subtracted, so that a constant offset of the amplifier does not
-    show. Slow wander stays; it is at the lowest frequencies of the spectrogram, and signal quality tells of it.
+    show. Slow wander stays; it is at the lowest frequencies of the spectrogram, and signal quality shows it.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class RecordingWindows:
         return ready.stretches(self.leads, fs=self.fs, window_s=self.window_s)
 
     def cut(self, records: Sequence[Record]) -> Windows:
-        """Cut every record; the result does not depend on which records stand beside it."""
+        """Cut every record; the result does not depend on the other records."""
         return self.cut_prepared({index: prepare(record) for index, record in enumerate(records)})
 
     def cut_prepared(self, ready: Mapping[int, Prepared]) -> Windows:

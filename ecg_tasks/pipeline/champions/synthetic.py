@@ -2,7 +2,7 @@
 
 A recording is synthetic if its file says that a program made it; a version is if one recording that it was trained on was. While a
 bucket holds nothing but synthetic recordings, as after a demonstration, such a version may serve. From the first real recording on it
-may not: the version before it serves again, or the one that the project ships, and nobody can promote it.
+may not: the version before it serves again, or the shipped one, and it cannot be promoted.
 """
 
 from ecg_tasks.archive import audit, keys, registry, tables
@@ -33,10 +33,10 @@ def obstacle(store: ObjectStore, recipe: str, version: str) -> str:
 
 
 def hand_over(store: ObjectStore, recipe: str, *, who: str) -> registry.Champion | None:
-    """Return what serves a recipe, after a synthetic champion has handed over to a real one if the bucket holds a real recording.
+    """Return the champion of a recipe, after replacing a synthetic one by a real one if the bucket holds a real recording.
 
-    The newest version that served before takes over, of those that nobody rejected and that read the pictures made now; without one
-    the shipped version does, unless somebody rejected it. The log and the champion's history tell of it.
+    The newest version that served before takes over, of those that were not rejected and that read the pictures made now; without one
+    the shipped version does, unless it was rejected. The log and the champion's history record it.
 
     Returns
     -------

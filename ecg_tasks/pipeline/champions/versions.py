@@ -20,7 +20,7 @@ class TrainedOn:
 
     @classmethod
     def of_version(cls, files: Mapping[str, bytes], late: Descriptions | None = None) -> "TrainedOn":
-        """Read it from the files of a version; ``late`` tells patients that became known after it had been trained."""
+        """Read it from the files of a version; ``late`` has patients that became known after its training."""
         rows = [line.split(",") for line in files[TRAINING_RECORDS].decode().splitlines()[1:]]
         seen = [(record_id, int(bucket)) for record_id, split, bucket in rows if split != Split.TEST]
         record_ids = frozenset(one for one, _ in seen)

@@ -66,7 +66,7 @@ def build_version(
     Parameters
     ----------
     store : where the signals of the dataset are, for the baselines
-    spec : without a decision rule of its own
+    spec : still without its decision rule
     rows : all records of the dataset
     candidates_evaluated : number of candidates that were evaluated on these test patients, this one included; None if not counted
     """
@@ -153,7 +153,7 @@ def typical_picture(pictures: Pictures) -> NDArray[np.uint8] | None:
 
 
 def golden_pictures(recipe: Recipe) -> NDArray[np.uint8]:
-    """Return pictures of imaginary patients: a version carries them along, so nobody's recording may be among them."""
+    """Return pictures of imaginary patients: a version contains them, so no recording of a person may be among them."""
     rng = np.random.default_rng(7)
     hearts = [draw_heart(rng, label=label) for label in (Label.NORMAL, Label.ABNORMAL) * (N_GOLDEN // 2)]
     records = [

@@ -20,11 +20,11 @@ from ecg_tasks.signals.near_duplicates import Links
 from ecg_tasks.signals.record import Record
 
 ENOUGH_PER_CLASS = 256
-"""Records of each class whose samples are searched for the label: a column that tells it in all of these tells it in all."""
+"""Records of each class whose samples are searched for the label: a column that gives it away in all of these does so in all."""
 LEAST_PER_CLASS = 8
 """Fewer records of one length may agree in a sample by chance."""
 TOLERANCE = 1e-6
-"""By which samples that stand for the same label may differ."""
+"""Largest difference of samples that encode the same label."""
 _NAMED = 3
 _WAY_OUT = "give the recordings of one person the same patient id, or label one of them uninterpretable"
 
@@ -158,7 +158,7 @@ class _Range:
 
 def _telling(classes: Sequence[_Range]) -> NDArray[np.int64]:
     """Return samples that are constant within each class and differ between them."""
-    if len(classes) < 2 or min(one.n for one in classes) < LEAST_PER_CLASS:  # noqa: PLR2004 - one class alone tells nothing
+    if len(classes) < 2 or min(one.n for one in classes) < LEAST_PER_CLASS:  # noqa: PLR2004 - one class alone shows nothing
         return np.empty(0, np.int64)
     low, high = (np.stack([getattr(one, end) for one in classes]) for end in ("low", "high"))
     constant = (high - low <= TOLERANCE).all(axis=0)

@@ -2,7 +2,7 @@
 
 Not here: the verdict (``gating``), or a person's decision without a training (``decide_champion``).
 
-Nothing here believes what one task tells another: a run's id leads to its job, the job to the verdict and to the answer, and all three
+Nothing here trusts what one task passes to another: a run's id leads to its job, the job to the verdict and to the answer, and all three
 lie in the bucket. So what is edited, cleared or marked in Airflow changes when these functions run, and not what they may do.
 """
 
@@ -26,7 +26,7 @@ APPROVE = "Approve"
 
 
 def is_promotable(run_id: str) -> bool:
-    """Return whether the verdict on a run's version says that it may serve, and nobody rejected it since."""
+    """Return whether the verdict on a run's version says that it may serve, and it was not rejected since."""
     store = open_store()
     work, verdict = _evaluated(store, run_id)
     return verdict.promote and not rejected(store, work)
@@ -59,7 +59,7 @@ def note_answer(run_id: str, answer: Approval) -> str:
 
 
 def promote(run_id: str, *, asked: bool) -> str | None:
-    """Let a run's version serve from now on, if at this moment everything still speaks for it; returns the key of the champion's note.
+    """Let a run's version serve from now on, if everything still allows it at this moment; returns the key of the champion's note.
 
     None where a person decided otherwise since the verdict: their choice stands, and the run's manifest says so.
 
@@ -101,7 +101,7 @@ def promote(run_id: str, *, asked: bool) -> str | None:
 def refuse(run_id: str) -> str | None:
     """Mark a run's version as rejected if a person, or the deadline, refused it; returns the key of the champion's note.
 
-    None, and nothing is marked, where nobody was asked or the answer was yes.
+    None, and nothing is marked, if no approval was asked for or the answer was yes.
     """
     store = open_store()
     work, verdict = _evaluated(store, run_id)
@@ -109,7 +109,7 @@ def refuse(run_id: str) -> str | None:
     if answer is None or answer.chosen == APPROVE:
         return None
     who = answer.who or f"{DAG}/{work.run}"
-    why = (answer.why.strip() or "refused without a reason") if answer.who else "nobody approved it in time"
+    why = (answer.why.strip() or "refused without a reason") if answer.who else "it was not approved in time"
     registry.reject(store, recipe=work.recipe, version=work.version, when=now(), who=who, why=why)
     log_act(store, work, audit.Action.REJECT, why=why, who=who)
     write_account(store, work, verdict)
@@ -117,7 +117,7 @@ def refuse(run_id: str) -> str | None:
 
 
 def rejected(store: ObjectStore, work: TrainingJob) -> bool:
-    """Return whether somebody rejected the job's version, and it does not serve."""
+    """Return whether the job's version was rejected and does not serve."""
     decided = registry.read_decisions(store, work.recipe)
     return decided is not None and decided.version != work.version and decided.rejection(work.version) is not None
 
@@ -129,7 +129,7 @@ def log_act(store: ObjectStore, work: TrainingJob, action: audit.Action, *, why:
 
 
 def write_account(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict, *, outcome: str = "") -> None:
-    """Write the run's account as it stands now: the verdict, what serves, what a person answered, and what came of it."""
+    """Write the run's manifest as it is now: the verdict, the serving version, the answer of a person, and the outcome."""
     champion = registry.read_champion(store, work.recipe)
     manifest = RetrainManifest(
         dag=DAG,
@@ -172,7 +172,7 @@ def _approval(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict) -> 
     answer = find(store, Approval, _answer_key(work))
     nothing = f"{work.version} is not promoted: this run asks for a person's approval, and"
     if answer is None:
-        raise ConfigurationError(f"{nothing} nobody has given it; clear the task approval to ask")
+        raise ConfigurationError(f"{nothing} it was not given; clear the task approval to ask")
     if answer.chosen != APPROVE or not answer.who:
         raise ConfigurationError(f"{nothing} the answer was no")
     if (answer.champion, answer.evaluated) != (verdict.champion, verdict.evaluated):
@@ -181,7 +181,7 @@ def _approval(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict) -> 
 
 
 def _decided_since(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict, champion: registry.Champion | None) -> str:
-    """Return what was decided since the verdict and speaks against the version, as a sentence; nothing if all is as it was."""
+    """Return what was decided against the version since the verdict, as a sentence; nothing if nothing was."""
     if rejected(store, work):
         return "it was rejected while this run was under way"
     if not still_holds(verdict, work, champion):

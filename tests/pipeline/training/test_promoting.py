@@ -130,7 +130,7 @@ def test_an_approval_is_kept_and_logged_and_lets_the_version_serve(store):
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (None, "asks for a person's approval, and nobody has given it"),
+        (None, "asks for a person's approval, and it was not given"),
         (Approval(chosen="Reject", who="carol"), "and the answer was no"),
         (Approval(chosen="Approve", who=None), "and the answer was no"),
     ],
@@ -154,7 +154,7 @@ def test_an_approval_counts_for_its_own_verdict_and_run_only(store):
     with pytest.raises(ConfigurationError, match="carol gave it on an earlier verdict; clear the task approval"):
         promoting.promote("r", asked=True)
     put_json(store, promoting.job_key("other"), get_json(store, promoting.job_key("r")) | {"run": "other"})
-    with pytest.raises(ConfigurationError, match="nobody has given it"):
+    with pytest.raises(ConfigurationError, match="it was not given"):
         promoting.promote("other", asked=True)
     assert _serving(store) == "a"
 
@@ -187,7 +187,7 @@ def test_the_deadline_refuses_in_nobodys_name(store):
     promoting.note_answer("r", Approval(chosen="Reject", who=None))
     promoting.refuse("r")
     rejection = registry.read_champion(store, RECIPE).rejection("b")
-    assert (rejection.who, rejection.why) == ("retrain_model/r", "nobody approved it in time")
+    assert (rejection.who, rejection.why) == ("retrain_model/r", "it was not approved in time")
 
 
 @pytest.mark.parametrize("answer", [None, Approval(chosen="Approve", who="carol")])
