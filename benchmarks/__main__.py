@@ -137,7 +137,7 @@ def main() -> None:
             show(console, found[name])
         if name == "classification" and found.keys() & {"rendering", "classification"}:
             tables.print_memory(console, found)
-    if told := figures.ratios(found):
+    if found_ratios := figures.ratios(found):
         tables.print_ratios(console, found_ratios)
 
 

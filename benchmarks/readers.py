@@ -27,7 +27,7 @@ def measure(n_times: int) -> dict[str, Any]:
 
 
 def print_readers(console: Console, found: Mapping[str, Any]) -> None:
-    """A row a reader."""
+    """Print a row for each reader."""
     table = Table(title="Reading twelve leads of 10 s at 500 Hz: processor time a recording, one core", title_justify="left")
     table.add_column("format")
     for column in ("bytes", "read, ms", "to a record, ms", "MB/s", "plain library", "its ms", "its MB/s", "at most, ms"):

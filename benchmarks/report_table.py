@@ -74,8 +74,8 @@ def made_up(n_rows: int) -> Iterator[dict[str, Any]]:
 def write(n_rows: int) -> Work:
     """Case: the table and its CSV, written into the bucket with as much of a summary as the page reads."""
     from ecg_tasks.archive import keys, workspace
-    from ecg_tasks.counts import ReportCounts
     from ecg_tasks.archive.run_table_writer import RunTableWriter
+    from ecg_tasks.counts import ReportCounts
     from ecg_tasks.reporting.tables import csv_file
 
     store = workspace.open_store()

@@ -79,7 +79,7 @@ class FolderS3:
         return {}
 
     def get_paginator(self, _: str) -> "FolderS3":
-        """The one listing there is."""
+        """Return the only listing there is."""
         return self
 
     def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "", StartAfter: str = "") -> Iterator[dict[str, Any]]:  # noqa: ARG002, N803 - as above
@@ -115,7 +115,7 @@ def path_of(number: int) -> str:
 
 
 def etag_of(number: int, ending: str) -> str:
-    """The ETag of one of its files."""
+    """Return the ETag of one of its files."""
     return hashlib.md5(f"{number}.{ending}".encode(), usedforsecurity=False).hexdigest()
 
 

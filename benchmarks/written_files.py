@@ -24,7 +24,7 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Made:
-    """A recording of twelve leads: ``stored`` of shape (n_samples, 12), int16, µV, at ``fs`` Hz."""
+    """Write a recording of twelve leads: ``stored`` of shape (n_samples, 12), int16, µV, at ``fs`` Hz."""
 
     stored: NDArray[np.int16]
     fs: int = FS
@@ -48,7 +48,7 @@ def made(seed: int = 0, *, n_samples: int = N_SAMPLES) -> Made:
 
 
 def wfdb(one: Made) -> Files:
-    """A header and a signal file in format 16."""
+    """Write a header and a signal file in format 16."""
     lines = [
         f"r.dat 16 1000/mV 16 0 {signal[0]} {int(signal.sum()) % 65536} 0 {lead}"
         for signal, lead in zip(one.stored.T, one.leads, strict=True)
@@ -58,7 +58,7 @@ def wfdb(one: Made) -> Files:
 
 
 def edf(one: Made, *, patient: str = "P7", plus: bool = False, bdf: bool = False) -> Files:
-    """An EDF or BDF file as edfio writes it, with a person and filters."""
+    """Write an EDF or BDF file as edfio writes it, with a person and filters."""
     import edfio
 
     signal, file = (edfio.BdfSignal, edfio.Bdf) if bdf else (edfio.EdfSignal, edfio.Edf)
@@ -87,7 +87,7 @@ def edf(one: Made, *, patient: str = "P7", plus: bool = False, bdf: bool = False
 
 
 def dicom(one: Made, **changes: object) -> Files:
-    """A 12-lead ECG waveform as pydicom writes it, with median beats in front of the rhythm; ``changes`` are further elements."""
+    """Write a 12-lead ECG waveform as pydicom writes it, with median beats in front of the rhythm; ``changes`` are further elements."""
     import pydicom
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, TwelveLeadECGWaveformStorage, generate_uid
@@ -140,26 +140,26 @@ def _multiplex(stored: NDArray[np.int16], one: Made) -> object:
 
 
 def sidecar(one: Made, **changes: object) -> bytes:
-    """What has to be said of an array of mV."""
+    """Write what has to be said of an array of mV."""
     return json.dumps({"fs": one.fs, "unit": "mV", "leads": list(one.leads)} | changes).encode()
 
 
 def npy(one: Made) -> Files:
-    """An array of mV, and its sidecar."""
+    """Write an array of mV, and its sidecar."""
     stream = io.BytesIO()
     np.save(stream, one.millivolts)
     return {"r.npy": stream.getvalue(), "signals.json": sidecar(one)}
 
 
 def npz(one: Made) -> Files:
-    """An archive that says all by itself."""
+    """Write an archive that says all by itself."""
     stream = io.BytesIO()
     np.savez_compressed(stream, signal=one.millivolts, fs=one.fs, unit="mV", leads=np.array(one.leads))
     return {"r.npz": stream.getvalue()}
 
 
 def mat(one: Made) -> Files:
-    """A MATLAB file of level 5 that says all by itself."""
+    """Write a MATLAB file of level 5 that says all by itself."""
     import scipy.io
 
     stream = io.BytesIO()
@@ -168,7 +168,7 @@ def mat(one: Made) -> Files:
 
 
 def hdf5(one: Made) -> Files:
-    """An HDF5 file that says all by itself, in attributes."""
+    """Write an HDF5 file that says all by itself, in attributes."""
     import h5py
 
     stream = io.BytesIO()
@@ -179,7 +179,7 @@ def hdf5(one: Made) -> Files:
 
 
 def code15(ones: list[Made], *, exams: list[int]) -> Files:
-    """A file as CODE-15's, of recordings at 400 Hz with zeros on both sides, and the unit beside it."""
+    """Write a file as CODE-15's, of recordings at 400 Hz with zeros on both sides, and the unit beside it."""
     import h5py
 
     tracings = np.zeros((len(ones), 4096, 12), dtype=np.float32)
@@ -193,13 +193,13 @@ def code15(ones: list[Made], *, exams: list[int]) -> Files:
 
 
 def lead_csv(one: Made) -> Files:
-    """A table with a column of time, in µV."""
+    """Write a table with a column of time, in µV."""
     rows = [f"{row / one.fs:.3f}," + ",".join(map(str, values)) for row, values in enumerate(one.stored.tolist())]
     return {"r.csv": "\n".join(["time_s," + ",".join(f"{lead}_uV" for lead in one.leads), *rows, ""]).encode()}
 
 
 def lead_parquet(one: Made) -> Files:
-    """The same table in Parquet."""
+    """Write the same table in Parquet."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -60,7 +60,7 @@ class Column:
         return found
 
     def text(self, row: Row) -> str:
-        """What a page shows of a row.
+        """Return what a page shows of a row.
 
         >>> Column(name="age", type=float, description="").text({"age": None})
         '–'
@@ -152,7 +152,7 @@ def shown() -> list[Column]:
 
 
 def sorts() -> list[str]:
-    """What rows can be sorted by; ``attention`` is the table's own order."""
+    """Return what rows can be sorted by; ``attention`` is the table's own order."""
     return ["attention", *(column.name for column in shown())]
 
 

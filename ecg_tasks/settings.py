@@ -113,7 +113,7 @@ def _notify(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _old(env: Mapping[str, str], name: str, *found: str) -> tuple[str, ...]:
-    """What a setting has that `ECG_NOTIFY` replaced; used besides it, and said so."""
+    """Return what a setting has that `ECG_NOTIFY` replaced; it is used too, with a warning."""
     if env.get(name):
         logging.getLogger(__name__).warning("ECG_NOTIFY names every channel now; %s is still read", name)
     return tuple(filter(None, found))

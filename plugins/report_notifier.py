@@ -52,14 +52,14 @@ class ReportNotifier(BaseNotifier):
             with self._trying("mail"):
                 await _mail(notice, settings).async_notify(context)
 
-    def _send(self, told: "Notice", settings: "Settings") -> None:
+    def _send(self, notice: "RunNotice", settings: "Settings") -> None:
         from ecg_tasks.pipeline.monitoring import notifying
 
         for place, address in enumerate(settings.notify, start=1):
             with self._trying(f"{address.partition(':')[0]} (address {place} of ECG_NOTIFY)"):
-                notifying.send(told, address)
+                notifying.send(notice, address)
 
-    def _told(self, context: "Context") -> "tuple[Settings, RunNotice]":
+    def _notice(self, context: "Context") -> "tuple[Settings, RunNotice]":
         from ecg_tasks.pipeline.monitoring import notifying
         from ecg_tasks.settings import Settings
 

@@ -3,12 +3,12 @@
 The page and the command line start that DAG, so decisions come one after the other and stand in Airflow's own history too.
 """
 
-from ecg_tasks.pipeline.decide_champion import Action
+from ecg_tasks.pipeline.decide_champion import ChampionAction
 
-__all__ = ["Action", "form"]
+__all__ = ["ChampionAction", "form"]
 
 
-def form(*, recipe: str, action: Action, version: str, why: str, override: str = "") -> dict[str, str]:
+def form(*, recipe: str, action: ChampionAction, version: str, why: str, override: str = "") -> dict[str, str]:
     """Return the form of a run of ``decide_champion``.
 
     Parameters

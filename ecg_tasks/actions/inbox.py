@@ -51,7 +51,7 @@ def _read(file: File) -> tuple[str, bytes]:
 
 
 def _by_recording(files: Sequence[File]) -> list[File]:
-    """The files, those of one stem together in the place of the first of them, a header before what it names."""
+    """Order the files, those of one stem together in the place of the first of them, a header before what it names."""
     together: dict[str, list[File]] = {}
     for file in files:
         together.setdefault(Path(file[0]).with_suffix("").as_posix(), []).append(file)

@@ -67,14 +67,14 @@ def export(
 
 def _decide(recipe: str, action: str, version: str, *, why: str, override: str = "") -> None:
     """Run the DAG, so that decisions come one after the other, and stand in Airflow's own history too."""
-    from ecg_tasks.actions.decisions import Action, form
+    from ecg_tasks.actions.decisions import ChampionAction, form
     from ecg_tasks.queries import dag_runs
 
-    dag, values = DagId.DECIDE_CHAMPION, form(recipe=recipe, action=Action(action), version=version, why=why, override=override)
+    dag, values = DagId.DECIDE_CHAMPION, form(recipe=recipe, action=ChampionAction(action), version=version, why=why, override=override)
     with running_stack().airflow() as api, runs.progress() as bars:
         run = api.trigger(dag, values)
         state = runs.follow(api, dag, run, bars)
-    told = dag_runs.decision(open_bucket(), run) or f"{dag} {run} {state}; its log is in the web interface (./ecg open)"
+    message = dag_runs.decision(open_bucket(), run) or f"{dag} {run} {state}; its log is in the web interface (./ecg open)"
     if state != "success":
         complain(message)
         raise typer.Exit(1)

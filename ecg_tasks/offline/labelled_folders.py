@@ -184,7 +184,7 @@ def heartbeats(folder: Path) -> LabelledFolder:
 
 
 def labelled(folder: Path) -> LabelledFolder:
-    """Recordings of any format with a ``labels.csv``, laid out as for the inbox."""
+    """Read recordings of any format with a ``labels.csv``, laid out as for the inbox."""
     table = read_labels((folder / LABEL_TABLE).read_bytes(), name=LABEL_TABLE)
     said: dict[str, list[LabelRow]] = {}
     files: dict[str, Path | None] = {}
@@ -224,7 +224,7 @@ def _name_in(folder: Path, record: str) -> str:
 
 
 def _ending(folder: Path, name: str) -> str:
-    """What a record's file is called behind the record's name: a WFDB header's ending, or nothing for a file of any other format."""
+    """Return what follows a record's name in its file's name: a WFDB header's ending, or nothing for a file of any other format."""
     if "#" in name:
         return ""
     has_header = (folder / f"{name}{HEADER_SUFFIX}").is_file() or (is_signal(name) and not is_matlab(name))

@@ -175,7 +175,7 @@ def _archive(store: ObjectStore) -> _DecidedRecords:
 
 
 @keep(1)
-def _merged(_store: ObjectStore, *, models: Sequence[Decided]) -> _Archive:
+def _merged(_store: ObjectStore, *, models: Sequence[Decided]) -> _DecidedRecords:
     ids = np.unique(np.concatenate([np.empty(0, dtype="S32"), *(model.ids for model in models)]))
     places = [model.rows(ids) for model in models]
     chosen, row = np.full(len(ids), -1), np.full(len(ids), -1)
@@ -191,8 +191,7 @@ def _merged(_store: ObjectStore, *, models: Sequence[Decided]) -> _Archive:
         of_mine = model.probability[row[mine]]
         uncertain[mine] = uncertainty(of_mine, threshold=model.threshold, abstain=model.abstain)
         quality[mine] = model.quality[row[mine]]
-    return _DecidedRecords(models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality
-    )
+    return _DecidedRecords(models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -218,7 +217,7 @@ def _labels(store: ObjectStore, archive: _DecidedRecords, known: verdicts.Known)
 
 
 @keep(1)
-def _of_sources(_store: ObjectStore, *, archive: _Archive, sources: Mapping[str, LabelEntry]) -> NDArray[np.int64]:
+def _of_sources(_store: ObjectStore, *, archive: _DecidedRecords, sources: Mapping[str, LabelEntry]) -> NDArray[np.int64]:
     """What came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
     return _spread(archive, sources, np.full(len(archive.ids), _NO_LABEL))
 

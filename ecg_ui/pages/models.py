@@ -14,7 +14,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
-from ecg_tasks.actions.decisions import Action
+from ecg_tasks.actions.decisions import ChampionAction
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.queries import dag_runs, models
 from ecg_tasks.reporting.charts import draw_interval

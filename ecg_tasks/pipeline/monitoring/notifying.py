@@ -39,7 +39,7 @@ _SUBJECTS = {
     RunState.FAILED: "ECG classification: a run failed",
     RunState.LATE: "ECG classification: a run is late",
 }
-_TYPES = {State.SUCCESS: "success", State.FAILED: "failure", State.LATE: "warning"}
+_TYPES = {RunState.SUCCESS: "success", RunState.FAILED: "failure", RunState.LATE: "warning"}
 """How Apprise calls them, for services that have a colour or a sign for each."""
 
 
@@ -126,5 +126,5 @@ def send(notice: RunNotice, address: str) -> None:
 
     asset = apprise.AppriseAsset(storage_mode=apprise.PersistentStoreMode.MEMORY, http_redirects=False, app_id="ECG")
     channel = apprise.Apprise.instantiate(address, asset=asset)
-    if channel is None or not channel.notify(title=told.subject, body=told.body, notify_type=_TYPES[told.state]):
+    if channel is None or not channel.notify(title=notice.subject, body=notice.body, notify_type=_TYPES[notice.state]):
         raise NotSentError

@@ -11,7 +11,7 @@ import logging
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import Approval, Judgement, StoredVerdict, TrainingJob, find, write, write_manifest
+from ecg_tasks.archive.documents import Approval, RetrainManifest, StoredVerdict, TrainingJob, find, write, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError

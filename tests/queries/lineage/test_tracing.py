@@ -9,7 +9,7 @@ import pytest
 
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.code_version import code_version
-from ecg_tasks.archive.documents import Judgement, StoredVerdict, write_manifest
+from ecg_tasks.archive.documents import RetrainManifest, StoredVerdict, write_manifest
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
