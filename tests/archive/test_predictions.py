@@ -9,6 +9,7 @@ import pytest
 from ecg_tasks import report_columns
 from ecg_tasks.archive import keys, predictions, run_table_writer, tables
 from ecg_tasks.archive.descriptions import Descriptions, Person
+from ecg_tasks.archive.grouped_table import GroupedTable
 from ecg_tasks.archive.predictions import RunTable, Said, join, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter, new_file
 from ecg_tasks.errors import DamagedStoreError
@@ -230,3 +231,16 @@ def test_a_table_without_rows():
     assert (len(empty), empty.first(Query(sort="name", text="x"), 5), list(empty.all_rows())) == (0, [], [])
     assert empty.neighbours(Query(), "0" * 32) == (None, None)
     assert set(empty.decisions.values()) == {0}
+
+
+def test_a_first_view_reads_one_group_of_rows(table, monkeypatch):
+    """The file's order is the page's own; another order reads one column of all rows, and then the rows that it shows."""
+    read = []
+    whole = GroupedTable._read
+    monkeypatch.setattr(GroupedTable, "_read", lambda *args: read.append((args[2], len(args[3]))) or whole(*args))
+    table.first(Query(), 10)
+    assert read == [(0, len(report_columns.COLUMNS))]
+    read.clear()
+    table.first(Query(sort="quality"), 1)
+    assert read[:-1] == [(number, 1) for number in range(len(read) - 1)]
+    assert len(read) > 19
