@@ -46,7 +46,7 @@ def microvolts(leads):
 
 
 @needs_samples
-@pytest.mark.parametrize("name", expected())
+@pytest.mark.parametrize("name", expected() or ["none"])
 def test_a_sample_is_right_to_the_bit(name):
     """Rate, leads, number of samples, the first ten of one lead, its sum and bounds, and the digest of all."""
     wanted = expected()[name]
@@ -64,7 +64,7 @@ def test_a_sample_is_right_to_the_bit(name):
 
 
 @needs_samples
-@pytest.mark.parametrize("name", expected())
+@pytest.mark.parametrize("name", expected() or ["none"])
 def test_a_sample_is_the_same_record_in_wfdb(name):
     """Written as WFDB with the steps of its own, it keeps its id; 599.88 Hz too. The shortest sample is no record in either."""
     path = name.removesuffix(CALIBRATION)
