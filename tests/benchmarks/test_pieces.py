@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from rich.console import Console
 
 from benchmarks import beats, classification, night, rendering, training
