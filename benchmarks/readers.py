@@ -120,7 +120,7 @@ def _numpy(files: Files, _: Path) -> object:
 def _scipy(files: Files, _: Path) -> object:
     import scipy.io
 
-    return scipy.io.loadmat(io.BytesIO(next(iter(files.values()))))["ecg"]
+    return scipy.io.loadmat(io.BytesIO(next(iter(files.values()))))["ecg"]  # type: ignore[arg-type]  # a stream, too
 
 
 def _h5py(files: Files, _: Path) -> object:

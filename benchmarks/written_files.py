@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ def edf(one: Made, *, patient: str = "P7", plus: bool = False, bdf: bool = False
     """Write an EDF or BDF file as edfio writes it, with a person and filters."""
     import edfio
 
-    signal, file = (edfio.BdfSignal, edfio.Bdf) if bdf else (edfio.EdfSignal, edfio.Edf)
+    signal: Any = edfio.BdfSignal if bdf else edfio.EdfSignal
+    file: Any = edfio.Bdf if bdf else edfio.Edf
     signals = [
         signal.from_digital(
             np.ascontiguousarray(values, dtype=np.int32 if bdf else np.int16),
@@ -86,7 +88,7 @@ def edf(one: Made, *, patient: str = "P7", plus: bool = False, bdf: bool = False
     return {"r.bdf" if bdf else "r.edf": stream.getvalue()}
 
 
-def dicom(one: Made, **changes: object) -> Files:
+def dicom(one: Made, **changes: Any) -> Files:
     """Write a 12-lead ECG waveform as pydicom writes it, with median beats in front of the rhythm; ``changes`` are further elements."""
     import pydicom
     from pydicom.dataset import Dataset, FileMetaDataset
@@ -163,7 +165,7 @@ def mat(one: Made) -> Files:
     import scipy.io
 
     stream = io.BytesIO()
-    scipy.io.savemat(stream, {"ecg": one.millivolts, "fs": one.fs, "unit": "mV", "leads": np.array(one.leads)})
+    scipy.io.savemat(stream, {"ecg": one.millivolts, "fs": one.fs, "unit": "mV", "leads": np.array(one.leads)})  # type: ignore[arg-type]  # a stream, too
     return {"r.mat": stream.getvalue()}
 
 

@@ -93,10 +93,8 @@ def _read(file: Any, files: Mapping[str, bytes], *, name: str) -> Reading:
     dataset = own[found.array]
     for holder in (dataset, file):
         attributes = {called: np.asarray(holder.attrs[called]) for called in list(holder.attrs)[:_MAX_MEMBERS] if arrays.is_known(called)}
-        told = arrays.find(
-            {found.array: dataset.shape}, {called: array for called, array in attributes.items() if array.size <= _SMALL_VALUES}, name=name
-        )
-        found = _with(found, told)
+        few = {called: array for called, array in attributes.items() if array.size <= _SMALL_VALUES}
+        found = _with(found, arrays.find({found.array: dataset.shape}, few, name=name))
     array = _content(dataset, name=name)
     told = described(found.told, files, name=name)
     return Reading(recordings=arrays.recordings(array, told, name=name, acquisition=Acquisition(source_format="HDF5")))

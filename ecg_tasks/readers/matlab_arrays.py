@@ -84,7 +84,7 @@ def _load(content: bytes, names: list[str], *, name: str) -> dict[str, NDArray[A
     if not names:
         return {}
     try:
-        loaded = scipy.io.loadmat(io.BytesIO(content), variable_names=names)
+        loaded = scipy.io.loadmat(io.BytesIO(content), variable_names=names)  # type: ignore[arg-type]  # a stream, too
     except Exception as error:  # noqa: BLE001 - SciPy raises whatever its parsing runs into, all of it the file's doing
         raise BadInputError(Reason.UNREADABLE, f"{name}: SciPy cannot read it ({type(error).__name__})") from None
     return {one: np.asarray(loaded[one]) for one in names if one in loaded}
