@@ -197,12 +197,13 @@ class RunTable:
 
     def order(self, query: Query) -> NDArray[np.int64]:
         """Places of the rows that pass, from 0, in the order asked for, shape (n_found,); what is equal there is in the table's order."""
-        if query not in self._orders:
+        found = self._orders.get(query)
+        if found is None:
             found = self._ordered(query)
             for old in list(self._orders)[: 1 - _ORDERS_KEPT]:
                 self._orders.pop(old, None)
             self._orders[query] = found
-        return self._orders[query]
+        return found
 
     def rows(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Rows at these places; a value that is not known is None."""
