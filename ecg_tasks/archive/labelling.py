@@ -112,6 +112,11 @@ def rows_of(parts: Sequence[pa.Table], *, over: Mapping[str, LabelEntry]) -> pa.
     return pa.concat_tables([*(part.select(tables.LABELS.names) for part in kept), own])
 
 
+def latest_said(parts: Sequence[pa.Table]) -> pa.Table:
+    """Tables of ``record_id`` and ``label`` as one whose first row of a record is that of the last table which has it."""
+    return pa.concat_tables(list(reversed(parts)))
+
+
 def append_labels(store: ObjectStore, rows: pa.Table, *, said: pa.Table) -> pa.Table:
     """Append the rows of a label table that say something else than the sources had ``said`` of their records; returns these.
 
@@ -121,7 +126,7 @@ def append_labels(store: ObjectStore, rows: pa.Table, *, said: pa.Table) -> pa.T
     Parameters
     ----------
     rows : as `tables.LABELS`
-    said : one row a record, with ``record_id`` and ``label``
+    said : ``record_id`` and ``label``; of several rows of a record the first counts
     """
     latest = latest_labels(rows)
     before = said["label"].take(pc.index_in(latest["record_id"], value_set=said["record_id"].combine_chunks()))

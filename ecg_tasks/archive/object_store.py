@@ -30,8 +30,8 @@ _CONNECTIONS = 8 * AT_ONCE
 """Kept open at most: pages and tasks read by several threads at once, and a connection beyond this is closed after its one request."""
 
 
-_DELETED_AT_ONCE = 1000
-"""S3 takes so many keys in one request."""
+_DELETED_AT_ONCE = 100
+"""S3 takes ten times as many keys in one request, but a busy server may not be through with them before the client gives up."""
 _SPOOLED_BYTES = 8 * 1024 * 1024
 
 
@@ -176,7 +176,7 @@ class ObjectStore:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def delete_many(self, keys: Iterable[str]) -> None:
-        """Remove objects, a thousand a request, in their order as far as the server keeps it; one that is not there is no error."""
+        """Remove objects, a hundred a request, in their order as far as the server keeps it; one that is not there is no error."""
         left = iter(keys)
         while listed := list(islice(left, _DELETED_AT_ONCE)):
             self._delete_listed(listed)

@@ -6,7 +6,7 @@ from itertools import permutations
 import pyarrow as pa
 
 from ecg_tasks.archive import tables
-from ecg_tasks.archive.labelling import LabelEntry, append_labels, dump_labels, in_force, labels_in_force, load_labels, write_labels
+from ecg_tasks.archive.labelling import LabelEntry, append_labels, dump_labels, in_force, labels_in_force, latest_said, load_labels, write_labels
 from ecg_tasks.labels import WITHDRAWN
 
 SOURCE = LabelEntry(record_id="a", label="normal", who="source:labels.csv", when="2026-01-01T00:00:00+00:00")
@@ -47,7 +47,8 @@ def test_dropping_a_corrected_file_again_does_not_undo_the_correction(bucket):
     write_labels(bucket, [SOURCE])
     write_labels(bucket, [ANNA])
     again = replace(SOURCE, when="2026-02-01T00:00:00+00:00")
-    said = pa.table({"record_id": ["a", "b"], "label": ["normal", "abnormal"]})
+    earlier = pa.table({"record_id": ["a", "b"], "label": ["abnormal", "abnormal"]})
+    said = latest_said([earlier, pa.table({"record_id": ["a"], "label": ["normal"]})])
     assert append_labels(bucket, rows_of(again), said=said).num_rows == 0
     assert labels_in_force(bucket) == {"a": ANNA}
     other = replace(again, label="abnormal", when="2026-02-01T00:00:00.5+00:00")

@@ -69,15 +69,15 @@ PLACES = {
 }
 """In the middle of each task that works: when it has written something, and something is missing."""
 OTHERS = (
-    Break(dag="ingest_records", task="plan", method="PUT", pattern=r"^staging/ingest_records/.*/plan\.json$"),
+    Break(dag="ingest_records", task="plan", method="PUT", pattern="^staging/intake/.*/jobs/"),
     Break(dag="render_spectrograms", task="plan", method="PUT", pattern="^staging/render_spectrograms/.*/jobs/[^/]*$"),
     Break(dag="render_spectrograms", task="publish", method="PUT", pattern="^manifests/render_spectrograms/"),
     Break(dag="classify_records", task="pin_champion", method="PUT", pattern=r"^staging/classify_records/.*/pin\.json$"),
     Break(dag="classify_records", task="plan", method="PUT", pattern="^staging/classify_records/.*/jobs/[^/]*$"),
 )
 ANSWERED = (
-    Break(dag="ingest_records", task="ingest_batch", method="PUT", pattern=r"^staging/ingest_records/.*/shards/.*\.parquet$"),
-    Break(dag="ingest_records", task="publish", method="DELETE", pattern="^inbox/", nth=4),
+    Break(dag="ingest_records", task="ingest_batch", method="PUT", pattern="^staging/intake/.*/results/"),
+    Break(dag="ingest_records", task="publish", method="POST", pattern="^$"),  # the list of what goes from the inbox
     Break(dag="render_spectrograms", task="render_shard", method="PUT", pattern="^spectrograms/"),
     Break(dag="classify_records", task="classify_shard", method="PUT", pattern="^predictions/"),
     Break(dag="classify_records", task="write_report", method="PUT", pattern="^manifests/classify_records/"),

@@ -1,7 +1,7 @@
 """Here: writing down what a run's label tables say of labels and patients. Not here: to which record a row belongs (``settling``)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,14 +13,15 @@ from ecg_tasks.archive.account_lists import ListWriter
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import IntakePlan, IntakeResult, LabelCounts, QuarantinedInput, RefusedRow
+from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline.intake import label_tables, names, settling
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.record_names import normal_name
 
-DUPLICATES_AT_ONCE = 50_000
-"""So many are looked up together in the catalogue, so that memory does not hold a million names."""
+AT_ONCE = 50_000
+"""So many duplicates or labels are looked up together in the catalogue, so that memory does not hold a million."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +49,19 @@ class Arrived:
 
 @dataclass(frozen=True, kw_only=True)
 class Came:
-    """What a run gave: records, the quarantine so far, labels inside recordings, new names, and what the catalogue takes in at the end.
+    """What a run gave: records, the quarantine so far, labels inside recordings and those that are stored, new names.
 
+    ``growing`` is what the catalogue takes in at the end.
     ``refused`` are the names, in their normal form, of recordings and rows that gave no record; ``waiting`` those of recordings that wait
     in the inbox, or were taken back by their owner while the run was under way. Both are filled only where label tables ask for them.
     """
 
     arrived: Arrived
     quarantined: ListWriter[QuarantinedInput]
+    growing: catalog.Growing
     labels: list[tables.Table] = field(default_factory=list)
+    stored: list[tables.Table] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
-    rows: list[catalog.Rows] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
 
@@ -81,17 +84,30 @@ def settle_aliases(store: ObjectStore, came: Came, *, before: Catalog, at_least:
         came.arrived.duplicates.clear()
 
 
+def settle_labels(store: ObjectStore, came: Came, *, before: Catalog, over: Mapping[str, LabelEntry], at_least: int = 1) -> None:
+    """Store the labels inside recordings that say something new, if there are ``at_least`` so many; they are let go of then.
+
+    ``over`` are the entries of label tables, by record: they stand in place of what the recording says.
+    """
+    if sum(len(rows) for rows in came.labels) + len(over) >= at_least:
+        rows = labelling.rows_of(came.labels, over=over)
+        new = labelling.append_labels(store, rows, said=labelling.latest_said([before.said(rows), *came.stored]))
+        came.growing.add(catalog.of_labels(new))
+        came.stored.append(new.select(["record_id", "label"]))
+        came.labels.clear()
+
+
 def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalog, came: Came) -> LabelCounts:
     """Write what the tables staged below ``at`` say, and the labels from inside recordings; returns their account.
 
-    Refused rows are added to ``came.quarantined``, what the catalogue shall know to ``came.rows``. ``before`` is the catalogue without
-    this run.
+    Refused rows are added to ``came.quarantined``, what the catalogue shall know to ``came.growing``. ``before`` is the catalogue
+    without this run.
     """
     staged = [table for table in label_tables.load(store, at, len(planned.labels)) if table.source]
     arrived = came.arrived
     settle_aliases(store, came, before=before)
     if came.aliases:
-        came.rows.append(catalog.of_aliases(names.write_aliases(store, came.aliases, number=arrived.number)))
+        came.growing.add(catalog.of_aliases(names.write_aliases(store, came.aliases, number=arrived.number)))
     wanted = settling.wanted(staged)
     ids = {record_id for name in wanted if name in arrived.named for record_id in arrived.named[name]} - arrived.persons.keys()
     archived = names.look_up(store, wanted | ids, catalog=before)
@@ -108,14 +124,9 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
     counts = _take_leave(store, leaving, quarantined=came.quarantined)
     if settled.persons:
         data = descriptions.write(store, settled.persons, number=arrived.number)
-        came.rows.append(catalog.of_descriptions(data, number=arrived.number))
-    n_stored = 0
-    if came.labels or settled.labels:
-        rows = labelling.rows_of(came.labels, over=settled.labels)
-        new = labelling.append_labels(store, rows, said=before.said(rows))
-        came.rows.append(catalog.of_labels(new))
-        n_stored = new.num_rows
-    return structs.replace(counts, stored=n_stored, described=len(settled.persons))
+        came.growing.add(catalog.of_descriptions(data, number=arrived.number))
+    settle_labels(store, came, before=before, over=settled.labels)
+    return structs.replace(counts, stored=sum(map(len, came.stored)), described=len(settled.persons))
 
 
 def _take_leave(

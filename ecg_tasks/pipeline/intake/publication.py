@@ -52,25 +52,24 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
     run, at = results.run, tables_at(results.run)
     if planned.needed is None and planned.labels:  # of version 0.1, whose plan staged no tables
         label_tables.stage(store, at, planned.labels, batches=[], patient_key=Settings.from_environment().patient_key)
-    ids = [results.ids(shard) for result in results for shard in result.shards]
-    repeated = iter(_seen_before(before, ids))
+    repeated = iter(_seen_before(before, [results.ids(shard) for result in results for shard in result.shards]))
     naming = bool(planned.labels)
     shards: list[str] = []
     with before.grow() as growing, Account() as account:
-        came = Came(arrived=Arrived(number=before.head.number + 1), quarantined=account.quarantined)
+        came = Came(arrived=Arrived(number=before.head.number + 1), quarantined=account.quarantined, growing=growing)
         if naming:
             came.waiting.update(waiting.recordings(store, planned))
-        letting_in = _LettingIn(results=results, came=came, growing=growing, naming=naming)
+        letting_in = _LettingIn(results=results, came=came, naming=naming)
         for result in results:
             again: Counter[str] = Counter()
             names = [letting_in.shard(shard, next(repeated), again) for shard in result.shards]
             shards += filter(None, names)
             account.add(_less_duplicates(result.inputs, again), result.quarantined)
             came.add(result, labels=results.labels(result), naming=naming)
-            describing.settle_aliases(store, came, before=before, at_least=describing.DUPLICATES_AT_ONCE)
+            describing.settle_aliases(store, came, before=before, at_least=describing.AT_ONCE)
+            if not naming:  # label tables would say more of these records
+                describing.settle_labels(store, came, before=before, over={}, at_least=describing.AT_ONCE)
         labels = describing.describe(store, at, planned, before=before, came=came)
-        for rows in came.rows:
-            growing.add(rows)
         logged = audit.recent(store, since=before.head.logged)
         growing.publish(run=run, number=came.arrived.number, logged=logged[-1].number if logged else 0)
         return account.write(store, run, planned=planned, shards=shards, labels=labels), logged
@@ -132,7 +131,6 @@ class _LettingIn:
 
     results: Results
     came: Came
-    growing: catalog.Growing
     naming: bool
 
     def shard(self, staged: StagedShard, repeated: NDArray[np.bool_], again: Counter[str]) -> str:
@@ -157,7 +155,7 @@ class _LettingIn:
             numbered = tables.dump_with(tables.RECORD_INDEX, index, "received", number)
             store.put(keys.record_index(name), numbered)
             results.let_in(staged, name)
-        self.growing.add(catalog.of_index(name, numbered))
+        self.came.growing.add(catalog.of_index(name, numbered))
         return name
 
 

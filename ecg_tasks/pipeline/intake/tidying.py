@@ -27,7 +27,7 @@ def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | N
     store.delete_many(itertools.chain(gone, staged))
 
 
-def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytes:
+def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytearray:
     """Digests of key and ETag of every file that the run took, 16 bytes each: a million take 16 MB."""
     needed = set(manifest.waiting if manifest.needed is None else manifest.needed)
     found = bytearray()
@@ -38,10 +38,10 @@ def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytes:
     for table in manifest.labels.tables:
         if table.key not in needed:
             found += _digest(table.key, table.etag)
-    return bytes(found)
+    return found
 
 
-def _unchanged(taken: bytes, listed: Iterable[ObjectInfo]) -> Iterator[str]:
+def _unchanged(taken: bytearray, listed: Iterable[ObjectInfo]) -> Iterator[str]:
     """Keys that are listed with the content that was taken; not asked for one by one, for what lies there now may be another content."""
     wanted = np.sort(np.frombuffer(taken, dtype="S16"))
     items = iter(listed)
