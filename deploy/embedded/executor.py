@@ -6,8 +6,8 @@ that most tasks use took each of them half a second to two of a core. Our own mo
 Its workers wait for tasks at one queue: one of them holds the queue's lock, the others wait for it. A worker that is killed while it
 holds the lock takes it along, and no task starts any more until the scheduler is restarted (seen with Airflow 3.3.2).
 
-A scheduler that has nothing to do looks for work four times a second, each time for 28 ms: 11 % of a core, for ever. When nothing has
-come for a while it looks once a second, as Airflow does by itself.
+A scheduler that has nothing to do looks for work four times a second, which takes 11 % of a core. When nothing has come for a while it
+looks once a second, as Airflow does by itself.
 
 A killed supervisor leaves a log that nobody reads: every message is then an error, Airflow's first one at its end, too, so that its
 workers were never told to end and it waited for them for ever.

@@ -51,11 +51,11 @@ def rounds(monkeypatch):
     return run
 
 
-def test_a_new_trigger_begins_four_seconds_later_at_most(rounds):
+def test_a_new_trigger_begins_six_seconds_later_at_most(rounds):
     """Airflow's own asks in every round."""
-    seen = rounds(12, event_in=6)
-    assert seen["load"] == seen["clean"] == [0, 4, 8]
-    assert LOOK_S == 4
+    seen = rounds(14, event_in=6)
+    assert seen["load"] == seen["clean"] == [0, 6, 12]
+    assert LOOK_S == 6
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 6])
