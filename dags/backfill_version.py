@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     params={
         "recipe": recipe_field("The recipe whose records are decided on again."),
         "version": Param(type="string", pattern="^[0-9a-f]+$", maxLength=64, title="Version", description="Its name in models/<recipe>/."),
-        "against": version_field("Compared with", "Another version. Empty: the one that serves."),
+        "against": version_field("Compared with", "Another version. Empty: the serving one."),
     },
     tags=["ecg"],
     doc_md=__doc__,

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     on_success_callback=ReportNotifier(state="success"),
     on_failure_callback=ReportNotifier(state="failed"),
     deadline=DeadlineAlert(
-        name="the night's report",
+        name="the nightly report",
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(seconds=night_deadline_s()),
         callback=AsyncCallback(ReportNotifier, kwargs={"state": "late"}),
@@ -61,8 +61,8 @@ if TYPE_CHECKING:
             type="string",
             enum=["new", "all"],
             title="Records",
-            description="Which records the report covers. `new`: those taken in since the last report, and those that it left pending."
-            " `all`: every record of the archive. Either way the champion decides on all records with pictures that are new to it.",
+            description="Which records the report covers. `new`: those ingested since the last report, and those that it left pending."
+            " `all`: every record of the archive. The champion always decides on all records with pictures that it has not decided on yet.",
         ),
         "details": Param(
             200,
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
             minimum=0,
             maximum=10_000,
             title="Detail pages",
-            description="At most so many records get a page of their own: abnormal and uncertain ones first, then a sample of the rest.",
+            description="Largest number of records with a page each: abnormal and uncertain ones first, then a sample of the others.",
         ),
     },
     tags=["ecg"],

@@ -23,20 +23,20 @@ from ecg_defaults import CHAMPION, TASK_DEFAULTS, recipe_field, text, text_field
     dagrun_timeout=timedelta(hours=3),
     default_args=TASK_DEFAULTS,
     params={
-        "recipe": recipe_field("Whose model is decided on."),
+        "recipe": recipe_field("The recipe of the model."),
         "action": Param(
             "promote",
             type="string",
             enum=["promote", "rollback", "reject"],
             title="Action",
-            description="promote: let the version serve. rollback: let the one before serve again, and reject the one that serves. "
-            "reject: mark a version as not wanted.",
+            description="promote: let the version serve. rollback: let the earlier version serve again, and reject the serving one. "
+            "reject: mark a version as one that must not serve.",
         ),
-        "version": version_field("Version", "Its name in models/<recipe>/. Empty: only for a rollback, which needs none."),
-        "why": text_field("Why", "Needed; kept for ever beside the decision.", required=True),
+        "version": version_field("Version", "Its name in models/<recipe>/. It may be empty for a rollback only."),
+        "why": text_field("Why", "Required; stored with the decision for ever.", required=True),
         "override": text_field(
             "Why a rejection is overruled",
-            "Needed to promote a version that the gate or a person rejected, or that was never evaluated. Otherwise leave it empty.",
+            "Required to promote a version that the gate or a person rejected, or that was never evaluated. Otherwise leave it empty.",
         ),
     },
     tags=["ecg"],

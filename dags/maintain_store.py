@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 KEPT = {
-    "reports": (0, 0, "Whole reports. What a report that stays needs, stays too."),
+    "reports": (0, 0, "Whole reports. What a kept report needs is kept, too."),
     "backfills": (0, 0, "Whole backfills with their difference pages."),
-    "predictions": (180, 0, "Of versions that do not serve and of which no report or backfill stays."),
-    "spectrograms": (90, 0, "Of recipes that are no longer in use and that no training and no prediction that stays needs."),
+    "predictions": (180, 0, "Of versions that do not serve, if no kept report or backfill needs them."),
+    "spectrograms": (90, 0, "Of recipes no longer in use, if no training and no kept prediction needs them."),
     "signatures": (90, 0, "Of kinds that are no longer made."),
     "checkpoints": (30, 7, "Of trainings, finished or given up."),
-    "staging": (30, 7, "Work in progress of runs, long finished or given up."),
+    "staging": (30, 7, "Intermediate objects of runs, finished or given up."),
     "quarantine": (0, 0, "Entries whose dropped bytes are in raw/, too."),
     "raw": (0, 7, "Dropped files that no record comes from. The bytes behind a record are never deleted."),
 }
@@ -57,7 +57,7 @@ KEPT = {
             minimum=0,
             maximum=100_000,
             title="Read again",
-            description="So many objects of each kind that is named by its content are read again and compared; each run draws others.",
+            description="Number of objects of each kind named by its content that are read again and checked; each run draws others.",
         ),
     }
     | {

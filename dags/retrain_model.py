@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ApprovalTask(ApprovalOperator):
-    """Asks with what the gate wrote, and keeps the answer in the bucket: Airflow's own operator drops it when the answer is no.
+    """Asks with the gate's verdict, and stores the answer in the bucket: Airflow's own operator drops a negative answer.
 
     The answer comes from Airflow's API server, which knows the user who gave it. It never goes through an XCom, which others may edit.
     """
@@ -66,14 +66,14 @@ class ApprovalTask(ApprovalOperator):
     dagrun_timeout=timedelta(days=6),
     default_args=TASK_DEFAULTS,
     params={
-        "recipe": recipe_field("Which leads, windows, picture and network."),
+        "recipe": recipe_field("It defines leads, windows, pictures and network."),
         "epochs": Param(
             None,
             type=["null", "integer"],
             minimum=1,
             maximum=200,
             title="Epochs",
-            description="At most; training stops early when it no longer gains. Empty: what the recipe was tuned with.",
+            description="At most; training stops early when it no longer improves. Empty: as the recipe says.",
         ),
         "ensemble_size": Param(
             None,
@@ -91,11 +91,11 @@ class ApprovalTask(ApprovalOperator):
             type="string",
             enum=["better", "refresh"],
             title="What may pass the gate",
-            description="better: only a model that is shown to be better than the one that serves. refresh: also one trained on more data "
+            description="better: only a model that is shown to be better than the serving one. refresh: also one trained on more data "
             "whose AUROC is not worse by 0.05.",
         ),
         "credit": text_field(
-            "Credit", "The collections trained on, with their licences, one a line: printed on the model's card. It may be left empty."
+            "Credit", "The collections trained on, with their licences, one per line: printed on the model card. It may be left empty."
         ),
         "approval": Param(
             default=False,
@@ -191,7 +191,7 @@ def retrain_model() -> None:
         subject="Promote the new {{ params.recipe }} model?",
         params={
             "why": Param(
-                None, type=["null", "string"], maxLength=500, title="Why", description="Kept beside the decision. It may be left empty."
+                None, type=["null", "string"], maxLength=500, title="Why", description="Stored with the decision. It may be left empty."
             )
         },
         defaults="Reject",
