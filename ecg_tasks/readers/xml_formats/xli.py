@@ -1,6 +1,6 @@
 """Here: Philips' packing of waveforms, XLI: of each lead the second differences, packed by LZW. Not here: the XML around it.
 
-The sierraecg package unpacks the same, in 40 times the time and without a bound on what a small file may unpack to; tests hold both
+The sierraecg package unpacks the same, in 25 times the time and without a bound on what a small file may unpack to; tests hold both
 against one another.
 """
 

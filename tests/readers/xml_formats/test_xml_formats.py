@@ -355,16 +355,11 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
 def test_entities_are_never_unpacked_or_fetched(name, encoding):
-    """Each is refused at once; defusedxml refuses them, too."""
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
+    """Each is refused at once."""
     data = BOMBS[name].encode(encoding)
     fault = refused(data)
     assert fault.reason is Reason.UNREADABLE
     assert "declares entities" in fault.message
-    with pytest.raises(DefusedXmlException):
-        fromstring(BOMBS[name])
 
 
 FLOODS = {
