@@ -87,7 +87,9 @@ def _load(content: bytes, names: list[str], *, name: str) -> dict[str, NDArray[A
         loaded = scipy.io.loadmat(io.BytesIO(content), variable_names=names)  # type: ignore[arg-type]  # a stream, too
     except Exception as error:  # noqa: BLE001 - SciPy raises whatever its parsing runs into, all of it the file's doing
         raise BadInputError(Reason.UNREADABLE, f"{name}: SciPy cannot read it ({type(error).__name__})") from None
-    return {one: np.asarray(loaded[one]) for one in names if one in loaded}
+    if not set(names) <= set(loaded):
+        raise BadInputError(Reason.UNREADABLE, f"{name}: SciPy does not find all of its variables")
+    return {one: np.asarray(loaded[one]) for one in names}
 
 
 def _is_level_4(head: bytes) -> bool:

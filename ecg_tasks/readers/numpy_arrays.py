@@ -130,7 +130,9 @@ def _header(stream: IO[bytes], *, name: str) -> _Header:
         if reading is None:
             raise BadInputError(Reason.UNREADABLE, f"{name}: NPY version {version[0]}.{version[1]}; 1.0 and 2.0 are read")
         shape, fortran, dtype = reading(stream, max_header_size=_MAX_HEADER_BYTES)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:  # of a literal that is nested too deeply, too
+    except BadInputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a literal is parsed, which raises whatever Python's parser does
         raise BadInputError(Reason.UNREADABLE, f"{name}: the header of an array is damaged ({type(error).__name__})") from None
     if dtype.hasobject:
         raise BadInputError(Reason.NOT_NUMERIC, f"{name}: it holds Python objects, which are never unpickled; save an array of numbers")
