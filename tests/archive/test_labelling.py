@@ -6,7 +6,16 @@ from itertools import permutations
 import pyarrow as pa
 
 from ecg_tasks.archive import tables
-from ecg_tasks.archive.labelling import LabelEntry, append_labels, dump_labels, in_force, labels_in_force, latest_said, load_labels, write_labels
+from ecg_tasks.archive.labelling import (
+    LabelEntry,
+    append_labels,
+    dump_labels,
+    in_force,
+    labels_in_force,
+    latest_said,
+    load_labels,
+    write_labels,
+)
 from ecg_tasks.labels import WITHDRAWN
 
 SOURCE = LabelEntry(record_id="a", label="normal", who="source:labels.csv", when="2026-01-01T00:00:00+00:00")
