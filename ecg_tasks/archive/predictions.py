@@ -275,7 +275,8 @@ class RunTable:
         falls = "descending" if query.descending else "ascending"
         sort_keys = [("key", falls), ("place", "ascending")]
         table = pa.Table.from_arrays([key, numbers(found)], names=["key", "place"])
-        return found[pc.sort_indices(table, sort_keys=sort_keys).to_numpy()]
+        order = np.asarray(pc.sort_indices(table, sort_keys=sort_keys).to_numpy(), dtype=np.int64)
+        return found[order]
 
 
 def schema(names: Sequence[str] | None = None) -> pa.Schema:
