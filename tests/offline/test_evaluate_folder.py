@@ -242,7 +242,7 @@ def test_a_model_of_other_pictures_is_refused(world, monkeypatch):
     for recipe in RECIPES.values():
         recipe.__dict__.pop("digest", None)
     try:
-        with pytest.raises(ModelRefusedError, match="train a new one"):
+        with pytest.raises(ModelRefusedError, match="train a new model"):
             evaluate_folder(world.folder, models=world.models)
     finally:
         for recipe in RECIPES.values():
