@@ -84,7 +84,7 @@ def parse_xml(data: bytes, *, name: str) -> Element:
             text = data.decode("utf-8-sig")
         else:
             text = data
-        root = fromstring(text)
+        root: Element = fromstring(text)
     except ParseError as error:
         reason = Reason.INCOMPLETE if error.code in _CUT_SHORT else Reason.UNREADABLE
         line = error.position[0]
