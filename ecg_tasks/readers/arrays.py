@@ -112,6 +112,7 @@ def check_kind(dtype: np.dtype[np.generic], *, name: str) -> None:
         raise BadInputError(Reason.NOT_NUMERIC, f"{name}: its array of signals holds no real numbers ({dtype.name[:40]})")
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is no finite number is judged with the leads, and needs no warning
 def recordings(
     array: NDArray[np.generic], told: Described, *, name: str, acquisition: Acquisition, names: Sequence[str] | None = None
 ) -> tuple[Recording, ...]:

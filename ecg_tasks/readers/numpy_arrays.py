@@ -24,6 +24,7 @@ _MAX_HEADER_BYTES = 10_000
 _SMALL_VALUES = 4096
 _MOST_DESCRIBING_BYTES = 256 * 1024
 _ENCRYPTED = 0x1
+_READING = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,14 +127,10 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, name: str) -> 
 def _header(stream: IO[bytes], *, name: str) -> _Header:
     try:
         version = np.lib.format.read_magic(stream)
-        reading = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-        if reading is None:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: NPY version {version[0]}.{version[1]}; 1.0 and 2.0 are read")
-        shape, fortran, dtype = reading(stream, max_header_size=_MAX_HEADER_BYTES)
-    except BadInputError:
-        raise
+        shape, fortran, dtype = _READING[version](stream, max_header_size=_MAX_HEADER_BYTES)
     except Exception as error:  # noqa: BLE001 - a literal is parsed, which raises whatever Python's parser does
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the header of an array is damaged ({type(error).__name__})") from None
+        sentence = f"{name}: the header of an array is damaged, or not of NPY 1.0 or 2.0 ({type(error).__name__})"
+        raise BadInputError(Reason.UNREADABLE, sentence) from None
     if dtype.hasobject:
         raise BadInputError(Reason.NOT_NUMERIC, f"{name}: it holds Python objects, which are never unpickled; save an array of numbers")
     if any(length < 0 for length in shape):
