@@ -5,6 +5,8 @@ from types import MappingProxyType
 from ecg_tasks.readers.xml_formats.text import root_name
 
 _EXPORT = "export the recording as SCP-ECG, HL7 aECG or WFDB (.hea with .dat)"
+_UNPACK = "unpack it and drop the file"
+"""For formats that are read, in a file that is packed: as they are, their readers know them."""
 _PICTURE = f"a picture, which holds no signal; {_EXPORT}"
 _LEAD_I = "lead I alone, while lead II is needed, or two other limb leads"
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -16,15 +18,15 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\0*", _PICTURE),
     (4, b"ftyphei", _PICTURE),
     (8, b"WEBP", _PICTURE),
-    (128, b"DICM", f"DICOM; {_EXPORT}"),
-    (0, b"\xffBIOSEMI", f"BDF; {_EXPORT}"),
-    (0, b"0       ", f"EDF; {_EXPORT}"),
+    (128, b"DICM", f"DICOM; {_UNPACK}"),
+    (0, b"\xffBIOSEMI", f"BDF; {_UNPACK}"),
+    (0, b"0       ", f"EDF; {_UNPACK}"),
     (0, b"@ MFR ", f"MFER, as Nihon Kohden's and Fukuda Denshi's devices write it; {_EXPORT}"),
     (0, b"ALIVE\0", f"a Kardia recording (AliveCor), as a rule {_LEAD_I}"),
-    (0, b"MATLAB 5.0", "a MATLAB file without a WFDB header that names it; drop both together"),
-    (0, b"\x89HDF\r\n\x1a\n", f"HDF5; {_EXPORT}"),
-    (0, b"\x93NUMPY", f"a NumPy array; {_EXPORT}"),
-    (0, b"PAR1", "Parquet; save the table as CSV"),
+    (0, b"MATLAB 5.0", f"a MATLAB file; {_UNPACK}"),
+    (0, b"\x89HDF\r\n\x1a\n", f"HDF5; {_UNPACK}"),
+    (0, b"\x93NUMPY", f"a NumPy array; {_UNPACK}"),
+    (0, b"PAR1", f"Parquet; {_UNPACK}"),
     (0, b"{\\rtf", f"a text document, which holds no signal; {_EXPORT}"),
     (0, b"\xd0\xcf\x11\xe0", "an old Excel, Word or Office file; save a table as CSV"),
     (257, b"ustar", "a tar archive; unpack it and drop the files"),
@@ -47,9 +49,9 @@ _ROOTS = MappingProxyType(
         "svg": _PICTURE,
         "html": _WEB_PAGE,
     }
-    | dict.fromkeys(("restingecg", "annotatedecg", "restingecgdata", "cardiologyxml"), "an ECG as XML; unpack it and drop the file")
+    | dict.fromkeys(("restingecg", "annotatedecg", "restingecgdata", "cardiologyxml"), f"an ECG as XML; {_UNPACK}")
 )
-"""By the name of the root. Those that are read stand here for a file that is packed."""
+"""By the name of the root."""
 _WORDS: tuple[tuple[bytes, str], ...] = (
     (b"apple watch", f"an ECG of an Apple Watch: {_LEAD_I}"),
     (b"withings", f"an ECG of a Withings watch: {_LEAD_I}"),

@@ -48,8 +48,8 @@ def test_a_csv_without_heartbeats_is_told_for_what_it_is(text, words):
     ("head", "words"),
     [
         (b"%PDF-1.7\n", "a PDF: a picture of a recording, without its signal"),
-        (bytes(128) + b"DICM", "DICOM; export the recording as SCP-ECG, HL7 aECG or WFDB (.hea with .dat)"),
-        (b"0       X X X X", "EDF; export"),
+        (bytes(128) + b"DICM", "DICOM; unpack it"),
+        (b"0       X X X X", "EDF; unpack it"),
         (b"@ MFR Standard 12 leads ECG", "MFER, as Nihon Kohden's and Fukuda Denshi's devices write it; export"),
         (b"\0\0\x84\0\0\0\x14\x07\0\0", "a BIOPAC (AcqKnowledge) recording; export"),
         (b"ALIVE\0\0\0\2\0\0\0", "a Kardia recording (AliveCor), as a rule lead I alone"),
