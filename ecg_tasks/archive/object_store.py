@@ -149,7 +149,7 @@ class ObjectStore:
 
     def list_objects(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """Every object below a prefix, in key order; with ``after`` only those whose keys come after it."""
-        start = {"StartAfter": after} if after else {}
+        start: dict[str, Any] = {"StartAfter": after} if after else {}
         with _errors(f"list {prefix}"):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start):
                 for item in page.get("Contents", []):
