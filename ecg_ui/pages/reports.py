@@ -9,11 +9,10 @@ from pydantic import AfterValidator
 
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.queries import report_table, runs
-from ecg_tasks.queries.store import open_store
 from ecg_tasks.reporting.charts import draw_decisions
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.signals.recipes import RECIPES
-from ecg_ui.inputs import DatePath, Offset, RecipeName, RunPath
+from ecg_ui.inputs import DatePath, Offset, RecipeName, RunPath, Store
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -57,13 +56,13 @@ def as_params(query: report_table.Query) -> dict[str, object]:
 
 
 @router.get("/reports")
-def show_reports(request: Request, user: GetUserDep, offset: Offset = 0) -> Response:
+def show_reports(request: Request, user: GetUserDep, store: Store, offset: Offset = 0) -> Response:
     """Every run with a report, newest first."""
     return page(
         request,
         user,
         "reports.html",
-        found=runs.runs(open_store(), offset=offset, limit=RUNS_A_PAGE),
+        found=runs.runs(store, offset=offset, limit=RUNS_A_PAGE),
         offset=offset,
         a_page=RUNS_A_PAGE,
     )
@@ -74,13 +73,13 @@ def show_report(
     request: Request,
     user: GetUserDep,
     *,
+    store: Store,
     date: DatePath,
     run: RunPath,
     query: Asked,
     offset: Offset = 0,
 ) -> Response:
     """One report: its counts, and its rows, filtered and sorted by the server."""
-    store = open_store()
     head, rows = runs.summary(store, date, run), report_table.table(store, date, run)
     if head is None or rows is None:
         raise HTTPException(404)
