@@ -86,9 +86,9 @@ def fill(n_records: int) -> Work:
             for key, data in derived(ids, [one.record for one in stored[:1]], rng, shard=shard, version=version):
                 store.put(key, data)
             shards.append(shard)
-        account = IntakeCounts(received=n_records, records=n_records)
+        counts = IntakeCounts(received=n_records, records=n_records)
         manifest = IntakeManifest(
-            dag=DagId.INGEST_RECORDS, run="bench", account=account, inputs=(), shards=tuple(shards), quarantined=(), labels=LabelCounts()
+            dag=DagId.INGEST_RECORDS, run="bench", counts=counts, inputs=(), shards=tuple(shards), quarantined=(), labels=LabelCounts()
         )
         write_manifest(store, manifest)
         classify_records.write_report(classify_records.pin_champion(RUN, date=DATE, scope="all", details=0), [])

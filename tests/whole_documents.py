@@ -9,14 +9,14 @@ from ecg_tasks.names import DagId
 
 def intake(run: str, **changes: Any) -> IntakeManifest:
     """The account of an intake of nothing, but for what is given."""
-    empty = {"account": IntakeCounts(), "inputs": (), "shards": (), "quarantined": (), "labels": LabelCounts()}
+    empty = {"counts": IntakeCounts(), "inputs": (), "shards": (), "quarantined": (), "labels": LabelCounts()}
     return IntakeManifest(**({"dag": DagId.INGEST_RECORDS, "run": run} | empty | changes))
 
 
 def night(run: str, **changes: Any) -> ClassifyManifest:
     """The account of a night of nothing, but for what is given."""
     counts = ReportCounts(**dict.fromkeys(ReportCounts.__struct_fields__, 0))
-    empty = {"account": counts, "champions": {}, "shards": (), "ingests": Ingests(runs=(), through="", at_through=())}
+    empty = {"counts": counts, "champions": {}, "shards": (), "ingests": Ingests(runs=(), through="", at_through=())}
     report = f"reports/2026-01-01/{run}/index.html"
     return ClassifyManifest(**({"dag": DagId.CLASSIFY_RECORDS, "run": run, "report": report} | empty | changes))
 

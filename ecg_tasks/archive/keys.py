@@ -226,7 +226,7 @@ def audit_folder(number: int) -> str:
 
 
 def account_list(dag: str, run: str, name: str, digest: str) -> str:
-    """A list of a run's account that is too long for its manifest; ``digest`` is that of its bytes."""
+    """A list of a run's manifest that is too long for its manifest; ``digest`` is that of its bytes."""
     return f"{ACCOUNT_LISTS}{dag}/{run}/{name}-{digest}.parquet"
 
 

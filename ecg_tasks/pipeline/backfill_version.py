@@ -132,15 +132,15 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
     for path, content in render_difference(difference):
         store.put(keys.backfill(pinned.name, path), content, content_type=_CONTENT_TYPES[path.rsplit(".", 1)[-1]])
     counts = BackfillCounts(
-        records=report.account.records,
+        records=report.counts.records,
         compared=difference.agreement.n,
         changed=len(difference.changed),
-        pending=report.account.pending,
+        pending=report.counts.pending,
     )
     manifest = BackfillManifest(
         dag=DAG,
         run=pinned.run,
-        account=counts,
+        counts=counts,
         recipe=pinned.recipe,
         version=pinned.version,
         against=pinned.against,

@@ -150,12 +150,12 @@ def write_report(pin: str, results: Sequence[str]) -> str:
     summary = report_builder.write_report(store, structs.replace(pinned, notes=(*pinned.notes, *notes)))
     for name, version in pinned.versions.items():
         write_snapshot(store, name, version)
-    detail = {"report": summary.index_key, "account": plain(summary.account), "champions": plain(pinned.champions)}
+    detail = {"report": summary.index_key, "account": plain(summary.counts), "champions": plain(pinned.champions)}
     manifest = ClassifyManifest(
         audit=audit.append(store, who=f"{DAG}/{pinned.run}", action=audit.Action.CLASSIFY, subject=pinned.run, detail=detail),
         dag=DAG,
         run=pinned.run,
-        account=summary.account,
+        counts=summary.counts,
         champions=pinned.champions,
         shards=tuple(done),
         ingests=pinned.ingests,

@@ -87,8 +87,8 @@ def plan(run_id: str) -> list[str]:
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key)
     if not work:
-        with Account() as account:
-            account.write(store, run, planned=planned, shards=[], labels=LabelCounts())
+        with Account() as counts:
+            counts.write(store, run, planned=planned, shards=[], labels=LabelCounts())
     plans = [planned, *[None] * len(work)]
     jobs = (IntakeJob(drops=tuple(batch), described=key, plan=told) for batch, key, told in zip(work, described, plans, strict=False))
     written = write_jobs(store, dag="intake", run=run, jobs=jobs)
@@ -122,7 +122,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
     def records() -> Iterator[record_shards.StoredRecord]:
         take = partial(taking.take, store, described=described, patient_key=settings.patient_key)
         for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
-            inputs.append(taken.account)
+            inputs.append(taken.outcome)
             quarantined.extend(taken.quarantined)
             labels.extend(taken.labels)
             yield from taken.records
@@ -193,7 +193,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
 
 def _log(store: ObjectStore, manifest: IntakeManifest, data: bytes, *, listed: Sequence[audit.Name] | None = None) -> None:
     """Write into the log what a run took over; ``data`` is its manifest as it is stored."""
-    detail = {"account": plain(manifest.account), "labels": manifest.labels.stored, "manifest_sha256": hashlib.sha256(data).hexdigest()}
+    detail = {"account": plain(manifest.counts), "labels": manifest.labels.stored, "manifest_sha256": hashlib.sha256(data).hexdigest()}
     audit.append(store, who=f"{DAG}/{manifest.run}", action=audit.Action.INGEST, subject=manifest.run, detail=detail, listed=listed)
 
 

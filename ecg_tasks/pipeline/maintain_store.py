@@ -122,7 +122,7 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
     planned, found, checked = read(store, MaintenancePlan, plan_key), read(store, OrphanList, orphans), read(store, ContentCheck, contents)
     run, objects, stays = planned.run, planned.objects, set(read(store, Deletions, deleted).stays)
     gone = [] if planned.dry_run else [size for name, size, _ in objects if name not in stays]
-    account = MaintenanceCounts(
+    counts = MaintenanceCounts(
         mode="dry run: nothing was deleted" if planned.dry_run else "for real",
         objects=sum(one.objects for one in planned.prefixes.values()),
         deletable=len(objects),
@@ -139,7 +139,7 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
         dag=DAG,
         run=run,
         at=planned.at,
-        account=account,
+        counts=counts,
         days=planned.days,
         prefixes=planned.prefixes,
         deletable=tuple(Deletable(key=name, bytes=size) for name, size, _ in objects[:LISTED]),
@@ -168,13 +168,13 @@ def fail_if_damaged(manifest_key: str) -> None:
 
 def headline(manifest_key: str) -> str:
     """One sentence of a run's account."""
-    account = read(open_store(), MaintenanceManifest, manifest_key).account
+    counts = read(open_store(), MaintenanceManifest, manifest_key).counts
     did = (
-        f"dry run: {account.deletable:,} objects ({account.deletable_bytes / 1e6:,.1f} MB) would go"
-        if account.mode.startswith("dry")
-        else f"{account.deleted:,} objects deleted ({account.deleted_bytes / 1e6:,.1f} MB)"
+        f"dry run: {counts.deletable:,} objects ({counts.deletable_bytes / 1e6:,.1f} MB) would go"
+        if counts.mode.startswith("dry")
+        else f"{counts.deleted:,} objects deleted ({counts.deleted_bytes / 1e6:,.1f} MB)"
     )
-    return f"{did}; {account.orphans:,} orphans; {account.read_again:,} read again, {account.damaged:,} damaged"
+    return f"{did}; {counts.orphans:,} orphans; {counts.read_again:,} read again, {counts.damaged:,} damaged"
 
 
 def form(texts: Mapping[str, str], *, scheduled: bool = False) -> dict[str, Any]:

@@ -100,5 +100,5 @@ def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
 
 def _write_manifest(store: ObjectStore, run: str, done: Sequence[RenderedShard]) -> str:
     totals = {name: sum(getattr(item, name) for item in done) for name in RenderCounts.__struct_fields__}
-    manifest = RenderManifest(dag=DAG, run=run, account=RenderCounts(**totals), shards=tuple(done))
+    manifest = RenderManifest(dag=DAG, run=run, counts=RenderCounts(**totals), shards=tuple(done))
     return write_manifest(store, manifest)

@@ -154,7 +154,7 @@ def gate(job: str) -> str:
         write(store, verdict_key, verdict)
     if not verdict.promote:
         promoting.log_act(store, work, audit.Action.REJECT, why=verdict.reason)
-    promoting.write_account(store, work, verdict)
+    promoting.write_result(store, work, verdict)
     return verdict_key
 
 

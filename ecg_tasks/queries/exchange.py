@@ -58,9 +58,9 @@ def fhir_ndjson(store: ObjectStore, date: str, run: str, *, release: str = "R5")
     """
     if release not in RELEASES:
         raise ConfigurationError(f"{release=}; it must be one of {', '.join(RELEASES)}")
-    told = read(store, ReportSummary, _key(date, run, SUMMARY)).run
+    summary = read(store, ReportSummary, _key(date, run, SUMMARY)).run
     rows = _table(store, date, run).all_rows()
-    made = bundles(rows, run=RunIdentity(run=run, issued=told.created_utc), release=release)
+    made = bundles(rows, run=RunIdentity(run=run, issued=summary.created_utc), release=release)
     return (json.dumps(bundle, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n" for bundle in made)
 
 

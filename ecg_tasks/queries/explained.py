@@ -13,13 +13,13 @@ from ecg_tasks.pipeline.classify_records import load_champion
 from ecg_tasks.pipeline.reports.explaining import explain_record
 from ecg_tasks.queries.models import Version
 from ecg_tasks.queries.records import RecordPage, stored_record
-from ecg_tasks.reporting.influence import Influence
+from ecg_tasks.reporting.attribution import Attribution
 from ecg_tasks.signals.recipes import get_recipe
 
 _asking = Lock()
 
 
-def influence(store: ObjectStore, found: RecordPage) -> Influence | None:
+def attribution(store: ObjectStore, found: RecordPage) -> Attribution | None:
     """What the decision on a record rests on; None where there is no answer, or its version is gone or reads other pictures."""
     if found.decided is None or found.decided.probability is None:
         return None
@@ -28,7 +28,7 @@ def influence(store: ObjectStore, found: RecordPage) -> Influence | None:
 
 
 @keep(256)  # one takes some 20 kB
-def _explained(store: ObjectStore, version: Version, shard: str, record_id: str) -> Influence | None:
+def _explained(store: ObjectStore, version: Version, shard: str, record_id: str) -> Attribution | None:
     stored, classifier = stored_record(store, shard, record_id), _classifier(store, version.recipe, version.version)
     return None if stored is None or classifier is None else explain_record(classifier, stored.record)
 

@@ -12,7 +12,7 @@ from ecg_tasks.archive.documents import (
     SummaryChanges,
     SummaryModel,
     read,
-    read_account,
+    read_counts,
 )
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
@@ -30,13 +30,13 @@ class Run:
     date: str
     run: str
     written: str
-    account: ReportCounts
+    counts: ReportCounts
     champions: Mapping[str, str]
 
     @property
     def n_decided(self) -> int:
         """Records with a decision, whatever it is."""
-        return self.account.records - self.account.pending
+        return self.counts.records - self.counts.pending
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Summary:
     reasons: Mapping[str, int]
     n_synthetic: int
     notes: tuple[str, ...]
-    account: ReportCounts
+    counts: ReportCounts
     changes: SummaryChanges | None
 
 
@@ -77,7 +77,7 @@ def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, A
     info = store.info(keys.manifest(dag_id, keys.run_key(run_id)))
     if info is None:
         return None, None
-    return read_account(store, dag_id, keys.run_key(run_id)), _run(store, info) if dag_id == DAG else None
+    return read_counts(store, dag_id, keys.run_key(run_id)), _run(store, info) if dag_id == DAG else None
 
 
 def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
@@ -90,16 +90,16 @@ def headline(report: str) -> str:
     """One sentence of a report, given as ``write_report`` returns it: what became of its records."""
     _, date, run, _ = report.split("/", 3)
     store = open_store()
-    told = read(store, ReportSummary, keys.report(date, run, "summary.json"))
-    decided = ", ".join(f"{count:,} {decision}" for decision, count in told.decisions.items())
+    summary = read(store, ReportSummary, keys.report(date, run, "summary.json"))
+    decided = ", ".join(f"{count:,} {decision}" for decision, count in summary.decisions.items())
     rest = [
-        (told.counts.pending, "pending"),
-        (told.counts.quarantined, "quarantined"),
-        (told.waiting.inbox_files, "files still in the inbox"),
-        (told.waiting.records_without_pictures, "records without pictures"),
+        (summary.counts.pending, "pending"),
+        (summary.counts.quarantined, "quarantined"),
+        (summary.waiting.inbox_files, "files still in the inbox"),
+        (summary.waiting.records_without_pictures, "records without pictures"),
     ]
-    sentence = f"{told.counts.records:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
-    return f"{sentence}. {told.changes.sentence}" if told.changes else sentence
+    sentence = f"{summary.counts.records:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
+    return f"{sentence}. {summary.changes.sentence}" if summary.changes else sentence
 
 
 def _run(store: ObjectStore, info: ObjectInfo) -> Run:
@@ -111,20 +111,20 @@ def _read(store: ObjectStore, key: str, _etag: str, written: str) -> Run:
     manifest = read(store, ClassifyManifest, key)
     _, date, run, _ = manifest.report.split("/", 3)
     champions = {name: champion.version for name, champion in manifest.champions.items()}
-    return Run(date=date, run=run, written=written, account=manifest.account, champions=champions)
+    return Run(date=date, run=run, written=written, counts=manifest.counts, champions=champions)
 
 
 @lru_cache(maxsize=32)
 def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
-    told = read(store, ReportSummary, key)
+    summary = read(store, ReportSummary, key)
     return Summary(
-        run_id=told.run.run_id,
-        created=told.run.created_utc,
-        decisions=told.decisions,
-        models=told.models,
-        reasons=told.quarantine.by_reason,
-        n_synthetic=told.synthetic.n_records,
-        notes=told.notes,
-        account=told.counts,
-        changes=told.changes,
+        run_id=summary.run.run_id,
+        created=summary.run.created_utc,
+        decisions=summary.decisions,
+        models=summary.models,
+        reasons=summary.quarantine.by_reason,
+        n_synthetic=summary.synthetic.n_records,
+        notes=summary.notes,
+        counts=summary.counts,
+        changes=summary.changes,
     )

@@ -11,8 +11,8 @@ from ecg_tasks.counts import ReportCounts
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
 from ecg_tasks.report_columns import Row
+from ecg_tasks.reporting.attribution import Attribution
 from ecg_tasks.reporting.changes import Changes
-from ecg_tasks.reporting.influence import Influence
 from ecg_tasks.reporting.predictions import Predictions
 from ecg_tasks.signals.record import Record
 
@@ -31,7 +31,7 @@ class ModelSummary:
     n_test_records, n_test_patients : size of that test set
     split_unit : what was kept apart between training and test: ``patient``, ``record`` or ``beat``
     synthetic : trained on recordings made by a program
-    yardsticks : name of a simpler method ("beat length alone") to its AUROC on the same test records
+    baselines : name of a simpler method ("beat length alone") to its AUROC on the same test records
     """
 
     recipe: str
@@ -45,7 +45,7 @@ class ModelSummary:
     n_test_patients: int
     split_unit: str
     synthetic: bool
-    yardsticks: Mapping[str, Interval] = field(default_factory=dict)
+    baselines: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -54,7 +54,7 @@ class ModelSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuarantinedInput:
+class ReportedInput:
     """One input that could not be read; ``reason`` is a value of ``errors.Reason``, ``message`` the sentence for people."""
 
     name: str
@@ -83,7 +83,7 @@ class RunReport:
     ----------
     run_id, date, dag : which run; ``date`` is YYYY-MM-DD
     created_utc : ISO 8601
-    account : the counts; they must agree with ``predictions`` and ``quarantined``
+    counts : the counts; they must agree with ``predictions`` and ``quarantined``
     models : every (recipe, version) that occurs in ``predictions``
     predictions : one row a record
     quarantined : every input in quarantine, with its reason
@@ -104,10 +104,10 @@ class RunReport:
     date: str
     dag: str
     created_utc: str
-    account: ReportCounts
+    counts: ReportCounts
     models: Sequence[ModelSummary]
     predictions: Predictions
-    quarantined: Sequence[QuarantinedInput] = ()
+    quarantined: Sequence[ReportedInput] = ()
     unseen: Sequence[UnseenFigures] = ()
     unseen_absent: str = ""
     notes: Sequence[str] = ()
@@ -116,7 +116,7 @@ class RunReport:
     changes: Changes | None = None
 
     def __post_init__(self) -> None:
-        self.account.check()
+        self.counts.check()
         found = self.predictions.decisions
         expected = {
             "classified": found[Decision.NORMAL] + found[Decision.ABNORMAL],
@@ -125,8 +125,8 @@ class RunReport:
             "quarantined": len(self.quarantined),
         }
         for name, count in expected.items():
-            if getattr(self.account, name) != count:
-                raise ValueError(f"the account says {name}={getattr(self.account, name)}, the rows say {count}")
+            if getattr(self.counts, name) != count:
+                raise ValueError(f"the counts say {name}={getattr(self.counts, name)}, the rows say {count}")
         listed = {model.key for model in self.models}
         unlisted = [key for key in self.predictions.n_by_model if key not in listed]
         if unlisted:
@@ -180,7 +180,7 @@ class RecordDetail:
     spectrograms : what the network saw: the leads of one window (12 views are drawn as a grid), or some beats
     shown_from_s : the 10 s from here on are drawn on ECG paper; matters only for longer recordings
     beats_s : R peaks, s from the record's start; drawn as small marks
-    influence : what the decision is based on; None if not asked for, or without a decision
+    attribution : what the decision is based on; None if not asked for, or without a decision
     """
 
     record: Record
@@ -188,7 +188,7 @@ class RecordDetail:
     spectrograms: Sequence[SpectrogramView] = ()
     shown_from_s: float = 0.0
     beats_s: Sequence[float] = ()
-    influence: Influence | None = None
+    attribution: Attribution | None = None
 
     def __post_init__(self) -> None:
         if self.record.record_id != self.row["record_id"]:

@@ -18,10 +18,10 @@ from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.labels import RESEARCH_USE, Decision
 from ecg_tasks.report_columns import Query, differs, shown
+from ecg_tasks.reporting.attribution import draw_attribution
 from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.escaping import printable
-from ecg_tasks.reporting.influence import draw_influence
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
@@ -100,7 +100,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
                 "model": model,
                 "n": n_by_model.get(model.key, 0),
                 "figures": _figures(model.test_figures),
-                "yardsticks": _figures(model.yardsticks),
+                "baselines": _figures(model.baselines),
             }
         )
         if any(bins.any() for bins in counts.values()):
@@ -109,7 +109,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
     return render_page(
         "index.html",
         report=report,
-        account=report.account,
+        counts=report.counts,
         banners=_banners(report),
         shares=draw_decisions(decided),
         decisions=[
@@ -149,10 +149,10 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         meaning=MEANINGS[row["decision"]],
         differs=differs(row["decision"], row["label"]),
         probability=draw_probability(row["probability"], model=model) if row["probability"] is not None else "",
-        waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, influence=detail.influence),
-        spectrograms=draw_spectrograms(detail.spectrograms, influence=detail.influence) if detail.spectrograms else "",
-        influence=detail.influence,
-        influence_drawing=draw_influence(detail.influence) if detail.influence else "",
+        waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, attribution=detail.attribution),
+        spectrograms=draw_spectrograms(detail.spectrograms, attribution=detail.attribution) if detail.spectrograms else "",
+        attribution=detail.attribution,
+        attribution_drawing=draw_attribution(detail.attribution) if detail.attribution else "",
         own_range=any(view.db_range is None for view in detail.spectrograms),
         padded=has_masked_frames(detail.spectrograms),
         duration=number(record.duration_s),

@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ecg_tasks.reporting.influence import Influence, shading
+from ecg_tasks.reporting.attribution import Attribution, shading
 from ecg_tasks.reporting.model import SpectrogramView
 from ecg_tasks.reporting.raster import edges, image
 from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks
@@ -26,7 +26,7 @@ _BRIGHTNESS = np.maximum.accumulate(MAGMA @ _LUMA)
 """How bright each colour of magma is: it rises along the map, so that brightness gives a colour's place back."""
 
 
-def draw_spectrograms(views: Sequence[SpectrogramView], *, influence: Influence | None = None) -> Markup:
+def draw_spectrograms(views: Sequence[SpectrogramView], *, attribution: Attribution | None = None) -> Markup:
     """Draw one or several spectrograms side by side: frequency in Hz upwards, time in s to the right, one colour bar in dB.
 
     Twelve views are laid out as on a clinical print, column by column; any other number fills rows of at most four.
@@ -34,7 +34,7 @@ def draw_spectrograms(views: Sequence[SpectrogramView], *, influence: Influence 
     Parameters
     ----------
     views : at least one; all with the same ``db_range``
-    influence : what each lead supports, drawn as a strip along the top of the lead's spectrogram
+    attribution : what each lead supports, drawn as a strip along the top of the lead's spectrogram
     """
     n_columns = min(len(views), CLINICAL_COLUMNS)
     n_rows = -(-len(views) // n_columns)
@@ -48,8 +48,8 @@ def draw_spectrograms(views: Sequence[SpectrogramView], *, influence: Influence 
         x, y = _LEFT + column * (width + _GAP_X), _TOP + row * (height + _GAP_Y)
         last_row = row == n_rows - 1 or (not clinical and index + n_columns >= len(views))
         parts.append(_panel(view, x, y, width, height, label_hz=column == 0, label_s=last_row))
-        if influence is not None and view.title in influence.leads:
-            parts.append(_strip(influence, view.title, x, y, width))
+        if attribution is not None and view.title in attribution.leads:
+            parts.append(_strip(attribution, view.title, x, y, width))
     plot_height = n_rows * height + (n_rows - 1) * _GAP_Y
     parts.append(text(14, _TOP + plot_height / 2, "frequency, Hz", kind="axis", anchor="middle", turn=-90))
     parts.append(text(_LEFT + plot_width / 2, _TOP + plot_height + 38, "time, s", kind="axis", anchor="middle"))
@@ -115,14 +115,14 @@ def _panel(view: SpectrogramView, x: float, y: float, width: float, height: floa
     return "".join(parts)
 
 
-def _strip(influence: Influence, lead: str, x: float, y: float, width: float) -> str:
+def _strip(attribution: Attribution, lead: str, x: float, y: float, width: float) -> str:
     """Draw what one lead supports, along its time axis, on its own background."""
-    values = influence.strips[influence.leads.index(lead)][np.newaxis]
+    values = attribution.strips[attribution.leads.index(lead)][np.newaxis]
     at = x + width * np.linspace(0, 1, values.shape[1] + 1)
     ground = rect(x, y, width, _STRIP, kind="paper")
     return (
         ground
-        + shading(values, x=at, rows=[(y, y + _STRIP)], scale=float(np.abs(influence.strips).max()))
+        + shading(values, x=at, rows=[(y, y + _STRIP)], scale=float(np.abs(attribution.strips).max()))
         + rect(x, y, width, _STRIP, kind="frame")
     )
 

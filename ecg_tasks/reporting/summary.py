@@ -46,7 +46,7 @@ def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "notice": RESEARCH_USE,
         "run": {"run_id": report.run_id, "dag": report.dag, "date": report.date, "created_utc": report.created_utc},
-        "counts": msgspec.structs.asdict(report.account),
+        "counts": msgspec.structs.asdict(report.counts),
         "decisions": {str(decision): count for decision, count in report.predictions.decisions.items()},
         "synthetic": {"n_records": report.predictions.n_synthetic, "models": [model.recipe for model in report.models if model.synthetic]},
         "models": [_model(model, report) for model in report.models],
@@ -78,7 +78,7 @@ def _model(model: ModelSummary, report: RunReport) -> dict[str, Any]:
             "n_records": model.n_test_records,
             "n_patients": model.n_test_patients,
             "split_unit": model.split_unit,
-            "yardsticks_auroc": _figures(model.yardsticks),
+            "yardsticks_auroc": _figures(model.baselines),
         },
         "n_records": report.predictions.n_by_model.get(model.key, 0),
         "scores": {

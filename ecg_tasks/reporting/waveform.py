@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ecg_tasks.reporting.influence import Influence, shading
+from ecg_tasks.reporting.attribution import Attribution, shading
 from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks, trace
 from ecg_tasks.signals.preparing import filled
 from ecg_tasks.signals.record import Record
@@ -44,7 +44,9 @@ class Waveform:
     overview: Markup | None = None
 
 
-def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[float] = (), influence: Influence | None = None) -> Waveform:
+def draw_waveform(
+    record: Record, *, from_s: float = 0.0, beats_s: Sequence[float] = (), attribution: Attribution | None = None
+) -> Waveform:
     """Draw all leads of a recording, one row a lead, at 25 mm/s and 10 mm/mV.
 
     Parameters
@@ -52,10 +54,10 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
     record : mV recordings show up to 10 s; a heartbeat row (relative amplitude) is shown whole, enlarged
     from_s : first second shown; moved back where less than 10 s would be left
     beats_s : R peaks to be marked, s from the record's start
-    influence : what supports abnormal or normal, shaded behind the leads
+    attribution : what supports abnormal or normal, shaded behind the leads
     """
     if record.is_heartbeat:
-        return _draw_heartbeat(record, influence)
+        return _draw_heartbeat(record, attribution)
     start_s = float(np.clip(from_s, 0.0, max(0.0, record.duration_s - SHOWN_S)))
     first = round(start_s * record.fs)
     shown = _bridged(record.samples[:, first : first + round(SHOWN_S * record.fs)])
@@ -69,9 +71,9 @@ def draw_waveform(record: Record, *, from_s: float = 0.0, beats_s: Sequence[floa
     x_units = np.rint((x * SPEED_MM_S / record.fs + _LEFT_MM) * _MM).astype(np.int64)
     y_units = np.rint((np.asarray(baselines)[:, np.newaxis] + _TOP_MM - y * gain) * _MM).astype(np.int64)
     parts = [_paper(width, height, box_mm=1)]
-    if influence is not None:
+    if attribution is not None:
         rows = {lead: (base + _TOP_MM - 10, base + _TOP_MM + 5) for lead, base in zip(record.leads, baselines, strict=True)}
-        parts.append(_shades(influence, rows, start_s=start_s, seconds=seconds, mm_per_s=SPEED_MM_S))
+        parts.append(_shades(attribution, rows, start_s=start_s, seconds=seconds, mm_per_s=SPEED_MM_S))
     for index, lead in enumerate(record.leads):
         base = baselines[index] + _TOP_MM
         parts += [
@@ -103,7 +105,7 @@ def _bridged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([filled(lead, np.isfinite(lead)) for lead in samples])
 
 
-def _draw_heartbeat(record: Record, influence: Influence | None) -> Waveform:
+def _draw_heartbeat(record: Record, attribution: Attribution | None) -> Waveform:
     """Draw one beat of relative amplitude, 0 to 1: a box is 0.04 s by 0.1, the zeros that pad its end are shaded."""
     speed, gain = SPEED_MM_S * _ENLARGED, 10.0 * _ENLARGED
     samples = np.nan_to_num(record.samples[0])
@@ -113,9 +115,9 @@ def _draw_heartbeat(record: Record, influence: Influence | None) -> Waveform:
     y = np.rint((base - samples * gain) * _MM).astype(np.int64)
     n_real = int(np.max(np.flatnonzero(samples), initial=-1)) + 1
     parts = [_paper(width, height, box_mm=_ENLARGED, bold_row=1)]
-    if influence is not None:
+    if attribution is not None:
         rows = dict.fromkeys(record.leads, (_TOP_MM, _TOP_MM + height))
-        parts.append(_shades(influence, rows, start_s=0.0, seconds=record.n_samples / record.fs, mm_per_s=speed))
+        parts.append(_shades(attribution, rows, start_s=0.0, seconds=record.n_samples / record.fs, mm_per_s=speed))
     if n_real < record.n_samples:
         from_mm = n_real / record.fs * speed
         parts += [
@@ -159,17 +161,17 @@ def _draw_overview(record: Record, *, start_s: float) -> Markup:
     return _figure(parts, width, height, title=title)
 
 
-def _shades(influence: Influence, rows: Mapping[str, tuple[float, float]], *, start_s: float, seconds: float, mm_per_s: float) -> str:
+def _shades(attribution: Attribution, rows: Mapping[str, tuple[float, float]], *, start_s: float, seconds: float, mm_per_s: float) -> str:
     """Draw what each lead supports in the drawn part, behind it; ``rows`` are their tops and bottoms, mm."""
-    first = int(start_s / influence.step_s)
-    shown = influence.over_time[:, first : first + int(np.ceil(seconds / influence.step_s))]
-    at_s = np.minimum((first + np.arange(shown.shape[1] + 1)) * influence.step_s - start_s, seconds).clip(min=0)
-    drawn = [lead for lead in influence.leads if lead in rows]
+    first = int(start_s / attribution.step_s)
+    shown = attribution.over_time[:, first : first + int(np.ceil(seconds / attribution.step_s))]
+    at_s = np.minimum((first + np.arange(shown.shape[1] + 1)) * attribution.step_s - start_s, seconds).clip(min=0)
+    drawn = [lead for lead in attribution.leads if lead in rows]
     return shading(
-        shown[[influence.leads.index(lead) for lead in drawn]],
+        shown[[attribution.leads.index(lead) for lead in drawn]],
         x=np.rint((at_s * mm_per_s + _LEFT_MM) * _MM),
         rows=[(_u(rows[lead][0]), _u(rows[lead][1])) for lead in drawn],
-        scale=float(np.abs(influence.over_time).max()),
+        scale=float(np.abs(attribution.over_time).max()),
     )
 
 

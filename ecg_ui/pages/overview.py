@@ -26,13 +26,13 @@ def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
     lights = drift.lights(store)
     shown = [*((one.recipe, one.version) for one in seen.champions), *((one.recipe, one.version) for one in lights)]
     decided = list(seen.runs[0].champions.items()) if seen.runs else []
-    accounts = [(run.date, {fate: getattr(run.account, fate) for fate in FATES}) for run in reversed(seen.runs)]
+    counts_by_run = [(run.date, {fate: getattr(run.counts, fate) for fate in FATES}) for run in reversed(seen.runs)]
     return page(
         request,
         user,
         "overview.html",
         seen=seen,
-        history=draw_history(accounts) if accounts else "",
+        history=draw_history(counts_by_run) if counts_by_run else "",
         fates=FATES,
         lights=lights,
         decided=decided,
@@ -43,11 +43,11 @@ def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
 @router.get("/run")
 def show_run(request: Request, user: GetUserDep, store: Store, dag_id: DagId, run_id: RunId) -> Response:
     """From a run in Airflow to its report; a run without one gets its account, if it has written any."""
-    account, run = run_of(store, dag_id, run_id)
+    counts, run = run_of(store, dag_id, run_id)
     if dag_id == Dag.MAINTAIN_STORE and (manifest := dag_runs.maintenance(store, run_id)) is not None:
-        return page(request, user, "maintenance.html", run_id=run_id, found=manifest, account=account)
+        return page(request, user, "maintenance.html", run_id=run_id, found=manifest, counts=counts)
     if dag_id == Dag.BACKFILL_VERSION and (found := dag_runs.backfill(store, run_id)) is not None:
         return page(request, user, "backfill.html", found=found, records=f"{request.scope['root_path']}/records")
     if run is not None:
         return RedirectResponse(f"{request.scope['root_path']}/reports/{run.date}/{run.run}", status_code=303)
-    return page(request, user, "run.html", dag_id=dag_id, run_id=run_id, account=account)
+    return page(request, user, "run.html", dag_id=dag_id, run_id=run_id, counts=counts)

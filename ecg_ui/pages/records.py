@@ -7,8 +7,8 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from ecg_tasks.labels import Decision
 from ecg_tasks.queries import explained, records, report_table, review_queue, runs
+from ecg_tasks.reporting.attribution import Attribution, draw_attribution
 from ecg_tasks.reporting.charts import draw_probability
-from ecg_tasks.reporting.influence import Influence, draw_influence
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
@@ -69,7 +69,7 @@ def show_record(
         verdicts=VERDICTS,
         previous=previous,
         following=following,
-        **drawings(found, start=start, rests_on=explained.influence(store, found)),
+        **drawings(found, start=start, rests_on=explained.attribution(store, found)),
         earlier=earlier,
         later=later,
         duration=number(record.duration_s),
@@ -77,17 +77,17 @@ def show_record(
     )
 
 
-def drawings(found: records.RecordPage, *, start: float, rests_on: Influence | None) -> dict[str, Any]:
+def drawings(found: records.RecordPage, *, start: float, rests_on: Attribution | None) -> dict[str, Any]:
     """What is drawn of a record: its waveform, its spectrograms, its probability on the version's scale, what the answer rests on."""
     decided = found.decided
     return {
-        "waveform": draw_waveform(found.stored.record, from_s=start, influence=rests_on),
-        "spectrograms": draw_spectrograms(found.views, influence=rests_on) if found.views else "",
+        "waveform": draw_waveform(found.stored.record, from_s=start, attribution=rests_on),
+        "spectrograms": draw_spectrograms(found.views, attribution=rests_on) if found.views else "",
         "own_range": any(view.db_range is None for view in found.views),
         "padded": has_masked_frames(found.views),
         "probability": probability(decided) if decided else "",
-        "influence": rests_on,
-        "influence_drawing": draw_influence(rests_on) if rests_on else "",
+        "attribution": rests_on,
+        "attribution_drawing": draw_attribution(rests_on) if rests_on else "",
         "meaning": MEANINGS[Decision(decided.decision)] if decided else "",
     }
 

@@ -112,10 +112,10 @@ def test_documents_are_frozen_and_have_a_version(kind):
 def test_a_manifest_is_found_by_its_run(bucket):
     """The account of a run is read as its type; a run without one has none."""
     counts = RenderCounts(records=2, taken=1, windows=3)
-    written = RenderManifest(dag=DagId.RENDER_SPECTROGRAMS, run="r", account=counts, shards=())
+    written = RenderManifest(dag=DagId.RENDER_SPECTROGRAMS, run="r", counts=counts, shards=())
     assert write_manifest(bucket, written) == "manifests/render_spectrograms/r.json"
     read = read_manifest(bucket, RenderManifest, "r")
-    assert (read.account, read.run) == (counts, "r")
+    assert (read.counts, read.run) == (counts, "r")
     assert read.code == Code.running()
     assert find_manifest(bucket, RenderManifest, "never") is None
     bucket.put("manifests/render_spectrograms/r/list.json", b"[]")  # what stands beside an account is none

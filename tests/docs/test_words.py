@@ -35,10 +35,6 @@ TEMPLATES = [
     *sorted((ROOT / "ecg_ui" / "templates").glob("*.html")),
     *sorted((ROOT / "ecg_tasks" / "reporting" / "templates").glob("*.html")),
 ]
-UNREAD = {"ecg_tasks/pipeline/intake/apart.py", "ecg_tasks/pipeline/intake/settling.py"}
-"""Modules whose messages have not been read yet."""
-SHARED = {"Drop", "QuarantinedInput", "_Place"}
-"""Class names that two modules still share."""
 MODULES = sorted(path for folder in ("ecg_tasks", "ecg_ui", "dags") for path in (ROOT / folder).rglob("*.py"))
 
 
@@ -69,7 +65,7 @@ def test_pages_use_usual_words(path):
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in MODULES if path.relative_to(ROOT).as_posix() not in UNREAD],
+    MODULES,
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_messages_use_usual_words(path):
@@ -92,4 +88,4 @@ def test_a_class_name_means_one_thing():
             for node in ast.walk(ast.parse((ROOT / file).read_text())):
                 if isinstance(node, ast.ClassDef):
                     where[node.name].add(file)
-    assert {name: sorted(found) for name, found in where.items() if len(found) > 1 and name not in SHARED} == {}
+    assert {name: sorted(found) for name, found in where.items() if len(found) > 1} == {}

@@ -59,7 +59,7 @@ def test_an_empty_table_says_why(admin, archive, counts, sentence):
         date=DATE,
         dag="classify_records",
         created_utc="2026-03-03T02:00:00Z",
-        account=_account(**counts),
+        counts=_account(**counts),
         models=[],
         predictions=run_table(),
         unseen_absent="No record.",

@@ -23,7 +23,7 @@ def faults_of(bench: Bench, night: Night, reference: Night, runs: list[Run]) -> 
         was, should = getattr(night, name), getattr(reference, name)
         if was != should:
             found.append(f"{name} differ: {_difference(should, was)}")
-    found += accounts(store)
+    found += counts_by_run(store)
     found += [f"still in the inbox: {key}" for key in store.list_keys(keys.INBOX)]
     # As if the time that a run may be at work were over: nothing may be excused by it.
     found += [f"{one.kind}: {one.key} lacks {one.lacks}" for one in find_orphans(store, at=datetime.now(UTC) + AT_WORK + timedelta(days=1))]
@@ -35,7 +35,7 @@ def faults_of(bench: Bench, night: Night, reference: Night, runs: list[Run]) -> 
     return found
 
 
-def accounts(store: ObjectStore) -> list[str]:
+def counts_by_run(store: ObjectStore) -> list[str]:
     """Accounts that do not add up, records that stand twice, and records without a decision."""
     found = []
     for key in store.list_keys(f"{keys.MANIFESTS}ingest_records/"):

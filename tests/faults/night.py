@@ -200,7 +200,7 @@ def at_rest(bench: Bench, work: Work) -> None:
 
 def night(store: ObjectStore, classified: str) -> Night:
     """Read what came of it, and of the run of `classify_records` that reported on it."""
-    accounts = [json.loads(store.get(key)) for key in store.list_keys(f"{keys.MANIFESTS}ingest_records/")]
+    counts_by_run = [json.loads(store.get(key)) for key in store.list_keys(f"{keys.MANIFESTS}ingest_records/")]
     counted = ("received", "records", "duplicates", "quarantined", "waiting")
     decisions: dict[str, tuple[str, ...]] = {}
     for key in store.list_keys(keys.PREDICTIONS):
@@ -213,8 +213,8 @@ def night(store: ObjectStore, classified: str) -> Night:
     report = json.loads(store.get(keys.manifest("classify_records", keys.run_key(classified))))["report"]
     table = store.get(report.replace("index.html", "predictions.csv")).decode("utf-8-sig")
     return Night(
-        received={name: sum(one["account"][name] for one in accounts) for name in counted},
-        reasons=dict(sorted(Counter(entry["reason"] for one in accounts for entry in one["quarantined"]).items())),
+        received={name: sum(one["account"][name] for one in counts_by_run) for name in counted},
+        reasons=dict(sorted(Counter(entry["reason"] for one in counts_by_run for entry in one["quarantined"]).items())),
         decisions=decisions,
         labels=dict(sorted(_labels(store).items())),
         models={key: _digest(store.get(key)) for key in store.list_keys(keys.MODELS) if key.endswith(_OF_MODELS)},

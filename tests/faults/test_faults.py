@@ -18,7 +18,7 @@ from tests.faults.__main__ import table
 from tests.faults.alone import unbroken
 from tests.faults.bench import opened, wait_until
 from tests.faults.breaks import Break
-from tests.faults.checks import accounts
+from tests.faults.checks import counts_by_run
 from tests.faults.faults import A_NIGHT, FAULTS, OTHERS, Fault, everywhere
 from tests.faults.proxy import Fate, Network, Proxy, Rule
 from tests.faults.trial import Broken, Trial, trial
@@ -126,9 +126,9 @@ def test_torn_reads_are_seen(way):
 
 def test_a_false_account_is_seen(bucket):
     """An account that does not add up is told."""
-    account = {"received": 3, "records": 1, "duplicates": 0, "quarantined": 1}
-    bucket.put(keys.manifest("ingest_records", "one"), json.dumps({"account": account}).encode())
-    assert len(accounts(bucket)) == 1
+    counts = {"received": 3, "records": 1, "duplicates": 0, "quarantined": 1}
+    bucket.put(keys.manifest("ingest_records", "one"), json.dumps({"account": counts}).encode())
+    assert len(counts_by_run(bucket)) == 1
 
 
 def test_every_component_is_killed():

@@ -245,11 +245,11 @@ def _inbox(data: bytes) -> list[str]:
     accounted = {table.key for table in found.labels}
     for drop in found.drops:
         taken = taking.take(store, drop, described=rows, patient_key=key)
-        account = taken.account
-        assert account.received == account.records + account.quarantined
-        assert account.received + account.passed_over > 0
-        assert len(taken.records) == account.records
-        accounted.update(file.key for file in account.files)
+        counts = taken.counts
+        assert counts.received == counts.records + counts.quarantined
+        assert counts.received + counts.passed_over > 0
+        assert len(taken.records) == counts.records
+        accounted.update(file.key for file in counts.files)
         for entry in taken.quarantined:
             codes.append(Reason(entry.reason).value)
             assert "its reader failed" not in entry.message, entry.message

@@ -71,9 +71,9 @@ def test_nothing_is_lost_and_the_inbox_is_empty(taken):
 
 def test_account_adds_up(taken):
     """The run's account counts each input once."""
-    account = taken[2]["account"]
-    assert account["received"] == account["records"] + account["duplicates"] + account["quarantined"]
-    assert account["waiting"] == 0
+    counts = taken[2]["account"]
+    assert counts["received"] == counts["records"] + counts["duplicates"] + counts["quarantined"]
+    assert counts["waiting"] == 0
 
 
 @pytest.mark.parametrize("name", ["b\udcff.csv", "\ud800", b"caf\xe9.csv".decode(errors="surrogateescape"), "", "a/", "/a", "\0"])

@@ -124,10 +124,10 @@ def test_what_was_trained_on_is_named_and_left_out(world, found):
 
 def test_the_account_adds_up(found):
     """Every recording that the folder names has one fate."""
-    account = found["account"]
-    assert account["received"] == N_PATIENTS == sum(account.values()) - account["received"]
-    assert account["unlabelled"] == N_PATIENTS // 11
-    assert account["judged"] == found["n_records"]
+    counts = found["account"]
+    assert counts["received"] == N_PATIENTS == sum(counts.values()) - counts["received"]
+    assert counts["unlabelled"] == N_PATIENTS // 11
+    assert counts["judged"] == found["n_records"]
 
 
 def test_the_schema_is_stable(found):

@@ -223,7 +223,7 @@ def test_what_became_needed_stays(store, in_a_year):
         pytest.param(keys.RECORD_INDEX, "label without its record", id="labels"),
         pytest.param(f"{keys.MODELS}heartbeat/{FIRST}", "predictions without their version", id="model"),
         pytest.param(f"{keys.MODELS}heartbeat/{SECOND}", "champion without its version", id="champion"),
-        pytest.param(f"{keys.MANIFESTS}{classify_records.DAG}", "report without an account", id="account"),
+        pytest.param(f"{keys.MANIFESTS}{classify_records.DAG}", "report without a manifest", id="account"),
         pytest.param(f"{keys.MANIFESTS}{ingest_records.DAG}", "dropped file without any fate", id="duplicates' account"),
     ],
 )

@@ -42,8 +42,8 @@ def test_what_an_earlier_program_let_in_is_known_to_the_next_intake(bucket, beat
     assert n_known(bucket) == 2
     prepare_bucket()
     inbox.put_files([("again.csv", rows)])
-    account = take_in("r2")
-    assert (account["records"], account["duplicates"]) == (0, 3)
+    counts = take_in("r2")
+    assert (counts["records"], counts["duplicates"]) == (0, 3)
     assert n_known(bucket) == 5
 
 
@@ -57,8 +57,8 @@ def test_a_start_spares_a_publication_that_was_broken_off(bucket, beat_rows, hea
             ingest_records.publish("r1", results)
     assert bucket.list_keys(keys.RECORDS) != []
     prepare_bucket()
-    account = json.loads(bucket.get(ingest_records.publish("r1", results)))["account"]
-    assert (account["records"], account["duplicates"]) == (3, 0)
+    counts = json.loads(bucket.get(ingest_records.publish("r1", results)))["account"]
+    assert (counts["records"], counts["duplicates"]) == (3, 0)
     assert n_known(bucket) == 3
     assert ingest_records.plan("r2") == []
     assert n_known(bucket) == 3

@@ -20,7 +20,7 @@ RUN_ID = "manual__2026-01-01T00:00:00+00:00"
 COUNTS = dict.fromkeys(ReportCounts.__struct_fields__, 0) | {"received": 12, "records": 10, "classified": 9}
 MANIFEST = whole_documents.night(
     keys.run_key(RUN_ID),
-    account=ReportCounts(**COUNTS),
+    counts=ReportCounts(**COUNTS),
     drift=tuple(
         DriftStatus(recipe=recipe, version="v", state=state, sentence="")
         for recipe, state in (("twelve_lead", "drift"), ("heartbeat", "steady"))

@@ -8,8 +8,8 @@ from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.model import (
     ModelSummary,
-    QuarantinedInput,
     RecordDetail,
+    ReportedInput,
     RunReport,
     SpectrogramView,
     UnseenFigures,
@@ -50,7 +50,7 @@ def model_summary(recipe, **changes):
         "n_test_patients": 95,
         "split_unit": "patient",
         "synthetic": False,
-        "yardsticks": {"beat length alone": Interval(0.74, 0.65, 0.82)},
+        "baselines": {"beat length alone": Interval(0.74, 0.65, 0.82)},
     }
     return ModelSummary(**(values | changes))
 
@@ -82,7 +82,7 @@ def run_report(rows, *, pending=0, duplicates=0, **changes):
     quarantined = changes.pop("quarantined", ())
     counts = table.decisions
     n_records = len(table) + pending
-    account = ReportCounts(
+    counts = ReportCounts(
         received=n_records + duplicates + len(quarantined),
         records=n_records,
         duplicates=duplicates,
@@ -97,7 +97,7 @@ def run_report(rows, *, pending=0, duplicates=0, **changes):
         "date": "2026-03-02",
         "dag": "classify_records",
         "created_utc": "2026-03-02T02:03:17Z",
-        "account": account,
+        "counts": counts,
         "models": [model_summary("twelve_lead"), model_summary("heartbeat", synthetic=True)],
         "predictions": table,
         "quarantined": quarantined,
@@ -130,7 +130,7 @@ def report(records):
         prediction(records[4], Decision.ABNORMAL, 1.0, synthetic=True),
         prediction(records[5], Decision.NORMAL, 0.0, synthetic=True),
     ]
-    quarantined = [QuarantinedInput(name=HOSTILE + "\ud800", reason="non_finite", message="row 3 is <i>'nan'</i>", sha256="cd" * 32)]
+    quarantined = [ReportedInput(name=HOSTILE + "\ud800", reason="non_finite", message="row 3 is <i>'nan'</i>", sha256="cd" * 32)]
     unseen = [
         UnseenFigures(
             recipe="twelve_lead",

@@ -74,6 +74,6 @@ def test_a_spectrogram_must_fit_its_axes():
 def test_an_empty_run_is_a_report(report):
     """A night without records is told, not refused."""
     nothing = ReportCounts(**dict.fromkeys(COUNTS, 0))
-    empty = replace(report, account=nothing, predictions=run_table(), quarantined=(), models=(), unseen=(), unseen_absent="No record.")
+    empty = replace(report, counts=nothing, predictions=run_table(), quarantined=(), models=(), unseen=(), unseen_absent="No record.")
     assert isinstance(empty, RunReport)
     assert len(empty.predictions) == 0

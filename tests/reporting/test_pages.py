@@ -16,7 +16,7 @@ from ecg_tasks.counts import ReportCounts
 from ecg_tasks.errors import Reason
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting import pages as pages_module
-from ecg_tasks.reporting.model import QuarantinedInput, RecordDetail
+from ecg_tasks.reporting.model import RecordDetail, ReportedInput
 from ecg_tasks.reporting.pages import MEANINGS, _asset, render_report
 from ecg_tasks.reporting.summary import schema_json, summary, summary_json
 from tests.run_tables import run_table
@@ -169,7 +169,7 @@ def test_the_summary_follows_its_schema_and_the_schema_is_valid(files, report):
     Draft202012Validator.check_schema(schema)
     content = json.loads(files["summary.json"])
     Draft202012Validator(schema).validate(content)
-    assert content["counts"] == {name: getattr(report.account, name) for name in ReportCounts.__struct_fields__}
+    assert content["counts"] == {name: getattr(report.counts, name) for name in ReportCounts.__struct_fields__}
     assert sum(sum(bins) for model in content["models"] for bins in model["scores"]["counts"].values()) == 5
     assert content["models"][0]["test"]["figures"]["ppv"] == {"value": None, "low": None, "high": None}
     assert content["quarantine"]["by_reason"] == {"non_finite": 1}
@@ -200,11 +200,11 @@ def test_every_decision_and_every_reason_can_be_shown(report):
     """No decision lacks a sentence and no reason code breaks the page."""
     assert set(MEANINGS) == set(Decision)
     quarantined = [
-        QuarantinedInput(name=f"file{index}", reason=str(reason), message="m", sha256="0" * 64) for index, reason in enumerate(Reason)
+        ReportedInput(name=f"file{index}", reason=str(reason), message="m", sha256="0" * 64) for index, reason in enumerate(Reason)
     ]
     n = len(quarantined)
-    account = structs.replace(report.account, quarantined=n, received=report.account.received - 1 + n)
-    index = _made(replace(report, quarantined=quarantined, account=account), [])["index.html"].decode()
+    counts = structs.replace(report.counts, quarantined=n, received=report.counts.received - 1 + n)
+    index = _made(replace(report, quarantined=quarantined, counts=counts), [])["index.html"].decode()
     assert all(f'<td class="mono">{reason}</td>' in index for reason in Reason)
 
 
@@ -213,7 +213,7 @@ def test_an_empty_run_still_gives_valid_pages(report):
     nothing = ReportCounts(**dict.fromkeys(ReportCounts.__struct_fields__, 0))
     empty = replace(
         report,
-        account=nothing,
+        counts=nothing,
         predictions=run_table(),
         quarantined=(),
         models=(),
@@ -252,10 +252,10 @@ def test_a_hundred_thousand_records_take_seconds_and_ten_thousand_rows(report):
         }
         for row, value in enumerate(np.random.default_rng(0).random(n).tolist())
     )
-    account = ReportCounts(
+    counts = ReportCounts(
         received=n, records=n, duplicates=0, quarantined=0, classified=n, uncertain=0, uninterpretable=0, pending=0
     )  # fmt: skip
-    large = replace(report, predictions=table, account=account, quarantined=())
+    large = replace(report, predictions=table, counts=counts, quarantined=())
     started = time.process_time()
     files = _made(large, [])
     assert time.process_time() - started < 30

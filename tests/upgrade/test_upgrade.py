@@ -196,15 +196,15 @@ def test_reports_and_runs(store, said):
     assert {run.run for run in runs.runs(store).runs} == set(said["reports"])
     for run, told in said["reports"].items():
         summary, rows = runs.summary(store, told["date"], run), report_table.table(store, told["date"], run)
-        assert {name: told["account"][name] for name in documents.plain(summary.account)} == documents.plain(summary.account)
+        assert {name: told["account"][name] for name in documents.plain(summary.counts)} == documents.plain(summary.counts)
         assert (dict(summary.decisions), dict(summary.reasons), summary.changes) == (told["decisions"], told["reasons"], None)
         assert [row["record_id"] for row in rows.all_rows()] == told["order"]
         exported = zipfile.ZipFile(io.BytesIO(b"".join(exchange.report_zip(store, *exchange.find_report(store, run)))))
         assert {"index.html", "predictions.parquet"} <= {name.rpartition("/")[2] for name in exported.namelist()}
     assert {key: runs.headline(key) for key in said["headlines"]} == said["headlines"]
-    for key, account in said["accounts"].items():
+    for key, counts in said["accounts"].items():
         _, dag, run = key.removesuffix(".json").split("/")
-        assert dict(runs.run_of(store, dag, run)[0]) == account
+        assert dict(runs.run_of(store, dag, run)[0]) == counts
     assert {key: dag_runs.decision(store, keys.stem(key)) for key in said["outcomes"]} == said["outcomes"]
     compared = dag_runs.backfill(store, manifests("backfill_version")[0]["run"])
     assert compared["changed"] == manifests("backfill_version")[0]["account"]["changed"]
@@ -277,15 +277,15 @@ def test_same_files_again_are_duplicates(upgraded):
         if key.startswith((keys.RAW, keys.QUARANTINE))
     }
     n_described = []
-    for number, account in enumerate(manifests("ingest_records")):
-        files = [file for item in account["inputs"] for file in item["files"]] + account["labels"]["tables"]
+    for number, counts in enumerate(manifests("ingest_records")):
+        files = [file for item in counts["inputs"] for file in item["files"]] + counts["labels"]["tables"]
         inbox.put_files((file["key"].removeprefix(keys.INBOX), bytes_of[file["key"].rpartition("/")[2], file["etag"]]) for file in files)
         jobs = ingest_records.plan(f"again-{number}")
         if not jobs:
             assert not files
             continue
         found = json.loads(store.get(ingest_records.publish(f"again-{number}", [ingest_records.ingest_batch(job) for job in jobs])))
-        was = {item["name"]: item for item in account["inputs"]}
+        was = {item["name"]: item for item in counts["inputs"]}
         assert {item["name"] for item in found["inputs"]} == set(was)
         for item in found["inputs"]:
             one = was[item["name"]]
@@ -310,8 +310,8 @@ def test_intake_under_way_ends(upgraded, state):
     run = "next" if state == "given up" else INTAKE
     jobs = ingest_records.plan(run) if state == "given up" else under_way(store, ingest_records.DAG, "jobs/", INTAKE)
     found = json.loads(store.get(ingest_records.publish(run, [ingest_records.ingest_batch(job) for job in jobs])))
-    account = {name: found["account"][name] for name in ("received", "records", "duplicates", "quarantined", "waiting")}
-    assert account == {"received": 6, "records": 4, "duplicates": 1, "quarantined": 1, "waiting": 1}
+    counts = {name: found["account"][name] for name in ("received", "records", "duplicates", "quarantined", "waiting")}
+    assert counts == {"received": 6, "records": 4, "duplicates": 1, "quarantined": 1, "waiting": 1}
     assert found["labels"]["stored"] == 4
     assert store.list_keys(keys.INBOX) == ["inbox/late/labels.csv", "inbox/late/waits.hea"]
     ids = record_ids(store)
@@ -392,8 +392,8 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said):
         one["source"] for one in said["records"].values()
     )
     plan, planned = _planned_deletions(before)
-    account = json.loads(store.get(maintain(plan)))
-    assert (account["account"]["deleted"], account["orphans"], account["contents"]["damaged"]) == (len(planned), [], [])
+    counts = json.loads(store.get(maintain(plan)))
+    assert (counts["account"]["deleted"], counts["orphans"], counts["contents"]["damaged"]) == (len(planned), [], [])
     found = audit_log.check(store, known=said["audit"]["ends"])
     assert (found.faults, len(found.ends)) == ((), 1)
     assert [link for link in tracing.trace(store, old["ward/beats.csv#2"]).all() if link.state == "broken"] == []

@@ -56,7 +56,7 @@ from ecg_tasks.archive.documents.maintenance import (
     OrphanList,
     PrefixTally,
 )
-from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_account, read_manifest, read_manifests, write_manifest
+from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_counts, read_manifest, read_manifests, write_manifest
 from ecg_tasks.archive.documents.monitoring import Measured, MonitoringRun, Stakes
 from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry
 from ecg_tasks.archive.documents.rendering import RenderCounts, RenderedShard, RenderJob, RenderManifest, RenderResult, Undrawn
@@ -171,7 +171,7 @@ __all__ = [
     "load",
     "plain",
     "read",
-    "read_account",
+    "read_counts",
     "read_manifest",
     "read_manifests",
     "read_many",

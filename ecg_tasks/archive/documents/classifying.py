@@ -147,21 +147,21 @@ class DriftStatus(Part, frozen=True, kw_only=True):
 
 
 class ClassifyManifest(Manifest, frozen=True, kw_only=True):
-    """The account of a night.
+    """The manifest of a night.
 
     Parameters
     ----------
-    audit : digest of the entry in the log that holds what is told here; empty in accounts of before there was a log
+    audit : digest of the entry in the log that holds what is told here; empty in manifests before there was a log
     shards : what was decided in this run
     report : key of the report's first page
-    pending : records that wait for a decision; None in accounts of before 2026-11-28, which name intake runs in ``pending_ingests``
+    pending : records that wait for a decision; None in manifests before 2026-11-28, which name intake runs in ``pending_ingests``
     changed : records on which a new champion decides otherwise
     """
 
     DAG: ClassVar[DagId] = DagId.CLASSIFY_RECORDS
 
     audit: str = ""
-    account: ReportCounts
+    counts: ReportCounts = msgspec.field(name="account")
     champions: dict[str, PinnedVersion]
     shards: tuple[ClassifiedShard, ...]
     ingests: Ingests
@@ -183,11 +183,11 @@ class BackfillCounts(Part, frozen=True, kw_only=True):
 
 
 class BackfillManifest(Manifest, frozen=True, kw_only=True):
-    """The account of a comparison; ``report`` and ``page`` are keys of first pages: of the report, and of the difference."""
+    """The manifest of a comparison; ``report`` and ``page`` are keys of first pages: of the report, and of the difference."""
 
     DAG: ClassVar[DagId] = DagId.BACKFILL_VERSION
 
-    account: BackfillCounts
+    counts: BackfillCounts = msgspec.field(name="account")
     recipe: str
     version: str
     against: str

@@ -10,7 +10,7 @@ from ecg_tasks.names import DagId
 
 
 class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """A file of a drop; ``sha256`` is known once it was read, and in no account of version 0.1."""
+    """A file of a drop; ``sha256`` is known once it was read, and in no manifest of version 0.1."""
 
     key: str
     etag: str
@@ -65,7 +65,7 @@ class RefusedRow(Part, frozen=True, kw_only=True):
 class QuarantinedInput(Part, frozen=True, kw_only=True, omit_defaults=True):
     """A drop, or a row of one, that went into quarantine.
 
-    ``source`` is the SHA-256 of its bytes, ``entry`` its folder in ``quarantine/``: empty in accounts of before 2026-11-28, whose folder
+    ``source`` is the SHA-256 of its bytes, ``entry`` its folder in ``quarantine/``: empty in manifests before 2026-11-28, whose folder
     is ``source``.
     """
 
@@ -95,7 +95,7 @@ class InputCounts(Part, frozen=True, kw_only=True):
 
 
 class Input(InputCounts, frozen=True, kw_only=True):
-    """The line of one drop in the account of its intake.
+    """The line of one drop in the manifest of its intake.
 
     ``record_name`` is the name of its recording, or of its rows before ``#``. ``source`` is the SHA-256 of its bytes, empty where it was
     never read. ``fate`` is ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``.
@@ -246,7 +246,7 @@ class LabelCounts(Part, frozen=True, kw_only=True):
 
 
 class IntakeManifest(Manifest, frozen=True, kw_only=True):
-    """The account of an intake; ``waiting`` names the first keys, ``needed`` is None in accounts of before there was one: all of these.
+    """The manifest of an intake; ``waiting`` names the first keys, ``needed`` is None in manifests before there was one: all of these.
 
     Up to a thousand ``inputs`` stand in it. A longer list is a Parquet table of its own at the key ``inputs_table``, and ``inputs``
     is empty; ``quarantined`` likewise. `account_lists` reads both.
@@ -255,7 +255,7 @@ class IntakeManifest(Manifest, frozen=True, kw_only=True):
     DAG: ClassVar[DagId] = DagId.INGEST_RECORDS
     SCHEMA: ClassVar[int] = 2
 
-    account: IntakeCounts
+    counts: IntakeCounts = msgspec.field(name="account")
     inputs: tuple[Input, ...]
     shards: tuple[str, ...]
     quarantined: tuple[QuarantinedInput, ...]

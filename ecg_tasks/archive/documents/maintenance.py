@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+import msgspec
+
 from ecg_tasks.archive.documents.base import Document, Part, listed_below
 from ecg_tasks.archive.documents.manifests import Manifest
 from ecg_tasks.names import DagId
@@ -95,7 +97,7 @@ class Deletable(Part, frozen=True, kw_only=True):
 
 
 class MaintenanceCounts(Part, frozen=True, kw_only=True):
-    """The account of a run in numbers; ``mode`` says in words whether it was a dry run."""
+    """The manifest of a run in numbers; ``mode`` says in words whether it was a dry run."""
 
     mode: str
     objects: int
@@ -111,12 +113,12 @@ class MaintenanceCounts(Part, frozen=True, kw_only=True):
 
 
 class MaintenanceManifest(Manifest, frozen=True, kw_only=True):
-    """The account of a maintenance; of every list the first lines, all of them beside it."""
+    """The manifest of a maintenance; of every list the first lines, all of them beside it."""
 
     DAG: ClassVar[DagId] = DagId.MAINTAIN_STORE
 
     at: str
-    account: MaintenanceCounts
+    counts: MaintenanceCounts = msgspec.field(name="account")
     days: dict[str, float]
     prefixes: dict[str, PrefixTally]
     deletable: tuple[Deletable, ...]

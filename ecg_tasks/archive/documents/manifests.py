@@ -1,4 +1,4 @@
-"""Here: what the account of every run has in common, and finding it. Not here: what a DAG's own account tells (the modules beside)."""
+"""Here: what the manifest of every run has in common, and finding it. Not here: what a DAG's own account tells (the modules beside)."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class Code(Part, frozen=True, kw_only=True):
 
 
 class Manifest(Document, frozen=True, kw_only=True):
-    """The account of one run of a DAG; ``code`` is None in accounts of before 2026-11-20."""
+    """The manifest of one run of a DAG; ``code`` is None in manifests before 2026-11-20."""
 
     DAG: ClassVar[DagId]
 
@@ -41,12 +41,12 @@ AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 
 
 def read_manifest(store: ObjectStore, kind: type[AnyManifest], run: str) -> AnyManifest:
-    """Read a run's account; ``run`` is as `keys.run_key` gives it. `MissingObjectError` if it is not there."""
+    """Read a run's manifest; ``run`` is as `keys.run_key` gives it. `MissingObjectError` if it is not there."""
     return read(store, kind, keys.manifest(kind.DAG, run))
 
 
 def find_manifest(store: ObjectStore, kind: type[AnyManifest], run: str) -> AnyManifest | None:
-    """Read a run's account, or None if it is not written (yet)."""
+    """Read a run's manifest, or None if it is not written (yet)."""
     return find(store, kind, keys.manifest(kind.DAG, run))
 
 
@@ -57,12 +57,12 @@ def read_manifests(store: ObjectStore, kind: type[AnyManifest]) -> Iterator[AnyM
 
 
 def write_manifest(store: ObjectStore, manifest: Manifest) -> str:
-    """Write a run's account, with the code that runs; returns its key."""
+    """Write a run's manifest, with the code that runs; returns its key."""
     coded = manifest if manifest.code else structs.replace(manifest, code=Code.running())
     return write(store, keys.manifest(manifest.dag, manifest.run), coded)
 
 
-def read_account(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | None:
+def read_counts(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | None:
     """Read the sums of a run of any DAG as a page lists them, or None if nothing is written (yet)."""
     try:
         counts: dict[str, Any] = json.loads(store.get(keys.manifest(dag, run))).get("account", {})
@@ -72,9 +72,9 @@ def read_account(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | Non
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    account: object = None
+    counts: object = None
 
 
 def account_as_stored(manifest: bytes) -> object:
     """Return the account of a manifest as it was written, with no field that its type has got since."""
-    return msgspec.json.decode(manifest, type=_Stored).account
+    return msgspec.json.decode(manifest, type=_Stored).counts

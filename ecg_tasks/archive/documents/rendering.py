@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+import msgspec
+
 from ecg_tasks.archive.documents.base import Document, Part, listed_below
 from ecg_tasks.archive.documents.manifests import Manifest
 from ecg_tasks.names import DagId
@@ -55,9 +57,9 @@ class RenderCounts(Part, frozen=True, kw_only=True):
 
 
 class RenderManifest(Manifest, frozen=True, kw_only=True):
-    """The account of a run that drew pictures."""
+    """The manifest of a run that drew pictures."""
 
     DAG: ClassVar[DagId] = DagId.RENDER_SPECTROGRAMS
 
-    account: RenderCounts
+    counts: RenderCounts = msgspec.field(name="account")
     shards: tuple[RenderedShard, ...]

@@ -143,7 +143,7 @@ class RetrainManifest(Manifest, frozen=True, kw_only=True):
 
     DAG: ClassVar[DagId] = DagId.RETRAIN_MODEL
 
-    account: dict[str, SplitCounts]
+    counts: dict[str, SplitCounts] = msgspec.field(name="account")
     recipe: str
     version: str
     dataset_id: str

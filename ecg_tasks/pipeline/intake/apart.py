@@ -84,13 +84,13 @@ class Trial:
             return None
         self._process = None
         code = self._end(process)
-        given_up = "so it was given up; split it, or export it anew"
+        given_up = "so it was given up; split it, or export it again"
         if late.is_set() or code == -signal.SIGXCPU:
             return BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took more than {cpu_s} s, {given_up}")
         if code in {_OUT_OF_MEMORY, -signal.SIGKILL}:
             most = f"more memory than there is, or than {memory // 10**6} MB"
             return BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took {most}, {given_up}")
-        return BadInputError(Reason.UNREADABLE, f"{name}: reading it ended the process that did ({code}); export it anew")
+        return BadInputError(Reason.UNREADABLE, f"{name}: reading it ended the process that did ({code}); export it again")
 
     @staticmethod
     def _end(process: subprocess.Popen[bytes]) -> int:

@@ -111,7 +111,7 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
     wanted = settling.wanted(staged)
     ids = {record_id for name in wanted if name in arrived.named for record_id in arrived.named[name]} - arrived.persons.keys()
     archived = names.look_up(store, wanted | ids, catalog=before)
-    drop = settling.Drop(
+    drop = settling.SettledDrop(
         now={name: arrived.named[name] for name in wanted if name in arrived.named},
         new=arrived.persons.keys(),
         persons=arrived.persons,

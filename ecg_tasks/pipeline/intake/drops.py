@@ -255,16 +255,16 @@ class _Inbox:
         if not said.segments:
             return wanted, None
         for segment, there in list(wanted.items()):
-            told = None if there is None else self._said.get(there)
-            if told is None:
+            parsed = None if there is None else self._said.get(there)
+            if parsed is None:
                 continue
-            if told.fault:
-                return {}, BadInputError(Reason(told.fault), told.message)
-            if told.segments:
+            if parsed.fault:
+                return {}, BadInputError(Reason(parsed.fault), parsed.message)
+            if parsed.segments:
                 name = header.removeprefix(keys.INBOX)
                 sentence = f"{name}: its segment {posixpath.basename(segment)} is itself made of segments"
                 return {}, BadInputError(Reason.UNREADABLE, sentence)
-            wanted |= {f"{folder}/{name}": self._there(f"{folder}/{name}") for name in told.names}
+            wanted |= {f"{folder}/{name}": self._there(f"{folder}/{name}") for name in parsed.names}
             if len(wanted) > _MAX_FILES:
                 sentence = f"{header.removeprefix(keys.INBOX)}: its segments name over {_MAX_FILES} files; that many are read at most"
                 return {}, BadInputError(Reason.TOO_LARGE, sentence)
@@ -275,9 +275,9 @@ class _Inbox:
         missing = [posixpath.basename(key) for key, there in wanted.items() if there is None]
         if missing:
             alike = [posixpath.basename(key) for name in missing for key in self._alike(f"{posixpath.dirname(header)}/{name}")]
-            told = f"; of {', '.join(alike[:4])} it is not clear which is meant" if alike else ""
+            parsed = f"; of {', '.join(alike[:4])} it is not clear which is meant" if alike else ""
             names = f"{', '.join(missing[:20])}{f' and {len(missing) - 20} more' * (len(missing) > 20)}"  # noqa: PLR2004 - enough for a sentence
-            sentence = f"{posixpath.basename(header)} names {names}, which did not come within {self._grace_s:.0f} s{told}"
+            sentence = f"{posixpath.basename(header)} names {names}, which did not come within {self._grace_s:.0f} s{parsed}"
             return BadInputError(Reason.INCOMPLETE, sentence)
         empty = [posixpath.basename(item.key) for item in present if not item.size]
         if empty:

@@ -96,7 +96,7 @@ def stage(
     described: list[dict[str, Person | None]] = [{} for _ in batches]
     for number, table in enumerate(listed):
         staged = _read(store, table, patient_key=patient_key)
-        write(store, f"{at}/{number:05d}.json", _told(staged))
+        write(store, f"{at}/{number:05d}.json", _as_document(staged))
         store.put(f"{at}/{number:05d}.rows", _dump(staged.rows))
         for row in staged.rows if place else ():
             meant = {name for spellings in names_of(staged, row) if (name := _known(spellings, place))}
@@ -123,13 +123,13 @@ def load_described(store: ObjectStore, key: str) -> dict[str, Person]:
 def load(store: ObjectStore, at: str, n_tables: int) -> Iterator[Staged]:
     """The tables that a plan staged, in their order."""
     for number in range(n_tables):
-        told = read(store, StagedLabels, f"{at}/{number:05d}.json")
+        staged_labels = read(store, StagedLabels, f"{at}/{number:05d}.json")
         yield Staged(
-            file=LabelTableFile(key=told.key, etag=told.etag, modified=told.modified),
-            source=told.source,
-            fault=BadInputError(Reason(told.fault.reason), told.fault.message) if told.fault else None,
-            rejected=told.rejected,
-            dropped=told.dropped,
+            file=LabelTableFile(key=staged_labels.key, etag=staged_labels.etag, modified=staged_labels.modified),
+            source=staged_labels.source,
+            fault=BadInputError(Reason(staged_labels.fault.reason), staged_labels.fault.message) if staged_labels.fault else None,
+            rejected=staged_labels.rejected,
+            dropped=staged_labels.dropped,
             rows=list(_load(store.get(f"{at}/{number:05d}.rows"))),
         )
 
@@ -185,7 +185,7 @@ def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes) -> S
     return replace(found, rejected=[taking.row_fault(one) for one in parsed.rejected], dropped=dropped, rows=rows)
 
 
-def _told(table: Staged) -> StagedLabels:
+def _as_document(table: Staged) -> StagedLabels:
     return StagedLabels(
         key=table.key,
         etag=table.file.etag,

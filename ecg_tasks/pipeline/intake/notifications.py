@@ -19,7 +19,7 @@ class _Object(msgspec.Struct, frozen=True):
     key: str
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _ObjectEntry(msgspec.Struct, frozen=True):
     bucket: _Bucket
     object: _Object
 
@@ -28,7 +28,7 @@ class _Event(msgspec.Struct, frozen=True):
     """What S3 tells of one object."""
 
     name: str = msgspec.field(name="eventName")
-    s3: _Place
+    s3: _ObjectEntry
 
 
 class _Message(msgspec.Struct, frozen=True):

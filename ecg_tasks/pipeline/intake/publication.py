@@ -55,8 +55,8 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
     repeated = iter(_seen_before(before, [results.ids(shard) for result in results for shard in result.shards]))
     naming = bool(planned.labels)
     shards: list[str] = []
-    with before.grow() as growing, Account() as account:
-        came = Came(arrived=Arrived(number=before.head.number + 1), quarantined=account.quarantined, growing=growing)
+    with before.grow() as growing, Account() as counts:
+        came = Came(arrived=Arrived(number=before.head.number + 1), quarantined=counts.quarantined, growing=growing)
         if naming:
             came.waiting.update(waiting.recordings(store, planned))
         letting_in = _LettingIn(results=results, came=came, naming=naming)
@@ -64,7 +64,7 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
             again: Counter[str] = Counter()
             names = [letting_in.shard(shard, next(repeated), again) for shard in result.shards]
             shards += filter(None, names)
-            account.add(_less_duplicates(result.inputs, again), result.quarantined)
+            counts.add(_less_duplicates(result.inputs, again), result.quarantined)
             came.add(result, labels=results.labels(result), naming=naming)
             describing.settle_aliases(store, came, before=before, at_least=describing.AT_ONCE)
             if not naming:  # label tables would say more of these records
@@ -72,7 +72,7 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
         labels = describing.describe(store, at, planned, before=before, came=came)
         logged = audit.recent(store, since=before.head.logged)
         growing.publish(run=run, number=came.arrived.number, logged=logged[-1].number if logged else 0)
-        return account.write(store, run, planned=planned, shards=shards, labels=labels), logged
+        return counts.write(store, run, planned=planned, shards=shards, labels=labels), logged
 
 
 class Account:
@@ -99,9 +99,9 @@ class Account:
 
     def write(self, store: ObjectStore, run: str, *, planned: IntakePlan, shards: Sequence[str], labels: LabelCounts) -> IntakeManifest:
         """Write the manifest, after the lists that are too long for it."""
-        account = IntakeCounts(**self._sums, waiting=waiting.count(planned))
-        if account.received != account.records + account.duplicates + account.quarantined:
-            raise AssertionError(f"the account of {run} does not add up: {account}")
+        counts = IntakeCounts(**self._sums, waiting=waiting.count(planned))
+        if counts.received != counts.records + counts.duplicates + counts.quarantined:
+            raise AssertionError(f"the counts of {run} do not add up: {counts}")
         inputs, inputs_table = self.inputs.put(store, dag=DAG, run=run, name="inputs")
         quarantined, quarantined_table = self.quarantined.put(store, dag=DAG, run=run, name="quarantined")
         manifest = IntakeManifest(
@@ -109,7 +109,7 @@ class Account:
             dag=DAG,
             run=run,
             code=Code.running(),
-            account=account,
+            counts=counts,
             inputs=inputs,
             inputs_table=inputs_table,
             waiting=waiting.named(planned),
@@ -172,7 +172,7 @@ def _seen_before(before: Catalog, parts: Sequence[NDArray[np.bytes_]]) -> list[N
 
 
 def _less_duplicates(inputs: Sequence[Input], duplicates: Counter[str]) -> list[Input]:
-    """Move duplicate records, counted by name, from ``records`` to ``duplicates`` in the inputs' accounts."""
+    """Move duplicate records, counted by name, from ``records`` to ``duplicates`` in the inputs."""
     if not duplicates:
         return list(inputs)
     place = {item.record_name: number for number, item in enumerate(inputs)}

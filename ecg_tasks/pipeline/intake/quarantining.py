@@ -23,9 +23,9 @@ def quarantine(store: ObjectStore, *, name: str, source: str, fault: BadInputErr
     entry = entry_of(store, source=source, name=name)
     for key in keys_in:
         store.copy(key, keys.quarantined(entry, posixpath.basename(key)))
-    told = QuarantinedInput(name=name, reason=fault.reason.value, message=fault.message, source=source, entry=entry)
-    _write_reason(store, told, inbox=[key.removeprefix(keys.INBOX) for key in keys_in])
-    return told
+    rejected = QuarantinedInput(name=name, reason=fault.reason.value, message=fault.message, source=source, entry=entry)
+    _write_reason(store, rejected, inbox=[key.removeprefix(keys.INBOX) for key in keys_in])
+    return rejected
 
 
 def quarantine_rows(store: ObjectStore, *, name: str, source: str, faults: Sequence[RefusedRow]) -> list[QuarantinedInput]:
@@ -36,8 +36,8 @@ def quarantine_rows(store: ObjectStore, *, name: str, source: str, faults: Seque
     store.put(keys.quarantined(entry, rows_name), data.encode(), content_type="text/plain; charset=utf-8")
     rows = [QuarantinedInput(name=row.name, reason=row.reason, message=row.message, source=source, entry=entry) for row in faults]
     message = f"{len(faults)} {'row' if len(faults) == 1 else 'rows'} of this file"
-    told = QuarantinedInput(name=name, reason=faults[0].reason, message=message, source=source, entry=entry)
-    _write_reason(store, told, inbox=[f"{posixpath.dirname(name)}/{rows_name}".lstrip("/")], rows=rows)
+    rejected = QuarantinedInput(name=name, reason=faults[0].reason, message=message, source=source, entry=entry)
+    _write_reason(store, rejected, inbox=[f"{posixpath.dirname(name)}/{rows_name}".lstrip("/")], rows=rows)
     return rows
 
 
@@ -101,18 +101,18 @@ def _marked(store: ObjectStore, entries: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _write_reason(store: ObjectStore, told: QuarantinedInput, *, inbox: Sequence[str], rows: Sequence[QuarantinedInput] = ()) -> None:
+def _write_reason(store: ObjectStore, rejected: QuarantinedInput, *, inbox: Sequence[str], rows: Sequence[QuarantinedInput] = ()) -> None:
     """Write why, keeping who put it back before; an entry that was closed is open again."""
-    key = keys.quarantine_reason(told.entry)
+    key = keys.quarantine_reason(rejected.entry)
     before = find(store, QuarantineReason, key)
     if before is not None:
-        store.delete_many([keys.quarantined_mark(told.entry, keys.CLOSED)])
+        store.delete_many([keys.quarantined_mark(rejected.entry, keys.CLOSED)])
     reason = QuarantineReason(
-        name=told.name,
-        reason=told.reason,
-        message=told.message,
-        source=told.source,
-        entry=told.entry,
+        name=rejected.name,
+        reason=rejected.reason,
+        message=rejected.message,
+        source=rejected.source,
+        entry=rejected.entry,
         inbox=tuple(inbox),
         rows=tuple(rows),
         retried=() if before is None else before.retried,  # a task that runs twice writes the same

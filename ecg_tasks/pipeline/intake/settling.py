@@ -24,7 +24,7 @@ _SHOWN_CHARS = 160
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drop:
+class SettledDrop:
     """What a run has of records beside the archive, all by names in their normal form.
 
     ``now`` are the records that came in this run, new or again; ``new`` the ids of those that are new; ``persons`` what was stored of
@@ -52,7 +52,7 @@ class Settled:
     stays: set[int] = field(default_factory=set)
 
 
-class _Place(NamedTuple):
+class _TableRow(NamedTuple):
     table: int
     row: Row
 
@@ -62,7 +62,7 @@ def wanted(tables: Iterable[Staged]) -> set[str]:
     return {name for table in tables for row in table.rows for spellings in names_of(table, row) for name in spellings}
 
 
-def settle(tables: Sequence[Staged], drop: Drop, archived: Archived, *, grace_ended: str, known: Mapping[str, Person]) -> Settled:
+def settle(tables: Sequence[Staged], drop: SettledDrop, archived: Archived, *, grace_ended: str, known: Mapping[str, Person]) -> Settled:
     """Decide on every row.
 
     Parameters
@@ -72,14 +72,14 @@ def settle(tables: Sequence[Staged], drop: Drop, archived: Archived, *, grace_en
     known : what became known of records' patients in earlier runs
     """
     result = Settled()
-    of_record: dict[str, list[_Place]] = defaultdict(list)
+    of_record: dict[str, list[_TableRow]] = defaultdict(list)
     for number, table in enumerate(tables):
         for row in table.rows:
             found = _resolve(names_of(table, row), drop, archived)
             if found.waits:
                 result.stays.add(number)
             elif found.record_id is not None:
-                of_record[found.record_id].append(_Place(number, row))
+                of_record[found.record_id].append(_TableRow(number, row))
             else:
                 if found.may_come and table.modified > grace_ended:
                     result.stays.add(number)
@@ -106,7 +106,7 @@ class _Found(NamedTuple):
     """A recording of this name may still be on its way."""
 
 
-def _resolve(paths: Sequence[tuple[str, ...]], drop: Drop, archived: Archived) -> _Found:
+def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Archived) -> _Found:
     """Find the one record that a row means, or why there is none."""
     came: dict[str, AbstractSet[str]] = {}
     before: dict[str, tuple[int, AbstractSet[str]]] = {}
@@ -138,7 +138,7 @@ def _resolve(paths: Sequence[tuple[str, ...]], drop: Drop, archived: Archived) -
     return _Found(sentence=sentence)
 
 
-def _is_known(name: str, drop: Drop, archived: Archived) -> bool:
+def _is_known(name: str, drop: SettledDrop, archived: Archived) -> bool:
     return name in drop.now or name in archived.latest or _among(name, drop.waiting) or _among(name, drop.refused)
 
 
@@ -147,7 +147,7 @@ def _among(name: str, names: AbstractSet[str]) -> bool:
     return name in names or ("#" in name and name.rpartition("#")[0] in names)
 
 
-def _together(places: Sequence[_Place]) -> Person | None:
+def _together(places: Sequence[_TableRow]) -> Person | None:
     """What rows say of one patient, or None if two of them contradict each other."""
     person: Person | None = places[0].row.person
     for place in places[1:]:
@@ -157,7 +157,7 @@ def _together(places: Sequence[_Place]) -> Person | None:
     return person
 
 
-def _refuse_contradiction(result: Settled, tables: Sequence[Staged], places: Sequence[_Place]) -> None:
+def _refuse_contradiction(result: Settled, tables: Sequence[Staged], places: Sequence[_TableRow]) -> None:
     named = [f"{tables[place.table].name}, row {place.row.row}" for place in places]
     about = [what for what, values in _values(places) if len(set(values)) > 1]
     for place, own in zip(places, named, strict=True):
@@ -169,7 +169,7 @@ def _refuse_contradiction(result: Settled, tables: Sequence[Staged], places: Seq
         result.faults[place.table].append(_fault(tables[place.table], place.row, sentence))
 
 
-def _values(places: Sequence[_Place]) -> Iterator[tuple[str, list[object]]]:
+def _values(places: Sequence[_TableRow]) -> Iterator[tuple[str, list[object]]]:
     """What the rows say, column by column, where they say something."""
     rows = [place.row for place in places]
     yield "label", [row.label for row in rows if row.label is not None]
@@ -178,7 +178,7 @@ def _values(places: Sequence[_Place]) -> Iterator[tuple[str, list[object]]]:
     yield "sex", [row.person.sex for row in rows if row.person.sex is not None]
 
 
-def _without(stored: Person, places: Sequence[_Place]) -> Person:
+def _without(stored: Person, places: Sequence[_TableRow]) -> Person:
     """A new record's person less what it has from rows that are refused: it was stored before they were compared."""
     said = {what: set(values) for what, values in _values(places)}
     kept = Person() if stored.patient in said["patient"] else Person(stored.patient, stored.bucket)
@@ -189,17 +189,17 @@ def _apply(
     result: Settled,
     tables: Sequence[Staged],
     record_id: str,
-    places: Sequence[_Place],
+    places: Sequence[_TableRow],
     person: Person,
     *,
-    drop: Drop,
+    drop: SettledDrop,
     archived: Archived,
     known: Mapping[str, Person],
 ) -> None:
     is_new = record_id in drop.new
     stored = drop.persons[record_id] if is_new else known.get(record_id) or archived.persons.get(record_id, Person())
     if not is_new and None not in {stored.patient, person.patient} and stored.patient != person.patient:
-        sentence = "is known to be of another patient, on whom the sides of data sets hang; the row was not applied"
+        sentence = "is known to be of another patient, and the splits of datasets depend on the patient; the row was not applied"
         for place in places:
             shown = f"the recording {place.row.record[:_SHOWN_CHARS]!r} {sentence}"
             result.faults[place.table].append(_fault(tables[place.table], place.row, shown))
@@ -213,7 +213,7 @@ def _apply(
         result.labels[record_id] = LabelEntry(record_id=record_id, label=row.label or "", who=f"{SOURCE}{tables[table].name}", when=when)
 
 
-def _keep_together(stays: set[int], contradicted: Sequence[Sequence[_Place]]) -> None:
+def _keep_together(stays: set[int], contradicted: Sequence[Sequence[_TableRow]]) -> None:
     """Let a table wait with every other that it contradicts, or the one that is left would hold by itself in the next run."""
     groups = [{place.table for place in places} for places in contradicted]
     before = -1

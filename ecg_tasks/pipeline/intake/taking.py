@@ -33,7 +33,7 @@ class Taken:
     records: list[StoredRecord] = field(default_factory=list)
     labels: list[LabelEntry] = field(default_factory=list)
     quarantined: list[QuarantinedInput] = field(default_factory=list)
-    account: Input
+    outcome: Input
 
 
 def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes) -> Taken:
@@ -44,27 +44,27 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
     """
     name = drop.name
     file_keys = [file.key for file in drop.files]
-    account = Input(name=name, record_name=recording_name(name), files=drop.files, fate="records")
+    outcome = Input(name=name, record_name=recording_name(name), files=drop.files, fate="records")
     try:
         if drop.reason:
             fault = BadInputError(Reason(drop.reason), drop.message)
             source, files = sources.described(store, file_keys, [file.size for file in drop.files])
-            return _refused(store, drop, _kept(account, source, files), fault=fault)
+            return _refused(store, drop, _kept(outcome, source, files), fault=fault)
         contents = {posixpath.basename(key.rstrip("/")): store.get(key) for key in file_keys}
     except MissingObjectError:  # its owner took it back before it was read
-        return Taken(account=structs.replace(account, fate="gone"))
-    account = _kept(account, *sources.keep(store, contents))
+        return Taken(outcome=structs.replace(outcome, fate="gone"))
+    outcome = _kept(outcome, *sources.keep(store, contents))
     if drop.fate == PASSED_OVER:
-        return Taken(account=structs.replace(account, fate=PASSED_OVER, passed_over=1))
+        return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
     try:
         reading = readers.read(name, contents)
     except BadInputError as fault:
-        return _refused(store, drop, account, fault=fault)
+        return _refused(store, drop, outcome, fault=fault)
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
     return Taken(
         records=[
-            _stored(record, source=account.source, told=described.get(normal_name(record.name), Person()), patient_key=patient_key)
+            _stored(record, source=outcome.source, from_table=described.get(normal_name(record.name), Person()), patient_key=patient_key)
             for record in reading.records
         ],
         labels=[
@@ -72,8 +72,8 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
             for record in reading.records
             if record.label is not None
         ],
-        quarantined=quarantine_rows(store, name=name, source=account.source, faults=rows) if rows else [],
-        account=structs.replace(account, received=n_records + len(rows), records=n_records, quarantined=len(rows)),
+        quarantined=quarantine_rows(store, name=name, source=outcome.source, faults=rows) if rows else [],
+        outcome=structs.replace(outcome, received=n_records + len(rows), records=n_records, quarantined=len(rows)),
     )
 
 
@@ -99,18 +99,18 @@ def fault_apart(store: ObjectStore, drop: Drop, trial: Trial) -> BadInputError |
     return trial.fault_of(drop.name, contents)
 
 
-def _refused(store: ObjectStore, drop: Drop, account: Input, *, fault: BadInputError) -> Taken:
-    entry = quarantine(store, name=drop.name, source=account.source, fault=fault, keys_in=[file.key for file in drop.files])
-    return Taken(quarantined=[entry], account=structs.replace(account, fate="quarantined", received=1, quarantined=1))
+def _refused(store: ObjectStore, drop: Drop, outcome: Input, *, fault: BadInputError) -> Taken:
+    entry = quarantine(store, name=drop.name, source=outcome.source, fault=fault, keys_in=[file.key for file in drop.files])
+    return Taken(quarantined=[entry], outcome=structs.replace(outcome, fate="quarantined", received=1, quarantined=1))
 
 
-def _kept(account: Input, source: str, files: Sequence[sources.File]) -> Input:
+def _kept(outcome: Input, source: str, files: Sequence[sources.File]) -> Input:
     """The line with the digests of the drop and its files."""
-    digested = tuple(structs.replace(one, sha256=file.sha256) for one, file in zip(account.files, files, strict=True))
-    return structs.replace(account, source=source, files=digested)
+    digested = tuple(structs.replace(one, sha256=file.sha256) for one, file in zip(outcome.files, files, strict=True))
+    return structs.replace(outcome, source=source, files=digested)
 
 
-def _stored(record: Record, *, source: str, told: Person, patient_key: bytes) -> StoredRecord:
+def _stored(record: Record, *, source: str, from_table: Person, patient_key: bytes) -> StoredRecord:
     """The record with what the label tables that came with it say of its patient; they win over the file."""
     from_file = Person(
         patient_hash(record.patient, key=patient_key),
@@ -118,10 +118,10 @@ def _stored(record: Record, *, source: str, told: Person, patient_key: bytes) ->
         record.age,
         record.sex,
     )
-    person = from_file if told.patient is None else told
+    person = from_file if from_table.patient is None else from_table
     described = replace(
         record,
-        age=from_file.age if told.age is None else told.age,
-        sex=from_file.sex if told.sex is None else told.sex,
+        age=from_file.age if from_table.age is None else from_table.age,
+        sex=from_file.sex if from_table.sex is None else from_table.sex,
     )
     return StoredRecord(record=anonymous(described), source=source, patient=person.patient, split_bucket=person.bucket)

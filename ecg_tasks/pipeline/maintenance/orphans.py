@@ -34,28 +34,30 @@ def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
         *_predictions(store),
         *_pictures(store),
         *_labels(store),
-        *_records(store, raw, at=at, accounted=label_tables),
+        *_records(store, raw, at=at, listed=label_tables),
     ]
 
 
 def _reports(store: ObjectStore, *, at: datetime) -> Iterator[Orphan]:
-    """Reports to their accounts and predictions."""
+    """Reports to their manifests and predictions."""
     written = [item for item in store.list_objects(keys.REPORTS) if item.key.endswith(f"/{INDEX}")]
-    accounts = {night.run: night for night in read_manifests(store, ClassifyManifest)}
+    manifests = {night.run: night for night in read_manifests(store, ClassifyManifest)}
     shards_of = {intake.run: intake.shards for intake in read_manifests(store, IntakeManifest)}
     predictions = set(store.list_keys(keys.PREDICTIONS))
     for item in written:
         run = item.key.split("/")[2]
-        account = accounts.get(run)
-        if account is None:
+        manifest = manifests.get(run)
+        if manifest is None:
             if item.modified < at - AT_WORK:
-                yield Orphan(kind="report without an account", key=item.key, lacks=keys.manifest(DagId.CLASSIFY_RECORDS, run))
+                yield Orphan(kind="report without a manifest", key=item.key, lacks=keys.manifest(DagId.CLASSIFY_RECORDS, run))
             continue
         covered: set[str] = set()
-        if not account.account.pending:
-            covered.update(*(shards_of.get(intake, ()) for intake in account.ingests.runs), (one.shard for one in account.ingests.carried))
-        needed = {keys.predictions(one.recipe, one.shard, one.version) for one in account.shards}
-        needed |= {keys.predictions(recipe, shard, one.version) for recipe, one in account.champions.items() for shard in covered}
+        if not manifest.counts.pending:
+            covered.update(
+                *(shards_of.get(intake, ()) for intake in manifest.ingests.runs), (one.shard for one in manifest.ingests.carried)
+            )
+        needed = {keys.predictions(one.recipe, one.shard, one.version) for one in manifest.shards}
+        needed |= {keys.predictions(recipe, shard, one.version) for recipe, one in manifest.champions.items() for shard in covered}
         for key in sorted(needed - predictions):
             yield Orphan(kind="report without its predictions", key=item.key, lacks=key)
 
@@ -111,7 +113,7 @@ def _labels(store: ObjectStore) -> Iterator[Orphan]:
             yield Orphan(kind="label without its record", key=key, lacks=record_id)
 
 
-def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, accounted: Iterable[str]) -> Iterator[Orphan]:
+def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, listed: Iterable[str]) -> Iterator[Orphan]:
     """Shards to their indexes and back; records to the dropped files, and these to a fate."""
     indexes = list(store.list_objects(keys.RECORD_INDEX))
     shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
@@ -121,7 +123,7 @@ def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, a
     for shard in sorted(shards - {keys.stem(item.key) for item in indexes}):
         if not store.exists(keys.record_index(shard)):
             yield Orphan(kind="records without their index", key=keys.record_shard(shard), lacks=keys.record_index(shard))
-    sources: set[str] = set(accounted)
+    sources: set[str] = set(listed)
     for item, data in zip(indexes, store.get_many(item.key for item in indexes), strict=True):
         named = set(tables.load(data, ["source"])["source"])
         sources |= named

@@ -98,7 +98,7 @@ def notice(run_id: str, *, state: RunState, base_url: str) -> RunNotice:
         manifest = None
     return RunNotice(
         state=state,
-        counts={} if manifest is None else plain(manifest.account),
+        counts={} if manifest is None else plain(manifest.counts),
         drifting=() if manifest is None else tuple(light.recipe for light in manifest.drift if light.suggests_retraining),
         audit="" if manifest is None else manifest.audit,
         link=f"{base_url.rstrip('/')}/dags/{DAG}/runs/{quote(run_id, safe='')}",

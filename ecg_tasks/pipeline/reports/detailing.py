@@ -42,7 +42,7 @@ def record_details(
             if detail.record.record_id not in explained:
                 yield detail
             else:
-                yield replace(detail, influence=explain_record(classifiers[detail.row["recipe"]], detail.record))
+                yield replace(detail, attribution=explain_record(classifiers[detail.row["recipe"]], detail.record))
 
 
 def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[Row]) -> Iterator[RecordDetail]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.learning.explanation import explain
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.reporting.influence import Influence
+from ecg_tasks.reporting.attribution import Attribution
 from ecg_tasks.reporting.spectrogram import stretched
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
@@ -17,7 +17,7 @@ MAX_WINDOWS = 6
 STEP_S = 0.02
 
 
-def explain_record(classifier: Classifier, record: Record) -> Influence | None:
+def explain_record(classifier: Classifier, record: Record) -> Attribution | None:
     """Say what the model's answer on a recording rests on; None where no window counts, so that there is no answer.
 
     The pictures are drawn again, which takes a hundredth of the time that looking into them takes.
@@ -40,7 +40,7 @@ def explain_record(classifier: Classifier, record: Record) -> Influence | None:
     )
     beat_lead = record.leads[0] if record.is_heartbeat else BEAT_LEAD
     shown = images[..., : len(axes.channels)].mean(axis=(0, 3)).astype(np.uint8)
-    return Influence(
+    return Attribution(
         leads=axes.channels if in_leads else (beat_lead,),
         over_time=_over_time(found.leads, [zeros_s[row] for row in used], times_s, duration_s=record.duration_s),
         step_s=STEP_S,

@@ -33,7 +33,7 @@ from ecg_tasks.pipeline.reports.changing import changes
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
 from ecg_tasks.report_columns import Row
-from ecg_tasks.reporting.model import ModelSummary, QuarantinedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.model import ModelSummary, ReportedInput, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
 from ecg_tasks.reporting.selection import records_with_page
 
@@ -51,7 +51,7 @@ class WrittenReport:
     """Where the report is, its account, which records still wait for a decision, what waits before that, and how many decisions changed."""
 
     index_key: str
-    account: ReportCounts
+    counts: ReportCounts
     pending: list[Pending]
     waiting: Waiting
     n_changed: int
@@ -95,10 +95,10 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     decided = table.decisions
     quarantined = [entry for manifest in manifests for entry in account_lists.quarantined(store, manifest)]
     n_records, n_pending, n_carried = len(table) + gathered.n_pending, gathered.n_pending, gathered.n_carried
-    account = ReportCounts(
-        received=sum(manifest.account.received for manifest in manifests) + _label_faults(manifests) + n_carried,
+    counts = ReportCounts(
+        received=sum(manifest.counts.received for manifest in manifests) + _label_faults(manifests) + n_carried,
         records=n_records,
-        duplicates=sum(manifest.account.duplicates for manifest in manifests),
+        duplicates=sum(manifest.counts.duplicates for manifest in manifests),
         quarantined=len(quarantined),
         classified=decided[Decision.NORMAL] + decided[Decision.ABNORMAL],
         uncertain=decided[Decision.UNCERTAIN],
@@ -112,11 +112,11 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         dag=pinned.dag if isinstance(pinned, BackfillPin) else DagId.CLASSIFY_RECORDS,
         backfill=pinned.backfill if isinstance(pinned, BackfillPin) else "",
         created_utc=pinned.created,
-        account=account,
+        counts=counts,
         models=list(summaries.values()),
         predictions=table,
         quarantined=[
-            QuarantinedInput(name=entry.name, reason=entry.reason, message=entry.message, sha256=entry.source) for entry in quarantined
+            ReportedInput(name=entry.name, reason=entry.reason, message=entry.message, sha256=entry.source) for entry in quarantined
         ],
         unseen=unseen,
         unseen_absent="" if unseen else "No record of this run has a label that no training set has seen, of both classes.",
@@ -134,7 +134,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     _write_files(store, pinned, render_report(report, details))
     return WrittenReport(
         index_key=_key(pinned, "index.html"),
-        account=account,
+        counts=counts,
         pending=gathered.pending,
         waiting=waits,
         n_changed=len(changed.records) if changed is not None else 0,
@@ -298,7 +298,7 @@ def _content_type(path: str) -> str:
 
 
 def _notes(manifests: Iterable[IntakeManifest], *, n_carried: int, n_pending: int) -> Iterator[str]:
-    if n_passed_over := sum(manifest.account.passed_over for manifest in manifests):
+    if n_passed_over := sum(manifest.counts.passed_over for manifest in manifests):
         beside, were = ("file beside the recordings", "was") if n_passed_over == 1 else ("files beside the recordings", "were")
         yield f"{n_passed_over:,} {beside}, such as annotations, check sums and lists, {were} passed over."
     if n_carried:

@@ -80,7 +80,7 @@ def promote(run_id: str, *, asked: bool) -> str | None:
     if champion is not None and champion.version == work.version:
         if champion.who == who:  # an earlier try of this task came so far
             log_act(store, work, audit.Action.PROMOTE, why=champion.why)
-        write_account(store, work, verdict, outcome=f"{work.version} serves since {champion.since}")
+        write_result(store, work, verdict, outcome=f"{work.version} serves since {champion.since}")
         return keys.champion(work.recipe)
     if not verdict.promote or verdict.policy != work.policy:
         raise ConfigurationError(f"{work.version} is not promoted: the gate did not let it pass ({verdict.reason})")
@@ -90,11 +90,11 @@ def promote(run_id: str, *, asked: bool) -> str | None:
         why += f"; approved by {answer.who}" + (f": {answer.why.strip()}" if answer.why.strip() else "")
     if obstacle := _decided_since(store, work, verdict, champion):
         _log(f"{work.version} is not promoted: {obstacle}")
-        write_account(store, work, verdict, outcome=f"{work.version} is not promoted: {obstacle}")
+        write_result(store, work, verdict, outcome=f"{work.version} is not promoted: {obstacle}")
         return None
     registry.write_champion(store, recipe=work.recipe, version=work.version, since=now(), who=who, why=why)
     log_act(store, work, audit.Action.PROMOTE, why=why)
-    write_account(store, work, verdict, outcome=f"{work.version} serves from now on")
+    write_result(store, work, verdict, outcome=f"{work.version} serves from now on")
     return keys.champion(work.recipe)
 
 
@@ -112,7 +112,7 @@ def refuse(run_id: str) -> str | None:
     why = (answer.why.strip() or "refused without a reason") if answer.who else "it was not approved in time"
     registry.reject(store, recipe=work.recipe, version=work.version, when=now(), who=who, why=why)
     log_act(store, work, audit.Action.REJECT, why=why, who=who)
-    write_account(store, work, verdict)
+    write_result(store, work, verdict)
     return keys.champion(work.recipe)
 
 
@@ -128,13 +128,13 @@ def log_act(store: ObjectStore, work: TrainingJob, action: audit.Action, *, why:
     audit.append(store, who=who or f"{DAG}/{work.run}", action=action, subject=f"{work.recipe}/{work.version}", detail=detail)
 
 
-def write_account(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict, *, outcome: str = "") -> None:
+def write_result(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict, *, outcome: str = "") -> None:
     """Write the run's manifest as it is now: the verdict, the serving version, the answer of a person, and the outcome."""
     champion = registry.read_champion(store, work.recipe)
     manifest = RetrainManifest(
         dag=DAG,
         run=work.run,
-        account=dataset.load_manifest(store, work.dataset_id).counts,
+        counts=dataset.load_manifest(store, work.dataset_id).counts,
         recipe=work.recipe,
         version=work.version,
         dataset_id=work.dataset_id,

@@ -46,8 +46,8 @@ class RunLinks:
     def link(self, manifest: Manifest, *, beneath: Iterable[Link] = ()) -> Link:
         """A run, held against its entry in the log, with the code that it ran."""
         state, sentence = self._held_against_the_log(manifest)
-        account = plain(getattr(manifest, "account", None)) or {}
-        metadata = {name: f"{count:,}" for name, count in account.items() if isinstance(count, int)}
+        counts = plain(getattr(manifest, "counts", None)) or {}
+        metadata = {name: f"{count:,}" for name, count in counts.items() if isinstance(count, int)}
         below = (code_link(manifest.code), *beneath)
         return Link(what=manifest.dag, name=manifest.run, state=state, sentence=sentence, metadata=metadata, beneath=below)
 
@@ -66,8 +66,8 @@ class RunLinks:
         return LinkState.RECORDED, "the log has no entry that its manifest could be held against"
 
     def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[LinkState, str]:
-        account, sha256 = account_as_stored(data), hashlib.sha256(data).hexdigest()
-        detail = {"account": account, "labels": manifest.labels.stored, "manifest_sha256": sha256}
+        counts, sha256 = account_as_stored(data), hashlib.sha256(data).hexdigest()
+        detail = {"account": counts, "labels": manifest.labels.stored, "manifest_sha256": sha256}
         act = audit.act_of(who=f"{manifest.dag}/{manifest.run}", action=audit.Action.INGEST, subject=manifest.run, detail=detail)
         if any(name.act == act for name in self._names().values()):
             return LinkState.CHECKED, "its manifest is the one that the log has the SHA-256 of"

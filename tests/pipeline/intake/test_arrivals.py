@@ -38,10 +38,10 @@ class Inbox:
         if jobs:
             ingest_records.publish(run, [ingest_records.ingest_batch(job) for job in jobs])
         manifest = json.loads(self.store.get(keys.manifest("ingest_records", run)))
-        account = manifest["account"]
-        assert account["received"] == account["records"] + account["duplicates"] + account["quarantined"]
-        assert account["waiting"] == len(self.left())
-        assert account["passed_over"] == sum(item["fate"] == "passed_over" for item in manifest["inputs"])
+        counts = manifest["account"]
+        assert counts["received"] == counts["records"] + counts["duplicates"] + counts["quarantined"]
+        assert counts["waiting"] == len(self.left())
+        assert counts["passed_over"] == sum(item["fate"] == "passed_over" for item in manifest["inputs"])
         return manifest
 
     def late(self) -> dict:

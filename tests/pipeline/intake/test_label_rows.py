@@ -234,8 +234,8 @@ def test_dropped_values_are_in_the_account(bucket, put):
     """An age that is none costs neither label nor recording, and is counted."""
     put("r", seed=1)
     inbox.put_files([("labels.csv", b"record,label,age\nr,1,very old\n")])
-    account = run("r1")["labels"]
-    assert (account["stored"], account["quarantined"], account["dropped"]) == (1, 0, {"age": 1})
+    counts = run("r1")["labels"]
+    assert (counts["stored"], counts["quarantined"], counts["dropped"]) == (1, 0, {"age": 1})
 
 
 def test_a_patient_that_comes_after_the_recording(bucket, put):

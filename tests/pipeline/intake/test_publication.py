@@ -42,10 +42,10 @@ def test_memory_does_not_grow_with_the_number_of_files(staged, monkeypatch):
     for n_recordings in (N_FEW, N_MANY):
         _, publish = staged(n_recordings)
         tracemalloc.start()
-        account = publish()
+        counts = publish()
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert (account["received"], account["records"]) == (n_recordings, n_recordings)
+        assert (counts["received"], counts["records"]) == (n_recordings, n_recordings)
     assert (peaks[1] - peaks[0]) / (N_MANY - N_FEW) < 1000, peaks  # bytes; a line of the account takes over 3,000
 
 

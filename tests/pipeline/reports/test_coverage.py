@@ -62,8 +62,8 @@ def test_a_pending_record_is_covered_again_and_nothing_else_is(store, beat_rows,
     inbox.put_files(
         [("a.csv", heartbeat_csv(rows[:8])), ("again.csv", heartbeat_csv(rows[:8])), ("bad.csv", b"no numbers\n"), ("Thumbs.db", b"")]
     )
-    account = take_in("i1")
-    assert [account[name] for name in ("received", "records", "duplicates", "quarantined")] == [17, 8, 8, 1]
+    counts = take_in("i1")
+    assert [counts[name] for name in ("received", "records", "duplicates", "quarantined")] == [17, 8, 8, 1]
     draw("r1")
     inbox.put_files([("b.csv", heartbeat_csv(rows[8:])), ("a.csv", heartbeat_csv(rows[:8])), ("worse.csv", b"words\n")])
     take_in("i2")
@@ -108,8 +108,8 @@ def test_an_account_of_an_older_version_is_carried_on(store, beat_rows, heartbea
     old["ingests"].pop("carried")
     store.put(keys.manifest("classify_records", "n1"), json.dumps(old).encode())
     draw("r1")
-    account = night(store, "n2")["account"]
-    assert (account["received"], account["records"], account["quarantined"], account["pending"]) == (3, 3, 0, 0)
+    counts = night(store, "n2")["account"]
+    assert (counts["received"], counts["records"], counts["quarantined"], counts["pending"]) == (3, 3, 0, 0)
 
 
 def test_no_night_is_silent_over_unread_files(store, beat_rows, heartbeat_csv):

@@ -37,7 +37,7 @@ def store(bucket_in, todays_version, tmp_path_factory):
         registry.write_champion(bucket, recipe="heartbeat", version=VERSION, since="t0", who="gate", why="first")
         verdict = StoredVerdict(recipe="heartbeat", version=VERSION, promote=True, kind="first", reason="first")
         trained = {"dag": DagId.RETRAIN_MODEL, "run": "weekly", "recipe": "heartbeat", "version": VERSION, "dataset_id": "d1"}
-        write_manifest(bucket, RetrainManifest(**trained, account={}, verdict=verdict, rejected=False, serving=VERSION))
+        write_manifest(bucket, RetrainManifest(**trained, counts={}, verdict=verdict, rejected=False, serving=VERSION))
         render_spectrograms.publish("pictures", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("pictures")])
         pin = classify_records.pin_champion("night", date="2026-01-02", details=0)
         classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])

@@ -20,7 +20,7 @@ _TOTAL = 752.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Influence:
+class Attribution:
     """The attribution of a model's decision on one record, in log-odds: above 0 supports abnormal, below 0 normal.
 
     Parameters
@@ -96,17 +96,17 @@ def shading(
     )
 
 
-def draw_influence(influence: Influence) -> Markup:
+def draw_attribution(attribution: Attribution) -> Markup:
     """Draw all leads together over time and frequency: grey shows the level, colour the class that it supports."""
-    low_hz, high_hz = edges(influence.freqs_hz)
-    low_s, high_s = edges(influence.times_s)
-    n_freqs, n_times = influence.cells.shape
+    low_hz, high_hz = edges(attribution.freqs_hz)
+    low_s, high_s = edges(attribution.times_s)
+    n_freqs, n_times = attribution.cells.shape
     row_edges = _TOP + _HEIGHT * np.linspace(0, 1, n_freqs + 1)
-    scale = float(np.abs(influence.cells).max())
+    scale = float(np.abs(attribution.cells).max())
     parts = [
-        grey_image(influence.levels, _LEFT, _TOP, _WIDTH, _HEIGHT),
+        grey_image(attribution.levels, _LEFT, _TOP, _WIDTH, _HEIGHT),
         shading(
-            influence.cells[::-1],
+            attribution.cells[::-1],
             x=_LEFT + _WIDTH * np.linspace(0, 1, n_times + 1),
             rows=list(zip(row_edges[:-1].tolist(), row_edges[1:].tolist(), strict=True)),
             scale=scale,
@@ -128,7 +128,7 @@ def draw_influence(influence: Influence) -> Markup:
         *_scale_bar(scale),
     ]
     title = "What the decision is based on: time in s, frequency in Hz; red supports abnormal, blue supports normal"
-    return figure("".join(parts), width=_TOTAL, height=_TOP + _HEIGHT + _BOTTOM, title=title, kind="plot influence")
+    return figure("".join(parts), width=_TOTAL, height=_TOP + _HEIGHT + _BOTTOM, title=title, kind="plot attribution")
 
 
 def _scale_bar(scale: float) -> list[str]:

@@ -8,14 +8,14 @@ import html5lib
 import numpy as np
 import pytest
 
-from ecg_tasks.reporting.influence import Influence, draw_influence, shading
+from ecg_tasks.reporting.attribution import Attribution, draw_attribution, shading
 from ecg_tasks.reporting.pages import record_page
 from ecg_tasks.reporting.spectrogram import draw_spectrograms
 from ecg_tasks.reporting.waveform import draw_waveform
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 
-def influence(**changes):
+def attribution(**changes):
     """Twelve leads, of which V2 supports abnormal from 2 to 2.2 s, and III for normal from 4 to 4.2 s half as strongly."""
     over_time, strips = np.zeros((12, 500)), np.zeros((12, 15))
     over_time[7, 100:110], over_time[2, 200:210] = 0.8, -0.4
@@ -34,7 +34,7 @@ def influence(**changes):
         "log_odds": -0.4,
         "n_windows": 1,
     }
-    return Influence(**(values | changes))
+    return Attribution(**(values | changes))
 
 
 def boxes(drawing, kind):
@@ -49,7 +49,7 @@ def boxes(drawing, kind):
 
 def test_shades_lie_behind_the_lead_and_second_that_they_tell_of(records):
     """On the paper, 2.0 to 2.2 s of V2 is red at full strength, 4.0 to 4.2 s of III blue at half; nothing else is coloured."""
-    drawing = draw_waveform(records[0], influence=influence()).drawing
+    drawing = draw_waveform(records[0], attribution=attribution()).drawing
     (red,), (blue,) = boxes(drawing, "toward"), boxes(drawing, "away")
     second = 25 * 20  # units of the view box
     assert red[0] == pytest.approx(22 * 20 + 2 * second)
@@ -62,21 +62,21 @@ def test_shades_lie_behind_the_lead_and_second_that_they_tell_of(records):
 
 def test_a_part_of_a_long_recording_takes_its_own_part_of_the_shades(records):
     """From the 20th second on, what happened in the second one is not to be seen."""
-    long = influence(over_time=np.where(np.arange(1750) == 1100, 0.8, 0)[None].repeat(12, axis=0))
-    shown = boxes(draw_waveform(records[3], from_s=20.0, influence=long).drawing, "toward")
+    long = attribution(over_time=np.where(np.arange(1750) == 1100, 0.8, 0)[None].repeat(12, axis=0))
+    shown = boxes(draw_waveform(records[3], from_s=20.0, attribution=long).drawing, "toward")
     assert len(shown) == 12
     assert {box[0] for box in shown} == {22 * 20 + 2 * 25 * 20}
-    assert boxes(draw_waveform(records[3], from_s=0.0, influence=long).drawing, "toward") == []
+    assert boxes(draw_waveform(records[3], from_s=0.0, attribution=long).drawing, "toward") == []
 
 
 def test_cells_lie_where_the_axes_say(details):
     """The lowest frequency is drawn at the bottom, the cells in their columns; strips lie on the spectrogram of their lead."""
-    drawing = draw_influence(influence())
+    drawing = draw_attribution(attribution())
     red = max(boxes(drawing, "toward"), key=lambda box: box[2])
     blue = max(boxes(drawing, "away"), key=lambda box: box[2])
     assert red[1] > blue[1]
     assert red[0] < blue[0]
-    strips = draw_spectrograms(details[0].spectrograms, influence=influence())
+    strips = draw_spectrograms(details[0].spectrograms, attribution=attribution())
     assert len(boxes(strips, "toward")) == len(boxes(strips, "away")) == 1
 
 
@@ -89,7 +89,7 @@ def test_faint_effects_are_left_blank():
 
 def test_the_page_shows_and_says_it(report, details):
     """A record's page has the drawing, a legend and a sentence, as valid HTML; without an explanation it has none of them."""
-    page = record_page(report, replace(details[0], influence=influence())).decode()
+    page = record_page(report, replace(details[0], attribution=attribution())).decode()
     html5lib.HTMLParser(strict=True).parse(page)
     assert "What the decision is based on" in page
     assert "supports abnormal" in page
@@ -100,13 +100,13 @@ def test_the_page_shows_and_says_it(report, details):
 
 def test_a_heartbeat_row_is_shaded_too(records):
     """One beat, one lead, its own time axis."""
-    beat = influence(leads=("II",), over_time=np.where(np.arange(75) < 10, 0.5, 0)[None], strips=np.zeros((1, 15)))
-    assert len(boxes(draw_waveform(records[4], influence=beat).drawing, "toward")) == 1
+    beat = attribution(leads=("II",), over_time=np.where(np.arange(75) < 10, 0.5, 0)[None], strips=np.zeros((1, 15)))
+    assert len(boxes(draw_waveform(records[4], attribution=beat).drawing, "toward")) == 1
 
 
 def test_what_does_not_fit_together_is_refused():
     """Cells that are not those of the axes, and leads without a row."""
     with pytest.raises(ValueError, match=r"cells have shape \(3, 3\)"):
-        influence(cells=np.zeros((3, 3)))
+        attribution(cells=np.zeros((3, 3)))
     with pytest.raises(ValueError, match="1 leads"):
-        influence(leads=("II",))
+        attribution(leads=("II",))
