@@ -92,7 +92,7 @@ def _parts(pages: set[str]) -> dict[str, list[str]]:
         for part, names in PARTS.items()
     }
     named = {name for names in parts.values() for name in names}
-    parts["Use"] += sorted(f"/{page}" for page in pages if re.fullmatch(r"docs/[^/]+", page) and f"/{page}" not in named)
+    parts["Use"] += sorted(f"/{page}" for page in pages if re.fullmatch(r"docs/(formats/)?[^/]+", page) and f"/{page}" not in named)
     return parts
 
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 RESEARCH_USE = "Research use, not a medical device."
-"""Said wherever decisions are told."""
+"""VersionPredictions wherever decisions are told."""
 
 
 class Label(StrEnum):

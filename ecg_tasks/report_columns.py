@@ -133,7 +133,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="seconds_read",
         type=str,
-        description="The seconds that the decision rests on, such as `0-20 of 25 s`; none for a heartbeat row.",
+        description="The seconds that the decision is based on, such as `0-20 of 25 s`; none for a heartbeat row.",
     ),
     Column(name="label", type=str, description="Label in force when the report was written.", head="Label", place=6, dress="label"),
     Column(name="synthetic", type=bool, description="Whether a program made the recording."),

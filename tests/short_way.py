@@ -103,9 +103,10 @@ def _delete(bucket: Any, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N
     return {}
 
 
-def _list(bucket: Any, *, Bucket: str, Prefix: str, Delimiter: str = "") -> dict[str, Any]:  # noqa: N803 - as above
+def _list(bucket: Any, *, Bucket: str, Prefix: str, Delimiter: str = "", StartAfter: str = "") -> dict[str, Any]:  # noqa: N803 - as above
     found, folders, _, _ = server().list_objects(bucket, Prefix, Delimiter, None, None)
-    if len(found) + len(folders) > A_PAGE:
+    found = [one for one in found if one.name > StartAfter]
+    if (StartAfter and folders) or len(found) + len(folders) > A_PAGE:
         raise _OtherWayError
     page: dict[str, Any] = {"IsTruncated": False, "KeyCount": len(found) + len(folders)}
     if found:

@@ -93,7 +93,8 @@ def bin_(wheel, tmp_path_factory):
 @pytest.fixture
 def recording(make_wfdb, tmp_path):
     """A made-up recording: a WFDB header with its signals beside it."""
-    make_wfdb("r", seed=3)
+    for name, data in make_wfdb("r", seed=3).items():
+        (tmp_path / name).write_bytes(data)
     return tmp_path / "r.hea"
 
 

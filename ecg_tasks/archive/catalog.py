@@ -193,7 +193,7 @@ class Growing:
                 for rows in _groups(segment):
                     self.add(rows)
         file = self._finished()
-        key = keys.catalog_segment(hashlib.file_digest(file, "sha256").hexdigest()[:20])
+        key = keys.catalog_segment(hashlib.file_digest(self._file, "sha256").hexdigest()[:20])
         file.seek(0)
         self._catalog.store.put(key, file)
         return structs.replace(head, segments=(*segments, Segment(key=key, n_rows=self._n_rows)), tail=b"")

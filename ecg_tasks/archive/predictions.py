@@ -32,7 +32,7 @@ _ORDERS_KEPT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class VersionPredictions:
     """What one version said of one shard, as it is stored."""
 
     recipe: str
@@ -48,7 +48,7 @@ class JoinedShard(NamedTuple):
 
 
 def join(
-    said: Sequence[Said],
+    said: Sequence[VersionPredictions],
     index: bytes,
     columns: Collection[str],
     *,
@@ -104,10 +104,10 @@ def join_shard(
     ``versions`` is recipe to version, in the order in which they take a record. While one of them has not decided on the shard, no record
     of it counts as decided: it could be one that the version takes.
     """
-    said: list[Said] = []
+    said: list[VersionPredictions] = []
     for recipe, version in versions.items():
         try:
-            said.append(Said(recipe=recipe, version=version, data=store.get(keys.predictions(recipe, shard, version))))
+            said.append(VersionPredictions(recipe=recipe, version=version, data=store.get(keys.predictions(recipe, shard, version))))
         except MissingObjectError:
             said = []
             break
@@ -121,7 +121,7 @@ def _unrepeated(ids: Sequence[str], where: str) -> dict[str, int]:
     return place
 
 
-def _decisions(said: Said, columns: Collection[str]) -> tables.Columns:
+def _decisions(said: VersionPredictions, columns: Collection[str]) -> tables.Columns:
     """What a version said; nothing stands in a column that an older prediction lacks."""
     wanted = [name for name in tables.PREDICTIONS.names if name in columns or name == "record_id"]
     found = tables.load(said.data, wanted)

@@ -13,14 +13,14 @@ _MAX_ORDERS = 720
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class KeptFiles:
     """The files of a drop with their lengths, and what is wrong with them, as a sentence; nothing if all are whole."""
 
     n_bytes: Mapping[str, int]
     fault: str
 
 
-def look(store: ObjectStore, source: str, *, order: Sequence[str] = ()) -> Kept:
+def look(store: ObjectStore, source: str, *, order: Sequence[str] = ()) -> KeptFiles:
     """Compute the digests of a drop anew.
 
     A recording of several files has the digest of their list, and each file its own. Version 0.1 has no list: it digested the files one
@@ -29,19 +29,19 @@ def look(store: ObjectStore, source: str, *, order: Sequence[str] = ()) -> Kept:
     found = {item.key.rsplit("/", 1)[-1]: item for item in store.list_objects(f"{keys.RAW}{source}/")}
     n_bytes = {name: item.size for name, item in found.items()}
     if not found:
-        return Kept(n_bytes=n_bytes, fault=f"{keys.RAW}{source}/ is gone")
+        return KeptFiles(n_bytes=n_bytes, fault=f"{keys.RAW}{source}/ is gone")
     try:
         files = sources.listed(store, source)
     except (ValueError, KeyError) as error:
-        return Kept(n_bytes=n_bytes, fault=f"its list cannot be read: {error}")
+        return KeptFiles(n_bytes=n_bytes, fault=f"its list cannot be read: {error}")
     if files is not None:
         faults = [fault for file in files if (fault := sources.fault_of(store, file))]
-        return Kept(n_bytes={file.name: file.n_bytes for file in files}, fault="; ".join(faults))
+        return KeptFiles(n_bytes={file.name: file.n_bytes for file in files}, fault="; ".join(faults))
     ways = itertools.islice(_orders(sorted(found), order), _MAX_ORDERS)
     alone = ([name] for name in found)  # one file that came under several names
     digests = (store.sha256(found[name].key for name in names) for names in itertools.chain(ways, alone))
     first = next(digests)
-    return Kept(n_bytes=n_bytes, fault="" if source == first or source in digests else f"its bytes have the SHA-256 {first}")
+    return KeptFiles(n_bytes=n_bytes, fault="" if source == first or source in digests else f"its bytes have the SHA-256 {first}")
 
 
 def _orders(names: Sequence[str], wanted: Sequence[str]) -> Iterator[Sequence[str]]:

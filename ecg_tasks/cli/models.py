@@ -29,7 +29,7 @@ def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default:
         for one in found.versions if recipe in {"", found.recipe} else ():
             trained = "\ntrained on synthetic recordings" if one.version.synthetic else ""
             auroc = one.figures["auroc"].text() if one.figures else "not tested"
-            verdict = one.verdict.kind if one.verdict else "not judged"
+            verdict = one.verdict.kind if one.verdict else "not evaluated"
             table.add_row(found.recipe, one.version.version + trained, auroc, verdict, one.standing)
     console().print(table)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.predictions import Said, join
+from ecg_tasks.archive.predictions import VersionPredictions, join
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.names import DagId
@@ -146,7 +146,7 @@ def _parts(store: ObjectStore, recipe: str, version: str, *, whole: bool, new: l
     shards = _shards(new)
     contents = store.get_many(new), store.get_many(map(keys.record_index, shards))
     for shard, said, index in zip(shards, *contents, strict=True):
-        columns = join([Said(recipe=recipe, version=version, data=said)], index, tables.DECIDED.names).columns
+        columns = join([VersionPredictions(recipe=recipe, version=version, data=said)], index, tables.DECIDED.names).columns
         yield columns | {"shard": [shard] * tables.n_rows(columns)}
 
 

@@ -74,8 +74,8 @@ def plan(run_id: str) -> list[str]:
     if store.exists(keys.manifest(DAG, run)):
         return []
     at = datetime.now(UTC)
-    bounds = {"grace_s": settings.wfdb_grace_s, "max_bytes": settings.max_object_bytes}
-    sorted_inbox = drops.sort_inbox(store, listed, at=at, remembered=headers.MEMO in first, **bounds)
+    grace_s, max_bytes = settings.wfdb_grace_s, settings.max_object_bytes
+    sorted_inbox = drops.sort_inbox(store, listed, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=headers.MEMO in first)
     if not (ended or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()

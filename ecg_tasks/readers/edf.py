@@ -126,7 +126,7 @@ def _promised(texts: Mapping[str, str], n_bytes: int, size: int, *, name: str) -
     there, rest = divmod(n_bytes, size)
     if promised < 0:
         sentence = (
-            f"{name}: its header does not say how many data records it has, as while it is recorded; {there} are there. Export it anew"
+            f"{name}: its header does not say how many data records it has, as while it is recorded; {there} are there. Export it again"
         )
         raise BadInputError(Reason.INCOMPLETE, sentence)
     if there < promised:

@@ -28,7 +28,7 @@ _READING = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Header:
+class _NpyHeader:
     shape: tuple[int, ...]
     fortran: bool
     dtype: np.dtype[np.generic]
@@ -124,7 +124,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, name: str) -> 
     return _shaped(np.frombuffer(content, dtype=header.dtype, count=math.prod(header.shape)), header)
 
 
-def _header(stream: IO[bytes], *, name: str) -> _Header:
+def _header(stream: IO[bytes], *, name: str) -> _NpyHeader:
     try:
         version = np.lib.format.read_magic(stream)
         shape, fortran, dtype = _READING[version](stream, max_header_size=_MAX_HEADER_BYTES)
@@ -135,22 +135,22 @@ def _header(stream: IO[bytes], *, name: str) -> _Header:
         raise BadInputError(Reason.NOT_NUMERIC, f"{name}: it holds Python objects, which are never unpickled; save an array of numbers")
     if any(length < 0 for length in shape):
         raise BadInputError(Reason.UNREADABLE, f"{name}: an axis has {min(shape)} elements")
-    return _Header(shape=tuple(shape), fortran=bool(fortran), dtype=dtype)
+    return _NpyHeader(shape=tuple(shape), fortran=bool(fortran), dtype=dtype)
 
 
-def _check(header: _Header, *, name: str) -> None:
+def _check(header: _NpyHeader, *, name: str) -> None:
     arrays.check_kind(header.dtype, name=name)
     arrays.check_size(header.shape, name=name)
 
 
-def _check_length(header: _Header, there: int, *, name: str) -> None:
+def _check_length(header: _NpyHeader, there: int, *, name: str) -> None:
     if there < header.n_bytes:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} bytes of samples; its header promises {header.n_bytes}. Upload it again")
     if there > header.n_bytes:
         raise BadInputError(Reason.UNREADABLE, f"{name}: more bytes follow than the {header.n_bytes} of which its header tells")
 
 
-def _shaped(flat: NDArray[np.generic], header: _Header) -> NDArray[np.generic]:
+def _shaped(flat: NDArray[np.generic], header: _NpyHeader) -> NDArray[np.generic]:
     return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
 

@@ -10,7 +10,7 @@ from ecg_tasks import report_columns
 from ecg_tasks.archive import keys, predictions, run_table_writer, tables
 from ecg_tasks.archive.descriptions import Descriptions, Person
 from ecg_tasks.archive.grouped_table import GroupedTable
-from ecg_tasks.archive.predictions import RunTable, Said, join, join_shard
+from ecg_tasks.archive.predictions import RunTable, VersionPredictions, join, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter, new_file
 from ecg_tasks.errors import DamagedStoreError
 from ecg_tasks.report_columns import Column, Query, sorts
@@ -22,7 +22,7 @@ COLUMNS = ("record_id", "name", "probability", "recipe", "version", "split_bucke
 
 def said(archive, shard, recipe="heartbeat", version="v1"):
     """What a version said of a shard, as it is stored."""
-    return Said(recipe=recipe, version=version, data=archive.store.get(keys.predictions(recipe, shard, version)))
+    return VersionPredictions(recipe=recipe, version=version, data=archive.store.get(keys.predictions(recipe, shard, version)))
 
 
 def test_the_first_recipe_that_took_a_record_decides_on_it(archive):
@@ -57,7 +57,7 @@ def test_older_predictions_and_late_descriptions(archive):
     pq.write_table(old, file)
     late = Descriptions({ids[1]: Person(patient="p", bucket=7)})
     found = join(
-        [Said(recipe="heartbeat", version="v1", data=file.getvalue())],
+        [VersionPredictions(recipe="heartbeat", version="v1", data=file.getvalue())],
         archive.store.get(keys.record_index("s")),
         (*COLUMNS, "seconds_read", "patient"),
         late=late,

@@ -43,7 +43,7 @@ def test_a_negative_count_is_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda _: {"account": ReportCounts(**(COUNTS | {"received": 99}))}, "received 99"),
+        (lambda _: {"counts": ReportCounts(**(COUNTS | {"received": 99}))}, "received 99"),
         (lambda _: {"quarantined": ()}, "quarantined=1, the rows say 0"),
         (lambda r: {"models": r.models[:1]}, "heartbeat"),
         (lambda _: {"unseen": ()}, "unseen_absent"),

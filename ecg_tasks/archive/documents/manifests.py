@@ -72,9 +72,9 @@ def read_counts(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | None
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    counts: object = None
+    counts: object = msgspec.field(name="account", default=None)
 
 
-def account_as_stored(manifest: bytes) -> object:
-    """Return the account of a manifest as it was written, with no field that its type has got since."""
+def counts_as_stored(manifest: bytes) -> object:
+    """Return the counts of a manifest as they were written, without fields that their type has got since."""
     return msgspec.json.decode(manifest, type=_Stored).counts

@@ -16,7 +16,7 @@ from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import Measured, MonitoringRun, ReportPin, Stakes, plain
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.predictions import Said, join
+from ecg_tasks.archive.predictions import VersionPredictions, join
 from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
 from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_RECORDS, Metrics, ModelSpec
@@ -120,7 +120,7 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
     by_patient: dict[str, Seen] = {}
     decided = uninterpretable = 0
     for said, index in zip(predictions, indexes, strict=True):
-        rows = join([Said(recipe=recipe, version=version, data=said)], index, _READ, late=late).columns
+        rows = join([VersionPredictions(recipe=recipe, version=version, data=said)], index, _READ, late=late).columns
         decided += tables.n_rows(rows)
         uninterpretable += int(np.isnan(rows["probability"]).sum())
         kinds = input_kinds(rows)

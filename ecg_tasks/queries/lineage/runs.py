@@ -8,7 +8,7 @@ from typing import Any
 
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import ClassifyManifest, IntakeManifest, Manifest, find_manifest, plain, read
-from ecg_tasks.archive.documents.manifests import AnyManifest, account_as_stored
+from ecg_tasks.archive.documents.manifests import AnyManifest, counts_as_stored
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.names import DagId
 from ecg_tasks.queries.lineage.links import Link, LinkState, code_link
@@ -66,7 +66,7 @@ class RunLinks:
         return LinkState.RECORDED, "the log has no entry that its manifest could be held against"
 
     def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[LinkState, str]:
-        counts, sha256 = account_as_stored(data), hashlib.sha256(data).hexdigest()
+        counts, sha256 = counts_as_stored(data), hashlib.sha256(data).hexdigest()
         detail = {"account": counts, "labels": manifest.labels.stored, "manifest_sha256": sha256}
         act = audit.act_of(who=f"{manifest.dag}/{manifest.run}", action=audit.Action.INGEST, subject=manifest.run, detail=detail)
         if any(name.act == act for name in self._names().values()):
