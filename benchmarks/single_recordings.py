@@ -147,7 +147,7 @@ def stage(folder: str, n_recordings: int, run: str) -> Work:
             numbers = range(start, min(start + BATCH, n_recordings))
             n, names = len(numbers), list(map(path_of, numbers))
             ids = [etag_of(number, "record") for number in numbers]
-            index = {"record_id": ids, "name": names, "source": [etag_of(number, "source") * 2 for number in numbers]}
+            index: dict[str, Any] = {"record_id": ids, "name": names, "source": [etag_of(number, "source") * 2 for number in numbers]}
             index |= {"patient": [None] * n, "split_bucket": np.full(n, -1), "age": [None] * n, "sex": [None] * n, "fs": np.full(n, 500.0)}
             index |= {"synthetic": [True] * n, "leads": [["II"]] * n, "received": np.zeros(n, np.int32)}
             labels = {"record_id": ids, "label": ["normal"] * n, "who": [f"source:{name}.hea" for name in names]}
@@ -246,7 +246,7 @@ def report(folder: str, n_recordings: int) -> Work:
 
 def measure(folder: Path, n_recordings: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Peak memory, MB, and seconds of each step."""
-    where = {"folder": str(folder), "n_recordings": n_recordings}
+    where: dict[str, Any] = {"folder": str(folder), "n_recordings": n_recordings}
     in_own_process(stage, **where, run="first")
     yield "publish", _told(in_own_process(publish, **where, run="first"))
     in_own_process(stage, **where, run="again")

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 RESEARCH_USE = "Research use, not a medical device."
-"""VersionPredictions wherever decisions are told."""
+"""Stands wherever decisions are shown."""
 
 
 class Label(StrEnum):
