@@ -135,7 +135,7 @@ def derived(ids: list[str], drawn: list[Any], rng: Any, *, shard: str, version: 
 
 
 def decided(ids: list[str], rng: Any) -> bytes:
-    """Decisions by lot, as Parquet."""
+    """Return decisions by lot, as Parquet."""
     import numpy as np
 
     from ecg_tasks.archive import tables

@@ -22,7 +22,7 @@ MOST_MS = {"wfdb": 2.0, "edf": 2.0, "numpy": 2.0, "matlab": 2.0, "hdf5": 2.0, "d
 
 
 def measure(n_times: int) -> dict[str, Any]:
-    """Milliseconds and bytes a second by reader; ``without_file`` names those for which no file is written here."""
+    """Measure milliseconds and bytes a second by reader; ``without_file`` names those for which no file is written here."""
     return {"n_times": n_times, **in_own_process(time_readers, n_times=n_times).result}
 
 

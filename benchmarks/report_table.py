@@ -36,7 +36,7 @@ FILES = {
 
 
 def made_up(n_rows: int) -> Iterator[dict[str, Any]]:
-    """Columns of made-up rows, a shard at a time."""
+    """Yield columns of made-up rows, a shard at a time."""
     import numpy as np
 
     rng = np.random.default_rng(1)

@@ -48,7 +48,7 @@ class FolderS3:
         self.n_recordings = n_recordings
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:  # noqa: ARG002, N803 - boto3's names
-        """Content of an object."""
+        """Return the content of an object."""
         try:
             file = _File(self.folder / Key)
         except OSError:
@@ -56,7 +56,7 @@ class FolderS3:
         return {"Body": StreamingBody(file, os.fstat(file.fileno()).st_size)}
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: ARG002, N803 - as above
-        """Size and time of an object."""
+        """Return the size and time of an object."""
         try:
             size = (self.folder / Key).stat().st_size
         except OSError:
@@ -83,7 +83,7 @@ class FolderS3:
         return self
 
     def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "", StartAfter: str = "") -> Iterator[dict[str, Any]]:  # noqa: ARG002, N803 - as above
-        """Every key below a prefix, or the folders there."""
+        """Yield every key below a prefix, or the folders there."""
         if Delimiter:
             found = sorted(path.name for path in (self.folder / Prefix).glob("*") if path.is_dir())
             yield {"CommonPrefixes": [{"Prefix": f"{Prefix}{name}/"} for name in found]}
@@ -110,7 +110,7 @@ class FolderS3:
 
 
 def path_of(number: int) -> str:
-    """Path of a recording below the inbox, without its endings."""
+    """Return the path of a recording below the inbox, without its endings."""
     return f"ward-{number // 10_000:03d}/recording_{number:07d}"
 
 
@@ -128,7 +128,7 @@ def work_on(folder: str, n_recordings: int) -> ObjectStore:
 
 
 def results_of(run: str, n_recordings: int) -> list[str]:
-    """Keys of the results of a run's tasks."""
+    """Return the keys of the results of a run's tasks."""
     from ecg_tasks.archive import keys
 
     return [keys.intake(run, f"results/{number:05d}.json") for number in range(-(-n_recordings // BATCH))]
@@ -245,7 +245,7 @@ def report(folder: str, n_recordings: int) -> Work:
 
 
 def measure(folder: Path, n_recordings: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Peak memory, MB, and seconds of each step."""
+    """Measure peak memory, MB, and seconds of each step."""
     where: dict[str, Any] = {"folder": str(folder), "n_recordings": n_recordings}
     in_own_process(stage, **where, run="first")
     yield "publish", _told(in_own_process(publish, **where, run="first"))

@@ -214,7 +214,7 @@ def lead_parquet(one: Made) -> Files:
 
 
 def heartbeat_csv(one: Made) -> Files:
-    """As many heartbeats as give about as many samples."""
+    """Write as many heartbeats as give about as many samples."""
     rng = np.random.default_rng(len(one.stored))
     rows = [
         ",".join(f"{value:.4f}" for value in [1.0, *rng.random(HEARTBEAT_SAMPLES - 1)]) for _ in range(one.stored.size // HEARTBEAT_SAMPLES)

@@ -56,7 +56,7 @@ def _room(module: str) -> str:
 
 
 def _is_by_others(pair: tuple[str, str], found: set[tuple[str, str]]) -> bool:
-    """Whether a longer way leads from the first to the second."""
+    """Return whether a longer way leads from the first to the second."""
     waiting = [imported for importer, imported in found if importer == pair[0] and imported != pair[1]]
     seen: set[str] = set()
     while waiting:

@@ -147,7 +147,7 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def shown() -> list[Column]:
-    """Columns of the pages, from left to right."""
+    """Return the columns of the pages, from left to right."""
     return sorted((column for column in COLUMNS if column.head), key=lambda column: column.place)
 
 

@@ -62,7 +62,7 @@ class Settings:
 
 
 def night_deadline_s(environment: Mapping[str, str] | None = None) -> float:
-    """Seconds after which a nightly run that has not ended is told as late (``ECG_NIGHT_DEADLINE_S``; six hours if it is not set).
+    """Return the seconds after which a nightly run that has not ended is reported late (``ECG_NIGHT_DEADLINE_S``; by default six hours).
 
     By itself, since the DAG file asks for it, where the rest need not be set.
     """
@@ -70,7 +70,7 @@ def night_deadline_s(environment: Mapping[str, str] | None = None) -> float:
 
 
 def inbox_queue(environment: Mapping[str, str] | None = None) -> str:
-    """Address of the SQS queue that the bucket tells of new objects (``ECG_INBOX_QUEUE``); empty: the inbox is looked at instead.
+    """Return the address of the SQS queue on which the bucket reports new objects (``ECG_INBOX_QUEUE``); empty: the inbox is listed.
 
     Read apart from `Settings`, because it decides how a DAG file is read, where no bucket need be known.
     """
@@ -104,7 +104,7 @@ def retention_days(environment: Mapping[str, str] | None = None) -> dict[str, fl
 
 
 def _notify(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Addresses with blanks between; their commas are their own, but for one at the end."""
+    """Return addresses with blanks between; their commas are their own, but for one at the end."""
     found = tuple(filter(None, (part.strip(",") for part in env.get("ECG_NOTIFY", "").split())))
     for place, address in enumerate(found, start=1):
         if "://" not in address:  # told without the address, which may hold a secret

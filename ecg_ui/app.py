@@ -40,7 +40,7 @@ static = APIRouter()
 
 @static.get("/static/{name}")
 def static_file(name: str) -> Response:
-    """Style sheet, script and icons; their address changes with their content."""
+    """Send a style sheet, script or icon; its address changes with its content."""
     found = rendering.static_files().get(name)
     if found is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND)
@@ -72,7 +72,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _impossible(request: Request, error: Exception) -> Response:
-    """An address or a form that cannot be meant."""
+    """Show an error for an address or a form that cannot be meant."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
     in_path = any(found["loc"][0] == "path" for found in error.errors())
     if in_path:
@@ -82,7 +82,7 @@ async def _impossible(request: Request, error: Exception) -> Response:
 
 
 async def _conflict(request: Request, error: Exception) -> Response:
-    """What the library refuses, in its own words."""
+    """Show what the library refuses, in its own words."""
     return rendering.error_page(request, status_code=status.HTTP_409_CONFLICT, sentence=str(error))
 
 

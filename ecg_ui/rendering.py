@@ -57,7 +57,7 @@ def page(request: Request, user: BaseUser, template: str, *, status_code: int = 
 
 
 def error_page(request: Request, *, status_code: int, sentence: str) -> HTMLResponse:
-    """A page for somebody whose rights are not known, so it tells nothing."""
+    """Render a page for a user whose rights are not known, so it reveals nothing."""
     content = (
         _environment()
         .get_template("ui/error.html")
@@ -68,7 +68,7 @@ def error_page(request: Request, *, status_code: int, sentence: str) -> HTMLResp
 
 @cache
 def static_files() -> dict[str, tuple[bytes, str]]:
-    """Every static file with its content type; the style sheet is the report's with this package's behind it."""
+    """Return every static file with its content type; the style sheet is the report's with this package's behind it."""
     found = {
         "style.css": (style().encode(), "text/css; charset=utf-8"),
         "ui.js": ((HERE / "static" / "ui.js").read_bytes(), "text/javascript; charset=utf-8"),
@@ -81,12 +81,12 @@ def static_files() -> dict[str, tuple[bytes, str]]:
 
 @cache
 def static_version() -> str:
-    """Changes with any static file, so that browsers may keep them."""
+    """Return a text that changes with any static file, so that browsers may keep them."""
     return hashlib.sha256(b"".join(content for content, _ in static_files().values())).hexdigest()[:12]
 
 
 def style() -> str:
-    """The report's style sheet, dark where Airflow is dark and not only where the system is, and this package's own."""
+    """Return the report's style sheet, dark where Airflow is dark and not only where the system is, and this package's own."""
     report = (REPORTING / "report.css").read_text()
     system_dark = re.compile(r"@media screen and \(prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}\s*\}", re.DOTALL)
     found = system_dark.search(report)
@@ -100,7 +100,7 @@ def style() -> str:
 
 
 def address(path: str, **query: object) -> str:
-    """A path with a query of what is not empty.
+    """Return a path with a query of what is not empty.
 
     >>> address("/reports", page=2, text="")
     '/reports?page=2'
@@ -110,7 +110,7 @@ def address(path: str, **query: object) -> str:
 
 
 def when(text: str) -> str:
-    """An ISO 8601 time as people read it.
+    """Format an ISO 8601 time as people read it.
 
     >>> when("2026-11-22T14:27:01+00:00")
     '2026-11-22 14:27 UTC'
@@ -122,7 +122,7 @@ def when(text: str) -> str:
 
 
 def words(flags: str) -> list[str]:
-    """Comma-joined codes as words for people.
+    """Return comma-joined codes as words for people.
 
     >>> words("baseline_wander,noise")
     ['baseline wander', 'noise']
@@ -131,7 +131,7 @@ def words(flags: str) -> list[str]:
 
 
 def size(n_bytes: int) -> str:
-    """A file's size for people.
+    """Format a file's size for people.
 
     >>> size(10), size(12_345), size(3_000_000)
     ('10 B', '12 kB', '3.0 MB')

@@ -74,7 +74,7 @@ class SecurityHeaders:
 
 
 def can_edit(user: BaseUser) -> bool:
-    """Whether the forms are worth showing; their targets ask again."""
+    """Return whether the forms are worth showing; their targets ask again."""
     details = DagDetails(id=DAG_ID, team_name=DagModel.get_team_name(DAG_ID))
     return bool(get_auth_manager().is_authorized_dag(method="PUT", details=details, user=user))
 
@@ -102,7 +102,7 @@ def _proof(request: Request, user: BaseUser, ends: str) -> str:
 
 
 def _is_same_origin(request: Request) -> bool:
-    """Whether the browser says that the form came from one of our pages; who says nothing is not trusted."""
+    """Return whether the browser says that the form came from one of our pages; one that says nothing is not trusted."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"

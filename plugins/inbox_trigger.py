@@ -135,7 +135,7 @@ class InboxQueueTrigger(BaseEventTrigger):
                 await asyncio.sleep(self.quiet_s)
 
     async def _drop(self, connection: "MessageQueue") -> "tuple[list[Message], set[str]]":
-        """Messages that came together, and the keys in the inbox that they tell of."""
+        """Return messages that came together, and the keys in the inbox that they name."""
         received: list[Message] = []
         dropped: set[str] = set()
         first_at = 0.0

@@ -23,7 +23,7 @@ class OpenReport(BaseOperatorLink):
         return "Open report"
 
     def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002 - Airflow passes it
-        """Address of the page of the run that the task belongs to."""
+        """Return the address of the page of the run that the task belongs to."""
         base = urlparse(conf.get("api", "base_url", fallback="")).path.rstrip("/")
         run = urlencode({"dag_id": ti_key.dag_id, "run_id": ti_key.run_id})
         return f"{base}/plugin/ecg/ecg/run?{run}"

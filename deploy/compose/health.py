@@ -22,13 +22,13 @@ _LATE_S = 60
 
 
 def answers(url: str) -> None:
-    """A server says 200."""
+    """Check that a server answers with 200."""
     with urlopen(url, timeout=10) as answer:  # noqa: S310 - a fixed address in this container
         answer.read()
 
 
 def beats(job_type: str) -> None:
-    """The component of this container wrote its heartbeat into Airflow's database within the last minute."""
+    """Check that the component of this container wrote its heartbeat into Airflow's database within the last minute."""
     import psycopg
 
     url = urlparse(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
@@ -44,7 +44,7 @@ def beats(job_type: str) -> None:
 
 
 def consumes() -> None:
-    """The Celery worker of this container answers through the broker."""
+    """Check that the Celery worker of this container answers through the broker."""
     from celery import Celery  # type: ignore[import-untyped]
 
     name = f"celery@{socket.gethostname()}"
@@ -54,7 +54,7 @@ def consumes() -> None:
 
 
 def swept() -> None:
-    """The maintenance swept when it was due."""
+    """Check that the maintenance swept when it was due."""
     age_s = time.time() - SWEPT.stat().st_mtime
     if age_s > SWEEP_S + 3600:
         raise RuntimeError(f"the last sweep was {age_s:.0f} s ago")

@@ -28,13 +28,13 @@ def ui(home: Home) -> str:
 
 
 def server_command(home: Home, component: str) -> list[str]:
-    """The command that runs one component in the foreground."""
+    """Return the command that runs one component in the foreground."""
     listen = ["--host", LOOPBACK, "--port", str(home.ports().ui)] if component == "api-server" else []
     return [sys.executable, "-m", *COMMANDS[component], *listen]
 
 
 def environment(home: Home) -> dict[str, str]:
-    """The task's environment and Airflow's settings, without what the caller's own environment holds."""
+    """Return the task's environment and Airflow's settings, without what the caller's own environment holds."""
     secrets = home.secrets()
     settings: dict[str, dict[str, object]] = {
         "core": {
@@ -82,12 +82,12 @@ def environment(home: Home) -> dict[str, str]:
 
 
 def parallelism() -> int:
-    """Tasks at once: they wait for the store and for Airflow more than they compute, so four for each core, 32 at most."""
+    """Return how many tasks run at once: they wait for the store and Airflow more than they compute, so four for each core, 32 at most."""
     return min(4 * (os.cpu_count() or 1), 32)
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` without anything that would steer Airflow, boto3 or Python elsewhere; 127.0.0.1 never goes through a proxy."""
+    """Return ``environ`` without anything that would steer Airflow, boto3 or Python elsewhere; 127.0.0.1 never goes through a proxy."""
     foreign = ("AIRFLOW", "AWS_", "PYTHON")
     kept = {name: value for name, value in environ.items() if not name.startswith(foreign)}
     for name in ("no_proxy", "NO_PROXY"):

@@ -42,7 +42,7 @@ class AirflowApi:
         self._client.close()
 
     def health(self) -> dict[str, str]:
-        """Component of Airflow -> ``healthy`` or ``unhealthy``; empty when the api-server does not answer."""
+        """Map each component of Airflow to ``healthy`` or ``unhealthy``; empty when the api-server does not answer."""
         try:
             answer = self._client.get("/api/v2/monitor/health", timeout=20)
             answer.raise_for_status()
@@ -51,7 +51,7 @@ class AirflowApi:
         return {name: str(part["status"]) for name, part in answer.json().items() if part.get("status")}
 
     def is_ours(self) -> bool:
-        """Whether the server at this address knows our password; if not, another program has taken the port."""
+        """Return whether the server at this address knows our password; if not, another program has taken the port."""
         try:
             self._authenticate()
         except LoginRefusedError:
@@ -67,11 +67,11 @@ class AirflowApi:
             httpx.get(f"{self._client.base_url}/execution/health", timeout=120, trust_env=False, verify=self._verify)
 
     def dags(self) -> list[str]:
-        """Ids of the DAGs that Airflow has read so far."""
+        """Return the ids of the DAGs that Airflow has read so far."""
         return [dag["dag_id"] for dag in self._request("GET", "/api/v2/dags", params={"limit": 100}).json()["dags"]]
 
     def import_errors(self) -> dict[str, str]:
-        """DAG file -> why Airflow cannot read it."""
+        """Map each DAG file to why Airflow cannot read it."""
         answer = self._request("GET", "/api/v2/importErrors", params={"limit": 100}).json()
         return {error["filename"]: error["stack_trace"] for error in answer["import_errors"]}
 
@@ -87,15 +87,15 @@ class AirflowApi:
         return {run["dag_run_id"]: run["state"] for run in answer["dag_runs"]}
 
     def run_state(self, dag: str, run: str) -> str:
-        """``queued``, ``running``, ``success`` or ``failed``."""
+        """Return ``queued``, ``running``, ``success`` or ``failed``."""
         return str(self._request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}").json()["state"])
 
     def note(self, dag: str, run: str) -> str:
-        """What the run tells in one sentence, or a person wrote; empty without a note."""
+        """Return the note on a run: the run's own sentence, or what a person wrote; empty without one."""
         return str(self._request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}").json().get("note") or "")
 
     def task_states(self, dag: str, run: str) -> list[tuple[str, str]]:
-        """(task id, state) of every task instance of a run; ``none`` for one that is not yet scheduled."""
+        """Return (task id, state) of every task instance of a run; ``none`` for one that is not yet scheduled."""
         tasks: list[tuple[str, str]] = []
         while True:
             page = self._request(

@@ -158,7 +158,7 @@ def read_archive(file: Path, folder: Path) -> int:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Regular files below a folder, without the store's unfinished ones."""
+    """Yield the regular files below a folder, without the store's unfinished ones."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name != "tmp")
         yield from (path for name in sorted(names) if (path := Path(parent) / name).is_file() and not path.is_symlink())
@@ -209,7 +209,7 @@ def _unpack(member: tarfile.TarInfo, content: IO[bytes], path: Path) -> str:
 
 @contextmanager
 def _database(home: Home) -> Iterator[None]:
-    """PostgreSQL alone, as the supervisor would start it, while the stack is down."""
+    """Run PostgreSQL alone, as the supervisor would start it, while the stack is down."""
     home.refresh_ports()
     command = [sys.executable, "-m", "deploy.embedded.start", str(home), "postgres"]
     environment = airflow.clean_environment(os.environ) | processes.marks(home, "postgres") | {"PYTHONPATH": str(CHECKOUT)}

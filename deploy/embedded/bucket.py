@@ -16,7 +16,7 @@ EMBEDDED = "ecg"
 
 
 def choose(home: Home, environ: Mapping[str, str]) -> None:
-    """At a start: where ``ECG_BUCKET`` is set, it and the AWS variables replace the embedded store until the next start."""
+    """Choose the bucket at a start: ``ECG_BUCKET``, if set, and the AWS variables replace the embedded store until the next start."""
     if not environ.get("ECG_BUCKET"):
         (home.path / "bucket.json").unlink(missing_ok=True)
         return
@@ -24,25 +24,25 @@ def choose(home: Home, environ: Mapping[str, str]) -> None:
 
 
 def elsewhere(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that point at a bucket elsewhere; empty when ``ECG_BUCKET`` is not set."""
+    """Return the variables that point at a bucket elsewhere; empty when ``ECG_BUCKET`` is not set."""
     if not environ.get("ECG_BUCKET"):
         return {}
     return {name: value for name, value in environ.items() if name.startswith("AWS_") or name in ("ECG_BUCKET", "ECG_PATIENT_KEY")}
 
 
 def chosen(home: Home) -> dict[str, str]:
-    """The variables of a bucket elsewhere that the last start chose; empty for the embedded store."""
+    """Return the variables of a bucket elsewhere that the last start chose; empty for the embedded store."""
     file = home.path / "bucket.json"
     return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 def is_embedded(home: Home) -> bool:
-    """Whether the bucket lies in the embedded store."""
+    """Return whether the bucket lies in the embedded store."""
     return not chosen(home)
 
 
 def environment(home: Home) -> dict[str, str]:
-    """What every task sees: where the bucket is, and the keys to it."""
+    """Return what every task sees: where the bucket is, and the keys to it."""
     secrets = home.secrets()
     embedded = {
         "ECG_BUCKET": EMBEDDED,
@@ -55,7 +55,7 @@ def environment(home: Home) -> dict[str, str]:
 
 
 def answers(home: Home) -> bool:
-    """Whether the store lets our key in and has the bucket."""
+    """Return whether the store accepts our key and has the bucket."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -95,7 +95,7 @@ def _drop_unread_messages() -> None:
 
 
 def _is_idle(pid: int) -> bool:
-    """Whether a worker says in its title that it waits for tasks."""
+    """Return whether a worker says in its title that it waits for tasks."""
     try:
         return any("<idle>" in part for part in psutil.Process(pid).cmdline())
     except psutil.Error:

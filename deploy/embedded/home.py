@@ -117,11 +117,11 @@ class Home:
         return self.path / "reports"
 
     def log(self, component: str) -> Path:
-        """Everything that a component prints; kept within 30 MB."""
+        """Return the file of everything that a component prints; it is kept within 30 MB."""
         return self.logs / f"{component}.log"
 
     def secrets(self) -> Secrets:
-        """The secrets, made when they are first asked for."""
+        """Return the secrets, made when they are first asked for."""
         file = self.path / "secrets.json"
         known = _read_json(file)
         if missing := {field.name for field in fields(Secrets)} - known.keys():
@@ -131,7 +131,7 @@ class Home:
         return Secrets(**known)
 
     def ports(self) -> Ports:
-        """The ports, chosen when they are first asked for."""
+        """Return the ports, chosen when they are first asked for."""
         known = _read_json(self.path / "ports.json")
         if {field.name for field in fields(Ports)} - known.keys():
             return self._save(choose_ports(known))
@@ -161,7 +161,7 @@ def choose_ports(known: Mapping[str, int]) -> Ports:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1."""
+    """Return whether a server could listen on this port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

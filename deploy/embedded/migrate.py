@@ -12,7 +12,7 @@ from airflow.utils.db import initdb
 
 
 def main() -> None:
-    """Arguments: the file of pools, and the slots of the pool ``cpu``. A pool that is there keeps what was set in the web interface."""
+    """Migrate the database, and make the pools that are not there yet; those that are keep what was set in the web interface."""
     initdb()
     cpu_slots = int(sys.argv[2])
     for name, pool in json.loads(Path(sys.argv[1]).read_text()).items():

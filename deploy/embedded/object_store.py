@@ -28,7 +28,7 @@ def endpoint(home: Home) -> str:
 
 
 def server_command(home: Home, component: str) -> list[str]:
-    """The command that runs one of the servers in the foreground."""
+    """Return the command that runs one of the servers in the foreground."""
     role = {"store": "proxy"}.get(component, component.removeprefix("store-"))
     configuration = {"store-updater": "store-object"}.get(component, component)
     python = str(ENVIRONMENT / "bin" / "python")
@@ -51,7 +51,7 @@ def configure(home: Home, *, listen: str = LOOPBACK) -> None:
 
 
 def _check_attributes(folder: Path) -> None:
-    """Swift keeps an object's metadata in extended attributes of its file; some file systems have none."""
+    """Check for extended attributes, in which Swift keeps an object's metadata beside its file; some file systems have none."""
     if not hasattr(os, "setxattr"):
         return  # macOS; Swift reaches them there by another way
     probe = folder / ".attributes"

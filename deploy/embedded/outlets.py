@@ -15,7 +15,7 @@ LINEAGE = "OPENLINEAGE_URL"
 
 
 def settings(environ: Mapping[str, str], *, bucket: str) -> dict[str, dict[str, object]]:
-    """Sections of Airflow's settings; nothing without a variable that asks for it."""
+    """Return the sections of Airflow's settings; nothing without a variable that asks for it."""
     found: dict[str, dict[str, object]] = {}
     if any(environ.get(name) for name in METRICS_ENDPOINTS):
         # One name a metric, with tags for what it is about, instead of a metric for each DAG and task.
@@ -33,7 +33,7 @@ def settings(environ: Mapping[str, str], *, bucket: str) -> dict[str, dict[str, 
 
 
 def variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Variables for the libraries that do it, where they must be told something."""
+    """Return variables for the libraries that do it, where they need any."""
     found: dict[str, str] = {}
     if any(environ.get(name) for name in METRICS_ENDPOINTS):
         found["OTEL_EXPORTER_OTLP_PROTOCOL"] = environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")

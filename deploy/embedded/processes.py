@@ -14,7 +14,7 @@ _COMPONENT = "ECG_COMPONENT"
 
 
 def marks(home: Home, component: str) -> dict[str, str]:
-    """Variables by which a process and all its descendants are known again.
+    """Return the variables by which a process and all its descendants are known again.
 
     ``SPT_NOENV`` keeps ``setproctitle``, which Airflow uses, from writing over them.
     """
@@ -22,19 +22,19 @@ def marks(home: Home, component: str) -> dict[str, str]:
 
 
 def of_stack(home: Home) -> list[psutil.Process]:
-    """Every process of the stack, the supervisor among them."""
+    """Return every process of the stack, the supervisor among them."""
     return [process for process in _others() if _marks_of(process)[0] == str(home) or _is_postgres(process, home)]
 
 
 def of_component(home: Home, component: str) -> list[psutil.Process]:
-    """Every process of one component."""
+    """Return every process of one component."""
     if component == "postgres":
         return [process for process in _others() if _is_postgres(process, home)]
     return [process for process in _others() if _marks_of(process) == (str(home), component)]
 
 
 def run_from(environment: Path) -> list[psutil.Process]:
-    """Every process whose program lies in a virtual environment, whatever the stack."""
+    """Return every process whose program lies in a virtual environment, whatever the stack."""
     programs = f"{environment / 'bin'}/"
     return [process for process in _others() if any(word.startswith(programs) for word in _command_of(process)[:1])]
 
@@ -51,7 +51,7 @@ def end(processes: Sequence[psutil.Process], *, grace_s: float) -> None:
 
 
 def _others() -> list[psutil.Process]:
-    """All processes but this one and its ancestors."""
+    """Return all processes but this one and its ancestors."""
     this = psutil.Process()
     own = {this.pid, *(parent.pid for parent in this.parents())}
     return [process for process in psutil.process_iter() if process.pid not in own]
@@ -73,7 +73,7 @@ def _marks_of(process: psutil.Process) -> tuple[str | None, str | None]:
 
 
 def _is_postgres(process: psutil.Process, home: Home) -> bool:
-    """PostgreSQL writes its title over its environment; but all its processes work in the data folder."""
+    """Return whether it works in PostgreSQL's data folder, as all its processes do: they write their title over their environment."""
     try:
         return bool(process.name() == "postgres" and process.cwd() == os.fspath(home.postgres))
     except (psutil.Error, OSError):

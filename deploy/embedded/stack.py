@@ -124,15 +124,15 @@ class Stack:
         )
 
     def is_up(self) -> bool:
-        """Whether the stack was started and not stopped since; `status` tells how its parts are."""
+        """Return whether the stack was started and not stopped since; `status` reports how its parts are."""
         return self.home.exists and supervision.is_running(self.home)
 
     def environment(self) -> dict[str, str]:
-        """The variables that every task sees, secrets among them."""
+        """Return the variables that every task sees, secrets among them."""
         return bucket.environment(self.home)
 
     def airflow(self) -> "AirflowApi":
-        """A client of Airflow's REST API, logged in as the administrator."""
+        """Return a client of Airflow's REST API, logged in as the administrator."""
         from deploy.embedded.airflow_api import AirflowApi
 
         return AirflowApi(ui=airflow.ui(self.home), login=airflow.LOGIN, password=self.password)
@@ -228,7 +228,7 @@ class Stack:
 
     @contextmanager
     def alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:
-        """One start or stop at a time in one state folder."""
+        """Allow one start or stop at a time in one state folder."""
         self.home.create()
         with (self.home.path / "lock").open("w") as lock:
             try:

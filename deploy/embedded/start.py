@@ -25,7 +25,7 @@ def command(home: Home, component: str) -> list[str]:
 
 
 def main() -> None:
-    """Arguments: the state folder and the component."""
+    """Become one component; the arguments are the state folder and the component."""
     home, component = Home(sys.argv[1]), sys.argv[2]
     processes.end(processes.of_component(home, component), grace_s=0)
     environment = airflow.clean_environment(os.environ) | processes.marks(home, component)

@@ -46,7 +46,7 @@ COMPONENTS = tuple(component for group in GROUPS for component in group.componen
 
 
 def write_configuration(home: Home) -> None:
-    """The configuration holds one secret, the control password; the components' own are read by ``start``."""
+    """Write the configuration, whose only secret is the control password; the components' own are read by ``start``."""
     user = pwd.getpwuid(os.geteuid()).pw_name
     sections = [
         f"""[supervisord]
@@ -90,12 +90,12 @@ def start(home: Home) -> None:
 
 
 def is_running(home: Home) -> bool:
-    """Whether the supervisor answers."""
+    """Return whether the supervisor answers."""
     return bool(states(home))
 
 
 def states(home: Home) -> dict[str, str]:
-    """Component -> the supervisor's word for its state (``RUNNING``, ``BACKOFF``, ``FATAL``, …); empty when the supervisor is down."""
+    """Map each component to the supervisor's word for its state (``RUNNING``, ``BACKOFF``, ``FATAL``, …); empty when it is down."""
     if not (home.path / "supervisor.conf").exists():
         return {}
     try:
@@ -105,7 +105,7 @@ def states(home: Home) -> dict[str, str]:
 
 
 def pids(home: Home) -> dict[str, int]:
-    """Component -> its process id, 0 when it is not running."""
+    """Map each component to its process id, 0 when it is not running."""
     return {str(info["name"]): int(info["pid"]) for info in _processes(home)}
 
 
@@ -172,5 +172,5 @@ stdout_logfile_backups=2
 
 
 def _text(value: object) -> str:
-    """Supervisor expands ``%`` in its configuration."""
+    """Escape a value: Supervisor expands ``%`` in its configuration."""
     return str(value).replace("%", "%%")

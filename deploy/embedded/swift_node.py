@@ -48,7 +48,7 @@ class ForwardClock:
         self._last = self._reserved
 
     def now(self) -> float:
-        """A moment after all that were given out before."""
+        """Return a moment after all that were given out before."""
         self._last = max(self._wall(), self._last + self.STEP_S)
         if self._last > self._reserved:
             with suppress(OSError):  # a full disk: reading needs the time, too, and goes on; the next moment tries again
@@ -60,7 +60,7 @@ class ForwardClock:
 
 
 def make_rings(folder: Path, servers: list[str]) -> None:
-    """One ring a server, given as ``kind=port``: this machine's one disk, one replica."""
+    """Make one ring a server, given as ``kind=port``: this machine's one disk, one replica."""
     from swift.common.ring import RingBuilder  # type: ignore[import-not-found]
 
     for server in servers:
@@ -115,7 +115,7 @@ class Memory:
         self._kept: dict[str, tuple[float, str]] = {}
 
     def get(self, key: str, **_: object) -> Any:
-        """The value, as a copy of its own, or None where there is none any more."""
+        """Return a copy of the value, or None where there is none any more."""
         until, text = self._kept.get(key, (0.0, ""))
         return json.loads(text) if self._clock() < until else None
 
@@ -139,7 +139,7 @@ class MemoryForWriting:
         self.delete = whole.delete
 
     def get(self, key: str, **_: object) -> Any:
-        """What is known of an account; None for a bucket."""
+        """Return what is known of an account; None for a bucket."""
         return None if key.startswith("container/") else self._whole.get(key)
 
 

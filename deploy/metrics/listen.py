@@ -48,7 +48,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Arguments: the port and the file."""
+    """Listen for metrics; the arguments are the port and the file."""
     Receiver.received, Receiver.file = {}, Path(sys.argv[2])
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
 

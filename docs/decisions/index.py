@@ -65,12 +65,12 @@ def read(path: Path) -> DecisionFile:
 
 
 def decisions(folder: Path = FOLDER) -> list[DecisionFile]:
-    """All of the folder, in their order."""
+    """Return all of the folder, in their order."""
     return [read(path) for path in sorted(folder.glob("[0-9]*.md"))]
 
 
 def index(folder: Path = FOLDER) -> str:
-    """The text of README.md."""
+    """Return the text of README.md."""
     return _HEAD + "".join(f"| {one.number} | [{one.title}]({one.path.name}) | {one.date} | {_state(one)} |\n" for one in decisions(folder))
 
 

@@ -26,14 +26,14 @@ Entry = TypeVar("Entry", Input, QuarantinedInput)
 
 
 def inputs(store: ObjectStore, manifest: IntakeManifest) -> Iterator[Input]:
-    """Every input of an intake; memory holds some thousands."""
+    """Yield every input of an intake; memory holds some thousands."""
     yield from manifest.inputs
     if manifest.inputs_table:
         yield from _read(store, manifest.inputs_table, Input)
 
 
 def quarantined(store: ObjectStore, manifest: IntakeManifest) -> Iterator[QuarantinedInput]:
-    """Everything that an intake put into quarantine; memory holds some thousands."""
+    """Yield everything that an intake put into quarantine; memory holds some thousands."""
     yield from manifest.quarantined
     if manifest.quarantined_table:
         yield from _read(store, manifest.quarantined_table, QuarantinedInput)

@@ -66,7 +66,7 @@ class Entry:
     detail: Mapping[str, Any]
 
     def to_json(self) -> bytes:
-        """The bytes that are stored, and whose digest is the entry's name."""
+        """Return the bytes that are stored, and whose digest is the entry's name."""
         return _canonical(asdict(self))
 
     @classmethod
@@ -93,7 +93,7 @@ class Name:
 
     @classmethod
     def of(cls, key: str) -> "Name | None":
-        """None if it is not the key of an entry."""
+        """Read the name in a key; None if it is not the key of an entry."""
         found = _NAME.fullmatch(key)
         if found is None:
             return None
@@ -153,13 +153,13 @@ def append(
 
 
 def act_of(*, who: str, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> str:
-    """The digest of what was done that stands in an entry's name."""
+    """Return the digest of what was done that stands in an entry's name."""
     content = {"who": who, "action": str(action), "subject": subject, "detail": detail or {}}
     return hashlib.sha256(_canonical(content)).hexdigest()[:16]
 
 
 def entries(store: ObjectStore) -> list[tuple[Name, Entry]]:
-    """The whole log, in order, as far as it can be read."""
+    """Return the whole log, in order, as far as it can be read."""
     names = sorted(name for key in store.list_keys(keys.AUDIT) if (name := Name.of(key)))
     found = []
     for name, data in zip(names, store.get_many(name.key for name in names), strict=True):
@@ -171,7 +171,7 @@ def entries(store: ObjectStore) -> list[tuple[Name, Entry]]:
 
 
 def recent(store: ObjectStore, *, since: int = 0) -> list[Name]:
-    """Names in the last two folders, in order: whoever appends at once lies within them.
+    """Return the names in the last two folders, in order: a writer that appends at once lies within them.
 
     ``since`` is a number that the log had before, 0 where none is known: then one listing is enough, from the folder before that number's.
     """
@@ -185,7 +185,7 @@ def recent(store: ObjectStore, *, since: int = 0) -> list[Name]:
 
 
 def _open_ends(store: ObjectStore, listed: Sequence[Name]) -> list[str]:
-    """Digests of the listed entries that no other one names; reads from the newest back to one that covers everything before it."""
+    """Return digests of the listed entries that no other one names; read from the newest back to one that covers everything before it."""
     named: set[str] = set()
     read = []
     for place in reversed(range(len(listed))):

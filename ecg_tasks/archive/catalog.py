@@ -72,7 +72,7 @@ class Catalog:
         return found
 
     def rows(self, columns: Sequence[str], *, kind: int, where: Mapping[str, Iterable[str]] | None = None) -> Iterator[tables.Columns]:
-        """Rows of one kind, some thousands at a time.
+        """Yield the rows of one kind, some thousands at a time.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class Catalog:
             yield tables.plain_columns(table.filter(mask).select(list(columns)))
 
     def described(self, record_ids: Iterable[str]) -> dict[str, Person]:
-        """What became known of these records' patients after they had been stored; a later intake's word holds."""
+        """Return what became known of these records' patients after they had been stored; a later intake takes precedence."""
         columns = ["record_id", "received", "patient", "split_bucket", "age", "sex"]
         found: dict[str, tuple[int, Person]] = {}
         for part in self.rows(columns, kind=DESCRIPTION, where={"record_id": record_ids}):
@@ -102,7 +102,7 @@ class Catalog:
         return {record_id: person for record_id, (_, person) in found.items()}
 
     def said(self, rows: pa.Table) -> pa.Table:
-        """The latest label that a source gave each record of a label table, if any: columns ``record_id`` and ``label``."""
+        """Return the latest label that a source gave each record of a label table, if any: columns ``record_id`` and ``label``."""
         record_ids = rows["record_id"].combine_chunks()
         parts = [
             table.filter(pc.and_(pc.equal(table["kind"], LABEL), pc.is_in(table["record_id"], value_set=record_ids)))
@@ -112,7 +112,7 @@ class Catalog:
         return latest_labels(pa.concat_tables(parts)).select(columns) if parts else tables.LABELS.empty_table().select(columns)
 
     def before(self, run: str) -> "Catalog":
-        """The catalogue as it was before the publication of a run, also where it has taken that in already."""
+        """Return the catalogue as it was before the publication of a run, also where it has taken that in already."""
         last = self.head.publishing
         if last is None or last.run != run:
             return self
@@ -123,7 +123,7 @@ class Catalog:
         return Growing(self)
 
     def _parts(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Some or all columns of all rows, some thousands at a time."""
+        """Yield some or all columns of all rows, some thousands at a time."""
         missing = [segment.key for segment in self.head.segments if segment.key not in self._open]
         self._open.update(zip(missing, bounded_parallel_map(self.store.spool, missing), strict=True))
         for segment in self.head.segments:
@@ -181,7 +181,7 @@ class Growing:
         return self._written(structs.replace(self._grown(self._catalog.head), number=number))
 
     def _grown(self, head: CatalogHead) -> CatalogHead:
-        """The head with the rows in its tail, or in a segment."""
+        """Return the head with the rows in its tail, or in a segment."""
         if head.tail:
             for rows in _groups(io.BytesIO(head.tail)):
                 self.add(rows)
@@ -199,7 +199,7 @@ class Growing:
         return structs.replace(head, segments=(*segments, Segment(key=key, n_rows=self._n_rows)), tail=b"")
 
     def _finished(self) -> BinaryIO:
-        """The file with all rows, at its start."""
+        """Return the file with all rows, at its start."""
         self._flush()
         self._writer.close()
         self._file.seek(0)
@@ -252,7 +252,7 @@ def catch_up(store: ObjectStore) -> Catalog:
 
 
 def of_index(shard: str, index: bytes) -> pa.Table:
-    """Rows of a shard's index."""
+    """Return the rows of a shard's index."""
     table = tables.load_table(index)
     n_leads = pc.list_value_length(table["leads"]) if "leads" in table.column_names else None
     given = {name: table[name] for name in _FROM_INDEX if name in table.column_names}
@@ -260,33 +260,33 @@ def of_index(shard: str, index: bytes) -> pa.Table:
 
 
 def of_aliases(data: bytes) -> pa.Table:
-    """Rows of a table of other names."""
+    """Return the rows of a table of other names."""
     table = tables.load_table(data)
     given = {name: table[name] for name in table.column_names}
     return _rows(table.num_rows, ALIAS, given | {"called": _called(table)})
 
 
 def of_descriptions(data: bytes, *, number: int) -> pa.Table:
-    """Rows of a table of what became known of patients in the intake of this number."""
+    """Return the rows of a table of what became known of patients in the intake of this number."""
     table = tables.load_table(data)
     return _rows(table.num_rows, DESCRIPTION, {name: table[name] for name in table.column_names} | {"received": [number] * table.num_rows})
 
 
 def of_labels(table: pa.Table) -> pa.Table:
-    """Rows of a label table that sources said; a reviewer's word is none of theirs."""
+    """Return the rows of a label table that sources said; a reviewer's verdicts are not among them."""
     said = table.filter(pc.invert(pc.starts_with(table["who"], REVIEW)))
     return _rows(said.num_rows, LABEL, {name: said[name] for name in ("record_id", "label", "who", "when")})
 
 
 def _groups(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """All rows of a Parquet file, some thousands at a time."""
+    """Yield all rows of a Parquet file, some thousands at a time."""
     table = pq.ParquetFile(file)
     for number in range(table.num_row_groups):
         yield table.read_row_group(number, columns=columns, use_threads=False)
 
 
 def _strings(record_ids: NDArray[np.bytes_]) -> pa.Array:
-    """Ids of 32 bytes each as an Arrow array, without a Python object for each."""
+    """Return ids of 32 bytes each as an Arrow array, without a Python object for each."""
     ids = np.ascontiguousarray(record_ids, dtype="S32")
     ends = np.arange(0, 32 * len(ids) + 1, 32, dtype=np.int32)
     return pa.Array.from_buffers(pa.string(), len(ids), [None, pa.py_buffer(ends), pa.py_buffer(ids)])

@@ -10,7 +10,7 @@ _LEFT_BY_PYTHON = {"__pycache__"}
 
 @cache
 def code_version() -> dict[str, str]:
-    """Version of the package, and git's name for the tree of its files: ``git rev-parse REVISION:ecg_tasks`` gives the same.
+    """Return the version of the package, and git's name for the tree of its files: ``git rev-parse REVISION:ecg_tasks`` gives the same.
 
     It is computed from the files that run, so it is right in an image without git too, and where somebody changed a file by hand.
     """
@@ -20,7 +20,7 @@ def code_version() -> dict[str, str]:
 
 
 def git_tree(folder: Path) -> bytes:
-    """Git's SHA-1 of a folder: of the modes, names and digests of what is in it, names in git's order."""
+    """Return git's SHA-1 of a folder: of the modes, names and digests of what is in it, names in git's order."""
     parts = []
     for path in sorted(folder.iterdir(), key=lambda path: path.name + "/" * path.is_dir()):
         if path.name in _LEFT_BY_PYTHON:

@@ -44,7 +44,7 @@ class Descriptions:
         return cls(found)
 
     def index(self, columns: tables.Columns) -> tables.Columns:
-        """The columns of an index (``record_id`` among them) with what is known by now."""
+        """Return the columns of an index (``record_id`` among them) with what is known by now."""
         place = [row for row, record_id in enumerate(columns["record_id"]) if record_id in self.persons] if self.persons else []
         if not place:
             return columns
@@ -58,7 +58,7 @@ class Descriptions:
         return columns | changed
 
     def stored(self, one: StoredRecord) -> StoredRecord:
-        """A stored record with what is known by now; its signal and its id are the same."""
+        """Return a stored record with what is known by now; its signal and its id are the same."""
         person = self.persons.get(one.record.record_id)
         if person is None:
             return one
@@ -67,17 +67,17 @@ class Descriptions:
         return replace(one, record=record, patient=person.patient, split_bucket=person.bucket)
 
     def buckets(self, record_ids: Iterable[str]) -> frozenset[int]:
-        """Buckets of the patients that became known of these records."""
+        """Return the buckets of the patients that became known of these records."""
         return frozenset(self.persons[one].bucket for one in record_ids if one in self.persons and self.persons[one].bucket >= 0)
 
 
 def persons_of(columns: tables.Columns) -> dict[str, Person]:
-    """Who each record of an index, or of a table of descriptions, is of."""
+    """Return the person of each record of an index, or of a table of descriptions."""
     return dict(zip(columns["record_id"], persons_in_order(columns), strict=True))
 
 
 def persons_in_order(columns: tables.Columns) -> Iterator[Person]:
-    """The person of each row."""
+    """Yield the person of each row."""
     for patient, bucket, age, sex in zip(*(columns[name] for name in ("patient", "split_bucket", "age", "sex")), strict=True):
         yield Person(patient, int(bucket), None if np.isnan(age) else float(age), sex)
 

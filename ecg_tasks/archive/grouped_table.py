@@ -27,19 +27,19 @@ class GroupedTable:
         return int(self._starts[-1])
 
     def pieces(self) -> Iterator[bytes]:
-        """The file, piece by piece."""
+        """Yield the file, piece by piece."""
         with Path(self._path).open("rb") as file:
             while piece := file.read(_PIECE):
                 yield piece
 
     def groups(self, columns: pa.Schema) -> Iterator[tuple[int, pa.Table]]:
-        """Columns of the table, some thousand rows at a time, and the place at which these begin; one that the file has not is null."""
+        """Yield columns, some thousand rows at a time, and the place at which these begin; a column that the file has not is null."""
         file = self._open()
         for number, start in enumerate(self._starts[:-1].tolist()):
             yield start, self._read(file, number, columns)
 
     def take(self, places: NDArray[np.int64], columns: pa.Schema) -> pa.Table:
-        """Rows at these places, in their order."""
+        """Return the rows at these places, in their order."""
         group = np.searchsorted(self._starts, places, side="right") - 1
         by_group = np.argsort(group, kind="stable")
         file, parts = self._open(), []
@@ -65,5 +65,5 @@ class GroupedTable:
 
 
 def numbers(values: NDArray[np.int64]) -> pa.Array:
-    """Numbers as Arrow's, without `pyarrow.array`, which imports pandas: half a second at the first view of a process."""
+    """Return numbers as Arrow's, without `pyarrow.array`, which imports pandas: half a second at the first view of a process."""
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])

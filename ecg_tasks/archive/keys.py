@@ -51,7 +51,7 @@ _MAX_NAME_BYTES = 900
 
 
 def run_key(run_id: str) -> str:
-    """An Airflow run id as one safe path segment, unlike that of any other run: two that differ only in signs must not share an account.
+    """Return an Airflow run id as one safe path segment, unlike that of any other run: even two that differ only in signs share no account.
 
     >>> run_key("manual__2026-01-01T00:00:00+00:00"), run_key("my-run"), run_key("my+run")
     ('manual__2026-01-01T00-00-00-00-00', 'my-run', 'my-run-915a70d0af35a142')
@@ -63,7 +63,7 @@ def run_key(run_id: str) -> str:
 
 
 def stem(key: str) -> str:
-    """The last segment of a key without its extension: the name that a derived object shares with its source.
+    """Return the last segment of a key without its extension: the name that a derived object shares with its source.
 
     >>> stem("records/0a1b.parquet")
     '0a1b'
@@ -72,7 +72,7 @@ def stem(key: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """A dropped file's own name where that can be the last part of a key, and else one made from its digest.
+    """Return a dropped file's own name where that can be the last part of a key, and else one made from its digest.
 
     >>> file_name("100.dat"), file_name("..")
     ('100.dat', 'unnamed-5ec1f7e700f37c3d')
@@ -88,12 +88,12 @@ def _short_digest(name: str) -> str:
 
 
 def raw(sha256: str, name: str) -> str:
-    """Where a dropped file's bytes are; ``sha256`` is theirs."""
+    """Return the key of a dropped file's bytes; ``sha256`` is theirs."""
     return f"{RAW}{sha256}/{'file-' * (name == DROP)}{file_name(name)}"
 
 
 def raw_list(source: str) -> str:
-    """Where the files of a drop are listed; ``source`` is the list's SHA-256."""
+    """Return the key of the list of a drop's files; ``source`` is the list's SHA-256."""
     return f"{RAW}{source}/{DROP}"
 
 
@@ -106,7 +106,7 @@ def record_index(shard: str) -> str:
 
 
 def quarantine_entry(sha256: str, name: str) -> str:
-    """The folder of an entry: the same bytes under two names are two entries. In buckets of before 2026-11-28 it is ``sha256`` alone.
+    """Return an entry's folder: the same bytes under two names are two entries. In buckets of before 2026-11-28 it is ``sha256`` alone.
 
     >>> quarantine_entry("0" * 64, "ward/a.csv").removeprefix("0" * 64)
     '-81ea61b977a1b389'
@@ -123,7 +123,7 @@ def quarantine_reason(entry: str) -> str:
 
 
 def quarantined_mark(entry: str, mark: str) -> str:
-    """``mark`` is ``PUT_BACK`` or ``CLOSED``."""
+    """Return the key of a mark on an entry; ``mark`` is ``PUT_BACK`` or ``CLOSED``."""
     return f"{QUARANTINE}{entry}/{mark}"
 
 
@@ -132,17 +132,17 @@ def labels(digest: str) -> str:
 
 
 def spectrograms(recipe_key: str, shard: str) -> str:
-    """``recipe_key`` is ``<recipe>@<digest>``."""
+    """Return the key of a shard's pictures; ``recipe_key`` is ``<recipe>@<digest>``."""
     return f"{SPECTROGRAMS}{recipe_key}/{shard}.parquet"
 
 
 def spectrograms_of(recipe_key: str) -> str:
-    """The folder of all pictures of one recipe."""
+    """Return the folder of all pictures of one recipe."""
     return f"{SPECTROGRAMS}{recipe_key}/"
 
 
 def signatures(kind: str, shard: str) -> str:
-    """``kind`` names how they are made."""
+    """Return the key of a shard's signatures; ``kind`` names how they are made."""
     return f"{SIGNATURES}{kind}/{shard}.parquet"
 
 
@@ -155,7 +155,7 @@ def catalog_segment(digest: str) -> str:
 
 
 def descriptions(number: int, digest: str) -> str:
-    """What became known of patients after their recordings; a higher number is a later intake."""
+    """Return the key of what became known of patients after their recordings; a higher number is a later intake."""
     return f"{DESCRIPTIONS}{number:09d}-{digest}.parquet"
 
 
@@ -176,7 +176,7 @@ def model_file(recipe: str, version: str, name: str) -> str:
 
 
 def models_of(recipe: str) -> str:
-    """The folder of all versions of a recipe."""
+    """Return the folder of all versions of a recipe."""
     return f"{MODELS}{recipe}/"
 
 
@@ -189,7 +189,7 @@ def predictions(recipe: str, shard: str, version: str) -> str:
 
 
 def decided(recipe: str, version: str, digest: str) -> str:
-    """What a version said of all shards together: a copy for quick reading that may be removed at any time."""
+    """Return the key of what a version said of all shards together: a copy for quick reading that may be removed at any time."""
     return f"{DECIDED}{recipe}/{version}/{digest}.parquet"
 
 
@@ -202,7 +202,7 @@ def report(date: str, run: str, path: str) -> str:
 
 
 def backfill(name: str, path: str) -> str:
-    """What came of deciding anew with a chosen version; never a nightly report, so never below reports/."""
+    """Return a key of what came of deciding again with a chosen version; never a nightly report, so never below reports/."""
     return f"{BACKFILLS}{name}/{path}"
 
 
@@ -211,35 +211,35 @@ def manifest(dag: str, run: str) -> str:
 
 
 def manifest_list(dag: str, run: str, name: str) -> str:
-    """A list that is too long for the run's manifest, beside it."""
+    """Return the key of a list that is too long for the run's manifest, beside it."""
     return f"{MANIFESTS}{dag}/{run}/{name}.json"
 
 
 def audit_entry(number: int, *, act: str, digest: str) -> str:
-    """``act`` is a digest of what was done, ``digest`` that of the whole entry; a folder holds a thousand numbers."""
+    """Return an entry's key: ``act`` is a digest of what was done, ``digest`` of the whole entry; a folder holds a thousand numbers."""
     return f"{audit_folder(number)}{number:09d}-{act}-{digest}.json"
 
 
 def audit_folder(number: int) -> str:
-    """Where the entry of a number stands."""
+    """Return the folder in which the entry of a number stands."""
     return f"{AUDIT}{number // 1000:06d}/"
 
 
 def account_list(dag: str, run: str, name: str, digest: str) -> str:
-    """A list of a run's manifest that is too long for its manifest; ``digest`` is that of its bytes."""
+    """Return the key of a list that is too long for a run's manifest; ``digest`` is that of its bytes."""
     return f"{ACCOUNT_LISTS}{dag}/{run}/{name}-{digest}.parquet"
 
 
 def intake(run: str, path: str) -> str:
-    """A job, a result or a note on tries of an intake; all go when it is over."""
+    """Return the key of a job, a result or a note on tries of an intake; all go when it is over."""
     return f"{INTAKES}{run}/{path}"
 
 
 def put_back(entry: str) -> str:
-    """That the files of a quarantine entry are in the inbox again; a run's objects lie one level deeper."""
+    """Return the key of the note that a quarantine entry's files are in the inbox again; a run's objects lie one level deeper."""
     return f"{INTAKES}put_back-{entry}"
 
 
 def staging(dag: str, run: str, path: str) -> str:
-    """Work in progress of one run; removed when the run's manifest stands."""
+    """Return the key of one run's work in progress; it is removed when the run's manifest stands."""
     return f"{STAGING}{dag}/{run}/{path}"

@@ -44,13 +44,13 @@ class LabelEntry:
 
 
 def labels_in_force(store: ObjectStore, *, label_keys: Iterable[str] | None = None) -> dict[str, LabelEntry]:
-    """The latest label of every record that has one; ``label_keys`` bounds the tables that are read."""
+    """Return the latest label of every record that has one; ``label_keys`` bounds the tables that are read."""
     found = store.get_many(store.list_keys(keys.LABELS) if label_keys is None else label_keys)
     return in_force(entry for data in found for entry in load_labels(data))
 
 
 def in_force(entries: Iterable[LabelEntry]) -> dict[str, LabelEntry]:
-    """The latest label of each record, less what was withdrawn; a skip is no label. The order of the entries does not matter."""
+    """Return the latest label of each record, less what was withdrawn; a skip is no label. The order of the entries does not matter."""
     latest: dict[str, LabelEntry] = {}
     reviews: list[LabelEntry] = []
     for entry in entries:
@@ -65,7 +65,7 @@ def in_force(entries: Iterable[LabelEntry]) -> dict[str, LabelEntry]:
 
 
 def standing(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
-    """The verdicts that nobody took back, without the withdrawals themselves."""
+    """Return the verdicts that were not taken back, without the withdrawals themselves."""
     known = list(entries)
     withdrawn = {(entry.record_id, entry.who, entry.withdraws) for entry in known if entry.label == WITHDRAWN}
     return [entry for entry in known if entry.label != WITHDRAWN and (entry.record_id, entry.who, entry.when) not in withdrawn]
@@ -78,14 +78,14 @@ def _keep_later(latest: dict[str, LabelEntry], entry: LabelEntry) -> None:
 
 
 def load_labels(data: bytes, *, of_records: Iterable[str] | None = None) -> Iterator[LabelEntry]:
-    """Rows of one stored label table; with ``of_records`` only those of these records."""
+    """Yield the rows of one stored label table; with ``of_records`` only those of these records."""
     columns = tables.load(data, of_records=of_records)
     for row in zip(*columns.values(), strict=True):
         yield LabelEntry(**dict(zip(columns, row, strict=True)))
 
 
 def dump_labels(entries: Iterable[LabelEntry]) -> bytes:
-    """Parquet bytes of label rows."""
+    """Return label rows as Parquet."""
     rows = sorted(entries, key=lambda entry: (entry.record_id, entry.when, entry.who))
     return tables.dump(tables.LABELS, {name: [getattr(row, name) for row in rows] for name in tables.LABELS.names})
 
@@ -96,7 +96,7 @@ def write_labels(store: ObjectStore, entries: Iterable[LabelEntry]) -> str:
 
 
 def latest_labels(rows: pa.Table) -> pa.Table:
-    """The latest row of each record, in the order of the ids; of one moment that which comes last by who said it, and what."""
+    """Return the latest row of each record, in the order of the ids; at one moment the one that comes last by who said it, and what."""
     ordered = rows.sort_by([(name, "ascending") for name in ("record_id", "when", "who", "label")])
     ids = ordered["record_id"].combine_chunks()
     is_last = np.ones(len(ids), dtype=bool)
@@ -105,7 +105,7 @@ def latest_labels(rows: pa.Table) -> pa.Table:
 
 
 def rows_of(parts: Sequence[pa.Table], *, over: Mapping[str, LabelEntry]) -> pa.Table:
-    """Rows of label tables together, with the entries of ``over``, given by record, in place of what they say of those records."""
+    """Return the rows of label tables together; the entries of ``over``, given by record, replace what they say of those records."""
     own = tables.load_table(dump_labels(over.values()))
     wins = own["record_id"].combine_chunks()
     kept = [part.filter(pc.invert(pc.is_in(part["record_id"], value_set=wins))) if over else part for part in parts]
@@ -113,7 +113,7 @@ def rows_of(parts: Sequence[pa.Table], *, over: Mapping[str, LabelEntry]) -> pa.
 
 
 def latest_said(parts: Sequence[pa.Table]) -> pa.Table:
-    """Tables of ``record_id`` and ``label`` as one whose first row of a record is that of the last table which has it."""
+    """Join tables of ``record_id`` and ``label`` so that the first row of a record is that of the last table which has it."""
     return pa.concat_tables(list(reversed(parts)))
 
 

@@ -77,16 +77,16 @@ class ObjectStore:
         return hash((id(self._client), self.bucket))
 
     def get(self, key: str) -> bytes:
-        """Whole content of an object; `MissingObjectError` if it is not there."""
+        """Return the whole content of an object; `MissingObjectError` if it is not there."""
         with _errors(f"read {key}"):
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def get_many(self, keys: Iterable[str]) -> Iterator[bytes]:
-        """Contents in the order of ``keys``, a few requests at a time, no further ahead than the taker."""
+        """Return contents in the order of ``keys``, a few requests at a time, no further ahead than the taker."""
         return bounded_parallel_map(self.get, keys)
 
     def heads(self, keys: Iterable[str], *, n_bytes: int) -> Iterator[bytes | None]:
-        """The first bytes of objects in the order of ``keys``, a few requests at a time; None where one is not there."""
+        """Return the first bytes of objects in the order of ``keys``, a few requests at a time; None where one is not there."""
         return bounded_parallel_map(lambda key: self._head(key, n_bytes), keys)
 
     def _head(self, key: str, n_bytes: int) -> bytes | None:
@@ -97,7 +97,7 @@ class ObjectStore:
             return None
 
     def sha256(self, keys: Iterable[str]) -> str:
-        """SHA-256 of the contents of objects, one after another, without holding them in memory."""
+        """Return the SHA-256 of the contents of objects, one after another, without holding them in memory."""
         digest = hashlib.sha256()
         for key in keys:
             with _errors(f"read {key}"):
@@ -106,7 +106,7 @@ class ObjectStore:
         return digest.hexdigest()
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """Content of an object piece by piece, never all of it; `MissingObjectError` at the call if it is not there."""
+        """Return the content of an object piece by piece, never all of it; `MissingObjectError` at the call if it is not there."""
         with _errors(f"read {key}"):
             body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
 
@@ -117,7 +117,7 @@ class ObjectStore:
         return pieces()
 
     def spool(self, key: str) -> BinaryIO:
-        """Content of an object as an open file: in memory where it is small, else on the disk; it goes when nobody has it any more."""
+        """Return an object's content as an open file: in memory where it is small, else on the disk; it goes when it is used no more."""
         file = _Spooled(max_size=_SPOOLED_BYTES)
         for piece in self.stream(key):
             file.write(piece)
@@ -135,7 +135,7 @@ class ObjectStore:
         return sum(1 for _ in put)
 
     def info(self, key: str) -> ObjectInfo | None:
-        """What the server says of one object, or None if it is not there."""
+        """Return what the server says of one object, or None if it is not there."""
         try:
             with _errors(f"look at {key}"):
                 head = self._client.head_object(Bucket=self.bucket, Key=key)
@@ -144,11 +144,11 @@ class ObjectStore:
         return ObjectInfo(key=key, size=head["ContentLength"], etag=head["ETag"].strip('"'), modified=head["LastModified"])
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object of this key."""
+        """Return whether there is an object of this key."""
         return self.info(key) is not None
 
     def list_objects(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
-        """Every object below a prefix, in key order; with ``after`` only those whose keys come after it."""
+        """Yield every object below a prefix, in key order; with ``after`` only those whose keys come after it."""
         start: dict[str, Any] = {"StartAfter": after} if after else {}
         with _errors(f"list {prefix}"):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start):
@@ -156,11 +156,11 @@ class ObjectStore:
                     yield ObjectInfo(key=item["Key"], size=item["Size"], etag=item["ETag"].strip('"'), modified=item["LastModified"])
 
     def list_keys(self, prefix: str) -> list[str]:
-        """Every key below a prefix, in order."""
+        """Return every key below a prefix, in order."""
         return [item.key for item in self.list_objects(prefix)]
 
     def list_folders(self, prefix: str) -> list[str]:
-        """Names of the folders directly below a prefix that ends with ``/``."""
+        """Return the names of the folders directly below a prefix that ends with ``/``."""
         with _errors(f"list {prefix}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
             return [found["Prefix"][len(prefix) :].rstrip("/") for page in pages for found in page.get("CommonPrefixes", [])]

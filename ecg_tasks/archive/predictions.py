@@ -122,7 +122,7 @@ def _unrepeated(ids: Sequence[str], where: str) -> dict[str, int]:
 
 
 def _decisions(said: VersionPredictions, columns: Collection[str]) -> tables.Columns:
-    """What a version said; nothing stands in a column that an older prediction lacks."""
+    """Return what a version said; nothing stands in a column that an older prediction lacks."""
     wanted = [name for name in tables.PREDICTIONS.names if name in columns or name == "record_id"]
     found = tables.load(said.data, wanted)
     n = tables.n_rows(found)
@@ -159,7 +159,7 @@ class RunTable:
         return len(self._stored)
 
     def pieces(self) -> Iterator[bytes]:
-        """The Parquet file, piece by piece."""
+        """Return the Parquet file, piece by piece."""
         return self._stored.pieces()
 
     @cached_property
@@ -190,13 +190,13 @@ class RunTable:
         return dict(found)
 
     def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:
-        """Decisions and probabilities (NaN for none) of the records that a model decided on, some thousand at a time."""
+        """Yield decisions and probabilities (NaN for none) of the records that a model decided on, some thousand at a time."""
         for _, group in self._stored.groups(schema(["decision", "probability", "recipe", "version"])):
             mine = group.filter(pc.and_(pc.equal(group["recipe"], recipe), pc.equal(group["version"], version)))
             yield mine["decision"].to_numpy(), mine["probability"].to_numpy()
 
     def order(self, query: Query) -> NDArray[np.int64]:
-        """Places of the rows that pass, from 0, in the order asked for, shape (n_found,); what is equal there is in the table's order."""
+        """Return the places, from 0, of the rows that pass, in the order asked for, shape (n_found,); equals are in the table's order."""
         found = self._orders.get(query)
         if found is None:
             found = self._ordered(query)
@@ -206,16 +206,16 @@ class RunTable:
         return found
 
     def rows(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
-        """Rows at these places; a value that is not known is None."""
+        """Return the rows at these places; a value that is not known is None."""
         found: list[dict[str, Any]] = self._stored.take(places, schema()).to_pylist()
         return found
 
     def first(self, query: Query, limit: int) -> list[dict[str, Any]]:
-        """The first rows that pass, in the order asked for."""
+        """Return the first rows that pass, in the order asked for."""
         return self.rows(self.order(query)[:limit])
 
     def parts(self, places: NDArray[np.int64] | None = None) -> Iterator[dict[str, list[Any]]]:
-        """The columns of all rows, or of those at these places, some thousand rows at a time.
+        """Yield the columns of all rows, or of those at these places, some thousand rows at a time.
 
         Rows in another order than the table's are taken out of all of it, `ROWS_TAKEN` at a time.
         """
@@ -230,13 +230,13 @@ class RunTable:
                 yield taken.slice(first, ROWS_AT_ONCE).to_pydict()
 
     def all_rows(self) -> Iterator[Row]:
-        """Rows from the first to the last, one at a time."""
+        """Yield rows from the first to the last, one at a time."""
         for part in self.parts():
             for values in zip(*part.values(), strict=True):
                 yield dict(zip(part, values, strict=True))
 
     def find(self, record_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Rows of these records, in the order asked for; a ``KeyError`` names one that is not there."""
+        """Return the rows of these records, in the order asked for; a ``KeyError`` names one that is not there."""
         wanted = pa.array(list(record_ids), type=pa.string())
         at = [
             start + np.flatnonzero(pc.is_in(group["record_id"], value_set=wanted))
@@ -246,7 +246,7 @@ class RunTable:
         return [found[record_id] for record_id in record_ids]
 
     def neighbours(self, query: Query, record_id: str) -> tuple[str | None, str | None]:
-        """Records before and after this one among the rows that pass."""
+        """Return the records before and after this one among the rows that pass."""
         places = self.order(query)
         groups = self._stored.groups(schema(["record_id"]))
         at = next((start + row for start, group in groups if (row := _index(group, record_id)) >= 0), -1)
@@ -280,7 +280,7 @@ class RunTable:
 
 
 def schema(names: Sequence[str] | None = None) -> pa.Schema:
-    """The Parquet schema of a run's table, or of these columns of it; the description of each stands beside it."""
+    """Return the Parquet schema of a run's table, or of these columns of it; the description of each stands beside it."""
     types = {str: pa.string(), float: pa.float64(), int: pa.int32(), bool: pa.bool_()}
     columns = {column.name: column for column in report_columns.COLUMNS}
     chosen = [columns[name] for name in (columns if names is None else names)]
@@ -296,7 +296,7 @@ def _searched() -> list[str]:
 
 
 def _filtered(query: Query) -> Iterator[str]:
-    """Columns that a filter looks into."""
+    """Yield the columns that a filter looks into."""
     if query.text.strip():
         yield from _searched()
     for name in ("decision", "recipe", "label"):
@@ -305,7 +305,7 @@ def _filtered(query: Query) -> Iterator[str]:
 
 
 def _passing(group: pa.Table, query: Query) -> pa.ChunkedArray | None:
-    """Which rows pass; None where all do."""
+    """Return which rows pass; None where all do."""
     masks = [pc.equal(group[name], wanted) for name in ("decision", "recipe") if (wanted := getattr(query, name))]
     if query.label:
         masks.append(pc.is_null(group["label"]) if query.label == "none" else pc.equal(group["label"], query.label))

@@ -38,7 +38,7 @@ class MessageQueue:
         return cls(boto3.session.Session().client("sqs", config=config), url)
 
     def receive(self, *, wait_s: int, hidden_s: int) -> list[Message]:
-        """Up to ten messages, waiting for the first of them; nobody else sees them for ``hidden_s`` seconds."""
+        """Return up to ten messages, waiting for the first of them; no other reader sees them for ``hidden_s`` seconds."""
         try:
             answer = self._client.receive_message(
                 QueueUrl=self.url, MaxNumberOfMessages=MAX_MESSAGES, WaitTimeSeconds=wait_s, VisibilityTimeout=hidden_s

@@ -45,7 +45,7 @@ def look(store: ObjectStore, source: str, *, order: Sequence[str] = ()) -> KeptF
 
 
 def _orders(names: Sequence[str], wanted: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The order of the intake if it is known; else headers first, then every other one."""
+    """Return the orders to try: that of the intake if it is known; else headers first, then every other one."""
     if set(wanted) == set(names):
         return iter([wanted])
     return itertools.permutations(sorted(names, key=lambda name: (not is_header(name), name)))

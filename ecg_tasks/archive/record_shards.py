@@ -52,7 +52,7 @@ def split_into_shards(records: Iterable[StoredRecord]) -> Iterator[list[StoredRe
 
 
 def dump_shard(shard: Sequence[StoredRecord]) -> bytes:
-    """Parquet bytes of a shard."""
+    """Return a shard as Parquet."""
     records = [stored.record for stored in shard]
     return tables.dump(
         tables.RECORDS,
@@ -65,18 +65,18 @@ def dump_shard(shard: Sequence[StoredRecord]) -> bytes:
 
 
 def dump_index(shard: Sequence[StoredRecord], *, received: int = 0) -> bytes:
-    """Parquet bytes of the shard's index: all but the samples. ``received`` numbers the intake, 0 where that is not known."""
+    """Return a shard's index as Parquet: all but the samples. ``received`` numbers the intake, 0 where that is not known."""
     return tables.dump(tables.RECORD_INDEX, _index_columns(shard) | {"received": [received] * len(shard)})
 
 
 def load_shard(data: bytes) -> list[StoredRecord]:
-    """Records of a shard, in their order, with the identity that was stored."""
+    """Read the records of a shard, in their order, with the identity that was stored."""
     columns = tables.load(data)
     return [_stored(columns, row) for row in range(tables.n_rows(columns))]
 
 
 def find_record(columns: tables.Columns, record_id: str) -> StoredRecord | None:
-    """One record of a shard's columns, or None: reading a row is quicker than making thousands of records."""
+    """Return one record of a shard's columns, or None: reading a row is quicker than making thousands of records."""
     try:
         return _stored(columns, columns["record_id"].index(record_id))
     except ValueError:
@@ -84,12 +84,12 @@ def find_record(columns: tables.Columns, record_id: str) -> StoredRecord | None:
 
 
 def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredRecord]:
-    """The shard less the rows at these positions."""
+    """Return the shard less the rows at these positions."""
     return [stored for row, stored in enumerate(shard) if row not in duplicates]
 
 
 def anonymous(record: Record) -> Record:
-    """The record without the patient's id."""
+    """Return the record without the patient's id."""
     return replace(record, patient=None)
 
 

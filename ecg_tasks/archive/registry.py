@@ -70,18 +70,18 @@ class Champion:
         return (now, *self.history) if self.version else self.history
 
     def rejection(self, version: str) -> Rejection | None:
-        """The latest rejection of a version, or None; it stands even if the version served later, against it."""
+        """Return the latest rejection of a version, or None; it stands even if the version served later, against it."""
         return next((one for one in self.rejections if one.version == version), None)
 
 
 def read_champion(store: ObjectStore, recipe: str) -> Champion | None:
-    """The version that serves, or None."""
+    """Return the version that serves, or None."""
     decided = read_decisions(store, recipe)
     return decided if decided is not None and decided.version else None
 
 
 def read_decisions(store: ObjectStore, recipe: str) -> Champion | None:
-    """All that was decided on a recipe's versions, also where none serves; None if nothing was."""
+    """Return all that was decided on a recipe's versions, also where none serves; None if nothing was."""
     key = keys.champion(recipe)
     try:
         return _from_json(store.get(key), name=key)
@@ -137,18 +137,18 @@ def _from_json(data: bytes, *, name: str) -> Champion:
 
 
 def versions(store: ObjectStore, recipe: str) -> list[str]:
-    """Every whole version of a recipe, by name."""
+    """Return every whole version of a recipe, by name."""
     found = (key.split("/") for key in store.list_keys(keys.models_of(recipe)))
     return sorted({parts[2] for parts in found if parts[3:] == [SUMS]})
 
 
 def has_version(store: ObjectStore, recipe: str, version: str) -> bool:
-    """Whether all files of a version are there: its checksums are written last."""
+    """Return whether all files of a version are there: its checksums are written last."""
     return store.exists(keys.model_file(recipe, version, SUMS))
 
 
 def read_version(store: ObjectStore, recipe: str, version: str) -> dict[str, bytes]:
-    """Every file that the version's checksums name, and the checksums."""
+    """Return every file that the version's checksums name, and the checksums."""
     sums = store.get(keys.model_file(recipe, version, SUMS))
     names = list(_sums(sums))
     found = store.get_many(keys.model_file(recipe, version, name) for name in names)
@@ -156,12 +156,12 @@ def read_version(store: ObjectStore, recipe: str, version: str) -> dict[str, byt
 
 
 def changed_files(files: Mapping[str, bytes]) -> list[str]:
-    """Names of a version's files that have another SHA-256 than its checksums say."""
+    """Return the names of a version's files that have another SHA-256 than its checksums say."""
     return [name for name, sha256 in _sums(files[SUMS]).items() if hashlib.sha256(files[name]).hexdigest() != sha256]
 
 
 def digest(files: Mapping[str, bytes]) -> str:
-    """SHA-256 of a version: of its checksums, and so of every file."""
+    """Return the SHA-256 of a version: of its checksums, and so of every file."""
     return hashlib.sha256(files[SUMS]).hexdigest()
 
 
@@ -172,17 +172,17 @@ def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[
 
 
 def shipped_champions(folder: Path) -> list[Champion]:
-    """Champions in a folder laid out as ``models/`` in the bucket."""
+    """Return the champions in a folder laid out as ``models/`` in the bucket."""
     return [_from_json(path.read_bytes(), name=str(path)) for path in sorted(folder.glob("*/champion.json"))]
 
 
 def read_shipped(folder: Path, champion: Champion) -> dict[str, bytes]:
-    """Every file of a champion's version in such a folder."""
+    """Return every file of a champion's version in such a folder."""
     return read_folder(folder / champion.recipe / champion.version)
 
 
 def read_folder(version: Path) -> dict[str, bytes]:
-    """Every file of a version that lies in a folder."""
+    """Return every file of a version that lies in a folder."""
     sums = (version / SUMS).read_bytes()
     return {name: (version / name).read_bytes() for name in _sums(sums)} | {SUMS: sums}
 
@@ -200,6 +200,6 @@ def write_shipped(folder: Path, champion: Champion, files: Mapping[str, bytes]) 
 
 
 def _sums(sums: bytes) -> dict[str, str]:
-    """SHA-256 of every file that checksums name."""
+    """Return the SHA-256 of every file that checksums name."""
     lines = (line.split(maxsplit=1) for line in sums.decode().splitlines() if line)
     return {name.lstrip("*"): sha256 for sha256, name in lines}

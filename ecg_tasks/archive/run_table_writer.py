@@ -91,7 +91,7 @@ class RunTableWriter:
             self._waiting = []
 
     def _dealt(self) -> Iterator[pa.Table]:
-        """All rows in parts small enough to be sorted, each of which comes wholly before the next."""
+        """Yield all rows in parts small enough to be sorted, each of which comes wholly before the next."""
         whole = _read(self._file)
         keys = np.concatenate([np.empty(0), *self._keys])
         n_parts = -(-len(keys) // SORTED_AT_ONCE)
@@ -139,7 +139,7 @@ def _array(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _identities(ids: Sequence[str | None]) -> NDArray[np.bytes_]:
-    """Ids as bytes, shape (n,)."""
+    """Return ids as bytes, shape (n,)."""
     for one in ids:
         if one is None or len(one) != 2 * _ID_BYTES or set(one) - set("0123456789abcdef"):
             raise ValueError(f"record_id is {one!r}; it must be 32 lower-case hex digits")
@@ -159,7 +159,7 @@ def _rank(table: pa.Table) -> pa.ChunkedArray:
 
 
 def _keys_of(table: pa.Table) -> NDArray[np.float64]:
-    """A number a row that rises in the table's order, and is the same for rows whose ids alone decide."""
+    """Return a number for each row that rises in the table's order, equal for rows that only their ids put in order."""
     rank = _rank(table)
     if rank.null_count:
         raise ValueError(f"unknown decisions {sorted(set(table['decision'].to_pylist()) - {str(one) for one in ATTENTION}, key=str)}")

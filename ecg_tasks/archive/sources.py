@@ -91,7 +91,7 @@ def listed(store: ObjectStore, source: str) -> list[File] | None:
 
 
 def fault_of(store: ObjectStore, file: File) -> str:
-    """What is wrong with a kept file, as a sentence; nothing if it is whole."""
+    """Return what is wrong with a kept file, as a sentence; empty if it is whole."""
     try:
         return "" if store.sha256([file.key]) == file.sha256 else f"{file.key} has another SHA-256"
     except MissingObjectError:

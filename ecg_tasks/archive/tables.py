@@ -169,7 +169,7 @@ Columns = dict[str, Any]
 
 
 def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:
-    """Parquet bytes of ``columns``, those of the schema and no others; the same columns always give the same bytes.
+    """Return ``columns`` as Parquet, those of the schema and no others; the same columns always give the same bytes.
 
     >>> load(dump(LABELS, dict.fromkeys(LABELS.names, ["normal"])))["label"]
     ['normal']
@@ -184,12 +184,12 @@ def _bytes(table: pa.Table, schema: pa.Schema) -> bytes:
 
 
 def dump_table(schema: pa.Schema, table: pa.Table) -> bytes:
-    """Parquet bytes of an Arrow table that has the columns of the schema."""
+    """Return an Arrow table that has the columns of the schema as Parquet."""
     return _bytes(table.select(schema.names).cast(schema), schema)
 
 
 def load_table(data: bytes) -> pa.Table:
-    """All of a Parquet object as an Arrow table, for what is too long for a Python object a row."""
+    """Return all of a Parquet object as an Arrow table, for what is too long for a Python object a row."""
     return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
 
@@ -205,7 +205,7 @@ def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, S
 
 
 def dump_with(schema: pa.Schema, data: bytes, name: str, value: object) -> bytes:
-    """Parquet bytes of a stored table whose column ``name`` holds ``value`` in every row."""
+    """Return a stored table as Parquet whose column ``name`` holds ``value`` in every row."""
     table = load_table(data)
     place = schema.get_field_index(name)
     column = pa.array([value] * table.num_rows, type=schema.field(place).type)
@@ -224,7 +224,7 @@ def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[n
 
 
 def load(data: bytes, columns: Sequence[str] | None = None, *, of_records: Iterable[str] | None = None) -> Columns:
-    """Columns of a Parquet object: numbers as arrays (a missing one is NaN), all else as lists.
+    """Return the columns of a Parquet object: numbers as arrays (a missing one is NaN), all else as lists.
 
     A column that an older table lacks is left out. ``of_records`` are ids: only the rows of these records are read.
     """
@@ -240,7 +240,7 @@ def load(data: bytes, columns: Sequence[str] | None = None, *, of_records: Itera
 
 
 def plain_columns(table: pa.Table) -> Columns:
-    """Columns of a table: numbers as arrays (a missing one is NaN), all else as lists."""
+    """Return the columns of a table: numbers as arrays (a missing one is NaN), all else as lists."""
     found: Columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)
@@ -249,12 +249,12 @@ def plain_columns(table: pa.Table) -> Columns:
 
 
 def n_rows(columns: Columns) -> int:
-    """How many rows a table has."""
+    """Return how many rows a table has."""
     return len(cast("Sequence[object]", next(iter(columns.values()))))
 
 
 def concatenate(parts: Sequence[Columns]) -> Columns:
-    """Rows of several tables of the same columns, one after another."""
+    """Return the rows of several tables of the same columns, one after another."""
     return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -38,7 +38,7 @@ class Known:
     reviews: Sequence[LabelEntry]
 
     def in_force(self) -> dict[str, LabelEntry]:
-        """The labels that count now, of those records that a reviewer spoke of."""
+        """Return the labels that count now, of those records that a reviewer gave a verdict on."""
         spoken = {entry.record_id for entry in self.reviews}
         return in_force([*self.reviews, *(self.sources[record_id] for record_id in spoken if record_id in self.sources)])
 
@@ -141,7 +141,7 @@ def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Sav
 
 
 def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
-    """Everything that was ever said of a record, newest first."""
+    """Return everything that was ever said of a record, newest first."""
     entries = [entry for entry in all_entries(store) if entry.record_id == record_id]
     counts = set(standing(entries))
     now = in_force(entries).get(record_id)
@@ -162,7 +162,7 @@ def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
 
 
 def agreement(store: ObjectStore) -> tuple[PairAgreement, ...]:
-    """Every pair of reviewers with records in common, those with most first; each one's latest standing verdict counts, a skip does not."""
+    """Return each pair of reviewers with records in common, those with most first; the latest standing verdict of each counts, no skips."""
     verdicts: dict[str, dict[str, str]] = defaultdict(dict)
     for record_id, said in opinions(read_labels(store).reviews).items():
         for user, opinion in said.items():
@@ -190,7 +190,7 @@ class Opinion:
 
 
 def opinions(entries: Iterable[LabelEntry]) -> dict[str, dict[str, Opinion]]:
-    """By record and user: where each reviewer stands."""
+    """Return where each reviewer stands, by record and user."""
     found: dict[str, dict[str, Opinion]] = defaultdict(dict)
     for entry in sorted(standing(entry for entry in entries if entry.is_review), key=lambda entry: entry.when):
         said, user = found[entry.record_id], entry.who.removeprefix(REVIEW)
@@ -200,13 +200,13 @@ def opinions(entries: Iterable[LabelEntry]) -> dict[str, dict[str, Opinion]]:
 
 
 def is_disputed(said: Mapping[str, Opinion]) -> bool:
-    """Whether reviewers differ on a record and no label has more voices than every other."""
+    """Return whether reviewers differ on a record and no label has more votes than every other."""
     most = sorted(Counter(opinion.label for opinion in said.values() if opinion.label is not None).values(), reverse=True)
     return len(most) > 1 and most[0] == most[1]
 
 
 def read_labels(store: ObjectStore) -> Known:
-    """Everything that was ever said; only tables that are new to this process are read."""
+    """Read everything that was ever said; only tables that are new to this process are read."""
     return _known(store, tables=frozenset(store.list_keys(keys.LABELS)))
 
 
@@ -226,12 +226,12 @@ def _known(store: ObjectStore, *, tables: frozenset[str]) -> Known:
 
 
 def all_entries(store: ObjectStore) -> Sequence[LabelEntry]:
-    """Every row of every label table."""
+    """Return every row of every label table."""
     return read_labels(store).entries
 
 
 def _log(store: ObjectStore, said: LabelEntry, *, user: str) -> None:
-    """Without the comment, which may tell whose recording it is."""
+    """Log a verdict without its comment, which may show whose recording it is."""
     audit.append(store, who=user, action=audit.Action.VERDICT, subject=said.record_id, detail={"verdict": said.label, "when": said.when})
 
 
@@ -242,7 +242,7 @@ def _who(user: str) -> str:
 
 
 def _moment(entries: Iterable[LabelEntry]) -> str:
-    """Now, but after everything that was said of the record before: the clock of one server may run behind another's."""
+    """Return now, but after everything that was said of the record before: one server's clock may run behind another's."""
     moment = datetime.now(UTC)
     last = max((entry.when for entry in entries if entry.is_review), default=None)
     if last is not None:

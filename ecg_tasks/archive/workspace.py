@@ -48,7 +48,7 @@ def write_jobs(store: ObjectStore, *, dag: str, run: str, jobs: Iterable[Documen
 
 
 def result_key(job_key: str) -> str:
-    """Where the result of a job stands.
+    """Return the key of the result of a job.
 
     >>> result_key("staging/dag/run/jobs/00001.json")
     'staging/dag/run/results/00001.json'

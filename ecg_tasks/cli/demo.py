@@ -86,7 +86,7 @@ def _recordings(folder: Path | None) -> "list[tuple[str, Content]]":
 
 
 def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
-    """All four DAGs, one after the other; returns the key of the report."""
+    """Run all four DAGs, one after the other; return the key of the report."""
     from ecg_tasks.queries import progress
     from ecg_tasks.queries.store import open_store
 

@@ -35,7 +35,7 @@ def secrets(
 
 
 def variables(environ: dict[str, str], *, gpu: bool) -> dict[str, str]:
-    """Everything that the compose file insists on, and which parts of it to start.
+    """Return everything that the compose file insists on, and which parts of it to start.
 
     Parameters
     ----------
@@ -73,5 +73,5 @@ def variables(environ: dict[str, str], *, gpu: bool) -> dict[str, str]:
 
 
 def _quoted(value: str) -> str:
-    """As Compose reads it back: within single quotes nothing is expanded."""
+    """Quote a value as Compose reads it back: within single quotes nothing is expanded."""
     return value if value.replace("_", "").replace("-", "").isalnum() else f"'{value}'"

@@ -96,7 +96,7 @@ _TABLES = {OnPhysioNet.PTBDB: [], OnPhysioNet.PTBXL: ["ptbxl_database.csv", "scp
 
 
 def _signal_files(folder: Path, headers: list[str]) -> list[str]:
-    """What the headers name, each file once: wfdb's ``dl_database`` lists a file once a signal, and fetches its rest as often."""
+    """List what the headers name, each file once: wfdb's ``dl_database`` lists a file once a signal, and fetches its rest as often."""
     from ecg_tasks.readers.wfdb.record import WfdbReader
 
     reader = WfdbReader()

@@ -60,7 +60,7 @@ def _print(link: "Link", *, first: str = "", rest: str = "") -> None:
 
 
 def _words(link: "Link") -> tuple[str, str]:
-    """What stands in the first line, and in the second."""
+    """Return what stands in the first line, and in the second."""
     from rich.markup import escape
 
     sentence = f": {link.sentence}" if link.sentence else ""

@@ -55,7 +55,7 @@ def run(
 
 @contextmanager
 def progress() -> "Iterator[Progress]":
-    """One line a DAG run: how many of its tasks are done, and which one works."""
+    """Show one line a DAG run: how many of its tasks are done, and which one works."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (

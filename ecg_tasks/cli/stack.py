@@ -20,7 +20,7 @@ _COLOURS = {"running": "green", "starting": "yellow", "stopped": "dim"}
 
 
 def running_stack() -> "Stack":
-    """The stack of ``ECG_HOME``; ends the command when it is not up."""
+    """Return the stack of ``ECG_HOME``; end the command when it is not up."""
     from deploy.embedded import Stack
 
     stack = Stack()

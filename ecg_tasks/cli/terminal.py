@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @cache
 def console() -> "Console":
-    """Where results go; addresses are never broken over lines."""
+    """Return where results go; addresses are never broken over lines."""
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True)

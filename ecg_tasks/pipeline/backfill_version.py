@@ -161,7 +161,7 @@ def headline(page: str) -> str:
 
 
 def summary_key(page: str) -> str:
-    """Where the same stands as JSON that a difference page tells."""
+    """Return the key of the JSON that holds what a difference page shows."""
     return page.replace("index.html", "summary.json")
 
 
@@ -213,7 +213,7 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
 
 
 def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterator[tuple[tables.Columns, tables.Columns]]:
-    """What both versions said of every shard on which both have decided."""
+    """Yield what both versions said of every shard on which both have decided."""
     found: dict[str, set[str]] = {}
     for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/"):
         found.setdefault(key.split("/")[2], set()).add(keys.stem(key))

@@ -47,14 +47,14 @@ class Decided:
     shard: NDArray[np.object_]
 
     def rows(self, record_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
-        """Where these records stand, -1 for one that is not here."""
+        """Return where these records stand, -1 for one that is not here."""
         at = np.searchsorted(self.ids, record_ids)
         found = np.minimum(at, max(len(self.ids) - 1, 0))
         return np.where(self.ids[found] == record_ids, found, -1) if len(self.ids) else np.full(len(record_ids), -1)
 
 
 def serving(store: ObjectStore, recipes: Sequence[str]) -> list[Decided]:
-    """What the champion of each recipe said of the archive, in the order of the recipes; one without a champion is left out.
+    """Return what the champion of each recipe said of the archive, in the order of the recipes; one without a champion is left out.
 
     Predictions never change once written, and are written by runs of ``classify_records`` alone: while there is no new manifest, what
     this process has read before is right.
@@ -93,7 +93,7 @@ def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
 
 @keep(8)
 def _decided(store: ObjectStore, recipe: str, *, version: str, runs: frozenset[str]) -> Decided:  # noqa: ARG001 - a generation
-    """What a version had said when these runs had written predictions."""
+    """Return what a version had said when these runs had written predictions."""
     columns = _read(store, recipe, version)
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
     ids = np.array(columns["record_id"], dtype="S32")
@@ -113,7 +113,7 @@ def _decided(store: ObjectStore, recipe: str, *, version: str, runs: frozenset[s
 
 
 def _read(store: ObjectStore, recipe: str, version: str) -> tables.Columns:
-    """All that the version said.
+    """Read all that the version said.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def _listed(store: ObjectStore, recipe: str, version: str) -> list[str]:
 
 
 def _parts(store: ObjectStore, recipe: str, version: str, *, whole: bool, new: list[str]) -> Iterator[tables.Columns]:
-    """What the version said of the shards that no copy holds, whose predictions are added to ``new``; before it the copies if ``whole``."""
+    """Yield the copies if ``whole``, then what the version said of the shards in no copy, whose predictions are added to ``new``."""
     covered: set[str] = set()
     for data in store.get_many(store.list_keys(f"{keys.DECIDED}{recipe}/{version}/")):
         part = tables.load(data, None if whole else ["shard"])

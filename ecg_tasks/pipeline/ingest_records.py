@@ -147,7 +147,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
 
 
 def _read_apart(store: ObjectStore, key: str, batch: Sequence[Drop], *, refused: dict[str, Refusal]) -> Iterator[Drop]:
-    """The drops of a batch; those that would end this process again are told as refused."""
+    """Yield the drops of a batch; those that would end this process again are yielded as refused."""
     with apart.Trial() as trial:
         for drop in batch:
             known = drop.name in refused or drop.reason or drop.fate  # the latter two aren't read
@@ -238,7 +238,7 @@ def _end_those_of_version_01(store: ObjectStore) -> bool:
 
 
 def _catalog_before(store: ObjectStore, run: str, found: Catalog | None) -> Catalog:
-    """The catalogue before a run's publication; where an earlier version of this program began that, it is made of what was there then."""
+    """Return the catalogue before a run's publication; where an earlier version began that, it is rebuilt from what was there then."""
     if found is not None:
         return found.before(run)
     return catalog.rebuild(store, only=find(store, ArchiveBefore, keys.staging(DAG, run, "before.json")))

@@ -167,7 +167,7 @@ def fail_if_damaged(manifest_key: str) -> None:
 
 
 def headline(manifest_key: str) -> str:
-    """One sentence of a run's account."""
+    """Return one sentence of a run's account."""
     counts = read(open_store(), MaintenanceManifest, manifest_key).counts
     did = (
         f"dry run: {counts.deletable:,} objects ({counts.deletable_bytes / 1e6:,.1f} MB) would go"

@@ -46,7 +46,7 @@ class Checked:
 
 
 def latest(store: ObjectStore, n: int) -> list[tuple[str, Entry]]:
-    """The latest entries in order, each with its digest."""
+    """Return the latest entries in order, each with its digest."""
     return [(name.digest, entry) for name, entry in audit.entries(store)[-n:]]
 
 
@@ -82,7 +82,7 @@ def check(store: ObjectStore, *, known: Iterable[str] = ()) -> Checked:
 
 
 def _read(name: Name, data: bytes) -> tuple[Entry | None, list[Fault]]:
-    """One entry held against its name; None if its content cannot be trusted."""
+    """Hold one entry against its name; None if its content cannot be trusted."""
     if hashlib.sha256(data).hexdigest() != name.digest:
         return None, [Fault(kind="changed", what=name.digest, sentence=f"the content of {name.key} is not what its name says")]
     try:
@@ -96,7 +96,7 @@ def _read(name: Name, data: bytes) -> tuple[Entry | None, list[Fault]]:
 
 
 def _links(log: Mapping[str, tuple[Name, Entry]], there: set[str]) -> Iterator[Fault]:
-    """Every entry that is named must be there, and be of a lower number."""
+    """Yield faults in the links: every entry that is named must be there, and be of a lower number."""
     reported = set()
     for name, entry in log.values():
         if not entry.before and entry.number > 1:
@@ -110,7 +110,7 @@ def _links(log: Mapping[str, tuple[Name, Entry]], there: set[str]) -> Iterator[F
 
 
 def _inserted(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
-    """Entries that say they are from before others, which did not know of them.
+    """Yield entries that say they are from before others, which did not know of them.
 
     Every writer names all that it sees and that nobody named yet. So an entry of a number between an old one and the first that names it
     is of the same minutes, or the old one was not there. What such entries name is not thereby genuine, so the latest are looked at first.
@@ -138,5 +138,5 @@ def _inserted(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
 
 
 def _anchors(store: ObjectStore) -> dict[str, str]:
-    """Digests in the manifests of the nights, and the manifest that holds each."""
+    """Return digests in the manifests of the nights, and the manifest that holds each."""
     return {night.audit: keys.manifest(night.dag, night.run) for night in read_manifests(store, ClassifyManifest) if night.audit}

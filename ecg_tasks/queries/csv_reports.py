@@ -33,7 +33,7 @@ def _typed(cell: str | None, kind: type) -> Any:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Lines with their ends; a line break inside a quoted cell is the CSV reader's business."""
+    """Yield lines with their ends; a line break inside a quoted cell is the CSV reader's business."""
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")

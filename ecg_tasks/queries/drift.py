@@ -27,7 +27,7 @@ class MonitoringPage:
 
 
 def lights(store: ObjectStore) -> tuple[DriftStatus, ...]:
-    """How the serving version of each recipe stands after its last night."""
+    """Return how the serving version of each recipe stands after its last night."""
     found = []
     for recipe in Settings.from_environment().recipes:
         champion = registry.read_champion(store, recipe)
@@ -38,7 +38,7 @@ def lights(store: ObjectStore) -> tuple[DriftStatus, ...]:
 
 
 def page(store: ObjectStore, recipe: str, *, nights: int = 90) -> MonitoringPage:
-    """The last nights of a recipe's serving version in pictures, each with its table."""
+    """Return the last nights of a recipe's serving version in pictures, each with its table."""
     champion = registry.read_champion(store, recipe)
     version = "" if champion is None else champion.version
     watched = [night for night in all_nights(store, recipe) if night.version == version][-nights:]

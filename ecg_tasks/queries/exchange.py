@@ -26,28 +26,28 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 def predictions_parquet(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
-    """The table of a report as it is stored, piece by piece."""
+    """Return the table of a report as it is stored, piece by piece."""
     return _table(store, date, run).pieces()
 
 
 def predictions_xlsx(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
-    """The table of a report as a workbook: some 60 s for a million records."""
+    """Return the table of a report as a workbook: some 60 s for a million records."""
     return _pieces(xlsx_file(_table(store, date, run).parts()))
 
 
 def rows_csv(store: ObjectStore, date: str, run: str, query: report_table.Query) -> Iterator[bytes]:
-    """The rows of a report that pass, in the order asked for, as CSV."""
+    """Return the rows of a report that pass, in the order asked for, as CSV."""
     table = _table(store, date, run)
     return csv_pieces(table.parts(table.order(query)))
 
 
 def stored(store: ObjectStore, date: str, run: str, name: str) -> Iterator[bytes]:
-    """One file of a report as it was written."""
+    """Return one file of a report as it was written."""
     return store.stream(_key(date, run, name))
 
 
 def fhir_ndjson(store: ObjectStore, date: str, run: str, *, release: str = "R5") -> Iterator[bytes]:
-    """FHIR bundles of a report, one of up to 1,000 records a line, made as they are taken.
+    """Return the FHIR bundles of a report, one of up to 1,000 records a line, made as they are taken.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def fhir_ndjson(store: ObjectStore, date: str, run: str, *, release: str = "R5")
 
 
 def report_zip(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
-    """A whole report as a ZIP file, made as it is taken: its pages, its CSV and Parquet, and the same as FHIR R5.
+    """Return a whole report as a ZIP file, made as it is taken: its pages, its CSV and Parquet, and the same as FHIR R5.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def report_zip(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
 
 
 def find_report(store: ObjectStore, run: str) -> tuple[str, str]:
-    """Date and folder of the report of a run, given by its Airflow id or by its folder.
+    """Return the date and folder of the report of a run, given by its Airflow id or by its folder.
 
     Raises
     ------
@@ -154,5 +154,5 @@ def _zipped(store: ObjectStore, date: str, run: str, paths: Sequence[str]) -> It
 
 
 def _later(store: ObjectStore, key: str) -> Iterator[bytes]:
-    """The object's content; asked for only when the first piece is taken."""
+    """Yield the object's content; it is asked for only when the first piece is taken."""
     yield from store.stream(key)

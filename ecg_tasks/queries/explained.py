@@ -20,7 +20,7 @@ _asking = Lock()
 
 
 def attribution(store: ObjectStore, found: RecordPage) -> Attribution | None:
-    """What the decision on a record rests on; None where there is no answer, or its version is gone or reads other pictures."""
+    """Return what the decision on a record is based on; None where there is no answer, or its version is gone or reads other pictures."""
     if found.decided is None or found.decided.probability is None:
         return None
     with _asking:

@@ -61,7 +61,7 @@ class RecipeModels:
 
 
 def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
-    """Every recipe that has a version: the known ones in their order, by one listing and what is new in it."""
+    """Return every recipe that has a version: the known ones in their order, by one listing and what is new in it."""
     by_version: dict[tuple[str, str], dict[str, ObjectInfo]] = {}
     for item in store.list_objects(keys.MODELS):
         parts = item.key.removeprefix(keys.MODELS).split("/")
@@ -96,13 +96,13 @@ def export_champion(store: ObjectStore, recipe: str, folder: Path | None = None)
 
 
 def serving(store: ObjectStore, recipe: str) -> str | None:
-    """Version of a recipe that serves now."""
+    """Return the version of a recipe that serves now."""
     champion = registry.read_champion(store, recipe)
     return champion.version if champion else None
 
 
 def version(store: ObjectStore, recipe: str, name: str) -> Version:
-    """What a version says of itself; one that is gone, or is refused, is known by its name alone."""
+    """Return what a version says of itself; one that is gone, or is refused, is known by its name alone."""
     try:
         return _version(store, recipe, name)
     except (MissingObjectError, ModelRefusedError):
@@ -110,7 +110,7 @@ def version(store: ObjectStore, recipe: str, name: str) -> Version:
 
 
 def synthetic(store: ObjectStore, versions: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """Keys of those of these versions (recipe and name each) that were trained on synthetic recordings."""
+    """Return the keys of those of these versions (recipe and name each) that were trained on synthetic recordings."""
     found = (version(store, *one) for one in set(versions))
     return frozenset(one.key for one in found if one.synthetic)
 
@@ -124,7 +124,7 @@ def card(store: ObjectStore, recipe: str, name: str) -> str | None:
 
 
 def plots(store: ObjectStore, recipe: str, name: str) -> frozenset[str]:
-    """Names of the plots that are stored with a version."""
+    """Return the names of the plots that are stored with a version."""
     listed = store.list_keys(keys.model_file(recipe, name, ""))
     return frozenset(key.rsplit("/", 1)[-1] for key in listed) & frozenset(PLOTS)
 
@@ -183,7 +183,7 @@ def _verdict(store: ObjectStore, key: str, *, etag: str) -> StoredVerdict:  # no
 
 
 def _standing(decided: registry.Champion | None, version: str) -> str:
-    """What became of a version, as a phrase; empty where nobody decided on it."""
+    """Return what became of a version, as a phrase; empty where no decision on it was made."""
     if decided is None:
         return ""
     if decided.version == version:

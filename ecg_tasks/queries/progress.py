@@ -12,17 +12,17 @@ from ecg_tasks.signals.recipes import get_recipe
 
 
 def is_taken_over(store: ObjectStore, names: Iterable[str]) -> bool:
-    """Whether none of these files, named as below the inbox, waits there any more."""
+    """Return whether none of these files, named as below the inbox, waits there any more."""
     return not {keys.INBOX + name for name in names} & set(store.list_keys(keys.INBOX))
 
 
 def is_rendered(store: ObjectStore) -> bool:
-    """Whether every shard has the pictures of all recipes in use."""
+    """Return whether every shard has the pictures of all recipes in use."""
     return not any(unrendered(store, get_recipe(name)) for name in Settings.from_environment().recipes)
 
 
 def holds_real(store: ObjectStore) -> bool:
-    """Whether a recording that no program made lies in the archive."""
+    """Return whether a recording that no program made lies in the archive."""
     return synthetic.holds_real(store)
 
 

@@ -74,12 +74,12 @@ def count_open(store: ObjectStore) -> int:
 
 
 def _folders(listed: Iterable[ObjectInfo], name: str) -> set[str]:
-    """Entries that hold an object of this name."""
+    """Return the entries that hold an object of this name."""
     return {item.key.split("/")[1] for item in listed if item.key.endswith(f"/{name}")}
 
 
 def entry(store: ObjectStore, name: str) -> tuple[QuarantineEntry, tuple[QuarantineRow, ...]] | None:
-    """One entry with what is bad in it, or None if there is none; ``name`` is an entry's folder, or a SHA-256 that has a single one."""
+    """Return one entry with what is bad in it, or None without one; ``name`` is an entry's folder, or a SHA-256 that has a single one."""
     found = reason_key(store, name)
     info = store.info(found) if found else None
     if info is None:
@@ -88,7 +88,7 @@ def entry(store: ObjectStore, name: str) -> tuple[QuarantineEntry, tuple[Quarant
 
 
 def reason_key(store: ObjectStore, name: str) -> str:
-    """The key of an entry's reason, given its folder or the SHA-256 of its bytes where these have a single entry; empty without one."""
+    """Return the key of an entry's reason, given its folder or the SHA-256 of its bytes if these have a single entry; else empty."""
     exact = keys.quarantine_reason(name)
     if store.exists(exact):
         return exact
@@ -118,7 +118,7 @@ def _read(store: ObjectStore, key: str, *, etag: str, since: str) -> QuarantineE
 
 
 def _rows(store: ObjectStore, entry: str, reason: QuarantineReason) -> tuple[QuarantineRow, ...]:
-    """The bad rows with their content, line by line; of a file that is bad as a whole, its start."""
+    """Return the bad rows with their content, line by line; of a file that is bad as a whole, its start."""
     if not reason.inbox:
         return ()
     key = keys.quarantined(entry, reason.inbox[0].rsplit("/", 1)[-1])

@@ -70,7 +70,7 @@ class Case:
         return f"The probability is near the threshold: {self._figure()}."
 
     def _disagree(self) -> str:
-        """Models differ only where their probabilities lie on different sides of their thresholds."""
+        """Return a sentence if models differ: only where their probabilities lie on different sides of their thresholds."""
         if self.probability is None:
             return ""
         above = self.probability >= self.threshold
@@ -80,7 +80,7 @@ class Case:
 
 
 def _rounded(value: float | None, beside: float | None) -> str:
-    """A probability with two digits, or with three where two would make it look like its neighbour."""
+    """Format a probability with two digits, or with three where two would make it look like its neighbour."""
     if value is None:
         return "not known"
     alike = beside is not None and f"{value:.2f}" == f"{beside:.2f}"

@@ -126,7 +126,7 @@ def stored_record(store: ObjectStore, shard: str, record_id: str) -> StoredRecor
 
 
 def waits_for(store: ObjectStore, shard: str, *, champions: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Recipes in use whose champion has not decided on a shard yet; reports count its records as pending while there is one."""
+    """Return the recipes in use whose champion has not decided on a shard yet; reports count its records as pending while there is one."""
     wanted = _serving(store) if champions is None else champions
     return tuple(
         name
@@ -136,7 +136,7 @@ def waits_for(store: ObjectStore, shard: str, *, champions: Mapping[str, str] | 
 
 
 def _serving(store: ObjectStore) -> dict[str, str]:
-    """The version that serves of every recipe in use that has one."""
+    """Return the version that serves, of every recipe in use that has one."""
     found = {name: serving(store, name) for name in Settings.from_environment().recipes}
     return {name: one for name, one in found.items() if one is not None}
 
@@ -189,7 +189,7 @@ def _archive(store: ObjectStore) -> _Archive:
 
 @keep(4)
 def _records(store: ObjectStore, key: str) -> tables.Columns:
-    """Columns of a shard, about 16 MB."""
+    """Return the columns of a shard, about 16 MB."""
     return tables.load(store.get(key))
 
 
@@ -215,7 +215,7 @@ def _raw_files(store: ObjectStore, source: str) -> tuple[tuple[str, int], ...]:
 
 
 def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDecision]:
-    """Every decision on a record, recipe by recipe, the newest predictions first."""
+    """Return every decision on a record, recipe by recipe, the newest predictions first."""
     found: list[StoredDecision] = []
     for recipe in RECIPES:
         listed = sorted(store.list_objects(f"{keys.PREDICTIONS}{recipe}/{shard}/"), key=lambda item: item.modified, reverse=True)
@@ -244,7 +244,7 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDec
 
 
 def _chosen(found: list[StoredDecision], champions: Mapping[str, str]) -> StoredDecision | None:
-    """The decision that counts: by the champion of the first recipe in use that takes the record."""
+    """Return the decision that counts: by the champion of the first recipe in use that takes the record."""
     for recipe in Settings.from_environment().recipes:
         for one in found:
             if (one.version.recipe, one.version.version) == (recipe, champions.get(recipe)):
@@ -255,7 +255,7 @@ def _chosen(found: list[StoredDecision], champions: Mapping[str, str]) -> Stored
 def _rendered(
     store: ObjectStore, key: str, recipe_name: str, record_id: str
 ) -> tuple[tuple[Window, ...], NDArray[np.uint8] | None, tuple[SpectrogramView, ...]]:
-    """How a record was cut, and what the network saw of it: the leads of its first window, or its first beats."""
+    """Return how a record was cut, and what the network saw of it: the leads of its first window, or its first beats."""
     try:
         stored = _spectrograms(store, key)
     except MissingObjectError:

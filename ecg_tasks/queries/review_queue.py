@@ -106,7 +106,7 @@ class _DecidedRecords:
 
 
 def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) -> QueuePage:
-    """What this user should look at, what teaches most first.
+    """Return what this user should look at, what teaches most first.
 
     A record that the user judged or skipped is not in it, unless another reviewer has differed since. What another reviewer judged
     is not in it either, except a tenth of the records, for a second reading, and disputed ones.
@@ -133,12 +133,12 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) ->
 
 
 def is_decided(store: ObjectStore, record_id: str) -> bool:
-    """Whether a serving model has decided on a record of this id."""
+    """Return whether a serving model has decided on a record of this id."""
     return bool(len(_rows(_archive(store), [record_id])))
 
 
 def progress(store: ObjectStore) -> Progress:
-    """How far the review has come."""
+    """Return how far the review has come."""
     archive = _archive(store)
     known = verdicts.read_labels(store)
     said = verdicts.opinions(known.reviews)
@@ -160,7 +160,7 @@ def _judged(said: Mapping[str, Opinion], user: str) -> bool:
 
 
 def _is_for(user: str, record_id: str, said: Mapping[str, Opinion]) -> bool:
-    """Whether a record on which somebody said something is in this user's queue."""
+    """Return whether a record that has been reviewed is in this user's queue."""
     disputed = verdicts.is_disputed(said)
     own = said.get(user)
     others = [opinion for other, opinion in said.items() if other != user and opinion.label is not None]
@@ -170,7 +170,7 @@ def _is_for(user: str, record_id: str, said: Mapping[str, Opinion]) -> bool:
 
 
 def _archive(store: ObjectStore) -> _DecidedRecords:
-    """Every decided record once: the first recipe that takes it decides on it."""
+    """Return every decided record once: the first recipe that takes it decides on it."""
     return _merged(store, models=tuple(serving(store, Settings.from_environment().recipes)))
 
 
@@ -203,7 +203,7 @@ class _Labels:
     sources: Mapping[str, LabelEntry]
 
     def of(self, record_id: str) -> LabelEntry | None:
-        """The label in force of one record."""
+        """Return the label in force of one record."""
         return self.reviewed.get(record_id) or self.sources.get(record_id)
 
 
@@ -218,7 +218,7 @@ def _labels(store: ObjectStore, archive: _DecidedRecords, known: verdicts.Known)
 
 @keep(1)
 def _of_sources(_store: ObjectStore, *, archive: _DecidedRecords, sources: Mapping[str, LabelEntry]) -> NDArray[np.int64]:
-    """What came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
+    """Return what came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
     return _spread(archive, sources, np.full(len(archive.ids), _NO_LABEL))
 
 
@@ -230,7 +230,7 @@ def _spread(archive: _DecidedRecords, labels: Mapping[str, LabelEntry], by_row: 
 
 
 def _rows(archive: _DecidedRecords, record_ids: Sequence[str]) -> NDArray[np.int64]:
-    """Rows of those of these records that are in the archive."""
+    """Return the rows of those of these records that are in the archive."""
     if not len(archive.ids) or not record_ids:
         return np.empty(0, dtype=np.int64)
     wanted = np.array(record_ids, dtype="S32")
@@ -281,7 +281,7 @@ def _item(archive: _DecidedRecords, row: int, labels: _Labels, priority: Priorit
 
 
 def _others(archive: _DecidedRecords, row: int) -> Iterator[reasons.Other]:
-    """What the other recipes' champions say of a record, where they give it a probability."""
+    """Yield what the other recipes' champions say of a record, where they give it a probability."""
     for index, model in enumerate(archive.models):
         at = int(model.rows(archive.ids[row : row + 1])[0])
         if index != archive.model[row] and at >= 0 and not np.isnan(model.probability[at]):

@@ -87,7 +87,7 @@ def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
 
 
 def headline(report: str) -> str:
-    """One sentence of a report, given as ``write_report`` returns it: what became of its records."""
+    """Return one sentence of a report, given as ``write_report`` returns it: what became of its records."""
     _, date, run, _ = report.split("/", 3)
     store = open_store()
     summary = read(store, ReportSummary, keys.report(date, run, "summary.json"))

@@ -150,7 +150,7 @@ def recordings(
 def _recording(
     by_lead: NDArray[np.generic], leads: Sequence[str], unit: tuple[float, str], fs: float, *, name: str, acquisition: Acquisition
 ) -> Recording:
-    """One recording of an array of shape (n_leads, n_samples); what is infinite in it stays so, and is missing."""
+    """Return one recording of an array of shape (n_leads, n_samples); what is infinite in it stays so, and is missing."""
     factor, units = unit
     samples = np.ascontiguousarray(by_lead, dtype=np.float64)
     if factor != 1:
@@ -160,7 +160,7 @@ def _recording(
 
 
 def _axis_of_time(told: Described, shape: tuple[int, ...], *, n_leads: int, name: str) -> int:
-    """The axis along which time runs: as it is told, or the one beside the only axis that is as long as there are leads."""
+    """Return the axis along which time runs: as it is given, or the one beside the only axis that is as long as there are leads."""
     first = len(shape) - _MATRIX
     axes = range(first, len(shape))
     fitting = [axis for axis in axes if shape[2 * first + 1 - axis] == n_leads]
@@ -180,7 +180,7 @@ def _axis_of_time(told: Described, shape: tuple[int, ...], *, n_leads: int, name
 
 
 def _with_axis(told: Described, shape: tuple[int, ...]) -> Described:
-    """What is told, with the axis that is longer for the line to write."""
+    """Return the description with an axis of time: the longer one where none is given, for the line to write."""
     first = len(shape) - _MATRIX
     return told if told.axis is not None else replace(told, axis=first + int(shape[first] < shape[first + 1]))
 
@@ -194,7 +194,7 @@ def _plain(name: str) -> str:
 
 
 def _value(key: str, array: NDArray[np.generic]) -> object:
-    """What a small array says, or None where it is nothing of its kind."""
+    """Return what a small array says, or None where it is nothing of its kind."""
     flat = [
         one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in np.asarray(array).ravel()[: MAX_LEADS + 1].tolist()
     ]

@@ -141,7 +141,7 @@ class BeatLayout:
             raise _refusal(name, f"the R peak stands in column {middle + 1} of the rows and not in column 1")
 
     def _is_label_in_front(self) -> bool:
-        """Whether column 1 is a label, or an index that has not come further than 1."""
+        """Return whether column 1 is a label, or an index that has not come further than 1."""
         n = self._n_rows
         if 0 < self._n_classes < self._n_labelled:
             return False  # the last column has several classes, so that is the label

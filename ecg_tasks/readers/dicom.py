@@ -125,7 +125,7 @@ class _Group:
         return self.n_samples / self.fs
 
     def channels(self, *, name: str) -> list[_Channel]:
-        """What the group says of its channels."""
+        """Return what the group says of its channels."""
         where = f"{name}, multiplex group {self.number}"
         described = self.item.items(_CHANNELS)
         if len(described) != self.n_channels:
@@ -158,7 +158,7 @@ def _sequence(found: Elements, *, name: str) -> Sequence[Elements]:
 
 
 def _group(item: Elements, number: int, *, name: str) -> _Group:
-    """What a multiplex group says of itself, once it is known that its samples are there."""
+    """Return what a multiplex group says of itself, once it is known that its samples are there."""
     where = f"{name}, multiplex group {number}"
     n_channels, n_samples, bits = item.count(_N_CHANNELS), item.count(_N_SAMPLES), item.count(_ALLOCATED)
     fs = item.number(_FS)
@@ -223,7 +223,7 @@ def _lead_name(one: Elements, place: int) -> str:
 
 
 def _leads(group: _Group, channels: Sequence[_Channel], *, name: str) -> tuple[Lead, ...]:
-    """The samples of a group, lead after lead, in each channel's unit; padding at an end is NaN."""
+    """Return the samples of a group, lead after lead, in each channel's unit; padding at an end is NaN."""
     raw = np.ascontiguousarray(np.frombuffer(group.data, dtype=group.kind).reshape(group.n_samples, group.n_channels).T)
     start, end = _padded(raw, group)
     leads = []
@@ -238,7 +238,7 @@ def _leads(group: _Group, channels: Sequence[_Channel], *, name: str) -> tuple[L
 
 
 def _padded(raw: NDArray[Any], group: _Group) -> tuple[int, int]:
-    """Where the samples begin behind padding, and where they end before it."""
+    """Return where the samples begin behind padding, and where they end before it."""
     padding = group.item.content(_PADDING)[: raw.dtype.itemsize]
     if len(padding) < raw.dtype.itemsize:
         return 0, group.n_samples
@@ -252,7 +252,7 @@ def _padded(raw: NDArray[Any], group: _Group) -> tuple[int, int]:
 
 
 def _within_bits(stored: NDArray[Any], channel: _Channel, *, name: str) -> NDArray[Any]:
-    """The samples of a channel that stores fewer bits than it takes: sign-extended as they should be, or made so."""
+    """Return the samples of a channel that stores fewer bits than it takes: sign-extended as they should be, or made so."""
     if channel.bits == 8 * stored.dtype.itemsize:
         return stored
     low, high = int(stored.min()), int(stored.max())
@@ -286,7 +286,7 @@ def _patient(found: Elements, recorded: date | None) -> Patient:
 
 
 def _recorded(found: Elements) -> datetime | None:
-    """When the recording began: its own moment, or the date and time of its content or study; None where none can be read."""
+    """Return when the recording began: its own moment, or the date and time of its content or study; None where none can be read."""
     moment = found.text(_ACQUIRED)
     for text in (moment, *("".join(map(found.text, tags)) for tags in (_CONTENT, _STUDY))):
         if (read := _moment(text)) is not None:
@@ -295,7 +295,7 @@ def _recorded(found: Elements) -> datetime | None:
 
 
 def _moment(text: str) -> datetime | None:
-    """A moment written as ``YYYYMMDDHHMMSS.FFFFFF&ZZXX``, of which all behind the day may be missing."""
+    """Read a moment written as ``YYYYMMDDHHMMSS.FFFFFF&ZZXX``, of which all behind the day may be missing."""
     zone: timezone | None = None
     for sign in ("+", "-"):
         text, mark, offset = text.partition(sign)
@@ -333,6 +333,6 @@ def _device(found: Elements) -> str | None:
 
 
 def _filters(channels: Sequence[_Channel]) -> Filters:
-    """The filters on which all channels agree."""
+    """Return the filters on which all channels agree."""
     same = {channel.filters for channel in channels}
     return same.pop() if len(same) == 1 else Filters()

@@ -66,21 +66,21 @@ class Elements:
         return self._syntax.little_endian
 
     def content(self, tag: int) -> bytes:
-        """The bytes of an element; empty where there is none."""
+        """Return the bytes of an element; empty where there is none."""
         value = self._raw.get(tag, b"")
         return value if isinstance(value, bytes) else b""
 
     def text(self, tag: int) -> str:
-        """The first text of an element; empty where there is none."""
+        """Return the first text of an element; empty where there is none."""
         return self.content(tag).decode(self._encoding, "replace").split("\\")[0].strip(" \0")
 
     def count(self, tag: int) -> int:
-        """The whole number in an element of two or four bytes; 0 where there is none."""
+        """Return the whole number in an element of two or four bytes; 0 where there is none."""
         value = self.content(tag)
         return int.from_bytes(value, self._syntax.order) if len(value) in (2, 4) else 0
 
     def number(self, tag: int) -> float | None:
-        """The decimal in an element; None where there is none, NaN where there is a text that is no finite number."""
+        """Return the decimal in an element; None where there is none, NaN where there is a text that is no finite number."""
         text = self.text(tag)
         if not text:
             return None
@@ -91,7 +91,7 @@ class Elements:
         return found if math.isfinite(found) else math.nan
 
     def items(self, tag: int) -> list["Elements"]:
-        """The items of a sequence; none where there is none.
+        """Return the items of a sequence; none where there is none.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class _Walk:
         self._length = struct.Struct(f"{syntax.sign}L")
 
     def level(self, *, depth: int, whole: bool) -> _Raw:
-        """The elements from here on: to the end of the bytes where the level is ``whole`` in them, else to the end of its item."""
+        """Read the elements from here on: to the end of the bytes where the level is ``whole`` in them, else to the end of its item."""
         found: _Raw = {}
         while self._at < len(self._data):
             tag, length, is_sequence = self._head()
@@ -133,7 +133,7 @@ class _Walk:
         return found
 
     def items(self, *, depth: int) -> Iterator[_Item]:
-        """The items from here to the end of their sequence, or of the bytes."""
+        """Yield the items from here to the end of their sequence, or of the bytes."""
         if depth > MAX_DEPTH:
             raise BadInputError(Reason.UNREADABLE, f"{self._name}: sequences lie within one another over {MAX_DEPTH} deep")
         while self._at < len(self._data):
@@ -149,7 +149,7 @@ class _Walk:
             raise BadInputError(Reason.INCOMPLETE, f"{self._name} is cut off within a sequence; export it again")
 
     def _head(self) -> tuple[int, int, bool]:
-        """Tag and length of an element, and whether it may be a sequence; what follows is its value."""
+        """Read tag and length of an element, and whether it may be a sequence; what follows is its value."""
         self._count()
         head = self._take(8)
         group, element, kind, length = self._explicit.unpack(head)
@@ -199,7 +199,7 @@ def elements(data: bytes, *, name: str) -> Elements:
 
 
 def _syntax(data: bytes, *, name: str) -> tuple[str, int]:
-    """The transfer syntax of a file, and where its data set begins: behind the elements of group 2, whose own syntax is always explicit."""
+    """Return the transfer syntax of a file, and where its data set begins: behind the elements of group 2, which are always explicit."""
     at, syntax = DICM_AT + 4, ""
     while data[at : at + 2] == b"\x02\0":
         is_long = data[at + 4 : at + 6] in _LONG

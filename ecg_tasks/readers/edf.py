@@ -121,7 +121,7 @@ def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
 
 
 def _promised(texts: Mapping[str, str], n_bytes: int, size: int, *, name: str) -> int:
-    """The number of data records, all of which are there: so many bytes of them, of this size each."""
+    """Return the number of data records, all of which are there: so many bytes of them, of this size each."""
     promised = _number(texts["records"], -1, 10**8, "data records", name=name)
     there, rest = divmod(n_bytes, size)
     if promised < 0:
@@ -138,7 +138,7 @@ def _promised(texts: Mapping[str, str], n_bytes: int, size: int, *, name: str) -
 
 
 def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[Any]:
-    """The signals of a file as edfio gives them, without annotations.
+    """Return the signals of a file as edfio gives them, without annotations.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def _lead(signal: Any, *, name: str) -> Lead:
 
 
 def _patient(text: str, recorded: date | None) -> Patient:
-    """The person in a patient field of EDF+, ``id sex birth date name``; nobody in any other."""
+    """Return the person in a patient field of EDF+, ``id sex birth date name``; an unknown one for any other."""
     parts = text.split()
     if len(parts) < 4 or parts[1] not in {"F", "M", "X"} or not (parts[2] == "X" or _date(parts[2])):  # noqa: PLR2004 - fields of EDF+
         return Patient()
@@ -191,7 +191,7 @@ def _patient(text: str, recorded: date | None) -> Patient:
 
 
 def _recorded(texts: Mapping[str, str]) -> datetime | None:
-    """When a recording began: the date of EDF+ with its four digits of a year, or else the header's own; None where it was taken out."""
+    """Return when a recording began: by the date of EDF+ with its four-digit year, or else by the header; None where it was taken out."""
     short, clock = _SHORT.fullmatch(texts["date"]), _SHORT.fullmatch(texts["time"])
     words = texts["recording"].split()
     told = words[1] if len(words) > 1 and words[0] == "Startdate" else ""
@@ -218,14 +218,14 @@ def _date(text: str) -> date | None:
 
 
 def _equipment(text: str) -> str | None:
-    """The device in a recording field of EDF+: its fourth word behind ``Startdate``."""
+    """Return the device in a recording field of EDF+: its fourth word behind ``Startdate``."""
     words = text.split()
     known = len(words) > 4 and words[0] == "Startdate" and words[4] != "X"  # noqa: PLR2004 - date, examination, technician
     return words[4].replace("_", " ") if known else None
 
 
 def _filters(signals: Sequence[Any]) -> Filters:
-    """The filters on which all leads agree, as EDF+ writes them: ``HP:0.05Hz LP:150Hz N:50Hz``."""
+    """Return the filters on which all leads agree, as EDF+ writes them: ``HP:0.05Hz LP:150Hz N:50Hz``."""
     texts = {one.prefiltering for one in signals if _ECG.search(one.label) or lead_meant(one.label)}
     if len(texts) != 1:
         return Filters()

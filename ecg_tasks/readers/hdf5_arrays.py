@@ -106,7 +106,7 @@ def _with(first: arrays.Found, second: arrays.Found) -> arrays.Found:
 
 
 def _datasets(file: Any, *, name: str) -> dict[str, Any]:
-    """The file's own arrays below its root, by name; links to elsewhere are refused."""
+    """Return the file's own arrays below its root, by name; links to elsewhere are refused."""
     import h5py
 
     if len(file) > _MAX_MEMBERS:
@@ -122,7 +122,7 @@ def _datasets(file: Any, *, name: str) -> dict[str, Any]:
 
 
 def _content(dataset: Any, *, name: str) -> NDArray[Any]:
-    """The elements of an array, once it is known that they lie in the file, and what they will take."""
+    """Return the elements of an array, once it is known that they lie in the file, and what they will take."""
     if dataset.dtype.kind in "iuf":
         arrays.check_kind(dataset.dtype, name=name)
     elif dataset.dtype.kind not in "SO" or dataset.size > _SMALL_VALUES:
@@ -187,7 +187,7 @@ def _code15(tracings: Any, exams: Any, files: Mapping[str, bytes], *, name: str)
 
 
 def _start(one: NDArray[Any]) -> int | None:
-    """Where a recording begins behind the zeros that filled it up on both sides; None where all of it is zero."""
+    """Return where a recording begins behind the zeros that filled it up on both sides; None where all of it is zero."""
     filled = np.flatnonzero(one.any(axis=1))
     if not filled.size:
         return None

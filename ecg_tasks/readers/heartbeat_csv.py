@@ -131,7 +131,7 @@ class HeartbeatCsvReader:
 
 
 def _numbered_lines(text: bytes, *, name: str) -> tuple[list[int], list[bytes]]:
-    """The lines that may hold a beat, in plain notation, each with its number in the file: all but blank ones and column names."""
+    """Return the lines that may hold a beat, in plain notation, each with its number in the file: all but blank ones and column names."""
     n_lines = text.count(b"\n") + text.count(b"\r")
     if n_lines > MAX_LINES:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} line ends; a file may have {MAX_LINES}, so split it")
@@ -178,7 +178,7 @@ def _check_end(rows: Sequence[bytes], *, name: str, number: int) -> None:
 
 
 def _is_header(line: bytes) -> bool:
-    """Whether no field is a number, or the fields count up as a data frame's column numbers do, with or without a field for its index."""
+    """Return whether no field is a number, or the fields count up as a data frame's columns do, with or without a field for its index."""
     if _width(line) not in (*_WIDTHS, _WIDTHS[1] + 1):
         return False
     fields = [field.strip().strip(b'"') for field in line.split(b",")]
@@ -189,7 +189,7 @@ def _is_header(line: bytes) -> bool:
 
 
 def _read_block(lines: Sequence[bytes], layout: BeatLayout) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """All rows at once: shape (n, 188), NaN where there is no label column, and which rows are beyond doubt. The layout sees all."""
+    """Read all rows at once: shape (n, 188), NaN where there is no label column, and which rows are beyond doubt. The layout sees all."""
     values = np.full((len(lines), _WIDTHS[1]), np.nan)
     # a line with any other character cannot be all finite numbers, and one such line would cost its block the fast path
     widths = np.array([0 if line.translate(None, _NUMERIC) else line.count(b",") + 1 for line in lines])
@@ -205,7 +205,7 @@ def _read_block(lines: Sequence[bytes], layout: BeatLayout) -> tuple[NDArray[np.
 
 
 def _parse_lines(lines: Sequence[bytes], *, width: int) -> NDArray[np.float64]:
-    """Numbers of lines with ``width`` fields each; NaN in a line that a closer look must judge."""
+    """Return the numbers of lines with ``width`` fields each; NaN in a line that needs a closer look."""
     import pandas as pd  # 0.8 s, and only this function needs it
 
     if not lines:
@@ -224,7 +224,7 @@ def _parse_lines(lines: Sequence[bytes], *, width: int) -> NDArray[np.float64]:
 
 
 def _parse_row(line: bytes, *, row_name: str) -> NDArray[np.float64]:
-    """One row by itself, shape (188,), NaN for a label that is not there; what is wrong with it is told by the error."""
+    """Read one row by itself, shape (188,), NaN for a label that is not there; the error says what is wrong with it."""
     if _width(line) not in _WIDTHS:
         raise BadInputError(
             Reason.WRONG_WIDTH, f"{row_name}: {_width(line)} columns; a heartbeat row has {_WIDTHS[0]} samples and, optionally, a label"
@@ -258,7 +258,7 @@ def _parse_row(line: bytes, *, row_name: str) -> NDArray[np.float64]:
 
 
 def _width(line: bytes) -> int:
-    """Columns of a line, told before it is split: a line may be nothing but commas, and long."""
+    """Count the columns of a line before it is split: a line may be nothing but commas, and long."""
     return line.count(b",") + 1
 
 

@@ -72,7 +72,7 @@ class IshneReader:
 
 
 def _checked_start(data: bytes, *, name: str) -> int:
-    """The byte where the samples begin; the header is held against its checksum, where it has one.
+    """Return the byte where the samples begin; the header is held against its checksum, where it has one.
 
     Writers differ in whether the checksum covers the text behind the header, and in which of its two bytes comes first.
     """

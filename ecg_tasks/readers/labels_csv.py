@@ -99,7 +99,7 @@ def read_labels(data: bytes, *, name: str) -> LabelTable:
 
 
 def _lines(text: bytes, *, name: str) -> Iterator[str]:
-    """The lines of the table, one in memory at a time, with their ends, which may stand inside quotes."""
+    """Yield the lines of the table, one in memory at a time, with their ends, which may stand inside quotes."""
     try:
         text.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -143,7 +143,7 @@ class _Columns:
 
 
 def _header_delimiter(text: bytes) -> str | None:
-    """The sign that parts the names of the columns that must be there, or None if the first line does not name them."""
+    """Return the sign that parts the names of the columns that must be there, or None if the first line does not name them."""
     first = text.lstrip()[:MAX_LINE_CHARS].partition(b"\n")[0].decode("utf-8", "replace").lower()
     return next((sign for sign in _DELIMITERS if {*_REQUIRED} <= {cell.strip(' \r"') for cell in first.split(sign)}), None)
 

@@ -159,7 +159,7 @@ def _agreed(key: str, first: float | None, second: float | None, *, name: str) -
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A column's name without its unit, and the unit."""
+    """Return a column's name without its unit, and the unit."""
     found = _WITH_UNIT.fullmatch(name)
     unit = (found["inside"] or found["behind"] or "").strip() if found else ""
     return (found["name"].strip(), unit) if found and millivolts_per(unit) is not None else (name, "")

@@ -88,7 +88,7 @@ class LeadCsvReader:
 
 
 def _layout(text: bytes) -> _Layout | None:
-    """How a table is written, by its first lines; None for any text that is no table of leads."""
+    """Return how a table is written, by its first lines; None for any text that is no table of leads."""
     lines = text[: 2 * _LONGEST_HEADER].splitlines()[:_HEAD_LINES]
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if filled and is_excel_line(lines[filled[0]]):
@@ -118,7 +118,7 @@ def _layout(text: bytes) -> _Layout | None:
 
 
 def _values(text: bytes, layout: _Layout, *, name: str) -> tuple[NDArray[np.float64], int]:
-    """All rows, shape (n_rows, n_columns), and the decimals with which times are written."""
+    """Read all rows, shape (n_rows, n_columns), and the decimals with which times are written."""
     import pandas as pd  # half a second, and only tables need it
 
     if text.count(b"\n") + text.count(b"\r") > MAX_VALUES // len(layout.columns.leads) + _HEAD_LINES:
@@ -162,7 +162,7 @@ def _check_rows(rows: Sequence[bytes], layout: _Layout, *, ended: bool, name: st
 
 
 def _plain(rows: Sequence[bytes], layout: _Layout) -> list[bytes]:
-    """The rows with commas between their fields and points in their numbers, and times in seconds."""
+    """Return the rows with commas between their fields and points in their numbers, and times in seconds."""
     text = b"\n".join(rows)
     if b'"' in text or b"'" in text:
         text = text.replace(b'"', b"").replace(b"'", b"")

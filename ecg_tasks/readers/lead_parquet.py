@@ -68,7 +68,7 @@ class LeadParquetReader:
 
 
 def _columns(file: Any, *, name: str) -> Columns:
-    """What the columns are, once it is known that they can be held."""
+    """Return what the columns are, once it is known that they can be held."""
     _check(file, name=name)
     columns = columns_of(file.schema_arrow.names)
     if columns is None:

@@ -41,7 +41,7 @@ class Leads:
 
 
 def millivolts_per(units: str) -> float | None:
-    """The factor from ``units`` to mV, or None where it is no unit of voltage that is known here.
+    """Return the factor from ``units`` to mV, or None where it is no unit of voltage that is known here.
 
     >>> millivolts_per("uV"), millivolts_per("\N{MICRO SIGN}V"), millivolts_per("mmHg")
     (0.001, 0.001, None)
@@ -134,7 +134,7 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """The names, with a number after one that is taken already.
+    """Return the names, with a number after one that is taken already.
 
     >>> distinct(["ECG", "ECG", "V1", "ECG"])
     ['ECG', 'ECG (2)', 'V1', 'ECG (3)']
@@ -147,7 +147,7 @@ def distinct(names: Iterable[str]) -> list[str]:
 
 
 def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:
-    """The signals under the names that they are stored by, the twelve leads first and in their order, then those that are turned."""
+    """Return the signals under the names that they are stored by, the twelve leads first and in their order, then the others."""
     by_name: dict[str, Lead] = {}
     for signal, lead in zip(signals, canonical_names([signal.name for signal in signals]), strict=True):
         taken = lead in by_name
@@ -162,7 +162,7 @@ def _without_lead_ii(found: Iterable[str], *, name: str) -> BadInputError:
 
 
 def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
-    """See that lead II can be read, as it is stored or computed from two other limb leads."""
+    """Check that lead II can be read, as it is stored or computed from two other limb leads."""
     record = Record(samples=leads.samples, fs=leads.fs, leads=leads.names, unit="mV", name=name)
     if BeatWindows().accepts(record):
         return
@@ -179,7 +179,7 @@ def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
 
 
 def _resampled(samples: NDArray[np.float64], *, fs: float, target_fs: float) -> NDArray[np.float32]:
-    """Samples at another rate; where they were invalid they stay so."""
+    """Return samples at another rate; where they were invalid they stay so."""
     if fs == target_fs:
         return samples.astype(np.float32)
     valid = np.isfinite(samples)
@@ -223,7 +223,7 @@ def _in_millivolts(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]
 
 
 def _of_other(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]:
-    """A signal that is none of the twelve leads, in mV: valid throughout and within ``MAX_LEVEL_MV`` of zero."""
+    """Return a signal that is none of the twelve leads, in mV: valid throughout and within ``MAX_LEVEL_MV`` of zero."""
     samples = _in_millivolts(signal, lead=lead, name=name)
     if not np.isfinite(samples).all() or np.abs(samples).max(initial=0) > MAX_LEVEL_MV:
         raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: signal {lead} is invalid, or reaches more than {MAX_LEVEL_MV:g} mV")

@@ -93,7 +93,7 @@ def _load(content: bytes, names: list[str], *, name: str) -> dict[str, NDArray[A
 
 
 def _is_level_4(head: bytes) -> bool:
-    """Whether the first bytes are the header of a level 4 matrix of real numbers, with a name that MATLAB allows."""
+    """Return whether the first bytes are the header of a level 4 matrix of real numbers, with a name that MATLAB allows."""
     if len(head) < _HEADER_4.size + 2:
         return False
     kind, rows, columns, imaginary, length = _HEADER_4.unpack_from(head)
@@ -109,7 +109,7 @@ def _is_level_4(head: bytes) -> bool:
 
 
 def _checked_4(data: bytes, *, name: str) -> tuple[_Shapes, bytes]:
-    """The shapes of the variables of a level 4 file, each of which is there whole."""
+    """Return the shapes of the variables of a level 4 file, each of which is there whole."""
     shapes: _Shapes = {}
     at = 0
     while at < len(data):
@@ -130,7 +130,7 @@ def _checked_4(data: bytes, *, name: str) -> tuple[_Shapes, bytes]:
 
 
 def _checked_5(data: bytes, *, name: str) -> tuple[_Shapes, bytes]:
-    """The shapes of the arrays of numbers and text in a level 5 file, and the file without anything else, unpacked."""
+    """Return the shapes of the arrays of numbers and text in a level 5 file, and the file without anything else, unpacked."""
     if data[126:128] != b"IM":
         raise BadInputError(Reason.UNREADABLE, f"{name}: only little-endian MATLAB files are read")
     shapes: _Shapes = {}
@@ -199,7 +199,7 @@ def _array_of(body: bytes, *, name: str) -> tuple[str, tuple[int, ...]] | None:
 
 
 def _parts(body: bytes, *, name: str) -> Iterator[tuple[int, bytes]]:
-    """The parts of a matrix, as kind and content, up to five of them."""
+    """Yield the parts of a matrix, as kind and content, up to five of them."""
     at = n_parts = 0
     while at + _TAG.size <= len(body) and n_parts <= 4:  # noqa: PLR2004 - flags, axes, name, numbers, and one that should not be there
         kind, length = _TAG.unpack_from(body, at)

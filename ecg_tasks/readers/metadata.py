@@ -109,7 +109,7 @@ def numbered(name: str, n: int, *, of: int) -> str:
 
 
 def _years_between(born: date | None, on: date | None) -> float | None:
-    """Completed years; of an infant the share of its first year."""
+    """Return the completed years; of an infant the share of its first year."""
     if born is None or on is None or on < born:
         return None
     years = on.year - born.year - ((on.month, on.day) < (born.month, born.day))

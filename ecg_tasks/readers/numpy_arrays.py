@@ -80,7 +80,7 @@ def _of_array(data: bytes, *, name: str) -> tuple[NDArray[np.generic], Described
 
 
 def _of_archive(data: bytes, *, name: str) -> tuple[NDArray[np.generic], Described]:
-    """The array of signals of an archive, and what its others say; every member is unpacked within the bounds that its header gives."""
+    """Return an archive's array of signals, and what its others say; every member is unpacked within the bounds that its header gives."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _found_in(archive, name=name)

@@ -124,7 +124,7 @@ def age_between(birth: date, recorded: date) -> float | None:
 
 
 def _open_age(text: str) -> float | None:
-    """The least age of an open range, such as ``90+``."""
+    """Return the least age of an open range, such as ``90+``."""
     match = _OPEN_AGE.fullmatch(text)
     if match is None:
         return None
@@ -132,6 +132,6 @@ def _open_age(text: str) -> float | None:
 
 
 def _bare(text: str) -> str:
-    """The letters and digits of a text, in lower case, without accents."""
+    """Return the letters and digits of a text, in lower case, without accents."""
     plain = text if text.isascii() else "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return "".join(c for c in plain.casefold() if c.isalnum())

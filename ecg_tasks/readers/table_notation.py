@@ -30,7 +30,7 @@ class Notation:
         return self == Notation()
 
     def plain(self, line: bytes) -> bytes:
-        """The line with commas between its fields, points in its numbers, no quotes, and nothing behind the last number.
+        """Return the line with commas between its fields, points in its numbers, no quotes, and nothing behind the last number.
 
         >>> Notation(separator=b";", trailing=True).plain(b"0,5;1,0;")
         b'0.5,1.0'
@@ -99,7 +99,7 @@ def read_number(field: bytes) -> float | None:
 
 
 def is_excel_line(line: bytes) -> bool:
-    """Whether a line is Excel's own about the separator.
+    """Return whether a line is Excel's own about the separator.
 
     >>> is_excel_line(b"sep=;")
     True
@@ -108,7 +108,7 @@ def is_excel_line(line: bytes) -> bool:
 
 
 def _without_quotes(line: bytes) -> bytes:
-    """The line without its quotes, and with points for the commas that stood inside them."""
+    """Return the line without its quotes, and with points for the commas that stood inside them."""
     if line.count(b'"') == 2 * (line.count(b",") + 1):  # each field has its own, so no comma is inside
         return line.replace(b'"', b"")
     parts = line.replace(b"'", b'"').split(b'"')

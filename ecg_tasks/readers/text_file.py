@@ -25,7 +25,7 @@ _LARGEST_PIECE = 1024 * 1024
 
 
 def unpack(data: bytes, *, name: str, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
-    """The text in ``data`` as UTF-8: gunzipped where it is gzip, without a byte order mark.
+    """Return the text in ``data`` as UTF-8: gunzipped where it is gzip, without a byte order mark.
 
     UTF-16 and UTF-32 are read where a mark tells of them, as Excel writes its "Unicode text". Bytes without a mark stay as they are.
     Unpacking stops one byte past ``max_bytes``, so a small file that would unpack to a huge one costs no memory.
@@ -47,12 +47,12 @@ def unpack(data: bytes, *, name: str, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
 
 
 def first_line(text: bytes) -> bytes:
-    """The first line that holds something; empty where none does."""
+    """Return the first line that holds something; empty where none does."""
     return next((line for line in text.splitlines() if line.strip()), b"")
 
 
 def unpacked_head(head: bytes) -> bytes:
-    """The beginning of the text in a file's first bytes, as `unpack` would give it; empty where they cannot be unpacked.
+    """Return the beginning of the text in a file's first bytes, as `unpack` would give it; empty where they cannot be unpacked.
 
     >>> unpacked_head("record,label".encode("utf-16"))
     b'record,label'
@@ -100,7 +100,7 @@ def _no_text(text: bytes) -> str:
 
 
 def _gunzip(data: bytes, *, name: str, max_bytes: int) -> bytes:
-    """All members of a gzip file, in a time that grows with its size however many there are.
+    """Unpack all members of a gzip file, in a time that grows with its size however many there are.
 
     zlib hands back what lies behind a member as a copy, so a member gets its bytes in pieces that begin small.
     """

@@ -95,7 +95,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def sentence(name: str, head: bytes) -> str:
-    """The sentence for a file that no reader takes, with what it seems to be."""
+    """Return the sentence for a file that no reader takes, with what it seems to be."""
     if not head:
         return f"{name} is empty"
     kind = kind_of(head)

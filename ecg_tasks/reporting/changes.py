@@ -34,7 +34,7 @@ class ChangedRecord:
         return self.probability_after - self.probability_before
 
     def cells(self) -> dict[str, str | float | None]:
-        """The values of ``COLUMNS``."""
+        """Return the values of ``COLUMNS``."""
         return dict(
             zip(
                 COLUMNS,
@@ -88,7 +88,7 @@ class Changes:
         return f"{' and '.join(replaced)} since the last report; {changed}."
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``summary.json`` tells."""
+        """Return what ``summary.json`` holds."""
         return {
             "before": dict(self.before),
             "after": dict(self.after),

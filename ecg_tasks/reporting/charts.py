@@ -17,7 +17,7 @@ HISTOGRAM_EDGES = np.linspace(0.0, 1.0, 41)
 
 
 def draw_probability(probability: float, *, model: ModelSummary) -> Markup:
-    """P(abnormal) of one record on a scale from 0 to 1, with the model's threshold and abstain band."""
+    """Draw P(abnormal) of one record on a scale from 0 to 1, with the model's threshold and abstain band."""
     left, width, top, height = 16.0, 688.0, 40.0, 22.0
 
     def at(value: float) -> float:
@@ -44,7 +44,7 @@ def draw_probability(probability: float, *, model: ModelSummary) -> Markup:
 
 
 def count_scores(predictions: Predictions, *, model: ModelSummary) -> dict[Decision, NDArray[np.int64]]:
-    """How many records of a model, of each decision, fall into each bin of ``HISTOGRAM_EDGES``; those without a probability are in none."""
+    """Count a model's records of each decision in each bin of ``HISTOGRAM_EDGES``; those without a probability are in none."""
     counts = {kind: np.zeros(len(HISTOGRAM_EDGES) - 1, dtype=np.int64) for kind in Decision}
     for decision, probability in predictions.scores(*model.key):
         for kind in Decision:
@@ -53,7 +53,7 @@ def count_scores(predictions: Predictions, *, model: ModelSummary) -> dict[Decis
 
 
 def draw_histogram(counts: Mapping[Decision, NDArray[np.int64]], *, model: ModelSummary) -> Markup:
-    """Records by P(abnormal), stacked by decision, with the model's threshold and abstain band."""
+    """Draw the records by P(abnormal), stacked by decision, with the model's threshold and abstain band."""
     left, width, top, height = 60.0, 640.0, 30.0, 190.0
     highest = max(1, int(np.sum(list(counts.values()), axis=0).max()))
     marks = [mark for mark in ticks(0, highest, at_most=4) if mark == int(mark)]
@@ -89,7 +89,7 @@ def draw_histogram(counts: Mapping[Decision, NDArray[np.int64]], *, model: Model
 
 
 def draw_decisions(counts: Mapping[Decision, int]) -> Markup:
-    """Shares of the decisions as one bar."""
+    """Draw the shares of the decisions as one bar."""
     total, x, parts = sum(counts.values()), 0.0, []
     for decision, count in counts.items():
         width = 1000 * count / total if total else 0
@@ -101,7 +101,7 @@ def draw_decisions(counts: Mapping[Decision, int]) -> Markup:
 
 
 def draw_interval(interval: Interval) -> Markup:
-    """A figure between 0 and 1 as a dot on its interval; empty where it is not defined."""
+    """Draw a figure between 0 and 1 as a dot on its interval; empty where it is not defined."""
     if not 0 <= interval.value <= 1:
         return Markup("")
     left, width, y = 6.0, 148.0, 9.0

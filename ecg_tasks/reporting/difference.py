@@ -58,7 +58,7 @@ def render_difference(difference: Difference) -> Iterator[tuple[str, bytes]]:
 
 
 def summary(difference: Difference, ordered: Sequence[ChangedRecord]) -> dict[str, Any]:
-    """What the page tells, as JSON can hold it; ``ordered`` are the changed records, those that changed most first."""
+    """Return what the page shows, as JSON can hold it; ``ordered`` are the changed records, those that changed most first."""
     agreement = difference.agreement
     return {
         "notice": f"{RESEARCH_USE} A backfill, not a nightly report.",

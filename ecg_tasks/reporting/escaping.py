@@ -13,7 +13,7 @@ _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")  # a spreadsheet runs a cell th
 
 
 def printable(text: str) -> str:
-    r"""Text in which whatever HTML forbids (control characters, lone surrogates, noncharacters) has become U+FFFD.
+    r"""Return the text with U+FFFD for whatever HTML forbids (control characters, lone surrogates, noncharacters).
 
     >>> printable("a\x00b") == "a\ufffdb"
     True
@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 
 def markup(text: str) -> Markup:
-    """Text from a file as HTML or SVG content.
+    """Return text from a file as HTML or SVG content.
 
     >>> print(markup("<script>"))
     &lt;script&gt;
@@ -31,7 +31,7 @@ def markup(text: str) -> Markup:
 
 
 def cell(text: str) -> str:
-    """Text from a file as a CSV cell: printable, and with an apostrophe in front where a spreadsheet would run it as a formula.
+    """Return text from a file as a CSV cell: printable, and with an apostrophe in front where a spreadsheet would run it as a formula.
 
     >>> cell("=1+1"), cell(" @x"), cell("a-b")
     ("'=1+1", "' @x", 'a-b')
@@ -44,7 +44,7 @@ def cell(text: str) -> str:
 
 
 def uncell(written: str) -> str:
-    """The text of a CSV cell that ``cell`` wrote, without its apostrophe.
+    """Return the text of a CSV cell that ``cell`` wrote, without its apostrophe.
 
     >>> uncell("'=1+1"), uncell("'s"), uncell("a-b")
     ('=1+1', "'s", 'a-b')

@@ -36,7 +36,7 @@ class RunIdentity:
 
 
 def bundles(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str) -> Iterator[dict[str, Any]]:
-    """Collections of up to 1,000 records each: a DiagnosticReport and an Observation a record, and a Device for each model.
+    """Yield collections of up to 1,000 records each: a DiagnosticReport and an Observation a record, and a Device for each model.
 
     The same rows give the same bundles; a resource keeps its id from run to run for the same record and model.
 

@@ -11,7 +11,7 @@ FATES = ("classified", "uncertain", "uninterpretable", "pending")
 
 
 def draw_history(counts_by_run: Sequence[tuple[str, Mapping[str, int]]]) -> Markup:
-    """Records of each run, stacked by their fate, oldest on the left.
+    """Draw the records of each run, stacked by their fate, oldest on the left.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
 
 
 def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
-    """The report's first page; ``pages`` holds the ids of the records that have a page of their own."""
+    """Render the report's first page; ``pages`` holds the ids of the records that have their own page."""
     histograms, models = [], []
     n_by_model, decided = report.predictions.n_by_model, report.predictions.decisions
     for model in report.models:
@@ -134,7 +134,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
 
 
 def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None = None, following: str | None = None) -> bytes:
-    """The page of one record; ``previous`` and ``following`` are the ids of its neighbours, where there are any."""
+    """Render the page of one record; ``previous`` and ``following`` are the ids of its neighbours, where there are any."""
     record, row = detail.record, detail.row
     model, flags = report.model_of(row), row["flags"] or ""
     parts = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
@@ -227,7 +227,7 @@ def _record_banners(detail: RecordDetail, model: ModelSummary) -> list[Banner]:
 
 
 def render_page(template: str, **values: Any) -> bytes:
-    """A whole page, which needs nothing beside it; ``report`` among the values tells who wrote it."""
+    """Render a whole page, which needs nothing beside it; ``report`` among the values says who wrote it."""
     style, early, script = _asset("report.css"), _asset("early.js"), _asset("table.js")
     scripts = f"{_hash(early)} {_hash(script)}"
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
@@ -258,5 +258,5 @@ def _asset(name: str) -> Markup:
 
 @cache
 def _hash(content: str) -> str:
-    """How a content security policy names an inline style or script."""
+    """Return how a content security policy names an inline style or script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

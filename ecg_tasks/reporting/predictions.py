@@ -36,13 +36,13 @@ class Predictions(Protocol):
         ...
 
     def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:
-        """Decisions and probabilities (NaN for none) of the records that a model decided on, some thousand at a time."""
+        """Yield decisions and probabilities (NaN for none) of the records that a model decided on, some thousand at a time."""
         ...
 
     def first(self, query: Query, limit: int) -> Sequence[dict[str, Any]]:
-        """The first rows that pass, in the order asked for."""
+        """Return the first rows that pass, in the order asked for."""
         ...
 
     def parts(self) -> Iterator[dict[str, list[Any]]]:
-        """The columns of all rows, some thousand rows at a time."""
+        """Yield the columns of all rows, some thousand rows at a time."""
         ...

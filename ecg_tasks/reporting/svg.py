@@ -28,7 +28,7 @@ def figure(
 
 
 def text(x: float, y: float, content: str, *, kind: str = "", anchor: str = "start", turn: float = 0) -> str:
-    """One line of text; ``y`` is its base line, ``turn`` rotates it about its own place, in degrees."""
+    """Draw one line of text; ``y`` is its base line, ``turn`` rotates it about its own place, in degrees."""
     turned = f' transform="rotate({number(turn)} {number(x)} {number(y)})"' if turn else ""
     classed = f' class="{kind}"' if kind else ""
     anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
@@ -36,18 +36,18 @@ def text(x: float, y: float, content: str, *, kind: str = "", anchor: str = "sta
 
 
 def rect(x: float, y: float, width: float, height: float, *, kind: str, radius: float = 0) -> str:
-    """A filled box whose look is its CSS class."""
+    """Draw a filled box whose look is its CSS class."""
     rounded = f' rx="{number(radius)}"' if radius else ""
     return f'<rect class="{kind}" x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"{rounded}/>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, *, kind: str) -> str:
-    """A straight line whose look is its CSS class."""
+    """Draw a straight line whose look is its CSS class."""
     return f'<line class="{kind}" x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"/>'
 
 
 def trace(x: NDArray[np.integer], y: NDArray[np.integer], *, kind: str) -> str:
-    """A curve through integer points, each told by its step from the one before, straight runs as one step.
+    """Draw a curve through integer points, each given by its step from the one before, straight runs as one step.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def ticks(low: float, high: float, *, at_most: int) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A number for an attribute or a tick, without needless digits.
+    """Format a number for an attribute or a tick, without needless digits.
 
     >>> number(2.50), number(-0.0), number(1e6)
     ('2.5', '0', '1000000')

@@ -19,7 +19,7 @@ Parts = Iterable[Mapping[str, Sequence[Any]]]
 
 
 def csv_pieces(parts: Parts) -> Iterator[bytes]:
-    """Rows as CSV (UTF-8, commas, line feeds), head first; a missing value is an empty cell, a number has all its digits.
+    """Yield rows as CSV (UTF-8, commas, line feeds), head first; a missing value is an empty cell, a number has all its digits.
 
     Cells that a spreadsheet would run as a formula have an apostrophe in front.
     """
@@ -38,7 +38,7 @@ def csv_file(parts: Parts) -> BinaryIO:
 
 
 def csv_schema() -> bytes:
-    """What the columns of the CSV file are, as a Table Schema.
+    """Return what the columns of the CSV file are, as a Table Schema.
 
     References
     ----------
@@ -96,7 +96,7 @@ def _lines(rows: Iterable[Iterable[str]]) -> bytes:
 
 
 def _written(value: str | float | bool | None) -> str:  # noqa: FBT001 - a value of a column
-    """One value as a cell."""
+    """Return one value as a cell."""
     if value is None:
         return ""
     if isinstance(value, str):

@@ -22,18 +22,18 @@ MEDIA_TYPES = {
 
 @router.get("/reports/{date}/{run}/files/{kind}")
 def download(store: Store, date: DatePath, run: RunPath, kind: downloads.Kind) -> Response:
-    """One file of a report."""
+    """Send one file of a report."""
     return _attached(downloads.download(store, date, run, kind), name=f"{date}-{kind}")
 
 
 @router.get("/reports/{date}/{run}/rows.csv")
 def download_rows(store: Store, date: DatePath, run: RunPath, query: Asked) -> Response:
-    """The rows that pass a filter, in its order."""
+    """Send the rows that pass a filter, in its order."""
     return _attached(exchange.rows_csv(store, date, run, query), name=f"{date}-rows.csv")
 
 
 def _attached(content: downloads.Content, *, name: str) -> Response:
-    """A file to be saved, never to be shown: it may hold anything."""
+    """Send a file to be saved, never to be shown: it may hold anything."""
     media_type = MEDIA_TYPES[name.rsplit(".", 1)[-1]]
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(content, media_type=media_type, headers=headers)

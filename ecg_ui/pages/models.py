@@ -33,7 +33,7 @@ RecipePath = Annotated[RecipeName, Path()]
 
 @router.get("/models")
 def show_models(request: Request, user: GetUserDep, store: Store, decision: DecisionQuery = None) -> Response:
-    """Every recipe's champion and versions; after a form what came of its decision, asked again until it is known."""
+    """Show every recipe's champion and versions; after a form what came of its decision, asked again until it is known."""
     message = dag_runs.decision(store, decision) if decision else None
     found = []
     for recipe in models.models(store):
@@ -49,7 +49,7 @@ def show_models(request: Request, user: GetUserDep, store: Store, decision: Deci
 
 @router.get("/models/{recipe}/{version}")
 def show_card(request: Request, user: GetUserDep, store: Store, recipe: RecipePath, version: VersionPath) -> Response:
-    """The card of one version."""
+    """Show the card of one version."""
     card = models.card(store, recipe, version)
     if card is None:
         raise HTTPException(404)
@@ -62,7 +62,7 @@ def show_card(request: Request, user: GetUserDep, store: Store, recipe: RecipePa
 
 @router.get("/models/{recipe}/{version}/{plot}")
 def show_plot(store: Store, recipe: RecipePath, version: VersionPath, plot: Literal[*models.PLOTS]) -> Response:  # type: ignore[valid-type]
-    """One plot of a version's card, as the training drew it."""
+    """Send one plot of a version's card, as the training drew it."""
     drawn = models.plot(store, recipe, version, plot)
     if drawn is None:
         raise HTTPException(404)
@@ -70,7 +70,7 @@ def show_plot(store: Store, recipe: RecipePath, version: VersionPath, plot: Lite
 
 
 def _plot(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _options: OptionsDict, env: EnvType) -> str:
-    """A plot of the card where the version has it; of any other picture only what it is called. ``env`` has the address and the names."""
+    """Show a plot of the card where the version has it; of any other picture only its title. ``env`` has the address and the names."""
     name, title = str(tokens[number].attrs.get("src", "")), escapeHtml(tokens[number].content)
     if name not in env["stored"]:
         return f"<em>{title} (the plot is not stored with this version)</em>"

@@ -14,7 +14,7 @@ router = APIRouter()
 
 @router.get("/monitoring")
 def show_monitoring(request: Request, user: GetUserDep, store: Store, recipe: Annotated[RecipeName | None, Query()] = None) -> Response:
-    """One recipe's figures over the nights, each with its table."""
+    """Show one recipe's figures over the nights, each with its table."""
     lights = drift.lights(store)
     names = [light.recipe for light in lights]
     chosen = recipe if recipe in names else next(iter(names), None)

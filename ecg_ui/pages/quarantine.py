@@ -18,14 +18,14 @@ ROWS_SHOWN = 500
 
 @router.get("/quarantine")
 def show_quarantine(request: Request, user: GetUserDep, store: Store, offset: Offset = 0, *, closed: bool = False) -> Response:
-    """Everything that could not be read, newest first; with ``closed`` what was read after it had been put back."""
+    """Show everything that could not be read, newest first; with ``closed`` what was read after it had been put back."""
     found = quarantine.entries(store, closed=closed, offset=offset, limit=ENTRIES_A_PAGE)
     return page(request, user, "quarantine.html", found=found, closed=closed, offset=offset, a_page=ENTRIES_A_PAGE)
 
 
 @router.get("/quarantine/{name}")
 def show_entry(request: Request, user: GetUserDep, store: Store, name: EntryPath) -> Response:
-    """One entry with what is bad in it."""
+    """Show one entry with what is bad in it."""
     found = quarantine.entry(store, name)
     if found is None:
         raise HTTPException(404)

@@ -40,7 +40,7 @@ def show_record(
     run: OptionalRun = None,
     start: From = 0.0,
 ) -> Response:
-    """One record; from a report (``date``, ``run`` and its filter) with the decisions of that run and its neighbours there."""
+    """Show one record; from a report (``date``, ``run`` and its filter) with the decisions of that run and its neighbours there."""
     listed = report_table.table(store, date, run) if date and run else None
     head = runs.summary(store, date, run) if date and run else None
     champions = {model.recipe: model.version for model in head.models} if head else None
@@ -78,7 +78,7 @@ def show_record(
 
 
 def drawings(found: records.RecordPage, *, start: float, rests_on: Attribution | None) -> dict[str, Any]:
-    """What is drawn of a record: its waveform, its spectrograms, its probability on the version's scale, what the answer rests on."""
+    """Return what is drawn of a record: its waveform, its spectrograms, its probability on the version's scale, what decided its answer."""
     decided = found.decided
     return {
         "waveform": draw_waveform(found.stored.record, from_s=start, attribution=rests_on),
@@ -93,7 +93,7 @@ def drawings(found: records.RecordPage, *, start: float, rests_on: Attribution |
 
 
 def probability(decided: records.StoredDecision) -> str:
-    """P(abnormal) on its scale, with threshold and band; empty where it is not known."""
+    """Draw P(abnormal) on its scale, with threshold and band; empty where it is not known."""
     version = decided.version
     if decided.probability is None or version.threshold is None:
         return ""
@@ -114,7 +114,7 @@ def probability(decided: records.StoredDecision) -> str:
 
 
 def _beside(duration_s: float, *, start: float) -> tuple[float | None, float | None]:
-    """Where the pages before and after begin, of a recording that is longer than a page of ECG paper."""
+    """Return where the pages before and after begin, of a recording that is longer than a page of ECG paper."""
     last = max(0.0, duration_s - SHOWN_S)
     start = min(start, last)
     return (max(0.0, start - SHOWN_S) if start > 0 else None), (min(last, start + SHOWN_S) if start < last else None)

@@ -57,7 +57,7 @@ def as_params(query: report_table.Query) -> dict[str, object]:
 
 @router.get("/reports")
 def show_reports(request: Request, user: GetUserDep, store: Store, offset: Offset = 0) -> Response:
-    """Every run with a report, newest first."""
+    """Show every run with a report, newest first."""
     return page(
         request,
         user,
@@ -79,7 +79,7 @@ def show_report(
     query: Asked,
     offset: Offset = 0,
 ) -> Response:
-    """One report: its counts, and its rows, filtered and sorted by the server."""
+    """Show one report: its counts, and its rows, filtered and sorted by the server."""
     head, rows = runs.summary(store, date, run), report_table.table(store, date, run)
     if head is None or rows is None:
         raise HTTPException(404)

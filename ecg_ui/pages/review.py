@@ -29,7 +29,7 @@ def show_review(
     saved: Annotated[str | None, Query(pattern=RECORD)] = None,
     at: Annotated[str, Query(pattern=WHEN)] = "1970-01-01T00:00:00Z",
 ) -> Response:
-    """The record that teaches most, with its signal and picture, and what comes after it."""
+    """Show the record that teaches most, with its signal and picture, and what comes after it."""
     queue = review_queue.queue(store, user=user.get_name(), offset=offset, limit=1 + NEXT_SHOWN)
     first = queue.items[0] if queue.items else None
     # The same version as in the queue, so that the picture and the sentence speak of one answer.

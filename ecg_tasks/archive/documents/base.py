@@ -47,7 +47,7 @@ class Document(Part, frozen=True, kw_only=True):
         return plain
 
     def to_json(self) -> bytes:
-        """The bytes that are stored, keys in order; the schema's version is always among them."""
+        """Return the bytes that are stored, keys in order; the schema's version is always among them."""
         content = {"schema_version": self.schema_version} | plain(self)
         return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1)
 

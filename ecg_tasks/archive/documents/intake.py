@@ -192,7 +192,7 @@ class IntakeResult(Document, frozen=True, kw_only=True):
 
     @classmethod
     def upgraded(cls, plain: Any) -> Any:
-        """Version 0.1 named staged shards by their keys alone."""
+        """Turn the staged shards into objects: version 0.1 named them by their keys alone."""
         shards = plain.get("shards", []) if isinstance(plain, dict) else []
         if not any(isinstance(shard, str) for shard in shards):
             return plain

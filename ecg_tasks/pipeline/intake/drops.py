@@ -158,7 +158,7 @@ class _Inbox:
         self._unread_folders = {posixpath.dirname(key) for key in self.unread}
 
     def recordings(self) -> Iterator[_Ready]:
-        """Recordings that are complete or refused; the others are put among those that wait."""
+        """Return the recordings that are complete or refused; the others are put among those that wait."""
         compound: set[str] = set()
         ready: list[_Ready] = []
         for header in self.headers:
@@ -189,7 +189,7 @@ class _Inbox:
         return (one for one in ready if one.key not in segments)
 
     def others(self) -> Iterator[_Ready]:
-        """Everything that is no header and is named by none; call it after `recordings`."""
+        """Yield everything that is no header and is named by none; call it after `recordings`."""
         for key, item in self._found.items():
             if key in self.headers or key in self._named or kind_of(key) is Kind.SIDECAR:
                 continue
@@ -211,7 +211,7 @@ class _Inbox:
         yield from self._sidecars()
 
     def _sidecars(self) -> Iterator[_Ready]:
-        """Sidecars of which no file may come any more: a copy went along with each that did."""
+        """Yield the sidecars of which no file may come any more: a copy went along with each that did."""
         for sidecar in (self._found[key] for key in self._found if kind_of(key) is Kind.SIDECAR and key not in self._named):
             if self._is_fresh([sidecar]):
                 self._wait([sidecar.key], "files that it describes")
@@ -219,14 +219,14 @@ class _Inbox:
                 yield _Ready(key=sidecar.key, items=(sidecar,), fate=PASSED_OVER)
 
     def _is_left_unread(self, key: str, kind: Kind) -> bool:
-        """Whether a file has to wait for a run that reads it, or a header that may name it."""
+        """Return whether a file has to wait for a run that reads it, or a header that may name it."""
         if key in self._asked and key not in self._said and kind is not Kind.UNKNOWN:
             self.n_held += 1
             return True
         return kind in {Kind.SIGNAL, Kind.UNKNOWN} and posixpath.dirname(key) in self._unread_folders
 
     def _is_asked(self, key: str, item: ObjectInfo) -> bool:
-        """Whether a file is looked into: its name says nothing, or it may need a sidecar."""
+        """Return whether a file is looked into: its name says nothing, or it may need a sidecar."""
         kind = kind_of(key)
         if kind is Kind.UNKNOWN:
             return self._is_fresh([item])
@@ -235,19 +235,19 @@ class _Inbox:
         return kind is Kind.ARRAY or (is_csv(key) and posixpath.dirname(key) in self._folders)
 
     def _aside(self, key: str) -> tuple[ObjectInfo, ...]:
-        """The sidecar of a file, where it may need one and it is there."""
+        """Return the sidecar of a file, where it may need one and it is there."""
         names = self._said[key].names if key in self._said else ()
         folder = posixpath.dirname(key)
         there = (found for name in names if (found := self._there(f"{folder}/{name}")))
         return tuple(self._found[found] for found in list(there)[:1])
 
     def _lacks_its_turn(self, header: str, wanted: dict[str, str | None]) -> bool:
-        """Whether a segment's header was not read yet, or a header that may name this one as its segment."""
+        """Return whether a segment's header was not read yet, or a header that may name this one as its segment."""
         whole = header_of_segments(header)
         return bool(self.unread) and (whole in self.unread or not self.unread.isdisjoint(filter(None, wanted.values())))
 
     def _needed(self, header: str, said: Said) -> tuple[dict[str, str | None], BadInputError | None]:
-        """Every file that a header needs, with the key under which it is there; those of segments as far as these were read."""
+        """Return every file that a header needs, with the key under which it is there; those of segments as far as these were read."""
         if said.fault:
             return {}, BadInputError(Reason(said.fault), said.message)
         folder = posixpath.dirname(header)
@@ -271,7 +271,7 @@ class _Inbox:
         return wanted, None
 
     def _incomplete(self, header: str, wanted: dict[str, str | None], present: Sequence[ObjectInfo]) -> BadInputError | None:
-        """What a recording lacks, as it will be told when the grace period is over."""
+        """Return what a recording lacks, as it will be reported when the grace period is over."""
         missing = [posixpath.basename(key) for key, there in wanted.items() if there is None]
         if missing:
             alike = [posixpath.basename(key) for name in missing for key in self._alike(f"{posixpath.dirname(header)}/{name}")]
@@ -286,7 +286,7 @@ class _Inbox:
         return None
 
     def _why_wait(self, key: str, item: ObjectInfo, kind: Kind) -> str:
-        """What a file waits for that came a short while ago; nothing if it can be read now."""
+        """Return what a file waits for that came a short while ago; empty if it can be read now."""
         if kind is Kind.UNFINISHED:
             return "the end of its upload"
         if not item.size:
@@ -301,7 +301,7 @@ class _Inbox:
         return ""
 
     def _fault_of(self, key: str, kind: Kind) -> BadInputError | None:
-        """Why a file is refused unread for which the grace period is over."""
+        """Return why a file is refused unread for which the grace period is over."""
         name = posixpath.basename(key)
         if kind is Kind.UNFINISHED:
             called = finished_name(key)
@@ -314,7 +314,7 @@ class _Inbox:
         return None
 
     def _there(self, key: str) -> str | None:
-        """The key under which a file is there that a header means."""
+        """Return the key of the file that a header means, or None if it is not there."""
         if key in self._found:
             return key
         alike = self._alike(key)
@@ -339,7 +339,7 @@ class _Inbox:
 
 
 def _other_spellings(found: Iterable[str]) -> dict[str, list[str]]:
-    """Keys whose file's name has upper-case letters, by the same name without them."""
+    """Return the keys whose file's name has upper-case letters, by the same name without them."""
     spellings: dict[str, list[str]] = {}
     for key in found:
         folded = _folded(key)

@@ -56,7 +56,7 @@ def read_once(
 
 def _read(store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[str]) -> Iterator[tuple[str, Said]]:
     def is_asked(key: str) -> bool:
-        """Whether a file's size doesn't say it all."""
+        """Return whether a file's size doesn't say it all."""
         return bool(found[key].size) and (kind_of(key) is not Kind.HEADER or found[key].size <= MAX_HEADER_BYTES)
 
     contents = store.heads(filter(is_asked, wanted), n_bytes=MAX_HEADER_BYTES)

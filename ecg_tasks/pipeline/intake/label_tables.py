@@ -68,7 +68,7 @@ class Staged:
 
 
 def names_of(table: Staged, row: Row) -> list[tuple[str, ...]]:
-    """The records that a row can mean: see `paths_meant`. An id of a record means that record."""
+    """Return the records that a row can mean: see `paths_meant`. An id of a record means that record."""
     found = paths_meant(row.record, folder=table.folder)
     return [*found, (row.record,)] if is_record_id(row.record) else found
 
@@ -116,12 +116,12 @@ def stage(
 
 
 def load_described(store: ObjectStore, key: str) -> dict[str, Person]:
-    """What the tables say of the patients of a batch's recordings, by the normal name of each record."""
+    """Return what the tables say of the patients of a batch's recordings, by the normal name of each record."""
     return {row.record: row.person for row in _load(store.get(key))} if key else {}
 
 
 def load(store: ObjectStore, at: str, n_tables: int) -> Iterator[Staged]:
-    """The tables that a plan staged, in their order."""
+    """Yield the tables that a plan staged, in their order."""
     for number in range(n_tables):
         staged_labels = read(store, StagedLabels, f"{at}/{number:05d}.json")
         yield Staged(
@@ -135,7 +135,7 @@ def load(store: ObjectStore, at: str, n_tables: int) -> Iterator[Staged]:
 
 
 def merged(one: Person, other: Person) -> Person | None:
-    """What two rows say of a patient together, or None if they contradict each other."""
+    """Return what two rows say of a patient together, or None if they contradict each other."""
     same_patient = one.patient is None or other.patient is None or one.patient == other.patient
     same_age = one.age is None or other.age is None or one.age == other.age
     same_sex = one.sex is None or other.sex is None or one.sex == other.sex
@@ -143,7 +143,7 @@ def merged(one: Person, other: Person) -> Person | None:
 
 
 def over(base: Person, person: Person) -> Person:
-    """``base`` with all that ``person`` says in its place."""
+    """Return ``base`` with all that ``person`` says in its place."""
     patient = base if person.patient is None else person
     return Person(
         patient.patient,

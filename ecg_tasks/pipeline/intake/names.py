@@ -56,7 +56,7 @@ def look_up(store: ObjectStore, wanted: AbstractSet[str], *, catalog: Catalog) -
 
 
 def new_aliases(duplicates: Mapping[str, str], *, known: Archived) -> dict[str, str]:
-    """The names, with their record ids, by which records were dropped again and that stand for no record yet, or for another one.
+    """Return the names, with record ids, by which records were dropped again and that stand for no record yet, or for another one.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _settle(store: ObjectStore, found: Archived, unclear: Mapping[str, Mapping[s
 
 
 def _logged_order(store: ObjectStore) -> dict[str, int]:
-    """The shards that each logged intake let in, numbered as the log follows."""
+    """Return the shards that each logged intake added to the archive, numbered in the order of the log."""
     order: dict[str, int] = {}
     listed = [key for key in store.list_keys(keys.AUDIT) if audit.Name.of(key) is not None]
     for number, data in enumerate(store.get_many(listed)):

@@ -40,7 +40,7 @@ DAG = DagId.INGEST_RECORDS
 
 
 def tables_at(run: str) -> str:
-    """Where a run's label tables are staged."""
+    """Return where a run's label tables are staged."""
     return keys.staging(DAG, run, "tables")
 
 
@@ -160,7 +160,7 @@ class _LettingIn:
 
 
 def _seen_before(before: Catalog, parts: Sequence[NDArray[np.bytes_]]) -> list[NDArray[np.bool_]]:
-    """Which ids of each part are in the archive, or stand before in this part or an earlier one."""
+    """Return which ids of each part are in the archive, or stand before in this part or an earlier one."""
     if not parts:
         return []
     whole = np.concatenate(parts)

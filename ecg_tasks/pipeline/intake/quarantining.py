@@ -92,7 +92,7 @@ def list_put_back(store: ObjectStore) -> list[str]:
 
 
 def _marked(store: ObjectStore, entries: Sequence[str]) -> dict[str, list[str]]:
-    """Keys in the inbox at which the files of each entry lay again."""
+    """Return the keys in the inbox at which the files of each entry lay again."""
     found = {}
     for entry in entries:
         mark = keys.quarantined_mark(entry, keys.PUT_BACK)

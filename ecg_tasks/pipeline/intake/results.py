@@ -37,7 +37,7 @@ class Results:
             yield load(IntakeResult, data, name=key)
 
     def plan(self) -> IntakePlan | None:
-        """The plan of the run, or None if it is gone: the run is over. That of version 0.1 is an object of its own."""
+        """Return the plan of the run, or None if it is gone: the run is over. Version 0.1 stored it as a separate object."""
         try:
             data = self.store.get(self.keys[0]) if self.keys else b""
         except MissingObjectError:
@@ -49,15 +49,15 @@ class Results:
         return find(self.store, IntakePlan, keys.staging(DagId.INGEST_RECORDS, self.run, "plan.json"))
 
     def index(self, shard: StagedShard) -> bytes:
-        """The index of a staged shard, as Parquet."""
+        """Return the index of a staged shard, as Parquet."""
         return shard.index or self.store.get(f"{shard.key}.index")
 
     def ids(self, shard: StagedShard) -> NDArray[np.bytes_]:
-        """Ids of the records of a staged shard, shape (n,), 32 bytes each."""
+        """Return the ids of the records of a staged shard, shape (n,), 32 bytes each."""
         return np.array(tables.load(self.index(shard), ["record_id"])["record_id"], dtype="S32")
 
     def records(self, shard: StagedShard) -> bytes:
-        """The records of a staged shard, as Parquet."""
+        """Return the records of a staged shard, as Parquet."""
         return shard.records or self.store.get(f"{shard.key}.parquet")
 
     def let_in(self, shard: StagedShard, name: str) -> None:
@@ -68,12 +68,12 @@ class Results:
             self.store.copy(f"{shard.key}.parquet", keys.record_shard(name))
 
     def labels(self, result: IntakeResult) -> tables.Table | None:
-        """The labels inside the recordings of one task."""
+        """Return the labels inside the recordings of one task."""
         data = result.label_rows or (self.store.get(result.labels) if result.labels else b"")
         return tables.load_table(data) if data else None
 
     def staged(self) -> Iterator[str]:
-        """Keys of all that the tasks read and wrote for this run alone."""
+        """Yield the keys of all that the tasks read and wrote for this run alone."""
         for result in self:
             yield from (f"{shard.key}{end}" for shard in result.shards for end in (".parquet", ".index") if not shard.records)
             yield from [result.labels] if result.labels else []

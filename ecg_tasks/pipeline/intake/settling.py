@@ -58,7 +58,7 @@ class _TableRow(NamedTuple):
 
 
 def wanted(tables: Iterable[Staged]) -> set[str]:
-    """Every name that a row of the tables can mean."""
+    """Return every name that a row of the tables can mean."""
     return {name for table in tables for row in table.rows for spellings in names_of(table, row) for name in spellings}
 
 
@@ -143,12 +143,12 @@ def _is_known(name: str, drop: SettledDrop, archived: Archived) -> bool:
 
 
 def _among(name: str, names: AbstractSet[str]) -> bool:
-    """Whether a name is one of these, or that of a row of such a file."""
+    """Return whether a name is one of these, or that of a row of such a file."""
     return name in names or ("#" in name and name.rpartition("#")[0] in names)
 
 
 def _together(places: Sequence[_TableRow]) -> Person | None:
-    """What rows say of one patient, or None if two of them contradict each other."""
+    """Return what rows say of one patient, or None if two of them contradict each other."""
     person: Person | None = places[0].row.person
     for place in places[1:]:
         if person is None:
@@ -170,7 +170,7 @@ def _refuse_contradiction(result: Settled, tables: Sequence[Staged], places: Seq
 
 
 def _values(places: Sequence[_TableRow]) -> Iterator[tuple[str, list[object]]]:
-    """What the rows say, column by column, where they say something."""
+    """Yield what the rows say, column by column, where they say something."""
     rows = [place.row for place in places]
     yield "label", [row.label for row in rows if row.label is not None]
     yield "patient", [row.person.patient for row in rows if row.person.patient is not None]
@@ -179,7 +179,7 @@ def _values(places: Sequence[_TableRow]) -> Iterator[tuple[str, list[object]]]:
 
 
 def _without(stored: Person, places: Sequence[_TableRow]) -> Person:
-    """A new record's person less what it has from rows that are refused: it was stored before they were compared."""
+    """Return a new record's person less what it has from rows that are refused: it was stored before they were compared."""
     said = {what: set(values) for what, values in _values(places)}
     kept = Person() if stored.patient in said["patient"] else Person(stored.patient, stored.bucket)
     return kept._replace(age=None if stored.age in said["age"] else stored.age, sex=None if stored.sex in said["sex"] else stored.sex)

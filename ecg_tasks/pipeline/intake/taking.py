@@ -86,12 +86,12 @@ def keep_raw(store: ObjectStore, key: str) -> str:
 
 
 def row_fault(rejected: Rejected) -> RefusedRow:
-    """A refused row, as it is written down."""
+    """Return a refused row, as it is written down."""
     return RefusedRow(name=rejected.name, reason=rejected.reason.value, message=rejected.message, content=rejected.content)
 
 
 def fault_apart(store: ObjectStore, drop: Drop, trial: Trial) -> BadInputError | None:
-    """Why a drop cannot be read without ending the process that does; None where it can be, or is gone."""
+    """Return why a drop cannot be read without ending the process that does; None where it can be, or is gone."""
     try:
         contents = {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
     except MissingObjectError:
@@ -105,13 +105,13 @@ def _refused(store: ObjectStore, drop: Drop, outcome: Input, *, fault: BadInputE
 
 
 def _kept(outcome: Input, source: str, files: Sequence[sources.File]) -> Input:
-    """The line with the digests of the drop and its files."""
+    """Return the line with the digests of the drop and its files."""
     digested = tuple(structs.replace(one, sha256=file.sha256) for one, file in zip(outcome.files, files, strict=True))
     return structs.replace(outcome, source=source, files=digested)
 
 
 def _stored(record: Record, *, source: str, from_table: Person, patient_key: bytes) -> StoredRecord:
-    """The record with what the label tables that came with it say of its patient; they win over the file."""
+    """Return the record with what the label tables that came with it say of its patient; they win over the file."""
     from_file = Person(
         patient_hash(record.patient, key=patient_key),
         -1 if record.patient is None else split_bucket(record.patient),

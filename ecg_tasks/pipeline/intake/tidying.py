@@ -28,7 +28,7 @@ def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | N
 
 
 def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytearray:
-    """Digests of key and ETag of every file that the run took, 16 bytes each: a million take 16 MB."""
+    """Return digests of key and ETag of every file that the run took, 16 bytes each: a million take 16 MB."""
     needed = set(manifest.waiting if manifest.needed is None else manifest.needed)
     found = bytearray()
     for item in account_lists.inputs(store, manifest):
@@ -42,7 +42,7 @@ def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytearray:
 
 
 def _unchanged(taken: bytearray, listed: Iterable[ObjectInfo]) -> Iterator[str]:
-    """Keys that are listed with the content that was taken; not asked for one by one, for what lies there now may be another content."""
+    """Yield the keys listed with the content that was taken; they are not asked for one by one, as what lies there now may have changed."""
     wanted = np.sort(np.frombuffer(taken, dtype="S16"))
     items = iter(listed)
     while page := list(itertools.islice(items, _AT_ONCE)):

@@ -55,12 +55,12 @@ def plan_of(
 
 
 def named(plan: IntakePlan) -> tuple[str, ...]:
-    """The first keys of what waits, as a run's manifest names them."""
+    """Return the first keys of what waits, as a run's manifest names them."""
     return plan.waiting[:_NAMED]
 
 
 def count(plan: IntakePlan) -> int:
-    """How many files a run left in the inbox."""
+    """Return how many files a run left in the inbox."""
     return len(plan.waiting) if plan.n_waiting is None else plan.n_waiting
 
 
@@ -72,7 +72,7 @@ def rest(run_id: str) -> str:
 
 
 def recordings(store: ObjectStore, plan: IntakePlan) -> set[str]:
-    """Names of what a run left in the inbox, by its plan, as paths below it with and without suffix: a row may mean one of them."""
+    """Return the names of what a run left in the inbox, from its plan, as paths with and without suffix: a row may mean one of them."""
     found = set()
     all_keys = tables.load(store.get(plan.all_waiting))["key"] if plan.all_waiting else plan.waiting
     for key in all_keys:

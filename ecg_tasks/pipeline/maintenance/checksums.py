@@ -55,7 +55,7 @@ def _fault(store: ObjectStore, name: str, check: Check) -> str:
 
 
 def _orders(store: ObjectStore, sources: Collection[str]) -> dict[str, list[str]]:
-    """In which order version 0.1 digested the files of a recording: as its intakes' accounts list them."""
+    """Return the order in which version 0.1 digested the files of a recording: as its intakes' accounts list them."""
     inputs = (
         one for intake in read_manifests(store, IntakeManifest) for one in account_lists.inputs(store, intake) if one.source in sources
     )

@@ -22,7 +22,7 @@ AT_WORK = timedelta(hours=12)
 
 
 def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
-    """Everything in the bucket that lacks what it was made from, and every dropped file of which no record, entry or account tells."""
+    """Find all in the bucket that lacks what it was made from, and every dropped file that no record, entry or account names."""
     raw = {
         folder: max(item.modified for item in items)
         for folder, items in groupby(store.list_objects(keys.RAW), key=lambda item: item.key.split("/")[1])
@@ -39,7 +39,7 @@ def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
 
 
 def _reports(store: ObjectStore, *, at: datetime) -> Iterator[Orphan]:
-    """Reports to their manifests and predictions."""
+    """Compare reports with their manifests and predictions."""
     written = [item for item in store.list_objects(keys.REPORTS) if item.key.endswith(f"/{INDEX}")]
     manifests = {night.run: night for night in read_manifests(store, ClassifyManifest)}
     shards_of = {intake.run: intake.shards for intake in read_manifests(store, IntakeManifest)}
@@ -74,7 +74,7 @@ def _champions(store: ObjectStore) -> Iterator[Orphan]:
 
 
 def _predictions(store: ObjectStore) -> Iterator[Orphan]:
-    """Predictions to their version and its pictures."""
+    """Compare predictions with their version and its pictures."""
     predictions = store.list_keys(keys.PREDICTIONS)
     pictures = set(store.list_keys(keys.SPECTROGRAMS))
     folders: dict[tuple[str, str], str | None] = {}
@@ -114,7 +114,7 @@ def _labels(store: ObjectStore) -> Iterator[Orphan]:
 
 
 def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, listed: Iterable[str]) -> Iterator[Orphan]:
-    """Shards to their indexes and back; records to the dropped files, and these to a fate."""
+    """Compare shards with their indexes and back; records with the dropped files, and these with a fate."""
     indexes = list(store.list_objects(keys.RECORD_INDEX))
     shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
     for item in indexes:
@@ -138,7 +138,7 @@ def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, l
 
 
 def _refused_or_told(store: ObjectStore) -> set[str]:
-    """Dropped files that lie in quarantine too, or that an account tells of."""
+    """Return the dropped files that lie in quarantine too, or that an account names."""
     found = {folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE)}
     for intake in read_manifests(store, IntakeManifest):
         for one in account_lists.inputs(store, intake):

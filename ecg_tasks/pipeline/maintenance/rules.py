@@ -62,7 +62,7 @@ def _by_a_run_at_work(kept: _Kept) -> Needed:
 
 
 def _by_a_report_or_to_serve(kept: _Kept) -> Needed:
-    """Predictions of the versions that serve, of those of reports and backfills that stay, and of those that runs at work have pinned."""
+    """Keep predictions of versions that serve, of those of reports and backfills that stay, and of those that runs at work have pinned."""
     written = kept.units[keys.REPORTS] | kept.units[keys.BACKFILLS]
     uses = [*kept.at_work, *(use for use in _named_keys(kept.store) if use.folder in written)]
     versions = _serving(kept.store).union(*(use.versions for use in uses))
@@ -70,7 +70,7 @@ def _by_a_report_or_to_serve(kept: _Kept) -> Needed:
 
 
 def _to_predict_or_train(kept: _Kept) -> Needed:
-    """Pictures that are still made, or that a version that serves reads; those behind predictions that stay, and of data sets."""
+    """Keep pictures that are still made, or that a version that serves reads; those behind predictions that stay, and of data sets."""
     store = kept.store
     folders = {recipe.key for recipe in RECIPES.values()} | {pictures_of(store, *version) for version in _serving(store)}
     needed = set(_pictures_behind(store, kept.units[keys.PREDICTIONS]))
@@ -84,7 +84,7 @@ def _by_todays_kind(_kept: _Kept) -> Needed:
 
 
 def _as_the_only_copy(kept: _Kept) -> Needed:
-    """What was refused unread stands nowhere else."""
+    """Keep what was refused unread and stands nowhere else."""
     raw = set(kept.store.list_folders(keys.RAW))
     return lambda unit: unit.removeprefix(keys.QUARANTINE).partition("-")[0] not in raw
 
@@ -111,7 +111,7 @@ class Rule:
     at_least: float = 0.0
 
     def unit(self, key: str) -> str:
-        """What the key stands and falls with."""
+        """Return the unit with which the key is kept or removed."""
         return "/".join(key.split("/")[: self.depth])
 
 
@@ -139,7 +139,7 @@ class Judged:
 
 
 def checked_days(days: Mapping[str, float]) -> dict[str, float]:
-    """Days for every rule, 0 (for ever) where none are given.
+    """Return the days for every rule, 0 (for ever) where none are given.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def _serving(store: ObjectStore) -> set[tuple[str, str]]:
 
 
 def _pictures_behind(store: ObjectStore, predictions: set[str]) -> Iterator[tuple[str, str]]:
-    """The pictures from which predictions were made, as folder and shard."""
+    """Yield the pictures from which predictions were made, as folder and shard."""
     folders: dict[tuple[str, str], str | None] = {}
     for key in predictions:
         _, recipe, shard, _ = key.split("/")
@@ -205,7 +205,7 @@ def _pictures_behind(store: ObjectStore, predictions: set[str]) -> Iterator[tupl
 
 
 def _named_keys(store: ObjectStore) -> Iterator[_Use]:
-    """The runs that have written their account."""
+    """Yield the runs that have written their account."""
     for night in read_manifests(store, ClassifyManifest):
         yield _use(night, night.report)
     for backfill in read_manifests(store, BackfillManifest):
@@ -213,7 +213,7 @@ def _named_keys(store: ObjectStore) -> Iterator[_Use]:
 
 
 def _at_work(store: ObjectStore) -> Iterator[_Use]:
-    """The runs that have pinned their versions, and have not written their account."""
+    """Yield the runs that have pinned their versions, and have not written their account."""
     for dag, kind in ((DagId.CLASSIFY_RECORDS, ReportPin), (DagId.BACKFILL_VERSION, BackfillPin)):
         ended = {keys.stem(key) for key in store.list_keys(f"{keys.MANIFESTS}{dag}/")}
         for key in store.list_keys(f"{keys.STAGING}{dag}/"):
@@ -229,7 +229,7 @@ def _use(run: ClassifyManifest | BackfillManifest | ReportPin, page: str) -> _Us
 
 
 def record_sources(store: ObjectStore) -> set[str]:
-    """SHA-256 of every dropped file that a record of the archive comes from.
+    """Return the SHA-256 of every dropped file that a record of the archive comes from.
 
     Raises
     ------
@@ -247,7 +247,7 @@ def record_sources(store: ObjectStore) -> set[str]:
 
 
 def with_their_files(store: ObjectStore, needed: set[str]) -> set[str]:
-    """These sources and the SHA-256 of every file of theirs, by the intakes' accounts, and by their lists where no account tells of them.
+    """Return these sources and the SHA-256 of all their files, by the intakes' accounts, or by their lists where no account has them.
 
     Raises
     ------

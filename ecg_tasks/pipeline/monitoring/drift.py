@@ -36,7 +36,7 @@ def observe(store: ObjectStore, pinned: ReportPin, done: Sequence[ClassifiedShar
 
 
 def _covered(store: ObjectStore, pinned: ReportPin) -> set[str] | None:
-    """The shards that came in since the last report, and those that it left pending; None where the report is of everything."""
+    """Return the shards that came in since the last report, and those that it left pending; None where the report is of everything."""
     if pinned.scope == "all":
         return None
     manifests = (read_manifest(store, IntakeManifest, run) for run in pinned.ingests.runs)
@@ -44,7 +44,7 @@ def _covered(store: ObjectStore, pinned: ReportPin) -> set[str] | None:
 
 
 def status_of(night: MonitoringRun) -> DriftStatus:
-    """How a version stands after a night."""
+    """Return how a version stands after a night."""
     recipe, version, measures = night.recipe, night.version, night.measures
     if not measures:
         return unknown(recipe, version, "The version does not say what it was tested on: train a new one.")
@@ -69,5 +69,5 @@ def status_of(night: MonitoringRun) -> DriftStatus:
 
 
 def unknown(recipe: str, version: str, sentence: str) -> DriftStatus:
-    """How a version stands of which nothing can be said, and why."""
+    """Return how a version stands of which nothing can be said, and why."""
     return DriftStatus(recipe=recipe, version=version, state="unknown", sentence=sentence)

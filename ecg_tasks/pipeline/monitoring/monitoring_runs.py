@@ -55,14 +55,14 @@ class WatchedRecords:
     uninterpretable: int
 
     def values(self, measure: str) -> list[Any]:
-        """One value a record, nan where it is not known."""
+        """Return one value a record, nan where it is not known."""
         if measure == "abnormal":
             return called_abnormal(np.array([one.score for one in self.seen]), threshold=self.threshold)
         return [getattr(one, "kind" if measure == "input" else measure) for one in self.seen]
 
 
 def night_of(store: ObjectStore, recipe: str, version: str, *, pinned: ReportPin, shards: Sequence[str]) -> MonitoringRun:
-    """What a night's file holds."""
+    """Return what a night's file holds."""
     before = last_night(store, recipe, version, but=pinned.run)
     references = references_of(store, recipe, version)
     read = _read(store, recipe, version, shards)
@@ -105,14 +105,14 @@ def night_of(store: ObjectStore, recipe: str, version: str, *, pinned: ReportPin
 
 
 def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Reference]:
-    """What the version was tested on, measure by measure; nothing where it does not say, or where a measure was never seen."""
+    """Return what the version was tested on, measure by measure; nothing where it does not say, or where a measure was never seen."""
     stored = Metrics.from_json(store.get(keys.model_file(recipe, version, METRICS))).reference
     found = {name: stored[name] for name in MEASURES if name in stored}
     return {name: reference for name, reference in found.items() if reference.counts.sum() > 0}
 
 
 def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) -> WatchedRecords:
-    """The decisions on these shards, less what the version was trained on and all but one record of a patient."""
+    """Read the decisions on these shards, less what the version was trained on and all but one record of a patient."""
     late = Descriptions.read(store)
     trained_on = TrainedOn.of_version({TRAINING_RECORDS: store.get(keys.model_file(recipe, version, TRAINING_RECORDS))}, late)
     predictions = store.get_many(keys.predictions(recipe, shard, version) for shard in shards)
@@ -142,13 +142,13 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
 
 
 def _ties(measure: str, record_ids: Sequence[str]) -> NDArray[np.float64]:
-    """A number in (0, 1) for each record that is the same at every rerun and has nothing to do with the record's values."""
+    """Return a number in (0, 1) for each record that is the same at every rerun and has nothing to do with the record's values."""
     drawn = [int.from_bytes(hashlib.sha256(f"{measure}:{record_id}".encode()).digest()[:6]) for record_id in record_ids]
     return (np.array(drawn, dtype=np.float64) + 0.5) / 2.0**48
 
 
 def last_night(store: ObjectStore, recipe: str, version: str, *, but: str = "") -> MonitoringRun | None:
-    """The latest night of this version, other than that of the run ``but``."""
+    """Return the latest night of this version, other than that of the run ``but``."""
     listed = [item for item in store.list_objects(f"{keys.MONITORING}{recipe}/") if keys.stem(item.key) != but]
     listed.sort(key=lambda item: item.modified, reverse=True)
     latest: MonitoringRun | None = None
@@ -163,7 +163,7 @@ def last_night(store: ObjectStore, recipe: str, version: str, *, but: str = "") 
 
 
 def all_nights(store: ObjectStore, recipe: str) -> list[MonitoringRun]:
-    """Every night of a recipe, oldest first."""
+    """Return every night of a recipe, oldest first."""
     found = [_get(store, key) for key in store.list_keys(f"{keys.MONITORING}{recipe}/")]
     return sorted(found, key=lambda night: (night.version, night.number))
 

@@ -78,7 +78,7 @@ class RunNotice:
         return "\n".join(filter(None, [counts, drift, self.link, audit, RESEARCH_USE]))
 
     def as_dict(self) -> dict[str, Any]:
-        """What a webhook is sent; ``text`` is what chat services show of it."""
+        """Return what a webhook is sent; ``text`` is what chat services show of it."""
         return {
             "event": DAG.value,
             "state": self.state.value,
@@ -91,7 +91,7 @@ class RunNotice:
 
 
 def notice(run_id: str, *, state: RunState, base_url: str) -> RunNotice:
-    """The message on a run, from its manifest; a store that is away costs the counts, not the message."""
+    """Return the message on a run, from its manifest; a store that is away costs the counts, not the message."""
     try:
         manifest = find_manifest(open_store(), ClassifyManifest, keys.run_key(run_id)) if state is RunState.SUCCESS else None
     except StoreError:

@@ -74,7 +74,7 @@ def waiting(store: ObjectStore, *, recipes: Iterable[str]) -> Waiting:
 
 
 def _left_pending(store: ObjectStore, last: ClassifyManifest) -> tuple[Pending, ...]:
-    """What the last report left pending; one of before 2026-11-28 names whole intake runs, of which the undecided shards count."""
+    """Return what the last report left pending; one of before 2026-11-28 names whole intake runs, of which the undecided shards count."""
     if last.pending is not None:
         return last.pending
     manifests = [find_manifest(store, IntakeManifest, run) for run in last.pending_ingests]

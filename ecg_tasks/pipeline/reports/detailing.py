@@ -66,7 +66,7 @@ def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[S
 
 
 def shown_views(pictures: tables.Columns, recipe_name: str, rows: Sequence[int]) -> tuple[NDArray[np.uint8], list[SpectrogramView]]:
-    """What the network saw of a record: the leads of its first window, or its first beats.
+    """Return what the network saw of a record: the leads of its first window, or its first beats.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ def explain_record(classifier: Classifier, record: Record) -> Attribution | None
 def _over_time(
     leads: NDArray[np.floating], zeros_s: list[NDArray[np.floating]], times_s: NDArray[np.floating], *, duration_s: float
 ) -> NDArray[np.float64]:
-    """Effects along the record's own time, shape (n_leads, n_steps): their mean where pictures overlap, 0 where there is none.
+    """Return effects along the record's own time, shape (n_leads, n_steps): their mean where pictures overlap, 0 where there is none.
 
     Parameters
     ----------

@@ -165,7 +165,7 @@ class _Gathered:
     n_carried: int
 
     def by_shard(self, record_ids: Sequence[str]) -> dict[str, list[Row]]:
-        """Rows of some records, by the shard that holds them."""
+        """Return the rows of some records, by the shard that holds them."""
         found: dict[str, list[Row]] = {}
         for row in self.table.find(record_ids):
             found.setdefault(row["shard"], []).append(row)
@@ -208,7 +208,7 @@ _JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, "rec
 def _of_report(
     columns: tables.Columns, *, shard: str, labels: Mapping[str, LabelEntry], models: Mapping[str, ModelSummary]
 ) -> tables.Columns:
-    """What a report knows of decided rows beyond index and predictions: where they lie, their label, and who decided."""
+    """Return what a report knows of decided rows beyond index and predictions: where they lie, their label, and who decided."""
     deciding = [models[recipe] for recipe in columns["recipe"]]
     bands = [model.abstain or (None, None) for model in deciding]
     return {
@@ -222,7 +222,7 @@ def _of_report(
 
 
 def _labelled(columns: tables.Columns) -> Iterator[_Labelled]:
-    """The labelled rows of a shard."""
+    """Yield the labelled rows of a shard."""
     names = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
     for record_id, recipe, probability, label, patient, bucket in zip(*(columns[name] for name in names), strict=True):
         if label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability):
@@ -243,7 +243,7 @@ def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion) -> _Mo
 
 
 def _unseen(labelled: Iterable[_Labelled], recipe: str, model: _Model) -> UnseenFigures | None:
-    """Figures of one model over the labelled records it decided on whose patient it was not trained, stopped or calibrated on."""
+    """Compute one model's figures over the labelled records it decided on whose patient it was not trained, stopped or calibrated on."""
     chosen = [one for one in labelled if one.recipe == recipe and not model.trained_on.knows(one.record_id, one.bucket)]
     truth = np.array([one.label == Label.ABNORMAL for one in chosen], dtype=bool)
     if truth.all() or not truth.any():
@@ -287,7 +287,7 @@ def _write_files(store: ObjectStore, pinned: ReportPin, files: Iterator[tuple[st
 
 
 def _key(pinned: ReportPin, path: str) -> str:
-    """Where a file of the report stands; that of a backfill is never below reports/."""
+    """Return where a file of the report stands; that of a backfill is never below reports/."""
     if isinstance(pinned, BackfillPin):
         return keys.backfill(pinned.name, f"report/{path}")
     return keys.report(pinned.date, pinned.run, path)
@@ -308,5 +308,5 @@ def _notes(manifests: Iterable[IntakeManifest], *, n_carried: int, n_pending: in
 
 
 def _label_faults(manifests: Iterable[IntakeManifest]) -> int:
-    """Rows of label tables in quarantine: they are listed with the quarantined inputs, so they count as received, too."""
+    """Count the rows of label tables in quarantine: they are listed with the quarantined inputs, so they count as received, too."""
     return sum(manifest.labels.quarantined for manifest in manifests)

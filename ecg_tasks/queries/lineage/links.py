@@ -34,21 +34,21 @@ class Link:
     beneath: Sequence["Link"] = ()
 
     def all(self) -> Iterator["Link"]:
-        """Itself and all beneath it."""
+        """Yield itself and all beneath it."""
         yield self
         for link in self.beneath:
             yield from link.all()
 
 
 def code_link(code: Code | None) -> Link:
-    """The code that made something, by what was recorded of it."""
+    """Return the code that made something, by what was recorded of it."""
     if code is None:
         return Link(what="code", name="unknown", state=LinkState.ABSENT, sentence="made before the code's version was recorded")
     return Link(what="code", name=f"{code.version}, tree {code.tree}", state=LinkState.RECORDED, metadata=plain(code))
 
 
 def raw_link(store: ObjectStore, sha256: str, *, order: Sequence[str] = (), beneath: Sequence[Link] = ()) -> Link:
-    """The dropped bytes, with recomputed digests; ``order`` is as `raw_check.look` takes it."""
+    """Return the dropped bytes, with recomputed digests; ``order`` is as `raw_check.look` takes it."""
     kept = raw_check.look(store, sha256, order=order)
     state, sentence = (LinkState.BROKEN, kept.fault) if kept.fault else (LinkState.CHECKED, "SHA-256 recomputed")
     metadata = {name: f"{n_bytes:,} bytes" for name, n_bytes in kept.n_bytes.items()}

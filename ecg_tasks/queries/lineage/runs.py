@@ -24,13 +24,13 @@ class RunLinks:
         self._logged: dict[str, audit.Name] | None = None
 
     def named(self, run: str) -> Manifest | None:
-        """The manifest of the run of this id or name, of whatever DAG it is."""
+        """Return the manifest of the run of this id or name, of whatever DAG it is."""
         kinds = sorted(Manifest.__subclasses__(), key=lambda kind: kind.DAG)
         found = (find_manifest(self._store, kind, keys.run_key(run)) for kind in kinds)
         return next((manifest for manifest in found if manifest is not None), None)
 
     def that(self, kind: type[AnyManifest], has: Callable[[AnyManifest], bool], *, wrote: str) -> AnyManifest | None:
-        """The manifest of the run that made a thing, or None: those are looked at first that were written when ``wrote`` was."""
+        """Return the manifest of the run that made a thing, or None; search first those that were written when ``wrote`` was."""
         info = self._store.info(wrote)
         at = info.modified if info else datetime.now(UTC)
         if kind.DAG not in self._listed:
@@ -39,12 +39,12 @@ class RunLinks:
         return next((manifest for item in nearest if has(manifest := self._manifest(kind, item.key))), None)
 
     def made_by(self, kind: type[AnyManifest], has: Callable[[AnyManifest], bool], *, wrote: str) -> Link:
-        """The run that made a thing."""
+        """Return the run that made a thing."""
         manifest = self.that(kind, has, wrote=wrote)
         return unknown_run(kind.DAG) if manifest is None else self.link(manifest)
 
     def link(self, manifest: Manifest, *, beneath: Iterable[Link] = ()) -> Link:
-        """A run, held against its entry in the log, with the code that it ran."""
+        """Return a run, held against its entry in the log, with the code that it ran."""
         state, sentence = self._held_against_the_log(manifest)
         counts = plain(getattr(manifest, "counts", None)) or {}
         metadata = {name: f"{count:,}" for name, count in counts.items() if isinstance(count, int)}
@@ -57,7 +57,7 @@ class RunLinks:
         return self._read[key]
 
     def _held_against_the_log(self, manifest: Manifest) -> tuple[LinkState, str]:
-        """By the JSON as it was stored: what was written before a field was added has to have the same digest for ever."""
+        """Compare the JSON as it was stored with the log: what was written before a field was added has to keep its digest for ever."""
         data = self._store.get(keys.manifest(manifest.dag, manifest.run))
         if isinstance(manifest, IntakeManifest):
             return self._intake_in_the_log(manifest, data)
@@ -84,7 +84,7 @@ class RunLinks:
         return LinkState.CHECKED, f"its manifest says what its entry {digest[:12]} in the log says"
 
     def _names(self) -> dict[str, audit.Name]:
-        """Of the log's entries, by digest."""
+        """Return the names of the log's entries, by digest."""
         if self._logged is None:
             found = (audit.Name.of(key) for key in self._store.list_keys(keys.AUDIT))
             self._logged = {name.digest: name for name in found if name is not None}
@@ -92,5 +92,5 @@ class RunLinks:
 
 
 def unknown_run(dag: DagId, sentence: str = "no manifest names it") -> Link:
-    """The run of a DAG that nobody knows."""
+    """Return an unknown run of a DAG."""
     return Link(what=dag, name="unknown", state=LinkState.ABSENT, sentence=sentence)

@@ -106,7 +106,7 @@ def _record(store: ObjectStore, runs: RunLinks, record_id: str) -> Link | None:
 
 
 def _source(store: ObjectStore, runs: RunLinks, sha256: str, intake: IntakeManifest | None) -> Link:
-    """The dropped bytes, and beneath them the run that took them over."""
+    """Return the dropped bytes, and beneath them the run that took them over."""
     if intake is None:
         return raw_link(store, sha256, beneath=(unknown_run(DagId.INGEST_RECORDS),))
     drop = next((one for one in account_lists.inputs(store, intake) if one.source == sha256), None)
@@ -114,12 +114,12 @@ def _source(store: ObjectStore, runs: RunLinks, sha256: str, intake: IntakeManif
 
 
 def _order(drop: Input) -> Sequence[str]:
-    """Names of a drop's files in the order in which the intake took them."""
+    """Return the names of a drop's files in the order in which the intake took them."""
     return [posixpath.basename(file.key) for file in drop.files]
 
 
 def _said_of(store: ObjectStore, runs: RunLinks, record_id: str, shard: str) -> Iterator[Link]:
-    """Every decision on a record, with the pictures and the version that it rests on."""
+    """Yield every decision on a record, with the pictures and the version that it is based on."""
     for recipe in RECIPES:
         for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/{shard}/"):
             columns = tables.load(store.get(key), ["record_id", "decision", "probability"])
@@ -160,7 +160,7 @@ def _pictures(store: ObjectStore, runs: RunLinks, recipe: str, shard: str) -> Li
 
 
 def _run(store: ObjectStore, runs: RunLinks, manifest: Manifest) -> Link:
-    """A run, and what it worked on."""
+    """Return a run, and what it worked on."""
     beneath: Iterable[Link] = ()
     if isinstance(manifest, IntakeManifest):
         beneath = _taken_over(store, manifest)
@@ -172,7 +172,7 @@ def _run(store: ObjectStore, runs: RunLinks, manifest: Manifest) -> Link:
 
 
 def _reported(store: ObjectStore, runs: RunLinks, night: ClassifyManifest) -> Iterator[Link]:
-    """A report, the versions that decided, and the intakes that it covers."""
+    """Yield a report, the versions that decided, and the intakes that it covers."""
     there = store.exists(night.report)
     yield Link(
         what="report", name=night.report, state=LinkState.RECORDED if there else LinkState.BROKEN, sentence="" if there else "it is gone"
@@ -188,7 +188,7 @@ def _reported(store: ObjectStore, runs: RunLinks, night: ClassifyManifest) -> It
 
 
 def _taken_over(store: ObjectStore, intake: IntakeManifest) -> Iterator[Link]:
-    """The dropped bytes of a run, each once; what was refused unread lies in quarantine only."""
+    """Yield the dropped bytes of a run, each once; what was refused unread lies in quarantine only."""
     drops = {drop.source: drop for drop in account_lists.inputs(store, intake) if drop.source}
 
     def link(source: str) -> Link:
@@ -200,7 +200,7 @@ def _taken_over(store: ObjectStore, intake: IntakeManifest) -> Iterator[Link]:
 
 
 def _dropped(store: ObjectStore, runs: RunLinks, sha256: str) -> Link | None:
-    """Dropped bytes: who took them over, what became of them."""
+    """Trace dropped bytes: who took them over, what became of them."""
     found = store.list_keys(f"{keys.RAW}{sha256}/")
     reasons = [key for key in store.list_keys(f"{keys.QUARANTINE}{sha256}") if key.endswith(f"/{keys.REASON}")]
     if not found and not reasons:
@@ -227,5 +227,5 @@ def _dropped(store: ObjectStore, runs: RunLinks, sha256: str) -> Link | None:
 
 
 def _holds(drop: Input, sha256: str) -> bool:
-    """Whether a drop has a file of this digest; version 0.1 wrote down none."""
+    """Return whether a drop has a file of this digest; version 0.1 wrote down none."""
     return any(file.sha256 == sha256 for file in drop.files)

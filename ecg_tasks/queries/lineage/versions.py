@@ -15,7 +15,7 @@ from ecg_tasks.queries.lineage.runs import RunLinks, unknown_run
 
 
 def version_link(store: ObjectStore, runs: RunLinks, recipe: str, version: str, *, deep: bool) -> Link:
-    """A version with every file held against its checksums; ``deep`` follows its data set down to the dropped bytes."""
+    """Return a version with every file held against its checksums; ``deep`` follows its data set down to the dropped bytes."""
     name = f"{recipe}/{version}"
     try:
         files = registry.read_version(store, recipe, version)
@@ -40,12 +40,12 @@ def version_link(store: ObjectStore, runs: RunLinks, recipe: str, version: str, 
 
 
 def recipes_with(store: ObjectStore, version: str) -> list[str]:
-    """The recipes that have a version of this name."""
+    """Return the recipes that have a version of this name."""
     return [recipe for recipe in store.list_folders(keys.MODELS) if registry.has_version(store, recipe, version)]
 
 
 def _training(runs: RunLinks, recipe: str, version: str) -> Link:
-    """The run that trained it; a version that came with the installation has none here."""
+    """Return the run that trained it; a version that came with the installation has none here."""
     wrote = keys.model_file(recipe, version, registry.SUMS)
     manifest = runs.that(RetrainManifest, lambda one: (one.recipe, one.version) == (recipe, version), wrote=wrote)
     if manifest is None:
@@ -54,7 +54,7 @@ def _training(runs: RunLinks, recipe: str, version: str) -> Link:
 
 
 def _decisions(store: ObjectStore, recipe: str, version: str) -> Iterable[Link]:
-    """When it served and was rejected, by whose word."""
+    """Yield when it served and was rejected, and who decided that."""
     decided = registry.read_decisions(store, recipe)
     for one in decided.services if decided else ():
         if one.version == version:
@@ -72,7 +72,7 @@ def _decisions(store: ObjectStore, recipe: str, version: str) -> Iterable[Link]:
 
 
 def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str], *, deep: bool) -> Link:
-    """The data set, held against what the version's metrics have of it, and the dropped bytes of its records."""
+    """Return the data set, held against what the version's metrics have of it, and the dropped bytes of its records."""
     digests = {}
     for name, file in (("manifest_sha256", "manifest.json"), ("split_sha256", "split.parquet")):
         try:
@@ -92,7 +92,7 @@ def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str],
 
 
 def _sources(store: ObjectStore, rows: tables.Columns) -> Iterable[Link]:
-    """The dropped bytes of each record of a data set, each once."""
+    """Yield the dropped bytes of each record of a data set, each once."""
     wanted, shards = set(rows["record_id"]), sorted(set(rows["shard"]))
     there = [shard for shard in shards if store.exists(keys.record_index(shard))]
     for shard in sorted(set(shards) - set(there)):

@@ -43,7 +43,7 @@ def acquisition_of(tags: Mapping[int, bytes], *, revision: float) -> Acquisition
 
 
 def _moment(on: date | None, tags: Mapping[int, bytes]) -> datetime | None:
-    """When the ECG was recorded, with the time zone where tag 34 gives one."""
+    """Return when the ECG was recorded, with the time zone where tag 34 gives one."""
     clock = tags.get(26, b"")
     found = metadata.moment(on, *clock[:3]) if len(clock) > 2 else None  # noqa: PLR2004 - hours, minutes, seconds
     zone = tags.get(34, b"")
@@ -63,7 +63,7 @@ def _device(tag: bytes) -> str | None:
 
 
 def _filters(tags: Mapping[int, bytes]) -> Filters:
-    """The filters: the high-pass filter in hundredths of a Hz, the mains filter as bits; 0 stands where writers know nothing."""
+    """Return the filters: the high-pass filter in hundredths of a Hz, the mains filter as bits; 0 stands where writers know nothing."""
     highpass, lowpass, bits = (tags.get(tag, b"") for tag in (27, 28, 29))
     mains = {0: 0.0, 1: 60.0, 2: 50.0}.get(bits[0] & 3) if bits else None
     return Filters(

@@ -122,7 +122,7 @@ def decode(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, wha
 
 
 def summed(values: NDArray[np.int64], *, order: int) -> NDArray[np.int64]:
-    """Samples of 16 bits from their first or second differences; the first, or the first two, stand as they are.
+    """Sum first or second differences to samples of 16 bits; the first sample, or the first two, stand as they are.
 
     >>> summed(np.array([5, 7, 1, 0]), order=2).tolist()
     [5, 7, 10, 13]
@@ -136,7 +136,7 @@ def summed(values: NDArray[np.int64], *, order: int) -> NDArray[np.int64]:
 
 
 def _windows(packed: bytes) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
-    """The sixteen bits from each bit on, and the thirty-two from each byte on; zeros stand behind the end."""
+    """Return the sixteen bits from each bit on, and the thirty-two from each byte on; zeros stand behind the end."""
     padded = np.frombuffer(packed + bytes(_BEHIND // 8 + 3), dtype=np.uint8).astype(np.uint32)
     words = ((padded[:-3] << 24) | (padded[1:-2] << 16) | (padded[2:-1] << 8) | padded[3:]).astype(np.uint32, copy=False)
     windows = np.empty((words.size, 8), dtype=np.uint16)
@@ -146,7 +146,7 @@ def _windows(packed: bytes) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
 
 
 def _walk(lengths: NDArray[np.uint8], *, n_bits: int, n_codes: int) -> NDArray[np.int64]:
-    """Where the codes begin, given the length of the code at each bit; what is no code, and the end, are not left again."""
+    """Return where codes begin, given the length of the code at each bit; the walk never leaves what is no code, nor the end."""
     lengths[n_bits:] = 0
     jumps = lengths.tobytes()
     at = 0
@@ -156,7 +156,7 @@ def _walk(lengths: NDArray[np.uint8], *, n_bits: int, n_codes: int) -> NDArray[n
 def _walk_switching(
     windows: NDArray[np.uint16], tables: Sequence[HuffmanTable], *, n_bits: int, n_codes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the codes begin that are values, and of which table each is."""
+    """Return where the codes begin that are values, and of which table each is."""
     steps = [np.where(table.switch > 0, table.prefix_bits, table.n_bits) | (table.switch << 8) for table in tables]
     views: dict[int, memoryview] = {}
     starts: list[int] = []
@@ -179,7 +179,7 @@ def _walk_switching(
 def _values(
     table: HuffmanTable, starts: NDArray[np.int64], *, windows: NDArray[np.uint16], words: NDArray[np.uint32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The values of the codes that begin at these bits, and their lengths in bits."""
+    """Return the values of the codes that begin at these bits, and their lengths in bits."""
     begun = windows[starts]
     found = table.base[begun].astype(np.int64)
     lengths = table.n_bits[begun].astype(np.int64)

@@ -98,7 +98,7 @@ def _leads(sections: Mapping[int, bytes], *, name: str) -> tuple[Lead, ...]:
 
 
 def _checked_rhythm(section: bytes, *, n_leads: int, name: str) -> tuple[int, int, int]:
-    """The amplitude of a step in nV, the interval between samples in µs, and the order of the differences."""
+    """Return the amplitude of a step in nV, the interval between samples in µs, and the order of the differences."""
     if len(section) < _RHYTHM.size + 2 * n_leads:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: section 6 has {len(section)} bytes, too few for the lengths of {n_leads} leads")
     per_step_nv, interval_us, order, is_bimodal = _RHYTHM.unpack_from(section)
@@ -114,7 +114,7 @@ def _checked_rhythm(section: bytes, *, n_leads: int, name: str) -> tuple[int, in
 
 
 def _packed(section: bytes, *, n_leads: int, name: str) -> Iterator[bytes]:
-    """The bytes of each lead."""
+    """Yield the bytes of each lead."""
     sizes = struct.unpack_from(f"<{n_leads}H", section, _RHYTHM.size)
     at = _RHYTHM.size + 2 * n_leads
     if sum(sizes) > len(section) - at:
@@ -157,7 +157,7 @@ def _spans(section: bytes, *, name: str) -> list[_LeadSpan]:
 
 
 def _placed(counts: NDArray[np.int64], span: _LeadSpan, *, begin: int, end: int) -> NDArray[np.float64]:
-    """A lead on the clock of all: missing before it begins and after it ends."""
+    """Place a lead on the clock of all: missing before it begins and after it ends."""
     if (span.first, span.last) == (begin, end):
         return counts.astype(np.float64)
     placed = np.full(end - begin + 1, np.nan)

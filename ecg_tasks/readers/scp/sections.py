@@ -85,7 +85,7 @@ def read_tags(section: bytes, *, name: str) -> dict[int, bytes]:
 
 
 def _whole_file(data: bytes, *, name: str) -> bytes:
-    """As many bytes as the file says it has, held against its checksum."""
+    """Return as many bytes as the file says it has, held against its checksum."""
     if len(data) < _HEAD.size + _SECTION.size:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; the heads of an SCP-ECG file have {_HEAD.size + _SECTION.size}")
     checksum, size = _HEAD.unpack_from(data)
@@ -99,7 +99,7 @@ def _whole_file(data: bytes, *, name: str) -> bytes:
 
 
 def _content(section: bytes, number: int, n_bytes: int, *, name: str) -> bytes:
-    """What stands in a section behind its head."""
+    """Return what stands in a section behind its head."""
     if len(section) < n_bytes or n_bytes < _SECTION.size:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: section {number} has {len(section)} of its {n_bytes} bytes")
     checksum, own_number, own_length = _SECTION.unpack_from(section)[:3]

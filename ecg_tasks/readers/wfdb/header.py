@@ -79,7 +79,7 @@ class Header:
 
 
 def load_wfdb() -> ModuleType:
-    """The wfdb package. Its import takes a second or more and, with pandas 3.1, warns of its own use of pandas."""
+    """Import the wfdb package. It takes a second or more and, with pandas 3.1, warns of its own use of pandas."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         import wfdb
@@ -88,7 +88,7 @@ def load_wfdb() -> ModuleType:
 
 
 def header_text(data: bytes, *, name: str) -> str:
-    """A header's text in ASCII, which is all that wfdb reads; the sign for micro becomes ``u``, so that µV never turns into V.
+    """Return a header's text in ASCII, which is all that wfdb reads; the sign for micro becomes ``u``, so that µV never turns into V.
 
     Raises
     ------
@@ -115,12 +115,12 @@ def header_text(data: bytes, *, name: str) -> str:
 
 
 def comment_lines(text: str) -> tuple[str, ...]:
-    """The header's comments, without their signs."""
+    """Return the header's comments, without their signs."""
     return tuple(line.strip().strip(" \t#") for line in text.splitlines() if line.strip().startswith("#"))
 
 
 def named_files(text: str, *, name: str) -> tuple[str, ...]:
-    """The files that a header's lines name: signal files, or the headers of the segments; each once, none for a gap.
+    """Return the files that a header's lines name: signal files, or the headers of the segments; each once, none for a gap.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
 
 
 def has_segments(text: str) -> bool:
-    """Whether a header names segments instead of signals: its record line has a slash and their number."""
+    """Return whether a header names segments instead of signals: its record line has a slash and their number."""
     return bool(record_line(content_lines(text)).n_segments)
 
 
@@ -197,7 +197,7 @@ def parse_header(data: bytes, *, name: str) -> Header:
 def _match(
     pattern: re.Pattern[str], first: str, rest: str, line: str, *, name: str, words: Mapping[int, re.Pattern[str]] = _RECORD_WORDS
 ) -> Mapping[str, str]:
-    """The fields of a line, its name replaced by a plain one; ``words`` are the patterns, by place, on which the signals' scale rests."""
+    """Return a line's fields, its name replaced by a plain one; ``words`` are patterns, by place, of what the signals' scale depends on."""
     match = pattern.match(f"{first} {rest}") if len(line) <= MAX_LINE_CHARS else None
     if match is None:
         raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")

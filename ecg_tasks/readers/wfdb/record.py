@@ -130,7 +130,7 @@ def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:
 
 
 def _cut_skew(leads: Sequence[Lead], header: Header) -> list[Lead]:
-    """The frames in which every signal is there: signals that were shifted to align them end earlier."""
+    """Keep the frames in which every signal is there: signals that were shifted to align them end earlier."""
     skew = max(signal.skew for signal in header.signals)
     return [replace(lead, samples=lead.samples[: max(0, lead.samples.size - skew * round(lead.fs / header.fs))]) for lead in leads]
 
@@ -143,7 +143,7 @@ def _bytes_of(file_name: str, files: Mapping[str, bytes], *, name: str) -> bytes
 
 
 def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
-    """The segments one after the other; where one is a gap, or lacks a lead, that lead is NaN."""
+    """Read the segments one after the other; where one is a gap, or lacks a lead, that lead is NaN."""
     spans = [segment for segment in main.segments if segment.n_frames > 0]  # a layout header has no frames
     n_frames = sum(span.n_frames for span in spans)
     _check_size(n_frames, name=name)
@@ -193,7 +193,7 @@ def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *
 
 
 def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
-    """All signals of a header without segments, aligned where they are skewed, NaN at the end of one that then runs out."""
+    """Read all signals of a header without segments, aligned where they are skewed, NaN at the end of one that then runs out."""
     if not header.signals:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the header describes no signal")
     groups: dict[str, list[SignalLine]] = {}
@@ -222,7 +222,7 @@ def _check_size(n_values: int, *, name: str) -> None:
 
 
 def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *, name: str) -> int:
-    """Frames of one signal file: as many as the header promises, once it is known that the bytes are there."""
+    """Count the frames of one signal file: as many as the header promises, once it is known that the bytes are there."""
     first = group[0]
     if len({(signal.fmt, signal.byte_offset) for signal in group}) > 1:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the signals of {first.file_name} differ in format or byte offset")
@@ -247,7 +247,7 @@ def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *
 def _read_physical(
     groups: Mapping[str, Sequence[SignalLine]], contents: Mapping[str, bytes], n_frames: int, *, name: str
 ) -> list[_Physical]:
-    """The signals of all files in their own units; the checksums are held against the samples as they are stored.
+    """Read the signals of all files in their own units; the checksums are held against the samples as they are stored.
 
     What is stored as whole numbers of whole bytes is read here: wfdb reads paths, and takes ten times as long. It unpacks the others.
     """
@@ -261,7 +261,7 @@ def _read_physical(
 
 
 def _read_plain(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:  # noqa: ARG001 - as others
-    """The samples of a file whose format is a kind of whole number, shape (n_frames, samples a frame)."""
+    """Read the samples of a file whose format is a kind of whole number, shape (n_frames, samples a frame)."""
     kind, zero = _PLAIN[group[0].fmt]
     width = sum(signal.samples_per_frame for signal in group)
     frames = np.frombuffer(content, dtype=kind, count=n_frames * width, offset=group[0].byte_offset).reshape(n_frames, width)
@@ -269,7 +269,7 @@ def _read_plain(group: Sequence[SignalLine], content: bytes, n_frames: int, *, n
 
 
 def _read_compressed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:
-    """The samples of a file of differences or FLAC, shape (n_frames, samples a frame)."""
+    """Read the samples of a file of differences or FLAC, shape (n_frames, samples a frame)."""
     first, each = group[0], [signal.samples_per_frame for signal in group]
     if first.fmt in FLAC_BITS:
         return read_flac(content, n_frames, n_signals=len(group), samples_per_frame=each[0], offset=first.byte_offset, name=name)
@@ -278,7 +278,7 @@ def _read_compressed(group: Sequence[SignalLine], content: bytes, n_frames: int,
 
 
 def _read_packed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:
-    """The samples of a file whose samples are no whole bytes, or three, shape (n_frames, samples a frame), as wfdb unpacks them.
+    """Read the samples of a file whose samples are no whole bytes, or three, shape (n_frames, samples a frame), as wfdb unpacks them.
 
     wfdb reads paths, and spends nine tenths of its time on a header's signal lines. So it is given a header of our own, in which the file
     is one signal with as many samples a frame as all its signals have: no word of the data's own header reaches the disk.
@@ -299,7 +299,7 @@ def _read_packed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, 
 
 
 def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> Iterator[_Physical]:
-    """The signals of one file from its frames, of shape (n_frames, samples a frame), in the signals' own units."""
+    """Yield the signals of one file from its frames, of shape (n_frames, samples a frame), in the signals' own units."""
     start = 0
     for signal in group:
         stored = np.ascontiguousarray(frames[:, start : start + signal.samples_per_frame]).reshape(-1)

@@ -69,7 +69,7 @@ class AecgXmlReader:
 
 
 def _leads(series: Element, *, name: str) -> tuple[tuple[Lead, ...], str]:
-    """The leads of all sequence sets of a series, and when they begin as far as the times are absolute."""
+    """Return the leads of all sequence sets of a series, and when they begin as far as the times are absolute."""
     begins: set[tuple[str, str]] = set()
     leads: list[Lead] = []
     for together in series.findall("component/sequenceSet"):
@@ -103,7 +103,7 @@ def _rate(times: Element, *, name: str) -> float:
 
 
 def _lead(sequence: Element, lead: str, *, fs: float, what: str, name: str) -> Lead:
-    """A lead in the unit of its scale: origin and scale may each have a unit of their own."""
+    """Return a lead in the unit of its scale: origin and scale may be in different units."""
     digits = samples_in(text_at(sequence, "value/digits"), separator=" ", what=what, name=name)
     unit = plain_unit(_attribute(sequence, "value/scale", "unit"))
     scale = number(_attribute(sequence, "value/scale", "value"))
@@ -122,7 +122,7 @@ def _lead(sequence: Element, lead: str, *, fs: float, what: str, name: str) -> L
 
 
 def _patient(subject: Element | None, *, on: date | None) -> Patient:
-    """The subject: an id is a root (who gave it) and an extension, or a root that is an id itself. Mindray writes elements of its own."""
+    """Return the subject: an id is a root (who gave it) and an extension, or a root that is an id itself. Mindray has its own elements."""
     root, extension = _attribute(subject, "id", "root"), _attribute(subject, "id", "extension")
     who = None if subject is None else subject.find("subjectDemographicPerson")
     return metadata.person(
@@ -143,7 +143,7 @@ def _device(series: Element) -> str | None:
 
 
 def _filters(series: Element) -> Filters:
-    """The cut-off frequencies, and the notch, that the series' control variables tell in Hz."""
+    """Return the cut-off frequencies, and the notch, that the series' control variables give in Hz."""
     found: dict[str, float | None] = {}
     for variable in series.findall("controlVariable/controlVariable"):
         kind = _attribute(variable, "code", "code").rpartition("_FILTER_")[2]

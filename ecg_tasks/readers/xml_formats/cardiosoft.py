@@ -93,7 +93,7 @@ def _leads(strip: Element, *, name: str) -> tuple[Lead, ...]:
 
 
 def _filters(settings: Element | None) -> Filters:
-    """The filters of the strip; a notch is off where neither is said to be on."""
+    """Return the filters of the strip; a notch is off where neither is said to be on."""
     mains = {hz: text_at(settings, tag).lower() for tag, hz in _NOTCHES}
     on = [hz for hz, state in mains.items() if state in {"yes", "true", "on"}]
     return Filters(

@@ -122,7 +122,7 @@ def _lead(stored: Element, *, fs: float, what: str, name: str) -> Lead:
 
 
 def _filters(rhythm: Element) -> Filters:
-    """The filters of a rhythm: the high-pass filter stands there in hundredths of a Hz, 0 where it is off."""
+    """Return the filters of a rhythm: the high-pass filter stands there in hundredths of a Hz, 0 where it is off."""
     highpass = number(text_at(rhythm, "HighPassFilter"))
     mains = text_at(rhythm, "ACFilter")
     return Filters(
@@ -133,6 +133,6 @@ def _filters(rhythm: Element) -> Filters:
 
 
 def _day(text: str) -> date | None:
-    """A day as MUSE writes it, month first."""
+    """Read a day as MUSE writes it, month first."""
     parts = text.replace("/", "-").split("-")
     return metadata.day(parts[2], parts[0], parts[1]) if len(parts) == 3 else None  # noqa: PLR2004 - a date has three parts

@@ -94,7 +94,7 @@ def _leads(root: Element, signal: Element | None, *, name: str) -> tuple[Lead, .
 
 
 def _labels(stored: Element, signal: Element | None, *, name: str) -> Sequence[str]:
-    """The leads in their order; the first six are always the limb leads, four of which are stored as what is left of them."""
+    """Return the leads in their order; the first six are always the limb leads, four of which are stored as what is left of them."""
     labels = stored.get("leadlabels", "").split()
     if labels:
         promised = number(stored.get("numberofleads", "")) or 0
@@ -111,7 +111,7 @@ def _labels(stored: Element, signal: Element | None, *, name: str) -> Sequence[s
 
 
 def _whole(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The leads, shape (n_leads, n_samples), from the packed ones, where III, aVR, aVL and aVF are what is left after I and II."""
+    """Return the leads, shape (n_leads, n_samples), from the packed ones, where III, aVR, aVL and aVF are what is left after I and II."""
     one, two = counts[0], counts[1]
     three = two - one - counts[2]
     counts[2] = three
@@ -122,7 +122,7 @@ def _whole(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _patient(who: Element | None, *, on: date | None) -> Patient:
-    """The person; ``defaultage`` is what the cardiograph assumes of somebody whose age is not known, and no age."""
+    """Return the person; ``defaultage`` is what the cardiograph assumes where the age is not known, and no age."""
     age = next((f"{text} {unit}" for unit in _AGE_UNITS if (text := text_at(who, f"age/{unit}"))), "")
     return metadata.person(
         id_text=text_at(who, "patientid") or text_at(who, "MRN"),
@@ -134,7 +134,7 @@ def _patient(who: Element | None, *, on: date | None) -> Patient:
 
 
 def _filters(signal: Element | None) -> Filters:
-    """The filters of the stored samples; those of ``reportbandwidth`` are for the printed report alone."""
+    """Return the filters of the stored samples; those of ``reportbandwidth`` are for the printed report alone."""
     band = _BAND.fullmatch(text_at(signal, "signalbandwidth"))
     notch = text_at(signal, "notchfiltered").lower()
     notch_hz = {"true": text_at(signal, "notchfilterfreqs") or text_at(signal, "acsetting"), "false": "0"}.get(notch, "")

@@ -78,7 +78,7 @@ def unpack_lzw(codes: bytes, *, n_bytes: int, what: str, name: str) -> bytes:
 
 
 def _codes(packed: bytes, n_codes: int) -> list[int]:
-    """The codes: five bytes are four codes."""
+    """Return the codes: five bytes are four codes."""
     five = np.frombuffer(packed.ljust(-(-len(packed) // 5) * 5, b"\0"), dtype=np.uint8).reshape(-1, 5).astype(np.uint64)
     bits = five @ (np.uint64(256) ** np.arange(4, -1, -1, dtype=np.uint64))
     shifts = np.array([30, 20, 10, 0], dtype=np.uint64)
@@ -87,7 +87,7 @@ def _codes(packed: bytes, n_codes: int) -> list[int]:
 
 
 def _summed(stored: NDArray[np.int64], first: int) -> NDArray[np.int64]:
-    """Samples from their second differences: two samples as they are, then what each turns away from a straight line, and 64."""
+    """Sum second differences to samples: two samples as they are, then what each turns away from a straight line, and 64."""
     if stored.size < 3:  # noqa: PLR2004 - the first two stand as they are
         return stored
     turns = -np.concatenate([[first], stored[2:-1] - _DELTA_BIAS])
