@@ -1,4 +1,4 @@
-"""Here: the picture of which room of the library rests on which, made from its imports. Not here: what may (``pyproject.toml``).
+"""Here: the picture of which room of the library depends on which, made from its imports. Not here: what may (``pyproject.toml``).
 
 ``python -m docs.architecture`` writes it into architecture.md beside this file.
 """

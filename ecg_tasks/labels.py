@@ -15,7 +15,7 @@ class Label(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a reviewer may say of a recording: its label, or that somebody else should tell. The values are stored and never change."""
+    """What a reviewer may say of a recording: its label, or that another reviewer should decide. The values are stored and never change."""
 
     NORMAL = "normal"
     ABNORMAL = "abnormal"

@@ -32,7 +32,7 @@ DONE = {
     "put-back": "The files are back in the inbox; the next intake reads them again.",
     "withdrawn": "Your verdict is taken back.",
 }
-"""What a page says after a form, by the word in its address: an address never brings a sentence of its own."""
+"""What a page says after a form, by the word in its address: an address never brings its own sentence."""
 
 
 def page(request: Request, user: BaseUser, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:

@@ -1,4 +1,4 @@
-"""Here: who may see and change what, and that a form was sent from one of our own pages. Not here: who somebody is (Airflow).
+"""Here: who may see and change what, and that a form was sent from one of our own pages. Not here: who a user is (Airflow).
 
 Reading asks for read access to the DAG ``classify_records``; labelling, promoting and putting back ask for edit access to it.
 A form carries a token that the server made for this user and session. The session's cookie alone would let any page that a
@@ -53,7 +53,7 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Puts `HEADERS` on every answer, and forbids caches to keep what they are not told to keep."""
+    """Puts `HEADERS` on every answer, and forbids caches to keep what they are not allowed to keep."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

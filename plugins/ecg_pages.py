@@ -1,4 +1,4 @@
-"""Here: what Airflow is told of the ECG pages: where they are mounted, in which menus they stand, who writes notes.
+"""Here: what Airflow learns of the ECG pages: where they are mounted, in which menus they stand, who writes notes.
 
 Not here: the pages (``ecg_ui``). Airflow runs every file below ``plugins/`` in every component and every task, so the pages lie
 elsewhere, and nothing heavy is imported before it is asked for.

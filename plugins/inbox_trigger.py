@@ -17,7 +17,7 @@ IDLE_SHARE, BUSY_SHARE = 0.01, 0.1
 """Of a core that looking into the inbox may take, while nothing changes there and while something does."""
 LONG_POLL_S = 10
 HIDDEN_S = 60
-"""So long nobody else sees a message that was received: more than a watcher needs from there to its deletion."""
+"""So long no other reader sees a message that was received: more than a watcher needs from there to its deletion."""
 
 
 def chosen_trigger() -> "InboxTrigger | InboxQueueTrigger":
@@ -42,7 +42,7 @@ class InboxTrigger(BaseEventTrigger):
     Parameters
     ----------
     poll_s : seconds between two looks into the inbox
-    patience_s : seconds after which an inbox that keeps changing fires all the same
+    patience_s : seconds after which an inbox that keeps changing fires nevertheless
     longest_s : seconds between two looks at most, however many files wait
     """
 
@@ -89,9 +89,9 @@ class InboxTrigger(BaseEventTrigger):
 
 
 class InboxQueueTrigger(BaseEventTrigger):
-    """Fires when the bucket has told a queue of new objects in the inbox.
+    """Fires when the bucket has reported new objects to a queue in the inbox.
 
-    A drop of many files is told in many messages over some seconds. The event waits until the queue has been silent for a moment, but
+    A drop of many files is reported in many messages over some seconds. The event waits until the queue has been silent for a moment, but
     never longer than ``patience_s`` after the first of them. Messages are deleted when the event is out: should the triggerer die
     before, they come again, and a run that finds nothing new does nothing. So does one that a message starts which came twice.
 
@@ -99,7 +99,7 @@ class InboxQueueTrigger(BaseEventTrigger):
     ----------
     queue : address of the queue
     quiet_s : seconds without a message after which a drop is taken for whole
-    patience_s : seconds after which the event goes out all the same
+    patience_s : seconds after which the event goes out nevertheless
     """
 
     def __init__(self, queue: str, quiet_s: int = 2, patience_s: float = 4.0) -> None:
@@ -161,7 +161,7 @@ def connect(queue: str) -> "MessageQueue":
 
 
 def read_message(body: str) -> tuple[tuple[str, ...], str]:
-    """Return the keys in the inbox that a message tells of, and what is wrong with it; imported late, as below."""
+    """Return the keys in the inbox that a message names, and what is wrong with it; imported late, as below."""
     from ecg_tasks.pipeline.intake import notifications
     from ecg_tasks.settings import Settings
 

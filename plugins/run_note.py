@@ -31,7 +31,7 @@ def on_dag_run_success(dag_run: "DagRun", msg: str) -> None:  # noqa: ARG001 - t
 
 @hookimpl
 def on_dag_run_failed(dag_run: "DagRun", msg: str) -> None:  # noqa: ARG001 - as above
-    """Write the note of a run that failed after it had told what it found."""
+    """Write the note of a run that failed after it had reported what it found."""
     _copy_headline(dag_run)
 
 

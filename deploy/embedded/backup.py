@@ -1,4 +1,4 @@
-"""Here: the whole state of a stack as one file, and a stack made anew from it. Not here: the commands (``ecg_tasks.cli.backup``).
+"""Here: the whole state of a stack as one file, and a stack restored from it. Not here: the commands (``ecg_tasks.cli.backup``).
 
 The file is a tar archive: the secrets, a dump of Airflow's database, the tasks' logs, and the object store's files with their extended
 attributes, as GNU tar writes them (``--xattrs``), so that every object keeps its time; and last the SHA-256 of all of these, without
@@ -29,7 +29,7 @@ from deploy.embedded.stack import Stack
 FORMAT = 1
 ABOUT, SECRETS, DUMP, SUMS = "ecg-backup.json", "secrets.json", "airflow.dump", "SHA256SUMS"
 FOLDERS = (PurePosixPath("logs/tasks"), PurePosixPath("store/devices"))
-"""Below the state folder; everything else there is made anew at every start."""
+"""Below the state folder; everything else there is made again at every start."""
 _XATTR = "SCHILY.xattr."
 _CHUNK = 1024 * 1024
 
@@ -75,7 +75,7 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
 
 
 def restore(home: Home, file: Path, say: Say) -> None:
-    """Make a state folder anew from a backup. It appears when all of it is there; until then there is nothing.
+    """Restore a state folder from a backup. It appears when all of it is there; until then there is nothing.
 
     Raises
     ------

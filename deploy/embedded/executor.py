@@ -9,8 +9,8 @@ holds the lock takes it along, and no task starts any more until the scheduler i
 A scheduler that has nothing to do looks for work four times a second, which takes 11 % of a core. When nothing has come for a while it
 looks once a second, as Airflow does by itself.
 
-A killed supervisor leaves a log that nobody reads: every message is then an error, Airflow's first one at its end, too, so that its
-workers were never told to end and it waited for them for ever.
+A killed supervisor leaves a log that no process reads: every message is then an error, Airflow's first one at its end, too, so that its
+workers never got the order to end and it waited for them for ever.
 """
 
 import importlib
@@ -32,7 +32,7 @@ LIBRARIES = (
     "scipy.sparse.csgraph",
     "scipy.spatial",
 )
-"""Those that bear a fork after their import: BLAS and Arrow make their threads anew in a child. TensorFlow does not."""
+"""Those that bear a fork after their import: BLAS and Arrow make their threads again in a child. TensorFlow does not."""
 PATIENCE_S = 5.0
 """A living worker that waits takes a task within milliseconds."""
 QUIET_S, REST_S = 20.0, 0.75
@@ -42,7 +42,7 @@ QUIET_S, REST_S = 20.0, 0.75
 class LocalExecutor(local_executor.LocalExecutor):
     """Releases the queue's lock when, after a worker was killed, tasks lie in the queue although others wait for them.
 
-    Ends although nobody reads its messages. Imports what most tasks need before it makes its workers. Rests when there is nothing to do.
+    Ends although nothing reads its messages. Imports what most tasks need before it makes its workers. Rests when there is nothing to do.
     """
 
     _worked_at = 0.0

@@ -1,4 +1,4 @@
-"""Here: bringing Airflow's database to the tables of the installed version, and its pools; a process of its own, run by ``airflow``.
+"""Here: bringing Airflow's database to the tables of the installed version, and its pools; a separate process, run by ``airflow``.
 
 Not here: when that is needed. One import of Airflow (four seconds) does both, and the pools stand before the first task is scheduled.
 """

@@ -61,7 +61,7 @@ def without_root(command: list[str]) -> list[str]:
 
 
 def ensure_initialized(home: Home) -> None:
-    """Create the data folder once; one that was left half made is made anew."""
+    """Create the data folder once; one that was left half made is made again."""
     if (home.postgres / "PG_VERSION").exists():
         return
     partial = home.path / "postgres.partial"

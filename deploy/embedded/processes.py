@@ -1,4 +1,4 @@
-"""Here: finding and ending every process of a stack, whoever its parent is by now. Not here: starting them (``supervision``)."""
+"""Here: finding and ending every process of a stack, whatever its parent is by now. Not here: starting them (``supervision``)."""
 
 import contextlib
 import os

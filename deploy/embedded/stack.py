@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deploy.embedded.airflow_api import AirflowApi
 
 START_TIMEOUT_S = 900.0
-"""Half a minute is usual. What keeps failing is told at once; a machine with much other work only needs longer."""
+"""Half a minute is usual. What keeps failing is reported at once; a machine with much other work only needs longer."""
 
 _AIRFLOW_HEALTH = {"metadatabase", "scheduler", "triggerer", "dag_processor"}
 
@@ -63,7 +63,7 @@ class Stack:
 
         Parameters
         ----------
-        say : told in a sentence what is being done
+        say : called with a sentence on what is being done
 
         Raises
         ------

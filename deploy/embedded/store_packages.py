@@ -1,4 +1,4 @@
-"""Here: the object store's packages, in a virtual environment of their own. Not here: the servers (``object_store``).
+"""Here: the object store's packages, in their own virtual environment. Not here: the servers (``object_store``).
 
 The image of the distributed stack has them in it, and not what this module needs.
 """

@@ -1,4 +1,4 @@
-"""Here: the supervisor (``supervisord``): its configuration, its start, what it says and what it is told.
+"""Here: the supervisor (``supervisord``): its configuration, its start, its answers and its orders.
 
 Not here: what the components are (``airflow``, ``object_store``, ``postgres``), or the order of a whole start (``stack``).
 """

@@ -19,7 +19,7 @@ from typing import Any
 
 PART_POWER = 8
 INNER_SECRET = "inner.secret"  # noqa: S105 - the file's name
-"""File beside the configuration: what the account, container and object servers demand of whoever speaks to them."""
+"""File beside the configuration: what the account, container and object servers demand of every client."""
 _HEADER = "X-Ecg-Inner-Secret"
 
 
@@ -74,7 +74,7 @@ def make_rings(folder: Path, servers: list[str]) -> None:
 class Gate:
     """WSGI filter of an inner server: lets in only who knows the secret.
 
-    Swift's inner servers ask for no credentials: they are made for a network of their own. On one machine every local user reaches
+    Swift's inner servers ask for no credentials: they are made for a private network. On one machine every local user reaches
     the loopback, so without this filter every user could read and change the bucket.
     """
 
@@ -183,7 +183,7 @@ def run_server(kind: str, folder: Path, arguments: list[str]) -> None:
 
 
 def run_updater(folder: Path, arguments: list[str]) -> None:
-    """Become ``swift-object-updater``, which, unlike the servers, looks for its settings in /etc/swift if it is not told.
+    """Become ``swift-object-updater``, which, unlike the servers, looks for its settings in /etc/swift by default.
 
     Every five seconds it forks, to look for listings that lack something; here it does so when there is one, which is rare.
     """

@@ -14,7 +14,7 @@ LOOK_S = 6.0
 
 
 class Supervisor(triggerer_job_runner.TriggerRunnerSupervisor):
-    """Looks for new triggers, and for those that nobody waits for any more, every `LOOK_S` seconds instead of every second."""
+    """Looks for new triggers, and for those that no task waits for any more, every `LOOK_S` seconds instead of every second."""
 
     _looks_at = 0.0
     _cleans_at = 0.0
@@ -26,7 +26,7 @@ class Supervisor(triggerer_job_runner.TriggerRunnerSupervisor):
             self._looks_at = time.monotonic() + LOOK_S
 
     def clean_unused(self) -> None:
-        """Remove triggers that nobody waits for, when it is time again."""
+        """Remove triggers that no task waits for, when it is time again."""
         if time.monotonic() >= self._cleans_at:
             super().clean_unused()
             self._cleans_at = time.monotonic() + LOOK_S

@@ -15,6 +15,6 @@ def form(*, recipe: str, action: ChampionAction, version: str, why: str, overrid
     ----------
     version : the one meant; empty for a rollback of whatever serves
     why : kept for ever beside the decision
-    override : why a version that was rejected, or never judged, shall serve all the same
+    override : why a version that was rejected, or never evaluated, shall serve
     """
     return {"recipe": recipe, "action": action.value, "version": version, "why": why, "override": override}

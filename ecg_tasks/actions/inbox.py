@@ -26,7 +26,7 @@ def put_in_order(files: Sequence[File], *, progress: Callable[[int], None] | Non
 
     Parameters
     ----------
-    progress : told after every hundred files how many are in the inbox
+    progress : called after every hundred files with how many are in the inbox
     """
     tables = [file for file in files if _goes_first(file[0])]
     n_files, put_at = 0, time.monotonic()

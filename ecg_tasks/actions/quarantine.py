@@ -12,7 +12,7 @@ from ecg_tasks.queries import quarantine
 
 
 def put_back(store: ObjectStore, name: str, *, who: str) -> tuple[str, ...]:
-    """Copy an entry's files to where they lay in the inbox, and note who did; the next intake judges them anew, and closes it if it can.
+    """Copy an entry's files to where they lay in the inbox, and note who did; the next intake reads them again, and closes it if it can.
 
     Returns the paths below the inbox.
 

@@ -1,6 +1,6 @@
 """Here: the lists of an intake's account, which may be long: its inputs, and what went into quarantine. Not here: the account itself.
 
-A short list stands in the manifest, as every list did in version 0.1. A long one is a Parquet table of its own, named by its content, so
+A short list stands in the manifest, as every list did in version 0.1. A long one is a separate Parquet table, named by its content, so
 that who reads the account, or only walks through the list, never holds all of it.
 """
 
@@ -40,7 +40,7 @@ def quarantined(store: ObjectStore, manifest: IntakeManifest) -> Iterator[Quaran
 
 
 class ListWriter(Generic[Entry]):
-    """A list while it comes in, in a file of its own that goes at the end; memory holds some thousands of its entries."""
+    """A list while it comes in, in a temporary file that goes at the end; memory holds some thousands of its entries."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema

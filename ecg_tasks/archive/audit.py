@@ -1,7 +1,7 @@
-"""Here: the log of who did what: appending to it and reading it. Not here: whether anybody has been at it (``queries.audit_log``).
+"""Here: the log of who did what: appending to it and reading it. Not here: whether it was tampered with (``queries.audit_log``).
 
-Every entry is an object of its own that names the SHA-256 of those before it which no other entry named yet: one as a rule, several
-after writers appended at once. So nothing is overwritten, a fork is joined by whoever appends next, and no lock is needed.
+Every entry is a separate object that names the SHA-256 of those before it which no other entry named yet: one as a rule, several
+after writers appended at once. So nothing is overwritten, a fork is joined by the next writer, and no lock is needed.
 """
 
 import hashlib
@@ -113,7 +113,7 @@ def append(
     """Append one act to the log; returns the digest of its entry.
 
     The same act in the same words is logged once, as far as the last thousand entries or more go back: a task that runs twice logs once.
-    So ``detail`` holds no time of its own making, and what may rightly happen twice has the run or the moment in it.
+    So ``detail`` holds no time made at the call, and what may rightly happen twice has the run or the moment in it.
     Call it after the act, on the way of a repeated task too; before it only where the act destroys something.
 
     Parameters
@@ -127,7 +127,7 @@ def append(
     Raises
     ------
     ConfigurationError
-        If nobody is named, nothing is named, or there is no such action.
+        If no person is named, nothing is named, or there is no such action.
     """
     if not who.strip() or not subject.strip() or action not in set(Action):
         raise ConfigurationError(f"{who=}, {action=}, {subject=}: a log entry needs a name, one of {', '.join(Action)}, and a subject")

@@ -133,7 +133,7 @@ class Catalog:
 
 
 class Growing:
-    """Rows that come in, in a file of their own that goes at the end; memory holds some thousands of them."""
+    """Rows that come in, in a temporary file that goes at the end; memory holds some thousands of them."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -216,7 +216,7 @@ class Growing:
 
 
 def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog:
-    """Make the catalogue anew of what holds; what was there goes. ``only`` bounds it to what was there before."""
+    """Make the catalogue again from what holds; what was there goes. ``only`` bounds it to what was there before."""
     indexes = store.list_keys(keys.RECORD_INDEX) if only is None else list(map(keys.record_index, only.shards))
     labels = store.list_keys(keys.LABELS) if only is None else only.labels
     described = store.list_keys(keys.DESCRIPTIONS)

@@ -12,7 +12,7 @@ _LEFT_BY_PYTHON = {"__pycache__"}
 def code_version() -> dict[str, str]:
     """Return the version of the package, and git's name for the tree of its files: ``git rev-parse REVISION:ecg_tasks`` gives the same.
 
-    It is computed from the files that run, so it is right in an image without git too, and where somebody changed a file by hand.
+    It is computed from the files that run, so it is right in an image without git too, and where a file was changed by hand.
     """
     import ecg_tasks
 

@@ -33,7 +33,7 @@ STAGING = "staging/"
 INTAKES = "staging/intake/"
 """Jobs and results of the intakes that are not over, and what the next one does first. It is listed by every plan, so it holds little."""
 CHECK_CATALOG = "staging/intake/check_catalog"
-"""That the catalogue may lack shards, which an earlier version of this program let in."""
+"""That the catalogue may lack shards, which an earlier version of this program added."""
 
 DROP = "drop.json"
 """The list of a drop of several files, in raw/; a file of this name gets another there."""

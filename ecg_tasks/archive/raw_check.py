@@ -21,7 +21,7 @@ class KeptFiles:
 
 
 def look(store: ObjectStore, source: str, *, order: Sequence[str] = ()) -> KeptFiles:
-    """Compute the digests of a drop anew.
+    """Compute the digests of a drop again.
 
     A recording of several files has the digest of their list, and each file its own. Version 0.1 has no list: it digested the files one
     after another; ``order`` are their names as the intake took them then.

@@ -33,7 +33,7 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """That somebody did not want a version, or nobody approved it in time."""
+    """That a version was not wanted, or not approved in time."""
 
     version: str
     when: str

@@ -23,7 +23,7 @@ _UNLIKE = ("record_id", "name", "probability", "quality")
 
 
 class RunTableWriter:
-    """Rows on their way into a run's table, in a file of their own that goes at the end.
+    """Rows on their way into a run's table, in a temporary file that goes at the end.
 
     Memory holds some ten thousands of them, and of each 24 bytes.
     """

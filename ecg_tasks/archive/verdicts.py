@@ -76,7 +76,7 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class PairAgreement:
-    """How two reviewers agree on the ``n`` records that both judged; ``observed`` is the share on which they said the same."""
+    """How two reviewers agree on the ``n`` records that both reviewed; ``observed`` is the share on which they said the same."""
 
     first: str
     second: str

@@ -1,4 +1,4 @@
-"""Here: ``audit``: the log of who did what, and whether anybody has been at it. Not here: writing it (``archive.audit``)."""
+"""Here: ``audit``: the log of who did what, and whether it was tampered with. Not here: writing it (``archive.audit``)."""
 
 import json
 from dataclasses import asdict
@@ -30,7 +30,7 @@ def audit(
     known: Annotated[list[str] | None, typer.Option(help="verify: a digest kept from an earlier time; it must be in the log.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show who promoted, rejected, judged, deleted or published what, or verify that nobody has been at that log."""
+    """Show who promoted, rejected, reviewed, deleted or published what, or verify that the log was not tampered with."""
     store = open_bucket()
     if what is What.SHOW:
         _show(store, last, as_json=as_json)

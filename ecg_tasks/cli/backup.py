@@ -23,7 +23,7 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(help="What ./ecg backup wrote.", dir_okay=False, exists=True)],
 ) -> None:
-    """Make the state folder anew from a backup; it must not be there. Everything is checked before it appears."""
+    """Restore the state folder from a backup; it must not be there. Everything is checked before it appears."""
     from deploy.embedded import Stack
     from deploy.embedded.backup import restore as restore_from
 

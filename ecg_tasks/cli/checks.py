@@ -45,7 +45,7 @@ def bench(context: typer.Context) -> None:
 
 
 def pytest_arguments(asked: Sequence[str]) -> list[str]:
-    """Return what pytest is told: the caller's arguments, and in how many processes it runs.
+    """Return pytest's arguments: the caller's arguments, and in how many processes it runs.
 
     Tests that are named by their path run in one process, as with pytest itself. Tests of one group (`tests/conftest.py`) stay in one
     process, in their order.

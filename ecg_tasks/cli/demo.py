@@ -30,7 +30,7 @@ the sign from real ones nearly as well."""
 
 _DAGS = {DagId.INGEST_RECORDS, DagId.RENDER_SPECTROGRAMS, DagId.RETRAIN_MODEL, DagId.CLASSIFY_RECORDS}
 _WATCHER_S = 20.0
-"""After so long without a run of its own, a DAG is started by hand: the watcher and the assets only save time."""
+"""After so long without a run, a DAG is started by hand: the watcher and the assets only save time."""
 
 
 def demo(

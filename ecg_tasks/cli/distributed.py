@@ -1,4 +1,4 @@
-"""Here: ``secrets``: what ``docker-compose.yaml`` must be told and nobody may guess. Not here: the containers (``deploy.compose``)."""
+"""Here: ``secrets``: what ``docker-compose.yaml`` must get and no attacker may guess. Not here: the containers (``deploy.compose``)."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ def secrets(
 ) -> None:
     """Write .env for docker compose: passwords and keys, drawn once. A file that is there is never changed.
 
-    With ECG_BUCKET set, it and the AWS variables are taken from the environment and the stack has no object store of its own.
+    With ECG_BUCKET set, it and the AWS variables are taken from the environment and the stack has no object store.
     """
     file = out or needed_for("secrets without --out") / ".env"
     text = "".join(f"{name}={_quoted(value)}\n" for name, value in variables(dict(os.environ), gpu=gpu).items())

@@ -88,7 +88,7 @@ def download(
 
 
 _MOST_SHOWN = 20
-"""Rows that could not be understood, each in a sentence of its own."""
+"""Rows that could not be understood, each in its own sentence."""
 _RELEASES = {OnPhysioNet.PTBDB: "ptbdb", OnPhysioNet.PTBXL: "ptb-xl"}
 
 

@@ -13,7 +13,7 @@ def setup(
     *,
     dev: Annotated[bool, typer.Option("--dev", help="Also what ./ecg test and ./ecg bench need.")] = False,
 ) -> None:
-    """Install the packages and do nothing else: a step of its own for images and CI. Every other command does so when it has to."""
+    """Install the packages and do nothing else: a separate step for images and CI. Every other command does so when it has to."""
     stamps = {lock: Path(sys.prefix) / f"installed-{lock}" for lock in (("dev.txt",) if dev else ("cpu.txt", "dev.txt"))}
     there = [lock for lock, stamp in stamps.items() if stamp.exists()]
     if not there:

@@ -181,7 +181,7 @@ def _figures(metrics: Plain) -> Iterator[str]:
 _SHOWN_ELSEWHERE = frozenset(
     ("test", "data", "curves", "baselines", "baseline_models", "subgroups", "calibration", "candidates_judged", "provenance", "reference")
 )
-"""Parts of the metrics that have a section of their own, or none on the card."""
+"""Parts of the metrics that have their own section, or none on the card."""
 
 
 def _calibration(spec: Plain, metrics: Plain) -> Iterator[str]:

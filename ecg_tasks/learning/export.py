@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def export_litert(keras_bytes: bytes) -> bytes:
     """Convert a ``.keras`` file to LiteRT: float32 weights, nothing quantized, any number of pictures at a time.
 
-    The converter is TensorFlow's. Where Keras runs on another backend, a process of its own with TensorFlow converts the file.
+    The converter is TensorFlow's. Where Keras runs on another backend, a separate process with TensorFlow converts the file.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "model.keras", Path(folder) / "model.tflite"

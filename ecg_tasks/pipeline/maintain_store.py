@@ -180,7 +180,7 @@ def headline(manifest_key: str) -> str:
 def form(texts: Mapping[str, str], *, scheduled: bool = False) -> dict[str, Any]:
     """Turn the DAG's form, whose templates give texts, into arguments of `plan`.
 
-    Of a scheduled run the form is nobody's: it deletes what the setting ``ECG_RETENTION`` names, and nothing without it.
+    A scheduled run has no user to fill in the form: it deletes what the setting ``ECG_RETENTION`` names, and nothing without it.
     """
     if scheduled and (retention := retention_days()):
         return {"days": retention, "dry_run": False, "sample": int(texts["sample"])}

@@ -8,7 +8,7 @@ from ecg_tasks.pipeline.champions.seed import install_champions
 def prepare_bucket() -> list[str]:
     """Put the shipped champions into the bucket where nothing serves; returns the recipes that got one. This may run at every start.
 
-    An earlier version of this program knows no catalogue. So the next intake is asked to compare it with the shards: here nobody knows
+    An earlier version of this program knows no catalogue. So the next intake is asked to compare it with the shards: it is not known here
     whether a publication is under way, or was broken off, and its shards would be taken for those of the earlier version.
     """
     open_store().put(keys.CHECK_CATALOG, b"")

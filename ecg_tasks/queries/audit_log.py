@@ -1,4 +1,4 @@
-"""Here: the log of who did what, and whether anybody has been at it. Not here: appending to it (``archive.audit``).
+"""Here: the log of who did what, and whether it was tampered with. Not here: appending to it (``archive.audit``).
 
 What the chain itself shows: entries that were changed, removed, inserted or put in another order. What it cannot show is that its end
 was cut off: for that each night's manifest holds the digest of the entry of its report, and a person may keep another one elsewhere.
@@ -15,7 +15,7 @@ from ecg_tasks.archive.documents import ClassifyManifest, read_manifests
 from ecg_tasks.archive.object_store import ObjectStore
 
 TOLERANCE = timedelta(minutes=10)
-"""A writer whose request took longer, or whose clock is further off, looks like somebody who inserted an entry later."""
+"""A writer whose request took longer, or whose clock is further off, looks like one that inserted an entry later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Checked:
     n_entries : that were read
     n_anchors : digests kept outside the log that were looked for in it
     ends : digests of the entries that no other one names: one, or as many as were written at once. Keep them elsewhere
-    faults : none if nobody has been at the log, as far as can be seen
+    faults : none if the log was not tampered with, as far as can be seen
     """
 
     n_entries: int
@@ -53,7 +53,7 @@ def latest(store: ObjectStore, n: int) -> list[tuple[str, Entry]]:
 def check(store: ObjectStore, *, known: Iterable[str] = ()) -> Checked:
     """Read the whole log and check each entry against its name, those it names, and what is kept of it elsewhere.
 
-    ``known`` are digests that somebody kept; they, or their first 12 digits or more, must be in the log.
+    ``known`` are digests kept elsewhere; they, or their first 12 digits or more, must be in the log.
     """
     listed = store.list_keys(keys.AUDIT)
     names = sorted(name for key in listed if (name := Name.of(key)))
@@ -112,7 +112,7 @@ def _links(log: Mapping[str, tuple[Name, Entry]], there: set[str]) -> Iterator[F
 def _inserted(log: Mapping[str, tuple[Name, Entry]]) -> Iterator[Fault]:
     """Yield entries that say they are from before others, which did not know of them.
 
-    Every writer names all that it sees and that nobody named yet. So an entry of a number between an old one and the first that names it
+    Every writer names all that it sees and that no entry named yet. So an entry of a number between an old one and the first that names it
     is of the same minutes, or the old one was not there. What such entries name is not thereby genuine, so the latest are looked at first.
     An entry that is gone may have named anything before it.
     """

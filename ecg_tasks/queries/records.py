@@ -36,7 +36,7 @@ class StoredDecision:
     quality: float
     flags: str
     seconds_read: str
-    """The seconds that the decision rests on; empty for a heartbeat row, and where an older version has decided."""
+    """The seconds that the decision is based on; empty for a heartbeat row, and where an older version has decided."""
     key: str
     """Of the predictions that it stands in."""
     values: Mapping[str, Any]

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 SECOND_READINGS = 10
-"""Of so many records one is shown to a second reviewer, too, so that agreement can be told."""
+"""Of so many records one is shown to a second reviewer, too, so that agreement can be measured."""
 MAX_PAGE = 500
 
 
@@ -108,7 +108,7 @@ class _DecidedRecords:
 def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) -> QueuePage:
     """Return what this user should look at, what teaches most first.
 
-    A record that the user judged or skipped is not in it, unless another reviewer has differed since. What another reviewer judged
+    A record that the user reviewed or skipped is not in it, unless another reviewer has differed since. What another user reviewed
     is not in it either, except a tenth of the records, for a second reading, and disputed ones.
     """
     if offset < 0 or not 1 <= limit <= MAX_PAGE:

@@ -34,7 +34,7 @@ class Lead:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patient:
-    """Whom a recording is of, as its file says; None is not known.
+    """The person that a recording is of, as its file says; None is not known.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ UNKNOWN_ACQUISITION = Acquisition()
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Recording:
-    """One recording as its file gives it: its leads as they are stored, whom it is of, and how it was made.
+    """One recording as its file gives it: its leads as they are stored, the person it is of, and how it was made.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def check_names(names: Sequence[bytes], *, name: str) -> None:
 
 
 class BeatLayout:
-    """What the rows of one table, taken together, tell of its columns.
+    """What the rows of one table, taken together, show of its columns.
 
     Each row counts as one piece of evidence, and nothing is kept of it but a few numbers. A table is refused only where its rows
     cannot be beats of this format; a single row that could be one is read.

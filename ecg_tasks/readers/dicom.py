@@ -59,7 +59,7 @@ class DicomReader:
     title = "a DICOM waveform"
 
     def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - the first bytes tell it
-        """Tell any DICOM file, so that one without signals is told for what it is."""
+        """Recognize any DICOM file, so that one without signals is refused as what it is."""
         return head[DICM_AT : DICM_AT + 4] == b"DICM"
 
     def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
@@ -69,7 +69,7 @@ class DicomReader:
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read the rhythm: of several multiplex groups the longest, of equals the one with lead II, or with the most leads.
 
-        A sample is ``raw × sensitivity × correction factor + baseline`` of its channel, in the channel's unit. Leads are told by their
+        A sample is ``raw × sensitivity × correction factor + baseline`` of its channel, in the channel's unit. Leads are known by their
         code (SCP-ECG or ISO/IEEE 11073), never by the words beside it; a channel without such a code has the name of its label.
 
         Raises

@@ -77,9 +77,9 @@ class Kind(StrEnum):
     ARRAY = "array"
     """Arrays, which may need a sidecar."""
     SIDECAR = "sidecar"
-    """Tells of the arrays in its folder, or of the one whose stem it has, what they don't tell themselves."""
+    """Describes the arrays in its folder, or the one whose stem it has, where they don't describe themselves."""
     OTHER = "other"
-    """A format of its own."""
+    """A separate format."""
     UNKNOWN = "unknown"
     """Its name says nothing."""
 
@@ -124,7 +124,7 @@ def is_signal(name: str) -> bool:
 
 
 def is_matlab(name: str) -> bool:
-    """Tell whether a file is MATLAB's by its name: signals of a WFDB header, or an array of its own."""
+    """Return whether a file is MATLAB's by its name: signals of a WFDB header, or a separate array."""
     return name.casefold().endswith(".mat")
 
 

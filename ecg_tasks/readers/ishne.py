@@ -34,7 +34,7 @@ _KINDS = frozenset({"analog", "digital"})
 
 
 class IshneReader:
-    """ISHNE Holter files; a long one is read whole within the bounds on samples, and judged window by window."""
+    """ISHNE Holter files; a long one is read whole within the bounds on samples, and checked window by window."""
 
     name = "ishne"
     title = "an ISHNE Holter recording"

@@ -35,7 +35,7 @@ class Columns:
 
     Parameters
     ----------
-    leads : by the column's place, its name and its unit, which is empty where none is told
+    leads : by the column's place, its name and its unit, which is empty where none is given
     time : the column of time, and how many seconds one step of it is (None where its name does not say); None where there is none
     """
 

@@ -67,7 +67,7 @@ class LeadCsvReader:
         """Read a table: names in the first line, perhaps units in the second, a sample of every lead in each other line.
 
         The unit of a lead stands in its name (``II_uV``, ``V5 (mV)``) or below it, the rate follows from a column of time whose unit is
-        told (``time_s``, ``t [ms]``, or ``0:01.250``); a sidecar says what is missing. Commas, semicolons (with decimal commas, too) and
+        given (``time_s``, ``t [ms]``, or ``0:01.250``); a sidecar says what is missing. Commas, semicolons (with decimal commas, too) and
         tabs are fine, and so are quotes, gzip and UTF-16. An empty cell is a sample that is missing.
 
         Raises

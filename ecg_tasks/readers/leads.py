@@ -17,7 +17,7 @@ from ecg_tasks.signals.resampling import MAX_FACTOR, resample
 from ecg_tasks.signals.windowing import BEAT_LEAD, BeatWindows
 
 MIN_DURATION_S = MIN_STRETCH_S
-"""A recording must last this long; of less no beat can be told from an accident."""
+"""A recording must last this long; of less no beat can be distinguished from an accident."""
 MAX_LEVEL_MV = 50.0
 """No heart gives more, counted from the lead's median; beyond it the gain or the unit is wrong."""
 MAX_OFFSET_MV = 5000.0

@@ -43,10 +43,10 @@ class UnclearError(ValueError):
 
 @lru_cache(maxsize=4096)
 def patient_id(text: str) -> str | None:
-    """Return the patient's id in its normal form, or None where the text names nobody.
+    """Return the patient's id in its normal form, or None where the text names no person.
 
     ``15709.0`` is what a table program makes of 15709 in a column with gaps. Letters keep their case and numbers their leading zeros.
-    A missing value, a word such as ``Anonymous``, and a filler such as ``0``, ``9999`` or ``xxxxxx`` name nobody: taken for an id, each
+    A missing value, a word such as ``Anonymous``, and a filler such as ``0``, ``9999`` or ``xxxxxx`` name no person: taken for an id, each
     would make one patient of many.
 
     Raises

@@ -1,4 +1,4 @@
-"""Here: ``signals.json``, which tells of arrays and tables what they don't tell themselves. Not here: the arrays (``arrays``)."""
+"""Here: ``signals.json``, which describes arrays and tables that don't describe themselves. Not here: the arrays (``arrays``)."""
 
 import json
 import math

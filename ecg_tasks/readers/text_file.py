@@ -27,7 +27,7 @@ _LARGEST_PIECE = 1024 * 1024
 def unpack(data: bytes, *, name: str, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     """Return the text in ``data`` as UTF-8: gunzipped where it is gzip, without a byte order mark.
 
-    UTF-16 and UTF-32 are read where a mark tells of them, as Excel writes its "Unicode text". Bytes without a mark stay as they are.
+    UTF-16 and UTF-32 are read where a mark announces them, as Excel writes its "Unicode text". Bytes without a mark stay as they are.
     Unpacking stops one byte past ``max_bytes``, so a small file that would unpack to a huge one costs no memory.
 
     Raises

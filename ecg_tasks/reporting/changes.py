@@ -16,7 +16,7 @@ COLUMNS = ("record_id", "name", "decision_before", "decision_after", "probabilit
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedRecord:
-    """A record on which two versions decide differently; a probability is None where a version could not judge it."""
+    """A record on which two versions decide differently; a probability is None where a version could not classify it."""
 
     record_id: str
     name: str
@@ -101,7 +101,7 @@ class Changes:
 
 
 def in_order(records: Sequence[ChangedRecord]) -> list[ChangedRecord]:
-    """Sort changed records: the largest change first, those that one version could not judge last."""
+    """Sort changed records: the largest change first, those that one version could not classify last."""
     return sorted(records, key=lambda one: (-abs(one.change) if one.change is not None else 1.0, one.record_id))
 
 

@@ -25,7 +25,7 @@ class Difference:
     counts : records by both decisions, the one before first
     changed : those whose decision differs
     agreement : of the decisions
-    mean_change : of P(abnormal), without its sign, over the records that both versions judge; None if there are none
+    mean_change : of P(abnormal), without its sign, over the records that both versions classify; None if there are none
     n_synthetic : records that were made by a program
     """
 

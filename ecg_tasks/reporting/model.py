@@ -150,7 +150,7 @@ class SpectrogramView:
         Float in dB, or uint8 where 0 means ``db_range[0]`` and 255 means ``db_range[1]``.
     freqs_hz : ndarray, shape (n_freqs,), Hz, evenly spaced
     times_s : ndarray, shape (n_times,), s from the window's start, centres of the frames, evenly spaced
-    db_range : dB at the dark and at the bright end of the colour bar; None where a picture has a range of its own that is not known
+    db_range : dB at the dark and at the bright end of the colour bar; None where a picture has its own range, which is not known
     """
 
     title: str

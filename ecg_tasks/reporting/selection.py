@@ -1,4 +1,4 @@
-"""Here: which records get a page of their own. Not here: making the pages."""
+"""Here: which records get their own page. Not here: making the pages."""
 
 from ecg_tasks.labels import Decision
 from ecg_tasks.report_columns import Query

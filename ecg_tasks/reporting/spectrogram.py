@@ -69,7 +69,7 @@ def views_of_picture(picture: NDArray[np.uint8], *, axes: PictureAxes, title: st
     Parameters
     ----------
     picture : ndarray, shape (height, width, n_channels), as ``Recipe.decode`` gives it, first row on top
-    axes : ``Recipe.axes()``; without a level range the picture is RGB in the colours of magma over a range of its own
+    axes : ``Recipe.axes()``; without a level range the picture is RGB in the colours of magma over its own range
     title : instead of the channel's name, where there is one view only
     """
     db_range = None if axes.low_db is None or axes.high_db is None else (axes.low_db, axes.high_db)

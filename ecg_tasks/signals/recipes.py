@@ -34,7 +34,7 @@ A record that a recipe did not take, or that is refused because its leads contra
 class Rendered:
     """What a shard of records became: one row a window, in the order of the records.
 
-    A record that gave no window has one row all the same: ``window`` -1, an empty ``png``, quality 0, and a flag that says why.
+    A record that gave no window still has one row: ``window`` -1, an empty ``png``, quality 0, and a flag that says why.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ class BeatSpectrogram:
     beat below 143 beats a minute begins, and of a faster one the frames that reach into the padding are masked.
 
     A heartbeat row's zero is the lowest value of the ten seconds it was cut from, which is chance: the median of what is
-    drawn is taken off first. The first sample is repeated before the beat, so that the R peak has a frame of its own.
+    drawn is taken off first. The first sample is repeated before the beat, so that the R peak has its own frame.
 
     The second channel distinguishes a T wave from an inverted one, which the level cannot.
 

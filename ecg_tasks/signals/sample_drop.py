@@ -23,7 +23,7 @@ ROWS_BESIDE_THE_BAD_ONE = 4
 BAD_ROW = 3
 """Line of the bad row in its file."""
 UNLABELLED_EVERY = 11
-"""Every eleventh recording has no label, of either class: somebody still has to look at it."""
+"""Every eleventh recording has no label, of either class: a person still has to look at it."""
 
 _ROWS_PER_HEART = 2
 

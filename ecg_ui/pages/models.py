@@ -81,7 +81,7 @@ def _plot(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _option
 def promote(
     request: Request, user: GetUserDep, *, recipe: RecipePath, version: VersionForm, why: ReasonForm, override: OverrideForm = ""
 ) -> Response:
-    """Let a version serve; against a rejection only with a reason of its own."""
+    """Let a version serve; against a rejection only with its own reason."""
     return _back(request, deciding.ask(user, recipe=recipe, action=ChampionAction.PROMOTE, version=version, why=why, override=override))
 
 

@@ -1,7 +1,7 @@
 """Here: every JSON object in the bucket, as a frozen type: what a run plans, hands on and writes down. Not here: keys, tables, bytes.
 
 Champions (``registry``), entries of the log (``audit``), model versions (``learning.version``) and a report's ``summary.json``
-(``reporting``) have types of their own beside what makes them.
+(``reporting``) have their types beside what makes them.
 """
 
 from ecg_tasks.archive.documents.base import Document, Part, find, load, plain, read, read_many, read_shown, write

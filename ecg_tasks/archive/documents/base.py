@@ -11,7 +11,7 @@ from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of a document, without a version of its own."""
+    """A piece of a document, without its own version."""
 
 
 class Document(Part, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ def plain(value: Any) -> Any:
 
 
 def load(kind: type[AnyDocument], data: bytes, *, name: str) -> AnyDocument:
-    """Read a document; ``name`` is told where it is damaged.
+    """Read a document; the error gives ``name`` where it is damaged.
 
     Raises
     ------

@@ -30,7 +30,7 @@ class CatalogHead(Document, frozen=True, kw_only=True):
     number : of the last intake that left something
     segments : the largest first
     tail : the newest rows, as Parquet: too few for a segment
-    retired : keys of segments that the head before named: whoever read that one may still read them
+    retired : keys of segments that the head before named: a process that read that one may still read them
     publishing : the publication that it took in last
     logged : a number that the log of acts had by then, so that who appends to it need not look for its end
     """

@@ -30,7 +30,7 @@ class Ingests(Part, frozen=True, kw_only=True):
     Parameters
     ----------
     runs : intake runs since the last report: their accounts and all their records count here
-    carried : records that the last report left pending; their intake's account was told then
+    carried : records that the last report left pending; their intake's account was given then
     """
 
     runs: tuple[str, ...]
@@ -151,7 +151,7 @@ class ClassifyManifest(Manifest, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    audit : digest of the entry in the log that holds what is told here; empty in manifests before there was a log
+    audit : digest of the entry in the log that holds what stands here; empty in manifests before there was a log
     shards : what was decided in this run
     report : key of the report's first page
     pending : records that wait for a decision; None in manifests before 2026-11-28, which name intake runs in ``pending_ingests``

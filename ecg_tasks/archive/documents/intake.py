@@ -167,7 +167,7 @@ class IntakeJob(Document, frozen=True, kw_only=True):
 
 
 class StagedShard(Part, frozen=True, kw_only=True):
-    """A shard that is not let in yet, as Parquet.
+    """A shard that is not in the archive yet, as Parquet.
 
     ``records`` stand at ``<key>.parquet`` unless they are small, and ``index`` at ``<key>.index`` in results of version 0.1.
     """
@@ -248,7 +248,7 @@ class LabelCounts(Part, frozen=True, kw_only=True):
 class IntakeManifest(Manifest, frozen=True, kw_only=True):
     """The manifest of an intake; ``waiting`` names the first keys, ``needed`` is None in manifests before there was one: all of these.
 
-    Up to a thousand ``inputs`` stand in it. A longer list is a Parquet table of its own at the key ``inputs_table``, and ``inputs``
+    Up to a thousand ``inputs`` stand in it. A longer list is a separate Parquet table at the key ``inputs_table``, and ``inputs``
     is empty; ``quarantined`` likewise. `account_lists` reads both.
     """
 

@@ -5,7 +5,7 @@ from ecg_tasks.archive.documents.intake import QuarantinedInput
 
 
 class Retry(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """That somebody put an entry back; ``outcome`` and ``run`` tell what the next intake made of it."""
+    """That an entry was put back; ``outcome`` and ``run`` say what the next intake made of it."""
 
     who: str
     when: str
@@ -36,7 +36,7 @@ class QuarantineReason(Document, frozen=True, kw_only=True, omit_defaults=True):
     ----------
     inbox : the paths below the inbox to which its files go back
     rows : its bad rows, where the file is good otherwise
-    retried : every time that somebody put it back
+    retried : every time that it was put back
     """
 
     name: str

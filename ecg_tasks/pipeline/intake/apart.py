@@ -1,6 +1,6 @@
 """Here: whether reading a file ends the process that reads it, found out in a process apart. Not here: reading it for good (``taking``).
 
-A task tries its files this way only after it was ended once while it read them: a process of its own costs a second.
+A task tries its files this way only after it was ended once while it read them: a separate process costs a second.
 """
 
 import contextlib

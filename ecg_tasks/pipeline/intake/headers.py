@@ -15,7 +15,7 @@ from ecg_tasks.readers.file_names import Kind, kind_of
 from ecg_tasks.readers.wfdb.header import MAX_HEADER_BYTES
 
 MAX_UNREAD = 20_000
-"""Headers that one run reads anew. On a busy machine one takes up to 40 ms, so this is a quarter of an hour at most."""
+"""Headers that one run reads again. On a busy machine one takes up to 40 ms, so this is a quarter of an hour at most."""
 MEMO = f"{keys.INTAKES}headers.parquet"
 
 

@@ -23,7 +23,7 @@ _PERSON = ("patient", "split_bucket", "age", "sex")
 class Archived:
     """What the archive has of the names that were asked for.
 
-    ``latest`` has for each name the number of the intake that let it in last, and the records it let in: several where it is not known
+    ``latest`` has for each name the number of the intake that added it last, and the records it added: several where it is not known
     which came last. ``persons`` has what the index says of each of these records.
     """
 
@@ -100,7 +100,7 @@ def _add(
 
 
 def _settle(store: ObjectStore, found: Archived, unclear: Mapping[str, Mapping[str, set[str]]]) -> None:
-    """Tell by the log of acts which of several records came last that were let in before intakes had numbers."""
+    """Tell by the log of acts which of several records came last that were added before intakes had numbers."""
     several = [name for name, (number, ids) in found.latest.items() if number == 0 and len(ids) > 1]
     if not several:
         return

@@ -25,7 +25,7 @@ class _ObjectEntry(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """What S3 tells of one object."""
+    """What S3 reports of one object."""
 
     name: str = msgspec.field(name="eventName")
     s3: _ObjectEntry

@@ -1,7 +1,7 @@
 """Here: putting into quarantine what cannot be read, and closing an entry that was put back. Not here: pages (``queries.quarantine``).
 
 An entry is a folder of ``quarantine/``, named by its bytes and its name. It holds the dropped files, ``reason.json``, and at most one mark:
-``put_back.json`` while its files wait in the inbox to be judged anew, ``closed.json`` once nothing of it is left to be done. The marks
+``put_back.json`` while its files wait in the inbox to be read again, ``closed.json`` once nothing of it is left to be done. The marks
 let a listing count entries without reading them.
 """
 
@@ -50,7 +50,7 @@ def entry_of(store: ObjectStore, *, source: str, name: str) -> str:
 def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[str] | None) -> None:
     """Write down what became of the entries that were put back and were taken over by this run; a second time changes nothing.
 
-    An entry is closed when its files were read, or when what is still bad in them has an entry of its own. It stays open when the same
+    An entry is closed when its files were read, or when what is still bad in them has its own entry. It stays open when the same
     entry was written again, or when its files were taken out of the inbox before they were read.
 
     Parameters

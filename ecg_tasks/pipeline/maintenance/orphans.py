@@ -18,7 +18,7 @@ from ecg_tasks.readers.file_names import LABEL_TABLE
 from ecg_tasks.signals.recipes import RECIPES
 
 AT_WORK = timedelta(hours=12)
-"""So long a run may have something in the bucket before its account tells of it."""
+"""So long a run may have something in the bucket before its account names it."""
 
 
 def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:

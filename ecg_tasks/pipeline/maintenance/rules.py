@@ -42,7 +42,7 @@ class _Use:
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """What is known when a prefix is judged: runs that are still at work, and by prefix the units that stay, of those judged before."""
+    """What is known when a rule is applied: runs that are still at work, and by prefix the units that stay, of the prefixes before."""
 
     store: ObjectStore
     at_work: Sequence[_Use]
@@ -126,7 +126,7 @@ RULES = {
     "quarantine": Rule(prefix=keys.QUARANTINE, depth=2, needed=_as_the_only_copy),
     "raw": Rule(prefix=keys.RAW, depth=2, at_least=7.0, needed=_by_a_record),
 }
-"""In the order in which they are judged: whatever needs another comes before it."""
+"""In the order in which they are applied: whatever needs another comes before it."""
 
 
 @dataclass(frozen=True, kw_only=True)

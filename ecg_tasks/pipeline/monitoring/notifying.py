@@ -1,4 +1,4 @@
-"""Here: what is told to the outside when a classification run ends, or is late. Not here: by which way (``plugins/report_notifier``).
+"""Here: what is sent to the outside when a classification run ends, or is late. Not here: by which way (``plugins/report_notifier``).
 
 Counts and a link, nothing else: no name of a file, no record, no patient, so that it may pass through a chat or a mailbox.
 """
@@ -27,7 +27,7 @@ TIMEOUT_S = 10.0
 
 
 class RunState(StrEnum):
-    """What is told of a run. The values are sent."""
+    """What is reported of a run. The values are sent."""
 
     SUCCESS = "success"
     FAILED = "failed"
@@ -106,7 +106,7 @@ def notice(run_id: str, *, state: RunState, base_url: str) -> RunNotice:
 
 
 class NotSentError(EcgError):
-    """A channel did not take the message; told without a reason, which would hold its address."""
+    """A channel did not take the message; reported without a reason, which would hold its address."""
 
 
 def send(notice: RunNotice, address: str) -> None:

@@ -1,4 +1,4 @@
-"""Here: which records a report covers, and what still waits before it. Not here: what a report tells of them (``report_builder``)."""
+"""Here: which records a report covers, and what still waits before it. Not here: what a report says of them (``report_builder``)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Here: what the page of one record in a report shows: signal, pictures, and what the answer rests on. Not here: which records get one."""
+"""Here: what the page of one record in a report shows: signal, pictures, and what the answer is based on. Not here: for which records."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,7 +19,7 @@ from ecg_tasks.signals.recipes import get_recipe
 
 BEATS_SHOWN = 6
 EXPLAINED = 50
-"""Pages, the uncertain and most abnormal first, that tell what the answer rests on: 0.1 to 1 s each, by the size of the model."""
+"""Pages, the uncertain and most abnormal first, that show what the answer is based on: 0.1 to 1 s each, by the size of the model."""
 
 
 def record_details(
@@ -34,7 +34,7 @@ def record_details(
     Parameters
     ----------
     rows : for each shard, the rows of its records
-    explained : ids of the records that also get what their answer rests on
+    explained : ids of the records that also get what their answer is based on
     classifiers : of each recipe
     """
     for shard, chosen in rows.items():

@@ -1,4 +1,4 @@
-"""Here: what a model's answer on a recording rests on, ready to be drawn. Not here: finding it out (``learning.explanation``)."""
+"""Here: what a model's answer on a recording is based on, ready to be drawn. Not here: finding it out (``learning.explanation``)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ STEP_S = 0.02
 
 
 def explain_record(classifier: Classifier, record: Record) -> Attribution | None:
-    """Say what the model's answer on a recording rests on; None where no window counts, so that there is no answer.
+    """Say what the model's answer on a recording is based on; None where no window counts, so that there is no answer.
 
     The pictures are drawn again, which takes a hundredth of the time that looking into them takes.
     """

@@ -58,7 +58,7 @@ class WrittenReport:
 
 
 def model_summary(spec: ModelSpec, test: Evaluation, *, digest: str, since: str) -> ModelSummary:
-    """Bring together what a report tells of a version: what it is, how it stands, and what its test showed."""
+    """Bring together what a report says of a version: what it is, how it stands, and what its test showed."""
     return ModelSummary(
         recipe=spec.recipe,
         version=spec.version,

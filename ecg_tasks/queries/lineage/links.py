@@ -17,7 +17,7 @@ class LinkState(StrEnum):
     RECORDED = "recorded"
     """It is written down, and there is nothing to hold it against."""
     ABSENT = "absent"
-    """Nobody wrote it down, or it is in another bucket."""
+    """It was not written down, or it is in another bucket."""
     BROKEN = "broken"
     """It is not what it should be."""
 

@@ -70,7 +70,7 @@ def read_tables(section: bytes, *, name: str) -> tuple[HuffmanTable, ...]:
     Raises
     ------
     BadInputError
-        ``incomplete`` where they are cut off; ``unreadable`` for codes that cannot be told apart or are longer than 16 bits.
+        ``incomplete`` where they are cut off; ``unreadable`` for codes that cannot be distinguished or are longer than 16 bits.
     """
     n_tables = int.from_bytes(section[:2], "little")
     if len(section) >= 2 and n_tables == DEFAULT_TABLE:  # noqa: PLR2004 - a number of two bytes

@@ -27,7 +27,7 @@ class RecordLine:
 
 
 def content_lines(text: str) -> list[str]:
-    """Return the record line and the signal or segment lines, told from comments in wfdb's own way."""
+    """Return the record line and the signal or segment lines, separated from comments in wfdb's own way."""
     return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
