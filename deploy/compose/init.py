@@ -16,7 +16,7 @@ _PATIENCE_S = 120.0
 
 
 def main() -> None:
-    """Fill Airflow's database and the bucket; the argument is the number of slots of the pool ``cpu``."""
+    """Prepare Airflow's database and the bucket; the argument is the number of slots of the pool ``cpu``."""
     subprocess.run([sys.executable, "-m", "deploy.embedded.migrate", str(POOLS), sys.argv[1]], check=True)  # noqa: S603 - our own program
     ensure_bucket()
     from ecg_tasks.pipeline.preparation import prepare_bucket

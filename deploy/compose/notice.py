@@ -52,7 +52,7 @@ def licence(package: Distribution) -> str:
 
 
 def is_accepted(name: str) -> bool:
-    """Return whether the project takes a package under this licence: any but GPL and AGPL; the LGPL leaves who only imports it free."""
+    """Return whether the project takes a package under this licence: any but GPL and AGPL; the LGPL does not bind who only imports it."""
     return not re.search(r"(?<!L)GPL|(?<!Lesser )General Public|Affero", name)
 
 
