@@ -98,9 +98,7 @@ def opened() -> Iterator[Any]:
             return loop.run_until_complete(_answer(app, data))
 
         # both ask Airflow's database, which is not fuzzed
-        asked = mock.patch.multiple(
-            deciding, ask=mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000"), outcome=mock.Mock(return_value=None)
-        )
+        asked = mock.patch.multiple(deciding, ask=mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000"))
         with mock.patch.object(security, "can_edit", return_value=True), asked:
             yield check
         loop.close()
