@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from msgspec import structs
 
 from ecg_tasks.archive import keys, tables
-from ecg_tasks.archive.documents import Input, IntakeManifest, QuarantinedInput
+from ecg_tasks.archive.documents import Input, IntakeManifest, QuarantinedInput, prepared
 from ecg_tasks.archive.object_store import ObjectStore
 
 INLINE = 1000
@@ -101,4 +101,4 @@ def _read(store: ObjectStore, key: str, kind: type[Entry]) -> Iterator[Entry]:
     with store.spool(key) as file:
         table = pq.ParquetFile(file)
         for batch in table.iter_batches(batch_size=_GROUP_ROWS, use_threads=False):
-            yield from msgspec.convert(batch.to_pylist(), list[kind])  # type: ignore[valid-type]  # of the argument
+            yield from msgspec.convert(batch.to_pylist(), prepared(list[kind]))  # type: ignore[valid-type]  # of the argument

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.documents import prepared
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError, MissingObjectError
@@ -76,7 +77,7 @@ class Entry:
         if not isinstance(stored, dict) or stored.keys() != {field.name for field in fields(cls)}:
             raise ValueError("it is no entry of the log")
         try:
-            return msgspec.convert(stored, cls)
+            return msgspec.convert(stored, prepared(cls))
         except msgspec.ValidationError as error:
             raise ValueError(f"it is no entry of the log: {error}") from None
 

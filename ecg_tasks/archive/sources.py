@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import DropList
+from ecg_tasks.archive.documents import DropList, prepared
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import MissingObjectError
 
@@ -84,7 +84,7 @@ def listed(store: ObjectStore, source: str) -> list[File] | None:
     if hashlib.sha256(data).hexdigest() != source:
         raise ValueError(f"{keys.raw_list(source)} has another SHA-256")
     try:
-        stored = msgspec.json.decode(data, type=DropList)
+        stored = msgspec.json.decode(data, type=prepared(DropList))
     except msgspec.DecodeError as error:
         raise ValueError(f"{keys.raw_list(source)} cannot be read: {error}") from None
     return [File(name=file.name, n_bytes=file.bytes, sha256=file.sha256) for file in stored.files]

@@ -2,6 +2,9 @@
 
 import ast
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -262,3 +265,34 @@ def look(given: dict[str, Any], kept: Kept, columns: dict[str, int]):
         "kept.detail['d']",
         "told()['e']",
     ]
+
+
+FIRST_USE = """
+import sys, threading
+import msgspec
+from ecg_tasks.archive.documents import prepared
+
+sys.setswitchinterval(1e-6)
+for number in range(200):
+    parts = [msgspec.defstruct(f"Part{place}", [("a", int, 1), ("b", dict[str, float], {})]) for place in range(20)]
+    fields = [(f"f{place}", tuple[part, ...], ()) for place, part in enumerate(parts)]
+    kind = msgspec.defstruct(f"Kind{number}", fields)
+    data = {f"f{place}": [{"a": 2, "b": {"x": 1.0}}] * 3 for place in reversed(range(20))}
+    together = threading.Barrier(6)
+
+    def use():
+        together.wait()
+        msgspec.convert(data, GIVEN)
+
+    threads = [threading.Thread(target=use) for _ in range(6)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+"""
+
+
+@pytest.mark.parametrize(("given", "ends"), [("prepared(kind)", {0}), ("kind", {-signal.SIGSEGV})])
+def test_a_type_may_be_used_first_by_several_threads(given, ends):
+    """Pages are opened at once; msgspec by itself ends the process, which is why its types are prepared."""
+    program = FIRST_USE.replace("GIVEN", given)
+    done = subprocess.run([sys.executable, "-c", program], cwd=LIBRARY.parent, capture_output=True, check=False, timeout=300)
+    assert done.returncode in ends, done.stderr[-500:]

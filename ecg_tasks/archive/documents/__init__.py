@@ -4,7 +4,7 @@ Champions (``registry``), entries of the log (``audit``), model versions (``lear
 (``reporting``) have their types beside what makes them.
 """
 
-from ecg_tasks.archive.documents.base import Document, Part, find, load, plain, read, read_many, read_shown, write
+from ecg_tasks.archive.documents.base import Document, Part, find, load, plain, prepared, read, read_many, read_shown, write
 from ecg_tasks.archive.documents.catalog import CatalogHead, Publishing, Segment
 from ecg_tasks.archive.documents.classifying import (
     BackfillCounts,
@@ -170,6 +170,7 @@ __all__ = [
     "find_manifest",
     "load",
     "plain",
+    "prepared",
     "read",
     "read_counts",
     "read_manifest",

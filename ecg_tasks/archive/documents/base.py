@@ -1,6 +1,7 @@
 """Here: what all documents have in common: a schema's version, and their way to JSON and back. Not here: any single document."""
 
 import json
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -8,6 +9,23 @@ import msgspec
 
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import DamagedStoreError, MissingObjectError
+
+AnyType = TypeVar("AnyType")
+_preparing = threading.Lock()
+_prepared: set[Any] = set()
+
+
+def prepared(kind: type[AnyType]) -> type[AnyType]:
+    """Return a type after msgspec has read its fields, in one thread at a time.
+
+    msgspec 0.22 reads the fields of a type at its first use. A second thread that uses the type meanwhile finds half of them, and the whole
+    process ends with a segmentation fault: so did the pages, when two were opened right after a start.
+    """
+    if kind not in _prepared:
+        with _preparing:
+            msgspec.json.Decoder(kind)
+            _prepared.add(kind)
+    return kind
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +52,7 @@ class Document(Part, frozen=True, kw_only=True):
             If a field is missing or of another type, or the document is of a later version than this program knows.
         """
         try:
-            found = msgspec.convert(cls.upgraded(plain), cls)
+            found = msgspec.convert(cls.upgraded(plain), prepared(cls))
         except msgspec.ValidationError as error:
             raise DamagedStoreError(f"it is no {cls.__name__}: {error}") from None
         if found.schema_version > cls.SCHEMA:

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.code_version import code_version
-from ecg_tasks.archive.documents.base import Document, Part, find, read, read_many, write
+from ecg_tasks.archive.documents.base import Document, Part, find, prepared, read, read_many, write
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
@@ -77,4 +77,4 @@ class _Stored(msgspec.Struct, frozen=True):
 
 def counts_as_stored(manifest: bytes) -> object:
     """Return the counts of a manifest as they were written, without fields that their type has got since."""
-    return msgspec.json.decode(manifest, type=_Stored).counts
+    return msgspec.json.decode(manifest, type=prepared(_Stored)).counts

@@ -16,6 +16,7 @@ from typing import IO, Self
 
 import msgspec
 
+from ecg_tasks.archive.documents import prepared
 from ecg_tasks.errors import BadInputError, Reason
 
 MEMORY_BYTES = 1024**3
@@ -121,7 +122,7 @@ def _read_what_comes(come: IO[bytes], answers: IO[bytes]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     least, hard = resource.getrlimit(resource.RLIMIT_DATA)
     for line in come:
-        drop = msgspec.json.decode(line, type=_Asked)
+        drop = msgspec.json.decode(line, type=prepared(_Asked))
         contents = {file_name: come.read(size) for file_name, size in drop.files.items()}
         memory = drop.memory if least == resource.RLIM_INFINITY else min(least, drop.memory)
         used = resource.getrusage(resource.RUSAGE_SELF)

@@ -6,6 +6,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.documents import prepared
 
 _CREATED = ("ObjectCreated:", "s3:ObjectCreated:")
 _TEST = "s3:TestEvent"
@@ -57,7 +58,7 @@ def read_notice(body: str, *, bucket: str) -> Notice:
     ('inbox/a ä.csv',)
     """
     try:
-        message = msgspec.json.decode(body, type=_Message)
+        message = msgspec.json.decode(body, type=prepared(_Message))
     except msgspec.ValidationError:
         return Notice(fault="it is no JSON object with a list of Records")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -69,7 +70,7 @@ def read_notice(body: str, *, bucket: str) -> Notice:
     found: list[str] = []
     for record in message.records:
         try:
-            event = msgspec.convert(record, _Event)
+            event = msgspec.convert(record, prepared(_Event))
             key = unquote_plus(event.s3.object.key, errors="strict")  # messages carry a key as a web form would
         except (msgspec.ValidationError, UnicodeDecodeError) as error:
             return Notice(keys=tuple(found), fault=f"one of its Records cannot be read: {type(error).__name__}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from ecg_tasks.archive import keys, registry, tables
-from ecg_tasks.archive.documents import Code, RetrainManifest
+from ecg_tasks.archive.documents import Code, RetrainManifest, prepared
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.errors import MissingObjectError, ModelRefusedError
@@ -31,7 +31,7 @@ def version_link(store: ObjectStore, runs: RunLinks, recipe: str, version: str, 
         sentence=f"{', '.join(changed)}: another SHA-256 than SHA256SUMS has" if changed else f"{len(files) - 1} files have their SHA-256",
         metadata=metadata | {"digest": registry.digest(files)},
         beneath=(
-            code_link(msgspec.convert(spec.code, Code | None)),
+            code_link(msgspec.convert(spec.code, prepared(Code) | None)),
             *_decisions(store, recipe, version),
             _training(runs, recipe, version),
             _dataset(store, spec.dataset_id, metrics.provenance, deep=deep),
