@@ -187,6 +187,14 @@ def test_every_component_is_in_a_wave():
     assert sorted(component for wave in WAVES.values() for component in wave) == sorted(supervision.COMPONENTS)
 
 
+def runs(process):
+    """Whether a process still does something."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.mark.parametrize("wave", WAVES)
 def test_killed_components_come_back(stack, wave, wait_until):
     """After kill -9 of some components at once the whole stack is healthy again by itself, with its objects; nothing of them is left."""
@@ -199,5 +207,5 @@ def test_killed_components_come_back(stack, wave, wait_until):
         f"the restart of {', '.join(killed)}",
     )
     wait_until(lambda: stack.status().healthy, f"health after the restart of {', '.join(killed)}")
-    assert not [process for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    wait_until(lambda: not any(map(runs, left)), "the end of what they had started")
     assert size_of_kept(stack) == 20 * 1024 * 1024
