@@ -176,9 +176,11 @@ def recent(store: ObjectStore, *, since: int = 0) -> list[Name]:
 
     ``since`` is a number that the log had before, 0 where none is known: then one listing is enough, from the folder before that number's.
     """
+    found: list[Name] = []
     if since:
         first = keys.audit_folder(max(since - _IN_A_FOLDER, 0))
         found = [name for item in store.list_objects(keys.AUDIT, after=first) if (name := Name.of(item.key))]
+    if found:
         folders = sorted({name.folder for name in found})[-2:]
         return sorted(name for name in found if name.folder in folders)
     folders = sorted(folder for folder in store.list_folders(keys.AUDIT) if folder.isdigit())[-2:]

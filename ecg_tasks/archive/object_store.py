@@ -4,6 +4,7 @@ import base64
 import hashlib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ _CONNECTIONS = 8 * AT_ONCE
 
 _DELETED_AT_ONCE = 100
 """S3 takes ten times as many keys in one request, but a busy server may not be through with them before the client gives up."""
+_IN_XML = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+"""Keys that a list can hold. Any other one, such as that of a dropped file with a control character in its name, is deleted by itself."""
 _SPOOLED_BYTES = 8 * 1024 * 1024
 
 
@@ -181,7 +184,12 @@ class ObjectStore:
         while listed := list(islice(left, _DELETED_AT_ONCE)):
             self._delete_listed(listed)
 
-    def _delete_listed(self, keys: Sequence[str]) -> None:
+    def _delete_listed(self, listed: Sequence[str]) -> None:
+        keys = [key for key in listed if _IN_XML.fullmatch(key)]
+        for key in set(listed).difference(keys):
+            self.delete(key)
+        if not keys:
+            return
         with _errors(f"delete {keys[0]}"):
             told = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
         if failed := told.get("Errors"):

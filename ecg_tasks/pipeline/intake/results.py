@@ -12,7 +12,7 @@ from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
 
 _KEPT_BYTES = 32 * 1024 * 1024
-"""Results of so many bytes together are kept in memory; further ones are read twice."""
+"""Results of so many bytes together are kept in memory; further ones are read each time."""
 
 
 class Results:
