@@ -111,10 +111,14 @@ class Catalog:
         columns = ["record_id", "label"]
         return latest_labels(pa.concat_tables(parts)).select(columns) if parts else tables.LABELS.empty_table().select(columns)
 
+    def took_in_last(self, run: str) -> bool:
+        """Return whether the publication that the catalogue took in last is that of this run; the first heads named it as Airflow does."""
+        return self.head.publishing is not None and keys.run_key(self.head.publishing.run) == run
+
     def before(self, run: str) -> "Catalog":
         """Return the catalogue as it was before the publication of a run, also where it has taken that in already."""
         last = self.head.publishing
-        if last is None or last.run != run:
+        if last is None or not self.took_in_last(run):
             return self
         return replace(self, head=structs.replace(self.head, number=last.number, segments=last.segments, tail=last.tail))
 

@@ -169,7 +169,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     key = keys.manifest(DAG, run)
     staged = Results(store, run, results)
     found, planned = Catalog.find(store), staged.plan()
-    was_last = found is not None and found.head.publishing is not None and found.head.publishing.run == run
+    was_last = found is not None and found.took_in_last(run)
     data = None
     if planned is None or planned.put_back is None or found is None or was_last:  # it may have come so far before
         data = _get(store, key)
@@ -220,18 +220,22 @@ def _end_broken_off(listed: Iterable[str]) -> bool:
 
 def _check_catalog(store: ObjectStore) -> bool:
     """Take in what an earlier version of this program left; returns whether a publication was ended."""
-    ended = Catalog.find(store) is None and _end_those_of_version_01(store)
+    ended = _end_those_of_earlier_versions(store)
     for entry in quarantining.list_put_back(store):
         store.put(keys.put_back(entry), b"")
     catalog.catch_up(store)
     return ended
 
 
-def _end_those_of_version_01(store: ObjectStore) -> bool:
-    """Publish what version 0.1 began to publish and gave up: it noted what was there before, and wrote no account."""
-    staged = store.list_keys(f"{keys.STAGING}{DAG}/")
-    begun = sorted(key.split("/")[2] for key in staged if key.endswith("/before.json"))
-    ended = [run for run in begun if not store.exists(keys.manifest(DAG, run))]
+def _end_those_of_earlier_versions(store: ObjectStore) -> bool:
+    """Publish what an earlier version began to publish and gave up; returns whether there was such a run.
+
+    Version 0.1 noted what was there before, the one after it the run in the catalogue's head; neither had written a manifest yet.
+    """
+    staged, found = store.list_keys(f"{keys.STAGING}{DAG}/"), Catalog.find(store)
+    noted = {key.split("/")[2] for key in staged if key.endswith("/before.json")}
+    named = {run for key in staged if key.endswith("/plan.json") and found is not None and found.took_in_last(run := key.split("/")[2])}
+    ended = [run for run in sorted(noted | named) if not store.exists(keys.manifest(DAG, run))]
     for run in ended:
         publish(run, [key for key in staged if key.startswith(keys.staging(DAG, run, "results/"))])
     return bool(ended)

@@ -15,7 +15,7 @@ import pytest
 from ecg_tasks.archive import audit, documents, keys, registry, tables
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.pipeline import backfill_version, classify_records, ingest_records, maintain_store, render_spectrograms
-from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.pipeline.intake import inbox, publication
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.rules import RULES, judge
 from ecg_tasks.pipeline.monitoring import monitoring_runs
@@ -342,6 +342,30 @@ def test_a_publication_that_version_01_gave_up_is_ended(upgraded):
     assert (found["account"]["received"], found["account"]["waiting"], found["shards"]) == (0, 1, [])
     assert len(record_ids(store)) == len(old_bucket().said["records"]) + 4
     assert under_way(store, ingest_records.DAG, "plan.json", INTAKE) == []  # or every later run would end it once more
+
+
+@pytest.mark.parametrize("is_tried_again", [True, False])
+def test_a_publication_that_the_first_catalogue_saw_is_ended(upgraded, monkeypatch, is_tried_again):
+    """The program after 0.1 named the run as Airflow does, in the head alone: its records are none that were there before."""
+    store, _ = upgraded("let_in")
+    results = under_way(store, ingest_records.DAG, "results/", INTAKE)
+    with monkeypatch.context() as patch:
+        patch.setattr(publication, "write_manifest", lambda *_: pytest.fail("the task is killed"))
+        with pytest.raises(pytest.fail.Exception):
+            ingest_records.publish(INTAKE, results)
+    head = json.loads(store.get(keys.CATALOG_HEAD))
+    head["publishing"] |= {"run": INTAKE, "results": results}
+    store.put(keys.CATALOG_HEAD, json.dumps(head).encode())
+    store.delete(keys.staging(ingest_records.DAG, keys.run_key(INTAKE), "before.json"))
+    if is_tried_again:
+        ingest_records.publish(INTAKE, results)
+    else:
+        prepare_bucket()
+        ingest_records.plan("next")
+    told = json.loads(store.get(keys.manifest(ingest_records.DAG, keys.run_key(INTAKE))))["account"]
+    counts = {name: told[name] for name in ("received", "records", "duplicates", "quarantined")}
+    assert counts == {"received": 6, "records": 4, "duplicates": 1, "quarantined": 1}
+    assert under_way(store, ingest_records.DAG, "plan.json", INTAKE) == []
 
 
 def _ids(store, shard):
