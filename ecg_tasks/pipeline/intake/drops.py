@@ -94,16 +94,11 @@ def sort_inbox(
     """
     found = {item.key: item for item in listed if item.key != keys.INBOX}
     inbox = _Inbox(store, found, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=remembered, max_unread=max_unread)
-    ready = [*inbox.recordings(), *inbox.others()]
+    ready = inbox.take_turns([*inbox.recordings(), *inbox.others()], max_drops)
+    ready += inbox.take_turns(list(inbox.sidecars()), max_drops - len(ready))  # when it is known which files are left that need one
     result = inbox.result
-    if len(ready) > max_drops:
-        ready.sort(key=lambda one: (one.modified, one.key))
-        left = ready[max_drops:]
-        result.waiting.extend(item.key for one in left for item in one.items)
-        result.waiting_for["the next run"] += len(left)
-    n_left = max(0, len(ready) - max_drops) + len(inbox.unread) + inbox.n_held
-    taken = sorted(ready[:max_drops], key=lambda one: (one.key not in inbox.headers, one.key))
-    drops = [_drop(one, max_bytes=max_bytes) for one in taken]
+    n_left = len(inbox.unread) + inbox.n_held
+    drops = [_drop(one, max_bytes=max_bytes) for one in sorted(ready, key=lambda one: (one.key not in inbox.headers, one.key))]
     return Sorted(
         drops=drops, waiting=list(dict.fromkeys(result.waiting)), waiting_for=result.waiting_for, left=n_left, labels=result.labels
     )
@@ -208,12 +203,24 @@ class _Inbox:
                 self.result.labels.append(LabelTableFile(key=key, etag=item.etag, modified=item.modified.isoformat()))
             else:
                 yield _Ready(key=key, items=(item, *self._aside(key)), fault=self._fault_of(key, kind))
-        yield from self._sidecars()
 
-    def _sidecars(self) -> Iterator[_Ready]:
-        """Yield the sidecars of which no file may come any more: a copy went along with each that did."""
+    def take_turns(self, ready: list[_Ready], most: int) -> list[_Ready]:
+        """Return those that were complete first, ``most`` at most; the others are put among those that wait for the next run."""
+        if len(ready) <= most:
+            return ready
+        ready = sorted(ready, key=lambda one: (one.modified, one.key))
+        self._wait(dict.fromkeys(item.key for one in ready[most:] for item in one.items), "the next run")
+        self.n_held += len(ready) - most
+        return ready[:most]
+
+    def sidecars(self) -> Iterator[_Ready]:
+        """Yield the sidecars that no file needs any more: a copy went along with each that did. Call it when all others had their turn."""
+        unread = {posixpath.dirname(key) for key in self._asked - self._said.keys()}
+        needed = set(self.result.waiting)
         for sidecar in (self._found[key] for key in self._found if kind_of(key) is Kind.SIDECAR and key not in self._named):
-            if self._is_fresh([sidecar]):
+            if sidecar.key in needed:
+                continue
+            if self._is_fresh([sidecar]) or posixpath.dirname(sidecar.key) in unread:
                 self._wait([sidecar.key], "files that it describes")
             else:
                 yield _Ready(key=sidecar.key, items=(sidecar,), fate=PASSED_OVER)

@@ -1,11 +1,12 @@
 """A signals.json goes along with the arrays that need it, whichever comes first, and is never refused while they come."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from benchmarks import written_files as written
 from ecg_tasks.archive import keys
+from ecg_tasks.pipeline.intake import drops
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from tests.pipeline.intake.test_arrivals import Inbox, inbox  # noqa: F401 - a fixture
 
@@ -124,3 +125,15 @@ def test_an_empty_array_file_is_told_in_the_end(inbox: Inbox):  # noqa: F811
     inbox.put({"a.npy": b""})
     assert inbox.run()["waiting_for"] == {"its content": 1}
     assert [entry["reason"] for entry in inbox.late()["quarantined"]] == ["unknown_format"]
+
+
+@pytest.mark.parametrize("bound", ["max_unread", "max_drops"])
+def test_a_sidecar_stays_while_arrays_are_left_to_the_next_run(inbox: Inbox, bound):  # noqa: F811
+    """One may describe more arrays than a run takes, for longer than the hour after which it is passed over."""
+    inbox.put({"w/a.npy": array(), "w/b.npy": array(OTHER), "w/signals.json": SIDECAR})
+    long_after = datetime.now(UTC) + timedelta(hours=3)
+    listed = list(inbox.store.list_objects(keys.INBOX))
+    found = drops.sort_inbox(inbox.store, listed, at=long_after, grace_s=60, max_bytes=10**8, **{bound: 1})
+    assert [(drop.name, drop.fate) for drop in found.drops] == [("w/a.npy", "")]
+    assert "inbox/w/signals.json" in found.waiting
+    assert found.left == 1
