@@ -39,6 +39,8 @@ QUESTIONS = [
     ("get_object", {"Key": "c", "Range": "bytes=1-2"}),
     *[("list_objects_v2", {"Prefix": prefix}) for prefix in ("", "a/", "a/b", "nothing/")],
     *[("list_objects_v2", {"Prefix": prefix, "Delimiter": "/"}) for prefix in ("", "a/", "a/b/", "nothing/")],
+    *[("list_objects_v2", {"Prefix": "a/", "StartAfter": after}) for after in ("a/b", "a/b/three", "a/b/two", "b")],
+    ("list_objects_v2", {"Prefix": "a/", "Delimiter": "/", "StartAfter": "a/b"}),
 ]
 
 

@@ -150,14 +150,14 @@ def data():
 
 
 @pytest.fixture(scope="session")
-def wait_until() -> Callable[[Callable[[], object], str], None]:
+def wait_until() -> Callable[..., None]:
     """Wait for something that comes by itself; the test fails with ``what`` when it does not come."""
 
-    def wait(condition: Callable[[], object], what: str) -> None:
+    def wait(condition: Callable[[], object], what: str, *, patience_s: float = PATIENCE_S) -> None:
         began = time.monotonic()
         while not condition():
             waited_s = time.monotonic() - began
-            assert waited_s < PATIENCE_S, f"{what} did not come within {PATIENCE_S:.0f} s"
+            assert waited_s < patience_s, f"{what} did not come within {patience_s:.0f} s"
             time.sleep(min(max(0.5, waited_s / 10), 2))  # to ask how a stack is takes a fifth of a second of a core
 
     return wait

@@ -207,5 +207,5 @@ def test_killed_components_come_back(stack, wave, wait_until):
         f"the restart of {', '.join(killed)}",
     )
     wait_until(lambda: stack.status().healthy, f"health after the restart of {', '.join(killed)}")
-    wait_until(lambda: not any(map(runs, left)), "the end of what they had started")
+    wait_until(lambda: not any(map(runs, left)), "the end of what they had started", patience_s=30)
     assert size_of_kept(stack) == 20 * 1024 * 1024

@@ -187,7 +187,7 @@ def test_mail_goes_through_airflows_own_connection(reported, mail_server, monkey
 
 def _is_the_mail(message):
     mail = message_from_bytes(message, policy=policy.default)
-    assert "ECG classification: the report is ready" in mail["Subject"]
+    assert mail["Subject"] == "ECG classification: the report is ready"
     text = mail.get_body(("plain", "html")).get_content()
     assert "records: 10" in text
     assert "Smith" not in text
