@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
     ReportSummary,
@@ -83,7 +83,7 @@ def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, A
 def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
     """Read the head of a report, or None if there is no such report."""
     info = store.info(keys.report(date, run, "summary.json"))
-    return None if info is None else _summary(store, info.key, info.etag)
+    return None if info is None else _summary(store, info.key, etag=info.etag)
 
 
 def headline(report: str) -> str:
@@ -103,19 +103,19 @@ def headline(report: str) -> str:
 
 
 def _run(store: ObjectStore, info: ObjectInfo) -> Run:
-    return _read(store, info.key, info.etag, info.modified.isoformat(timespec="seconds"))
+    return _read(store, info.key, etag=info.etag, written=info.modified.isoformat(timespec="seconds"))
 
 
-@lru_cache(maxsize=1024)
-def _read(store: ObjectStore, key: str, _etag: str, written: str) -> Run:
+@keep(1024)
+def _read(store: ObjectStore, key: str, *, etag: str, written: str) -> Run:  # noqa: ARG001 - a generation
     manifest = read(store, ClassifyManifest, key)
     _, date, run, _ = manifest.report.split("/", 3)
     champions = {name: champion.version for name, champion in manifest.champions.items()}
     return Run(date=date, run=run, written=written, counts=manifest.counts, champions=champions)
 
 
-@lru_cache(maxsize=32)
-def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
+@keep(32)
+def _summary(store: ObjectStore, key: str, *, etag: str) -> Summary:  # noqa: ARG001 - a generation
     summary = read(store, ReportSummary, key)
     return Summary(
         run_id=summary.run.run_id,
