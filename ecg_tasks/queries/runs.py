@@ -1,4 +1,4 @@
-"""Here: the runs of ``classify_records`` and their reports, as the archive has them. Not here: the rows of a report (``table``)."""
+"""Here: the runs of ``classify_records`` and their reports, as the archive has them. Not here: the rows of a report (``report_table``)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ DAG = DagId.CLASSIFY_RECORDS
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run with a report: its account, the versions that decided, and when its manifest was written."""
+    """One run with a report: its counts, the versions that decided, and when its manifest was written."""
 
     date: str
     run: str
@@ -73,7 +73,7 @@ def runs(store: ObjectStore, *, offset: int = 0, limit: int = 30) -> Runs:
 
 
 def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, Any] | None, Run | None]:
-    """Find what a DAG run wrote: its account, and the run with a report if it is one. None where nothing is written (yet)."""
+    """Find what a DAG run wrote: its counts, and the run with a report if it is one. None where nothing is written (yet)."""
     info = store.info(keys.manifest(dag_id, keys.run_key(run_id)))
     if info is None:
         return None, None
