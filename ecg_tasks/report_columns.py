@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ecg_tasks.labels import Decision
+from ecg_tasks.signals.flags import words
 
 Joined: TypeAlias = Mapping[str, Any]
 """Rows of a shard as `archive.predictions.join` gives them, with label and model: column name to a list (texts) or an array (numbers)."""
@@ -126,7 +127,7 @@ COLUMNS: tuple[Column, ...] = (
         description="Why the quality is low, and what was done to the recording: codes with commas between.",
         head="Flags",
         place=8,
-        cell=lambda row: (row["flags"] or "").replace("_", " ").replace(",", ", "),
+        cell=lambda row: ", ".join(words(row["flags"] or "")),
         dress="words",
         searched=True,
     ),

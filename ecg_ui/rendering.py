@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
 from ecg_tasks.reporting.escaping import printable
-from ecg_tasks.signals.flags import sentences
+from ecg_tasks.signals.flags import sentences, words
 from ecg_ui import security
 
 HERE = Path(__file__).parent
@@ -119,15 +119,6 @@ def when(text: str) -> str:
         return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     except ValueError:
         return text
-
-
-def words(flags: str) -> list[str]:
-    """Return comma-joined codes as words for people.
-
-    >>> words("baseline_wander,noise")
-    ['baseline wander', 'noise']
-    """
-    return [flag.strip().replace("_", " ") for flag in flags.split(",") if flag.strip()]
 
 
 def size(n_bytes: int) -> str:

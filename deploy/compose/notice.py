@@ -38,16 +38,16 @@ class UnusableLicenceError(Exception):
 
 def licence(package: Distribution) -> str:
     """Return the licence that a package's metadata declare, as SPDX or in its own words; empty if they declare none."""
-    told = package.metadata
-    name = _normalized(str(told["Name"]))
+    metadata = package.metadata
+    name = _normalized(str(metadata["Name"]))
     if name in CHOSEN:
         return CHOSEN[name]
-    if "License-Expression" in told:
-        return str(told["License-Expression"])
-    classifiers = [str(one).split(" :: ") for one in told.get_all("Classifier") or []]
+    if "License-Expression" in metadata:
+        return str(metadata["License-Expression"])
+    classifiers = [str(one).split(" :: ") for one in metadata.get_all("Classifier") or []]
     if classes := [one[-1] for one in classifiers if one[0] == "License" and len(one) > 1 and one[-1] != "OSI Approved"]:
         return " or ".join(classes)
-    words = str(told["License"]).strip() if "License" in told else ""
+    words = str(metadata["License"]).strip() if "License" in metadata else ""
     return words if words != "UNKNOWN" and len(words) <= _SENTENCE else ""
 
 
@@ -78,10 +78,12 @@ def main(environment: Path) -> None:
 
 
 def _entry(package: Distribution, name: str, folder: Path) -> str:
-    told = package.metadata
+    metadata = package.metadata
     texts = [Path(str(file.locate())) for file in package.files or () if re.match(r"(?i)(licen[cs]e|copying|notice)", file.name)]
     there = [text.relative_to(folder).as_posix() for text in texts if text.suffix not in {".py", ".pyc"} and text.is_relative_to(folder)]
-    return "".join(f"{line}\n" for line in (f"{told['Name']} {told['Version']}: {name}", *(f"    {text}" for text in sorted(there))))
+    return "".join(
+        f"{line}\n" for line in (f"{metadata['Name']} {metadata['Version']}: {name}", *(f"    {text}" for text in sorted(there)))
+    )
 
 
 def _normalized(name: str) -> str:

@@ -63,7 +63,7 @@ def environment(home: Home) -> dict[str, str]:
         },
         # A restart of the api-server takes ten seconds, and its first answer to a task some more: running tasks have to outlive it.
         "workers": {"min_heartbeat_interval": 3, "max_failed_heartbeats": 20, "execution_api_retries": 8, "execution_api_timeout": 60},
-        # A file that changed is read within seconds all the same; every reading anew of the others takes half a second of a core.
+        # A file that changed is read within seconds all the same; reading the others again each time takes half a second of a core.
         "dag_processor": {"refresh_interval": 10, "min_file_process_interval": 300},
         "logging": {
             "base_log_folder": home.logs / "tasks",

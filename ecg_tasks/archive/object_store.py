@@ -191,8 +191,8 @@ class ObjectStore:
         if not keys:
             return
         with _errors(f"delete {keys[0]}"):
-            told = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
-        if failed := told.get("Errors"):
+            answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+        if failed := answer.get("Errors"):
             raise StoreError(f"could not delete {failed[0].get('Key')}: {failed[0].get('Message')}")
 
     def create_bucket(self) -> None:

@@ -67,5 +67,5 @@ def _become(command: list[str]) -> None:
     # Paths among the arguments are the caller's, so only pytest, which looks for its settings, is started in the checkout.
     folder = CHECKOUT if "pytest" in command else Path.cwd()
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each test process would compile every module anew
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each test process would compile every module again
     raise typer.Exit(subprocess.run(command, cwd=folder, env=environment, check=False).returncode)  # noqa: S603 - that is its purpose

@@ -9,7 +9,7 @@ from ecg_tasks.pipeline.backfill_version import summary_key
 
 
 def maintenance(store: ObjectStore, run_id: str) -> MaintenanceManifest | None:
-    """Return the account of a run of ``maintain_store``, or None if it has written nothing (yet)."""
+    """Return the manifest of a run of ``maintain_store``, or None if it has written nothing (yet)."""
     return find_manifest(store, MaintenanceManifest, keys.run_key(run_id))
 
 

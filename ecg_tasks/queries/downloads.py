@@ -34,7 +34,7 @@ def download(store: ObjectStore, date: str, run: str, kind: Kind) -> Content:
 
 
 def pages(store: ObjectStore, report: str) -> Iterator[tuple[str, bytes]]:
-    """Give every stored file of a report, path and content, by the key of its first page: it opens offline with the others beside it."""
+    """Yield every stored file of a report, path and content, by the key of its first page: it opens offline with the others beside it."""
     folder = f"{report.rsplit('/', 1)[0]}/"
     listed = store.list_keys(folder)
     yield from zip((key.removeprefix(folder) for key in listed), store.get_many(listed), strict=True)

@@ -45,8 +45,8 @@ def page(store: ObjectStore, recipe: str, *, nights: int = 90) -> MonitoringPage
     if not watched or not watched[-1].measures:
         light = drift.status_of(watched[-1]) if watched else _not_watched(recipe, version)
         return MonitoringPage(recipe=recipe, version=version, light=light, figures=())
-    told = _figures(watched, references_of(store, recipe, version))
-    return MonitoringPage(recipe=recipe, version=version, light=drift.status_of(watched[-1]), figures=tuple(told))
+    figures = _figures(watched, references_of(store, recipe, version))
+    return MonitoringPage(recipe=recipe, version=version, light=drift.status_of(watched[-1]), figures=tuple(figures))
 
 
 def _not_watched(recipe: str, version: str) -> DriftStatus:

@@ -1,4 +1,4 @@
-"""Here: what a version's answer on one record is based on, for a page. Not here: finding it out (``classifying.explaining``).
+"""Here: what a version's answer on one record is based on, for a page. Not here: finding it out (``reports.explaining``).
 
 Loading a version takes longer than asking it, so the few latest are kept; a version answers one question at a time.
 """

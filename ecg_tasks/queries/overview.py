@@ -1,4 +1,4 @@
-"""Here: the state of the whole system in a few numbers. Not here: drift (``monitoring``), or any detail (the modules beside)."""
+"""Here: the state of the whole system in a few numbers. Not here: drift (``drift``), or any detail (the modules beside)."""
 
 from dataclasses import dataclass
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ecg_tasks.labels import Decision
+from ecg_tasks.report_columns import differs
 
 MATTERS = {"disputed": 0.5, "contradicts_label": 0.0, "uncertain": 0.5, "recipes_disagree": 0.25, "low_quality": 0.3}
 """How strong a reason must be to get a sentence, from 0 to 1. ``uncertain`` is 0.5 where P is 0.27 or 0.73 at a threshold of 0.5."""
@@ -49,8 +49,8 @@ class Case:
             case "disputed":
                 return "Reviewers differ, and neither label has a majority."
             case "contradicts_label":
-                firm = {self.decision, self.label} == {Decision.NORMAL.value, Decision.ABNORMAL.value}
-                return f"The model says {self.decision} ({self._figure()}), the label says {self.label}." if firm else ""
+                contradicts = differs(self.decision, self.label)
+                return f"The model says {self.decision} ({self._figure()}), the label says {self.label}." if contradicts else ""
             case "uncertain":
                 return self._uncertain()
             case "recipes_disagree":

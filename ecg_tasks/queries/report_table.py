@@ -3,9 +3,8 @@
 A table is copied to the disk once, by its ETag, and read from there.
 """
 
-from functools import lru_cache
-
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable
 from ecg_tasks.archive.run_table_writer import new_file
@@ -25,13 +24,13 @@ def table(store: ObjectStore, date: str, run: str) -> RunTable | None:
     for name in (TABLE, CSV):
         if (info := store.info(keys.report(date, run, name))) is not None:
             try:
-                return _table(store, info.key, info.etag)
+                return _table(store, info.key, etag=info.etag)
             except MissingObjectError:
                 return None
     return None
 
 
-@lru_cache(maxsize=_KEPT)
-def _table(store: ObjectStore, key: str, _etag: str) -> RunTable:
+@keep(_KEPT)
+def _table(store: ObjectStore, key: str, *, etag: str) -> RunTable:  # noqa: ARG001 - a generation
     pieces = store.stream(key)
     return RunTable.copied(pieces, new_file()) if key.endswith(TABLE) else table_of_csv(pieces)

@@ -122,7 +122,7 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) ->
     found = prioritise(scores=archive.scores, uncertain=archive.uncertain, quality=archive.quality, label=labels.by_row, disputed=disputed)
     open_rows = np.setdiff1d(np.arange(len(archive.ids)), done)
     order = open_rows[np.lexsort((archive.ids[open_rows], -found.total[open_rows]))]
-    own = _rows(archive, [record_id for record_id, by_user in said.items() if _judged(by_user, user)])
+    own = _rows(archive, [record_id for record_id, by_user in said.items() if _has_labelled(by_user, user)])
     return QueuePage(
         items=tuple(_item(archive, int(row), labels, found) for row in order[offset : offset + limit]),
         offset=offset,
@@ -145,17 +145,17 @@ def progress(store: ObjectStore) -> Progress:
     by_user: dict[str, int] = {}
     for by in said.values():
         for user in by:
-            by_user[user] = by_user.get(user, 0) + _judged(by, user)
+            by_user[user] = by_user.get(user, 0) + _has_labelled(by, user)
     return Progress(
         records=len(archive.ids),
         labelled=int((_labels(store, archive, known).by_row != _NO_LABEL).sum()),
-        reviewed=len(_rows(archive, [record_id for record_id, by in said.items() if any(_judged(by, user) for user in by)])),
+        reviewed=len(_rows(archive, [record_id for record_id, by in said.items() if any(_has_labelled(by, user) for user in by)])),
         disputed=len(_rows(archive, [record_id for record_id, by in said.items() if verdicts.is_disputed(by)])),
         by_user=dict(sorted(by_user.items())),
     )
 
 
-def _judged(said: Mapping[str, Opinion], user: str) -> bool:
+def _has_labelled(said: Mapping[str, Opinion], user: str) -> bool:
     return user in said and said[user].label is not None
 
 

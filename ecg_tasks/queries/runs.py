@@ -1,11 +1,11 @@
-"""Here: the runs of ``classify_records`` and their reports, as the archive has them. Not here: the rows of a report (``table``)."""
+"""Here: the runs of ``classify_records`` and their reports, as the archive has them. Not here: the rows of a report (``report_table``)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
     ReportSummary,
@@ -25,7 +25,7 @@ DAG = DagId.CLASSIFY_RECORDS
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run with a report: its account, the versions that decided, and when its manifest was written."""
+    """One run with a report: its counts, the versions that decided, and when its manifest was written."""
 
     date: str
     run: str
@@ -73,7 +73,7 @@ def runs(store: ObjectStore, *, offset: int = 0, limit: int = 30) -> Runs:
 
 
 def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, Any] | None, Run | None]:
-    """Find what a DAG run wrote: its account, and the run with a report if it is one. None where nothing is written (yet)."""
+    """Find what a DAG run wrote: its counts, and the run with a report if it is one. None where nothing is written (yet)."""
     info = store.info(keys.manifest(dag_id, keys.run_key(run_id)))
     if info is None:
         return None, None
@@ -83,7 +83,7 @@ def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, A
 def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
     """Read the head of a report, or None if there is no such report."""
     info = store.info(keys.report(date, run, "summary.json"))
-    return None if info is None else _summary(store, info.key, info.etag)
+    return None if info is None else _summary(store, info.key, etag=info.etag)
 
 
 def headline(report: str) -> str:
@@ -103,19 +103,19 @@ def headline(report: str) -> str:
 
 
 def _run(store: ObjectStore, info: ObjectInfo) -> Run:
-    return _read(store, info.key, info.etag, info.modified.isoformat(timespec="seconds"))
+    return _read(store, info.key, etag=info.etag, written=info.modified.isoformat(timespec="seconds"))
 
 
-@lru_cache(maxsize=1024)
-def _read(store: ObjectStore, key: str, _etag: str, written: str) -> Run:
+@keep(1024)
+def _read(store: ObjectStore, key: str, *, etag: str, written: str) -> Run:  # noqa: ARG001 - a generation
     manifest = read(store, ClassifyManifest, key)
     _, date, run, _ = manifest.report.split("/", 3)
     champions = {name: champion.version for name, champion in manifest.champions.items()}
     return Run(date=date, run=run, written=written, counts=manifest.counts, champions=champions)
 
 
-@lru_cache(maxsize=32)
-def _summary(store: ObjectStore, key: str, _etag: str) -> Summary:
+@keep(32)
+def _summary(store: ObjectStore, key: str, *, etag: str) -> Summary:  # noqa: ARG001 - a generation
     summary = read(store, ReportSummary, key)
     return Summary(
         run_id=summary.run.run_id,

@@ -1,13 +1,11 @@
 """Here: records on which two versions decide differently, and their table. Not here: the pages that show them, or finding them."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.escaping import cell
+from ecg_tasks.reporting.tables import csv_lines
 
 LISTED = 1000
 """Changed records on a page, those that changed most; the CSV file has all."""
@@ -107,10 +105,4 @@ def in_order(records: Sequence[ChangedRecord]) -> list[ChangedRecord]:
 
 def changes_csv(ordered: Sequence[ChangedRecord]) -> bytes:
     """Write every changed record as CSV; a missing value is an empty cell, a number has all its digits."""
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for one in ordered:
-        values = one.cells().values()
-        writer.writerow([cell(value) if isinstance(value, str) else "" if value is None else repr(value) for value in values])
-    return written.getvalue().encode()
+    return csv_lines([COLUMNS, *(one.cells().values() for one in ordered)])

@@ -15,7 +15,7 @@ def draw_history(counts_by_run: Sequence[tuple[str, Mapping[str, int]]]) -> Mark
 
     Parameters
     ----------
-    counts_by_run : (date, account) of each run, at least one
+    counts_by_run : (date, counts) of each run, at least one
     """
     left, width, top, height = 56.0, 960.0, 12.0, 170.0
     highest = max(1, *(sum(counts[fate] for fate in FATES) for _, counts in counts_by_run))

@@ -28,7 +28,7 @@ from ecg_tasks.reporting.summary import schema_json, summary_json
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import csv_file, csv_schema
 from ecg_tasks.reporting.waveform import draw_waveform
-from ecg_tasks.signals.flags import sentences
+from ecg_tasks.signals.flags import sentences, words
 
 RECORD_PAGES = "records/"
 """The folder of the records' pages within a report."""
@@ -160,7 +160,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",
         person=", ".join(parts) or "unknown",
         quality=f"{row['quality']:.2f} (0 useless, 1 clean)",
-        flags=[flag.strip().replace("_", " ") for flag in flags.split(",") if flag.strip()],
+        flags=words(flags),
         remarks=sentences(flags),
     )
 

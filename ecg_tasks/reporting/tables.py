@@ -24,9 +24,16 @@ def csv_pieces(parts: Parts) -> Iterator[bytes]:
     Cells that a spreadsheet would run as a formula have an apostrophe in front.
     """
     names = [column.name for column in report_columns.COLUMNS]
-    yield _lines([names])
+    yield csv_lines([names])
     for part in parts:
-        yield _lines(zip(*([_written(value) for value in part[name]] for name in names), strict=True))
+        yield csv_lines(zip(*(part[name] for name in names), strict=True))
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
+    """Return rows of any table as lines of a CSV file, written as in ``csv_pieces``."""
+    lines = io.StringIO(newline="")
+    csv.writer(lines, lineterminator="\n").writerows([_written(value) for value in row] for row in rows)
+    return lines.getvalue().encode()
 
 
 def csv_file(parts: Parts) -> BinaryIO:
@@ -87,12 +94,6 @@ def _sheet(book: Any, names: Sequence[str]) -> Any:
     sheet.freeze_panes(1, 0)
     sheet.write_row(0, 0, names)
     return sheet
-
-
-def _lines(rows: Iterable[Iterable[str]]) -> bytes:
-    written = io.StringIO(newline="")
-    csv.writer(written, lineterminator="\n").writerows(rows)
-    return written.getvalue().encode()
 
 
 def _written(value: str | float | bool | None) -> str:  # noqa: FBT001 - a value of a column

@@ -84,6 +84,15 @@ def join_flags(*flags: str) -> str:
     return ",".join(flag for flag in Flag if flag in found)
 
 
+def words(flags: str) -> list[str]:
+    """Return comma-joined flags as words for people.
+
+    >>> words("baseline_wander,noise")
+    ['baseline wander', 'noise']
+    """
+    return [flag.strip().replace("_", " ") for flag in flags.split(",") if flag.strip()]
+
+
 def sentences(flags: str) -> list[str]:
     """Return comma-joined flags as sentences, one each; an unknown flag is named.
 

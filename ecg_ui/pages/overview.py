@@ -42,7 +42,7 @@ def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
 
 @router.get("/run")
 def show_run(request: Request, user: GetUserDep, store: Store, dag_id: DagId, run_id: RunId) -> Response:
-    """Lead from a run in Airflow to its report; a run without one gets its account, if it has written any."""
+    """Lead from a run in Airflow to its report; a run without one gets its counts, if it has written any."""
     counts, run = run_of(store, dag_id, run_id)
     if dag_id == Dag.MAINTAIN_STORE and (manifest := dag_runs.maintenance(store, run_id)) is not None:
         return page(request, user, "maintenance.html", run_id=run_id, found=manifest, counts=counts)

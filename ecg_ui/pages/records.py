@@ -1,4 +1,4 @@
-"""Here: the page of one record, made on demand. Not here: gathering it (``queries.records``), verdicts (``review_queue``)."""
+"""Here: the page of one record, made on demand. Not here: gathering it (``queries.records``), verdicts (``actions``)."""
 
 from typing import Annotated, Any
 
@@ -69,7 +69,7 @@ def show_record(
         verdicts=VERDICTS,
         previous=previous,
         following=following,
-        **drawings(found, start=start, rests_on=explained.attribution(store, found)),
+        **drawings(found, start=start, attribution=explained.attribution(store, found)),
         earlier=earlier,
         later=later,
         duration=number(record.duration_s),
@@ -77,17 +77,17 @@ def show_record(
     )
 
 
-def drawings(found: records.RecordPage, *, start: float, rests_on: Attribution | None) -> dict[str, Any]:
-    """Return what is drawn of a record: its waveform, its spectrograms, its probability on the version's scale, what decided its answer."""
+def drawings(found: records.RecordPage, *, start: float, attribution: Attribution | None) -> dict[str, Any]:
+    """Return the drawings of a record: waveform, spectrograms, probability on the version's scale, and what its decision is based on."""
     decided = found.decided
     return {
-        "waveform": draw_waveform(found.stored.record, from_s=start, attribution=rests_on),
-        "spectrograms": draw_spectrograms(found.views, attribution=rests_on) if found.views else "",
+        "waveform": draw_waveform(found.stored.record, from_s=start, attribution=attribution),
+        "spectrograms": draw_spectrograms(found.views, attribution=attribution) if found.views else "",
         "own_range": any(view.db_range is None for view in found.views),
         "padded": has_masked_frames(found.views),
         "probability": probability(decided) if decided else "",
-        "attribution": rests_on,
-        "attribution_drawing": draw_attribution(rests_on) if rests_on else "",
+        "attribution": attribution,
+        "attribution_drawing": draw_attribution(attribution) if attribution else "",
         "meaning": MEANINGS[Decision(decided.decision)] if decided else "",
     }
 

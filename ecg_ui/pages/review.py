@@ -49,7 +49,7 @@ def show_review(
         offset=offset,
         progress=review_queue.progress(store),
         agreement=review_queue.agreement(store),
-        **(drawings(found, start=0.0, rests_on=None) if found else {}),
+        **(drawings(found, start=0.0, attribution=None) if found else {}),
     )
 
 

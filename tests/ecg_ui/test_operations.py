@@ -32,7 +32,7 @@ def test_both_are_valid_and_run_nothing(written):
 
 def test_damage_is_told_first(written):
     """A run that found changed bytes says so in its first heading."""
-    assert '<h2 id="told-h">Damaged: 1 of' in written[0]
+    assert '<h2 id="result-h">Damaged: 1 of' in written[0]
     assert "its bytes have the SHA-256" in written[0]
 
 

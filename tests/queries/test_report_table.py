@@ -19,17 +19,20 @@ OLD = "record_id,name,source_sha256,decision,probability,recipe,version,n_window
 
 @pytest.fixture(autouse=True)
 def _nothing_kept():
-    report_table._table.cache_clear()
+    report_table._table.forget()
 
 
 def test_a_report_has_the_table_that_was_written(bucket):
-    """It is read once while it stays the same, and again when it is another."""
+    """It is read once while it stays the same, and again when it is another; then the copy of the old one goes from the disk."""
     bucket.put(keys.report(DATE, RUN, "predictions.parquet"), b"".join(run_table([{"name": "one"}]).pieces()))
     found = report_table.table(bucket, DATE, RUN)
     assert [row["name"] for row in found.all_rows()] == ["one"]
     assert report_table.table(bucket, DATE, RUN) is found
+    copy = found.file
+    del found
     bucket.put(keys.report(DATE, RUN, "predictions.parquet"), b"".join(run_table([{"name": "two"}]).pieces()))
     assert [row["name"] for row in report_table.table(bucket, DATE, RUN).all_rows()] == ["two"]
+    assert copy.closed
     assert report_table.table(bucket, DATE, "other") is None
 
 

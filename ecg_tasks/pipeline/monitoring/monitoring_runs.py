@@ -19,8 +19,8 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import VersionPredictions, join
 from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
 from ecg_tasks.evaluation.intervals import nan_to_none
-from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_RECORDS, Metrics, ModelSpec
-from ecg_tasks.pipeline.champions.versions import TrainedOn
+from ecg_tasks.learning.version import SPEC, TRAINING_RECORDS, ModelSpec
+from ecg_tasks.pipeline.champions.versions import TrainedOn, metrics_of
 from ecg_tasks.pipeline.training.dataset import input_kinds
 from ecg_tasks.pipeline.training.reference import MEASURES, called_abnormal
 
@@ -106,7 +106,7 @@ def night_of(store: ObjectStore, recipe: str, version: str, *, pinned: ReportPin
 
 def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Reference]:
     """Return what the version was tested on, measure by measure; nothing where it does not say, or where a measure was never seen."""
-    stored = Metrics.from_json(store.get(keys.model_file(recipe, version, METRICS))).reference
+    stored = metrics_of(store, recipe, version).reference
     found = {name: stored[name] for name in MEASURES if name in stored}
     return {name: reference for name, reference in found.items() if reference.counts.sum() > 0}
 

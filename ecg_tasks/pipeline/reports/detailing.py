@@ -26,6 +26,7 @@ def record_details(
     store: ObjectStore,
     rows: Mapping[str, Sequence[Row]],
     *,
+    late: Descriptions,
     explained: AbstractSet[str],
     classifiers: Mapping[str, Classifier],
 ) -> Iterator[RecordDetail]:
@@ -34,21 +35,21 @@ def record_details(
     Parameters
     ----------
     rows : for each shard, the rows of its records
+    late : what became known of the patients since
     explained : ids of the records that also get what their answer is based on
     classifiers : of each recipe
     """
     for shard, chosen in rows.items():
-        for detail in _details_of_shard(store, shard, chosen):
+        for detail in _details_of_shard(store, shard, chosen, late=late):
             if detail.record.record_id not in explained:
                 yield detail
             else:
                 yield replace(detail, attribution=explain_record(classifiers[detail.row["recipe"]], detail.record))
 
 
-def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[Row]) -> Iterator[RecordDetail]:
+def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[Row], *, late: Descriptions) -> Iterator[RecordDetail]:
     wanted = {row["record_id"] for row in rows}
     stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
-    late = Descriptions.read(store, wanted)
     records = {one.record.record_id: late.stored(one).record for one in stored if one.record.record_id in wanted}
     del stored  # thousands of records, of which a few are drawn
     pictures: dict[str, tables.Columns] = {}

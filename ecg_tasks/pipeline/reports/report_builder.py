@@ -48,7 +48,7 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenReport:
-    """Where the report is, its account, which records still wait for a decision, what waits before that, and how many decisions changed."""
+    """Where the report is, its counts, which records still wait for a decision, what waits before that, and how many decisions changed."""
 
     index_key: str
     counts: ReportCounts
@@ -85,11 +85,12 @@ class _Model:
 
 def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     """Write all files of the report of a run, its first page last."""
-    models = {name: _load_model(store, name, champion) for name, champion in pinned.champions.items()}
+    late = Descriptions.read(store)
+    models = {name: _load_model(store, name, champion, late=late) for name, champion in pinned.champions.items()}
     manifests = [read_manifest(store, IntakeManifest, run) for run in pinned.ingests.runs]
     labels = labels_in_force(store)
     summaries = {name: model.summary for name, model in models.items()}
-    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=summaries)
+    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=summaries, late=late)
     waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
     table = gathered.table
     decided = table.decisions
@@ -128,6 +129,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     details = record_details(
         store,
         gathered.by_shard(chosen),
+        late=late,
         explained=frozenset(chosen[:EXPLAINED]),
         classifiers={name: model.classifier for name, model in models.items()},
     )
@@ -179,12 +181,12 @@ def _gather(
     pinned: ReportPin,
     labels: Mapping[str, LabelEntry],
     models: Mapping[str, ModelSummary],
+    late: Descriptions,
 ) -> _Gathered:
     labelled, pending = list[_Labelled](), list[Pending]()
     n_pending = n_carried = 0
     carried = {one.shard for one in pinned.ingests.carried}
     versions = {name: pinned.versions[name] for name in pinned.recipes if name in pinned.versions}
-    late = Descriptions.read(store)
     with RunTableWriter() as writer:
         for shard, wanted in shards.items():
             columns, undecided = join_shard(store, shard, versions, _JOINED, late=late, only=wanted)
@@ -231,14 +233,14 @@ def _labelled(columns: tables.Columns) -> Iterator[_Labelled]:
             )
 
 
-def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion) -> _Model:
+def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, late: Descriptions) -> _Model:
     files = registry.read_version(store, recipe, champion.version)
     classifier = Classifier.from_files(files)
     test = Metrics.from_json(files[METRICS]).tested
     return _Model(
         classifier=classifier,
         summary=model_summary(classifier.spec, test, digest=registry.digest(files), since=champion.since),
-        trained_on=TrainedOn.of_version(files, Descriptions.read(store)),
+        trained_on=TrainedOn.of_version(files, late),
     )
 
 

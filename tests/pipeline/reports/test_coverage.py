@@ -7,10 +7,13 @@ import json
 import pytest
 
 from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.documents import ReportPin, read
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.pipeline.reports import report_builder
 from ecg_tasks.queries import runs
 from ecg_tasks.signals.recipes import get_recipe
 
@@ -123,6 +126,22 @@ def test_no_night_is_silent_over_unread_files(store, beat_rows, heartbeat_csv):
     assert take_in("i1")["records"] == 20
     after = night(store, "n2")
     assert "20 records without pictures" in runs.headline(after["report"])
+
+
+def test_what_became_known_of_patients_is_read_once(store, beat_rows, heartbeat_csv, monkeypatch):
+    """However many models decide and pages are drawn, from however many shards: a report has one state of it."""
+    monkeypatch.setattr("ecg_tasks.archive.record_shards.MAX_SHARD_RECORDS", 2, raising=True)
+    inbox.put_files([("a.csv", heartbeat_csv(beat_rows(4)))])
+    take_in("i1")
+    draw("r1")
+    pin = classify_records.pin_champion("n1", date="2026-01-02", details=4)
+    for job in classify_records.plan(pin):
+        classify_records.classify_shard(job)
+    asked, whole = [], Descriptions.read
+    monkeypatch.setattr(Descriptions, "read", lambda *given: asked.append(given) or whole(*given))
+    report = report_builder.write_report(store, read(store, ReportPin, pin))
+    assert len(store.list_keys(f"{report.index_key.rpartition('/')[0]}/records/")) == 4
+    assert len(asked) == 1
 
 
 def test_a_new_champion_tells_which_decisions_changed(store, beat_rows, heartbeat_csv):
