@@ -12,8 +12,6 @@ from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest, ExportMetricsServiceResponse
 
-KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
-
 
 def kept(received: dict[str, Any], body: bytes) -> None:
     """Add the metrics of one request: name to kind, unit and the names of its tags."""

@@ -33,11 +33,6 @@ class Run:
     counts: ReportCounts
     champions: Mapping[str, str]
 
-    @property
-    def n_decided(self) -> int:
-        """Records with a decision, whatever it is."""
-        return self.counts.records - self.counts.pending
-
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:

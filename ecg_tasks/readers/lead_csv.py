@@ -22,7 +22,6 @@ _HEAD_LINES = 8
 _LONGEST_HEADER = 16 * 1024
 _NUMBER = re.compile(rb"\s*[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?\s*")
 _CLOCK = re.compile(rb"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
-_CLOCK_UNITS = re.compile(r"h{1,2}:m{1,2}:s{1,2}(?:[.,]m+s*)?|m{1,2}:s{1,2}(?:[.,]m+s*)?", re.IGNORECASE)
 _UNIT = re.compile(
     r"[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v|m?s|sec|seconds|hh?:mm:ss(?:[.,]mmm)?|m?m:ss(?:[.,]mmm)?|", re.IGNORECASE
 )

@@ -19,7 +19,6 @@ from ecg_tasks.signals.limb_leads import FROM_I_AND_II, LIMB_LEADS
 from ecg_tasks.signals.preparing import Prepared
 from ecg_tasks.signals.record import STANDARD_LEADS
 
-CHEST_LEADS = STANDARD_LEADS[6:]
 LOOKED_AT_S = 60.0
 """Seconds from the start that are looked at: electrodes are not exchanged while a recording runs."""
 BAND_HZ = (1.0, 40.0)

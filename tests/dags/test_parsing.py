@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DAG_FILES = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
 PARSE_ALL = """
-import importlib.abc, json, sys, time
+import importlib.abc, json, sys
 import airflow.sdk
 import airflow.triggers.base
-before = time.process_time()
+before = set(sys.modules)
 
 class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -25,7 +25,7 @@ sys.path[:0] = sys.argv[1:3]
 for name in sys.argv[3:]:
     __import__(name)
 steps = [name for name in sys.modules if name.startswith(("ecg_tasks.pipeline", "ecg_tasks.archive"))]
-print(json.dumps({"seconds": time.process_time() - before, "steps": steps}))
+print(json.dumps({"modules": sorted(set(sys.modules) - before), "steps": steps}))
 """
 
 
@@ -43,9 +43,9 @@ def test_no_heavy_import(parsed):
     assert parsed["steps"] == []
 
 
-def test_all_are_read_within_a_second(parsed):
-    """Reading every DAG file takes less than a second beyond the import of Airflow itself."""
-    assert parsed["seconds"] < 1.0
+def test_little_else_is_imported(parsed):
+    """What reading every DAG file imports beyond Airflow itself."""
+    assert len(parsed["modules"]) < 150, parsed["modules"]
 
 
 def test_reading_twice_gives_the_same(dags):

@@ -131,6 +131,17 @@ def test_a_false_account_is_seen(bucket):
     assert len(counts_by_run(bucket)) == 1
 
 
+def test_every_break_of_a_night_finds_its_request(way, monkeypatch):
+    """What one process asks of the store for the same work meets each pattern as often as its break waits for."""
+    proxy, behind, _ = way
+    asked = []
+    monkeypatch.setattr(proxy, "rule_for", lambda request, *, answered: asked.append(request) if answered else None)
+    unbroken(behind, A_NIGHT)
+    breaks_of_it = {replace(one, what="", act=breaks.nothing) for fault in FAULTS.values() if fault.work == A_NIGHT for one in fault.breaks}
+    assert len(breaks_of_it) > 15
+    assert [one for one in breaks_of_it if not any(map(one.rule(None).fires, asked))] == []
+
+
 def test_every_component_is_killed():
     """None is left out; Airflow's own, the database and the store each during an intake and during a report."""
     from deploy.embedded import supervision

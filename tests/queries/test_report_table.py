@@ -2,7 +2,6 @@
 
 import csv
 import io
-import time
 
 import pytest
 
@@ -70,17 +69,11 @@ def test_a_report_that_has_a_csv_file_only_is_shown(bucket):
     assert report_table.table(bucket, DATE, RUN).neighbours(Query(sort="name"), f"{1:032x}") == (f"{3:032x}", f"{2:032x}")
 
 
-def test_a_hundred_thousand_rows_are_quick(bucket):
-    """Opening a table with its first view takes a small part of a second, a filter with an order not much more, a second one less again."""
+def test_a_hundred_thousand_rows_are_sorted_and_filtered(bucket):
+    """The first view is the whole table's, and so is a filter with an order. How long it takes: ``python -m benchmarks.report_table``."""
     rows = ({"record_id": f"{row:032x}", "name": f"day.csv#{row}", "probability": row / 1e5} for row in range(100_000))
     bucket.put(keys.report(DATE, RUN, "predictions.parquet"), b"".join(run_table(rows).pieces()))
-    start = time.process_time()
     table = report_table.table(bucket, DATE, RUN)
     assert [row["name"] for row in table.first(Query(), 50)][:2] == ["day.csv#99999", "day.csv#99998"]
-    assert time.process_time() - start < 0.3
-    start = time.process_time()
     assert table.first(Query(text="csv#77", sort="name"), 50)[0]["name"] == "day.csv#77"
-    assert time.process_time() - start < 1.5
-    start = time.process_time()
     assert table.first(Query(text="csv#78", decision="normal", sort="name"), 50)[0]["name"] == "day.csv#78"
-    assert time.process_time() - start < 0.5

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import math
 import time
 
 import numpy as np
@@ -49,13 +50,13 @@ def test_bound_holds_over_all_members():
 def test_many_members_take_a_time_that_grows_with_their_number():
     """Four times as many gzip members take four times as long, and not sixteen times; beyond a bound they are refused."""
     member = gzip.compress(b"1,")
-    took = {}
-    for n_members in (10_000, 40_000):
+    took = dict.fromkeys((10_000, 40_000), math.inf)
+    for n_members in (10_000, 40_000) * 3:  # the quickest of three, side by side: other work on the machine cannot turn it around
         data = member * n_members
         start = time.process_time()
         assert unpack(data, name="a.csv.gz") == b"1," * n_members
-        took[n_members] = time.process_time() - start
-    assert took[40_000] < 8 * took[10_000]
+        took[n_members] = min(took[n_members], time.process_time() - start)
+    assert took[40_000] < 10 * took[10_000]
     with pytest.raises(BadInputError, match="more than 100000 gzip members; pack the text as one") as caught:
         unpack(member * 100_001, name="a.csv.gz")
     assert caught.value.reason is Reason.TOO_LARGE
