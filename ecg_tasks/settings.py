@@ -31,6 +31,8 @@ class Settings:
     """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
     min_tasks: int = 1
     """Work too small to fill many tasks is shared by so many (``ECG_MIN_TASKS``): on several machines as many as may run at once."""
+    keep_names: bool = False
+    """Names of files and folders are stored as they are (``ECG_KEEP_NAMES``): for collections in which they are nobody's."""
     notify: tuple[str, ...] = ()
     """Addresses that the counts of each classification run go to, such as ``slack://…`` or ``mailtos://…`` (``ECG_NOTIFY``)."""
     notify_email: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class Settings:
             wfdb_grace_s=_number(env, "ECG_WFDB_GRACE_S", cls.wfdb_grace_s),
             max_object_bytes=int(_number(env, "ECG_MAX_OBJECT_BYTES", cls.max_object_bytes)),
             min_tasks=max(1, int(_number(_renamed(env, "ECG_SPREAD", "ECG_MIN_TASKS"), "ECG_MIN_TASKS", cls.min_tasks))),
+            keep_names=_flag(env, "ECG_KEEP_NAMES", default=cls.keep_names),
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )
@@ -136,6 +139,16 @@ def _required(env: Mapping[str, str], name: str) -> str:
 
 def _list(env: Mapping[str, str], name: str, default: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part.strip() for part in env.get(name, ",".join(default)).split(",") if part.strip())
+
+
+def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = env.get(name, "").strip().lower()
+    if text and text not in _FLAGS:
+        raise ConfigurationError(f"{name} is {text!r}; it must be 1 or 0")
+    return _FLAGS[text] if text else default
+
+
+_FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def _address(env: Mapping[str, str], name: str) -> str:

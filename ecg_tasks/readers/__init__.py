@@ -1,6 +1,7 @@
 """Bytes in, recordings out, one module a format; the one way to the reader that a file is for. Not here: what becomes of a recording."""
 
 import logging
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -104,7 +105,8 @@ def read(name: str, files: Mapping[str, bytes]) -> Read:
     except (BadInputError, MemoryError):
         raise
     except Exception as error:
-        log.exception("the reader of %s failed", name)
+        frames = "".join(traceback.format_tb(error.__traceback__))  # without the error's own words, which may quote the file
+        log.error("the reader %s failed with %s\n%s", reader.name, type(error).__name__, frames)  # noqa: TRY400 - as above
         sentence = f"{name}: its reader failed ({type(error).__name__}), which is a fault of the program; put the file back after an update"
         raise BadInputError(Reason.UNREADABLE, sentence) from error
 

@@ -13,6 +13,7 @@ from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import Drop, LabelTableFile, Refusal, RefusedRow, StagedLabels, read, write
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import patient_hash
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
@@ -83,7 +84,13 @@ _HEX = frozenset("0123456789abcdef")
 
 
 def stage(
-    store: ObjectStore, at: str, listed: Sequence[LabelTableFile], *, batches: Sequence[Sequence[Drop]], patient_key: bytes
+    store: ObjectStore,
+    at: str,
+    listed: Sequence[LabelTableFile],
+    *,
+    batches: Sequence[Sequence[Drop]],
+    patient_key: bytes,
+    names: StoredNames,
 ) -> list[str]:
     """Read the tables, keep their bytes, and stage their rows below ``at``.
 
@@ -95,7 +102,7 @@ def stage(
     place = {normal_name(recording_name(drop.name)): number for number, batch in enumerate(batches) for drop in batch}
     described: list[dict[str, Person | None]] = [{} for _ in batches]
     for number, table in enumerate(listed):
-        staged = _read(store, table, patient_key=patient_key)
+        staged = _read(store, table, patient_key=patient_key, names=names)
         write(store, f"{at}/{number:05d}.json", _as_document(staged))
         store.put(f"{at}/{number:05d}.rows", _dump(staged.rows))
         for row in staged.rows if place else ():
@@ -161,11 +168,10 @@ def _file_of(name: str) -> str:
     return name.rpartition("#")[0] if "#" in name else name
 
 
-def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes) -> Staged:
+def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, names: StoredNames) -> Staged:
     key = table.key
     try:
-        source = taking.keep_raw(store, key)
-        data = store.get(keys.raw(source, key.rpartition("/")[2]))
+        source, data = taking.keep_raw(store, key, names=names)
     except MissingObjectError:  # its owner took it back
         return Staged(file=table, source="")
     found = Staged(file=table, source=source)
