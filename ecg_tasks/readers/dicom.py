@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.dicom_file import DICM_AT, Elements, elements
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.person import UnclearError, age_between, age_years, patient_id
@@ -94,6 +95,10 @@ class DicomReader:
         patient = _patient(found, None if recorded is None else recorded.date())
         leads = _leads(rhythm, channels, name=name)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=acquisition),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

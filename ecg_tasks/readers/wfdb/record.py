@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Companions, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, SIGNAL_SUFFIXES, is_header, recording_name
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.leads import MAX_VALUES
@@ -115,6 +116,10 @@ class WfdbReader:
         return Reading(
             recordings=(Recording(name=name, leads=tuple(leads), patient=patient, label=comments.label, synthetic=comments.synthetic),)
         )
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.leads import millivolts_per
 from ecg_tasks.readers.xml_formats.text import number, parse_xml, plain_unit, rate_of, root_name, samples_in, text_at
 
@@ -66,6 +67,10 @@ class AecgXmlReader:
                 )
             )
         return Reading(recordings=tuple(recordings))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 def _leads(series: Element, *, name: str) -> tuple[tuple[Lead, ...], str]:
