@@ -89,8 +89,8 @@ def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredR
 
 
 def anonymous(record: Record) -> Record:
-    """Return the record without the patient's id."""
-    return replace(record, patient=None)
+    """Return the record without the patient's id, and without who gave it."""
+    return replace(record, patient=None, issuer=None)
 
 
 def _stored(columns: tables.Columns, row: int) -> StoredRecord:

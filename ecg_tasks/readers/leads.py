@@ -74,6 +74,7 @@ def finish(recording: Recording) -> Record:
         unit=recording.unit,
         name=recording.name,
         patient=recording.patient.id,
+        issuer=recording.patient.issuer,
         age=age_kept(recording.patient.age),
         sex=recording.patient.sex,
         label=recording.label,

@@ -130,12 +130,13 @@ def _kept(outcome: Input, source: str, files: Sequence[sources.File]) -> Input:
 def _stored(record: Record, *, source: str, from_table: Person, patient_key: bytes) -> StoredRecord:
     """Return the record with what the label tables that came with it say of its patient; they win over the file."""
     from_file = Person(
-        patient_hash(record.patient, key=patient_key),
+        patient_hash(record.patient, key=patient_key, issuer=record.issuer),
         -1 if record.patient is None else split_bucket(record.patient),
         record.age,
         record.sex,
     )
-    person = from_file if from_table.patient is None else from_table
+    same_id = from_table.patient in {None, patient_hash(record.patient, key=patient_key)}  # of which the file may say who gave it
+    person = from_file if same_id else from_table
     described = replace(
         record,
         age=from_file.age if from_table.age is None else from_table.age,
