@@ -122,6 +122,7 @@ def _stored(columns: tables.Columns, row: int) -> StoredRecord:
         age=None if np.isnan(age) else age,
         sex=columns["sex"][row],
         synthetic=bool(columns["synthetic"][row]),
+        **{name: columns[name][row] for name in tables.ACQUISITION if name in columns},
     )
     record.__dict__["record_id"] = columns["record_id"][row]  # as stored: spares hashing again
     return StoredRecord(
@@ -141,4 +142,5 @@ def _index_columns(shard: Sequence[StoredRecord]) -> tables.Columns:
         "synthetic": [stored.record.synthetic for stored in shard],
         "fs": [stored.record.fs for stored in shard],
         "leads": [list(stored.record.leads) for stored in shard],
+        **{name: [getattr(stored.record, name) for stored in shard] for name in tables.ACQUISITION},
     }

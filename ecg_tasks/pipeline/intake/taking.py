@@ -24,7 +24,10 @@ from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.record_names import normal_name
+from ecg_tasks.settings import Dates
 from ecg_tasks.signals.record import Record
+
+_KEPT_CHARS: Mapping[Dates, int | None] = {"exact": None, "month": len("2024-05"), "year": len("2024")}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +40,7 @@ class Taken:
     outcome: Input
 
 
-def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, names: StoredNames) -> Taken:
+def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, dates: Dates, names: StoredNames) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
@@ -71,7 +74,7 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
     return Taken(
         records=[
             _stored(
-                record,
+                replace(record, recorded=kept_date(record.recorded, dates)),
                 source=outcome.source,
                 from_table=described.get(normal_name(record.name), Person()),
                 patient_key=patient_key,
@@ -87,6 +90,15 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
         quarantined=quarantine_rows(store, name=name, source=outcome.source, faults=rows, names=names) if rows else [],
         outcome=structs.replace(outcome, received=n_records + len(rows), records=n_records, quarantined=len(rows)),
     )
+
+
+def kept_date(recorded: str | None, dates: Dates) -> str | None:
+    """Return as much of a date and time, in ISO 8601, as is to be stored.
+
+    >>> [kept_date("2024-05-03T10:11:12", dates) for dates in ("exact", "month", "year")]
+    ['2024-05-03T10:11:12', '2024-05', '2024']
+    """
+    return None if recorded is None else recorded[: _KEPT_CHARS[dates]]
 
 
 def keep_raw(store: ObjectStore, key: str, *, names: StoredNames) -> tuple[str, bytes]:
