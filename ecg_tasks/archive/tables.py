@@ -160,11 +160,15 @@ INBOX_READ = pa.schema(
 
 INPUTS = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "fate")),
+        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "kept", "dropped", "fate")),
         *(pa.field(name, pa.int32()) for name in ("received", "records", "duplicates", "quarantined", "passed_over")),
         (
             "files",
-            pa.list_(pa.struct([("key", pa.string()), ("etag", pa.string()), ("size", pa.int64()), ("sha256", pa.string())])),
+            pa.list_(
+                pa.struct(
+                    [("key", pa.string()), ("etag", pa.string()), ("size", pa.int64()), ("sha256", pa.string()), ("dropped", pa.string())]
+                )
+            ),
         ),
     ]
 )

@@ -43,6 +43,7 @@ from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.intake import apart, drops, headers, label_tables, publication, quarantining, taking, waiting
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.publication import Account, tables_at
 from ecg_tasks.pipeline.intake.results import Results
 from ecg_tasks.pipeline.intake.tidying import tidy
@@ -87,7 +88,7 @@ def plan(run_id: str) -> list[str]:
     if not work and (ended or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(
-        store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key, names=StoredNames.of(settings)
+        store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key, keeping=Keeping.of(settings)
     )
     if not work:
         with Account(StoredNames.of(settings)) as counts:
@@ -129,7 +130,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
             described=described,
             patient_key=settings.patient_key,
             dates=settings.dates,
-            names=StoredNames.of(settings),
+            keeping=Keeping.of(settings),
         )
         for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
             inputs.append(taken.outcome)

@@ -34,6 +34,7 @@ from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.intake import describing, label_tables, waiting
 from ecg_tasks.pipeline.intake.describing import Arrived, Came
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.results import Results
 from ecg_tasks.settings import Settings
 
@@ -54,7 +55,7 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
     settings = Settings.from_environment()
     stored_names = StoredNames.of(settings)
     if planned.needed is None and planned.labels:  # of version 0.1, whose plan staged no tables
-        label_tables.stage(store, at, planned.labels, batches=[], patient_key=settings.patient_key, names=stored_names)
+        label_tables.stage(store, at, planned.labels, batches=[], patient_key=settings.patient_key, keeping=Keeping.of(settings))
     repeated = iter(_seen_before(before, [results.ids(shard) for result in results for shard in result.shards]))
     naming = bool(planned.labels)
     shards: list[str] = []

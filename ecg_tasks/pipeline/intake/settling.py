@@ -144,8 +144,8 @@ def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Arch
         return _Found(sentence=sentence, may_come=True)
     if len(ids) == 1:
         return _Found(record_id=ids.pop())
-    names = ", ".join(name[:_SHOWN_CHARS] for name in [*came][:_SHOWN])
-    sentence = f"is ambiguous: {len(ids)} recordings go by {names}; name one by its path from the inbox on, or by its id"
+    listed = ", ".join(name[:_SHOWN_CHARS] for name in [*came][:_SHOWN])
+    sentence = f"is ambiguous: {len(ids)} recordings go by {listed}; name one by its path from the inbox on, or by its id"
     return _Found(sentence=sentence)
 
 

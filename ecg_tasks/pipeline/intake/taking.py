@@ -2,7 +2,7 @@
 
 import hashlib
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
@@ -20,6 +20,7 @@ from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake.apart import Trial
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
+from ecg_tasks.pipeline.intake.keeping import Keeping, with_digests
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import recording_name
@@ -40,13 +41,13 @@ class Taken:
     outcome: Input
 
 
-def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, dates: Dates, names: StoredNames) -> Taken:
+def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, dates: Dates, keeping: Keeping) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
     passed over, because its name says that it holds no recording, counts as one beside them: it is no input.
     """
-    name = drop.name
+    name, names = drop.name, keeping.names
     file_keys = [file.key for file in drop.files]
     outcome = Input(
         name=names.shown(name),
@@ -58,17 +59,19 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
         if drop.reason:
             fault = BadInputError(Reason(drop.reason), drop.message)
             source, files = sources.described(store, file_keys, [file.size for file in drop.files], called=names.file)
-            return _refused(store, drop, _kept(outcome, source, files), fault=fault, names=names)
+            return _refused(store, drop, with_digests(outcome, source, files, kept="nothing"), fault=fault, names=names)
         contents = {posixpath.basename(key.rstrip("/")): store.get(key) for key in file_keys}
     except MissingObjectError:  # its owner took it back before it was read
         return Taken(outcome=structs.replace(outcome, fate="gone"))
-    outcome = _kept(outcome, *sources.keep(store, {names.file(file): data for file, data in contents.items()}))
     if drop.fate == PASSED_OVER:
+        outcome = keeping.keep(store, outcome, contents, reading=None, name=name)
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
     try:
         reading = readers.read(name, contents)
     except BadInputError as fault:
+        outcome = keeping.keep(store, outcome, contents, reading=None, name=name)
         return _refused(store, drop, outcome, fault=fault, names=names)
+    outcome = keeping.keep(store, outcome, contents, reading=reading, name=name)
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
     return Taken(
@@ -101,11 +104,12 @@ def kept_date(recorded: str | None, dates: Dates) -> str | None:
     return None if recorded is None else recorded[: _KEPT_CHARS[dates]]
 
 
-def keep_raw(store: ObjectStore, key: str, *, names: StoredNames) -> tuple[str, bytes]:
-    """Keep an object's bytes in raw/ for ever; returns their SHA-256, and them."""
+def keep_table(store: ObjectStore, key: str, *, keeping: Keeping) -> tuple[str, bytes]:
+    """Keep a label table's bytes in raw/ where bytes are kept as they came: a row names a person. Returns their SHA-256, and them."""
     data = store.get(key)
     sha256 = hashlib.sha256(data).hexdigest()
-    store.put(keys.raw(sha256, names.file(posixpath.basename(key))), data)
+    if keeping.keeps == "as_dropped":
+        store.put(keys.raw(sha256, keeping.names.file(posixpath.basename(key))), data)
     return sha256, data
 
 
@@ -127,12 +131,6 @@ def _refused(store: ObjectStore, drop: Drop, outcome: Input, *, fault: BadInputE
     keys_in = [file.key for file in drop.files]
     entry = quarantine(store, name=drop.name, source=outcome.source, fault=fault, keys_in=keys_in, names=names)
     return Taken(quarantined=[entry], outcome=structs.replace(outcome, fate="quarantined", received=1, quarantined=1))
-
-
-def _kept(outcome: Input, source: str, files: Sequence[sources.File]) -> Input:
-    """Return the line with the digests of the drop and its files."""
-    digested = tuple(structs.replace(one, sha256=file.sha256) for one, file in zip(outcome.files, files, strict=True))
-    return structs.replace(outcome, source=source, files=digested)
 
 
 def _stored(record: Record, *, source: str, from_table: Person, patient_key: bytes, names: StoredNames) -> StoredRecord:
