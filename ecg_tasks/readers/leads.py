@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from itertools import count
 from types import MappingProxyType
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Lead, Recording
+from ecg_tasks.readers.person import age_kept
 from ecg_tasks.signals.lead_names import canonical_names, standard_name
 from ecg_tasks.signals.preparing import MAX_GAP_S, MIN_STRETCH_S, filled, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
@@ -52,6 +54,8 @@ def millivolts_per(units: str) -> float | None:
 def finish(recording: Recording) -> Record:
     """Make the record of a recording: its leads under their standard names, at one rate, in mV; those of a heartbeat as they are.
 
+    Ages above 89 years become 90.
+
     Raises
     ------
     BadInputError
@@ -70,11 +74,23 @@ def finish(recording: Recording) -> Record:
         unit=recording.unit,
         name=recording.name,
         patient=recording.patient.id,
-        age=recording.patient.age,
+        issuer=recording.patient.issuer,
+        age=age_kept(recording.patient.age),
         sex=recording.patient.sex,
         label=recording.label,
         synthetic=recording.synthetic,
+        recorded=_iso(recording.acquisition.recorded),
+        device=recording.acquisition.device,
+        filters=recording.acquisition.filters.text,
+        source_format=recording.acquisition.source_format,
     )
+
+
+def _iso(recorded: date | None) -> str | None:
+    """Return a day, or a moment to the second, as ISO 8601."""
+    if recorded is None:
+        return None
+    return recorded.isoformat(timespec="seconds") if isinstance(recorded, datetime) else recorded.isoformat()
 
 
 def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
