@@ -162,8 +162,8 @@ def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[A
     labels = [text[at : at + _LABEL_WIDTH].strip() for at in range(_HEADER, _HEADER + _LABEL_WIDTH * len(header.samples), _LABEL_WIDTH)]
     labels = [label for label in labels if label not in ANNOTATIONS]
     if not any(_ECG.search(label) or lead_meant(label) for label in labels):
-        told = ", ".join(labels)[:400] or "annotations alone"
-        raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {told}")
+        shown = ", ".join(labels)[:400] or "annotations alone"
+        raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {shown}")
     if header.duration_s == 0:
         raise BadInputError(Reason.UNREADABLE, f"{name}: its data records last 0 s, so its signals have no rate")
     try:
