@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patie
 from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.dicom_file import DICM_AT, Elements, elements
 from ecg_tasks.readers.leads import MAX_VALUES
-from ecg_tasks.readers.person import UnclearError, age_between, age_years, patient_id
 from ecg_tasks.signals.lead_names import standard_name
 
 _WAVEFORMS = MappingProxyType(
@@ -52,7 +51,6 @@ _LEADS = MappingProxyType(
 _SCHEMES = MappingProxyType({"SCPECG": "5.6.3-9-", "MDC": "2:"})
 _PADDING_S = 0.1
 """A padding value in all channels at once, so long at an end, is padding; anywhere else it is a sample like any other."""
-_SEXES: Mapping[str, Literal["female", "male"]] = {"F": "female", "M": "male"}
 
 
 class DicomReader:
@@ -278,18 +276,14 @@ def _within_bits(stored: NDArray[Any], channel: _Channel, *, name: str) -> NDArr
 
 
 def _patient(found: Elements, recorded: date | None) -> Patient:
-    try:
-        known = patient_id(found.text(_PATIENT_ID))
-    except UnclearError:
-        known = None
-    try:
-        age = age_years(found.text(_AGE))
-    except UnclearError:
-        age = None
-    birth = _day(found.text(_BIRTH))
-    if age is None and birth is not None and recorded is not None:
-        age = age_between(birth, recorded)
-    return Patient(id=known, age=age, sex=_SEXES.get(found.text(_SEX).upper()), issuer=found.text(_ISSUER) or None)
+    return metadata.person(
+        id_text=found.text(_PATIENT_ID),
+        issuer=found.text(_ISSUER),
+        age=found.text(_AGE),
+        born=metadata.day_of(metadata.timestamp(found.text(_BIRTH).replace(".", ""))),  # ACR-NEMA wrote 1990.01.31
+        on=recorded,
+        sex=found.text(_SEX),
+    )
 
 
 def _recorded(found: Elements) -> date | None:
@@ -299,47 +293,10 @@ def _recorded(found: Elements) -> date | None:
     """
     moment, zone = found.text(_ACQUIRED), found.text(_ZONE)
     for text in (moment, *("".join(map(found.text, tags)) for tags in (_CONTENT, _STUDY))):
-        read = _moment(text if "+" in text or "-" in text else f"{text}{zone}")
-        if read is None and zone:
-            read = _moment(text)
-        if read is not None:
-            return read
+        for stamp in (text if "+" in text or "-" in text else f"{text}{zone}", text):
+            if (read := metadata.timestamp(stamp)) is not None:
+                return read
     return None
-
-
-def _moment(text: str) -> date | None:
-    """Read a moment written as ``YYYYMMDDHHMMSS.FFFFFF&ZZXX``: the day alone where all behind it is missing."""
-    zone: timezone | None = None
-    for sign in ("+", "-"):
-        text, mark, offset = text.partition(sign)
-        if mark:
-            if len(offset) != 4 or not offset.isdecimal():  # noqa: PLR2004 - hours and minutes
-                return None
-            shift = timedelta(hours=int(offset[:2]), minutes=int(offset[2:])) * (1 if sign == "+" else -1)
-            zone = timezone(shift) if abs(shift) < timedelta(days=1) else None
-            break
-    whole, _, fraction = text.partition(".")
-    day, clock = _day(whole[:8]), whole[8:]
-    if day is None or not (clock + fraction).isascii() or (clock and not clock.isdecimal()) or (fraction and not fraction.isdecimal()):
-        return None
-    if not clock:
-        return day
-    hour, minute, second = (int(clock[at : at + 2] or 0) for at in (0, 2, 4))
-    microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
-    try:
-        return datetime.combine(day, time(hour, minute, second, microsecond, tzinfo=zone))
-    except ValueError:
-        return None
-
-
-def _day(text: str) -> date | None:
-    plain = text.replace(".", "") if len(text) > 8 else text  # noqa: PLR2004 - ACR-NEMA wrote 1990.01.31
-    if len(plain) != 8 or not (plain.isascii() and plain.isdecimal()):  # noqa: PLR2004
-        return None
-    try:
-        return date(int(plain[:4]), int(plain[4:6]), int(plain[6:]))
-    except ValueError:
-        return None
 
 
 def _device(found: Elements) -> str | None:

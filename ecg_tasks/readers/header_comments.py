@@ -7,10 +7,10 @@ from datetime import date
 from typing import Literal
 
 from ecg_tasks.labels import Label
+from ecg_tasks.readers import metadata
+from ecg_tasks.readers.person import MAX_AGE_YEARS, sex_of
 
 _AGE_AND_SEX = re.compile(r"(\d{1,3})\s+([MF])\b", re.ASCII)
-_SEXES: dict[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
-_MAX_AGE_YEARS = 130
 _PTB_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 """Day, month and year."""
 _NYHA_CLASS = re.compile(r"\s*\(nyha\b[^)]*\)")
@@ -70,7 +70,7 @@ def read_comments(comments: Iterable[str]) -> Comments:
             values.setdefault("sex", match[2])
     return Comments(
         age=_age(values.get("age", "")),
-        sex=_SEXES.get(values.get("sex", "").lower()),
+        sex=sex_of(values.get("sex", "")),
         label=ptb_label(values.get("reason for admission", "")),
         synthetic=values.get("synthetic", "").lower() == "yes",
         recorded=_date(values.get("ecg date", "")),
@@ -95,12 +95,9 @@ def ptb_label(reason: str) -> Label | None:
 def _age(text: str) -> float | None:
     match = re.fullmatch(r"\d{1,3}(\.\d{1,3})?", text, re.ASCII)
     age = float(text) if match else None
-    return age if age is not None and age <= _MAX_AGE_YEARS else None
+    return age if age is not None and age <= MAX_AGE_YEARS else None
 
 
 def _date(text: str) -> date | None:
     match = _PTB_DATE.fullmatch(text)
-    try:
-        return date(int(match[3]), int(match[2]), int(match[1])) if match else None
-    except ValueError:
-        return None
+    return metadata.day(match[3], match[2], match[1]) if match else None

@@ -1,7 +1,7 @@
 """Here: the person, the device and the filters of section 1 of an SCP-ECG file. Not here: its tags as bytes (``sections``)."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime
 from types import MappingProxyType
 
 from ecg_tasks.readers import metadata
@@ -9,7 +9,6 @@ from ecg_tasks.readers.base import Acquisition, Filters, Patient
 
 _AGE_UNITS = MappingProxyType({1: "years", 2: "months", 3: "weeks", 4: "days"})
 _SEXES = MappingProxyType({b"\1": "male", b"\2": "female"})
-_MAX_ZONE_MIN = 14 * 60
 _MODEL = slice(8, 14)
 _MAKER = (7, 36, 4)
 """In tag 14: the maker's number, where its texts begin, and which of them is the maker's name."""
@@ -48,9 +47,7 @@ def _moment(on: date | None, tags: Mapping[int, bytes]) -> date | None:
     found = metadata.moment(on, *clock[:3]) if len(clock) > 2 else on  # noqa: PLR2004 - hours, minutes, seconds
     zone = tags.get(34, b"")
     offset = int.from_bytes(zone[:2], "little", signed=True) if len(zone) > 1 else None
-    if not isinstance(found, datetime) or offset is None or abs(offset) > _MAX_ZONE_MIN:
-        return found
-    return found.replace(tzinfo=timezone(timedelta(minutes=offset)) if offset else UTC)
+    return found.replace(tzinfo=metadata.zone_of(offset)) if isinstance(found, datetime) and offset is not None else found
 
 
 def _device(tag: bytes) -> str | None:

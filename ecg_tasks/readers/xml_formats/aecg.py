@@ -7,7 +7,7 @@ ANSI/HL7 V3 ECG, R1-2004; HL7 aECG Implementation Guide, 2005.
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from types import MappingProxyType
 from xml.etree.ElementTree import Element
 
@@ -21,7 +21,6 @@ from ecg_tasks.readers.xml_formats.text import number, parse_xml, plain_unit, ra
 _LEAD = re.compile(r"\w+_ECG_LEAD_(\w+)")
 _TIMES = ("TIME_ABSOLUTE", "TIME_RELATIVE")
 _SECONDS_IN = MappingProxyType({"s": "1", "ms": "0.001", "us": "0.000001"})
-_MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?(?:[.,](\d{1,6})\d*)?)?([+-]\d{4})?", re.ASCII)
 _FILTERS = MappingProxyType({"LOW_PASS": "lowpass_hz", "HIGH_PASS": "highpass_hz", "NOTCH": "notch_hz"})
 _SUBJECT = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
 
@@ -57,12 +56,13 @@ class AecgXmlReader:
         for n, rhythm in enumerate(rhythms, start=1):
             leads, head = _leads(rhythm, name=name)
             started = head or _recorded(rhythm) or _recorded(root)
-            made = Acquisition(recorded=_moment(started), device=_device(rhythm), filters=_filters(rhythm), source_format="HL7 aECG")
+            recorded = metadata.timestamp(started)
+            made = Acquisition(recorded=recorded, device=_device(rhythm), filters=_filters(rhythm), source_format="HL7 aECG")
             recordings.append(
                 Recording(
                     name=metadata.numbered(name, n, of=len(rhythms)),
                     leads=leads,
-                    patient=_patient(root.find(_SUBJECT), on=_day(started)),
+                    patient=_patient(root.find(_SUBJECT), on=metadata.day_of(recorded)),
                     acquisition=made,
                 )
             )
@@ -166,20 +166,7 @@ def _recorded(element: Element) -> str:
 
 
 def _day(text: str) -> date | None:
-    match = _MOMENT.fullmatch(text)
-    return metadata.day(*match.groups()[:3]) if match else None
-
-
-def _moment(text: str) -> date | None:
-    match = _MOMENT.fullmatch(text)
-    found = metadata.moment(_day(text), *match.groups()[3:6]) if match else None
-    if match is None or not isinstance(found, datetime):
-        return found
-    found = found.replace(microsecond=int((match[7] or "0").ljust(6, "0")))
-    try:
-        return found.replace(tzinfo=datetime.strptime(match[8], "%z").tzinfo) if match[8] else found
-    except ValueError:
-        return found
+    return metadata.day_of(metadata.timestamp(text))
 
 
 def _attribute(element: Element | None, path: str, attribute: str) -> str:
