@@ -7,6 +7,7 @@ import pytest
 from benchmarks import written_files as written
 from ecg_tasks import readers
 from ecg_tasks.errors import BadInputError, Reason
+from tests import hospital_files
 
 ONE = written.made(n_samples=3000)
 FORMATS = {name: write for name, write in written.WRITERS.items() if name not in {"wfdb", "dicom"}} | {
@@ -16,6 +17,14 @@ FORMATS = {name: write for name, write in written.WRITERS.items() if name not in
     "edf+": lambda one: written.edf(one, plus=True),
     "gzip": lambda one: {"r.csv.gz": gzip.compress(written.lead_csv(one)["r.csv"])},
 }
+
+
+def of_hospital(form):
+    """Write a recording of six seconds in a format of hospitals."""
+    return lambda _: {f"r{form.suffix}": form.write(hospital_files.strip(leads=form.strip.leads, step_nv=form.strip.step_nv, seconds=6))}
+
+
+FORMATS |= {name: of_hospital(form) for name, form in hospital_files.FORMATS.items()}
 
 
 @pytest.mark.parametrize("name", FORMATS)
