@@ -85,7 +85,9 @@ def kept_names(names: Sequence[str], units: Sequence[str] = ()) -> list[str]:
     ['DI', 'V1', 'signal 3']
     """
     plain = [_REMARK.sub("", name).strip() if lead_meant(name) else name for name in names]
-    kept = plain if canonical_names(plain) == canonical_names(names) and len(set(plain)) == len(set(names)) else list(names)
+    stored = canonical_names(names)
+    same = (one for one in (plain, stored) if canonical_names(one) == stored and len(set(one)) == len(set(names)))
+    kept = list(next(same, names))
     for place, unit in enumerate(units):
         if millivolts_per(unit) is None and lead_meant(names[place]) is None:
             kept[place] = f"signal {place + 1}"

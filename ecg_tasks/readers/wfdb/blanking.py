@@ -49,7 +49,7 @@ def header_without_identifiers(header: Header, key: str, files: Mapping[str, byt
     for segment in header.segments:
         there = matching_name(f"{segment.name}{HEADER_SUFFIX}", files)
         lines.append(f"{segment.name if there is None else recording_name(there)} {segment.n_frames}")
-    return "".join(f"{line}\n" for line in [*lines, *comments]).encode("ascii")
+    return "".join(f"{line}\n" for line in [*lines, *comments]).encode()
 
 
 def comments_without_identifiers(read: Comments, comments: Sequence[str]) -> list[str]:
