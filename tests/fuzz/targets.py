@@ -5,6 +5,7 @@ Not here: making the bytes (``engines``), the pages' target (``pages_target``), 
 
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -84,7 +85,12 @@ def _reader(read: Callable[[bytes], Iterable[str]]) -> Callable[[], AbstractCont
 
 
 def _blank(reader: Reader, files: Mapping[str, bytes], name: str) -> None:
-    """Make the copy without identifiers of files that can be read: the reader's own code must not fail, whatever its proof would say."""
+    """Make the copy without identifiers of files that can be read: the reader's own code must not fail, whatever its proof would say.
+
+    Of every fourth input, since it takes as long again as reading it.
+    """
+    if zlib.crc32(next(iter(files.values()))) % 4:
+        return
     with suppress(BadInputError):
         assert list(reader.deidentified(files, name)) == list(files)
 

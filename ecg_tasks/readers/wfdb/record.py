@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Companions, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, SIGNAL_SUFFIXES, is_header, recording_name
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.leads import MAX_VALUES
@@ -110,6 +111,8 @@ class WfdbReader:
         comments = headers[first].comments
         kept = comments_without_identifiers(read_comments(comments), comments)
         signals = signals_without_identifiers(headers.values(), files)
+        if not headers.keys() | signals.keys() >= files.keys():
+            raise impossible(name, "a file beside it belongs to none of its headers")
         return {
             key: header_without_identifiers(headers[key], key, files, kept if key == first else ()) if key in headers else signals[key]
             for key in files
