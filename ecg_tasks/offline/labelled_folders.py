@@ -26,7 +26,7 @@ from ecg_tasks.readers.file_names import (
 )
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.labels_csv import LabelRow, read_labels
-from ecg_tasks.readers.person import UnclearError, age_years, patient_id
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id
 from ecg_tasks.readers.record_names import paths_meant
 from ecg_tasks.readers.table_notation import read_number
 from ecg_tasks.readers.wfdb.header import comment_lines
@@ -171,7 +171,7 @@ def ptbdb(folder: Path) -> LabelledFolder:
             record=name,
             label=person.label,
             patient_id=f"ptbdb-{patient}" if patient_id(patient) else None,
-            age=person.age,
+            age=age_kept(person.age),
             sex=person.sex,
         )
     return _not_empty(LabelledFolder(kind="ptbdb", files=files, rows=rows), folder)
@@ -295,6 +295,6 @@ def _is(row: Mapping[str, str], column: str, value: float) -> bool:
 
 def _age(text: str) -> float | None:
     try:
-        return age_years(text)
+        return age_kept(age_years(text))
     except UnclearError:
         return None

@@ -8,12 +8,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date
 from typing import Any, Literal
 
 import numpy as np
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
 from ecg_tasks.readers.edf_blanking import ANNOTATIONS, FILTER, MONTHS, blanked_header, blanked_records
 from ecg_tasks.readers.leads import MAX_VALUES
@@ -83,7 +84,7 @@ class EdfReader:
             source_format=("BDF" if is_bdf else "EDF") + ("+" if header.texts["reserved"].startswith(("EDF+", "BDF+")) else ""),
         )
         leads = tuple(_lead(signal, name=name) for signal in signals)
-        patient = _patient(header.texts["patient"], None if recorded is None else recorded.date())
+        patient = _patient(header.texts["patient"], metadata.day_of(recorded))
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=acquisition),))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
@@ -200,7 +201,7 @@ def _patient(text: str, recorded: date | None) -> Patient:
     return Patient(id=found, age=age, sex=_ALPHABET.get(parts[1]))
 
 
-def _recorded(texts: Mapping[str, str]) -> datetime | None:
+def _recorded(texts: Mapping[str, str]) -> date | None:
     """Return when a recording began: by the date of EDF+ with its four-digit year, or else by the header; None where it was taken out."""
     short, clock = _SHORT.fullmatch(texts["date"]), _SHORT.fullmatch(texts["time"])
     words = texts["recording"].split()
@@ -211,10 +212,9 @@ def _recorded(texts: Mapping[str, str]) -> datetime | None:
             day_of_month, month, year = (int(part) for part in short.groups())
             day = date(year + (1900 if year >= _FIRST_YEAR else 2000), month, day_of_month)
             day = None if day == date(1900 + _FIRST_YEAR, 1, 1) else day
-        hour, minute, second = (int(part) for part in clock.groups()) if clock else (0, 0, 0)
-        return None if day is None else datetime.combine(day, time(hour, minute, second))
     except ValueError:
         return None
+    return metadata.moment(day, *(clock.groups() if clock else ("", "", "")))
 
 
 def _date(text: str) -> date | None:
@@ -231,7 +231,7 @@ def _equipment(text: str) -> str | None:
     """Return the device in a recording field of EDF+: its fourth word behind ``Startdate``."""
     words = text.split()
     known = len(words) > 4 and words[0] == "Startdate" and words[4] != "X"  # noqa: PLR2004 - date, examination, technician
-    return words[4].replace("_", " ") if known else None
+    return metadata.line(words[4].replace("_", " ")) if known else None
 
 
 def _filters(signals: Sequence[Any]) -> Filters:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.readers import other_table
-from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Companions, Lead, Reading, Recording, Rejected
+from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Acquisition, Companions, Lead, Reading, Recording, Rejected
 from ecg_tasks.readers.beat_layout import MAX_LABEL, VALUE_RANGE, BeatLayout, check_names
 from ecg_tasks.readers.file_names import is_csv, is_header, is_label_table, is_signal
 from ecg_tasks.readers.table_notation import is_excel_line, notation_of, read_number
@@ -35,6 +35,7 @@ _BEGUN = re.compile(rb"(?:,|[eE+-])\s*$")
 _NUMBER_BYTES = 40
 _LABELS = tuple(range(MAX_LABEL + 1))
 _LEAD = "II"
+_ACQUISITION = Acquisition(source_format="heartbeat CSV")
 _NUMERIC = b"0123456789+-.eE, \t"
 _BLANKS = b" \t\r\v\f"
 _EXPONENT = re.compile(rb"[eE][-+]?[0-9]+\s*$")
@@ -122,6 +123,7 @@ class HeartbeatCsvReader:
                         unit="relative",
                         label=None if math.isnan(labels[beat]) else CLASS_ORDER[labels[beat] > 0],
                         synthetic=synthetic,
+                        acquisition=_ACQUISITION,
                     )
                 )
         layout.check(name=name)

@@ -10,7 +10,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.readers.file_names import LABEL_TABLE, is_header, is_label_table, is_like_a_label_table
-from ecg_tasks.readers.person import UnclearError, age_years, patient_id
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id
 from ecg_tasks.readers.text_file import unpack, unpacked_head
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024
@@ -46,7 +46,7 @@ class LabelRow:
     label: Label | None
     patient_id: str | None
     age: float | None
-    """Years."""
+    """Years; above 89 it is 90."""
     sex: Literal["female", "male"] | None
     dropped: tuple[str, ...] = ()
     """Columns whose text could not be used: an age that is none, a patient's id that was rounded."""
@@ -182,7 +182,7 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
             dropped += ("patient_id",)
     if columns.age >= 0:
         try:
-            age = age_years(fields[columns.age])
+            age = age_kept(age_years(fields[columns.age]))
         except UnclearError:
             dropped += ("age",)
     return LabelRow(

@@ -7,6 +7,7 @@ import io
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -28,13 +29,16 @@ _MATLAB_NAME = b"val\0"
 _PIECE = 2**20
 
 
-def header_without_identifiers(header: Header, key: str, files: Mapping[str, bytes], comments: Sequence[str] = ()) -> bytes:
+def header_without_identifiers(
+    header: Header, key: str, files: Mapping[str, bytes], *, recorded: date | None = None, comments: Sequence[str] = ()
+) -> bytes:
     """Return a header that says the same of the signals, with the names of the files that are there, and these comments.
 
     Parameters
     ----------
     key : the header's own file name
     files : bytes by file name, of all files of the recording
+    recorded : a day whose year is kept
     """
     stem = recording_name(key)
     n_lines, segments = len(header.signals) or len(header.segments), f"/{len(header.segments)}" if header.segments else ""
@@ -42,7 +46,7 @@ def header_without_identifiers(header: Header, key: str, files: Mapping[str, byt
     words = [f"{stem if _PLAIN_NAME.fullmatch(stem) else _ANY_NAME}{segments}", str(n_signals), format(Decimal(repr(header.fs)), "f")]
     if header.n_frames is not None:
         words.append(str(header.n_frames))
-        words += [] if header.year is None else ["00:00:00", f"01/01/{header.year:04}"]
+        words += [] if recorded is None else ["00:00:00", f"01/01/{recorded.year:04}"]
     lines = [" ".join(words)]
     names = kept_names([signal.name for signal in header.signals], [signal.units for signal in header.signals])
     lines += [_signal_line(signal, name, files) for signal, name in zip(header.signals, names, strict=True)]

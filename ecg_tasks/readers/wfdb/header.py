@@ -4,9 +4,11 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType, ModuleType
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers import metadata
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_csv, is_header
 from ecg_tasks.readers.leads import FS_RANGE, distinct
 from ecg_tasks.readers.wfdb.compressed import DIFFERENCES
@@ -47,7 +49,9 @@ _SIGNAL_WORDS = {
     1: re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?"),
     2: re.compile(rf"-?{_NUMBER}(e[+-]?\d+)?(\(-?\d+\))?(/.*)?"),
 }
-_DAY = re.compile(r"\d{1,2}/\d{1,2}/(\d{4})", re.ASCII)
+_TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d*)?", re.ASCII)
+_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+"""Day, month and year (header(5))."""
 _MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
 
 
@@ -92,11 +96,11 @@ class Header:
     n_frames: int | None
     n_signals: int
     """As the record line says; of a header of segments, those of its segments."""
-    year: int | None
-    """Of the recording's date."""
     signals: tuple[SignalLine, ...]
     segments: tuple[SegmentLine, ...]
     comments: tuple[str, ...]
+    recorded: date | None = None
+    """Base date and base time, or the date alone."""
 
 
 def load_wfdb() -> ModuleType:
@@ -198,12 +202,20 @@ def parse_header(data: bytes, *, name: str) -> Header:
             raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: {fs:g} frames a second; it must be above 0 and at most {FS_RANGE[1]:g}")
         n_frames = int(record["sig_len"]) if record["sig_len"] else None
         n_lines = int(record["n_seg"] or record["n_sig"])
-        n_signals, year = int(record["n_sig"]), _year(record["base_date"])
+        n_signals = int(record["n_sig"])
         if n_lines != len(lines):
             raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
         if record["n_seg"]:
             segments = tuple(_segment(rx_segment, line, name=name) for line in lines)
-            return Header(fs=fs, n_frames=n_frames, n_signals=n_signals, year=year, signals=(), segments=segments, comments=comments)
+            return Header(
+                fs=fs,
+                n_frames=n_frames,
+                n_signals=n_signals,
+                signals=(),
+                segments=segments,
+                comments=comments,
+                recorded=_recorded(parsed.rest),
+            )
         if n_lines > MAX_SIGNALS:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
         named = [signal_line(line) for line in lines]
@@ -213,12 +225,16 @@ def parse_header(data: bytes, *, name: str) -> Header:
         signals = tuple(_signal(line, file_name=file, name=signal) for line, file, signal in zip(fields, files, names, strict=True))
     except ValueError as error:  # a number too long or too odd for float() or int()
         raise BadInputError(Reason.UNREADABLE, f"{name}: a number in the header cannot be read ({str(error)[:200]})") from None
-    return Header(fs=fs, n_frames=n_frames, n_signals=n_signals, year=year, signals=signals, segments=(), comments=comments)
+    return Header(
+        fs=fs, n_frames=n_frames, n_signals=n_signals, signals=signals, segments=(), comments=comments, recorded=_recorded(parsed.rest)
+    )
 
 
-def _year(day: str | None) -> int | None:
-    found = _DAY.fullmatch(day or "")
-    return int(found[1]) if found else None
+def _recorded(rest: str) -> date | None:
+    """Return base date and time, the fifth and fourth words behind the record's name; a time without a date is none."""
+    base_time, base_date = [*rest.split()[3:5], "", ""][:2]
+    clock, found = _TIME.fullmatch(base_time), _DATE.fullmatch(base_date)
+    return metadata.moment(metadata.day(*found.groups()[::-1]), *(clock.groups() if clock else ("", "", ""))) if found else None
 
 
 def _match(

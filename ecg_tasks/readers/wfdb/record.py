@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.base import Companions, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Companions, Lead, Patient, Reading, Recording
 from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, SIGNAL_SUFFIXES, is_header, recording_name
 from ecg_tasks.readers.header_comments import read_comments
@@ -100,23 +100,29 @@ class WfdbReader:
         comments = read_comments(main.comments)
         folder = name.split("/")[-2] if "/" in name else ""
         patient = Patient(id=folder if _PTB_FOLDER.fullmatch(folder) else None, age=comments.age, sex=comments.sex)
-        return Reading(
-            recordings=(Recording(name=name, leads=tuple(leads), patient=patient, label=comments.label, synthetic=comments.synthetic),)
+        found = Recording(
+            name=name,
+            leads=tuple(leads),
+            patient=patient,
+            label=comments.label,
+            synthetic=comments.synthetic,
+            acquisition=Acquisition(recorded=main.recorded or comments.recorded, source_format="WFDB"),
         )
+        return Reading(recordings=(found,))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
         """Write the headers anew, with age, sex, year and a label that is known; of signal files only the samples that are read stay."""
         first = next(iter(files))
         headers = {key: parse_header(data, name=name) for key, data in files.items() if key == first or is_header(key)}
         comments = headers[first].comments
-        kept = comments_without_identifiers(read_comments(comments), comments)
-        signals = signals_without_identifiers(headers.values(), files)
-        if not headers.keys() | signals.keys() >= files.keys():
+        told = read_comments(comments)
+        kept, recorded = comments_without_identifiers(told, comments), headers[first].recorded or told.recorded
+        copies = {key: header_without_identifiers(header, key, files) for key, header in headers.items()}
+        copies[first] = header_without_identifiers(headers[first], first, files, recorded=recorded, comments=kept)
+        copies |= signals_without_identifiers(headers.values(), files)
+        if not copies.keys() >= files.keys():
             raise impossible(name, "a file beside it belongs to none of its headers")
-        return {
-            key: header_without_identifiers(headers[key], key, files, kept if key == first else ()) if key in headers else signals[key]
-            for key in files
-        }
+        return {key: copies[key] for key in files}
 
 
 def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:

@@ -223,11 +223,11 @@ def _day(text: str) -> date | None:
     return metadata.day(*match.groups()[:3]) if match else None
 
 
-def _moment(text: str) -> datetime | None:
+def _moment(text: str) -> date | None:
     match = _MOMENT.fullmatch(text)
     found = metadata.moment(_day(text), *match.groups()[3:6]) if match else None
-    if match is None or found is None:
-        return None
+    if match is None or not isinstance(found, datetime):
+        return found
     found = found.replace(microsecond=int((match[7] or "0").ljust(6, "0")))
     try:
         return found.replace(tzinfo=datetime.strptime(match[8], "%z").tzinfo) if match[8] else found

@@ -90,7 +90,7 @@ class PhilipsXmlReader:
         recorded_on = _day("" if acquired is None else acquired.get("date", ""))
         clock = ("" if acquired is None else acquired.get("time", "")).split(":")
         made = Acquisition(
-            recorded=metadata.moment(recorded_on, *clock) if len(clock) == 3 else None,  # noqa: PLR2004 - hours, minutes, seconds
+            recorded=metadata.moment(recorded_on, *clock) if len(clock) == 3 else recorded_on,  # noqa: PLR2004 - hours, minutes, seconds
             device=metadata.line(text_at(acquired, "machine")),
             filters=_filters(signal),
             source_format=f"Philips Sierra XML {version}",
