@@ -1,4 +1,4 @@
-"""Here: a WFDB recording's files without identifiers: headers written anew, and what is no sample cut from signal files. Not here: reading.
+"""Here: a WFDB recording's files without identifiers: headers written again, signal files cut to samples. Not here: reading.
 
 Comments are free text, so none stays but those whose meaning is read: age, sex, a diagnosis that is known, SNOMED CT codes.
 """
@@ -69,7 +69,7 @@ def comments_without_identifiers(read: Comments, comments: Sequence[str]) -> lis
 
 
 def signals_without_identifiers(headers: Iterable[Header], files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the signal files with zeros before the samples that are read, and nothing behind them; FLAC is packed anew.
+    """Return the signal files with zeros before the samples that are read, and nothing behind them; FLAC is packed again.
 
     Programs write headers for files of other formats, whose own header then stands before the samples. That of MATLAB names nobody.
     """

@@ -111,7 +111,7 @@ class WfdbReader:
         return Reading(recordings=(found,))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the headers anew, with age, sex, year and a label that is known; of signal files only the samples that are read stay."""
+        """Write the headers again, with age, sex, year and a label that is known; of signal files only the samples that are read stay."""
         first = next(iter(files))
         headers = {key: parse_header(data, name=name) for key, data in files.items() if key == first or is_header(key)}
         comments = headers[first].comments
