@@ -127,8 +127,8 @@ def scp() -> Files:
 
 def ishne() -> Files:
     """Plant words in every field of text, and in the text behind the header."""
-    data = bytearray(hospital.ishne(hospital.strip(seconds=6), text=f"notes of {word()}, {word()}".encode()))
-    for at, size in ((28, 40), (68, 40), (108, 20), (274, 80), (354, 80), (434, 88)):
+    data = bytearray(hospital.ishne(hospital.strip(leads=("I", "II", "V1"), seconds=6), text=f"notes of {word()}, {word()}".encode()))
+    for at, size in ((28, 40), (68, 40), (108, 20), (274, 80), (354, 80), (434, 88), *((at, 18) for at in (164, 188, 212))):
         data[at : at + size] = word().encode().ljust(size, b"\0")
     data[260:270] = b"\0" + word().encode() + b"\0"  # behind the end of the device's name
     data[8:10] = bytes(2)

@@ -5,9 +5,11 @@ Every format keeps an allow-list: what its reader reads, as far as no person can
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.labels import Label
 from ecg_tasks.readers.leads import millivolts_per
 from ecg_tasks.readers.person import age_kept
 from ecg_tasks.signals.lead_names import canonical_names, lead_meant
@@ -102,14 +104,28 @@ def kept_number(text: str) -> str:
     return text.strip() if NUMBER.fullmatch(text.strip()) else ""
 
 
-def is_as_before(after: Record, before: Record) -> bool:
-    """Return whether a record is the same without identifiers: its name, id, label, sex, and the age as it is kept."""
-    ages = [-1.0 if age is None else age for age in (after.age, age_kept(before.age))]
-    return (
-        (after.name, after.record_id, after.unit, after.label, after.sex, after.synthetic)
-        == (before.name, before.record_id, before.unit, before.label, before.sex, before.synthetic)
-        and abs(ages[0] - ages[1]) < _SAME_AGE  # an infant's is kept in whole days
-    )
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """What a record must still be in a copy without identifiers; its samples, rate and leads by its id."""
+
+    name: str
+    record_id: str
+    unit: str
+    label: Label | None
+    sex: str | None
+    synthetic: bool
+    age: float | None
+    """Years."""
+
+    def is_as(self, before: "Proven") -> bool:
+        """Return whether all is the same, the age as it is kept: an infant's in whole days."""
+        ages = [-1.0 if age is None else age for age in (self.age, age_kept(before.age))]
+        return replace(self, age=None) == replace(before, age=None) and abs(ages[0] - ages[1]) < _SAME_AGE
+
+
+def proven(records: Sequence[Record]) -> list[Proven]:
+    """Return what is compared of records, so that their samples need not be held."""
+    return [Proven(**{field.name: getattr(record, field.name) for field in fields(Proven)}) for record in records]
 
 
 def impossible(name: str, why: str) -> BadInputError:

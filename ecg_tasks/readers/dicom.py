@@ -94,7 +94,7 @@ class DicomReader:
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=acquisition),))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the rhythm anew, with sex, age, year and device, under new identifiers; every other element is left out."""
+        """Write the rhythm again, with sex, age, year and device, under new identifiers; every other element is left out."""
         ((file, data),) = files.items()
         found = elements(data, name=name)
         rhythm, channels = _rhythm(found, name=name)

@@ -81,7 +81,7 @@ class ScpEcgReader:
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient_of(tags), acquisition=made),))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the rhythm anew, with sex, age, year, device and filters; other sections and tags are left out."""
+        """Write the rhythm again, with sex, age, year, device and filters; other sections and tags are left out."""
         ((file, data),) = files.items()
         found = read_sections(data, name=name)
         contents = found.contents
@@ -92,7 +92,11 @@ class ScpEcgReader:
             kept[_OF_TABLES] = contents[_OF_TABLES][: size_of_tables(contents[_OF_TABLES])]
         kept[_OF_LEADS] = contents[_OF_LEADS][: 2 + _LEAD.size * n_leads]
         rhythm = contents[_OF_RHYTHM]
-        kept[_OF_RHYTHM] = rhythm[: _RHYTHM.size + 2 * n_leads] + b"".join(_packed(rhythm, n_leads=n_leads, name=name))
+        packed = list(_packed(rhythm, n_leads=n_leads, name=name))
+        if _OF_TABLES not in contents:
+            packed = [one[: 2 * span.n_samples] for one, span in zip(packed, _spans(contents[_OF_LEADS], name=name), strict=True)]
+        sizes = struct.pack(f"<{n_leads}H", *map(len, packed))
+        kept[_OF_RHYTHM] = rhythm[: _RHYTHM.size] + sizes + b"".join(packed)
         return {file: file_of(kept, revision=round(10 * found.revision))}
 
 

@@ -1,4 +1,4 @@
-"""Here: a WFDB recording's files without identifiers: headers written anew, and what is no sample cut from signal files. Not here: reading.
+"""Here: a WFDB recording's files without identifiers: headers written again, signal files cut to samples. Not here: reading.
 
 Comments are free text, so none stays but those whose meaning is read: age, sex, a diagnosis that is known, SNOMED CT codes.
 """
@@ -7,6 +7,7 @@ import io
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -28,13 +29,16 @@ _MATLAB_NAME = b"val\0"
 _PIECE = 2**20
 
 
-def header_without_identifiers(header: Header, key: str, files: Mapping[str, bytes], comments: Sequence[str] = ()) -> bytes:
+def header_without_identifiers(
+    header: Header, key: str, files: Mapping[str, bytes], *, recorded: date | None = None, comments: Sequence[str] = ()
+) -> bytes:
     """Return a header that says the same of the signals, with the names of the files that are there, and these comments.
 
     Parameters
     ----------
     key : the header's own file name
     files : bytes by file name, of all files of the recording
+    recorded : a day whose year is kept
     """
     stem = recording_name(key)
     n_lines, segments = len(header.signals) or len(header.segments), f"/{len(header.segments)}" if header.segments else ""
@@ -42,7 +46,7 @@ def header_without_identifiers(header: Header, key: str, files: Mapping[str, byt
     words = [f"{stem if _PLAIN_NAME.fullmatch(stem) else _ANY_NAME}{segments}", str(n_signals), format(Decimal(repr(header.fs)), "f")]
     if header.n_frames is not None:
         words.append(str(header.n_frames))
-        words += [] if header.recorded is None else ["00:00:00", f"01/01/{header.recorded.year:04}"]
+        words += [] if recorded is None else ["00:00:00", f"01/01/{recorded.year:04}"]
     lines = [" ".join(words)]
     names = kept_names([signal.name for signal in header.signals], [signal.units for signal in header.signals])
     lines += [_signal_line(signal, name, files) for signal, name in zip(header.signals, names, strict=True)]
@@ -65,7 +69,7 @@ def comments_without_identifiers(read: Comments, comments: Sequence[str]) -> lis
 
 
 def signals_without_identifiers(headers: Iterable[Header], files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the signal files with zeros before the samples that are read, and nothing behind them; FLAC is packed anew.
+    """Return the signal files with zeros before the samples that are read, and nothing behind them; FLAC is packed again.
 
     Programs write headers for files of other formats, whose own header then stands before the samples. That of MATLAB names nobody.
     """

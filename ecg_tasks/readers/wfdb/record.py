@@ -111,18 +111,18 @@ class WfdbReader:
         return Reading(recordings=(found,))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the headers anew, with age, sex, year and a label that is known; of signal files only the samples that are read stay."""
+        """Write the headers again, with age, sex, year and a label that is known; of signal files only the samples that are read stay."""
         first = next(iter(files))
         headers = {key: parse_header(data, name=name) for key, data in files.items() if key == first or is_header(key)}
         comments = headers[first].comments
-        kept = comments_without_identifiers(read_comments(comments), comments)
-        signals = signals_without_identifiers(headers.values(), files)
-        if not headers.keys() | signals.keys() >= files.keys():
+        told = read_comments(comments)
+        kept, recorded = comments_without_identifiers(told, comments), headers[first].recorded or told.recorded
+        copies = {key: header_without_identifiers(header, key, files) for key, header in headers.items()}
+        copies[first] = header_without_identifiers(headers[first], first, files, recorded=recorded, comments=kept)
+        copies |= signals_without_identifiers(headers.values(), files)
+        if not copies.keys() >= files.keys():
             raise impossible(name, "a file beside it belongs to none of its headers")
-        return {
-            key: header_without_identifiers(headers[key], key, files, kept if key == first else ()) if key in headers else signals[key]
-            for key in files
-        }
+        return {key: copies[key] for key in files}
 
 
 def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:

@@ -73,7 +73,7 @@ class AecgXmlReader:
         return Reading(recordings=tuple(recordings))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the rhythm anew, with age, sex, year, device and filters; derived beats, annotations and all ids are left out.
+        """Write the rhythm again, with age, sex, year, device and filters; derived beats, annotations and all ids are left out.
 
         An age that follows from a date of birth is written as the date that gives it on 1 January of the year of the recording.
         """

@@ -77,7 +77,7 @@ class CardiosoftXmlReader:
         return Reading(recordings=(Recording(name=name, leads=_leads(strip, name=name), patient=patient, acquisition=made),))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the strip anew, with age, sex, year, device and filters; median beats, measurements and statements are left out."""
+        """Write the strip again, with age, sex, year, device and filters; median beats, measurements and statements are left out."""
         ((file, data),) = files.items()
         root = parse_xml(data, name=name)
         names = [one.get("lead", "") for one in root.findall("StripData/WaveformData")]

@@ -88,7 +88,7 @@ class MuseXmlReader:
         return Reading(recordings=tuple(recordings))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the rhythm anew, with age, sex, year and device; median beats, measurements and statements are left out."""
+        """Write the rhythm again, with age, sex, year and device; median beats, measurements and statements are left out."""
         ((file, data),) = files.items()
         root = parse_xml(data, name=name)
         for one in root.findall("Waveform"):

@@ -100,7 +100,7 @@ class PhilipsXmlReader:
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=made),))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the waveforms anew, with age, sex, year, device and filters; measurements, statements and further channels are left out."""
+        """Write the waveforms again, with age, sex, year, device and filters; measurements, statements and other channels are left out."""
         ((file, data),) = files.items()
         root = parse_xml(data, name=name)
         patient = self.read(files, name).recordings[0].patient
