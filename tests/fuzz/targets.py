@@ -18,9 +18,11 @@ from benchmarks import written_files
 from ecg_tasks import readers
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import QuarantineReason, read
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.pipeline.intake import drops, inbox, label_tables, taking
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.readers import READERS, Read, Rejected, reader_of
 from ecg_tasks.readers.base import Reader
 from ecg_tasks.readers.heartbeat_csv import VALUE_RANGE, HeartbeatCsvReader
@@ -238,13 +240,14 @@ def _inbox(data: bytes) -> list[str]:
     found = drops.sort_inbox(store, store.list_objects(keys.INBOX), at=at, grace_s=60, max_bytes=50_000)
     assert not found.waiting
     staged, key = keys.staging("ingest_records", "fuzz", "tables"), b"k" * 32
-    (described,) = label_tables.stage(store, staged, found.labels, batches=[found.drops], patient_key=key)
+    keeping = Keeping(keeps="as_dropped", names=StoredNames(key=key, keep=True))
+    (described,) = label_tables.stage(store, staged, found.labels, batches=[found.drops], patient_key=key, keeping=keeping)
     rows = label_tables.load_described(store, described)
     tables = list(label_tables.load(store, staged, len(found.labels)))
     codes: list[str] = []
     accounted = {table.key for table in found.labels}
     for drop in found.drops:
-        taken = taking.take(store, drop, described=rows, patient_key=key, dates="exact")
+        taken = taking.take(store, drop, described=rows, patient_key=key, dates="exact", keeping=keeping)
         counts = taken.outcome
         assert counts.received == counts.records + counts.quarantined
         assert counts.received + counts.passed_over > 0
