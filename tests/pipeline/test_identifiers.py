@@ -30,6 +30,8 @@ from ecg_tasks.queries.lineage import tracing
 from tests.planted_files import OF_THE_PERSON, PLANTED, WORD, planted
 
 FOUND = re.compile(WORD.pattern + b"|" + OF_THE_PERSON.pattern, re.IGNORECASE)
+_BEGINS = (b"zxqv", *OF_THE_PERSON.pattern.split(b"|"))
+"""What a planted word begins with: looked for first, as that is quicker by far."""
 WARD, PERSON = "Zxqv9001", "Zxqv9002"
 _BASE64 = re.compile(rb'"([A-Za-z0-9+/]{24,}={0,2})"')
 
@@ -61,7 +63,8 @@ def unpacked(data: bytes) -> Iterator[bytes]:
 
 def found_in(*parts: bytes) -> set[bytes]:
     """The planted words that are in some bytes."""
-    return {word.lower() for data in parts for piece in unpacked(data) for word in FOUND.findall(piece)}
+    pieces = (piece.lower() for data in parts for piece in unpacked(data))
+    return {word for piece in pieces if any(begin in piece for begin in _BEGINS) for word in FOUND.findall(piece)}
 
 
 def objects_with_words(store) -> dict[str, set[bytes]]:
