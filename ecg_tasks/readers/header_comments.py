@@ -82,9 +82,18 @@ def ptb_label(reason: str) -> Label | None:
     >>> ptb_label("Heart failure (NYHA 3)"), ptb_label("Routine check-up")
     (<Label.ABNORMAL: 'abnormal'>, None)
     """
-    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
-    meanings = {PTB_DIAGNOSES.get(part.strip()) for part in words.split("/")}
+    meanings = {PTB_DIAGNOSES.get(part) for part in ptb_diagnoses(reason)}
     return meanings.pop() if len(meanings) == 1 else None
+
+
+def ptb_diagnoses(reason: str) -> tuple[str, ...]:
+    """Return the diagnoses of a PTB reason for admission, as the keys of `PTB_DIAGNOSES` are written.
+
+    >>> ptb_diagnoses("Heart failure (NYHA 3)/ Hypertrophy")
+    ('heart failure', 'hypertrophy')
+    """
+    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
+    return tuple(part.strip() for part in words.split("/"))
 
 
 def _age(text: str) -> float | None:
