@@ -4,11 +4,15 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.names import RecipeName
 
 _MIN_PATIENT_KEY_BYTES = 32
+
+Dates = Literal["exact", "month", "year"]
+"""How much of a recording's date and time is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,8 @@ class Settings:
     """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
     min_tasks: int = 1
     """Work too small to fill many tasks is shared by so many (``ECG_MIN_TASKS``): on several machines as many as may run at once."""
+    dates: Dates = "year"
+    """How much of a recording's date and time is stored, from its intake on (``ECG_DATES``): ``exact``, ``month`` or ``year``."""
     notify: tuple[str, ...] = ()
     """Addresses that the counts of each classification run go to, such as ``slack://…`` or ``mailtos://…`` (``ECG_NOTIFY``)."""
     notify_email: tuple[str, ...] = ()
@@ -56,6 +62,7 @@ class Settings:
             wfdb_grace_s=_number(env, "ECG_WFDB_GRACE_S", cls.wfdb_grace_s),
             max_object_bytes=int(_number(env, "ECG_MAX_OBJECT_BYTES", cls.max_object_bytes)),
             min_tasks=max(1, int(_number(_renamed(env, "ECG_SPREAD", "ECG_MIN_TASKS"), "ECG_MIN_TASKS", cls.min_tasks))),
+            dates=_dates(env, cls.dates),
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )
@@ -136,6 +143,14 @@ def _required(env: Mapping[str, str], name: str) -> str:
 
 def _list(env: Mapping[str, str], name: str, default: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part.strip() for part in env.get(name, ",".join(default)).split(",") if part.strip())
+
+
+def _dates(env: Mapping[str, str], default: Dates) -> Dates:
+    wanted = env.get("ECG_DATES", "").strip().lower() or default
+    for known in get_args(Dates):
+        if wanted == known:
+            return cast("Dates", known)
+    raise ConfigurationError(f"ECG_DATES is {wanted!r}; it must be one of {', '.join(get_args(Dates))}")
 
 
 def _address(env: Mapping[str, str], name: str) -> str:

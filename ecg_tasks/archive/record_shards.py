@@ -89,8 +89,8 @@ def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredR
 
 
 def anonymous(record: Record) -> Record:
-    """Return the record without the patient's id."""
-    return replace(record, patient=None)
+    """Return the record without the patient's id, and without who gave it."""
+    return replace(record, patient=None, issuer=None)
 
 
 def _stored(columns: tables.Columns, row: int) -> StoredRecord:
@@ -105,6 +105,7 @@ def _stored(columns: tables.Columns, row: int) -> StoredRecord:
         age=None if np.isnan(age) else age,
         sex=columns["sex"][row],
         synthetic=bool(columns["synthetic"][row]),
+        **{name: columns[name][row] for name in tables.ACQUISITION if name in columns},
     )
     record.__dict__["record_id"] = columns["record_id"][row]  # as stored: spares hashing again
     return StoredRecord(
@@ -124,4 +125,5 @@ def _index_columns(shard: Sequence[StoredRecord]) -> tables.Columns:
         "synthetic": [stored.record.synthetic for stored in shard],
         "fs": [stored.record.fs for stored in shard],
         "leads": [list(stored.record.leads) for stored in shard],
+        **{name: [getattr(stored.record, name) for stored in shard] for name in tables.ACQUISITION},
     }

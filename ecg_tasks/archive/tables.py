@@ -24,8 +24,14 @@ RECORDS = pa.schema(
         ("age", pa.float32()),
         ("sex", pa.string()),
         ("synthetic", pa.bool_()),
+        ("recorded", pa.string()),  # ISO 8601, as much as `Settings.dates` keeps; this one and the next are absent in older tables
+        ("device", pa.string()),
+        ("filters", pa.string()),
+        ("source_format", pa.string()),
     ]
 )
+ACQUISITION = ("recorded", "device", "filters", "source_format")
+"""Columns of `RECORDS` that tell how a recording was made; absent in older tables, where none of it is known."""
 RECEIVED = pa.field("received", pa.int32())
 """The number of the intake that let a record or a name in: a higher one is a later one. Absent in older tables, or 0: not known."""
 RECORD_INDEX = pa.schema(
@@ -35,6 +41,7 @@ RECORD_INDEX = pa.schema(
             for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "leads")
         ),
         RECEIVED,
+        *(RECORDS.field(name) for name in ACQUISITION),
     ]
 )
 """What listings and joins need of a shard, without its samples."""
@@ -205,16 +212,12 @@ def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, S
 
 
 def dump_with(schema: pa.Schema, data: bytes, name: str, value: object) -> bytes:
-    """Return a stored table as Parquet whose column ``name`` holds ``value`` in every row."""
+    """Return a stored table as Parquet whose column ``name`` holds ``value`` in every row; what an older one lacks is null."""
     table = load_table(data)
-    place = schema.get_field_index(name)
-    column = pa.array([value] * table.num_rows, type=schema.field(place).type)
-    table = (
-        table.set_column(place, schema.field(place), column)
-        if name in table.column_names
-        else table.append_column(schema.field(place), column)
-    )
-    return _bytes(table.select(schema.names), schema)
+    n_rows = table.num_rows
+    given = {field.name: table[field.name] if field.name in table.column_names else pa.nulls(n_rows, field.type) for field in schema}
+    given[name] = pa.array([value] * n_rows, type=schema.field(name).type)
+    return _bytes(pa.table(given, schema=schema), schema)
 
 
 def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> pa.Table:

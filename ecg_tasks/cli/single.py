@@ -37,6 +37,9 @@ def classify(
         remarks = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *one.remarks]
         if remarks:
             console().print(f"{one.name}: {' '.join(remarks)}", markup=False, highlight=False)
+        if one.facts:
+            facts = "; ".join(f"{fact.title}: {fact.text}" for fact in one.facts)
+            console().print(f"{one.name}: {facts}.", markup=False, highlight=False)
     if len(classified.results) > _ROWS_SHOWN:
         console().print(f"… and {len(classified.results) - _ROWS_SHOWN} more recordings")
     for rejected in classified.rejected[:_ROWS_SHOWN]:

@@ -19,6 +19,7 @@ from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import header_beside, is_signal
 from ecg_tasks.readers.wfdb.lines import matching_name
+from ecg_tasks.reporting.facts import Fact, facts_of
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.flags import join_flags, sentences
 from ecg_tasks.signals.recipes import RECIPES, Rendered, get_recipe
@@ -44,6 +45,8 @@ class Classified:
     """Such as ``0-20 of 25 s``; empty for a heartbeat row and a picture."""
     remarks: tuple[str, ...] = ()
     """What is wrong with the recording or was done to it, one sentence each."""
+    facts: tuple[Fact, ...] = ()
+    """What its file tells of the person, the time, the device and the filters; none for a heartbeat row and a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +181,7 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
             synthetic_model=classifier.spec.synthetic,
             seconds_read=read[row],
             remarks=remarks[row],
+            facts=() if record.is_heartbeat else tuple(facts_of(record)),
         )
         for row, record in enumerate(records)
     ]

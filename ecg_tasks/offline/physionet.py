@@ -84,7 +84,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _File:
+class _Listed:
     path: str
     sha256: str
 
@@ -139,7 +139,7 @@ def fetch(
     return Fetched(n_files=len(wanted), n_fetched=n_fetched)
 
 
-def _in_turn(pool: ThreadPoolExecutor, fetcher: "_Fetcher", wanted: Sequence[_File], targets: Sequence[Path]) -> Iterator[bool]:
+def _in_turn(pool: ThreadPoolExecutor, fetcher: "_Fetcher", wanted: Sequence[_Listed], targets: Sequence[Path]) -> Iterator[bool]:
     """Yield for each file whether it was fetched; at most some hundred wait in the pool at a time."""
     some = 100
     for first in range(0, len(wanted), some):
@@ -155,7 +155,7 @@ class _Fetcher:
         self._wait_s = wait_s
         self.stop = Event()
 
-    def fetch(self, file: _File, target: Path) -> bool:
+    def fetch(self, file: _Listed, target: Path) -> bool:
         """Fetch a file unless it is there; returns whether it was fetched."""
         if self.stop.is_set():
             return False
@@ -239,10 +239,10 @@ def _waits(first_s: float) -> list[float]:
     return [first_s * 2**number for number in range(_TRIES)]
 
 
-def _listed(sums: str) -> list[_File]:
+def _listed(sums: str) -> list[_Listed]:
     """Return the files of a list as ``sha256sum`` writes it."""
     found = (_SUM.fullmatch(line.strip()) for line in sums.splitlines())
-    return [_File(path=one[2].removeprefix("./"), sha256=one[1]) for one in found if one is not None]
+    return [_Listed(path=one[2].removeprefix("./"), sha256=one[1]) for one in found if one is not None]
 
 
 def _target(folder: Path, path: str) -> Path:

@@ -120,7 +120,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
     labels: list[labelling.LabelEntry] = []
 
     def records() -> Iterator[record_shards.StoredRecord]:
-        take = partial(taking.take, store, described=described, patient_key=settings.patient_key)
+        take = partial(taking.take, store, described=described, patient_key=settings.patient_key, dates=settings.dates)
         for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
             inputs.append(taken.outcome)
             quarantined.extend(taken.quarantined)

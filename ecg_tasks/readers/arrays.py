@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Lead, Recording
+from ecg_tasks.readers.blanking import kept_names
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.sidecar import MAX_LEADS, Described, missing, parsed_unit
 
@@ -28,6 +29,8 @@ _RATES = ("fs", "sampling_rate", "sample_rate", "samplingrate", "sampling_freque
 _UNITS = ("unit", "units")
 _LEADS = ("leads", "lead_names", "lead", "channels", "channel_names", "sig_name", "labels")
 _KNOWN = MappingProxyType({name: key for key, names in (("fs", _RATES), ("unit", _UNITS), ("leads", _LEADS)) for name in names})
+SIGNALS = "signals"
+"""What the array is called in a copy without identifiers: its own name may be anything."""
 _SPACES = re.compile(r"[\s_\-]+")
 _MATRIX, _STACK = 2, 3
 
@@ -81,6 +84,12 @@ def find(shapes: Mapping[str, tuple[int, ...]], small: Mapping[str, NDArray[np.g
         if value is not None:
             told[key] = value
     return Found(array=chosen[0], told=Described(**told))  # type: ignore[arg-type]  # each key has a value of its kind
+
+
+def said(told: Described) -> dict[str, float | str | list[str]]:
+    """Return what a file says of its signals, to be written under the usual names into a copy without identifiers."""
+    kept = {} if told.leads is None else {"leads": kept_names(told.leads)}
+    return {key: value for key, value in (("fs", told.fs), ("unit", told.unit)) if value is not None} | kept
 
 
 def check_size(shape: Sequence[int], *, name: str) -> None:

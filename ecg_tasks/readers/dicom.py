@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.dicom_file import DICM_AT, Elements, elements
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.person import UnclearError, age_between, age_years, patient_id
@@ -31,6 +33,7 @@ _EXPORT = "export the ECG as a DICOM waveform, or in another format that is read
 
 _SOP_CLASS, _PIXELS, _SEQUENCE = 0x00080016, 0x7FE00010, 0x54000100
 _ACQUIRED, _CONTENT, _STUDY = 0x0008002A, (0x00080023, 0x00080033), (0x00080020, 0x00080030)
+_ZONE = 0x00080201
 _MANUFACTURER, _MODEL = 0x00080070, 0x00081090
 _PATIENT_ID, _ISSUER, _BIRTH, _SEX, _AGE = 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00101010
 _N_CHANNELS, _N_SAMPLES, _FS, _CHANNELS = 0x003A0005, 0x003A0010, 0x003A001A, 0x003A0200
@@ -91,9 +94,13 @@ class DicomReader:
         rhythm, channels = max(described, key=lambda one: ("II" in {standard_name(channel.name) for channel in one[1]}, len(one[1])))
         recorded = _recorded(found)
         acquisition = Acquisition(recorded=recorded, device=_device(found), filters=_filters(channels), source_format=f"DICOM {kind}")
-        patient = _patient(found, None if recorded is None else recorded.date())
+        patient = _patient(found, metadata.day_of(recorded))
         leads = _leads(rhythm, channels, name=name)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=acquisition),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -285,17 +292,23 @@ def _patient(found: Elements, recorded: date | None) -> Patient:
     return Patient(id=known, age=age, sex=_SEXES.get(found.text(_SEX).upper()), issuer=found.text(_ISSUER) or None)
 
 
-def _recorded(found: Elements) -> datetime | None:
-    """Return when the recording began: its own moment, or the date and time of its content or study; None where none can be read."""
-    moment = found.text(_ACQUIRED)
+def _recorded(found: Elements) -> date | None:
+    """Return when the recording began: its own moment, or the date and time of its content or study; None where none can be read.
+
+    A moment without a time zone is in that of the whole file, where one is given.
+    """
+    moment, zone = found.text(_ACQUIRED), found.text(_ZONE)
     for text in (moment, *("".join(map(found.text, tags)) for tags in (_CONTENT, _STUDY))):
-        if (read := _moment(text)) is not None:
+        read = _moment(text if "+" in text or "-" in text else f"{text}{zone}")
+        if read is None and zone:
+            read = _moment(text)
+        if read is not None:
             return read
     return None
 
 
-def _moment(text: str) -> datetime | None:
-    """Read a moment written as ``YYYYMMDDHHMMSS.FFFFFF&ZZXX``, of which all behind the day may be missing."""
+def _moment(text: str) -> date | None:
+    """Read a moment written as ``YYYYMMDDHHMMSS.FFFFFF&ZZXX``: the day alone where all behind it is missing."""
     zone: timezone | None = None
     for sign in ("+", "-"):
         text, mark, offset = text.partition(sign)
@@ -309,6 +322,8 @@ def _moment(text: str) -> datetime | None:
     day, clock = _day(whole[:8]), whole[8:]
     if day is None or not (clock + fraction).isascii() or (clock and not clock.isdecimal()) or (fraction and not fraction.isdecimal()):
         return None
+    if not clock:
+        return day
     hour, minute, second = (int(clock[at : at + 2] or 0) for at in (0, 2, 4))
     microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
     try:
@@ -329,7 +344,7 @@ def _day(text: str) -> date | None:
 
 def _device(found: Elements) -> str | None:
     words = [word for tag in (_MANUFACTURER, _MODEL) if (word := found.text(tag)) and word.lower() != "unknown"]
-    return " ".join(words)[:100] or None
+    return metadata.line(*words)
 
 
 def _filters(channels: Sequence[_Channel]) -> Filters:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from ecg_tasks.labels import Label
@@ -10,6 +11,8 @@ from ecg_tasks.labels import Label
 _AGE_AND_SEX = re.compile(r"(\d{1,3})\s+([MF])\b", re.ASCII)
 _SEXES: dict[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
 _MAX_AGE_YEARS = 130
+_PTB_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+"""Day, month and year."""
 _NYHA_CLASS = re.compile(r"\s*\(nyha\b[^)]*\)")
 
 PTB_DIAGNOSES: Mapping[str, Label] = {
@@ -36,23 +39,24 @@ Its documentation's class "Miscellaneous" is none: its headers name the angina o
 
 @dataclass(frozen=True, kw_only=True)
 class Comments:
-    """What the comments tell; None where they tell nothing. ``age`` is in years."""
+    """What the comments tell; None where they tell nothing. ``age`` is in years, ``recorded`` PTB's date of the ECG."""
 
     age: float | None
     sex: Literal["female", "male"] | None
     label: Label | None
     synthetic: bool
+    recorded: date | None = None
 
 
 def read_comments(comments: Iterable[str]) -> Comments:
-    """Read ``key: value`` comments as PTB and PhysioNet write them, and MIT-BIH's first line, such as ``69 M 1085 1629 x1``.
+    """Read ``key: value`` comments as PTB, LUDB and PhysioNet write them, and MIT-BIH's first line, such as ``69 M 1085 1629 x1``.
 
     The PTB diagnosis is ``Reason for admission``: see `ptb_label`.
 
     Examples
     --------
     >>> read_comments(["age: 81", "sex: female", "Reason for admission: Myocardial infarction"])
-    Comments(age=81.0, sex='female', label=<Label.ABNORMAL: 'abnormal'>, synthetic=False)
+    Comments(age=81.0, sex='female', label=<Label.ABNORMAL: 'abnormal'>, synthetic=False, recorded=None)
     >>> read_comments(["69 M 1085 1629 x1"]).age
     69.0
     """
@@ -60,7 +64,7 @@ def read_comments(comments: Iterable[str]) -> Comments:
     for comment in comments:
         key, colon, value = comment.partition(":")
         if colon:
-            values.setdefault(key.strip().lower(), value.strip())
+            values.setdefault(key.strip().strip("<>").lower(), value.strip())
         elif match := _AGE_AND_SEX.match(comment):
             values.setdefault("age", match[1])
             values.setdefault("sex", match[2])
@@ -69,6 +73,7 @@ def read_comments(comments: Iterable[str]) -> Comments:
         sex=_SEXES.get(values.get("sex", "").lower()),
         label=ptb_label(values.get("reason for admission", "")),
         synthetic=values.get("synthetic", "").lower() == "yes",
+        recorded=_date(values.get("ecg date", "")),
     )
 
 
@@ -100,3 +105,11 @@ def _age(text: str) -> float | None:
     match = re.fullmatch(r"\d{1,3}(\.\d{1,3})?", text, re.ASCII)
     age = float(text) if match else None
     return age if age is not None and age <= _MAX_AGE_YEARS else None
+
+
+def _date(text: str) -> date | None:
+    match = _PTB_DATE.fullmatch(text)
+    try:
+        return date(int(match[3]), int(match[2]), int(match[1])) if match else None
+    except ValueError:
+        return None

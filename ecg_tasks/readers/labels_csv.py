@@ -11,7 +11,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label, Superclass
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.readers.file_names import LABEL_TABLE, is_header, is_label_table, is_like_a_label_table
-from ecg_tasks.readers.person import UnclearError, age_years, patient_id
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id
 from ecg_tasks.readers.text_file import unpack, unpacked_head
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024
@@ -50,7 +50,7 @@ class LabelRow:
     label: Label | None
     patient_id: str | None
     age: float | None
-    """Years."""
+    """Years; above 89 it is 90."""
     sex: Literal["female", "male"] | None
     superclasses: frozenset[Superclass] = frozenset()
     """Those that the source names."""
@@ -221,6 +221,10 @@ def superclasses_of(text: str) -> frozenset[Superclass]:
         raise UnclearError(f"a superclass is one of {', '.join(Superclass)}") from None
 
 
+def _age(text: str) -> float | None:
+    return age_kept(age_years(text))
+
+
 def _fold(text: str) -> int | None:
     if not text.strip():
         return None
@@ -231,7 +235,7 @@ def _fold(text: str) -> int | None:
 
 _READ: Mapping[str, Callable[[str], object]] = {
     "patient_id": patient_id,
-    "age": age_years,
+    "age": _age,
     "superclasses": superclasses_of,
     "fold": _fold,
 }

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Lead, Recording
+from ecg_tasks.readers.blanking import kept_names
 from ecg_tasks.readers.leads import MAX_VALUES, millivolts_per
 from ecg_tasks.readers.sidecar import Described, missing, parsed_unit
 from ecg_tasks.signals.lead_names import lead_meant
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 MAX_COLUMNS = 64
+LONGEST_TIME_S = 86_400.0
+"""Times that begin later may be those of a calendar; in a copy without identifiers they begin at 0."""
 _WITH_UNIT = re.compile(
     r"(?P<name>.*?)[\s_]*(?:[\[(](?P<inside>[^\])]*)[\])]|[_\s](?P<behind>[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v))\s*",
     re.IGNORECASE,
@@ -119,6 +122,17 @@ def recording(
             raise BadInputError(Reason.UNREADABLE, f"{name}: the sidecar says {told.unit}, and a column of the table another unit")
         leads.append(Lead(name=lead, units=written or units, fs=fs or 0.0, samples=samples if written else samples * factor))
     return Recording(name=name, leads=tuple(leads), acquisition=acquisition)
+
+
+def kept_columns(columns: Columns) -> dict[int, str]:
+    """Return the columns of a copy without identifiers, by their place: the leads, and the time where the rate follows from it."""
+    called = {}
+    if columns.time is not None and columns.time[1] is not None:
+        called[columns.time[0]] = "time_ms" if columns.time[1] < 1 else "time_s"
+    names = kept_names([lead for lead, _ in columns.leads.values()])
+    for (place, (_, unit)), lead in zip(columns.leads.items(), names, strict=True):
+        called[place] = f"{lead} ({unit})" if unit else lead
+    return called
 
 
 def rate(times: NDArray[np.float64], *, step_s: float, name: str) -> float:

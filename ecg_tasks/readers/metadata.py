@@ -48,12 +48,21 @@ def day(year: float | str | None, month: float | str | None, of_month: float | s
         return None
 
 
-def moment(on: date | None, hour: float | str | None, minute: float | str | None, second: float | str | None = 0) -> datetime | None:
-    """Return when something was, or None where the day or the time is not known."""
+def moment(on: date | None, hour: float | str | None, minute: float | str | None, second: float | str | None = 0) -> date | None:
+    """Return when something was: the day alone where the time is not known, None where the day is not.
+
+    >>> moment(date(2002, 11, 22), 9, 10, 11).isoformat(), moment(date(2002, 11, 22), "", "", "").isoformat()
+    ('2002-11-22T09:10:11', '2002-11-22')
+    """
     try:
-        return None if on is None or hour in {None, ""} else datetime.combine(on, time(int(hour or 0), int(minute or 0), int(second or 0)))
+        return on if on is None or hour in {None, ""} else datetime.combine(on, time(int(hour or 0), int(minute or 0), int(second or 0)))
     except (ValueError, OverflowError):
-        return None
+        return on
+
+
+def day_of(recorded: date | None) -> date | None:
+    """Return the day of a moment; a day as it is."""
+    return recorded.date() if isinstance(recorded, datetime) else recorded
 
 
 def line(*parts: str) -> str | None:

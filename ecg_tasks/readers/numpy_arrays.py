@@ -14,7 +14,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import arrays
 from ecg_tasks.readers.base import Acquisition, Companions, Reading
 from ecg_tasks.readers.file_names import sidecars_of
-from ecg_tasks.readers.sidecar import Described, described
+from ecg_tasks.readers.sidecar import Described, described, with_sidecars
 
 MAGIC = b"\x93NUMPY"
 _ZIP = b"PK\3\4"
@@ -67,6 +67,17 @@ class NumpyReader:
         found = described(told, files, name=name)
         kind = "NPZ" if data.startswith(_ZIP) else "NPY"
         return Reading(recordings=arrays.recordings(array, found, name=name, acquisition=Acquisition(source_format=kind)))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the array of signals anew, in an archive with what else was read of it; other arrays and the names of all are left out."""
+        data = next(iter(files.values()))
+        stream = io.BytesIO()
+        if data.startswith(_ZIP):
+            array, told = _of_archive(data, name=name)
+            np.savez_compressed(stream, **{arrays.SIGNALS: array, **arrays.said(told)})  # type: ignore[arg-type]  # any can be an array
+        else:
+            np.lib.format.write_array(stream, _of_array(data, name=name)[0], allow_pickle=False)
+        return with_sidecars(stream.getvalue(), files)
 
 
 def _of_array(data: bytes, *, name: str) -> tuple[NDArray[np.generic], Described]:

@@ -5,6 +5,8 @@ import unicodedata
 from datetime import date
 from functools import lru_cache
 
+from ecg_tasks.signals.record import OLDEST_AGE
+
 MAX_AGE_YEARS = 130
 HIDDEN_AGE = 300
 """PTB-XL gives this age to everybody above 89, for privacy; it is read as unknown."""
@@ -111,6 +113,15 @@ def age_years(text: str) -> float | None:
     if age is None or not 0 <= age <= MAX_AGE_YEARS:
         raise UnclearError(f"an age is a number of years from 0 to {MAX_AGE_YEARS}, or such as 045Y or 90+")
     return age
+
+
+def age_kept(age: float | None) -> float | None:
+    """Return the age that may be stored or trained on: ages above 89 years are 90.
+
+    >>> age_kept(93.0), age_kept(89.0), age_kept(None)
+    (90.0, 89.0, None)
+    """
+    return None if age is None else min(age, OLDEST_AGE)
 
 
 def age_between(birth: date, recorded: date) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.blanking import kept_names
 from ecg_tasks.readers.file_names import sidecars_of
 from ecg_tasks.readers.leads import FS_RANGE, millivolts_per
 from ecg_tasks.readers.wfdb.lines import matching_name
@@ -97,6 +98,25 @@ def read_sidecar(data: bytes, *, name: str) -> Described:
     if axis is not None and (isinstance(axis, bool) or axis not in (0, 1, 2)):
         raise BadInputError(Reason.UNREADABLE, f"{name}: axis must be 0, 1 or 2: that of the array along which time runs")
     return Described(fs=None if fs is None else float(fs), unit=unit, leads=None if leads is None else tuple(leads), axis=axis)
+
+
+def with_sidecars(data: bytes, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the copy of a file that is made without identifiers, and its sidecars without anything but their values.
+
+    Parameters
+    ----------
+    data : of the copy
+    files : bytes by file name: the file itself first, then its sidecars
+    """
+    first, *beside = files
+    return {first: data} | {there: _written(read_sidecar(files[there], name=there)) for there in beside}
+
+
+def _written(told: Described) -> bytes:
+    known = {key: value for key, value in vars(told).items() if value is not None}
+    if told.leads is not None:
+        known["leads"] = kept_names(told.leads)
+    return json.dumps(known).encode()
 
 
 def parsed_unit(text: str) -> tuple[float, str] | None:

@@ -244,7 +244,7 @@ def _inbox(data: bytes) -> list[str]:
     codes: list[str] = []
     accounted = {table.key for table in found.labels}
     for drop in found.drops:
-        taken = taking.take(store, drop, described=rows, patient_key=key)
+        taken = taking.take(store, drop, described=rows, patient_key=key, dates="exact")
         counts = taken.outcome
         assert counts.received == counts.records + counts.quarantined
         assert counts.received + counts.passed_over > 0

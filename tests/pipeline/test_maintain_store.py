@@ -49,9 +49,9 @@ def in_a_year(monkeypatch):
     return datetime.fromisoformat(later)
 
 
-def maintain(run: str = "m", *, days=None, dry_run: bool = False, sample: int = 50) -> dict:
+def maintain(run: str = "m", *, days=None, dry_run: bool = False, sample: int = 50, due=()) -> dict:
     """One run of the DAG; returns its manifest."""
-    planned = maintain_store.plan(run, days=days or {}, dry_run=dry_run, sample=sample)
+    planned = maintain_store.plan(run, days=days or {}, dry_run=dry_run, sample=sample, due=due)
     deleted = maintain_store.delete(planned)
     key = maintain_store.publish(planned, deleted, maintain_store.check_orphans(planned), maintain_store.check_contents(planned))
     return json.loads(maintain_store.open_store().get(key))
@@ -289,20 +289,45 @@ def test_a_scheduled_run_deletes_what_the_setting_names(store, in_a_year, monkey
     monkeypatch.setenv("ECG_RETENTION", "reports=30, staging=30")
     before = there(store)
     asked = maintain_store.form(FORM, scheduled=True)
-    manifest = maintain(days=asked["days"], dry_run=asked["dry_run"], sample=asked["sample"])
+    manifest = maintain(**asked)
     gone = before.keys() - there(store).keys()
     assert manifest["account"]["mode"] == "for real"
     assert len(gone) == manifest["account"]["deleted"] > 0
-    assert {key.split("/")[0] + "/" for key in gone} <= {keys.REPORTS, keys.STAGING}
+    assert {key.split("/")[0] + "/" for key in gone} <= {keys.REPORTS, keys.STAGING, keys.QUARANTINE}
     assert any(key.startswith(keys.REPORTS) for key in gone)
 
 
-@pytest.mark.parametrize(("retention", "scheduled"), [("", True), ("reports=30", False)])
-def test_without_the_setting_or_by_hand_the_form_decides(monkeypatch, retention, scheduled):
-    """Nobody's form stays a dry run where no setting says otherwise, and a person's form is never overruled."""
-    monkeypatch.setenv("ECG_RETENTION", retention)
-    asked = maintain_store.form(FORM, scheduled=scheduled)
-    assert asked == {"days": dict.fromkeys(RULES, 0.0), "dry_run": True, "sample": 7}
+@pytest.mark.parametrize(("setting", "stays"), [("", False), ("quarantine=0", True), ("reports=0,quarantine=400", True)])
+def test_the_quarantine_has_a_deadline(store, in_a_year, monkeypatch, setting, stays):
+    """After 30 days what could not be read goes, also as the only copy and where no setting asks for it; a setting gives other days."""
+    monkeypatch.setenv("ECG_RETENTION", setting)
+    store.put(keys.quarantined("f" * 64, "only.csv"), b"refused unread")
+    store.put(keys.staging("ingest_records", "broken-off", "jobs/0.json"), b"names")
+    before = there(store)
+    manifest = maintain(**maintain_store.form(FORM, scheduled=True))
+    gone = before.keys() - there(store).keys()
+    assert keys.staging("ingest_records", "broken-off", "jobs/0.json") in gone
+    assert [key for key in gone if not key.startswith((keys.QUARANTINE, keys.STAGING))] == []
+    assert (store.list_keys(keys.QUARANTINE) != []) == stays
+    assert manifest["account"]["deleted"] == len(gone)
+    assert manifest["account"]["mode"] == ("for real" if setting else "dry run: only what has a deadline was deleted")
+    assert [entry.detail["objects"] for _, entry in audit.entries(store) if entry.action == "delete"] == [len(gone)]
+
+
+def test_the_quarantine_stays_until_its_deadline(store, monkeypatch):
+    """Not a day less than 30: a person has a month to look at what could not be read."""
+    for days, stays in ((29.9, True), (30.1, False)):
+        then = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+        monkeypatch.setattr(maintain_store, "now", lambda then=then: then)
+        assert store.list_keys(keys.QUARANTINE) != []
+        maintain(f"after-{days}", **maintain_store.form(FORM, scheduled=True))
+        assert (store.list_keys(keys.QUARANTINE) != []) == stays
+
+
+def test_a_persons_form_decides(monkeypatch):
+    """A form filled in by a person is never overruled, by a setting or a deadline."""
+    monkeypatch.setenv("ECG_RETENTION", "reports=30")
+    assert maintain_store.form(FORM) == {"days": dict.fromkeys(RULES, 0.0), "dry_run": True, "sample": 7, "due": ()}
 
 
 @pytest.mark.parametrize("retention", ["reports", "reports=soon", "reports=30;staging=30", "=="])

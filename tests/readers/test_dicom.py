@@ -185,6 +185,26 @@ def test_age(elements, age):
     assert recording_of(written.dicom(ONE, **elements)).patient.age == age
 
 
+@pytest.mark.parametrize(
+    ("elements", "recorded"),
+    [
+        ({"AcquisitionDateTime": "20200601101500.25+0200"}, "2020-06-01T10:15:00.250000+02:00"),
+        ({"TimezoneOffsetFromUTC": "-0500"}, "2020-06-01T10:15:00-05:00"),
+        ({"TimezoneOffsetFromUTC": "-0500", "AcquisitionDateTime": "20200601101500+0000"}, "2020-06-01T10:15:00+00:00"),
+        ({"TimezoneOffsetFromUTC": "noon"}, "2020-06-01T10:15:00"),
+        ({"AcquisitionDateTime": "20200601"}, "2020-06-01"),
+        ({"AcquisitionDateTime": "", "ContentDate": "20200602", "ContentTime": "0915"}, "2020-06-02T09:15:00"),
+        ({"AcquisitionDateTime": "", "StudyDate": "20200603"}, "2020-06-03"),
+        ({"AcquisitionDateTime": ""}, None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
+def test_the_moment(elements, recorded):
+    """With a time zone where the file gives one, of its own or for all of the file; a day without a time stays a day."""
+    found = recording_of(written.dicom(ONE, **elements)).acquisition.recorded
+    assert (found and found.isoformat()) == recorded
+
+
 def test_what_holds_no_ecg_is_told_for_what_it_is():
     """A PDF and a picture in DICOM, and another kind of waveform."""
 

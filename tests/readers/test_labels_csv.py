@@ -68,9 +68,11 @@ def test_bad_row_is_rejected_and_the_rest_is_read(row, reason, words):
     assert words in rejected.message
 
 
-@pytest.mark.parametrize(("age", "years"), [("", None), ("nan", None), ("300", None), ("0", 0.0), ("67.5", 67.5), ("130", 130.0)])
+@pytest.mark.parametrize(
+    ("age", "years"), [("", None), ("nan", None), ("300", None), ("0", 0.0), ("67.5", 67.5), ("89.5", 89.5), ("130", 90.0)]
+)
 def test_ages(age, years):
-    """PTB-XL's 300 stands for an age it hides, and is unknown here."""
+    """PTB-XL's 300 stands for an age it hides, and is unknown here; ages above 89 are 90."""
     assert read(f"record,label,age\n100,1,{age}\n").rows[0].age == years
 
 

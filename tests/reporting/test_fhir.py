@@ -23,6 +23,12 @@ def row(number: int = 0, **changes) -> dict:
         "model_digest": "d" * 64,
         "threshold": 0.25,
         "synthetic": False,
+        "age": None,
+        "sex": None,
+        "recorded": None,
+        "device": None,
+        "filters": None,
+        "source_format": None,
     }
     return plain | changes
 

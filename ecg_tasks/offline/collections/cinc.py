@@ -17,6 +17,7 @@ from ecg_tasks.offline.collections.folder import (
 from ecg_tasks.offline.collections.statements import load_table, weigh
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.labels_csv import LabelRow
+from ecg_tasks.readers.person import age_kept
 
 DX = "dx"
 _NO_CODES = frozenset({"", "unknown", "nan", "none"})
@@ -52,7 +53,7 @@ def with_snomed(folder: Path, *, kind: str, patient: Callable[[Path], str | None
             record=name,
             label=said.label,
             patient_id=patient(header),
-            age=person.age,
+            age=age_kept(person.age),
             sex=person.sex,
             superclasses=said.superclasses,
         )

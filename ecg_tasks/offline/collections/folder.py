@@ -14,7 +14,7 @@ from ecg_tasks.labels import Superclass
 from ecg_tasks.readers.base import Rejected
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, LABEL_TABLE, SIDECAR, SIGNAL_SUFFIXES, is_header, sidecars_of
 from ecg_tasks.readers.labels_csv import SEXES, LabelRow
-from ecg_tasks.readers.person import UnclearError, age_years, patient_id
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id
 from ecg_tasks.readers.table_notation import read_number
 from ecg_tasks.readers.wfdb.header import comment_lines
 
@@ -209,9 +209,9 @@ def path_in(folder: Path, header: Path) -> str:
 
 
 def age_of(text: str) -> float | None:
-    """Return an age in years, or None where the text is none."""
+    """Return an age in years, 90 for all above 89, or None where the text is none."""
     try:
-        return age_years(text)
+        return age_kept(age_years(text))
     except UnclearError:
         return None
 

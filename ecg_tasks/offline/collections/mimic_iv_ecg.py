@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ecg_tasks.offline.collections.folder import Collection, LabelledFolder, has_columns, inside, not_empty, person_of, table_rows
-from ecg_tasks.offline.collections.statements import Statement, Told, decide, doubtful, load_table
+from ecg_tasks.offline.collections.statements import TableStatement, Told, decide, doubtful, load_table
 from ecg_tasks.readers.labels_csv import LabelRow
 
 RECORDS = "record_list.csv"
@@ -65,7 +65,7 @@ def mimic_label(reports: Iterable[str]) -> Told:
 
 
 @lru_cache(maxsize=65536)
-def _statement(text: str) -> Statement | None:
+def _statement(text: str) -> TableStatement | None:
     """Return the first row of the table that a statement fits; without superclass where it has a word of doubt."""
     one = next((row for pattern, row in load_table("mimic_iv_ecg").items() if fnmatchcase(text, pattern)), None)
     return doubtful(one) if one is not None and _DOUBT.search(text) else one

@@ -7,6 +7,7 @@ from ecg_tasks.offline.collections.statements import load_table, weigh
 from ecg_tasks.readers.file_names import HEADER_SUFFIX
 from ecg_tasks.readers.header_comments import ptb_diagnoses, read_comments
 from ecg_tasks.readers.labels_csv import LabelRow
+from ecg_tasks.readers.person import age_kept
 
 
 def read_ptbdb(folder: Path) -> LabelledFolder:
@@ -31,7 +32,7 @@ def read_ptbdb(folder: Path) -> LabelledFolder:
             record=name,
             label=person.label,
             patient_id=person_of("ptbdb", patient),
-            age=person.age,
+            age=age_kept(person.age),
             sex=person.sex,
             superclasses=weigh(ptb_diagnoses(reason), table).superclasses if person.label else frozenset(),
         )

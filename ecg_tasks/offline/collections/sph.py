@@ -16,7 +16,7 @@ from ecg_tasks.offline.collections.folder import (
     sex_of,
     table_rows,
 )
-from ecg_tasks.offline.collections.statements import Meaning, Statement, Told, decide, doubtful, load_table
+from ecg_tasks.offline.collections.statements import Meaning, TableStatement, Told, decide, doubtful, load_table
 from ecg_tasks.readers.labels_csv import LabelRow
 from ecg_tasks.signals.record import STANDARD_LEADS
 
@@ -63,7 +63,7 @@ def sph_label(codes: str) -> Told:
     ('abnormal', None, 'normal')
     """
     table = load_table("aha")
-    statements: list[Statement] = []
+    statements: list[TableStatement] = []
     unknown: list[str] = []
     for one in codes.split(";"):
         parts = [part.strip() for part in one.split("+") if part.strip()]

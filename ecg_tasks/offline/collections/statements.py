@@ -32,7 +32,7 @@ class Meaning(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statement:
+class TableStatement:
     """A row of a table."""
 
     code: str
@@ -53,12 +53,12 @@ class Told:
 
 
 @cache
-def load_table(name: str) -> Mapping[str, Statement]:
+def load_table(name: str) -> Mapping[str, TableStatement]:
     """Return a table of the package, by code; lines that begin with ``#`` cite its sources."""
     with (TABLES / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     found = [
-        Statement(
+        TableStatement(
             code=row["code"],
             term=row["term"],
             meaning=Meaning(row["meaning"]),
@@ -70,7 +70,7 @@ def load_table(name: str) -> Mapping[str, Statement]:
     return {one.code: one for one in found}
 
 
-def weigh(codes: Iterable[str], table: Mapping[str, Statement]) -> Told:
+def weigh(codes: Iterable[str], table: Mapping[str, TableStatement]) -> Told:
     """Make a label of the codes of one recording.
 
     >>> weigh(["426783006", "164873001"], load_table("snomed"))
@@ -82,7 +82,7 @@ def weigh(codes: Iterable[str], table: Mapping[str, Statement]) -> Told:
     return decide([table[code] for code in written if code in table], unknown=[code for code in written if code not in table])
 
 
-def decide(statements: Iterable[Statement], *, unknown: Iterable[str] = ()) -> Told:
+def decide(statements: Iterable[TableStatement], *, unknown: Iterable[str] = ()) -> Told:
     """Make a label of the statements about one recording.
 
     Abnormal beside normal has no label, as in PTB-XL. An uncertain statement, or one that the table does not have, is in the way of
@@ -101,6 +101,6 @@ def decide(statements: Iterable[Statement], *, unknown: Iterable[str] = ()) -> T
     return Told(label=label, superclasses=superclasses, unknown=strange)
 
 
-def doubtful(statement: Statement) -> Statement:
+def doubtful(statement: TableStatement) -> TableStatement:
     """Return a statement as one that is not said for certain."""
     return replace(statement, meaning=Meaning.UNCERTAIN, superclasses=frozenset())

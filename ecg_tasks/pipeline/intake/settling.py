@@ -198,6 +198,8 @@ def _apply(
 ) -> None:
     is_new = record_id in drop.new
     stored = drop.persons[record_id] if is_new else known.get(record_id) or archived.persons.get(record_id, Person())
+    if stored.patient != person.patient and stored.bucket == person.bucket >= 0:
+        person = person._replace(patient=None, bucket=-1)  # the id that the recording has with who gave it: a bucket is of the id alone
     if not is_new and None not in {stored.patient, person.patient} and stored.patient != person.patient:
         sentence = "is known to be of another patient, and the splits of datasets depend on the patient; the row was not applied"
         for place in places:

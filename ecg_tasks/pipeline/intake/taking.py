@@ -23,7 +23,10 @@ from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.record_names import normal_name
+from ecg_tasks.settings import Dates
 from ecg_tasks.signals.record import Record
+
+_KEPT_CHARS: Mapping[Dates, int | None] = {"exact": None, "month": len("2024-05"), "year": len("2024")}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +39,7 @@ class Taken:
     outcome: Input
 
 
-def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes) -> Taken:
+def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, dates: Dates) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
@@ -64,7 +67,12 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
     n_records = len(reading.records)
     return Taken(
         records=[
-            _stored(record, source=outcome.source, from_table=described.get(normal_name(record.name), Person()), patient_key=patient_key)
+            _stored(
+                replace(record, recorded=kept_date(record.recorded, dates)),
+                source=outcome.source,
+                from_table=described.get(normal_name(record.name), Person()),
+                patient_key=patient_key,
+            )
             for record in reading.records
         ],
         labels=[
@@ -75,6 +83,15 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
         quarantined=quarantine_rows(store, name=name, source=outcome.source, faults=rows) if rows else [],
         outcome=structs.replace(outcome, received=n_records + len(rows), records=n_records, quarantined=len(rows)),
     )
+
+
+def kept_date(recorded: str | None, dates: Dates) -> str | None:
+    """Return as much of a date and time, in ISO 8601, as is to be stored.
+
+    >>> [kept_date("2024-05-03T10:11:12", dates) for dates in ("exact", "month", "year")]
+    ['2024-05-03T10:11:12', '2024-05', '2024']
+    """
+    return None if recorded is None else recorded[: _KEPT_CHARS[dates]]
 
 
 def keep_raw(store: ObjectStore, key: str) -> str:
@@ -113,12 +130,13 @@ def _kept(outcome: Input, source: str, files: Sequence[sources.File]) -> Input:
 def _stored(record: Record, *, source: str, from_table: Person, patient_key: bytes) -> StoredRecord:
     """Return the record with what the label tables that came with it say of its patient; they win over the file."""
     from_file = Person(
-        patient_hash(record.patient, key=patient_key),
+        patient_hash(record.patient, key=patient_key, issuer=record.issuer),
         -1 if record.patient is None else split_bucket(record.patient),
         record.age,
         record.sex,
     )
-    person = from_file if from_table.patient is None else from_table
+    same_id = from_table.patient in {None, patient_hash(record.patient, key=patient_key)}  # of which the file may say who gave it
+    person = from_file if same_id else from_table
     described = replace(
         record,
         age=from_file.age if from_table.age is None else from_table.age,

@@ -83,12 +83,6 @@ def _by_todays_kind(_kept: _Kept) -> Needed:
     return lambda key: key.split("/")[1] == near_duplicates.KEY
 
 
-def _as_the_only_copy(kept: _Kept) -> Needed:
-    """Keep what was refused unread and stands nowhere else."""
-    raw = set(kept.store.list_folders(keys.RAW))
-    return lambda unit: unit.removeprefix(keys.QUARANTINE).partition("-")[0] not in raw
-
-
 def _by_a_record(kept: _Kept) -> Needed:
     return {f"{keys.RAW}{sha256}" for sha256 in with_their_files(kept.store, record_sources(kept.store))}.__contains__
 
@@ -123,10 +117,12 @@ RULES = {
     "signatures": Rule(prefix=keys.SIGNATURES, needed=_by_todays_kind),
     "checkpoints": Rule(prefix=keys.CHECKPOINTS, depth=3, at_least=7.0),  # a run of retrain_model ends within six days
     "staging": Rule(prefix=keys.STAGING, depth=3, at_least=7.0),
-    "quarantine": Rule(prefix=keys.QUARANTINE, depth=2, needed=_as_the_only_copy),
+    "quarantine": Rule(prefix=keys.QUARANTINE, depth=2),
     "raw": Rule(prefix=keys.RAW, depth=2, at_least=7.0, needed=_by_a_record),
 }
 """In the order in which they are applied: whatever needs another comes before it."""
+DEADLINES = {"quarantine": 30.0, "staging": 30.0}
+"""Days after which a scheduled run deletes what may name people, unless a setting gives others: what could not be read, and its plans."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,13 +42,13 @@ def acquisition_of(tags: Mapping[int, bytes], *, revision: float) -> Acquisition
     )
 
 
-def _moment(on: date | None, tags: Mapping[int, bytes]) -> datetime | None:
-    """Return when the ECG was recorded, with the time zone where tag 34 gives one."""
+def _moment(on: date | None, tags: Mapping[int, bytes]) -> date | None:
+    """Return when the ECG was recorded, with the time zone where tag 34 gives one; the day alone where the time is not known."""
     clock = tags.get(26, b"")
-    found = metadata.moment(on, *clock[:3]) if len(clock) > 2 else None  # noqa: PLR2004 - hours, minutes, seconds
+    found = metadata.moment(on, *clock[:3]) if len(clock) > 2 else on  # noqa: PLR2004 - hours, minutes, seconds
     zone = tags.get(34, b"")
     offset = int.from_bytes(zone[:2], "little", signed=True) if len(zone) > 1 else None
-    if found is None or offset is None or abs(offset) > _MAX_ZONE_MIN:
+    if not isinstance(found, datetime) or offset is None or abs(offset) > _MAX_ZONE_MIN:
         return found
     return found.replace(tzinfo=timezone(timedelta(minutes=offset)) if offset else UTC)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Companions, Lead, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.scp.description import acquisition_of, patient_of
 from ecg_tasks.readers.scp.huffman import HuffmanTable, decode, read_tables, summed
 from ecg_tasks.readers.scp.sections import begins_as_scp, read_sections, read_tags
@@ -78,6 +79,10 @@ class ScpEcgReader:
         tags = read_tags(sections.contents.get(1, b""), name=name)
         made = acquisition_of(tags, revision=sections.revision)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient_of(tags), acquisition=made),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 def _leads(sections: Mapping[int, bytes], *, name: str) -> tuple[Lead, ...]:

@@ -4,9 +4,11 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from types import ModuleType
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers import metadata
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_csv, is_header
 from ecg_tasks.readers.leads import FS_RANGE, distinct
 from ecg_tasks.readers.wfdb.lines import MAX_LINE_CHARS, content_lines, own_name, record_line, signal_line
@@ -31,6 +33,9 @@ _SIGNAL_WORDS = {
     1: re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?"),
     2: re.compile(rf"-?{_NUMBER}(e[+-]?\d+)?(\(-?\d+\))?(/.*)?"),
 }
+_TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d*)?", re.ASCII)
+_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+"""Day, month and year (header(5))."""
 _MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
 
 
@@ -76,6 +81,8 @@ class Header:
     signals: tuple[SignalLine, ...]
     segments: tuple[SegmentLine, ...]
     comments: tuple[str, ...]
+    recorded: date | None = None
+    """Base date and base time, or the date alone."""
 
 
 def load_wfdb() -> ModuleType:
@@ -181,7 +188,7 @@ def parse_header(data: bytes, *, name: str) -> Header:
             raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
         if record["n_seg"]:
             segments = tuple(_segment(rx_segment, line, name=name) for line in lines)
-            return Header(fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments)
+            return Header(fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments, recorded=_recorded(parsed.rest))
         if n_lines > MAX_SIGNALS:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
         named = [signal_line(line) for line in lines]
@@ -191,7 +198,14 @@ def parse_header(data: bytes, *, name: str) -> Header:
         signals = tuple(_signal(line, file_name=file, name=signal) for line, file, signal in zip(fields, files, names, strict=True))
     except ValueError as error:  # a number too long or too odd for float() or int()
         raise BadInputError(Reason.UNREADABLE, f"{name}: a number in the header cannot be read ({str(error)[:200]})") from None
-    return Header(fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments)
+    return Header(fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments, recorded=_recorded(parsed.rest))
+
+
+def _recorded(rest: str) -> date | None:
+    """Return base date and time, the fifth and fourth words behind the record's name; a time without a date is none."""
+    base_time, base_date = [*rest.split()[3:5], "", ""][:2]
+    clock, found = _TIME.fullmatch(base_time), _DATE.fullmatch(base_date)
+    return metadata.moment(metadata.day(*found.groups()[::-1]), *(clock.groups() if clock else ("", "", ""))) if found else None
 
 
 def _match(

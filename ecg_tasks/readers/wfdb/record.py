@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.base import Companions, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Companions, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, SIGNAL_SUFFIXES, is_header, recording_name
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.leads import MAX_VALUES
@@ -112,9 +113,19 @@ class WfdbReader:
         comments = read_comments(main.comments)
         folder = name.split("/")[-2] if "/" in name else ""
         patient = Patient(id=folder if _PTB_FOLDER.fullmatch(folder) else None, age=comments.age, sex=comments.sex)
-        return Reading(
-            recordings=(Recording(name=name, leads=tuple(leads), patient=patient, label=comments.label, synthetic=comments.synthetic),)
+        found = Recording(
+            name=name,
+            leads=tuple(leads),
+            patient=patient,
+            label=comments.label,
+            synthetic=comments.synthetic,
+            acquisition=Acquisition(recorded=main.recorded or comments.recorded, source_format="WFDB"),
         )
+        return Reading(recordings=(found,))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.leads import millivolts_per
 from ecg_tasks.readers.xml_formats.text import number, parse_xml, plain_unit, rate_of, root_name, samples_in, text_at
 
@@ -66,6 +67,10 @@ class AecgXmlReader:
                 )
             )
         return Reading(recordings=tuple(recordings))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 def _leads(series: Element, *, name: str) -> tuple[tuple[Lead, ...], str]:
@@ -165,11 +170,11 @@ def _day(text: str) -> date | None:
     return metadata.day(*match.groups()[:3]) if match else None
 
 
-def _moment(text: str) -> datetime | None:
+def _moment(text: str) -> date | None:
     match = _MOMENT.fullmatch(text)
     found = metadata.moment(_day(text), *match.groups()[3:6]) if match else None
-    if match is None or found is None:
-        return None
+    if match is None or not isinstance(found, datetime):
+        return found
     found = found.replace(microsecond=int((match[7] or "0").ljust(6, "0")))
     try:
         return found.replace(tzinfo=datetime.strptime(match[8], "%z").tzinfo) if match[8] else found

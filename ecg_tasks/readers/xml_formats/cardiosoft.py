@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.xml_formats.text import needed, number, parse_xml, root_name, samples_in, text_at
 
 _UNIT = "uvperlsb"
@@ -62,6 +63,10 @@ class CardiosoftXmlReader:
             source_format="CardioSoft XML",
         )
         return Reading(recordings=(Recording(name=name, leads=_leads(strip, name=name), patient=patient, acquisition=made),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 def _leads(strip: Element, *, name: str) -> tuple[Lead, ...]:

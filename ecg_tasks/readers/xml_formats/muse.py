@@ -16,6 +16,7 @@ import numpy as np
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, root_name, text_at
 
 _UNITS = MappingProxyType({"MICROVOLTS": "uV", "MILLIVOLTS": "mV", "VOLTS": "V", "NANOVOLTS": "nV"})
@@ -69,6 +70,10 @@ class MuseXmlReader:
             leads = _leads(rhythm, name=name)
             recordings.append(Recording(name=metadata.numbered(name, n, of=len(rhythms)), leads=leads, patient=patient, acquisition=made))
         return Reading(recordings=tuple(recordings))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 def _leads(rhythm: Element, *, name: str) -> tuple[Lead, ...]:

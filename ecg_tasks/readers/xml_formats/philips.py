@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, root_name, text_at
 from ecg_tasks.readers.xml_formats.xli import unpack_xli
 from ecg_tasks.signals.record import STANDARD_LEADS
@@ -62,7 +63,7 @@ class PhilipsXmlReader:
         recorded_on = _day("" if acquired is None else acquired.get("date", ""))
         clock = ("" if acquired is None else acquired.get("time", "")).split(":")
         made = Acquisition(
-            recorded=metadata.moment(recorded_on, *clock) if len(clock) == 3 else None,  # noqa: PLR2004 - hours, minutes, seconds
+            recorded=metadata.moment(recorded_on, *clock) if len(clock) == 3 else recorded_on,  # noqa: PLR2004 - hours, minutes, seconds
             device=metadata.line(text_at(acquired, "machine")),
             filters=_filters(signal),
             source_format=f"Philips Sierra XML {version}",
@@ -70,6 +71,10 @@ class PhilipsXmlReader:
         leads = _leads(root, signal, name=name)
         patient = _patient(root.find("patient/generalpatientdata"), on=recorded_on)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=made),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
+        """Refuse: no copy of this format without identifiers is made yet."""
+        raise impossible(name, "none is made yet of this format")
 
 
 def _leads(root: Element, signal: Element | None, *, name: str) -> tuple[Lead, ...]:
