@@ -247,14 +247,47 @@ def test_a_table_that_is_missing_is_named(tmp_path, name, table):
         open_folder(tmp_path)
 
 
-def test_a_recording_that_a_table_has_twice_as_two_things_has_no_label(tmp_path):
-    """The rows are named."""
-    miniatures.sph(tmp_path)
-    table = tmp_path / "metadata.csv"
-    table.write_text(table.read_text() + "A00001,106,S00001,31,F,5000,2020-03-04\n")
+@pytest.mark.parametrize(
+    ("name", "table", "line", "record"),
+    [
+        ("sph", "metadata.csv", "A00001,106,S00001,31,F,5000,2020-03-04", "records/A00001.h5"),
+        (
+            "code15",
+            "exams.csv",
+            "1169160,38,True,40,False,True,False,False,False,False,523632,,,False,exams_part0.hdf5",
+            "exams_part0/000.hdf5#1169160",
+        ),
+        ("mimic_iv_ecg", "machine_measurements.csv", "10000032,40689238,1,,Abnormal ECG", "files/p1000/p10000032/s40689238/40689238"),
+        (
+            "chapman figshare",
+            "Diagnostics.csv",
+            "MUSE_20180112_073319_29000,AFIB,NONE,59,FEMALE,60",
+            "ECGData/MUSE_20180112_073319_29000.csv",
+        ),
+    ],
+)
+def test_a_recording_that_a_table_has_twice_as_two_things_has_no_label(tmp_path, name, table, line, record):
+    """Neither row wins, and the recording is named."""
+    miniatures.LAYOUTS[name](tmp_path)
+    path = tmp_path / table
+    path.write_text(f"{path.read_text()}{line}\n")
     found = open_folder(tmp_path)
-    assert "records/A00001.h5" not in found.rows
-    assert [(one.name, "rows 2, 8" in one.message) for one in found.rejected] == [("records/A00001.h5", True)]
+    assert record in EXPECTED[name]
+    assert record not in found.rows
+    assert [(one.name, one.reason) for one in found.rejected] == [(record, "bad_label")]
+
+
+@pytest.mark.parametrize("name", ["sph", "code15", "mimic_iv_ecg", "chapman figshare"])
+def test_another_table_under_its_name_is_refused(tmp_path, name):
+    """Whoever names the layout gets a sentence that names the file, for a table of other columns and for one that is not UTF-8."""
+    miniatures.LAYOUTS[name](tmp_path)
+    table = next(
+        tmp_path / one for one in ("metadata.csv", "exams.csv", "record_list.csv", "Diagnostics.csv") if (tmp_path / one).is_file()
+    )
+    for data, words in ((b"a,b\n1,2\n", "has no column"), (table.read_bytes().split(b"\n")[0] + b"\n\xff\xfe\n", "is no CSV in UTF-8")):
+        table.write_bytes(data)
+        with pytest.raises(BadInputError, match=words):
+            LAYOUTS[name.split()[0]](tmp_path)
 
 
 def test_a_large_collection_has_several_label_tables(folders, monkeypatch):

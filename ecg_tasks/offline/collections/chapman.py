@@ -11,7 +11,6 @@ from ecg_tasks.offline.collections.folder import (
     LabelledFolder,
     age_of,
     agreed,
-    has_columns,
     inside,
     not_empty,
     sex_of,
@@ -51,7 +50,7 @@ def _read_figshare(folder: Path) -> LabelledFolder:
     files: dict[str, Path | None] = {}
     rows: dict[str, list[LabelRow]] = {}
     unknown: Counter[str] = Counter()
-    for number, row in enumerate(table_rows(folder / DIAGNOSTICS), start=2):
+    for number, row in enumerate(table_rows(folder / DIAGNOSTICS, "FileName", "Rhythm", "Beat"), start=2):
         stem = row["FileName"].strip().removesuffix(".csv")
         name = f"{RECORDINGS}/{stem}.csv"
         path = inside(folder, name, suffix="")
@@ -75,9 +74,8 @@ def _read_figshare(folder: Path) -> LabelledFolder:
 
 
 def _is_figshare(folder: Path) -> bool:
-    return has_columns(folder / DIAGNOSTICS, "FileName", "Rhythm", "Beat") or (
-        (folder / "Diagnostics.xlsx").is_file() and (folder / RECORDINGS).is_dir()
-    )
+    there = (folder / DIAGNOSTICS).is_file() or (folder / "Diagnostics.xlsx").is_file()
+    return there and (folder / RECORDINGS).is_dir()
 
 
 def _knows(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.offline.collections.folder import Collection, LabelledFolder, age_of, has_columns, not_empty, person_of, table_rows
+from ecg_tasks.offline.collections.folder import Collection, LabelledFolder, age_of, agreed, has_columns, not_empty, person_of, table_rows
 from ecg_tasks.offline.collections.statements import load_table, weigh
 from ecg_tasks.readers.file_names import SIDECAR
 from ecg_tasks.readers.hdf5_arrays import CODE15 as TRACINGS
@@ -38,11 +38,14 @@ def read_code15(folder: Path) -> LabelledFolder:
     Ribeiro et al., CODE-15%: a large scale annotated dataset of 12-lead ECGs, 2021, doi 10.5281/zenodo.4916206.
     """
     sidecar = _sidecar(folder)
-    listed = {row["exam_id"].strip(): (number, row) for number, row in enumerate(table_rows(folder / EXAMS), start=2)}
-    parts = dict.fromkeys(row["trace_file"].strip() for _, row in listed.values())
+    listed: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    parts: dict[str, None] = {}
+    for number, row in enumerate(table_rows(folder / EXAMS, "exam_id", "trace_file", "normal_ecg"), start=2):
+        listed.setdefault(row["exam_id"].strip(), []).append((number, row))
+        parts[row["trace_file"].strip()] = None
     files: dict[str, Path | None] = {}
     made: dict[str, Callable[[], bytes]] = {}
-    rows: dict[str, LabelRow] = {}
+    said: dict[str, list[LabelRow]] = {}
     for part in parts:
         path = folder / Path(part).name
         if not path.is_file():
@@ -55,10 +58,12 @@ def read_code15(folder: Path) -> LabelledFolder:
             some = exams[first : first + EXAMS_A_PIECE]
             made[piece] = partial(_cut, path, first, first + len(some))
             for exam in some:
+                record = f"{piece}#{exam}"
                 if exam in listed:
-                    number, row = listed[exam]
-                    rows[f"{piece}#{exam}"] = _row(row, number=number, record=f"{piece}#{exam}")
-    return not_empty(LabelledFolder(kind="code15", files=files, rows=rows, made=made, sidecar=sidecar), folder)
+                    said[record] = [_row(row, number=number, record=record) for number, row in listed[exam]]
+    rows, contradicted = agreed(said, table=EXAMS)
+    found = LabelledFolder(kind="code15", files=files, rows=rows, rejected=tuple(contradicted), made=made, sidecar=sidecar)
+    return not_empty(found, folder)
 
 
 def _row(row: Mapping[str, str], *, number: int, record: str) -> LabelRow:

@@ -157,12 +157,25 @@ def inside(folder: Path, name: str, *, suffix: str = HEADER_SUFFIX) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def table_rows(file: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a data set's table, by the names of its columns; a cell that is not there is empty."""
+def table_rows(file: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a data set's table, by the names of its columns; a cell that is not there is empty.
+
+    Raises
+    ------
+    BadInputError
+        ``incomplete`` where the file is missing; ``unreadable`` where it is no CSV in UTF-8, or lacks one of ``columns``.
+    """
     if not file.is_file():
         raise BadInputError(Reason.INCOMPLETE, f"{file} is missing; it comes with the data set")
     with file.open(newline="", encoding="utf-8-sig") as lines:
-        yield from csv.DictReader(lines, restval="")
+        try:
+            table = csv.DictReader(lines, restval="")
+            if lacking := [column for column in columns if column not in (table.fieldnames or ())]:
+                message = f"{file} has no column {', '.join(lacking)}, so it is not this data set's table"
+                raise BadInputError(Reason.UNREADABLE, message)
+            yield from table
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise BadInputError(Reason.UNREADABLE, f"{file} is no CSV in UTF-8 ({type(error).__name__}); save it so") from None
 
 
 def has_columns(file: Path, *columns: str) -> bool:

@@ -7,13 +7,14 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
-from ecg_tasks.offline.collections.folder import Collection, LabelledFolder, has_columns, inside, not_empty, person_of, table_rows
+from ecg_tasks.offline.collections.folder import Collection, LabelledFolder, agreed, has_columns, inside, not_empty, person_of, table_rows
 from ecg_tasks.offline.collections.statements import TableStatement, Told, decide, doubtful, load_table
 from ecg_tasks.readers.labels_csv import LabelRow
 
 RECORDS = "record_list.csv"
 MEASUREMENTS = "machine_measurements.csv"
 _REPORTS = tuple(f"report_{number}" for number in range(18))
+_NOTHING = Told(label=None, superclasses=frozenset())
 _DOUBT = re.compile(r"\b(?:possible|probable|prob|consider|cannot rule out|borderline|or)\b")
 
 
@@ -24,29 +25,31 @@ def read_mimic_iv_ecg(folder: Path) -> LabelledFolder:
     ----------
     Gow et al., MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset (version 1.0), PhysioNet, 2023, doi 10.13026/4nqg-sb35.
     """
-    told: dict[str, Told] = {}
-    for row in table_rows(folder / MEASUREMENTS):
-        told[row["study_id"].strip()] = mimic_label(row.get(column) or "" for column in _REPORTS)
+    told: dict[str, list[Told]] = {}
+    for row in table_rows(folder / MEASUREMENTS, "study_id", _REPORTS[0]):
+        told.setdefault(row["study_id"].strip(), []).append(mimic_label(row.get(column) or "" for column in _REPORTS))
     files: dict[str, Path | None] = {}
-    rows: dict[str, LabelRow] = {}
+    rows: dict[str, list[LabelRow]] = {}
     unknown: Counter[str] = Counter()
-    nothing = Told(label=None, superclasses=frozenset())
-    for number, row in enumerate(table_rows(folder / RECORDS), start=2):
+    for number, row in enumerate(table_rows(folder / RECORDS, "study_id", "path"), start=2):
         name = row["path"].strip()
         header = inside(folder, name)
         files[name] = header if header.is_file() else None
-        said = told.get(row["study_id"].strip(), nothing)
-        unknown.update(said.unknown if files[name] else ())
-        rows[name] = LabelRow(
-            row=number,
-            record=name,
-            label=said.label,
-            patient_id=person_of("mimic", row.get("subject_id", "")),
-            age=None,
-            sex=None,
-            superclasses=said.superclasses,
-        )
-    return not_empty(LabelledFolder(kind="mimic_iv_ecg", files=files, rows=rows, unknown=unknown), folder)
+        for said in told.get(row["study_id"].strip(), [_NOTHING]):
+            unknown.update(said.unknown if files[name] else ())
+            one = LabelRow(
+                row=number,
+                record=name,
+                label=said.label,
+                patient_id=person_of("mimic", row.get("subject_id", "")),
+                age=None,
+                sex=None,
+                superclasses=said.superclasses,
+            )
+            rows.setdefault(name, []).append(one)
+    known, contradicted = agreed(rows, table=RECORDS)
+    found = LabelledFolder(kind="mimic_iv_ecg", files=files, rows=known, rejected=tuple(contradicted), unknown=unknown)
+    return not_empty(found, folder)
 
 
 def mimic_label(reports: Iterable[str]) -> Told:

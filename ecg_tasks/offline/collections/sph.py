@@ -35,7 +35,7 @@ def read_sph(folder: Path) -> LabelledFolder:
     files: dict[str, Path | None] = {}
     said: dict[str, list[LabelRow]] = {}
     unknown: Counter[str] = Counter()
-    for number, row in enumerate(table_rows(folder / METADATA), start=2):
+    for number, row in enumerate(table_rows(folder / METADATA, "ECG_ID", "AHA_Code"), start=2):
         name = f"records/{row['ECG_ID'].strip()}.h5"
         path = inside(folder, name, suffix="")
         files[name] = path if path.is_file() else None
