@@ -18,6 +18,7 @@ from ecg_tasks.offline.collections import COLLECTIONS, code15, folder
 from ecg_tasks.offline.collections.statements import TABLES, load_table
 from ecg_tasks.offline.evaluate_folder import _read
 from ecg_tasks.offline.labelled_folders import LAYOUTS, open_folder
+from ecg_tasks.readers.file_names import is_label_table
 from ecg_tasks.readers.header_comments import PTB_DIAGNOSES
 from ecg_tasks.readers.labels_csv import read_labels
 from tests import miniatures
@@ -295,6 +296,7 @@ def test_a_large_collection_has_several_label_tables(folders, monkeypatch):
     monkeypatch.setattr(folder, "MOST_ROWS", 3)
     files = contents(open_folder(folders["cinc"]).for_inbox())
     assert [path for path in files if path.endswith(".csv")] == ["cinc/labels.csv", "cinc/labels (1).csv", "cinc/labels (2).csv"]
+    assert all(is_label_table(path) for path in files if path.endswith(".csv"))
     assert said(tables_of(files)) == EXPECTED["cinc"]
 
 
