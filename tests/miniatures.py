@@ -25,11 +25,19 @@ def millivolts(*, fs: float = 500.0, seconds: float = 10.0) -> np.ndarray:
     return strip(seconds=seconds, fs=fs, step_nv=1000, seed=next(_seeds)).uv / 1000
 
 
-def put_wfdb(folder: Path, stem: str, *, comments: Sequence[str] = (), leads: Sequence[str] = STANDARD_LEADS, matlab: bool = False) -> None:
+def put_wfdb(
+    folder: Path,
+    stem: str,
+    *,
+    comments: Sequence[str] = (),
+    leads: Sequence[str] = STANDARD_LEADS,
+    matlab: bool = False,
+    samples_mv: np.ndarray | None = None,
+) -> None:
     """Write a recording; with ``matlab`` its signals as the Challenges have them: MATLAB's version 4, WFDB's format 16+24."""
     path = folder / stem
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = wfdb_record(millivolts(), fs=500, leads=leads, stem=path.name, comments=comments)
+    made = wfdb_record(millivolts() if samples_mv is None else samples_mv, fs=500, leads=leads, stem=path.name, comments=comments)
     header, signals = made[f"{path.name}.hea"].decode(), made[f"{path.name}.dat"]
     if matlab:
         n_leads = len(leads)

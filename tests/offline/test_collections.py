@@ -14,6 +14,7 @@ from ecg_tasks.archive.tables import load
 from ecg_tasks.cli import inbox as cli
 from ecg_tasks.cli.__main__ import app
 from ecg_tasks.errors import BadInputError
+from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.offline.collections import COLLECTIONS, code15, folder
 from ecg_tasks.offline.collections.statements import TABLES, load_table
 from ecg_tasks.offline.evaluate_folder import _read
@@ -178,6 +179,15 @@ def test_what_is_listed_and_not_there_is_missing(folders):
     """A part of CODE-15 that was not fetched, and a recording of SPH."""
     assert [name for name, path in open_folder(folders["code15"]).files.items() if path is None] == ["exams_part17.hdf5"]
     assert [name for name, path in open_folder(folders["sph"]).files.items() if path is None] == ["records/A00006.h5"]
+
+
+def test_a_recording_of_ptbxl_is_the_same_record_in_a_challenge(tmp_path):
+    """The same samples in the Challenge's files have the same id, so that an evaluation knows what a model was trained on."""
+    samples = miniatures.millivolts()
+    miniatures.put_wfdb(tmp_path, "ptbxl/00001_hr", samples_mv=samples)
+    miniatures.put_wfdb(tmp_path, "cinc/HR00001", samples_mv=samples, comments=["Dx: 426783006"], matlab=True)
+    ids = {record.record_id for name in ("ptbxl/00001_hr", "cinc/HR00001") for record in read_path(tmp_path / f"{name}.hea").records}
+    assert len(ids) == 1
 
 
 def test_code15_goes_in_pieces(folders, monkeypatch):
