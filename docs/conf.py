@@ -44,7 +44,7 @@ html_additional_pages = {"index": "first.html"}
 templates_path = ["site"]
 
 PARTS = {
-    "Use": ("commands", "cli", "files", "review-and-drift", "models", "package", "glossary"),
+    "Use": ("commands", "cli", "files", "collections", "review-and-drift", "models", "package", "glossary"),
     "Operate": ("operations", "distributed", "scaling", "faults", "fuzzing"),
     "How it is built": (
         "architecture",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
-from ecg_tasks.readers.blanking import impossible
+from ecg_tasks.readers.dicom_blanking import file_without_identifiers
 from ecg_tasks.readers.dicom_file import DICM_AT, Elements, elements
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.signals.lead_names import standard_name
@@ -86,19 +86,23 @@ class DicomReader:
         data = next(iter(files.values()))
         found = elements(data, name=name)
         kind = _kind(found, name=name)
-        groups = [_group(item, number, name=name) for number, item in enumerate(_sequence(found, name=name), start=1)]
-        longest = max(round(group.duration_s, 3) for group in groups)
-        described = [(group, group.channels(name=name)) for group in groups if round(group.duration_s, 3) == longest]
-        rhythm, channels = max(described, key=lambda one: ("II" in {standard_name(channel.name) for channel in one[1]}, len(one[1])))
+        rhythm, channels = _rhythm(found, name=name)
         recorded = _recorded(found)
         acquisition = Acquisition(recorded=recorded, device=_device(found), filters=_filters(channels), source_format=f"DICOM {kind}")
         patient = _patient(found, metadata.day_of(recorded))
         leads = _leads(rhythm, channels, name=name)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=acquisition),))
 
-    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
-        """Refuse: no copy of this format without identifiers is made yet."""
-        raise impossible(name, "none is made yet of this format")
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the rhythm again, with sex, age, year and device, under new identifiers; every other element is left out."""
+        ((file, data),) = files.items()
+        found = elements(data, name=name)
+        rhythm, channels = _rhythm(found, name=name)
+        recorded = _recorded(found)
+        patient = _patient(found, metadata.day_of(recorded))
+        names, units = [channel.name for channel in channels], [channel.units for channel in channels]
+        year = None if recorded is None else recorded.year
+        return {file: file_without_identifiers(found, rhythm.item, names, units, schemes=_SCHEMES, patient=patient, year=year)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,6 +155,14 @@ def _kind(found: Elements, *, name: str) -> str:
     else:
         what = "a DICOM object without an ECG waveform"
     raise BadInputError(Reason.UNKNOWN_FORMAT, f"{name} is {what}; {_EXPORT}")
+
+
+def _rhythm(found: Elements, *, name: str) -> tuple[_Group, list[_Channel]]:
+    """Return the multiplex group that is read, and its channels."""
+    groups = [_group(item, number, name=name) for number, item in enumerate(_sequence(found, name=name), start=1)]
+    longest = max(round(group.duration_s, 3) for group in groups)
+    described = [(group, group.channels(name=name)) for group in groups if round(group.duration_s, 3) == longest]
+    return max(described, key=lambda one: ("II" in {standard_name(channel.name) for channel in one[1]}, len(one[1])))
 
 
 def _sequence(found: Elements, *, name: str) -> Sequence[Elements]:

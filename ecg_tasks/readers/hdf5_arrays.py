@@ -78,7 +78,7 @@ class Hdf5Reader:
             return Reading(recordings=arrays.recordings(array, description, name=name, acquisition=Acquisition(source_format="HDF5")))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the array of signals anew, with what else was read of it; other arrays, attributes and the names of all are left out.
+        """Write the array of signals again, with what else was read of it; other arrays, attributes and the names of all are left out.
 
         The numbers of CODE-15's exams stay: they are its recordings' names.
         """

@@ -13,6 +13,7 @@ from ecg_tasks.readers.person import MAX_AGE_YEARS, sex_of
 _AGE_AND_SEX = re.compile(r"(\d{1,3})\s+([MF])\b", re.ASCII)
 _PTB_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 """Day, month and year."""
+_REASON = "reason for admission"
 _NYHA_CLASS = re.compile(r"\s*\(nyha\b[^)]*\)")
 
 PTB_DIAGNOSES: Mapping[str, Label] = {
@@ -60,6 +61,27 @@ def read_comments(comments: Iterable[str]) -> Comments:
     >>> read_comments(["69 M 1085 1629 x1"]).age
     69.0
     """
+    values = _values(comments)
+    return Comments(
+        age=_age(values.get("age", "")),
+        sex=sex_of(values.get("sex", "")),
+        label=ptb_label(values.get(_REASON, "")),
+        synthetic=values.get("synthetic", "").lower() == "yes",
+        recorded=_date(values.get("ecg date", "")),
+    )
+
+
+def known_reason(comments: Iterable[str]) -> str:
+    """Return a reason for admission that `ptb_label` knows, without what stands in brackets; nothing for any other.
+
+    >>> known_reason(["Reason for admission: Heart failure (NYHA 3)"]), known_reason(["Reason for admission: seen by E. M."])
+    ('heart failure', '')
+    """
+    reason = _values(comments).get(_REASON, "")
+    return "/".join(ptb_diagnoses(reason)) if ptb_label(reason) is not None else ""
+
+
+def _values(comments: Iterable[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for comment in comments:
         key, colon, value = comment.partition(":")
@@ -68,13 +90,7 @@ def read_comments(comments: Iterable[str]) -> Comments:
         elif match := _AGE_AND_SEX.match(comment):
             values.setdefault("age", match[1])
             values.setdefault("sex", match[2])
-    return Comments(
-        age=_age(values.get("age", "")),
-        sex=sex_of(values.get("sex", "")),
-        label=ptb_label(values.get("reason for admission", "")),
-        synthetic=values.get("synthetic", "").lower() == "yes",
-        recorded=_date(values.get("ecg date", "")),
-    )
+    return values
 
 
 def ptb_label(reason: str) -> Label | None:
@@ -87,9 +103,18 @@ def ptb_label(reason: str) -> Label | None:
     >>> ptb_label("Heart failure (NYHA 3)"), ptb_label("Routine check-up")
     (<Label.ABNORMAL: 'abnormal'>, None)
     """
-    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
-    meanings = {PTB_DIAGNOSES.get(part.strip()) for part in words.split("/")}
+    meanings = {PTB_DIAGNOSES.get(part) for part in ptb_diagnoses(reason)}
     return meanings.pop() if len(meanings) == 1 else None
+
+
+def ptb_diagnoses(reason: str) -> tuple[str, ...]:
+    """Return the diagnoses of a PTB reason for admission, as the keys of `PTB_DIAGNOSES` are written.
+
+    >>> ptb_diagnoses("Heart failure (NYHA 3)/ Hypertrophy")
+    ('heart failure', 'hypertrophy')
+    """
+    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
+    return tuple(part.strip() for part in words.split("/"))
 
 
 def _age(text: str) -> float | None:

@@ -88,7 +88,7 @@ class LeadCsvReader:
         )
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the columns of leads and time anew, as commas and points; indices and all that stands above the names are left out."""
+        """Write the columns of leads and time again, as commas and points; indices and all that stands above the names are left out."""
         data = next(iter(files.values()))
         text = unpack(data, name=name)
         layout = _known_layout(text, name=name)

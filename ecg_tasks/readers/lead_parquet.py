@@ -48,7 +48,7 @@ class LeadParquetReader:
         return Reading(recordings=(found,))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the columns of leads and time anew; indices and all that is said of the table are left out."""
+        """Write the columns of leads and time again; indices and all that is said of the table are left out."""
         import pyarrow as pa
         from pyarrow import parquet
 

@@ -69,7 +69,7 @@ class MatlabReader:
         return Reading(recordings=arrays.recordings(array, description, name=name, acquisition=acquisition))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the array of signals anew, with what else was read of it; other variables and the names of all are left out."""
+        """Write the array of signals again, with what else was read of it; other variables and the names of all are left out."""
         import scipy.io
 
         data = next(iter(files.values()))

@@ -69,7 +69,7 @@ class NumpyReader:
         return Reading(recordings=arrays.recordings(array, found, name=name, acquisition=Acquisition(source_format=kind)))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the array of signals anew, in an archive with what else was read of it; other arrays and the names of all are left out."""
+        """Write the array of signals again, in an archive with what else was read of it; other arrays and the names of all are left out."""
         data = next(iter(files.values()))
         stream = io.BytesIO()
         if data.startswith(_ZIP):

@@ -162,6 +162,7 @@ def test_records_and_their_pages(store, said):
     for record_id, told in list(said["records"].items())[::4]:
         page, before = records.record_page(store, record_id), said["pages"][record_id]
         assert (page.shard, page.stored.patient, sorted(key for key, _ in page.raw)) == (told["shard"], told["patient"], before["raw"])
+        assert (page.stored.record.age, page.stored.record.sex, page.stored.record.recorded) == (told["age"], told["sex"], None)
         one, others = page.decided, sorted([other.version.key, other.decision] for other in page.others)
         waits_for = [recipe for recipe, version in champions if keys.predictions(recipe, page.shard, version) not in said["predictions"]]
         assert sorted(page.waits_for) == sorted(waits_for)
@@ -383,6 +384,7 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said):
     )
     last = manifests("ingest_records")[-1]["account"]
     _adds_up(store, report, received=last["received"], records=last["records"])
+    assert _formats(store, report) == {None: last["records"]}  # version 0.1 stored none
     (pin,) = under_way(store, backfill_version.DAG, "pin.json")
     page = backfill_version.write_difference(
         pin, [backfill_version.classify_shard(job) for job in under_way(store, backfill_version.DAG, "jobs/")]
@@ -402,6 +404,7 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said):
     report = classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
     _adds_up(store, report, received=14 + 6, records=14 + 4)  # the intake that was under way came after the last report
     assert json.loads(store.get(report.replace("index.html", "summary.json")))["changes"] is not None
+    assert _formats(store, report) == {"heartbeat CSV": 14 + 2, "WFDB": 2}
     labels = labels_in_force(store)
     assert labels[old["ward/beats.csv#2"]].who == "source:icu/labels.csv"  # by a name that version 0.1 kept of a duplicate
     again = [record_id for record_id, told in said["records"].items() if told["name"] == "ward/p02"]
@@ -445,6 +448,15 @@ def _adds_up(store, report, *, received, records):
     assert (counts["received"], counts["records"], counts["pending"]) == (received, records, 0)
     assert counts["received"] == counts["records"] + counts["duplicates"] + counts["quarantined"]
     assert counts["records"] == counts["classified"] + counts["uncertain"] + counts["uninterpretable"]
+
+
+def _formats(store, report):
+    """Formats of a report's records; nothing else is known of how they were made, in the table or in FHIR."""
+    _, date, run, _ = report.split("/")
+    rows = list(report_table.table(store, date, run).all_rows())
+    assert {(row["recorded"], row["device"], row["filters"]) for row in rows} == {(None, None, None)}
+    assert b"effectiveDateTime" not in b"".join(exchange.fhir_ndjson(store, date, run))
+    return Counter(row["source_format"] for row in rows)
 
 
 def _nothing_else_changed(store, before, *, deleted):

@@ -4,6 +4,7 @@ What is derived is listed before its source, so a run at work makes no false orp
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -124,23 +125,33 @@ def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, l
         if not store.exists(keys.record_index(shard)):
             yield Orphan(kind="records without their index", key=keys.record_shard(shard), lacks=keys.record_index(shard))
     sources: set[str] = set(listed)
+    told = _told(store)
     for item, data in zip(indexes, store.get_many(item.key for item in indexes), strict=True):
         named = set(tables.load(data, ["source"])["source"])
         sources |= named
-        for source in sorted(named - raw.keys()):
+        for source in sorted(named - raw.keys() - told.unkept):
             if not store.list_keys(f"{keys.RAW}{source}/"):  # it may have come since the listing
                 yield Orphan(
                     kind="records without the dropped file", key=keys.record_shard(keys.stem(item.key)), lacks=keys.raw(source, "")
                 )
-    for source in sorted(raw.keys() - sources - _refused_or_told(store)):
+    for source in sorted(raw.keys() - sources - told.named):
         if raw[source] < at - AT_WORK:
             yield Orphan(kind="dropped file without any fate", key=keys.raw(source, ""), lacks="a record, a quarantine entry or an account")
 
 
-def _refused_or_told(store: ObjectStore) -> set[str]:
-    """Return the dropped files that lie in quarantine too, or that an account names."""
-    found = {folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE)}
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """The dropped files that lie in quarantine too or that an account names, and the sources of which an account says that none is kept."""
+
+    named: set[str]
+    unkept: set[str] = field(default_factory=set)
+
+
+def _told(store: ObjectStore) -> _Told:
+    told = _Told(named={folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE)})
     for intake in read_manifests(store, IntakeManifest):
         for one in account_lists.inputs(store, intake):
-            found |= {one.source, *(file.sha256 for file in one.files)}
-    return found
+            told.named.update((one.source, *(file.sha256 for file in one.files)))
+            if one.kept == "nothing":
+                told.unkept.add(one.source)
+    return told

@@ -93,6 +93,15 @@ def read_tables(section: bytes, *, name: str) -> tuple[HuffmanTable, ...]:
     return tuple(tables)
 
 
+def size_of_tables(section: bytes) -> int:
+    """Return how many bytes of section 2 its tables take, given that all of them are there."""
+    n_tables = int.from_bytes(section[:2], "little")
+    at = 2
+    for _ in range(0 if n_tables == DEFAULT_TABLE else n_tables):
+        at += 2 + _ENTRY_BYTES * int.from_bytes(section[at : at + 2], "little")
+    return at
+
+
 def decode(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, what: str, name: str) -> NDArray[np.int64]:
     """Decode exactly ``n_samples`` values, first bit first, beginning with the first table.
 

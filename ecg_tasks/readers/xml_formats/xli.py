@@ -44,6 +44,14 @@ def unpack_xli(packed: bytes, *, n_leads: int, n_samples: int, name: str) -> NDA
     return counts
 
 
+def packed_size(packed: bytes, *, n_leads: int) -> int:
+    """Return how many bytes the leads have, given that all of them are there; what is behind them is of further channels."""
+    at = 0
+    for _ in range(n_leads):
+        at += _HEAD_BYTES + int.from_bytes(packed[at : at + 4], "little", signed=True)
+    return at
+
+
 def unpack_lzw(codes: bytes, *, n_bytes: int, what: str, name: str) -> bytes:
     """Unpack LZW codes of ten bits, first bit first, to exactly ``n_bytes``, or one more: the last code may fill up a pair.
 
