@@ -78,7 +78,7 @@ def known_reason(comments: Iterable[str]) -> str:
     ('heart failure', '')
     """
     reason = _values(comments).get(_REASON, "")
-    return _plain(reason) if ptb_label(reason) is not None else ""
+    return "/".join(ptb_diagnoses(reason)) if ptb_label(reason) is not None else ""
 
 
 def _values(comments: Iterable[str]) -> dict[str, str]:
@@ -103,12 +103,18 @@ def ptb_label(reason: str) -> Label | None:
     >>> ptb_label("Heart failure (NYHA 3)"), ptb_label("Routine check-up")
     (<Label.ABNORMAL: 'abnormal'>, None)
     """
-    meanings = {PTB_DIAGNOSES.get(part.strip()) for part in _plain(reason).split("/")}
+    meanings = {PTB_DIAGNOSES.get(part) for part in ptb_diagnoses(reason)}
     return meanings.pop() if len(meanings) == 1 else None
 
 
-def _plain(reason: str) -> str:
-    return _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
+def ptb_diagnoses(reason: str) -> tuple[str, ...]:
+    """Return the diagnoses of a PTB reason for admission, as the keys of `PTB_DIAGNOSES` are written.
+
+    >>> ptb_diagnoses("Heart failure (NYHA 3)/ Hypertrophy")
+    ('heart failure', 'hypertrophy')
+    """
+    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
+    return tuple(part.strip() for part in words.split("/"))
 
 
 def _age(text: str) -> float | None:

@@ -17,7 +17,6 @@ from ecg_tasks.archive.documents import (
     IntakeManifest,
     Manifest,
     QuarantineReason,
-    RenderManifest,
     RetrainManifest,
     find_manifest,
     read_manifests,
@@ -32,7 +31,7 @@ from ecg_tasks.queries.lineage.links import Link, LinkState, raw_link
 from ecg_tasks.queries.lineage.runs import RunLinks, unknown_run
 from ecg_tasks.queries.lineage.versions import recipes_with, version_link
 from ecg_tasks.queries.records import shard_of
-from ecg_tasks.signals.recipes import RECIPES, get_recipe
+from ecg_tasks.signals.recipes import RECIPES
 
 
 def trace(store: ObjectStore, name: str) -> Link:
@@ -122,7 +121,7 @@ def _order(drop: Input) -> Sequence[str]:
 
 
 def _said_of(store: ObjectStore, runs: RunLinks, record_id: str, shard: str) -> Iterator[Link]:
-    """Yield every decision on a record, with the pictures and the version that it is based on."""
+    """Yield every decision on a record, with the run and the version that made it."""
     for recipe in RECIPES:
         for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/{shard}/"):
             columns = tables.load(store.get(key), ["record_id", "decision", "probability"])
@@ -137,7 +136,6 @@ def _said_of(store: ObjectStore, runs: RunLinks, record_id: str, shard: str) -> 
                 metadata={"probability": "none" if np.isnan(probability) else f"{probability:.4f}", "key": key},
                 beneath=(
                     _decided_in(runs, shard, recipe, version),
-                    _pictures(store, runs, recipe, shard),
                     version_link(store, runs, recipe, version, deep=False),
                 ),
             )
@@ -148,18 +146,6 @@ def _decided_in(runs: RunLinks, shard: str, recipe: str, version: str) -> Link:
         return any((one.shard, one.recipe, one.version) == (shard, recipe, version) for one in night.shards)
 
     return runs.made_by(ClassifyManifest, decided, wrote=keys.predictions(recipe, shard, version))
-
-
-def _pictures(store: ObjectStore, runs: RunLinks, recipe: str, shard: str) -> Link:
-    folder = get_recipe(recipe).key
-    key = keys.spectrograms(folder, shard)
-    if not store.exists(key):
-        return Link(what="pictures", name=key, state=LinkState.ABSENT, sentence="other pictures are made now than it was decided on")
-
-    def drew(run: RenderManifest) -> bool:
-        return any((one.shard, one.recipe) == (shard, folder) for one in run.shards)
-
-    return Link(what="pictures", name=key, state=LinkState.RECORDED, beneath=(runs.made_by(RenderManifest, drew, wrote=key),))
 
 
 def _run(store: ObjectStore, runs: RunLinks, manifest: Manifest) -> Link:
