@@ -23,7 +23,7 @@ def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | N
 
     A run whose jobs and results are all there is not over, so they go last. ``staged`` is None where it is not known what is left.
     """
-    gone = _unchanged(_taken(store, manifest), store.list_objects(keys.INBOX), names)
+    gone = _unchanged(_taken(store, manifest, names), store.list_objects(keys.INBOX), names)
     if staged is None:
         left = [*store.list_keys(keys.staging(DAG, manifest.run, "")), *store.list_keys(keys.intake(manifest.run, ""))]
         staged = sorted(left, key=lambda key: "/results/" in key)
@@ -31,16 +31,16 @@ def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | N
     store.delete_many(itertools.chain(gone, read, staged))
 
 
-def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytearray:
+def _taken(store: ObjectStore, manifest: IntakeManifest, names: StoredNames) -> bytearray:
     """Return digests of key, as the account has it, and ETag of every file that the run took, 16 bytes each: a million take 16 MB."""
     needed = set(manifest.waiting if manifest.needed is None else manifest.needed)
     found = bytearray()
     for item in account_lists.inputs(store, manifest):
         for file in item.files:
-            if file.key not in needed:
+            if needed.isdisjoint({file.key, names.in_inbox(file.key)}):  # a task of an earlier version gave the key itself
                 found += _digest(file.key, file.etag)
     for table in manifest.labels.tables:
-        if table.key not in needed:
+        if needed.isdisjoint({table.key, names.in_inbox(table.key)}):
             found += _digest(table.key, table.etag)
     return found
 

@@ -209,3 +209,16 @@ def test_a_publication_that_is_tried_again_empties_the_inbox(store, put):
     assert [key.removeprefix(keys.INBOX) for key in store.list_keys(keys.INBOX)] == ["ward/other.dat", "ward/other.hea"]
     manifest = read_manifest(store, IntakeManifest, "r1")
     assert all("~" in file.key for one in account_lists.inputs(store, manifest) for file in one.files)
+
+
+def test_what_waiting_files_need_stays_where_names_were_kept_when_the_run_began(store, make_wfdb, monkeypatch):
+    """A run that an earlier version or setting began is ended by this one: a signal file that a waiting header names, too, stays."""
+    files = make_wfdb(NAME, seed=1)
+    lines = files[f"{NAME}.hea"].decode().splitlines()
+    waits = "\n".join([lines[0].replace(NAME, "other"), *lines[1:-1], lines[-1].replace(f"{NAME}.dat", "late.dat"), ""])
+    inbox.put_files([*((f"w/{name}", data) for name, data in files.items()), ("w/other.hea", waits.encode())])
+    monkeypatch.setenv("ECG_KEEP_NAMES", "1")
+    results = [ingest_records.ingest_batch(job) for job in ingest_records.plan("r1")]
+    monkeypatch.delenv("ECG_KEEP_NAMES")
+    ingest_records.publish("r1", results)
+    assert store.list_keys(keys.INBOX) == [f"inbox/w/{NAME}.dat", "inbox/w/other.hea"]
