@@ -27,7 +27,7 @@ KEPT = {
     "reports": (0, 0, "Whole reports. What a kept report needs is kept, too."),
     "backfills": (0, 0, "Whole backfills with their difference pages."),
     "predictions": (180, 0, "Of versions that do not serve, if no kept report or backfill needs them."),
-    "spectrograms": (90, 0, "Of recipes no longer in use, if no training and no kept prediction needs them."),
+    "spectrograms": (90, 0, "Of recipes that are no longer made, and that no version that serves reads."),
     "signatures": (90, 0, "Of kinds that are no longer made."),
     "checkpoints": (30, 7, "Of trainings, finished or given up."),
     "staging": (30, 7, "Intermediate objects of runs, finished or given up."),

@@ -144,7 +144,7 @@ COLUMNS: tuple[Column, ...] = (
         name="age",
         type=float,
         description="Age of the person in years; 90 for all above 89, none where it is not known.",
-        value=lambda rows: np.round(np.asarray(rows["age"], dtype=np.float64), 4),  # it is stored with seven digits
+        value=lambda rows: np.round(np.asarray(rows["age"], dtype=np.float64), 4).tolist(),  # it is stored with seven digits
     ),
     Column(name="sex", type=str, description="Sex of the person, female or male; none where it is not known."),
     Column(

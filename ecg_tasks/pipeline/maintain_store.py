@@ -24,13 +24,14 @@ from ecg_tasks.archive.documents import (
     write,
     write_manifest,
 )
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import DamagedStoreError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
 from ecg_tasks.pipeline.maintenance.rules import DEADLINES, INDEX, RULES, checked_days, judge
-from ecg_tasks.settings import retention_days
+from ecg_tasks.settings import Settings, retention_days
 
 DAG = DagId.MAINTAIN_STORE
 MAX_DELETED = 200_000
@@ -88,8 +89,8 @@ def delete(plan_key: str) -> str:
             "objects": len(asked),
             "bytes": sum(size for _, size, _ in asked),
             "days": planned.days,
-            "list": write(store, keys.manifest_list(DAG, planned.run, "deletions"), DeletionList(objects=asked)),
-            "list_sha256": hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
+            "list": write(store, keys.manifest_list(DAG, planned.run, "deletions"), DeletionList(objects=_told(asked))),
+            "list_sha256": hashlib.sha256(json.dumps(_told(asked)).encode()).hexdigest(),
         }
         audit.append(store, who=f"{DAG}/{planned.run}", action=audit.Action.DELETE, subject=planned.run, detail=detail)
         first = [name for name in going if name.endswith(f"/{INDEX}")]
@@ -146,12 +147,12 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
         counts=counts,
         days=planned.days,
         prefixes=planned.prefixes,
-        deletable=tuple(Deletable(key=name, bytes=size) for name, size, _ in objects[:LISTED]),
-        kept_since=tuple(sorted(stays)[:LISTED]),
+        deletable=tuple(Deletable(key=name, bytes=size) for name, size, _ in _told(objects[:LISTED])),
+        kept_since=tuple(map(_names().in_list, sorted(stays)[:LISTED])),
         orphans=found.orphans[:LISTED],
         contents=checked,
     )
-    write(store, keys.manifest_list(DAG, run, "deletions"), DeletionList(objects=objects))
+    write(store, keys.manifest_list(DAG, run, "deletions"), DeletionList(objects=_told(objects)))
     write(store, keys.manifest_list(DAG, run, "orphans"), found)
     return write_manifest(store, manifest)
 
@@ -195,6 +196,16 @@ def form(texts: Mapping[str, str], *, scheduled: bool = False) -> dict[str, Any]
     if scheduled:
         return {"days": days | DEADLINES, "dry_run": True, "sample": sample, "due": tuple(DEADLINES)}
     return {"days": days, "dry_run": texts["dry_run"] != "False", "sample": sample, "due": ()}
+
+
+def _names() -> StoredNames:
+    return StoredNames.of(Settings.from_environment())
+
+
+def _told(objects: Iterable[tuple[str, int, str]]) -> tuple[tuple[str, int, str], ...]:
+    """Return objects as lists have them, which stay when the objects are gone: without the names of files."""
+    names = _names()
+    return tuple((names.in_list(key), size, etag) for key, size, etag in objects)
 
 
 def _asked(planned: MaintenancePlan) -> tuple[tuple[str, int, str], ...]:

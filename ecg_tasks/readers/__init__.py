@@ -1,13 +1,14 @@
 """Bytes in, recordings out, one module a format; the one way to the reader that a file is for. Not here: what becomes of a recording."""
 
 import logging
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import unknown_file
 from ecg_tasks.readers.base import Companions, Reader, Reading, Recording, Rejected
-from ecg_tasks.readers.blanking import impossible, is_as_before
+from ecg_tasks.readers.blanking import impossible, proven
 from ecg_tasks.readers.dicom import DicomReader
 from ecg_tasks.readers.edf import EdfReader
 from ecg_tasks.readers.hdf5_arrays import Hdf5Reader
@@ -113,12 +114,12 @@ def read(name: str, files: Mapping[str, bytes]) -> Read:
     except (BadInputError, MemoryError):
         raise
     except Exception as error:
-        log.exception("the reader of %s failed", name)
+        _log_failure(reader, error)
         sentence = f"{name}: its reader failed ({type(error).__name__}), which is a fault of the program; put the file back after an update"
         raise BadInputError(Reason.UNREADABLE, sentence) from error
 
 
-def deidentified(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def deidentified(name: str, files: Mapping[str, bytes], *, before: Read | None = None) -> dict[str, bytes]:
     """Make the same files without identifiers of persons, and prove that they still hold the same records.
 
     What was made is read again: its records must have the same names, ids (samples, rate and leads), labels, ages and sexes, but for ages
@@ -128,6 +129,7 @@ def deidentified(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     ----------
     name : path below the inbox
     files : bytes by file name: the file itself first
+    before : what `read` gave of them, where that is known
 
     Returns
     -------
@@ -138,24 +140,30 @@ def deidentified(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     BadInputError
         As `read`, and ``unreadable`` where no such copy can be made: then nothing of the files should be kept.
     """
-    before = read(name, files)
+    expected = proven((before or read(name, files)).records)
     reader = _reader_for(name, files)
     try:
         blanked = reader.deidentified(files, name)
     except (BadInputError, MemoryError):
         raise
     except Exception as error:
-        log.exception("identifiers could not be taken out of %s", name)
+        _log_failure(reader, error)
         raise impossible(name, f"its reader failed ({type(error).__name__}), which is a fault of the program") from error
     if list(blanked) != list(files):
         raise impossible(name, "it would have other files")
     try:
-        after = read(name, blanked)
+        after = proven(read(name, blanked).records)
     except BadInputError as error:
         raise impossible(name, f"the copy could not be read ({error.reason.value})") from error
-    if len(after.records) != len(before.records) or not all(map(is_as_before, after.records, before.records)):
+    if len(after) != len(expected) or not all(one.is_as(same) for one, same in zip(after, expected, strict=True)):
         raise impossible(name, "the copy would hold other records")
     return blanked
+
+
+def _log_failure(reader: Reader, error: Exception) -> None:
+    """Log where a reader failed, without the error's own words, which may quote the file."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("the reader %s failed with %s\n%s", reader.name, type(error).__name__, frames)
 
 
 def _reader_for(name: str, files: Mapping[str, bytes]) -> Reader:

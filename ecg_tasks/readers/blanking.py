@@ -5,15 +5,16 @@ Every format keeps an allow-list: what its reader reads, as far as no person can
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.labels import Label
 from ecg_tasks.readers.leads import millivolts_per
+from ecg_tasks.readers.person import age_kept
 from ecg_tasks.signals.lead_names import canonical_names, lead_meant
 from ecg_tasks.signals.record import Record
 
-OLDEST_AGE = 89
-"""Years. Of older people the age alone can lead to the person, so all of them are 90."""
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 """What may stay in a field of a number."""
 _DAYS_A_YEAR = 365.25
@@ -22,22 +23,13 @@ _REMARK = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])")
 _OTHER_UNITS = frozenset("mmhg cmh2o kpa pa % bpm 1/min degc °c c ohm kohm l ml l/min g nu nd deg a.u. au adu".split())  # noqa: SIM905 - readable
 
 
-def kept_age(age: float | None) -> float | None:
-    """Return an age in years, that of everybody above 89 as 90.
-
-    >>> kept_age(89.0), kept_age(89.5), kept_age(101.0), kept_age(None)
-    (89.0, 90.0, 90.0, None)
-    """
-    return None if age is None else age if age <= OLDEST_AGE else float(OLDEST_AGE + 1)
-
-
 def age_and_unit(age: float | None) -> tuple[str, str]:
     """Return a kept age as a number and its unit; two empty texts where it is not known.
 
     >>> age_and_unit(49.0), age_and_unit(0.5), age_and_unit(93.0), age_and_unit(None)
     (('49', 'years'), ('183', 'days'), ('90', 'years'), ('', ''))
     """
-    kept = kept_age(age)
+    kept = age_kept(age)
     if kept is None:
         return "", ""
     return (f"{kept:.3f}".rstrip("0").rstrip("."), "years") if kept >= 1 or not kept else (str(round(kept * _DAYS_A_YEAR)), "days")
@@ -45,7 +37,7 @@ def age_and_unit(age: float | None) -> tuple[str, str]:
 
 def days_old(age: float) -> int:
     """Return the days of a kept age."""
-    return round((kept_age(age) or 0.0) * _DAYS_A_YEAR)
+    return round((age_kept(age) or 0.0) * _DAYS_A_YEAR)
 
 
 def first_of_year(on: date | datetime | None) -> date | None:
@@ -61,7 +53,7 @@ def birth_of(age: float | None, on: date | datetime | None) -> date | None:
     >>> birth_of(49.0, date(2002, 11, 22)), birth_of(95.0, date(2002, 11, 22))
     (datetime.date(1953, 1, 1), datetime.date(1912, 1, 1))
     """
-    kept, start = kept_age(age), first_of_year(on)
+    kept, start = age_kept(age), first_of_year(on)
     if kept is None or start is None:
         return None
     if kept < 1:
@@ -85,7 +77,9 @@ def kept_names(names: Sequence[str], units: Sequence[str] = ()) -> list[str]:
     ['DI', 'V1', 'signal 3']
     """
     plain = [_REMARK.sub("", name).strip() if lead_meant(name) else name for name in names]
-    kept = plain if canonical_names(plain) == canonical_names(names) and len(set(plain)) == len(set(names)) else list(names)
+    stored = canonical_names(names)
+    same = (one for one in (plain, stored) if canonical_names(one) == stored and len(set(one)) == len(set(names)))
+    kept = list(next(same, names))
     for place, unit in enumerate(units):
         if millivolts_per(unit) is None and lead_meant(names[place]) is None:
             kept[place] = f"signal {place + 1}"
@@ -110,14 +104,28 @@ def kept_number(text: str) -> str:
     return text.strip() if NUMBER.fullmatch(text.strip()) else ""
 
 
-def is_as_before(after: Record, before: Record) -> bool:
-    """Return whether a record is the same without identifiers: its name, id, label, sex, and the age as it is kept."""
-    ages = [-1.0 if age is None else age for age in (after.age, kept_age(before.age))]
-    return (
-        (after.name, after.record_id, after.unit, after.label, after.sex, after.synthetic)
-        == (before.name, before.record_id, before.unit, before.label, before.sex, before.synthetic)
-        and abs(ages[0] - ages[1]) < _SAME_AGE  # an infant's is kept in whole days
-    )
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """What a record must still be in a copy without identifiers; its samples, rate and leads by its id."""
+
+    name: str
+    record_id: str
+    unit: str
+    label: Label | None
+    sex: str | None
+    synthetic: bool
+    age: float | None
+    """Years."""
+
+    def is_as(self, before: "Proven") -> bool:
+        """Return whether all is the same, the age as it is kept: an infant's in whole days."""
+        ages = [-1.0 if age is None else age for age in (self.age, age_kept(before.age))]
+        return replace(self, age=None) == replace(before, age=None) and abs(ages[0] - ages[1]) < _SAME_AGE
+
+
+def proven(records: Sequence[Record]) -> list[Proven]:
+    """Return what is compared of records, so that their samples need not be held."""
+    return [Proven(**{field.name: getattr(record, field.name) for field in fields(Proven)}) for record in records]
 
 
 def impossible(name: str, why: str) -> BadInputError:

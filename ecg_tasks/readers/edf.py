@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
 from ecg_tasks.readers.edf_blanking import ANNOTATIONS, FILTER, MONTHS, blanked_header, blanked_records
 from ecg_tasks.readers.leads import MAX_VALUES
-from ecg_tasks.readers.person import UnclearError, age_between, patient_id
 from ecg_tasks.signals.lead_names import lead_meant
 
 _EDF, _BDF = b"0       ", b"\xffBIOSEMI"
@@ -33,7 +32,6 @@ _SHORT = re.compile(r"(\d\d)[.:/\-](\d\d)[.:/\-](\d\d)", re.ASCII)
 _FIRST_YEAR = 85
 """EDF's two digits of a year count from 1985; the first day of it stands where the date was taken out."""
 _ECG = re.compile(r"\b(?:ecg|ekg)", re.IGNORECASE)
-_ALPHABET: Mapping[str, Literal["female", "male"]] = {"F": "female", "M": "male"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +160,8 @@ def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[A
     labels = [text[at : at + _LABEL_WIDTH].strip() for at in range(_HEADER, _HEADER + _LABEL_WIDTH * len(header.samples), _LABEL_WIDTH)]
     labels = [label for label in labels if label not in ANNOTATIONS]
     if not any(_ECG.search(label) or lead_meant(label) for label in labels):
-        told = ", ".join(labels)[:400] or "annotations alone"
-        raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {told}")
+        shown = ", ".join(labels)[:400] or "annotations alone"
+        raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {shown}")
     if header.duration_s == 0:
         raise BadInputError(Reason.UNREADABLE, f"{name}: its data records last 0 s, so its signals have no rate")
     try:
@@ -192,28 +190,19 @@ def _patient(text: str, recorded: date | None) -> Patient:
     parts = text.split()
     if len(parts) < 4 or parts[1] not in {"F", "M", "X"} or not (parts[2] == "X" or _date(parts[2])):  # noqa: PLR2004 - fields of EDF+
         return Patient()
-    try:
-        found = patient_id(parts[0].replace("_", " "))
-    except UnclearError:
-        found = None
-    birth = _date(parts[2])
-    age = None if birth is None or recorded is None else age_between(birth, recorded)
-    return Patient(id=found, age=age, sex=_ALPHABET.get(parts[1]))
+    return metadata.person(id_text=parts[0].replace("_", " "), born=_date(parts[2]), on=recorded, sex=parts[1])
 
 
 def _recorded(texts: Mapping[str, str]) -> date | None:
     """Return when a recording began: by the date of EDF+ with its four-digit year, or else by the header; None where it was taken out."""
     short, clock = _SHORT.fullmatch(texts["date"]), _SHORT.fullmatch(texts["time"])
     words = texts["recording"].split()
-    told = words[1] if len(words) > 1 and words[0] == "Startdate" else ""
-    try:
-        day = _date(told)
-        if day is None and short is not None and told != "X":
-            day_of_month, month, year = (int(part) for part in short.groups())
-            day = date(year + (1900 if year >= _FIRST_YEAR else 2000), month, day_of_month)
-            day = None if day == date(1900 + _FIRST_YEAR, 1, 1) else day
-    except ValueError:
-        return None
+    stated = words[1] if len(words) > 1 and words[0] == "Startdate" else ""
+    day = _date(stated)
+    if day is None and short is not None and stated != "X":
+        day_of_month, month, year = (int(part) for part in short.groups())
+        day = metadata.day(year + (1900 if year >= _FIRST_YEAR else 2000), month, day_of_month)
+        day = None if day == date(1900 + _FIRST_YEAR, 1, 1) else day
     return metadata.moment(day, *(clock.groups() if clock else ("", "", "")))
 
 
@@ -221,10 +210,7 @@ def _date(text: str) -> date | None:
     found = _DATE.fullmatch(text)
     if found is None or found[2].upper() not in MONTHS:
         return None
-    try:
-        return date(int(found[3]), MONTHS.index(found[2].upper()) + 1, int(found[1]))
-    except ValueError:
-        return None
+    return metadata.day(found[3], MONTHS.index(found[2].upper()) + 1, found[1])
 
 
 def _equipment(text: str) -> str | None:

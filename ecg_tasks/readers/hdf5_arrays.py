@@ -74,11 +74,11 @@ class Hdf5Reader:
             if _is_code15(own):
                 return _code15(own[CODE15], own[EXAMS], files, name=name)
             array, found = _found(file, own, name=name)
-            told = described(found.told, files, name=name)
-            return Reading(recordings=arrays.recordings(array, told, name=name, acquisition=Acquisition(source_format="HDF5")))
+            description = described(found.description, files, name=name)
+            return Reading(recordings=arrays.recordings(array, description, name=name, acquisition=Acquisition(source_format="HDF5")))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the array of signals anew, with what else was read of it; other arrays, attributes and the names of all are left out.
+        """Write the array of signals again, with what else was read of it; other arrays, attributes and the names of all are left out.
 
         The numbers of CODE-15's exams stay: they are its recordings' names.
         """
@@ -93,7 +93,7 @@ class Hdf5Reader:
             else:
                 array, found = _found(file, own, name=name)
                 _copy(own[found.array], array, written, arrays.SIGNALS)
-                written[arrays.SIGNALS].attrs.update(arrays.said(found.told))
+                written[arrays.SIGNALS].attrs.update(arrays.said(found.description))
         return with_sidecars(stream.getvalue(), files)
 
 
@@ -137,8 +137,8 @@ def _found(file: Any, own: Mapping[str, Any], *, name: str) -> tuple[NDArray[Any
 
 
 def _with(first: arrays.Found, second: arrays.Found) -> arrays.Found:
-    told = {key: value if value is not None else getattr(second.told, key) for key, value in vars(first.told).items()}
-    return arrays.Found(array=first.array, told=Described(**told))
+    description = {key: value if value is not None else getattr(second.description, key) for key, value in vars(first.description).items()}
+    return arrays.Found(array=first.array, description=Described(**description))
 
 
 def _datasets(file: Any, *, name: str) -> dict[str, Any]:
@@ -200,8 +200,8 @@ def _check_storage(dataset: Any, *, name: str) -> None:
 
 
 def _code15(tracings: Any, exams: Any, files: Mapping[str, bytes], *, name: str) -> Reading:
-    told = described(Described(fs=CODE15_FS, leads=STANDARD_LEADS, axis=1), files, name=name)
-    if fault := missing(told, name=name):
+    description = described(Described(fs=CODE15_FS, leads=STANDARD_LEADS, axis=1), files, name=name)
+    if fault := missing(description, name=name):
         raise fault
     ids = _content(exams, name=name) if exams.ndim == 1 and exams.dtype.kind in "iu" else np.empty(0, dtype=np.int64)
     if len(ids) != len(tracings) or len(np.unique(ids)) != len(ids):
@@ -218,7 +218,7 @@ def _code15(tracings: Any, exams: Any, files: Mapping[str, bytes], *, name: str)
             continue
         samples = one[np.newaxis, start : len(one) - start]
         acquisition = Acquisition(source_format="HDF5 as in CODE-15")
-        recordings += arrays.recordings(samples, told, name=name, acquisition=acquisition, names=[str(exam)])
+        recordings += arrays.recordings(samples, description, name=name, acquisition=acquisition, names=[str(exam)])
     return Reading(recordings=tuple(recordings), rejected=tuple(rejected))
 
 

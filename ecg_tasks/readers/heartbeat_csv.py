@@ -134,7 +134,7 @@ class HeartbeatCsvReader:
         return Reading(recordings=tuple(recordings), rejected=tuple(rejected))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the rows that are read anew, each on its line; column names and rows that are not read become blank lines."""
+        """Write the rows that are read again, each on its line; column names and rows that are not read become blank lines."""
         ((file, data),) = files.items()
         read = {recording.name for recording in self.read(files, name).recordings}
         numbers, lines = _numbered_lines(unpack(data, name=name), name=name)

@@ -83,6 +83,10 @@ class IshneReader:
         kept = bytearray(_HEADER_BYTES)
         for start, end in _KEPT:
             kept[start:end] = data[start:end]
+        struct.pack_into("<i", kept, 18, _HEADER_BYTES)  # where the text begins
+        (n_leads,) = _numbers(data, 156, 1)
+        for at in (158, 182, 206):
+            struct.pack_into("<12h", kept, at, *(_numbers(data, at, n_leads) + (_ABSENT,) * (_MAX_LEADS - n_leads)))
         for at, day in (
             (_BIRTH_AT, birth_of(age, recorded)),
             (_RECORDED_AT, first_of_year(recorded)),

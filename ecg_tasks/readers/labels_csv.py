@@ -11,7 +11,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label, Superclass
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.readers.file_names import LABEL_TABLE, is_header, is_label_table, is_like_a_label_table
-from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id, sex_of
 from ecg_tasks.readers.text_file import unpack, unpacked_head
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024
@@ -36,7 +36,6 @@ _LABELS: Mapping[str, Label | None] = {
     "1.0": Label.ABNORMAL,
     **{label.value: label for label in Label},
 }
-SEXES: Mapping[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +197,7 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
         row=row,
         record=record,
         label=_LABELS[label],
-        sex=SEXES.get(fields[columns.sex].strip().lower()) if columns.sex >= 0 else None,
+        sex=sex_of(fields[columns.sex]) if columns.sex >= 0 else None,
         **values,
         dropped=dropped,
     )

@@ -79,14 +79,16 @@ class LeadCsvReader:
         text = unpack(next(iter(files.values())), name=name)
         layout = _known_layout(text, name=name)
         values, decimals = _values(_rows(text, layout, name=name), layout, name=name)
-        told = described(Described(), files, name=name)
+        description = described(Described(), files, name=name)
         step_s = 10.0**-decimals
         return Reading(
-            recordings=(recording(values, layout.columns, told, name=name, acquisition=Acquisition(source_format="CSV"), step_s=step_s),)
+            recordings=(
+                recording(values, layout.columns, description, name=name, acquisition=Acquisition(source_format="CSV"), step_s=step_s),
+            )
         )
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the columns of leads and time anew, as commas and points; indices and all that stands above the names are left out."""
+        """Write the columns of leads and time again, as commas and points; indices and all that stands above the names are left out."""
         data = next(iter(files.values()))
         text = unpack(data, name=name)
         layout = _known_layout(text, name=name)

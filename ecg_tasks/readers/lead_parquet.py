@@ -29,7 +29,7 @@ class LeadParquetReader:
         """Tell a file by its first bytes."""
         return head.startswith(MAGIC)
 
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - its columns are told at its end
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - its columns stand at its end
         """Tell which sidecars may be there."""
         return Companions(optional=sidecars_of(name))
 
@@ -43,12 +43,12 @@ class LeadParquetReader:
             ``unreadable``.
         """
         columns, values = _table(next(iter(files.values())), name=name)
-        told = described(Described(), files, name=name)
-        found = recording(np.column_stack(values), columns, told, name=name, acquisition=Acquisition(source_format="Parquet"))
+        description = described(Described(), files, name=name)
+        found = recording(np.column_stack(values), columns, description, name=name, acquisition=Acquisition(source_format="Parquet"))
         return Reading(recordings=(found,))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the columns of leads and time anew; indices and all that is said of the table are left out."""
+        """Write the columns of leads and time again; indices and all that is said of the table are left out."""
         import pyarrow as pa
         from pyarrow import parquet
 

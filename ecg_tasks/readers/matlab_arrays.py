@@ -64,19 +64,19 @@ class MatlabReader:
         """
         data = next(iter(files.values()))
         array, found = _found(data, name=name)
-        told = described(found, files, name=name)
+        description = described(found, files, name=name)
         acquisition = Acquisition(source_format=f"MATLAB {'5' if data.startswith(_LEVEL_5) else '4'}")
-        return Reading(recordings=arrays.recordings(array, told, name=name, acquisition=acquisition))
+        return Reading(recordings=arrays.recordings(array, description, name=name, acquisition=acquisition))
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
-        """Write the array of signals anew, with what else was read of it; other variables and the names of all are left out."""
+        """Write the array of signals again, with what else was read of it; other variables and the names of all are left out."""
         import scipy.io
 
         data = next(iter(files.values()))
-        array, told = _found(data, name=name)
+        array, description = _found(data, name=name)
         stream = io.BytesIO()
         is_5 = data.startswith(_LEVEL_5)
-        content = {arrays.SIGNALS: array} | {key: np.array(value) for key, value in arrays.said(told).items()}
+        content = {arrays.SIGNALS: array} | {key: np.array(value) for key, value in arrays.said(description).items()}
         scipy.io.savemat(stream, content, format="5" if is_5 else "4", do_compression=is_5)  # type: ignore[arg-type]  # a stream, too
         written = stream.getvalue()
         if is_5:  # SciPy tells there on which system and day it wrote
@@ -96,7 +96,7 @@ def _found(data: bytes, *, name: str) -> tuple[NDArray[Any], Described]:
     found = arrays.find(numbers, loaded, name=name)
     arrays.check_size(shapes[found.array], name=name)
     array = loaded[found.array] if found.array in loaded else _load(content, [found.array], name=name)[found.array]
-    return array, found.told
+    return array, found.description
 
 
 def _load(content: bytes, names: list[str], *, name: str) -> dict[str, NDArray[Any]]:

@@ -75,6 +75,7 @@ def chain(request, clean_environment):
         _CHAINS[name] = Chain(stack=fresh_stack(Path(tempfile.mkdtemp(prefix="ecg-e2e-")) / "home"))
     before = dict(os.environ)
     os.environ["ECG_HOME"] = str(_CHAINS[name].stack.home)
+    os.environ |= {"ECG_KEEP_NAMES": "1", "ECG_RAW_KEEPS": "as_dropped"}  # these tests tell recordings by their names and bytes
     for variable in [variable for variable in os.environ if variable.startswith("COVERAGE_") and name != MEASURED]:
         del os.environ[variable]
     yield _CHAINS[name]

@@ -134,7 +134,7 @@ def test_the_records_page_tells_it(night):
     pages = {}
     for row in report_table.table(store, date, run).all_rows():
         page = store.get(keys.report(date, run, f"records/{row['record_id']}.html")).decode()
-        facts = dict(re.findall("<dt>(.*?)</dt><dd><bdi>(.*?)</bdi></dd>", page))
+        facts = dict(re.findall("<dt>([^<]*)</dt><dd><bdi>([^<]*)</bdi></dd>", page))
         pages[row["name"]] = [facts[title] for title in ("Person", "Recorded", "Device", "Filters", "Format")]
     assert pages["aecg.xml"] == ["49 years, male", "2002-11-22 09:10:11-05:00", "Mortara ELI 250", BAND, "HL7 aECG"]
     assert pages["dated"] == ["81 years, female", "1990-10-01 13:05:00", "not known", "not known", "WFDB"]

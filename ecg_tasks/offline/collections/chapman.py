@@ -13,11 +13,11 @@ from ecg_tasks.offline.collections.folder import (
     agreed,
     inside,
     not_empty,
-    sex_of,
     table_rows,
 )
 from ecg_tasks.offline.collections.statements import load_table, weigh
 from ecg_tasks.readers.labels_csv import LabelRow
+from ecg_tasks.readers.person import sex_of
 
 DIAGNOSTICS = "Diagnostics.csv"
 RECORDINGS = "ECGData"

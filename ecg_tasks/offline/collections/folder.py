@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Superclass
 from ecg_tasks.readers.base import Rejected
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, LABEL_TABLE, SIDECAR, SIGNAL_SUFFIXES, is_header, sidecars_of
-from ecg_tasks.readers.labels_csv import SEXES, LabelRow
+from ecg_tasks.readers.labels_csv import LabelRow
 from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id
 from ecg_tasks.readers.table_notation import read_number
 from ecg_tasks.readers.wfdb.header import comment_lines
@@ -227,11 +226,6 @@ def age_of(text: str) -> float | None:
         return age_kept(age_years(text))
     except UnclearError:
         return None
-
-
-def sex_of(text: str) -> Literal["female", "male"] | None:
-    """Return a sex, written as a word or its first letter, or None where the text is none."""
-    return SEXES.get(text.strip().lower())
 
 
 def person_of(collection: str, text: str) -> str | None:

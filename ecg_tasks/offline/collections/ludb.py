@@ -14,11 +14,11 @@ from ecg_tasks.offline.collections.folder import (
     headers,
     not_empty,
     path_in,
-    sex_of,
     values_of,
 )
 from ecg_tasks.offline.collections.statements import load_table, weigh
 from ecg_tasks.readers.labels_csv import LabelRow
+from ecg_tasks.readers.person import sex_of
 
 DIAGNOSES = "<diagnoses>"
 

@@ -13,11 +13,11 @@ from ecg_tasks.offline.collections.folder import (
     inside,
     not_empty,
     person_of,
-    sex_of,
     table_rows,
 )
 from ecg_tasks.offline.collections.statements import Meaning, TableStatement, Told, decide, doubtful, load_table
 from ecg_tasks.readers.labels_csv import LabelRow
+from ecg_tasks.readers.person import sex_of
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 METADATA = "metadata.csv"

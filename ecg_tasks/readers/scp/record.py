@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Companions, Lead, Reading, Recording
-from ecg_tasks.readers.blanking import impossible
+from ecg_tasks.readers.scp.blanking import file_of, tags_without_identifiers
 from ecg_tasks.readers.scp.description import acquisition_of, patient_of
-from ecg_tasks.readers.scp.huffman import HuffmanTable, decode, read_tables, summed
+from ecg_tasks.readers.scp.huffman import HuffmanTable, decode, read_tables, size_of_tables, summed
 from ecg_tasks.readers.scp.sections import begins_as_scp, read_sections, read_tags
 
-_OF_TABLES, _OF_LEADS, _OF_RHYTHM = 2, 3, 6
+_OF_TAGS, _OF_TABLES, _OF_LEADS, _OF_RHYTHM = 1, 2, 3, 6
 """Numbers of sections."""
 _LEAD = struct.Struct("<IIB")
 _RHYTHM = struct.Struct("<HHBB")
@@ -76,13 +76,28 @@ class ScpEcgReader:
         data = next(iter(files.values()))
         sections = read_sections(data, name=name)
         leads = _leads(sections.contents, name=name)
-        tags = read_tags(sections.contents.get(1, b""), name=name)
+        tags = read_tags(sections.contents.get(_OF_TAGS, b""), name=name)
         made = acquisition_of(tags, revision=sections.revision)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient_of(tags), acquisition=made),))
 
-    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
-        """Refuse: no copy of this format without identifiers is made yet."""
-        raise impossible(name, "none is made yet of this format")
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the rhythm again, with sex, age, year, device and filters; other sections and tags are left out."""
+        ((file, data),) = files.items()
+        found = read_sections(data, name=name)
+        contents = found.contents
+        tags = read_tags(contents.get(_OF_TAGS, b""), name=name)
+        kept = {_OF_TAGS: tags_without_identifiers(tags, patient_of(tags))}
+        n_leads = contents[_OF_LEADS][0]
+        if _OF_TABLES in contents:
+            kept[_OF_TABLES] = contents[_OF_TABLES][: size_of_tables(contents[_OF_TABLES])]
+        kept[_OF_LEADS] = contents[_OF_LEADS][: 2 + _LEAD.size * n_leads]
+        rhythm = contents[_OF_RHYTHM]
+        packed = list(_packed(rhythm, n_leads=n_leads, name=name))
+        if _OF_TABLES not in contents:
+            packed = [one[: 2 * span.n_samples] for one, span in zip(packed, _spans(contents[_OF_LEADS], name=name), strict=True)]
+        sizes = struct.pack(f"<{n_leads}H", *map(len, packed))
+        kept[_OF_RHYTHM] = rhythm[: _RHYTHM.size] + sizes + b"".join(packed)
+        return {file: file_of(kept, revision=round(10 * found.revision))}
 
 
 def _leads(sections: Mapping[int, bytes], *, name: str) -> tuple[Lead, ...]:

@@ -5,10 +5,11 @@ References
 Philips, Sierra ECG XML schema 1.03 and 1.04; the sierra-ecg-tools project.
 """
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
 from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
-from ecg_tasks.readers.blanking import impossible
+from ecg_tasks.readers.blanking import age_and_unit, impossible, kept_names
+from ecg_tasks.readers.xml_formats import kept
 from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, root_name, text_at
-from ecg_tasks.readers.xml_formats.xli import unpack_xli
+from ecg_tasks.readers.xml_formats.xli import packed_size, unpack_xli
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 _VERSIONS = ("1.03", "1.04", "1.04.01", "1.04.02")
@@ -30,6 +32,31 @@ _PULSE_UNTIL_S = 11.0
 """A recording of eleven seconds is ten of the patient and one that ends with a calibration pulse of 1 mV in every lead."""
 _AGE_UNITS = ("years", "months", "weeks", "days")
 _BAND = re.compile(r"([\d.]+)-([\d.]+)", re.ASCII)
+_NAMESPACE = "http://www3.medical.philips.com"
+_NUMBERS = (
+    "samplingrate",
+    "resolution",
+    "signalresolution",
+    "hipass",
+    "lowpass",
+    "acsetting",
+    "notchfilterfreqs",
+    "numberchannelsallocated",
+)
+_KEPT = (
+    {"documentinfo/documenttype": kept.one_of(*_TYPES), "documentinfo/documentversion": kept.one_of(*_VERSIONS)}
+    | {"dataacquisition/machine": kept.model, "patient/generalpatientdata/sex": kept.one_of("male", "female")}
+    | kept.below("dataacquisition/signalcharacteristics", dict.fromkeys(_NUMBERS, kept.number))
+    | {
+        "dataacquisition/signalcharacteristics/signalbandwidth": kept.matching(_BAND.pattern),
+        "dataacquisition/signalcharacteristics/notchfiltered": kept.one_of("true", "false"),
+        "dataacquisition/signalcharacteristics/acquisitiontype": kept.one_of(*_STANDARD_ACQUISITIONS),
+    }
+)
+"""What stays of a file without identifiers, beside the waveforms."""
+_OF_WAVEFORMS = dict.fromkeys(("@numberofleads", "@durationperchannel", "@samplespersecond", "@resolution"), kept.number) | dict.fromkeys(
+    ("@dataencoding", "@compression", "@compressmethod"), kept.one_of("Base64", "XLI")
+)
 
 
 class PhilipsXmlReader:
@@ -72,9 +99,29 @@ class PhilipsXmlReader:
         patient = _patient(root.find("patient/generalpatientdata"), on=recorded_on)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=made),))
 
-    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:  # noqa: ARG002 - of no file yet
-        """Refuse: no copy of this format without identifiers is made yet."""
-        raise impossible(name, "none is made yet of this format")
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the waveforms again, with age, sex, year, device and filters; measurements, statements and other channels are left out."""
+        ((file, data),) = files.items()
+        root = parse_xml(data, name=name)
+        patient = self.read(files, name).recordings[0].patient
+        tree = kept.copy_of(root, _KEPT)
+        acquired, stored = root.find("dataacquisition"), root.find(".//parsedwaveforms")
+        if acquired is None or stored is None:
+            raise impossible(name, "its waveforms are not where they are read")
+        if recorded := _day(acquired.get("date", "")):
+            kept.put(tree, "dataacquisition", "", date=f"{recorded.year:04}-01-01", time="00:00:00")
+        age, unit = age_and_unit(patient.age)
+        if age:
+            kept.put(tree, f"patient/generalpatientdata/age/{unit}", age)
+        kept.put(tree, "patient/generalpatientdata/sex", (patient.sex or "").capitalize())
+        labels = _labels(stored, acquired.find("signalcharacteristics"), name=name)
+        waveforms = kept.copy_of(stored, _OF_WAVEFORMS)
+        if stored.get("leadlabels", "").split():
+            waveforms.set("leadlabels", " ".join(kept_names(labels)))
+        packed = bytes_in("".join(stored.itertext()), what="the waveforms", name=name)
+        waveforms.text = base64.b64encode(packed[: packed_size(packed, n_leads=len(labels))]).decode("ascii")
+        SubElement(tree, "waveforms").append(waveforms)
+        return {file: kept.written(tree, namespace=_NAMESPACE)}
 
 
 def _leads(root: Element, signal: Element | None, *, name: str) -> tuple[Lead, ...]:
