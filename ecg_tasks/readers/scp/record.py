@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.base import Companions, Lead, Reading, Recording
+from ecg_tasks.readers.base import Lead, OneFile, Reading, Recording
 from ecg_tasks.readers.scp.blanking import file_of, tags_without_identifiers
 from ecg_tasks.readers.scp.description import acquisition_of, patient_of
 from ecg_tasks.readers.scp.huffman import HuffmanTable, decode, read_tables, size_of_tables, summed
@@ -50,7 +50,7 @@ class _LeadSpan:
         return self.last - self.first + 1
 
 
-class ScpEcgReader:
+class ScpEcgReader(OneFile):
     """SCP-ECG without reference-beat subtraction and without bimodal compression."""
 
     name = "scp_ecg"
@@ -59,10 +59,6 @@ class ScpEcgReader:
     def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - the first section tells
         """Tell whether a file begins with section 0."""
         return begins_as_scp(head)
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read the rhythm of section 6; the sampling rate is that of the interval in µs, so 1,667 µs are 599.88 Hz.

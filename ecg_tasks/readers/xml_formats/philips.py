@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, Patient, Recording
 from ecg_tasks.readers.blanking import age_and_unit, impossible, kept_names
 from ecg_tasks.readers.xml_formats import kept
-from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, root_name, text_at
+from ecg_tasks.readers.xml_formats.base import XmlReader
+from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, text_at
 from ecg_tasks.readers.xml_formats.xli import packed_size, unpack_xli
 from ecg_tasks.signals.record import STANDARD_LEADS
 
@@ -59,29 +60,21 @@ _OF_WAVEFORMS = dict.fromkeys(("@numberofleads", "@durationperchannel", "@sample
 )
 
 
-class PhilipsXmlReader:
+class PhilipsXmlReader(XmlReader):
     """Philips' Sierra XML, versions 1.03 to 1.04.02: its rhythm, never its representative beats."""
 
     name = "philips_xml"
     title = "a Philips ECG XML file"
+    root = "restingecgdata"
 
-    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its root alone tells
-        """Tell whether a file is Philips' by its root, in UTF-16 as a rule."""
-        return root_name(head) == "restingecgdata"
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
-
-    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+    def recordings(self, root: Element, *, name: str) -> tuple[Recording, ...]:
         """Read the waveforms, without the second that holds the calibration pulse.
 
         Raises
         ------
         BadInputError
-            ``unreadable`` for another version or packing; ``incomplete`` with both counts; ``unit_unknown``; see also `parse_xml`.
+            ``unreadable`` for another version or packing; ``incomplete`` with both counts; ``unit_unknown``.
         """
-        root = parse_xml(next(iter(files.values())), name=name)
         version = text_at(root, "documentinfo/documentversion")
         if text_at(root, "documentinfo/documenttype") not in _TYPES or version not in _VERSIONS:
             raise BadInputError(Reason.UNREADABLE, f"{name}: it is of another type or version than {', '.join(_VERSIONS)}, which are read")
@@ -97,7 +90,7 @@ class PhilipsXmlReader:
         )
         leads = _leads(root, signal, name=name)
         patient = _patient(root.find("patient/generalpatientdata"), on=recorded_on)
-        return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=made),))
+        return (Recording(name=name, leads=leads, patient=patient, acquisition=made),)
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
         """Write the waveforms again, with age, sex, year, device and filters; measurements, statements and other channels are left out."""
