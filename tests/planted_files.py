@@ -118,7 +118,11 @@ def scp() -> Files:
     device = struct.pack("<HHHBB", 0, 0, 0, 0, 8) + b"ELI25\0" + bytes(22) + f"{word()}\0{word()}\0{word()}\0{word()}\0Mortara\0".encode()
     device = f"{word()[:6]:6}".encode() + device[6:]
     tags = tuple((tag, device if tag == 14 else f"{word()}\0".encode()) for tag in range(255))
-    whole = hospital.scp(hospital.strip(seconds=6, fs=100), hospital.Scp(interval_us=10_000, tags=tags))
+
+    def encode(values: np.ndarray) -> bytes:
+        return hospital.huffman(values) + word().encode()
+
+    whole = hospital.scp(hospital.strip(seconds=6, fs=100), hospital.Scp(interval_us=10_000, tags=tags, encode=encode))
     found = readers.scp.sections.read_sections(whole, name="x").contents  # type: ignore[attr-defined]  # a module below it
     bodies = {number: content + f" {word()} ".encode() for number, content in found.items() if number > 1}
     others = {number: word().encode() * 3 for number in (4, 5, 7, 8, 9, 10, 11)}
