@@ -82,6 +82,15 @@ def test_nothing_that_is_planted_is_left(name):
     assert readers.deidentified(file, blanked) == blanked
 
 
+@pytest.mark.parametrize("name", planted_files.DEVICES)
+def test_no_number_that_is_planted_is_left(name):
+    """A patient's number in every field of XML that is not read, also where a number should be."""
+    files = planted_files.xml(name, kept=planted_files.DEVICES[name], word=planted_files.number)
+    assert planted_files.words_in(files, planted_files.OF_THE_PERSON) >= {b"47110815"}
+    (blanked,) = readers.deidentified("x.xml", files).values()
+    assert b"47110815" not in blanked
+
+
 def test_every_reader_has_a_planted_file():
     """By name: a new reader needs one."""
     firsts = [next(iter(planted_files.planted(name).items())) for name in planted_files.PLANTED]
