@@ -139,6 +139,8 @@ def deidentified(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
         As `read`, and ``unreadable`` where no such copy can be made: then nothing of the files should be kept.
     """
     before = proven(read(name, files).records)
+    if not before:
+        raise impossible(name, "none of its rows can be read")
     reader = _reader_for(name, files)
     try:
         blanked = reader.deidentified(files, name)

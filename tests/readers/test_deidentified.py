@@ -63,6 +63,15 @@ def test_a_copy_that_is_not_proven_is_refused(monkeypatch, fault, why):
     assert caught.value.reason is Reason.UNREADABLE
 
 
+def test_a_file_without_any_record_is_not_copied():
+    """Its one row was rejected, and a row that is not read is not kept."""
+    (data,) = written.heartbeat_csv(ONE).values()
+    row = data.splitlines()[0].replace(b",", b"x,", 1) + b"\n"
+    assert readers.read("x.csv", {"x.csv": row}).rejected
+    with pytest.raises(BadInputError, match="none of its rows can be read"):
+        readers.deidentified("x.csv", {"x.csv": row})
+
+
 def test_what_cannot_be_read_is_refused_as_when_it_is_read():
     """With the reader's own reason."""
     with pytest.raises(BadInputError) as caught:
