@@ -240,7 +240,7 @@ _KEPT: dict[str, kept.Keep] = (
     | kept.below(f"{_SERIES}/controlVariable/controlVariable/component/controlVariable", _VARIABLE)
     | kept.below(
         f"{_SERIES}/controlVariable/controlVariable/component/controlVariable/value",
-        _TYPES | {"@value": kept.number, "@unit": kept.one_of("Hz")},
+        _TYPES | {"@value": kept.hertz, "@unit": kept.one_of("Hz")},
     )
     | kept.below(f"{_SERIES}/component/sequenceSet/component/sequence", _CODED | {"code@code": _code_kept} | kept.below("value", _VALUE))
 )

@@ -23,8 +23,8 @@ _STATES = kept.one_of("yes", "no", "true", "false", "on", "off")
 _HZ = kept.one_of("Hz")
 _KEPT = (
     {"ObservationType": kept.one_of("RestECG"), "ClinicalInfo/DeviceInfo/Desc": kept.model}
-    | {"ObservationDateTime/Year": kept.number, "PatientInfo/Gender": kept.one_of("male", "female")}
-    | kept.below("FilterSetting", {"LowPass": kept.number, "LowPass@units": _HZ, "HighPass": kept.number, "HighPass@units": _HZ})
+    | {"ObservationDateTime/Year": kept.nothing, "PatientInfo/Gender": kept.nothing}
+    | kept.below("FilterSetting", {"LowPass": kept.hertz, "LowPass@units": _HZ, "HighPass": kept.hertz, "HighPass@units": _HZ})
     | kept.below("FilterSetting", dict.fromkeys(("CubicSpline", *(tag for tag, _ in _NOTCHES)), _STATES))
     | kept.below("StripData", dict.fromkeys(("NumberOfLeads", "SampleRate", "ChannelSampleCountTotal", "Resolution"), kept.number))
     | kept.below("StripData", {"SampleRate@units": _HZ, "Resolution@units": kept.one_of(_UNIT), "WaveformData": kept.samples})

@@ -27,16 +27,18 @@ _HIGHPASS_STEP_HZ = 0.01
 _UNSEEN = ("FirstSampleBaseline", "LeadOffsetFirstSample")
 """Not explained by the documentation, and 0 in every file that was seen."""
 _OF_LEAD = (
-    *("LeadByteCountTotal", "LeadTimeOffset", "LeadSampleCountTotal", "LeadAmplitudeUnitsPerBit", "LeadHighLimit", "LeadLowLimit"),
+    *("LeadByteCountTotal", "LeadTimeOffset", "LeadSampleCountTotal", "LeadAmplitudeUnitsPerBit"),
     *("LeadSampleSize", "LeadDataCRC32", *_UNSEEN),
 )
 _KEPT = (
-    {"PatientDemographics/Gender": kept.one_of("male", "female"), "TestDemographics/AcquisitionDevice": kept.model}
+    {"PatientDemographics/Gender": kept.nothing, "TestDemographics/AcquisitionDevice": kept.model}
     | {"Waveform/WaveformType": kept.one_of("Rhythm")}
     | kept.below(
-        "Waveform", dict.fromkeys(("NumberofLeads", "SampleBase", "SampleExponent", "HighPassFilter", "LowPassFilter"), kept.number)
+        "Waveform",
+        dict.fromkeys(("NumberofLeads", "SampleBase", "SampleExponent"), kept.number)
+        | dict.fromkeys(("HighPassFilter", "LowPassFilter"), kept.hertz),
     )
-    | {"Waveform/ACFilter": kept.matching(r"\d+|(?i:none|off)")}
+    | {"Waveform/ACFilter": kept.matching(r"\d{1,3}|(?i:none|off)")}
     | kept.below("Waveform/LeadData", dict.fromkeys(_OF_LEAD, kept.number))
     | {"Waveform/LeadData/LeadAmplitudeUnits": kept.one_of(*_UNITS), "Waveform/LeadData/WaveFormData": kept.base64}
 )

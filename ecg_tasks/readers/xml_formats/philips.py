@@ -34,30 +34,22 @@ _PULSE_UNTIL_S = 11.0
 _AGE_UNITS = ("years", "months", "weeks", "days")
 _BAND = re.compile(r"([\d.]+)-([\d.]+)", re.ASCII)
 _NAMESPACE = "http://www3.medical.philips.com"
-_NUMBERS = (
-    "samplingrate",
-    "resolution",
-    "signalresolution",
-    "hipass",
-    "lowpass",
-    "acsetting",
-    "notchfilterfreqs",
-    "numberchannelsallocated",
-)
+_SIGNAL = "dataacquisition/signalcharacteristics"
+_NUMBERS = dict.fromkeys(("samplingrate", "resolution", "signalresolution", "numberchannelsallocated"), kept.number)
+_NUMBERS |= dict.fromkeys(("hipass", "lowpass", "acsetting", "notchfilterfreqs"), kept.hertz)
 _KEPT = (
     {"documentinfo/documenttype": kept.one_of(*_TYPES), "documentinfo/documentversion": kept.one_of(*_VERSIONS)}
-    | {"dataacquisition/machine": kept.model, "patient/generalpatientdata/sex": kept.one_of("male", "female")}
-    | kept.below("dataacquisition/signalcharacteristics", dict.fromkeys(_NUMBERS, kept.number))
+    | {"dataacquisition/machine": kept.model, "patient/generalpatientdata/sex": kept.nothing}
+    | kept.below(_SIGNAL, _NUMBERS)
     | {
-        "dataacquisition/signalcharacteristics/signalbandwidth": kept.matching(_BAND.pattern),
-        "dataacquisition/signalcharacteristics/notchfiltered": kept.one_of("true", "false"),
-        "dataacquisition/signalcharacteristics/acquisitiontype": kept.one_of(*_STANDARD_ACQUISITIONS),
+        f"{_SIGNAL}/signalbandwidth": kept.matching(_BAND.pattern),
+        f"{_SIGNAL}/notchfiltered": kept.one_of("true", "false"),
+        f"{_SIGNAL}/acquisitiontype": kept.one_of(*_STANDARD_ACQUISITIONS),
     }
 )
 """What stays of a file without identifiers, beside the waveforms."""
-_OF_WAVEFORMS = dict.fromkeys(("@numberofleads", "@durationperchannel", "@samplespersecond", "@resolution"), kept.number) | dict.fromkeys(
-    ("@dataencoding", "@compression", "@compressmethod"), kept.one_of("Base64", "XLI")
-)
+_OF_WAVEFORMS = dict.fromkeys(("@dataencoding", "@compression", "@compressmethod"), kept.one_of("Base64", "XLI"))
+_OF_WAVEFORMS |= {"@durationperchannel": kept.number}
 
 
 class PhilipsXmlReader(XmlReader):
@@ -97,10 +89,12 @@ class PhilipsXmlReader(XmlReader):
         ((file, data),) = files.items()
         root = parse_xml(data, name=name)
         patient = self.read(files, name).recordings[0].patient
-        tree = kept.copy_of(root, _KEPT)
         acquired, stored = root.find("dataacquisition"), root.find(".//parsedwaveforms")
         if acquired is None or stored is None:
             raise impossible(name, "its waveforms are not where they are read")
+        unread = {f"{_SIGNAL}/signalresolution"} if text_at(root, f"{_SIGNAL}/resolution") else set()
+        unread |= {f"{_SIGNAL}/numberchannelsallocated"} if stored.get("leadlabels", "").split() else set()
+        tree = kept.copy_of(root, {path: keep for path, keep in _KEPT.items() if path not in unread})
         if recorded := _day(acquired.get("date", "")):
             kept.put(tree, "dataacquisition", "", date=f"{recorded.year:04}-01-01", time="00:00:00")
         age, unit = age_and_unit(patient.age)
@@ -109,6 +103,7 @@ class PhilipsXmlReader(XmlReader):
         kept.put(tree, "patient/generalpatientdata/sex", (patient.sex or "").capitalize())
         labels = _labels(stored, acquired.find("signalcharacteristics"), name=name)
         waveforms = kept.copy_of(stored, _OF_WAVEFORMS)
+        waveforms.set("numberofleads", str(len(labels)))
         if stored.get("leadlabels", "").split():
             waveforms.set("leadlabels", " ".join(kept_names(labels)))
         packed = bytes_in("".join(stored.itertext()), what="the waveforms", name=name)
