@@ -257,7 +257,7 @@ def test_log(store, said):
 def test_lineage(store, said):
     """A recording, a beat, a champion, an intake and a report lead back to dropped bytes; no link of them is broken.
 
-    Version 0.1 also told of each decision on a record its pictures, the run that drew them, and that run's code; it could check none of them.
+    Version 0.1 also told of each decision on a record its pictures, the run that drew them and its code, none of them checked.
     """
     by_name = {told["name"]: record_id for record_id, told in said["records"].items()}
     traced = [by_name["ward/copy_of_p01"], by_name["ward/beats.csv#2"], f"heartbeat/{said['decisions']['heartbeat']['version']}"]
