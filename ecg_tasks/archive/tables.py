@@ -45,6 +45,9 @@ RECORD_INDEX = pa.schema(
     ]
 )
 """What listings and joins need of a shard, without its samples."""
+CALLED = pa.field("called", pa.string())
+"""By which digest a record is found whose name is not stored; an index whose records are called by their names has no such column."""
+HASHED_INDEX = pa.schema([*RECORD_INDEX, CALLED])
 ALIASES = pa.schema([("record_id", pa.string()), ("name", pa.string()), RECEIVED])
 """Other names that records were dropped by."""
 DESCRIPTIONS = pa.schema([RECORDS.field(name) for name in ("record_id", "patient", "split_bucket", "age", "sex")])
@@ -157,11 +160,15 @@ INBOX_READ = pa.schema(
 
 INPUTS = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "fate")),
+        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "kept", "dropped", "fate")),
         *(pa.field(name, pa.int32()) for name in ("received", "records", "duplicates", "quarantined", "passed_over")),
         (
             "files",
-            pa.list_(pa.struct([("key", pa.string()), ("etag", pa.string()), ("size", pa.int64()), ("sha256", pa.string())])),
+            pa.list_(
+                pa.struct(
+                    [("key", pa.string()), ("etag", pa.string()), ("size", pa.int64()), ("sha256", pa.string()), ("dropped", pa.string())]
+                )
+            ),
         ),
     ]
 )
@@ -209,6 +216,11 @@ def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, S
             writer.write_table(table)
             n_written += table.num_rows
     return n_written
+
+
+def has_column(data: bytes, name: str) -> bool:
+    """Return whether a Parquet object has a column."""
+    return name in pq.ParquetFile(pa.BufferReader(data)).schema_arrow.names
 
 
 def dump_with(schema: pa.Schema, data: bytes, name: str, value: object) -> bytes:

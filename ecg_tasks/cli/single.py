@@ -1,5 +1,6 @@
 """Here: ``classify``: one file, without any stack. Not here: the classification (``offline.classify_file``)."""
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -31,10 +32,12 @@ def classify(
     table = Table("recording", "decision", "P(abnormal)", "threshold", "model", box=None, header_style="bold")
     for one in classified.results[:_ROWS_SHOWN]:
         model = f"{one.recipe} {one.version}" + (" (trained on synthetic data)" if one.synthetic_model else "")
-        table.add_row(one.name, one.decision.value, f"{one.probability:.3f}", f"{one.threshold:.3f}", model)
+        probability = "–" if isnan(one.probability) else f"{one.probability:.3f}"
+        table.add_row(one.name, one.decision.value, probability, f"{one.threshold:.3f}", model)
     console().print(table)
     for one in classified.results[:_ROWS_SHOWN]:
-        remarks = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *one.remarks]
+        unread = ["No probability: nothing of it was good enough for the model."] if isnan(one.probability) else []
+        remarks = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *unread, *one.remarks]
         if remarks:
             console().print(f"{one.name}: {' '.join(remarks)}", markup=False, highlight=False)
         if one.facts:

@@ -1,8 +1,10 @@
 """Here: one recording, or one stored picture, classified without any stack. Not here: the nightly run (``classify_records``)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -185,8 +187,16 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
     ]
 
 
-def read_path(path: Path, *, name: str = "") -> readers.Read:
-    """Read a file on a disk, with those beside it that it needs; ``name`` is what its recordings are called by, the file's own without it.
+def read_path(
+    path: Path, *, name: str = "", beside: Mapping[str, bytes] = MappingProxyType({}), made: Callable[[], bytes] | None = None
+) -> readers.Read:
+    """Read a file on a disk, with those beside it that it needs.
+
+    Parameters
+    ----------
+    name : what its recordings are called by; the file's own by default
+    beside : further files that are not on the disk, by name; one of that name on the disk goes before
+    made : makes the bytes to read, where they are a part of the file's
 
     Raises
     ------
@@ -194,8 +204,9 @@ def read_path(path: Path, *, name: str = "") -> readers.Read:
         If it cannot be read, or a file that it needs is not there.
     """
     path = _with_header(path)
-    beside = {file.name: file.read_bytes for file in path.parent.iterdir() if file.is_file()}
-    return readers.read(name or path.name, readers.gather(path.name, path.read_bytes(), beside))
+    there: dict[str, Callable[[], bytes]] = {called: partial(bytes, data) for called, data in beside.items()}
+    there |= {file.name: file.read_bytes for file in path.parent.iterdir() if file.is_file()}
+    return readers.read(name or path.name, readers.gather(path.name, made() if made else path.read_bytes(), there))
 
 
 def _with_header(path: Path) -> Path:

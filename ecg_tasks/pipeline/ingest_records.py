@@ -38,10 +38,12 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.intake import apart, drops, headers, label_tables, publication, quarantining, taking, waiting
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.publication import Account, tables_at
 from ecg_tasks.pipeline.intake.results import Results
 from ecg_tasks.pipeline.intake.tidying import tidy
@@ -85,9 +87,11 @@ def plan(run_id: str) -> list[str]:
     planned = waiting.plan_of(store, tables_at(run), sorted_inbox, work=work, left=left, grace_ended=grace_ended, put_back=put_back)
     if not work and (ended or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
-    described = label_tables.stage(store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key)
+    described = label_tables.stage(
+        store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key, keeping=Keeping.of(settings)
+    )
     if not work:
-        with Account() as counts:
+        with Account(StoredNames.of(settings)) as counts:
             counts.write(store, run, planned=planned, shards=[], labels=LabelCounts())
     plans = [planned, *[None] * len(work)]
     jobs = (IntakeJob(drops=tuple(batch), described=key, plan=told) for batch, key, told in zip(work, described, plans, strict=False))
@@ -120,7 +124,14 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
     labels: list[labelling.LabelEntry] = []
 
     def records() -> Iterator[record_shards.StoredRecord]:
-        take = partial(taking.take, store, described=described, patient_key=settings.patient_key, dates=settings.dates)
+        take = partial(
+            taking.take,
+            store,
+            described=described,
+            patient_key=settings.patient_key,
+            dates=settings.dates,
+            keeping=Keeping.of(settings),
+        )
         for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
             inputs.append(taken.outcome)
             quarantined.extend(taken.quarantined)
@@ -164,7 +175,8 @@ def publish(run_id: str, results: Sequence[str]) -> str:
 
     Returns the manifest's key. A publication that is tried again ends what the one before began; one that is over changes nothing.
     """
-    store = open_store()
+    settings = Settings.from_environment()
+    store, names = open_store(settings), StoredNames.of(settings)
     run = keys.run_key(run_id)
     key = keys.manifest(DAG, run)
     staged = Results(store, run, results)
@@ -180,14 +192,14 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     if planned is None or data is not None:
         manifest = load(IntakeManifest, data or b"", name=key)
         _log(store, manifest, data or b"")
-        quarantining.settle(store, manifest, put_back=None)
-        tidy(store, manifest, None)
+        quarantining.settle(store, manifest, put_back=None, names=names)
+        tidy(store, manifest, None, names=names)
     else:
         manifest, logged = publication.let_in(store, staged, planned, before=_catalog_before(store, run, found))
         _log(store, manifest, manifest.to_json(), listed=logged)
-        quarantining.settle(store, manifest, put_back=planned.put_back)
+        quarantining.settle(store, manifest, put_back=planned.put_back, names=names)
         tables = store.list_keys(f"{tables_at(run)}/") if planned.labels else []
-        tidy(store, manifest, itertools.chain(tables, staged.staged()) if planned.put_back is not None else None)
+        tidy(store, manifest, itertools.chain(tables, staged.staged()) if planned.put_back is not None else None, names=names)
     return key
 
 

@@ -151,6 +151,14 @@ class Companions:
     optional: tuple[str, ...] = ()
 
 
+class OneFile:
+    """A format whose files stand by themselves."""
+
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
+        """Tell that a file needs no other."""
+        return Companions()
+
+
 class Reader(Protocol):
     """One format. A fault of the data is a ``BadInputError`` or a ``Rejected``, never anything else.
 
@@ -176,4 +184,25 @@ class Reader(Protocol):
         ----------
         files : bytes by file name: the file itself first, then those beside it
         name : path below the inbox
+        """
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Make the same files without identifiers of persons, which this reader reads to the same records.
+
+        Samples, rates, units, filters, names of leads and the device's model stay; so do sex, age (90 above 89), label and, where it is
+        simple, the year. What else could name somebody or lead to somebody is left out.
+
+        Parameters
+        ----------
+        files : bytes by file name: the file itself first, then those beside it; all of them can be read
+        name : path below the inbox
+
+        Returns
+        -------
+        dict of bytes by file name, with the same names in the same order
+
+        Raises
+        ------
+        BadInputError
+            Where it cannot be done.
         """

@@ -7,12 +7,13 @@ from datetime import date
 from typing import Literal
 
 from ecg_tasks.labels import Label
+from ecg_tasks.readers import metadata
+from ecg_tasks.readers.person import MAX_AGE_YEARS, sex_of
 
 _AGE_AND_SEX = re.compile(r"(\d{1,3})\s+([MF])\b", re.ASCII)
-_SEXES: dict[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
-_MAX_AGE_YEARS = 130
 _PTB_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 """Day, month and year."""
+_REASON = "reason for admission"
 _NYHA_CLASS = re.compile(r"\s*\(nyha\b[^)]*\)")
 
 PTB_DIAGNOSES: Mapping[str, Label] = {
@@ -60,6 +61,27 @@ def read_comments(comments: Iterable[str]) -> Comments:
     >>> read_comments(["69 M 1085 1629 x1"]).age
     69.0
     """
+    values = _values(comments)
+    return Comments(
+        age=_age(values.get("age", "")),
+        sex=sex_of(values.get("sex", "")),
+        label=ptb_label(values.get(_REASON, "")),
+        synthetic=values.get("synthetic", "").lower() == "yes",
+        recorded=_date(values.get("ecg date", "")),
+    )
+
+
+def known_reason(comments: Iterable[str]) -> str:
+    """Return a reason for admission that `ptb_label` knows, without what stands in brackets; nothing for any other.
+
+    >>> known_reason(["Reason for admission: Heart failure (NYHA 3)"]), known_reason(["Reason for admission: seen by E. M."])
+    ('heart failure', '')
+    """
+    reason = _values(comments).get(_REASON, "")
+    return "/".join(ptb_diagnoses(reason)) if ptb_label(reason) is not None else ""
+
+
+def _values(comments: Iterable[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for comment in comments:
         key, colon, value = comment.partition(":")
@@ -68,13 +90,7 @@ def read_comments(comments: Iterable[str]) -> Comments:
         elif match := _AGE_AND_SEX.match(comment):
             values.setdefault("age", match[1])
             values.setdefault("sex", match[2])
-    return Comments(
-        age=_age(values.get("age", "")),
-        sex=_SEXES.get(values.get("sex", "").lower()),
-        label=ptb_label(values.get("reason for admission", "")),
-        synthetic=values.get("synthetic", "").lower() == "yes",
-        recorded=_date(values.get("ecg date", "")),
-    )
+    return values
 
 
 def ptb_label(reason: str) -> Label | None:
@@ -87,20 +103,26 @@ def ptb_label(reason: str) -> Label | None:
     >>> ptb_label("Heart failure (NYHA 3)"), ptb_label("Routine check-up")
     (<Label.ABNORMAL: 'abnormal'>, None)
     """
-    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
-    meanings = {PTB_DIAGNOSES.get(part.strip()) for part in words.split("/")}
+    meanings = {PTB_DIAGNOSES.get(part) for part in ptb_diagnoses(reason)}
     return meanings.pop() if len(meanings) == 1 else None
+
+
+def ptb_diagnoses(reason: str) -> tuple[str, ...]:
+    """Return the diagnoses of a PTB reason for admission, as the keys of `PTB_DIAGNOSES` are written.
+
+    >>> ptb_diagnoses("Heart failure (NYHA 3)/ Hypertrophy")
+    ('heart failure', 'hypertrophy')
+    """
+    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
+    return tuple(part.strip() for part in words.split("/"))
 
 
 def _age(text: str) -> float | None:
     match = re.fullmatch(r"\d{1,3}(\.\d{1,3})?", text, re.ASCII)
     age = float(text) if match else None
-    return age if age is not None and age <= _MAX_AGE_YEARS else None
+    return age if age is not None and age <= MAX_AGE_YEARS else None
 
 
 def _date(text: str) -> date | None:
     match = _PTB_DATE.fullmatch(text)
-    try:
-        return date(int(match[3]), int(match[2]), int(match[1])) if match else None
-    except ValueError:
-        return None
+    return metadata.day(match[3], match[2], match[1]) if match else None

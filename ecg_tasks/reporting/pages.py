@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from ecg_tasks.evaluation.intervals import Interval
@@ -21,7 +21,7 @@ from ecg_tasks.report_columns import Query, differs, shown
 from ecg_tasks.reporting.attribution import draw_attribution
 from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
-from ecg_tasks.reporting.escaping import printable
+from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
@@ -239,16 +239,7 @@ def render_page(template: str, **values: Any) -> bytes:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-    )
-    environment.globals["research_use"] = RESEARCH_USE
-    return environment
+    return environment(FileSystemLoader(Path(__file__).with_name("templates")), research_use=RESEARCH_USE)
 
 
 @cache

@@ -38,6 +38,7 @@ class Record:
     unit : ``mV``, or ``relative`` for a heartbeat row
     name : where it was found: path below the inbox without extension, or ``file.csv#row`` (rows count from 1)
     patient : the patient's id as the source gives it; it is never stored, only its keyed hash
+    issuer : who gave the id, where the source says so; it is in the hash and nowhere else
     age : years, or None; above 89 it is 90
     sex : ``female``, ``male`` or None
     label : the truth as the source gives it, or None
@@ -63,6 +64,7 @@ class Record:
     device: str | None = None
     filters: str | None = None
     source_format: str | None = None
+    issuer: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.samples.shape[1:]) != 1 or self.samples.dtype != np.float32:

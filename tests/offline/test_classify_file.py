@@ -75,17 +75,29 @@ def test_what_was_judged_is_told(written):
     assert {SENTENCES[Flag.DERIVED_LEADS], SENTENCES[Flag.PARTLY_READ]} <= set(found.remarks)
 
 
+def _turned(samples):
+    """The samples with lead II upside down."""
+    spoilt = samples.copy()
+    spoilt[1] *= -1
+    return spoilt
+
+
 def test_a_turned_lead_ii_is_not_judged(written):
     """It contradicts the other limb leads: no decision, and the reason."""
-
-    def turned(samples):
-        spoilt = samples.copy()
-        spoilt[1] *= -1
-        return spoilt
-
-    (found,) = classify_file.classify_file(written(spoil=turned)).results
+    (found,) = classify_file.classify_file(written(spoil=_turned)).results
     assert found.decision is Decision.UNINTERPRETABLE
     assert SENTENCES[Flag.LEADS_CONTRADICT] in found.remarks
+
+
+def test_the_command_says_why_there_is_no_probability(written):
+    """A dash and two sentences, and no number that is none."""
+    from ecg_tasks.cli.__main__ import app
+
+    told = CliRunner().invoke(app, ["classify", str(written(spoil=_turned))], env={"COLUMNS": "300"})
+    words = " ".join(told.output.split())
+    assert "uninterpretable –" in words
+    assert "No probability: nothing of it was good enough for the model." in words
+    assert SENTENCES[Flag.LEADS_CONTRADICT] in words
 
 
 def test_the_command_says_what_was_judged(written):

@@ -10,12 +10,16 @@ from ecg_tasks.names import DagId
 
 
 class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """A file of a drop; ``sha256`` is known once it was read, and in no manifest of version 0.1."""
+    """A file of a drop; ``sha256`` is known once it was read, and in no manifest of version 0.1.
+
+    It is that of the bytes in raw/; ``dropped`` is that of the bytes as they came, where these are others.
+    """
 
     key: str
     etag: str
     size: int = 0
     sha256: str = ""
+    dropped: str = ""
 
 
 class Drop(Part, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,13 +102,16 @@ class Input(InputCounts, frozen=True, kw_only=True):
     """The line of one drop in the manifest of its intake.
 
     ``record_name`` is the name of its recording, or of its rows before ``#``. ``source`` is the SHA-256 of its bytes, empty where it was
-    never read. ``fate`` is ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``.
+    never read. ``kept`` is what is in raw/ of it (see ``settings.RawKeeps``), and ``dropped`` its source as it came, where other bytes are
+    kept. ``fate`` is ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``.
     """
 
     name: str
     record_name: str
     files: tuple[InboxFile, ...]
     source: str = ""
+    kept: str = "as_dropped"
+    dropped: str = ""
     fate: str
 
 
