@@ -10,14 +10,8 @@ from urllib.parse import unquote
 import html5lib
 import pytest
 
-<<<<<<< HEAD
 from docs import cli
-||||||| c7504f8
-from ecg_tasks.cli.__main__ import app
-=======
-from ecg_tasks.cli.__main__ import app
 from tests.untraced import untraced
->>>>>>> suite
 
 ROOT = Path(__file__).parents[2]
 STRICTLY = ["-W", "--keep-going", "-q", "-c", "docs"]
