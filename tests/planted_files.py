@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from xml.etree import ElementTree as ET
 
@@ -74,12 +74,13 @@ def ids_of(name: str, files: Files) -> list[str]:
     return [one.record_id for one in readers.read(name, files).records]
 
 
-def xml(form: str, *, kept: Sequence[str]) -> Files:
+def xml(form: str, *, kept: Sequence[str], word: Callable[[], str] = word) -> Files:
     """Plant a word in every text and attribute that a file can be read with, and in new elements, attributes, comments and instructions.
 
     Parameters
     ----------
     kept : elements whose words are those of a device
+    word : what to plant
     """
     data = hospital.shorter(form)
     text = data.decode("utf-16") if form == "philips" else data.decode("latin-1")
@@ -113,12 +114,21 @@ def xml(form: str, *, kept: Sequence[str]) -> Files:
     return {"x.xml": planted.encode("utf-16" if form == "philips" else "utf-8")}
 
 
+def number() -> str:
+    """Return a patient's number, which can stand where a word cannot."""
+    return "47110815"
+
+
 def scp() -> Files:
     """Plant words in every tag of section 1, in sections that are not read, and behind what is read of the others."""
     device = struct.pack("<HHHBB", 0, 0, 0, 0, 8) + b"ELI25\0" + bytes(22) + f"{word()}\0{word()}\0{word()}\0{word()}\0Mortara\0".encode()
     device = f"{word()[:6]:6}".encode() + device[6:]
     tags = tuple((tag, device if tag == 14 else f"{word()}\0".encode()) for tag in range(255))
-    whole = hospital.scp(hospital.strip(seconds=6, fs=100), hospital.Scp(interval_us=10_000, tags=tags))
+
+    def encode(values: np.ndarray) -> bytes:
+        return hospital.huffman(values) + word().encode()
+
+    whole = hospital.scp(hospital.strip(seconds=6, fs=100), hospital.Scp(interval_us=10_000, tags=tags, encode=encode))
     found = readers.scp.sections.read_sections(whole, name="x").contents  # type: ignore[attr-defined]  # a module below it
     bodies = {number: content + f" {word()} ".encode() for number, content in found.items() if number > 1}
     others = {number: word().encode() * 3 for number in (4, 5, 7, 8, 9, 10, 11)}
@@ -364,11 +374,15 @@ def heartbeat_csv() -> Files:
     return {"x.csv": b"\n".join([b",".join(word().encode() for _ in range(187)), *rows, b"", b""])}
 
 
+DEVICES = {
+    "muse": ["AcquisitionDevice"],
+    "aecg": ["manufacturerModelName", "name"],
+    "cardiosoft": ["Desc"],
+    "philips": ["machine"],
+}
+"""Of each format of XML the elements that name a device."""
 PLANTED: dict[str, Callable[[], Files]] = {
-    "muse": lambda: xml("muse", kept=["AcquisitionDevice"]),
-    "aecg": lambda: xml("aecg", kept=["manufacturerModelName", "name"]),
-    "cardiosoft": lambda: xml("cardiosoft", kept=["Desc"]),
-    "philips": lambda: xml("philips", kept=["machine"]),
+    **{form: partial(xml, form, kept=kept) for form, kept in DEVICES.items()},
     "scp": scp,
     "ishne": ishne,
     "edf": edf,

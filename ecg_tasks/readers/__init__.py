@@ -141,6 +141,8 @@ def deidentified(name: str, files: Mapping[str, bytes], *, before: Read | None =
         As `read`, and ``unreadable`` where no such copy can be made: then nothing of the files should be kept.
     """
     expected = proven((before or read(name, files)).records)
+    if not expected:
+        raise impossible(name, "none of its rows can be read")
     reader = _reader_for(name, files)
     try:
         blanked = reader.deidentified(files, name)

@@ -151,6 +151,14 @@ class Companions:
     optional: tuple[str, ...] = ()
 
 
+class OneFile:
+    """A format whose files stand by themselves."""
+
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
+        """Tell that a file needs no other."""
+        return Companions()
+
+
 class Reader(Protocol):
     """One format. A fault of the data is a ``BadInputError`` or a ``Rejected``, never anything else.
 

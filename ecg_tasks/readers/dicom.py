@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, OneFile, Patient, Reading, Recording
 from ecg_tasks.readers.dicom_blanking import file_without_identifiers
 from ecg_tasks.readers.dicom_file import DICM_AT, Elements, elements
 from ecg_tasks.readers.leads import MAX_VALUES
@@ -53,7 +53,7 @@ _PADDING_S = 0.1
 """A padding value in all channels at once, so long at an end, is padding; anywhere else it is a sample like any other."""
 
 
-class DicomReader:
+class DicomReader(OneFile):
     """ECG waveforms in DICOM files."""
 
     name = "dicom"
@@ -62,10 +62,6 @@ class DicomReader:
     def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - the first bytes tell it
         """Recognize any DICOM file, so that one without signals is refused as what it is."""
         return head[DICM_AT : DICM_AT + 4] == b"DICM"
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
-        """Tell that a file stands by itself."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read the rhythm: of several multiplex groups the longest, of equals the one with lead II, or with the most leads.

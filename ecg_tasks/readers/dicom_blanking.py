@@ -16,9 +16,8 @@ from ecg_tasks.readers.dicom_file import BIG_ENDIAN, DICM_AT, EXPLICIT, LONG_KIN
 _SOP_CLASS, _MANUFACTURER, _MODEL = 0x00080016, 0x00080070, 0x00081090
 _SOURCES, _UNITS, _DATA, _PADDING, _CHANNELS = 0x003A0208, 0x003A0211, 0x54001010, 0x5400100A, 0x003A0200
 _VALUE, _SCHEME, _MEANING, _LABEL, _STORED = 0x00080100, 0x00080102, 0x00080104, 0x003A0203, 0x003A021A
-_OF_GROUP = (0x00181068, 0x003A001A)
-_OF_CHANNEL = (0x003A0210, 0x003A0212, 0x003A0213, 0x003A0214, 0x003A0215, 0x003A0220, 0x003A0221, 0x003A0222)
-"""Decimals that are kept: time offset, rate; sensitivity, its correction, baseline, skews, filters."""
+_OF_GROUP, _OF_CHANNEL, _FILTERS = (0x003A001A,), (0x003A0210, 0x003A0212, 0x003A0213), (0x003A0220, 0x003A0221, 0x003A0222)
+"""Decimals that are kept: rate; sensitivity, its correction, baseline; filters."""
 _N_CHANNELS, _N_SAMPLES, _ORIGINALITY, _ALLOCATED, _INTERPRETATION = 0x003A0005, 0x003A0010, 0x003A0004, 0x54001004, 0x54001006
 _METHOD = "Only listed attributes are kept"
 _IMPLEMENTATION = "ECG records without identifiers"
@@ -146,7 +145,9 @@ def _group(
 
 
 def _channel(writer: _Writer, one: Elements, name: str, kept: str, unit: str, *, schemes: Collection[str]) -> dict[int, bytes]:
-    found = writer.decimals(one, _OF_CHANNEL)
+    found = writer.decimals(one, _OF_CHANNEL) | writer.decimals(
+        one, [tag for tag in _FILTERS if metadata.hertz(one.number(tag)) is not None]
+    )
     source = next(iter(one.items(_SOURCES)), None)
     if source is not None and source.text(_SCHEME) in schemes and kept == name:
         found |= writer.coded(_SOURCES, source.text(_VALUE)[:20], source.text(_SCHEME), name)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, OneFile, Patient, Reading, Recording
 from ecg_tasks.readers.edf_blanking import ANNOTATIONS, FILTER, MONTHS, blanked_header, blanked_records
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.signals.lead_names import lead_meant
@@ -44,7 +44,7 @@ class _Header:
     samples: Sequence[int]
 
 
-class EdfReader:
+class EdfReader(OneFile):
     """Recordings in the European Data Format, and its 24-bit kin."""
 
     name = "edf"
@@ -54,10 +54,6 @@ class EdfReader:
         """Tell a file by its version field and the number of its signals."""
         start, end = _FIELDS["signals"]
         return head.startswith((_EDF, _BDF)) and head[start:end].strip().isdigit()
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
-        """Tell that a file stands by itself."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read every signal of a file but its annotations, in its own unit and at its own rate.

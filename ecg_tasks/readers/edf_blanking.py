@@ -18,6 +18,8 @@ UNKNOWN_DATE = "01.01.85"
 """The first day of EDF's two-digit years stands where a date was taken out."""
 _SIGNAL_FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 """Bytes of each: label, transducer, dimension, physical bounds, digital bounds, filters, samples in a data record, reserved."""
+_BOUNDS = ("-1", "1", "-32768", "32767")
+"""Of annotations, where they mean nothing."""
 _KINDS = ("EDF+C", "BDF+C", "24BIT")
 _SEXES = {"female": "F", "male": "M", None: "X"}
 _TIMED = re.compile(rb"([+-]\d+(?:\.\d*)?(?:\x15\d+(?:\.\d*)?)?)\x14([^\x00]*)\x00")
@@ -70,11 +72,15 @@ def _signal_header(data: bytes, n_signals: int) -> bytes:
         at += size * n_signals
     labels, transducers, units, *numbers, filters, samples, reserved = columns
     names = kept_names(labels, units)
+    bounds = [
+        [bound if label in ANNOTATIONS else kept_number(text) for label, text in zip(labels, column, strict=True)]
+        for bound, column in zip(_BOUNDS, numbers, strict=True)
+    ]
     kept: list[Sequence[str]] = [
         [label if label in ANNOTATIONS else name for label, name in zip(labels, names, strict=True)],
         [""] * len(transducers),
         list(map(kept_unit, units)),
-        *(list(map(kept_number, column)) for column in numbers),
+        *bounds,
         [
             " ".join(f"{kind.upper()}:{value}{'' if value.upper() == 'DC' else 'Hz'}" for kind, value in FILTER.findall(text))
             for text in filters

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.readers import other_table
-from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Acquisition, Companions, Lead, Reading, Recording, Rejected
+from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Acquisition, Lead, OneFile, Reading, Recording, Rejected
 from ecg_tasks.readers.beat_layout import MAX_LABEL, VALUE_RANGE, BeatLayout, check_names
 from ecg_tasks.readers.file_names import is_csv, is_header, is_label_table, is_signal
 from ecg_tasks.readers.table_notation import is_excel_line, notation_of, read_number
@@ -41,7 +41,7 @@ _BLANKS = b" \t\r\v\f"
 _EXPONENT = re.compile(rb"[eE][-+]?[0-9]+\s*$")
 
 
-class HeartbeatCsvReader:
+class HeartbeatCsvReader(OneFile):
     """Tables of heartbeats, one a row."""
 
     name = "heartbeat_csv"
@@ -55,10 +55,6 @@ class HeartbeatCsvReader:
         if is_header(name) or is_signal(name) or is_label_table(name):
             return False
         return is_csv(name) or _is_beat_line(first_line(unpacked_head(head)))
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any table
-        """Tell that a table stands by itself."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read a heartbeat CSV: 187 samples a row at 125 Hz, and optionally the label as the 188th column.

@@ -14,7 +14,7 @@ import numpy as np
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Lead, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Lead, OneFile, Reading, Recording
 from ecg_tasks.readers.blanking import birth_of, first_of_year
 from ecg_tasks.signals.record import STANDARD_LEADS
 
@@ -37,7 +37,7 @@ _KINDS = frozenset({"analog", "digital"})
 """What the paper means by the kind of a recorder; most devices write their model there."""
 
 
-class IshneReader:
+class IshneReader(OneFile):
     """ISHNE Holter files; a long one is read whole within the bounds on samples, and checked window by window."""
 
     name = "ishne"
@@ -46,10 +46,6 @@ class IshneReader:
     def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its first bytes tell
         """Tell whether a file begins as ISHNE's do."""
         return head.startswith(_MAGIC)
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read all leads.

@@ -28,6 +28,8 @@ _UNIT = re.compile(
     r"[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v|m?s|sec|seconds|hh?:mm:ss(?:[.,]mmm)?|m?m:ss(?:[.,]mmm)?|", re.IGNORECASE
 )
 _LAST_LINES = 32
+_DIGITS = b"0123456789+-.eE,"
+"""A row of these alone, which can be read, is all numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,22 +95,26 @@ class LeadCsvReader:
         text = unpack(data, name=name)
         layout = _known_layout(text, name=name)
         called = kept_columns(layout.columns)
-        start = None
-        written = [",".join(called[place] for place in sorted(called)).encode()]
-        for row in _rows(text, layout, name=name):
+        places, rows = sorted(called), _rows(text, layout, name=name)
+        time, step_s = layout.columns.time or (0, None)
+        start = Decimal(0) if step_s is None else _start(rows[0].split(b",")[time], step_s)
+        is_whole = len(places) == layout.n_columns and not start
+        written = [",".join(called[place] for place in places).encode()]
+        for row in rows:
+            if is_whole and not row.translate(None, _DIGITS):
+                written.append(row)
+                continue
             fields = [_kept_field(field) for field in row.split(b",")]
-            if layout.columns.time is not None and (step_s := layout.columns.time[1]) is not None:
-                place = layout.columns.time[0]
-                start = _start(fields[place], step_s) if start is None else start
-                fields[place] = str(Decimal(fields[place].decode()) - start).encode() if start else fields[place]
-            written.append(b",".join(fields[place] for place in sorted(called)))
+            if start:
+                fields[time] = format(Decimal(fields[time].decode()) - start, "f").encode()
+            written.append(b",".join(fields[place] for place in places))
         copy = b"\n".join([*written, b""])
         return with_sidecars(gzip.compress(copy, mtime=0) if data.startswith(GZIP_MAGIC) else copy, files)
 
 
 def _start(field: bytes, step_s: float) -> Decimal:
     """Return what to take off each time: the first one where it may be that of a calendar, else 0."""
-    first = Decimal(field.decode() or "0")
+    first = Decimal(_kept_field(field).decode() or "0")
     return first if abs(float(first) * step_s) >= LONGEST_TIME_S else Decimal(0)
 
 

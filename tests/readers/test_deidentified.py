@@ -63,6 +63,15 @@ def test_a_copy_that_is_not_proven_is_refused(monkeypatch, fault, why):
     assert caught.value.reason is Reason.UNREADABLE
 
 
+def test_a_file_without_any_record_is_not_copied():
+    """Its one row was rejected, and a row that is not read is not kept."""
+    (data,) = written.heartbeat_csv(ONE).values()
+    row = data.splitlines()[0].replace(b",", b"x,", 1) + b"\n"
+    assert readers.read("x.csv", {"x.csv": row}).rejected
+    with pytest.raises(BadInputError, match="none of its rows can be read"):
+        readers.deidentified("x.csv", {"x.csv": row})
+
+
 def test_what_cannot_be_read_is_refused_as_when_it_is_read():
     """With the reader's own reason."""
     with pytest.raises(BadInputError) as caught:
@@ -80,6 +89,15 @@ def test_nothing_that_is_planted_is_left(name):
     assert planted_files.words_in(blanked) == set()
     assert planted_files.words_in(blanked, planted_files.OF_THE_PERSON) == set()
     assert readers.deidentified(file, blanked) == blanked
+
+
+@pytest.mark.parametrize("name", planted_files.DEVICES)
+def test_no_number_that_is_planted_is_left(name):
+    """A patient's number in every field of XML that is not read, also where a number should be."""
+    files = planted_files.xml(name, kept=planted_files.DEVICES[name], word=planted_files.number)
+    assert planted_files.words_in(files, planted_files.OF_THE_PERSON) >= {b"47110815"}
+    (blanked,) = readers.deidentified("x.xml", files).values()
+    assert b"47110815" not in blanked
 
 
 def test_every_reader_has_a_planted_file():

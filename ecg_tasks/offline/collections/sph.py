@@ -21,6 +21,7 @@ from ecg_tasks.readers.person import sex_of
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 METADATA = "metadata.csv"
+RECORDINGS = "records"
 _SIDECAR = json.dumps({"fs": 500, "unit": "mV", "leads": list(STANDARD_LEADS), "axis": 1}).encode()
 """Liu et al., Scientific Data 9:272, 2022; its array has an axis of leads and one of time."""
 
@@ -36,7 +37,7 @@ def read_sph(folder: Path) -> LabelledFolder:
     said: dict[str, list[LabelRow]] = {}
     unknown: Counter[str] = Counter()
     for number, row in enumerate(table_rows(folder / METADATA, "ECG_ID", "AHA_Code"), start=2):
-        name = f"records/{row['ECG_ID'].strip()}.h5"
+        name = f"{RECORDINGS}/{row['ECG_ID'].strip()}.h5"
         path = inside(folder, name, suffix="")
         files[name] = path if path.is_file() else None
         told = sph_label(row["AHA_Code"])

@@ -110,6 +110,16 @@ def decode(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, wha
     BadInputError
         ``incomplete`` with both counts; ``unreadable`` for bits that are no code.
     """
+    return _decoded(packed, tables, n_samples=n_samples, what=what, name=name)[0]
+
+
+def size_of_codes(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, what: str, name: str) -> int:
+    """Return how many bytes the codes of ``n_samples`` values take; see `decode`."""
+    return -(-_decoded(packed, tables, n_samples=n_samples, what=what, name=name)[1] // 8)
+
+
+def _decoded(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, what: str, name: str) -> tuple[NDArray[np.int64], int]:
+    """Return the values, and how many bits their codes take."""
     windows, words = _windows(packed)
     n_bits = 8 * len(packed)
     wanted = min(n_samples, n_bits + 1)  # a code has a bit at least
@@ -127,7 +137,7 @@ def decode(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, wha
         raise BadInputError(Reason.UNREADABLE, f"{name}: {what} holds bits that are no Huffman code, at sample {there}")
     if wanted < n_samples or not (inside.all() and starts[-1] + lengths[-1] <= n_bits):
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} ends after {there} samples; section 3 promises {n_samples}")
-    return found
+    return found, int(starts[-1] + lengths[-1])
 
 
 def summed(values: NDArray[np.int64], *, order: int) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ import numpy as np
 from ecg_tasks.readers.blanking import age_and_unit, kept_names, kept_unit
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, recording_name
 from ecg_tasks.readers.header_comments import Comments, known_reason
-from ecg_tasks.readers.wfdb.compressed import FLAC_BITS
+from ecg_tasks.readers.wfdb.compressed import DIFFERENCES, FLAC_BITS
 from ecg_tasks.readers.wfdb.header import NO_FILE, SAMPLES_IN_BYTES, Header, SignalLine
 from ecg_tasks.readers.wfdb.lines import matching_name
 
@@ -127,4 +127,5 @@ def _signal_line(signal: SignalLine, name: str, files: Mapping[str, bytes]) -> s
     fmt += f"+{signal.byte_offset}" if signal.byte_offset else ""
     gain = f"{signal.gain!r}" if signal.calibrated else "0"
     scale = f"{gain}({signal.baseline})/{kept_unit(signal.units) or _NO_UNIT}"
-    return f"{there or signal.file_name} {fmt} {scale} 0 0 {signal.initial} {signal.checksum or 0} 0 {name}"
+    initial = signal.initial if signal.fmt == DIFFERENCES else 0  # which is not read otherwise
+    return f"{there or signal.file_name} {fmt} {scale} 0 0 {initial} {signal.checksum or 0} 0 {name}"

@@ -13,11 +13,12 @@ from xml.etree.ElementTree import Element
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, Patient, Recording
 from ecg_tasks.readers.blanking import age_and_unit, birth_of
 from ecg_tasks.readers.leads import millivolts_per
 from ecg_tasks.readers.xml_formats import kept
-from ecg_tasks.readers.xml_formats.text import number, parse_xml, plain_unit, rate_of, root_name, samples_in, text_at
+from ecg_tasks.readers.xml_formats.base import XmlReader
+from ecg_tasks.readers.xml_formats.text import number, parse_xml, plain_unit, rate_of, samples_in, text_at
 
 _LEAD = re.compile(r"\w+_ECG_LEAD_(\w+)")
 _TIMES = ("TIME_ABSOLUTE", "TIME_RELATIVE")
@@ -30,30 +31,22 @@ _SEXES = "2.16.840.1.113883.5.1"
 _DATE_CHARS = 8
 
 
-class AecgXmlReader:
+class AecgXmlReader(XmlReader):
     """HL7 aECG: each series of the code RHYTHM is a recording."""
 
     name = "aecg_xml"
     title = "an HL7 aECG"
+    root = "annotatedecg"
 
-    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its root alone tells
-        """Tell whether a file is an aECG by its root."""
-        return root_name(head) == "annotatedecg"
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
-
-    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+    def recordings(self, root: Element, *, name: str) -> tuple[Recording, ...]:
         """Read the rhythm, never the beats derived from it, which have the same lead codes.
 
         Raises
         ------
         BadInputError
             ``unreadable`` without a rhythm, or where its leads were recorded one after the other; ``incomplete`` where one lead is
-            shorter than another; see also `parse_xml`.
+            shorter than another.
         """
-        root = parse_xml(next(iter(files.values())), name=name)
         rhythms = list(filter(_is_rhythm, root.findall(_SERIES)))
         if not rhythms:
             raise BadInputError(Reason.UNREADABLE, f"{name}: no series of the code RHYTHM; export the recording with its rhythm")
@@ -70,7 +63,7 @@ class AecgXmlReader:
                     acquisition=made,
                 )
             )
-        return Reading(recordings=tuple(recordings))
+        return tuple(recordings)
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
         """Write the rhythm again, with age, sex, year, device and filters; derived beats, annotations and all ids are left out.
@@ -247,7 +240,7 @@ _KEPT: dict[str, kept.Keep] = (
     | kept.below(f"{_SERIES}/controlVariable/controlVariable/component/controlVariable", _VARIABLE)
     | kept.below(
         f"{_SERIES}/controlVariable/controlVariable/component/controlVariable/value",
-        _TYPES | {"@value": kept.number, "@unit": kept.one_of("Hz")},
+        _TYPES | {"@value": kept.hertz, "@unit": kept.one_of("Hz")},
     )
     | kept.below(f"{_SERIES}/component/sequenceSet/component/sequence", _CODED | {"code@code": _code_kept} | kept.below("value", _VALUE))
 )

@@ -11,10 +11,11 @@ from xml.etree.ElementTree import Element
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, Recording
 from ecg_tasks.readers.blanking import age_and_unit, kept_names
 from ecg_tasks.readers.xml_formats import kept
-from ecg_tasks.readers.xml_formats.text import needed, number, parse_xml, root_name, samples_in, text_at
+from ecg_tasks.readers.xml_formats.base import XmlReader
+from ecg_tasks.readers.xml_formats.text import needed, number, parse_xml, samples_in, text_at
 
 _UNIT = "uvperlsb"
 _NOTCHES = (("Filter50Hz", 50.0), ("Filter60Hz", 60.0))
@@ -22,8 +23,8 @@ _STATES = kept.one_of("yes", "no", "true", "false", "on", "off")
 _HZ = kept.one_of("Hz")
 _KEPT = (
     {"ObservationType": kept.one_of("RestECG"), "ClinicalInfo/DeviceInfo/Desc": kept.model}
-    | {"ObservationDateTime/Year": kept.number, "PatientInfo/Gender": kept.one_of("male", "female")}
-    | kept.below("FilterSetting", {"LowPass": kept.number, "LowPass@units": _HZ, "HighPass": kept.number, "HighPass@units": _HZ})
+    | {"ObservationDateTime/Year": kept.nothing, "PatientInfo/Gender": kept.nothing}
+    | kept.below("FilterSetting", {"LowPass": kept.hertz, "LowPass@units": _HZ, "HighPass": kept.hertz, "HighPass@units": _HZ})
     | kept.below("FilterSetting", dict.fromkeys(("CubicSpline", *(tag for tag, _ in _NOTCHES)), _STATES))
     | kept.below("StripData", dict.fromkeys(("NumberOfLeads", "SampleRate", "ChannelSampleCountTotal", "Resolution"), kept.number))
     | kept.below("StripData", {"SampleRate@units": _HZ, "Resolution@units": kept.one_of(_UNIT), "WaveformData": kept.samples})
@@ -31,29 +32,21 @@ _KEPT = (
 """What stays of a file without identifiers, beside the names of its leads."""
 
 
-class CardiosoftXmlReader:
+class CardiosoftXmlReader(XmlReader):
     """CardioSoft's XML: the strip of a resting ECG, all leads as they are stored, since III is not exactly II - I there."""
 
     name = "cardiosoft_xml"
     title = "a CardioSoft XML file"
+    root = "cardiologyxml"
 
-    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its root alone tells
-        """Tell whether a file is CardioSoft's by its root."""
-        return root_name(head) == "cardiologyxml"
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
-
-    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+    def recordings(self, root: Element, *, name: str) -> tuple[Recording, ...]:
         """Read the strip.
 
         Raises
         ------
         BadInputError
-            ``unreadable`` without a strip, as in an exercise test; ``incomplete`` with both counts; ``unit_unknown``; see also `parse_xml`.
+            ``unreadable`` without a strip, as in an exercise test; ``incomplete`` with both counts; ``unit_unknown``.
         """
-        root = parse_xml(next(iter(files.values())), name=name)
         strip = root.find("StripData")
         if strip is None:
             sentence = "no StripData, the rhythm of a resting ECG; full disclosure and exercise tests are not read"
@@ -74,7 +67,7 @@ class CardiosoftXmlReader:
             filters=_filters(root.find("FilterSetting")),
             source_format="CardioSoft XML",
         )
-        return Reading(recordings=(Recording(name=name, leads=_leads(strip, name=name), patient=patient, acquisition=made),))
+        return (Recording(name=name, leads=_leads(strip, name=name), patient=patient, acquisition=made),)
 
     def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
         """Write the strip again, with age, sex, year, device and filters; median beats, measurements and statements are left out."""

@@ -20,6 +20,17 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*", re.ASCII)
 number: Keep = kept_number
 
 
+def hertz(text: str) -> str:
+    """Keep a number that a filter's frequency can be."""
+    value = number(text)
+    return value if value and metadata.hertz(float(value)) is not None else ""
+
+
+def nothing(text: str) -> str:  # noqa: ARG001 - of any text
+    """Keep no text: the element alone, at its place, for what is put into it."""
+    return ""
+
+
 def samples(text: str) -> str:
     """Keep numbers and what parts them."""
     return text if _SAMPLES.fullmatch(text) else ""
