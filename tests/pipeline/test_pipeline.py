@@ -120,10 +120,25 @@ def test_same_training_again_changes_nothing(store, trained):
     assert snapshot(store, keys.MODELS, keys.DATASETS, keys.CHECKPOINTS) == before
 
 
-def test_candidate_that_is_not_better_is_kept_and_rejected(store, trained):
+@pytest.fixture(scope="module")
+def worse(store, trained):
+    """The job and the verdict of a candidate that learnt for one epoch only, the twentieth to be judged on its test set."""
+    champion = registry.read_champion(store, "heartbeat")
+    splits = registry.read_version(store, "heartbeat", champion.version)[TRAINING_RECORDS]
+    extra = [f"earlier{number}" for number in range(len(registry.versions(store, "heartbeat")), 19)]
+    for name in extra:
+        store.put(keys.model_file("heartbeat", name, TRAINING_RECORDS), splits)
+        store.put(keys.model_file("heartbeat", name, SUMS), b"")
+    judged = retrain_all("worse", seed=1, epochs=1, ensemble_size=1)
+    for name in extra:
+        store.delete_many([keys.model_file("heartbeat", name, TRAINING_RECORDS), keys.model_file("heartbeat", name, SUMS)])
+    return judged
+
+
+def test_candidate_that_is_not_better_is_kept_and_rejected(store, trained, worse):
     """One epoch more or less does not beat the champion; the version stays, with the reason beside it."""
     _, first = trained
-    job, verdict = retrain_all("worse", seed=1, epochs=1, ensemble_size=1)
+    job, verdict = worse
     assert first["promote"]
     assert not verdict["promote"]
     assert verdict["kind"] == "rejected"
@@ -131,6 +146,16 @@ def test_candidate_that_is_not_better_is_kept_and_rejected(store, trained):
     version = json.loads(store.get(job))["version"]
     assert registry.has_version(store, "heartbeat", version)
     assert registry.read_champion(store, "heartbeat").version != version
+
+
+def test_test_set_counts_the_candidates_it_judged(store, trained, worse):
+    """The first version counts itself, each later one those before; at twenty the card and the verdict say so."""
+    _, first = trained
+    assert first["candidates_judged"] == 1
+    job, verdict = worse
+    assert verdict["candidates_judged"] == 20
+    assert "20 candidates have been evaluated" in verdict["note"]
+    assert "20 candidates" in store.get(keys.model_file("heartbeat", json.loads(store.get(job))["version"], "card.md")).decode()
 
 
 def test_version_works_in_a_fresh_process_and_a_damaged_one_does_not(store, trained):
@@ -155,7 +180,7 @@ def test_artifact_that_does_not_work_is_rejected(store, trained, monkeypatch):
     assert "does not work in a fresh process: it cannot be loaded" in verdict.reason
 
 
-def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
+def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained, worse):
     """By the policy of a refresh the same data again is none; to a champion that saw none of it, all of it is new."""
     _, verdict = retrain_all("refresh", seed=1, epochs=1, ensemble_size=1, policy="refresh")
     assert verdict["new_data"]["n_new"] == 0
@@ -172,25 +197,6 @@ def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained):
     assert found.kind in {"refresh", "better"}, found.reason
     for name in [*stranger, SUMS]:
         store.delete(keys.model_file("heartbeat", "stranger", name))
-
-
-def test_test_set_counts_the_candidates_it_judged(store, trained):
-    """The first version counts itself, each later one those before; at twenty the card and the verdict say so."""
-    _, first = trained
-    assert first["candidates_judged"] == 1
-    champion = registry.read_champion(store, "heartbeat")
-    splits = registry.read_version(store, "heartbeat", champion.version)[TRAINING_RECORDS]
-    before = len(registry.versions(store, "heartbeat"))
-    extra = [f"earlier{number}" for number in range(before, 19)]
-    for name in extra:
-        store.put(keys.model_file("heartbeat", name, TRAINING_RECORDS), splits)
-        store.put(keys.model_file("heartbeat", name, SUMS), b"")
-    job, verdict = retrain_all("twentieth", seed=4, epochs=1, ensemble_size=1)
-    assert verdict["candidates_judged"] == 20
-    assert "20 candidates have been evaluated" in verdict["note"]
-    assert "20 candidates" in store.get(keys.model_file("heartbeat", json.loads(store.get(job))["version"], "card.md")).decode()
-    for name in extra:
-        store.delete_many([keys.model_file("heartbeat", name, TRAINING_RECORDS), keys.model_file("heartbeat", name, SUMS)])
 
 
 def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):
