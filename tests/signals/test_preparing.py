@@ -169,6 +169,25 @@ def test_a_lost_limb_lead_is_derived():
         assert TWELVE.accepts(spoilt)
 
 
+@pytest.mark.parametrize("leads", [("II",), ("I", "II", "V1")])
+@pytest.mark.parametrize("lost", [(), ("II",), ("II", "aVF")])
+def test_leads_that_are_wanted_are_prepared_as_all_are(leads, lost):
+    """With gaps short and long, a turned lead and a short end; no other lead is computed."""
+    record = recording(seconds=9.95)
+    record = changed(record, "I", np.nan, at=slice(100, 110))
+    record = changed(record, "III", np.nan, at=slice(4000, 4100))
+    names = ["-aVR" if lead == "aVR" else lead for lead in STANDARD_LEADS if lead not in lost]
+    record = only(record, [lead for lead in STANDARD_LEADS if lead not in lost], names=names)
+    some, every = prepare(record, leads=leads), prepare(record)
+    assert set(some.derived) <= set(leads) <= set(some.record.leads)
+    for lead in leads:
+        np.testing.assert_array_equal(*(one.record.samples[one.record.leads.index(lead)] for one in (some, every)))
+        np.testing.assert_array_equal(*(one.gaps.get(lead, np.zeros(1)) for one in (some, every)))
+    assert (some.stored_s, some.is_padded) == (every.stored_s, every.is_padded)
+    assert some.stretches(leads, fs=125.0) == every.stretches(leads, fs=125.0)
+    assert some.flags(leads, some.stretches(leads, fs=125.0)) == every.flags(leads, every.stretches(leads, fs=125.0))
+
+
 @pytest.mark.parametrize(("seconds", "is_padded"), [(9.98, True), (9.9, True), (9.88, False)])
 def test_a_hundredth_short_is_padded(seconds, is_padded):
     """Up to one sample in a hundred is held to the end; what is shorter is judged as it is, and both are told."""

@@ -5,7 +5,7 @@ References
 EN 1064:2020 (ISO 11073-91064), section 2 and annex C.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -168,14 +168,8 @@ def _walk(lengths: NDArray[np.uint8], *, n_bits: int, n_codes: int) -> NDArray[n
     """Return where codes begin, given the length of the code at each bit; the walk never leaves what is no code, nor the end."""
     lengths[n_bits:] = 0
     jumps = lengths.tobytes()
-
-    def begins() -> Iterator[int]:
-        at = 0
-        for _ in range(n_codes):
-            yield at
-            at += jumps[at]
-
-    return np.fromiter(begins(), dtype=np.int64, count=n_codes)
+    at = 0
+    return np.array([0, *[at := at + jumps[at] for _ in range(n_codes - 1)]], dtype=np.int64)
 
 
 def _walk_switching(
@@ -205,16 +199,16 @@ def _values(
     table: HuffmanTable, starts: NDArray[np.int64], *, windows: NDArray[np.uint16], words: NDArray[np.uint32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the values of the codes that begin at these bits, and their lengths in bits."""
-    begun = windows[starts]
-    found = table.base[begun].astype(np.int64)
-    lengths = table.n_bits[begun].astype(np.int64)
-    extra = lengths - table.prefix_bits[begun]
-    at = np.flatnonzero(extra)
-    bits = extra[at]
-    begin = starts[at] + table.prefix_bits[begun[at]]
-    word = words[begin // 8].astype(np.int64)
-    raw = (word >> (32 - begin % 8 - bits)) & ((1 << bits) - 1)
-    found[at] += np.where(raw >> np.maximum(bits - 1, 0) > 0, raw - (1 << bits), raw)
+    begun = windows.take(starts).astype(np.intp)
+    found = table.base.take(begun).astype(np.int64)
+    lengths = table.n_bits.take(begun).astype(np.int64)
+    prefixes = table.prefix_bits.take(begun)
+    at = np.flatnonzero(lengths > prefixes)
+    if at.size:
+        bits = lengths[at] - prefixes[at]
+        begin = starts[at] + prefixes[at]
+        raw = (words.take(begin >> 3).astype(np.int64) >> (32 - (begin & 7) - bits)) & ((1 << bits) - 1)
+        found[at] += np.where(raw >> (bits - 1) > 0, raw - (1 << bits), raw)
     return found, lengths
 
 
