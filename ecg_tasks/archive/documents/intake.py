@@ -10,12 +10,16 @@ from ecg_tasks.names import DagId
 
 
 class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """A file of a drop; ``sha256`` is known once it was read, and in no manifest of version 0.1."""
+    """A file of a drop; ``sha256`` is known once it was read, and in no manifest of version 0.1.
+
+    ``member`` is its path inside the archive that lay at ``key``; empty for a file that lay there itself.
+    """
 
     key: str
     etag: str
     size: int = 0
     sha256: str = ""
+    member: str = ""
 
 
 class Drop(Part, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,6 +34,35 @@ class Drop(Part, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     message: str = ""
     fate: str = ""
+
+
+class Place(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a member of an archive lies, as ``readers.packed.Member`` has it; ``fault`` is why it cannot be unpacked."""
+
+    size: int
+    at: int = 0
+    end: int = 0
+    packed: int = 0
+    crc: int = 0
+    deflated: bool = False
+    fault: "Refusal | None" = None
+
+
+class PackedArchive(Part, frozen=True, kw_only=True):
+    """An archive whose bytes stand in raw/.
+
+    Parameters
+    ----------
+    name : below the inbox
+    key : in raw/
+    source : its SHA-256
+    packing : its format, as in ``readers.packed.Packing``
+    """
+
+    name: str
+    key: str
+    source: str
+    packing: str
 
 
 class ListedFile(Part, frozen=True, kw_only=True):
@@ -158,12 +191,15 @@ class IntakeJob(Document, frozen=True, kw_only=True):
     """Drops for one task.
 
     ``described`` is the key of what label tables say of their patients, empty where they say nothing. The first job of a run has its
-    ``plan``, which goes on with the result to the publication: one object less to write, and one to read.
+    ``plan``, which goes on with the result to the publication: one object less to write, and one to read. Where all drops lie in one
+    ``archive``, ``members`` has the place of each of their files, by its path there.
     """
 
     drops: tuple[Drop, ...]
     described: str = ""
     plan: IntakePlan | None = None
+    archive: PackedArchive | None = None
+    members: dict[str, Place] = msgspec.field(default_factory=dict)
 
 
 class StagedShard(Part, frozen=True, kw_only=True):

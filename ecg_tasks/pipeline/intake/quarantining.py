@@ -7,7 +7,7 @@ let a listing count entries without reading them.
 
 import contextlib
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
@@ -25,6 +25,18 @@ def quarantine(store: ObjectStore, *, name: str, source: str, fault: BadInputErr
         store.copy(key, keys.quarantined(entry, posixpath.basename(key)))
     rejected = QuarantinedInput(name=name, reason=fault.reason.value, message=fault.message, source=source, entry=entry)
     _write_reason(store, rejected, inbox=[key.removeprefix(keys.INBOX) for key in keys_in])
+    return rejected
+
+
+def quarantine_contents(
+    store: ObjectStore, *, name: str, source: str, fault: BadInputError, contents: Mapping[str, bytes]
+) -> QuarantinedInput:
+    """Put files that lay in an archive into quarantine, given by the path below the inbox to which they go if they are put back."""
+    entry = entry_of(store, source=source, name=name)
+    for path, data in contents.items():
+        store.put(keys.quarantined(entry, posixpath.basename(path)), data)
+    rejected = QuarantinedInput(name=name, reason=fault.reason.value, message=fault.message, source=source, entry=entry)
+    _write_reason(store, rejected, inbox=list(contents))
     return rejected
 
 
@@ -62,7 +74,10 @@ def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[s
         return
     wanted = {key for paths in marks.values() for key in paths}
     taken = {
-        file.key: (drop.name, drop.fate) for drop in account_lists.inputs(store, manifest) for file in drop.files if file.key in wanted
+        file.key: (file.key.removeprefix(keys.INBOX), "records") if file.member else (drop.name, drop.fate)
+        for drop in account_lists.inputs(store, manifest)
+        for file in drop.files
+        if file.key in wanted
     }
     taken |= {table.key: (table.key.removeprefix(keys.INBOX), "") for table in manifest.labels.tables}
     for entry, paths in marks.items():

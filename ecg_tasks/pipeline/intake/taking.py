@@ -2,7 +2,7 @@
 
 import hashlib
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
@@ -50,16 +50,31 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
             fault = BadInputError(Reason(drop.reason), drop.message)
             source, files = sources.described(store, file_keys, [file.size for file in drop.files])
             return _refused(store, drop, _kept(outcome, source, files), fault=fault)
-        contents = {posixpath.basename(key.rstrip("/")): store.get(key) for key in file_keys}
+        contents = contents_of(store, drop)
     except MissingObjectError:  # its owner took it back before it was read
         return Taken(outcome=structs.replace(outcome, fate="gone"))
     outcome = _kept(outcome, *sources.keep(store, contents))
     if drop.fate == PASSED_OVER:
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
+    taken = read_drop(store, drop, outcome, contents, described=described, patient_key=patient_key)
+    return _refused(store, drop, outcome, fault=taken) if isinstance(taken, BadInputError) else taken
+
+
+def read_drop(
+    store: ObjectStore,
+    drop: Drop,
+    outcome: Input,
+    contents: Mapping[str, bytes],
+    *,
+    described: Mapping[str, Person],
+    patient_key: bytes,
+) -> Taken | BadInputError:
+    """Read a drop whose bytes are kept, with its bad rows to quarantine; returns the fault where it is bad as a whole."""
+    name = drop.name
     try:
         reading = readers.read(name, contents)
     except BadInputError as fault:
-        return _refused(store, drop, outcome, fault=fault)
+        return fault
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
     return Taken(
@@ -85,16 +100,21 @@ def keep_raw(store: ObjectStore, key: str) -> str:
     return sha256
 
 
+def contents_of(store: ObjectStore, drop: Drop) -> dict[str, bytes]:
+    """Return the bytes of a drop in the inbox by file name."""
+    return {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
+
+
 def row_fault(rejected: Rejected) -> RefusedRow:
     """Return a refused row, as it is written down."""
     return RefusedRow(name=rejected.name, reason=rejected.reason.value, message=rejected.message, content=rejected.content)
 
 
-def fault_apart(store: ObjectStore, drop: Drop, trial: Trial) -> BadInputError | None:
-    """Return why a drop cannot be read without ending the process that does; None where it can be, or is gone."""
+def fault_apart(contents_of: Callable[[Drop], Mapping[str, bytes]], drop: Drop, trial: Trial) -> BadInputError | None:
+    """Return why a drop cannot be read without ending the process that does; None where it can be, or has no bytes to read."""
     try:
-        contents = {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
-    except MissingObjectError:
+        contents = contents_of(drop)
+    except (MissingObjectError, BadInputError):
         return None
     return trial.fault_of(drop.name, contents)
 
