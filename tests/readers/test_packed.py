@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import random
 import stat
 import struct
 import tarfile
@@ -10,6 +9,7 @@ import tracemalloc
 import zipfile
 import zlib
 
+import numpy as np
 import pytest
 
 from ecg_tasks.errors import BadInputError, Reason
@@ -21,15 +21,17 @@ FILES = {"w/a.hea": b"a 1 100\n", "w/a.dat": bytes(range(256)) * 40, "w/empty.tx
 
 
 class Held:
-    """An archive in memory, which says how much of it was asked for at once."""
+    """An archive in memory."""
 
     def __init__(self, data: bytes):
         self.data, self.size = data, len(data)
 
     def pieces(self):
+        """All of it."""
         return (self.data[at : at + 5000] for at in range(0, self.size, 5000))
 
     def read_at(self, at, n_bytes):
+        """A part of it."""
         return self.data[at : at + n_bytes]
 
 
@@ -93,17 +95,19 @@ def contents(data: bytes) -> dict[str, bytes]:
 
 def fault_of(data: bytes, **more) -> BadInputError:
     """Why an archive is refused, or one of its members."""
-    with pytest.raises(BadInputError) as raised:
+    try:
         members(data, **more)
         contents(data)
-    return raised.value
+    except BadInputError as fault:
+        return fault
+    raise AssertionError("it was read as if nothing were wrong")
 
 
 WRITTEN = {
     "deflated": zipped(),
     "stored": zipped(method=zipfile.ZIP_STORED),
     "streamed": streamed_zip(),
-    "commented": zipped() [:-2] + b"\3\0abc",
+    "commented": zipped()[:-2] + b"\3\0abc",
     "behind a program": b"#!/bin/sh\n" + b"x" * 90 + zipped(),
     "tar": tarred(),
     "gnu": tarred(format=tarfile.GNU_FORMAT),
@@ -182,7 +186,7 @@ def test_damage_shows_by_checksums():
     stored = bytearray(zipped(method=zipfile.ZIP_STORED))
     stored[stored.index(b"a 1 100")] ^= 1
     assert fault_of(bytes(stored)).reason is Reason.CHECKSUM_MISMATCH
-    packed_tar = bytearray(gzip.compress(tarred({"a": random.Random(1).randbytes(3000)})))
+    packed_tar = bytearray(gzip.compress(tarred({"a": np.random.default_rng(1).bytes(3000)})))
     packed_tar[-6] ^= 1
     assert fault_of(bytes(packed_tar)).reason is Reason.CHECKSUM_MISMATCH
     packed_tar[-6] ^= 1
@@ -306,7 +310,7 @@ def test_what_is_no_file_is_refused_alone(kind):
 def test_memory_holds_the_largest_member_and_not_the_archive(tmp_path):
     """Ten times as many members take the same memory but for what is known of each."""
     peaks = {}
-    noise = random.Random(3).randbytes(100_000)
+    noise = np.random.default_rng(3).bytes(100_000)
     for n in (40, 400):
         path = tmp_path / f"{n}.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:

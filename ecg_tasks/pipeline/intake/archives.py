@@ -21,6 +21,10 @@ from ecg_tasks.readers.file_names import Kind, kind_of
 from ecg_tasks.readers.packed import Member, Packing
 from ecg_tasks.readers.packed.recognising import HEAD_BYTES
 
+_ON_DISK_BYTES = 256 * 1024 * 1024
+"""An archive up to this size is read by one request; a larger one by three or four."""
+_PIECE_BYTES = 1024 * 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -54,41 +58,51 @@ class Found:
 
 
 class _Stored:
-    """An object as the source of an archive; tells the SHA-256 of what was read from its start to its end."""
+    """An object as the source of an archive, read from the disk where that can hold it; tells the SHA-256 of what was read of it."""
 
     def __init__(self, store: ObjectStore, item: ObjectInfo) -> None:
         self._store, self._key = store, item.key
         self.size = item.size
-        self._stream = store.stream(item.key)
-        self._first: list[bytes] = []
+        self._file = store.spool(item.key) if item.size <= _ON_DISK_BYTES else None
         self._digest, self._n_bytes = hashlib.sha256(), 0
-
-    def head(self) -> bytes:
-        """Return its first bytes, which `pieces` gives once more."""
-        while sum(map(len, self._first)) < min(HEAD_BYTES, self.size) and (piece := next(self._stream, b"")):
-            self._first.append(piece)
-        return b"".join(self._first)[:HEAD_BYTES]
 
     def pieces(self) -> Iterator[bytes]:
         """Return all of its bytes, in pieces; once."""
-        while self._first:
-            yield self._counted(self._first.pop(0))
-        for piece in self._stream:
-            yield self._counted(piece)
+        file = self._file
+        if file is not None:
+            file.seek(0)
+        for piece in self._store.stream(self._key) if file is None else iter(lambda: file.read(_PIECE_BYTES), b""):
+            self._digest.update(piece)
+            self._n_bytes += len(piece)
+            yield piece
 
     def read_at(self, at: int, n_bytes: int) -> bytes:
         """Return a part of it; fewer bytes at its end."""
+        if self._file is not None:
+            before = self._file.tell()
+            self._file.seek(at)
+            data = self._file.read(n_bytes)
+            self._file.seek(before)
+            return data
         end = min(at + n_bytes, self.size)
         return b"".join(self._store.stream(self._key, at=at, end=end)) if end > at else b""
 
-    def sha256(self) -> str:
-        """Return the SHA-256 of all bytes, or nothing where they were not read whole."""
-        return self._digest.hexdigest() if self._n_bytes == self.size else ""
+    def keep(self, etag: str) -> tuple[str, str] | None:
+        """Keep what was read in raw/, for ever; returns its SHA-256 and its key, or None where the object was replaced meanwhile.
 
-    def _counted(self, piece: bytes) -> bytes:
-        self._digest.update(piece)
-        self._n_bytes += len(piece)
-        return piece
+        Of what is on the disk there is nothing to compare: that was read, and that is kept.
+        """
+        sha256 = self._digest.hexdigest()
+        key = keys.raw(sha256, posixpath.basename(self._key))
+        if self._file is not None:
+            self._file.seek(0)
+            self._store.put(key, self._file)
+            return sha256, key
+        if self._n_bytes != self.size:
+            return None
+        self._store.copy(self._key, key)
+        now = self._store.info(self._key)
+        return (sha256, key) if now is not None and now.etag == etag else None
 
 
 def open_all(store: ObjectStore, listed: Iterable[ObjectInfo], *, limits: Limits, min_tasks: int, max_drops: int = MAX_DROPS) -> Found:
@@ -133,23 +147,20 @@ def _open(store: ObjectStore, item: ObjectInfo, found: Found, *, limits: Limits,
     """Return the batches of an archive; what is none is put among the loose files, and what changed meanwhile is left."""
     name = item.key.removeprefix(keys.INBOX)
     source = _Stored(store, item)
-    packing = packed.packing_of(source.head())
+    packing = packed.packing_of(source.read_at(0, HEAD_BYTES))
     if packing is None:
         found.loose.append(item)
         return []
     if item.size > limits.n_bytes:
         raise BadInputError(Reason.TOO_LARGE, f"{name} has {item.size} bytes; {limits.n_bytes} are allowed for an archive")
     opened = open_archive(source, packing, name=name, etag=item.etag, modified=item.modified, settings=limits)
-    sha256 = source.sha256()
-    kept = PackedArchive(name=name, key=keys.raw(sha256, posixpath.basename(name)), source=sha256, packing=packing.value)
-    if sha256:
-        store.copy(item.key, kept.key)
-    now = store.info(item.key)
-    if not sha256 or now is None or now.etag != item.etag:  # replaced while it was read: the next run reads it whole
+    kept = source.keep(item.etag)
+    if kept is None:
         found.left.append(item.key)
         return []
+    archive = PackedArchive(name=name, key=kept[1], source=kept[0], packing=packing.value)
     found.loose.extend(_take_out_tables(store, opened, item, there={one.key: one for one in found.loose}))
-    return [_part(kept, opened, batch) for batch in opened.batches(min_tasks=min_tasks)]
+    return [_part(archive, opened, batch) for batch in opened.batches(min_tasks=min_tasks)]
 
 
 def _part(archive: PackedArchive, opened: Opened, batch: list[Drop]) -> Part:

@@ -36,7 +36,7 @@ def walk_tar(
         n_members += 1
         n_bytes += max(info.size, 0)
         check_totals(limits, name=name, n_members=n_members, n_bytes=max(n_bytes, stream.tell()))
-        member = _member(info, stream.tell())
+        member = _member(info, stream.tell(), archive=name)
         n_asked = 0 if member.fault else min(wanted(member.path), member.size)
         head = stream.take(n_asked)
         if len(head) < n_asked:
@@ -98,9 +98,7 @@ def _headers(stream: Forward, *, name: str) -> Iterator[tarfile.TarInfo]:
         tar = tarfile.TarFile(fileobj=stream, mode="r")  # only reads, and seeks forward
         while (info := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep a million of them
-            if info.size < 0:
-                raise BadInputError(Reason.UNREADABLE, f"{name} is damaged: it says that a member has {info.size} bytes")
-            member = _member(info, stream.tell())
+            member = _member(info, stream.tell(), archive=name)
             yield info
     except BadInputError:
         raise
@@ -127,7 +125,9 @@ def _cut_off(name: str, member: Member, at: int) -> BadInputError:
     return BadInputError(Reason.INCOMPLETE, sentence)
 
 
-def _member(info: tarfile.TarInfo, at: int) -> Member:
+def _member(info: tarfile.TarInfo, at: int, *, archive: str) -> Member:
+    if info.size < 0:
+        raise BadInputError(Reason.UNREADABLE, f"{archive} is damaged: it says that a member has {info.size} bytes")
     path = plain_path(info.name)
     if info.isdir():
         return Member(path=f"{path.rstrip('/')}/", size=0)

@@ -89,7 +89,7 @@ class _At(io.RawIOBase):
     def seek(self, at: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
         if base + at < 0:
-            raise ValueError("before its start")
+            raise OSError("before its start")  # as of a file on a disk, which zipfile expects
         self._at = base + at
         return self._at
 
@@ -124,7 +124,7 @@ def _directory(source: Source, *, name: str, limits: Limits) -> list[Member]:
         raise BadInputError(Reason.INCOMPLETE, sentence)
     check_totals(limits, name=name, n_members=len(infos), n_bytes=sum(info.file_size for info in infos))
     infos.sort(key=lambda info: info.header_offset)
-    ends = [*(info.header_offset for info in infos[1:]), end]
+    ends = [*(info.header_offset for info in infos), end][1:]
     members = [_member(info, before) for info, before in zip(infos, ends, strict=True)]
     for one, other in pairwise([*members, None]):
         if one is not None and one.at + LOCAL_HEADER.size + one.packed > (other.at if other else end):
