@@ -21,9 +21,8 @@ def evaluate(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="PTB-XL (ptbxl_database.csv, 500 or 100 Hz), raw PTB (patients' folders), heartbeat CSVs, or files with a labels.csv.",
+            help="PTB-XL (ptbxl_database.csv), raw PTB (patients' folders), heartbeat CSVs, or files with a labels.csv; or a ZIP or tar of one.",
             exists=True,
-            file_okay=False,
         ),
     ],
     recipe: Annotated[

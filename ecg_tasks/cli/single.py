@@ -13,7 +13,10 @@ _ROWS_SHOWN = 50
 
 def classify(
     file: Annotated[
-        Path, typer.Argument(help="Heartbeat CSV, or WFDB header with its signal files beside it.", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(
+            help="A file of any format that is read, a WFDB header, or a ZIP, tar or tar.gz of such files.", exists=True, dir_okay=False
+        ),
     ],
     recipe: Annotated[
         str | None, typer.Option(help="twelve_lead, heartbeat or notebook; default: the first that takes the recording.")

@@ -57,16 +57,17 @@ def read_archive(path: Path) -> Iterator[Read]:
     opened = _open(path)
     with _contents(path, opened) as contents:
         for drop in opened.drops:
+            name = recording_name(drop.name)
+            if drop.fate == PASSED_OVER:
+                continue
+            if drop.reason:
+                yield Read(records=(), rejected=(Rejected(name=name, reason=Reason(drop.reason), message=drop.message),))
+                continue
             try:
-                if drop.fate == PASSED_OVER:
-                    continue
-                if drop.reason:
-                    raise BadInputError(Reason(drop.reason), drop.message)
                 files = {posixpath.basename(file.member): contents.get(opened.members[file.member]) for file in drop.files}
                 yield readers.read(drop.name, files)
             except BadInputError as fault:
-                rejected = Rejected(name=recording_name(drop.name), reason=fault.reason, message=fault.message)
-                yield Read(records=(), rejected=(rejected,))
+                yield Read(records=(), rejected=(Rejected(name=name, reason=fault.reason, message=fault.message),))
 
 
 @contextmanager
@@ -98,7 +99,7 @@ def _packing(path: Path) -> Packing | None:
 def _open(path: Path) -> Opened:
     packing = _packing(path)
     if packing is None:
-        raise AssertionError(f"{path} is no archive")
+        raise BadInputError(Reason.UNKNOWN_FORMAT, f"{path.name} is no ZIP, tar or tar.gz archive")
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return open_archive(_OnDisk(path), packing, name=path.name, etag="", modified=modified, settings=Limits.of(Settings))
 
