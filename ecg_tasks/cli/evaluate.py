@@ -21,7 +21,7 @@ def evaluate(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="PTB-XL (ptbxl_database.csv), raw PTB (patients' folders), heartbeat CSVs, or files with a labels.csv; or a ZIP or tar of one.",
+            help="PTB-XL, raw PTB (patients' folders), heartbeat CSVs, or files with a labels.csv; or such a folder as ZIP, tar or tar.gz.",
             exists=True,
         ),
     ],

@@ -7,9 +7,10 @@ import zipfile
 
 import pytest
 
-from ecg_tasks.errors import BadInputError
+from ecg_tasks.errors import BadInputError, NotEnoughDataError
 from ecg_tasks.offline.archive_file import is_archive, read_archive, unpacked
 from ecg_tasks.offline.classify_file import classify_file
+from ecg_tasks.offline.evaluate_folder import evaluate_folder
 from ecg_tasks.signals.sample_drop import sample_drop
 
 
@@ -82,3 +83,22 @@ def test_what_is_called_an_archive_and_is_none(tmp_path):
         classify_file(path)
     with pytest.raises(BadInputError, match="is no ZIP"), unpacked(path):
         pass
+
+
+def test_a_packed_folder_is_evaluated_as_the_folder(files, tmp_path):
+    """Here none of its recordings has a label, and both say so with the same counts."""
+    names = [name for name in files if name.endswith(".hea")]
+    folder = tmp_path / "w"
+    whole = {name: data for name, data in files.items() if not name.startswith("..")}
+    whole = {f"w/{name}": data for name, data in whole.items()} | {
+        "w/labels.csv": "\n".join(["record,label", *(f"{one}," for one in names)]).encode()
+    }
+    for name, data in whole.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    counts = []
+    for where in (folder, packed_as(tmp_path / "x.tar.gz", whole)):
+        with pytest.raises(NotEnoughDataError, match="1 unlabelled") as raised:
+            evaluate_folder(where)
+        counts.append(str(raised.value).partition(" to evaluate: ")[2])
+    assert counts[0] == counts[1] != ""
