@@ -12,7 +12,7 @@ from ecg_tasks import readers
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.inbox import checked_path
-from ecg_tasks.pipeline.intake.opening import Limits, Opened, open_archive
+from ecg_tasks.pipeline.intake.opening import ArchiveBounds, Opened, open_archive
 from ecg_tasks.readers import Read, Rejected, packed
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.packed import Contents, Extent, Packing
@@ -101,7 +101,7 @@ def _open(path: Path) -> Opened:
     if packing is None:
         raise BadInputError(Reason.UNKNOWN_FORMAT, f"{path.name} is no ZIP, tar or tar.gz archive")
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return open_archive(_OnDisk(path), packing, name=path.name, etag="", modified=modified, settings=Limits.of(Settings))
+    return open_archive(_OnDisk(path), packing, name=path.name, etag="", modified=modified, settings=ArchiveBounds.of(Settings))
 
 
 @contextmanager

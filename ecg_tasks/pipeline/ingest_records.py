@@ -88,7 +88,7 @@ def plan(run_id: str) -> list[str]:
         return []
     at = datetime.now(UTC)
     grace_s, max_bytes = settings.wfdb_grace_s, settings.max_object_bytes
-    opened = archives.open_all(store, listed, limits=opening.Limits.of(settings), min_tasks=settings.min_tasks)
+    opened = archives.open_all(store, listed, limits=opening.ArchiveBounds.of(settings), min_tasks=settings.min_tasks)
     sorted_inbox = drops.sort_inbox(store, opened.loose, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=headers.MEMO in first)
     sorted_inbox = waiting.with_archives(sorted_inbox, opened)
     if not (ended or opened.parts or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):

@@ -3,8 +3,9 @@
 import json
 import re
 from contextlib import redirect_stdout
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -13,7 +14,20 @@ from ecg_tasks.readers.sidecar import read_sidecar
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/formats"
+
+
+def archives(one: written.Made) -> written.Files:
+    """Pack a recording and a picture."""
+    (recording,) = written.edf(one).values()
+    out = BytesIO()
+    with ZipFile(out, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("ward/a.edf", recording)
+        archive.writestr("photo.jpg", b"\xff\xd8\xff")
+    return {"night.zip": out.getvalue()}
+
+
 PAGES = {
+    "archives": archives,
     "dicom": written.dicom,
     "edf": written.edf,
     "lead_tables": written.lead_csv,

@@ -14,7 +14,7 @@ import pytest
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import packed
-from ecg_tasks.readers.packed import Contents, Extent, Limits, Member, Packing
+from ecg_tasks.readers.packed import Contents, Extent, Limits, PackedMember, Packing
 
 LIMITS = Limits(n_bytes=10**8, n_members=1000)
 FILES = {"w/a.hea": b"a 1 100\n", "w/a.dat": bytes(range(256)) * 40, "w/empty.txt": b""}
@@ -78,7 +78,7 @@ def streamed_zip(files=FILES) -> bytes:
     return b"".join(pipe.parts)
 
 
-def members(data: bytes, *, limits=LIMITS, head=0) -> list[Member]:
+def members(data: bytes, *, limits=LIMITS, head=0) -> list[PackedMember]:
     """The members of an archive, as ``packed.walk`` tells them."""
     packing = packed.packing_of(data[:65536])
     assert packing is not None

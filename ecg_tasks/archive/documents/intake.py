@@ -37,7 +37,7 @@ class Drop(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Place(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a member of an archive lies, as ``readers.packed.Member`` has it; ``fault`` is why it cannot be unpacked."""
+    """Where a member of an archive lies, as ``readers.packed.PackedMember`` has it; ``fault`` is why it cannot be unpacked."""
 
     size: int
     at: int = 0

@@ -15,10 +15,10 @@ from ecg_tasks.archive.workspace import MAX_TASKS
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.pipeline.intake.drops import MAX_DROPS
 from ecg_tasks.pipeline.intake.inbox import checked_path
-from ecg_tasks.pipeline.intake.opening import Limits, Opened, open_archive, places_of
+from ecg_tasks.pipeline.intake.opening import ArchiveBounds, Opened, open_archive, places_of
 from ecg_tasks.readers import packed
 from ecg_tasks.readers.file_names import Kind, kind_of
-from ecg_tasks.readers.packed import Member, Packing
+from ecg_tasks.readers.packed import PackedMember, Packing
 from ecg_tasks.readers.packed.recognising import HEAD_BYTES
 
 _ON_DISK_BYTES = 256 * 1024 * 1024
@@ -27,7 +27,7 @@ _PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class ArchivePart:
     """A batch of drops of one archive, for one task."""
 
     archive: PackedArchive
@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class OpenedInbox:
     """The inbox with its archives opened.
 
     Parameters
@@ -52,12 +52,12 @@ class Found:
     """
 
     loose: list[ObjectInfo] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
+    parts: list[ArchivePart] = field(default_factory=list)
     refused: list[Drop] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
 
-class _Stored:
+class _StoredArchive:
     """An object as the source of an archive, read from the disk where that can hold it; tells the SHA-256 of what was read of it."""
 
     def __init__(self, store: ObjectStore, item: ObjectInfo) -> None:
@@ -105,13 +105,15 @@ class _Stored:
         return (sha256, key) if now is not None and now.etag == etag else None
 
 
-def open_all(store: ObjectStore, listed: Iterable[ObjectInfo], *, limits: Limits, min_tasks: int, max_drops: int = MAX_DROPS) -> Found:
+def open_all(
+    store: ObjectStore, listed: Iterable[ObjectInfo], *, limits: ArchiveBounds, min_tasks: int, max_drops: int = MAX_DROPS
+) -> OpenedInbox:
     """Open the archives of the inbox, as it was ``listed``, those that came first.
 
     Each is read once and copied to raw/; tasks read it there. What is called an archive and is none stays a file like any other. A run
     takes at most some ``max_drops`` drops out of archives, and half of its tasks; the others are left to the next run.
     """
-    found = Found()
+    found = OpenedInbox()
     candidates: list[ObjectInfo] = []
     for item in listed:
         (candidates if _may_be_one(item) else found.loose).append(item)
@@ -143,10 +145,10 @@ def _may_be_one(item: ObjectInfo) -> bool:
     return True
 
 
-def _open(store: ObjectStore, item: ObjectInfo, found: Found, *, limits: Limits, min_tasks: int) -> list[Part]:
+def _open(store: ObjectStore, item: ObjectInfo, found: OpenedInbox, *, limits: ArchiveBounds, min_tasks: int) -> list[ArchivePart]:
     """Return the batches of an archive; what is none is put among the loose files, and what changed meanwhile is left."""
     name = item.key.removeprefix(keys.INBOX)
-    source = _Stored(store, item)
+    source = _StoredArchive(store, item)
     packing = packed.packing_of(source.read_at(0, HEAD_BYTES))
     if packing is None:
         found.loose.append(item)
@@ -163,11 +165,11 @@ def _open(store: ObjectStore, item: ObjectInfo, found: Found, *, limits: Limits,
     return [_part(archive, opened, batch) for batch in opened.batches(min_tasks=min_tasks)]
 
 
-def _part(archive: PackedArchive, opened: Opened, batch: list[Drop]) -> Part:
-    return Part(archive=archive, drops=batch, members={path: place_of(member) for path, member in places_of(opened, batch).items()})
+def _part(archive: PackedArchive, opened: Opened, batch: list[Drop]) -> ArchivePart:
+    return ArchivePart(archive=archive, drops=batch, members={path: place_of(member) for path, member in places_of(opened, batch).items()})
 
 
-def place_of(member: Member) -> Place:
+def place_of(member: PackedMember) -> Place:
     """Return where a member lies, as a job has it."""
     fault = None if member.fault is None else Refusal(reason=member.fault.reason.value, message=member.fault.message)
     return Place(
@@ -175,10 +177,10 @@ def place_of(member: Member) -> Place:
     )
 
 
-def member_at(path: str, place: Place) -> Member:
+def member_at(path: str, place: Place) -> PackedMember:
     """Return the member that a job has the place of."""
     fault = None if place.fault is None else BadInputError(Reason(place.fault.reason), place.fault.message)
-    return Member(
+    return PackedMember(
         path=path,
         size=place.size,
         at=place.at,

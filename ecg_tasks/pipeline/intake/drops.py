@@ -36,7 +36,7 @@ MAX_DROPS = 100_000
 """Of one run; the rest is left to the next. Each holds some kilobytes of memory while it is planned."""
 _BATCH_BYTES = 64 * 1024 * 1024
 _LEAST_BATCH_BYTES = 8 * 1024 * 1024
-"""As 16-bit samples this fills one shard, so smaller batches would only make smaller shards."""
+"""As 16-bit samples this fills half a shard; smaller batches would only make smaller shards."""
 _BATCH_DROPS = 256
 _BATCH_FILES = 4096
 _MAX_FILES = 2 * MAX_SEGMENTS

@@ -31,7 +31,7 @@ _SPOOLED_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class FetchedMembers:
     """The members of a batch, out of a file that is in memory where it is small and else on the disk."""
 
     archive: PackedArchive
@@ -57,7 +57,7 @@ class Batch:
 
 
 @contextmanager
-def fetched(store: ObjectStore, archive: PackedArchive, drops: Sequence[Drop], places: Mapping[str, Place]) -> Iterator[Batch]:
+def fetched(store: ObjectStore, archive: PackedArchive, drops: Sequence[Drop], places: Mapping[str, Place]) -> Iterator[FetchedMembers]:
     """Fetch the members of a batch, and nothing else of the archive, into a file that goes at the end."""
     wanted = {file.member for drop in drops if _is_unpacked(drop) for file in drop.files}
     spans = sorted({(place.at, place.end) for path in wanted if (place := places[path]).fault is None and place.end > place.at})
@@ -70,10 +70,10 @@ def fetched(store: ObjectStore, archive: PackedArchive, drops: Sequence[Drop], p
                 while stream.tell() < end and (piece := stream.take(min(end - stream.tell(), _NEAR_BYTES))):
                     file.write(piece)
         contents = Contents(cast("BinaryIO", file), archives.packing_of(archive), extents)
-        yield Batch(archive=archive, places=places, contents=contents)
+        yield FetchedMembers(archive=archive, places=places, contents=contents)
 
 
-def take(store: ObjectStore, drop: Drop, *, batch: Batch, described: Mapping[str, Person], patient_key: bytes) -> Taken:
+def take(store: ObjectStore, drop: Drop, *, batch: FetchedMembers, described: Mapping[str, Person], patient_key: bytes) -> Taken:
     """Take over one drop of an archive, as ``taking.take`` does one of the inbox; its source is the archive, which stands in raw/."""
     outcome = Input(name=drop.name, record_name=recording_name(drop.name), files=drop.files, source=batch.archive.source, fate="records")
     if drop.fate == PASSED_OVER:
@@ -91,7 +91,7 @@ def take(store: ObjectStore, drop: Drop, *, batch: Batch, described: Mapping[str
     return _refused(store, drop, outcome, batch, taken) if isinstance(taken, BadInputError) else taken
 
 
-def _refused(store: ObjectStore, drop: Drop, outcome: Input, batch: Batch, fault: BadInputError) -> Taken:
+def _refused(store: ObjectStore, drop: Drop, outcome: Input, batch: FetchedMembers, fault: BadInputError) -> Taken:
     """Put a drop into quarantine with those of its files that can be taken out; what cannot stays in the archive, which is kept."""
     there = batch.what_is_there(drop) if _is_unpacked(drop) else {}
     folder = packed.name_inside(batch.archive.name)

@@ -18,7 +18,7 @@ from ecg_tasks.pipeline.intake.drops import sort_members
 from ecg_tasks.pipeline.intake.headers import Said
 from ecg_tasks.readers import packed
 from ecg_tasks.readers.file_names import Kind, is_csv, is_label_table, is_matlab, kind_of
-from ecg_tasks.readers.packed import Member, Packing, Source
+from ecg_tasks.readers.packed import PackedMember, Packing, Source
 from ecg_tasks.readers.wfdb.header import MAX_HEADER_BYTES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Opened:
 
     packing: Packing
     drops: list[Drop] = field(default_factory=list)
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[str, PackedMember] = field(default_factory=dict)
     tables: dict[str, bytes] = field(default_factory=dict)
 
     def batches(self, *, min_tasks: int) -> Iterator[list[Drop]]:
@@ -74,7 +74,7 @@ class Opened:
         return sum(self.members[file.member].end - self.members[file.member].at for file in drop.files)
 
 
-def open_archive(source: Source, packing: Packing, *, name: str, etag: str, modified: datetime, settings: "Limits") -> Opened:
+def open_archive(source: Source, packing: Packing, *, name: str, etag: str, modified: datetime, settings: "ArchiveBounds") -> Opened:
     """Read an archive once, and sort its members.
 
     A member that cannot be named or taken out is a drop that is refused, with the reason; the others are what they would be in a folder
@@ -93,7 +93,7 @@ def open_archive(source: Source, packing: Packing, *, name: str, etag: str, modi
     shown = posixpath.basename(name)
     tables: dict[str, bytes] = {}
     said: dict[str, Said] = {}
-    found: dict[str, Member] = {}
+    found: dict[str, PackedMember] = {}
     doubled: Counter[str] = Counter()
 
     def wanted(path: str) -> int:
@@ -127,7 +127,7 @@ def open_archive(source: Source, packing: Packing, *, name: str, etag: str, modi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ArchiveBounds:
     """Bounds of an archive: its bytes, its members, and the bytes of each recording in it."""
 
     n_bytes: int
@@ -135,13 +135,13 @@ class Limits:
     member_bytes: int
 
     @classmethod
-    def of(cls, settings: "Settings | type[Settings]") -> "Limits":
+    def of(cls, settings: "Settings | type[Settings]") -> "ArchiveBounds":
         """Return those of the settings, or of their defaults."""
         return cls(n_bytes=settings.max_archive_bytes, n_members=settings.max_archive_members, member_bytes=settings.max_object_bytes)
 
 
 def _sorted(
-    found: dict[str, Member], said: dict[str, Said], *, folder: str, name: str, etag: str, modified: datetime, max_bytes: int
+    found: dict[str, PackedMember], said: dict[str, Said], *, folder: str, name: str, etag: str, modified: datetime, max_bytes: int
 ) -> list[Drop]:
     """Return the drops, with the archive's key and the member's path for each file."""
 
@@ -167,6 +167,6 @@ def _sorted(
     ]
 
 
-def places_of(opened: Opened, batch: Sequence[Drop]) -> dict[str, Member]:
+def places_of(opened: Opened, batch: Sequence[Drop]) -> dict[str, PackedMember]:
     """Return where the files of some drops lie, by path."""
     return {file.member: opened.members[file.member] for drop in batch for file in drop.files}

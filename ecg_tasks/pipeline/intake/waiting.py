@@ -7,7 +7,7 @@ from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import Drop, IntakeManifest, IntakePlan, find_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
-from ecg_tasks.pipeline.intake.archives import Found
+from ecg_tasks.pipeline.intake.archives import OpenedInbox
 from ecg_tasks.pipeline.intake.drops import Sorted
 from ecg_tasks.readers.file_names import Kind, kind_of
 
@@ -56,7 +56,7 @@ def plan_of(
     )
 
 
-def with_archives(inbox: Sorted, opened: Found) -> Sorted:
+def with_archives(inbox: Sorted, opened: OpenedInbox) -> Sorted:
     """Return the sorted inbox with the archives that are refused, or left to the next run."""
     inbox.drops.extend(opened.refused)
     inbox.waiting.extend(opened.left)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from ecg_tasks.readers.packed.base import Limits, Member, Packing, Source, name_inside
+from ecg_tasks.readers.packed.base import Limits, PackedMember, Packing, Source, name_inside
 from ecg_tasks.readers.packed.contents import Contents, Extent
 from ecg_tasks.readers.packed.forward import Forward
 from ecg_tasks.readers.packed.recognising import is_called_an_archive, packing_of
@@ -14,7 +14,7 @@ __all__ = [
     "Extent",
     "Forward",
     "Limits",
-    "Member",
+    "PackedMember",
     "Packing",
     "Source",
     "gunzipped",
@@ -25,7 +25,9 @@ __all__ = [
 ]
 
 
-def walk(source: Source, packing: Packing, *, name: str, limits: Limits, wanted: Callable[[str], int]) -> Iterator[tuple[Member, bytes]]:
+def walk(
+    source: Source, packing: Packing, *, name: str, limits: Limits, wanted: Callable[[str], int]
+) -> Iterator[tuple[PackedMember, bytes]]:
     """Read an archive once from its first to its last byte, and yield every member with the start of its content.
 
     Memory holds the start of one member, and of a ZIP its directory.

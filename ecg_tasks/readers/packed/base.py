@@ -43,7 +43,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
+class PackedMember:
     """One member of an archive, as its header says; nothing of it is believed before it is unpacked.
 
     Parameters

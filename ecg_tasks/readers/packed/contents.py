@@ -8,7 +8,7 @@ from threading import Lock
 from typing import BinaryIO, NamedTuple
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.packed.base import Member, Packing, plain_path
+from ecg_tasks.readers.packed.base import PackedMember, Packing, plain_path
 
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _LOCAL_MAGIC = b"PK\3\4"
@@ -31,7 +31,7 @@ class Contents:
         self._extents = sorted(extents)
         self._turn = Lock()
 
-    def get(self, member: Member) -> bytes:
+    def get(self, member: PackedMember) -> bytes:
         """Return the content of a member.
 
         Raises
@@ -62,7 +62,7 @@ class Contents:
             return self._file.read(end - at)
 
 
-def local_length(header: bytes, member: Member) -> int:
+def local_length(header: bytes, member: PackedMember) -> int:
     """Return the length of name and extra field behind a member's local header."""
     if len(header) < LOCAL_HEADER.size or not header.startswith(_LOCAL_MAGIC):
         raise BadInputError(Reason.UNREADABLE, f"{member.path} does not stand where the directory of the ZIP archive says; pack it again")
@@ -70,7 +70,7 @@ def local_length(header: bytes, member: Member) -> int:
     return int(n_name + n_extra)
 
 
-def unzipped(extent: bytes, member: Member) -> bytes:
+def unzipped(extent: bytes, member: PackedMember) -> bytes:
     """Return a member's content out of its part of a ZIP, its local header first.
 
     Raises
@@ -100,7 +100,7 @@ def unzipped(extent: bytes, member: Member) -> bytes:
     return data
 
 
-def _inflated(packed: bytes, member: Member) -> bytes:
+def _inflated(packed: bytes, member: PackedMember) -> bytes:
     """Return what Deflate gives, a byte more than there should be at most."""
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)

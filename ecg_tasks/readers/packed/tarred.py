@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.packed.base import Limits, Member, Packing, Source, check_totals, plain_path
+from ecg_tasks.readers.packed.base import Limits, PackedMember, Packing, Source, check_totals, plain_path
 from ecg_tasks.readers.packed.forward import Forward
 
 MAX_HEADER_BYTES = 1024 * 1024
@@ -27,7 +27,7 @@ _KINDS = {
 
 def walk_tar(
     source: Source, packing: Packing, *, name: str, limits: Limits, wanted: Callable[[str], int]
-) -> Iterator[tuple[Member, bytes]]:
+) -> Iterator[tuple[PackedMember, bytes]]:
     """Yield every member with the start of its content; see ``packed.walk``."""
     pieces = source.pieces()
     stream = Forward(gunzipped(pieces, name=name) if packing is Packing.TAR_GZ else pieces, name=name, most=MAX_HEADER_BYTES)
@@ -93,7 +93,7 @@ def gunzipped(pieces: Iterator[bytes], *, name: str) -> Iterator[bytes]:
 
 def _headers(stream: Forward, *, name: str) -> Iterator[tarfile.TarInfo]:
     """Yield the header of every member while the stream stands at its content."""
-    member: Member | None = None
+    member: PackedMember | None = None
     try:
         tar = tarfile.TarFile(fileobj=stream, mode="r")  # only reads, and seeks forward
         while (info := tar.next()) is not None:
@@ -120,21 +120,21 @@ def _no_end(name: str, at: int) -> BadInputError:
     return BadInputError(Reason.INCOMPLETE, sentence)
 
 
-def _cut_off(name: str, member: Member, at: int) -> BadInputError:
+def _cut_off(name: str, member: PackedMember, at: int) -> BadInputError:
     sentence = f"{name} is cut off: it has {max(at - member.at, 0)} of the {member.size} bytes of {member.path}; upload it again whole"
     return BadInputError(Reason.INCOMPLETE, sentence)
 
 
-def _member(info: tarfile.TarInfo, at: int, *, archive: str) -> Member:
+def _member(info: tarfile.TarInfo, at: int, *, archive: str) -> PackedMember:
     if info.size < 0:
         raise BadInputError(Reason.UNREADABLE, f"{archive} is damaged: it says that a member has {info.size} bytes")
     path = plain_path(info.name)
     if info.isdir():
-        return Member(path=f"{path.rstrip('/')}/", size=0)
+        return PackedMember(path=f"{path.rstrip('/')}/", size=0)
     kind = _KINDS.get(tarfile.GNUTYPE_SPARSE if info.issparse() else info.type)
     if kind is None and not info.isreg():
         kind = "of a kind that is not known"
     if kind is not None:
         reason = Reason.UNREADABLE if "file" in kind or "known" in kind else Reason.UNSAFE_PATH
-        return Member(path=path, size=0, fault=BadInputError(reason, f"{path} is {kind}; pack the file itself"))
-    return Member(path=path, size=info.size, at=at, end=at + info.size)
+        return PackedMember(path=path, size=0, fault=BadInputError(reason, f"{path} is {kind}; pack the file itself"))
+    return PackedMember(path=path, size=info.size, at=at, end=at + info.size)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.packed.base import Limits, Member, Packing, Source, check_totals, plain_path
+from ecg_tasks.readers.packed.base import Limits, PackedMember, Packing, Source, check_totals, plain_path
 from ecg_tasks.readers.packed.contents import LOCAL_HEADER, local_length, unzipped
 from ecg_tasks.readers.packed.forward import Forward
 
@@ -34,7 +34,7 @@ _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 20: "Zstandard", 93: "Zstan
 
 def walk_zip(
     source: Source, packing: Packing, *, name: str, limits: Limits, wanted: Callable[[str], int]
-) -> Iterator[tuple[Member, bytes]]:
+) -> Iterator[tuple[PackedMember, bytes]]:
     """Yield every member with the start of its content, in the order in which they lie; see ``packed.walk``."""
     del packing
     stream = Forward(source.pieces(), name=name, most=LOCAL_HEADER.size)
@@ -55,7 +55,7 @@ def walk_zip(
         pass
 
 
-def _start(stream: Forward, member: Member, n_bytes: int) -> bytes:
+def _start(stream: Forward, member: PackedMember, n_bytes: int) -> bytes:
     """Return the start of a member's content; what is wrong with it shows when all of it is unpacked."""
     try:
         stream.seek(member.at + LOCAL_HEADER.size + local_length(stream.take(LOCAL_HEADER.size), member))
@@ -105,7 +105,7 @@ class _At(io.RawIOBase):
         return data
 
 
-def _directory(source: Source, *, name: str, limits: Limits) -> list[Member]:
+def _directory(source: Source, *, name: str, limits: Limits) -> list[PackedMember]:
     """Return the members in the order in which they lie."""
     file = _At(source, name=name, most=max(limits.n_members * _BYTES_AN_ENTRY, _TAIL_BYTES))
     try:
@@ -141,7 +141,7 @@ def _number_said(file: _At, size: int, n_comment: int) -> int:
     return int(_END.unpack(found)[4]) if whole else _IN_ZIP64
 
 
-def _member(info: zipfile.ZipInfo, before: int) -> Member:
+def _member(info: zipfile.ZipInfo, before: int) -> PackedMember:
     path = plain_path(info.orig_filename)
     end = min(before, info.header_offset + LOCAL_HEADER.size + _MOST_OVERHEAD + info.compress_size)
     deflated = info.compress_type == zipfile.ZIP_DEFLATED
@@ -157,4 +157,4 @@ def _member(info: zipfile.ZipInfo, before: int) -> Member:
     elif not (packed // _WORST_RATIO - _BLOCK <= size <= _BEST_RATIO * (packed + 1) if deflated else size == packed):
         sentence = f"{path} has {packed} packed bytes, of which its {size} bytes cannot be made; pack it again"
         fault = BadInputError(Reason.UNREADABLE, sentence)
-    return Member(path=path, size=size, at=info.header_offset, end=end, packed=packed, crc=info.CRC, deflated=deflated, fault=fault)
+    return PackedMember(path=path, size=size, at=info.header_offset, end=end, packed=packed, crc=info.CRC, deflated=deflated, fault=fault)
