@@ -1,4 +1,4 @@
-"""Here: ``classify``: one file, without any stack. Not here: the classification (``offline.classify_file``)."""
+"""Here: ``classify``: one file, without any stack. Not here: the classification (``offline.classify_archive``)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,9 +28,9 @@ def classify(
     """Classify the recordings of one file with the shipped model. Research use, not a medical device."""
     from rich.table import Table
 
-    from ecg_tasks.offline import classify_file
+    from ecg_tasks.offline import classify_archive
 
-    classified = classify_file.classify_file(file, recipe=recipe)
+    classified = classify_archive.classify(file, recipe=recipe)
     table = Table("recording", "decision", "P(abnormal)", "threshold", "model", box=None, header_style="bold")
     for one in classified.results[:_ROWS_SHOWN]:
         model = f"{one.recipe} {one.version}" + (" (trained on synthetic data)" if one.synthetic_model else "")
@@ -45,6 +45,6 @@ def classify(
     for rejected in classified.rejected[:_ROWS_SHOWN]:
         complain(f"{rejected.name} was not read: {rejected.reason.value}: {rejected.message}")
     if plot is not None:
-        classify_file.plot(file, recipe=recipe, out=plot)
+        classify_archive.plot(file, recipe=recipe, out=plot)
         console().print(f"drawn: {plot}")
     console().print(RESEARCH_USE)

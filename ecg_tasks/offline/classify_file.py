@@ -14,7 +14,6 @@ from ecg_tasks.archive import registry
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.labels import Decision
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.offline.archive_file import is_archive, read_archive
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import header_beside, is_signal
@@ -26,10 +25,6 @@ from ecg_tasks.signals.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-_AT_ONCE = 64
-"""Recordings of an archive that are decided on together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +69,9 @@ def shipped_classifier(recipe: str, folder: Path = SHIPPED_MODELS) -> Classifier
 
 
 def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPPED_MODELS) -> FileClassified:
-    """Classify every recording in a file of any format that is read, with those beside it that it needs, or in an archive of such files.
+    """Classify every recording in a file of any format that is read, with those beside it that it needs.
 
-    Without ``recipe``, the first that takes the recording decides, as in the nightly run. What cannot be read or decided in an archive is
-    among the rejected.
+    Without ``recipe``, the first that takes the recording decides, as in the nightly run.
 
     Raises
     ------
@@ -85,35 +79,12 @@ def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPP
         If the file, or a recording by this recipe, cannot be read.
     """
     names = (recipe,) if recipe else Settings.recipes
-    if is_archive(path):
-        return _classify_archive(path, names, models)
     reading = read_path(path)
-    return FileClassified(results=_decided(reading.records, names, models), rejected=reading.rejected)
+    return FileClassified(results=decide_records(reading.records, names, models), rejected=reading.rejected)
 
 
-def _classify_archive(path: Path, names: Sequence[str], models: Path) -> FileClassified:
-    """Classify an archive's recordings, some at a time: memory does not hold all of them."""
-    results: list[Classified] = []
-    rejected: list[Rejected] = []
-    waiting: list[Record] = []
-    for reading in read_archive(path):
-        rejected.extend(reading.rejected)
-        for record in reading.records:
-            try:
-                _recipe_for(record, names)
-            except BadInputError as fault:
-                rejected.append(Rejected(name=record.name, reason=fault.reason, message=fault.message))
-                continue
-            waiting.append(record)
-        if len(waiting) >= _AT_ONCE:
-            results.extend(_decided(waiting, names, models))
-            waiting.clear()
-    results.extend(_decided(waiting, names, models))
-    return FileClassified(results=tuple(results), rejected=tuple(rejected))
-
-
-def _recipe_for(record: Record, names: Sequence[str]) -> str:
-    """Return the first recipe that takes a recording."""
+def recipe_for(record: Record, names: Sequence[str]) -> str:
+    """Return the first recipe that takes a recording; `BadInputError` where none does."""
     chosen = next((name for name in names if get_recipe(name).accepts(record)), None)
     if chosen is None:
         sentence = f"{record.name}: the recipe {' or '.join(names)} needs other leads or a longer recording"
@@ -121,11 +92,11 @@ def _recipe_for(record: Record, names: Sequence[str]) -> str:
     return chosen
 
 
-def _decided(records: Sequence[Record], names: Sequence[str], models: Path) -> tuple[Classified, ...]:
+def decide_records(records: Sequence[Record], names: Sequence[str], models: Path) -> tuple[Classified, ...]:
     """Decide on recordings, each by the first recipe that takes it; returns the results in their order."""
     by_recipe: dict[str, list[Record]] = {}
     for record in records:
-        by_recipe.setdefault(_recipe_for(record, names), []).append(record)
+        by_recipe.setdefault(recipe_for(record, names), []).append(record)
     found = [one for name, some in by_recipe.items() for one in _classify(some, name, models)]
     order = {record.record_id: row for row, record in enumerate(records)}
     return tuple(sorted(found, key=lambda one: order[one.record_id]))
@@ -171,16 +142,12 @@ def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show:
     return result
 
 
-def plot(path: Path, *, recipe: str | None = None, out: Path, models: Path = SHIPPED_MODELS) -> Classified:
-    """Classify the first recording of a file and draw its first picture with the class as title, as `ECG_Classifier` does."""
-    readings = read_archive(path) if is_archive(path) else iter([read_path(path)])
-    first = next((record for reading in readings for record in reading.records), None)
-    if first is None:
-        raise BadInputError(Reason.INCOMPLETE, f"{path.name} holds no recording that can be read")
+def plot(first: Record, *, recipe: str | None = None, out: Path, models: Path = SHIPPED_MODELS) -> Classified:
+    """Classify a recording and draw its first picture with the class as title, as `ECG_Classifier` does."""
     name = recipe or next(name for name in Settings.recipes if get_recipe(name).accepts(first))
     (result,) = _classify([first], name, models)
     png = next((png for png in get_recipe(name).render([first]).png if png), b"")
-    figure = figure_of(_pixels(png, path.name), title=f"{result.name}: {result.decision.value}")
+    figure = figure_of(_pixels(png, first.name), title=f"{result.name}: {result.decision.value}")
     figure.savefig(out, dpi=150)
     return result
 

@@ -9,7 +9,7 @@ import pytest
 
 from ecg_tasks.errors import BadInputError, NotEnoughDataError
 from ecg_tasks.offline.archive_file import is_archive, read_archive, unpacked
-from ecg_tasks.offline.classify_file import classify_file
+from ecg_tasks.offline.classify_archive import classify
 from ecg_tasks.offline.evaluate_folder import evaluate_folder
 from ecg_tasks.signals.sample_drop import sample_drop
 
@@ -61,14 +61,14 @@ def test_it_reads_as_the_inbox_does(called, files, tmp_path):
 
 def test_its_recordings_are_classified_as_loose_ones(files, tmp_path):
     """The same decisions and numbers."""
-    found = classify_file(packed_as(tmp_path / "w.zip", files), recipe="heartbeat")
+    found = classify(packed_as(tmp_path / "w.zip", files), recipe="heartbeat")
     (header,) = [name for name in files if name.endswith(".hea")][:1]
     for name, data in files.items():
         if not name.startswith(".."):
             target = tmp_path / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-    (loose,) = classify_file(tmp_path / header, recipe="heartbeat").results
+    (loose,) = classify(tmp_path / header, recipe="heartbeat").results
     same = next(one for one in found.results if one.record_id == loose.record_id)
     assert (same.decision, same.probability, same.name) == (loose.decision, loose.probability, f"w/{header[:-4]}")
     assert (len(found.results), len(found.rejected)) == (2, 2)
@@ -80,7 +80,7 @@ def test_what_is_called_an_archive_and_is_none(tmp_path):
     path.write_bytes(b"<!doctype html>")
     assert not is_archive(path)
     with pytest.raises(BadInputError, match="a web page"):
-        classify_file(path)
+        classify(path)
     with pytest.raises(BadInputError, match="is no ZIP"), unpacked(path):
         pass
 
