@@ -28,7 +28,7 @@ class Made:
     """Write a recording of twelve leads: ``stored`` of shape (n_samples, 12), int16, µV, at ``fs`` Hz."""
 
     stored: NDArray[np.int16]
-    fs: int = FS
+    fs: float = FS
     leads: tuple[str, ...] = STANDARD_LEADS
 
     @property
@@ -48,14 +48,14 @@ def made(seed: int = 0, *, n_samples: int = N_SAMPLES) -> Made:
     return Made(stored=np.round(waves).astype(np.int16))
 
 
-def wfdb(one: Made) -> Files:
-    """Write a header and a signal file in format 16."""
+def wfdb(one: Made, *, name: str = "r", per_mv: float = 1000) -> Files:
+    """Write a header and a signal file in format 16, of which so many steps are a mV."""
     lines = [
-        f"r.dat 16 1000/mV 16 0 {signal[0]} {int(signal.sum()) % 65536} 0 {lead}"
+        f"{name}.dat 16 {per_mv!r}/mV 16 0 {signal[0]} {int(signal.sum()) % 65536} 0 {lead}"
         for signal, lead in zip(one.stored.T, one.leads, strict=True)
     ]
-    header = "\n".join([f"r {len(one.leads)} {one.fs} {len(one.stored)}", *lines]) + "\n"
-    return {"r.hea": header.encode(), "r.dat": one.stored.astype("<i2").tobytes()}
+    header = "\n".join([f"{name} {len(one.leads)} {one.fs} {len(one.stored)}", *lines]) + "\n"
+    return {f"{name}.hea": header.encode(), f"{name}.dat": one.stored.astype("<i2").tobytes()}
 
 
 def edf(one: Made, *, patient: str = "P7", plus: bool = False, bdf: bool = False) -> Files:

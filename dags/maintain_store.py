@@ -3,7 +3,8 @@
 * reads: everything in the bucket
 * writes: `manifests/maintain_store/<run>.json`, with its full lists in `manifests/maintain_store/<run>/`; before it deletes, an entry in
   `audit/`
-* runs: on Saturdays at 04:00 UTC, as a dry run unless the setting `ECG_RETENTION` names what to delete, or by hand with a form
+* runs: on Saturdays at 04:00 UTC, as a dry run unless the setting `ECG_RETENTION` names what to delete, or by hand with a form.
+  A scheduled run deletes what is older than 30 days in `quarantine/` and `staging/` in any case, for it may name people
 * rerun: safe; only what the first try wrote down is deleted, and only what still is needed by nothing
 * when it fails: `DamagedStoreError` in `fail_if_damaged` names one of the objects whose bytes have changed: restore them from a backup.
   Else the object store was out of reach. Orphans fail nothing: see the run's page, *ECG report*.
@@ -26,11 +27,11 @@ KEPT = {
     "reports": (0, 0, "Whole reports. What a kept report needs is kept, too."),
     "backfills": (0, 0, "Whole backfills with their difference pages."),
     "predictions": (180, 0, "Of versions that do not serve, if no kept report or backfill needs them."),
-    "spectrograms": (90, 0, "Of recipes no longer in use, if no training and no kept prediction needs them."),
+    "spectrograms": (90, 0, "Of recipes that are no longer made, and that no version that serves reads."),
     "signatures": (90, 0, "Of kinds that are no longer made."),
     "checkpoints": (30, 7, "Of trainings, finished or given up."),
     "staging": (30, 7, "Intermediate objects of runs, finished or given up."),
-    "quarantine": (0, 0, "Entries whose dropped bytes are in raw/, too."),
+    "quarantine": (30, 0, "What could not be read, with its bytes and its name."),
     "raw": (0, 7, "Dropped files that no record comes from. The bytes behind a record are never deleted."),
 }
 """Prefix to its default of days (0: for ever), the fewest that may be asked for, and what goes."""

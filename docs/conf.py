@@ -8,10 +8,7 @@ well where nothing is built.
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from typer.cli import get_docs_for_click
-from typer.main import get_command
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -20,7 +17,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ecg_tasks import __version__  # noqa: E402 - found by the line above
-from ecg_tasks.cli.__main__ import app as commands  # noqa: E402
 
 project = "ECG spectrograms"
 release = __version__
@@ -44,8 +40,8 @@ html_additional_pages = {"index": "first.html"}
 templates_path = ["site"]
 
 PARTS = {
-    "Use": ("commands", "cli", "files", "review-and-drift", "models", "package", "glossary"),
-    "Operate": ("operations", "distributed", "scaling", "faults", "fuzzing"),
+    "Use": ("commands", "cli", "files", "collections", "review-and-drift", "models", "package", "glossary"),
+    "Operate": ("operations", "privacy", "distributed", "scaling", "faults", "fuzzing"),
     "How it is built": (
         "architecture",
         "../CONTRIBUTING",
@@ -73,8 +69,6 @@ def _add(sphinx: "Sphinx", page: str, source: list[str]) -> None:
         source[0] += _menu("", [f"/{name}" for name in others])
     elif re.match(r"docs/decisions/\d|models/", page):
         source[0] = f"---\norphan: true\n---\n{source[0]}"  # reached by a link; in the menu a hundred decisions would be in the way
-    elif page == "docs/cli":
-        source[0] = re.sub(r"<!-- the reference: .*?-->", lambda _: reference(), source[0])
     elif page == "docs/architecture":
         source[0] = re.sub(r"```mermaid\n(.*?)```", lambda found: arrows(found.group(1)), source[0], flags=re.DOTALL)
     elif page == "docs/models":
@@ -98,17 +92,6 @@ def _parts(pages: set[str]) -> dict[str, list[str]]:
 
 def _menu(caption: str, pages: list[str]) -> str:
     return "\n".join(["", "", "```{toctree}", ":hidden:", *([f":caption: {caption}"] if caption else []), "", *pages, "```", ""])
-
-
-def reference() -> str:
-    """Return every command's purpose, usage, arguments and options as Markdown, a heading of the second rank each."""
-    group: Any = get_command(commands)  # typer's own kinds of a command have no public names
-    context = group.make_context("ecg", [], resilient_parsing=True)
-    texts = [
-        get_docs_for_click(obj=command, ctx=type(context)(command, info_name=f"ecg {name}", parent=context), name=f"./ecg {name}", indent=1)
-        for name, command in sorted(group.commands.items())
-    ]
-    return "\n".join(texts)
 
 
 def arrows(drawing: str) -> str:

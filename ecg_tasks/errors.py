@@ -23,6 +23,26 @@ class Reason(StrEnum):
     UNSAFE_PATH = "unsafe_path"
 
 
+SENTENCES = {
+    Reason.UNKNOWN_FORMAT: "It is in no format that is read.",
+    Reason.UNREADABLE: "It cannot be read.",
+    Reason.WRONG_WIDTH: "It has another number of values than it must have.",
+    Reason.NOT_NUMERIC: "It holds something that is no number.",
+    Reason.NON_FINITE: "It holds a value that is missing or infinite.",
+    Reason.OUT_OF_RANGE: "It holds a value that cannot be one.",
+    Reason.FLAT: "Its signal does not change.",
+    Reason.TOO_SHORT: "It is too short.",
+    Reason.TOO_LARGE: "It is too large.",
+    Reason.MISSING_LEAD: "It lacks a lead that is needed.",
+    Reason.INCOMPLETE: "A part of it did not come.",
+    Reason.CHECKSUM_MISMATCH: "It is not what its checksum says.",
+    Reason.UNIT_UNKNOWN: "It does not say its rate, its unit or its leads.",
+    Reason.BAD_LABEL: "Its label could not be applied.",
+    Reason.UNSAFE_PATH: "Its name cannot be a path.",
+}
+"""What everybody may be told of a reason: the sentence of the fault itself may quote what stands in the file."""
+
+
 class EcgError(Exception):
     """The base of all errors raised on purpose by this library."""
 

@@ -1,4 +1,4 @@
-"""Here: the two classes, what a model may decide, and what a reviewer may say. Not here: how a decision is reached."""
+"""Here: the two classes, the five superclasses, what a model may decide and a reviewer say. Not here: how a decision is reached."""
 
 from enum import StrEnum
 
@@ -12,6 +12,21 @@ class Label(StrEnum):
     NORMAL = "normal"
     ABNORMAL = "abnormal"
     UNINTERPRETABLE = "uninterpretable"
+
+
+class Superclass(StrEnum):
+    """The five diagnostic superclasses of PTB-XL, of which a recording may have several."""
+
+    NORM = "NORM"
+    """Normal ECG."""
+    MI = "MI"
+    """Myocardial infarction."""
+    STTC = "STTC"
+    """Change of the ST segment or the T wave."""
+    CD = "CD"
+    """Conduction disturbance."""
+    HYP = "HYP"
+    """Hypertrophy."""
 
 
 class Verdict(StrEnum):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from ecg_tasks.labels import Decision
 from ecg_tasks.signals.flags import words
 
@@ -138,6 +140,27 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(name="label", type=str, description="Label in force when the report was written.", head="Label", place=6, dress="label"),
     Column(name="synthetic", type=bool, description="Whether a program made the recording."),
+    Column(
+        name="age",
+        type=float,
+        description="Age of the person in years; 90 for all above 89, none where it is not known.",
+        value=lambda rows: np.round(np.asarray(rows["age"], dtype=np.float64), 4).tolist(),  # it is stored with seven digits
+    ),
+    Column(name="sex", type=str, description="Sex of the person, female or male; none where it is not known."),
+    Column(
+        name="recorded",
+        type=str,
+        description="When the recording began, ISO 8601: the year, the month or all of it, as the site keeps dates; with a time zone only"
+        " where the file gives one, else on the clock of the device; none where it is not known.",
+    ),
+    Column(name="device", type=str, description="Maker and model of the device that recorded; none where they are not known."),
+    Column(
+        name="filters",
+        type=str,
+        description="Filters that the signal went through before it was stored, such as `0.05 to 150 Hz, notch 50 Hz`; none where they are"
+        " not known.",
+    ),
+    Column(name="source_format", type=str, description="Format of the file that was dropped, with its version where that is known."),
     Column(name="model_digest", type=str, description="Digest of the files of the model that decided."),
     Column(name="threshold", type=float, description="P(abnormal) from which on the model says abnormal."),
     Column(name="abstain_low", type=float, description="Lower end of the band in which the model abstains; none without a band."),

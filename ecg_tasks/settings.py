@@ -2,13 +2,18 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.names import RecipeName
 
 _MIN_PATIENT_KEY_BYTES = 32
+
+RawKeeps = Literal["deidentified", "as_dropped", "nothing"]
+Dates = Literal["exact", "month", "year"]
+"""How much of a recording's date and time is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,12 @@ class Settings:
     """Archives of more members are refused as ``too_large`` (``ECG_MAX_ARCHIVE_MEMBERS``): a plan holds a kilobyte or two for each."""
     min_tasks: int = 1
     """Work too small to fill many tasks is shared by so many (``ECG_MIN_TASKS``): on several machines as many as may run at once."""
+    keep_names: bool = False
+    """Names of files and folders are stored as they are (``ECG_KEEP_NAMES``): for collections in which they are nobody's."""
+    raw_keeps: RawKeeps = "deidentified"
+    """What is kept of the bytes of a dropped file (``ECG_RAW_KEEPS``): ``deidentified``, ``as_dropped`` or ``nothing``."""
+    dates: Dates = "year"
+    """How much of a recording's date and time is stored, from its intake on (``ECG_DATES``): ``exact``, ``month`` or ``year``."""
     notify: tuple[str, ...] = ()
     """Addresses that the counts of each classification run go to, such as ``slack://…`` or ``mailtos://…`` (``ECG_NOTIFY``)."""
     notify_email: tuple[str, ...] = ()
@@ -62,6 +73,9 @@ class Settings:
             max_archive_bytes=int(_number(env, "ECG_MAX_ARCHIVE_BYTES", cls.max_archive_bytes)),
             max_archive_members=int(_number(env, "ECG_MAX_ARCHIVE_MEMBERS", cls.max_archive_members)),
             min_tasks=max(1, int(_number(_renamed(env, "ECG_SPREAD", "ECG_MIN_TASKS"), "ECG_MIN_TASKS", cls.min_tasks))),
+            keep_names=_flag(env, "ECG_KEEP_NAMES", default=cls.keep_names),
+            raw_keeps=_raw_keeps(env, cls.raw_keeps),
+            dates=_dates(env, cls.dates),
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )
@@ -142,6 +156,31 @@ def _required(env: Mapping[str, str], name: str) -> str:
 
 def _list(env: Mapping[str, str], name: str, default: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part.strip() for part in env.get(name, ",".join(default)).split(",") if part.strip())
+
+
+def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = env.get(name, "").strip().lower()
+    if text and text not in _FLAGS:
+        raise ConfigurationError(f"{name} is {text!r}; it must be 1 or 0")
+    return _FLAGS[text] if text else default
+
+
+_FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _dates(env: Mapping[str, str], default: Dates) -> Dates:
+    return cast("Dates", _one_of(env, "ECG_DATES", default, get_args(Dates)))
+
+
+def _raw_keeps(env: Mapping[str, str], default: RawKeeps) -> RawKeeps:
+    return cast("RawKeeps", _one_of(env, "ECG_RAW_KEEPS", default, get_args(RawKeeps)))
+
+
+def _one_of(env: Mapping[str, str], name: str, default: str, known: Collection[str]) -> str:
+    wanted = env.get(name, "").strip().lower() or default
+    if wanted not in known:
+        raise ConfigurationError(f"{name} is {wanted!r}; it must be one of {', '.join(known)}")
+    return wanted
 
 
 def _address(env: Mapping[str, str], name: str) -> str:

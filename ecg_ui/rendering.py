@@ -11,10 +11,9 @@ from urllib.parse import urlencode
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, FileSystemLoader, PrefixLoader
 
-from ecg_tasks.reporting.escaping import printable
+from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.signals.flags import sentences, words
 from ecg_ui import security
 
@@ -134,14 +133,6 @@ def size(n_bytes: int) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PrefixLoader({"report": FileSystemLoader(REPORTING), "ui": FileSystemLoader(HERE / "templates")}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-    )
-    environment.filters.update(when=when, words=words, sentences=sentences, size=size)
-    environment.globals.update(address=address)
-    return environment
+    made = environment(PrefixLoader({"report": FileSystemLoader(REPORTING), "ui": FileSystemLoader(HERE / "templates")}), address=address)
+    made.filters.update(when=when, words=words, sentences=sentences, size=size)
+    return made

@@ -174,6 +174,8 @@ def bucket_in(s3_server):
             "AWS_DEFAULT_REGION": "us-east-1",
             "ECG_BUCKET": f"test-{uuid.uuid4().hex}",
             "ECG_PATIENT_KEY": "a key that only the tests know....",
+            "ECG_RAW_KEEPS": "as_dropped",
+            "ECG_KEEP_NAMES": "1",  # most tests tell recordings by their names; those of what is not kept unset both
         }
         for name, value in (environment | more).items():
             patch.setenv(name, value)

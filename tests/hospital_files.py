@@ -13,6 +13,7 @@ from datetime import datetime
 
 import numpy as np
 
+from benchmarks.written_files import Made, wfdb
 from ecg_tasks.readers.base import Filters
 from ecg_tasks.signals.record import STANDARD_LEADS
 
@@ -387,12 +388,8 @@ def ishne(of: Strip, *, text: bytes = b"", resolution_nv: Sequence[int] = (), pr
 
 
 def wfdb_twin(of: Strip, name: str = "r") -> dict[str, bytes]:
-    """Write the same recording as WFDB: format 16, the gain that is a step."""
-    lines = "".join(
-        f"{name}.dat 16 {1e6 / of.step_nv!r}/mV 16 0 {row[0]} 0 0 {lead}\n" for lead, row in zip(of.leads, of.counts, strict=True)
-    )
-    header = f"{name} {len(of.leads)} {of.fs!r} {of.counts.shape[1]}\n{lines}"
-    return {f"{name}.hea": header.encode(), f"{name}.dat": of.counts.T.astype("<i2").tobytes()}
+    """Write the same recording as WFDB: the gain is a step."""
+    return wfdb(Made(stored=of.counts.T.astype(np.int16), fs=of.fs, leads=of.leads), name=name, per_mv=1e6 / of.step_nv)
 
 
 def cuts(data: bytes, *, n: int = 60) -> Iterator[bytes]:

@@ -52,6 +52,12 @@ def test_a_new_readers_files_are_classified_without_a_stack(tmp_path, plain):
     assert 0 <= result.probability <= 1
 
 
+def test_a_new_readers_files_are_kept_without_identifiers(plain):
+    """An age above 89 becomes 90; the record stays the same."""
+    old = plain.replace(b"ECG 61 ", b"ECG 97 ")
+    assert readers.deidentified("first.ecg1", {"first.ecg1": old}) == {"first.ecg1": plain.replace(b"ECG 61 ", b"ECG 90 ")}
+
+
 def test_a_new_recipe_draws_pictures_of_its_own(make_wfdb):
     """It takes the recordings of its windowing, and its digest is that of no other recipe."""
     from ecg_tasks.signals.recipes import RECIPES

@@ -22,6 +22,18 @@ def test_a_setting_is_read_by_its_old_name_with_a_warning(caplog):
     assert caplog.text == ""
 
 
+def test_dates_are_kept_as_one_of_three():
+    """Only the year where nothing is set; any other word is refused with those that are known."""
+    assert Settings.from_environment(NEEDED).dates == "year"
+    assert [Settings.from_environment(NEEDED | {"ECG_DATES": word}).dates for word in ("exact", "Month", " year ")] == [
+        "exact",
+        "month",
+        "year",
+    ]
+    with pytest.raises(ConfigurationError, match="ECG_DATES is 'day'; it must be one of exact, month, year"):
+        Settings.from_environment(NEEDED | {"ECG_DATES": "day"})
+
+
 def test_an_address_for_notices_is_checked_and_never_told():
     """Blanks stand between addresses, a comma at the end of one is passed over, and one without a scheme is refused by its place."""
     found = Settings.from_environment(NEEDED | {"ECG_NOTIFY": " slack://a/b/c, mailtos://u:p@example.org?to=a,b\n"})

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from deploy.embedded import airflow, bucket, postgres, processes
+from deploy.embedded import airflow, bucket, object_store, postgres, processes, store_packages
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home
 from deploy.embedded.stack import Stack
@@ -61,6 +61,9 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
                 with _database(stack.home):
                     _run_client("pg_dump", stack.home, "--format=custom", "--no-owner", f"--file={dump}")
                 say("copying the object store and the logs")
+                if bucket.is_embedded(stack.home):
+                    store_packages.ensure_installed()
+                    object_store.forget_deleted(stack.home)
                 n_files = write_archive(stack.home, dump, target)
                 os.fsync(target.fileno())
             unfinished.replace(file)

@@ -50,6 +50,14 @@ def configure(home: Home, *, listen: str = LOOPBACK) -> None:
         raise StackError(f"the object store's rings could not be made in {home.store}: {made.stderr.strip()}")
 
 
+def forget_deleted(home: Home) -> None:
+    """Remove the names of deleted objects from the files of a store that is not at work; one at work does so for what is a day old."""
+    command = [str(ENVIRONMENT / "bin" / "python"), _NODE_SCRIPT, "forget", str(home.store)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program, and no shell
+    if done.returncode != 0:
+        raise StackError(f"the names of deleted objects could not be removed from {home.store}: {done.stderr.strip()[-500:]}")
+
+
 def _check_attributes(folder: Path) -> None:
     """Check for extended attributes, in which Swift keeps an object's metadata beside its file; some file systems have none."""
     if not hasattr(os, "setxattr"):

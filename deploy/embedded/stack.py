@@ -184,6 +184,7 @@ class Stack:
         if bucket.is_embedded(self.home):
             store_packages.ensure_installed()
             object_store.configure(self.home)
+            object_store.forget_deleted(self.home)
         airflow.configure(self.home)
         supervision.write_configuration(self.home)
         supervision.start(self.home)

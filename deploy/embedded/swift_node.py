@@ -3,7 +3,7 @@
 Not here: their settings (``object_store``).
 
 ``swift_node.py rings FOLDER account=PORT …``; or ``account``, ``container``, ``object``, ``updater`` or ``proxy``, then FOLDER and
-CONFIGURATION.
+CONFIGURATION; or ``forget FOLDER``.
 """
 
 import hmac
@@ -21,6 +21,8 @@ PART_POWER = 8
 INNER_SECRET = "inner.secret"  # noqa: S105 - the file's name
 """File beside the configuration: what the account, container and object servers demand of every client."""
 _HEADER = "X-Ecg-Inner-Secret"
+FORGOTTEN_S = 24 * 3600.0
+"""So long a store at work keeps the name of a deleted object, and up to as long again until it looks."""
 
 
 class ForwardClock:
@@ -192,7 +194,7 @@ def run_updater(folder: Path, arguments: list[str]) -> None:
 
     tell_secret(folder)
     utils.set_swift_dir(str(folder))
-    ObjectUpdater.run_once = where_needed(ObjectUpdater.run_once, folder / "devices")
+    ObjectUpdater.run_once = forgetting(where_needed(ObjectUpdater.run_once, folder / "devices"), folder)
     sys.argv[1:] = arguments
     main()
 
@@ -204,6 +206,46 @@ def where_needed(sweep: Callable[..., float], devices: Path) -> Callable[..., fl
         return sweep(*arguments, **more) if any(devices.glob("*/async_pending*/*/*")) else 0.0
 
     return swept
+
+
+def forgetting(sweep: Callable[..., float], folder: Path) -> Callable[..., float]:
+    """Return a sweep before which, once a day, the names of what was deleted more than a day ago are forgotten."""
+    done = [time.time()]  # a start has just done so
+
+    def swept(*arguments: Any, **more: Any) -> float:
+        if time.time() - done[0] > FORGOTTEN_S:
+            done[0] = time.time()
+            forget(folder, older_s=FORGOTTEN_S)
+        return sweep(*arguments, **more)
+
+    return swept
+
+
+def forget(folder: Path, *, older_s: float) -> None:
+    """Remove the names of objects that were deleted so long ago: Swift keeps them until a replicator goes over them, which one node lacks.
+
+    They stand in the databases of the listings, in rows and in what these have left behind, and beside the marks of deletions.
+    """
+    from swift.container.backend import ContainerBroker  # type: ignore[import-not-found]
+
+    if any((folder / "devices").glob("*/async_pending*/*/*")):
+        return  # a listing that has not heard of a write yet must know what was deleted after it
+    before = time.time() - older_s
+    for mark in (folder / "devices").glob("*/objects*/*/*/*/*.ts"):
+        with suppress(FileNotFoundError):
+            if mark.stat().st_mtime < before:
+                mark.unlink()
+    for database in (folder / "devices").glob("*/containers/*/*/*/*.db"):
+        broker = ContainerBroker(str(database))
+        if broker.reclaim(before, before).reclaimed:
+            with broker.get() as connection:
+                connection.isolation_level = None  # a database is rewritten outside of any transaction
+                connection.execute("VACUUM")
+
+
+def run_forget(folder: Path, _arguments: list[str]) -> None:
+    """Forget all that is deleted, while no server runs."""
+    forget(folder, older_s=0.0)
 
 
 def run_proxy(folder: Path, arguments: list[str]) -> None:
@@ -226,6 +268,11 @@ def run_proxy(folder: Path, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    commands: dict[str, Callable[[Path, list[str]], None]] = {"rings": make_rings, "updater": run_updater, "proxy": run_proxy}
+    commands: dict[str, Callable[[Path, list[str]], None]] = {
+        "rings": make_rings,
+        "updater": run_updater,
+        "proxy": run_proxy,
+        "forget": run_forget,
+    }
     commands |= {kind: partial(run_server, kind) for kind in ("account", "container", "object")}
     commands[sys.argv[1]](Path(sys.argv[2]), sys.argv[3:])

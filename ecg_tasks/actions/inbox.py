@@ -14,7 +14,7 @@ PUT_AGAIN_S = 900.0
 """A label table is put again after so long, well within the hour that it waits for its recordings."""
 
 File = tuple[str, Content]
-"""Path below the inbox, and bytes or where they lie."""
+"""Path below the inbox, and its bytes, where they lie, or what makes them."""
 
 
 def put_in_order(files: Sequence[File], *, progress: Callable[[int], None] | None = None) -> int:
@@ -49,7 +49,9 @@ def goes_first(path: str) -> bool:
 def read_file(file: File) -> tuple[str, bytes]:
     """Return a file's path and bytes."""
     name, content = file
-    return name, content.read_bytes() if isinstance(content, Path) else content
+    if isinstance(content, Path):
+        return name, content.read_bytes()
+    return name, content if isinstance(content, bytes) else content()
 
 
 def _by_recording(files: Sequence[File]) -> list[File]:

@@ -1,7 +1,8 @@
 """Here: dropping a collection into the inbox as a few ZIP archives, several at once. Not here: which files (``offline``, ``cli``).
 
-An archive's bytes follow from the files in it alone, and its name from its bytes. So a drop that broke off is begun again, and what is in
-the inbox or was taken over already is packed once more and not sent.
+An archive's bytes follow from the files in it alone, and its name from its bytes. So a drop that broke off is begun again, and what still
+is in the inbox is packed once more and not sent; nor is what was taken over, where raw/ keeps archives. Elsewhere that comes again as
+duplicates.
 """
 
 import hashlib
@@ -18,9 +19,11 @@ from ecg_tasks.actions.inbox import PUT_AGAIN_S, File, goes_first, put_in_order,
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.pipeline.intake.inbox import checked_path
 from ecg_tasks.readers.file_names import header_of_segments, is_label_table
+from ecg_tasks.settings import Settings
 
 BYTES_AN_ARCHIVE = 64 * 1024 * 1024
 """Of its files, before they are packed: some seconds of packing, and one or a few tasks of an intake."""
@@ -58,14 +61,17 @@ def put_packed(
     progress : called with the number of files that are there, and the archive that came last; None after the loose files
     at_once : archives that are packed and sent side by side; None for one a core
     """
-    store = open_store()
+    settings = Settings.from_environment()
+    store, names = open_store(settings), StoredNames.of(settings)
     loose = [file for file in files if is_label_table(file[0]) or "/" not in file[0]]
     n_files, put_at = put_in_order(loose), time.monotonic()
     if progress is not None:
         progress(n_files, None)
     sent: list[Sent] = []
     tables = [file for file in loose if is_label_table(file[0])]
-    packing = bounded_parallel_map(lambda group: _send(store, *group), _groups(files), at_once=at_once or os.cpu_count() or 1)
+    packing = bounded_parallel_map(
+        lambda group: _send(store, names, group[0], group[1], n_files=group[2]), _groups(files), at_once=at_once or os.cpu_count() or 1
+    )
     for one in packing:
         sent.append(one)
         n_files += one.n_files
@@ -128,7 +134,7 @@ def _size(content: object) -> int:
     return content.stat().st_size if isinstance(content, Path) else len(content) if isinstance(content, bytes) else 0
 
 
-def _send(store: ObjectStore, folder: str, files: Sequence[File], n_files: int) -> Sent:
+def _send(store: ObjectStore, names: StoredNames, folder: str, files: Sequence[File], *, n_files: int) -> Sent:
     """Pack files and put the archive into the inbox, unless it is there or was taken over."""
     with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
@@ -144,7 +150,7 @@ def _send(store: ObjectStore, folder: str, files: Sequence[File], n_files: int) 
             digest.update(piece)
         name = f"{folder}.part-{digest.hexdigest()[:16]}.zip"
         key = f"{keys.INBOX}{name}"
-        is_new = not (store.exists(keys.raw(digest.hexdigest(), name)) or store.exists(key))
+        is_new = not (store.exists(keys.raw(digest.hexdigest(), names.file(name))) or store.exists(key))
         if is_new:
             file.seek(0)
             store.put(key, cast("BinaryIO", file), content_type="application/zip")

@@ -5,10 +5,12 @@ from msgspec import structs
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import PutBack, QuarantineReason, Retry, find, write
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import BadInputError, ConfigurationError
 from ecg_tasks.pipeline.intake.inbox import checked_path
 from ecg_tasks.queries import quarantine
+from ecg_tasks.settings import Settings
 
 
 def put_back(store: ObjectStore, name: str, *, who: str) -> tuple[str, ...]:
@@ -42,9 +44,11 @@ def put_back(store: ObjectStore, name: str, *, who: str) -> tuple[str, ...]:
     store.put(keys.put_back(folder), b"")
     write(store, keys.quarantined_mark(folder, keys.PUT_BACK), PutBack(inbox=tuple(paths), who=who, when=tried.when))
     write(store, key, structs.replace(reason, retried=(*reason.retried, tried)))
-    for path in paths:
-        store.copy(keys.quarantined(folder, path.rsplit("/", 1)[-1]), f"{keys.INBOX}{path}")
+    for path, file in zip(paths, reason.stored, strict=True):
+        store.copy(keys.quarantined(folder, file), f"{keys.INBOX}{path}")
     # The moment is in it: the same entry may be put back more than once, and each time is an act.
-    detail = {"entry": folder, "inbox": paths, "times_before": len(reason.retried), "when": tried.when}
+    names = StoredNames.of(Settings.from_environment())
+    told = [names.in_inbox(f"{keys.INBOX}{path}").removeprefix(keys.INBOX) for path in paths]
+    detail = {"entry": folder, "inbox": told, "times_before": len(reason.retried), "when": tried.when}
     audit.append(store, who=who, action=audit.Action.RETRY, subject=reason.source, detail=detail)
     return tuple(paths)

@@ -297,7 +297,9 @@ def _strings(record_ids: NDArray[np.bytes_]) -> pa.Array:
 
 
 def _called(table: pa.Table) -> list[str]:
-    return [normal_name(name) for name in table["name"].to_pylist()]
+    names = table["name"].to_pylist()
+    hashed = table["called"].to_pylist() if "called" in table.column_names else names
+    return [normal_name(called or name) for called, name in zip(hashed, names, strict=True)]
 
 
 def _rows(n_rows: int, kind: int, given: Mapping[str, Any]) -> pa.Table:

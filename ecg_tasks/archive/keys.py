@@ -118,6 +118,11 @@ def quarantined(entry: str, name: str) -> str:
     return f"{QUARANTINE}{entry}/{'file-' * (name in _OURS)}{file_name(name)}"
 
 
+def is_ours(name: str) -> bool:
+    """Return whether an object of this name is ours, and no dropped file: a list of files, or what stands beside a quarantine entry's."""
+    return name in _OURS or name == DROP
+
+
 def quarantine_reason(entry: str) -> str:
     return f"{QUARANTINE}{entry}/{REASON}"
 

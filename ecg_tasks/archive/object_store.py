@@ -37,6 +37,8 @@ _DELETED_AT_ONCE = 100
 """S3 takes ten times as many keys in one request, but a busy server may not be through with them before the client gives up."""
 _IN_XML = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 """Keys that a list can hold. Any other one, such as that of a dropped file with a control character in its name, is deleted by itself."""
+_BELOW_NAMES = re.compile(r"((?:^|(?<= ))(?:inbox/|raw/[^/]+/|quarantine/[^/]+/)).+", re.DOTALL)
+"""A key that may end with the name of a dropped file, which no message tells."""
 _SPOOLED_BYTES = 8 * 1024 * 1024
 
 
@@ -205,7 +207,8 @@ class ObjectStore:
         with _errors(f"delete {keys[0]}"):
             answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
         if failed := answer.get("Errors"):
-            raise StoreError(f"could not delete {failed[0].get('Key')}: {failed[0].get('Message')}")
+            key = _BELOW_NAMES.sub(r"\1…", failed[0].get("Key", ""))
+            raise StoreError(f"could not delete {key}: {failed[0].get('Message')}")
 
     def create_bucket(self) -> None:
         """Make the bucket if it is not there."""
@@ -244,12 +247,16 @@ def _add_md5(request: Any, **_: Any) -> None:
 
 @contextmanager
 def _errors(action: str) -> Iterator[None]:
+    """Raise what went wrong as an error of ours; of a key that may name a person the log has no more than the beginning."""
+    told = _BELOW_NAMES.sub(r"\1…", action)
     try:
         yield
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in _MISSING:
-            raise MissingObjectError(f"could not {action}: it is not there") from error
-        raise StoreError(f"could not {action}: {error}") from error
+            raise MissingObjectError(f"could not {told}: it is not there") from (error if told == action else None)
+        raise StoreError(f"could not {told}: {error if told == action else code}") from (error if told == action else None)
     except BotoCoreError as error:
-        raise StoreError(f"could not {action}: {error}") from error
+        if told == action:
+            raise StoreError(f"could not {told}: {error}") from error
+        raise StoreError(f"could not {told}: {type(error).__name__}") from None  # its text has the address

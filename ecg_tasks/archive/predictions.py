@@ -59,7 +59,7 @@ def join(
 
     Parameters
     ----------
-    columns : of ``tables.PREDICTIONS``, of ``tables.RECORD_INDEX``, ``recipe`` or ``version``; what an older prediction lacks is none
+    columns : of ``tables.PREDICTIONS``, of ``tables.RECORD_INDEX``, ``recipe`` or ``version``; what an older object lacks is none
     late : what became known of the patients since
     only : ids; other records of the shard are left out
 
@@ -71,6 +71,7 @@ def join(
     known = tables.load(index, [name for name in tables.RECORD_INDEX.names if name in columns or name == "record_id"])
     ids = _unrepeated(known["record_id"], "the index of a shard")
     known = known if late is None else late.index(known)
+    known |= {name: [None] * len(ids) for name in tables.ACQUISITION if name in columns and name not in known}
     place: dict[str, tuple[int, int]] = {}
     parts = [_decisions(one, columns) for one in said]
     for number, part in enumerate(parts):

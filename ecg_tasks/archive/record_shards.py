@@ -19,13 +19,15 @@ class StoredRecord:
     """A record with what the archive knows of its origin.
 
     ``patient`` is the keyed hash of the patient's id, ``split_bucket`` its place in every split (-1 if not known),
-    ``source`` the SHA-256 of the dropped bytes.
+    ``source`` the SHA-256 of the dropped bytes. ``called`` is the digest of its name where that is not stored, and the record is then
+    called by its id.
     """
 
     record: Record
     source: str
     patient: str | None
     split_bucket: int
+    called: str = ""
 
 
 def shard_name(record_ids: Iterable[str]) -> str:
@@ -67,13 +69,28 @@ def dump_shard(shard: Sequence[StoredRecord]) -> bytes:
 
 def dump_index(shard: Sequence[StoredRecord], *, received: int = 0) -> bytes:
     """Return a shard's index as Parquet: all but the samples. ``received`` numbers the intake, 0 where that is not known."""
-    return tables.dump(tables.RECORD_INDEX, _index_columns(shard) | {"received": [received] * len(shard)})
+    columns = _index_columns(shard) | {"received": [received] * len(shard)}
+    if not any(stored.called for stored in shard):
+        return tables.dump(tables.RECORD_INDEX, columns)
+    return tables.dump(tables.HASHED_INDEX, columns | {"called": [stored.called for stored in shard]})
 
 
-def load_shard(data: bytes) -> list[StoredRecord]:
-    """Read the records of a shard, in their order, with the identity that was stored."""
+def numbered(index: bytes, *, received: int) -> bytes:
+    """Return a shard's index with the number of the intake that lets it in."""
+    schema = tables.HASHED_INDEX if tables.has_column(index, "called") else tables.RECORD_INDEX
+    return tables.dump_with(schema, index, "received", received)
+
+
+def names_of(index: tables.Columns) -> list[str]:
+    """Return by what the records of an index are found: the digests of their names, or the names as they are stored."""
+    return [called or name for called, name in zip(index.get("called") or index["name"], index["name"], strict=True)]
+
+
+def load_shard(data: bytes, *, called: Sequence[str] = ()) -> list[StoredRecord]:
+    """Read the records of a shard, in their order, with the identity that was stored; ``called`` are their digests, by the index."""
     columns = tables.load(data)
-    return [_stored(columns, row) for row in range(tables.n_rows(columns))]
+    found = [_stored(columns, row) for row in range(tables.n_rows(columns))]
+    return [replace(one, called=name) for one, name in zip(found, called, strict=True)] if called else found
 
 
 def find_record(columns: tables.Columns, record_id: str) -> StoredRecord | None:
@@ -90,8 +107,8 @@ def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredR
 
 
 def anonymous(record: Record) -> Record:
-    """Return the record without the patient's id."""
-    return replace(record, patient=None)
+    """Return the record without the patient's id, and without who gave it."""
+    return replace(record, patient=None, issuer=None)
 
 
 def _stored(columns: tables.Columns, row: int) -> StoredRecord:
@@ -106,6 +123,7 @@ def _stored(columns: tables.Columns, row: int) -> StoredRecord:
         age=None if np.isnan(age) else age,
         sex=columns["sex"][row],
         synthetic=bool(columns["synthetic"][row]),
+        **{name: columns[name][row] for name in tables.ACQUISITION if name in columns},
     )
     record.__dict__["record_id"] = columns["record_id"][row]  # as stored: spares hashing again
     return StoredRecord(
@@ -125,4 +143,5 @@ def _index_columns(shard: Sequence[StoredRecord]) -> tables.Columns:
         "synthetic": [stored.record.synthetic for stored in shard],
         "fs": [stored.record.fs for stored in shard],
         "leads": [list(stored.record.leads) for stored in shard],
+        **{name: [getattr(stored.record, name) for stored in shard] for name in tables.ACQUISITION},
     }

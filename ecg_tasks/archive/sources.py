@@ -8,7 +8,7 @@ one after another and kept them together; what it kept is read as it is.
 import hashlib
 import json
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -60,10 +60,12 @@ def keep(store: ObjectStore, contents: Mapping[str, bytes]) -> tuple[str, list[F
     return source, files
 
 
-def described(store: ObjectStore, inbox_keys: Sequence[str], sizes: Sequence[int]) -> tuple[str, list[File]]:
-    """Return source and files of a drop without holding its bytes in memory, or keeping them."""
+def described(
+    store: ObjectStore, inbox_keys: Sequence[str], sizes: Sequence[int], *, called: Callable[[str], str] = str
+) -> tuple[str, list[File]]:
+    """Return source and files of a drop without holding its bytes in memory, or keeping them; ``called`` gives the name that is stored."""
     files = [
-        File(name=posixpath.basename(key.rstrip("/")), n_bytes=size, sha256=store.sha256([key]))
+        File(name=called(posixpath.basename(key.rstrip("/"))), n_bytes=size, sha256=store.sha256([key]))
         for key, size in zip(inbox_keys, sizes, strict=True)
     ]
     return source_of(files), files

@@ -24,8 +24,14 @@ RECORDS = pa.schema(
         ("age", pa.float32()),
         ("sex", pa.string()),
         ("synthetic", pa.bool_()),
+        ("recorded", pa.string()),  # ISO 8601, as much as `Settings.dates` keeps; this one and the next are absent in older tables
+        ("device", pa.string()),
+        ("filters", pa.string()),
+        ("source_format", pa.string()),
     ]
 )
+ACQUISITION = ("recorded", "device", "filters", "source_format")
+"""Columns of `RECORDS` that tell how a recording was made; absent in older tables, where none of it is known."""
 RECEIVED = pa.field("received", pa.int32())
 """The number of the intake that let a record or a name in: a higher one is a later one. Absent in older tables, or 0: not known."""
 RECORD_INDEX = pa.schema(
@@ -35,9 +41,13 @@ RECORD_INDEX = pa.schema(
             for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "leads")
         ),
         RECEIVED,
+        *(RECORDS.field(name) for name in ACQUISITION),
     ]
 )
 """What listings and joins need of a shard, without its samples."""
+CALLED = pa.field("called", pa.string())
+"""By which digest a record is found whose name is not stored; an index whose records are called by their names has no such column."""
+HASHED_INDEX = pa.schema([*RECORD_INDEX, CALLED])
 ALIASES = pa.schema([("record_id", pa.string()), ("name", pa.string()), RECEIVED])
 """Other names that records were dropped by."""
 DESCRIPTIONS = pa.schema([RECORDS.field(name) for name in ("record_id", "patient", "split_bucket", "age", "sex")])
@@ -148,10 +158,10 @@ INBOX_READ = pa.schema(
 )
 """What files that wait in the inbox say of themselves."""
 
-_TEXTS_OF_A_FILE = [("sha256", pa.string()), ("member", pa.string())]
+_TEXTS_OF_A_FILE = [("sha256", pa.string()), ("dropped", pa.string()), ("member", pa.string())]
 INPUTS = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "fate")),
+        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "kept", "dropped", "fate")),
         *(pa.field(name, pa.int32()) for name in ("received", "records", "duplicates", "quarantined", "passed_over")),
         (
             "files",
@@ -205,17 +215,18 @@ def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, S
     return n_written
 
 
+def has_column(data: bytes, name: str) -> bool:
+    """Return whether a Parquet object has a column."""
+    return name in pq.ParquetFile(pa.BufferReader(data)).schema_arrow.names
+
+
 def dump_with(schema: pa.Schema, data: bytes, name: str, value: object) -> bytes:
-    """Return a stored table as Parquet whose column ``name`` holds ``value`` in every row."""
+    """Return a stored table as Parquet whose column ``name`` holds ``value`` in every row; what an older one lacks is null."""
     table = load_table(data)
-    place = schema.get_field_index(name)
-    column = pa.array([value] * table.num_rows, type=schema.field(place).type)
-    table = (
-        table.set_column(place, schema.field(place), column)
-        if name in table.column_names
-        else table.append_column(schema.field(place), column)
-    )
-    return _bytes(table.select(schema.names), schema)
+    n_rows = table.num_rows
+    given = {field.name: table[field.name] if field.name in table.column_names else pa.nulls(n_rows, field.type) for field in schema}
+    given[name] = pa.array([value] * n_rows, type=schema.field(name).type)
+    return _bytes(pa.table(given, schema=schema), schema)
 
 
 def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> pa.Table:

@@ -27,13 +27,25 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def patient_hash(patient: str | None, *, key: bytes) -> str | None:
-    """Return the keyed hash that stands for a patient's id: equal for equal ids, and of no use without the key.
+def patient_hash(patient: str | None, *, key: bytes, issuer: str | None = None) -> str | None:
+    """Return the keyed hash that stands for a patient's id: equal for equal ids of one issuer, and of no use without the key.
 
+    Parameters
+    ----------
+    issuer : who gave the id; without one the hash is that of the id alone, as it always was
+
+    Examples
+    --------
     >>> patient_hash("17", key=b"0" * 32)
     '3664ac573976178a531d1eb8'
+    >>> patient_hash("17", key=b"0" * 32, issuer="1.2.3") == patient_hash("17", key=b"0" * 32, issuer="1.2.4")
+    False
     """
-    return None if patient is None else hmac.new(key, patient.encode(), hashlib.sha256).hexdigest()[:24]
+    if patient is None:
+        return None
+    given_by = (issuer or "").strip()
+    text = f"{given_by}\0{patient.strip()}" if given_by else patient
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:24]
 
 
 def write_jobs(store: ObjectStore, *, dag: str, run: str, jobs: Iterable[Document]) -> list[str]:

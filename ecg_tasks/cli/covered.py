@@ -1,15 +1,19 @@
 """Here: how much of the source the tests run: lines and branches, in every process that they start. Not here: the tests (``checks``).
 
 Every Python process that descends from the tests measures itself, because ``coverage`` starts in each by an environment variable: those of
-pytest, of the stack, of its tasks, of the command line. Each leaves a file when it ends; killed ones leave none. The settings are
-in ``pyproject.toml``.
+pytest, of the command line, of what both run. Stacks do not: they run the same code again, and a tracer would double their time
+(``tests/end_to_end/conftest.py``). Each process leaves a file when it ends; of one that is killed while it writes, the file is no use.
+The settings are in ``pyproject.toml``.
 """
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 
 from ecg_tasks.cli.checkout import CHECKOUT
 
@@ -35,10 +39,23 @@ def run(arguments: Sequence[str], *, whole: bool) -> int:
     environment = _environment(os.environ)
     coverage = [sys.executable, "-m", "coverage"]
     tested = _call([*coverage, "run", _SETTINGS, "-m", "pytest", *arguments], environment)
+    for file in FOLDER.glob("data.*"):
+        if not _is_whole(file):
+            file.unlink()
     _call([*coverage, "combine", _SETTINGS, "--quiet", str(FOLDER)], environment)
     least = [] if whole else ["--fail-under=0"]
     covered = _call([*coverage, "report", _SETTINGS, "--skip-covered", "--sort=cover", *least], environment)
     return tested or covered
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether a file of measurements was written to its end; ``coverage`` does so without a journal."""
+    try:
+        with closing(sqlite3.connect(file)) as data:
+            sound = data.execute("pragma quick_check").fetchone() == ("ok",)
+            return sound and data.execute("select version from coverage_schema").fetchone() is not None
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

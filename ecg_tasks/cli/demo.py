@@ -38,7 +38,7 @@ def demo(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with PTB-XL, the raw PTB database or heartbeat CSVs; default: made-up recordings.", exists=True, file_okay=False
+            help="Folder with a public collection, or with heartbeat CSVs; default: made-up recordings.", exists=True, file_okay=False
         ),
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the stack at the end.")] = False,
@@ -75,14 +75,11 @@ def _recordings(folder: Path | None) -> "list[tuple[str, Content]]":
 
         say("making recordings of people who do not exist (synthetic; whatever is made of them says so)")
         return list(sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1).items())
-    from ecg_tasks.offline.labelled_folders import LAYOUTS, detect
+    from ecg_tasks.offline.labelled_folders import open_folder
 
-    layout = detect(folder)
-    if layout is None:
-        complain(f"{folder} holds neither ptbxl_database.csv, nor WFDB recordings (.hea), nor heartbeat CSVs")
-        raise typer.Exit(1)
-    say(f"taking {folder} for {layout}")
-    return LAYOUTS[layout](folder).for_inbox()
+    found = open_folder(folder)
+    say(f"taking {folder} for {found.kind}")
+    return found.for_inbox()
 
 
 def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecg_tasks.cli.inbox import show_unknown
 from ecg_tasks.cli.terminal import complain, console, say
 from ecg_tasks.labels import RESEARCH_USE
 
@@ -21,7 +22,7 @@ def evaluate(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="PTB-XL, raw PTB (patients' folders), heartbeat CSVs, or files with a labels.csv; or such a folder as ZIP, tar or tar.gz.",
+            help="A public collection as its authors lay it out (docs/collections.md), heartbeat CSVs, files with a labels.csv; or packed.",
             exists=True,
         ),
     ],
@@ -125,6 +126,7 @@ def _show_subgroups(found: "Assessment") -> None:
 def _show_counts(found: "FolderEvaluation") -> None:
     parts = [f"{number:,} {name.replace('_', ' ')}" for name, number in vars(found.counts).items() if number and name != "received"]
     say(f"{found.counts.received:,} records named by {found.folder}: {', '.join(parts)}")
+    show_unknown(found.unknown)
     for rejected in found.rejected[:_NAMES_SHOWN]:
         complain(f"{rejected.name} was not read: {rejected.reason.value}: {rejected.message}")
     if len(found.rejected) > _NAMES_SHOWN:

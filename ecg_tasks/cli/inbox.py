@@ -1,7 +1,7 @@
 """Here: ``put``, ``import``, ``download``: ways for recordings into the inbox. Not here: layouts of data sets (``labelled_folders``)."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,25 +10,39 @@ import typer
 
 from ecg_tasks.cli.stack import running_stack
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.errors import StoreError
 
 if TYPE_CHECKING:
     from deploy.embedded import Stack
-    from ecg_tasks.offline.labelled_folders import Content
+    from ecg_tasks.offline.labelled_folders import Content, LabelledFolder
 
 
 class DataSet(StrEnum):
     """Data sets whose layout is known."""
 
+    AUTO = "auto"
     PTBXL = "ptbxl"
     PTBDB = "ptbdb"
+    CINC = "cinc"
+    CHAPMAN = "chapman"
+    CODE15 = "code15"
+    MIMIC_IV_ECG = "mimic_iv_ecg"
+    SPH = "sph"
+    LUDB = "ludb"
     HEARTBEATS = "heartbeats"
+    LABELLED = "labelled"
 
 
 class OnPhysioNet(StrEnum):
-    """Data sets that wfdb's own downloader can fetch."""
+    """Data sets that PhysioNet serves to anybody."""
 
     PTBDB = "ptbdb"
     PTBXL = "ptbxl"
+    CINC2020 = "cinc2020"
+    CINC2021 = "cinc2021"
+    CHAPMAN = "chapman"
+    LUDB = "ludb"
+    MIMIC_IV_ECG = "mimic_iv_ecg"
 
 
 def put(
@@ -42,66 +56,80 @@ def put(
 
 
 def import_(
-    dataset: Annotated[DataSet, typer.Argument(help="Layout of the folder.")],
+    dataset: Annotated[DataSet, typer.Argument(help="Layout of the folder; auto finds out.")],
     folder: Annotated[Path, typer.Argument(help="Where the data set lies.", exists=True, file_okay=False)],
 ) -> None:
-    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex).
+    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex, superclasses, fold).
 
     ptbxl: 500 Hz recordings where present, else 100 Hz. ptbdb: every recording below the patients' folders.
-    heartbeats: the CSV files with 187 samples at 125 Hz and the label in column 188.
+    cinc: the Challenges 2020 and 2021. chapman: PhysioNet's ecg-arrhythmia, or figshare's ECGData.
+    code15: with a signals.json that has the unit.
+    heartbeats: the CSV files with 187 samples at 125 Hz and the label in column 188. labelled: files with a labels.csv.
+    What each label is made of: docs/collections.md.
     """
-    from ecg_tasks.offline.labelled_folders import LAYOUTS
+    from ecg_tasks.offline.labelled_folders import LAYOUTS, open_folder
 
     stack = running_stack()
-    found = LAYOUTS[dataset.value](folder)
+    found = open_folder(folder) if dataset is DataSet.AUTO else LAYOUTS[dataset.value](folder)
+    if dataset is DataSet.AUTO:
+        say(f"taking {folder} for {found.kind}")
     unlabelled = [one for one in found.rejected if found.files.get(one.name) is not None]
     for one in unlabelled[:_MOST_SHOWN]:
         complain(f"{one.message}; the recording goes in without label and patient")
     if len(unlabelled) > _MOST_SHOWN:
         complain(f"{len(unlabelled) - _MOST_SHOWN} more recordings go in so")
+    show_labels(found)
     n_files = drop_packed(stack, found.for_inbox())
     say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
+
+
+def show_labels(found: "LabelledFolder") -> None:
+    """Show how many recordings have which label, how many are missing, and which statements are not in the collection's table."""
+    if counts := found.counts():
+        say(f"labels: {', '.join(f'{number:,} {name}' for name, number in sorted(counts.items()))}")
+    if n_missing := sum(path is None for path in found.files.values()):
+        say(f"{n_missing:,} files that the data set lists are not in the folder")
+    show_unknown(found.unknown)
+
+
+def show_unknown(unknown: Mapping[str, int]) -> None:
+    """Show the statements that a collection's table does not have."""
+    if unknown:
+        most = sorted(unknown.items(), key=lambda one: (-one[1], one[0]))[:_MOST_SHOWN]
+        shown = "; ".join(f"{statement[:80]!r} of {number:,} recordings" for statement, number in most)
+        complain(f"{len(unknown):,} statements are not in the collection's table, so no recording with one is called normal: {shown}")
 
 
 def download(
     dataset: Annotated[OnPhysioNet, typer.Argument(help="Which data set.")],
     folder: Annotated[Path, typer.Argument(help="Where to; files that are there already whole are not fetched again.", file_okay=False)],
 ) -> None:
-    """Fetch a data set from PhysioNet (ptbdb: 1.7 GB, ptbxl: 3 GB); begun again, it goes on where it stopped."""
-    import wfdb
+    """Fetch a data set from PhysioNet (ptbdb: 1.7 GB, ptbxl: 3 GB); begun again, it goes on where it stopped.
 
-    from ecg_tasks.readers.file_names import HEADER_SUFFIX
+    Every file is checked against PhysioNet's own list of SHA-256 sums.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    folder.mkdir(parents=True, exist_ok=True)
-    release = _RELEASES[dataset]
+    from ecg_tasks.offline import physionet
+
+    release = physionet.RELEASES[dataset.value]
+    say(f"{release.slug} {release.version}, {release.licence}")
+    columns = (TextColumn("from PhysioNet"), BarColumn(), MofNCompleteColumn())
     try:
-        names = wfdb.get_record_list(release)
-        if dataset is OnPhysioNet.PTBXL:  # the same hearts at 100 Hz add nothing
-            names = [name for name in names if name.startswith("records500/")]
-        headers = [f"{name}{HEADER_SUFFIX}" for name in names]
-        wfdb.dl_files(release, str(folder), headers + _TABLES[dataset])
-        wfdb.dl_files(release, str(folder), _signal_files(folder, headers))
-    except Exception as error:  # wfdb lets every error of the libraries below it through
+        with Progress(*columns, console=console(), disable=not console().is_terminal) as shown:
+            bar = shown.add_task("", total=None)
+            got = physionet.fetch(
+                release, folder, address=physionet.ADDRESS, progress=lambda done, total: shown.update(bar, completed=done, total=total)
+            )
+    except StoreError as error:
         complain(f"{dataset.value} could not be fetched from PhysioNet ({error}); is this machine connected to the network?")
         raise typer.Exit(1) from error
-    say(f"fetched; next: ./ecg import {dataset.value} {folder}")
+    layout = "cinc" if dataset.value.startswith("cinc") else dataset.value
+    say(f"{got.n_fetched:,} of {got.n_files:,} files were fetched, and all are whole; next: ./ecg import {layout} {folder}")
 
 
 _MOST_SHOWN = 20
-"""Rows that could not be understood, each in its own sentence."""
-_RELEASES = {OnPhysioNet.PTBDB: "ptbdb", OnPhysioNet.PTBXL: "ptb-xl"}
-
-
-_TABLES = {OnPhysioNet.PTBDB: [], OnPhysioNet.PTBXL: ["ptbxl_database.csv", "scp_statements.csv", "LICENSE.txt"]}
-
-
-def _signal_files(folder: Path, headers: list[str]) -> list[str]:
-    """List what the headers name, each file once: wfdb's ``dl_database`` lists a file once a signal, and fetches its rest as often."""
-    from ecg_tasks.readers.wfdb.record import WfdbReader
-
-    reader = WfdbReader()
-    named = [Path(header).with_name(file) for header in headers for file in reader.companions(header, (folder / header).read_bytes()).names]
-    return list(dict.fromkeys(path.as_posix() for path in named))
+"""Rows that could not be understood, each in its own sentence; and statements that are not known."""
 
 
 def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:

@@ -1,5 +1,6 @@
 """Here: ``classify``: one file, without any stack. Not here: the classification (``offline.classify_archive``)."""
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -34,12 +35,17 @@ def classify(
     table = Table("recording", "decision", "P(abnormal)", "threshold", "model", box=None, header_style="bold")
     for one in classified.results[:_ROWS_SHOWN]:
         model = f"{one.recipe} {one.version}" + (" (trained on synthetic data)" if one.synthetic_model else "")
-        table.add_row(one.name, one.decision.value, f"{one.probability:.3f}", f"{one.threshold:.3f}", model)
+        probability = "–" if isnan(one.probability) else f"{one.probability:.3f}"
+        table.add_row(one.name, one.decision.value, probability, f"{one.threshold:.3f}", model)
     console().print(table)
     for one in classified.results[:_ROWS_SHOWN]:
-        remarks = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *one.remarks]
+        unread = ["No probability: nothing of it was good enough for the model."] if isnan(one.probability) else []
+        remarks = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *unread, *one.remarks]
         if remarks:
             console().print(f"{one.name}: {' '.join(remarks)}", markup=False, highlight=False)
+        if one.facts:
+            facts = "; ".join(f"{fact.title}: {fact.text}" for fact in one.facts)
+            console().print(f"{one.name}: {facts}.", markup=False, highlight=False)
     if len(classified.results) > _ROWS_SHOWN:
         console().print(f"… and {len(classified.results) - _ROWS_SHOWN} more recordings")
     for rejected in classified.rejected[:_ROWS_SHOWN]:

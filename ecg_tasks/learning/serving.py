@@ -86,6 +86,8 @@ class Classifier:
         ------
         SignalError
             If the pictures are not of this model's shape or type.
+        ModelRefusedError
+            If the network gives something that is no probability: nothing that it says can be trusted then.
         """
         if images.dtype != np.uint8 or images.shape[1:] != tuple(self.spec.image_shape):
             raise SignalError(
@@ -100,6 +102,10 @@ class Classifier:
             self._interpreter.set_tensor(self._input["index"], filled)
             self._interpreter.invoke()
             scores[start : start + len(chunk)] = self._interpreter.get_tensor(self._output)[: len(chunk), 0]
+        are_probabilities = (scores >= 0) & (scores <= 1)  # nan is neither
+        if not are_probabilities.all():
+            none = f"{np.count_nonzero(~are_probabilities)} of {len(scores)} pictures"
+            raise ModelRefusedError(f"{self.spec.recipe} {self.spec.version} gives no probability for {none}; promote another version")
         return scores
 
     def decide(

@@ -1,9 +1,10 @@
 """Here: one recording, or one stored picture, classified without any stack. Not here: the nightly run (``classify_records``)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import header_beside, is_signal
 from ecg_tasks.readers.wfdb.lines import matching_name
+from ecg_tasks.reporting.facts import Fact, facts_of
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.flags import join_flags, sentences
 from ecg_tasks.signals.recipes import RECIPES, Rendered, get_recipe
@@ -43,6 +45,8 @@ class Classified:
     """Such as ``0-20 of 25 s``; empty for a heartbeat row and a picture."""
     remarks: tuple[str, ...] = ()
     """What is wrong with the recording or was done to it, one sentence each."""
+    facts: tuple[Fact, ...] = ()
+    """What its file tells of the person, the time, the device and the filters; none for a heartbeat row and a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,13 +189,22 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
             synthetic_model=classifier.spec.synthetic,
             seconds_read=read[row],
             remarks=remarks[row],
+            facts=() if record.is_heartbeat else tuple(facts_of(record)),
         )
         for row, record in enumerate(records)
     ]
 
 
-def read_path(path: Path, *, name: str = "") -> readers.Read:
-    """Read a file on a disk, with those beside it that it needs; ``name`` is what its recordings are called by, the file's own without it.
+def read_path(
+    path: Path, *, name: str = "", beside: Mapping[str, bytes] = MappingProxyType({}), made: Callable[[], bytes] | None = None
+) -> readers.Read:
+    """Read a file on a disk, with those beside it that it needs.
+
+    Parameters
+    ----------
+    name : what its recordings are called by; the file's own by default
+    beside : further files that are not on the disk, by name; one of that name on the disk goes before
+    made : makes the bytes to read, where they are a part of the file's
 
     Raises
     ------
@@ -199,8 +212,9 @@ def read_path(path: Path, *, name: str = "") -> readers.Read:
         If it cannot be read, or a file that it needs is not there.
     """
     path = _with_header(path)
-    beside = {file.name: file.read_bytes for file in path.parent.iterdir() if file.is_file()}
-    return readers.read(name or path.name, readers.gather(path.name, path.read_bytes(), beside))
+    there: dict[str, Callable[[], bytes]] = {called: partial(bytes, data) for called, data in beside.items()}
+    there |= {file.name: file.read_bytes for file in path.parent.iterdir() if file.is_file()}
+    return readers.read(name or path.name, readers.gather(path.name, made() if made else path.read_bytes(), there))
 
 
 def _with_header(path: Path) -> Path:

@@ -5,7 +5,7 @@ was trained on are left out. The others are evaluated with the code that made it
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ecg_tasks.offline.model_evaluator import ModelEvaluation, ModelEvaluator
 from ecg_tasks.offline.shipped import find_models
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.readers import Read, Rejected
-from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_header
+from ecg_tasks.readers.file_names import HEADER_SUFFIX, SIDECAR, is_header
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.record import Record
 
@@ -58,6 +58,8 @@ class FolderEvaluation:
     rejected: Sequence[Rejected]
     missing: Sequence[str]
     evaluated: Sequence[ModelEvaluation]
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """Statements that the collection's table does not have, and how many recordings have each."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of ``--json``: the first model's figures at the top level, those of further models under ``others``."""
@@ -90,7 +92,7 @@ def evaluate_folder(
 
     Parameters
     ----------
-    folder : PTB-XL, raw PTB, heartbeat CSVs, or recordings with a ``labels.csv``; or an archive of one, which is unpacked on the disk
+    folder : a public collection that is known, heartbeat CSVs, or recordings with a ``labels.csv``; or an archive, which is unpacked
     recipe : the recipe to evaluate; None for the first that accepts a recording, as in the nightly run
     model : version of a model in ``models``, or the folder of one; None for the champions
     models : laid out as ``models/`` in the bucket
@@ -120,7 +122,7 @@ def evaluate_folder(
         if path is None:
             found["missing"] += name not in unreadable
         elif name not in unreadable:
-            reading = _read(name, path)
+            reading = _read(name, path, labelled)
             rejected += reading.rejected
             for record in reading.records:
                 if record.name in unreadable:
@@ -141,6 +143,7 @@ def evaluate_folder(
         rejected=rejected,
         missing=[name for name, path in labelled.files.items() if path is None and name not in unreadable],
         evaluated=sorted(evaluated, key=lambda one: one.assessment is None),
+        unknown=labelled.unknown,
     )
     if not counts.evaluated:
         fates = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in vars(counts).items() if number and name != "received")
@@ -185,10 +188,11 @@ def _described(record: Record, labelled: LabelledFolder) -> _Described:
     return _Described(record=described, patients=[patient for patient in {row.patient_id, record.patient} if patient])
 
 
-def _read(name: str, path: Path) -> Read:
+def _read(name: str, path: Path, labelled: LabelledFolder) -> Read:
     """Return the records of one file; a file that cannot be read is one rejected record."""
+    beside = {SIDECAR: labelled.sidecar} if labelled.sidecar else {}
     try:
-        return read_path(path, name=name + HEADER_SUFFIX * is_header(path.name))
+        return read_path(path, name=name + HEADER_SUFFIX * is_header(path.name), beside=beside, made=labelled.made.get(name))
     except BadInputError as error:
         return Read(records=(), rejected=(Rejected(name=name, reason=error.reason, message=error.message),))
     except OSError as error:

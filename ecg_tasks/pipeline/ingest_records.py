@@ -39,6 +39,7 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
@@ -55,6 +56,7 @@ from ecg_tasks.pipeline.intake import (
     taking,
     waiting,
 )
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.publication import Account, tables_at
 from ecg_tasks.pipeline.intake.results import Results
 from ecg_tasks.pipeline.intake.tidying import tidy
@@ -88,7 +90,14 @@ def plan(run_id: str) -> list[str]:
         return []
     at = datetime.now(UTC)
     grace_s, max_bytes = settings.wfdb_grace_s, settings.max_object_bytes
-    opened = archives.open_all(store, listed, limits=opening.ArchiveBounds.of(settings), min_tasks=settings.min_tasks)
+    opened = archives.open_all(
+        store,
+        listed,
+        limits=opening.ArchiveBounds.of(settings),
+        min_tasks=settings.min_tasks,
+        staged=keys.staging(DAG, run, "archives"),
+        keeping=Keeping.of(settings),
+    )
     sorted_inbox = drops.sort_inbox(store, opened.loose, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=headers.MEMO in first)
     sorted_inbox = waiting.with_archives(sorted_inbox, opened)
     if not (ended or opened.parts or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
@@ -99,11 +108,14 @@ def plan(run_id: str) -> list[str]:
     work, left = [*(part.drops for part in opened.parts), *loose[:most]], loose[most:]
     put_back = tuple(key.removeprefix(keys.put_back("")) for key in first if key.startswith(keys.put_back("")))
     planned = waiting.plan_of(store, tables_at(run), sorted_inbox, work=work, left=left, grace_ended=grace_ended, put_back=put_back)
+    planned = structs.replace(planned, archives=opened.staged)
     if not work and (ended or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
-    described = label_tables.stage(store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key)
+    described = label_tables.stage(
+        store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key, keeping=Keeping.of(settings)
+    )
     if not work:
-        with Account() as counts:
+        with Account(StoredNames.of(settings)) as counts:
             counts.write(store, run, planned=planned, shards=[], labels=LabelCounts())
     plans = [planned, *[None] * len(work)]
     bare = [*(part.job() for part in opened.parts), *(IntakeJob(drops=tuple(batch)) for batch in work[len(opened.parts) :])]
@@ -143,7 +155,9 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
 
         def records() -> Iterator[record_shards.StoredRecord]:
             take_one = partial(taking.take, store) if archived is None else partial(members.take, store, batch=archived)
-            take = partial(take_one, described=described, patient_key=settings.patient_key)
+            take = partial(
+                take_one, described=described, patient_key=settings.patient_key, dates=settings.dates, keeping=Keeping.of(settings)
+            )
             for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
                 inputs.append(taken.outcome)
                 quarantined.extend(taken.quarantined)
@@ -194,7 +208,8 @@ def publish(run_id: str, results: Sequence[str]) -> str:
 
     Returns the manifest's key. A publication that is tried again ends what the one before began; one that is over changes nothing.
     """
-    store = open_store()
+    settings = Settings.from_environment()
+    store, names = open_store(settings), StoredNames.of(settings)
     run = keys.run_key(run_id)
     key = keys.manifest(DAG, run)
     staged = Results(store, run, results)
@@ -210,14 +225,19 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     if planned is None or data is not None:
         manifest = load(IntakeManifest, data or b"", name=key)
         _log(store, manifest, data or b"")
-        quarantining.settle(store, manifest, put_back=None)
-        tidy(store, manifest, None)
+        quarantining.settle(store, manifest, put_back=None, names=names)
+        tidy(store, manifest, None, names=names)
     else:
         manifest, logged = publication.let_in(store, staged, planned, before=_catalog_before(store, run, found))
         _log(store, manifest, manifest.to_json(), listed=logged)
-        quarantining.settle(store, manifest, put_back=planned.put_back)
+        quarantining.settle(store, manifest, put_back=planned.put_back, names=names)
         tables = store.list_keys(f"{tables_at(run)}/") if planned.labels else []
-        tidy(store, manifest, itertools.chain(tables, staged.staged()) if planned.put_back is not None else None)
+        tidy(
+            store,
+            manifest,
+            itertools.chain(tables, planned.archives, staged.staged()) if planned.put_back is not None else None,
+            names=names,
+        )
     return key
 
 

@@ -5,7 +5,7 @@ Nothing is deleted that was not planned and written down before, and is still no
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,13 +24,14 @@ from ecg_tasks.archive.documents import (
     write,
     write_manifest,
 )
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import DamagedStoreError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
-from ecg_tasks.pipeline.maintenance.rules import INDEX, RULES, checked_days, judge
-from ecg_tasks.settings import retention_days
+from ecg_tasks.pipeline.maintenance.rules import DEADLINES, INDEX, RULES, checked_days, judge
+from ecg_tasks.settings import Settings, retention_days
 
 DAG = DagId.MAINTAIN_STORE
 MAX_DELETED = 200_000
@@ -39,13 +40,13 @@ LISTED = 1000
 """Of every list, so many stand in the manifest; all of them beside it."""
 
 
-def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int) -> str:
+def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int, due: Iterable[str] = ()) -> str:
     """Write down what is too old and needed by nothing; returns the key of this plan. Only what stands there can be deleted.
 
     Parameters
     ----------
     days : for how long each prefix is kept, 0 for ever; `rules.RULES` names those that there are rules for
-    dry_run : nothing is deleted
+    dry_run : nothing is deleted, but for what is below the prefixes ``due``, whose deadline is over
     sample : of every kind of object that is named by its content, so many are read again
     """
     store = open_store()
@@ -62,6 +63,7 @@ def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int) 
             days=kept,
             dry_run=dry_run,
             sample=sample,
+            due=tuple(due),
             prefixes=judged.tallies,
             left_for_next=len(judged.deletable) - len(chosen),
             objects=tuple((item.key, item.size, item.etag) for item in chosen),
@@ -71,23 +73,24 @@ def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int) 
 
 
 def delete(plan_key: str) -> str:
-    """Delete what was planned and is still needed by nothing, and log it first; in a dry run nothing. Returns the result's key."""
+    """Delete what was planned and is still needed by nothing, and log it first; in a dry run only what is due. Returns the result's key."""
     store = open_store()
     planned = read(store, MaintenancePlan, plan_key)
     key = keys.staging(DAG, planned.run, "deleted.json")
     if find(store, Deletions, key) is not None:
         return key
     stays: list[str] = []
-    if planned.objects and not planned.dry_run:
+    asked = _asked(planned)
+    if asked:
         judged = judge(store, planned.days, at=datetime.fromisoformat(planned.at))
-        going = [name for name, _, etag in planned.objects if name in judged.deletable and judged.deletable[name].etag == etag]
-        stays = sorted(judged.present.intersection(name for name, _, _ in planned.objects).difference(going))
+        going = [name for name, _, etag in asked if name in judged.deletable and judged.deletable[name].etag == etag]
+        stays = sorted(judged.present.intersection(name for name, _, _ in asked).difference(going))
         detail = {
-            "objects": len(planned.objects),
-            "bytes": sum(size for _, size, _ in planned.objects),
+            "objects": len(asked),
+            "bytes": sum(size for _, size, _ in asked),
             "days": planned.days,
-            "list": write(store, keys.manifest_list(DAG, planned.run, "deletions"), DeletionList(objects=planned.objects)),
-            "list_sha256": hashlib.sha256(json.dumps(planned.objects).encode()).hexdigest(),
+            "list": write(store, keys.manifest_list(DAG, planned.run, "deletions"), DeletionList(objects=_told(asked))),
+            "list_sha256": hashlib.sha256(json.dumps(_told(asked)).encode()).hexdigest(),
         }
         audit.append(store, who=f"{DAG}/{planned.run}", action=audit.Action.DELETE, subject=planned.run, detail=detail)
         first = [name for name in going if name.endswith(f"/{INDEX}")]
@@ -121,16 +124,18 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
     store = open_store()
     planned, found, checked = read(store, MaintenancePlan, plan_key), read(store, OrphanList, orphans), read(store, ContentCheck, contents)
     run, objects, stays = planned.run, planned.objects, set(read(store, Deletions, deleted).stays)
-    gone = [] if planned.dry_run else [size for name, size, _ in objects if name not in stays]
+    asked = _asked(planned)
+    gone = [size for name, size, _ in asked if name not in stays]
+    dry = "dry run: nothing was deleted" if not asked else "dry run: only what has a deadline was deleted"
     counts = MaintenanceCounts(
-        mode="dry run: nothing was deleted" if planned.dry_run else "for real",
+        mode=dry if planned.dry_run else "for real",
         objects=sum(one.objects for one in planned.prefixes.values()),
         deletable=len(objects),
         deletable_bytes=sum(size for _, size, _ in objects),
         left_for_next=planned.left_for_next,
         deleted=len(gone),
         deleted_bytes=sum(gone),
-        kept_since=0 if planned.dry_run else len(stays),
+        kept_since=len(stays),
         orphans=len(found.orphans),
         read_again=sum(checked.read.values()),
         damaged=len(checked.damaged),
@@ -142,12 +147,12 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
         counts=counts,
         days=planned.days,
         prefixes=planned.prefixes,
-        deletable=tuple(Deletable(key=name, bytes=size) for name, size, _ in objects[:LISTED]),
-        kept_since=tuple(sorted(stays)[:LISTED]),
+        deletable=tuple(Deletable(key=name, bytes=size) for name, size, _ in _told(objects[:LISTED])),
+        kept_since=tuple(map(_names().in_list, sorted(stays)[:LISTED])),
         orphans=found.orphans[:LISTED],
         contents=checked,
     )
-    write(store, keys.manifest_list(DAG, run, "deletions"), DeletionList(objects=objects))
+    write(store, keys.manifest_list(DAG, run, "deletions"), DeletionList(objects=_told(objects)))
     write(store, keys.manifest_list(DAG, run, "orphans"), found)
     return write_manifest(store, manifest)
 
@@ -170,19 +175,42 @@ def headline(manifest_key: str) -> str:
     """Return one sentence of a run's account."""
     counts = read(open_store(), MaintenanceManifest, manifest_key).counts
     did = (
-        f"dry run: {counts.deletable:,} objects ({counts.deletable_bytes / 1e6:,.1f} MB) would go"
+        f"dry run: {counts.deletable - counts.deleted:,} objects ({(counts.deletable_bytes - counts.deleted_bytes) / 1e6:,.1f} MB) would go"
         if counts.mode.startswith("dry")
-        else f"{counts.deleted:,} objects deleted ({counts.deleted_bytes / 1e6:,.1f} MB)"
+        else ""
     )
+    if counts.deleted or not did:
+        did += f"{', ' * bool(did)}{counts.deleted:,} objects deleted ({counts.deleted_bytes / 1e6:,.1f} MB)"
     return f"{did}; {counts.orphans:,} orphans; {counts.read_again:,} read again, {counts.damaged:,} damaged"
 
 
 def form(texts: Mapping[str, str], *, scheduled: bool = False) -> dict[str, Any]:
     """Turn the DAG's form, whose templates give texts, into arguments of `plan`.
 
-    A scheduled run has no user to fill in the form: it deletes what the setting ``ECG_RETENTION`` names, and nothing without it.
+    A scheduled run has no user to fill in the form: it deletes what the setting ``ECG_RETENTION`` names, and what has a deadline.
     """
+    sample = int(texts["sample"])
     if scheduled and (retention := retention_days()):
-        return {"days": retention, "dry_run": False, "sample": int(texts["sample"])}
+        return {"days": DEADLINES | retention, "dry_run": False, "sample": sample, "due": ()}
     days = {name: float(texts[f"{name}_days"]) for name in RULES}
-    return {"days": days, "dry_run": texts["dry_run"] != "False", "sample": int(texts["sample"])}
+    if scheduled:
+        return {"days": days | DEADLINES, "dry_run": True, "sample": sample, "due": tuple(DEADLINES)}
+    return {"days": days, "dry_run": texts["dry_run"] != "False", "sample": sample, "due": ()}
+
+
+def _names() -> StoredNames:
+    return StoredNames.of(Settings.from_environment())
+
+
+def _told(objects: Iterable[tuple[str, int, str]]) -> tuple[tuple[str, int, str], ...]:
+    """Return objects as lists have them, which stay when the objects are gone: without the names of files."""
+    names = _names()
+    return tuple((names.in_list(key), size, etag) for key, size, etag in objects)
+
+
+def _asked(planned: MaintenancePlan) -> tuple[tuple[str, int, str], ...]:
+    """Return the planned objects that this run is to delete."""
+    if not planned.dry_run:
+        return planned.objects
+    due = tuple(RULES[name].prefix for name in planned.due)
+    return tuple(item for item in planned.objects if item[0].startswith(due)) if due else ()

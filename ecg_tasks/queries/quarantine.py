@@ -1,14 +1,16 @@
 """Here: what could not be read, entry by entry. Not here: putting it into quarantine (``intake.taking``), or back (``actions``)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import QuarantineReason, Retry, read
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
-from ecg_tasks.errors import MissingObjectError
+from ecg_tasks.archive.stored_names import StoredNames
+from ecg_tasks.errors import SENTENCES, MissingObjectError, Reason
+from ecg_tasks.settings import Settings
 
 SHOWN_BYTES = 2000
 """Of a file's start or of a bad row, at most so much is shown."""
@@ -56,14 +58,20 @@ class Entries:
     n_closed: int
 
 
-def entries(store: ObjectStore, *, closed: bool = False, offset: int = 0, limit: int = 50) -> Entries:
-    """List the open or the closed entries; only the reasons of those asked for are read."""
+def entries(store: ObjectStore, *, closed: bool = False, offset: int = 0, limit: int = 50, told: bool = True) -> Entries:
+    """List the open or the closed entries; only the reasons of those asked for are read.
+
+    Parameters
+    ----------
+    told : with names and sentences, which may hold anything that stands in a file; else with the digests of names
+    """
     listed = list(store.list_objects(keys.QUARANTINE))
     done = _folders(listed, keys.CLOSED)
     found = [item for item in listed if item.key.endswith(f"/{keys.REASON}") and (item.key.split("/")[1] in done) == closed]
     found.sort(key=lambda item: item.modified, reverse=True)
     page = found[offset : offset + limit]
     read = tuple(bounded_parallel_map(lambda item: _entry(store, item), page))
+    read = read if told else tuple(map(_for_all, read))
     return Entries(entries=read, total=len(found), n_closed=len(done))
 
 
@@ -78,12 +86,17 @@ def _folders(listed: Iterable[ObjectInfo], name: str) -> set[str]:
     return {item.key.split("/")[1] for item in listed if item.key.endswith(f"/{name}")}
 
 
-def entry(store: ObjectStore, name: str) -> tuple[QuarantineEntry, tuple[QuarantineRow, ...]] | None:
-    """Return one entry with what is bad in it, or None without one; ``name`` is an entry's folder, or a SHA-256 that has a single one."""
+def entry(store: ObjectStore, name: str, *, told: bool = True) -> tuple[QuarantineEntry, tuple[QuarantineRow, ...]] | None:
+    """Return one entry with what is bad in it, or None without one; ``name`` is an entry's folder, or a SHA-256 that has a single one.
+
+    Without ``told`` nothing that stands in the file is among it.
+    """
     found = reason_key(store, name)
     info = store.info(found) if found else None
     if info is None:
         return None
+    if not told:
+        return _for_all(_entry(store, info)), ()
     return _entry(store, info), _rows(store, info.key.split("/")[1], read(store, QuarantineReason, info.key))
 
 
@@ -117,11 +130,17 @@ def _read(store: ObjectStore, key: str, *, etag: str, since: str) -> QuarantineE
     )
 
 
+def _for_all(one: QuarantineEntry) -> QuarantineEntry:
+    """Return an entry as those may see it who only read."""
+    names = StoredNames.of(Settings.from_environment())
+    return replace(one, name=names.shown(one.name), message=one.message if names.keep else SENTENCES[Reason(one.reason)])
+
+
 def _rows(store: ObjectStore, entry: str, reason: QuarantineReason) -> tuple[QuarantineRow, ...]:
     """Return the bad rows with their content, line by line; of a file that is bad as a whole, its start."""
     if not reason.inbox:
         return ()
-    key = keys.quarantined(entry, reason.inbox[0].rsplit("/", 1)[-1])
+    key = keys.quarantined(entry, reason.stored[0])
     try:
         if not reason.rows:
             # one piece of it, for what was refused as too large may have any size

@@ -1,12 +1,14 @@
 """Bytes in, recordings out, one module a format; the one way to the reader that a file is for. Not here: what becomes of a recording."""
 
 import logging
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import unknown_file
 from ecg_tasks.readers.base import Companions, Reader, Reading, Recording, Rejected
+from ecg_tasks.readers.blanking import impossible, proven
 from ecg_tasks.readers.dicom import DicomReader
 from ecg_tasks.readers.edf import EdfReader
 from ecg_tasks.readers.hdf5_arrays import Hdf5Reader
@@ -28,7 +30,20 @@ from ecg_tasks.readers.xml_formats.muse import MuseXmlReader
 from ecg_tasks.readers.xml_formats.philips import PhilipsXmlReader
 from ecg_tasks.signals.record import Record
 
-__all__ = ["READERS", "Companions", "Read", "Reader", "Reading", "Recording", "Rejected", "finish", "gather", "read", "reader_of"]
+__all__ = [
+    "READERS",
+    "Companions",
+    "Read",
+    "Reader",
+    "Reading",
+    "Recording",
+    "Rejected",
+    "deidentified",
+    "finish",
+    "gather",
+    "read",
+    "reader_of",
+]
 
 log = logging.getLogger(__name__)
 
@@ -92,21 +107,75 @@ def read(name: str, files: Mapping[str, bytes]) -> Read:
         With the reader's reason; ``unknown_format`` where no reader knows it; ``unreadable`` where the reader itself fails, since
         reading the same bytes again would fail again.
     """
-    head = next(iter(files.values()))[:HEAD_BYTES]
-    if fault := misnamed(name, head):
-        raise fault
-    reader = reader_of(name, head)
-    if reader is None:
-        raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(name, unpacked_head(head)))
+    reader = _reader_for(name, files)
     try:
         found = reader.read(files, name)
         return Read(records=tuple(map(finish, found.recordings)), rejected=found.rejected)
     except (BadInputError, MemoryError):
         raise
     except Exception as error:
-        log.exception("the reader of %s failed", name)
+        _log_failure(reader, error)
         sentence = f"{name}: its reader failed ({type(error).__name__}), which is a fault of the program; put the file back after an update"
         raise BadInputError(Reason.UNREADABLE, sentence) from error
+
+
+def deidentified(name: str, files: Mapping[str, bytes], *, before: Read | None = None) -> dict[str, bytes]:
+    """Make the same files without identifiers of persons, and prove that they still hold the same records.
+
+    What was made is read again: its records must have the same names, ids (samples, rate and leads), labels, ages and sexes, but for ages
+    above 89, which are 90. Rows that could not be read are left out.
+
+    Parameters
+    ----------
+    name : path below the inbox
+    files : bytes by file name: the file itself first
+    before : what `read` gave of them, where that is known
+
+    Returns
+    -------
+    dict of bytes by file name, with the same names in the same order
+
+    Raises
+    ------
+    BadInputError
+        As `read`, and ``unreadable`` where no such copy can be made: then nothing of the files should be kept.
+    """
+    expected = proven((before or read(name, files)).records)
+    if not expected:
+        raise impossible(name, "none of its rows can be read")
+    reader = _reader_for(name, files)
+    try:
+        blanked = reader.deidentified(files, name)
+    except (BadInputError, MemoryError):
+        raise
+    except Exception as error:
+        _log_failure(reader, error)
+        raise impossible(name, f"its reader failed ({type(error).__name__}), which is a fault of the program") from error
+    if list(blanked) != list(files):
+        raise impossible(name, "it would have other files")
+    try:
+        after = proven(read(name, blanked).records)
+    except BadInputError as error:
+        raise impossible(name, f"the copy could not be read ({error.reason.value})") from error
+    if len(after) != len(expected) or not all(one.is_as(same) for one, same in zip(after, expected, strict=True)):
+        raise impossible(name, "the copy would hold other records")
+    return blanked
+
+
+def _log_failure(reader: Reader, error: Exception) -> None:
+    """Log where a reader failed, without the error's own words, which may quote the file."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("the reader %s failed with %s\n%s", reader.name, type(error).__name__, frames)
+
+
+def _reader_for(name: str, files: Mapping[str, bytes]) -> Reader:
+    head = next(iter(files.values()))[:HEAD_BYTES]
+    if fault := misnamed(name, head):
+        raise fault
+    reader = reader_of(name, head)
+    if reader is None:
+        raise BadInputError(Reason.UNKNOWN_FORMAT, unknown_file.sentence(name, unpacked_head(head)))
+    return reader
 
 
 def gather(name: str, data: bytes, beside: Mapping[str, Callable[[], bytes]]) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Lead, Recording
+from ecg_tasks.readers.blanking import kept_names
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.sidecar import MAX_LEADS, Described, missing, parsed_unit
 
@@ -28,6 +29,8 @@ _RATES = ("fs", "sampling_rate", "sample_rate", "samplingrate", "sampling_freque
 _UNITS = ("unit", "units")
 _LEADS = ("leads", "lead_names", "lead", "channels", "channel_names", "sig_name", "labels")
 _KNOWN = MappingProxyType({name: key for key, names in (("fs", _RATES), ("unit", _UNITS), ("leads", _LEADS)) for name in names})
+SIGNALS = "signals"
+"""What the array is called in a copy without identifiers: its own name may be anything."""
 _SPACES = re.compile(r"[\s_\-]+")
 _MATRIX, _STACK = 2, 3
 
@@ -37,7 +40,7 @@ class Found:
     """The array of signals among those of a file, by name, and what the others say of it."""
 
     array: str
-    told: Described
+    description: Described
 
 
 def is_known(name: str) -> bool:
@@ -70,17 +73,23 @@ def find(shapes: Mapping[str, tuple[int, ...]], small: Mapping[str, NDArray[np.g
         shown = ", ".join(" × ".join(map(str, shape)) or "one number" for shape in list(shapes.values())[:8]) or "none"
         sentence = f"{name}: one array of signals is needed, with an axis of time and one of leads; its arrays of numbers are {shown[:400]}"
         raise BadInputError(Reason.UNREADABLE, sentence)
-    told: dict[str, object] = {}
+    description: dict[str, object] = {}
     for one, array in small.items():
         key = _KNOWN.get(_plain(one))
         if key is None or one == chosen[0]:
             continue
         value = _value(key, array)
-        if key in told and told[key] != value:
+        if key in description and description[key] != value:
             raise BadInputError(Reason.UNREADABLE, f"{name}: two of its arrays give a different {key}")
         if value is not None:
-            told[key] = value
-    return Found(array=chosen[0], told=Described(**told))  # type: ignore[arg-type]  # each key has a value of its kind
+            description[key] = value
+    return Found(array=chosen[0], description=Described(**description))  # type: ignore[arg-type]  # each key has a value of its kind
+
+
+def said(description: Described) -> dict[str, float | str | list[str]]:
+    """Return what a file says of its signals, to be written under the usual names into a copy without identifiers."""
+    kept = {} if description.leads is None else {"leads": kept_names(description.leads)}
+    return {key: value for key, value in (("fs", description.fs), ("unit", description.unit)) if value is not None} | kept
 
 
 def check_size(shape: Sequence[int], *, name: str) -> None:
@@ -114,14 +123,14 @@ def check_kind(dtype: np.dtype[np.generic], *, name: str) -> None:
 
 @np.errstate(invalid="ignore", over="ignore")  # what is no finite number is judged with the leads, and needs no warning
 def recordings(
-    array: NDArray[np.generic], told: Described, *, name: str, acquisition: Acquisition, names: Sequence[str] | None = None
+    array: NDArray[np.generic], description: Described, *, name: str, acquisition: Acquisition, names: Sequence[str] | None = None
 ) -> tuple[Recording, ...]:
     """Make the recordings of an array of two axes, or of three where several recordings stand one after the other.
 
     Parameters
     ----------
     array : ndarray, shape (n_samples, n_leads) or (n_leads, n_samples), or (n_recordings, …) of either
-    told : what the file and its sidecar say
+    description : what the file and its sidecar say
     name : path of the file below the inbox
     names : what to call each of several recordings behind ``#``; numbers from 1 by default
 
@@ -132,17 +141,17 @@ def recordings(
     """
     check_kind(array.dtype, name=name)
     check_size(array.shape, name=name)
-    if fault := missing(_with_axis(told, array.shape), name=name):
+    if fault := missing(_with_axis(description, array.shape), name=name):
         raise fault
-    leads, unit = told.leads or (), parsed_unit(told.unit or "")
-    if unit is None or told.fs is None:
+    leads, unit = description.leads or (), parsed_unit(description.unit or "")
+    if unit is None or description.fs is None:
         raise AssertionError("what is missing was not refused")
-    time = _axis_of_time(told, array.shape, n_leads=len(leads), name=name)
+    time = _axis_of_time(description, array.shape, n_leads=len(leads), name=name)
     if array.ndim == _MATRIX:
-        return (_recording(array if time == 1 else array.T, leads, unit, told.fs, name=name, acquisition=acquisition),)
+        return (_recording(array if time == 1 else array.T, leads, unit, description.fs, name=name, acquisition=acquisition),)
     called = names or [str(number) for number in range(1, len(array) + 1)]
     return tuple(
-        _recording(one if time == _MATRIX else one.T, leads, unit, told.fs, name=f"{name}#{each}", acquisition=acquisition)
+        _recording(one if time == _MATRIX else one.T, leads, unit, description.fs, name=f"{name}#{each}", acquisition=acquisition)
         for one, each in zip(array, called, strict=True)
     )
 
@@ -159,30 +168,32 @@ def _recording(
     return Recording(name=name, leads=found, acquisition=acquisition)
 
 
-def _axis_of_time(told: Described, shape: tuple[int, ...], *, n_leads: int, name: str) -> int:
+def _axis_of_time(description: Described, shape: tuple[int, ...], *, n_leads: int, name: str) -> int:
     """Return the axis along which time runs: as it is given, or the one beside the only axis that is as long as there are leads."""
     first = len(shape) - _MATRIX
     axes = range(first, len(shape))
     fitting = [axis for axis in axes if shape[2 * first + 1 - axis] == n_leads]
-    if told.axis is not None and told.axis not in fitting:
-        message = f"{name}: an array of {' × '.join(map(str, shape))}, {n_leads} leads and axis {told.axis} of time do not fit together"
+    if description.axis is not None and description.axis not in fitting:
+        message = (
+            f"{name}: an array of {' × '.join(map(str, shape))}, {n_leads} leads and axis {description.axis} of time do not fit together"
+        )
         raise BadInputError(Reason.UNREADABLE, message)
-    if told.axis is not None:
-        return told.axis
+    if description.axis is not None:
+        return description.axis
     if not fitting:
         message = f"{name}: an array of {' × '.join(map(str, shape))} has no axis for {n_leads} leads"
         raise BadInputError(Reason.UNREADABLE, message)
     if len(fitting) > 1:
-        fault = missing(told, name=name, needs=("axis",))
+        fault = missing(description, name=name, needs=("axis",))
         if fault is not None:
             raise fault
     return fitting[0]
 
 
-def _with_axis(told: Described, shape: tuple[int, ...]) -> Described:
+def _with_axis(description: Described, shape: tuple[int, ...]) -> Described:
     """Return the description with an axis of time: the longer one where none is given, for the line to write."""
     first = len(shape) - _MATRIX
-    return told if told.axis is not None else replace(told, axis=first + int(shape[first] < shape[first + 1]))
+    return description if description.axis is not None else replace(description, axis=first + int(shape[first] < shape[first + 1]))
 
 
 def _describes(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import Literal, Protocol
 
 import numpy as np
@@ -60,6 +60,18 @@ class Filters:
     lowpass_hz: float | None = None
     notch_hz: float | None = None
 
+    @property
+    def text(self) -> str | None:
+        """What matters to whoever reads the picture, in words; None where nothing is known.
+
+        >>> Filters(highpass_hz=0.05, lowpass_hz=150.0, notch_hz=50.0).text, Filters(lowpass_hz=40.0, notch_hz=0.0).text
+        ('0.05 to 150 Hz, notch 50 Hz', 'low-pass 40 Hz, no notch')
+        """
+        named = [("high-pass", self.highpass_hz), ("low-pass", self.lowpass_hz), ("notch", self.notch_hz)]
+        band = f"{self.highpass_hz:g} to {self.lowpass_hz:g} Hz" if self.highpass_hz and self.lowpass_hz else ""
+        each = [f"{name} {hz:g} Hz" if hz else f"no {name}" for name, hz in (named[2:] if band else named) if hz is not None]
+        return ", ".join([*([band] if band else []), *each]) or None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acquisition:
@@ -67,12 +79,12 @@ class Acquisition:
 
     Parameters
     ----------
-    recorded : when it began, on the clock of the device; with a time zone only where the file gives one
+    recorded : when it began, on the clock of the device: a `datetime`, with a time zone only where the file gives one, or the day alone
     device : manufacturer and model, never a serial number
     source_format : the file's format with its version, as people call it, such as ``SCP-ECG 2.1``
     """
 
-    recorded: datetime | None = None
+    recorded: date | None = None
     device: str | None = None
     filters: Filters = Filters()
     source_format: str | None = None
@@ -139,6 +151,14 @@ class Companions:
     optional: tuple[str, ...] = ()
 
 
+class OneFile:
+    """A format whose files stand by themselves."""
+
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
+        """Tell that a file needs no other."""
+        return Companions()
+
+
 class Reader(Protocol):
     """One format. A fault of the data is a ``BadInputError`` or a ``Rejected``, never anything else.
 
@@ -164,4 +184,25 @@ class Reader(Protocol):
         ----------
         files : bytes by file name: the file itself first, then those beside it
         name : path below the inbox
+        """
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Make the same files without identifiers of persons, which this reader reads to the same records.
+
+        Samples, rates, units, filters, names of leads and the device's model stay; so do sex, age (90 above 89), label and, where it is
+        simple, the year. What else could name somebody or lead to somebody is left out.
+
+        Parameters
+        ----------
+        files : bytes by file name: the file itself first, then those beside it; all of them can be read
+        name : path below the inbox
+
+        Returns
+        -------
+        dict of bytes by file name, with the same names in the same order
+
+        Raises
+        ------
+        BadInputError
+            Where it cannot be done.
         """

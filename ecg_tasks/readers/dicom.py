@@ -3,18 +3,19 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers import metadata
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, OneFile, Patient, Reading, Recording
+from ecg_tasks.readers.dicom_blanking import file_without_identifiers
 from ecg_tasks.readers.dicom_file import DICM_AT, Elements, elements
 from ecg_tasks.readers.leads import MAX_VALUES
-from ecg_tasks.readers.person import UnclearError, age_between, age_years, patient_id
 from ecg_tasks.signals.lead_names import standard_name
 
 _WAVEFORMS = MappingProxyType(
@@ -31,6 +32,7 @@ _EXPORT = "export the ECG as a DICOM waveform, or in another format that is read
 
 _SOP_CLASS, _PIXELS, _SEQUENCE = 0x00080016, 0x7FE00010, 0x54000100
 _ACQUIRED, _CONTENT, _STUDY = 0x0008002A, (0x00080023, 0x00080033), (0x00080020, 0x00080030)
+_ZONE = 0x00080201
 _MANUFACTURER, _MODEL = 0x00080070, 0x00081090
 _PATIENT_ID, _ISSUER, _BIRTH, _SEX, _AGE = 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00101010
 _N_CHANNELS, _N_SAMPLES, _FS, _CHANNELS = 0x003A0005, 0x003A0010, 0x003A001A, 0x003A0200
@@ -49,10 +51,9 @@ _LEADS = MappingProxyType(
 _SCHEMES = MappingProxyType({"SCPECG": "5.6.3-9-", "MDC": "2:"})
 _PADDING_S = 0.1
 """A padding value in all channels at once, so long at an end, is padding; anywhere else it is a sample like any other."""
-_SEXES: Mapping[str, Literal["female", "male"]] = {"F": "female", "M": "male"}
 
 
-class DicomReader:
+class DicomReader(OneFile):
     """ECG waveforms in DICOM files."""
 
     name = "dicom"
@@ -61,10 +62,6 @@ class DicomReader:
     def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - the first bytes tell it
         """Recognize any DICOM file, so that one without signals is refused as what it is."""
         return head[DICM_AT : DICM_AT + 4] == b"DICM"
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
-        """Tell that a file stands by itself."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read the rhythm: of several multiplex groups the longest, of equals the one with lead II, or with the most leads.
@@ -85,15 +82,23 @@ class DicomReader:
         data = next(iter(files.values()))
         found = elements(data, name=name)
         kind = _kind(found, name=name)
-        groups = [_group(item, number, name=name) for number, item in enumerate(_sequence(found, name=name), start=1)]
-        longest = max(round(group.duration_s, 3) for group in groups)
-        described = [(group, group.channels(name=name)) for group in groups if round(group.duration_s, 3) == longest]
-        rhythm, channels = max(described, key=lambda one: ("II" in {standard_name(channel.name) for channel in one[1]}, len(one[1])))
+        rhythm, channels = _rhythm(found, name=name)
         recorded = _recorded(found)
         acquisition = Acquisition(recorded=recorded, device=_device(found), filters=_filters(channels), source_format=f"DICOM {kind}")
-        patient = _patient(found, None if recorded is None else recorded.date())
+        patient = _patient(found, metadata.day_of(recorded))
         leads = _leads(rhythm, channels, name=name)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=acquisition),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the rhythm again, with sex, age, year and device, under new identifiers; every other element is left out."""
+        ((file, data),) = files.items()
+        found = elements(data, name=name)
+        rhythm, channels = _rhythm(found, name=name)
+        recorded = _recorded(found)
+        patient = _patient(found, metadata.day_of(recorded))
+        names, units = [channel.name for channel in channels], [channel.units for channel in channels]
+        year = None if recorded is None else recorded.year
+        return {file: file_without_identifiers(found, rhythm.item, names, units, schemes=_SCHEMES, patient=patient, year=year)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +151,14 @@ def _kind(found: Elements, *, name: str) -> str:
     else:
         what = "a DICOM object without an ECG waveform"
     raise BadInputError(Reason.UNKNOWN_FORMAT, f"{name} is {what}; {_EXPORT}")
+
+
+def _rhythm(found: Elements, *, name: str) -> tuple[_Group, list[_Channel]]:
+    """Return the multiplex group that is read, and its channels."""
+    groups = [_group(item, number, name=name) for number, item in enumerate(_sequence(found, name=name), start=1)]
+    longest = max(round(group.duration_s, 3) for group in groups)
+    described = [(group, group.channels(name=name)) for group in groups if round(group.duration_s, 3) == longest]
+    return max(described, key=lambda one: ("II" in {standard_name(channel.name) for channel in one[1]}, len(one[1])))
 
 
 def _sequence(found: Elements, *, name: str) -> Sequence[Elements]:
@@ -271,65 +284,32 @@ def _within_bits(stored: NDArray[Any], channel: _Channel, *, name: str) -> NDArr
 
 
 def _patient(found: Elements, recorded: date | None) -> Patient:
-    try:
-        known = patient_id(found.text(_PATIENT_ID))
-    except UnclearError:
-        known = None
-    try:
-        age = age_years(found.text(_AGE))
-    except UnclearError:
-        age = None
-    birth = _day(found.text(_BIRTH))
-    if age is None and birth is not None and recorded is not None:
-        age = age_between(birth, recorded)
-    return Patient(id=known, age=age, sex=_SEXES.get(found.text(_SEX).upper()), issuer=found.text(_ISSUER) or None)
+    return metadata.person(
+        id_text=found.text(_PATIENT_ID),
+        issuer=found.text(_ISSUER),
+        age=found.text(_AGE),
+        born=metadata.day_of(metadata.timestamp(found.text(_BIRTH).replace(".", ""))),  # ACR-NEMA wrote 1990.01.31
+        on=recorded,
+        sex=found.text(_SEX),
+    )
 
 
-def _recorded(found: Elements) -> datetime | None:
-    """Return when the recording began: its own moment, or the date and time of its content or study; None where none can be read."""
-    moment = found.text(_ACQUIRED)
+def _recorded(found: Elements) -> date | None:
+    """Return when the recording began: its own moment, or the date and time of its content or study; None where none can be read.
+
+    A moment without a time zone is in that of the whole file, where one is given.
+    """
+    moment, zone = found.text(_ACQUIRED), found.text(_ZONE)
     for text in (moment, *("".join(map(found.text, tags)) for tags in (_CONTENT, _STUDY))):
-        if (read := _moment(text)) is not None:
-            return read
+        for stamp in (text if "+" in text or "-" in text else f"{text}{zone}", text):
+            if (read := metadata.timestamp(stamp)) is not None:
+                return read
     return None
-
-
-def _moment(text: str) -> datetime | None:
-    """Read a moment written as ``YYYYMMDDHHMMSS.FFFFFF&ZZXX``, of which all behind the day may be missing."""
-    zone: timezone | None = None
-    for sign in ("+", "-"):
-        text, mark, offset = text.partition(sign)
-        if mark:
-            if len(offset) != 4 or not offset.isdecimal():  # noqa: PLR2004 - hours and minutes
-                return None
-            shift = timedelta(hours=int(offset[:2]), minutes=int(offset[2:])) * (1 if sign == "+" else -1)
-            zone = timezone(shift) if abs(shift) < timedelta(days=1) else None
-            break
-    whole, _, fraction = text.partition(".")
-    day, clock = _day(whole[:8]), whole[8:]
-    if day is None or not (clock + fraction).isascii() or (clock and not clock.isdecimal()) or (fraction and not fraction.isdecimal()):
-        return None
-    hour, minute, second = (int(clock[at : at + 2] or 0) for at in (0, 2, 4))
-    microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
-    try:
-        return datetime.combine(day, time(hour, minute, second, microsecond, tzinfo=zone))
-    except ValueError:
-        return None
-
-
-def _day(text: str) -> date | None:
-    plain = text.replace(".", "") if len(text) > 8 else text  # noqa: PLR2004 - ACR-NEMA wrote 1990.01.31
-    if len(plain) != 8 or not (plain.isascii() and plain.isdecimal()):  # noqa: PLR2004
-        return None
-    try:
-        return date(int(plain[:4]), int(plain[4:6]), int(plain[6:]))
-    except ValueError:
-        return None
 
 
 def _device(found: Elements) -> str | None:
     words = [word for tag in (_MANUFACTURER, _MODEL) if (word := found.text(tag)) and word.lower() != "unknown"]
-    return " ".join(words)[:100] or None
+    return metadata.line(*words)
 
 
 def _filters(channels: Sequence[_Channel]) -> Filters:

@@ -24,8 +24,8 @@ MAX_DEPTH = 16
 _UNDEFINED = 0xFFFFFFFF
 _SYNTAX, _CHARACTERS = 0x00020010, 0x00080005
 _ITEM, _END_OF_ITEM, _END_OF_SEQUENCE = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_IMPLICIT, _EXPLICIT, _DEFLATED, _BIG_ENDIAN = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
-_LONG = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"))
+_IMPLICIT, EXPLICIT, _DEFLATED, BIG_ENDIAN = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
+LONG_KINDS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"))
 """Kinds of values whose length has four bytes, behind two that are reserved."""
 _WAVEFORM_DATA = (b"\x00\x54\x10\x10", b"\x54\x00\x10\x10")
 _UTF8 = b"ISO_IR 192"
@@ -158,7 +158,7 @@ class _Walk:
             return tag, self._length.unpack(head[4:])[0], True
         if not (kind.isalpha() and kind.isupper()):
             raise BadInputError(Reason.UNREADABLE, f"{self._name}: an element has no kind of value; export it again")
-        if kind in _LONG:
+        if kind in LONG_KINDS:
             (length,) = self._length.unpack(self._take(4))
         return tag, length, kind in {b"SQ", b"UN", b"OB", b"OW"}
 
@@ -188,10 +188,10 @@ def elements(data: bytes, *, name: str) -> Elements:
     body = data[start:]
     if uid == _DEFLATED:
         body = _inflated(body, name=name)
-    elif uid not in {_IMPLICIT, _EXPLICIT, _BIG_ENDIAN}:
+    elif uid not in {_IMPLICIT, EXPLICIT, BIG_ENDIAN}:
         sentence = f"{name}: its transfer syntax is none for waveforms; export it with explicit little endian"
         raise BadInputError(Reason.UNREADABLE, sentence)
-    syntax = _Syntax(implicit=uid == _IMPLICIT, little_endian=uid != _BIG_ENDIAN)
+    syntax = _Syntax(implicit=uid == _IMPLICIT, little_endian=uid != BIG_ENDIAN)
     _check_beside(body, syntax, name=name)
     raw = _Walk(body, syntax, name=name).level(depth=0, whole=True)
     characters = raw.get(_CHARACTERS)
@@ -202,7 +202,7 @@ def _syntax(data: bytes, *, name: str) -> tuple[str, int]:
     """Return the transfer syntax of a file, and where its data set begins: behind the elements of group 2, which are always explicit."""
     at, syntax = DICM_AT + 4, ""
     while data[at : at + 2] == b"\x02\0":
-        is_long = data[at + 4 : at + 6] in _LONG
+        is_long = data[at + 4 : at + 6] in LONG_KINDS
         start = at + (12 if is_long else 8)
         length = int.from_bytes(data[start - 4 : start] if is_long else data[start - 2 : start], "little")
         if start + length > len(data):

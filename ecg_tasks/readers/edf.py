@@ -8,15 +8,16 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from typing import Any, Literal
+from datetime import date
+from typing import Any
 
 import numpy as np
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
+from ecg_tasks.readers import metadata
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, OneFile, Patient, Reading, Recording
+from ecg_tasks.readers.edf_blanking import ANNOTATIONS, FILTER, MONTHS, blanked_header, blanked_records
 from ecg_tasks.readers.leads import MAX_VALUES
-from ecg_tasks.readers.person import UnclearError, age_between, patient_id
 from ecg_tasks.signals.lead_names import lead_meant
 
 _EDF, _BDF = b"0       ", b"\xffBIOSEMI"
@@ -26,15 +27,11 @@ _FIELDS |= {"reserved": (192, 236), "records": (236, 244), "duration": (244, 252
 _SAMPLES_AT, _SAMPLES_WIDTH, _LABEL_WIDTH = 216, 8, 16
 """Of each signal, behind as many bytes of the other fields for all signals."""
 _MAX_SIGNALS = 512
-_ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DATE = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4})", re.ASCII)
 _SHORT = re.compile(r"(\d\d)[.:/\-](\d\d)[.:/\-](\d\d)", re.ASCII)
 _FIRST_YEAR = 85
 """EDF's two digits of a year count from 1985; the first day of it stands where the date was taken out."""
 _ECG = re.compile(r"\b(?:ecg|ekg)", re.IGNORECASE)
-_FILTER = re.compile(r"\b(HP|LP|N)\s*:\s*(DC|\d{1,5}(?:[.,]\d{1,6})?)", re.IGNORECASE | re.ASCII)
-_ALPHABET: Mapping[str, Literal["female", "male"]] = {"F": "female", "M": "male"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +44,7 @@ class _Header:
     samples: Sequence[int]
 
 
-class EdfReader:
+class EdfReader(OneFile):
     """Recordings in the European Data Format, and its 24-bit kin."""
 
     name = "edf"
@@ -57,10 +54,6 @@ class EdfReader:
         """Tell a file by its version field and the number of its signals."""
         start, end = _FIELDS["signals"]
         return head.startswith((_EDF, _BDF)) and head[start:end].strip().isdigit()
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any file
-        """Tell that a file stands by itself."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read every signal of a file but its annotations, in its own unit and at its own rate.
@@ -85,8 +78,20 @@ class EdfReader:
             source_format=("BDF" if is_bdf else "EDF") + ("+" if header.texts["reserved"].startswith(("EDF+", "BDF+")) else ""),
         )
         leads = tuple(_lead(signal, name=name) for signal in signals)
-        patient = _patient(header.texts["patient"], None if recorded is None else recorded.date())
+        patient = _patient(header.texts["patient"], metadata.day_of(recorded))
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=acquisition),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write a header of EDF+'s fields with sex, age and year alone, and blank the texts of annotations; the samples stay."""
+        ((file, data),) = files.items()
+        width = 3 if data.startswith(_BDF) else 2
+        header = _checked(data, bytes_per_sample=width, name=name)
+        (recording,) = self.read(files, name).recordings
+        n_signals = len(header.samples)
+        text = data[: _HEADER + _LABEL_WIDTH * n_signals].decode("latin-1")
+        are_annotations = [text[at : at + _LABEL_WIDTH].strip() in ANNOTATIONS for at in range(_HEADER, len(text), _LABEL_WIDTH)]
+        records = blanked_records(data[_HEADER * (1 + n_signals) :], [width * n for n in header.samples], are_annotations)
+        return {file: blanked_header(data, n_signals, recording) + records}
 
 
 def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
@@ -149,15 +154,15 @@ def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[A
 
     text = data[: _HEADER * (1 + len(header.samples))].decode("latin-1")
     labels = [text[at : at + _LABEL_WIDTH].strip() for at in range(_HEADER, _HEADER + _LABEL_WIDTH * len(header.samples), _LABEL_WIDTH)]
-    labels = [label for label in labels if label not in _ANNOTATIONS]
+    labels = [label for label in labels if label not in ANNOTATIONS]
     if not any(_ECG.search(label) or lead_meant(label) for label in labels):
-        told = ", ".join(labels)[:400] or "annotations alone"
-        raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {told}")
+        shown = ", ".join(labels)[:400] or "annotations alone"
+        raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {shown}")
     if header.duration_s == 0:
         raise BadInputError(Reason.UNREADABLE, f"{name}: its data records last 0 s, so its signals have no rate")
     try:
         read = edfio.read_bdf if is_bdf else edfio.read_edf
-        return [one for one in read(data, header_encoding="latin-1").signals if one.label not in _ANNOTATIONS]
+        return [one for one in read(data, header_encoding="latin-1").signals if one.label not in ANNOTATIONS]
     except Exception as error:  # noqa: BLE001 - edfio raises whatever its parsing runs into, all of it the file's doing
         raise BadInputError(Reason.UNREADABLE, f"{name}: edfio cannot read it ({type(error).__name__})") from None
 
@@ -181,47 +186,34 @@ def _patient(text: str, recorded: date | None) -> Patient:
     parts = text.split()
     if len(parts) < 4 or parts[1] not in {"F", "M", "X"} or not (parts[2] == "X" or _date(parts[2])):  # noqa: PLR2004 - fields of EDF+
         return Patient()
-    try:
-        found = patient_id(parts[0].replace("_", " "))
-    except UnclearError:
-        found = None
-    birth = _date(parts[2])
-    age = None if birth is None or recorded is None else age_between(birth, recorded)
-    return Patient(id=found, age=age, sex=_ALPHABET.get(parts[1]))
+    return metadata.person(id_text=parts[0].replace("_", " "), born=_date(parts[2]), on=recorded, sex=parts[1])
 
 
-def _recorded(texts: Mapping[str, str]) -> datetime | None:
+def _recorded(texts: Mapping[str, str]) -> date | None:
     """Return when a recording began: by the date of EDF+ with its four-digit year, or else by the header; None where it was taken out."""
     short, clock = _SHORT.fullmatch(texts["date"]), _SHORT.fullmatch(texts["time"])
     words = texts["recording"].split()
-    told = words[1] if len(words) > 1 and words[0] == "Startdate" else ""
-    try:
-        day = _date(told)
-        if day is None and short is not None and told != "X":
-            day_of_month, month, year = (int(part) for part in short.groups())
-            day = date(year + (1900 if year >= _FIRST_YEAR else 2000), month, day_of_month)
-            day = None if day == date(1900 + _FIRST_YEAR, 1, 1) else day
-        hour, minute, second = (int(part) for part in clock.groups()) if clock else (0, 0, 0)
-        return None if day is None else datetime.combine(day, time(hour, minute, second))
-    except ValueError:
-        return None
+    stated = words[1] if len(words) > 1 and words[0] == "Startdate" else ""
+    day = _date(stated)
+    if day is None and short is not None and stated != "X":
+        day_of_month, month, year = (int(part) for part in short.groups())
+        day = metadata.day(year + (1900 if year >= _FIRST_YEAR else 2000), month, day_of_month)
+        day = None if day == date(1900 + _FIRST_YEAR, 1, 1) else day
+    return metadata.moment(day, *(clock.groups() if clock else ("", "", "")))
 
 
 def _date(text: str) -> date | None:
     found = _DATE.fullmatch(text)
-    if found is None or found[2].upper() not in _MONTHS:
+    if found is None or found[2].upper() not in MONTHS:
         return None
-    try:
-        return date(int(found[3]), _MONTHS.index(found[2].upper()) + 1, int(found[1]))
-    except ValueError:
-        return None
+    return metadata.day(found[3], MONTHS.index(found[2].upper()) + 1, found[1])
 
 
 def _equipment(text: str) -> str | None:
     """Return the device in a recording field of EDF+: its fourth word behind ``Startdate``."""
     words = text.split()
     known = len(words) > 4 and words[0] == "Startdate" and words[4] != "X"  # noqa: PLR2004 - date, examination, technician
-    return words[4].replace("_", " ") if known else None
+    return metadata.line(words[4].replace("_", " ")) if known else None
 
 
 def _filters(signals: Sequence[Any]) -> Filters:
@@ -229,7 +221,7 @@ def _filters(signals: Sequence[Any]) -> Filters:
     texts = {one.prefiltering for one in signals if _ECG.search(one.label) or lead_meant(one.label)}
     if len(texts) != 1:
         return Filters()
-    found = {kind.upper(): 0.0 if value.upper() == "DC" else float(value.replace(",", ".")) for kind, value in _FILTER.findall(texts.pop())}
+    found = {kind.upper(): 0.0 if value.upper() == "DC" else float(value.replace(",", ".")) for kind, value in FILTER.findall(texts.pop())}
     return Filters(highpass_hz=found.get("HP"), lowpass_hz=found.get("LP"), notch_hz=found.get("N"))
 
 

@@ -60,6 +60,7 @@ _OTHER_FORMATS = (
     *(".mp3", ".mp4", ".wav", ".flac", ".mov", ".avi", ".log", ".bak", ".sqlite", ".db", ".eml", ".msg"),
 )
 """No header can mean these but by its words, so they need not wait for one."""
+_ENDINGS = frozenset((HEADER_SUFFIX, f".{SIDECAR}", *SIGNAL_SUFFIXES, *CSV_SUFFIXES, *ARRAY_SUFFIXES, *_OTHER_FORMATS))
 
 
 class Kind(StrEnum):
@@ -160,6 +161,17 @@ def is_like_a_label_table(path: str) -> bool:
     """Tell whether a file is called as people call label tables that they saved in other ways."""
     name = posixpath.basename(path).casefold()
     return name.startswith("labels") and name.endswith(_LIKE_LABEL_TABLES)
+
+
+def known_ending(name: str) -> str:
+    """Return what a file's name ends with where that says its format, and else nothing: an ending that nobody knows may be a name.
+
+    >>> known_ending("Erika.signals.json"), known_ending("beats.CSV.gz"), known_ending("ecg.mustermann")
+    ('.signals.json', '.CSV.gz', '')
+    """
+    folded = name.casefold()
+    found = max((ending for ending in _ENDINGS if folded.endswith(ending)), key=len, default="")
+    return name[len(name) - len(found) :]
 
 
 def header_beside(path: str) -> str:

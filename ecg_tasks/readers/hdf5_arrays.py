@@ -7,7 +7,8 @@ read, and every length is held against the bytes that are there before memory is
 import io
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import arrays
 from ecg_tasks.readers.base import Acquisition, Companions, Reading, Recording, Rejected
 from ecg_tasks.readers.file_names import sidecars_of
-from ecg_tasks.readers.sidecar import Described, described, missing
+from ecg_tasks.readers.sidecar import Described, described, missing, with_sidecars
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -68,23 +69,60 @@ class Hdf5Reader:
         ----------
         Ribeiro et al., CODE-15%: a large scale annotated dataset of 12-lead ECGs, 2021, doi 10.5281/zenodo.4916206.
         """
+        with _opened(next(iter(files.values())), name=name) as file:
+            own = _datasets(file, name=name)
+            if _is_code15(own):
+                return _code15(own[CODE15], own[EXAMS], files, name=name)
+            array, found = _found(file, own, name=name)
+            description = described(found.description, files, name=name)
+            return Reading(recordings=arrays.recordings(array, description, name=name, acquisition=Acquisition(source_format="HDF5")))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the array of signals again, with what else was read of it; other arrays, attributes and the names of all are left out.
+
+        The numbers of CODE-15's exams stay: they are its recordings' names.
+        """
         import h5py
 
-        data = next(iter(files.values()))
-        try:
-            with h5py.File(io.BytesIO(data), "r") as file:
-                return _read(file, files, name=name)
-        except BadInputError:
-            raise
-        except Exception as error:  # noqa: BLE001 - HDF5 raises whatever its parsing runs into, all of it the file's doing
-            sentence = f"{name}: the HDF5 file is damaged or cut off ({type(error).__name__}); upload it again"
-            raise BadInputError(Reason.INCOMPLETE if "truncated" in str(error) else Reason.UNREADABLE, sentence) from None
+        stream = io.BytesIO()
+        with _opened(next(iter(files.values())), name=name) as file, h5py.File(stream, "w") as written:
+            own = _datasets(file, name=name)
+            if _is_code15(own):
+                for called in (CODE15, EXAMS):
+                    _copy(own[called], _content(own[called], name=name), written, called)
+            else:
+                array, found = _found(file, own, name=name)
+                _copy(own[found.array], array, written, arrays.SIGNALS)
+                written[arrays.SIGNALS].attrs.update(arrays.said(found.description))
+        return with_sidecars(stream.getvalue(), files)
 
 
-def _read(file: Any, files: Mapping[str, bytes], *, name: str) -> Reading:
-    own = _datasets(file, name=name)
-    if {CODE15, EXAMS} <= set(own) and own[CODE15].shape[1:] == _CODE15_SHAPE:
-        return _code15(own[CODE15], own[EXAMS], files, name=name)
+@contextmanager
+def _opened(data: bytes, *, name: str) -> Iterator[Any]:
+    import h5py
+
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            yield file
+    except BadInputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - HDF5 raises whatever its parsing runs into, all of it the file's doing
+        sentence = f"{name}: the HDF5 file is damaged or cut off ({type(error).__name__}); upload it again"
+        raise BadInputError(Reason.INCOMPLETE if "truncated" in str(error) else Reason.UNREADABLE, sentence) from None
+
+
+def _copy(dataset: Any, content: NDArray[Any], written: Any, called: str) -> None:
+    """Write an array under a name, packed by deflate where it was."""
+    packed = {"chunks": dataset.chunks, "compression": dataset.compression, "shuffle": dataset.shuffle} if dataset.compression else {}
+    written.create_dataset(called, data=content, **packed)
+
+
+def _is_code15(own: Mapping[str, Any]) -> bool:
+    return {CODE15, EXAMS} <= set(own) and own[CODE15].shape[1:] == _CODE15_SHAPE
+
+
+def _found(file: Any, own: Mapping[str, Any], *, name: str) -> tuple[NDArray[Any], arrays.Found]:
+    """Return the array of signals, and what the others and the attributes say of it."""
     numbers = {called: dataset.shape for called, dataset in own.items() if dataset.dtype.kind in "iuf"}
     small = {
         called: _content(dataset, name=name) for called, dataset in own.items() if arrays.is_known(called) and dataset.size <= _SMALL_VALUES
@@ -95,14 +133,12 @@ def _read(file: Any, files: Mapping[str, bytes], *, name: str) -> Reading:
         attributes = {called: np.asarray(holder.attrs[called]) for called in list(holder.attrs)[:_MAX_MEMBERS] if arrays.is_known(called)}
         few = {called: array for called, array in attributes.items() if array.size <= _SMALL_VALUES}
         found = _with(found, arrays.find({found.array: dataset.shape}, few, name=name))
-    array = _content(dataset, name=name)
-    told = described(found.told, files, name=name)
-    return Reading(recordings=arrays.recordings(array, told, name=name, acquisition=Acquisition(source_format="HDF5")))
+    return _content(dataset, name=name), found
 
 
 def _with(first: arrays.Found, second: arrays.Found) -> arrays.Found:
-    told = {key: value if value is not None else getattr(second.told, key) for key, value in vars(first.told).items()}
-    return arrays.Found(array=first.array, told=Described(**told))
+    description = {key: value if value is not None else getattr(second.description, key) for key, value in vars(first.description).items()}
+    return arrays.Found(array=first.array, description=Described(**description))
 
 
 def _datasets(file: Any, *, name: str) -> dict[str, Any]:
@@ -164,8 +200,8 @@ def _check_storage(dataset: Any, *, name: str) -> None:
 
 
 def _code15(tracings: Any, exams: Any, files: Mapping[str, bytes], *, name: str) -> Reading:
-    told = described(Described(fs=CODE15_FS, leads=STANDARD_LEADS, axis=1), files, name=name)
-    if fault := missing(told, name=name):
+    description = described(Described(fs=CODE15_FS, leads=STANDARD_LEADS, axis=1), files, name=name)
+    if fault := missing(description, name=name):
         raise fault
     ids = _content(exams, name=name) if exams.ndim == 1 and exams.dtype.kind in "iu" else np.empty(0, dtype=np.int64)
     if len(ids) != len(tracings) or len(np.unique(ids)) != len(ids):
@@ -182,7 +218,7 @@ def _code15(tracings: Any, exams: Any, files: Mapping[str, bytes], *, name: str)
             continue
         samples = one[np.newaxis, start : len(one) - start]
         acquisition = Acquisition(source_format="HDF5 as in CODE-15")
-        recordings += arrays.recordings(samples, told, name=name, acquisition=acquisition, names=[str(exam)])
+        recordings += arrays.recordings(samples, description, name=name, acquisition=acquisition, names=[str(exam)])
     return Reading(recordings=tuple(recordings), rejected=tuple(rejected))
 
 

@@ -3,13 +3,17 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from ecg_tasks.labels import Label
+from ecg_tasks.readers import metadata
+from ecg_tasks.readers.person import MAX_AGE_YEARS, sex_of
 
 _AGE_AND_SEX = re.compile(r"(\d{1,3})\s+([MF])\b", re.ASCII)
-_SEXES: dict[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
-_MAX_AGE_YEARS = 130
+_PTB_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+"""Day, month and year."""
+_REASON = "reason for admission"
 _NYHA_CLASS = re.compile(r"\s*\(nyha\b[^)]*\)")
 
 PTB_DIAGNOSES: Mapping[str, Label] = {
@@ -36,40 +40,57 @@ Its documentation's class "Miscellaneous" is none: its headers name the angina o
 
 @dataclass(frozen=True, kw_only=True)
 class Comments:
-    """What the comments tell; None where they tell nothing. ``age`` is in years."""
+    """What the comments tell; None where they tell nothing. ``age`` is in years, ``recorded`` PTB's date of the ECG."""
 
     age: float | None
     sex: Literal["female", "male"] | None
     label: Label | None
     synthetic: bool
+    recorded: date | None = None
 
 
 def read_comments(comments: Iterable[str]) -> Comments:
-    """Read ``key: value`` comments as PTB and PhysioNet write them, and MIT-BIH's first line, such as ``69 M 1085 1629 x1``.
+    """Read ``key: value`` comments as PTB, LUDB and PhysioNet write them, and MIT-BIH's first line, such as ``69 M 1085 1629 x1``.
 
     The PTB diagnosis is ``Reason for admission``: see `ptb_label`.
 
     Examples
     --------
     >>> read_comments(["age: 81", "sex: female", "Reason for admission: Myocardial infarction"])
-    Comments(age=81.0, sex='female', label=<Label.ABNORMAL: 'abnormal'>, synthetic=False)
+    Comments(age=81.0, sex='female', label=<Label.ABNORMAL: 'abnormal'>, synthetic=False, recorded=None)
     >>> read_comments(["69 M 1085 1629 x1"]).age
     69.0
     """
+    values = _values(comments)
+    return Comments(
+        age=_age(values.get("age", "")),
+        sex=sex_of(values.get("sex", "")),
+        label=ptb_label(values.get(_REASON, "")),
+        synthetic=values.get("synthetic", "").lower() == "yes",
+        recorded=_date(values.get("ecg date", "")),
+    )
+
+
+def known_reason(comments: Iterable[str]) -> str:
+    """Return a reason for admission that `ptb_label` knows, without what stands in brackets; nothing for any other.
+
+    >>> known_reason(["Reason for admission: Heart failure (NYHA 3)"]), known_reason(["Reason for admission: seen by E. M."])
+    ('heart failure', '')
+    """
+    reason = _values(comments).get(_REASON, "")
+    return "/".join(ptb_diagnoses(reason)) if ptb_label(reason) is not None else ""
+
+
+def _values(comments: Iterable[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for comment in comments:
         key, colon, value = comment.partition(":")
         if colon:
-            values.setdefault(key.strip().lower(), value.strip())
+            values.setdefault(key.strip().strip("<>").lower(), value.strip())
         elif match := _AGE_AND_SEX.match(comment):
             values.setdefault("age", match[1])
             values.setdefault("sex", match[2])
-    return Comments(
-        age=_age(values.get("age", "")),
-        sex=_SEXES.get(values.get("sex", "").lower()),
-        label=ptb_label(values.get("reason for admission", "")),
-        synthetic=values.get("synthetic", "").lower() == "yes",
-    )
+    return values
 
 
 def ptb_label(reason: str) -> Label | None:
@@ -82,12 +103,26 @@ def ptb_label(reason: str) -> Label | None:
     >>> ptb_label("Heart failure (NYHA 3)"), ptb_label("Routine check-up")
     (<Label.ABNORMAL: 'abnormal'>, None)
     """
-    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
-    meanings = {PTB_DIAGNOSES.get(part.strip()) for part in words.split("/")}
+    meanings = {PTB_DIAGNOSES.get(part) for part in ptb_diagnoses(reason)}
     return meanings.pop() if len(meanings) == 1 else None
+
+
+def ptb_diagnoses(reason: str) -> tuple[str, ...]:
+    """Return the diagnoses of a PTB reason for admission, as the keys of `PTB_DIAGNOSES` are written.
+
+    >>> ptb_diagnoses("Heart failure (NYHA 3)/ Hypertrophy")
+    ('heart failure', 'hypertrophy')
+    """
+    words = _NYHA_CLASS.sub("", " ".join(reason.casefold().split()))
+    return tuple(part.strip() for part in words.split("/"))
 
 
 def _age(text: str) -> float | None:
     match = re.fullmatch(r"\d{1,3}(\.\d{1,3})?", text, re.ASCII)
     age = float(text) if match else None
-    return age if age is not None and age <= _MAX_AGE_YEARS else None
+    return age if age is not None and age <= MAX_AGE_YEARS else None
+
+
+def _date(text: str) -> date | None:
+    match = _PTB_DATE.fullmatch(text)
+    return metadata.day(match[3], match[2], match[1]) if match else None

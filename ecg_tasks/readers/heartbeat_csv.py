@@ -1,6 +1,7 @@
 """Here: the heartbeat CSV of Kachuee et al. 2018, one beat a row. Not here: cutting beats from longer recordings (``heartbeats``)."""
 
 import csv
+import gzip
 import io
 import math
 import re
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.readers import other_table
-from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Companions, Lead, Reading, Recording, Rejected
+from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Acquisition, Lead, OneFile, Reading, Recording, Rejected
 from ecg_tasks.readers.beat_layout import MAX_LABEL, VALUE_RANGE, BeatLayout, check_names
 from ecg_tasks.readers.file_names import is_csv, is_header, is_label_table, is_signal
 from ecg_tasks.readers.table_notation import is_excel_line, notation_of, read_number
-from ecg_tasks.readers.text_file import first_line, unpack, unpacked_head
+from ecg_tasks.readers.text_file import GZIP_MAGIC, first_line, unpack, unpacked_head
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES
 
 MAX_ROWS = 250_000
@@ -34,11 +35,13 @@ _BEGUN = re.compile(rb"(?:,|[eE+-])\s*$")
 _NUMBER_BYTES = 40
 _LABELS = tuple(range(MAX_LABEL + 1))
 _LEAD = "II"
+_ACQUISITION = Acquisition(source_format="heartbeat CSV")
 _NUMERIC = b"0123456789+-.eE, \t"
+_BLANKS = b" \t\r\v\f"
 _EXPONENT = re.compile(rb"[eE][-+]?[0-9]+\s*$")
 
 
-class HeartbeatCsvReader:
+class HeartbeatCsvReader(OneFile):
     """Tables of heartbeats, one a row."""
 
     name = "heartbeat_csv"
@@ -52,10 +55,6 @@ class HeartbeatCsvReader:
         if is_header(name) or is_signal(name) or is_label_table(name):
             return False
         return is_csv(name) or _is_beat_line(first_line(unpacked_head(head)))
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - of any table
-        """Tell that a table stands by itself."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read a heartbeat CSV: 187 samples a row at 125 Hz, and optionally the label as the 188th column.
@@ -120,6 +119,7 @@ class HeartbeatCsvReader:
                         unit="relative",
                         label=None if math.isnan(labels[beat]) else CLASS_ORDER[labels[beat] > 0],
                         synthetic=synthetic,
+                        acquisition=_ACQUISITION,
                     )
                 )
         layout.check(name=name)
@@ -128,6 +128,18 @@ class HeartbeatCsvReader:
                 rejected[0].reason, f"{rejected[0].message}; all {len(rejected)} rows have such a fault, and nothing was read"
             )
         return Reading(recordings=tuple(recordings), rejected=tuple(rejected))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the rows that are read again, each on its line; column names and rows that are not read become blank lines."""
+        ((file, data),) = files.items()
+        read = {recording.name for recording in self.read(files, name).recordings}
+        numbers, lines = _numbered_lines(unpack(data, name=name), name=name)
+        written = [b""] * numbers[-1]
+        for number, line in zip(numbers, lines, strict=True):
+            if f"{name}#{number}" in read:
+                written[number - 1] = line.translate(None, _BLANKS)
+        text = b"\n".join([*written, b""])
+        return {file: gzip.compress(text, mtime=0) if data.startswith(GZIP_MAGIC) else text}
 
 
 def _numbered_lines(text: bytes, *, name: str) -> tuple[list[int], list[bytes]]:

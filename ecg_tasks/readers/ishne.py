@@ -14,12 +14,16 @@ import numpy as np
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Lead, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Lead, OneFile, Reading, Recording
+from ecg_tasks.readers.blanking import birth_of, first_of_year
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 _MAGIC = b"ISHNE1.0"
 _HEADER_BYTES = 522
 _CHECKED_FROM = 10
+_KEPT = ((0, 8), (10, 28), (128, 130), (156, 232), (272, 274))
+"""Mark; lengths, places and version; sex; leads, their quality, resolutions, and the pacemaker; the rate."""
+_BIRTH_AT, _RECORDED_AT, _WRITTEN_AT, _DEVICE_AT, _DEVICE_BYTES = 132, 138, 144, 232, 40
 _MAX_LEADS = 12
 _ABSENT = -9
 _INVALID = -32768
@@ -33,7 +37,7 @@ _KINDS = frozenset({"analog", "digital"})
 """What the paper means by the kind of a recorder; most devices write their model there."""
 
 
-class IshneReader:
+class IshneReader(OneFile):
     """ISHNE Holter files; a long one is read whole within the bounds on samples, and checked window by window."""
 
     name = "ishne"
@@ -42,10 +46,6 @@ class IshneReader:
     def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its first bytes tell
         """Tell whether a file begins as ISHNE's do."""
         return head.startswith(_MAGIC)
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read all leads.
@@ -60,15 +60,40 @@ class IshneReader:
         if len(data) < _HEADER_BYTES:
             raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; the header alone has {_HEADER_BYTES}")
         begin = _checked_start(data, name=name)
-        recorded_on, born = metadata.day(*_numbers(data, 138, 3)[::-1]), metadata.day(*_numbers(data, 132, 3)[::-1])
+        recorded_on, born = (metadata.day(*_numbers(data, at, 3)[::-1]) for at in (_RECORDED_AT, _BIRTH_AT))
         patient = metadata.person(id_text=_text(data, 108, 20), born=born, on=recorded_on, sex=_SEXES.get(_numbers(data, 128, 1)[0], ""))
-        recorder = _text(data, 232, 40)
+        recorder = _text(data, _DEVICE_AT, _DEVICE_BYTES)
         made = Acquisition(
             recorded=metadata.moment(recorded_on, *_numbers(data, 150, 3)),
             device=metadata.line(recorder) if recorder.lower() not in _KINDS else None,
             source_format="ISHNE 1.0",
         )
         return Reading(recordings=(Recording(name=name, leads=_leads(data, begin, name=name), patient=patient, acquisition=made),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Blank the header but for what is read and the pacemaker's code, and the text behind it; its checksum is that of the rest."""
+        ((file, data),) = files.items()
+        begin = _checked_start(data, name=name)
+        (recording,) = self.read(files, name).recordings
+        recorded, age = metadata.day(*_numbers(data, _RECORDED_AT, 3)[::-1]), recording.patient.age
+        kept = bytearray(_HEADER_BYTES)
+        for start, end in _KEPT:
+            kept[start:end] = data[start:end]
+        struct.pack_into("<i", kept, 18, _HEADER_BYTES)  # where the text begins
+        (n_leads,) = _numbers(data, 156, 1)
+        for at in (158, 182, 206):
+            struct.pack_into("<12h", kept, at, *(_numbers(data, at, n_leads) + (_ABSENT,) * (_MAX_LEADS - n_leads)))
+        for at, day in (
+            (_BIRTH_AT, birth_of(age, recorded)),
+            (_RECORDED_AT, first_of_year(recorded)),
+            (_WRITTEN_AT, first_of_year(recorded)),
+        ):
+            struct.pack_into("<3h", kept, at, *((0, 0, 0) if day is None else (day.day, day.month, day.year)))
+        device = (recording.acquisition.device or "").encode("latin-1", "ignore")[:_DEVICE_BYTES]
+        kept[_DEVICE_AT : _DEVICE_AT + len(device)] = device
+        kept += bytes(begin - _HEADER_BYTES)
+        struct.pack_into("<H", kept, 8, binascii.crc_hqx(bytes(kept[_CHECKED_FROM:]), 0xFFFF))
+        return {file: bytes(kept) + data[begin:]}
 
 
 def _checked_start(data: bytes, *, name: str) -> int:

@@ -2,15 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.labels import Label
+from ecg_tasks.labels import Label, Superclass
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.readers.file_names import LABEL_TABLE, is_header, is_label_table, is_like_a_label_table
-from ecg_tasks.readers.person import UnclearError, age_years, patient_id
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id, sex_of
 from ecg_tasks.readers.text_file import unpack, unpacked_head
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024
@@ -23,7 +24,10 @@ MAX_LINE_CHARS = 1024 * 1024
 MAX_COLUMNS = 1000
 _DELIMITERS = ",;\t"
 _REQUIRED = ("record", "label")
-_OPTIONAL = ("patient_id", "age", "sex")
+_OPTIONAL = ("patient_id", "age", "sex", "superclasses", "fold")
+_SEPARATORS = re.compile(r"[\s;,|+]+")
+"""Between superclasses."""
+_FOLD = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
 _LABELS: Mapping[str, Label | None] = {
     "": None,
     "0": Label.NORMAL,
@@ -32,7 +36,6 @@ _LABELS: Mapping[str, Label | None] = {
     "1.0": Label.ABNORMAL,
     **{label.value: label for label in Label},
 }
-_SEXES: Mapping[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +49,14 @@ class LabelRow:
     label: Label | None
     patient_id: str | None
     age: float | None
-    """Years."""
+    """Years; above 89 it is 90."""
     sex: Literal["female", "male"] | None
+    superclasses: frozenset[Superclass] = frozenset()
+    """Those that the source names."""
+    fold: int | None = None
+    """Of the source's own cross-validation."""
     dropped: tuple[str, ...] = ()
-    """Columns whose text could not be used: an age that is none, a patient's id that was rounded."""
+    """Columns whose text could not be used: an age that is none, a patient's id that was rounded, a superclass that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +68,13 @@ class LabelTable:
 
 
 def read_labels(data: bytes, *, name: str) -> LabelTable:
-    """Read ``labels.csv``: columns ``record`` and ``label``, optionally ``patient_id``, ``age`` (years) and ``sex``, in any order.
+    """Read ``labels.csv``: columns ``record`` and ``label``, and optional ones, in any order.
 
-    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Other columns are passed over. The columns are
-    parted by commas, semicolons or tabs. Ids and ages are read as ``person`` says; what cannot be used of them is dropped, never the row.
+    Optional are ``patient_id``, ``age`` (years), ``sex``, ``superclasses`` and ``fold``.
+
+    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Superclasses are those of `Superclass`, such as
+    ``MI STTC``; a fold is a whole number. Other columns are passed over. The columns are parted by commas, semicolons or tabs. Ids and ages
+    are read as ``person`` says; what cannot be used of the optional columns is dropped, never the row.
     A row is rejected by itself for a wrong number of fields, no record, or an unknown label.
 
     Raises
@@ -140,6 +150,8 @@ class _Columns:
     patient_id: int
     age: int
     sex: int
+    superclasses: int
+    fold: int
 
 
 def _header_delimiter(text: bytes) -> str | None:
@@ -173,24 +185,57 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
     if label not in _LABELS:
         known = ", ".join(repr(known) for known in _LABELS)
         raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the label is {label[:40]!r}; it must be one of {known}")
-    patient = age = None
+    values: dict[str, Any] = {"patient_id": None, "age": None}
     dropped: tuple[str, ...] = ()
-    if columns.patient_id >= 0:
-        try:
-            patient = patient_id(fields[columns.patient_id])
-        except UnclearError:
-            dropped += ("patient_id",)
-    if columns.age >= 0:
-        try:
-            age = age_years(fields[columns.age])
-        except UnclearError:
-            dropped += ("age",)
+    for column, read in _READ.items():
+        if (place := getattr(columns, column)) >= 0:
+            try:
+                values[column] = read(fields[place])
+            except UnclearError:
+                dropped += (column,)
     return LabelRow(
         row=row,
         record=record,
         label=_LABELS[label],
-        patient_id=patient,
-        age=age,
-        sex=_SEXES.get(fields[columns.sex].strip().lower()) if columns.sex >= 0 else None,
+        sex=sex_of(fields[columns.sex]) if columns.sex >= 0 else None,
+        **values,
         dropped=dropped,
     )
+
+
+def superclasses_of(text: str) -> frozenset[Superclass]:
+    """Return the superclasses that a text names.
+
+    >>> sorted(superclasses_of("MI; sttc"))
+    [<Superclass.MI: 'MI'>, <Superclass.STTC: 'STTC'>]
+
+    Raises
+    ------
+    UnclearError
+        If one of them is not known.
+    """
+    try:
+        return frozenset(Superclass(word) for word in _SEPARATORS.split(text.upper()) if word)
+    except ValueError:
+        raise UnclearError(f"a superclass is one of {', '.join(Superclass)}") from None
+
+
+def _age(text: str) -> float | None:
+    return age_kept(age_years(text))
+
+
+def _fold(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if found := _FOLD.fullmatch(text.strip()):
+        return int(found[1])
+    raise UnclearError("a fold is a whole number")
+
+
+_READ: Mapping[str, Callable[[str], object]] = {
+    "patient_id": patient_id,
+    "age": _age,
+    "superclasses": superclasses_of,
+    "fold": _fold,
+}
+"""Columns whose text may be unclear."""

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Lead, Recording
+from ecg_tasks.readers.blanking import kept_names
 from ecg_tasks.readers.leads import MAX_VALUES, millivolts_per
 from ecg_tasks.readers.sidecar import Described, missing, parsed_unit
 from ecg_tasks.signals.lead_names import lead_meant
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 MAX_COLUMNS = 64
+LONGEST_TIME_S = 86_400.0
+"""Times that begin later may be those of a calendar; in a copy without identifiers they begin at 0."""
 _WITH_UNIT = re.compile(
     r"(?P<name>.*?)[\s_]*(?:[\[(](?P<inside>[^\])]*)[\])]|[_\s](?P<behind>[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v))\s*",
     re.IGNORECASE,
@@ -78,7 +81,7 @@ def columns_of(names: Sequence[str], *, units: Sequence[str] = ()) -> Columns | 
 
 @np.errstate(invalid="ignore", over="ignore")  # what is no finite number is judged below, and needs no warning
 def recording(
-    values: NDArray[np.float64], columns: Columns, told: Described, *, name: str, acquisition: Acquisition, step_s: float = 0.0
+    values: NDArray[np.float64], columns: Columns, description: Described, *, name: str, acquisition: Acquisition, step_s: float = 0.0
 ) -> Recording:
     """Make the recording of a table.
 
@@ -86,7 +89,7 @@ def recording(
     ----------
     values : ndarray, shape (n_rows, n_columns); NaN where a cell is empty
     columns : what its columns are
-    told : what the sidecar says
+    description : what the sidecar says
     name : path of the file below the inbox
     step_s : how finely the times are written, in steps of their column
 
@@ -103,22 +106,33 @@ def recording(
     from_time = None
     if columns.time is not None and columns.time[1] is not None:
         from_time = rate(values[:, columns.time[0]] * columns.time[1], step_s=step_s * columns.time[1], name=name)
-    fs = _agreed("fs", from_time, told.fs, name=name)
+    fs = _agreed("fs", from_time, description.fs, name=name)
     own = [unit for _, unit in columns.leads.values()]
     named = tuple(lead for lead, _ in columns.leads.values())
-    if told.leads is not None and told.leads != named:
+    if description.leads is not None and description.leads != named:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the sidecar names other leads than the first line of the table")
-    unit = told.unit if told.unit is not None else "mV" if all(own) else None
+    unit = description.unit if description.unit is not None else "mV" if all(own) else None
     if fault := missing(Described(fs=fs, unit=unit, leads=named), name=name, needs=("fs", "unit")):
         raise fault
-    factor, units = (1.0, "") if told.unit is None else parsed_unit(told.unit) or (1.0, "")
+    factor, units = (1.0, "") if description.unit is None else parsed_unit(description.unit) or (1.0, "")
     leads = []
     for place, (lead, written) in columns.leads.items():
         samples = np.ascontiguousarray(values[:, place])
         if written and units and (factor != 1 or millivolts_per(written) != millivolts_per(units)):
-            raise BadInputError(Reason.UNREADABLE, f"{name}: the sidecar says {told.unit}, and a column of the table another unit")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the sidecar says {description.unit}, and a column of the table another unit")
         leads.append(Lead(name=lead, units=written or units, fs=fs or 0.0, samples=samples if written else samples * factor))
     return Recording(name=name, leads=tuple(leads), acquisition=acquisition)
+
+
+def kept_columns(columns: Columns) -> dict[int, str]:
+    """Return the columns of a copy without identifiers, by their place: the leads, and the time where the rate follows from it."""
+    called = {}
+    if columns.time is not None and columns.time[1] is not None:
+        called[columns.time[0]] = "time_ms" if columns.time[1] < 1 else "time_s"
+    names = kept_names([lead for lead, _ in columns.leads.values()])
+    for (place, (_, unit)), lead in zip(columns.leads.items(), names, strict=True):
+        called[place] = f"{lead} ({unit})" if unit else lead
+    return called
 
 
 def rate(times: NDArray[np.float64], *, step_s: float, name: str) -> float:

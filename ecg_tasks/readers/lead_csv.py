@@ -1,9 +1,11 @@
 """Here: CSV with a column for each lead. Not here: heartbeats, one a row (``heartbeat_csv``), or what columns are (``lead_columns``)."""
 
+import gzip
 import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +13,11 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Companions, Reading
 from ecg_tasks.readers.file_names import is_header, is_label_table, is_signal, sidecars_of
-from ecg_tasks.readers.lead_columns import MAX_COLUMNS, Columns, columns_of, recording
+from ecg_tasks.readers.lead_columns import LONGEST_TIME_S, MAX_COLUMNS, Columns, columns_of, kept_columns, recording
 from ecg_tasks.readers.leads import MAX_VALUES
-from ecg_tasks.readers.sidecar import Described, described
+from ecg_tasks.readers.sidecar import Described, described, with_sidecars
 from ecg_tasks.readers.table_notation import is_excel_line
-from ecg_tasks.readers.text_file import unpack, unpacked_head
+from ecg_tasks.readers.text_file import GZIP_MAGIC, unpack, unpacked_head
 
 _SEPARATORS = (b",", b";", b"\t")
 _HEAD_LINES = 8
@@ -26,6 +28,8 @@ _UNIT = re.compile(
     r"[num\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]?v|m?s|sec|seconds|hh?:mm:ss(?:[.,]mmm)?|m?m:ss(?:[.,]mmm)?|", re.IGNORECASE
 )
 _LAST_LINES = 32
+_DIGITS = b"0123456789+-.eE,"
+"""A row of these alone, which can be read, is all numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +79,58 @@ class LeadCsvReader:
             ``unit_unknown`` with the line to write; ``wrong_width`` and ``not_numeric`` with the line at fault; ``incomplete``.
         """
         text = unpack(next(iter(files.values())), name=name)
-        layout = _layout(text)
-        if layout is None:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: the first line does not name leads alone")
-        values, decimals = _values(text, layout, name=name)
-        told = described(Described(), files, name=name)
+        layout = _known_layout(text, name=name)
+        values, decimals = _values(_rows(text, layout, name=name), layout, name=name)
+        description = described(Described(), files, name=name)
         step_s = 10.0**-decimals
         return Reading(
-            recordings=(recording(values, layout.columns, told, name=name, acquisition=Acquisition(source_format="CSV"), step_s=step_s),)
+            recordings=(
+                recording(values, layout.columns, description, name=name, acquisition=Acquisition(source_format="CSV"), step_s=step_s),
+            )
         )
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the columns of leads and time again, as commas and points; indices and all that stands above the names are left out."""
+        data = next(iter(files.values()))
+        text = unpack(data, name=name)
+        layout = _known_layout(text, name=name)
+        called = kept_columns(layout.columns)
+        places, rows = sorted(called), _rows(text, layout, name=name)
+        time, step_s = layout.columns.time or (0, None)
+        start = Decimal(0) if step_s is None else _start(rows[0].split(b",")[time], step_s)
+        is_whole = len(places) == layout.n_columns and not start
+        written = [",".join(called[place] for place in places).encode()]
+        for row in rows:
+            if is_whole and not row.translate(None, _DIGITS):
+                written.append(row)
+                continue
+            fields = [_kept_field(field) for field in row.split(b",")]
+            if start:
+                fields[time] = format(Decimal(fields[time].decode()) - start, "f").encode()
+            written.append(b",".join(fields[place] for place in places))
+        copy = b"\n".join([*written, b""])
+        return with_sidecars(gzip.compress(copy, mtime=0) if data.startswith(GZIP_MAGIC) else copy, files)
+
+
+def _start(field: bytes, step_s: float) -> Decimal:
+    """Return what to take off each time: the first one where it may be that of a calendar, else 0."""
+    first = Decimal(_kept_field(field).decode() or "0")
+    return first if abs(float(first) * step_s) >= LONGEST_TIME_S else Decimal(0)
+
+
+def _kept_field(field: bytes) -> bytes:
+    """Return a number as it is written, an infinite one too, and nothing for what stands for a missing one."""
+    plain = field.strip()
+    if _NUMBER.fullmatch(plain):
+        return plain
+    return plain if plain.lower().lstrip(b"+-") in {b"inf", b"infinity"} else b""
+
+
+def _known_layout(text: bytes, *, name: str) -> _Layout:
+    layout = _layout(text)
+    if layout is None:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the first line does not name leads alone")
+    return layout
 
 
 def _layout(text: bytes) -> _Layout | None:
@@ -116,10 +163,8 @@ def _layout(text: bytes) -> _Layout | None:
     return None
 
 
-def _values(text: bytes, layout: _Layout, *, name: str) -> tuple[NDArray[np.float64], int]:
-    """Read all rows, shape (n_rows, n_columns), and the decimals with which times are written."""
-    import pandas as pd  # half a second, and only tables need it
-
+def _rows(text: bytes, layout: _Layout, *, name: str) -> list[bytes]:
+    """Return all rows, with commas between their fields and points in their numbers."""
     if text.count(b"\n") + text.count(b"\r") > MAX_VALUES // len(layout.columns.leads) + _HEAD_LINES:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: more lines than {MAX_VALUES} samples in all leads")
     lines = text.splitlines()
@@ -127,7 +172,13 @@ def _values(text: bytes, layout: _Layout, *, name: str) -> tuple[NDArray[np.floa
     while rows and not rows[-1].strip():
         rows.pop()
     _check_rows(rows, layout, ended=text.endswith((b"\n", b"\r")), name=name)
-    plain = _plain(rows, layout)
+    return _plain(rows, layout)
+
+
+def _values(plain: Sequence[bytes], layout: _Layout, *, name: str) -> tuple[NDArray[np.float64], int]:
+    """Read the numbers of all rows, shape (n_rows, n_columns), and the decimals with which times are written."""
+    import pandas as pd  # half a second, and only tables need it
+
     decimals = 0
     if layout.columns.time is not None:
         place = layout.columns.time[0]

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Companions, Reading
 from ecg_tasks.readers.file_names import sidecars_of
-from ecg_tasks.readers.lead_columns import MAX_COLUMNS, Columns, columns_of, recording
+from ecg_tasks.readers.lead_columns import LONGEST_TIME_S, MAX_COLUMNS, Columns, columns_of, kept_columns, recording
 from ecg_tasks.readers.leads import MAX_VALUES
-from ecg_tasks.readers.sidecar import Described, described
+from ecg_tasks.readers.sidecar import Described, described, with_sidecars
 
 MAGIC = b"PAR1"
 _TRAILER = 8
@@ -28,7 +29,7 @@ class LeadParquetReader:
         """Tell a file by its first bytes."""
         return head.startswith(MAGIC)
 
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - its columns are told at its end
+    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - its columns stand at its end
         """Tell which sidecars may be there."""
         return Companions(optional=sidecars_of(name))
 
@@ -41,30 +42,46 @@ class LeadParquetReader:
             ``unit_unknown`` with the line to write; ``incomplete`` for a file without its end; ``not_numeric``; ``too_large``;
             ``unreadable``.
         """
+        columns, values = _table(next(iter(files.values())), name=name)
+        description = described(Described(), files, name=name)
+        found = recording(np.column_stack(values), columns, description, name=name, acquisition=Acquisition(source_format="Parquet"))
+        return Reading(recordings=(found,))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the columns of leads and time again; indices and all that is said of the table are left out."""
         import pyarrow as pa
         from pyarrow import parquet
 
-        data = next(iter(files.values()))
-        length = int.from_bytes(data[-_TRAILER:-4], "little")
-        if not data.endswith(MAGIC) or length + _TRAILER + len(MAGIC) > len(data):
-            message = f"{name}: the end of the Parquet file is missing; {len(data)} bytes are there. Upload it again"
-            raise BadInputError(Reason.INCOMPLETE, message)
-        try:
-            file = parquet.ParquetFile(pa.BufferReader(data), thrift_string_size_limit=2**20, thrift_container_size_limit=2**16)
-            columns = _columns(file, name=name)
-            table = file.read(use_threads=False)
-            values = np.column_stack([_numbers(table.column(place), name=name) for place in range(table.num_columns)])
-        except BadInputError:
-            raise
-        except pa.ArrowMemoryError:
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: a page says that it unpacks to more than there is memory") from None
-        except Exception as error:  # noqa: BLE001 - pyarrow raises whatever its parsing runs into, all of it the file's doing
-            raise BadInputError(
-                Reason.UNREADABLE, f"{name}: the Parquet file is damaged ({type(error).__name__}); upload it again"
-            ) from None
-        told = described(Described(), files, name=name)
-        found = recording(values, columns, told, name=name, acquisition=Acquisition(source_format="Parquet"))
-        return Reading(recordings=(found,))
+        columns, values = _table(next(iter(files.values())), name=name)
+        if columns.time is not None and (step_s := columns.time[1]) is not None:
+            times = values[columns.time[0]]
+            values[columns.time[0]] = times - times[0] if abs(times[0] * step_s) >= LONGEST_TIME_S else times
+        stream = pa.BufferOutputStream()
+        kept = {called: values[place] for place, called in kept_columns(columns).items()}
+        parquet.write_table(pa.table(kept), stream, store_schema=False)
+        return with_sidecars(stream.getvalue().to_pybytes(), files)
+
+
+def _table(data: bytes, *, name: str) -> tuple[Columns, list[NDArray[np.float64]]]:
+    """Return what a file's columns are, and the numbers in each."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    length = int.from_bytes(data[-_TRAILER:-4], "little")
+    if not data.endswith(MAGIC) or length + _TRAILER + len(MAGIC) > len(data):
+        message = f"{name}: the end of the Parquet file is missing; {len(data)} bytes are there. Upload it again"
+        raise BadInputError(Reason.INCOMPLETE, message)
+    try:
+        file = parquet.ParquetFile(pa.BufferReader(data), thrift_string_size_limit=2**20, thrift_container_size_limit=2**16)
+        columns = _columns(file, name=name)
+        table = file.read(use_threads=False)
+        return columns, [_numbers(table.column(place), name=name) for place in range(table.num_columns)]
+    except BadInputError:
+        raise
+    except pa.ArrowMemoryError:
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: a page says that it unpacks to more than there is memory") from None
+    except Exception as error:  # noqa: BLE001 - pyarrow raises whatever its parsing runs into, all of it the file's doing
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the Parquet file is damaged ({type(error).__name__}); upload it again") from None
 
 
 def _columns(file: Any, *, name: str) -> Columns:

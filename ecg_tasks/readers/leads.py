@@ -1,7 +1,8 @@
 """Here: lead names and units, and many signals made into one array of leads. Not here: any file format."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from itertools import count
 from types import MappingProxyType
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Lead, Recording
+from ecg_tasks.readers.person import age_kept
 from ecg_tasks.signals.lead_names import canonical_names, standard_name
 from ecg_tasks.signals.preparing import MAX_GAP_S, MIN_STRETCH_S, filled, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
@@ -52,6 +54,8 @@ def millivolts_per(units: str) -> float | None:
 def finish(recording: Recording) -> Record:
     """Make the record of a recording: its leads under their standard names, at one rate, in mV; those of a heartbeat as they are.
 
+    Ages above 89 years become 90.
+
     Raises
     ------
     BadInputError
@@ -70,11 +74,23 @@ def finish(recording: Recording) -> Record:
         unit=recording.unit,
         name=recording.name,
         patient=recording.patient.id,
-        age=recording.patient.age,
+        issuer=recording.patient.issuer,
+        age=age_kept(recording.patient.age),
         sex=recording.patient.sex,
         label=recording.label,
         synthetic=recording.synthetic,
+        recorded=_iso(recording.acquisition.recorded),
+        device=recording.acquisition.device,
+        filters=recording.acquisition.filters.text,
+        source_format=recording.acquisition.source_format,
     )
+
+
+def _iso(recorded: date | None) -> str | None:
+    """Return a day, or a moment to the second, as ISO 8601."""
+    if recorded is None:
+        return None
+    return recorded.isoformat(timespec="seconds") if isinstance(recorded, datetime) else recorded.isoformat()
 
 
 def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
@@ -114,21 +130,7 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
     if n_samples * len(by_name) > MAX_VALUES:
         at_fs = f"{n_samples} samples at {fs:g} Hz in each of {len(by_name)} signals"
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {at_fs}; at most {MAX_VALUES} in all can be held")
-    kept: dict[str, NDArray[np.float32]] = {}
-    for lead in (*standard, *(other for other in by_name if other not in standard)):
-        try:
-            _check_rate(by_name[lead], fs=fs, lead=lead, name=name)
-            if lead in standard:
-                checked = _in_millivolts(by_name[lead], lead=lead, name=name)
-            else:
-                checked = _of_other(by_name[lead], lead=lead, name=name)
-        except BadInputError:
-            if lead in standard:
-                raise
-            continue
-        kept[lead] = _resampled(checked, fs=by_name[lead].fs, target_fs=fs)[:n_samples]
-    n_samples = min(samples.size for samples in kept.values())  # a ratio of odd rates is rounded
-    leads = Leads(samples=np.stack([samples[:n_samples] for samples in kept.values()]), fs=fs, names=tuple(kept))
+    leads = _together(by_name, standard, fs=fs, n_samples=n_samples, name=name)
     _check_lead_ii(leads, by_name, name=name)
     return leads
 
@@ -156,6 +158,23 @@ def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:
     return {lead: by_name[lead] for lead in sorted(by_name, key=lambda lead: places.get(lead, len(places)))}
 
 
+def _together(by_name: Mapping[str, Lead], standard: Sequence[str], *, fs: float, n_samples: int, name: str) -> Leads:
+    """Put what can be used into one array, the ``standard`` leads first; nothing else of it stays in memory."""
+    kept: dict[str, NDArray[np.float32]] = {}
+    for lead in (*standard, *(other for other in by_name if other not in standard)):
+        try:
+            _check_rate(by_name[lead], fs=fs, lead=lead, name=name)
+            checked = (_in_millivolts if lead in standard else _of_other)(by_name[lead], lead=lead, name=name)
+        except BadInputError:
+            if lead in standard:
+                raise
+            continue
+        kept[lead] = _resampled(checked, fs=by_name[lead].fs, target_fs=fs)[:n_samples]
+        del checked
+    shortest = min(samples.size for samples in kept.values())  # a ratio of odd rates is rounded
+    return Leads(samples=np.stack([samples[:shortest] for samples in kept.values()]), fs=fs, names=tuple(kept))
+
+
 def _without_lead_ii(found: Iterable[str], *, name: str) -> BadInputError:
     names = (", ".join(found) or "none")[:400]
     return BadInputError(Reason.MISSING_LEAD, f"{name}: lead II is needed, or two other limb leads; the signals are {names}")
@@ -166,7 +185,7 @@ def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
     record = Record(samples=leads.samples, fs=leads.fs, leads=leads.names, unit="mV", name=name)
     if BeatWindows().accepts(record):
         return
-    ready = prepare(record)
+    ready = prepare(record, leads=(BEAT_LEAD,))
     if BEAT_LEAD not in ready.record.leads:
         raise _without_lead_ii(found, name=name)
     lead = ready.record.samples[ready.record.leads.index(BEAT_LEAD)]
@@ -206,20 +225,24 @@ def _in_millivolts(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]
     samples = np.asarray(signal.samples if factor == 1 else signal.samples * factor, dtype=np.float64)
     if samples.size and samples.min() >= -MAX_LEVEL_MV and samples.max() <= MAX_LEVEL_MV:
         return samples  # all finite, and so is any median of them within the bounds below
-    valid = samples[np.isfinite(samples)]
-    if valid.size < samples.size:
-        samples = np.where(np.isfinite(samples), samples, np.nan)
-    if not valid.size:
-        return samples
-    offset = float(np.median(valid))
+    finite = np.isfinite(samples)
+    low, high = samples.min(where=finite, initial=np.inf), samples.max(where=finite, initial=-np.inf)
+    if low < -MAX_LEVEL_MV or high > MAX_LEVEL_MV:
+        _check_level(samples[finite], lead=lead, name=name)
+    return np.where(finite, samples, np.nan) if np.isinf(samples).any() else samples
+
+
+def _check_level(valid: NDArray[np.float64], *, lead: str, name: str) -> None:
+    """Check the valid samples of a lead, in mV, some of them beyond ``MAX_LEVEL_MV``; changes their order."""
+    low, high = float(valid.min()), float(valid.max())
+    offset = float(np.median(valid, overwrite_input=True))
     if abs(offset) > MAX_OFFSET_MV:
         message = f"{name}: lead {lead} lies at {offset:g} mV; an offset of at most {MAX_OFFSET_MV:g} mV can be real"
         raise BadInputError(Reason.OUT_OF_RANGE, message)
-    peak = valid[np.argmax(np.abs(valid - offset))] - offset
-    if abs(peak) > MAX_LEVEL_MV < np.abs(valid).max():
+    peak = max(low - offset, high - offset, key=abs)
+    if abs(peak) > MAX_LEVEL_MV:
         message = f"{name}: lead {lead} reaches {peak:g} mV from its median; at most {MAX_LEVEL_MV:g} mV can be real"
         raise BadInputError(Reason.OUT_OF_RANGE, message)
-    return samples
 
 
 def _of_other(signal: Lead, *, lead: str, name: str) -> NDArray[np.float64]:

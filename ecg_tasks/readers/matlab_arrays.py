@@ -17,10 +17,11 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import arrays
 from ecg_tasks.readers.base import Acquisition, Companions, Reading
 from ecg_tasks.readers.file_names import sidecars_of
-from ecg_tasks.readers.sidecar import described
+from ecg_tasks.readers.sidecar import Described, described, with_sidecars
 
 _LEVEL_5, _LEVEL_7_3 = b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"
-_HEADER_5 = 128
+_HEADER_5, _TEXT_5 = 128, 116
+"""Bytes of the header, and of the text that it begins with."""
 _HEADER_4 = struct.Struct("<5i")
 _TAG = struct.Struct("<II")
 _MATRIX, _COMPRESSED = 14, 15
@@ -62,20 +63,40 @@ class MatlabReader:
             ``unit_unknown`` with the line to write; ``incomplete`` with both counts; ``unreadable``; ``too_large``; ``not_numeric``.
         """
         data = next(iter(files.values()))
-        if data.startswith(_LEVEL_7_3):
-            sentence = f"{name} is a MATLAB 7.3 file; save it with save(…, '-v7'), or drop it as WFDB, whose header tells rate and unit"
-            raise BadInputError(Reason.UNKNOWN_FORMAT, sentence)
+        array, found = _found(data, name=name)
+        description = described(found, files, name=name)
+        acquisition = Acquisition(source_format=f"MATLAB {'5' if data.startswith(_LEVEL_5) else '4'}")
+        return Reading(recordings=arrays.recordings(array, description, name=name, acquisition=acquisition))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the array of signals again, with what else was read of it; other variables and the names of all are left out."""
+        import scipy.io
+
+        data = next(iter(files.values()))
+        array, description = _found(data, name=name)
+        stream = io.BytesIO()
         is_5 = data.startswith(_LEVEL_5)
-        shapes, content = _checked_5(data, name=name) if is_5 else _checked_4(data, name=name)
-        small = [one for one, shape in shapes.items() if np.prod(shape, dtype=object) <= _SMALL_VALUES]
-        loaded = _load(content, small, name=name)
-        numbers = {one: shape for one, shape in shapes.items() if loaded.get(one, np.empty(0)).dtype.kind not in "US"}
-        found = arrays.find(numbers, loaded, name=name)
-        arrays.check_size(shapes[found.array], name=name)
-        array = loaded[found.array] if found.array in loaded else _load(content, [found.array], name=name)[found.array]
-        told = described(found.told, files, name=name)
-        acquisition = Acquisition(source_format=f"MATLAB {'5' if is_5 else '4'}")
-        return Reading(recordings=arrays.recordings(array, told, name=name, acquisition=acquisition))
+        content = {arrays.SIGNALS: array} | {key: np.array(value) for key, value in arrays.said(description).items()}
+        scipy.io.savemat(stream, content, format="5" if is_5 else "4", do_compression=is_5)  # type: ignore[arg-type]  # a stream, too
+        written = stream.getvalue()
+        if is_5:  # SciPy tells there on which system and day it wrote
+            written = _LEVEL_5.ljust(_TEXT_5) + written[_TEXT_5:]
+        return with_sidecars(written, files)
+
+
+def _found(data: bytes, *, name: str) -> tuple[NDArray[Any], Described]:
+    """Return the array of signals, and what the others say of it."""
+    if data.startswith(_LEVEL_7_3):
+        sentence = f"{name} is a MATLAB 7.3 file; save it with save(…, '-v7'), or drop it as WFDB, whose header tells rate and unit"
+        raise BadInputError(Reason.UNKNOWN_FORMAT, sentence)
+    shapes, content = (_checked_5 if data.startswith(_LEVEL_5) else _checked_4)(data, name=name)
+    small = [one for one, shape in shapes.items() if np.prod(shape, dtype=object) <= _SMALL_VALUES]
+    loaded = _load(content, small, name=name)
+    numbers = {one: shape for one, shape in shapes.items() if loaded.get(one, np.empty(0)).dtype.kind not in "US"}
+    found = arrays.find(numbers, loaded, name=name)
+    arrays.check_size(shapes[found.array], name=name)
+    array = loaded[found.array] if found.array in loaded else _load(content, [found.array], name=name)[found.array]
+    return array, found.description
 
 
 def _load(content: bytes, names: list[str], *, name: str) -> dict[str, NDArray[Any]]:

@@ -1,19 +1,20 @@
 """Here: the person, date, device and filters that a file states, made into ``base``'s types; its counts checked. Not here: a format."""
 
 import math
+import re
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import date, datetime, time
-from typing import Literal
+from datetime import date, datetime, time, timedelta, timezone
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Lead, Patient
 from ecg_tasks.readers.leads import MAX_VALUES
-from ecg_tasks.readers.person import MAX_AGE_YEARS, UnclearError, age_years, patient_id
+from ecg_tasks.readers.person import UnclearError, age_between, age_years, patient_id, sex_of
 
 _MAX_CHARS = 80
 _MAX_HZ = 100_000.0
-_SEXES: dict[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
+_TIMESTAMP = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)?(?:[.,](\d{1,6})\d*)?)?)?)?(?:([+-])(\d\d)(\d\d))?", re.ASCII)
+_ZONE_MAX = timedelta(hours=14)
 
 
 def person(
@@ -36,8 +37,8 @@ def person(
         known = patient_id(id_text)
     with suppress(UnclearError):
         stated = age_years(age) if age.strip() else None
-    years = _years_between(born, on) if stated is None else stated
-    return Patient(id=known, age=years, sex=_SEXES.get(sex.strip().lower()), issuer=line(issuer) if known else None)
+    years = age_between(born, on) if stated is None else stated
+    return Patient(id=known, age=years, sex=sex_of(sex), issuer=line(issuer) if known else None)
 
 
 def day(year: float | str | None, month: float | str | None, of_month: float | str | None) -> date | None:
@@ -48,12 +49,41 @@ def day(year: float | str | None, month: float | str | None, of_month: float | s
         return None
 
 
-def moment(on: date | None, hour: float | str | None, minute: float | str | None, second: float | str | None = 0) -> datetime | None:
-    """Return when something was, or None where the day or the time is not known."""
+def moment(on: date | None, hour: float | str | None, minute: float | str | None, second: float | str | None = 0) -> date | None:
+    """Return when something was: the day alone where the time is not known, None where the day is not.
+
+    >>> moment(date(2002, 11, 22), 9, 10, 11).isoformat(), moment(date(2002, 11, 22), "", "", "").isoformat()
+    ('2002-11-22T09:10:11', '2002-11-22')
+    """
     try:
-        return None if on is None or hour in {None, ""} else datetime.combine(on, time(int(hour or 0), int(minute or 0), int(second or 0)))
+        return on if on is None or hour in {None, ""} else datetime.combine(on, time(int(hour or 0), int(minute or 0), int(second or 0)))
     except (ValueError, OverflowError):
-        return None
+        return on
+
+
+def timestamp(text: str) -> date | None:
+    """Return the moment that DICOM and HL7 write as ``YYYYMMDDHHMMSS.FFFFFF+ZZZZ``: the day alone where no time follows it.
+
+    >>> timestamp("20021122091011.25+0100").isoformat(), timestamp("20021122").isoformat(), timestamp("2002")
+    ('2002-11-22T09:10:11.250000+01:00', '2002-11-22', None)
+    """
+    found = _TIMESTAMP.fullmatch(text)
+    began = moment(day(*found.groups()[:3]), *found.groups()[3:6]) if found else None
+    if found is None or not isinstance(began, datetime):
+        return began
+    began = began.replace(microsecond=int((found[7] or "").ljust(6, "0")))
+    return began.replace(tzinfo=zone_of(int(f"{found[8]}{found[9]}") * 60 + int(f"{found[8]}{found[10]}"))) if found[8] else began
+
+
+def zone_of(minutes: int) -> timezone | None:
+    """Return the time zone so many minutes east of UTC; None where none can be."""
+    offset = timedelta(minutes=minutes)
+    return timezone(offset) if abs(offset) <= _ZONE_MAX else None
+
+
+def day_of(recorded: date | None) -> date | None:
+    """Return the day of a moment; a day as it is."""
+    return recorded.date() if isinstance(recorded, datetime) else recorded
 
 
 def line(*parts: str) -> str | None:
@@ -106,11 +136,3 @@ def numbered(name: str, n: int, *, of: int) -> str:
     ('a.xml', 'a.xml#2')
     """
     return name if of == 1 else f"{name}#{n}"
-
-
-def _years_between(born: date | None, on: date | None) -> float | None:
-    """Return the completed years; of an infant the share of its first year."""
-    if born is None or on is None or on < born:
-        return None
-    years = on.year - born.year - ((on.month, on.day) < (born.month, born.day))
-    return None if years > MAX_AGE_YEARS else float(years) if years else (on - born).days / 365.25

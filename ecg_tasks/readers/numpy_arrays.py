@@ -14,7 +14,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import arrays
 from ecg_tasks.readers.base import Acquisition, Companions, Reading
 from ecg_tasks.readers.file_names import sidecars_of
-from ecg_tasks.readers.sidecar import Described, described
+from ecg_tasks.readers.sidecar import Described, described, with_sidecars
 
 MAGIC = b"\x93NUMPY"
 _ZIP = b"PK\3\4"
@@ -63,10 +63,21 @@ class NumpyReader:
             ``unit_unknown`` with the line to write; ``incomplete`` with both counts; ``not_numeric``, ``too_large``, ``unreadable``.
         """
         data = next(iter(files.values()))
-        array, told = (_of_archive if data.startswith(_ZIP) else _of_array)(data, name=name)
-        found = described(told, files, name=name)
+        array, description = (_of_archive if data.startswith(_ZIP) else _of_array)(data, name=name)
+        found = described(description, files, name=name)
         kind = "NPZ" if data.startswith(_ZIP) else "NPY"
         return Reading(recordings=arrays.recordings(array, found, name=name, acquisition=Acquisition(source_format=kind)))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the array of signals again, in an archive with what else was read of it; other arrays and the names of all are left out."""
+        data = next(iter(files.values()))
+        stream = io.BytesIO()
+        if data.startswith(_ZIP):
+            array, description = _of_archive(data, name=name)
+            np.savez_compressed(stream, **{arrays.SIGNALS: array, **arrays.said(description)})  # type: ignore[arg-type]  # any can be an array
+        else:
+            np.lib.format.write_array(stream, _of_array(data, name=name)[0], allow_pickle=False)
+        return with_sidecars(stream.getvalue(), files)
 
 
 def _of_array(data: bytes, *, name: str) -> tuple[NDArray[np.generic], Described]:
@@ -113,7 +124,7 @@ def _found_in(archive: zipfile.ZipFile, *, name: str) -> tuple[NDArray[np.generi
         arrays.check_kind(next(iter(headers.values())).dtype, name=name)
     found = arrays.find(numbers, small, name=name)
     _check(headers[found.array], name=name)
-    return _member(archive, members[found.array], name=name), found.told
+    return _member(archive, members[found.array], name=name), found.description
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, name: str) -> NDArray[np.generic]:

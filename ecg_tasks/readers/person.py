@@ -1,9 +1,13 @@
-"""Here: a patient's id and age as people and programs write them. Not here: the files that they stand in, or how an id is hashed."""
+"""Here: a patient's id, age and sex as people and programs write them. Not here: the files that they stand in, or how an id is hashed."""
 
 import re
 import unicodedata
 from datetime import date
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Literal
+
+from ecg_tasks.signals.record import OLDEST_AGE
 
 MAX_AGE_YEARS = 130
 HIDDEN_AGE = 300
@@ -30,6 +34,9 @@ _DICOM_AGE = re.compile(r"(\d{3})([dwmy])", re.ASCII)
 _WORDED_AGE = re.compile(
     r"(\d{1,3}(?:[.,]\d{1,3})?) ?(y|yrs?|yo|y/o|years?(?: old)?|mos?|mths?|months?(?: old)?|wks?|weeks?(?: old)?|days?(?: old)?)\.?",
     re.ASCII,
+)
+_SEXES: MappingProxyType[str, Literal["female", "male"]] = MappingProxyType(
+    {"f": "female", "female": "female", "m": "male", "male": "male"}
 )
 _PLAIN_AGE = re.compile(r"\d{1,3}(?:[.,]\d{0,12})?", re.ASCII)
 _OPEN_AGE = re.compile(
@@ -113,14 +120,36 @@ def age_years(text: str) -> float | None:
     return age
 
 
-def age_between(birth: date, recorded: date) -> float | None:
-    """Return the age in whole years on the day of a recording, or None where the two days cannot be those of one person.
+def age_kept(age: float | None) -> float | None:
+    """Return the age that may be stored or trained on: ages above 89 years are 90.
+
+    >>> age_kept(93.0), age_kept(89.0), age_kept(None)
+    (90.0, 89.0, None)
+    """
+    return None if age is None else min(age, OLDEST_AGE)
+
+
+def age_between(birth: date | None, recorded: date | None) -> float | None:
+    """Return the completed years on the day of a recording, of an infant the share of its first year.
+
+    None where a day is not known, or the two cannot be those of one person.
 
     >>> age_between(date(1953, 5, 8), date(2002, 11, 22)), age_between(date(2010, 1, 1), date(2002, 11, 22))
     (49.0, None)
     """
+    if birth is None or recorded is None or recorded < birth:
+        return None
     years = recorded.year - birth.year - ((recorded.month, recorded.day) < (birth.month, birth.day))
-    return float(years) if 0 <= years <= MAX_AGE_YEARS else None
+    return None if years > MAX_AGE_YEARS else float(years) if years else (recorded - birth).days / 365.25
+
+
+def sex_of(text: str) -> Literal["female", "male"] | None:
+    """Return the sex that ``M``, ``F``, ``male`` or ``female`` is, in any letters; None for any other text.
+
+    >>> sex_of("F"), sex_of(" Male "), sex_of("X")
+    ('female', 'male', None)
+    """
+    return _SEXES.get(text.strip().lower())
 
 
 def _open_age(text: str) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers.blanking import kept_names
 from ecg_tasks.readers.file_names import sidecars_of
 from ecg_tasks.readers.leads import FS_RANGE, millivolts_per
 from ecg_tasks.readers.wfdb.lines import matching_name
@@ -55,10 +56,10 @@ def described(file: Described, files: Mapping[str, bytes], *, name: str) -> Desc
     beside = [there for wanted in sidecars_of(next(iter(files))) if (there := matching_name(wanted, files))]
     if not beside:
         return file
-    told = read_sidecar(files[beside[0]], name=beside[0])
+    description = read_sidecar(files[beside[0]], name=beside[0])
     merged: dict[str, Any] = {}
     for key in _KEYS:
-        own, added = getattr(file, key), getattr(told, key)
+        own, added = getattr(file, key), getattr(description, key)
         if own is not None and added is not None and own != added:
             message = f"{name}: {beside[0]} says {key} {_shown(added)}, and the file itself {_shown(own)}; correct the one that is wrong"
             raise BadInputError(Reason.UNREADABLE, message)
@@ -80,12 +81,12 @@ def read_sidecar(data: bytes, *, name: str) -> Described:
     if len(data) > MAX_SIDECAR_BYTES:
         raise BadInputError(Reason.TOO_LARGE, f"{name} has {len(data)} bytes; at most {MAX_SIDECAR_BYTES} are read")
     try:
-        told = json.loads(data)
+        content = json.loads(data)
     except (ValueError, RecursionError):
         raise BadInputError(Reason.UNREADABLE, f"{name} is no JSON; write such as {example(Described())}") from None
-    if not isinstance(told, dict) or not set(told) <= set(_KEYS):
+    if not isinstance(content, dict) or not set(content) <= set(_KEYS):
         raise BadInputError(Reason.UNREADABLE, f"{name}: only the keys {', '.join(_KEYS)} are read; write such as {example(Described())}")
-    fs, unit, leads, axis = (told.get(key) for key in _KEYS)
+    fs, unit, leads, axis = (content.get(key) for key in _KEYS)
     if fs is not None and not (_is_number(fs) and FS_RANGE[0] <= fs <= FS_RANGE[1]):
         raise BadInputError(Reason.UNREADABLE, f"{name}: fs must be a number of Hz from {FS_RANGE[0]:g} to {FS_RANGE[1]:g}")
     if unit is not None and (not isinstance(unit, str) or parsed_unit(unit) is None):
@@ -97,6 +98,25 @@ def read_sidecar(data: bytes, *, name: str) -> Described:
     if axis is not None and (isinstance(axis, bool) or axis not in (0, 1, 2)):
         raise BadInputError(Reason.UNREADABLE, f"{name}: axis must be 0, 1 or 2: that of the array along which time runs")
     return Described(fs=None if fs is None else float(fs), unit=unit, leads=None if leads is None else tuple(leads), axis=axis)
+
+
+def with_sidecars(data: bytes, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the copy of a file that is made without identifiers, and its sidecars without anything but their values.
+
+    Parameters
+    ----------
+    data : of the copy
+    files : bytes by file name: the file itself first, then its sidecars
+    """
+    first, *beside = files
+    return {first: data} | {there: _written(read_sidecar(files[there], name=there)) for there in beside}
+
+
+def _written(description: Described) -> bytes:
+    known = {key: value for key, value in vars(description).items() if value is not None}
+    if description.leads is not None:
+        known["leads"] = kept_names(description.leads)
+    return json.dumps(known).encode()
 
 
 def parsed_unit(text: str) -> tuple[float, str] | None:
@@ -112,25 +132,25 @@ def parsed_unit(text: str) -> tuple[float, str] | None:
     return (factor, found[2]) if math.isfinite(factor) and factor > 0 else None
 
 
-def missing(told: Described, *, name: str, needs: Sequence[str] = ("fs", "unit", "leads")) -> BadInputError | None:
+def missing(description: Described, *, name: str, needs: Sequence[str] = ("fs", "unit", "leads")) -> BadInputError | None:
     """Tell what neither a file nor its sidecar says, with the very line to write; None where nothing is missing."""
-    lacking = [key for key in needs if getattr(told, key) is None]
+    lacking = [key for key in needs if getattr(description, key) is None]
     if not lacking:
         return None
     words = {"fs": "the sampling rate", "unit": "the unit", "leads": "the names of the leads", "axis": "the axis of time"}
-    line = example(told, only=lacking)
+    line = example(description, only=lacking)
     sentence = f"{name} does not say {', '.join(words[key] for key in lacking)}, and nothing is guessed"
     return BadInputError(Reason.UNIT_UNKNOWN, f"{sentence}. Put {sidecars_of(name)[-1]} into its folder, with the true values: {line}")
 
 
-def example(told: Described, *, only: Sequence[str] = _KEYS) -> str:
+def example(description: Described, *, only: Sequence[str] = _KEYS) -> str:
     """Return the line of a sidecar: what is known, and usual values for what is not.
 
     >>> example(Described(fs=400.0), only=["fs", "unit"])
     '{"fs": 400, "unit": "mV"}'
     """
     usual = {"fs": 500, "unit": "mV", "leads": list(STANDARD_LEADS), "axis": 0}
-    known = {key: value for key, value in vars(told).items() if value is not None}
+    known = {key: value for key, value in vars(description).items() if value is not None}
     found = {key: known.get(key, usual[key]) for key in _KEYS if key in only}
     if isinstance(fs := found.get("fs"), float) and fs.is_integer():
         found["fs"] = int(fs)

@@ -1,7 +1,9 @@
 """Here: making text that came from a file harmless in HTML, SVG and spreadsheets. Not here: deciding what is shown."""
 
 import re
+from typing import Any
 
+from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 _NOT_IN_HTML = re.compile(
@@ -28,6 +30,20 @@ def markup(text: str) -> Markup:
     &lt;script&gt;
     """
     return escape(printable(text))
+
+
+def environment(loader: BaseLoader, **shared: Any) -> Environment:
+    """Return what makes pages of templates, in which nothing of a file can do harm; ``shared`` is known to all of them."""
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    )
+    made.globals.update(shared)
+    return made
 
 
 def cell(text: str) -> str:

@@ -25,6 +25,11 @@ _CONCLUSIONS = {
     Decision.UNCERTAIN: "Uncertain: the probability lies in the band in which the model abstains.",
     Decision.UNINTERPRETABLE: "Uninterpretable: the signal is too poor for a decision.",
 }
+_OF_THE_RECORDING = {
+    "device": "Device that recorded",
+    "filters": "Filters before the recording was stored",
+    "source_format": "Format of the file",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,8 @@ def bundles(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str
     Parameters
     ----------
     rows : ``record_id``, ``decision``, ``probability`` (None for none), ``quality``, ``recipe``, ``version``, ``model_digest``,
-        ``threshold`` and ``synthetic`` of each record
+        ``threshold`` and ``synthetic`` of each record; ``recorded``, ``age``, ``sex``, ``device``, ``filters`` and ``source_format``,
+        each None where it is not known, which is left out then
     release : ``R5`` or ``R4B``
     """
     following, number = iter(rows), 0
@@ -81,6 +87,7 @@ def _report(row: Mapping[str, Any], *, run: RunIdentity, observation: str, relea
         "status": "preliminary",
         "category": [_concept(f"{HL7}/v2-0074", "EC", "Electrocardiac (e.g., EKG, EEC, Holter)")],
         "code": _concept(LOINC, "11524-6", "EKG study"),
+        **_effective(row),
         "issued": run.issued,
         "result": [{"reference": f"urn:uuid:{observation}"}],
         "conclusion": f"{conclusion} {RESEARCH_USE}",
@@ -101,6 +108,7 @@ def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str) -> di
         "status": "preliminary",
         "category": [_concept(f"{HL7}/observation-category", "procedure", "Procedure")],
         "code": _concept(f"{SYSTEM}:measure", "p-abnormal", "Probability that the electrocardiogram is abnormal"),
+        **_effective(row),
         "issued": run.issued,
         "note": [{"text": RESEARCH_USE}],
         "method": {"text": f"{row['recipe']} {row['version']}"},
@@ -110,7 +118,8 @@ def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str) -> di
             {
                 "code": _concept(f"{SYSTEM}:measure", "quality", "Signal quality, 0 useless to 1 clean"),
                 "valueQuantity": _quantity(row["quality"]),
-            }
+            },
+            *_recording(row),
         ],
     }
     if row["probability"] is None:
@@ -119,6 +128,28 @@ def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str) -> di
         "valueQuantity": _quantity(row["probability"]),
         "interpretation": [_concept(f"{HL7}/v3-ObservationInterpretation", *_INTERPRETATIONS[decision])],
     }
+
+
+def _effective(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return when the recording was made, as far as that is kept: FHIR has no time of day without a time zone, so the day alone stays."""
+    recorded = row["recorded"]
+    if not recorded:
+        return {}
+    day, _, clock = recorded.partition("T")
+    return {"effectiveDateTime": recorded if "+" in clock or "-" in clock else day}
+
+
+def _recording(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what is known of the person and of how the recording was made, as components."""
+    if row["age"] is not None:
+        years = {"value": row["age"], "unit": "a", "system": UCUM, "code": "a"}
+        yield {"code": _concept(LOINC, "30525-0", "Age"), "valueQuantity": years}
+    if row["sex"]:
+        sex = _concept("http://hl7.org/fhir/administrative-gender", row["sex"], row["sex"].capitalize())
+        yield {"code": _concept(LOINC, "46098-0", "Sex"), "valueCodeableConcept": sex}
+    for name, display in _OF_THE_RECORDING.items():
+        if row[name]:
+            yield {"code": _concept(f"{SYSTEM}:measure", name.replace("_", "-"), display), "valueString": row[name]}
 
 
 def _device(row: Mapping[str, Any], *, release: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from ecg_tasks.evaluation.intervals import Interval
@@ -21,7 +21,8 @@ from ecg_tasks.report_columns import Query, differs, shown
 from ecg_tasks.reporting.attribution import draw_attribution
 from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
-from ecg_tasks.reporting.escaping import printable
+from ecg_tasks.reporting.escaping import environment
+from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
@@ -137,7 +138,6 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
     """Render the page of one record; ``previous`` and ``following`` are the ids of its neighbours, where there are any."""
     record, row = detail.record, detail.row
     model, flags = report.model_of(row), row["flags"] or ""
-    parts = [*([] if record.age is None else [f"{record.age:.0f} years"]), *([] if record.sex is None else [record.sex])]
     return render_page(
         "record.html",
         report=report,
@@ -158,7 +158,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         duration=number(record.duration_s),
         fs=number(record.fs),
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",
-        person=", ".join(parts) or "unknown",
+        facts=facts_of(record),
         quality=f"{row['quality']:.2f} (0 useless, 1 clean)",
         flags=words(flags),
         remarks=sentences(flags),
@@ -239,16 +239,7 @@ def render_page(template: str, **values: Any) -> bytes:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-    )
-    environment.globals["research_use"] = RESEARCH_USE
-    return environment
+    return environment(FileSystemLoader(Path(__file__).with_name("templates")), research_use=RESEARCH_USE)
 
 
 @cache

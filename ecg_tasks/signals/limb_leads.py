@@ -18,6 +18,7 @@ FROM_I_AND_II: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"I": (1, 0), "II": (0, 1), "III": (-1, 1), "aVR": (-0.5, -0.5), "aVL": (1, -0.5), "aVF": (-0.5, 1)}
 )
 """Each limb lead as so much of I and so much of II."""
+_BLOCK = 2**16
 
 
 def pair_of(leads: Collection[str]) -> tuple[str, str] | None:
@@ -35,18 +36,22 @@ def weights(lead: str, pair: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(basis, np.array(FROM_I_AND_II[lead], dtype=np.float64)))
 
 
-def derive(lead: str, pair: Sequence[str], samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def derive(lead: str, pair: Sequence[str], samples: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Compute a limb lead from two others.
 
     Parameters
     ----------
     lead : the lead wanted
     pair : two other limb leads
-    samples : ndarray, shape (2, n_samples), mV; of the pair
+    samples : two of ndarray, shape (n_samples,), mV; of the pair
 
     Returns
     -------
     ndarray, shape (n_samples,), float32, mV
     """
     first, second = weights(lead, pair)
-    return np.asarray(first * samples[0].astype(np.float64) + second * samples[1].astype(np.float64), dtype=np.float32)
+    found = np.empty(len(samples[0]), np.float32)
+    for start in range(0, found.size, _BLOCK):  # in double precision, of which all at once would be four times as large
+        one, other = (signal[start : start + _BLOCK].astype(np.float64) for signal in samples)
+        found[start : start + _BLOCK] = first * one + second * other
+    return found

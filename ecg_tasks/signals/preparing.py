@@ -89,10 +89,7 @@ class Prepared:
         whole = [at for at in range(n_windows) if not masks or not missing[bounds[at] : bounds[at + 1]].any()]
         if whole:
             return tuple(Stretch(start_s=at * window_s, length_s=window_s) for at in whole)
-        edges = np.flatnonzero(np.diff(np.r_[True, missing, True].astype(np.int8)))
-        if not edges.size:
-            return ()
-        first, last = max(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), key=lambda pair: (pair[1] - pair[0], -pair[0]))
+        first, last = max(_runs(~missing).tolist(), key=lambda run: (run[1] - run[0], -run[0]), default=(0, 0))
         length_s = min((last - first) / self.record.fs, window_s)
         return (Stretch(start_s=first / self.record.fs, length_s=length_s),) if length_s >= MIN_STRETCH_S else ()
 
@@ -134,13 +131,18 @@ def _seconds(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def prepare(record: Record) -> Prepared:
+def prepare(record: Record, *, leads: Sequence[str] = STANDARD_LEADS) -> Prepared:
     """Make a stored recording ready; a heartbeat row and an ordinary recording stay as they are.
 
     Each standard lead is the first signal whose name means it. A gap of at most ``MAX_GAP_S`` is filled with a straight line, at an
     end with the value beside it. Limb leads that are missing, or silent, are computed from the first two that are there. Seconds at
     the end in which every lead is invalid are cut off. What is then up to ``PADDED_SHARE`` short of ten seconds is padded with its
     last value.
+
+    Parameters
+    ----------
+    record : as it is stored
+    leads : the leads that are wanted; others may be left out, and are not computed, which a recording of a day takes much memory for
     """
     if record.is_heartbeat:
         return Prepared(record=record, stored_s=record.duration_s)
@@ -149,41 +151,43 @@ def prepare(record: Record) -> Prepared:
     signals = {lead: record.samples[row] if sign > 0 else -record.samples[row] for lead, (row, sign) in found.items()}
     silent = {lead for at, (lead, signal) in enumerate(signals.items()) if _is_silent(signal, finite[at])}
     pair = pair_of(signals.keys() - silent) or ()
-    lacking = [lead for lead in LIMB_LEADS if lead not in signals or lead in silent] if pair else []
+    lacking = [lead for lead in LIMB_LEADS if lead in leads and (lead not in signals or lead in silent)] if pair else []
     by_own_name = all(record.leads[row] == lead for lead, (row, _) in found.items())
     if finite.all() and by_own_name and not lacking and record.duration_s >= WINDOW_S:
         return Prepared(record=record, stored_s=record.duration_s, silent=frozenset(silent))
 
-    from scipy.ndimage import label
-
     n_samples = int(np.flatnonzero(finite.any(axis=0))[-1]) + 1 if finite.any() else record.n_samples
+    n_padding = _padding(n_samples, fs=record.fs)
+    kept = [lead for lead in STANDARD_LEADS if lead in lacking or (lead in signals and (lead in leads or (lacking and lead in pair)))]
+    samples = np.empty((len(kept), n_samples + n_padding), np.float32)
+    rows = dict(zip(kept, samples[:, :n_samples], strict=True))
     gaps: dict[str, NDArray[np.bool_]] = {}
     interpolated = []
     for at, (lead, signal) in enumerate(signals.items()):
+        if lead not in rows:
+            continue
         valid = finite[at, :n_samples]
-        signals[lead] = filled(signal[:n_samples], valid)
+        rows[lead][:] = signal[:n_samples]
+        fill(rows[lead], valid)
         if valid.all() or lead in silent:
             continue
-        gap, _ = label(~valid)  # each one's number, 0 outside
-        longer = ~valid & (np.bincount(gap) > MAX_GAP_S * record.fs + 1e-9)[gap]
+        longer = _longer(~valid, MAX_GAP_S * record.fs + 1e-9)
         if (~valid & ~longer).any():
             interpolated.append(lead)
         if longer.any():
             gaps[lead] = longer
     for lead in lacking:
-        signals[lead] = derive(lead, pair, np.stack([signals[one] for one in pair]))
+        rows[lead][:] = derive(lead, pair, [rows[one] for one in pair])
         if masks := [gaps[one] for one in pair if one in gaps]:
             gaps[lead] = np.logical_or.reduce(masks)
-    leads = [lead for lead in STANDARD_LEADS if lead in signals]
-    samples = np.stack([signals[lead] for lead in leads]) if leads else np.zeros((0, n_samples), np.float32)
-    n_padding = _padding(n_samples, fs=record.fs)
+    samples[:, n_samples:] = samples[:, n_samples - 1 : n_samples]
     return Prepared(
-        record=replace(record, samples=np.pad(samples, ((0, 0), (0, n_padding)), mode="edge"), leads=tuple(leads)),
+        record=replace(record, samples=samples, leads=tuple(kept)),
         stored_s=n_samples / record.fs,
         gaps={lead: np.pad(mask, (0, n_padding)) for lead, mask in gaps.items()},
         silent=frozenset(silent.difference(lacking)),
         derived=tuple(lacking),
-        turned=tuple(lead for lead, (_, sign) in found.items() if sign < 0 and lead not in lacking),
+        turned=tuple(lead for lead, (_, sign) in found.items() if sign < 0 and lead in kept and lead not in lacking),
         interpolated=tuple(interpolated),
     )
 
@@ -192,10 +196,34 @@ def filled(signal: NDArray[_Float], valid: NDArray[np.bool_]) -> NDArray[_Float]
     """Return the signal, shape (n_samples,), with straight lines where it is not valid, level at its ends; zero where nothing is."""
     if valid.all():
         return signal
-    if not valid.any():
-        return np.zeros_like(signal)
-    at = np.arange(signal.size)
-    return np.where(valid, signal, np.interp(at, at[valid], signal[valid])).astype(signal.dtype)
+    copy = signal.copy()
+    fill(copy, valid)
+    return copy
+
+
+def fill(signal: NDArray[_Float], valid: NDArray[np.bool_]) -> None:
+    """Change a signal to what `filled` returns."""
+    if valid.all():
+        return
+    beside = np.zeros_like(valid)  # the valid samples next to the others: between two of them the line is the same as between all
+    beside[1:] |= ~valid[:-1]
+    beside[:-1] |= ~valid[1:]
+    beside &= valid
+    signal[~valid] = np.interp(np.flatnonzero(~valid), np.flatnonzero(beside), signal[beside]) if valid.any() else 0
+
+
+def _longer(mask: NDArray[np.bool_], n_samples: float) -> NDArray[np.bool_]:
+    """Return the mask with those runs of True alone that have more samples than these."""
+    runs = _runs(mask)
+    longer = np.zeros_like(mask)
+    for start, end in runs[np.diff(runs)[:, 0] > n_samples].tolist():
+        longer[start:end] = True
+    return longer
+
+
+def _runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where the runs of True in a mask begin, and where they end, shape (n_runs, 2)."""
+    return np.flatnonzero(np.diff(np.r_[False, mask, False])).reshape(-1, 2)
 
 
 def _found(names: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -19,6 +19,9 @@ HEARTBEAT_FS = 125.0
 HEARTBEAT_SAMPLES = 187
 """Samples in a heartbeat row; a shorter beat is padded with zeros at its end."""
 
+OLDEST_AGE = 90.0
+"""Years. Whoever is older counts as so old: a higher age may tell who it is."""
+
 Unit = Literal["mV", "relative"]
 """``relative``: a heartbeat row, scaled to [0, 1] before it came here; its level in mV is lost."""
 
@@ -35,10 +38,16 @@ class Record:
     unit : ``mV``, or ``relative`` for a heartbeat row
     name : where it was found: path below the inbox without extension, or ``file.csv#row`` (rows count from 1)
     patient : the patient's id as the source gives it; it is never stored, only its keyed hash
-    age : years, or None
+    issuer : who gave the id, where the source says so; it is in the hash and nowhere else
+    age : years, or None; above 89 it is 90
     sex : ``female``, ``male`` or None
     label : the truth as the source gives it, or None
     synthetic : made by a program, not measured on a person; whatever is derived from it says so
+    recorded : when it began, in ISO 8601 as far as it is known or kept, such as ``2024``, ``2024-05``, ``2024-05-03`` or
+        ``2024-05-03T10:11:12+02:00``; on the clock of the device where there is no time zone; None is not known, as below
+    device : maker and model
+    filters : those that the samples went through before they were stored, in words, such as ``0.05 to 150 Hz, notch 50 Hz``
+    source_format : what it was read from, such as ``SCP-ECG 2.1``
     """
 
     samples: NDArray[np.float32]
@@ -51,6 +60,11 @@ class Record:
     sex: Literal["female", "male"] | None = None
     label: Label | None = None
     synthetic: bool = False
+    recorded: str | None = None
+    device: str | None = None
+    filters: str | None = None
+    source_format: str | None = None
+    issuer: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.samples.shape[1:]) != 1 or self.samples.dtype != np.float32:

@@ -68,8 +68,8 @@ class BeatWindows:
         """Return whether this is a heartbeat row of the right rate and length, or a recording with lead II over five seconds or more."""
         if record.is_heartbeat:
             return record.fs == self.fs and record.samples.shape == (1, self.n_samples)
-        ready = prepare(record)
-        return ready.has((BEAT_LEAD,)) and bool(self.stretches(ready))
+        ready = prepare(record, leads=self.leads)
+        return ready.has(self.leads) and bool(self.stretches(ready))
 
     def stretches(self, ready: Prepared) -> tuple[Stretch, ...]:
         """Return the seconds of a recording whose beats are cut: whole windows of ten seconds, or one shorter stretch."""
@@ -157,7 +157,7 @@ class RecordingWindows:
         """Return whether the record has all leads, in mV, each with a signal, and is long enough for a window."""
         if record.is_heartbeat:
             return False
-        ready = prepare(record)
+        ready = prepare(record, leads=self.leads)
         if not ready.has(self.leads):
             return False
         stretches = self.stretches(ready)

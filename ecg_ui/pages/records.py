@@ -9,6 +9,7 @@ from ecg_tasks.labels import Decision
 from ecg_tasks.queries import explained, records, report_table, review_queue, runs
 from ecg_tasks.reporting.attribution import Attribution, draw_attribution
 from ecg_tasks.reporting.charts import draw_probability
+from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
@@ -58,6 +59,7 @@ def show_record(
         "record.html",
         found=found,
         record=record,
+        facts=facts_of(record),
         decided=found.decided,
         history=said,
         label=label,

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import multiprocessing
+import traceback
 from itertools import zip_longest
 
 import pytest
@@ -100,3 +101,26 @@ def test_readers_at_once_fit_the_connection_pool(bucket, caplog):
     with caplog.at_level(logging.WARNING, logger="urllib3.connectionpool"):
         assert all(one == other for one, other in zip_longest(bucket.get_many(keys), bucket.get_many(keys)))
     assert [record.message for record in caplog.records if "pool is full" in record.message] == []
+
+
+@pytest.mark.parametrize("key", ["inbox/Mustermann/e.csv", f"raw/{'0' * 64}/Mustermann.csv", f"quarantine/{'0' * 64}/Mustermann.csv"])
+def test_no_error_has_the_name_of_a_dropped_file(bucket, monkeypatch, key):
+    """What a task's log tells of a store that fails, or of an object that is gone, has the beginning of the key only."""
+    from botocore.exceptions import EndpointConnectionError
+
+    def errors():
+        with pytest.raises(MissingObjectError) as gone:
+            bucket.get(key)
+        yield gone
+
+        def fails(name, given):
+            raise EndpointConnectionError(endpoint_url=f"http://127.0.0.1/{given['Key']}")
+
+        monkeypatch.setattr(bucket._client, "_make_api_call", fails)
+        with pytest.raises(StoreError) as away:
+            bucket.get(key)
+        yield away
+
+    for error in errors():
+        assert "Mustermann" not in "".join(traceback.format_exception(error.value))
+        assert key.split("/")[0] in str(error.value)

@@ -104,18 +104,19 @@ def rows():
     return made
 
 
-@pytest.fixture(params=["whole", "in parts"])
-def table(request, rows, monkeypatch):
-    """The rows as a table, sorted at once or in parts, and read a few rows at a time."""
-    monkeypatch.setattr(predictions, "ROWS_AT_ONCE", 16)
-    monkeypatch.setattr(run_table_writer, "ROWS_AT_ONCE", 16)
-    if request.param == "in parts":
-        monkeypatch.setattr(predictions, "ROWS_TAKEN", 50)
-        monkeypatch.setattr(run_table_writer, "SORTED_AT_ONCE", 64)
-    with RunTableWriter() as writer:
-        for start in range(0, len(rows), 7):
-            writer.append(columns_of(rows[start : start + 7]))
-        return writer.finish()
+@pytest.fixture(scope="module", params=["whole", "in parts"])
+def table(request, rows):
+    """The rows as a table, sorted at once or in parts, and read a few rows at a time; nothing changes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions, "ROWS_AT_ONCE", 16)
+        patch.setattr(run_table_writer, "ROWS_AT_ONCE", 16)
+        if request.param == "in parts":
+            patch.setattr(predictions, "ROWS_TAKEN", 50)
+            patch.setattr(run_table_writer, "SORTED_AT_ONCE", 64)
+        with RunTableWriter() as writer:
+            for start in range(0, len(rows), 7):
+                writer.append(columns_of(rows[start : start + 7]))
+            yield writer.finish()
 
 
 def in_order(rows):

@@ -1,6 +1,9 @@
 """Shards of records: what goes in comes out, and shards stay small."""
 
+import io
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +35,21 @@ def test_roundtrip_keeps_samples_identity_and_origin():
             after.record.leads,
         )
         assert (before.patient, before.split_bucket, before.source) == (after.patient, after.split_bucket, after.source)
+
+
+def test_how_a_recording_was_made_comes_back_and_is_not_known_in_older_shards():
+    """In shard and index; a shard of before has none of these columns, and its ids are the same."""
+    known = {"recorded": "2024-05", "device": "Mortara ELI 250", "filters": "0.05 to 150 Hz", "source_format": "HL7 aECG"}
+    shard = [stored(1, **known), stored(2)]
+    data, index = record_shards.dump_shard(shard), record_shards.dump_index(shard)
+    for one, told in zip(record_shards.load_shard(data), (known, dict.fromkeys(known)), strict=True):
+        assert {name: getattr(one.record, name) for name in tables.ACQUISITION} == told
+    assert [tables.load(index)[name] for name in tables.ACQUISITION] == [[told, None] for told in known.values()]
+    table = pq.read_table(io.BytesIO(data)).drop_columns(list(tables.ACQUISITION))
+    old = io.BytesIO()
+    pq.write_table(table, old)
+    (first, _) = record_shards.load_shard(old.getvalue())
+    assert (first.record.record_id, first.record.recorded, first.record.device) == (shard[0].record.record_id, None, None)
 
 
 def test_one_record_is_found_as_the_whole_shard_has_it():

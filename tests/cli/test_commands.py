@@ -145,7 +145,7 @@ def test_demo_refuses_a_folder_without_recordings(tmp_path):
     """A folder that is none of the known data sets is refused before the stack is started."""
     done = invoke("demo", "--data", str(tmp_path))
     assert done.exit_code == 1
-    assert "nor heartbeat CSVs" in done.output
+    assert "neither heartbeat CSVs" in str(done.exception)  # which main() shows as a sentence
 
 
 def test_tests_are_handed_to_pytest():

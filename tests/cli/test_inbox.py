@@ -53,6 +53,20 @@ def test_a_label_table_is_kept_fresh_while_files_are_put(dropped, monkeypatch):
     assert max(later - earlier for earlier, later in pairwise(times)) <= 4
 
 
+def test_a_file_is_made_when_its_turn_comes(dropped, monkeypatch):
+    """What is cut out of a large file is made with the files of its hundred, and not before."""
+    monkeypatch.setattr(action, "FILES_AT_ONCE", 1)
+    seen = []
+
+    def make():
+        seen.append(len(dropped))
+        return b"x"
+
+    assert inbox.drop(_Stack(), [(f"{row}.hdf5", make) for row in range(3)]) == 3
+    assert dropped == [["0.hdf5"], ["1.hdf5"], ["2.hdf5"]]
+    assert seen == [0, 1, 2]
+
+
 def test_large_drops_go_in_pieces(dropped):
     """A whole database never lies in memory at once."""
     assert inbox.drop(_Stack(), [(f"{row}.dat", b"x") for row in range(250)]) == 250

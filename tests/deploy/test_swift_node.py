@@ -3,10 +3,13 @@
 Not here: the store at work (``test_stack``, ``tests/faults``).
 """
 
+import subprocess
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
+from deploy.embedded import object_store, store_packages, swift_node
 from deploy.embedded.swift_node import ForwardClock, Gate, Memory, gate, memory, where_needed
 
 
@@ -141,3 +144,64 @@ def test_the_updater_sweeps_where_a_listing_lacks_something(tmp_path):
         assert sweep("updater", once=False) == 1.5
         file.unlink()
     assert swept == [(("updater",), {"once": False})] * 2
+
+
+_WRITE = """
+import sys, time
+from swift.container.backend import ContainerBroker
+broker = ContainerBroker(sys.argv[1], account="a", container="c")
+broker.initialize("1700000000.00000", 0)
+for number in range(300):
+    broker.put_object(f"inbox/Mustermann{number:03}/Erika.hea", f"17000000{number % 90:02}.00000", 1, "t", "e" * 32)
+broker.put_object("records/kept.parquet", "1700000001.00000", 1, "t", "e" * 32)
+broker.get_info()
+for number in range(300):
+    broker.delete_object(f"inbox/Mustermann{number:03}/Erika.hea", "1700000100.00000")
+broker.get_info()
+"""
+_LIST = """
+import sys
+from swift.container.backend import ContainerBroker
+print([row[0] for row in ContainerBroker(sys.argv[1], account="a", container="c").list_objects_iter(1000, "", "", None, None)])
+"""
+
+
+@pytest.mark.stack
+def test_the_names_of_deleted_objects_are_forgotten(tmp_path):
+    """A store that is not at work has none in its files any more, and lists what is there; while a listing lacks a write, all stays."""
+    store_packages.ensure_installed()
+    home = SimpleNamespace(store=tmp_path)
+    python = str(object_store.ENVIRONMENT / "bin" / "python")
+    database = tmp_path / "devices/disk/containers/1/abc/0123abc/0123abc.db"
+    mark = tmp_path / "devices/disk/objects/1/abc/0123abc/1700000100.00000.ts"
+    late = tmp_path / "devices/disk/async_pending/abc/0123abc-1700000100.00000"
+    for file in (database, mark, late):
+        file.parent.mkdir(parents=True)
+    mark.touch()
+    late.touch()
+    subprocess.run([python, "-c", _WRITE, str(database)], check=True)
+
+    def kept() -> list[bool]:
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        return [any(b"Mustermann" in path.read_bytes() for path in files), mark.exists()]
+
+    assert kept() == [True, True]
+    object_store.forget_deleted(home)
+    assert kept() == [True, True]
+    late.unlink()
+    object_store.forget_deleted(home)
+    assert kept() == [False, False]
+    listed = subprocess.run([python, "-c", _LIST, str(database)], check=True, capture_output=True, text=True).stdout
+    assert listed.strip() == "['records/kept.parquet']"
+
+
+def test_a_store_at_work_forgets_once_a_day(tmp_path, monkeypatch):
+    """What was deleted a day ago, before a sweep of the updater, and not at each of its sweeps."""
+    now, asked, swept = [1000.0], [], []
+    monkeypatch.setattr(swift_node.time, "time", lambda: now[0])
+    monkeypatch.setattr(swift_node, "forget", lambda folder, *, older_s: asked.append((folder, older_s)))
+    sweep = swift_node.forgetting(swept.append, tmp_path)
+    for later in (5.0, 24 * 3600.0 + 1, 24 * 3600.0 + 6, 49 * 3600.0):
+        now[0] = 1000.0 + later
+        sweep(later)
+    assert (asked, len(swept)) == ([(tmp_path, swift_node.FORGOTTEN_S)] * 2, 4)

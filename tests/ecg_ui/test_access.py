@@ -3,7 +3,10 @@
 import re
 
 import pytest
+from markupsafe import escape
 
+from ecg_tasks.archive import keys
+from ecg_tasks.queries import quarantine
 from ecg_ui import rendering, security
 from ecg_ui.app import create_app
 from tests.examples import example, template
@@ -116,6 +119,26 @@ def test_headers_are_on_every_answer(path, admin, archive):
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
     assert ("no-store" in headers["cache-control"]) == ("static" not in path)
+
+
+def test_only_who_may_edit_sees_the_names_of_files_and_what_stands_in_them(viewer, admin, archive, monkeypatch):
+    """A file in quarantine or in the inbox is named by a digest to everybody else; its sentence and its content may hold anything."""
+    monkeypatch.delenv("ECG_KEEP_NAMES")
+    entries = quarantine.entries(archive.store).entries
+    assert entries
+    waits = f"{keys.INBOX}Mustermann/Erika.hea"
+    archive.store.put(waits, b"Erika 1 500 5000")
+    try:
+        assert "Mustermann" in admin.get("/ecg/").text
+        assert "Mustermann" not in viewer.get("/ecg/").text
+    finally:
+        archive.store.delete(waits)
+    for path in ("/ecg/quarantine", *(f"/ecg/quarantine/{one.id}" for one in entries)):
+        seen, all_of_it = viewer.get(path).text, admin.get(path).text
+        shown = [one for one in entries if path.endswith(("/quarantine", one.id))]
+        assert all(escape(one.name) in all_of_it and escape(one.message) in all_of_it for one in shown)
+        assert not any(escape(text) in seen for one in shown for text in (one.name, one.message, one.name.rpartition("/")[2]))
+        assert "<pre" not in seen
 
 
 def test_viewers_see_no_forms(viewer, archive, rows):

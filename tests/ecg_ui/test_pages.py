@@ -94,6 +94,16 @@ def test_every_page_that_shows_a_decision_says_when_its_model_is_synthetic(admin
     assert [path for path in shown if said not in admin.get(path).text.lower()] == []
 
 
+def test_a_records_page_tells_the_person_and_how_it_was_recorded(written, rows):
+    """And says aloud what its file did not tell."""
+    twelve = next(row for row in rows if row["recipe"] == "twelve_lead")
+    page = next(text for path, text in written.items() if f"/records/{twelve['record_id']}" in path)
+    facts = dict(re.findall("<dt>([^<]*)</dt><dd><bdi>([^<]*)</bdi></dd>", page))
+    assert facts["Person"] == f"{twelve['age']:.0f} years, {twelve['sex']}"
+    assert [facts[title] for title in ("Recorded", "Device", "Filters", "Format")] == ["not known", "not known", "not known", "WFDB"]
+    assert re.search('<dt>Patient</dt><dd class="mono">[0-9a-f]{8,}</dd>', page)
+
+
 def test_no_page_asks_another_host(written):
     """Nothing is loaded from elsewhere; the only links that lead out are text on a model's card."""
     for path, text in written.items():

@@ -31,8 +31,8 @@ class Chain:
     done: dict[str, str] = field(default_factory=dict)
 
 
-MEASURED = "demo"
-"""The chain whose stack runs under coverage, where that is asked for: the others run the same code again, and a tracer costs time."""
+MEASUREMENT = os.environ.get("ECG_COVERAGE_FOLDER", "")
+"""Where coverage is asked for, the commands of a test are measured, and no stack: it runs what other tests run, twice as long."""
 _CHAINS: dict[str, Chain] = {}
 
 
@@ -75,7 +75,8 @@ def chain(request, clean_environment):
         _CHAINS[name] = Chain(stack=fresh_stack(Path(tempfile.mkdtemp(prefix="ecg-e2e-")) / "home"))
     before = dict(os.environ)
     os.environ["ECG_HOME"] = str(_CHAINS[name].stack.home)
-    for variable in [variable for variable in os.environ if variable.startswith("COVERAGE_") and name != MEASURED]:
+    os.environ |= {"ECG_KEEP_NAMES": "1", "ECG_RAW_KEEPS": "as_dropped"}  # these tests tell recordings by their names and bytes
+    for variable in [variable for variable in os.environ if variable.startswith("COVERAGE_")]:
         del os.environ[variable]
     yield _CHAINS[name]
     os.environ.clear()
@@ -88,12 +89,20 @@ def stack(chain):
     return chain.stack
 
 
+def _measured() -> list[str]:
+    """What lets Python measure a module that it runs, and nothing that this starts."""
+    if not MEASUREMENT:
+        return []
+    source = ",".join(str(CHECKOUT / folder) for folder in ("deploy", "ecg_tasks"))
+    return ["coverage", "run", "--rcfile=", "--branch", "--parallel-mode", f"--data-file={MEASUREMENT}/data", f"--source={source}", "-m"]
+
+
 @pytest.fixture(scope="module")
 def try_ecg(stack):
     """Run a command of the launcher's command line against this stack, as a person does; however it ends."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-m", "ecg_tasks.cli", *map(str, arguments)]
+        command = [sys.executable, "-P", "-m", *_measured(), "ecg_tasks.cli", *map(str, arguments)]
         environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "BROWSER": "true"}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=CHECKOUT)
 

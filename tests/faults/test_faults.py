@@ -35,12 +35,26 @@ NIGHT = Fault(
 """Every working task and every part of the object store is killed once. The whole suite, by hand, takes hours on a busy machine."""
 
 
+@pytest.fixture(scope="module")
+def alone(clean_environment, bucket_in, s3_server):
+    """What came of a night's work in this process, and the requests by which it was done, in their order."""
+    asked = []
+    proxy = Proxy(int(s3_server.rpartition(":")[2]))
+    with pytest.MonkeyPatch.context() as patch:
+        behind = bucket_in(patch)
+        patch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+        patch.setattr(proxy, "rule_for", lambda request, *, answered: asked.append(request) if answered else None)
+        done = unbroken(behind, A_NIGHT)
+    proxy.shutdown()
+    proxy.server_close()
+    return done, asked
+
+
 @pytest.mark.stack
 @pytest.mark.timeout(3600)
-def test_a_night_comes_through(clean_environment, bucket_in):
+def test_a_night_comes_through(alone):
     """Everything that was broken came back by itself, and nothing differs from the same work done by one process."""
-    with pytest.MonkeyPatch.context() as patch:
-        alone = unbroken(bucket_in(patch), A_NIGHT)
+    alone, _ = alone
     assert alone.received["records"] == len(alone.labels) > 20
     with opened() as bench:
         wait_until(bench.is_healthy, "a healthy stack")
@@ -131,12 +145,9 @@ def test_a_false_account_is_seen(bucket):
     assert len(counts_by_run(bucket)) == 1
 
 
-def test_every_break_of_a_night_finds_its_request(way, monkeypatch):
+def test_every_break_of_a_night_finds_its_request(alone):
     """What one process asks of the store for the same work meets each pattern as often as its break waits for."""
-    proxy, behind, _ = way
-    asked = []
-    monkeypatch.setattr(proxy, "rule_for", lambda request, *, answered: asked.append(request) if answered else None)
-    unbroken(behind, A_NIGHT)
+    _, asked = alone
     breaks_of_it = {replace(one, what="", act=breaks.nothing) for fault in FAULTS.values() if fault.work == A_NIGHT for one in fault.breaks}
     assert len(breaks_of_it) > 15
     assert [one for one in breaks_of_it if not any(map(one.rule(None).fires, asked))] == []

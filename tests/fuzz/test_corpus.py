@@ -26,7 +26,8 @@ def taken():
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ObjectStore, "connect", lambda _: store)
-        for name, value in {"ECG_BUCKET": "memory", "ECG_PATIENT_KEY": "k" * 32, "ECG_WFDB_GRACE_S": "0"}.items():
+        settings = {"ECG_BUCKET": "memory", "ECG_PATIENT_KEY": "k" * 32, "ECG_WFDB_GRACE_S": "0"}
+        for name, value in (settings | {"ECG_KEEP_NAMES": "1", "ECG_RAW_KEEPS": "as_dropped"}).items():
             patch.setenv(name, value)
         assert workspace.open_store() is store
         before = dict(client.objects)

@@ -65,9 +65,15 @@ def test_sure_windows_stay_finite():
 
 
 @pytest.mark.parametrize(
-    ("record", "p", "message"), [([0, 3], [0.5, 0.5], "there are 2 records"), ([0, 1], [0.5, 1.5], "outside"), ([0], [0.5, 0.5], "shapes")]
+    ("record", "p", "message"),
+    [
+        ([0, 3], [0.5, 0.5], "there are 2 records"),
+        ([0, 1], [0.5, 1.5], "outside"),
+        ([0, 1], [0.5, np.nan], "outside"),
+        ([0], [0.5, 0.5], "shapes"),
+    ],
 )
 def test_arrays_that_do_not_fit_are_refused(record, p, message):
-    """An index beyond the records, a probability above 1 and unequal lengths are faults of the caller."""
+    """An index beyond the records, a probability above 1, or none, and unequal lengths are faults of the caller."""
     with pytest.raises(SignalError, match=message):
         _decisions(record, p, [1, 1], n_records=2)

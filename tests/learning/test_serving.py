@@ -80,6 +80,23 @@ def test_other_pictures_are_refused(classifier):
         classifier.predict(np.zeros((2, *classifier.spec.image_shape), np.float32))
 
 
+def test_a_network_that_gives_nan_is_refused(spec, tmp_path):
+    """For the one dark picture among three, of whose brightness it takes a logarithm: nan never becomes a record's probability."""
+    from ecg_tasks.learning.export import export_litert
+    from ecg_tasks.learning.framework import keras_at_work
+
+    with keras_at_work() as keras:
+        pictures = keras.Input(spec.image_shape, dtype="uint8")
+        brightness = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255, offset=-0.1)(pictures))
+        network = keras.Model(pictures, keras.layers.Dense(1, activation="sigmoid")(keras.ops.log(brightness)))
+        network.save(tmp_path / "nan.keras")
+    classifier = Classifier(spec, export_litert((tmp_path / "nan.keras").read_bytes()), n_threads=1)
+    images = np.stack([np.full(spec.image_shape, level, np.uint8) for level in (200, 0, 100)])
+    assert np.isfinite(classifier.predict(images[[0, 2]])).all()
+    with pytest.raises(ModelRefusedError, match="heartbeat v1 gives no probability for 1 of 3 pictures"):
+        classifier.predict(images)
+
+
 def test_what_serving_does_not_read_may_be_left_out(files):
     """A worker need not fetch the training format."""
     Classifier.from_files({name: content for name, content in files.items() if name != version.KERAS})

@@ -12,6 +12,7 @@ from ecg_tasks.signals.flags import SENTENCES, Flag
 from ecg_tasks.signals.record import STANDARD_LEADS
 from ecg_tasks.signals.sample_files import wfdb_record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
+from tests.hospital_files import aecg, strip
 
 
 @pytest.mark.parametrize(
@@ -74,17 +75,29 @@ def test_what_was_judged_is_told(written):
     assert {SENTENCES[Flag.DERIVED_LEADS], SENTENCES[Flag.PARTLY_READ]} <= set(found.remarks)
 
 
+def _turned(samples):
+    """The samples with lead II upside down."""
+    spoilt = samples.copy()
+    spoilt[1] *= -1
+    return spoilt
+
+
 def test_a_turned_lead_ii_is_not_judged(written):
     """It contradicts the other limb leads: no decision, and the reason."""
-
-    def turned(samples):
-        spoilt = samples.copy()
-        spoilt[1] *= -1
-        return spoilt
-
-    (found,) = classify_file.classify_file(written(spoil=turned)).results
+    (found,) = classify_file.classify_file(written(spoil=_turned)).results
     assert found.decision is Decision.UNINTERPRETABLE
     assert SENTENCES[Flag.LEADS_CONTRADICT] in found.remarks
+
+
+def test_the_command_says_why_there_is_no_probability(written):
+    """A dash and two sentences, and no number that is none."""
+    from ecg_tasks.cli.__main__ import app
+
+    told = CliRunner().invoke(app, ["classify", str(written(spoil=_turned))], env={"COLUMNS": "300"})
+    words = " ".join(told.output.split())
+    assert "uninterpretable –" in words
+    assert "No probability: nothing of it was good enough for the model." in words
+    assert SENTENCES[Flag.LEADS_CONTRADICT] in words
 
 
 def test_the_command_says_what_was_judged(written):
@@ -95,3 +108,16 @@ def test_the_command_says_what_was_judged(written):
     assert told.exit_code == 0, told.output
     assert "r: Seconds read: 0-9.95 of 9.95 s." in " ".join(told.output.split())
     assert SENTENCES[Flag.PADDED] in " ".join(told.output.split())
+
+
+def test_the_command_says_who_and_when_and_with_what(written, tmp_path):
+    """The whole date, since nothing is stored; and aloud what the file does not tell."""
+    from ecg_tasks.cli.__main__ import app
+
+    (tmp_path / "a.xml").write_bytes(aecg(strip()))
+    told = CliRunner().invoke(app, ["classify", str(tmp_path / "a.xml")], env={"COLUMNS": "300"})
+    known = "Person: 49 years, male; Recorded: 2002-11-22 09:10:11; Device: Mortara ELI 250; Filters: 0.05 to 150 Hz, notch 50 Hz"
+    assert f"a.xml: {known}; Format: HL7 aECG." in " ".join(told.output.split())
+    told = CliRunner().invoke(app, ["classify", str(written())], env={"COLUMNS": "300"})
+    nothing = "Recorded: not known; Device: not known; Filters: not known; Format: WFDB"
+    assert f"r: Person: age not known, sex not known; {nothing}." in " ".join(told.output.split())

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from ecg_tasks.archive import registry
 from ecg_tasks.errors import BadInputError, ConfigurationError, ModelRefusedError, NotEnoughDataError
-from ecg_tasks.offline import labelled_folders, model_evaluator
+from ecg_tasks.offline import model_evaluator
+from ecg_tasks.offline.collections.ptbxl import read_ptbxl
 from ecg_tasks.offline.evaluate_folder import evaluate_folder
 from ecg_tasks.pipeline import ingest_records, retrain_model
 from ecg_tasks.pipeline.champions import seed
@@ -77,9 +78,7 @@ def world(bucket_in, tmp_path_factory):
     as_ptbxl(folder)
     with pytest.MonkeyPatch.context() as patch:
         store = bucket_in(patch, ECG_RECIPES="twelve_lead")
-        inbox.put_files(
-            (name, data if isinstance(data, bytes) else data.read_bytes()) for name, data in labelled_folders.ptbxl(folder).for_inbox()
-        )
+        inbox.put_files((name, data if isinstance(data, bytes) else data.read_bytes()) for name, data in read_ptbxl(folder).for_inbox())
         ingest_records.publish("all", [ingest_records.ingest_batch(job) for job in ingest_records.plan("all")])
         job = retrain_model.assemble_dataset("all", recipe="twelve_lead", epochs=4, ensemble_size=1, seed=0)
         retrain_model.gate(retrain_model.evaluate(retrain_model.train(job)))

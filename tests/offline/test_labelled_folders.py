@@ -11,6 +11,8 @@ import pytest
 from ecg_tasks.errors import BadInputError
 from ecg_tasks.labels import Label
 from ecg_tasks.offline import labelled_folders
+from ecg_tasks.offline.collections.ptbdb import read_ptbdb
+from ecg_tasks.offline.collections.ptbxl import ptbxl_label, read_ptbxl
 from ecg_tasks.readers.labels_csv import read_labels
 from ecg_tasks.signals.sample_files import wfdb_record
 from tests.readings import read_wfdb
@@ -45,7 +47,7 @@ def labels_of(files):
 )
 def test_labels_of_ptbxl(codes, label):
     """Exactly {NORM} is normal, a non-empty set without NORM abnormal, anything else has no label; likelihood 0 does not count."""
-    assert labelled_folders.ptbxl_label(codes, DIAGNOSTIC) == label
+    assert ptbxl_label(codes, DIAGNOSTIC) == label
 
 
 ADMISSIONS = ["Healthy control", "Healthy controls", "Myocardial infarction", "Heart failure (NYHA 2)", "None", "normal", "-", "n/a", ""]
@@ -61,7 +63,7 @@ def test_ptb_import_and_intake_read_the_same_diagnosis(tmp_path, reason):
         (stem.parent / name).write_bytes(data)
     files = {name.name: name.read_bytes() for name in stem.parent.iterdir()}
     (taken,) = read_wfdb(files, header="r.hea", name="patient001/r").records
-    (row,) = labelled_folders.ptbdb(tmp_path).rows.values()
+    (row,) = read_ptbdb(tmp_path).rows.values()
     assert (row.label, row.age, row.sex) == (taken.label, taken.age, taken.sex)
     assert (row.age, row.sex, row.patient_id) == (81.0, "female", "ptbdb-patient001")
 
@@ -89,7 +91,7 @@ def ptbxl_folder(tmp_path):
 
 def test_ptbxl_prefers_500_hz(ptbxl_folder):
     """The 500 Hz file where it is there, else 100 Hz; a recording that was not downloaded is left out."""
-    files = labelled_folders.ptbxl(ptbxl_folder).for_inbox()
+    files = read_ptbxl(ptbxl_folder).for_inbox()
     assert [name for name, _ in files] == [
         "ptbxl/00001_hr.hea",
         "ptbxl/00001_hr.dat",
@@ -99,8 +101,8 @@ def test_ptbxl_prefers_500_hz(ptbxl_folder):
     ]
     _, rows = labels_of(files)
     assert rows == [
-        {"record": "00001_hr", "label": "normal", "patient_id": "ptbxl-15709", "age": "56", "sex": "female"},
-        {"record": "00002_lr", "label": "abnormal", "patient_id": "ptbxl-13243", "age": "", "sex": "male"},
+        {"record": "00001_hr", "label": "normal", "patient_id": "ptbxl-15709", "age": "56", "sex": "female", "superclasses": "NORM"},
+        {"record": "00002_lr", "label": "abnormal", "patient_id": "ptbxl-13243", "age": "", "sex": "male", "superclasses": "MI"},
     ]
 
 
@@ -215,7 +217,7 @@ def test_ptbxl_rows_that_contradict_each_other_label_nothing(ptbxl_folder):
     table = ptbxl_folder / "ptbxl_database.csv"
     first = table.read_text().splitlines()[1]
     table.write_text(table.read_text() + first.replace("NORM", "IMI") + "\n")
-    found = labelled_folders.ptbxl(ptbxl_folder)
+    found = read_ptbxl(ptbxl_folder)
     assert "00001_hr" not in found.rows
     assert [(one.name, "rows 2, 5" in one.message) for one in found.rejected] == [("00001_hr", True)]
 
@@ -223,9 +225,9 @@ def test_ptbxl_rows_that_contradict_each_other_label_nothing(ptbxl_folder):
 def test_an_incomplete_folder_is_refused(tmp_path):
     """A folder without the tables or the recordings is named."""
     with pytest.raises(BadInputError, match=r"scp_statements\.csv is missing"):
-        labelled_folders.ptbxl(tmp_path)
+        read_ptbxl(tmp_path)
     with pytest.raises(BadInputError, match="no ptbdb recording"):
-        labelled_folders.ptbdb(tmp_path)
+        read_ptbdb(tmp_path)
     with pytest.raises(BadInputError, match="no heartbeats recording"):
         labelled_folders.heartbeats(tmp_path)
     with pytest.raises(BadInputError, match=r"nor labels\.csv"):
@@ -257,6 +259,6 @@ def test_the_labels_are_read_back(name):
 @needs("ptbxl")
 def test_counts_of_the_ptbxl_subset():
     """353 recordings of 339 patients; the labels as the csv module counts them straight from the two tables."""
-    _, rows = labels_of(labelled_folders.ptbxl(REAL / "ptbxl").for_inbox())
+    _, rows = labels_of(read_ptbxl(REAL / "ptbxl").for_inbox())
     assert Counter(row["label"] for row in rows) == {"normal": 220, "abnormal": 126, "": 7}
     assert len({row["patient_id"] for row in rows}) == 339

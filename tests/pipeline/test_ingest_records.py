@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from botocore.client import BaseClient
 
@@ -14,6 +15,7 @@ from ecg_tasks.errors import StoreError
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox, publication
 from ecg_tasks.signals.record import Record
+from tests.short_way import server
 
 
 def run(run_id: str) -> dict:
@@ -278,29 +280,46 @@ def test_a_publication_that_gave_up_is_ended_by_the_next_run(bucket, drop, monke
     assert ingest_records.plan("r3") == []
 
 
-def test_an_intake_costs_the_same_over_any_archive(bucket, beat_rows, heartbeat_csv, monkeypatch):
-    """A record more over 300 shards of one record each takes as many requests as over none, but for a few segments of the catalogue."""
+def fill_archive(store: ObjectStore, n: int) -> None:
+    """Put ``n`` shards of one record each into the archive and its catalogue, all with the bytes of one shard."""
+    record = Record(samples=np.ones((1, 5), np.float32), fs=125.0, leads=("II",), unit="relative", name="w/0")
+    shard = [record_shards.StoredRecord(record=record, source="0" * 64, patient=None, split_bucket=-1)]
+    index, data = record_shards.dump_index(shard), record_shards.dump_shard(shard)
+    record_ids = [f"{number:032x}" for number in range(n)]
+    names = [record_shards.shard_name([record_id]) for record_id in record_ids]
+    for name in names:
+        server().put_object(store.bucket, keys.record_index(name), index)
+        server().put_object(store.bucket, keys.record_shard(name), data)
+    rows = pa.concat_tables([catalog.of_index("", index)] * n)
+    for column, values in {"record_id": record_ids, "shard": names, "called": names}.items():
+        rows = rows.set_column(rows.column_names.index(column), rows.schema.field(column), pa.array(values, rows.schema.field(column).type))
+    found = catalog.Catalog.open(store)
+    with found.grow() as growing:
+        growing.add(rows)
+        growing.publish(run="earlier", number=found.head.number, logged=found.head.logged)
+
+
+def test_an_intake_costs_the_same_over_any_archive(bucket, beat_rows, heartbeat_csv, make_wfdb, monkeypatch):
+    """A record more over 2,000 shards of one record each takes at most 20 requests, listings included, and as many as over a few."""
     asked: list[str] = []
     call = BaseClient._make_api_call
     monkeypatch.setattr(BaseClient, "_make_api_call", lambda self, name, given: asked.append(name) or call(self, name, given))
 
-    def requests(name: str, *, seed: int, labels: np.ndarray | None = None) -> int:
-        inbox.put_files([(name, heartbeat_csv(beat_rows(1, seed=seed), labels))])
+    def requests(files: dict[str, bytes]) -> int:
+        inbox.put_files(files.items())
+        run_id = min(files)
         del asked[:]
-        ingest_records.publish(name, [ingest_records.ingest_batch(job) for job in ingest_records.plan(name)])
+        ingest_records.publish(run_id, [ingest_records.ingest_batch(job) for job in ingest_records.plan(run_id)])
         return len(asked)
 
-    requests("first.csv", seed=1)
-    requests("second.csv", seed=6)  # the log of acts has no entry before this one
-    few = requests("third.csv", seed=2)
-    rows = beat_rows(300, seed=3).astype(np.float32)
-    for number, row in enumerate(rows):
-        record = Record(samples=row[None], fs=125.0, leads=("II",), unit="relative", name=f"w/{number}")
-        shard = [record_shards.StoredRecord(record=record, source="0" * 64, patient=None, split_bucket=-1)]
-        name = record_shards.shard_name([record.record_id])
-        bucket.put(keys.record_index(name), record_shards.dump_index(shard))
-        bucket.put(keys.record_shard(name), record_shards.dump_shard(shard))
-    assert len(catalog_rows(catalog.catch_up(bucket).store)) == 303
-    many = requests("last.csv", seed=4)
-    assert few == many <= 19, Counter(asked)
-    assert requests("labelled.csv", seed=5, labels=np.array([1])) <= 20, Counter(asked)
+    def beat(seed: int, labels: np.ndarray | None = None) -> dict[str, bytes]:
+        return {f"{seed}.csv": heartbeat_csv(beat_rows(1, seed=seed), labels)}
+
+    requests(beat(1))
+    requests(beat(2))  # the log of acts has no entry before this one
+    few = requests(beat(3))
+    fill_archive(bucket, 2000)
+    assert len(catalog_rows(bucket)) == 2003
+    assert few == requests(beat(4)) <= 20, Counter(asked)
+    assert requests(beat(5, labels=np.array([1]))) <= 20, Counter(asked)
+    assert requests(make_wfdb("twelve", seed=1)) <= 24, Counter(asked)  # a header read twice, a signal, and the list of both

@@ -4,16 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import ClassifyManifest, DatasetManifest, PinnedVersion, read_manifest, write, write_manifest
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError, StoreError
 from ecg_tasks.pipeline import classify_records, ingest_records, maintain_store
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
 from ecg_tasks.pipeline.maintenance.rules import RULES, checked_days, judge
-from ecg_tasks.signals.recipes import get_recipe
 
 FIRST, SECOND = "aaaa00000001", "aaaa00000002"
 """The versions of the two nights."""
@@ -49,9 +46,9 @@ def in_a_year(monkeypatch):
     return datetime.fromisoformat(later)
 
 
-def maintain(run: str = "m", *, days=None, dry_run: bool = False, sample: int = 50) -> dict:
+def maintain(run: str = "m", *, days=None, dry_run: bool = False, sample: int = 50, due=()) -> dict:
     """One run of the DAG; returns its manifest."""
-    planned = maintain_store.plan(run, days=days or {}, dry_run=dry_run, sample=sample)
+    planned = maintain_store.plan(run, days=days or {}, dry_run=dry_run, sample=sample, due=due)
     deleted = maintain_store.delete(planned)
     key = maintain_store.publish(planned, deleted, maintain_store.check_orphans(planned), maintain_store.check_contents(planned))
     return json.loads(maintain_store.open_store().get(key))
@@ -123,40 +120,16 @@ def test_predictions_stay_with_the_reports_that_need_them(store, in_a_year):
     assert store.list_keys(keys.REPORTS) == []
 
 
-def test_old_pictures_stay_where_a_training_names_them(store, in_a_year):
-    """Pictures of a recipe that is no longer made go, but for the shards that a data set was made of."""
-    shards = [keys.stem(key) for key in store.list_keys(keys.spectrograms_of(get_recipe("heartbeat").key))]
+def test_pictures_stay_for_recipes_in_use(store, in_a_year, todays_version):
+    """Pictures of a recipe that is no longer made go, unless a version that serves reads them."""
+    old, shards = "aaaa00000003", [keys.stem(key) for key in store.list_keys(keys.RECORDS)]
+    registry.write_version(store, "heartbeat", old, todays_version("heartbeat", old, recipe_digest="0ld"))
     for shard in shards:
         store.put(keys.spectrograms("heartbeat@0ld", shard), b"old")
-    made = DatasetManifest(
-        dataset_id="d",
-        recipe="heartbeat@0ld",
-        split_unit="record",
-        shards=tuple(shards[:1]),
-        synthetic_records=0,
-        labelled_by={},
-        counts={},
-    )
-    write(store, keys.dataset("d", "manifest.json"), made)
-    maintain(days={"spectrograms": 10.0}, sample=0)
-    assert store.list_keys(keys.spectrograms_of("heartbeat@0ld")) == [keys.spectrograms("heartbeat@0ld", shards[0])]
-    assert len(store.list_keys(keys.spectrograms_of(get_recipe("heartbeat").key))) == len(shards)
-
-
-def test_pictures_stay_with_predictions_that_stay(store, in_a_year, todays_version):
-    """A report that stays keeps the predictions of its version, and these the pictures that they were made from."""
-    old = "aaaa00000003"
-    registry.write_version(store, "heartbeat", old, todays_version("heartbeat", old, recipe_digest="0ld"))
-    shard = keys.stem(store.list_keys(keys.RECORDS)[0])
-    store.put(keys.spectrograms("heartbeat@0ld", shard), b"old")
-    store.put(keys.predictions("heartbeat", shard, old), b"old")
-    store.put(keys.report("2025-01-01", "old", "index.html"), b"old")
-    night = read_manifest(store, ClassifyManifest, SECOND)
-    champions = {"heartbeat": PinnedVersion(version=old, since="t0")}
-    write_manifest(store, structs.replace(night, run="old", report=keys.report("2025-01-01", "old", "index.html"), champions=champions))
-    assert judge(store, checked_days({"predictions": 1.0, "spectrograms": 1.0}), at=in_a_year).deletable == {}
-    gone = judge(store, checked_days({"predictions": 1.0, "spectrograms": 1.0, "reports": 1.0}), at=in_a_year).deletable
-    assert {keys.spectrograms("heartbeat@0ld", shard), keys.predictions("heartbeat", shard, old)} <= gone.keys()
+    days = checked_days({"spectrograms": 1.0})
+    assert judge(store, days, at=in_a_year).deletable.keys() == {keys.spectrograms("heartbeat@0ld", shard) for shard in shards}
+    registry.write_champion(store, recipe="heartbeat", version=old, since=now(), who="test", why="back")
+    assert judge(store, days, at=in_a_year).deletable == {}
 
 
 def test_what_a_run_at_work_uses_stays(store, in_a_year):
@@ -216,11 +189,9 @@ def test_what_became_needed_stays(store, in_a_year):
     ("prefix", "kind"),
     [
         pytest.param(keys.RAW, "records without the dropped file", id="raw"),
-        pytest.param(keys.RECORDS, "pictures without their records", id="records"),
+        pytest.param(keys.RECORDS, "index without its records", id="records"),
         pytest.param(keys.RECORD_INDEX, "records without their index", id="index"),
-        pytest.param(keys.SPECTROGRAMS, "predictions without their pictures", id="spectrograms"),
         pytest.param(keys.PREDICTIONS, "report without its predictions", id="predictions"),
-        pytest.param(keys.RECORD_INDEX, "label without its record", id="labels"),
         pytest.param(f"{keys.MODELS}heartbeat/{FIRST}", "predictions without their version", id="model"),
         pytest.param(f"{keys.MODELS}heartbeat/{SECOND}", "champion without its version", id="champion"),
         pytest.param(f"{keys.MANIFESTS}{classify_records.DAG}", "report without a manifest", id="account"),
@@ -289,20 +260,45 @@ def test_a_scheduled_run_deletes_what_the_setting_names(store, in_a_year, monkey
     monkeypatch.setenv("ECG_RETENTION", "reports=30, staging=30")
     before = there(store)
     asked = maintain_store.form(FORM, scheduled=True)
-    manifest = maintain(days=asked["days"], dry_run=asked["dry_run"], sample=asked["sample"])
+    manifest = maintain(**asked)
     gone = before.keys() - there(store).keys()
     assert manifest["account"]["mode"] == "for real"
     assert len(gone) == manifest["account"]["deleted"] > 0
-    assert {key.split("/")[0] + "/" for key in gone} <= {keys.REPORTS, keys.STAGING}
+    assert {key.split("/")[0] + "/" for key in gone} <= {keys.REPORTS, keys.STAGING, keys.QUARANTINE}
     assert any(key.startswith(keys.REPORTS) for key in gone)
 
 
-@pytest.mark.parametrize(("retention", "scheduled"), [("", True), ("reports=30", False)])
-def test_without_the_setting_or_by_hand_the_form_decides(monkeypatch, retention, scheduled):
-    """Nobody's form stays a dry run where no setting says otherwise, and a person's form is never overruled."""
-    monkeypatch.setenv("ECG_RETENTION", retention)
-    asked = maintain_store.form(FORM, scheduled=scheduled)
-    assert asked == {"days": dict.fromkeys(RULES, 0.0), "dry_run": True, "sample": 7}
+@pytest.mark.parametrize(("setting", "stays"), [("", False), ("quarantine=0", True), ("reports=0,quarantine=400", True)])
+def test_the_quarantine_has_a_deadline(store, in_a_year, monkeypatch, setting, stays):
+    """After 30 days what could not be read goes, also as the only copy and where no setting asks for it; a setting gives other days."""
+    monkeypatch.setenv("ECG_RETENTION", setting)
+    store.put(keys.quarantined("f" * 64, "only.csv"), b"refused unread")
+    store.put(keys.staging("ingest_records", "broken-off", "jobs/0.json"), b"names")
+    before = there(store)
+    manifest = maintain(**maintain_store.form(FORM, scheduled=True))
+    gone = before.keys() - there(store).keys()
+    assert keys.staging("ingest_records", "broken-off", "jobs/0.json") in gone
+    assert [key for key in gone if not key.startswith((keys.QUARANTINE, keys.STAGING))] == []
+    assert (store.list_keys(keys.QUARANTINE) != []) == stays
+    assert manifest["account"]["deleted"] == len(gone)
+    assert manifest["account"]["mode"] == ("for real" if setting else "dry run: only what has a deadline was deleted")
+    assert [entry.detail["objects"] for _, entry in audit.entries(store) if entry.action == "delete"] == [len(gone)]
+
+
+def test_the_quarantine_stays_until_its_deadline(store, monkeypatch):
+    """Not a day less than 30: a person has a month to look at what could not be read."""
+    for days, stays in ((29.9, True), (30.1, False)):
+        then = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+        monkeypatch.setattr(maintain_store, "now", lambda then=then: then)
+        assert store.list_keys(keys.QUARANTINE) != []
+        maintain(f"after-{days}", **maintain_store.form(FORM, scheduled=True))
+        assert (store.list_keys(keys.QUARANTINE) != []) == stays
+
+
+def test_a_persons_form_decides(monkeypatch):
+    """A form filled in by a person is never overruled, by a setting or a deadline."""
+    monkeypatch.setenv("ECG_RETENTION", "reports=30")
+    assert maintain_store.form(FORM) == {"days": dict.fromkeys(RULES, 0.0), "dry_run": True, "sample": 7, "due": ()}
 
 
 @pytest.mark.parametrize("retention", ["reports", "reports=soon", "reports=30;staging=30", "=="])

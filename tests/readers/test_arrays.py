@@ -7,6 +7,7 @@ import pickle
 import struct
 import zipfile
 import zlib
+from datetime import date
 
 import edfio
 import h5py
@@ -266,6 +267,11 @@ def test_the_person_in_edf(patient, recorded, expected):
     found = recording_of(with_edf(88, recorded.ljust(80), with_edf(8, patient.ljust(80))))
     moment = found.acquisition.recorded
     assert (found.patient.id, found.patient.sex, found.patient.age, moment and moment.date().isoformat()) == expected
+
+
+def test_an_edf_without_a_time_keeps_its_day():
+    """No midnight is made up."""
+    assert recording_of(with_edf(176, " " * 8)).acquisition.recorded == date(2020, 6, 1)
 
 
 @pytest.mark.parametrize("bdf", [False, True])

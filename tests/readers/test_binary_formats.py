@@ -111,6 +111,8 @@ def test_the_person_and_the_device_come_along():
     assert (dicom.patient.issuer, edf.patient.issuer) == ("Ward", None)
     assert dicom.acquisition.source_format == "DICOM 12-lead ECG"
     assert dicom.acquisition.recorded.isoformat() == "2020-06-01T10:15:00"
+    record = readers.read("r.dcm", written.dicom(ONE)).records[0]
+    assert (record.recorded, record.filters, record.device) == ("2020-06-01T10:15:00", "0.05 to 150 Hz, notch 50 Hz", "Made 1")
     array = recording_of(written.npz(ONE))
     assert array.patient == readers.base.NOBODY
     assert (array.acquisition.recorded, array.acquisition.device, array.acquisition.source_format) == (None, None, "NPZ")

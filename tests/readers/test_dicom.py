@@ -177,12 +177,35 @@ def test_padding_is_missing_only_as_a_run_at_an_end():
         ({"PatientAge": "006M"}, 0.5),
         ({"PatientBirthDate": ""}, None),
         ({"PatientBirthDate": "20300101"}, None),
+        pytest.param({"PatientBirthDate": "20200502"}, 30 / 365.25, id="an infant's age is a share of a year, as in every format"),
         ({"AcquisitionDateTime": "", "ContentDate": "20100601", "ContentTime": "101500"}, 59),
     ],
 )
 def test_age(elements, age):
     """As it is told, or else from the two dates; never below 0."""
     assert recording_of(written.dicom(ONE, **elements)).patient.age == age
+
+
+@pytest.mark.parametrize(
+    ("elements", "recorded"),
+    [
+        ({"AcquisitionDateTime": "20200601101500.25+0200"}, "2020-06-01T10:15:00.250000+02:00"),
+        ({"TimezoneOffsetFromUTC": "-0500"}, "2020-06-01T10:15:00-05:00"),
+        ({"TimezoneOffsetFromUTC": "-0500", "AcquisitionDateTime": "20200601101500+0000"}, "2020-06-01T10:15:00+00:00"),
+        ({"TimezoneOffsetFromUTC": "noon"}, "2020-06-01T10:15:00"),
+        ({"AcquisitionDateTime": "20200601"}, "2020-06-01"),
+        ({"AcquisitionDateTime": "2020060110"}, "2020-06-01T10:00:00"),
+        ({"AcquisitionDateTime": "202006011015-0030"}, "2020-06-01T10:15:00-00:30"),
+        ({"AcquisitionDateTime": "", "ContentDate": "20200602", "ContentTime": "0915"}, "2020-06-02T09:15:00"),
+        ({"AcquisitionDateTime": "", "StudyDate": "20200603"}, "2020-06-03"),
+        ({"AcquisitionDateTime": ""}, None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")
+def test_the_moment(elements, recorded):
+    """With a time zone where the file gives one, of its own or for all of the file; a day without a time stays a day."""
+    found = recording_of(written.dicom(ONE, **elements)).acquisition.recorded
+    assert (found and found.isoformat()) == recorded
 
 
 def test_what_holds_no_ecg_is_told_for_what_it_is():

@@ -1,5 +1,7 @@
 """What a header's comments say of the person."""
 
+from datetime import date
+
 import pytest
 
 from ecg_tasks.labels import Label
@@ -18,6 +20,10 @@ from ecg_tasks.readers.header_comments import PTB_DIAGNOSES, Comments, ptb_label
         (("Reason for admission: Healthy control",), Comments(age=None, sex=None, label=Label.NORMAL, synthetic=False)),
         (("Reason for admission: Myocardial infarction",), Comments(age=None, sex=None, label=Label.ABNORMAL, synthetic=False)),
         (("Reason for admission:",), Comments(age=None, sex=None, label=None, synthetic=False)),
+        (("<age>: 51", "<sex>: F"), Comments(age=51.0, sex="female", label=None, synthetic=False)),
+        (("ECG date: 01/10/1990",), Comments(age=None, sex=None, label=None, synthetic=False, recorded=date(1990, 10, 1))),
+        (("ECG date: n/a",), Comments(age=None, sex=None, label=None, synthetic=False)),
+        (("ECG date: 31/02/1990",), Comments(age=None, sex=None, label=None, synthetic=False)),
         (("synthetic: yes",), Comments(age=None, sex=None, label=None, synthetic=True)),
         (("synthetic: no",), Comments(age=None, sex=None, label=None, synthetic=False)),
     ],

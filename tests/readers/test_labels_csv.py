@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.labels import Label
+from ecg_tasks.labels import Label, Superclass
 from ecg_tasks.readers import file_names, labels_csv
 from ecg_tasks.readers.labels_csv import LabelRow, LabelTable, read_labels
 
@@ -68,9 +68,11 @@ def test_bad_row_is_rejected_and_the_rest_is_read(row, reason, words):
     assert words in rejected.message
 
 
-@pytest.mark.parametrize(("age", "years"), [("", None), ("nan", None), ("300", None), ("0", 0.0), ("67.5", 67.5), ("130", 130.0)])
+@pytest.mark.parametrize(
+    ("age", "years"), [("", None), ("nan", None), ("300", None), ("0", 0.0), ("67.5", 67.5), ("89.5", 89.5), ("130", 90.0)]
+)
 def test_ages(age, years):
-    """PTB-XL's 300 stands for an age it hides, and is unknown here."""
+    """PTB-XL's 300 stands for an age it hides, and is unknown here; ages above 89 are 90."""
     assert read(f"record,label,age\n100,1,{age}\n").rows[0].age == years
 
 
@@ -87,6 +89,22 @@ def test_ids_and_ages_of_a_table_program():
     """A column with gaps turns ids into decimals, and gaps into nan: one patient, and nobody."""
     rows = read("record,label,patient_id,age\na,0,15709,045Y\nb,0,15709.0,90+\nc,0,nan,nan\n").rows
     assert [(row.patient_id, row.age) for row in rows] == [("15709", 45.0), ("15709", 90.0), (None, None)]
+
+
+@pytest.mark.parametrize("written", ["MI STTC", "mi; sttc", "STTC|MI", "MI+STTC"])
+def test_superclasses_and_fold(written):
+    """Superclasses in any case, parted by any usual sign; a fold with and without a table program's decimals."""
+    (row,) = read(f'record,label,superclasses,fold\n100,1,"{written}",9.0\n').rows
+    assert (row.superclasses, row.fold, row.dropped) == ({Superclass.MI, Superclass.STTC}, 9, ())
+
+
+def test_superclasses_and_folds_that_are_none_never_cost_the_label():
+    """They are dropped and counted; an empty cell says nothing."""
+    rows = read("record,label,superclasses,fold\na,1,MI XYZ,train\nb,0,,\n").rows
+    assert [(row.superclasses, row.fold, row.dropped) for row in rows] == [
+        (frozenset(), None, ("superclasses", "fold")),
+        (frozenset(), None, ()),
+    ]
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t"])

@@ -23,6 +23,12 @@ def row(number: int = 0, **changes) -> dict:
         "model_digest": "d" * 64,
         "threshold": 0.25,
         "synthetic": False,
+        "age": None,
+        "sex": None,
+        "recorded": None,
+        "device": None,
+        "filters": None,
+        "source_format": None,
     }
     return plain | changes
 
@@ -96,3 +102,29 @@ def test_pages_of_a_thousand_and_the_same_again():
     assert len({bundle["id"] for bundle in made}) == 3
     assert made == list(bundles((row(number) for number in range(2 * RECORDS_PER_BUNDLE + 500)), run=RUN, release="R4B"))
     assert list(bundles([], run=RUN, release="R5")) == []
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    ("recorded", "effective"),
+    [
+        ("2024", "2024"),
+        ("2024-05", "2024-05"),
+        ("2024-05-03", "2024-05-03"),
+        ("2024-05-03T10:11:12", "2024-05-03"),
+        ("2024-05-03T10:11:12-05:00", "2024-05-03T10:11:12-05:00"),
+        ("2024-05-03T10:11:12+00:00", "2024-05-03T10:11:12+00:00"),
+        (None, None),
+    ],
+)
+def test_the_effective_time_has_the_precision_that_is_kept(release, recorded, effective):
+    """Valid in both releases, which know no time of day without a time zone; without any time it is absent."""
+    known = {"age": 90.0, "sex": "female", "device": "Mortara ELI 250", "filters": "0.05 to 150 Hz", "source_format": "HL7 aECG"}
+    (bundle,) = bundles([row(recorded=recorded, **known)], run=RUN, release=release)
+    valid(json.loads(json.dumps(bundle)), release)
+    _, report, observation = (entry["resource"] for entry in bundle["entry"])
+    assert [one.get("effectiveDateTime") for one in (report, observation)] == [effective, effective]
+    said = {one["code"]["coding"][0]["code"]: one for one in observation["component"]}
+    assert said["30525-0"]["valueQuantity"] == {"value": 90.0, "unit": "a", "system": "http://unitsofmeasure.org", "code": "a"}
+    assert said["46098-0"]["valueCodeableConcept"]["coding"][0]["code"] == "female"
+    assert [said[code]["valueString"] for code in ("device", "filters", "source-format")] == list(known.values())[2:]

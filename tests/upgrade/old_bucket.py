@@ -7,6 +7,7 @@ object: reports and the drift watch go by it.
 """
 
 import json
+import os
 import tarfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +72,16 @@ def put(store, state: str = PLANNED) -> dict[str, bytes]:
 def contents(store) -> dict[str, bytes]:
     """Return all that is in a bucket of the tests' S3 server, by key: some hundred times as fast as to ask for each."""
     return {key: found.value for key, found in server().buckets[store.bucket].keys.items()}
+
+
+def write_to(folder: Path, store) -> None:
+    """Write a bucket of the tests' S3 server into a folder, a file an object with its time."""
+    for key, found in server().buckets[store.bucket].keys.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(found.value)
+        modified = found.last_modified.replace(tzinfo=UTC).timestamp()
+        os.utime(path, (modified, modified))
 
 
 def _below(found: dict[str, Stored], prefix: str) -> dict[str, Stored]:

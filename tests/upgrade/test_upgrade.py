@@ -3,16 +3,20 @@
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from fnmatch import fnmatch
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ecg_tasks.archive import audit, documents, keys, registry, tables
+from ecg_tasks.archive import audit, documents, keys, registry, sources, tables
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.pipeline import backfill_version, classify_records, ingest_records, maintain_store, render_spectrograms
 from ecg_tasks.pipeline.intake import inbox, publication
@@ -27,7 +31,7 @@ from ecg_tasks.queries.overview import overview
 from ecg_tasks.signals import near_duplicates
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_files import labels_csv
-from tests.upgrade.old_bucket import PLANNED, STATES, contents, old_bucket, put
+from tests.upgrade.old_bucket import PLANNED, STATES, contents, old_bucket, put, write_to
 
 FOR_EVER = 1e9
 """Seconds. What waits in the inbox is of 2025."""
@@ -162,6 +166,7 @@ def test_records_and_their_pages(store, said):
     for record_id, told in list(said["records"].items())[::4]:
         page, before = records.record_page(store, record_id), said["pages"][record_id]
         assert (page.shard, page.stored.patient, sorted(key for key, _ in page.raw)) == (told["shard"], told["patient"], before["raw"])
+        assert (page.stored.record.age, page.stored.record.sex, page.stored.record.recorded) == (told["age"], told["sex"], None)
         one, others = page.decided, sorted([other.version.key, other.decision] for other in page.others)
         waits_for = [recipe for recipe, version in champions if keys.predictions(recipe, page.shard, version) not in said["predictions"]]
         assert sorted(page.waits_for) == sorted(waits_for)
@@ -372,8 +377,8 @@ def _ids(store, shard):
     return tables.load(store.get(keys.record_index(shard)))["record_id"]
 
 
-def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said):
-    """What version 0.1 had begun ends; a day of today's follows; of the old objects only those that are meant to be are other."""
+def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said, tmp_path):
+    """What version 0.1 had begun ends; a day of today's follows, which version 0.1 reads, too; only what may be other of the old is."""
     store, before = upgraded()
     ingest_records.publish(INTAKE, [ingest_records.ingest_batch(job) for job in under_way(store, ingest_records.DAG, "jobs/", INTAKE)])
     (pin,) = under_way(store, classify_records.DAG, "pin.json")
@@ -383,6 +388,7 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said):
     )
     last = manifests("ingest_records")[-1]["account"]
     _adds_up(store, report, received=last["received"], records=last["records"])
+    assert _formats(store, report) == {None: last["records"]}  # version 0.1 stored none
     (pin,) = under_way(store, backfill_version.DAG, "pin.json")
     page = backfill_version.write_difference(
         pin, [backfill_version.classify_shard(job) for job in under_way(store, backfill_version.DAG, "jobs/")]
@@ -402,6 +408,7 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said):
     report = classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
     _adds_up(store, report, received=14 + 6, records=14 + 4)  # the intake that was under way came after the last report
     assert json.loads(store.get(report.replace("index.html", "summary.json")))["changes"] is not None
+    assert _formats(store, report) == {"heartbeat CSV": 14 + 2, "WFDB": 2}
     labels = labels_in_force(store)
     assert labels[old["ward/beats.csv#2"]].who == "source:icu/labels.csv"  # by a name that version 0.1 kept of a duplicate
     again = [record_id for record_id, told in said["records"].items() if told["name"] == "ward/p02"]
@@ -422,6 +429,64 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said):
     assert (found.faults, len(found.ends)) == ((), 1)
     assert [link for link in tracing.trace(store, old["ward/beats.csv#2"]).all() if link.state == "broken"] == []
     _nothing_else_changed(store, before, deleted=planned)
+    _version_0_1_reads_it(store, _read_by_version_0_1(store, tmp_path))
+
+
+def _read_by_version_0_1(store, folder):
+    """Return what version 0.1's own code reads of the bucket, in a process of its own."""
+    write_to(folder, store)
+    here = Path(__file__).parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ECG_", "AWS_"))}
+    environment |= {"PYTHONPATH": str(here / "version-0.1.zip"), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-P", here / "read_by_version_0_1.py", folder]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _version_0_1_reads_it(store, told):
+    """Hold what version 0.1 reads against what today's code reads; where they differ, docs/operations.md says so."""
+    recipes = list(told["versions"])
+    assert told["decisions"] == {recipe: (found := registry.read_decisions(store, recipe)) and plain(asdict(found)) for recipe in recipes}
+    assert told["versions"] == {recipe: registry.versions(store, recipe) for recipe in recipes}
+    assert told["standing"] == {
+        f"{found.recipe}/{one.version.version}": one.standing for found in models.models(store) for one in found.versions
+    }
+    assert sorted(told["records"]) == sorted(record_ids(store))
+    assert told["labels"] == {record_id: [one.label, one.who, one.when] for record_id, one in labels_in_force(store).items()}
+    stored = dict(row for index in _indexes(store) for row in zip(index["record_id"], index["patient"], strict=True))
+    for record_id, before in told["pages"].items():
+        page = records.record_page(store, record_id)
+        assert before["decided"] == [page.decided.version.key, page.decided.decision, page.decided.probability]
+        assert (before["patient"], before["windows"]) == (stored[record_id], len(page.windows))
+    assert list(told["reports"]) == [run.run for run in runs.runs(store).runs]
+    for run in runs.runs(store).runs:
+        before = told["reports"][run.run]
+        summary, rows = runs.summary(store, run.date, run.run), report_table.table(store, run.date, run.run)
+        assert before["account"] == documents.plain(run.counts)
+        assert before["decisions"] == (summary and dict(summary.decisions))
+        assert before["order"] == (rows and [row["record_id"] for row in rows.all_rows()])
+    for key, sentence in told["headlines"].items():  # today's tells more of what waits
+        assert sentence.partition(";")[0] == runs.headline(key).partition(";")[0]
+    for one in quarantine.entries(store).entries:
+        assert told["quarantine"].pop(one.source) == [one.name, one.reason, len(quarantine.entry(store, one.id)[1])]
+    assert told["quarantine"] == {}
+    assert told["overview"] == {"n_runs": overview(store).n_runs, "n_waiting": overview(store).n_waiting}
+    assert told["queue"] == [item.record_id for item in review_queue.queue(store, user="ada", limit=500).items]
+    assert told["progress"] == asdict(review_queue.progress(store))
+    assert told["lights"] == list(documents.plain(drift.lights(store)))
+    assert told["nights"] == {recipe: [night.run for night in monitoring_runs.all_nights(store, recipe)] for recipe in recipes}
+    assert told["groups"] == {record_id: [one.name, one.split_bucket] for record_id, one in grouping.read_groups(store).items()}
+    found = audit_log.check(store)
+    assert told["log"] == {"n_entries": found.n_entries, "ends": list(found.ends), "faults": []}
+    gone = {run.run for run in runs.runs(store).runs if report_table.table(store, run.date, run.run) is None}
+    assert {name.split("/")[2] for name in told["broken"]} == gone
+    of_several = {key.split("/")[1] for key in store.list_keys(keys.RAW) if key == keys.raw_list(key.split("/")[1])}
+    files = {file.sha256 for source in of_several for file in sources.listed(store, source)}
+    assert of_several
+    assert told["damaged"] == dict.fromkeys(of_several, "raw")
+    assert set(told["raw_in_danger"]) >= files
+    assert {key.split("/")[1] for key in told["orphans"]} == files
 
 
 def _planned_deletions(before):
@@ -445,6 +510,15 @@ def _adds_up(store, report, *, received, records):
     assert (counts["received"], counts["records"], counts["pending"]) == (received, records, 0)
     assert counts["received"] == counts["records"] + counts["duplicates"] + counts["quarantined"]
     assert counts["records"] == counts["classified"] + counts["uncertain"] + counts["uninterpretable"]
+
+
+def _formats(store, report):
+    """Formats of a report's records; nothing else is known of how they were made, in the table or in FHIR."""
+    _, date, run, _ = report.split("/")
+    rows = list(report_table.table(store, date, run).all_rows())
+    assert {(row["recorded"], row["device"], row["filters"]) for row in rows} == {(None, None, None)}
+    assert b"effectiveDateTime" not in b"".join(exchange.fhir_ndjson(store, date, run))
+    return Counter(row["source_format"] for row in rows)
 
 
 def _nothing_else_changed(store, before, *, deleted):

@@ -12,6 +12,7 @@ from ecg_tasks.names import DagId
 class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):
     """A file of a drop; ``sha256`` is known once it was read, and in no manifest of version 0.1.
 
+    It is that of the bytes in raw/; ``dropped`` is that of the bytes as they came, where these are others.
     ``member`` is its path inside the archive that lay at ``key``; empty for a file that lay there itself.
     """
 
@@ -19,6 +20,7 @@ class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):
     etag: str
     size: int = 0
     sha256: str = ""
+    dropped: str = ""
     member: str = ""
 
 
@@ -49,12 +51,12 @@ class Place(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PackedArchive(Part, frozen=True, kw_only=True):
-    """An archive whose bytes stand in raw/.
+    """An archive that tasks read where its bytes cannot change.
 
     Parameters
     ----------
     name : below the inbox
-    key : in raw/
+    key : in raw/, or in staging/ where raw/ does not keep it
     source : its SHA-256
     packing : its format, as in ``readers.packed.Packing``
     """
@@ -131,13 +133,16 @@ class Input(InputCounts, frozen=True, kw_only=True):
     """The line of one drop in the manifest of its intake.
 
     ``record_name`` is the name of its recording, or of its rows before ``#``. ``source`` is the SHA-256 of its bytes, empty where it was
-    never read. ``fate`` is ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``.
+    never read. ``kept`` is what is in raw/ of it (see ``settings.RawKeeps``), and ``dropped`` its source as it came, where other bytes are
+    kept. ``fate`` is ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``.
     """
 
     name: str
     record_name: str
     files: tuple[InboxFile, ...]
     source: str = ""
+    kept: str = "as_dropped"
+    dropped: str = ""
     fate: str
 
 
@@ -173,6 +178,7 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     left : recordings and files that only lack their turn
     labels : the tables
     grace_ended : what came before this moment (ISO 8601) has waited long enough
+    archives : keys of archives that are read in staging/, since raw/ does not keep them
     put_back : quarantine entries whose files were in the inbox again; None in plans of version 0.1, where it is not known
     """
 
@@ -185,6 +191,7 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     labels: tuple[LabelTableFile, ...] = ()
     grace_ended: str = ""
     put_back: tuple[str, ...] | None = None
+    archives: tuple[str, ...] = ()
 
 
 class IntakeJob(Document, frozen=True, kw_only=True):

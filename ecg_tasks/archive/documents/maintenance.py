@@ -24,7 +24,7 @@ class MaintenancePlan(Document, frozen=True, kw_only=True):
     """What may be deleted, written down before anything is.
 
     ``objects`` are key, size and ETag of each; ``left_for_next`` counts those over what one run deletes. ``sample`` things of each kind
-    are read again.
+    are read again. ``due`` are prefixes below which a dry run deletes, too: they have a deadline.
     """
 
     run: str
@@ -32,6 +32,7 @@ class MaintenancePlan(Document, frozen=True, kw_only=True):
     days: dict[str, float]
     dry_run: bool
     sample: int
+    due: tuple[str, ...] = ()
     prefixes: dict[str, PrefixTally]
     left_for_next: int
     objects: tuple[tuple[str, int, str], ...]
@@ -97,7 +98,7 @@ class Deletable(Part, frozen=True, kw_only=True):
 
 
 class MaintenanceCounts(Part, frozen=True, kw_only=True):
-    """The manifest of a run in numbers; ``mode`` says in words whether it was a dry run."""
+    """The manifest of a run in numbers; ``mode`` says in words whether it was a dry run, and whether a deadline was kept in it."""
 
     mode: str
     objects: int

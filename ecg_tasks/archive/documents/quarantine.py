@@ -35,6 +35,7 @@ class QuarantineReason(Document, frozen=True, kw_only=True, omit_defaults=True):
     Parameters
     ----------
     inbox : the paths below the inbox to which its files go back
+    files : under which names these lie beside it, in the same order; empty where these are the paths' own, as before 2026-11-29
     rows : its bad rows, where the file is good otherwise
     retried : every time that it was put back
     """
@@ -45,6 +46,12 @@ class QuarantineReason(Document, frozen=True, kw_only=True, omit_defaults=True):
     source: str
     entry: str = ""
     inbox: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     rows: tuple[QuarantinedInput, ...] = ()
     retried: tuple[Retry, ...] = ()
     closed: Closing | None = None
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Under which names its files lie beside it, in the order of ``inbox``."""
+        return self.files or tuple(path.rpartition("/")[2] for path in self.inbox)

@@ -15,6 +15,7 @@ from ecg_tasks.archive.workspace import MAX_TASKS
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.pipeline.intake.drops import MAX_DROPS
 from ecg_tasks.pipeline.intake.inbox import checked_path
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.opening import ArchiveBounds, Opened, open_archive, places_of
 from ecg_tasks.readers import packed
 from ecg_tasks.readers.file_names import Kind, kind_of
@@ -56,6 +57,11 @@ class OpenedInbox:
     refused: list[Drop] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
+    @property
+    def staged(self) -> tuple[str, ...]:
+        """Keys of archives that are read in staging/ and go with the run."""
+        return tuple(sorted({part.archive.key for part in self.parts if not part.archive.key.startswith(keys.RAW)}))
+
 
 class _StoredArchive:
     """An object as the source of an archive, read from the disk where that can hold it; tells the SHA-256 of what was read of it."""
@@ -87,13 +93,16 @@ class _StoredArchive:
         end = min(at + n_bytes, self.size)
         return b"".join(self._store.stream(self._key, at=at, end=end)) if end > at else b""
 
-    def keep(self, etag: str) -> tuple[str, str] | None:
-        """Keep what was read in raw/, for ever; returns its SHA-256 and its key, or None where the object was replaced meanwhile.
+    def keep(self, etag: str, *, staged: str, keeping: Keeping) -> tuple[str, str] | None:
+        """Keep what was read in raw/ where that has bytes as they came, or else below ``staged``, until the run is over.
+
+        Returns its SHA-256 and its key, or None where the object was replaced meanwhile.
 
         Of what is on the disk there is nothing to compare: that was read, and that is kept.
         """
         sha256 = self._digest.hexdigest()
-        key = keys.raw(sha256, posixpath.basename(self._key))
+        name = keeping.names.file(posixpath.basename(self._key))
+        key = keys.raw(sha256, name) if keeping.keeps == "as_dropped" else f"{staged}/{sha256}"
         if self._file is not None:
             self._file.seek(0)
             self._store.put(key, self._file)
@@ -106,12 +115,20 @@ class _StoredArchive:
 
 
 def open_all(
-    store: ObjectStore, listed: Iterable[ObjectInfo], *, limits: ArchiveBounds, min_tasks: int, max_drops: int = MAX_DROPS
+    store: ObjectStore,
+    listed: Iterable[ObjectInfo],
+    *,
+    limits: ArchiveBounds,
+    min_tasks: int,
+    staged: str,
+    keeping: Keeping,
+    max_drops: int = MAX_DROPS,
 ) -> OpenedInbox:
     """Open the archives of the inbox, as it was ``listed``, those that came first.
 
-    Each is read once and copied to raw/; tasks read it there. What is called an archive and is none stays a file like any other. A run
-    takes at most some ``max_drops`` drops out of archives, and half of its tasks; the others are left to the next run.
+    Each is read once and kept in raw/, or below ``staged`` for this run alone; tasks read it there. What is called an archive and is none
+    stays a file like any other. A run takes at most some ``max_drops`` drops out of archives, and half of its tasks; the others are left
+    to the next run.
     """
     found = OpenedInbox()
     candidates: list[ObjectInfo] = []
@@ -123,7 +140,7 @@ def open_all(
             found.left.append(item.key)
             continue
         try:
-            parts = _open(store, item, found, limits=limits, min_tasks=min_tasks)
+            parts = _open(store, item, found, limits=limits, min_tasks=min_tasks, staged=staged, keeping=keeping)
         except MissingObjectError:  # its owner took it back
             continue
         except BadInputError as fault:
@@ -145,7 +162,9 @@ def _may_be_one(item: ObjectInfo) -> bool:
     return True
 
 
-def _open(store: ObjectStore, item: ObjectInfo, found: OpenedInbox, *, limits: ArchiveBounds, min_tasks: int) -> list[ArchivePart]:
+def _open(
+    store: ObjectStore, item: ObjectInfo, found: OpenedInbox, *, limits: ArchiveBounds, min_tasks: int, staged: str, keeping: Keeping
+) -> list[ArchivePart]:
     """Return the batches of an archive; what is none is put among the loose files, and what changed meanwhile is left."""
     name = item.key.removeprefix(keys.INBOX)
     source = _StoredArchive(store, item)
@@ -156,7 +175,7 @@ def _open(store: ObjectStore, item: ObjectInfo, found: OpenedInbox, *, limits: A
     if item.size > limits.n_bytes:
         raise BadInputError(Reason.TOO_LARGE, f"{name} has {item.size} bytes; {limits.n_bytes} are allowed for an archive")
     opened = open_archive(source, packing, name=name, etag=item.etag, modified=item.modified, settings=limits)
-    kept = source.keep(item.etag)
+    kept = source.keep(item.etag, staged=staged, keeping=keeping)
     if kept is None:
         found.left.append(item.key)
         return []

@@ -8,13 +8,14 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import catalog, descriptions, labelling, tables
+from ecg_tasks.archive import catalog, descriptions, labelling, record_shards, tables
 from ecg_tasks.archive.account_lists import ListWriter
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import IntakePlan, IntakeResult, LabelCounts, QuarantinedInput, RefusedRow
 from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.pipeline.intake import label_tables, names, settling
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
 from ecg_tasks.readers.file_names import recording_name
@@ -26,22 +27,23 @@ AT_ONCE = 50_000
 
 @dataclass(frozen=True, kw_only=True)
 class Arrived:
-    """The records of one intake: its number, name and id of its duplicates, and, where asked for, all ids by name and who is who."""
+    """The records of one intake: its number, name and id of its duplicates, and, where asked for, all ids by digest and who is who."""
 
     number: int
+    names: StoredNames
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     named: dict[str, set[str]] = field(default_factory=dict)
     persons: dict[str, Person] = field(default_factory=dict)
 
     def add(self, index: tables.Columns, repeated: NDArray[np.bool_], *, naming: bool) -> list[str]:
         """Note the records of a staged shard; returns the names of its duplicates. ``repeated`` tells which were there before."""
-        pairs = list(zip(index["name"], index["record_id"], strict=True))
+        pairs = list(zip(record_shards.names_of(index), index["record_id"], strict=True))
         again = [pairs[row] for row in np.flatnonzero(repeated)]
         self.duplicates.extend(again)
         if naming:
             persons = descriptions.persons_of(index)
             for (name, record_id), is_again in zip(pairs, repeated, strict=True):
-                self.named.setdefault(normal_name(name), set()).add(record_id)
+                self.named.setdefault(self.names.hashed(name), set()).add(record_id)
                 if not is_again:
                     self.persons[record_id] = persons[record_id]
         return [name for name, _ in again]
@@ -52,7 +54,7 @@ class Came:
     """What a run gave: records, the quarantine so far, labels inside recordings and those that are stored, new names.
 
     ``growing`` is what the catalogue takes in at the end.
-    ``refused`` are the names, in their normal form, of recordings and rows that gave no record; ``waiting`` those of recordings that wait
+    ``refused`` are the digests of the names of recordings and rows that gave no record; ``waiting`` those of recordings that wait
     in the inbox, or were taken back by their owner while the run was under way. Both are filled only where label tables ask for them.
     """
 
@@ -70,17 +72,18 @@ class Came:
         if labels is not None:
             self.labels.append(labels)
         if naming:
-            self.refused.update(normal_name(drop.record_name) for drop in result.inputs if drop.fate == "quarantined")
-            self.refused.update(normal_name(recording_name(entry.name)) for entry in result.quarantined)
-            self.waiting.update(normal_name(drop.record_name) for drop in result.inputs if drop.fate == "gone")
+            hashed = self.arrived.names.hashed
+            self.refused.update(hashed(drop.record_name) for drop in result.inputs if drop.fate == "quarantined")
+            self.refused.update(hashed(recording_name(entry.name)) for entry in result.quarantined)
+            self.waiting.update(hashed(drop.record_name) for drop in result.inputs if drop.fate == "gone")
 
 
 def settle_aliases(store: ObjectStore, came: Came, *, before: Catalog, at_least: int = 1) -> None:
     """Find out under which new names records came again, if there are ``at_least`` so many duplicates; they are let go of then."""
     duplicates = dict(came.arrived.duplicates)
     if len(duplicates) >= at_least:
-        known = names.look_up(store, {normal_name(name) for name in duplicates}, catalog=before)
-        came.aliases.update(names.new_aliases(duplicates, known=known))
+        known = names.look_up(store, map(normal_name, duplicates), catalog=before, names=came.arrived.names)
+        came.aliases.update(names.new_aliases(duplicates, known=known, names=came.arrived.names))
         came.arrived.duplicates.clear()
 
 
@@ -109,19 +112,20 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
     if came.aliases:
         came.growing.add(catalog.of_aliases(names.write_aliases(store, came.aliases, number=arrived.number)))
     wanted = settling.wanted(staged)
-    ids = {record_id for name in wanted if name in arrived.named for record_id in arrived.named[name]} - arrived.persons.keys()
-    archived = names.look_up(store, wanted | ids, catalog=before)
+    now = {hashed: arrived.named[hashed] for name in wanted if (hashed := arrived.names.hashed(name)) in arrived.named}
+    ids = {record_id for named in now.values() for record_id in named} - arrived.persons.keys()
+    archived = names.look_up(store, wanted | ids, catalog=before, names=arrived.names)
     drop = settling.SettledDrop(
-        now={name: arrived.named[name] for name in wanted if name in arrived.named},
+        now=now,
         new=arrived.persons.keys(),
         persons=arrived.persons,
         refused=came.refused,
-        waiting={normal_name(name) for name in came.waiting},
+        waiting=came.waiting,
     )
     late = before.described(archived.persons) if archived.persons and staged else {}
-    settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late)
+    settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late, names=arrived.names)
     leaving = [(table, settled.faults.get(number, [])) for number, table in enumerate(staged) if number not in settled.stays]
-    counts = _take_leave(store, leaving, quarantined=came.quarantined)
+    counts = _take_leave(store, leaving, quarantined=came.quarantined, names=arrived.names)
     if settled.persons:
         data = descriptions.write(store, settled.persons, number=arrived.number)
         came.growing.add(catalog.of_descriptions(data, number=arrived.number))
@@ -130,14 +134,19 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
 
 
 def _take_leave(
-    store: ObjectStore, leaving: Sequence[tuple[label_tables.Staged, Sequence[RefusedRow]]], *, quarantined: ListWriter[QuarantinedInput]
+    store: ObjectStore,
+    leaving: Sequence[tuple[label_tables.Staged, Sequence[RefusedRow]]],
+    *,
+    quarantined: ListWriter[QuarantinedInput],
+    names: StoredNames,
 ) -> LabelCounts:
     """Account for the tables that leave the inbox, given with their rows that are refused."""
     n_rows = n_refused = 0
     dropped: Counter[str] = Counter()
     for table, faults in leaving:
         if table.fault is not None:
-            quarantined.add([quarantine(store, name=table.name, source=table.source, fault=table.fault, keys_in=[table.key])])
+            entry = quarantine(store, name=table.name, source=table.source, fault=table.fault, keys_in=[table.key], names=names)
+            quarantined.add([entry])
             n_refused += 1
             continue
         refused = [*table.rejected, *faults]
@@ -145,5 +154,5 @@ def _take_leave(
         n_refused += len(refused)
         dropped.update(table.dropped)
         if refused:
-            quarantined.add(quarantine_rows(store, name=table.name, source=table.source, faults=refused))
+            quarantined.add(quarantine_rows(store, name=table.name, source=table.source, faults=refused, names=names))
     return LabelCounts(tables=tuple(table.file for table, _ in leaving), rows=n_rows, quarantined=n_refused, dropped=dict(dropped))

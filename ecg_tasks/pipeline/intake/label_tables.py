@@ -17,6 +17,7 @@ from ecg_tasks.archive.workspace import patient_hash
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake import taking
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.labels_csv import LabelTable, read_labels
 from ecg_tasks.readers.record_names import normal_name, paths_meant
@@ -83,9 +84,15 @@ _HEX = frozenset("0123456789abcdef")
 
 
 def stage(
-    store: ObjectStore, at: str, listed: Sequence[LabelTableFile], *, batches: Sequence[Sequence[Drop]], patient_key: bytes
+    store: ObjectStore,
+    at: str,
+    listed: Sequence[LabelTableFile],
+    *,
+    batches: Sequence[Sequence[Drop]],
+    patient_key: bytes,
+    keeping: Keeping,
 ) -> list[str]:
-    """Read the tables, keep their bytes, and stage their rows below ``at``.
+    """Read the tables, keep their bytes where these are kept as they came, and stage their rows below ``at``.
 
     Returns
     -------
@@ -95,7 +102,7 @@ def stage(
     place = {normal_name(recording_name(drop.name)): number for number, batch in enumerate(batches) for drop in batch}
     described: list[dict[str, Person | None]] = [{} for _ in batches]
     for number, table in enumerate(listed):
-        staged = _read(store, table, patient_key=patient_key)
+        staged = _read(store, table, patient_key=patient_key, keeping=keeping)
         write(store, f"{at}/{number:05d}.json", _as_document(staged))
         store.put(f"{at}/{number:05d}.rows", _dump(staged.rows))
         for row in staged.rows if place else ():
@@ -161,11 +168,10 @@ def _file_of(name: str) -> str:
     return name.rpartition("#")[0] if "#" in name else name
 
 
-def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes) -> Staged:
+def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, keeping: Keeping) -> Staged:
     key = table.key
     try:
-        source = taking.keep_raw(store, key)
-        data = store.get(keys.raw(source, key.rpartition("/")[2]))
+        source, data = taking.keep_table(store, key, keeping=keeping)
     except MissingObjectError:  # its owner took it back
         return Staged(file=table, source="")
     found = Staged(file=table, source=source)

@@ -10,18 +10,22 @@ from typing import BinaryIO, cast
 
 from msgspec import structs
 
+from ecg_tasks import readers
 from ecg_tasks.archive import sources
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import Drop, Input, PackedArchive, Place
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.pipeline.intake import archives, taking
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.quarantining import quarantine_contents
 from ecg_tasks.pipeline.intake.taking import Taken
 from ecg_tasks.readers import packed
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.packed import Contents, Extent, Forward, Packing
+from ecg_tasks.settings import Dates
 
 _REQUESTS = 8
 """For the members of one batch at most: what lies farther apart is passed over while it is read."""
@@ -73,32 +77,64 @@ def fetched(store: ObjectStore, archive: PackedArchive, drops: Sequence[Drop], p
         yield FetchedMembers(archive=archive, places=places, contents=contents)
 
 
-def take(store: ObjectStore, drop: Drop, *, batch: FetchedMembers, described: Mapping[str, Person], patient_key: bytes) -> Taken:
-    """Take over one drop of an archive, as ``taking.take`` does one of the inbox; its source is the archive, which stands in raw/."""
-    outcome = Input(name=drop.name, record_name=recording_name(drop.name), files=drop.files, source=batch.archive.source, fate="records")
+def take(
+    store: ObjectStore,
+    drop: Drop,
+    *,
+    batch: FetchedMembers,
+    described: Mapping[str, Person],
+    patient_key: bytes,
+    dates: Dates,
+    keeping: Keeping,
+) -> Taken:
+    """Take over one drop of an archive, as ``taking.take`` does one of the inbox.
+
+    Where raw/ keeps bytes as they came, it has the archive, which is the source of its records; else each recording is kept as one that
+    came alone.
+    """
+    names, has_archive = keeping.names, keeping.keeps == "as_dropped"
+    outcome = Input(
+        name=names.shown(drop.name),
+        record_name=names.shown(recording_name(drop.name)),
+        files=tuple(
+            structs.replace(file, key=names.in_inbox(file.key), member=file.member if names.keep else names.hashed(file.member))
+            for file in drop.files
+        ),
+        source=batch.archive.source,
+        kept="as_dropped" if has_archive else "nothing",
+        fate="records",
+    )
     if drop.fate == PASSED_OVER:
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
     if drop.reason:
-        return _refused(store, drop, outcome, batch, BadInputError(Reason(drop.reason), drop.message))
+        return _refused(store, drop, outcome, batch, fault=BadInputError(Reason(drop.reason), drop.message), names=names)
     try:
         contents = batch.of(drop)
     except BadInputError as fault:
-        return _refused(store, drop, outcome, batch, fault)
-    digests = [sources.file_of(name, data).sha256 for name, data in contents.items()]
-    files = tuple(structs.replace(file, sha256=sha256) for file, sha256 in zip(drop.files, digests, strict=True))
-    outcome = structs.replace(outcome, files=files)
-    taken = taking.read_drop(store, drop, outcome, contents, described=described, patient_key=patient_key)
-    return _refused(store, drop, outcome, batch, taken) if isinstance(taken, BadInputError) else taken
+        return _refused(store, drop, outcome, batch, fault=fault, names=names)
+
+    def keep(line: Input, reading: readers.Read | None) -> Input:
+        if not has_archive:
+            return keeping.keep(store, line, contents, reading=reading, name=drop.name)
+        digests = [sources.file_of(name, data).sha256 for name, data in contents.items()]
+        return structs.replace(
+            line, files=tuple(structs.replace(file, sha256=sha256) for file, sha256 in zip(line.files, digests, strict=True))
+        )
+
+    taken = taking.read_drop(
+        store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names
+    )
+    return taken if isinstance(taken, Taken) else _refused(store, drop, taken.outcome, batch, fault=taken.fault, names=names)
 
 
-def _refused(store: ObjectStore, drop: Drop, outcome: Input, batch: FetchedMembers, fault: BadInputError) -> Taken:
-    """Put a drop into quarantine with those of its files that can be taken out; what cannot stays in the archive, which is kept."""
+def _refused(store: ObjectStore, drop: Drop, outcome: Input, batch: FetchedMembers, *, fault: BadInputError, names: StoredNames) -> Taken:
+    """Put a drop into quarantine with those of its files that can be taken out; what cannot stays in the archive, where it is kept."""
     there = batch.what_is_there(drop) if _is_unpacked(drop) else {}
     folder = packed.name_inside(batch.archive.name)
-    kept = [sources.file_of(posixpath.basename(path), data) for path, data in there.items()]
+    kept = [sources.file_of(names.file(posixpath.basename(path)), data) for path, data in there.items()]
     source = sources.source_of(kept) if kept else batch.archive.source
     contents = {f"{folder}/{path}": data for path, data in there.items()}
-    entry = quarantine_contents(store, name=drop.name, source=source, fault=fault, contents=contents)
+    entry = quarantine_contents(store, name=drop.name, source=source, fault=fault, contents=contents, names=names)
     return Taken(quarantined=[entry], outcome=structs.replace(outcome, fate="quarantined", received=1, quarantined=1))
 
 

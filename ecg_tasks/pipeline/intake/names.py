@@ -5,8 +5,7 @@ comes in a later drop may use it. Of several records of one name the one of the 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ecg_tasks.archive import audit, keys, tables
@@ -14,7 +13,7 @@ from ecg_tasks.archive.catalog import ALIAS, RECORD, Catalog
 from ecg_tasks.archive.descriptions import Person, persons_of
 from ecg_tasks.archive.documents import IntakeManifest, find_manifest
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.readers.record_names import normal_name
+from ecg_tasks.archive.stored_names import StoredNames
 
 _PERSON = ("patient", "split_bucket", "age", "sex")
 
@@ -23,39 +22,45 @@ _PERSON = ("patient", "split_bucket", "age", "sex")
 class Archived:
     """What the archive has of the names that were asked for.
 
-    ``latest`` has for each name the number of the intake that added it last, and the records it added: several where it is not known
-    which came last. ``persons`` has what the index says of each of these records.
+    ``latest`` has for the digest of each name, and for each id, the number of the intake that added it last, and the records it added:
+    several where it is not known which came last. ``persons`` has what the index says of each of these records.
     """
 
     latest: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
     persons: dict[str, Person] = field(default_factory=dict)
 
 
-def look_up(store: ObjectStore, wanted: AbstractSet[str], *, catalog: Catalog) -> Archived:
-    """Find records by names in their normal form, or by their ids; only what is found takes memory."""
+def look_up(store: ObjectStore, wanted: Iterable[str], *, catalog: Catalog, names: StoredNames) -> Archived:
+    """Find records by names in their normal form or by digests of names, or by their ids; only what is found takes memory.
+
+    A record that is stored with its name, and one with the digest of the same name, are of one name.
+    """
     found = Archived()
-    if not wanted:
+    hashed = {name: names.hashed(name) for name in wanted}
+    if not hashed:
         return found
+    ids = frozenset(hashed)
+    hashed |= {digest: digest for digest in hashed.values()}
     unclear: dict[str, dict[str, set[str]]] = {}
     meant: set[str] = set()
-    for part in catalog.rows(["called", "record_id", "received"], kind=ALIAS, where={"called": wanted}):
+    for part in catalog.rows(["called", "record_id", "received"], kind=ALIAS, where={"called": hashed}):
         for name, record_id, number in zip(part["called"], part["record_id"], part["received"].tolist(), strict=True):
             meant.add(record_id)
-            _add(found.latest, unclear, name, record_id, number, where="")
+            _add(found.latest, unclear, hashed[name], record_id, number, where="")
     columns = ["called", "record_id", "received", "shard", *_PERSON]
-    for part in catalog.rows(columns, kind=RECORD, where={"called": wanted, "record_id": wanted | meant}):
+    for part in catalog.rows(columns, kind=RECORD, where={"called": hashed, "record_id": ids | meant}):
         found.persons.update(persons_of(part))
         rows = zip(part["called"], part["record_id"], part["received"].tolist(), part["shard"], strict=True)
         for name, record_id, number, shard in rows:
-            if name in wanted:
-                _add(found.latest, unclear, name, record_id, number, where=shard)
-            if record_id in wanted:
+            if name in hashed:
+                _add(found.latest, unclear, hashed[name], record_id, number, where=shard)
+            if record_id in ids:
                 found.latest[record_id] = (number, frozenset({record_id}))
     _settle(store, found, unclear)
     return found
 
 
-def new_aliases(duplicates: Mapping[str, str], *, known: Archived) -> dict[str, str]:
+def new_aliases(duplicates: Mapping[str, str], *, known: Archived, names: StoredNames) -> dict[str, str]:
     """Return the names, with record ids, by which records were dropped again and that stand for no record yet, or for another one.
 
     Parameters
@@ -63,9 +68,8 @@ def new_aliases(duplicates: Mapping[str, str], *, known: Archived) -> dict[str, 
     duplicates : record ids by name
     known : what the archive had of these names
     """
-    return {
-        name: record_id for name, record_id in duplicates.items() if known.latest.get(normal_name(name), (0, frozenset()))[1] != {record_id}
-    }
+    stands_for = {name: known.latest.get(names.hashed(name), (0, frozenset()))[1] for name in duplicates}
+    return {name: record_id for name, record_id in duplicates.items() if stands_for[name] != {record_id}}
 
 
 def write_aliases(store: ObjectStore, new: Mapping[str, str], *, number: int) -> bytes:

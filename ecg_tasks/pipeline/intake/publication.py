@@ -30,9 +30,11 @@ from ecg_tasks.archive.documents import (
     write_manifest,
 )
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.intake import describing, label_tables, waiting
 from ecg_tasks.pipeline.intake.describing import Arrived, Came
+from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.results import Results
 from ecg_tasks.settings import Settings
 
@@ -50,15 +52,18 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
     ``before`` is the catalogue without this run. Returns the manifest, and the names at the end of the log a moment before.
     """
     run, at = results.run, tables_at(results.run)
+    settings = Settings.from_environment()
+    stored_names = StoredNames.of(settings)
     if planned.needed is None and planned.labels:  # of version 0.1, whose plan staged no tables
-        label_tables.stage(store, at, planned.labels, batches=[], patient_key=Settings.from_environment().patient_key)
+        label_tables.stage(store, at, planned.labels, batches=[], patient_key=settings.patient_key, keeping=Keeping.of(settings))
     repeated = iter(_seen_before(before, [results.ids(shard) for result in results for shard in result.shards]))
     naming = bool(planned.labels)
     shards: list[str] = []
-    with before.grow() as growing, Account() as counts:
-        came = Came(arrived=Arrived(number=before.head.number + 1), quarantined=counts.quarantined, growing=growing)
+    with before.grow() as growing, Account(stored_names) as counts:
+        arrived = Arrived(number=before.head.number + 1, names=stored_names)
+        came = Came(arrived=arrived, quarantined=counts.quarantined, growing=growing)
         if naming:
-            came.waiting.update(waiting.recordings(store, planned))
+            came.waiting.update(map(stored_names.hashed, waiting.recordings(store, planned)))
         letting_in = _LettingIn(results=results, came=came, naming=naming)
         for result in results:
             again: Counter[str] = Counter()
@@ -78,7 +83,8 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
 class Account:
     """The account of a run while its inputs come in."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: StoredNames) -> None:
+        self._names = names
         self.inputs: ListWriter[Input] = writer_of_inputs()
         self.quarantined: ListWriter[QuarantinedInput] = writer_of_quarantined()
         self._sums: Counter[str] = Counter()
@@ -112,14 +118,16 @@ class Account:
             counts=counts,
             inputs=inputs,
             inputs_table=inputs_table,
-            waiting=waiting.named(planned),
+            waiting=tuple(map(self._names.in_inbox, waiting.named(planned))),
             waiting_for=planned.waiting_for,
-            needed=planned.waiting if planned.needed is None else planned.needed,
+            needed=tuple(map(self._names.in_inbox, planned.waiting if planned.needed is None else planned.needed)),
             left=planned.left,
             shards=tuple(shards),
             quarantined=quarantined,
             quarantined_table=quarantined_table,
-            labels=labels,
+            labels=structs.replace(
+                labels, tables=tuple(structs.replace(table, key=self._names.in_inbox(table.key)) for table in labels.tables)
+            ),
         )
         write_manifest(store, manifest)
         return manifest
@@ -145,14 +153,16 @@ class _LettingIn:
         if repeated.all():
             return ""
         if repeated.any():
-            kept = record_shards.without(record_shards.load_shard(results.records(staged)), set(np.flatnonzero(repeated).tolist()))
+            called = tables.load(index).get("called", ())
+            staged_records = record_shards.load_shard(results.records(staged), called=called)
+            kept = record_shards.without(staged_records, set(np.flatnonzero(repeated).tolist()))
             name = record_shards.shard_name(stored.record.record_id for stored in kept)
             numbered = record_shards.dump_index(kept, received=number)
             store.put(keys.record_index(name), numbered)
             store.put(keys.record_shard(name), record_shards.dump_shard(kept))
         else:
             name = record_shards.shard_name(results.ids(staged).astype(str).tolist())
-            numbered = tables.dump_with(tables.RECORD_INDEX, index, "received", number)
+            numbered = record_shards.numbered(index, received=number)
             store.put(keys.record_index(name), numbered)
             results.let_in(staged, name)
         self.came.growing.add(catalog.of_index(name, numbered))

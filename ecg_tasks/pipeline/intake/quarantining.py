@@ -14,52 +14,66 @@ from msgspec import structs
 from ecg_tasks.archive import account_lists, keys
 from ecg_tasks.archive.documents import Closing, IntakeManifest, PutBack, QuarantinedInput, QuarantineReason, RefusedRow, find, load, write
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now
-from ecg_tasks.errors import BadInputError, DamagedStoreError, MissingObjectError
+from ecg_tasks.errors import SENTENCES, BadInputError, DamagedStoreError, MissingObjectError, Reason
 
 
-def quarantine(store: ObjectStore, *, name: str, source: str, fault: BadInputError, keys_in: Sequence[str]) -> QuarantinedInput:
+def quarantine(
+    store: ObjectStore, *, name: str, source: str, fault: BadInputError, keys_in: Sequence[str], names: StoredNames
+) -> QuarantinedInput:
     """Put whole files into quarantine with the reason beside them; returns the entry for the manifest."""
-    entry = entry_of(store, source=source, name=name)
-    for key in keys_in:
-        store.copy(key, keys.quarantined(entry, posixpath.basename(key)))
+    entry = entry_of(store, source=source, name=name, names=names)
+    files = [names.file(posixpath.basename(key)) for key in keys_in]
+    for key, file in zip(keys_in, files, strict=True):
+        store.copy(key, keys.quarantined(entry, file))
     rejected = QuarantinedInput(name=name, reason=fault.reason.value, message=fault.message, source=source, entry=entry)
-    _write_reason(store, rejected, inbox=[key.removeprefix(keys.INBOX) for key in keys_in])
-    return rejected
+    _write_reason(store, rejected, inbox=[key.removeprefix(keys.INBOX) for key in keys_in], files=files)
+    return _told(rejected, names)
 
 
 def quarantine_contents(
-    store: ObjectStore, *, name: str, source: str, fault: BadInputError, contents: Mapping[str, bytes]
+    store: ObjectStore, *, name: str, source: str, fault: BadInputError, contents: Mapping[str, bytes], names: StoredNames
 ) -> QuarantinedInput:
     """Put files that lay in an archive into quarantine, given by the path below the inbox to which they go if they are put back."""
-    entry = entry_of(store, source=source, name=name)
-    for path, data in contents.items():
-        store.put(keys.quarantined(entry, posixpath.basename(path)), data)
+    entry = entry_of(store, source=source, name=name, names=names)
+    files = [names.file(posixpath.basename(path)) for path in contents]
+    for file, data in zip(files, contents.values(), strict=True):
+        store.put(keys.quarantined(entry, file), data)
     rejected = QuarantinedInput(name=name, reason=fault.reason.value, message=fault.message, source=source, entry=entry)
-    _write_reason(store, rejected, inbox=list(contents))
-    return rejected
+    _write_reason(store, rejected, inbox=list(contents), files=files)
+    return _told(rejected, names)
 
 
-def quarantine_rows(store: ObjectStore, *, name: str, source: str, faults: Sequence[RefusedRow]) -> list[QuarantinedInput]:
+def quarantine_rows(
+    store: ObjectStore, *, name: str, source: str, faults: Sequence[RefusedRow], names: StoredNames
+) -> list[QuarantinedInput]:
     """Put the bad rows of a good file into quarantine, as one object; returns an entry a row."""
-    entry = entry_of(store, source=source, name=name)
+    entry = entry_of(store, source=source, name=name, names=names)
     data = "\n".join(fault.content for fault in faults) + "\n"
     rows_name = f"{posixpath.basename(name)}.rows.csv"
-    store.put(keys.quarantined(entry, rows_name), data.encode(), content_type="text/plain; charset=utf-8")
+    file = names.file(rows_name)
+    store.put(keys.quarantined(entry, file), data.encode(), content_type="text/plain; charset=utf-8")
     rows = [QuarantinedInput(name=row.name, reason=row.reason, message=row.message, source=source, entry=entry) for row in faults]
     message = f"{len(faults)} {'row' if len(faults) == 1 else 'rows'} of this file"
     rejected = QuarantinedInput(name=name, reason=faults[0].reason, message=message, source=source, entry=entry)
-    _write_reason(store, rejected, inbox=[f"{posixpath.dirname(name)}/{rows_name}".lstrip("/")], rows=rows)
-    return rows
+    _write_reason(store, rejected, inbox=[f"{posixpath.dirname(name)}/{rows_name}".lstrip("/")], files=[file], rows=rows)
+    return [_told(row, names) for row in rows]
 
 
-def entry_of(store: ObjectStore, *, source: str, name: str) -> str:
-    """Return the folder of these bytes under this name: until 2026-11-28 that of the bytes alone, which stays with its name."""
-    old = find(store, QuarantineReason, keys.quarantine_reason(source))
-    return source if old is not None and old.name == name else keys.quarantine_entry(source, name)
+def entry_of(store: ObjectStore, *, source: str, name: str, names: StoredNames) -> str:
+    """Return the folder of these bytes under this name; one that was there before stays with its name.
+
+    Until 2026-11-28 it was that of the bytes alone, and then one that a name can be tried with.
+    """
+    for before in dict.fromkeys([source, keys.quarantine_entry(source, name)]):
+        old = find(store, QuarantineReason, keys.quarantine_reason(before))
+        if old is not None and old.name == name:
+            return before
+    return keys.quarantine_entry(source, name if names.keep else names.hashed(name))
 
 
-def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[str] | None) -> None:
+def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[str] | None, names: StoredNames) -> None:
     """Write down what became of the entries that were put back and were taken over by this run; a second time changes nothing.
 
     An entry is closed when its files were read, or when what is still bad in them has its own entry. It stays open when the same
@@ -72,7 +86,7 @@ def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[s
     marks = _marked(store, list_put_back(store) if put_back is None else put_back)
     if not marks:
         return
-    wanted = {key for paths in marks.values() for key in paths}
+    wanted = {as_told for paths in marks.values() for key in paths for as_told in (key, names.in_inbox(key))}
     taken = {
         file.key: (file.key.removeprefix(keys.INBOX), "records") if file.member else (drop.name, drop.fate)
         for drop in account_lists.inputs(store, manifest)
@@ -80,6 +94,7 @@ def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[s
         if file.key in wanted
     }
     taken |= {table.key: (table.key.removeprefix(keys.INBOX), "") for table in manifest.labels.tables}
+    taken |= {key: taken[as_told] for paths in marks.values() for key in paths if (as_told := names.in_inbox(key)) in taken}
     for entry, paths in marks.items():
         found = {taken.get(key) for key in paths}
         drop = found.pop() if len(found) == 1 else None
@@ -116,7 +131,21 @@ def _marked(store: ObjectStore, entries: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _write_reason(store: ObjectStore, rejected: QuarantinedInput, *, inbox: Sequence[str], rows: Sequence[QuarantinedInput] = ()) -> None:
+def _told(rejected: QuarantinedInput, names: StoredNames) -> QuarantinedInput:
+    """Return an entry as accounts and reports have it, which everybody reads: its sentence may hold anything that stood in the file."""
+    if names.keep:
+        return rejected
+    return structs.replace(rejected, name=names.shown(rejected.name), message=SENTENCES[Reason(rejected.reason)])
+
+
+def _write_reason(
+    store: ObjectStore,
+    rejected: QuarantinedInput,
+    *,
+    inbox: Sequence[str],
+    files: Sequence[str],
+    rows: Sequence[QuarantinedInput] = (),
+) -> None:
     """Write why, keeping who put it back before; an entry that was closed is open again."""
     key = keys.quarantine_reason(rejected.entry)
     before = find(store, QuarantineReason, key)
@@ -129,6 +158,7 @@ def _write_reason(store: ObjectStore, rejected: QuarantinedInput, *, inbox: Sequ
         source=rejected.source,
         entry=rejected.entry,
         inbox=tuple(inbox),
+        files=tuple(files),
         rows=tuple(rows),
         retried=() if before is None else before.retried,  # a task that runs twice writes the same
     )

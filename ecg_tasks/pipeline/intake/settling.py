@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import RefusedRow
 from ecg_tasks.archive.labelling import SOURCE, LabelEntry
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import Reason
 from ecg_tasks.pipeline.intake.label_tables import Row, Staged, merged, names_of, over
 from ecg_tasks.pipeline.intake.names import Archived
@@ -25,7 +26,7 @@ _SHOWN_CHARS = 160
 
 @dataclass(frozen=True, kw_only=True)
 class SettledDrop:
-    """What a run has of records beside the archive, all by names in their normal form.
+    """What a run has of records beside the archive, all by digests of their names.
 
     ``now`` are the records that came in this run, new or again; ``new`` the ids of those that are new; ``persons`` what was stored of
     each; ``refused`` the recordings and rows that came and could not be read; ``waiting`` the recordings that wait in the inbox.
@@ -62,7 +63,15 @@ def wanted(tables: Iterable[Staged]) -> set[str]:
     return {name for table in tables for row in table.rows for spellings in names_of(table, row) for name in spellings}
 
 
-def settle(tables: Sequence[Staged], drop: SettledDrop, archived: Archived, *, grace_ended: str, known: Mapping[str, Person]) -> Settled:
+def settle(
+    tables: Sequence[Staged],
+    drop: SettledDrop,
+    archived: Archived,
+    *,
+    grace_ended: str,
+    known: Mapping[str, Person],
+    names: StoredNames,
+) -> Settled:
     """Decide on every row.
 
     Parameters
@@ -75,7 +84,7 @@ def settle(tables: Sequence[Staged], drop: SettledDrop, archived: Archived, *, g
     of_record: dict[str, list[_TableRow]] = defaultdict(list)
     for number, table in enumerate(tables):
         for row in table.rows:
-            found = _resolve(names_of(table, row), drop, archived)
+            found = _resolve(names_of(table, row), drop, archived, names)
             if found.waits:
                 result.stays.add(number)
             elif found.record_id is not None:
@@ -93,7 +102,7 @@ def settle(tables: Sequence[Staged], drop: SettledDrop, archived: Archived, *, g
             if record_id in drop.new and (left := _without(drop.persons[record_id], places)) != drop.persons[record_id]:
                 result.persons[record_id] = left
         else:
-            _apply(result, tables, record_id, places, person, drop=drop, archived=archived, known=known)
+            _apply(result, tables, record_id, places, person, drop=drop, archived=archived, known=known, names=names)
     _keep_together(result.stays, contradicted)
     return result
 
@@ -106,21 +115,23 @@ class _Found(NamedTuple):
     """A recording of this name may still be on its way."""
 
 
-def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Archived) -> _Found:
+def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Archived, names: StoredNames) -> _Found:
     """Find the one record that a row means, or why there is none."""
+    hashed = {name: names.hashed(name) for spellings in paths for name in spellings}
     came: dict[str, AbstractSet[str]] = {}
     before: dict[str, tuple[int, AbstractSet[str]]] = {}
     refused: list[str] = []
     for spellings in paths:
-        name = next((one for one in spellings if _is_known(one, drop, archived)), "")
-        if name in drop.now:
-            came[name] = drop.now[name]
-        elif _among(name, drop.waiting):
+        name = next((one for one in spellings if _is_known(hashed[one], drop, archived) or one in archived.latest), "")
+        digest = hashed.get(name, "")
+        if digest in drop.now:
+            came[name] = drop.now[digest]
+        elif _among(digest, drop.waiting):
             return _Found(waits=True)
-        elif _among(name, drop.refused):
+        elif _among(digest, drop.refused):
             refused.append(name)
         elif name:
-            before[name] = archived.latest[name]
+            before[name] = archived.latest.get(digest) or archived.latest[name]  # by its id
     if not came and refused:
         return _Found(sentence=f"means the recording {refused[0]}, which came too and was refused; drop both again once it is mended")
     if not came and before:
@@ -133,8 +144,8 @@ def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Arch
         return _Found(sentence=sentence, may_come=True)
     if len(ids) == 1:
         return _Found(record_id=ids.pop())
-    names = ", ".join(name[:_SHOWN_CHARS] for name in [*came][:_SHOWN])
-    sentence = f"is ambiguous: {len(ids)} recordings go by {names}; name one by its path from the inbox on, or by its id"
+    listed = ", ".join(name[:_SHOWN_CHARS] for name in [*came][:_SHOWN])
+    sentence = f"is ambiguous: {len(ids)} recordings go by {listed}; name one by its path from the inbox on, or by its id"
     return _Found(sentence=sentence)
 
 
@@ -195,9 +206,12 @@ def _apply(
     drop: SettledDrop,
     archived: Archived,
     known: Mapping[str, Person],
+    names: StoredNames,
 ) -> None:
     is_new = record_id in drop.new
     stored = drop.persons[record_id] if is_new else known.get(record_id) or archived.persons.get(record_id, Person())
+    if stored.patient != person.patient and stored.bucket == person.bucket >= 0:
+        person = person._replace(patient=None, bucket=-1)  # the id that the recording has with who gave it: a bucket is of the id alone
     if not is_new and None not in {stored.patient, person.patient} and stored.patient != person.patient:
         sentence = "is known to be of another patient, and the splits of datasets depend on the patient; the row was not applied"
         for place in places:
@@ -209,8 +223,8 @@ def _apply(
     said = [place for place in places if place.row.label is not None]
     if said:
         table, row = max(said, key=lambda place: (tables[place.table].modified, tables[place.table].name))
-        when = tables[table].modified
-        result.labels[record_id] = LabelEntry(record_id=record_id, label=row.label or "", who=f"{SOURCE}{tables[table].name}", when=when)
+        when, name = tables[table].modified, names.shown(tables[table].name)
+        result.labels[record_id] = LabelEntry(record_id=record_id, label=row.label or "", who=f"{SOURCE}{name}", when=when)
 
 
 def _keep_together(stays: set[int], contradicted: Sequence[Sequence[_TableRow]]) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
@@ -14,16 +14,21 @@ from ecg_tasks.archive.documents import Drop, Input, QuarantinedInput, RefusedRo
 from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, anonymous
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import patient_hash
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake.apart import Trial
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
+from ecg_tasks.pipeline.intake.keeping import Keeping, with_digests
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.readers.record_names import normal_name
+from ecg_tasks.settings import Dates
 from ecg_tasks.signals.record import Record
+
+_KEPT_CHARS: Mapping[Dates, int | None] = {"exact": None, "month": len("2024-05"), "year": len("2024")}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,28 +41,45 @@ class Taken:
     outcome: Input
 
 
-def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes) -> Taken:
+def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, dates: Dates, keeping: Keeping) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
     passed over, because its name says that it holds no recording, counts as one beside them: it is no input.
     """
-    name = drop.name
+    name, names = drop.name, keeping.names
     file_keys = [file.key for file in drop.files]
-    outcome = Input(name=name, record_name=recording_name(name), files=drop.files, fate="records")
+    outcome = Input(
+        name=names.shown(name),
+        record_name=names.shown(recording_name(name)),
+        files=tuple(structs.replace(file, key=names.in_inbox(file.key)) for file in drop.files),
+        fate="records",
+    )
     try:
         if drop.reason:
             fault = BadInputError(Reason(drop.reason), drop.message)
-            source, files = sources.described(store, file_keys, [file.size for file in drop.files])
-            return _refused(store, drop, _kept(outcome, source, files), fault=fault)
+            source, files = sources.described(store, file_keys, [file.size for file in drop.files], called=names.file)
+            return _refused(store, drop, with_digests(outcome, source, files, kept="nothing"), fault=fault, names=names)
         contents = contents_of(store, drop)
     except MissingObjectError:  # its owner took it back before it was read
         return Taken(outcome=structs.replace(outcome, fate="gone"))
-    outcome = _kept(outcome, *sources.keep(store, contents))
     if drop.fate == PASSED_OVER:
+        outcome = keeping.keep(store, outcome, contents, reading=None, name=name)
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
-    taken = read_drop(store, drop, outcome, contents, described=described, patient_key=patient_key)
-    return _refused(store, drop, outcome, fault=taken) if isinstance(taken, BadInputError) else taken
+
+    def keep(line: Input, reading: readers.Read | None) -> Input:
+        return keeping.keep(store, line, contents, reading=reading, name=name)
+
+    taken = read_drop(store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names)
+    return taken if isinstance(taken, Taken) else _refused(store, drop, taken.outcome, fault=taken.fault, names=names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusing:
+    """A drop that is refused as a whole, before it is put into quarantine: its line, and why."""
+
+    outcome: Input
+    fault: BadInputError
 
 
 def read_drop(
@@ -66,38 +88,58 @@ def read_drop(
     outcome: Input,
     contents: Mapping[str, bytes],
     *,
+    keep: Callable[[Input, readers.Read | None], Input],
     described: Mapping[str, Person],
     patient_key: bytes,
-) -> Taken | BadInputError:
-    """Read a drop whose bytes are kept, with its bad rows to quarantine; returns the fault where it is bad as a whole."""
+    dates: Dates,
+    names: StoredNames,
+) -> Taken | Refusing:
+    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and what was read of them."""
     name = drop.name
     try:
         reading = readers.read(name, contents)
     except BadInputError as fault:
-        return fault
+        return Refusing(outcome=keep(outcome, None), fault=fault)
+    outcome = keep(outcome, reading)
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
     return Taken(
         records=[
-            _stored(record, source=outcome.source, from_table=described.get(normal_name(record.name), Person()), patient_key=patient_key)
+            _stored(
+                replace(record, recorded=kept_date(record.recorded, dates)),
+                source=outcome.source,
+                from_table=described.get(normal_name(record.name), Person()),
+                patient_key=patient_key,
+                names=names,
+            )
             for record in reading.records
         ],
         labels=[
-            LabelEntry(record_id=record.record_id, label=record.label.value, who=f"{SOURCE}{name}", when=drop.modified)
+            LabelEntry(record_id=record.record_id, label=record.label.value, who=f"{SOURCE}{names.shown(name)}", when=drop.modified)
             for record in reading.records
             if record.label is not None
         ],
-        quarantined=quarantine_rows(store, name=name, source=outcome.source, faults=rows) if rows else [],
+        quarantined=quarantine_rows(store, name=name, source=outcome.source, faults=rows, names=names) if rows else [],
         outcome=structs.replace(outcome, received=n_records + len(rows), records=n_records, quarantined=len(rows)),
     )
 
 
-def keep_raw(store: ObjectStore, key: str) -> str:
-    """Keep an object's bytes in raw/ for ever; returns their SHA-256."""
+def kept_date(recorded: str | None, dates: Dates) -> str | None:
+    """Return as much of a date and time, in ISO 8601, as is to be stored.
+
+    >>> [kept_date("2024-05-03T10:11:12", dates) for dates in ("exact", "month", "year")]
+    ['2024-05-03T10:11:12', '2024-05', '2024']
+    """
+    return None if recorded is None else recorded[: _KEPT_CHARS[dates]]
+
+
+def keep_table(store: ObjectStore, key: str, *, keeping: Keeping) -> tuple[str, bytes]:
+    """Keep a label table's bytes in raw/ where bytes are kept as they came: a row names a person. Returns their SHA-256, and them."""
     data = store.get(key)
     sha256 = hashlib.sha256(data).hexdigest()
-    store.put(keys.raw(sha256, posixpath.basename(key)), data)
-    return sha256
+    if keeping.keeps == "as_dropped":
+        store.put(keys.raw(sha256, keeping.names.file(posixpath.basename(key))), data)
+    return sha256, data
 
 
 def contents_of(store: ObjectStore, drop: Drop) -> dict[str, bytes]:
@@ -119,29 +161,35 @@ def fault_apart(contents_of: Callable[[Drop], Mapping[str, bytes]], drop: Drop, 
     return trial.fault_of(drop.name, contents)
 
 
-def _refused(store: ObjectStore, drop: Drop, outcome: Input, *, fault: BadInputError) -> Taken:
-    entry = quarantine(store, name=drop.name, source=outcome.source, fault=fault, keys_in=[file.key for file in drop.files])
+def _refused(store: ObjectStore, drop: Drop, outcome: Input, *, fault: BadInputError, names: StoredNames) -> Taken:
+    keys_in = [file.key for file in drop.files]
+    entry = quarantine(store, name=drop.name, source=outcome.source, fault=fault, keys_in=keys_in, names=names)
     return Taken(quarantined=[entry], outcome=structs.replace(outcome, fate="quarantined", received=1, quarantined=1))
 
 
-def _kept(outcome: Input, source: str, files: Sequence[sources.File]) -> Input:
-    """Return the line with the digests of the drop and its files."""
-    digested = tuple(structs.replace(one, sha256=file.sha256) for one, file in zip(outcome.files, files, strict=True))
-    return structs.replace(outcome, source=source, files=digested)
+def _stored(record: Record, *, source: str, from_table: Person, patient_key: bytes, names: StoredNames) -> StoredRecord:
+    """Return the record with what the label tables that came with it say of its patient; they win over the file.
 
-
-def _stored(record: Record, *, source: str, from_table: Person, patient_key: bytes) -> StoredRecord:
-    """Return the record with what the label tables that came with it say of its patient; they win over the file."""
+    It is called by its id where names are not kept, and found by the digest of its name.
+    """
     from_file = Person(
-        patient_hash(record.patient, key=patient_key),
+        patient_hash(record.patient, key=patient_key, issuer=record.issuer),
         -1 if record.patient is None else split_bucket(record.patient),
         record.age,
         record.sex,
     )
-    person = from_file if from_table.patient is None else from_table
+    same_id = from_table.patient in {None, patient_hash(record.patient, key=patient_key)}  # of which the file may say who gave it
+    person = from_file if same_id else from_table
     described = replace(
         record,
         age=from_file.age if from_table.age is None else from_table.age,
         sex=from_file.sex if from_table.sex is None else from_table.sex,
+        name=record.name if names.keep else record.record_id,
     )
-    return StoredRecord(record=anonymous(described), source=source, patient=person.patient, split_bucket=person.bucket)
+    return StoredRecord(
+        record=anonymous(described),
+        source=source,
+        patient=person.patient,
+        split_bucket=person.bucket,
+        called="" if names.keep else names.hashed(record.name),
+    )

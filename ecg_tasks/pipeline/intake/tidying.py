@@ -2,33 +2,37 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecg_tasks.archive import account_lists, keys
 from ecg_tasks.archive.documents import IntakeManifest
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.names import DagId
+from ecg_tasks.pipeline.intake import headers
 
 DAG = DagId.INGEST_RECORDS
 _AT_ONCE = 1000
 
 
-def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | None) -> None:
+def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | None, *, names: StoredNames) -> None:
     """Remove what was taken from the inbox unless it changed since or something waiting needs it; then what was staged.
 
     A run whose jobs and results are all there is not over, so they go last. ``staged`` is None where it is not known what is left.
     """
-    gone = _unchanged(_taken(store, manifest), store.list_objects(keys.INBOX))
+    gone = _unchanged(_taken(store, manifest), store.list_objects(keys.INBOX), names)
     if staged is None:
         left = [*store.list_keys(keys.staging(DAG, manifest.run, "")), *store.list_keys(keys.intake(manifest.run, ""))]
         staged = sorted(left, key=lambda key: "/results/" in key)
-    store.delete_many(itertools.chain(gone, staged))
+    read = [] if manifest.counts.waiting else [headers.MEMO]  # what it says is of files that are gone
+    store.delete_many(itertools.chain(gone, read, staged))
 
 
 def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytearray:
-    """Return digests of key and ETag of every file that the run took, 16 bytes each: a million take 16 MB."""
+    """Return digests of key, as the account has it, and ETag of every file that the run took, 16 bytes each: a million take 16 MB."""
     needed = set(manifest.waiting if manifest.needed is None else manifest.needed)
     found = bytearray()
     for item in account_lists.inputs(store, manifest):
@@ -41,14 +45,21 @@ def _taken(store: ObjectStore, manifest: IntakeManifest) -> bytearray:
     return found
 
 
-def _unchanged(taken: bytearray, listed: Iterable[ObjectInfo]) -> Iterator[str]:
+def _unchanged(taken: bytearray, listed: Iterable[ObjectInfo], names: StoredNames) -> Iterator[str]:
     """Yield the keys listed with the content that was taken; they are not asked for one by one, as what lies there now may have changed."""
     wanted = np.sort(np.frombuffer(taken, dtype="S16"))
     items = iter(listed)
     while page := list(itertools.islice(items, _AT_ONCE)):
-        digests = np.frombuffer(b"".join(_digest(item.key, item.etag) for item in page), dtype="S16")
-        place = np.searchsorted(wanted, digests)
-        yield from (item.key for item, at, digest in zip(page, place, digests, strict=True) if at < len(wanted) and wanted[at] == digest)
+        gone = _among(wanted, [_digest(item.key, item.etag) for item in page])  # as older accounts have them
+        gone |= _among(wanted, [_digest(names.in_inbox(item.key), item.etag) for item in page])
+        yield from (page[row].key for row in np.flatnonzero(gone))
+
+
+def _among(wanted: NDArray[np.bytes_], digests: Sequence[bytes]) -> NDArray[np.bool_]:
+    """Tell which digests are among the sorted ones."""
+    asked = np.frombuffer(b"".join(digests), dtype="S16")
+    place = np.minimum(np.searchsorted(wanted, asked), len(wanted) - 1)
+    return np.asarray(wanted[place] == asked) if len(wanted) else np.zeros(len(asked), dtype=bool)
 
 
 def _digest(key: str, etag: str) -> bytes:

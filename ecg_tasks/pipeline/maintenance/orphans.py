@@ -1,18 +1,17 @@
-"""Here: whether everything derived has its source, and every dropped file a fate. Not here: what is too old (``rules``).
+"""Here: whether anything is lost that cannot be made again, and every dropped file has a fate. Not here: what is too old (``rules``).
 
-What is derived is listed before its source, so a run at work makes no false orphan: its source stood before it.
+What is made of something is listed before it, so a run at work makes no false orphan: its source stood before it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from ecg_tasks.archive import account_lists, keys, registry, tables
 from ecg_tasks.archive.documents import ClassifyManifest, IntakeManifest, Orphan, read_manifests
-from ecg_tasks.archive.labelling import load_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.champions.versions import pictures_of
 from ecg_tasks.pipeline.maintenance.rules import INDEX
 from ecg_tasks.readers.file_names import LABEL_TABLE
 from ecg_tasks.signals.recipes import RECIPES
@@ -32,8 +31,6 @@ def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
         *_reports(store, at=at),
         *_champions(store),
         *_predictions(store),
-        *_pictures(store),
-        *_labels(store),
         *_records(store, raw, at=at, listed=label_tables),
     ]
 
@@ -74,43 +71,14 @@ def _champions(store: ObjectStore) -> Iterator[Orphan]:
 
 
 def _predictions(store: ObjectStore) -> Iterator[Orphan]:
-    """Compare predictions with their version and its pictures."""
-    predictions = store.list_keys(keys.PREDICTIONS)
-    pictures = set(store.list_keys(keys.SPECTROGRAMS))
-    folders: dict[tuple[str, str], str | None] = {}
-    for key in predictions:
-        _, recipe, shard, _ = key.split("/")
-        version = recipe, keys.stem(key)
-        if version not in folders:
-            folders[version] = pictures_of(store, *version)
-        folder = folders[version]
-        if folder is None:
+    """Compare predictions with the versions that made them."""
+    there: dict[tuple[str, str], bool] = {}
+    for key in store.list_keys(keys.PREDICTIONS):
+        version = key.split("/")[1], keys.stem(key)
+        if version not in there:
+            there[version] = registry.has_version(store, *version)
+        if not there[version]:
             yield Orphan(kind="predictions without their version", key=key, lacks=keys.model_file(*version, registry.SUMS))
-        elif keys.spectrograms(folder, shard) not in pictures:
-            yield Orphan(kind="predictions without their pictures", key=key, lacks=keys.spectrograms(folder, shard))
-
-
-def _pictures(store: ObjectStore) -> Iterator[Orphan]:
-    pictures = store.list_keys(keys.SPECTROGRAMS)
-    shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
-    for key in pictures:
-        if keys.stem(key) not in shards:
-            yield Orphan(kind="pictures without their records", key=key, lacks=keys.record_shard(keys.stem(key)))
-
-
-def _labels(store: ObjectStore) -> Iterator[Orphan]:
-    tables_of_labels = store.list_keys(keys.LABELS)
-    known: set[str] = set()
-    for data in store.get_many(store.list_keys(keys.RECORD_INDEX)):
-        known.update(tables.load(data, ["record_id"])["record_id"])
-    for key, data in zip(tables_of_labels, store.get_many(tables_of_labels), strict=True):
-        try:
-            labelled = {entry.record_id for entry in load_labels(data)}
-        except (ValueError, OSError) as error:  # PyArrow raises both
-            yield Orphan(kind="label table that cannot be read", key=key, lacks=str(error))
-            continue
-        for record_id in sorted(labelled - known):
-            yield Orphan(kind="label without its record", key=key, lacks=record_id)
 
 
 def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, listed: Iterable[str]) -> Iterator[Orphan]:
@@ -124,23 +92,33 @@ def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, l
         if not store.exists(keys.record_index(shard)):
             yield Orphan(kind="records without their index", key=keys.record_shard(shard), lacks=keys.record_index(shard))
     sources: set[str] = set(listed)
+    told = _told(store)
     for item, data in zip(indexes, store.get_many(item.key for item in indexes), strict=True):
         named = set(tables.load(data, ["source"])["source"])
         sources |= named
-        for source in sorted(named - raw.keys()):
+        for source in sorted(named - raw.keys() - told.unkept):
             if not store.list_keys(f"{keys.RAW}{source}/"):  # it may have come since the listing
                 yield Orphan(
                     kind="records without the dropped file", key=keys.record_shard(keys.stem(item.key)), lacks=keys.raw(source, "")
                 )
-    for source in sorted(raw.keys() - sources - _refused_or_told(store)):
+    for source in sorted(raw.keys() - sources - told.named):
         if raw[source] < at - AT_WORK:
             yield Orphan(kind="dropped file without any fate", key=keys.raw(source, ""), lacks="a record, a quarantine entry or an account")
 
 
-def _refused_or_told(store: ObjectStore) -> set[str]:
-    """Return the dropped files that lie in quarantine too, or that an account names."""
-    found = {folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE)}
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """The dropped files that lie in quarantine too or that an account names, and the sources of which an account says that none is kept."""
+
+    named: set[str]
+    unkept: set[str] = field(default_factory=set)
+
+
+def _told(store: ObjectStore) -> _Told:
+    told = _Told(named={folder.partition("-")[0] for folder in store.list_folders(keys.QUARANTINE)})
     for intake in read_manifests(store, IntakeManifest):
         for one in account_lists.inputs(store, intake):
-            found |= {one.source, *(file.sha256 for file in one.files)}
-    return found
+            told.named.update((one.source, *(file.sha256 for file in one.files)))
+            if one.kept == "nothing":
+                told.unkept.add(one.source)
+    return told

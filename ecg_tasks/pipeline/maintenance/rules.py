@@ -1,7 +1,7 @@
 """Here: what in the bucket is old enough to go, and what stays however old because something kept needs it. Not here: deleting it.
 
-What is kept is found from the top down: the reports and backfills that stay, the predictions that these need, the pictures that those
-were made from. What is not named in `RULES` is never deleted: records, labels, groups, datasets, models, monitoring, accounts, the log.
+Reports and backfills that stay keep the predictions of their versions; pictures are kept for recipes in use alone. What is not named in
+`RULES` is never deleted: records, labels, groups, datasets, models, monitoring, accounts, the log.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,13 +13,11 @@ from ecg_tasks.archive.documents import (
     BackfillManifest,
     BackfillPin,
     ClassifyManifest,
-    DatasetManifest,
     IntakeManifest,
     PrefixTally,
     ReportPin,
     find,
     read_manifests,
-    read_many,
 )
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError
@@ -69,24 +67,15 @@ def _by_a_report_or_to_serve(kept: _Kept) -> Needed:
     return lambda key: (key.split("/")[1], keys.stem(key)) in versions
 
 
-def _to_predict_or_train(kept: _Kept) -> Needed:
-    """Keep pictures that are still made, or that a version that serves reads; those behind predictions that stay, and of data sets."""
+def _of_a_recipe_in_use(kept: _Kept) -> Needed:
+    """Keep pictures that are still made, or that a version that serves reads."""
     store = kept.store
     folders = {recipe.key for recipe in RECIPES.values()} | {pictures_of(store, *version) for version in _serving(store)}
-    needed = set(_pictures_behind(store, kept.units[keys.PREDICTIONS]))
-    manifests = [key for key in store.list_keys(keys.DATASETS) if key.endswith("/manifest.json")]
-    needed |= {(made.recipe, shard) for made in read_many(store, DatasetManifest, manifests) for shard in made.shards}
-    return lambda key: key.split("/")[1] in folders or (key.split("/")[1], keys.stem(key)) in needed
+    return lambda key: key.split("/")[1] in folders
 
 
 def _by_todays_kind(_kept: _Kept) -> Needed:
     return lambda key: key.split("/")[1] == near_duplicates.KEY
-
-
-def _as_the_only_copy(kept: _Kept) -> Needed:
-    """Keep what was refused unread and stands nowhere else."""
-    raw = set(kept.store.list_folders(keys.RAW))
-    return lambda unit: unit.removeprefix(keys.QUARANTINE).partition("-")[0] not in raw
 
 
 def _by_a_record(kept: _Kept) -> Needed:
@@ -119,14 +108,16 @@ RULES = {
     "reports": Rule(prefix=keys.REPORTS, depth=3, needed=_by_a_run_at_work),
     "backfills": Rule(prefix=keys.BACKFILLS, depth=2, needed=_by_a_run_at_work),
     "predictions": Rule(prefix=keys.PREDICTIONS, needed=_by_a_report_or_to_serve),
-    "spectrograms": Rule(prefix=keys.SPECTROGRAMS, needed=_to_predict_or_train),
+    "spectrograms": Rule(prefix=keys.SPECTROGRAMS, needed=_of_a_recipe_in_use),
     "signatures": Rule(prefix=keys.SIGNATURES, needed=_by_todays_kind),
     "checkpoints": Rule(prefix=keys.CHECKPOINTS, depth=3, at_least=7.0),  # a run of retrain_model ends within six days
     "staging": Rule(prefix=keys.STAGING, depth=3, at_least=7.0),
-    "quarantine": Rule(prefix=keys.QUARANTINE, depth=2, needed=_as_the_only_copy),
+    "quarantine": Rule(prefix=keys.QUARANTINE, depth=2),
     "raw": Rule(prefix=keys.RAW, depth=2, at_least=7.0, needed=_by_a_record),
 }
 """In the order in which they are applied: whatever needs another comes before it."""
+DEADLINES = {"quarantine": 30.0, "staging": 30.0}
+"""Days after which a scheduled run deletes what may name people, unless a setting gives others: what could not be read, and its plans."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,18 +181,6 @@ def _size(items: Sequence[ObjectInfo]) -> int:
 def _serving(store: ObjectStore) -> set[tuple[str, str]]:
     champions = [registry.read_champion(store, recipe) for recipe in RECIPES]
     return {(champion.recipe, champion.version) for champion in champions if champion is not None}
-
-
-def _pictures_behind(store: ObjectStore, predictions: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield the pictures from which predictions were made, as folder and shard."""
-    folders: dict[tuple[str, str], str | None] = {}
-    for key in predictions:
-        _, recipe, shard, _ = key.split("/")
-        version = recipe, keys.stem(key)
-        if version not in folders:
-            folders[version] = pictures_of(store, *version)
-        if (folder := folders[version]) is not None:
-            yield folder, shard
 
 
 def _named_keys(store: ObjectStore) -> Iterator[_Use]:

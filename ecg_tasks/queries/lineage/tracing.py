@@ -17,9 +17,9 @@ from ecg_tasks.archive.documents import (
     IntakeManifest,
     Manifest,
     QuarantineReason,
-    RenderManifest,
     RetrainManifest,
     find_manifest,
+    read_manifests,
     read_many,
 )
 from ecg_tasks.archive.labelling import labels_in_force
@@ -31,7 +31,7 @@ from ecg_tasks.queries.lineage.links import Link, LinkState, raw_link
 from ecg_tasks.queries.lineage.runs import RunLinks, unknown_run
 from ecg_tasks.queries.lineage.versions import recipes_with, version_link
 from ecg_tasks.queries.records import shard_of
-from ecg_tasks.signals.recipes import RECIPES, get_recipe
+from ecg_tasks.signals.recipes import RECIPES
 
 
 def trace(store: ObjectStore, name: str) -> Link:
@@ -110,6 +110,8 @@ def _source(store: ObjectStore, runs: RunLinks, sha256: str, intake: IntakeManif
     if intake is None:
         return raw_link(store, sha256, beneath=(unknown_run(DagId.INGEST_RECORDS),))
     drop = next((one for one in account_lists.inputs(store, intake) if one.source == sha256), None)
+    if drop is not None and drop.kept == "nothing":
+        return _not_kept(sha256, beneath=(runs.link(intake),))
     return raw_link(store, sha256, order=_order(drop) if drop else (), beneath=(runs.link(intake),))
 
 
@@ -119,7 +121,7 @@ def _order(drop: Input) -> Sequence[str]:
 
 
 def _said_of(store: ObjectStore, runs: RunLinks, record_id: str, shard: str) -> Iterator[Link]:
-    """Yield every decision on a record, with the pictures and the version that it is based on."""
+    """Yield every decision on a record, with the run and the version that made it."""
     for recipe in RECIPES:
         for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/{shard}/"):
             columns = tables.load(store.get(key), ["record_id", "decision", "probability"])
@@ -134,7 +136,6 @@ def _said_of(store: ObjectStore, runs: RunLinks, record_id: str, shard: str) -> 
                 metadata={"probability": "none" if np.isnan(probability) else f"{probability:.4f}", "key": key},
                 beneath=(
                     _decided_in(runs, shard, recipe, version),
-                    _pictures(store, runs, recipe, shard),
                     version_link(store, runs, recipe, version, deep=False),
                 ),
             )
@@ -145,18 +146,6 @@ def _decided_in(runs: RunLinks, shard: str, recipe: str, version: str) -> Link:
         return any((one.shard, one.recipe, one.version) == (shard, recipe, version) for one in night.shards)
 
     return runs.made_by(ClassifyManifest, decided, wrote=keys.predictions(recipe, shard, version))
-
-
-def _pictures(store: ObjectStore, runs: RunLinks, recipe: str, shard: str) -> Link:
-    folder = get_recipe(recipe).key
-    key = keys.spectrograms(folder, shard)
-    if not store.exists(key):
-        return Link(what="pictures", name=key, state=LinkState.ABSENT, sentence="other pictures are made now than it was decided on")
-
-    def drew(run: RenderManifest) -> bool:
-        return any((one.shard, one.recipe) == (shard, folder) for one in run.shards)
-
-    return Link(what="pictures", name=key, state=LinkState.RECORDED, beneath=(runs.made_by(RenderManifest, drew, wrote=key),))
 
 
 def _run(store: ObjectStore, runs: RunLinks, manifest: Manifest) -> Link:
@@ -194,6 +183,8 @@ def _taken_over(store: ObjectStore, intake: IntakeManifest) -> Iterator[Link]:
     def link(source: str) -> Link:
         if drops[source].fate == "quarantined" and not store.list_keys(f"{keys.RAW}{source}/"):
             return Link(what="quarantine", name=source, state=LinkState.RECORDED, sentence="refused unread: it lies in quarantine only")
+        if drops[source].kept == "nothing":
+            return _not_kept(source)
         return raw_link(store, source, order=_order(drops[source]))
 
     yield from bounded_parallel_map(link, sorted(drops))
@@ -204,7 +195,7 @@ def _dropped(store: ObjectStore, runs: RunLinks, sha256: str) -> Link | None:
     found = store.list_keys(f"{keys.RAW}{sha256}/")
     reasons = [key for key in store.list_keys(f"{keys.QUARANTINE}{sha256}") if key.endswith(f"/{keys.REASON}")]
     if not found and not reasons:
-        return None
+        return _as_it_came(store, runs, sha256)
     became: list[Link] = []
     for shard in map(keys.stem, store.list_keys(keys.RECORD_INDEX)):
         index = tables.load(store.get(keys.record_index(shard)), ["record_id", "source"])
@@ -224,6 +215,20 @@ def _dropped(store: ObjectStore, runs: RunLinks, sha256: str) -> Link | None:
             return raw_link(store, sha256, beneath=(*(_source(store, runs, source, part) for source in of), *became))
     taken = _source(store, runs, sha256, whole)
     return replace(taken, beneath=(*taken.beneath, *became))
+
+
+def _not_kept(source: str, *, beneath: Sequence[Link] = ()) -> Link:
+    return Link(what="raw", name=source, state=LinkState.ABSENT, sentence="its bytes were not kept", beneath=beneath)
+
+
+def _as_it_came(store: ObjectStore, runs: RunLinks, sha256: str) -> Link | None:
+    """Trace bytes of which none, or others, are in raw/, by the accounts: as they came, or one file of them."""
+    for intake in read_manifests(store, IntakeManifest):
+        for drop in account_lists.inputs(store, intake):
+            if sha256 in {drop.source, drop.dropped, *(digest for file in drop.files for digest in (file.sha256, file.dropped))} - {""}:
+                kept = _source(store, runs, drop.source, intake)
+                return kept if drop.source == sha256 else Link(what="dropped", name=sha256, state=LinkState.RECORDED, beneath=(kept,))
+    return None
 
 
 def _holds(drop: Input, sha256: str) -> bool:

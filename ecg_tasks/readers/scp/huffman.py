@@ -5,7 +5,7 @@ References
 EN 1064:2020 (ISO 11073-91064), section 2 and annex C.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -93,6 +93,15 @@ def read_tables(section: bytes, *, name: str) -> tuple[HuffmanTable, ...]:
     return tuple(tables)
 
 
+def size_of_tables(section: bytes) -> int:
+    """Return how many bytes of section 2 its tables take, given that all of them are there."""
+    n_tables = int.from_bytes(section[:2], "little")
+    at = 2
+    for _ in range(0 if n_tables == DEFAULT_TABLE else n_tables):
+        at += 2 + _ENTRY_BYTES * int.from_bytes(section[at : at + 2], "little")
+    return at
+
+
 def decode(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, what: str, name: str) -> NDArray[np.int64]:
     """Decode exactly ``n_samples`` values, first bit first, beginning with the first table.
 
@@ -101,6 +110,16 @@ def decode(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, wha
     BadInputError
         ``incomplete`` with both counts; ``unreadable`` for bits that are no code.
     """
+    return _decoded(packed, tables, n_samples=n_samples, what=what, name=name)[0]
+
+
+def size_of_codes(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, what: str, name: str) -> int:
+    """Return how many bytes the codes of ``n_samples`` values take; see `decode`."""
+    return -(-_decoded(packed, tables, n_samples=n_samples, what=what, name=name)[1] // 8)
+
+
+def _decoded(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, what: str, name: str) -> tuple[NDArray[np.int64], int]:
+    """Return the values, and how many bits their codes take."""
     windows, words = _windows(packed)
     n_bits = 8 * len(packed)
     wanted = min(n_samples, n_bits + 1)  # a code has a bit at least
@@ -118,7 +137,7 @@ def decode(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, wha
         raise BadInputError(Reason.UNREADABLE, f"{name}: {what} holds bits that are no Huffman code, at sample {there}")
     if wanted < n_samples or not (inside.all() and starts[-1] + lengths[-1] <= n_bits):
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} ends after {there} samples; section 3 promises {n_samples}")
-    return found
+    return found, int(starts[-1] + lengths[-1])
 
 
 def summed(values: NDArray[np.int64], *, order: int) -> NDArray[np.int64]:
@@ -149,8 +168,14 @@ def _walk(lengths: NDArray[np.uint8], *, n_bits: int, n_codes: int) -> NDArray[n
     """Return where codes begin, given the length of the code at each bit; the walk never leaves what is no code, nor the end."""
     lengths[n_bits:] = 0
     jumps = lengths.tobytes()
-    at = 0
-    return np.array([0, *[at := at + jumps[at] for _ in range(n_codes - 1)]], dtype=np.int64)
+
+    def begins() -> Iterator[int]:
+        at = 0
+        for _ in range(n_codes):
+            yield at
+            at += jumps[at]
+
+    return np.fromiter(begins(), dtype=np.int64, count=n_codes)
 
 
 def _walk_switching(

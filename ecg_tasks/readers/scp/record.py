@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.base import Companions, Lead, Reading, Recording
+from ecg_tasks.readers.base import Lead, OneFile, Reading, Recording
+from ecg_tasks.readers.scp.blanking import file_of, tags_without_identifiers
 from ecg_tasks.readers.scp.description import acquisition_of, patient_of
-from ecg_tasks.readers.scp.huffman import HuffmanTable, decode, read_tables, summed
+from ecg_tasks.readers.scp.huffman import HuffmanTable, decode, read_tables, size_of_codes, size_of_tables, summed
 from ecg_tasks.readers.scp.sections import begins_as_scp, read_sections, read_tags
 
-_OF_TABLES, _OF_LEADS, _OF_RHYTHM = 2, 3, 6
+_OF_TAGS, _OF_TABLES, _OF_LEADS, _OF_RHYTHM = 1, 2, 3, 6
 """Numbers of sections."""
 _LEAD = struct.Struct("<IIB")
 _RHYTHM = struct.Struct("<HHBB")
@@ -49,7 +50,7 @@ class _LeadSpan:
         return self.last - self.first + 1
 
 
-class ScpEcgReader:
+class ScpEcgReader(OneFile):
     """SCP-ECG without reference-beat subtraction and without bimodal compression."""
 
     name = "scp_ecg"
@@ -58,10 +59,6 @@ class ScpEcgReader:
     def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - the first section tells
         """Tell whether a file begins with section 0."""
         return begins_as_scp(head)
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
 
     def read(self, files: Mapping[str, bytes], name: str) -> Reading:
         """Read the rhythm of section 6; the sampling rate is that of the interval in µs, so 1,667 µs are 599.88 Hz.
@@ -75,9 +72,28 @@ class ScpEcgReader:
         data = next(iter(files.values()))
         sections = read_sections(data, name=name)
         leads = _leads(sections.contents, name=name)
-        tags = read_tags(sections.contents.get(1, b""), name=name)
+        tags = read_tags(sections.contents.get(_OF_TAGS, b""), name=name)
         made = acquisition_of(tags, revision=sections.revision)
         return Reading(recordings=(Recording(name=name, leads=leads, patient=patient_of(tags), acquisition=made),))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the rhythm again, with sex, age, year, device and filters; other sections and tags are left out."""
+        ((file, data),) = files.items()
+        found = read_sections(data, name=name)
+        contents = found.contents
+        tags = read_tags(contents.get(_OF_TAGS, b""), name=name)
+        kept = {_OF_TAGS: tags_without_identifiers(tags, patient_of(tags))}
+        n_leads = contents[_OF_LEADS][0]
+        if _OF_TABLES in contents:
+            kept[_OF_TABLES] = contents[_OF_TABLES][: size_of_tables(contents[_OF_TABLES])]
+        kept[_OF_LEADS] = contents[_OF_LEADS][: 2 + _LEAD.size * n_leads]
+        rhythm = contents[_OF_RHYTHM]
+        tables = read_tables(contents[_OF_TABLES], name=name) if _OF_TABLES in contents else ()
+        leads = zip(_packed(rhythm, n_leads=n_leads, name=name), _spans(contents[_OF_LEADS], name=name), strict=True)
+        packed = [one[: _size_of(one, tables, n_samples=span.n_samples, name=name)] for one, span in leads]
+        sizes = struct.pack(f"<{n_leads}H", *map(len, packed))
+        kept[_OF_RHYTHM] = rhythm[: _RHYTHM.size] + sizes + b"".join(packed)
+        return {file: file_of(kept, revision=round(10 * found.revision))}
 
 
 def _leads(sections: Mapping[int, bytes], *, name: str) -> tuple[Lead, ...]:
@@ -130,6 +146,11 @@ def _values(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, wh
     if len(packed) < 2 * n_samples:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} holds {len(packed) // 2} samples; section 3 promises {n_samples}")
     return np.frombuffer(packed, dtype="<i2", count=n_samples).astype(np.int64)
+
+
+def _size_of(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, name: str) -> int:
+    """Return how many bytes of a lead are read."""
+    return size_of_codes(packed, tables, n_samples=n_samples, what="a lead", name=name) if tables else 2 * n_samples
 
 
 def _spans(section: bytes, *, name: str) -> list[_LeadSpan]:

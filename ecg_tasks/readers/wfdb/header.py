@@ -4,11 +4,14 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from datetime import date
+from types import MappingProxyType, ModuleType
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.readers import metadata
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_csv, is_header
 from ecg_tasks.readers.leads import FS_RANGE, distinct
+from ecg_tasks.readers.wfdb.compressed import DIFFERENCES
 from ecg_tasks.readers.wfdb.lines import MAX_LINE_CHARS, content_lines, own_name, record_line, signal_line
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -21,6 +24,21 @@ DEFAULT_FS = 250.0
 DEFAULT_GAIN = 200.0
 """Steps a unit, which the specification lets a program assume where the gain is 0 or missing; such a signal is uncalibrated."""
 
+SAMPLES_IN_BYTES = MappingProxyType(
+    {
+        DIFFERENCES: (1, 1),
+        "16": (1, 2),
+        "24": (1, 3),
+        "32": (1, 4),
+        "61": (1, 2),
+        "80": (1, 1),
+        "160": (1, 2),
+        "212": (2, 3),
+        "310": (3, 4),
+        "311": (3, 4),
+    }
+)
+"""So many samples stand in so many bytes; a FLAC file (508, 516, 524) says itself how many it holds."""
 NO_FILE = "~"
 """The name WFDB gives to a gap, and to the signals of a layout header: there is no file."""
 
@@ -31,6 +49,9 @@ _SIGNAL_WORDS = {
     1: re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?"),
     2: re.compile(rf"-?{_NUMBER}(e[+-]?\d+)?(\(-?\d+\))?(/.*)?"),
 }
+_TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d*)?", re.ASCII)
+_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
+"""Day, month and year (header(5))."""
 _MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
 
 
@@ -73,9 +94,13 @@ class Header:
     fs: float
     """Frames a second, in Hz."""
     n_frames: int | None
+    n_signals: int
+    """As the record line says; of a header of segments, those of its segments."""
     signals: tuple[SignalLine, ...]
     segments: tuple[SegmentLine, ...]
     comments: tuple[str, ...]
+    recorded: date | None = None
+    """Base date and base time, or the date alone."""
 
 
 def load_wfdb() -> ModuleType:
@@ -177,11 +202,14 @@ def parse_header(data: bytes, *, name: str) -> Header:
             raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: {fs:g} frames a second; it must be above 0 and at most {FS_RANGE[1]:g}")
         n_frames = int(record["sig_len"]) if record["sig_len"] else None
         n_lines = int(record["n_seg"] or record["n_sig"])
+        n_signals, recorded = int(record["n_sig"]), _recorded(parsed.rest)
         if n_lines != len(lines):
             raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
         if record["n_seg"]:
             segments = tuple(_segment(rx_segment, line, name=name) for line in lines)
-            return Header(fs=fs, n_frames=n_frames, signals=(), segments=segments, comments=comments)
+            return Header(
+                fs=fs, n_frames=n_frames, n_signals=n_signals, recorded=recorded, signals=(), segments=segments, comments=comments
+            )
         if n_lines > MAX_SIGNALS:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
         named = [signal_line(line) for line in lines]
@@ -191,7 +219,14 @@ def parse_header(data: bytes, *, name: str) -> Header:
         signals = tuple(_signal(line, file_name=file, name=signal) for line, file, signal in zip(fields, files, names, strict=True))
     except ValueError as error:  # a number too long or too odd for float() or int()
         raise BadInputError(Reason.UNREADABLE, f"{name}: a number in the header cannot be read ({str(error)[:200]})") from None
-    return Header(fs=fs, n_frames=n_frames, signals=signals, segments=(), comments=comments)
+    return Header(fs=fs, n_frames=n_frames, n_signals=n_signals, recorded=recorded, signals=signals, segments=(), comments=comments)
+
+
+def _recorded(rest: str) -> date | None:
+    """Return base date and time, the fifth and fourth words behind the record's name; a time without a date is none."""
+    base_time, base_date = [*rest.split()[3:5], "", ""][:2]
+    clock, found = _TIME.fullmatch(base_time), _DATE.fullmatch(base_date)
+    return metadata.moment(metadata.day(*found.groups()[::-1]), *(clock.groups() if clock else ("", "", ""))) if found else None
 
 
 def _match(

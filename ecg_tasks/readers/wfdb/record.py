@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.base import Companions, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.base import Acquisition, Companions, Lead, Patient, Reading, Recording
+from ecg_tasks.readers.blanking import impossible
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, SIGNAL_SUFFIXES, is_header, recording_name
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.leads import MAX_VALUES
+from ecg_tasks.readers.wfdb.blanking import comments_without_identifiers, header_without_identifiers, signals_without_identifiers
 from ecg_tasks.readers.wfdb.compressed import DIFFERENCES, FLAC_BITS, flac_frames, read_differences, read_flac
 from ecg_tasks.readers.wfdb.header import (
     NO_FILE,
+    SAMPLES_IN_BYTES,
     Header,
     SegmentLine,
     SignalLine,
@@ -31,21 +34,6 @@ from ecg_tasks.readers.wfdb.lines import matching_name
 from ecg_tasks.signals.lead_names import canonical_names
 from ecg_tasks.signals.record import STANDARD_LEADS
 
-_SAMPLES_IN_BYTES = MappingProxyType(
-    {
-        DIFFERENCES: (1, 1),
-        "16": (1, 2),
-        "24": (1, 3),
-        "32": (1, 4),
-        "61": (1, 2),
-        "80": (1, 1),
-        "160": (1, 2),
-        "212": (2, 3),
-        "310": (3, 4),
-        "311": (3, 4),
-    }
-)
-"""So many samples stand in so many bytes; a FLAC file (508, 516, 524) says itself how many it holds."""
 _PLAIN = MappingProxyType({"16": ("<i2", 0), "32": ("<i4", 0), "61": (">i2", 0), "80": ("u1", 1 << 7), "160": ("<u2", 1 << 15)})
 """Formats that NumPy reads, and the value that means 0 in them."""
 _BITS = {"80": 8, "508": 8, "310": 10, "311": 10, "212": 12, "16": 16, "61": 16, "160": 16, "516": 16, "24": 24, "524": 24, "32": 32}
@@ -112,9 +100,29 @@ class WfdbReader:
         comments = read_comments(main.comments)
         folder = name.split("/")[-2] if "/" in name else ""
         patient = Patient(id=folder if _PTB_FOLDER.fullmatch(folder) else None, age=comments.age, sex=comments.sex)
-        return Reading(
-            recordings=(Recording(name=name, leads=tuple(leads), patient=patient, label=comments.label, synthetic=comments.synthetic),)
+        found = Recording(
+            name=name,
+            leads=tuple(leads),
+            patient=patient,
+            label=comments.label,
+            synthetic=comments.synthetic,
+            acquisition=Acquisition(recorded=main.recorded or comments.recorded, source_format="WFDB"),
         )
+        return Reading(recordings=(found,))
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the headers again, with age, sex, year and a label that is known; of signal files only the samples that are read stay."""
+        first = next(iter(files))
+        headers = {key: parse_header(data, name=name) for key, data in files.items() if key == first or is_header(key)}
+        comments = headers[first].comments
+        told = read_comments(comments)
+        kept, recorded = comments_without_identifiers(told, comments), headers[first].recorded or told.recorded
+        copies = {key: header_without_identifiers(header, key, files) for key, header in headers.items()}
+        copies[first] = header_without_identifiers(headers[first], first, files, recorded=recorded, comments=kept)
+        copies |= signals_without_identifiers(headers.values(), files)
+        if not copies.keys() >= files.keys():
+            raise impossible(name, "a file beside it belongs to none of its headers")
+        return {key: copies[key] for key in files}
 
 
 def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:
@@ -226,8 +234,8 @@ def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *
     first = group[0]
     if len({(signal.fmt, signal.byte_offset) for signal in group}) > 1:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the signals of {first.file_name} differ in format or byte offset")
-    if first.fmt not in _SAMPLES_IN_BYTES and first.fmt not in FLAC_BITS:
-        known = ", ".join((*_SAMPLES_IN_BYTES, *FLAC_BITS))
+    if first.fmt not in SAMPLES_IN_BYTES and first.fmt not in FLAC_BITS:
+        known = ", ".join((*SAMPLES_IN_BYTES, *FLAC_BITS))
         raise BadInputError(Reason.UNREADABLE, f"{name}: {first.file_name} is in WFDB format {first.fmt}; formats {known} are read")
     samples_per_frame = sum(signal.samples_per_frame for signal in group)
     if min(signal.samples_per_frame for signal in group) < 1:
@@ -236,7 +244,7 @@ def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *
         each = [signal.samples_per_frame for signal in group]
         there = flac_frames(content, samples_per_frame=each, offset=first.byte_offset, fmt=first.fmt, name=f"{name}: {first.file_name}")
     else:
-        n_samples, in_bytes = _SAMPLES_IN_BYTES[first.fmt]
+        n_samples, in_bytes = SAMPLES_IN_BYTES[first.fmt]
         there = max(0, len(content) - first.byte_offset) * n_samples // in_bytes // samples_per_frame
     if there < (promised or 1):
         message = f"{name}: {first.file_name} holds {there} frames in {len(content)} bytes; the header promises {promised or 'some'}"

@@ -15,40 +15,52 @@ import numpy as np
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Reading, Recording
-from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, root_name, text_at
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, Recording
+from ecg_tasks.readers.blanking import age_and_unit, kept_names
+from ecg_tasks.readers.xml_formats import kept
+from ecg_tasks.readers.xml_formats.base import XmlReader
+from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, text_at
 
 _UNITS = MappingProxyType({"MICROVOLTS": "uV", "MILLIVOLTS": "mV", "VOLTS": "V", "NANOVOLTS": "nV"})
 _SAMPLE_BYTES = 2
 _HIGHPASS_STEP_HZ = 0.01
 _UNSEEN = ("FirstSampleBaseline", "LeadOffsetFirstSample")
 """Not explained by the documentation, and 0 in every file that was seen."""
+_OF_LEAD = (
+    *("LeadByteCountTotal", "LeadTimeOffset", "LeadSampleCountTotal", "LeadAmplitudeUnitsPerBit"),
+    *("LeadSampleSize", "LeadDataCRC32", *_UNSEEN),
+)
+_KEPT = (
+    {"PatientDemographics/Gender": kept.nothing, "TestDemographics/AcquisitionDevice": kept.model}
+    | {"Waveform/WaveformType": kept.one_of("Rhythm")}
+    | kept.below(
+        "Waveform",
+        dict.fromkeys(("NumberofLeads", "SampleBase", "SampleExponent"), kept.number)
+        | dict.fromkeys(("HighPassFilter", "LowPassFilter"), kept.hertz),
+    )
+    | {"Waveform/ACFilter": kept.matching(r"\d{1,3}|(?i:none|off)")}
+    | kept.below("Waveform/LeadData", dict.fromkeys(_OF_LEAD, kept.number))
+    | {"Waveform/LeadData/LeadAmplitudeUnits": kept.one_of(*_UNITS), "Waveform/LeadData/WaveFormData": kept.base64}
+)
+"""What stays of a file without identifiers, beside the names of its leads."""
 
 
-class MuseXmlReader:
+class MuseXmlReader(XmlReader):
     """MUSE's XML: its rhythm, never its median beats."""
 
     name = "muse_xml"
     title = "a GE MUSE XML file"
+    root = "restingecg"
 
-    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its root alone tells
-        """Tell whether a file is MUSE's by its root."""
-        return root_name(head) == "restingecg"
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
-
-    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+    def recordings(self, root: Element, *, name: str) -> tuple[Recording, ...]:
         """Read the rhythm: the leads that are stored, in most files I, II and V1 to V6. The others follow from these and are not made here.
 
         Raises
         ------
         BadInputError
-            ``checksum_mismatch`` against the CRC of a lead; ``incomplete`` with both counts; ``unit_unknown``; see also `parse_xml`.
+            ``checksum_mismatch`` against the CRC of a lead; ``incomplete`` with both counts; ``unit_unknown``.
         """
-        root = parse_xml(next(iter(files.values())), name=name)
-        rhythms = [one for one in root.findall("Waveform") if text_at(one, "WaveformType").casefold() == "rhythm"]
+        rhythms = list(filter(_is_rhythm, root.findall("Waveform")))
         if not rhythms:
             raise BadInputError(Reason.UNREADABLE, f"{name}: no waveform of the type Rhythm; export the recording with its rhythm data")
         recorded_on = _day(text_at(root, "TestDemographics/AcquisitionDate"))
@@ -68,7 +80,31 @@ class MuseXmlReader:
             made = Acquisition(recorded=recorded, device=device, filters=_filters(rhythm), source_format="GE MUSE XML")
             leads = _leads(rhythm, name=name)
             recordings.append(Recording(name=metadata.numbered(name, n, of=len(rhythms)), leads=leads, patient=patient, acquisition=made))
-        return Reading(recordings=tuple(recordings))
+        return tuple(recordings)
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the rhythm again, with age, sex, year and device; median beats, measurements and statements are left out."""
+        ((file, data),) = files.items()
+        root = parse_xml(data, name=name)
+        for one in root.findall("Waveform"):
+            if not _is_rhythm(one):
+                root.remove(one)
+        names = [text_at(one, "LeadID") for one in root.findall("Waveform/LeadData")]
+        leads = dict(zip(names, kept_names(names), strict=True))
+        tree = kept.copy_of(root, _KEPT | {"Waveform/LeadData/LeadID": lambda text: leads.get(text, "")})
+        patient = self.read(files, name).recordings[0].patient
+        age, unit = age_and_unit(patient.age)
+        kept.put(tree, "PatientDemographics/PatientAge", age)
+        kept.put(tree, "PatientDemographics/AgeUnits", unit.upper())
+        kept.put(tree, "PatientDemographics/Gender", (patient.sex or "").upper())
+        if recorded := _day(text_at(root, "TestDemographics/AcquisitionDate")):
+            kept.put(tree, "TestDemographics/AcquisitionDate", f"01-01-{recorded.year:04}")
+            kept.put(tree, "TestDemographics/AcquisitionTime", "00:00:00")
+        return {file: kept.written(tree)}
+
+
+def _is_rhythm(waveform: Element) -> bool:
+    return text_at(waveform, "WaveformType").casefold() == "rhythm"
 
 
 def _leads(rhythm: Element, *, name: str) -> tuple[Lead, ...]:

@@ -5,19 +5,23 @@ References
 Philips, Sierra ECG XML schema 1.03 and 1.04; the sierra-ecg-tools project.
 """
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
-from ecg_tasks.readers.base import Acquisition, Companions, Filters, Lead, Patient, Reading, Recording
-from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, root_name, text_at
-from ecg_tasks.readers.xml_formats.xli import unpack_xli
+from ecg_tasks.readers.base import Acquisition, Filters, Lead, Patient, Recording
+from ecg_tasks.readers.blanking import age_and_unit, impossible, kept_names
+from ecg_tasks.readers.xml_formats import kept
+from ecg_tasks.readers.xml_formats.base import XmlReader
+from ecg_tasks.readers.xml_formats.text import bytes_in, needed, number, parse_xml, text_at
+from ecg_tasks.readers.xml_formats.xli import packed_size, unpack_xli
 from ecg_tasks.signals.record import STANDARD_LEADS
 
 _VERSIONS = ("1.03", "1.04", "1.04.01", "1.04.02")
@@ -29,31 +33,40 @@ _PULSE_UNTIL_S = 11.0
 """A recording of eleven seconds is ten of the patient and one that ends with a calibration pulse of 1 mV in every lead."""
 _AGE_UNITS = ("years", "months", "weeks", "days")
 _BAND = re.compile(r"([\d.]+)-([\d.]+)", re.ASCII)
+_NAMESPACE = "http://www3.medical.philips.com"
+_SIGNAL = "dataacquisition/signalcharacteristics"
+_NUMBERS = dict.fromkeys(("samplingrate", "resolution", "signalresolution", "numberchannelsallocated"), kept.number)
+_NUMBERS |= dict.fromkeys(("hipass", "lowpass", "acsetting", "notchfilterfreqs"), kept.hertz)
+_KEPT = (
+    {"documentinfo/documenttype": kept.one_of(*_TYPES), "documentinfo/documentversion": kept.one_of(*_VERSIONS)}
+    | {"dataacquisition/machine": kept.model, "patient/generalpatientdata/sex": kept.nothing}
+    | kept.below(_SIGNAL, _NUMBERS)
+    | {
+        f"{_SIGNAL}/signalbandwidth": kept.matching(_BAND.pattern),
+        f"{_SIGNAL}/notchfiltered": kept.one_of("true", "false"),
+        f"{_SIGNAL}/acquisitiontype": kept.one_of(*_STANDARD_ACQUISITIONS),
+    }
+)
+"""What stays of a file without identifiers, beside the waveforms."""
+_OF_WAVEFORMS = dict.fromkeys(("@dataencoding", "@compression", "@compressmethod"), kept.one_of("Base64", "XLI"))
+_OF_WAVEFORMS |= {"@durationperchannel": kept.number}
 
 
-class PhilipsXmlReader:
+class PhilipsXmlReader(XmlReader):
     """Philips' Sierra XML, versions 1.03 to 1.04.02: its rhythm, never its representative beats."""
 
     name = "philips_xml"
     title = "a Philips ECG XML file"
+    root = "restingecgdata"
 
-    def knows(self, name: str, head: bytes) -> bool:  # noqa: ARG002 - its root alone tells
-        """Tell whether a file is Philips' by its root, in UTF-16 as a rule."""
-        return root_name(head) == "restingecgdata"
-
-    def companions(self, name: str, data: bytes) -> Companions:  # noqa: ARG002 - it stands by itself
-        """Tell that it needs no other file."""
-        return Companions()
-
-    def read(self, files: Mapping[str, bytes], name: str) -> Reading:
+    def recordings(self, root: Element, *, name: str) -> tuple[Recording, ...]:
         """Read the waveforms, without the second that holds the calibration pulse.
 
         Raises
         ------
         BadInputError
-            ``unreadable`` for another version or packing; ``incomplete`` with both counts; ``unit_unknown``; see also `parse_xml`.
+            ``unreadable`` for another version or packing; ``incomplete`` with both counts; ``unit_unknown``.
         """
-        root = parse_xml(next(iter(files.values())), name=name)
         version = text_at(root, "documentinfo/documentversion")
         if text_at(root, "documentinfo/documenttype") not in _TYPES or version not in _VERSIONS:
             raise BadInputError(Reason.UNREADABLE, f"{name}: it is of another type or version than {', '.join(_VERSIONS)}, which are read")
@@ -62,14 +75,41 @@ class PhilipsXmlReader:
         recorded_on = _day("" if acquired is None else acquired.get("date", ""))
         clock = ("" if acquired is None else acquired.get("time", "")).split(":")
         made = Acquisition(
-            recorded=metadata.moment(recorded_on, *clock) if len(clock) == 3 else None,  # noqa: PLR2004 - hours, minutes, seconds
+            recorded=metadata.moment(recorded_on, *clock) if len(clock) == 3 else recorded_on,  # noqa: PLR2004 - hours, minutes, seconds
             device=metadata.line(text_at(acquired, "machine")),
             filters=_filters(signal),
             source_format=f"Philips Sierra XML {version}",
         )
         leads = _leads(root, signal, name=name)
         patient = _patient(root.find("patient/generalpatientdata"), on=recorded_on)
-        return Reading(recordings=(Recording(name=name, leads=leads, patient=patient, acquisition=made),))
+        return (Recording(name=name, leads=leads, patient=patient, acquisition=made),)
+
+    def deidentified(self, files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+        """Write the waveforms again, with age, sex, year, device and filters; measurements, statements and other channels are left out."""
+        ((file, data),) = files.items()
+        root = parse_xml(data, name=name)
+        patient = self.read(files, name).recordings[0].patient
+        acquired, stored = root.find("dataacquisition"), root.find(".//parsedwaveforms")
+        if acquired is None or stored is None:
+            raise impossible(name, "its waveforms are not where they are read")
+        unread = {f"{_SIGNAL}/signalresolution"} if text_at(root, f"{_SIGNAL}/resolution") else set()
+        unread |= {f"{_SIGNAL}/numberchannelsallocated"} if stored.get("leadlabels", "").split() else set()
+        tree = kept.copy_of(root, {path: keep for path, keep in _KEPT.items() if path not in unread})
+        if recorded := _day(acquired.get("date", "")):
+            kept.put(tree, "dataacquisition", "", date=f"{recorded.year:04}-01-01", time="00:00:00")
+        age, unit = age_and_unit(patient.age)
+        if age:
+            kept.put(tree, f"patient/generalpatientdata/age/{unit}", age)
+        kept.put(tree, "patient/generalpatientdata/sex", (patient.sex or "").capitalize())
+        labels = _labels(stored, acquired.find("signalcharacteristics"), name=name)
+        waveforms = kept.copy_of(stored, _OF_WAVEFORMS)
+        waveforms.set("numberofleads", str(len(labels)))
+        if stored.get("leadlabels", "").split():
+            waveforms.set("leadlabels", " ".join(kept_names(labels)))
+        packed = bytes_in("".join(stored.itertext()), what="the waveforms", name=name)
+        waveforms.text = base64.b64encode(packed[: packed_size(packed, n_leads=len(labels))]).decode("ascii")
+        SubElement(tree, "waveforms").append(waveforms)
+        return {file: kept.written(tree, namespace=_NAMESPACE)}
 
 
 def _leads(root: Element, signal: Element | None, *, name: str) -> tuple[Lead, ...]:

@@ -12,6 +12,7 @@ from ecg_tasks.errors import BadInputError, Reason
 _CODE_BITS = 10
 _LAST_CODE = 2**_CODE_BITS - 2
 """The codes above it end the text; strings are added up to it."""
+_BYTES = tuple(bytes([byte]) for byte in range(256))
 _HEAD_BYTES = 8
 _DELTA_BIAS = 64
 
@@ -43,6 +44,14 @@ def unpack_xli(packed: bytes, *, n_leads: int, n_samples: int, name: str) -> NDA
     return counts
 
 
+def packed_size(packed: bytes, *, n_leads: int) -> int:
+    """Return how many bytes the leads have, given that all of them are there; what is behind them is of further channels."""
+    at = 0
+    for _ in range(n_leads):
+        at += _HEAD_BYTES + int.from_bytes(packed[at : at + 4], "little", signed=True)
+    return at
+
+
 def unpack_lzw(codes: bytes, *, n_bytes: int, what: str, name: str) -> bytes:
     """Unpack LZW codes of ten bits, first bit first, to exactly ``n_bytes``, or one more: the last code may fill up a pair.
 
@@ -51,39 +60,40 @@ def unpack_lzw(codes: bytes, *, n_bytes: int, what: str, name: str) -> bytes:
     BadInputError
         ``incomplete`` with both counts; ``unreadable`` for a code that means nothing yet, or for more bytes.
     """
-    n_codes = len(codes) * 8 // _CODE_BITS
-    strings: list[bytes] = [bytes([byte]) for byte in range(256)]
-    previous = b""
+    packed = _codes(codes, len(codes) * 8 // _CODE_BITS)
+    ends = packed > _LAST_CODE
+    packed = packed[: np.argmax(ends)] if ends.any() else packed
+    strings = list(_BYTES)
+    n_growing = _LAST_CODE + 2 - len(strings)  # each code but the first adds a string, until there are all
     parts: list[bytes] = []
-    length = 0
-    for code in _codes(codes, n_codes):
-        if code > _LAST_CODE:
-            break
-        if code < len(strings):
+    previous = b""
+    for code in packed[:n_growing].tolist():
+        try:
             found = strings[code]
-        elif code == len(strings) and previous:
+        except IndexError:
+            if code > len(strings) or not previous:
+                message = f"{name}: {what} is packed wrongly, at sample {sum(map(len, parts)) // 2}"
+                raise BadInputError(Reason.UNREADABLE, message) from None
             found = previous + previous[:1]
-        else:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: {what} is packed wrongly, at sample {length // 2}")
-        if previous and len(strings) <= _LAST_CODE:
+        parts.append(found)
+        if previous:
             strings.append(previous + found[:1])
         previous = found
-        parts.append(found)
-        length += len(found)
-        if length > n_bytes:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: {what} unpacks to more than {n_bytes // 2} samples")
+    rest = packed[n_growing:]
+    length = sum(map(len, parts)) + (int(np.array(list(map(len, strings)))[rest].sum()) if rest.size else 0)
+    if length > n_bytes:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} unpacks to more than {n_bytes // 2} samples")
     if length < n_bytes:
         raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} unpacks to {length // 2} samples; there must be {n_bytes // 2}")
-    return b"".join(parts)
+    return b"".join(parts + [strings[code] for code in rest.tolist()])
 
 
-def _codes(packed: bytes, n_codes: int) -> list[int]:
+def _codes(packed: bytes, n_codes: int) -> NDArray[np.int64]:
     """Return the codes: five bytes are four codes."""
     five = np.frombuffer(packed.ljust(-(-len(packed) // 5) * 5, b"\0"), dtype=np.uint8).reshape(-1, 5).astype(np.uint64)
     bits = five @ (np.uint64(256) ** np.arange(4, -1, -1, dtype=np.uint64))
     shifts = np.array([30, 20, 10, 0], dtype=np.uint64)
-    found: list[int] = ((bits[:, None] >> shifts) & np.uint64(2**_CODE_BITS - 1)).ravel()[:n_codes].tolist()
-    return found
+    return ((bits[:, None] >> shifts) & np.uint64(2**_CODE_BITS - 1)).ravel()[:n_codes].astype(np.int64)
 
 
 def _summed(stored: NDArray[np.int64], first: int) -> NDArray[np.int64]:

@@ -156,6 +156,25 @@ def test_another_table_of_that_name_stays_beside_it(bucket, make_wfdb):
     assert bucket.list_keys(keys.INBOX) == []
 
 
+@pytest.mark.parametrize("size", [0, 10**9], ids=["streamed", "from the disk"])
+def test_by_itself_no_archive_is_kept(bucket, files, monkeypatch, size):
+    """Its bytes hold identifiers: each recording has its own copy without them, and no name of a member is readable anywhere."""
+    for name in ("ECG_KEEP_NAMES", "ECG_RAW_KEEPS"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(*NO_WAIT)
+    monkeypatch.setattr("ecg_tasks.pipeline.intake.archives._ON_DISK_BYTES", size)
+    renamed = {name.replace("inner/rows", "Erika-Mustermann/rows"): data for name, data in files.items()}
+    inbox.put_files([("Erika-Mustermann.zip", zipped(renamed))])
+    manifest = run(bucket, "r1")
+    assert (manifest["account"]["records"], manifest["account"]["quarantined"]) == (3, 3)
+    kept = bucket.list_keys("")
+    assert not [key for key in kept if key.startswith((keys.STAGING, keys.INBOX)) or "Erika" in key or key.endswith(".zip")]
+    told = [bucket.get(key) for key in kept if key.startswith((keys.MANIFESTS, keys.RECORDS, keys.RECORD_INDEX, keys.CATALOG))]
+    assert not any(b"Erika" in data for data in told)
+    assert {one.source for one in records(bucket).values()} <= {key.split("/")[1] for key in kept if key.startswith(keys.RAW)}
+    assert orphans.find_orphans(bucket, at=next(iter(bucket.list_objects(keys.RAW))).modified) == []
+
+
 def corrupted(data: bytes, what: bytes) -> bytes:
     """An archive in which a stored member was changed."""
     at = data.index(what)

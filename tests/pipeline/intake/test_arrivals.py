@@ -59,7 +59,7 @@ def inbox(monkeypatch) -> Inbox:
     """An empty inbox."""
     made = Inbox()
     monkeypatch.setattr(ObjectStore, "connect", lambda _: made.store)
-    for name, value in {"ECG_BUCKET": "memory", "ECG_PATIENT_KEY": "k" * 32}.items():
+    for name, value in {"ECG_BUCKET": "memory", "ECG_PATIENT_KEY": "k" * 32, "ECG_KEEP_NAMES": "1", "ECG_RAW_KEEPS": "as_dropped"}.items():
         monkeypatch.setenv(name, value)
     return made
 

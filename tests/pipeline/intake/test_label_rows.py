@@ -7,9 +7,13 @@ import pytest
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.labelling import labels_in_force
-from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.archive.workspace import open_store, patient_hash
+from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.settings import Settings
+from tests import hospital_files
+from tests.hospital_files import PERSON
 
 
 def run(run_id: str) -> dict:
@@ -277,6 +281,38 @@ def test_a_patient_is_never_exchanged(bucket, put):
     assert "another patient" in why(run("r2"))["labels.csv#2"]
     assert indexed(bucket)["r", 1]["patient"] == before
     assert labels(bucket) == {("r", 1): "normal"}
+
+
+def aecg(seed: int, issuer: str, patient: str = PERSON) -> bytes:
+    """An annotated ECG of a person whose id was given by ``issuer``."""
+    return hospital_files.aecg(hospital_files.strip(seed=seed), changes=[("1.2.3.400", issuer), (PERSON, patient)])
+
+
+def test_the_same_id_of_two_issuers_is_two_patients(bucket):
+    """Two hospitals count their patients from one each; a filler is nobody, whoever gave it."""
+    files = {"a": aecg(1, "1.2.3"), "b": aecg(2, "1.2.3"), "c": aecg(3, "1.2.4"), "d": aecg(4, "1.2.3", "0000")}
+    inbox.put_files((f"{name}.xml", data) for name, data in files.items())
+    run("r1")
+    found = {name: indexed(bucket)[f"{name}.xml", 1] for name in files}
+    patients = {name: one["patient"] for name, one in found.items()}
+    assert patients["a"] == patients["b"] is not None
+    assert (patients["c"] != patients["a"], patients["d"]) == (True, None)
+    assert patients["a"] != patient_hash(PERSON, key=Settings.from_environment().patient_key)
+    assert found["a"]["split_bucket"] == found["c"]["split_bucket"] == split_bucket(PERSON)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_table_names_the_patient_of_an_issuer_by_the_id(bucket, later):
+    """A table says no issuer; the patient stays the one whom the recording names, and the rest of the row holds."""
+    table = ("labels.csv", f"record,label,patient_id,age\na.xml,abnormal,{PERSON},61\n".encode())
+    inbox.put_files([("a.xml", aecg(1, "1.2.3")), *([] if later else [table])])
+    run("r1")
+    if later:
+        inbox.put_files([table])
+        assert why(run("r2")) == {}
+    one = indexed(bucket)["a.xml", 1]
+    assert one["patient"] == patient_hash(PERSON, key=Settings.from_environment().patient_key, issuer="1.2.3")
+    assert (float(one["age"]), labels(bucket)) == (61.0, {("a.xml", 1): "abnormal"})
 
 
 def test_an_old_index_has_its_order_from_the_log(bucket, put):

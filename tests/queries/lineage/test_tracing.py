@@ -129,7 +129,7 @@ def drop_of(store, name: str) -> str:
 
 @pytest.mark.parametrize(("name", "n_files"), [("a/beats.csv#2", 1), ("b/rec", 2)])
 def test_a_record_leads_to_its_bytes_its_runs_and_its_version(store, name, n_files):
-    """Of a heartbeat row and of a recording of two files: bytes, intake, pictures, night, version, data set, training, with code."""
+    """Of a heartbeat row and of a recording of two files: bytes, intake, night, version, data set, training, with code."""
     found = tracing.trace(store, record_ids(store)[name])
     assert broken(found) == set()
     assert found.state is LinkState.CHECKED
@@ -139,7 +139,6 @@ def test_a_record_leads_to_its_bytes_its_runs_and_its_version(store, name, n_fil
     for kind, run in (
         ("ingest_records", "intake"),
         ("classify_records", "night"),
-        ("render_spectrograms", "pictures"),
         ("retrain_model", "weekly"),
     ):
         assert {one.name for one in what(found, kind)} == {run}

@@ -260,13 +260,13 @@ def test_the_person(tag, value, field, expected):
         (34, struct.pack("<hh", 60, 0), "2002-11-22T09:10:11+01:00"),
         (34, struct.pack("<hh", 0x7FFF, 0), "2002-11-22T09:10:11"),
         (34, struct.pack("<hh", 0, 0), "2002-11-22T09:10:11+00:00"),
-        (26, bytes([25, 0, 0]), None),
+        (26, bytes([25, 0, 0]), "2002-11-22"),
         (25, struct.pack("<HBB", 0, 0, 0), None),
-        (26, b"", None),
+        (26, b"", "2002-11-22"),
     ],
 )
 def test_the_moment(tag, value, expected):
-    """With a zone where tag 34 gives one."""
+    """With a zone where tag 34 gives one; the day alone where there is no time."""
     found = recording(scp(SMALL, Scp(tags=((tag, value),), **AS_SMALL))).acquisition.recorded
     assert (found and found.isoformat()) == expected
 

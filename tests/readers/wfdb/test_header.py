@@ -43,6 +43,26 @@ def test_every_field():
     assert (third.gain, third.baseline, third.checksum, third.samples_per_frame, third.name) == (1000.0, 0, None, 1, "signal 3")
 
 
+@pytest.mark.parametrize(
+    ("behind", "recorded"),
+    [
+        (" 12:00:00 01/02/1990", "1990-02-01T12:00:00"),
+        (" 13:5:0 25/04/1989", "1989-04-25T13:05:00"),
+        (" 12:00:00.250 01/02/1990", "1990-02-01T12:00:00"),
+        (" 25:00:00 01/02/1990", "1990-02-01"),
+        (" 12:00:00", None),
+        (" 12:00:00 31/02/1990", None),
+        ("", None),
+    ],
+)
+def test_base_time_and_date(behind, recorded):
+    """Day first, as the specification has it; a time without a day is none."""
+    for line in ("a 1 500 10", "a/1 1 500 10"):
+        second = "a.dat 16" if "/" not in line else "s 10"
+        found = parse_header(f"{line}{behind}\n{second}\n".encode(), name="a.hea").recorded
+        assert (found and found.isoformat()) == recorded
+
+
 def test_segments():
     """A header with a slash in its record line names segments instead of signals."""
     header = parse_header(b"multi/3 2 360 1500\nlayout 0\ns1 1000\n~ 500\n", name="multi.hea")

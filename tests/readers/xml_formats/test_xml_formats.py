@@ -227,13 +227,13 @@ def test_leads_of_aecg_recorded_one_after_the_other_are_refused():
         ("20021122091011.250", "2002-11-22T09:10:11.250000"),
         ("200211220910", "2002-11-22T09:10:00"),
         ("20021122091011-0500", "2002-11-22T09:10:11-05:00"),
-        ("20021122", None),
+        ("20021122", "2002-11-22"),
         ("yesterday", None),
         ("20021322091011", None),
     ],
 )
 def test_a_moment_of_aecg(head, recorded):
-    """With a zone where one is given; a day alone is no moment."""
+    """With a zone where one is given; a day without a time stays a day."""
     found = read(aecg(SMALL, changes=[('value="20021122091011.000"', f'value="{head}"')]))[0].acquisition.recorded
     assert (found and found.isoformat()) == recorded
 

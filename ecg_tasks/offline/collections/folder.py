@@ -1,0 +1,250 @@
+"""Here: a data set on a disk as files, labels and what goes into the inbox; what a collection is. Not here: any one collection's layout."""
+
+import csv
+import io
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.labels import Superclass
+from ecg_tasks.readers.base import Rejected
+from ecg_tasks.readers.file_names import HEADER_SUFFIX, LABEL_TABLE, SIDECAR, SIGNAL_SUFFIXES, is_header, sidecars_of
+from ecg_tasks.readers.labels_csv import LabelRow
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id
+from ecg_tasks.readers.table_notation import read_number
+from ecg_tasks.readers.wfdb.header import comment_lines
+
+Content = bytes | Path | Callable[[], bytes]
+"""A file's bytes, where to read them when their turn comes, or what makes them then."""
+
+MOST_ROWS = 100_000
+"""Rows of one label table in the inbox; more go into further ones."""
+_COLUMNS = ("record", "label", "patient_id", "age", "sex")
+_MORE_COLUMNS = ("superclasses", "fold")
+_HEADERS_LOOKED_AT = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFolder:
+    """A data set on a disk.
+
+    Parameters
+    ----------
+    kind : its layout, and the folder that it gets in the inbox
+    files : name of a recording (of WFDB its header without extension) or of a file, to where it lies; None where it is not there
+    rows : name of a record to its row in the dataset's table; rows of a heartbeat CSV may have none
+    rejected : what the data set says of a recording and cannot be understood
+    made : name of a file that is cut out of the one where it lies, to what makes its bytes
+    sidecar : of every file that is no WFDB recording and has none beside it on the disk; empty where they need none
+    unknown : statement that the collection's table does not have, to the number of recordings with it
+    """
+
+    kind: str
+    files: Mapping[str, Path | None]
+    rows: Mapping[str, LabelRow]
+    rejected: tuple[Rejected, ...] = field(default=())
+    made: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    sidecar: bytes = b""
+    unknown: Mapping[str, int] = field(default_factory=dict)
+
+    def for_inbox(self) -> list[tuple[str, Content]]:
+        """Return the files that are there, named as in the inbox, and ``labels.csv`` about them."""
+        found: dict[str, Content] = {}
+        for name, path in self.files.items():
+            if path is None:
+                continue
+            if not is_header(path.name):
+                place = posixpath.dirname(f"{self.kind}/{name}")
+                beside = [file for sidecar in sidecars_of(path.name) if (file := path.with_name(sidecar)).is_file()]
+                found[f"{self.kind}/{name}"] = self.made.get(name, path)
+                if beside and name not in self.made:
+                    found |= {f"{place}/{file.name}": file for file in beside}
+                elif self.sidecar:
+                    found[f"{place}/{SIDECAR}"] = self.sidecar
+                continue
+            if not is_header(path.name):
+                place = posixpath.dirname(f"{self.kind}/{name}")
+                beside = [file for sidecar in sidecars_of(path.name) if (file := path.with_name(sidecar)).is_file()]
+                found[f"{self.kind}/{name}"] = self.made.get(name, path)
+                if self.sidecar and not beside:
+                    found[f"{place}/{SIDECAR}"] = self.sidecar
+                found |= {f"{place}/{SIDECAR if name in self.made else file.name}": file for file in beside[:1] or ()}
+                found |= {f"{place}/{file.name}": file for file in beside if name not in self.made}
+                continue
+            for suffix in (HEADER_SUFFIX, *SIGNAL_SUFFIXES):
+                if (file := path.with_suffix(suffix)).is_file():
+                    found[f"{self.kind}/{name}{suffix}"] = file
+        return [*found.items(), *self._label_tables()]
+
+    def counts(self) -> Counter[str]:
+        """Count the recordings that are there by label, and by superclass; without a label as ``without label``."""
+        there = [row for name, row in self.rows.items() if self.files[file_of(name)] is not None]
+        found = Counter(row.label.value if row.label else "without label" for row in there)
+        return found + Counter(superclass.value for row in there for superclass in row.superclasses)
+
+    def _label_tables(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the tables, each read by itself; the second is called as a browser calls a second copy, which is read as well."""
+        rows = [(name, row) for name, row in self.rows.items() if self.files[file_of(name)] is not None]
+        more = [column for column in _MORE_COLUMNS if any(getattr(row, column) for _, row in rows)]
+        for number, first in enumerate(range(0, len(rows), MOST_ROWS)):
+            text = io.StringIO()
+            table = csv.writer(text)
+            table.writerow((*_COLUMNS, *more))
+            table.writerows(_cells(name, row, more) for name, row in rows[first : first + MOST_ROWS])
+            stem, dot, suffix = LABEL_TABLE.partition(".")
+            yield f"{self.kind}/{stem}{f' ({number})' if number else ''}{dot}{suffix}", text.getvalue().encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """A public data set: how its folder is recognised, and what is in it.
+
+    Parameters
+    ----------
+    name : what it is called in commands, and the folder that it gets in the inbox
+    title : its own name
+    knows : tells whether a folder is laid out as this data set
+    read : returns its recordings and labels; raises `BadInputError` where a file is missing that comes with the data set
+    """
+
+    name: str
+    title: str
+    knows: Callable[[Path], bool]
+    read: Callable[[Path], LabelledFolder]
+
+
+def file_of(record: str) -> str:
+    """Return the recording or the file that a record is in.
+
+    >>> file_of("beats.csv#12"), file_of("patient001/s0010_re")
+    ('beats.csv', 'patient001/s0010_re')
+    """
+    return record.rpartition("#")[0] or record
+
+
+def agreed(said: Mapping[str, Sequence[LabelRow]], *, table: str) -> tuple[dict[str, LabelRow], list[Rejected]]:
+    """Return what the rows about each record say together; records whose rows contradict one another are rejected, and have none."""
+    rows: dict[str, LabelRow] = {}
+    contradicted: list[Rejected] = []
+    for name, some in said.items():
+        found = {column: {getattr(row, column) for row in some} - {None, frozenset()} for column in (*_COLUMNS[1:], *_MORE_COLUMNS)}
+        if all(len(values) <= 1 for values in found.values()):
+            one = {column: next(iter(values)) for column, values in found.items() if values}
+            rows[name] = replace(some[0], **one)
+        else:
+            numbers = ", ".join(str(row.row) for row in some)
+            message = f"{table}, rows {numbers}: they contradict one another about {name}; keep those that are right"
+            contradicted.append(Rejected(name=name, reason=Reason.BAD_LABEL, message=message))
+    return rows, contradicted
+
+
+def not_empty(found: LabelledFolder, folder: Path) -> LabelledFolder:
+    """Return what was found, if there is any recording in it."""
+    if not any(found.files.values()):
+        raise BadInputError(Reason.INCOMPLETE, f"there is no {found.kind} recording in {folder}")
+    return found
+
+
+def inside(folder: Path, name: str, *, suffix: str = HEADER_SUFFIX) -> Path:
+    """Return the file that a table names, which must lie in the folder."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BadInputError(Reason.UNSAFE_PATH, f"{folder} names {name}, which points out of it")
+    return path.with_name(path.name + suffix)
+
+
+def table_rows(file: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a data set's table, by the names of its columns; a cell that is not there is empty.
+
+    Raises
+    ------
+    BadInputError
+        ``incomplete`` where the file is missing; ``unreadable`` where it is no CSV in UTF-8, or lacks one of ``columns``.
+    """
+    if not file.is_file():
+        raise BadInputError(Reason.INCOMPLETE, f"{file} is missing; it comes with the data set")
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        try:
+            table = csv.DictReader(lines, restval="")
+            if lacking := [column for column in columns if column not in (table.fieldnames or ())]:
+                message = f"{file} has no column {', '.join(lacking)}, so it is not this data set's table"
+                raise BadInputError(Reason.UNREADABLE, message)
+            yield from table
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise BadInputError(Reason.UNREADABLE, f"{file} is no CSV in UTF-8 ({type(error).__name__}); save it so") from None
+
+
+def has_columns(file: Path, *columns: str) -> bool:
+    """Tell whether a file is there and its first line names these columns."""
+    if not file.is_file():
+        return False
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as lines:
+        return {*columns} <= {cell.strip() for cell in next(csv.reader(lines), [])}
+
+
+def headers(folder: Path) -> list[Path]:
+    """Return all WFDB headers below a folder, in the order of their paths."""
+    return sorted(folder.rglob(f"*{HEADER_SUFFIX}"))
+
+
+def comments_of(header: Path) -> tuple[str, ...]:
+    """Return the comments of a WFDB header on the disk."""
+    return comment_lines(header.read_text(encoding="latin-1"))
+
+
+def first_comments(folder: Path) -> list[str]:
+    """Return the comments of the first WFDB headers that are found below a folder."""
+    some = [header for header, _ in zip(folder.rglob(f"*{HEADER_SUFFIX}"), range(_HEADERS_LOOKED_AT), strict=False)]
+    return [comment for header in some for comment in comments_of(header)]
+
+
+def values_of(comments: Iterable[str]) -> dict[str, str]:
+    """Return the comments that are ``key: value``, by the key in lower case; of several with one key the first.
+
+    >>> values_of(["<age>: 51", "Dx: 426783006", "no key"])
+    {'<age>': '51', 'dx': '426783006'}
+    """
+    found: dict[str, str] = {}
+    for comment in comments:
+        key, colon, value = comment.partition(":")
+        if colon:
+            found.setdefault(key.strip().lower(), value.strip())
+    return found
+
+
+def path_in(folder: Path, header: Path) -> str:
+    """Return the name of a WFDB recording: its path below the folder, without the ending."""
+    return header.relative_to(folder).with_suffix("").as_posix()
+
+
+def age_of(text: str) -> float | None:
+    """Return an age in years, 90 for all above 89, or None where the text is none."""
+    try:
+        return age_kept(age_years(text))
+    except UnclearError:
+        return None
+
+
+def person_of(collection: str, text: str) -> str | None:
+    """Return a patient's id with the collection that gave it, or None where the text names no person."""
+    try:
+        found = patient_id(text)
+    except UnclearError:
+        return None
+    return f"{collection}-{found}" if found else None
+
+
+def is_number(row: Mapping[str, str], column: str, value: float) -> bool:
+    """Return whether a cell holds this number, written as ``1`` or as ``1.0``."""
+    found = read_number((row.get(column) or "").encode())
+    return found is not None and found == value
+
+
+def _cells(name: str, row: LabelRow, more: Sequence[str]) -> tuple[str, ...]:
+    age = "" if row.age is None else f"{row.age:g}"
+    superclasses = " ".join(one for one in Superclass if one in row.superclasses)
+    own = {"superclasses": superclasses, "fold": "" if row.fold is None else str(row.fold)}
+    return name, row.label or "", row.patient_id or "", age, row.sex or "", *(own[column] for column in more)

@@ -1,0 +1,133 @@
+"""Here: what may stay in a file whose identifiers are taken out: an age, a year, names of leads. Not here: any format, or the proof.
+
+Every format keeps an allow-list: what its reader reads, as far as no person can be found by it. All else is left out or blanked.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime, timedelta
+
+from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.labels import Label
+from ecg_tasks.readers.leads import millivolts_per
+from ecg_tasks.readers.person import age_kept
+from ecg_tasks.signals.lead_names import canonical_names, lead_meant
+from ecg_tasks.signals.record import Record
+
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+"""What may stay in a field of a number."""
+_DAYS_A_YEAR = 365.25
+_SAME_AGE = 0.01
+_REMARK = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])")
+_OTHER_UNITS = frozenset("mmhg cmh2o kpa pa % bpm 1/min degc °c c ohm kohm l ml l/min g nu nd deg a.u. au adu".split())  # noqa: SIM905 - readable
+
+
+def age_and_unit(age: float | None) -> tuple[str, str]:
+    """Return a kept age as a number and its unit; two empty texts where it is not known.
+
+    >>> age_and_unit(49.0), age_and_unit(0.5), age_and_unit(93.0), age_and_unit(None)
+    (('49', 'years'), ('183', 'days'), ('90', 'years'), ('', ''))
+    """
+    kept = age_kept(age)
+    if kept is None:
+        return "", ""
+    return (f"{kept:.3f}".rstrip("0").rstrip("."), "years") if kept >= 1 or not kept else (str(round(kept * _DAYS_A_YEAR)), "days")
+
+
+def days_old(age: float) -> int:
+    """Return the days of a kept age."""
+    return round((age_kept(age) or 0.0) * _DAYS_A_YEAR)
+
+
+def first_of_year(on: date | datetime | None) -> date | None:
+    """Return 1 January of the year of a day, which is all that stays of a date."""
+    return None if on is None else date(on.year, 1, 1)
+
+
+def birth_of(age: float | None, on: date | datetime | None) -> date | None:
+    """Return the day of birth that gives the kept age on 1 January of the year of a recording; None where either is not known.
+
+    It is 1 January itself but for infants, so it tells no more than age and year do.
+
+    >>> birth_of(49.0, date(2002, 11, 22)), birth_of(95.0, date(2002, 11, 22))
+    (datetime.date(1953, 1, 1), datetime.date(1912, 1, 1))
+    """
+    kept, start = age_kept(age), first_of_year(on)
+    if kept is None or start is None:
+        return None
+    if kept < 1:
+        return start - timedelta(days=days_old(kept))
+    return date(start.year - int(kept), 1, 1) if start.year > kept else None
+
+
+def kept_names(names: Sequence[str], units: Sequence[str] = ()) -> list[str]:
+    """Return the names of signals without remarks in brackets, and none of a signal that is no voltage, as no record has it.
+
+    A record's id depends on the names of its leads, so each name that a record has stays as it is.
+
+    Parameters
+    ----------
+    names : of all signals of a recording, in their order
+    units : of the same signals; all are voltages where none are given
+
+    Examples
+    --------
+    >>> kept_names(["DI", "V1 (bed 3)", "Ward"], units=["mV", "mV", "mmHg"])
+    ['DI', 'V1', 'signal 3']
+    """
+    plain = [_REMARK.sub("", name).strip() if lead_meant(name) else name for name in names]
+    stored = canonical_names(names)
+    same = (one for one in (plain, stored) if canonical_names(one) == stored and len(set(one)) == len(set(names)))
+    kept = list(next(same, names))
+    for place, unit in enumerate(units):
+        if millivolts_per(unit) is None and lead_meant(names[place]) is None:
+            kept[place] = f"signal {place + 1}"
+    return kept
+
+
+def kept_unit(unit: str) -> str:
+    """Return a unit that is known, of voltage or not; nothing for any other text.
+
+    >>> kept_unit("uV"), kept_unit("mmHg"), kept_unit("Mustermann")
+    ('uV', 'mmHg', '')
+    """
+    return unit if millivolts_per(unit) is not None or unit.lower() in _OTHER_UNITS else ""
+
+
+def kept_number(text: str) -> str:
+    """Return a text that is a number, and nothing for any other.
+
+    >>> kept_number(" 2.5 "), kept_number("2 May")
+    ('2.5', '')
+    """
+    return text.strip() if NUMBER.fullmatch(text.strip()) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """What a record must still be in a copy without identifiers; its samples, rate and leads by its id."""
+
+    name: str
+    record_id: str
+    unit: str
+    label: Label | None
+    sex: str | None
+    synthetic: bool
+    age: float | None
+    """Years."""
+
+    def is_as(self, before: "Proven") -> bool:
+        """Return whether all is the same, the age as it is kept: an infant's in whole days."""
+        ages = [-1.0 if age is None else age for age in (self.age, age_kept(before.age))]
+        return replace(self, age=None) == replace(before, age=None) and abs(ages[0] - ages[1]) < _SAME_AGE
+
+
+def proven(records: Sequence[Record]) -> list[Proven]:
+    """Return what is compared of records, so that their samples need not be held."""
+    return [Proven(**{field.name: getattr(record, field.name) for field in fields(Proven)}) for record in records]
+
+
+def impossible(name: str, why: str) -> BadInputError:
+    """Return the refusal of a file of which no copy without identifiers can be made."""
+    return BadInputError(Reason.UNREADABLE, f"{name}: no copy without identifiers can be made of it: {why}")
