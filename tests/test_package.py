@@ -16,6 +16,7 @@ from ecg_tasks.archive.code_version import code_version
 from ecg_tasks.cli.__main__ import app
 from ecg_tasks.offline.classify_file import classify_file
 from tests.archives import make_wfdb
+from tests.untraced import untraced
 
 __all__ = ["make_wfdb"]
 
@@ -70,7 +71,7 @@ def wheel(tmp_path_factory):
     """The wheel of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    built = subprocess.run(command, cwd=ROOT, env=untraced(), capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     (file,) = folder.glob("*.whl")
     return file

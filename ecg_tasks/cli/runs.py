@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from deploy.embedded.airflow_api import AirflowApi
 
 _DONE = {"success", "failed", "skipped", "upstream_failed", "removed"}
-_POLL_S = 1.0
+_POLL_S, _MOST_S = 1.0, 3.0
+"""Seconds between two looks at a run, at first and after a minute: each look is two questions that cost the api-server some 50 ms."""
 
 
 def run(
@@ -74,6 +75,7 @@ def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
     """Show a run until it ends; returns ``success`` or ``failed``."""
     bar = bars.add_task(dag, total=None, doing="")
     shown = ""
+    began = time.monotonic()
     while True:
         state = api.run_state(dag, run_id)
         tasks = api.task_states(dag, run_id)
@@ -87,4 +89,4 @@ def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
             shown = doing
         if finished:
             return state
-        time.sleep(_POLL_S)
+        time.sleep(min(_POLL_S + (time.monotonic() - began) / 30, _MOST_S))

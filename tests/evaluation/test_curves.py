@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics as reference
@@ -25,7 +25,6 @@ def cases(draw):
 
 
 @given(cases())
-@settings(max_examples=200, deadline=None)
 def test_roc_agrees_with_scikit_learn(case):
     """Points and thresholds equal scikit-learn's, collinear points left out by both."""
     labels, probabilities = case
@@ -39,7 +38,6 @@ def test_roc_agrees_with_scikit_learn(case):
 
 
 @given(cases())
-@settings(max_examples=200, deadline=None)
 def test_precision_and_recall_agree_with_scikit_learn(case):
     """Points equal scikit-learn's (which runs the other way and ends with a made-up point), and their steps add up to the AUPRC."""
     labels, probabilities = case
@@ -53,7 +51,6 @@ def test_precision_and_recall_agree_with_scikit_learn(case):
 
 
 @given(cases())
-@settings(max_examples=200, deadline=None)
 def test_reliability_agrees_with_scikit_learn(case):
     """Mean probability and share in bins of equal mass equal scikit-learn's; weighted by their counts they give the ECE."""
     labels, probabilities = case

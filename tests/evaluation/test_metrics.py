@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
@@ -25,7 +25,6 @@ def cases(draw):
 
 
 @given(cases())
-@settings(max_examples=200, deadline=None)
 def test_ranking_figures_agree_with_scikit_learn(case):
     """AUROC and average precision, plain and weighted, equal scikit-learn's to 1e-9, ties included."""
     labels, probabilities, weights = case
@@ -43,7 +42,6 @@ def test_ranking_figures_agree_with_scikit_learn(case):
 
 
 @given(cases())
-@settings(max_examples=200, deadline=None)
 def test_decision_figures_agree_with_scikit_learn(case):
     """The confusion table, its six figures and the Brier score equal scikit-learn's to 1e-9."""
     labels, probabilities, weights = case
@@ -66,7 +64,6 @@ def test_decision_figures_agree_with_scikit_learn(case):
 
 
 @given(cases())
-@settings(max_examples=100, deadline=None)
 def test_ece_agrees_with_a_loop_over_bins(case):
     """The calibration error equals its definition written out bin by bin, weighted or not."""
     labels, probabilities, weights = case

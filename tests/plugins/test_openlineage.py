@@ -33,7 +33,7 @@ def python(script: str, environment: dict[str, str]) -> str:
 def environment(tmp_path):
     """Of a process with an Airflow of its own, without lineage."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "dags"), str(ROOT / "plugins")])
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENLINEAGE", "AIRFLOW"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENLINEAGE", "AIRFLOW", "COVERAGE_"))}
     return kept | {
         "PYTHONPATH": paths,
         "AIRFLOW_HOME": str(tmp_path),
@@ -65,9 +65,8 @@ def receiver():
 
 
 def test_nothing_listens_unless_an_address_is_set(environment):
-    """Off by default: the provider is there, and hears nothing."""
+    """Off by default: the provider is there, and hears nothing; that it does with an address is seen by the events below."""
     assert python(LISTENERS, environment).strip() == "0"
-    assert python(LISTENERS, environment | {"OPENLINEAGE_URL": "http://127.0.0.1:1"}).strip() == "1"
 
 
 @pytest.mark.slow
