@@ -34,6 +34,10 @@ class Settings:
     """Seconds that a WFDB header waits for the files it names (``ECG_WFDB_GRACE_S``)."""
     max_object_bytes: int = 256 * 1024 * 1024
     """Larger objects in the inbox are refused as ``too_large`` (``ECG_MAX_OBJECT_BYTES``)."""
+    max_archive_bytes: int = 50_000_000_000
+    """Larger archives are refused as ``too_large``, packed or unpacked (``ECG_MAX_ARCHIVE_BYTES``)."""
+    max_archive_members: int = 200_000
+    """Archives of more members are refused as ``too_large`` (``ECG_MAX_ARCHIVE_MEMBERS``): a plan holds a kilobyte or two for each."""
     min_tasks: int = 1
     """Work too small to fill many tasks is shared by so many (``ECG_MIN_TASKS``): on several machines as many as may run at once."""
     keep_names: bool = False
@@ -66,6 +70,8 @@ class Settings:
             recipes=_list(env, "ECG_RECIPES", cls.recipes),
             wfdb_grace_s=_number(env, "ECG_WFDB_GRACE_S", cls.wfdb_grace_s),
             max_object_bytes=int(_number(env, "ECG_MAX_OBJECT_BYTES", cls.max_object_bytes)),
+            max_archive_bytes=int(_number(env, "ECG_MAX_ARCHIVE_BYTES", cls.max_archive_bytes)),
+            max_archive_members=int(_number(env, "ECG_MAX_ARCHIVE_MEMBERS", cls.max_archive_members)),
             min_tasks=max(1, int(_number(_renamed(env, "ECG_SPREAD", "ECG_MIN_TASKS"), "ECG_MIN_TASKS", cls.min_tasks))),
             keep_names=_flag(env, "ECG_KEEP_NAMES", default=cls.keep_names),
             raw_keeps=_raw_keeps(env, cls.raw_keeps),

@@ -10,7 +10,7 @@ from ecg_tasks.readers.file_names import is_header, is_label_table, is_sidecar
 
 FILES_AT_ONCE = 100
 """So many lie in memory together."""
-_PUT_AGAIN_S = 900.0
+PUT_AGAIN_S = 900.0
 """A label table is put again after so long, well within the hour that it waits for its recordings."""
 
 File = tuple[str, Content]
@@ -28,24 +28,26 @@ def put_in_order(files: Sequence[File], *, progress: Callable[[int], None] | Non
     ----------
     progress : called after every hundred files with how many are in the inbox
     """
-    tables = [file for file in files if _goes_first(file[0])]
+    tables = [file for file in files if goes_first(file[0])]
     n_files, put_at = 0, time.monotonic()
-    for part in (tables, _by_recording([file for file in files if not _goes_first(file[0])])):
+    for part in (tables, _by_recording([file for file in files if not goes_first(file[0])])):
         for first in range(0, len(part), FILES_AT_ONCE):
-            n_files += inbox.put_files(_read(file) for file in part[first : first + FILES_AT_ONCE])
+            n_files += inbox.put_files(read_file(file) for file in part[first : first + FILES_AT_ONCE])
             if progress is not None:
                 progress(n_files)
-            if time.monotonic() - put_at > _PUT_AGAIN_S:
-                inbox.put_files(_read(file) for file in tables)
+            if time.monotonic() - put_at > PUT_AGAIN_S:
+                inbox.put_files(read_file(file) for file in tables)
                 put_at = time.monotonic()
     return n_files
 
 
-def _goes_first(path: str) -> bool:
+def goes_first(path: str) -> bool:
+    """Tell whether a file is put before the recordings that it is about."""
     return is_label_table(path) or is_sidecar(path)
 
 
-def _read(file: File) -> tuple[str, bytes]:
+def read_file(file: File) -> tuple[str, bytes]:
+    """Return a file's path and bytes."""
     name, content = file
     if isinstance(content, Path):
         return name, content.read_bytes()

@@ -23,10 +23,12 @@ from ecg_tasks.errors import MissingObjectError, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every connection where the credentials were found
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
+_TOO_LARGE_TO_COPY = {"InvalidRequest", "EntityTooLarge"}
 _CONNECTIONS = 8 * AT_ONCE
 """Kept open at most: pages and tasks read by several threads at once, and a connection beyond this is closed after its one request."""
 
@@ -110,10 +112,14 @@ class ObjectStore:
                     digest.update(chunk)
         return digest.hexdigest()
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """Return the content of an object piece by piece, never all of it; `MissingObjectError` at the call if it is not there."""
+    def stream(self, key: str, *, at: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Return the content of an object piece by piece, never all of it; `MissingObjectError` at the call if it is not there.
+
+        ``at`` and ``end`` (the byte behind the last one) ask for a part.
+        """
+        part: dict[str, Any] = {} if end is None and not at else {"Range": f"bytes={at}-{'' if end is None else end - 1}"}
         with _errors(f"read {key}"):
-            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            body = self._client.get_object(Bucket=self.bucket, Key=key, **part)["Body"]
 
         def pieces() -> Iterator[bytes]:
             with _errors(f"read {key}"):
@@ -171,9 +177,15 @@ class ObjectStore:
             return [found["Prefix"][len(prefix) :].rstrip("/") for page in pages for found in page.get("CommonPrefixes", [])]
 
     def copy(self, source: str, target: str) -> None:
-        """Copy inside the bucket, by the server."""
+        """Copy inside the bucket, by the server; what is over 5 GB, which no server copies at once, in parts."""
+        there: CopySourceTypeDef = {"Bucket": self.bucket, "Key": source}
         with _errors(f"copy {source}"):
-            self._client.copy_object(Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source})
+            try:
+                self._client.copy_object(Bucket=self.bucket, Key=target, CopySource=there)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _TOO_LARGE_TO_COPY:
+                    raise
+                self._client.copy(there, self.bucket, target)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

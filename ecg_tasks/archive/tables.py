@@ -158,17 +158,14 @@ INBOX_READ = pa.schema(
 )
 """What files that wait in the inbox say of themselves."""
 
+_TEXTS_OF_A_FILE = [("sha256", pa.string()), ("dropped", pa.string()), ("member", pa.string())]
 INPUTS = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "kept", "dropped", "fate")),
         *(pa.field(name, pa.int32()) for name in ("received", "records", "duplicates", "quarantined", "passed_over")),
         (
             "files",
-            pa.list_(
-                pa.struct(
-                    [("key", pa.string()), ("etag", pa.string()), ("size", pa.int64()), ("sha256", pa.string()), ("dropped", pa.string())]
-                )
-            ),
+            pa.list_(pa.struct([("key", pa.string()), ("etag", pa.string()), ("size", pa.int64()), *_TEXTS_OF_A_FILE])),
         ),
     ]
 )

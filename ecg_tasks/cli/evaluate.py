@@ -22,9 +22,8 @@ def evaluate(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="A public collection as its authors lay it out (docs/collections.md), heartbeat CSVs, or files with a labels.csv.",
+            help="A public collection as its authors lay it out (docs/collections.md), heartbeat CSVs, files with a labels.csv; or packed.",
             exists=True,
-            file_okay=False,
         ),
     ],
     recipe: Annotated[

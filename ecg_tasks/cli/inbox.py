@@ -79,7 +79,7 @@ def import_(
     if len(unlabelled) > _MOST_SHOWN:
         complain(f"{len(unlabelled) - _MOST_SHOWN} more recordings go in so")
     show_labels(found)
-    n_files = drop(stack, found.for_inbox())
+    n_files = drop_packed(stack, found.for_inbox())
     say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
 
 
@@ -143,6 +143,30 @@ def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
     with Progress(*columns, console=console(), disable=len(files) < FILES_AT_ONCE or not console().is_terminal) as shown:
         bar = shown.add_task("", total=len(files))
         return put_in_order(files, progress=lambda n_files: shown.update(bar, completed=n_files))
+
+
+def drop_packed(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
+    """Put a collection into the inbox of a stack in a few archives, with a line or a step of a bar for each; returns how many files."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from ecg_tasks.actions.inbox import FILES_AT_ONCE
+    from ecg_tasks.actions.packed_drop import Sent, put_packed
+
+    if len(files) < FILES_AT_ONCE:
+        return drop(stack, files)
+    os.environ.update(stack.environment())
+    columns = (TextColumn("into the inbox"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console(), disable=not console().is_terminal) as shown:
+        bar = shown.add_task("", total=len(files))
+
+        def tell(n_files: int, sent: Sent | None) -> None:
+            shown.update(bar, completed=n_files)
+            if sent is not None and not console().is_terminal:
+                what = "sent" if sent.is_new else "was there before"
+                say(f"{n_files:,} of {len(files):,} files; an archive of {sent.n_bytes / 1e6:,.0f} MB {what}")
+
+        put_packed(files, progress=tell)
+    return len(files)
 
 
 def _named(paths: Iterable[Path], under: str) -> "Iterator[tuple[str, Content]]":

@@ -1,4 +1,4 @@
-"""Here: ``classify``: one file, without any stack. Not here: the classification (``offline.classify_file``)."""
+"""Here: ``classify``: one file, without any stack. Not here: the classification (``offline.classify_archive``)."""
 
 from math import isnan
 from pathlib import Path
@@ -14,7 +14,10 @@ _ROWS_SHOWN = 50
 
 def classify(
     file: Annotated[
-        Path, typer.Argument(help="Heartbeat CSV, or WFDB header with its signal files beside it.", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(
+            help="A file of any format that is read, a WFDB header, or a ZIP, tar or tar.gz of such files.", exists=True, dir_okay=False
+        ),
     ],
     recipe: Annotated[
         str | None, typer.Option(help="twelve_lead, heartbeat or notebook; default: the first that takes the recording.")
@@ -26,9 +29,9 @@ def classify(
     """Classify the recordings of one file with the shipped model. Research use, not a medical device."""
     from rich.table import Table
 
-    from ecg_tasks.offline import classify_file
+    from ecg_tasks.offline import classify_archive
 
-    classified = classify_file.classify_file(file, recipe=recipe)
+    classified = classify_archive.classify(file, recipe=recipe)
     table = Table("recording", "decision", "P(abnormal)", "threshold", "model", box=None, header_style="bold")
     for one in classified.results[:_ROWS_SHOWN]:
         model = f"{one.recipe} {one.version}" + (" (trained on synthetic data)" if one.synthetic_model else "")
@@ -48,6 +51,6 @@ def classify(
     for rejected in classified.rejected[:_ROWS_SHOWN]:
         complain(f"{rejected.name} was not read: {rejected.reason.value}: {rejected.message}")
     if plot is not None:
-        classify_file.plot(file, recipe=recipe, out=plot)
+        classify_archive.plot(file, recipe=recipe, out=plot)
         console().print(f"drawn: {plot}")
     console().print(RESEARCH_USE)

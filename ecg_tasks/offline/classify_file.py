@@ -1,6 +1,6 @@
 """Here: one recording, or one stored picture, classified without any stack. Not here: the nightly run (``classify_records``)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -82,19 +82,28 @@ def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPP
     BadInputError
         If the file, or a recording by this recipe, cannot be read.
     """
-    reading = read_path(path)
     names = (recipe,) if recipe else Settings.recipes
+    reading = read_path(path)
+    return FileClassified(results=decide_records(reading.records, names, models), rejected=reading.rejected)
+
+
+def recipe_for(record: Record, names: Sequence[str]) -> str:
+    """Return the first recipe that takes a recording; `BadInputError` where none does."""
+    chosen = next((name for name in names if get_recipe(name).accepts(record)), None)
+    if chosen is None:
+        sentence = f"{record.name}: the recipe {' or '.join(names)} needs other leads or a longer recording"
+        raise BadInputError(Reason.MISSING_LEAD, sentence)
+    return chosen
+
+
+def decide_records(records: Sequence[Record], names: Sequence[str], models: Path) -> tuple[Classified, ...]:
+    """Decide on recordings, each by the first recipe that takes it; returns the results in their order."""
     by_recipe: dict[str, list[Record]] = {}
-    for record in reading.records:
-        chosen = next((name for name in names if get_recipe(name).accepts(record)), None)
-        if chosen is None:
-            raise BadInputError(
-                Reason.MISSING_LEAD, f"{record.name}: the recipe {' or '.join(names)} needs other leads or a longer recording"
-            )
-        by_recipe.setdefault(chosen, []).append(record)
-    found = [one for name, records in by_recipe.items() for one in _classify(records, name, models)]
-    order = {record.record_id: row for row, record in enumerate(reading.records)}
-    return FileClassified(results=tuple(sorted(found, key=lambda one: order[one.record_id])), rejected=reading.rejected)
+    for record in records:
+        by_recipe.setdefault(recipe_for(record, names), []).append(record)
+    found = [one for name, some in by_recipe.items() for one in _classify(some, name, models)]
+    order = {record.record_id: row for row, record in enumerate(records)}
+    return tuple(sorted(found, key=lambda one: order[one.record_id]))
 
 
 def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show: bool = True) -> Classified:  # noqa: N802  # its name since the first notebook
@@ -137,13 +146,12 @@ def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show:
     return result
 
 
-def plot(path: Path, *, recipe: str | None = None, out: Path, models: Path = SHIPPED_MODELS) -> Classified:
-    """Classify the first recording of a file and draw its first picture with the class as title, as `ECG_Classifier` does."""
-    first = read_path(path).records[0]
+def plot(first: Record, *, recipe: str | None = None, out: Path, models: Path = SHIPPED_MODELS) -> Classified:
+    """Classify a recording and draw its first picture with the class as title, as `ECG_Classifier` does."""
     name = recipe or next(name for name in Settings.recipes if get_recipe(name).accepts(first))
     (result,) = _classify([first], name, models)
     png = next((png for png in get_recipe(name).render([first]).png if png), b"")
-    figure = figure_of(_pixels(png, path.name), title=f"{result.name}: {result.decision.value}")
+    figure = figure_of(_pixels(png, first.name), title=f"{result.name}: {result.decision.value}")
     figure.savefig(out, dpi=150)
     return result
 

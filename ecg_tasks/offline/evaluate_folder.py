@@ -12,6 +12,7 @@ from typing import Any
 
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
 from ecg_tasks.labels import CLASS_ORDER, RESEARCH_USE
+from ecg_tasks.offline.archive_file import unpacked
 from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.offline.labelled_folders import LabelledFolder, open_folder
 from ecg_tasks.offline.model_evaluator import ModelEvaluation, ModelEvaluator
@@ -91,7 +92,7 @@ def evaluate_folder(
 
     Parameters
     ----------
-    folder : a public collection that is known, heartbeat CSVs, or recordings with a ``labels.csv``
+    folder : a public collection that is known, heartbeat CSVs, or recordings with a ``labels.csv``; or an archive, which is unpacked
     recipe : the recipe to evaluate; None for the first that accepts a recording, as in the nightly run
     model : version of a model in ``models``, or the folder of one; None for the champions
     models : laid out as ``models/`` in the bucket
@@ -106,6 +107,10 @@ def evaluate_folder(
     NotEnoughDataError
         If no record is left to evaluate; the message says why.
     """
+    if folder.is_file():
+        with unpacked(folder) as inside:
+            found_inside = evaluate_folder(inside, recipe=recipe, model=model, models=models, progress=progress)
+        return replace(found_inside, folder=folder)
     evaluators = [ModelEvaluator(one) for one in find_models(models, recipes=(recipe,) if recipe else Settings.recipes, wanted=model)]
     labelled = open_folder(folder)
     found: Counter[str] = Counter()

@@ -10,7 +10,8 @@ nothing is asked for that the caller can know.
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -42,7 +43,19 @@ from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.intake import apart, drops, headers, label_tables, publication, quarantining, taking, waiting
+from ecg_tasks.pipeline.intake import (
+    apart,
+    archives,
+    drops,
+    headers,
+    label_tables,
+    members,
+    opening,
+    publication,
+    quarantining,
+    taking,
+    waiting,
+)
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.publication import Account, tables_at
 from ecg_tasks.pipeline.intake.results import Results
@@ -77,14 +90,25 @@ def plan(run_id: str) -> list[str]:
         return []
     at = datetime.now(UTC)
     grace_s, max_bytes = settings.wfdb_grace_s, settings.max_object_bytes
-    sorted_inbox = drops.sort_inbox(store, listed, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=headers.MEMO in first)
-    if not (ended or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
+    opened = archives.open_all(
+        store,
+        listed,
+        limits=opening.ArchiveBounds.of(settings),
+        min_tasks=settings.min_tasks,
+        staged=keys.staging(DAG, run, "archives"),
+        keeping=Keeping.of(settings),
+    )
+    sorted_inbox = drops.sort_inbox(store, opened.loose, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=headers.MEMO in first)
+    sorted_inbox = waiting.with_archives(sorted_inbox, opened)
+    if not (ended or opened.parts or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
-    work = list(drops.batches(sorted_inbox.drops, min_tasks=settings.min_tasks))
-    work, left = work[:MAX_TASKS], work[MAX_TASKS:]
+    loose = list(drops.batches(sorted_inbox.drops, min_tasks=settings.min_tasks))
+    most = MAX_TASKS - len(opened.parts)
+    work, left = [*(part.drops for part in opened.parts), *loose[:most]], loose[most:]
     put_back = tuple(key.removeprefix(keys.put_back("")) for key in first if key.startswith(keys.put_back("")))
     planned = waiting.plan_of(store, tables_at(run), sorted_inbox, work=work, left=left, grace_ended=grace_ended, put_back=put_back)
+    planned = structs.replace(planned, archives=opened.staged)
     if not work and (ended or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(
@@ -94,7 +118,8 @@ def plan(run_id: str) -> list[str]:
         with Account(StoredNames.of(settings)) as counts:
             counts.write(store, run, planned=planned, shards=[], labels=LabelCounts())
     plans = [planned, *[None] * len(work)]
-    jobs = (IntakeJob(drops=tuple(batch), described=key, plan=told) for batch, key, told in zip(work, described, plans, strict=False))
+    bare = [*(part.job() for part in opened.parts), *(IntakeJob(drops=tuple(batch)) for batch in work[len(opened.parts) :])]
+    jobs = (structs.replace(job, described=key, plan=told) for job, key, told in zip(bare, described, plans, strict=False))
     written = write_jobs(store, dag="intake", run=run, jobs=jobs)
     store.delete_many({key for key in first if key.startswith(keys.intake(run, ""))} - set(written))  # of a try that was broken off
     return written
@@ -116,37 +141,38 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
         tries = find(store, IntakeTries, tries_key)
         refused = {} if tries is None else dict(tries.refused)
     work = read(store, IntakeJob, job)
-    batch: Iterable[Drop] = _read_apart(store, tries_key, work.drops, refused=refused) if tried_before else work.drops
-    described = label_tables.load_described(store, work.described)
-    prefix = keys.staging(DAG, run, f"shards/{keys.stem(job)}")
-    inputs: list[Input] = []
-    quarantined: list[QuarantinedInput] = []
-    labels: list[labelling.LabelEntry] = []
+    with ExitStack() as while_read:
+        archived = None
+        if work.archive is not None:
+            archived = while_read.enter_context(members.fetched(store, work.archive, work.drops, work.members))
+        contents_of = partial(taking.contents_of, store) if archived is None else archived.of
+        batch: Iterable[Drop] = _read_apart(store, tries_key, work.drops, contents_of, refused=refused) if tried_before else work.drops
+        described = label_tables.load_described(store, work.described)
+        prefix = keys.staging(DAG, run, f"shards/{keys.stem(job)}")
+        inputs: list[Input] = []
+        quarantined: list[QuarantinedInput] = []
+        labels: list[labelling.LabelEntry] = []
 
-    def records() -> Iterator[record_shards.StoredRecord]:
-        take = partial(
-            taking.take,
-            store,
-            described=described,
-            patient_key=settings.patient_key,
-            dates=settings.dates,
-            keeping=Keeping.of(settings),
-        )
-        for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
-            inputs.append(taken.outcome)
-            quarantined.extend(taken.quarantined)
-            labels.extend(taken.labels)
-            yield from taken.records
+        def records() -> Iterator[record_shards.StoredRecord]:
+            take_one = partial(taking.take, store) if archived is None else partial(members.take, store, batch=archived)
+            take = partial(
+                take_one, described=described, patient_key=settings.patient_key, dates=settings.dates, keeping=Keeping.of(settings)
+            )
+            for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
+                inputs.append(taken.outcome)
+                quarantined.extend(taken.quarantined)
+                labels.extend(taken.labels)
+                yield from taken.records
 
-    shards: list[StagedShard] = []
-    n_bytes = 0
-    for number, shard in enumerate(record_shards.split_into_shards(records())):  # memory holds a few drops and one shard
-        key, data = f"{prefix}/{number:04d}", record_shards.dump_shard(shard)
-        n_bytes += len(data)
-        if n_bytes > _SMALL_BYTES:
-            store.put(f"{key}.parquet", data)
-        records_here = data if n_bytes <= _SMALL_BYTES else b""
-        shards.append(StagedShard(key=key, index=record_shards.dump_index(shard), records=records_here))
+        shards: list[StagedShard] = []
+        n_bytes = 0
+        for number, shard in enumerate(record_shards.split_into_shards(records())):  # memory holds a few drops and one shard
+            key, data = f"{prefix}/{number:04d}", record_shards.dump_shard(shard)
+            n_bytes += len(data)
+            if n_bytes > _SMALL_BYTES:
+                store.put(f"{key}.parquet", data)
+            records_here = data if n_bytes <= _SMALL_BYTES else b""
+            shards.append(StagedShard(key=key, index=record_shards.dump_index(shard), records=records_here))
     result = IntakeResult(
         inputs=tuple(inputs),
         quarantined=tuple(quarantined),
@@ -157,12 +183,19 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
     return write(store, result_key(job), result)
 
 
-def _read_apart(store: ObjectStore, key: str, batch: Sequence[Drop], *, refused: dict[str, Refusal]) -> Iterator[Drop]:
+def _read_apart(
+    store: ObjectStore,
+    key: str,
+    batch: Sequence[Drop],
+    contents_of: Callable[[Drop], Mapping[str, bytes]],
+    *,
+    refused: dict[str, Refusal],
+) -> Iterator[Drop]:
     """Yield the drops of a batch; those that would end this process again are yielded as refused."""
     with apart.Trial() as trial:
         for drop in batch:
             known = drop.name in refused or drop.reason or drop.fate  # the latter two aren't read
-            fault = None if known else taking.fault_apart(store, drop, trial)
+            fault = None if known else taking.fault_apart(contents_of, drop, trial)
             if fault is not None:
                 refused[drop.name] = Refusal(reason=fault.reason.value, message=fault.message)
                 write(store, key, IntakeTries(refused=refused))  # a further try begins with what this one learnt
@@ -199,7 +232,12 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         _log(store, manifest, manifest.to_json(), listed=logged)
         quarantining.settle(store, manifest, put_back=planned.put_back, names=names)
         tables = store.list_keys(f"{tables_at(run)}/") if planned.labels else []
-        tidy(store, manifest, itertools.chain(tables, staged.staged()) if planned.put_back is not None else None, names=names)
+        tidy(
+            store,
+            manifest,
+            itertools.chain(tables, planned.archives, staged.staged()) if planned.put_back is not None else None,
+            names=names,
+        )
     return key
 
 

@@ -189,7 +189,7 @@ def _archive(store: ObjectStore) -> _Archive:
 
 @keep(4)
 def _records(store: ObjectStore, key: str) -> tables.Columns:
-    """Return the columns of a shard, about 16 MB."""
+    """Return the columns of a shard, about 32 MB."""
     return tables.load(store.get(key))
 
 

@@ -7,6 +7,7 @@ from ecg_tasks.readers.xml_formats.text import root_name
 _EXPORT = "export the recording as SCP-ECG, HL7 aECG or WFDB (.hea with .dat)"
 _UNPACK = "unpack it and drop the file"
 """For formats that are read, in a file that is packed: as they are, their readers know them."""
+_ARCHIVE = "drop it by itself, in no other archive, under a name that ends with"
 _PICTURE = f"a picture, which holds no signal; {_EXPORT}"
 _LEAD_I = "lead I alone, while lead II is needed, or two other limb leads"
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -29,7 +30,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"PAR1", f"Parquet; {_UNPACK}"),
     (0, b"{\\rtf", f"a text document, which holds no signal; {_EXPORT}"),
     (0, b"\xd0\xcf\x11\xe0", "an old Excel, Word or Office file; save a table as CSV"),
-    (257, b"ustar", "a tar archive; unpack it and drop the files"),
+    (257, b"ustar", f"a tar archive; {_ARCHIVE} .tar, or .tar.gz where it is packed with gzip"),
     (0, b"BZh", "bzip2; unpack it, or use gzip"),
     (0, b"\xfd7zXZ\0", "xz; unpack it, or use gzip"),
     (0, b"\x28\xb5\x2f\xfd", "zstd; unpack it, or use gzip"),
@@ -109,7 +110,7 @@ def _zipped(head: bytes) -> str:
         return f"a Word document, which holds no signal; {_EXPORT}"
     if b"[Content_Types].xml" in head or b"xl/" in head:
         return "an Excel or Office file; save the table as CSV"
-    return "a ZIP archive; unpack it and drop the files"
+    return f"a ZIP archive; {_ARCHIVE} .zip"
 
 
 def _is_biopac(head: bytes) -> bool:

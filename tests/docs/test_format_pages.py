@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -15,9 +16,22 @@ from tests.hospital_files import FORMATS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/formats"
+
+
+def archives(one: written.Made) -> written.Files:
+    """Pack a recording and a picture."""
+    (recording,) = written.edf(one).values()
+    out = BytesIO()
+    with ZipFile(out, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("ward/a.edf", recording)
+        archive.writestr("photo.jpg", b"\xff\xd8\xff")
+    return {"night.zip": out.getvalue()}
+
+
 PAGES: dict[str, Callable[[], list[bytes | tuple[str, bytes]]]] = {
     name: lambda write=write: _files(write(written.made()))
     for name, write in (
+        ("archives", archives),
         ("dicom", written.dicom),
         ("edf", written.edf),
         ("lead_tables", written.lead_csv),

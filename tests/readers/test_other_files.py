@@ -63,7 +63,7 @@ def test_a_csv_without_heartbeats_is_told_for_what_it_is(text, words):
         (b"{\\rtf1", "a text document, which holds no signal; export"),
         (b"\0\0\0\x18ftypheic", "a picture, which holds no signal; export"),
         (b"\x80\4\x95\x0f", "a Python pickle, which is never opened"),
-        (b"PK\3\4" + bytes(9) + b"a.csv", "a ZIP archive; unpack it"),
+        (b"PK\3\4" + bytes(9) + b"a.csv", "a ZIP archive; drop it by itself"),
         (b"\xff\xd8\xff\xe0", "a picture, which holds no signal"),
         (b"Dear doctor,\n", "text of another kind"),
         (b"\0\1\2\3", "nothing that is known here"),

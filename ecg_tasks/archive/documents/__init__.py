@@ -37,6 +37,8 @@ from ecg_tasks.archive.documents.intake import (
     IntakeTries,
     LabelCounts,
     LabelTableFile,
+    PackedArchive,
+    Place,
     QuarantinedInput,
     Refusal,
     RefusedRow,

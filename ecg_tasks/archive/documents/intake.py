@@ -13,6 +13,7 @@ class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):
     """A file of a drop; ``sha256`` is known once it was read, and in no manifest of version 0.1.
 
     It is that of the bytes in raw/; ``dropped`` is that of the bytes as they came, where these are others.
+    ``member`` is its path inside the archive that lay at ``key``; empty for a file that lay there itself.
     """
 
     key: str
@@ -20,6 +21,7 @@ class InboxFile(Part, frozen=True, kw_only=True, omit_defaults=True):
     size: int = 0
     sha256: str = ""
     dropped: str = ""
+    member: str = ""
 
 
 class Drop(Part, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,6 +36,35 @@ class Drop(Part, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     message: str = ""
     fate: str = ""
+
+
+class Place(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a member of an archive lies, as ``readers.packed.PackedMember`` has it; ``fault`` is why it cannot be unpacked."""
+
+    size: int
+    at: int = 0
+    end: int = 0
+    packed: int = 0
+    crc: int = 0
+    deflated: bool = False
+    fault: "Refusal | None" = None
+
+
+class PackedArchive(Part, frozen=True, kw_only=True):
+    """An archive that tasks read where its bytes cannot change.
+
+    Parameters
+    ----------
+    name : below the inbox
+    key : in raw/, or in staging/ where raw/ does not keep it
+    source : its SHA-256
+    packing : its format, as in ``readers.packed.Packing``
+    """
+
+    name: str
+    key: str
+    source: str
+    packing: str
 
 
 class ListedFile(Part, frozen=True, kw_only=True):
@@ -147,6 +178,7 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     left : recordings and files that only lack their turn
     labels : the tables
     grace_ended : what came before this moment (ISO 8601) has waited long enough
+    archives : keys of archives that are read in staging/, since raw/ does not keep them
     put_back : quarantine entries whose files were in the inbox again; None in plans of version 0.1, where it is not known
     """
 
@@ -159,18 +191,22 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     labels: tuple[LabelTableFile, ...] = ()
     grace_ended: str = ""
     put_back: tuple[str, ...] | None = None
+    archives: tuple[str, ...] = ()
 
 
 class IntakeJob(Document, frozen=True, kw_only=True):
     """Drops for one task.
 
     ``described`` is the key of what label tables say of their patients, empty where they say nothing. The first job of a run has its
-    ``plan``, which goes on with the result to the publication: one object less to write, and one to read.
+    ``plan``, which goes on with the result to the publication: one object less to write, and one to read. Where all drops lie in one
+    ``archive``, ``members`` has the place of each of their files, by its path there.
     """
 
     drops: tuple[Drop, ...]
     described: str = ""
     plan: IntakePlan | None = None
+    archive: PackedArchive | None = None
+    members: dict[str, Place] = msgspec.field(default_factory=dict)
 
 
 class StagedShard(Part, frozen=True, kw_only=True):

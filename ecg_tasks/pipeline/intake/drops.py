@@ -5,9 +5,9 @@ Not here: what a name says (``kinds``), what a header says (``headers``), or tak
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
@@ -36,7 +36,7 @@ MAX_DROPS = 100_000
 """Of one run; the rest is left to the next. Each holds some kilobytes of memory while it is planned."""
 _BATCH_BYTES = 64 * 1024 * 1024
 _LEAST_BATCH_BYTES = 8 * 1024 * 1024
-"""As 16-bit samples this fills one shard, so smaller batches would only make smaller shards."""
+"""As 16-bit samples this fills half a shard; smaller batches would only make smaller shards."""
 _BATCH_DROPS = 256
 _BATCH_FILES = 4096
 _MAX_FILES = 2 * MAX_SEGMENTS
@@ -93,7 +93,11 @@ def sort_inbox(
     complete first. ``left`` counts the others. ``remembered`` tells whether a run before may have kept what headers say.
     """
     found = {item.key: item for item in listed if item.key != keys.INBOX}
-    inbox = _Inbox(store, found, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=remembered, max_unread=max_unread)
+
+    def read(wanted: Sequence[str]) -> Mapping[str, Said]:
+        return read_once(store, found, wanted, remembered=remembered, max_unread=max_unread)
+
+    inbox = _Inbox(found, read, at=at, grace_s=grace_s, max_bytes=max_bytes)
     ready = inbox.take_turns([*inbox.recordings(), *inbox.others()], max_drops)
     ready += inbox.take_turns(list(inbox.sidecars()), max_drops - len(ready))  # when it is known which files are left that need one
     result = inbox.result
@@ -102,6 +106,26 @@ def sort_inbox(
     return Sorted(
         drops=drops, waiting=list(dict.fromkeys(result.waiting)), waiting_for=result.waiting_for, left=n_left, labels=result.labels
     )
+
+
+def sort_members(listed: Iterable[ObjectInfo], said: Mapping[str, Said], *, archive: str, max_bytes: int) -> list[Drop]:
+    """Group the members of an archive into drops as files of the inbox, but that nothing waits: what is not there does not come.
+
+    Label tables are passed over: they are taken out of the archive beforehand.
+
+    Parameters
+    ----------
+    listed : the members, as if each lay in the inbox; all of one age
+    said : what they say of themselves, by key
+    archive : its name, for sentences
+    """
+    found = {item.key: item for item in listed}
+    at = max((item.modified for item in found.values()), default=datetime.now(UTC))
+    inbox = _Inbox(found, lambda wanted: {key: said[key] for key in wanted if key in said}, at=at, max_bytes=max_bytes, archive=archive)
+    ready = [*inbox.recordings(), *inbox.others()]
+    ready += inbox.sidecars()
+    ready += [_Ready(key=table.key, items=(found[table.key],), fate=PASSED_OVER) for table in inbox.result.labels]
+    return [_drop(one, max_bytes=max_bytes) for one in ready]
 
 
 def batches(drops: Sequence[Drop], *, min_tasks: int) -> Iterator[list[Drop]]:
@@ -126,20 +150,26 @@ def batches(drops: Sequence[Drop], *, min_tasks: int) -> Iterator[list[Drop]]:
 
 
 class _Inbox:
-    """One look at the inbox, and what has been found out of it so far."""
+    """One look at the inbox or into an archive, and what has been found out of it so far.
+
+    Parameters
+    ----------
+    read : what files say of themselves, of those of these keys that could be looked into
+    archive : the archive's name; empty for the inbox
+    """
 
     def __init__(
         self,
-        store: ObjectStore,
         found: dict[str, ObjectInfo],
+        read: Callable[[Sequence[str]], Mapping[str, Said]],
         *,
         at: datetime,
-        grace_s: float,
         max_bytes: int,
-        remembered: bool,
-        max_unread: int,
+        grace_s: float = 0.0,
+        archive: str = "",
     ) -> None:
         self._found, self._at, self._grace_s, self._max_bytes = found, at, grace_s, max_bytes
+        self._archive = archive
         self.result = Sorted()
         self.headers = dict.fromkeys(key for key in found if kind_of(key) is Kind.HEADER)
         self.n_held = 0
@@ -148,7 +178,7 @@ class _Inbox:
         self._folders = {posixpath.dirname(key) for key in found if kind_of(key) is Kind.SIDECAR}
         self._asked = {key for key, item in found.items() if item.size and self._is_asked(key, item)}
         wanted = [key for key in self.headers if found[key].size or not self._is_fresh([found[key]])]
-        self._said = read_once(store, found, [*wanted, *self._asked], remembered=remembered, max_unread=max_unread)
+        self._said = read([*wanted, *self._asked])
         self.unread = {key for key in wanted if key not in self._said}
         self._unread_folders = {posixpath.dirname(key) for key in self.unread}
 
@@ -284,11 +314,13 @@ class _Inbox:
             alike = [posixpath.basename(key) for name in missing for key in self._alike(f"{posixpath.dirname(header)}/{name}")]
             parsed = f"; of {', '.join(alike[:4])} it is not clear which is meant" if alike else ""
             names = f"{', '.join(missing[:20])}{f' and {len(missing) - 20} more' * (len(missing) > 20)}"  # noqa: PLR2004 - enough for a sentence
-            sentence = f"{posixpath.basename(header)} names {names}, which did not come within {self._grace_s:.0f} s{parsed}"
+            never = f"is not in {self._archive}" if self._archive else f"did not come within {self._grace_s:.0f} s"
+            sentence = f"{posixpath.basename(header)} names {names}, which {never}{parsed}"
             return BadInputError(Reason.INCOMPLETE, sentence)
         empty = [posixpath.basename(item.key) for item in present if not item.size]
         if empty:
-            sentence = f"{', '.join(empty[:20])} came without content, and none followed within {self._grace_s:.0f} s; upload it again"
+            again = f" in {self._archive}; pack" if self._archive else f", and none followed within {self._grace_s:.0f} s; upload"
+            sentence = f"{', '.join(empty[:20])} came without content{again} it again"
             return BadInputError(Reason.INCOMPLETE, sentence)
         return None
 
@@ -313,10 +345,12 @@ class _Inbox:
         if kind is Kind.UNFINISHED:
             called = finished_name(key)
             what_now = f"upload it as {called} once it is whole" if called else "upload it under its own name"
-            sentence = f"{name} is called like an upload that goes on, and nothing came for {self._grace_s:.0f} s; {what_now}"
+            came = f"was packed into {self._archive}" if self._archive else f"nothing came for {self._grace_s:.0f} s"
+            sentence = f"{name} is called like an upload that goes on, and {came}; {what_now}"
             return BadInputError(Reason.INCOMPLETE, sentence)
         if kind is Kind.SIGNAL and not (key in self._said and self._said[key].is_table):
-            sentence = f"no header that can be read and names {name} came within {self._grace_s:.0f} s; upload both together"
+            never = f"is in {self._archive}; pack" if self._archive else f"came within {self._grace_s:.0f} s; upload"
+            sentence = f"no header that can be read and names {name} {never} both together"
             return BadInputError(Reason.INCOMPLETE, sentence)
         return None
 

@@ -62,15 +62,18 @@ def _read(store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[
     contents = store.heads(filter(is_asked, wanted), n_bytes=MAX_HEADER_BYTES)
     for key in wanted:
         data = next(contents) if is_asked(key) else bytes(min(found[key].size, MAX_HEADER_BYTES + 1))
-        if data is None:  # its owner took it back
-            continue
-        if kind_of(key) is Kind.HEADER:
-            yield key, _of_header(key, found[key].etag, data)
-        else:
-            name = key.removeprefix(keys.INBOX)
-            known = reader_of(name, data[:HEAD_BYTES])
-            needed = Companions() if known is None else known.companions(name, data)
-            yield key, Said(etag=found[key].etag, is_table=known is not None, names=needed.optional)
+        if data is not None:  # else its owner took it back
+            yield key, said_by(key, found[key].etag, data)
+
+
+def said_by(key: str, etag: str, data: bytes) -> Said:
+    """Return what a file says of itself, by its first bytes: of a header all of them, or more than ``MAX_HEADER_BYTES``."""
+    if kind_of(key) is Kind.HEADER:
+        return _of_header(key, etag, data)
+    name = key.removeprefix(keys.INBOX)
+    known = reader_of(name, data[:HEAD_BYTES])
+    needed = Companions() if known is None else known.companions(name, data)
+    return Said(etag=etag, is_table=known is not None, names=needed.optional)
 
 
 def _of_header(key: str, etag: str, data: bytes) -> Said:

@@ -7,7 +7,7 @@ let a listing count entries without reading them.
 
 import contextlib
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
@@ -29,6 +29,19 @@ def quarantine(
         store.copy(key, keys.quarantined(entry, file))
     rejected = QuarantinedInput(name=name, reason=fault.reason.value, message=fault.message, source=source, entry=entry)
     _write_reason(store, rejected, inbox=[key.removeprefix(keys.INBOX) for key in keys_in], files=files)
+    return _told(rejected, names)
+
+
+def quarantine_contents(
+    store: ObjectStore, *, name: str, source: str, fault: BadInputError, contents: Mapping[str, bytes], names: StoredNames
+) -> QuarantinedInput:
+    """Put files that lay in an archive into quarantine, given by the path below the inbox to which they go if they are put back."""
+    entry = entry_of(store, source=source, name=name, names=names)
+    files = [names.file(posixpath.basename(path)) for path in contents]
+    for file, data in zip(files, contents.values(), strict=True):
+        store.put(keys.quarantined(entry, file), data)
+    rejected = QuarantinedInput(name=name, reason=fault.reason.value, message=fault.message, source=source, entry=entry)
+    _write_reason(store, rejected, inbox=list(contents), files=files)
     return _told(rejected, names)
 
 
@@ -75,7 +88,10 @@ def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[s
         return
     wanted = {as_told for paths in marks.values() for key in paths for as_told in (key, names.in_inbox(key))}
     taken = {
-        file.key: (drop.name, drop.fate) for drop in account_lists.inputs(store, manifest) for file in drop.files if file.key in wanted
+        file.key: (file.key.removeprefix(keys.INBOX), "records") if file.member else (drop.name, drop.fate)
+        for drop in account_lists.inputs(store, manifest)
+        for file in drop.files
+        if file.key in wanted
     }
     taken |= {table.key: (table.key.removeprefix(keys.INBOX), "") for table in manifest.labels.tables}
     taken |= {key: taken[as_told] for paths in marks.values() for key in paths if (as_told := names.in_inbox(key)) in taken}

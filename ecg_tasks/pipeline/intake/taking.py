@@ -2,7 +2,7 @@
 
 import hashlib
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
@@ -60,18 +60,47 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
             fault = BadInputError(Reason(drop.reason), drop.message)
             source, files = sources.described(store, file_keys, [file.size for file in drop.files], called=names.file)
             return _refused(store, drop, with_digests(outcome, source, files, kept="nothing"), fault=fault, names=names)
-        contents = {posixpath.basename(key.rstrip("/")): store.get(key) for key in file_keys}
+        contents = contents_of(store, drop)
     except MissingObjectError:  # its owner took it back before it was read
         return Taken(outcome=structs.replace(outcome, fate="gone"))
     if drop.fate == PASSED_OVER:
         outcome = keeping.keep(store, outcome, contents, reading=None, name=name)
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
+
+    def keep(line: Input, reading: readers.Read | None) -> Input:
+        return keeping.keep(store, line, contents, reading=reading, name=name)
+
+    taken = read_drop(store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names)
+    return taken if isinstance(taken, Taken) else _refused(store, drop, taken.outcome, fault=taken.fault, names=names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusing:
+    """A drop that is refused as a whole, before it is put into quarantine: its line, and why."""
+
+    outcome: Input
+    fault: BadInputError
+
+
+def read_drop(
+    store: ObjectStore,
+    drop: Drop,
+    outcome: Input,
+    contents: Mapping[str, bytes],
+    *,
+    keep: Callable[[Input, readers.Read | None], Input],
+    described: Mapping[str, Person],
+    patient_key: bytes,
+    dates: Dates,
+    names: StoredNames,
+) -> Taken | Refusing:
+    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and what was read of them."""
+    name = drop.name
     try:
         reading = readers.read(name, contents)
     except BadInputError as fault:
-        outcome = keeping.keep(store, outcome, contents, reading=None, name=name)
-        return _refused(store, drop, outcome, fault=fault, names=names)
-    outcome = keeping.keep(store, outcome, contents, reading=reading, name=name)
+        return Refusing(outcome=keep(outcome, None), fault=fault)
+    outcome = keep(outcome, reading)
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
     return Taken(
@@ -113,16 +142,21 @@ def keep_table(store: ObjectStore, key: str, *, keeping: Keeping) -> tuple[str, 
     return sha256, data
 
 
+def contents_of(store: ObjectStore, drop: Drop) -> dict[str, bytes]:
+    """Return the bytes of a drop in the inbox by file name."""
+    return {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
+
+
 def row_fault(rejected: Rejected) -> RefusedRow:
     """Return a refused row, as it is written down."""
     return RefusedRow(name=rejected.name, reason=rejected.reason.value, message=rejected.message, content=rejected.content)
 
 
-def fault_apart(store: ObjectStore, drop: Drop, trial: Trial) -> BadInputError | None:
-    """Return why a drop cannot be read without ending the process that does; None where it can be, or is gone."""
+def fault_apart(contents_of: Callable[[Drop], Mapping[str, bytes]], drop: Drop, trial: Trial) -> BadInputError | None:
+    """Return why a drop cannot be read without ending the process that does; None where it can be, or has no bytes to read."""
     try:
-        contents = {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
-    except MissingObjectError:
+        contents = contents_of(drop)
+    except (MissingObjectError, BadInputError):
         return None
     return trial.fault_of(drop.name, contents)
 

@@ -1,11 +1,13 @@
 """Here: what a run leaves in the inbox, written down for the steps after its plan. Not here: what must wait (``drops``)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import Drop, IntakeManifest, IntakePlan, find_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.pipeline.intake.archives import OpenedInbox
 from ecg_tasks.pipeline.intake.drops import Sorted
 from ecg_tasks.readers.file_names import Kind, kind_of
 
@@ -52,6 +54,15 @@ def plan_of(
         grace_ended=grace_ended,
         put_back=put_back,
     )
+
+
+def with_archives(inbox: Sorted, opened: OpenedInbox) -> Sorted:
+    """Return the sorted inbox with the archives that are refused, or left to the next run."""
+    inbox.drops.extend(opened.refused)
+    inbox.waiting.extend(opened.left)
+    if opened.left:
+        inbox.waiting_for["the next run"] += len(opened.left)
+    return replace(inbox, left=inbox.left + len(opened.left))
 
 
 def named(plan: IntakePlan) -> tuple[str, ...]:

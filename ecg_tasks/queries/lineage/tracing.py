@@ -117,7 +117,7 @@ def _source(store: ObjectStore, runs: RunLinks, sha256: str, intake: IntakeManif
 
 def _order(drop: Input) -> Sequence[str]:
     """Return the names of a drop's files in the order in which the intake took them."""
-    return [posixpath.basename(file.key) for file in drop.files]
+    return list(dict.fromkeys(posixpath.basename(file.key) for file in drop.files))  # members of one archive have its key
 
 
 def _said_of(store: ObjectStore, runs: RunLinks, record_id: str, shard: str) -> Iterator[Link]:

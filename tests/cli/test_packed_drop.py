@@ -1,0 +1,86 @@
+"""A collection goes into the inbox as a few archives: the same records as its files would be, and nothing is sent twice."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from ecg_tasks.actions import packed_drop
+from ecg_tasks.actions.inbox import put_in_order
+from ecg_tasks.actions.packed_drop import put_packed
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.errors import StoreError
+from ecg_tasks.pipeline import ingest_records
+from ecg_tasks.signals.sample_drop import sample_drop
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A collection on a disk with a table; some of it in memory."""
+    made = sample_drop(seed=3, n_patients=4, recordings_per_patient=1)
+    found = []
+    for name, data in made.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        found.append((name, path if name.endswith(".dat") else data))
+    return [*found, ("synthetic/deep/x.signals.json", b"{}"), ("readme.txt", b"x")]
+
+
+def run(bucket, name):
+    """One run of the intake; returns its manifest."""
+    ingest_records.publish(name, [ingest_records.ingest_batch(job) for job in ingest_records.plan(name)])
+    return json.loads(bucket.get(keys.manifest("ingest_records", name)))
+
+
+def test_it_is_the_same_as_file_by_file(bucket, files, monkeypatch):
+    """In several archives, each with whole recordings; records are called as if they had come alone, and get the table's labels."""
+    monkeypatch.setattr(packed_drop, "FILES_AN_ARCHIVE", 3)
+    told = []
+    sent = put_packed(files, progress=lambda n_files, one: told.append((n_files, one)), at_once=2)
+    assert [n_files for n_files, _ in told] == sorted(n_files for n_files, _ in told)
+    assert (told[0][1], told[-1][0]) == (None, len(files))
+    assert len(sent) > 2
+    for one in sent:
+        with zipfile.ZipFile(io.BytesIO(bucket.get(one.key))) as archive:
+            stems = [name.rpartition(".")[0] for name in archive.namelist() if name.endswith((".hea", ".dat"))]
+            assert all(stems.count(stem) == 2 for stem in stems)
+    manifest = run(bucket, "r1")
+    for key in bucket.list_keys(""):
+        bucket.delete(key)
+    put_in_order(files)
+    loose = run(bucket, "r2")
+    n_more = manifest["account"]["passed_over"] - loose["account"]["passed_over"]  # of a sidecar, a copy for each archive
+    assert loose["account"] | {"passed_over": n_more, "waiting": 0} == manifest["account"] | {"passed_over": n_more}
+    assert {one["record_name"]: one["records"] for one in manifest["inputs"] if one["records"]} == {
+        one["record_name"]: one["records"] for one in loose["inputs"] if one["records"]
+    }
+    assert manifest["labels"]["stored"] == loose["labels"]["stored"] > 0
+
+
+def test_a_drop_that_broke_off_is_begun_again(bucket, files, monkeypatch):
+    """What is in the inbox, or was taken over already, is not sent a second time."""
+    monkeypatch.setattr(packed_drop, "FILES_AN_ARCHIVE", 3)
+    put, archives = ObjectStore.put, []
+
+    def breaks(self, key, data, **more):
+        if key.endswith(".zip"):
+            archives.append(key)
+            if len(archives) == 3:
+                raise StoreError("the network went away")
+        put(self, key, data, **more)
+
+    monkeypatch.setattr(ObjectStore, "put", breaks)
+    with pytest.raises(StoreError):
+        put_packed(files, at_once=1)
+    first = set(archives[:2])
+    assert run(bucket, "r1")["account"]["records"] > 0
+    del archives[:]
+    monkeypatch.setattr(ObjectStore, "put", lambda self, key, data, **more: archives.append(key) or put(self, key, data, **more))
+    sent = put_packed(files, at_once=1)
+    assert {one.key for one in sent if not one.is_new} == first
+    assert not first & set(archives)
+    assert run(bucket, "r2")["account"]["duplicates"] == 0
+    assert {one.is_new for one in put_packed(files)} == {False}
