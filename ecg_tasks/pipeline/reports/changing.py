@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import ReportPin
-from ecg_tasks.archive.labelling import LabelEntry
+from ecg_tasks.archive.known_labels import KnownLabels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.predictions import join_shard
@@ -23,7 +23,7 @@ class _Said(NamedTuple):
     probability: float | None
 
 
-def changes(store: ObjectStore, pinned: ReportPin, *, labels: Mapping[str, LabelEntry]) -> Changes | None:
+def changes(store: ObjectStore, pinned: ReportPin, *, labels: KnownLabels) -> Changes | None:
     """Compare the decisions of the last report's champions with those of this one, over the whole archive; None if no champion changed.
 
     A record counts where both sets of champions have decided on its whole shard. Memory holds the changed records only.
@@ -47,9 +47,8 @@ def changes(store: ObjectStore, pinned: ReportPin, *, labels: Mapping[str, Label
     n_records, counts, records = 0, Counter[tuple[Decision, Decision]](), list[ChangedRecord]()
     for n, changed in bounded_parallel_map(compared, shards):
         n_records += n
-        for record_id, one, other in changed:
+        for (record_id, one, other), label in zip(changed, labels.of([record_id for record_id, *_ in changed]), strict=True):
             counts[one.decision, other.decision] += 1
-            label = labels.get(record_id)
             records.append(
                 ChangedRecord(
                     record_id=record_id,
@@ -58,7 +57,7 @@ def changes(store: ObjectStore, pinned: ReportPin, *, labels: Mapping[str, Label
                     after=other.decision,
                     probability_before=one.probability,
                     probability_after=other.probability,
-                    label=None if label is None else label.label,
+                    label=label,
                 )
             )
     return Changes(before=before, after=after, n_records=n_records, counts=counts, records=records)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecg_tasks.archive import account_lists, keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
@@ -18,7 +19,7 @@ from ecg_tasks.archive.documents import (
     plain,
     read_manifest,
 )
-from ecg_tasks.archive.labelling import LabelEntry, labels_in_force
+from ecg_tasks.archive.known_labels import KnownLabels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter
@@ -88,9 +89,9 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     late = Descriptions.read(store)
     models = {name: _load_model(store, name, champion, late=late) for name, champion in pinned.champions.items()}
     manifests = [read_manifest(store, IntakeManifest, run) for run in pinned.ingests.runs]
-    labels = labels_in_force(store)
+    labels = KnownLabels.read(store)
     summaries = {name: model.summary for name, model in models.items()}
-    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=summaries, late=late)
+    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=models, late=late)
     waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
     table = gathered.table
     decided = table.decisions
@@ -106,7 +107,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         uninterpretable=decided[Decision.UNINTERPRETABLE],
         pending=n_pending,
     )
-    unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.labelled, name, model)) is not None]
+    unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.unseen[name], name, model)) is not None]
     report = RunReport(
         run_id=pinned.run_id,
         date=pinned.date,
@@ -143,17 +144,16 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Labelled:
-    """One record that a person or a source has labelled normal or abnormal, and a model has given a probability."""
+class _Unseen(NamedTuple):
+    """Records that are labelled normal or abnormal, and that a model has decided on without having seen their patient, shape (n,) each.
 
-    record_id: str
-    recipe: str
-    probability: float
-    label: str
-    patient: str | None
-    """Keyed hash of the patient's id, None where that is not known."""
-    bucket: int
+    ``patient`` is the keyed hash of the patient's id, or the record's id where that is not known.
+    """
+
+    probability: NDArray[np.float64]
+    is_abnormal: NDArray[np.bool_]
+    patient: NDArray[np.bytes_]
+    is_patient_known: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,8 @@ class _Gathered:
     """The decided records, and what waits."""
 
     table: RunTable
-    labelled: list[_Labelled]
+    unseen: dict[str, list[_Unseen]]
+    """Of each recipe, a part a shard."""
     pending: list[Pending]
     n_pending: int
     n_carried: int
@@ -179,11 +180,12 @@ def _gather(
     shards: Mapping[str, tuple[str, ...] | None],
     *,
     pinned: ReportPin,
-    labels: Mapping[str, LabelEntry],
-    models: Mapping[str, ModelSummary],
+    labels: KnownLabels,
+    models: Mapping[str, _Model],
     late: Descriptions,
 ) -> _Gathered:
-    labelled, pending = list[_Labelled](), list[Pending]()
+    pending = list[Pending]()
+    unseen: dict[str, list[_Unseen]] = {name: [] for name in models}
     n_pending = n_carried = 0
     carried = {one.shard for one in pinned.ingests.carried}
     versions = {name: pinned.versions[name] for name in pinned.recipes if name in pinned.versions}
@@ -197,25 +199,24 @@ def _gather(
                 pending.append(Pending(shard=shard, records=tuple(sorted(undecided)) if n_rows else wanted))
             if n_rows:
                 known = columns | _of_report(columns, shard=shard, labels=labels, models=models)
-                labelled.extend(_labelled(known))
+                for name, model in models.items():
+                    unseen[name].append(_not_seen(known, name, model.trained_on))
                 writer.add(known)
         table = writer.finish()
-    return _Gathered(table=table, labelled=labelled, pending=pending, n_pending=n_pending, n_carried=n_carried)
+    return _Gathered(table=table, unseen=unseen, pending=pending, n_pending=n_pending, n_carried=n_carried)
 
 
 _JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, "recipe", "version"})
 """What a column of the report may be computed of, beside `_of_report`."""
 
 
-def _of_report(
-    columns: tables.Columns, *, shard: str, labels: Mapping[str, LabelEntry], models: Mapping[str, ModelSummary]
-) -> tables.Columns:
+def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, models: Mapping[str, _Model]) -> tables.Columns:
     """Return what a report knows of decided rows beyond index and predictions: where they lie, their label, and who decided."""
-    deciding = [models[recipe] for recipe in columns["recipe"]]
+    deciding = [models[recipe].summary for recipe in columns["recipe"]]
     bands = [model.abstain or (None, None) for model in deciding]
     return {
         "shard": [shard] * len(deciding),
-        "label": [labels[record_id].label if record_id in labels else None for record_id in columns["record_id"]],
+        "label": labels.of(columns["record_id"]),
         "model_digest": [model.digest for model in deciding],
         "threshold": [model.threshold for model in deciding],
         "abstain_low": [low for low, _ in bands],
@@ -223,14 +224,17 @@ def _of_report(
     }
 
 
-def _labelled(columns: tables.Columns) -> Iterator[_Labelled]:
-    """Yield the labelled rows of a shard."""
+def _not_seen(columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> _Unseen:
+    """Return the labelled rows of a shard that a model decided on, and was not trained, stopped or calibrated on."""
     names = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
-    for record_id, recipe, probability, label, patient, bucket in zip(*(columns[name] for name in names), strict=True):
-        if label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability):
-            yield _Labelled(
-                record_id=record_id, recipe=recipe, probability=float(probability), label=label, patient=patient, bucket=int(bucket)
-            )
+    rows = [
+        (float(probability), label == Label.ABNORMAL, (patient or record_id).encode(), bucket >= 0)
+        for record_id, by, probability, label, patient, bucket in zip(*(columns[name] for name in names), strict=True)
+        if by == recipe and label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability)
+        if not trained_on.knows(record_id, int(bucket))
+    ]
+    probability, is_abnormal, patient, is_known = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return _Unseen(np.array(probability, float), np.array(is_abnormal, bool), np.array(patient, "S"), np.array(is_known, bool))
 
 
 def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, late: Descriptions) -> _Model:
@@ -244,19 +248,20 @@ def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, lat
     )
 
 
-def _unseen(labelled: Iterable[_Labelled], recipe: str, model: _Model) -> UnseenFigures | None:
-    """Compute one model's figures over the labelled records it decided on whose patient it was not trained, stopped or calibrated on."""
-    chosen = [one for one in labelled if one.recipe == recipe and not model.trained_on.knows(one.record_id, one.bucket)]
-    truth = np.array([one.label == Label.ABNORMAL for one in chosen], dtype=bool)
+def _unseen(parts: Sequence[_Unseen], recipe: str, model: _Model) -> UnseenFigures | None:
+    """Compute one model's figures over the labelled records that it has not seen; None where they are of one class."""
+    if not parts:
+        return None
+    probability, truth, patients, is_known = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if truth.all() or not truth.any():
         return None
     found = evaluate(
         truth,
-        np.array([one.probability for one in chosen]),
-        [one.patient or one.record_id for one in chosen],
+        probability,
+        patients,
         threshold=model.classifier.spec.threshold,
         abstain=model.classifier.spec.rule.abstain,
-        split_unit="patient" if all(one.bucket >= 0 for one in chosen) else "record",
+        split_unit="patient" if is_known.all() else "record",
         seed=BOOTSTRAP_SEED,
     )
     return UnseenFigures(
