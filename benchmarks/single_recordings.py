@@ -151,7 +151,8 @@ def stage(folder: str, n_recordings: int, run: str) -> Work:
             index |= {"patient": [None] * n, "split_bucket": np.full(n, -1), "age": [None] * n, "sex": [None] * n, "fs": np.full(n, 500.0)}
             index |= {"synthetic": [True] * n, "leads": [["II"]] * n, "received": np.zeros(n, np.int32)}
             index |= {name: [None] * n for name in tables.ACQUISITION}
-            labels = {"record_id": ids, "label": ["normal"] * n, "who": [f"source:{name}.hea" for name in names]}
+            labels = {"record_id": ids, "label": ["abnormal" if number % 3 else "normal" for number in numbers]}
+            labels |= {"who": [f"source:{name}.hea" for name in names]}
             labels |= {"when": [AT.isoformat()] * n, "comment": [""] * n, "withdraws": [""] * n}
             staged = documents.StagedShard(
                 key=keys.staging("ingest_records", run, f"shards/{start:09d}"),

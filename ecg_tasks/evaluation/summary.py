@@ -164,6 +164,7 @@ def evaluate(
         raise SignalError(f"{truth.size} labels, but groups of shape {patients.shape}")
     if truth.size == 0:
         raise NotEnoughDataError("there is no labelled record with a probability to evaluate")
+    patients = np.unique(patients, return_inverse=True)[1].astype(np.int32)  # numbers: ids of millions would be copied again and again
     band = abstain or AbstainBand(lo=threshold, hi=threshold)
     called = probability >= threshold
     decided = ~band.holds(probability) if abstain else np.ones_like(truth)

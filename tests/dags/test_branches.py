@@ -274,8 +274,8 @@ def test_maintenance_deletes_before_it_looks(run_dag, steps):
     )
     run, tasks = run_dag("maintain_store", conf={"dry_run": False, "reports_days": 2.5})
     assert set(_states(tasks).values()) == {"success"}
-    (name, run_id, days, dry_run, sample), deleted, *looked, published, _, judged = calls
-    assert (name, run_id, dry_run, sample) == ("plan", run.run_id, False, 200)
+    (name, run_id, days, dry_run, sample, due), deleted, *looked, published, _, judged = calls
+    assert (name, run_id, dry_run, sample, due) == ("plan", run.run_id, False, 200, ())
     assert days["reports"] == 2.5
     assert days["raw"] == 0
     assert deleted == ("delete", "plan")

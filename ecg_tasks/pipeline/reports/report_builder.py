@@ -107,7 +107,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         uninterpretable=decided[Decision.UNINTERPRETABLE],
         pending=n_pending,
     )
-    unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.unseen[name], name, model)) is not None]
+    unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.unseen.pop(name), name, model)) is not None]
     report = RunReport(
         run_id=pinned.run_id,
         date=pinned.date,
