@@ -21,11 +21,13 @@ from ecg_tasks.evaluation.intervals import (
 )
 from ecg_tasks.evaluation.metrics import (
     CONFUSION_FIGURES,
+    MAX_BINS,
     MassByScore,
     as_labels,
     as_probabilities,
     auroc_of,
     average_precision_of,
+    calibration_bins,
     confusion_cells,
     confusion_figures,
     excess_by_bin,
@@ -34,6 +36,7 @@ from ecg_tasks.evaluation.metrics import (
 )
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
+_Sums = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 SplitUnit = Literal["patient", "record"]
 """What was kept together when the splits were made: figures split by record look too good where a patient has several."""
 
@@ -221,8 +224,8 @@ def _figures(
     """Return a function from weights, shape (n_weightings, n_records), to all figures; what depends on no weight is computed once, here."""
     abnormal, is_decided = truth.astype(np.float64), decided.astype(np.float64)
     right_and_decided = (decided & (called == truth)).astype(np.float64)
-    mass, cells = MassByScore(truth, probability), confusion_cells(truth, called)
-    squared, excess = (probability - truth) ** 2, excess_by_bin(truth, probability)
+    mass, squared = MassByScore(truth, probability), (probability - truth) ** 2
+    confusion, excess = _sums(truth, probability, called)
 
     def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         total, n_decided, masses = weights.sum(axis=1), weights @ is_decided, mass(weights)
@@ -230,15 +233,31 @@ def _figures(
             weights @ abnormal / total,
             auroc_of(*masses),
             average_precision_of(*masses),
-            *confusion_figures(weights @ cells).T,
+            *confusion_figures(confusion(weights)).T,
             ratio(weights @ squared, total),
-            ratio(np.abs(weights @ excess).sum(axis=1), total),
+            ratio(np.abs(excess(weights)).sum(axis=1), total),
             n_decided / total,
             ratio(weights @ right_and_decided, n_decided),
         ]
         return np.stack(columns, axis=1)
 
     return figures
+
+
+def _sums(truth: NDArray[np.bool_], probability: NDArray[np.float64], called: NDArray[np.bool_]) -> tuple[_Sums, _Sums]:
+    """Return functions from weights to the confusion table, shape (n_weightings, 4), and to the excess of each bin, (n_weightings, 10).
+
+    Of few records a table of all cells is multiplied; of many it would take 112 bytes a record, so each is added to its own cell.
+    """
+    if truth.size < MANY:
+        cells, excess = confusion_cells(truth, called), excess_by_bin(truth, probability)
+        return lambda weights: weights @ cells, lambda weights: weights @ excess
+    bin_of, more = calibration_bins(probability).astype(np.int8), probability - truth
+    cell_of = (2 * ~called + (called != truth)).astype(np.int8)  # as `confusion_cells` has them: tp, fp, tn, fn
+    return (
+        lambda weights: np.stack([np.bincount(cell_of, weights=row, minlength=4) for row in weights]),
+        lambda weights: np.stack([np.bincount(bin_of, weights=row * more, minlength=MAX_BINS) for row in weights]),
+    )
 
 
 def plain_interval(interval: Interval) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
+from ecg_tasks.evaluation import summary
 from ecg_tasks.evaluation.summary import Evaluation, evaluate
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
@@ -102,3 +103,23 @@ def test_impossible_arguments_are_refused():
         evaluate([], [], [], threshold=0.5, seed=0)
     with pytest.raises(SignalError, match="2 labels, but groups"):
         evaluate([0, 1], [0.1, 0.2], ["a"], threshold=0.5, seed=0)
+
+
+def test_many_records_are_summed_as_few_are(monkeypatch):
+    """Beyond a number of records no table of all cells is made; every figure and interval agrees within the last digits."""
+    rng = np.random.default_rng(7)
+    truth = rng.random(3000) < 0.4
+    probability = np.clip(rng.normal(0.35 + 0.3 * truth, 0.2), 0, 1).round(3)
+    patients = rng.integers(0, 800, truth.size)
+    arguments = {"threshold": 0.5, "abstain": AbstainBand(lo=0.45, hi=0.55), "seed": 3, "n_resamples": 40}
+    few = evaluate(truth, probability, patients, **arguments)
+    monkeypatch.setattr(summary, "MANY", 1000)
+    many = evaluate(truth, probability, patients, **arguments)
+    assert many.confusion == few.confusion
+    for name, figure in few.figures.items():
+        np.testing.assert_allclose(
+            [many.figures[name].value, many.figures[name].low, many.figures[name].high],
+            [figure.value, figure.low, figure.high],
+            rtol=0,
+            atol=1e-12,
+        )
