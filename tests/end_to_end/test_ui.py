@@ -193,6 +193,7 @@ def test_a_verdict_is_one_key_and_is_counted(opened):
 def test_a_model_is_promoted_and_rolled_back(opened, night):
     """With a reason, in the user's name; the overview tells what serves."""
     opened.goto("/ecg/models")
+    assert set(opened.locator("svg.interval").evaluate_all("all => all.map(one => one.getBoundingClientRect().width)")) == {160}
     section = opened.locator("section", has=opened.get_by_role("heading", name="twelve_lead"))
     section.get_by_role("row", name=SECOND).get_by_text("Promote or reject").click()
     change = section.get_by_role("row", name=SECOND)
