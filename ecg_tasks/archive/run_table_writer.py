@@ -83,6 +83,7 @@ class RunTableWriter:
             for part in self._dealt():
                 writer.write_table(part.take(_order(part)), row_group_size=ROWS_AT_ONCE)
         file.flush()
+        pa.default_memory_pool().release_unused()  # what the sorting took is not asked for again
         return RunTable(file)
 
     def _flush(self) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ecg_tasks.archive import keys, registry
-from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.queries.quarantine import count_open
 from ecg_tasks.queries.runs import Run, runs
@@ -30,15 +30,19 @@ class Overview:
 
 def overview(store: ObjectStore, *, told: bool = True) -> Overview:
     """Look at the inbox, the quarantine, the champions and the latest runs; without ``told`` files that wait are named by digests."""
-    inbox = sorted((item for item in store.list_objects(keys.INBOX) if not item.key.endswith("/")), key=lambda item: item.modified)
+    n_waiting, oldest = 0, list[ObjectInfo]()
+    for item in store.list_objects(keys.INBOX):  # there may be a million
+        if not item.key.endswith("/"):
+            n_waiting += 1
+            oldest = sorted([*oldest, item], key=lambda one: one.modified)[:_AGE_SHOWN]
     latest, names = runs(store, limit=RUNS_SHOWN), StoredNames.of(Settings.from_environment())
     champions = [registry.read_champion(store, recipe) for recipe in RECIPES]
     return Overview(
         runs=latest.runs,
         n_runs=latest.total,
-        n_waiting=len(inbox),
-        waiting=tuple((item.key if told else names.in_inbox(item.key)).removeprefix(keys.INBOX) for item in inbox[:_AGE_SHOWN]),
-        waiting_since=inbox[0].modified.isoformat(timespec="seconds") if inbox else "",
+        n_waiting=n_waiting,
+        waiting=tuple((item.key if told else names.in_inbox(item.key)).removeprefix(keys.INBOX) for item in oldest),
+        waiting_since=oldest[0].modified.isoformat(timespec="seconds") if oldest else "",
         n_quarantined=count_open(store),
         champions=tuple(filter(None, champions)),
     )

@@ -68,7 +68,7 @@ def waiting(store: ObjectStore, *, recipes: Iterable[str]) -> Waiting:
         bare |= shards - {keys.stem(key) for key in store.list_keys(keys.spectrograms_of(get_recipe(name).key))}
     indexes = store.get_many(keys.record_index(shard) for shard in sorted(bare))
     return Waiting(
-        inbox_files=sum(not key.endswith("/") for key in store.list_keys(keys.INBOX)),
+        inbox_files=sum(not item.key.endswith("/") for item in store.list_objects(keys.INBOX)),
         records_without_pictures=sum(len(tables.load(data, ["record_id"])["record_id"]) for data in indexes),
     )
 

@@ -93,6 +93,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     summaries = {name: model.summary for name, model in models.items()}
     gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=models, late=late)
     waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
+    del labels  # of a million records some 50 MB, while the figures are computed
     table = gathered.table
     decided = table.decisions
     quarantined = [entry for manifest in manifests for entry in account_lists.quarantined(store, manifest)]

@@ -3,18 +3,23 @@
 import csv
 import io
 import json
+import tracemalloc
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import ReportPin, read
+from ecg_tasks.archive.object_store import ObjectInfo
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.reports import report_builder
+from ecg_tasks.pipeline.reports.coverage import waiting
 from ecg_tasks.queries import runs
+from ecg_tasks.queries.overview import overview
 from ecg_tasks.signals.recipes import get_recipe
 
 FIRST, SECOND = "aaaa00000001", "aaaa00000002"
@@ -179,3 +184,24 @@ def test_a_backfill_over_dates_is_refused(store):
     with pytest.raises(ConfigurationError, match="backfill_version"):
         classify_records.pin_champion("backfill__2026-01-01T00:00:00+00:00", date="2026-01-01", run_type="backfill")
     assert not store.list_keys(keys.STAGING)
+
+
+def test_files_that_wait_are_counted_and_not_held(bucket, monkeypatch):
+    """A hundred thousand of them take no more memory than a few; the overview names the five that came first."""
+    listed = bucket.list_objects
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def many(prefix, **options):
+        if prefix != keys.INBOX:
+            return listed(prefix, **options)
+        return (ObjectInfo(key=f"inbox/{n:06d}.csv", size=1, etag="", modified=at + timedelta(seconds=-n)) for n in range(100_000))
+
+    monkeypatch.setattr(bucket, "list_objects", many)
+    for look in (lambda: waiting(bucket, recipes=["heartbeat"]).inbox_files, lambda: overview(bucket).n_waiting):
+        look()
+        tracemalloc.start()
+        assert look() == 100_000
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1e6
+    assert overview(bucket).waiting == tuple(f"{n:06d}.csv" for n in range(99_999, 99_994, -1))
