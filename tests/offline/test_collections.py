@@ -374,7 +374,7 @@ def test_ptbs_table_has_the_diagnoses_of_the_headers():
     }
 
 
-@pytest.mark.skipif(not (REAL / "ptbxl").is_dir(), reason=f"the recordings {REAL / 'ptbxl'} are not here")
+@pytest.mark.skipif(not (REAL / "ptbxl").is_dir(), reason="real recordings are not beside the checkout (shared/data/ptbxl)")
 @pytest.mark.parametrize("name", NAMES)
 def test_superclasses_are_those_of_ptbxls_own_table(name):
     """A row that names a statement of PTB-XL has the diagnostic class that PTB-XL gives it, or none where that has none."""
@@ -386,7 +386,7 @@ def test_superclasses_are_those_of_ptbxls_own_table(name):
     }
 
 
-@pytest.mark.skipif(not (REAL / "ludb").is_dir(), reason=f"the recordings {REAL / 'ludb'} are not here")
+@pytest.mark.skipif(not (REAL / "ludb").is_dir(), reason="real recordings are not beside the checkout (shared/data/ludb)")
 def test_real_ludb():
     """All diagnoses of the 100 recordings are in the table; the recordings of one header are counted straight from the headers."""
     found = open_folder(REAL / "ludb")
@@ -405,7 +405,7 @@ def test_real_ludb():
     assert (read.records[0].fs, len(read.records[0].leads), read.rejected) == (500.0, 12, ())
 
 
-@pytest.mark.skipif(not (REAL / "ptbxl").is_dir(), reason=f"the recordings {REAL / 'ptbxl'} are not here")
+@pytest.mark.skipif(not (REAL / "ptbxl").is_dir(), reason="real recordings are not beside the checkout (shared/data/ptbxl)")
 def test_real_ptbxl_has_superclasses_and_folds():
     """As the csv module counts them straight from the two tables."""
     (data,) = [one for path, one in open_folder(REAL / "ptbxl").for_inbox() if path.endswith("labels.csv")]
@@ -422,7 +422,7 @@ SAMPLES = {
 }
 
 
-@pytest.mark.skipif(not (REAL / "formats/mat").is_dir(), reason=f"the recordings {REAL / 'formats/mat'} are not here")
+@pytest.mark.skipif(not (REAL / "formats/mat").is_dir(), reason="real recordings are not beside the checkout (shared/data/formats/mat)")
 def test_two_real_recordings_of_the_challenges():
     """Headers and signals of two sources, as the Challenge gives them."""
     found = open_folder(REAL / "formats/mat")
