@@ -11,10 +11,10 @@ from botocore.client import BaseClient
 from ecg_tasks.archive import catalog, keys, record_shards, tables
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.errors import StoreError
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox, publication
 from ecg_tasks.signals.record import Record
+from tests.breaking import break_every_change, insist
 from tests.short_way import server
 
 
@@ -221,31 +221,7 @@ def test_killed_anywhere_and_run_again_gives_the_same(bucket, drop, monkeypatch)
     inbox.put_files(drop.items())
     assert set(times) == set(bucket.list_keys(keys.INBOX))
 
-    broken: set[tuple] = set()
-    for name in ("put", "copy", "delete", "_delete_listed"):
-        whole = getattr(ObjectStore, name)
-
-        def once(self, *args, _whole=whole, _name=name, **kwargs):
-            change = (_name, args[:2] if _name == "copy" else tuple(args[0]) if _name == "_delete_listed" else args[0])
-            if _name == "put" and args[0].startswith(keys.AUDIT):  # an entry's name has its moment in it
-                change = (_name, keys.AUDIT)
-            if _name == "put" and "/jobs/" in args[0]:  # so has the first job's plan, whose digest is in its name
-                change = (_name, args[0].partition("-")[0])
-            if change not in broken:
-                broken.add(change)
-                raise StoreError(f"the store went away at {change}")
-            return _whole(self, *args, **kwargs)
-
-        monkeypatch.setattr(ObjectStore, name, once)
-
-    def insist(task, *args):
-        for _ in range(500):
-            try:
-                return task(*args)
-            except StoreError:
-                continue
-        raise AssertionError(f"{task} never came through")
-
+    broken = break_every_change(monkeypatch)
     jobs = insist(ingest_records.plan, "r1")
     manifest_key = insist(ingest_records.publish, "r1", [insist(ingest_records.ingest_batch, job) for job in jobs])
     assert len(broken) > 20

@@ -17,11 +17,12 @@ from ecg_tasks.archive import keys, record_shards
 from ecg_tasks.archive.documents import IntakeJob, read
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.errors import ConfigurationError, StoreError
+from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox, opening
 from ecg_tasks.pipeline.maintenance import checksums, orphans
 from ecg_tasks.queries.lineage.tracing import trace
+from tests.breaking import break_every_change, insist
 
 NO_WAIT = ("ECG_WFDB_GRACE_S", "0")
 
@@ -346,7 +347,7 @@ def test_a_large_archive_is_shared_by_tasks(bucket, monkeypatch):
     assert len(records(bucket)) == 80
 
 
-def test_killed_anywhere_and_run_again_gives_the_same(bucket, files, monkeypatch):  # noqa: C901 - as in test_ingest_records
+def test_killed_anywhere_and_run_again_gives_the_same(bucket, files, monkeypatch):
     """Break every single change of the store once, run the task again: the outcome is that of an undisturbed run."""
     monkeypatch.setenv(*NO_WAIT)
 
@@ -361,31 +362,7 @@ def test_killed_anywhere_and_run_again_gives_the_same(bucket, files, monkeypatch
     for key in bucket.list_keys(""):
         bucket.delete(key)
     inbox.put_files([("w.zip", archive)])
-    broken: set[tuple] = set()
-    for name in ("put", "copy", "delete", "_delete_listed"):
-        whole = getattr(ObjectStore, name)
-
-        def once(self, *args, _whole=whole, _name=name, **kwargs):
-            change = (_name, args[:2] if _name == "copy" else tuple(args[0]) if _name == "_delete_listed" else args[0])
-            if _name == "put" and args[0].startswith(keys.AUDIT):  # an entry's name has its moment in it
-                change = (_name, keys.AUDIT)
-            if _name == "put" and "/jobs/" in args[0]:  # so has the first job's plan, whose digest is in its name
-                change = (_name, args[0].partition("-")[0])
-            if change not in broken:
-                broken.add(change)
-                raise StoreError(f"the store went away at {change}")
-            return _whole(self, *args, **kwargs)
-
-        monkeypatch.setattr(ObjectStore, name, once)
-
-    def insist(task, *args, **kwargs):
-        for _ in range(500):
-            try:
-                return task(*args, **kwargs)
-            except StoreError:
-                continue
-        raise AssertionError(f"{task} never came through")
-
+    broken = break_every_change(monkeypatch)
     jobs = insist(ingest_records.plan, "r1")
     key = insist(ingest_records.publish, "r1", [insist(ingest_records.ingest_batch, job) for job in jobs])
     assert len(broken) > 15
