@@ -1,23 +1,18 @@
 """Here: the folders of the PhysioNet/Computing in Cardiology Challenges 2020 and 2021. Not here: what their codes mean (``statements``)."""
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from ecg_tasks.offline.collections.folder import (
     Collection,
     LabelledFolder,
-    comments_of,
     first_comments,
-    headers,
-    not_empty,
-    path_in,
     values_of,
 )
-from ecg_tasks.offline.collections.statements import load_table, weigh
+from ecg_tasks.offline.collections.statements import Told, load_table, weigh
+from ecg_tasks.offline.collections.wfdb_headers import of_headers
+from ecg_tasks.readers.base import Patient
 from ecg_tasks.readers.header_comments import read_comments
-from ecg_tasks.readers.labels_csv import LabelRow
-from ecg_tasks.readers.person import age_kept
 
 DX = "dx"
 _NO_CODES = frozenset({"", "unknown", "nan", "none"})
@@ -38,26 +33,12 @@ def read_cinc(folder: Path) -> LabelledFolder:
 def with_snomed(folder: Path, *, kind: str, patient: Callable[[Path], str | None] = lambda _header: None) -> LabelledFolder:
     """Return the WFDB recordings of a folder whose headers have SNOMED codes; ``patient`` tells whose recording a header is."""
     table = load_table("snomed")
-    files: dict[str, Path | None] = {}
-    rows: dict[str, LabelRow] = {}
-    unknown: Counter[str] = Counter()
-    for number, header in enumerate(headers(folder), start=1):
-        name = path_in(folder, header)
-        comments = comments_of(header)
+
+    def said(header: Path, comments: tuple[str, ...]) -> tuple[Told, Patient]:
         person = read_comments(comments)
-        said = weigh(codes_of(values_of(comments).get(DX, "")), table)
-        unknown.update(said.unknown)
-        files[name] = header
-        rows[name] = LabelRow(
-            row=number,
-            record=name,
-            label=said.label,
-            patient_id=patient(header),
-            age=age_kept(person.age),
-            sex=person.sex,
-            superclasses=said.superclasses,
-        )
-    return not_empty(LabelledFolder(kind=kind, files=files, rows=rows, unknown=unknown), folder)
+        return weigh(codes_of(values_of(comments).get(DX, "")), table), Patient(id=patient(header), age=person.age, sex=person.sex)
+
+    return of_headers(folder, kind=kind, said=said)
 
 
 def codes_of(text: str) -> list[str]:

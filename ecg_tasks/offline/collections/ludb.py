@@ -1,6 +1,5 @@
 """Here: the Lobachevsky University Database. Not here: its marks of waves, which nothing here reads."""
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,16 +7,13 @@ from ecg_tasks.offline.collections.folder import (
     Collection,
     LabelledFolder,
     age_of,
-    comments_of,
     first_comments,
     has_columns,
-    headers,
-    not_empty,
-    path_in,
     values_of,
 )
-from ecg_tasks.offline.collections.statements import load_table, weigh
-from ecg_tasks.readers.labels_csv import LabelRow
+from ecg_tasks.offline.collections.statements import Told, load_table, weigh
+from ecg_tasks.offline.collections.wfdb_headers import of_headers
+from ecg_tasks.readers.base import Patient
 from ecg_tasks.readers.person import sex_of
 
 DIAGNOSES = "<diagnoses>"
@@ -31,26 +27,13 @@ def read_ludb(folder: Path) -> LabelledFolder:
     Kalyakulina et al., IEEE Access 8:186181, 2020.
     """
     table = load_table("ludb")
-    files: dict[str, Path | None] = {}
-    rows: dict[str, LabelRow] = {}
-    unknown: Counter[str] = Counter()
-    for number, header in enumerate(headers(folder), start=1):
-        name = path_in(folder, header)
-        comments = comments_of(header)
+
+    def said(header: Path, comments: tuple[str, ...]) -> tuple[Told, Patient]:
         values = values_of(comments)
-        said = weigh([_in_table(one, table) for one in diagnoses_of(comments)], table)
-        unknown.update(said.unknown)
-        files[name] = header
-        rows[name] = LabelRow(
-            row=number,
-            record=name,
-            label=said.label,
-            patient_id=f"ludb-{header.stem}",
-            age=age_of(values.get("<age>", "")),
-            sex=sex_of(values.get("<sex>", "")),
-            superclasses=said.superclasses,
-        )
-    return not_empty(LabelledFolder(kind="ludb", files=files, rows=rows, unknown=unknown), folder)
+        person = Patient(id=f"ludb-{header.stem}", age=age_of(values.get("<age>", "")), sex=sex_of(values.get("<sex>", "")))
+        return weigh([_in_table(one, table) for one in diagnoses_of(comments)], table), person
+
+    return of_headers(folder, kind="ludb", said=said)
 
 
 def diagnoses_of(comments: Iterable[str]) -> list[str]:
