@@ -135,7 +135,7 @@ def assess_classes(scored: ScoredClasses, *, split_unit: SplitUnit, seed: int, n
             masses.append((known, MassByScore(truth[known].astype(np.uint8), probability[known])))
 
     def macro(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.mean([auroc_of(*mass(weights[:, known])) for known, mass in masses], axis=0)
+        return np.asarray(np.mean([auroc_of(*mass(weights[:, known])) for known, mass in masses], axis=0))
 
     if not masses:
         return ClassAssessment(evaluations=evaluations, macro_auroc=Interval(float("nan"), float("nan"), float("nan")))
