@@ -128,5 +128,14 @@ class Decision(StrEnum):
     UNINTERPRETABLE = "uninterpretable"
 
 
+class ClassDecision(StrEnum):
+    """What the pipeline says of a class of a recording. The values are stored and shown."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNCERTAIN = "uncertain"
+    UNINTERPRETABLE = "uninterpretable"
+
+
 CLASS_ORDER = (Label.NORMAL, Label.ABNORMAL)
 """Index 0 is normal, index 1 abnormal; every probability in this project is P(abnormal)."""

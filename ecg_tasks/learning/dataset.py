@@ -129,6 +129,15 @@ class TrainingSet:
         scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
         return scaled
 
+    def output_weights(self, *, balance: bool) -> NDArray[np.float32]:
+        """Return what each window counts for each output, shape (n, n_outputs): 0 where the truth is not known.
+
+        ``balance`` is for abnormal alone; a class counts as often as it occurs.
+        """
+        columns = [self.weights(balance=balance), *[self.weights(balance=False)] * len(self.class_names)]
+        counted: NDArray[np.float32] = np.where(self.truth == NOT_KNOWN, np.float32(0), np.column_stack(columns))
+        return counted
+
     def _check_classes(self, n: int) -> None:
         if (self.classes is None) != (not self.class_names) or len(set(self.class_names)) < len(self.class_names):
             raise SignalError(f"class_names={self.class_names} do not fit the classes, or repeat a name")
