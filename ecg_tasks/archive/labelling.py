@@ -72,10 +72,11 @@ def in_force(entries: Iterable[LabelEntry]) -> dict[str, LabelEntry]:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownClasses:
-    """What is known of a record's classes: names of those that it has, and of those that it has not."""
+    """What is known of a record's classes: names of those that it has, and of those that it has not, and who said so."""
 
     has: frozenset[str]
     lacks: frozenset[str]
+    who: str
 
 
 def classes_in_force(entries: Iterable[LabelEntry], labels: Mapping[str, LabelEntry]) -> dict[str, KnownClasses]:
@@ -105,7 +106,7 @@ def classes_in_force(entries: Iterable[LabelEntry], labels: Mapping[str, LabelEn
         lacks = named_by[entry.who] - said.names if said.is_whole else set()
         if label == Label.NORMAL:
             lacks.discard(Superclass.NORM)
-        found[record_id] = KnownClasses(has=said.names, lacks=frozenset(lacks))
+        found[record_id] = KnownClasses(has=said.names, lacks=frozenset(lacks), who=entry.who)
     return found
 
 

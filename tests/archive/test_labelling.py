@@ -114,7 +114,7 @@ def test_what_a_source_never_names_is_not_known():
         return classes_in_force(entries, {})
 
     five, own = of_source("five", a="MI"), of_source("own", a="AF", b="-", c="paced AF", d="AF ?")
-    assert five["a"] == KnownClasses(has=frozenset({"MI"}), lacks=frozenset({"NORM", "STTC", "CD", "HYP"}))
+    assert five["a"] == KnownClasses(has=frozenset({"MI"}), lacks=frozenset({"NORM", "STTC", "CD", "HYP"}), who="source:five")
     assert (own["a"].lacks, own["b"].lacks, own["c"].lacks, own["d"].lacks) == ({"paced"}, {"AF", "paced"}, set(), set())
 
 
