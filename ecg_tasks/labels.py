@@ -1,6 +1,10 @@
-"""Here: the two classes, the five superclasses, what a model may decide and a reviewer say. Not here: how a decision is reached."""
+"""Here: normal and abnormal, lists of classes, what a model may decide and a reviewer say. Not here: how a decision is reached."""
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 RESEARCH_USE = "Research use, not a medical device."
 """Stands wherever decisions are shown."""
@@ -27,6 +31,79 @@ class Superclass(StrEnum):
     """Conduction disturbance."""
     HYP = "HYP"
     """Hypertrophy."""
+
+
+MAX_CLASSES = 100
+"""Names that one list may have."""
+_CLASS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
+_BETWEEN_CLASSES = re.compile(r"[\s;,|+]+")
+_NONE_OF_THEM, _PERHAPS_OTHERS = "-", "?"
+_NOT_SAID = frozenset({"nan", "none", "null", "na", "n/a", "unknown"})
+_SUPERCLASS_OF = {one.value.casefold(): one.value for one in Superclass}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassList:
+    """The classes of a recording, as its source or a reviewer names them; where nobody does, they are not known, and there is no list.
+
+    Parameters
+    ----------
+    names : of the classes that it has; those of `Superclass` and any others
+    is_whole : whether the source looked for all that it names anywhere, so that what is not listed is absent; otherwise it is not known
+    """
+
+    names: frozenset[str]
+    is_whole: bool = True
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """Read names with blanks, ``;``, ``,``, ``|`` or ``+`` between; ``?`` behind them is for perhaps others, ``-`` for none of them.
+
+        A name has 1 to 32 ASCII letters, digits, ``_`` and ``-``, and begins with none of the last two. Case counts, except in the five
+        superclasses. An empty text, or a word for a missing value, is no list.
+
+        >>> str(ClassList.read("sttc; MI|AF")), str(ClassList.read("CD ?")), str(ClassList.read("-")), ClassList.read("")
+        ('MI STTC AF', 'CD ?', '-', None)
+
+        Raises
+        ------
+        ValueError
+            If it cannot be understood.
+        """
+        words = [word for word in _BETWEEN_CLASSES.split(text) if word]
+        is_whole = _PERHAPS_OTHERS not in words
+        words = [word for word in words if word != _PERHAPS_OTHERS]
+        if not words or (len(words) == 1 and words[0].lower() in _NOT_SAID):
+            return None
+        if words == [_NONE_OF_THEM] and is_whole:
+            return cls(frozenset())
+        if len(words) > MAX_CLASSES or not all(map(_CLASS_NAME.fullmatch, words)):
+            raise ValueError(f"a list has at most {MAX_CLASSES} names of 1 to 32 letters, digits, '_' and '-'")
+        return cls(frozenset(_SUPERCLASS_OF.get(word.casefold(), word) for word in words), is_whole)
+
+    def __str__(self) -> str:
+        """Return the list as it is stored: `read` gives it back."""
+        return " ".join([*in_order(self.names), *(() if self.is_whole else (_PERHAPS_OTHERS,))]) or _NONE_OF_THEM
+
+    def contradicts(self, label: str | None) -> str:
+        """Return why a recording of this label cannot have these classes; empty where it can."""
+        if label == Label.UNINTERPRETABLE and self.names:
+            return "an uninterpretable recording has no classes"
+        if label == Label.ABNORMAL and Superclass.NORM in self.names:
+            return f"{Superclass.NORM} is the class of a normal recording, and the label is abnormal"
+        if label == Label.NORMAL and (found := in_order(self.names & (frozenset(Superclass) - {Superclass.NORM}))):
+            return f"the label is normal, and among the classes is {', '.join(found)}"
+        return ""
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of classes in their order: the superclasses as in `Superclass`, then all others by the alphabet.
+
+    >>> in_order({"AF", "MI", "NORM"})
+    ('NORM', 'MI', 'AF')
+    """
+    known = frozenset(names)
+    return (*(one.value for one in Superclass if one in known), *sorted(known - frozenset(Superclass)))
 
 
 class Verdict(StrEnum):

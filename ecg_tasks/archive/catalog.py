@@ -32,8 +32,11 @@ from ecg_tasks.readers.record_names import normal_name
 
 Rows: TypeAlias = pa.Table
 """Rows for the catalogue, made by one of the functions below."""
-RECORD, ALIAS, DESCRIPTION, LABEL = range(4)
-"""What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it."""
+RECORD, ALIAS, DESCRIPTION, LABEL, CLASSES = range(5)
+"""What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it.
+
+A list of classes stands where a label does.
+"""
 GROWTH = 4
 """A segment has more than this many times the rows of the next one."""
 TAIL_ROWS = 4096
@@ -101,11 +104,11 @@ class Catalog:
                     found[record_id] = number, person
         return {record_id: person for record_id, (_, person) in found.items()}
 
-    def said(self, rows: pa.Table) -> pa.Table:
-        """Return the latest label that a source gave each record of a label table, if any: columns ``record_id`` and ``label``."""
+    def said(self, rows: pa.Table, *, kind: int = LABEL) -> pa.Table:
+        """Return the latest that a source said of each record of a label table, if anything: columns ``record_id`` and ``label``."""
         record_ids = rows["record_id"].combine_chunks()
         parts = [
-            table.filter(pc.and_(pc.equal(table["kind"], LABEL), pc.is_in(table["record_id"], value_set=record_ids)))
+            table.filter(pc.and_(pc.equal(table["kind"], kind), pc.is_in(table["record_id"], value_set=record_ids)))
             for table in self._parts(["kind", "record_id", "label", "who", "when"])
         ]
         columns = ["record_id", "label"]
@@ -229,7 +232,7 @@ def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog
         (of_index(keys.stem(key), data) for key, data in zip(indexes, store.get_many(indexes), strict=True)),
         map(of_aliases, store.get_many(store.list_keys(keys.ALIASES))),
         (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True)),
-        (of_labels(tables.load_table(data)) for data in store.get_many(labels)),
+        itertools.chain.from_iterable(map(of_labels, map(tables.load_table, store.get_many(labels)))),
     )
     number = max(numbers, default=0)
     before = Catalog.find(store)
@@ -276,10 +279,14 @@ def of_descriptions(data: bytes, *, number: int) -> pa.Table:
     return _rows(table.num_rows, DESCRIPTION, {name: table[name] for name in table.column_names} | {"received": [number] * table.num_rows})
 
 
-def of_labels(table: pa.Table) -> pa.Table:
-    """Return the rows of a label table that sources said; a reviewer's verdicts are not among them."""
+def of_labels(table: pa.Table) -> Iterator[pa.Table]:
+    """Yield the rows of a label table that sources said, of labels and of classes; a reviewer's verdicts are not among them."""
     said = table.filter(pc.invert(pc.starts_with(table["who"], REVIEW)))
-    return _rows(said.num_rows, LABEL, {name: said[name] for name in ("record_id", "label", "who", "when")})
+    for kind, column in ((LABEL, "label"), (CLASSES, "classes")):
+        if column in said.column_names:
+            some = said.filter(pc.not_equal(said[column], ""))
+            given = {name: some[name] for name in ("record_id", "who", "when")}
+            yield _rows(some.num_rows, kind, given | {"label": some[column]})
 
 
 def _groups(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

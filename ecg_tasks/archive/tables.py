@@ -71,6 +71,7 @@ LABEL_ROWS = pa.schema(
         ("record", pa.string()),  # as the file names it
         ("label", pa.string()),
         *(RECORDS.field(name) for name in ("patient", "split_bucket", "age", "sex")),
+        pa.field("classes", pa.string()),  # absent in older tables
     ]
 )
 """A label table of the inbox while its run is under way, with keyed hashes in place of ids."""
@@ -85,6 +86,10 @@ LABELS = pa.schema(
         ("withdraws", pa.string()),  # the ``when`` of the verdict that is taken back
     ]
 )
+CLASSES = pa.field("classes", pa.string())
+"""What a source or a reviewer says of classes, as `labels.ClassList` writes it; empty where that is nothing."""
+CLASS_LABELS = pa.schema([*LABELS, CLASSES])
+"""A label table that names classes; one that names none has no such column."""
 
 SPECTROGRAMS = pa.schema(
     [
@@ -111,6 +116,8 @@ SPLIT = pa.schema(
         ("synthetic", pa.bool_()),
     ]
 )
+CLASS_SPLIT = pa.schema([*SPLIT, ("has", pa.string()), ("lacks", pa.string())])
+"""A split of records of which classes are known: names of those that each has, and that it has not, with blanks between."""
 SIGNATURES = pa.schema(
     [
         ("record_id", pa.string()),

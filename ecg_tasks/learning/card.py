@@ -120,7 +120,8 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
         rows = []
         for split in ("train", "validation", "calibration", "test"):
             n = counts[split]
-            prevalence = share(n["abnormal"] / n["records"]) if n["records"] else "–"
+            labelled = n["normal"] + n["abnormal"]  # of further records classes alone are known
+            prevalence = share(n["abnormal"] / labelled) if labelled else "–"
             rows.append((split, *(f"{n[name]:,}" for name in ("records", "groups", "normal", "abnormal")), prevalence))
         yield from table(("split", "records", "patients", "normal", "abnormal", "prevalence"), rows)
     else:

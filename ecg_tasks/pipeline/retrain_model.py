@@ -20,7 +20,7 @@ from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import synthetic
-from ecg_tasks.pipeline.training import candidate, dataset, gating, promoting
+from ecg_tasks.pipeline.training import candidate, classes, dataset, gating, promoting
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.signals.recipes import get_recipe
 
@@ -91,7 +91,7 @@ def train(job: str) -> str:
     params = training_params(recipe.name, seed=work.seed, epochs=work.epochs, ensemble_size=work.ensemble_size)
     pictures = dataset.load_pictures(store, recipe, dataset.on_splits(rows, Split.TRAIN, Split.VALIDATION))
     trained = train_network(
-        _training_set(pictures),
+        _training_set(pictures, classes.class_names(rows)),
         [fold[pictures.record] for fold in _folds(pictures, ensemble_size=params.ensemble_size)],
         network=recipe.network,
         params=params,
@@ -179,8 +179,14 @@ class _StoredCheckpoints:
         return self._store.list_keys(keys.checkpoint(self._recipe, self._version, "epochs/"))
 
 
-def _training_set(pictures: dataset.Pictures) -> TrainingSet:
-    return TrainingSet(images=pictures.images, labels=pictures.labels[pictures.record], records=pictures.record)
+def _training_set(pictures: dataset.Pictures, names: tuple[str, ...]) -> TrainingSet:
+    return TrainingSet(
+        images=pictures.images,
+        labels=pictures.labels[pictures.record],
+        records=pictures.record,
+        class_names=names,
+        classes=classes.class_matrix(pictures.rows, names)[pictures.record] if names else None,
+    )
 
 
 def _folds(pictures: dataset.Pictures, *, ensemble_size: int) -> list[NDArray[np.bool_]]:

@@ -95,9 +95,24 @@ def settle_labels(store: ObjectStore, came: Came, *, before: Catalog, over: Mapp
     if sum(len(rows) for rows in came.labels) + len(over) >= at_least:
         rows = labelling.rows_of(came.labels, over=over)
         new = labelling.append_labels(store, rows, said=labelling.latest_said([before.said(rows), *came.stored]))
-        came.growing.add(catalog.of_labels(new))
+        _grow(came, new)
         came.stored.append(new.select(["record_id", "label"]))
         came.labels.clear()
+
+
+def settle_classes(store: ObjectStore, came: Came, *, before: Catalog, found: Mapping[str, LabelEntry]) -> int:
+    """Store what label tables say of classes, by record, where that is new; returns of how many records."""
+    if not found:
+        return 0
+    asked = tables.load_table(labelling.dump_labels(found.values()))
+    new = labelling.append_classes(store, found.values(), said=before.said(asked, kind=catalog.CLASSES))
+    _grow(came, new)
+    return len(new)
+
+
+def _grow(came: Came, labels: tables.Table) -> None:
+    for rows in catalog.of_labels(labels):
+        came.growing.add(rows)
 
 
 def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalog, came: Came) -> LabelCounts:
@@ -130,7 +145,8 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
         data = descriptions.write(store, settled.persons, number=arrived.number)
         came.growing.add(catalog.of_descriptions(data, number=arrived.number))
     settle_labels(store, came, before=before, over=settled.labels)
-    return structs.replace(counts, stored=sum(map(len, came.stored)), described=len(settled.persons))
+    n_classes = settle_classes(store, came, before=before, found=settled.classes)
+    return structs.replace(counts, stored=sum(map(len, came.stored)), described=len(settled.persons), classes=n_classes)
 
 
 def _take_leave(
