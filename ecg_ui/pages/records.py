@@ -9,6 +9,7 @@ from ecg_tasks.labels import Decision
 from ecg_tasks.queries import explained, records, report_table, review_queue, runs
 from ecg_tasks.reporting.attribution import Attribution, draw_attribution
 from ecg_tasks.reporting.charts import draw_probability
+from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import MEANINGS
@@ -90,6 +91,7 @@ def drawings(found: records.RecordPage, *, start: float, attribution: Attributio
         "probability": probability(decided) if decided else "",
         "attribution": attribution,
         "attribution_drawing": draw_attribution(attribution) if attribution else "",
+        "classes": class_lines(decided.version.classes, decided.values) if decided else [],
         "meaning": MEANINGS[Decision(decided.decision)] if decided else "",
     }
 

@@ -178,14 +178,14 @@ def test_a_name_cannot_break_a_table(metrics):
 
 
 RULE = {"name": "MI", "output": 1, "temperature": 1.25, "bias": 0.5, "threshold": 0.125, "abstain": (0.0625, 0.25)}
-CODE = {"system": "http://snomed.info/sct", "code": "164865005", "display": "Electrocardiogram: myocardial infarction"}
+CODE = {"system": "http://snomed.info/sct", "code": "164865005", "display": "ECG: myocardial infarction"}
 UNKNOWN_CODE = {"system": "", "code": "", "display": ""}
 
 
 @pytest.mark.parametrize(
     "told",
     [
-        "| MI | 164865005 (Electrocardiogram: myocardial infarction) | 0.125 | 0.0625 to 0.25 | 1.25 | 0.5 | 46 | 9 |",
+        "| MI | 164865005 (ECG: myocardial infarction) | 0.125 | 0.0625 to 0.25 | 1.25 | 0.5 | 46 | 9 |",
         "| AF | – | 0.125 |",
         "Codes are of `http://snomed.info/sct`.",
         "| MI | 60 | 30 | 0.",

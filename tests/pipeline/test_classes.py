@@ -1,16 +1,24 @@
 """Classes beside normal and abnormal, by the steps alone: from a label table to the version that tells of them."""
 
+import csv
+import io
 import json
+from collections import Counter
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from ecg_tasks.archive import keys, registry
+from ecg_tasks import report_columns
+from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.evaluation.metrics import roc_auc
 from ecg_tasks.learning.version import Metrics
-from ecg_tasks.pipeline import ingest_records, render_spectrograms, retrain_model
+from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import promoting
 from ecg_tasks.pipeline.training.class_rules import MIN_PATIENTS
+from ecg_tasks.queries import exchange, models, records
+from ecg_tasks.reporting.class_lines import class_lines
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 N_PATIENTS = 240
@@ -118,3 +126,102 @@ def test_a_later_candidate_is_compared_class_by_class(store, champion, monkeypat
     assert given.keys() == {"NORM", "STTC", "WIDE"}
     assert {"auroc_difference_NORM", "auroc_difference_STTC", "auroc_difference_WIDE"} <= verdict["figures"].keys()
     assert verdict["limits"]["class_margin"] == 0.05
+
+
+@pytest.fixture(scope="module")
+def report(store, champion):
+    """Date and run of the report of one night, and its summary."""
+    pin = classify_records.pin_champion("night", date="2026-01-02", scope="all", details=3)
+    key = classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
+    _, date, run, _ = key.split("/")
+    return date, run, json.loads(store.get(keys.report(date, run, "summary.json")))
+
+
+def _spec(champion) -> dict:
+    return {one["name"]: one for one in json.loads(champion[0]["model.json"])["classes"]}
+
+
+def test_a_report_tells_of_every_class(store, champion, report):
+    """A column a class in Parquet and CSV alike, by the version's own rule; the counts of the summary are those of the rows."""
+    date, run, summary = report
+    rules = _spec(champion)
+    table = pq.read_table(io.BytesIO(store.get(keys.report(date, run, "predictions.parquet"))))
+    rows = table.to_pylist()
+    assert table.schema.names[-15:] == [column.name for name in rules for column in report_columns.of_class(name)]
+    assert len(rows) == N_PATIENTS
+    for name, rule in rules.items():
+        lo, hi = rule["abstain"]
+        for row in rows:
+            p = row[f"p_{name}"]
+            wanted = "uncertain" if lo <= p <= hi else "present" if p >= rule["threshold"] else "absent"
+            assert row[f"class_{name}"] == wanted
+            assert row[f"threshold_{name}"] == rule["threshold"]
+    in_csv = list(csv.DictReader(io.StringIO(store.get(keys.report(date, run, "predictions.csv")).decode())))
+    assert [float(row["p_WIDE"]) for row in in_csv] == [row["p_WIDE"] for row in rows]
+    (model,) = summary["models"]
+    assert [(one["name"], one["code"]) for one in model["classes"]] == [(name, rule["code"]) for name, rule in rules.items()]
+    for one in model["classes"]:
+        counted = Counter(row[f"class_{one['name']}"] for row in rows)
+        assert one["decisions"] == {name: counted[name] for name in ("present", "absent", "uncertain", "uninterpretable")}
+    assert "RARE" not in store.get(keys.report(date, run, "index.html")).decode()
+
+
+def test_the_classes_are_the_records_own(store, report):
+    """Most records that have a class are told to have it, by their names in the drop."""
+    date, run, _ = report
+    rows = pq.read_table(io.BytesIO(store.get(keys.report(date, run, "predictions.parquet")))).to_pylist()
+    truth = {f"w/beats.csv#{number + 1}": classes_of(number) for number in range(N_PATIENTS)}
+    for name in ("NORM", "STTC", "WIDE"):
+        scores = [(name in truth[row["name"]], row[f"p_{name}"]) for row in rows]
+        assert roc_auc([has for has, _ in scores], [p for _, p in scores]) > 0.85
+
+
+def test_records_pages_and_fhir_tell_of_the_classes(store, champion, report):
+    """On the page in the report, in what Airflow's page gathers, and as components with the codes of the version."""
+    date, run, _ = report
+    pages = store.list_keys(keys.report(date, run, "records/"))
+    record_id = keys.stem(pages[0])
+    page = store.get(pages[0]).decode()
+    assert "Nonspecific ST-T abnormality on electrocardiogram, 428750005" in page
+    found = records.record_page(store, record_id)
+    lines = class_lines(found.decided.version.classes, found.decided.values)
+    assert [line.of.name for line in lines] == list(_spec(champion))
+    assert all(f"{line.probability:.3f}" in page for line in lines)
+    (bundle,) = [json.loads(line) for line in b"".join(exchange.fhir_ndjson(store, date, run)).splitlines()]
+    parts = [
+        part["code"]["coding"][0]["code"]
+        for entry in bundle["entry"]
+        if entry["resource"]["resourceType"] == "Observation"
+        for part in entry["resource"]["component"]
+        if "Probability of" in part["code"]["text"]
+    ]
+    assert Counter(parts) == dict.fromkeys(("164854000", "428750005", "WIDE"), N_PATIENTS)
+
+
+def test_predictions_of_before_there_were_classes_are_reported(store, champion, report):
+    """The same report from predictions without the columns of classes: nothing is said of them, and all else is the same."""
+    date, run, _ = report
+    before = {key: store.get(key) for key in store.list_keys(keys.PREDICTIONS)}
+    whole = pq.read_table(io.BytesIO(store.get(keys.report(date, run, "predictions.parquet"))))
+    try:
+        for key, data in before.items():
+            columns = tables.load(data)
+            store.put(key, tables.dump(tables.PREDICTIONS, {name: columns[name] for name in tables.PREDICTIONS.names}))
+        pin = classify_records.pin_champion("older", date="2026-01-03", scope="all", details=1)
+        key = classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
+    finally:
+        for name, data in before.items():
+            store.put(name, data)
+    old = pq.read_table(io.BytesIO(store.get(key.replace("index.html", "predictions.parquet"))))
+    n_shared = len(report_columns.COLUMNS)
+    assert old.select(range(n_shared)).equals(whole.select(range(n_shared)))
+    assert all(old[f"{what}_{name}"].null_count == N_PATIENTS for name in _spec(champion) for what in ("p", "class"))
+
+
+def test_the_models_page_has_the_figures_of_the_classes(store, champion):
+    """Each version has them by class, and the mean of their AUROCs."""
+    (heartbeat,) = models.models(store)
+    serving = next(one for one in heartbeat.versions if one.serves)
+    assert serving.classes.keys() == {"NORM", "STTC", "WIDE"}
+    assert serving.classes["WIDE"]["auroc"].value > 0.85
+    assert serving.macro_auroc.value == pytest.approx(np.mean([one["auroc"].value for one in serving.classes.values()]))

@@ -28,7 +28,7 @@ SNOMED_CT = "http://snomed.info/sct"
 CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         Superclass.NORM.value: ("164854000", "Electrocardiogram normal"),
-        Superclass.MI.value: ("164865005", "Electrocardiogram: myocardial infarction"),
+        Superclass.MI.value: ("164865005", "ECG: myocardial infarction"),
         Superclass.STTC.value: ("428750005", "Nonspecific ST-T abnormality on electrocardiogram"),
         Superclass.CD.value: ("44808001", "Conduction disorder of the heart"),
         Superclass.HYP.value: ("266249003", "Ventricular hypertrophy"),
