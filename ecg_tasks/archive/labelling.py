@@ -93,7 +93,8 @@ def classes_in_force(entries: Iterable[LabelEntry], labels: Mapping[str, LabelEn
     named_by: dict[str, set[str]] = {}
     for entry in standing(one for one in entries if one.classes or one.label == WITHDRAWN):
         _keep_later(latest, entry)
-        named_by.setdefault(entry.who, set()).update(_read_classes(entry).names)
+        said = _read_classes(entry)
+        named_by.setdefault(entry.who, set()).update(said.names | said.absent)
     for names in named_by.values():
         if not names.isdisjoint(Superclass):
             names.update(one.value for one in Superclass)
@@ -103,10 +104,10 @@ def classes_in_force(entries: Iterable[LabelEntry], labels: Mapping[str, LabelEn
         label = labels[record_id].label if record_id in labels else None
         if said.contradicts(label) or label == Label.UNINTERPRETABLE:
             continue
-        lacks = named_by[entry.who] - said.names if said.is_whole else set()
+        lacks = said.absent | (named_by[entry.who] - said.names if said.is_whole else frozenset())
         if label == Label.NORMAL:
-            lacks.discard(Superclass.NORM)
-        found[record_id] = KnownClasses(has=said.names, lacks=frozenset(lacks), who=entry.who)
+            lacks -= {Superclass.NORM}
+        found[record_id] = KnownClasses(has=said.names, lacks=lacks, who=entry.who)
     return found
 
 

@@ -14,7 +14,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.labels import WITHDRAWN, Verdict
+from ecg_tasks.labels import WITHDRAWN, ClassList, Verdict
 
 COMMENT_MAX = 1000
 """Characters of a comment."""
@@ -62,7 +62,10 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One thing that was said of a record; ``kind`` is ``review`` or ``source``, ``user`` is ``who`` without that."""
+    """One thing that was said of a record; ``kind`` is ``review`` or ``source``, ``user`` is ``who`` without that.
+
+    ``label`` is empty where a source named classes alone; ``classes`` is a `ClassList` as text, or empty.
+    """
 
     label: str
     who: str
@@ -70,6 +73,7 @@ class Statement:
     user: str
     when: str
     comment: str
+    classes: str
     withdrawn: bool
     in_force: bool
 
@@ -85,32 +89,38 @@ class PairAgreement:
     kappa: Interval
 
 
-def save_verdict(store: ObjectStore, record_id: str, *, verdict: str, user: str, comment: str = "") -> Saved:
-    """Append a reviewer's verdict; one that stands already, with the same comment, changes nothing.
+def save_verdict(
+    store: ObjectStore, record_id: str, *, verdict: str, user: str, comment: str = "", classes: ClassList | None = None
+) -> Saved:
+    """Append a reviewer's verdict; one that stands already, with the same comment and classes, changes nothing.
 
     A reviewer may say the same again after another one differed: then it is the latest again, and so in force.
 
     Raises
     ------
     ConfigurationError
-        If there is no such verdict, or the user's name or the comment is empty, too long or not printable.
+        If there is no such verdict, the classes contradict it, or the user's name or the comment is empty, too long or not printable.
     """
     if verdict not in set(Verdict):
         raise ConfigurationError(f"{verdict=}; it must be one of {', '.join(Verdict)}")
     comment = comment.strip()
     if len(comment) > COMMENT_MAX:
         raise ConfigurationError(f"the comment has {len(comment)} characters; {COMMENT_MAX} are allowed")
+    if classes is not None and (why := "a skip says nothing of classes" if verdict == Verdict.SKIP else classes.contradicts(verdict)):
+        raise ConfigurationError(f"{why}; nothing was saved")
+    said = "" if classes is None else str(classes)
     who = _who(user)
     with _saving:
         entries = [entry for entry in all_entries(store) if entry.record_id == record_id]
         own = max((entry for entry in standing(entries) if entry.who == who), key=lambda entry: entry.when, default=None)
         now = in_force(entries).get(record_id)
-        if own is not None and (own.label, own.comment) == (verdict, comment):
+        if own is not None and (own.label, own.comment, own.classes) == (verdict, comment, said):
             settled = verdict == Verdict.SKIP or (now is not None and now.label == verdict)
+            settled &= not said or own == max((one for one in standing(entries) if one.classes), key=lambda one: one.when)
             if settled:
                 _log(store, own, user=user)
                 return Saved(record_id=record_id, changed=False, when=own.when, in_force=now.label if now else None)
-        new = LabelEntry(record_id=record_id, label=str(verdict), who=who, when=_moment(entries), comment=comment)
+        new = LabelEntry(record_id=record_id, label=str(verdict), who=who, when=_moment(entries), comment=comment, classes=said)
         write_labels(store, [new])
         _log(store, new, user=user)
         now = in_force([*entries, new]).get(record_id)
@@ -146,6 +156,8 @@ def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
     counts = set(standing(entries))
     now = in_force(entries).get(record_id)
     said = sorted((entry for entry in entries if entry.label != WITHDRAWN), key=lambda entry: (entry.when, entry.who), reverse=True)
+    labelled = {(entry.who, entry.when) for entry in said if entry.label}
+    named = {(entry.who, entry.when): entry.classes for entry in said if entry.classes}
     return tuple(
         Statement(
             label=entry.label,
@@ -154,10 +166,12 @@ def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
             user=entry.who.partition(":")[2],
             when=entry.when,
             comment=entry.comment,
+            classes=named.get((entry.who, entry.when), ""),
             withdrawn=entry not in counts,
             in_force=entry == now,
         )
         for entry in said
+        if entry.label or (entry.who, entry.when) not in labelled  # a source's classes are a row beside that of its label
     )
 
 
@@ -232,7 +246,8 @@ def all_entries(store: ObjectStore) -> Sequence[LabelEntry]:
 
 def _log(store: ObjectStore, said: LabelEntry, *, user: str) -> None:
     """Log a verdict without its comment, which may show whose recording it is."""
-    audit.append(store, who=user, action=audit.Action.VERDICT, subject=said.record_id, detail={"verdict": said.label, "when": said.when})
+    detail = {"verdict": said.label, "when": said.when} | ({"classes": said.classes} if said.classes else {})
+    audit.append(store, who=user, action=audit.Action.VERDICT, subject=said.record_id, detail=detail)
 
 
 def _who(user: str) -> str:

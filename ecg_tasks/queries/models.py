@@ -30,6 +30,8 @@ class Version:
     abstain: tuple[float, float] | None
     dataset_id: str
     synthetic: bool
+    classes: tuple[str, ...] = ()
+    """Names of those that it tells of."""
 
     @property
     def key(self) -> str:
@@ -150,6 +152,7 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
         abstain=(low, high) if high > low else None,
         dataset_id=spec.dataset_id,
         synthetic=spec.synthetic,
+        classes=tuple(one.name for one in spec.classes),
     )
 
 

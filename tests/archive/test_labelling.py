@@ -118,6 +118,12 @@ def test_what_a_source_never_names_is_not_known():
     assert (own["a"].lacks, own["b"].lacks, own["c"].lacks, own["d"].lacks) == ({"paced"}, {"AF", "paced"}, set(), set())
 
 
+def test_what_is_said_to_be_absent_is_known():
+    """Also in a list that is not whole, as a reviewer's, who was asked for some classes."""
+    asked = replace(ANNA, classes="MI -AF ?")
+    assert known(SOURCE, SAID, asked) == ("MI", "AF")
+
+
 def test_a_normal_record_without_the_class_norm_is_not_said_to_lack_it():
     """A table with names of its own says normal by the label."""
     own = replace(SAID, classes="early_beat")
