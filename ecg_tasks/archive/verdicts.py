@@ -9,7 +9,8 @@ from itertools import combinations
 
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.cache import keep
-from ecg_tasks.archive.labelling import REVIEW, LabelEntry, in_force, load_labels, standing, write_labels
+from ecg_tasks.archive.class_lists import ClassEntry, load_classes, write_classes
+from ecg_tasks.archive.labelling import REVIEW, SOURCE, LabelEntry, in_force, load_labels, standing, write_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
@@ -26,16 +27,17 @@ _saving = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Known:
-    """Everything that was ever said, as far as the label tables ``tables`` go; they never change, so each is read once by each process.
+    """Everything that was ever said, as far as the tables ``tables`` go; they never change, so each is read once by each process.
 
-    ``sources`` has the latest label of each record that came from outside, ``reviews`` everything that reviewers said. An object is never
-    changed: while ``sources`` is the same object, nothing has come from outside.
+    ``entries`` are of labels, ``classes`` of classes. ``sources`` has the latest label of each record that came from outside, ``reviews``
+    everything that reviewers said. An object is never changed: while ``sources`` is the same object, nothing has come from outside.
     """
 
     tables: frozenset[str]
     entries: Sequence[LabelEntry]
     sources: Mapping[str, LabelEntry]
     reviews: Sequence[LabelEntry]
+    classes: Sequence[ClassEntry]
 
     def in_force(self) -> dict[str, LabelEntry]:
         """Return the labels that count now, of those records that a reviewer gave a verdict on."""
@@ -108,21 +110,24 @@ def save_verdict(
         raise ConfigurationError(f"the comment has {len(comment)} characters; {COMMENT_MAX} are allowed")
     if classes is not None and (why := "a skip says nothing of classes" if verdict == Verdict.SKIP else classes.contradicts(verdict)):
         raise ConfigurationError(f"{why}; nothing was saved")
-    said = "" if classes is None else str(classes)
+    named = "" if classes is None else str(classes)
     who = _who(user)
     with _saving:
-        entries = [entry for entry in all_entries(store) if entry.record_id == record_id]
+        known = read_labels(store)
+        entries = [entry for entry in known.entries if entry.record_id == record_id]
         own = max((entry for entry in standing(entries) if entry.who == who), key=lambda entry: entry.when, default=None)
         now = in_force(entries).get(record_id)
-        if own is not None and (own.label, own.comment, own.classes) == (verdict, comment, said):
+        if own is not None and (own.label, own.comment) == (verdict, comment):
             settled = verdict == Verdict.SKIP or (now is not None and now.label == verdict)
-            settled &= not said or own == max((one for one in standing(entries) if one.classes), key=lambda one: one.when)
+            settled &= _classes_settled(own, named, [one for one in known.classes if one.record_id == record_id], entries)
             if settled:
-                _log(store, own, user=user)
+                _log(store, own, user=user, classes=named)
                 return Saved(record_id=record_id, changed=False, when=own.when, in_force=now.label if now else None)
-        new = LabelEntry(record_id=record_id, label=str(verdict), who=who, when=_moment(entries), comment=comment, classes=said)
+        new = LabelEntry(record_id=record_id, label=str(verdict), who=who, when=_moment(entries), comment=comment)
+        if named:  # before the verdict, without which it does not count
+            write_classes(store, [ClassEntry(record_id=record_id, classes=named, who=who, when=new.when)])
         write_labels(store, [new])
-        _log(store, new, user=user)
+        _log(store, new, user=user, classes=named)
         now = in_force([*entries, new]).get(record_id)
         return Saved(record_id=record_id, changed=True, when=new.when, in_force=now.label if now else None)
 
@@ -152,13 +157,12 @@ def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Sav
 
 def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
     """Return everything that was ever said of a record, newest first."""
-    entries = [entry for entry in all_entries(store) if entry.record_id == record_id]
+    known = read_labels(store)
+    entries = [entry for entry in known.entries if entry.record_id == record_id]
     counts = set(standing(entries))
     now = in_force(entries).get(record_id)
-    said = sorted((entry for entry in entries if entry.label != WITHDRAWN), key=lambda entry: (entry.when, entry.who), reverse=True)
-    labelled = {(entry.who, entry.when) for entry in said if entry.label}
-    named = {(entry.who, entry.when): entry.classes for entry in said if entry.classes}
-    return tuple(
+    named = {(one.who, one.when): one.classes for one in known.classes if one.record_id == record_id}
+    found = [
         Statement(
             label=entry.label,
             who=entry.who,
@@ -166,13 +170,29 @@ def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
             user=entry.who.partition(":")[2],
             when=entry.when,
             comment=entry.comment,
-            classes=named.get((entry.who, entry.when), ""),
+            classes=named.pop((entry.who, entry.when), ""),
             withdrawn=entry not in counts,
             in_force=entry == now,
         )
-        for entry in said
-        if entry.label or (entry.who, entry.when) not in labelled  # a source's classes are a row beside that of its label
-    )
+        for entry in entries
+        if entry.label != WITHDRAWN
+    ]
+    alone = [(who, when) for who, when in named if who.startswith(SOURCE)]  # a reviewer's belong to a verdict
+    found += [
+        Statement(
+            label="",
+            who=who,
+            kind="source",
+            user=who.partition(":")[2],
+            when=when,
+            comment="",
+            classes=named[who, when],
+            withdrawn=False,
+            in_force=False,
+        )
+        for who, when in alone
+    ]
+    return tuple(sorted(found, key=lambda one: (one.when, one.who), reverse=True))
 
 
 def agreement(store: ObjectStore) -> tuple[PairAgreement, ...]:
@@ -221,21 +241,24 @@ def is_disputed(said: Mapping[str, Opinion]) -> bool:
 
 def read_labels(store: ObjectStore) -> Known:
     """Read everything that was ever said; only tables that are new to this process are read."""
-    return _known(store, tables=frozenset(store.list_keys(keys.LABELS)))
+    return _known(store, tables=frozenset([*store.list_keys(keys.LABELS), *store.list_keys(keys.CLASSES)]))
 
 
 @keep(4)
 def _known(store: ObjectStore, *, tables: frozenset[str]) -> Known:
     known = _known.before(store)
     if known is None or not known.tables <= tables:  # a table is gone: it is another bucket of the same name
-        known = Known(tables=frozenset(), entries=(), sources={}, reviews=())
-    fresh = [entry for data in store.get_many(sorted(tables - known.tables)) for entry in load_labels(data)]
+        known = Known(tables=frozenset(), entries=(), sources={}, reviews=(), classes=())
+    new = sorted(tables - known.tables)
+    fresh = [entry for data in store.get_many([key for key in new if key.startswith(keys.LABELS)]) for entry in load_labels(data)]
+    named = [entry for data in store.get_many([key for key in new if key.startswith(keys.CLASSES)]) for entry in load_classes(data)]
     outside = [entry for entry in fresh if not entry.is_review]
     return Known(
         tables=tables,
         entries=[*known.entries, *fresh],
         sources=in_force([*known.sources.values(), *outside]) if outside else known.sources,
         reviews=[*known.reviews, *(entry for entry in fresh if entry.is_review)],
+        classes=[*known.classes, *named],
     )
 
 
@@ -244,9 +267,17 @@ def all_entries(store: ObjectStore) -> Sequence[LabelEntry]:
     return read_labels(store).entries
 
 
-def _log(store: ObjectStore, said: LabelEntry, *, user: str) -> None:
+def _classes_settled(own: LabelEntry, named: str, lists: Sequence[ClassEntry], entries: Sequence[LabelEntry]) -> bool:
+    """Return whether a reviewer's own verdict has these classes already, and nobody has named any since."""
+    verdicts = {(entry.who, entry.when) for entry in standing(entries) if entry.is_review}
+    counting = [one for one in lists if one.who.startswith(SOURCE) or (one.who, one.when) in verdicts]
+    mine = next((one.classes for one in counting if (one.who, one.when) == (own.who, own.when)), "")
+    return mine == named and (not named or own.when == max(one.when for one in counting))
+
+
+def _log(store: ObjectStore, said: LabelEntry, *, user: str, classes: str) -> None:
     """Log a verdict without its comment, which may show whose recording it is."""
-    detail = {"verdict": said.label, "when": said.when} | ({"classes": said.classes} if said.classes else {})
+    detail = {"verdict": said.label, "when": said.when} | ({"classes": classes} if classes else {})
     audit.append(store, who=user, action=audit.Action.VERDICT, subject=said.record_id, detail=detail)
 
 

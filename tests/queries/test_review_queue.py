@@ -5,7 +5,8 @@ import pytest
 
 from ecg_tasks.actions import verdicts as acts
 from ecg_tasks.archive import audit, keys, tables, verdicts
-from ecg_tasks.archive.labelling import LabelEntry, classes_in_force, labels_in_force, stored_labels, write_labels
+from ecg_tasks.archive.class_lists import ClassEntry, classes_in_force, stored_classes, write_classes
+from ecg_tasks.archive.labelling import labels_in_force, stored_labels
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import decided
 from ecg_tasks.queries import review_queue
@@ -268,7 +269,7 @@ OFFERED = ("NORM", "MI", "AF")
 
 def known(store, record_id):
     """What is known of a record's classes, as words; None where nothing is."""
-    found = classes_in_force(stored_labels(store), labels_in_force(store)).get(record_id)
+    found = classes_in_force(stored_classes(store), labels=stored_labels(store)).get(record_id)
     return None if found is None else (sorted(found.has), sorted(found.lacks))
 
 
@@ -300,8 +301,8 @@ def test_a_verdict_without_classes_leaves_those_of_the_source_where_they_fit(rev
     """Nothing checked is nothing said."""
     record_id = reviewed.ids(12)[1]
     reviewed.put_labels({record_id: "abnormal"})
-    source = LabelEntry(record_id=record_id, label="", who="source:labels.csv", when="2026-01-01T00:00:00+00:00", classes="MI")
-    write_labels(reviewed.store, [source])
+    source = ClassEntry(record_id=record_id, classes="MI", who="source:labels.csv", when="2026-01-01T00:00:00+00:00")
+    write_classes(reviewed.store, [source])
     acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", offered=OFFERED)
     assert known(reviewed.store, record_id)[0] == ["MI"]
     assert [(said.label, said.classes) for said in review_queue.history(reviewed.store, record_id)] == [
