@@ -31,7 +31,7 @@ class Version:
     dataset_id: str
     synthetic: bool
     classes: tuple[str, ...] = ()
-    """Names of those that it tells of."""
+    """Names of those that it reports."""
 
     @property
     def key(self) -> str:

@@ -44,7 +44,7 @@ CLASSES = ("NORM", "MI", "<AF>")
 
 @pytest.fixture
 def classed(archive, todays_version):
-    """The archive while a version serves that tells of classes, and has decided what the one before it decided."""
+    """The archive while a version serves that reports classes, and has decided what the one before it decided."""
     rules = [
         {"name": name, "output": at, "temperature": 1.0, "bias": 0.0, "threshold": 0.5, "abstain": [0.5, 0.5]}
         for at, name in enumerate(CLASSES, start=1)
