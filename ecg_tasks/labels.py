@@ -37,7 +37,9 @@ MAX_CLASSES = 100
 """Names that one list may have."""
 _CLASS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
 _BETWEEN_CLASSES = re.compile(r"[\s;,|+]+")
-_NONE_OF_THEM, _PERHAPS_OTHERS = "-", "?"
+NONE_OF_THEM = "-"
+"""Stands for a list of classes that is empty."""
+_ABSENT, _PERHAPS_OTHERS = "-", "?"
 _NOT_SAID = frozenset({"nan", "none", "null", "na", "n/a", "unknown"})
 _SUPERCLASS_OF = {one.value.casefold(): one.value for one in Superclass}
 
@@ -50,20 +52,23 @@ class ClassList:
     ----------
     names : of the classes that it has; those of `Superclass` and any others
     is_whole : whether the source looked for all that it names anywhere, so that what is not listed is absent; otherwise it is not known
+    absent : names of classes that it is said not to have
     """
 
     names: frozenset[str]
     is_whole: bool = True
+    absent: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """Read names with blanks, ``;``, ``,``, ``|`` or ``+`` between; ``?`` behind them is for perhaps others, ``-`` for none of them.
+        """Read names with blanks, ``;``, ``,``, ``|`` or ``+`` between.
 
-        A name has 1 to 32 ASCII letters, digits, ``_`` and ``-``, and begins with none of the last two. Case counts, except in the five
-        superclasses. An empty text, or a word for a missing value, is no list.
+        ``-MI`` is for a class that it has not, ``?`` behind all for perhaps others, ``-`` alone for none of them. A name has 1 to 32
+        ASCII letters, digits, ``_`` and ``-``, and begins with a letter or a digit. Case counts, except in the five superclasses. An
+        empty text, or a word for a missing value, is no list.
 
-        >>> str(ClassList.read("sttc; MI|AF")), str(ClassList.read("CD ?")), str(ClassList.read("-")), ClassList.read("")
-        ('MI STTC AF', 'CD ?', '-', None)
+        >>> str(ClassList.read("sttc; MI|AF")), str(ClassList.read("-hyp CD ?")), str(ClassList.read("-")), ClassList.read("")
+        ('MI STTC AF', 'CD -HYP ?', '-', None)
 
         Raises
         ------
@@ -75,15 +80,21 @@ class ClassList:
         words = [word for word in words if word != _PERHAPS_OTHERS]
         if not words or (len(words) == 1 and words[0].lower() in _NOT_SAID):
             return None
-        if words == [_NONE_OF_THEM] and is_whole:
+        if words == [NONE_OF_THEM] and is_whole:
             return cls(frozenset())
-        if len(words) > MAX_CLASSES or not all(map(_CLASS_NAME.fullmatch, words)):
+        if len(words) > MAX_CLASSES or not all(_CLASS_NAME.fullmatch(word.removeprefix(_ABSENT)) for word in words):
             raise ValueError(f"a list has at most {MAX_CLASSES} names of 1 to 32 letters, digits, '_' and '-'")
-        return cls(frozenset(_SUPERCLASS_OF.get(word.casefold(), word) for word in words), is_whole)
+        names = frozenset(_SUPERCLASS_OF.get(word.casefold(), word) for word in words if not word.startswith(_ABSENT))
+        bare = (word.removeprefix(_ABSENT) for word in words if word.startswith(_ABSENT))
+        absent = frozenset(_SUPERCLASS_OF.get(word.casefold(), word) for word in bare)
+        if both := in_order(names & absent):
+            raise ValueError(f"it has {both[0]}, and has it not")
+        return cls(names, is_whole, absent)
 
     def __str__(self) -> str:
         """Return the list as it is stored: `read` gives it back."""
-        return " ".join([*in_order(self.names), *(() if self.is_whole else (_PERHAPS_OTHERS,))]) or _NONE_OF_THEM
+        absent = [f"{_ABSENT}{name}" for name in in_order(self.absent)]
+        return " ".join([*in_order(self.names), *absent, *(() if self.is_whole else (_PERHAPS_OTHERS,))]) or NONE_OF_THEM
 
     def contradicts(self, label: str | None) -> str:
         """Return why a recording of this label cannot have these classes; empty where it can."""
@@ -93,6 +104,8 @@ class ClassList:
             return f"{Superclass.NORM} is the class of a normal recording, and the label is abnormal"
         if label == Label.NORMAL and (found := in_order(self.names & (frozenset(Superclass) - {Superclass.NORM}))):
             return f"the label is normal, and among the classes is {', '.join(found)}"
+        if label == Label.NORMAL and Superclass.NORM in self.absent:
+            return f"the label is normal, and its class {Superclass.NORM} is said to be absent"
         return ""
 
 

@@ -1,10 +1,10 @@
 """Here: the compacted index of all records: ids, names, aliases, persons, labels of sources. Not here: what a name in a table means.
 
-What stands in ``record_index/``, ``aliases/``, ``descriptions/`` and ``labels/`` is what holds; the catalogue is a copy of it in a few
-objects, so that an intake need not read what every intake before it wrote. Its newest rows stand in ``head.json`` itself. Once they are
-thousands they become a segment, a Parquet object named by its content, which the head names. Segments are merged as they come, so that
-each is several times as large as the next; with n records there are about log n of them. The head is written when all that it names is
-there, and it alone changes.
+What stands in ``record_index/``, ``aliases/``, ``descriptions/``, ``labels/`` and ``classes/`` is what holds; the catalogue is a copy of
+it in a few objects, so that an intake need not read what every intake before it wrote. Its newest rows stand in ``head.json`` itself.
+Once they are thousands they become a segment, a Parquet object named by its content, which the head names. Segments are merged as they
+come, so that each is several times as large as the next; with n records there are about log n of them. The head is written when all
+that it names is there, and it alone changes.
 """
 
 import hashlib
@@ -232,7 +232,8 @@ def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog
         (of_index(keys.stem(key), data) for key, data in zip(indexes, store.get_many(indexes), strict=True)),
         map(of_aliases, store.get_many(store.list_keys(keys.ALIASES))),
         (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True)),
-        itertools.chain.from_iterable(map(of_labels, map(tables.load_table, store.get_many(labels)))),
+        (of_labels(tables.load_table(data)) for data in store.get_many(labels)),
+        (of_classes(tables.load_table(data)) for data in store.get_many(store.list_keys(keys.CLASSES))),
     )
     number = max(numbers, default=0)
     before = Catalog.find(store)
@@ -279,14 +280,17 @@ def of_descriptions(data: bytes, *, number: int) -> pa.Table:
     return _rows(table.num_rows, DESCRIPTION, {name: table[name] for name in table.column_names} | {"received": [number] * table.num_rows})
 
 
-def of_labels(table: pa.Table) -> Iterator[pa.Table]:
-    """Yield the rows of a label table that sources said, of labels and of classes; a reviewer's verdicts are not among them."""
+def of_labels(table: pa.Table) -> pa.Table:
+    """Return the rows of a label table that sources said; a reviewer's verdicts are not among them."""
     said = table.filter(pc.invert(pc.starts_with(table["who"], REVIEW)))
-    for kind, column in ((LABEL, "label"), (CLASSES, "classes")):
-        if column in said.column_names:
-            some = said.filter(pc.not_equal(said[column], ""))
-            given = {name: some[name] for name in ("record_id", "who", "when")}
-            yield _rows(some.num_rows, kind, given | {"label": some[column]})
+    return _rows(said.num_rows, LABEL, {name: said[name] for name in ("record_id", "label", "who", "when")})
+
+
+def of_classes(table: pa.Table) -> pa.Table:
+    """Return the rows of a table of classes that sources said."""
+    said = table.filter(pc.invert(pc.starts_with(table["who"], REVIEW)))
+    given = {name: said[name] for name in ("record_id", "who", "when")}
+    return _rows(said.num_rows, CLASSES, given | {"label": said["classes"]})
 
 
 def _groups(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

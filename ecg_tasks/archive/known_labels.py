@@ -38,7 +38,7 @@ class KnownLabels:
             table = tables.load_table(data)
             is_review = pc.starts_with(table["who"], REVIEW)
             unsure.update(table["record_id"].filter(is_review).to_pylist())
-            said = latest_labels(table.filter(pc.and_(pc.invert(is_review), pc.not_equal(table["label"], ""))))
+            said = latest_labels(table.filter(pc.invert(is_review)))
             ids.append(np.array(said["record_id"].to_pylist(), dtype="S"))
             moments.append(np.array(said["when"].to_pylist(), dtype="S"))
             labels.append(np.array([words.setdefault(word, word) for word in said["label"].to_pylist()], dtype=object))

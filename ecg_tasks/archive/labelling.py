@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.labels import WITHDRAWN, ClassList, Label, Superclass
+from ecg_tasks.labels import WITHDRAWN, Label
 
 REVIEW = "review:"
 """Before the user's name in ``who``: a person looked at the recording here."""
@@ -27,7 +27,7 @@ class LabelEntry:
     """One row of the label tables: who said what of a record, and when (ISO 8601).
 
     ``label`` is a `Verdict`, or ``labels.WITHDRAWN``; then ``withdraws`` is the ``when`` of the verdict of the same person that no longer
-    counts. ``classes`` is a `ClassList` as text; where a source says something of classes, that is a row of its own, without a label.
+    counts.
     """
 
     record_id: str
@@ -36,7 +36,6 @@ class LabelEntry:
     when: str
     comment: str = ""
     withdraws: str = ""
-    classes: str = ""
 
     @property
     def is_review(self) -> bool:
@@ -62,56 +61,12 @@ def in_force(entries: Iterable[LabelEntry]) -> dict[str, LabelEntry]:
     for entry in entries:
         if entry.is_review:
             reviews.append(entry)  # whether one counts is known only when all have been seen
-        elif entry.label:
+        else:
             _keep_later(latest, entry)
     for entry in standing(reviews):
         if entry.label in _LABELS:
             _keep_later(latest, entry)
     return latest
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownClasses:
-    """What is known of a record's classes: names of those that it has, and of those that it has not, and who said so."""
-
-    has: frozenset[str]
-    lacks: frozenset[str]
-    who: str
-
-
-def classes_in_force(entries: Iterable[LabelEntry], labels: Mapping[str, LabelEntry]) -> dict[str, KnownClasses]:
-    """Return what is known of the classes of each record: the latest list, less what was withdrawn, unless it contradicts the label.
-
-    A class that is not in a whole list is absent if whoever wrote the list names it anywhere; the five superclasses are named together.
-    What a source never names is not known of its records: it may not have looked for it.
-
-    Parameters
-    ----------
-    labels : those in force, by record
-    """
-    latest: dict[str, LabelEntry] = {}
-    named_by: dict[str, set[str]] = {}
-    for entry in standing(one for one in entries if one.classes or one.label == WITHDRAWN):
-        _keep_later(latest, entry)
-        named_by.setdefault(entry.who, set()).update(_read_classes(entry).names)
-    for names in named_by.values():
-        if not names.isdisjoint(Superclass):
-            names.update(one.value for one in Superclass)
-    found: dict[str, KnownClasses] = {}
-    for record_id, entry in latest.items():
-        said = _read_classes(entry)
-        label = labels[record_id].label if record_id in labels else None
-        if said.contradicts(label) or label == Label.UNINTERPRETABLE:
-            continue
-        lacks = named_by[entry.who] - said.names if said.is_whole else set()
-        if label == Label.NORMAL:
-            lacks.discard(Superclass.NORM)
-        found[record_id] = KnownClasses(has=said.names, lacks=frozenset(lacks), who=entry.who)
-    return found
-
-
-def _read_classes(entry: LabelEntry) -> ClassList:
-    return ClassList.read(entry.classes) or ClassList(frozenset(), is_whole=False)
 
 
 def standing(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
@@ -137,8 +92,7 @@ def load_labels(data: bytes, *, of_records: Iterable[str] | None = None) -> Iter
 def dump_labels(entries: Iterable[LabelEntry]) -> bytes:
     """Return label rows as Parquet."""
     rows = sorted(entries, key=lambda entry: (entry.record_id, entry.when, entry.who))
-    schema = tables.CLASS_LABELS if any(row.classes for row in rows) else tables.LABELS
-    return tables.dump(schema, {name: [getattr(row, name) for row in rows] for name in schema.names})
+    return tables.dump(tables.LABELS, {name: [getattr(row, name) for row in rows] for name in tables.LABELS.names})
 
 
 def write_labels(store: ObjectStore, entries: Iterable[LabelEntry]) -> str:
@@ -185,20 +139,6 @@ def append_labels(store: ObjectStore, rows: pa.Table, *, said: pa.Table) -> pa.T
     if new.num_rows:
         _write(store, tables.dump_table(tables.LABELS, new))
     return new
-
-
-def append_classes(store: ObjectStore, entries: Iterable[LabelEntry], *, said: pa.Table) -> pa.Table:
-    """Append what label tables say of classes, given without labels, where sources had ``said`` something else; returns these rows.
-
-    Parameters
-    ----------
-    said : ``record_id``, and the list of classes as ``label``
-    """
-    before = dict(zip(said["record_id"].to_pylist(), said["label"].to_pylist(), strict=True))
-    new = [entry for entry in entries if before.get(entry.record_id) != entry.classes]
-    if new:
-        write_labels(store, new)
-    return tables.load_table(dump_labels(new))
 
 
 def _write(store: ObjectStore, data: bytes) -> str:

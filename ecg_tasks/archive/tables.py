@@ -86,10 +86,13 @@ LABELS = pa.schema(
         ("withdraws", pa.string()),  # the ``when`` of the verdict that is taken back
     ]
 )
-CLASSES = pa.field("classes", pa.string())
-"""What a source or a reviewer says of classes, as `labels.ClassList` writes it; empty where that is nothing."""
-CLASS_LABELS = pa.schema([*LABELS, CLASSES])
-"""A label table that names classes; one that names none has no such column."""
+CLASSES = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("classes", pa.string()),  # as `labels.ClassList` writes it
+        *(LABELS.field(name) for name in ("who", "when")),
+    ]
+)
 
 SPECTROGRAMS = pa.schema(
     [

@@ -61,7 +61,7 @@ class Classified:
     facts: tuple[Fact, ...] = ()
     """What its file tells of the person, the time, the device and the filters; none for a heartbeat row and a picture."""
     classes: tuple[ClassifiedClass, ...] = ()
-    """In the order of the version; nothing where it tells of none."""
+    """In the order of the version; nothing where it reports none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ecg_tasks.archive.labelling import KnownClasses, LabelEntry, classes_in_force
+from ecg_tasks.archive.class_lists import ClassEntry, KnownClasses, classes_in_force
+from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
 from ecg_tasks.labels import CLASS_ORDER, RESEARCH_USE
 from ecg_tasks.offline.archive_file import unpacked
@@ -162,11 +163,11 @@ class _Described:
 
 
 def _known_classes(labelled: LabelledFolder) -> dict[str, KnownClasses]:
-    """Return what the folder tells of the classes of each record, as the archive understands a label table."""
+    """Return what the folder says of the classes of each record, as the archive understands a label table."""
     rows = {name: row for name, row in labelled.rows.items() if row.classes is not None}
-    said = [LabelEntry(record_id=name, label="", who=labelled.kind, when="", classes=str(row.classes)) for name, row in rows.items()]
-    labels = {name: LabelEntry(record_id=name, label=row.label, who=labelled.kind, when="") for name, row in rows.items() if row.label}
-    return classes_in_force(said, labels)
+    said = [ClassEntry(record_id=name, classes=str(row.classes), who=labelled.kind, when="") for name, row in rows.items()]
+    labels = [LabelEntry(record_id=name, label=row.label, who=labelled.kind, when="") for name, row in rows.items() if row.label]
+    return classes_in_force(said, labels=labels)
 
 
 def _take(described: _Described, seen: set[str], evaluators: Sequence[ModelEvaluator], classes: KnownClasses | None) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ecg_tasks.archive.labelling import KnownClasses
+from ecg_tasks.archive.class_lists import KnownClasses
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.evaluation.assessment import Assessment, ScoredRecords, assess
 from ecg_tasks.evaluation.classes import ClassAssessment, ClassLimits, ScoredClasses, assess_classes
@@ -37,7 +37,7 @@ class ModelEvaluation:
     model: ShippedModel
     assessment: Assessment | None
     classes: ClassAssessment | None
-    """Of the classes that the model tells of, on the records of which the folder tells them; None where there is none."""
+    """Of the classes that the model reports, on the records of which the folder names any; None where there is none."""
     left_out: Sequence[LeftOut]
     uninterpretable: Sequence[str]
 

@@ -70,6 +70,7 @@ def show_record(
         list_query=as_params(query),
         asked=as_params(query) | ({"date": date, "run": run} if head else {}),
         verdicts=VERDICTS,
+        classes=found.decided.version.class_names if found.decided else (),
         previous=previous,
         following=following,
         **drawings(found, start=start, attribution=explained.attribution(store, found)),
@@ -91,7 +92,7 @@ def drawings(found: records.RecordPage, *, start: float, attribution: Attributio
         "probability": probability(decided) if decided else "",
         "attribution": attribution,
         "attribution_drawing": draw_attribution(attribution) if attribution else "",
-        "classes": class_lines(decided.version.classes, decided.values) if decided else [],
+        "lines": class_lines(decided.version.classes, decided.values) if decided else [],
         "meaning": MEANINGS[Decision(decided.decision)] if decided else "",
     }
 

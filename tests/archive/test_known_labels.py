@@ -10,10 +10,8 @@ NAMES = ("a", "b", "c", "dd", "nobody")
 
 
 def entry(rng):
-    """One thing said of one of four records, at one of three moments, by a source or a reviewer; perhaps of classes, or a withdrawal."""
+    """One thing said of one of four records, at one of three moments, by a source or a reviewer, perhaps taking back a verdict."""
     record_id, when = NAMES[rng.integers(4)], f"2026-01-0{rng.integers(1, 4)}T00:00:00+00:00"
-    if rng.random() < 0.2:
-        return LabelEntry(record_id=record_id, label="", who=f"source:{rng.integers(3)}.csv", when=when, classes="MI")
     if rng.random() < 0.7:
         return LabelEntry(
             record_id=record_id, label=("normal", "abnormal")[rng.integers(2)], who=f"source:{rng.integers(3)}.csv", when=when

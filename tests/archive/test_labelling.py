@@ -7,10 +7,8 @@ import pyarrow as pa
 
 from ecg_tasks.archive import tables
 from ecg_tasks.archive.labelling import (
-    KnownClasses,
     LabelEntry,
     append_labels,
-    classes_in_force,
     dump_labels,
     in_force,
     labels_in_force,
@@ -72,61 +70,3 @@ def test_dropping_a_corrected_file_again_does_not_undo_the_correction(bucket):
 def rows_of(*entries):
     """Rows of a label table as an Arrow table."""
     return tables.load_table(dump_labels(entries))
-
-
-SAID = replace(SOURCE, label="", classes="NORM")
-"""Of classes, by the same table: a row of its own."""
-
-
-def known(*entries):
-    """What is known of the classes of record a, as words."""
-    found = classes_in_force(entries, in_force(entries)).get("a")
-    return None if found is None else (" ".join(sorted(found.has)), " ".join(sorted(found.lacks)))
-
-
-def test_the_latest_list_counts_unless_it_contradicts_the_label_in_force():
-    """A verdict without classes leaves those of the source, as long as they fit; one with classes stands in their place."""
-    agrees = replace(ANNA, label="normal")
-    named = replace(ANNA, classes="MI STTC")
-    for entries in permutations([SOURCE, SAID]):
-        assert in_force(entries) == {"a": SOURCE}
-        assert known(*entries) == ("NORM", "CD HYP MI STTC")
-        assert known(*entries, agrees) == ("NORM", "CD HYP MI STTC")
-        assert known(*entries, ANNA) is None
-        assert known(*entries, replace(ANNA, label="uninterpretable")) is None
-        assert known(*entries, named) == ("MI STTC", "CD HYP NORM")
-        assert known(*entries, named, UNDONE) == ("NORM", "CD HYP MI STTC")
-
-
-def test_classes_alone_are_no_label():
-    """A record may have classes and no label: neither is made of the other."""
-    both = replace(SAID, classes="NORM CD")
-    assert in_force([both]) == {}
-    assert known(both) == ("CD NORM", "HYP MI STTC")
-    assert known(SOURCE) is None
-
-
-def test_what_a_source_never_names_is_not_known():
-    """It looked for the names that it uses, and of the five superclasses for all; a list that is not whole says nothing of the others."""
-
-    def of_source(who, **classes):
-        entries = [replace(SAID, record_id=record_id, who=f"source:{who}", classes=text) for record_id, text in classes.items()]
-        return classes_in_force(entries, {})
-
-    five, own = of_source("five", a="MI"), of_source("own", a="AF", b="-", c="paced AF", d="AF ?")
-    assert five["a"] == KnownClasses(has=frozenset({"MI"}), lacks=frozenset({"NORM", "STTC", "CD", "HYP"}), who="source:five")
-    assert (own["a"].lacks, own["b"].lacks, own["c"].lacks, own["d"].lacks) == ({"paced"}, {"AF", "paced"}, set(), set())
-
-
-def test_a_normal_record_without_the_class_norm_is_not_said_to_lack_it():
-    """A table with names of its own says normal by the label."""
-    own = replace(SAID, classes="early_beat")
-    assert known(own, SOURCE, replace(SAID, record_id="b")) == ("early_beat", "CD HYP MI STTC")
-
-
-def test_tables_without_classes_are_the_bytes_they_were():
-    """The column is there only where it says something, and is read back; without it classes are not known."""
-    assert "classes" not in tables.load(dump_labels([SOURCE, ANNA]))
-    columns = {name: [getattr(one, name) for one in (SOURCE, ANNA)] for name in tables.LABELS.names}
-    assert dump_labels([SOURCE, ANNA]) == tables.dump(tables.LABELS, columns)
-    assert set(load_labels(dump_labels([SOURCE, SAID]))) == {SOURCE, SAID}

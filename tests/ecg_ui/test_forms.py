@@ -5,7 +5,7 @@ import time
 import pytest
 from airflow.exceptions import DagNotFound
 
-from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive import keys, registry, verdicts
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import decide_champion
 from ecg_tasks.queries import quarantine, review_queue
@@ -36,6 +36,68 @@ def test_a_verdict_is_kept_with_its_name_and_can_be_taken_back(admin, archive, t
     assert undone.headers["location"] == "/ecg/review?done=withdrawn"
     assert review_queue.history(archive.store, item.record_id)[0].withdrawn
     assert review_queue.queue(archive.store, user="ada", limit=1).items[0].record_id == item.record_id
+
+
+CLASSES = ("NORM", "MI", "<AF>")
+"""One of them under a hostile name: a version's file may hold any."""
+
+
+@pytest.fixture
+def classed(archive, todays_version):
+    """The archive while a version serves that reports classes, and has decided what the one before it decided."""
+    rules = [
+        {"name": name, "output": at, "temperature": 1.0, "bias": 0.0, "threshold": 0.5, "abstain": [0.5, 0.5]}
+        for at, name in enumerate(CLASSES, start=1)
+    ]
+    store, before = archive.store, registry.read_decisions(archive.store, "twelve_lead")
+    registry.write_version(store, "twelve_lead", "aaaa00000003", todays_version("twelve_lead", "aaaa00000003", classes=rules))
+    for key in store.list_keys(f"{keys.PREDICTIONS}twelve_lead/"):
+        if keys.stem(key) == before.version:
+            store.put(keys.predictions("twelve_lead", key.split("/")[2], "aaaa00000003"), store.get(key))
+    registry.write_champion(
+        store, recipe="twelve_lead", version="aaaa00000003", since="2026-01-01T00:00:00+00:00", who="test", why="classes"
+    )
+    yield archive
+    registry.write_champion(store, recipe="twelve_lead", version=before.version, since=before.since, who="test", why="as before")
+    store.delete_many(
+        [
+            *store.list_keys(keys.model_file("twelve_lead", "aaaa00000003", "")),
+            *(key for key in store.list_keys(f"{keys.PREDICTIONS}twelve_lead/") if keys.stem(key) == "aaaa00000003"),
+        ]
+    )
+
+
+def test_a_reviewer_may_give_the_classes_of_the_serving_version(admin, classed, token_of):
+    """A box for each, kept with the verdict; a version without classes has none, and a contradiction is told in a sentence."""
+    store = classed.store
+    item = next(one for one in review_queue.queue(store, user="ada", limit=500).items if one.recipe == "twelve_lead")
+    shown = admin.get(f"/ecg/records/{item.record_id}").text
+    assert [shown.count(f'name="offered" value="{name}"') for name in ("NORM", "MI", "&lt;AF&gt;")] == [1, 1, 1]
+    fields = {"token": token_of(admin), "record_id": item.record_id, "verdict": "abnormal", "offered": ["NORM", "MI", "AF"]}
+    refused = admin.post("/ecg/review", data=fields | {"checked": ["NORM"]}, headers=OWN)
+    assert (refused.status_code, "class of a normal recording" in refused.text) == (409, True)
+    answer = admin.post("/ecg/review", data=fields | {"checked": ["MI"]}, headers=OWN)
+    assert answer.status_code == 303, answer.text
+    said = review_queue.history(store, item.record_id)[0]
+    assert (said.label, said.classes, said.in_force) == ("abnormal", "MI -NORM -AF ?", True)
+    assert "MI -NORM -AF ?" in admin.get(f"/ecg/records/{item.record_id}").text
+    verdicts.withdraw(store, item.record_id, user="ada", when=said.when)
+
+
+def test_a_version_without_classes_asks_for_none(admin, archive, item):
+    """The form is what it was."""
+    assert 'name="checked"' not in admin.get("/ecg/review").text
+    assert 'name="checked"' not in admin.get(f"/ecg/records/{item.record_id}").text
+
+
+def test_the_review_page_has_boxes_with_keys(admin, classed):
+    """The first record of the queue that the serving version decided on has them, with a key each."""
+    items = review_queue.queue(classed.store, user="ada", limit=500).items
+    at = next(number for number, one in enumerate(items) if one.recipe == "twelve_lead")
+    page = admin.get(f"/ecg/review?offset={at}").text
+    assert page.count('type="checkbox" name="checked"') == len(CLASSES) + 1
+    assert 'value="MI" data-key="2"' in page
+    assert 'value="-" data-key="0"' in page
 
 
 @pytest.mark.parametrize(

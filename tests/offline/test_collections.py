@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.labelling import classes_in_force, labels_in_force, stored_labels
+from ecg_tasks.archive.class_lists import classes_in_force, stored_classes
+from ecg_tasks.archive.labelling import labels_in_force, stored_labels
 from ecg_tasks.archive.tables import load
 from ecg_tasks.cli import inbox as cli
 from ecg_tasks.cli.__main__ import app
@@ -157,7 +158,7 @@ def test_the_intake_takes_all_of_them(folders, inbox: Inbox):  # noqa: F811
     columns = [load(data) for data in inbox.store.get_many(inbox.store.list_keys(keys.RECORD_INDEX))]
     ids = {name: one for table in columns for name, one in zip(table["name"], table["record_id"], strict=True)}
     assert {name: labels[one].label if one in labels else "" for name, one in ids.items()} == expected
-    classes = classes_in_force(stored_labels(inbox.store), labels)
+    classes = classes_in_force(stored_classes(inbox.store), labels=stored_labels(inbox.store))
     lists = {f"{name.split()[0]}/{record}": values[1].split() for name, records in EXPECTED.items() for record, values in records.items()}
     assert {name: " ".join(in_order(classes[one].has)) if one in classes else "" for name, one in ids.items()} == {
         name: " ".join(one for one in words if one != "?") for name, words in lists.items()

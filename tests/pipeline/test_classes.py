@@ -1,4 +1,4 @@
-"""Classes beside normal and abnormal, by the steps alone: from a label table to the version that tells of them."""
+"""Classes beside normal and abnormal, by the steps alone: from a label table to the version that reports them."""
 
 import csv
 import io
@@ -262,7 +262,7 @@ def test_a_file_is_classified_without_any_stack(store, report, offline, monkeypa
 
 
 def test_the_figures_of_the_classes_are_reproduced_from_a_folder(champion, offline):
-    """Those of the card, to the last digit: the folder's label table tells of the same classes, on the test patients alone."""
+    """Those of the card, to the last digit: the folder's label table reports the same classes, on the test patients alone."""
     folder, shipped = offline
     found = evaluate_folder(folder, models=shipped)
     told = json.loads(champion[0]["metrics.json"])["classes"]

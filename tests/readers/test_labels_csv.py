@@ -101,12 +101,18 @@ def test_classes_and_fold(written, column):
 
 @pytest.mark.parametrize(
     ("written", "names", "is_whole"),
-    [("AF paced_VVI 164889003", {"AF", "paced_VVI", "164889003"}, True), ("-", set(), True), ("CD ?", {"CD"}, False)],
+    [
+        ("AF paced_VVI 164889003", {"AF", "paced_VVI", "164889003"}, True),
+        ("-", set(), True),
+        ("CD ?", {"CD"}, False),
+        ("CD -AF -hyp ?", {"CD"}, False),
+    ],
 )
 def test_names_of_ones_own_none_of_them_and_perhaps_others(written, names, is_whole):
     """Which names a model knows is data: any short word is one. What is read is written back in the same words."""
     (row,) = read(f"record,label,classes\n100,,{written}\n").rows
-    assert row.classes == ClassList(frozenset(names), is_whole)
+    absent = frozenset({"AF", "HYP"} if "-AF" in written else ())
+    assert row.classes == ClassList(frozenset(names), is_whole, absent)
     assert ClassList.read(str(row.classes)) == row.classes
 
 
@@ -117,7 +123,7 @@ def test_an_empty_list_says_nothing(written):
     assert (row.classes, row.dropped) == (None, ())
 
 
-@pytest.mark.parametrize("written", ["MI !", "- MI", "-AF", "- ?", "a" * 33, " ".join(f"c{number}" for number in range(101))])
+@pytest.mark.parametrize("written", ["MI !", "- MI", "MI -mi", "--AF", "- ?", "a" * 33, " ".join(f"c{number}" for number in range(101))])
 def test_classes_and_folds_that_are_none_never_cost_the_label(written):
     """They are dropped and counted."""
     (row,) = read(f"record,label,classes,fold\na,1,{written},train\n").rows
@@ -130,6 +136,7 @@ def test_classes_and_folds_that_are_none_never_cost_the_label(written):
         ("abnormal", "NORM", "NORM is the class of a normal recording"),
         ("1", "NORM MI", "the label is abnormal"),
         ("normal", "NORM CD HYP", "the label is normal, and among the classes is CD, HYP"),
+        ("normal", "AF -NORM", "NORM is said to be absent"),
         ("uninterpretable", "MI", "no classes"),
     ],
 )

@@ -30,7 +30,7 @@ def read_ptbxl(folder: Path) -> LabelledFolder:
 
     A label is made of the statements with a likelihood above 0 that ``scp_statements.csv`` calls diagnostic:
     their classes {NORM} alone mean normal, any others without NORM abnormal, and a mixture or nothing has no label. A mixture has
-    classes all the same; without any diagnostic statement they are not known.
+    classes nevertheless; without any diagnostic statement they are not known.
 
     References
     ----------

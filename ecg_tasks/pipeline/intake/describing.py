@@ -8,9 +8,10 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import catalog, descriptions, labelling, record_shards, tables
+from ecg_tasks.archive import catalog, class_lists, descriptions, labelling, record_shards, tables
 from ecg_tasks.archive.account_lists import ListWriter
 from ecg_tasks.archive.catalog import Catalog
+from ecg_tasks.archive.class_lists import ClassEntry
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import IntakePlan, IntakeResult, LabelCounts, QuarantinedInput, RefusedRow
 from ecg_tasks.archive.labelling import LabelEntry
@@ -95,24 +96,19 @@ def settle_labels(store: ObjectStore, came: Came, *, before: Catalog, over: Mapp
     if sum(len(rows) for rows in came.labels) + len(over) >= at_least:
         rows = labelling.rows_of(came.labels, over=over)
         new = labelling.append_labels(store, rows, said=labelling.latest_said([before.said(rows), *came.stored]))
-        _grow(came, new)
+        came.growing.add(catalog.of_labels(new))
         came.stored.append(new.select(["record_id", "label"]))
         came.labels.clear()
 
 
-def settle_classes(store: ObjectStore, came: Came, *, before: Catalog, found: Mapping[str, LabelEntry]) -> int:
+def settle_classes(store: ObjectStore, came: Came, *, before: Catalog, found: Mapping[str, ClassEntry]) -> int:
     """Store what label tables say of classes, by record, where that is new; returns of how many records."""
     if not found:
         return 0
-    asked = tables.load_table(labelling.dump_labels(found.values()))
-    new = labelling.append_classes(store, found.values(), said=before.said(asked, kind=catalog.CLASSES))
-    _grow(came, new)
+    asked = tables.load_table(class_lists.dump_classes(found.values()))
+    new = class_lists.append_classes(store, found, said=before.said(asked, kind=catalog.CLASSES))
+    came.growing.add(catalog.of_classes(tables.load_table(class_lists.dump_classes(new))))
     return len(new)
-
-
-def _grow(came: Came, labels: tables.Table) -> None:
-    for rows in catalog.of_labels(labels):
-        came.growing.add(rows)
 
 
 def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalog, came: Came) -> LabelCounts:

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ecg_tasks.archive.class_lists import ClassEntry
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import RefusedRow
 from ecg_tasks.archive.labelling import SOURCE, LabelEntry
@@ -48,7 +49,7 @@ class Settled:
     """
 
     labels: dict[str, LabelEntry] = field(default_factory=dict)
-    classes: dict[str, LabelEntry] = field(default_factory=dict)
+    classes: dict[str, ClassEntry] = field(default_factory=dict)
     persons: dict[str, Person] = field(default_factory=dict)
     faults: dict[int, list[RefusedRow]] = field(default_factory=lambda: defaultdict(list))
     stays: set[int] = field(default_factory=set)
@@ -229,7 +230,7 @@ def _apply(
         if row.label is not None:
             result.labels[record_id] = LabelEntry(record_id=record_id, label=row.label, who=who, when=when)
         if row.classes:
-            result.classes[record_id] = LabelEntry(record_id=record_id, label="", who=who, when=when, classes=row.classes)
+            result.classes[record_id] = ClassEntry(record_id=record_id, classes=row.classes, who=who, when=when)
 
 
 def _keep_together(stays: set[int], contradicted: Sequence[Sequence[_TableRow]]) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, record_shards, tables
+from ecg_tasks.archive.class_lists import KnownClasses, classes_in_force, stored_classes
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import DatasetManifest, SplitCounts, read, write
-from ecg_tasks.archive.labelling import REVIEW, KnownClasses, classes_in_force, in_force, stored_labels
+from ecg_tasks.archive.labelling import REVIEW, in_force, stored_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError
 from ecg_tasks.evaluation.splits import Split, split_of
@@ -107,10 +108,9 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
     """
     for shard in render_spectrograms.unrendered(store, recipe):
         render_spectrograms.render_one(store, shard, record_shards.load_shard(store.get(keys.record_shard(shard))), recipe)
-    entries = list(stored_labels(store))
-    every_label = in_force(entries)
-    classes = classes_in_force(entries, every_label)
-    labels = {record_id: entry for record_id, entry in every_label.items() if entry.label in CLASS_ORDER}
+    said = list(stored_labels(store))
+    labels = {record_id: entry for record_id, entry in in_force(said).items() if entry.label in CLASS_ORDER}
+    classes = classes_in_force(stored_classes(store), labels=said)
     found: list[grouping.RecordOrigin] = []
     labelled_shards: list[str] = []
     is_synthetic: dict[str, bool] = {}

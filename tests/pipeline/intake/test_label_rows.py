@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from ecg_tasks.archive import catalog, keys, record_shards, tables, verdicts
+from ecg_tasks.archive.class_lists import classes_in_force, stored_classes
 from ecg_tasks.archive.descriptions import Descriptions, Person
-from ecg_tasks.archive.labelling import classes_in_force, labels_in_force, stored_labels
+from ecg_tasks.archive.labelling import labels_in_force, stored_labels
 from ecg_tasks.archive.workspace import open_store, patient_hash
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.labels import in_order
@@ -341,7 +342,7 @@ def test_an_old_index_has_its_order_from_the_log(bucket, put):
 
 def classes(bucket) -> dict[str, str]:
     """What is known of the classes of every record, by its name: those that it has."""
-    found = classes_in_force(stored_labels(bucket), labels_in_force(bucket))
+    found = classes_in_force(stored_classes(bucket), labels=stored_labels(bucket))
     return {
         name: " ".join(in_order(found[one["record_id"]].has)) for (name, _), one in indexed(bucket).items() if one["record_id"] in found
     }
@@ -359,14 +360,14 @@ def test_classes_come_with_labels_and_alone(bucket, put, at_once):
     first = run("r1")
     assert (first["labels"]["stored"], first["labels"]["classes"], why(first)) == (1, 2, {})
     assert (labels(bucket), classes(bucket)) == ({("a", 1): "normal"}, {"a": "NORM", "b": "NORM CD"})
-    before = bucket.list_keys(keys.LABELS)
+    before = bucket.list_keys(keys.LABELS), bucket.list_keys(keys.CLASSES)
     inbox.put_files([("labels.csv", TWO)])
     again = run("r2")
     assert (again["labels"]["stored"], again["labels"]["classes"]) == (0, 0)
     catalog.rebuild(bucket)
     inbox.put_files([("labels.csv", TWO)])
     assert run("r3")["labels"]["classes"] == 0
-    assert bucket.list_keys(keys.LABELS) == before
+    assert (bucket.list_keys(keys.LABELS), bucket.list_keys(keys.CLASSES)) == before
 
 
 def test_classes_that_come_later_leave_a_reviewers_label_alone(bucket, put, at_once):

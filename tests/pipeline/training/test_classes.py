@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_tasks.archive import keys, tables
-from ecg_tasks.archive.labelling import LabelEntry, write_labels
+from ecg_tasks.archive.class_lists import ClassEntry, write_classes
 from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.learning.dataset import NOT_KNOWN, TrainingSet
@@ -61,8 +61,8 @@ def people(bucket):
     _archive(bucket, shard, labels)
 
     def put(lists, when="2026-01-02"):
-        entries = [LabelEntry(record_id=one, label="", who="source:test", when=when, classes=text) for one, text in lists.items()]
-        write_labels(bucket, entries)
+        entries = [ClassEntry(record_id=one, classes=text, who="source:test", when=when) for one, text in lists.items()]
+        write_classes(bucket, entries)
 
     return bucket, [one.record.record_id for one in shard], put
 
