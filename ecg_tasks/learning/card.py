@@ -212,7 +212,7 @@ def _classes(spec: Plain, metrics: Plain) -> Iterator[str]:
         yield (
             "A class's probability is the sigmoid of the mean log-odds that its own output gives to the windows, divided by its temperature"
             " and raised by its bias. Decision: uncertain in its band; else present from its threshold on, absent below. All of it was"
-            " fitted on the calibration patients of whom the class is known, as for abnormal."
+            " fitted on calibration patients, as for abnormal: those where the class is known."
         )
         yield ""
         head = ("class", "code", "threshold", "uncertain", "temperature", "bias", "calibration records", "of these with it")

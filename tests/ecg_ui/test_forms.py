@@ -1,14 +1,18 @@
 """What changes something is done once, by the person who is signed in, from one of our own pages."""
 
+import json
 import time
 
+import numpy as np
 import pytest
 from airflow.exceptions import DagNotFound
 
-from ecg_tasks.archive import keys, registry, verdicts
+from ecg_tasks.archive import keys, registry, tables, verdicts
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.evaluation.classes import CLASS_FIGURES
+from ecg_tasks.learning.version import checksums
 from ecg_tasks.pipeline import decide_champion
-from ecg_tasks.queries import quarantine, review_queue
+from ecg_tasks.queries import quarantine, records, review_queue
 from ecg_ui import deciding, security
 
 OWN = {"sec-fetch-site": "same-origin"}
@@ -222,3 +226,44 @@ def test_the_quarantine_gives_back_what_it_holds(admin, archive, token_of):
     assert "Put back" in admin.get(answer.headers["location"]).text
     assert admin.post(f"{path}/retry", data=fields, headers=OWN).status_code == 409
     archive.store.delete_many(waiting)
+
+
+def test_a_record_shows_its_classes(admin, classed):
+    """Decision, probability, threshold and meaning of each class that its version reports, escaped; without predictions of classes none."""
+    store = classed.store
+    key = next(key for key in store.list_keys(f"{keys.PREDICTIONS}twelve_lead/") if keys.stem(key) == "aaaa00000003")
+    before = store.get(key)
+    columns = tables.load(before)
+    n_records, record_id = len(columns["record_id"]), columns["record_id"][0]
+    assert "Classes of the recording" not in admin.get(f"/ecg/records/{record_id}").text
+    said = {"NORM": ("absent", 0.125), "MI": ("present", 0.75), "<AF>": ("uninterpretable", np.nan)}
+    for name, (decision, probability) in said.items():
+        columns |= {f"class_{name}": [decision] * n_records, f"p_{name}": np.full(n_records, probability, np.float32)}
+    try:
+        store.put(key, tables.dump(tables.predictions_with(CLASSES), columns))
+        records._predictions.forget()
+        page = admin.get(f"/ecg/records/{record_id}").text
+    finally:
+        store.put(key, before)
+        records._predictions.forget()
+    table = page.partition("Classes of the recording")[2].partition("</table>")[0]
+    assert [cell in table for cell in ("<strong>present</strong>", ">0.750<", ">absent<", ">0.125<", ">0.500<", "&lt;AF&gt;")] == [True] * 6
+    assert "<AF>" not in page
+
+
+def test_versions_stand_side_by_side_with_their_classes(admin, archive, todays_version):
+    """The figures of each class and the mean of their AUROCs; a version without classes has a dash there."""
+    store, files = archive.store, todays_version("twelve_lead", "aaaa00000004")
+    assert "Figures of the classes" not in admin.get("/ecg/models").text
+    metrics = json.loads(files["metrics.json"])
+    metrics["classes"] = {"figures": {"MI": metrics["test"]}, "macro_auroc": {"value": 0.875, "low": 0.75, "high": 0.9375}}
+    whole = {name: data for name, data in files.items() if name != registry.SUMS} | {"metrics.json": json.dumps(metrics).encode()}
+    registry.write_version(store, "twelve_lead", "aaaa00000004", whole | {registry.SUMS: checksums(whole)})
+    try:
+        page = admin.get("/ecg/models").text
+    finally:
+        store.delete_many(store.list_keys(keys.model_file("twelve_lead", "aaaa00000004", "")))
+    table = page.partition("Figures of the classes side by side")[2].partition("</table>")[0]
+    assert "0.875 (0.750 to 0.938)" in table
+    assert table.count('<th scope="row">MI</th>') == len(CLASS_FIGURES)
+    assert "<td>–</td>" in table
