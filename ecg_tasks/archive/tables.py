@@ -189,6 +189,12 @@ Columns = dict[str, Any]
 """Column name to a list (strings, bytes) or an array (numbers), all of one length."""
 
 
+def predictions_with(classes: Iterable[str]) -> pa.Schema:
+    """Return the columns of what a version with these classes says: one without any has those of ``PREDICTIONS`` alone."""
+    fields = [field for name in classes for field in (pa.field(f"p_{name}", pa.float32()), pa.field(f"class_{name}", pa.string()))]
+    return pa.schema([*PREDICTIONS, *fields])
+
+
 def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:
     """Return ``columns`` as Parquet, those of the schema and no others; the same columns always give the same bytes.
 

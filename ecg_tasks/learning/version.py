@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.evaluation.baselines import LogisticBaseline
 from ecg_tasks.evaluation.calibration import Calibration
+from ecg_tasks.evaluation.classes import ClassAssessment
 from ecg_tasks.evaluation.drift import Reference
 from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.evaluation.thresholds import AbstainBand
@@ -172,11 +173,13 @@ class Metrics:
     ----------
     test : figures on the test patients; None in a version that was not tested
     reference : distribution of every measure over records that it was not fitted to; empty in older versions
-    baseline_models : the simpler methods that were fitted beside it; likewise
+    classes : figures of its classes on the test patients; None in a version without any
+    baseline_models : the simpler methods that were fitted beside it; empty in older versions
     provenance : SHA-256 of what its data set is made of; likewise
     """
 
     test: Evaluation | None
+    classes: ClassAssessment | None
     reference: Mapping[str, Reference]
     baseline_models: Mapping[str, LogisticBaseline]
     provenance: Mapping[str, str]
@@ -186,9 +189,10 @@ class Metrics:
         """Read it; `ModelRefusedError` if it cannot be read."""
         try:
             stored = json.loads(data)
-            tested = stored.get("test")
+            tested, classes = stored.get("test"), stored.get("classes", {})
             return cls(
                 test=None if tested is None else Evaluation.from_dict(tested),
+                classes=ClassAssessment.from_dict(classes) if "figures" in classes else None,
                 reference={name: Reference.from_dict(one) for name, one in stored.get("reference", {}).items()},
                 baseline_models={name: LogisticBaseline.from_dict(one) for name, one in stored.get("baseline_models", {}).items()},
                 provenance=stored.get("provenance", {}),

@@ -55,9 +55,10 @@ def assemble_dataset(
     job_key = promoting.job_key(run_id)
     if find(store, TrainingJob, job_key) is None:
         chosen = get_recipe(recipe)
-        dataset_id, _ = dataset.assemble(store, chosen)
+        dataset_id, rows = dataset.assemble(store, chosen)
         params = training_params(recipe, seed=seed, epochs=epochs, ensemble_size=ensemble_size)
-        network = network_digest(chosen.network, chosen.image_shape, ensemble_size=params.ensemble_size)
+        n_outputs = 1 + len(classes.class_names(rows))
+        network = network_digest(chosen.network, chosen.image_shape, ensemble_size=params.ensemble_size, n_outputs=n_outputs)
         named = json.dumps([dataset_id, chosen.key, chosen.network, network, params.as_dict(), candidate.CALIBRATED_ON], sort_keys=True)
         version = hashlib.sha256(named.encode()).hexdigest()[:12]
         job = TrainingJob(
