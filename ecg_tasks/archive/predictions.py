@@ -63,7 +63,7 @@ def join(
     columns : of ``tables.PREDICTIONS``, of ``tables.RECORD_INDEX``, ``recipe`` or ``version``; what an older object lacks is none
     late : what became known of the patients since
     only : ids; other records of the shard are left out
-    classes : whose columns are joined too; a version that does not tell of one says nothing of it
+    classes : whose columns are joined too; a version that does not report one says nothing of it
 
     Raises
     ------

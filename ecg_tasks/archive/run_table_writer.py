@@ -23,7 +23,7 @@ _UNLIKE = ("record_id", "name", "probability", "quality")  # and what begins wit
 
 
 class RunTableWriter:
-    """Rows on their way into a run's table, in a temporary file that goes at the end; ``classes`` are those that it tells of.
+    """Rows on their way into a run's table, in a temporary file that goes at the end; ``classes`` are those that it reports.
 
     Memory holds some ten thousands of them, and of each 24 bytes.
     """

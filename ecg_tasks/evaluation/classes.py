@@ -1,4 +1,4 @@
-"""Here: the figures of each class that a model tells of, and their mean, on one set of records. Not here: abnormal (``assessment``).
+"""Here: the figures of each class that a model reports, and their mean, on one set of records. Not here: abnormal (``assessment``).
 
 A record counts for the classes of which it is known whether it has them, and for no other.
 """
@@ -106,7 +106,7 @@ def assess_classes(scored: ScoredClasses, *, split_unit: SplitUnit, seed: int, n
     """Evaluate each class on the records of which it is known; a class that is known of none is left out.
 
     The mean AUROC is that of the classes that some records have and others have not. Its interval is by bootstrap over patients, who
-    are drawn for all classes together, as one record tells of several.
+    are drawn for all classes together, as one record says something of several.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class GatePolicy:
     min_sensitivity : floor at the version's own threshold, which was fitted for 0.9. Of 20 abnormal records, 15 must be found;
         a model whose sensitivity is 0.9 in truth fails that in one of 90 tests
     max_ece : ceiling of the expected calibration error. On 43 records a perfectly calibrated model reaches 0.14 in one of 100 tests
-    class_margin : of AUROC, by which the lower bound of a class's difference may lie below 0, for every class that both versions tell of
+    class_margin : of AUROC, by which the lower bound of a class's difference may lie below 0, for every class that both versions report
     """
 
     promotion: PromotionPolicy = PromotionPolicy.BETTER
@@ -149,7 +149,7 @@ def evaluate_candidate(
     is a refresh, a candidate that was trained on more data passes too if that bound lies above minus the margin; it is called a
     *refresh*. Both must reach the floor of sensitivity and stay below the ceiling of the calibration error.
 
-    Only then are the classes looked at that both versions tell of: the lower bound of the paired difference of each one's AUROCs must lie
+    Only then are the classes looked at that both versions report: the lower bound of the paired difference of each one's AUROCs must lie
     above minus the margin of classes. A class that too few test patients have, or have not, is not compared, which the reason says.
 
     Parameters
@@ -158,8 +158,8 @@ def evaluate_candidate(
     candidate, champion : their scores of the same records; None if there is no champion
     groups : one patient a record, shape (n_records,)
     seed : of the bootstrap
-    classes : those that both versions tell of, by name
-    lost : classes that the champion tells of and the candidate does not, which the reason says
+    classes : those that both versions report, by name
+    lost : classes that the champion reports and the candidate does not, which the reason says
     new_data : what the candidate has seen that the champion has not; None for nothing
     policy : None for ``GatePolicy()``
     n_resamples : of the bootstrap
@@ -215,7 +215,7 @@ def evaluate_candidate(
         else:
             reason += f"; {said}" if said else ""
     if promote and lost:
-        reason += f"; it no longer tells of {', '.join(lost)}"
+        reason += f"; it no longer reports {', '.join(lost)}"
     return GateVerdict(promote=promote, kind=kind, reason=reason, figures=figures, sensitivity=sensitivity, ece=ece)
 
 

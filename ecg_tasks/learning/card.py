@@ -22,7 +22,7 @@ INTENDED_USE = (
 )
 NAMES_NO_DISEASE = "It knows two classes, normal and abnormal, as its sources label them; it names no disease."
 NAMES_CLASSES = (
-    "Beside normal and abnormal it tells of classes that its sources name. A class is a group of findings in a recording, not a diagnosis"
+    "Beside normal and abnormal it reports classes that its sources name. A class is a group of findings in a recording, not a diagnosis"
     " of a person, and its code is as near as the terminology comes."
 )
 LIMITS = (

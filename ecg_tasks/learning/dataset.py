@@ -24,7 +24,7 @@ class TrainingSet:
         known: such a record teaches its classes, and counts nowhere else
     records : ndarray, shape (n,), integers: windows with the same number are of one record
     rows : ndarray, shape (n,), integers: where in ``images`` each window is, if not all are of this set (``subset``)
-    class_names : what else is to be told of a record beside abnormal, in the order of the network's outputs
+    class_names : what else is to be said of a record beside abnormal, in the order of the network's outputs
     classes : ndarray, shape (n, n_classes), uint8: 1 where the window's record has the class, 0 where it has not, or ``NOT_KNOWN``; None
         without classes
 

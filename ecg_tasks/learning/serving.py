@@ -46,7 +46,7 @@ class Classifier:
             )
         self.n_outputs = int(self._interpreter.get_output_details()[0]["shape_signature"][-1])
         if absent := [one.name for one in spec.classes if one.output >= self.n_outputs]:
-            raise ModelRefusedError(f"{LITERT} has {self.n_outputs} outputs; {SPEC} says that others tell of {', '.join(absent)}")
+            raise ModelRefusedError(f"{LITERT} has {self.n_outputs} outputs; {SPEC} says that others report {', '.join(absent)}")
         self._interpreter.resize_tensor_input(self._input["index"], (self._batch, *shape))
         self._interpreter.allocate_tensors()
 

@@ -58,7 +58,7 @@ class ModelSpec:
     training : parameters and course of the training
     environment : what the training ran on
     sources : credits: the collections that it was trained on, with their licences
-    classes : what else it tells of a record, and how it decides on that; nothing in versions that were not trained for it
+    classes : what else it reports of a record, and how it decides on that; nothing in versions that were not trained for it
 
     Raises
     ------

@@ -39,12 +39,17 @@ class Version:
         """Recipe and version as one word."""
         return f"{self.recipe}/{self.version}"
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that it reports."""
+        return tuple(one.name for one in self.classes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedVersion:
     """A version with the figures of its test, the gate's verdict on it, whether it serves, and what became of it, as a phrase.
 
-    ``classes`` are the figures of each class that it tells of, and ``macro_auroc`` the mean of their AUROCs.
+    ``classes`` are the figures of each class that it reports, and ``macro_auroc`` the mean of their AUROCs.
     """
 
     version: Version

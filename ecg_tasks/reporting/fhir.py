@@ -49,7 +49,7 @@ class ClassCode:
 
 
 Classes: TypeAlias = Mapping[tuple[str, str], Sequence[ClassCode]]
-"""What each version (recipe, version) tells of beside normal and abnormal."""
+"""What each version (recipe, version) reports beside normal and abnormal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def bundles(
     ----------
     rows : ``record_id``, ``decision``, ``probability`` (None for none), ``quality``, ``recipe``, ``version``, ``model_digest``,
         ``threshold`` and ``synthetic`` of each record; ``recorded``, ``age``, ``sex``, ``device``, ``filters`` and ``source_format``,
-        each None where it is not known, which is left out then; of a class that its version tells of, the columns that
+        each None where it is not known, which is left out then; of a class that its version reports, the columns that
         ``report_columns.of_class`` names
     release : ``R5`` or ``R4B``
     """

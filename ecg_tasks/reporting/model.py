@@ -19,7 +19,7 @@ from ecg_tasks.signals.record import Record
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedClass:
-    """A class that a model tells of.
+    """A class that a model reports.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class ModelSummary:
     split_unit : what was kept apart between training and test: ``patient``, ``record`` or ``beat``
     synthetic : trained on recordings made by a program
     baselines : name of a simpler method ("beat length alone") to its AUROC on the same test records
-    classes : what else it tells of a record, in its order
+    classes : what else it reports of a record, in its order
     """
 
     recipe: str

@@ -16,7 +16,7 @@ class Predictions(Protocol):
     file: BinaryIO
     """The same as Parquet."""
     classes: tuple[str, ...]
-    """What it tells of beside normal and abnormal."""
+    """What it reports beside normal and abnormal."""
 
     def __len__(self) -> int:
         """Count the records."""

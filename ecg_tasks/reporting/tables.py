@@ -21,7 +21,7 @@ Parts = Iterable[Mapping[str, Sequence[Any]]]
 def csv_pieces(parts: Parts, classes: Sequence[str] = ()) -> Iterator[bytes]:
     """Yield rows as CSV (UTF-8, commas, line feeds), head first; a missing value is an empty cell, a number has all its digits.
 
-    Cells that a spreadsheet would run as a formula have an apostrophe in front. ``classes`` are those that the table tells of.
+    Cells that a spreadsheet would run as a formula have an apostrophe in front. ``classes`` are those that the table reports.
     """
     names = [column.name for column in report_columns.columns_with(classes)]
     yield csv_lines([names])
@@ -45,7 +45,7 @@ def csv_file(parts: Parts, classes: Sequence[str] = ()) -> BinaryIO:
 
 
 def csv_schema(classes: Sequence[str] = ()) -> bytes:
-    """Return what the columns of the CSV file of a table that tells of these classes are, as a Table Schema.
+    """Return what the columns of the CSV file of a table that reports these classes are, as a Table Schema.
 
     References
     ----------

@@ -70,7 +70,7 @@ def show_record(
         list_query=as_params(query),
         asked=as_params(query) | ({"date": date, "run": run} if head else {}),
         verdicts=VERDICTS,
-        boxes=[one.name for one in found.decided.version.classes] if found.decided else [],
+        boxes=found.decided.version.class_names if found.decided else (),
         previous=previous,
         following=following,
         **drawings(found, start=start, attribution=explained.attribution(store, found)),
@@ -92,7 +92,7 @@ def drawings(found: records.RecordPage, *, start: float, attribution: Attributio
         "probability": probability(decided) if decided else "",
         "attribution": attribution,
         "attribution_drawing": draw_attribution(attribution) if attribution else "",
-        "classes": class_lines(decided.version.classes, decided.values) if decided else [],
+        "lines": class_lines(decided.version.classes, decided.values) if decided else [],
         "meaning": MEANINGS[Decision(decided.decision)] if decided else "",
     }
 

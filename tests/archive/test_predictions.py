@@ -248,7 +248,7 @@ def test_a_first_view_reads_one_group_of_rows(table, monkeypatch):
 
 
 def test_versions_with_and_without_a_class_stand_in_one_table(archive):
-    """A version that does not tell of a class, or is older, says nothing of it; what the other says comes with all its bits."""
+    """A version that does not report a class, or is older, says nothing of it; what the other says comes with all its bits."""
     ids = archive.ids(4)
     archive.put_shard("s", ids, [0.1, 0.2, 0.3, 0.4])
     stored = tables.load(said(archive, "s").data)

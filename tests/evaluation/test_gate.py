@@ -198,9 +198,9 @@ def test_classes_help_no_candidate():
 
 
 def test_a_class_that_few_test_patients_have_is_not_compared():
-    """Four patients say nothing of a class; the reason says so, and which classes are no longer told of."""
+    """Four patients say nothing of a class; the reason says so, and which classes are no longer reported."""
     labels, good, poor, patients = _better()
     classes = {"CD": _of_class(candidate=1.0, champion=3.0, prevalence=0.01)}
     verdict = evaluate_candidate(labels, good, poor, patients, seed=0, classes=classes, lost=("HYP",))
     assert verdict.promote
-    assert verdict.reason.endswith("; too few test patients to compare CD; it no longer tells of HYP")
+    assert verdict.reason.endswith("; too few test patients to compare CD; it no longer reports HYP")

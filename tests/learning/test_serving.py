@@ -174,5 +174,5 @@ def test_golden_scores_of_every_output_are_held(files_with_classes, column):
 def test_a_class_without_an_output_is_refused(files, spec_with_classes):
     """A specification that says more than the network does is refused."""
     changed = replace(spec_with_classes, n_weights=1)
-    with pytest.raises(ModelRefusedError, match="others tell of CD"):
+    with pytest.raises(ModelRefusedError, match="others report CD"):
         Classifier.from_files(_resealed(files, **{version.SPEC: changed.to_json()}))

@@ -1,4 +1,4 @@
-"""Classes beside normal and abnormal, by the steps alone: from a label table to the version that tells of them."""
+"""Classes beside normal and abnormal, by the steps alone: from a label table to the version that reports them."""
 
 import csv
 import io
@@ -8,11 +8,15 @@ from collections import Counter
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from ecg_tasks import report_columns
 from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.cli.__main__ import app
 from ecg_tasks.evaluation.metrics import roc_auc
 from ecg_tasks.learning.version import Metrics
+from ecg_tasks.offline import classify_archive, classify_file
+from ecg_tasks.offline.evaluate_folder import evaluate_folder
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import promoting
@@ -225,3 +229,46 @@ def test_the_models_page_has_the_figures_of_the_classes(store, champion):
     assert serving.classes.keys() == {"NORM", "STTC", "WIDE"}
     assert serving.classes["WIDE"]["auroc"].value > 0.85
     assert serving.macro_auroc.value == pytest.approx(np.mean([one["auroc"].value for one in serving.classes.values()]))
+
+
+@pytest.fixture(scope="module")
+def offline(store, champion, tmp_path_factory):
+    """The same recordings in a folder, and the version in another."""
+    folder, shipped = tmp_path_factory.mktemp("folder"), tmp_path_factory.mktemp("models")
+    for name, data in _drop():
+        (folder / name.removeprefix("w/")).write_bytes(data)
+    models.export_champion(store, "heartbeat", shipped)
+    return folder, shipped
+
+
+def test_a_file_is_classified_without_any_stack(store, report, offline, monkeypatch):
+    """The answer on every class is the nightly run's, and the command says it."""
+    folder, shipped = offline
+    date, run, _ = report
+    rows = pq.read_table(io.BytesIO(store.get(keys.report(date, run, "predictions.parquet")))).to_pylist()
+    nightly = {row["record_id"]: row for row in rows}
+    found = classify_file.classify_file(folder / "beats.csv", models=shipped).results
+    assert len(found) == N_PATIENTS
+    for one in found:
+        assert [(two.name, two.decision) for two in one.classes] == [
+            (name, nightly[one.record_id][f"class_{name}"]) for name in ("NORM", "STTC", "WIDE")
+        ]
+        assert one.classes[2].probability == pytest.approx(nightly[one.record_id]["p_WIDE"], abs=1e-6)
+    whole = classify_archive.classify
+    monkeypatch.setattr(classify_archive, "classify", lambda path, *, recipe: whole(path, recipe=recipe, models=shipped))
+    told = CliRunner().invoke(app, ["classify", str(folder / "beats.csv")], env={"COLUMNS": "300"})
+    first = found[0].classes[0]
+    assert f"{found[0].name}: NORM {first.decision}, {first.probability:.3f} (from {first.threshold:.3f}); STTC " in told.output
+
+
+def test_the_figures_of_the_classes_are_reproduced_from_a_folder(champion, offline):
+    """Those of the card, to the last digit: the folder's label table reports the same classes, on the test patients alone."""
+    folder, shipped = offline
+    found = evaluate_folder(folder, models=shipped)
+    told = json.loads(champion[0]["metrics.json"])["classes"]
+    plain = json.loads(json.dumps(found.as_dict()["classes"]))
+    assert plain == {name: told[name] for name in ("macro_auroc", "figures")}
+    (version,) = {path.parent.name for path in shipped.glob("*/*/SHA256SUMS")}
+    done = CliRunner().invoke(app, ["evaluate", str(folder), "--model", str(shipped / "heartbeat" / version)], env={"COLUMNS": "300"})
+    assert found.evaluated[0].classes.evaluations["WIDE"].auroc.text() in done.output
+    assert f"mean of the classes' AUROCs: {found.evaluated[0].classes.macro_auroc.text()}" in " ".join(done.output.split())

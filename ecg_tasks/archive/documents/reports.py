@@ -17,7 +17,7 @@ class SummaryRun(Part, frozen=True, kw_only=True):
 
 
 class SummaryClass(Part, frozen=True, kw_only=True):
-    """A class that a version tells of, and what it is in a terminology; empty texts where that is not known."""
+    """A class that a version reports, and what it is in a terminology; empty texts where that is not known."""
 
     name: str
     system: str = ""

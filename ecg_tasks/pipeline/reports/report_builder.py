@@ -253,7 +253,7 @@ def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, mode
 
 
 def _limits_of_classes(columns: tables.Columns, classes: Sequence[str], *, models: Mapping[str, _Model]) -> tables.Columns:
-    """Return threshold and band of each class by the version that decided on a row; none where that does not tell of the class."""
+    """Return threshold and band of each class by the version that decided on a row; none where that does not report the class."""
     found: tables.Columns = {}
     for name in classes:
         of_recipe = {recipe: one for recipe, model in models.items() for one in model.summary.classes if one.name == name}

@@ -123,7 +123,7 @@ def known_truth(rows: Sequence[DatasetRow], names: Sequence[str]) -> NDArray[np.
 
 
 def in_common(rows: Sequence[DatasetRow], candidate: RecordDecisions, champion: RecordDecisions) -> dict[str, ScoredClass]:
-    """Return what both versions said of the classes that both tell of, on the records of which these are known."""
+    """Return what both versions said of the classes that both report, on the records of which these are known."""
     theirs = {one.rule.name: one.probability for one in champion.classes}
     ours = {one.rule.name: one.probability for one in candidate.classes if one.rule.name in theirs}
     truth = known_truth(rows, list(ours))
