@@ -262,7 +262,9 @@ def test_arbitrary_bytes_raise_nothing_else(data):
 
 
 @given(
-    st.lists(st.sampled_from(["MI", "mi", "-CD", "AF", "-af", "?", "-", ";", "|", "nan", "nan", "x" * 33, "é"]) | st.text(max_size=4), max_size=6)
+    st.lists(
+        st.sampled_from(["MI", "mi", "-CD", "AF", "-af", "?", "-", ";", "|", "nan", "nan", "x" * 33, "é"]) | st.text(max_size=4), max_size=6
+    )
 )
 def test_a_list_of_classes_is_read_back_as_it_is_written(words):
     """Whatever stands in the cell, it is refused, or says nothing, or is a list whose text is the same list."""
