@@ -75,7 +75,7 @@ class ClassList:
         ValueError
             If it cannot be understood.
         """
-        words = [word for word in _BETWEEN_CLASSES.split(text) if word]
+        words = [word for word in dict.fromkeys(_BETWEEN_CLASSES.split(text)) if word]
         is_whole = _PERHAPS_OTHERS not in words
         words = [word for word in words if word != _PERHAPS_OTHERS]
         if not words or (len(words) == 1 and words[0].lower() in _NOT_SAID):

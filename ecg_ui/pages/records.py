@@ -70,7 +70,7 @@ def show_record(
         list_query=as_params(query),
         asked=as_params(query) | ({"date": date, "run": run} if head else {}),
         verdicts=VERDICTS,
-        classes=found.decided.version.class_names if found.decided else (),
+        boxes=found.decided.version.class_names if found.decided else (),
         previous=previous,
         following=following,
         **drawings(found, start=start, attribution=explained.attribution(store, found)),

@@ -45,7 +45,7 @@ def show_review(
         found=found,
         undecided=records.waits_for(store, first.shard) if first else (),
         verdicts=VERDICTS,
-        classes=models.version(store, first.recipe, first.version).class_names if first else (),
+        boxes=models.version(store, first.recipe, first.version).class_names if first else (),
         saved=saved,
         at=at,
         offset=offset,

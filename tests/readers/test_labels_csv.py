@@ -116,7 +116,7 @@ def test_names_of_ones_own_none_of_them_and_perhaps_others(written, names, is_wh
     assert ClassList.read(str(row.classes)) == row.classes
 
 
-@pytest.mark.parametrize("written", ["", " ", "nan", "?", "N/A"])
+@pytest.mark.parametrize("written", ["", " ", "nan", "nan nan", "?", "N/A"])
 def test_an_empty_list_says_nothing(written):
     """Classes are then not known, which is another thing than none."""
     (row,) = read(f"record,label,classes\n100,0,{written}\n").rows
@@ -259,3 +259,16 @@ def test_arbitrary_bytes_raise_nothing_else(data):
     for content in (data, b"record,label,age\n" + data):
         with contextlib.suppress(BadInputError):
             assert isinstance(read(content), LabelTable)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["MI", "mi", "-CD", "AF", "-af", "?", "-", ";", "|", "nan", "nan", "x" * 33, "é"]) | st.text(max_size=4), max_size=6
+    )
+)
+def test_a_list_of_classes_is_read_back_as_it_is_written(words):
+    """Whatever stands in the cell, it is refused, or says nothing, or is a list whose text is the same list."""
+    found = None
+    with contextlib.suppress(ValueError):
+        found = ClassList.read(" ".join(words))
+    assert found is None or ClassList.read(str(found)) == found
