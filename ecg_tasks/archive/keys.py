@@ -15,6 +15,7 @@ CATALOG_HEAD = "catalog/head.json"
 DESCRIPTIONS = "descriptions/"
 QUARANTINE = "quarantine/"
 LABELS = "labels/"
+CLASSES = "classes/"
 SPECTROGRAMS = "spectrograms/"
 SIGNATURES = "signatures/"
 GROUPS = "groups/"
@@ -134,6 +135,10 @@ def quarantined_mark(entry: str, mark: str) -> str:
 
 def labels(digest: str) -> str:
     return f"{LABELS}{digest}.parquet"
+
+
+def classes(digest: str) -> str:
+    return f"{CLASSES}{digest}.parquet"
 
 
 def spectrograms(recipe_key: str, shard: str) -> str:

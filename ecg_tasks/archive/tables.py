@@ -71,6 +71,7 @@ LABEL_ROWS = pa.schema(
         ("record", pa.string()),  # as the file names it
         ("label", pa.string()),
         *(RECORDS.field(name) for name in ("patient", "split_bucket", "age", "sex")),
+        pa.field("classes", pa.string()),  # absent in older tables
     ]
 )
 """A label table of the inbox while its run is under way, with keyed hashes in place of ids."""
@@ -83,6 +84,13 @@ LABELS = pa.schema(
         ("when", pa.string()),  # ISO 8601
         ("comment", pa.string()),  # this one and the next are absent in older tables
         ("withdraws", pa.string()),  # the ``when`` of the verdict that is taken back
+    ]
+)
+CLASSES = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("classes", pa.string()),  # as `labels.ClassList` writes it
+        *(LABELS.field(name) for name in ("who", "when")),
     ]
 )
 
@@ -111,6 +119,8 @@ SPLIT = pa.schema(
         ("synthetic", pa.bool_()),
     ]
 )
+CLASS_SPLIT = pa.schema([*SPLIT, ("has", pa.string()), ("lacks", pa.string())])
+"""A split of records of which classes are known: names of those that each has, and that it has not, with blanks between."""
 SIGNATURES = pa.schema(
     [
         ("record_id", pa.string()),
@@ -177,6 +187,12 @@ Table: TypeAlias = pa.Table
 """A table that is too long for a Python object a row; only this package looks into it."""
 Columns = dict[str, Any]
 """Column name to a list (strings, bytes) or an array (numbers), all of one length."""
+
+
+def predictions_with(classes: Iterable[str]) -> pa.Schema:
+    """Return the columns of what a version with these classes says: one without any has those of ``PREDICTIONS`` alone."""
+    fields = [field for name in classes for field in (pa.field(f"p_{name}", pa.float32()), pa.field(f"class_{name}", pa.string()))]
+    return pa.schema([*PREDICTIONS, *fields])
 
 
 def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:

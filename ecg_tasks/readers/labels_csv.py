@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.labels import Label, Superclass
+from ecg_tasks.labels import ClassList, Label
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.readers.file_names import LABEL_TABLE, is_header, is_label_table, is_like_a_label_table
 from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id, sex_of
@@ -24,9 +24,8 @@ MAX_LINE_CHARS = 1024 * 1024
 MAX_COLUMNS = 1000
 _DELIMITERS = ",;\t"
 _REQUIRED = ("record", "label")
-_OPTIONAL = ("patient_id", "age", "sex", "superclasses", "fold")
-_SEPARATORS = re.compile(r"[\s;,|+]+")
-"""Between superclasses."""
+_OPTIONAL = ("patient_id", "age", "sex", "classes", "fold")
+_EARLIER_NAMES = {"superclasses": "classes"}
 _FOLD = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
 _LABELS: Mapping[str, Label | None] = {
     "": None,
@@ -51,12 +50,11 @@ class LabelRow:
     age: float | None
     """Years; above 89 it is 90."""
     sex: Literal["female", "male"] | None
-    superclasses: frozenset[Superclass] = frozenset()
-    """Those that the source names."""
+    classes: ClassList | None = None
     fold: int | None = None
     """Of the source's own cross-validation."""
     dropped: tuple[str, ...] = ()
-    """Columns whose text could not be used: an age that is none, a patient's id that was rounded, a superclass that is not known."""
+    """Columns whose text could not be used: an age that is none, a patient's id that was rounded, a class that is no name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +68,12 @@ class LabelTable:
 def read_labels(data: bytes, *, name: str) -> LabelTable:
     """Read ``labels.csv``: columns ``record`` and ``label``, and optional ones, in any order.
 
-    Optional are ``patient_id``, ``age`` (years), ``sex``, ``superclasses`` and ``fold``.
+    Optional are ``patient_id``, ``age`` (years), ``sex``, ``classes`` and ``fold``.
 
-    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Superclasses are those of `Superclass`, such as
-    ``MI STTC``; a fold is a whole number. Other columns are passed over. The columns are parted by commas, semicolons or tabs. Ids and ages
+    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Classes are a `ClassList`, such as ``MI STTC``; a
+    fold is a whole number. Other columns are passed over. The columns are parted by commas, semicolons or tabs. Ids and ages
     are read as ``person`` says; what cannot be used of the optional columns is dropped, never the row.
-    A row is rejected by itself for a wrong number of fields, no record, or an unknown label.
+    A row is rejected by itself for a wrong number of fields, no record, an unknown label, or classes that contradict the label.
 
     Raises
     ------
@@ -150,7 +148,7 @@ class _Columns:
     patient_id: int
     age: int
     sex: int
-    superclasses: int
+    classes: int
     fold: int
 
 
@@ -163,7 +161,7 @@ def _header_delimiter(text: bytes) -> str | None:
 def _columns(fields: list[str], *, name: str) -> _Columns:
     if len(fields) > MAX_COLUMNS:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(fields)} columns; at most {MAX_COLUMNS} are read")
-    columns = [field.strip().lower() for field in fields]
+    columns = [_EARLIER_NAMES.get(column, column) for column in (field.strip().lower() for field in fields)]
     for required in _REQUIRED:
         if columns.count(required) != 1:
             shown = ", ".join(columns)[:200]
@@ -185,7 +183,7 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
     if label not in _LABELS:
         known = ", ".join(repr(known) for known in _LABELS)
         raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the label is {label[:40]!r}; it must be one of {known}")
-    values: dict[str, Any] = {"patient_id": None, "age": None}
+    values: dict[str, Any] = {"patient_id": None, "age": None, "classes": None}
     dropped: tuple[str, ...] = ()
     for column, read in _READ.items():
         if (place := getattr(columns, column)) >= 0:
@@ -193,6 +191,8 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
                 values[column] = read(fields[place])
             except UnclearError:
                 dropped += (column,)
+    if values["classes"] is not None and (contradiction := values["classes"].contradicts(_LABELS[label])):
+        raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: {contradiction}; leave one of the two empty")
     return LabelRow(
         row=row,
         record=record,
@@ -203,25 +203,15 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
     )
 
 
-def superclasses_of(text: str) -> frozenset[Superclass]:
-    """Return the superclasses that a text names.
-
-    >>> sorted(superclasses_of("MI; sttc"))
-    [<Superclass.MI: 'MI'>, <Superclass.STTC: 'STTC'>]
-
-    Raises
-    ------
-    UnclearError
-        If one of them is not known.
-    """
-    try:
-        return frozenset(Superclass(word) for word in _SEPARATORS.split(text.upper()) if word)
-    except ValueError:
-        raise UnclearError(f"a superclass is one of {', '.join(Superclass)}") from None
-
-
 def _age(text: str) -> float | None:
     return age_kept(age_years(text))
+
+
+def _classes(text: str) -> ClassList | None:
+    try:
+        return ClassList.read(text)
+    except ValueError as error:
+        raise UnclearError(str(error)) from None
 
 
 def _fold(text: str) -> int | None:
@@ -235,7 +225,7 @@ def _fold(text: str) -> int | None:
 _READ: Mapping[str, Callable[[str], object]] = {
     "patient_id": patient_id,
     "age": _age,
-    "superclasses": superclasses_of,
+    "classes": _classes,
     "fold": _fold,
 }
 """Columns whose text may be unclear."""

@@ -276,13 +276,15 @@ class IntakeCounts(InputCounts, frozen=True, kw_only=True):
 class LabelCounts(Part, frozen=True, kw_only=True):
     """What became of a run's labels.
 
-    ``tables`` are those that leave the inbox, with their ``rows``; ``stored`` counts new labels, ``described`` records of which a
-    patient, an age or a sex became known, ``quarantined`` refused rows and tables, ``dropped`` values that could not be used.
+    ``tables`` are those that leave the inbox, with their ``rows``; ``stored`` counts new labels, ``classes`` new lists of classes,
+    ``described`` records of which a patient, an age or a sex became known, ``quarantined`` refused rows and tables, ``dropped`` values
+    that could not be used.
     """
 
     tables: tuple[LabelTableFile, ...] = ()
     rows: int = 0
     stored: int = 0
+    classes: int = 0
     described: int = 0
     quarantined: int = 0
     dropped: dict[str, int] = msgspec.field(default_factory=dict)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.labels import Superclass
 from ecg_tasks.readers.base import Rejected
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, LABEL_TABLE, SIDECAR, SIGNAL_SUFFIXES, is_header, sidecars_of
 from ecg_tasks.readers.labels_csv import LabelRow
@@ -23,7 +22,7 @@ Content = bytes | Path | Callable[[], bytes]
 MOST_ROWS = 100_000
 """Rows of one label table in the inbox; more go into further ones."""
 _COLUMNS = ("record", "label", "patient_id", "age", "sex")
-_MORE_COLUMNS = ("superclasses", "fold")
+_MORE_COLUMNS = ("classes", "fold")
 _HEADERS_LOOKED_AT = 5
 
 
@@ -80,15 +79,15 @@ class LabelledFolder:
         return [*found.items(), *self._label_tables()]
 
     def counts(self) -> Counter[str]:
-        """Count the recordings that are there by label, and by superclass; without a label as ``without label``."""
+        """Count the recordings that are there by label, and by class; without a label as ``without label``."""
         there = [row for name, row in self.rows.items() if self.files[file_of(name)] is not None]
         found = Counter(row.label.value if row.label else "without label" for row in there)
-        return found + Counter(superclass.value for row in there for superclass in row.superclasses)
+        return found + Counter(name for row in there if row.classes for name in row.classes.names)
 
     def _label_tables(self) -> Iterator[tuple[str, bytes]]:
         """Yield the tables, each read by itself; the second is called as a browser calls a second copy, which is read as well."""
         rows = [(name, row) for name, row in self.rows.items() if self.files[file_of(name)] is not None]
-        more = [column for column in _MORE_COLUMNS if any(getattr(row, column) for _, row in rows)]
+        more = [column for column in _MORE_COLUMNS if any(getattr(row, column) is not None for _, row in rows)]
         for number, first in enumerate(range(0, len(rows), MOST_ROWS)):
             text = io.StringIO()
             table = csv.writer(text)
@@ -130,7 +129,7 @@ def agreed(said: Mapping[str, Sequence[LabelRow]], *, table: str) -> tuple[dict[
     rows: dict[str, LabelRow] = {}
     contradicted: list[Rejected] = []
     for name, some in said.items():
-        found = {column: {getattr(row, column) for row in some} - {None, frozenset()} for column in (*_COLUMNS[1:], *_MORE_COLUMNS)}
+        found = {column: {getattr(row, column) for row in some} - {None} for column in (*_COLUMNS[1:], *_MORE_COLUMNS)}
         if all(len(values) <= 1 for values in found.values()):
             one = {column: next(iter(values)) for column, values in found.items() if values}
             rows[name] = replace(some[0], **one)
@@ -245,6 +244,5 @@ def is_number(row: Mapping[str, str], column: str, value: float) -> bool:
 
 def _cells(name: str, row: LabelRow, more: Sequence[str]) -> tuple[str, ...]:
     age = "" if row.age is None else f"{row.age:g}"
-    superclasses = " ".join(one for one in Superclass if one in row.superclasses)
-    own = {"superclasses": superclasses, "fold": "" if row.fold is None else str(row.fold)}
+    own = {"classes": "" if row.classes is None else str(row.classes), "fold": "" if row.fold is None else str(row.fold)}
     return name, row.label or "", row.patient_id or "", age, row.sex or "", *(own[column] for column in more)

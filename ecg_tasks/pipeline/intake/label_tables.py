@@ -30,6 +30,7 @@ class Row(NamedTuple):
     record: str
     label: str | None
     person: Person
+    classes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +188,8 @@ def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, keep
         patient = patient_hash(row.patient_id, key=patient_key)
         bucket = -1 if row.patient_id is None else split_bucket(row.patient_id)
         age = None if row.age is None else float(np.float32(row.age))  # as it is stored
-        rows.append(Row(row.row, row.record, None if row.label is None else row.label.value, Person(patient, bucket, age, row.sex)))
+        label, classes = "" if row.label is None else row.label.value, "" if row.classes is None else str(row.classes)
+        rows.append(Row(row.row, row.record, label or None, Person(patient, bucket, age, row.sex), classes))
     return replace(found, rejected=[taking.row_fault(one) for one in parsed.rejected], dropped=dropped, rows=rows)
 
 
@@ -204,9 +206,18 @@ def _as_document(table: Staged) -> StagedLabels:
 
 
 def _dump(rows: Sequence[Row]) -> bytes:
-    columns: dict[str, list[object]] = {"row": [], "record": [], "label": [], "patient": [], "split_bucket": [], "age": [], "sex": []}
+    columns: dict[str, list[object]] = {
+        "row": [],
+        "record": [],
+        "label": [],
+        "patient": [],
+        "split_bucket": [],
+        "age": [],
+        "sex": [],
+        "classes": [],
+    }
     for row in rows:
-        for name, value in zip(columns, (row.row, row.record, row.label, *row.person), strict=True):
+        for name, value in zip(columns, (row.row, row.record, row.label, *row.person, row.classes), strict=True):
             columns[name].append(value)
     return tables.dump(tables.LABEL_ROWS, columns)
 
@@ -215,4 +226,5 @@ def _load(data: bytes) -> Iterator[Row]:
     columns = tables.load(data)
     ages = [None if np.isnan(age) else age for age in columns["age"].tolist()]
     persons = map(Person, columns["patient"], columns["split_bucket"].tolist(), ages, columns["sex"])
-    return map(Row, columns["row"].tolist(), columns["record"], columns["label"], persons)
+    classes = columns.get("classes", [""] * tables.n_rows(columns))  # absent where an earlier version staged the table
+    return map(Row, columns["row"].tolist(), columns["record"], columns["label"], persons, classes)
