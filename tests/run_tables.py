@@ -28,6 +28,7 @@ ROW = {
     "device": "Mortara ELI 250",
     "filters": "0.05 to 150 Hz, notch 50 Hz",
     "source_format": "HL7 aECG",
+    "site": "north",
     "model_digest": "0123456789ab",
     "threshold": 0.5,
     "abstain_low": 0.45,

@@ -28,10 +28,11 @@ RECORDS = pa.schema(
         ("device", pa.string()),
         ("filters", pa.string()),
         ("source_format", pa.string()),
+        ("site", pa.string()),  # absent in more tables than those before it
     ]
 )
-ACQUISITION = ("recorded", "device", "filters", "source_format")
-"""Columns of `RECORDS` that tell how a recording was made; absent in older tables, where none of it is known."""
+ACQUISITION = ("recorded", "device", "filters", "source_format", "site")
+"""Columns of `RECORDS` that tell how and where a recording was made; absent in older tables, where none of it is known."""
 RECEIVED = pa.field("received", pa.int32())
 """The number of the intake that let a record or a name in: a higher one is a later one. Absent in older tables, or 0: not known."""
 RECORD_INDEX = pa.schema(

@@ -29,6 +29,7 @@ def row(number: int = 0, **changes) -> dict:
         "device": None,
         "filters": None,
         "source_format": None,
+        "site": None,
     }
     return plain | changes
 
