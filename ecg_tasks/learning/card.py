@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ecg_tasks.evaluation.classes import CLASS_FIGURES
-from ecg_tasks.evaluation.intervals import NEAR_THE_EDGE
+from ecg_tasks.evaluation.intervals import NEAR_THE_EDGE, Interval
 from ecg_tasks.evaluation.metrics import MAX_BINS, MIN_BINS, RECORDS_PER_BIN
+from ecg_tasks.evaluation.prevalence import PREVALENCES, at_prevalence
 from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.learning.markdown import figure, generic, is_figure, number, share, table, words
@@ -68,6 +69,7 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
         _decision(spec, metrics),
         _data(spec, metrics, splits),
         _figures(metrics),
+        _prevalence(metrics),
         _classes(spec, metrics),
         _calibration(spec, metrics),
         _baselines(metrics),
@@ -201,6 +203,26 @@ _SHOWN_ELSEWHERE = frozenset(
     )
 )
 """Parts of the metrics that have their own section, or none on the card."""
+
+
+def _prevalence(metrics: Plain) -> Iterator[str]:
+    test = metrics.get("test", {})
+    if not (is_figure(test.get("sensitivity")) and is_figure(test.get("specificity"))):
+        return
+    yield from ("## Where abnormal records are rarer, or more frequent", "")
+    measured = [Interval.from_dict(test[name]) for name in ("sensitivity", "specificity")]
+    rows = []
+    for prevalence in PREVALENCES:
+        found = at_prevalence(measured[0], measured[1], prevalence=prevalence)
+        rows.append((share(prevalence), *(one.text() for one in (found.called, found.ppv, found.npv))))
+    head = ("prevalence", "share called abnormal", FIGURE_TITLES["ppv"].lower(), FIGURE_TITLES["npv"].lower())
+    yield from table(head, rows)
+    yield (
+        "By the threshold alone, if sensitivity and specificity are those above. Where fewer are abnormal, they are often less ill too,"
+        " and the sensitivity is lower than it was here. P(abnormal) was calibrated at the prevalence of the calibration patients, and"
+        " says too much where it is lower."
+    )
+    yield ""
 
 
 def _classes(spec: Plain, metrics: Plain) -> Iterator[str]:
