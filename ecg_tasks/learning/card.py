@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ecg_tasks.evaluation.ages import MIN_BEYOND
 from ecg_tasks.evaluation.classes import CLASS_FIGURES
 from ecg_tasks.evaluation.intervals import NEAR_THE_EDGE, Interval
 from ecg_tasks.evaluation.metrics import MAX_BINS, MIN_BINS, RECORDS_PER_BIN
 from ecg_tasks.evaluation.prevalence import PREVALENCES, at_prevalence
-from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
+from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS, Subgroup, shortfalls
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.learning.markdown import figure, generic, is_figure, number, share, table, words
 
@@ -96,6 +97,17 @@ def _head(spec: Plain, metrics: Plain) -> Iterator[str]:
             )
         yield from table(("at a glance", ""), found)
     yield from ("## Intended use", "", INTENDED_USE, "")
+    if "ages" not in metrics:
+        return
+    if ages := metrics["ages"]:
+        yield (
+            f"Its {ages['n_patients']:,} training patients of known age were {number(ages['low'])} to {number(ages['high'])} years old, but"
+            f" for fewer than {MIN_BEYOND} on either side. Younger and older people, such as children where it was not shown any, are"
+            " outside its use: their records carry the flag *age outside*."
+        )
+    else:
+        yield "The ages of its training patients are not known, so it is not known for which ages it may be used."
+    yield ""
 
 
 def _decision(spec: Plain, metrics: Plain) -> Iterator[str]:
@@ -200,6 +212,7 @@ _SHOWN_ELSEWHERE = frozenset(
         "candidates_judged",
         "provenance",
         "reference",
+        "ages",
     )
 )
 """Parts of the metrics that have their own section, or none on the card."""
@@ -305,7 +318,7 @@ def _baselines(metrics: Plain) -> Iterator[str]:
 def _subgroups(metrics: Plain) -> Iterator[str]:
     if not (groups := metrics.get("subgroups")):
         return
-    yield from ("## By sex, age and signal quality", "")
+    yield from ("## By sex, age, signal quality, device and site", "")
     columns = ("auroc", "sensitivity", "specificity")
     rows = []
     for group in groups:
@@ -316,6 +329,21 @@ def _subgroups(metrics: Plain) -> Iterator[str]:
     yield (
         f"Figures of a group with fewer than {MIN_PATIENTS} patients, or fewer than {MIN_PATIENTS_PER_CLASS} of either class, are not"
         " shown. Overlapping intervals of small groups show no difference, and do not show that there is none."
+    )
+    yield ""
+    whole = {name: Interval.from_dict(value) for name, value in metrics.get("test", {}).items() if is_figure(value)}
+    yield from ("### Where it fails", "")
+    if not (found := shortfalls(whole, [Subgroup.from_dict(group) for group in groups])):
+        yield from ("No group has a lower AUROC or sensitivity than all test records together.", "")
+        return
+    rows = [
+        (f"{one.attribute}: {one.value}", FIGURE_TITLES[one.figure], one.found.text(), f"{one.whole:.3f}", "clear" * one.clear)
+        for one in found
+    ]
+    yield from table(("group", "figure", "there", "of all", ""), rows)
+    yield (
+        "Groups with a lower AUROC or sensitivity than all test records, the largest difference first. It is clear where the whole interval"
+        " of the group lies below the figure of all; of groups without any difference one in forty is so by chance."
     )
     yield ""
 

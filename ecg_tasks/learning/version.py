@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.evaluation.ages import AgeRange
 from ecg_tasks.evaluation.baselines import LogisticBaseline
 from ecg_tasks.evaluation.calibration import Calibration
 from ecg_tasks.evaluation.classes import ClassAssessment
@@ -176,6 +177,7 @@ class Metrics:
     classes : figures of its classes on the test patients; None in a version without any
     baseline_models : the simpler methods that were fitted beside it; empty in older versions
     provenance : SHA-256 of what its data set is made of; likewise
+    ages : those that it was shown in training; None where that is not known, as in older versions
     """
 
     test: Evaluation | None
@@ -183,6 +185,7 @@ class Metrics:
     reference: Mapping[str, Reference]
     baseline_models: Mapping[str, LogisticBaseline]
     provenance: Mapping[str, str]
+    ages: AgeRange | None = None
 
     @classmethod
     def from_json(cls, data: bytes) -> "Metrics":
@@ -196,6 +199,7 @@ class Metrics:
                 reference={name: Reference.from_dict(one) for name, one in stored.get("reference", {}).items()},
                 baseline_models={name: LogisticBaseline.from_dict(one) for name, one in stored.get("baseline_models", {}).items()},
                 provenance=stored.get("provenance", {}),
+                ages=None if stored.get("ages") is None else AgeRange.from_dict(stored["ages"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelRefusedError(f"{METRICS} cannot be read: {error!r}") from None

@@ -24,13 +24,14 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter
 from ecg_tasks.counts import ReportCounts
+from ecg_tasks.evaluation.ages import AgeRange
 from ecg_tasks.evaluation.classes import ClassAssessment
 from ecg_tasks.evaluation.summary import evaluate
 from ecg_tasks.labels import Decision, Label, in_order
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.champions.versions import TrainedOn
+from ecg_tasks.pipeline.champions.versions import TrainedOn, flagged
 from ecg_tasks.pipeline.reports.changing import changes
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
@@ -107,6 +108,7 @@ class _Model:
     classifier: Classifier
     summary: ModelSummary
     trained_on: TrainedOn
+    ages: AgeRange | None
 
 
 def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
@@ -242,7 +244,10 @@ def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, mode
     """Return what a report knows of decided rows beyond index and predictions: where they lie, their label, and who decided."""
     deciding = [models[recipe].summary for recipe in columns["recipe"]]
     bands = [model.abstain or (None, None) for model in deciding]
+    shown = [models[recipe].ages for recipe in columns["recipe"]]
+    rows = zip(columns["flags"], columns["age"].tolist(), shown, strict=True)
     return {
+        "flags": [flagged(flags or "", ages, age=age) for flags, age, ages in rows],
         "shard": [shard] * len(deciding),
         "label": labels.of(columns["record_id"]),
         "model_digest": [model.digest for model in deciding],
@@ -286,6 +291,7 @@ def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, lat
         classifier=classifier,
         summary=model_summary(classifier.spec, metrics, digest=registry.digest(files), since=champion.since),
         trained_on=TrainedOn.of_version(files, late),
+        ages=metrics.ages,
     )
 
 

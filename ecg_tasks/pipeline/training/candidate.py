@@ -14,6 +14,7 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import DatasetManifest, Training, TrainingJob, plain
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation import assessment, curves
+from ecg_tasks.evaluation.ages import ages_shown
 from ecg_tasks.evaluation.calibration import fit_calibration
 from ecg_tasks.evaluation.classes import assess_classes
 from ecg_tasks.evaluation.splits import Split
@@ -108,6 +109,8 @@ def build_version(
     coverage = curves.thinned(coverage_accuracy(calibration.labels, calibrated, threshold=threshold))
     measured = measuring.measure(store, recipe, [row for row in rows if row.split in (Split.TRAIN, Split.TEST)])
     baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.split == Split.TRAIN])
+    trained = [row for row in rows if row.split == Split.TRAIN]
+    ages = ages_shown(measured.of([row.record_id for row in trained]).ages, [row.group for row in trained])
     decided = record_decisions(Classifier(spec, litert, n_threads=1), test)
     found = assessment.assess(
         measuring.scored_records(
@@ -143,6 +146,7 @@ def build_version(
             inputs=manifest.inputs,
         ),
         "provenance": _provenance(store, spec.dataset_id),
+        "ages": None if ages is None else ages.as_dict(),
     }
     if names:
         metrics["classes"] = classes.as_dict() | _class_figures(decided, test, found.evaluation)
