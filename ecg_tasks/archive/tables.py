@@ -150,6 +150,7 @@ DECIDED = pa.schema(
         *(RECORDS.field(name) for name in ("record_id", "name", "synthetic")),
         ("shard", pa.string()),
         *(PREDICTIONS.field(name) for name in ("probability", "decision", "quality")),
+        RECORDS.field("site"),  # absent in older tables
     ]
 )
 """What one version said of the whole archive, with what a list of records shows beside it."""

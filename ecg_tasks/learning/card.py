@@ -14,6 +14,7 @@ from ecg_tasks.evaluation.metrics import MAX_BINS, MIN_BINS, RECORDS_PER_BIN
 from ecg_tasks.evaluation.prevalence import PREVALENCES, at_prevalence
 from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS, Subgroup, shortfalls
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
+from ecg_tasks.learning.decisions import MIN_OF_A_CLASS_AT_A_SITE, MIN_PATIENTS_OF_A_SITE
 from ecg_tasks.learning.markdown import figure, generic, is_figure, number, share, table, words
 
 MANY_CANDIDATES = 20
@@ -73,6 +74,7 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
         _prevalence(metrics),
         _classes(spec, metrics),
         _calibration(spec, metrics),
+        _sites(spec, metrics),
         _baselines(metrics),
         _subgroups(metrics),
         _published(),
@@ -213,6 +215,7 @@ _SHOWN_ELSEWHERE = frozenset(
         "provenance",
         "reference",
         "ages",
+        "sites",
     )
 )
 """Parts of the metrics that have their own section, or none on the card."""
@@ -294,6 +297,41 @@ def _calibration(spec: Plain, metrics: Plain) -> Iterator[str]:
             for n, said, seen, low, high in zip(*(bins[column] for column in columns), strict=True)
         ]
         yield from table(("records", "mean P(abnormal)", "share abnormal", "95 % interval (Wilson)"), rows)
+
+
+def _sites(spec: Plain, metrics: Plain) -> Iterator[str]:
+    if not (found := metrics.get("sites")):
+        return
+    yield from ("## Sites with a calibration of their own", "")
+    rules = {one["site"]: one for one in spec.get("sites", ())}
+    rows = []
+    for site, one in found.items():
+        n = one["calibration"]
+        told = (site, f"{n['n_records']:,}", f"{n['n_patients']:,}", f"{n['n_abnormal']:,}")
+        if site in rules:
+            lo, hi = rules[site]["abstain"]
+            limits = (number(rules[site]["threshold"]), f"{number(lo)} to {number(hi)}")
+            rows.append((*told, *limits, number(rules[site]["temperature"]), number(rules[site]["bias"])))
+        else:
+            rows.append((*told, *["held back"] * 4))
+    head = ("site", "calibration records", "patients", "of these abnormal", "threshold", "uncertain", "temperature", "bias")
+    yield from table(head, rows)
+    yield (
+        f"A site has a calibration, a threshold and a band of its own if {MIN_PATIENTS_OF_A_SITE} calibration patients come from it, and"
+        f" {MIN_OF_A_CLASS_AT_A_SITE} of either class: with fewer, its own would often be farther from the truth than that of all. Each is"
+        " fitted as for all records, beginning with the calibration of all. All other figures of this card are by the rule of all. What a"
+        " version does at a site that it was not trained on was not measured."
+    )
+    yield ""
+    if tested := {site: one["test"] for site, one in found.items() if one["test"]}:
+        names = ("sensitivity", "specificity", "ece")
+        rows = [
+            (site, f"{one['n_records']:,}", {"pooled": "of all", "own": "its own"}[rule], *(figure(one[rule][name]) for name in names))
+            for site, one in tested.items()
+            for rule in ("pooled", "own")
+        ]
+        yield from ("On the test patients of these sites; 95 % intervals, as above:", "")
+        yield from table(("site", "records", "by the rule", *(FIGURE_TITLES[name] for name in names)), rows)
 
 
 def _baselines(metrics: Plain) -> Iterator[str]:

@@ -24,7 +24,7 @@ from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.learning.card import model_card
-from ecg_tasks.learning.decisions import ClassRule, DecisionRule
+from ecg_tasks.learning.decisions import ClassRule, DecisionRule, SiteRule
 
 KERAS = "model.keras"
 LITERT = "model.tflite"
@@ -60,6 +60,7 @@ class ModelSpec:
     environment : what the training ran on
     sources : credits: the collections that it was trained on, with their licences
     classes : what else it reports of a record, and how it decides on that; nothing in versions that were not trained for it
+    sites : sites with a calibration, threshold and band of their own; nothing in versions that have none
 
     Raises
     ------
@@ -86,6 +87,7 @@ class ModelSpec:
     environment: Mapping[str, str]
     sources: tuple[str, ...]
     classes: tuple[ClassRule, ...] = ()
+    sites: tuple[SiteRule, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("recipe", "recipe_digest", "version", "dataset_id", "network"):
@@ -104,6 +106,7 @@ class ModelSpec:
             self._check(name, isinstance(getattr(self, name), Mapping), "an object")
         self._check("sources", all(isinstance(source, str) for source in self.sources), "a list of texts")
         self._check("classes", _are_classes(self.classes), "classes with a name, an output and a rule each, none of them twice")
+        self._check("sites", _are_sites(self.sites), "sites with a name and a rule each, none of them twice")
 
     @property
     def code(self) -> object:
@@ -120,13 +123,15 @@ class ModelSpec:
             abstain=AbstainBand(lo=lo, hi=hi),
             min_quality=self.min_quality,
             classes=self.classes,
+            sites=self.sites,
         )
 
     def to_json(self) -> bytes:
-        """Return the content of ``model.json``; without classes it is what it was before there were any."""
+        """Return the content of ``model.json``; without classes or sites it is what it was before there were any."""
         stored = asdict(self)
-        if not self.classes:
-            del stored["classes"]
+        for name in ("classes", "sites"):
+            if not stored[name]:
+                del stored[name]
         return _json(stored)
 
     @classmethod
@@ -147,18 +152,20 @@ class ModelSpec:
         known = {field.name for field in fields(cls)}
         stored.setdefault("bias", 0.0)
         stored.setdefault("classes", [])
+        stored.setdefault("sites", [])
         if unknown := sorted(stored.keys() - known):
             raise ModelRefusedError(f"{SPEC} has unknown fields: {', '.join(unknown)}")
         if missing := sorted(known - stored.keys()):
             raise ModelRefusedError(f"{SPEC} lacks {', '.join(missing)}")
-        for name in ("class_order", "abstain", "image_shape", "sources", "classes"):
+        for name in ("class_order", "abstain", "image_shape", "sources", "classes", "sites"):
             if not isinstance(stored[name], list):
                 raise ModelRefusedError(f"{SPEC}: {name} is {stored[name]!r}; it must be a list")
             stored[name] = tuple(stored[name])
         try:
             stored["classes"] = tuple(ClassRule(**one | {"abstain": tuple(one["abstain"])}) for one in stored["classes"])
+            stored["sites"] = tuple(SiteRule(**one | {"abstain": tuple(one["abstain"])}) for one in stored["sites"])
         except (TypeError, KeyError) as error:
-            raise ModelRefusedError(f"{SPEC}: classes cannot be read: {error}") from None
+            raise ModelRefusedError(f"{SPEC}: classes or sites cannot be read: {error}") from None
         return cls(**stored)
 
     def _check(self, name: str, ok: bool, wanted: str) -> None:  # noqa: FBT001  # a private check reads best in this order
@@ -354,13 +361,19 @@ def _are_classes(classes: tuple[ClassRule, ...]) -> bool:
         and one.name != ""
         and _is_integer(one.output)
         and one.output > 0
-        and _is_number(one.temperature)
-        and one.temperature > 0
-        and _is_number(one.bias)
-        and _is_probability(one.threshold)
-        and _is_band(one.abstain)
+        and _is_rule(one)
         for one in classes
     )
+
+
+def _are_sites(sites: tuple[SiteRule, ...]) -> bool:
+    named = all(isinstance(one.site, str) and one.site != "" and _is_rule(one) for one in sites)
+    return named and len({one.site for one in sites}) == len(sites)
+
+
+def _is_rule(one: ClassRule | SiteRule) -> bool:
+    fitted = _is_number(one.temperature) and one.temperature > 0 and _is_number(one.bias)
+    return fitted and _is_probability(one.threshold) and _is_band(one.abstain)
 
 
 def _is_shape(value: Any) -> bool:

@@ -43,7 +43,7 @@ def held_against(store: ObjectStore, recipe: str) -> HeldAgainst | None:
             return None
         at = decided.rows(np.array(chosen, dtype="S32"))
         truth = np.array([labels[one] == Label.ABNORMAL for one in chosen], dtype=np.int64)
-        found = hold_against(truth, decided.probability[at].astype(np.float64), threshold=decided.threshold, seed=BOOTSTRAP_SEED)
+        found = hold_against(truth, decided.probability[at].astype(np.float64), threshold=decided.threshold[at], seed=BOOTSTRAP_SEED)
         return HeldAgainst(n_records=len(chosen), n_abnormal=int(truth.sum()), figures=found)
     return None
 

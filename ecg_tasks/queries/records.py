@@ -24,6 +24,7 @@ from ecg_tasks.queries.models import Version, serving, version
 from ecg_tasks.reporting.model import SpectrogramView
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
+from ecg_tasks.signals.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
     if stored is None:
         raise LookupError(f"record_index names {record_id} in shard {shard}, which does not hold it")
     stored = Descriptions.read(store, [record_id]).stored(stored)
-    found = [_of_age(store, one, stored.record.age) for one in _decisions(store, shard, record_id)]
+    found = [_of_person(store, one, stored.record) for one in _decisions(store, shard, record_id)]
     if champions is None:
         champions = _serving(store)
     open_recipes = waits_for(store, shard, champions=champions)
@@ -253,10 +254,10 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDec
     return found
 
 
-def _of_age(store: ObjectStore, one: StoredDecision, age: float | None) -> StoredDecision:
-    """Return a decision with a flag if its version was not shown people of this age."""
+def _of_person(store: ObjectStore, one: StoredDecision, record: Record) -> StoredDecision:
+    """Return a decision with the limits that hold at the record's site, and a flag if its version was not shown people of that age."""
     ages = _ages(store, one.version.recipe, one.version.version)
-    return replace(one, flags=flagged(one.flags, ages, age=age))
+    return replace(one, version=one.version.at(record.site), flags=flagged(one.flags, ages, age=record.age))
 
 
 @keep(256)

@@ -57,6 +57,7 @@ class Seen(NamedTuple):
     beat_s: float
     kind: str
     site: str
+    threshold: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +67,6 @@ class WatchedRecords:
     """
 
     seen: Sequence[Seen]
-    threshold: float
     decided: Counter[str]
     uninterpretable: Counter[str]
 
@@ -77,14 +77,19 @@ class WatchedRecords:
     def values(self, measure: str) -> list[Any]:
         """Return one value a record, nan where it is not known."""
         if measure == "abnormal":
-            return called_abnormal(np.array([one.score for one in self.seen]), threshold=self.threshold)
+            return called_abnormal(np.array([one.score for one in self.seen]), threshold=self.thresholds)
         return [getattr(one, "kind" if measure == "input" else measure) for one in self.seen]
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """The threshold of each record, which may be that of its site."""
+        return np.array([one.threshold for one in self.seen], dtype=np.float64)
 
     def estimated(self) -> dict[str, StoredFigure]:
         """Return the figures that the probabilities let expect; nothing without any record."""
         if not self.seen:
             return {}
-        found = estimate([one.score for one in self.seen], threshold=self.threshold, seed=BOOTSTRAP_SEED)
+        found = estimate([one.score for one in self.seen], threshold=self.thresholds, seed=BOOTSTRAP_SEED)
         return {name: StoredFigure(**plain_interval(interval)) for name, interval in found.items()}
 
 
@@ -174,6 +179,7 @@ def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Re
 def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) -> WatchedRecords:
     """Read the decisions on these shards, less what the version was trained on and all but one record of a patient."""
     late = Descriptions.read(store)
+    rule = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC))).rule
     trained_on = TrainedOn.of_version({TRAINING_RECORDS: store.get(keys.model_file(recipe, version, TRAINING_RECORDS))}, late)
     predictions = store.get_many(keys.predictions(recipe, shard, version) for shard in shards)
     indexes = store.get_many(keys.record_index(shard) for shard in shards)
@@ -184,19 +190,18 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
         sites = [site or NO_SITE for site in rows["site"]]
         decided.update(sites)
         uninterpretable.update(sites[row] for row in np.flatnonzero(np.isnan(rows["probability"])))
-        kinds = input_kinds(rows)
+        kinds, thresholds = input_kinds(rows), rule.limits(rows["site"]).threshold
         for row, record_id in enumerate(rows["record_id"]):
             if np.isnan(rows["probability"][row]) or trained_on.knows(record_id, int(rows["split_bucket"][row])):
                 continue
             score, quality, beat_s = (float(rows[name][row]) for name in ("probability", "quality", "beat_s"))
-            one = Seen(record_id, score, quality, beat_s, kinds[row], sites[row])
+            one = Seen(record_id, score, quality, beat_s, kinds[row], sites[row], float(thresholds[row]))
             patient = rows["patient"][row] or record_id
             by_patient[patient] = min(by_patient.get(patient, one), one)
         # A patient that is left out here never comes back in by a later record: its own smallest id lies beyond all that are kept.
         by_patient = dict(heapq.nsmallest(MAX_WATCHED, by_patient.items(), key=itemgetter(1)))
     return WatchedRecords(
         seen=sorted(by_patient.values()),
-        threshold=ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC))).threshold,
         decided=decided,
         uninterpretable=uninterpretable,
     )

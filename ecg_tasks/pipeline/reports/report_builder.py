@@ -179,6 +179,8 @@ class _Unseen(NamedTuple):
     """
 
     probability: NDArray[np.float64]
+    is_called: NDArray[np.bool_]
+    is_firm: NDArray[np.bool_]
     is_abnormal: NDArray[np.bool_]
     patient: NDArray[np.bytes_]
     is_patient_known: NDArray[np.bool_]
@@ -243,7 +245,8 @@ _JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, "rec
 def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, models: Mapping[str, _Model]) -> tables.Columns:
     """Return what a report knows of decided rows beyond index and predictions: where they lie, their label, and who decided."""
     deciding = [models[recipe].summary for recipe in columns["recipe"]]
-    bands = [model.abstain or (None, None) for model in deciding]
+    limits = {recipe: model.classifier.spec.rule.limits(columns["site"]) for recipe, model in models.items()}
+    bands = [limits[recipe].band(row) or (None, None) for row, recipe in enumerate(columns["recipe"])]
     shown = [models[recipe].ages for recipe in columns["recipe"]]
     rows = zip(columns["flags"], columns["age"].tolist(), shown, strict=True)
     return {
@@ -251,7 +254,7 @@ def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, mode
         "shard": [shard] * len(deciding),
         "label": labels.of(columns["record_id"]),
         "model_digest": [model.digest for model in deciding],
-        "threshold": [model.threshold for model in deciding],
+        "threshold": [float(limits[recipe].threshold[row]) for row, recipe in enumerate(columns["recipe"])],
         "abstain_low": [low for low, _ in bands],
         "abstain_high": [high for _, high in bands],
     }
@@ -272,15 +275,23 @@ def _limits_of_classes(columns: tables.Columns, classes: Sequence[str], *, model
 
 def _not_seen(columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> _Unseen:
     """Return the labelled rows of a shard that a model decided on, and was not trained, stopped or calibrated on."""
-    names = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
+    names = ("record_id", "recipe", "probability", "threshold", "decision", "label", "patient", "split_bucket")
+    truth = {Label.NORMAL.value: False, Label.ABNORMAL.value: True}
     rows = [
-        (float(probability), label == Label.ABNORMAL, (patient or record_id).encode(), bucket >= 0)
-        for record_id, by, probability, label, patient, bucket in zip(*(columns[name] for name in names), strict=True)
-        if by == recipe and label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability)
+        (probability, probability >= threshold, decision != Decision.UNCERTAIN, truth[label], (patient or record_id).encode(), bucket >= 0)
+        for record_id, by, probability, threshold, decision, label, patient, bucket in zip(*(columns[name] for name in names), strict=True)
+        if by == recipe and label in truth and not np.isnan(probability)
         if not trained_on.knows(record_id, int(bucket))
     ]
-    probability, is_abnormal, patient, is_known = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return _Unseen(np.array(probability, float), np.array(is_abnormal, bool), np.array(patient, "S"), np.array(is_known, bool))
+    probability, called, firm, is_abnormal, patient, is_known = zip(*rows, strict=True) if rows else ((),) * 6
+    return _Unseen(
+        probability=np.array(probability, float),
+        is_called=np.array(called, bool),
+        is_firm=np.array(firm, bool),
+        is_abnormal=np.array(is_abnormal, bool),
+        patient=np.array(patient, "S"),
+        is_patient_known=np.array(is_known, bool),
+    )
 
 
 def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, late: Descriptions) -> _Model:
@@ -299,7 +310,7 @@ def _unseen(parts: Sequence[_Unseen], recipe: str, model: _Model) -> UnseenFigur
     """Compute one model's figures over the labelled records that it has not seen; None where they are of one class."""
     if not parts:
         return None
-    probability, truth, patients, is_known = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    probability, called, firm, truth, patients, is_known = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if truth.all() or not truth.any():
         return None
     found = evaluate(
@@ -307,6 +318,8 @@ def _unseen(parts: Sequence[_Unseen], recipe: str, model: _Model) -> UnseenFigur
         probability,
         patients,
         threshold=model.classifier.spec.threshold,
+        called=called,
+        firm=firm,
         abstain=model.classifier.spec.rule.abstain,
         split_unit="patient" if is_known.all() else "record",
         seed=BOOTSTRAP_SEED,

@@ -24,7 +24,7 @@ from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.learning.decisions import RecordDecisions, record_probabilities
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import Golden, ModelSpec, version_files
-from ecg_tasks.pipeline.training import class_rules, measuring
+from ecg_tasks.pipeline.training import class_rules, measuring, sites
 from ecg_tasks.pipeline.training.classes import class_names
 from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 from ecg_tasks.pipeline.training.reference import reference_of
@@ -50,7 +50,7 @@ MIN_TYPICAL = 5
 
 
 def record_decisions(classifier: Classifier, pictures: Pictures) -> RecordDecisions:
-    """Return what the classifier says of each record by its own rules, classes included."""
+    """Return what the classifier says of each record by its own rules, classes included, and without those of sites."""
     outputs = classifier.predict_outputs(pictures.images)
     return classifier.decide(pictures.record, outputs, pictures.quality, n_records=len(pictures.rows))
 
@@ -82,13 +82,7 @@ def build_version(
 
     litert = export_litert(keras)
     outputs = Classifier(spec, litert, n_threads=1).predict_outputs(calibration.images)
-    raw = record_probabilities(
-        calibration.record,
-        outputs[:, 0],
-        calibration.quality,
-        n_records=len(calibration.rows),
-        min_quality=recipe.min_quality,
-    )
+    raw = _raw(calibration, outputs, min_quality=recipe.min_quality)
     correction = fit_calibration(calibration.labels, raw)
     calibrated = correction.apply(raw)
     threshold = threshold_for_sensitivity(calibrated, sensitivity=SENSITIVITY)
@@ -98,6 +92,8 @@ def build_version(
     classes = class_rules.fit_classes(calibration, outputs, names, min_quality=recipe.min_quality, asked=asked)
     for name, why in classes.left_out.items():
         logging.getLogger(__name__).warning("class %s is not served: %s", name, why)
+    of_calibration = sites.sites_of(store, calibration.rows)
+    own = sites.fit_sites(calibration, raw, of_calibration, pooled=correction, asked=asked)
     spec = replace(
         spec,
         temperature=correction.temperature,
@@ -105,13 +101,16 @@ def build_version(
         threshold=threshold,
         abstain=(band.lo, band.hi),
         classes=classes.rules,
+        sites=own.rules,
     )
     coverage = curves.thinned(coverage_accuracy(calibration.labels, calibrated, threshold=threshold))
     measured = measuring.measure(store, recipe, [row for row in rows if row.split in (Split.TRAIN, Split.TEST)])
     baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.split == Split.TRAIN])
     trained = [row for row in rows if row.split == Split.TRAIN]
     ages = ages_shown(measured.of([row.record_id for row in trained]).ages, [row.group for row in trained])
-    decided = record_decisions(Classifier(spec, litert, n_threads=1), test)
+    classifier = Classifier(spec, litert, n_threads=1)
+    test_outputs = classifier.predict_outputs(test.images)
+    decided = classifier.decide(test.record, test_outputs, test.quality, n_records=len(test.rows))
     found = assessment.assess(
         measuring.scored_records(
             recipe,
@@ -124,6 +123,8 @@ def build_version(
         abstain=band,
         split_unit=manifest.split_unit,
     )
+    of_test, raw_test = sites.sites_of(store, test.rows), _raw(test, test_outputs, min_quality=recipe.min_quality)
+    by_site = own.as_dict(sites.compared(test, raw_test, of_test, rule=spec.rule, like=found.evaluation))
     golden_images = golden_pictures(recipe)
     metrics = found.as_dict() | {
         "data": plain(manifest.counts),
@@ -141,13 +142,17 @@ def build_version(
         "baseline_models": {name: model.as_dict() for name, model in baselines.items()},
         "candidates_judged": candidates_evaluated,
         "reference": reference_of(
-            [(calibration, calibrated), (test, decided.probability)],
-            threshold=threshold,
+            [
+                (pictures, spec.rule.calibrate(scores, of_site), spec.rule.limits(of_site).threshold)
+                for pictures, scores, of_site in ((calibration, raw, of_calibration), (test, raw_test, of_test))
+            ],
             inputs=manifest.inputs,
         ),
         "provenance": _provenance(store, spec.dataset_id),
         "ages": None if ages is None else ages.as_dict(),
     }
+    if by_site:
+        metrics["sites"] = by_site
     if names:
         metrics["classes"] = classes.as_dict() | _class_figures(decided, test, found.evaluation)
     return version_files(
@@ -159,6 +164,11 @@ def build_version(
         splits={row.record_id: (row.split, row.patient_bucket) for row in rows},
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
+
+
+def _raw(pictures: Pictures, outputs: NDArray[np.float32], *, min_quality: float) -> NDArray[np.float64]:
+    """Return P(abnormal) of records before calibration, shape (n_records,); nan for one without a usable window."""
+    return record_probabilities(pictures.record, outputs[:, 0], pictures.quality, n_records=len(pictures.rows), min_quality=min_quality)
 
 
 def _class_figures(decided: RecordDecisions, test: Pictures, evaluation: Evaluation) -> dict[str, Any]:
