@@ -131,7 +131,7 @@ def by_neurokit(record: Record, *, middle: bool) -> Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
+class IntervalErrors:
     """How near the measured values are to the marked ones: errors in the figure's unit, of those that have both."""
 
     errors: NDArray[np.float64]
@@ -152,20 +152,20 @@ class Agreement:
 
 def compare(
     folder: Path, numbers: Sequence[int], *, gains: bool, by: Callable[[Record], Measured] = by_median_beat
-) -> dict[str, Agreement]:
+) -> dict[str, IntervalErrors]:
     """Measure recordings, and compare each figure with its marks."""
     marked = [reference(folder / str(number)) for number in numbers]
     found = [by(read(folder / str(number), gains=gains)) for number in numbers]
-    return {name: _agreement(*(np.array([one[name] for one in values]) for values in (found, marked))) for name in FIGURES}
+    return {name: _interval_errors(*(np.array([one[name] for one in values]) for values in (found, marked))) for name in FIGURES}
 
 
-def _agreement(found: NDArray[np.float64], marked: NDArray[np.float64]) -> Agreement:
+def _interval_errors(found: NDArray[np.float64], marked: NDArray[np.float64]) -> IntervalErrors:
     has = ~np.isnan(marked)
     errors = (found - marked)[has & ~np.isnan(found)]
-    return Agreement(errors=errors, n_marked=int(has.sum()), n_unmarked=int((~has & ~np.isnan(found)).sum()))
+    return IntervalErrors(errors=errors, n_marked=int(has.sum()), n_unmarked=int((~has & ~np.isnan(found)).sum()))
 
 
-def lines(found: Mapping[str, Agreement]) -> Iterator[str]:
+def lines(found: Mapping[str, IntervalErrors]) -> Iterator[str]:
     """Yield a table, a line a figure."""
     yield "| | mean absolute error | wanted | bias | spread | median error | measured of marked | measured, not marked |"
     yield "|---|---|---|---|---|---|---|---|"

@@ -39,8 +39,8 @@ class Rhythm(StrEnum):
     IRREGULAR = "irregular"
 
 
-class Why(StrEnum):
-    """Why something is not measurable. The values are stored, so they never change."""
+class NotMeasurable(StrEnum):
+    """NotMeasurable something is not measurable. The values are stored, so they never change."""
 
     ONE_BEAT = "one_beat"
     LOW_RATE = "low_rate"
@@ -55,15 +55,15 @@ class Why(StrEnum):
 
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
-        Why.ONE_BEAT: "the row holds a single beat without its scale",
-        Why.LOW_RATE: f"fewer than {MIN_FS:.0f} samples a second",
-        Why.NO_STRETCH: "no five seconds of signal without a gap",
-        Why.FEW_BEATS: "fewer than three beats of one shape, or two R-R intervals",
-        Why.NO_P: "no P wave at the same place in most beats",
-        Why.NO_T: "no T wave at the same place in most beats",
-        Why.IRREGULAR: "the rhythm is irregular",
-        Why.LIMB_LEADS: "limb leads are missing, or do not add up",
-        Why.NO_NET: "the QRS complexes in I and aVF point nowhere",
+        NotMeasurable.ONE_BEAT: "the row holds a single beat without its scale",
+        NotMeasurable.LOW_RATE: f"fewer than {MIN_FS:.0f} samples a second",
+        NotMeasurable.NO_STRETCH: "no five seconds of signal without a gap",
+        NotMeasurable.FEW_BEATS: "fewer than three beats of one shape, or two R-R intervals",
+        NotMeasurable.NO_P: "no P wave at the same place in most beats",
+        NotMeasurable.NO_T: "no T wave at the same place in most beats",
+        NotMeasurable.IRREGULAR: "the rhythm is irregular",
+        NotMeasurable.LIMB_LEADS: "limb leads are missing, or do not add up",
+        NotMeasurable.NO_NET: "the QRS complexes in I and aVF point nowhere",
     }
 )
 """What each reason says to a person."""
@@ -90,7 +90,7 @@ class Measurements:
     qtc_bazett_ms: float = np.nan
     axis_deg: float = np.nan
     rhythm: str = ""
-    why: Mapping[str, Why] = field(default_factory=dict)
+    why: Mapping[str, NotMeasurable] = field(default_factory=dict)
 
     @property
     def not_measurable(self) -> str:
@@ -127,49 +127,49 @@ def measure(record: Record) -> Measurements:
     Novosel, Noll and Lüscher, Croat. Med. J. 40, 1999.
     """
     if record.is_heartbeat:
-        return _nothing(Why.ONE_BEAT)
+        return _nothing(NotMeasurable.ONE_BEAT)
     if record.fs < MIN_FS:
-        return _nothing(Why.LOW_RATE)
+        return _nothing(NotMeasurable.LOW_RATE)
     ready = prepare(record)
     leads = [lead for lead in STANDARD_LEADS if ready.has((lead,))]
     leads = [lead for lead in leads if lead not in ready.gaps] or leads
     stretches = ready.stretches(leads, fs=record.fs) if leads else ()
     if not stretches:
-        return _nothing(Why.NO_STRETCH)
+        return _nothing(NotMeasurable.NO_STRETCH)
     start, length = round(stretches[0].start_s * record.fs), round(stretches[0].length_s * record.fs)
     samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], start : start + length]
     beat = typical_beat(samples, fs=record.fs)
     if beat is None:
-        return _nothing(Why.FEW_BEATS)
+        return _nothing(NotMeasurable.FEW_BEATS)
     return _intervals(beat, ready, [leads[row] for row in beat.leads])
 
 
-def _nothing(reason: Why) -> Measurements:
+def _nothing(reason: NotMeasurable) -> Measurements:
     return Measurements(why=dict.fromkeys([*VALUES, "rhythm"], reason))
 
 
 def _intervals(beat: TypicalBeat, ready: Prepared, leads: Sequence[str]) -> Measurements:
-    why: dict[str, Why] = {}
+    why: dict[str, NotMeasurable] = {}
     rhythm = _rhythm(np.diff(beat.r_peaks_s))
     if not rhythm:
-        why["rhythm"] = Why.FEW_BEATS
+        why["rhythm"] = NotMeasurable.FEW_BEATS
     found = Measurements(rate_bpm=60 / beat.rr_s, rhythm=rhythm, why=why)
     at = bounds(beat)
     pr_ms = qt_ms = fridericia = bazett = np.nan
     if at.p_on_s is None:
-        why["pr_ms"] = Why.NO_P
+        why["pr_ms"] = NotMeasurable.NO_P
     else:
         pr_ms = 1000 * (at.qrs_on_s - at.p_on_s)
     if at.t_off_s is None:
-        why |= dict.fromkeys(("qt_ms", "qtc_fridericia_ms", "qtc_bazett_ms"), Why.NO_T)
+        why |= dict.fromkeys(("qt_ms", "qtc_fridericia_ms", "qtc_bazett_ms"), NotMeasurable.NO_T)
     else:
         qt_ms = 1000 * (at.t_off_s - at.qrs_on_s)
         if rhythm == Rhythm.IRREGULAR:  # one interval does not stand for those before the beats that were measured
-            why |= dict.fromkeys(("qtc_fridericia_ms", "qtc_bazett_ms"), Why.IRREGULAR)
+            why |= dict.fromkeys(("qtc_fridericia_ms", "qtc_bazett_ms"), NotMeasurable.IRREGULAR)
         else:
             fridericia, bazett = qt_ms / beat.rr_s ** (1 / 3), qt_ms / beat.rr_s**0.5
     axis = _axis_deg(beat, at, ready, leads)
-    if isinstance(axis, Why):
+    if isinstance(axis, NotMeasurable):
         why["axis_deg"] = axis
     return replace(
         found,
@@ -178,7 +178,7 @@ def _intervals(beat: TypicalBeat, ready: Prepared, leads: Sequence[str]) -> Meas
         qt_ms=qt_ms,
         qtc_fridericia_ms=fridericia,
         qtc_bazett_ms=bazett,
-        axis_deg=np.nan if isinstance(axis, Why) else axis,
+        axis_deg=np.nan if isinstance(axis, NotMeasurable) else axis,
     )
 
 
@@ -190,23 +190,23 @@ def _rhythm(rr_s: NDArray[np.float64]) -> str:
     return (Rhythm.IRREGULAR if high - low > IRREGULAR * middle else Rhythm.REGULAR).value
 
 
-def _axis_deg(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[str]) -> float | Why:
+def _axis_deg(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[str]) -> float | NotMeasurable:
     """Return the direction of the net areas of the QRS complex in I and aVF, or why there is none.
 
     Both are computed from all limb leads together, since one of them may show next to nothing of the beat.
     """
     limb = [lead for lead in LIMB_LEADS if lead in leads and lead not in ready.derived]
     if len(limb) < 2:  # noqa: PLR2004 - two fix the other four
-        return Why.LIMB_LEADS
+        return NotMeasurable.LIMB_LEADS
     first, last = (beat.r_peak + round(s * beat.fs) for s in (at.qrs_on_s, at.qrs_off_s))
     part = beat.median[[leads.index(lead) for lead in limb], max(first, 0) : last + 1].astype(np.float64)
     line = np.linspace(0, 1, part.shape[1])
     part -= part[:, :1] * (1 - line) + part[:, -1:] * line
     if limb_residual(part @ part.T, limb) > MAX_RESIDUAL:
-        return Why.LIMB_LEADS
+        return NotMeasurable.LIMB_LEADS
     one, two = np.linalg.pinv(np.array([FROM_I_AND_II[lead] for lead in limb])) @ part
     both = np.array([one, two - one / 2])  # I and aVF
     net = both.sum(axis=1) * [1, 2 / 3**0.5]
     if np.hypot(*net) < MIN_NET * np.abs(both).sum():
-        return Why.NO_NET
+        return NotMeasurable.NO_NET
     return float(np.degrees(np.arctan2(net[1], net[0])))

@@ -8,7 +8,7 @@ import pytest
 
 from ecg_tasks.signals import measurements
 from ecg_tasks.signals.lead_names import STANDARD_LEADS
-from ecg_tasks.signals.measurements import VALUES, Measurements, Rhythm, Why, measure, reasons
+from ecg_tasks.signals.measurements import VALUES, Measurements, Rhythm, NotMeasurable, measure, reasons
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.typical_beat import typical_beat, without_wander
 
@@ -94,7 +94,7 @@ def test_scale_of_single_leads_does_not_matter_to_intervals_but_to_the_axis():
     for name in ("pr_ms", "qrs_ms", "qt_ms"):
         assert getattr(found, name) == pytest.approx(getattr(reference, name), abs=15), name
     assert np.isnan(found.axis_deg)
-    assert found.why["axis_deg"] == Why.LIMB_LEADS
+    assert found.why["axis_deg"] == NotMeasurable.LIMB_LEADS
 
 
 def test_a_beat_of_another_shape_changes_nothing_but_the_intervals_beside_it():
@@ -121,33 +121,35 @@ def test_atrial_fibrillation_has_no_pr_and_no_qtc():
     waves = 0.03 * np.sin(2 * np.pi * 6.1 * np.arange(5000) / 500)
     found = measure(replace(plain, samples=(plain.samples + waves * np.linspace(0.3, 1, 12)[:, None]).astype(np.float32)))
     assert found.rhythm == Rhythm.IRREGULAR
-    assert found.why["pr_ms"] == Why.NO_P
-    assert found.why["qtc_bazett_ms"] == found.why["qtc_fridericia_ms"] == Why.IRREGULAR
+    assert found.why["pr_ms"] == NotMeasurable.NO_P
+    assert found.why["qtc_bazett_ms"] == found.why["qtc_fridericia_ms"] == NotMeasurable.IRREGULAR
     assert not np.isnan([found.rate_bpm, found.qrs_ms, found.qt_ms]).any()
 
 
 def test_no_t_wave_no_qt():
     """A T wave that is lost in noise is not measurable, and so are QTc by both formulas."""
     found = measure(recording(t_wave=0.0, noise=0.02))
-    assert found.why["qt_ms"] == found.why["qtc_bazett_ms"] == Why.NO_T
+    assert found.why["qt_ms"] == found.why["qtc_bazett_ms"] == NotMeasurable.NO_T
     assert np.isnan(found.qt_ms)
     assert found.qrs_ms == pytest.approx(QRS_MS, abs=30)
 
 
-def nothing(found: Measurements, reason: Why) -> bool:
+def nothing(found: Measurements, reason: NotMeasurable) -> bool:
     """Whether nothing was measured, for this reason."""
     return set(found.why) == {*VALUES, "rhythm"} and set(found.why.values()) == {reason} and found.not_measurable == f"all:{reason}"
 
 
 def test_what_has_no_beats_has_no_measurements():
     """A heartbeat row, a low rate, a short or flat recording, one beat, two beats, and noise."""
-    assert nothing(measure(Record(samples=np.ones((1, 187), np.float32), fs=125.0, leads=("II",), unit="relative", name="a")), Why.ONE_BEAT)
-    assert nothing(measure(recording(fs=60.0)), Why.LOW_RATE)
-    assert nothing(measure(recording(seconds=4.0)), Why.NO_STRETCH)
-    assert nothing(measure(replace(recording(), samples=np.zeros((12, 5000), np.float32))), Why.NO_STRETCH)
-    assert nothing(measure(recording(np.array([5.0]))), Why.FEW_BEATS)
-    assert nothing(measure(recording(np.array([3.0, 6.0]))), Why.FEW_BEATS)
-    assert nothing(measure(recording(np.array([]), noise=0.1)), Why.FEW_BEATS)
+    assert nothing(
+        measure(Record(samples=np.ones((1, 187), np.float32), fs=125.0, leads=("II",), unit="relative", name="a")), NotMeasurable.ONE_BEAT
+    )
+    assert nothing(measure(recording(fs=60.0)), NotMeasurable.LOW_RATE)
+    assert nothing(measure(recording(seconds=4.0)), NotMeasurable.NO_STRETCH)
+    assert nothing(measure(replace(recording(), samples=np.zeros((12, 5000), np.float32))), NotMeasurable.NO_STRETCH)
+    assert nothing(measure(recording(np.array([5.0]))), NotMeasurable.FEW_BEATS)
+    assert nothing(measure(recording(np.array([3.0, 6.0]))), NotMeasurable.FEW_BEATS)
+    assert nothing(measure(recording(np.array([]), noise=0.1)), NotMeasurable.FEW_BEATS)
 
 
 def test_five_seconds_are_enough():
@@ -173,7 +175,7 @@ def test_one_lead_has_intervals_and_no_axis():
     plain = recording()
     found = measure(replace(plain, samples=plain.samples[1:2], leads=("II",)))
     assert found.qrs_ms == pytest.approx(QRS_MS, abs=30)
-    assert found.why == {"axis_deg": Why.LIMB_LEADS}
+    assert found.why == {"axis_deg": NotMeasurable.LIMB_LEADS}
 
 
 def test_missing_limb_leads_are_derived_for_the_axis():
@@ -215,8 +217,8 @@ def test_the_most_frequent_beats_are_typical():
 
 def test_every_reason_has_a_sentence():
     """What is stored can be told in words, one reason for all values too."""
-    assert set(measurements.SENTENCES) == set(Why)
-    assert reasons("all:one_beat") == dict.fromkeys((*VALUES, "rhythm"), measurements.SENTENCES[Why.ONE_BEAT])
+    assert set(measurements.SENTENCES) == set(NotMeasurable)
+    assert reasons("all:one_beat") == dict.fromkeys((*VALUES, "rhythm"), measurements.SENTENCES[NotMeasurable.ONE_BEAT])
     assert reasons("") == {}
 
 
