@@ -40,7 +40,7 @@ class Rhythm(StrEnum):
 
 
 class NotMeasurable(StrEnum):
-    """NotMeasurable something is not measurable. The values are stored, so they never change."""
+    """Why something is not measurable. The values are stored, so they never change."""
 
     ONE_BEAT = "one_beat"
     LOW_RATE = "low_rate"

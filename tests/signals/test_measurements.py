@@ -8,7 +8,7 @@ import pytest
 
 from ecg_tasks.signals import measurements
 from ecg_tasks.signals.lead_names import STANDARD_LEADS
-from ecg_tasks.signals.measurements import VALUES, Measurements, Rhythm, NotMeasurable, measure, reasons
+from ecg_tasks.signals.measurements import VALUES, Measurements, NotMeasurable, Rhythm, measure, reasons
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.typical_beat import typical_beat, without_wander
 
