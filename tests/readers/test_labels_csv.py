@@ -98,13 +98,40 @@ def test_superclasses_and_fold(written):
     assert (row.superclasses, row.fold, row.dropped) == ({Superclass.MI, Superclass.STTC}, 9, ())
 
 
-def test_superclasses_and_folds_that_are_none_never_cost_the_label():
+def test_superclasses_and_collections_that_are_none_never_cost_the_label():
     """They are dropped and counted; an empty cell says nothing."""
-    rows = read("record,label,superclasses,fold\na,1,MI XYZ,train\nb,0,,\n").rows
-    assert [(row.superclasses, row.fold, row.dropped) for row in rows] == [
-        (frozenset(), None, ("superclasses", "fold")),
+    rows = read("record,label,superclasses,collection\na,1,MI XYZ,our clinic\nb,0,,\n").rows
+    assert [(row.superclasses, row.collection, row.dropped) for row in rows] == [
+        (frozenset(), None, ("superclasses", "collection")),
         (frozenset(), None, ()),
     ]
+
+
+@pytest.mark.parametrize("written", ["train", "0", "-1", "2.5", "1e3", "99999"])
+def test_a_fold_that_is_none_costs_the_row(written):
+    """It decides what a recording is used for: without it, one that was meant for a test might be trained on."""
+    table = read(f"record,label,fold\na,1,{written}\nb,0,\n")
+    assert [(row.record, row.fold) for row in table.rows] == [("b", None)]
+    (refused,) = table.rejected
+    assert (refused.name, refused.reason) == ("labels.csv#2", Reason.BAD_LABEL)
+    assert f"the fold is {written!r}; it must be a whole number from 1 on" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("written", "patient", "found"),
+    [
+        ("ptbxl", "15709", "ptbxl-15709"),
+        ("PTBXL ", "ptbxl-15709", "ptbxl-15709"),
+        ("ptbxl", "15709.0", "ptbxl-15709"),
+        ("mimic_iv_ecg", "mimic-17", "mimic-17"),
+        ("", "15709", "15709"),
+        ("sph", "", None),
+    ],
+)
+def test_a_patient_of_a_collection_has_its_name_before_the_id(written, patient, found):
+    """Once, as an import writes it: a bucket is of this id, with or without the column."""
+    (row,) = read(f"record,label,patient_id,collection\na,1,{patient},{written}\n").rows
+    assert (row.patient_id, row.collection) == (found, written.strip().lower() or None)
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t"])
