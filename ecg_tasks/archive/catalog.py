@@ -1,10 +1,10 @@
 """Here: the compacted index of all records: ids, names, aliases, persons, labels of sources. Not here: what a name in a table means.
 
-What stands in ``record_index/``, ``aliases/``, ``descriptions/`` and ``labels/`` is what holds; the catalogue is a copy of it in a few
-objects, so that an intake need not read what every intake before it wrote. Its newest rows stand in ``head.json`` itself. Once they are
-thousands they become a segment, a Parquet object named by its content, which the head names. Segments are merged as they come, so that
-each is several times as large as the next; with n records there are about log n of them. The head is written when all that it names is
-there, and it alone changes.
+What stands in ``record_index/``, ``aliases/``, ``descriptions/``, ``labels/`` and ``classes/`` is what holds; the catalogue is a copy of
+it in a few objects, so that an intake need not read what every intake before it wrote. Its newest rows stand in ``head.json`` itself.
+Once they are thousands they become a segment, a Parquet object named by its content, which the head names. Segments are merged as they
+come, so that each is several times as large as the next; with n records there are about log n of them. The head is written when all
+that it names is there, and it alone changes.
 """
 
 import hashlib
@@ -32,8 +32,11 @@ from ecg_tasks.readers.record_names import normal_name
 
 Rows: TypeAlias = pa.Table
 """Rows for the catalogue, made by one of the functions below."""
-RECORD, ALIAS, DESCRIPTION, LABEL = range(4)
-"""What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it."""
+RECORD, ALIAS, DESCRIPTION, LABEL, CLASSES = range(5)
+"""What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it.
+
+A list of classes stands where a label does.
+"""
 GROWTH = 4
 """A segment has more than this many times the rows of the next one."""
 TAIL_ROWS = 4096
@@ -101,11 +104,11 @@ class Catalog:
                     found[record_id] = number, person
         return {record_id: person for record_id, (_, person) in found.items()}
 
-    def said(self, rows: pa.Table) -> pa.Table:
-        """Return the latest label that a source gave each record of a label table, if any: columns ``record_id`` and ``label``."""
+    def said(self, rows: pa.Table, *, kind: int = LABEL) -> pa.Table:
+        """Return the latest that a source said of each record of a label table, if anything: columns ``record_id`` and ``label``."""
         record_ids = rows["record_id"].combine_chunks()
         parts = [
-            table.filter(pc.and_(pc.equal(table["kind"], LABEL), pc.is_in(table["record_id"], value_set=record_ids)))
+            table.filter(pc.and_(pc.equal(table["kind"], kind), pc.is_in(table["record_id"], value_set=record_ids)))
             for table in self._parts(["kind", "record_id", "label", "who", "when"])
         ]
         columns = ["record_id", "label"]
@@ -230,6 +233,7 @@ def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog
         map(of_aliases, store.get_many(store.list_keys(keys.ALIASES))),
         (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True)),
         (of_labels(tables.load_table(data)) for data in store.get_many(labels)),
+        (of_classes(tables.load_table(data)) for data in store.get_many(store.list_keys(keys.CLASSES))),
     )
     number = max(numbers, default=0)
     before = Catalog.find(store)
@@ -280,6 +284,13 @@ def of_labels(table: pa.Table) -> pa.Table:
     """Return the rows of a label table that sources said; a reviewer's verdicts are not among them."""
     said = table.filter(pc.invert(pc.starts_with(table["who"], REVIEW)))
     return _rows(said.num_rows, LABEL, {name: said[name] for name in ("record_id", "label", "who", "when")})
+
+
+def of_classes(table: pa.Table) -> pa.Table:
+    """Return the rows of a table of classes that sources said."""
+    said = table.filter(pc.invert(pc.starts_with(table["who"], REVIEW)))
+    given = {name: said[name] for name in ("record_id", "who", "when")}
+    return _rows(said.num_rows, CLASSES, given | {"label": said["classes"]})
 
 
 def _groups(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

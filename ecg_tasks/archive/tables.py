@@ -76,6 +76,7 @@ LABEL_ROWS = pa.schema(
         ("record", pa.string()),  # as the file names it
         ("label", pa.string()),
         *(RECORDS.field(name) for name in PERSON),
+        pa.field("classes", pa.string()),  # absent in older tables
     ]
 )
 """A label table of the inbox while its run is under way, with keyed hashes in place of ids."""
@@ -88,6 +89,13 @@ LABELS = pa.schema(
         ("when", pa.string()),  # ISO 8601
         ("comment", pa.string()),  # this one and the next are absent in older tables
         ("withdraws", pa.string()),  # the ``when`` of the verdict that is taken back
+    ]
+)
+CLASSES = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("classes", pa.string()),  # as `labels.ClassList` writes it
+        *(LABELS.field(name) for name in ("who", "when")),
     ]
 )
 
@@ -114,7 +122,6 @@ SPLIT = pa.schema(
         ("label", pa.string()),
         ("labelled_by", pa.string()),  # source:<file> or review:<user>
         ("synthetic", pa.bool_()),
-        RECORDS.field("public_patient"),  # absent in older tables
     ]
 )
 SIGNATURES = pa.schema(
@@ -167,7 +174,10 @@ INBOX_READ = pa.schema(
 _TEXTS_OF_A_FILE = [("sha256", pa.string()), ("dropped", pa.string()), ("member", pa.string())]
 INPUTS = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "kept", "dropped", "fate")),
+        *(
+            pa.field(name, pa.string())
+            for name in ("name", "record_name", "source", "kept", "dropped", "kept_in", "fate", "before", "before_at")
+        ),
         *(pa.field(name, pa.int32()) for name in ("received", "records", "duplicates", "quarantined", "passed_over")),
         (
             "files",
@@ -183,6 +193,21 @@ Table: TypeAlias = pa.Table
 """A table that is too long for a Python object a row; only this package looks into it."""
 Columns = dict[str, Any]
 """Column name to a list (strings, bytes) or an array (numbers), all of one length."""
+
+
+def predictions_with(classes: Iterable[str]) -> pa.Schema:
+    """Return the columns of what a version with these classes says: one without any has those of ``PREDICTIONS`` alone."""
+    fields = [field for name in classes for field in (pa.field(f"p_{name}", pa.float32()), pa.field(f"class_{name}", pa.string()))]
+    return pa.schema([*PREDICTIONS, *fields])
+
+
+def split_with(*, public: bool, classes: bool) -> pa.Schema:
+    """Return the columns of a split; one without public patients and without classes has those of ``SPLIT`` alone, and its earlier name.
+
+    Of classes, the names of those that a record has and has not, with blanks between.
+    """
+    more = [RECORDS.field("public_patient")] * public + [pa.field(name, pa.string()) for name in ("has", "lacks")] * classes
+    return pa.schema([*SPLIT, *more])
 
 
 def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:

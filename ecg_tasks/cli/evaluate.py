@@ -13,10 +13,12 @@ from ecg_tasks.labels import RESEARCH_USE
 
 if TYPE_CHECKING:
     from ecg_tasks.evaluation.assessment import Assessment
+    from ecg_tasks.evaluation.classes import ClassAssessment
     from ecg_tasks.offline.evaluate_folder import FolderEvaluation
     from ecg_tasks.offline.model_evaluator import ModelEvaluation
 
 _NAMES_SHOWN = 5
+_OF_CLASSES = frozenset(("auroc", "sensitivity", "specificity", "ece"))
 
 
 def evaluate(
@@ -96,6 +98,8 @@ def _show(evaluated: "ModelEvaluation") -> None:
         say("no record is left to evaluate this model on")
         return
     _show_figures(evaluated.assessment)
+    if evaluated.classes is not None:
+        _show_classes(evaluated.classes)
     _show_baselines(evaluated.assessment)
     _show_subgroups(evaluated.assessment)
 
@@ -122,6 +126,20 @@ def _show_figures(found: "Assessment") -> None:
         f"{cells.true_negatives:,} rightly and {cells.false_negatives:,} wrongly called normal; "
         f"uncertain from {shown.abstain.lo:.3f} to {shown.abstain.hi:.3f}"
     )
+
+
+def _show_classes(found: "ClassAssessment") -> None:
+    from rich.table import Table
+
+    from ecg_tasks.evaluation.classes import CLASS_FIGURES
+    from ecg_tasks.evaluation.summary import FIGURE_TITLES
+
+    names = [name for name in CLASS_FIGURES if name in _OF_CLASSES]
+    table = Table("class", "records", "with it", *(FIGURE_TITLES[name] for name in names), box=None, header_style="bold")
+    for name, one in found.evaluations.items():
+        table.add_row(name, f"{one.n_records:,}", f"{one.n_abnormal:,}", *(one.figures[figure].text() for figure in names))
+    console().print(table)
+    say(f"mean of the classes' AUROCs: {found.macro_auroc.text()}")
 
 
 def _show_baselines(found: "Assessment") -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ecg_tasks.archive.class_lists import ClassEntry, KnownClasses, classes_in_force
+from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.workspace import patient_hash, public_patient
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
 from ecg_tasks.labels import CLASS_ORDER, RESEARCH_USE
@@ -117,6 +119,7 @@ def evaluate_folder(
     chosen = find_models(models, recipes=(recipe,) if recipe else Settings.recipes, wanted=model)
     evaluators = [ModelEvaluator(one, key=patient_key) for one in chosen]
     labelled = open_folder(folder)
+    classes = _known_classes(labelled)
     found: Counter[str] = Counter()
     rejected: list[Rejected] = list(labelled.rejected)
     seen: set[str] = set()
@@ -131,7 +134,7 @@ def evaluate_folder(
             for record in reading.records:
                 if record.name in unreadable:
                     continue
-                found[_take(_described(record, labelled, patient_key), seen, evaluators)] += 1
+                found[_take(_described(record, labelled, patient_key), seen, evaluators, classes.get(record.name))] += 1
     progress(len(labelled.files), len(labelled.files))
     evaluated = [one for evaluator in evaluators if (one := evaluator.finish()) is not None]
     found.update({"left_out": sum(len(one.left_out) for one in evaluated)})
@@ -164,7 +167,15 @@ class _Described:
     names: Sequence[str] = field(default=())
 
 
-def _take(described: _Described, seen: set[str], evaluators: Sequence[ModelEvaluator]) -> str:
+def _known_classes(labelled: LabelledFolder) -> dict[str, KnownClasses]:
+    """Return what the folder says of the classes of each record, as the archive understands a label table."""
+    rows = {name: row for name, row in labelled.rows.items() if row.classes is not None}
+    said = [ClassEntry(record_id=name, classes=str(row.classes), who=labelled.kind, when="") for name, row in rows.items()]
+    labels = [LabelEntry(record_id=name, label=row.label, who=labelled.kind, when="") for name, row in rows.items() if row.label]
+    return classes_in_force(said, labels=labels)
+
+
+def _take(described: _Described, seen: set[str], evaluators: Sequence[ModelEvaluator], classes: KnownClasses | None) -> str:
     """Give a record to the first model that accepts it; returns ``taken``, or why no model gets it."""
     record = described.record
     if record.record_id in seen:
@@ -175,7 +186,7 @@ def _take(described: _Described, seen: set[str], evaluators: Sequence[ModelEvalu
     evaluator = next((evaluator for evaluator in evaluators if evaluator.recipe.accepts(record)), None)
     if evaluator is None:
         return "not_taken"
-    evaluator.add(record, described.patients, described.names)
+    evaluator.add(record, described.patients, described.names, classes)
     return "taken"
 
 
@@ -235,4 +246,5 @@ def _plain(evaluated: ModelEvaluation) -> dict[str, Any]:
         "baselines": plain["baselines"],
         "subgroups": plain["subgroups"],
         "curves": plain["curves"],
+        **({"classes": evaluated.classes.as_dict()} if evaluated.classes else {}),
     }

@@ -65,6 +65,42 @@ def test_roundtrip_of_the_specification(spec):
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
+def test_roundtrip_of_classes(spec_with_classes):
+    """Each class comes back with its rule and its code."""
+    back = ModelSpec.from_json(spec_with_classes.to_json())
+    assert back == spec_with_classes
+    assert back.classes[0].band.holds([0.5]).all()
+
+
+def test_specifications_without_classes_are_what_they_were(spec):
+    """The shipped ones come back as they are, and have no word of classes."""
+    for path in (Path(__file__).parents[2] / "models").glob("*/*/model.json"):
+        stored = ModelSpec.from_json(path.read_bytes())
+        assert stored.classes == ()
+        assert json.loads(stored.to_json()) == {"bias": 0.0} | json.loads(path.read_bytes())
+    assert b"classes" not in spec.to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threshold": 2}, "classes is"),
+        ({"output": 0}, "classes is"),
+        ({"name": ""}, "classes is"),
+        ({"temperature": -1}, "classes is"),
+        ({"abstain": [0.6, 0.4]}, "classes is"),
+        ({"abstain": 5}, "cannot be read"),
+        ({"limit": 1}, "cannot be read"),
+    ],
+)
+def test_impossible_classes_are_refused(spec_with_classes, change, message):
+    """Each field of a class is checked, and no class may stand twice."""
+    stored = json.loads(spec_with_classes.to_json())
+    for classes, expected in (([stored["classes"][0] | change], message), (stored["classes"] * 2, "classes is"), (3, "must be a list")):
+        with pytest.raises(ModelRefusedError, match=expected):
+            ModelSpec.from_json(json.dumps(stored | {"classes": classes}).encode())
+
+
 def test_metrics_of_the_shipped_versions_are_read():
     """Figures with intervals, what the version remembers of its test, and the digests of its data set."""
     for path in (Path(__file__).parents[2] / "models").glob("*/*/metrics.json"):

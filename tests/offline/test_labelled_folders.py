@@ -102,9 +102,8 @@ def test_ptbxl_prefers_500_hz(ptbxl_folder):
     _, rows = labels_of(files)
     public = {"collection": "ptbxl"}
     assert rows == [
-        {"record": "00001_hr", "label": "normal", "patient_id": "ptbxl-15709", "age": "56", "sex": "female", "superclasses": "NORM"}
-        | public,
-        {"record": "00002_lr", "label": "abnormal", "patient_id": "ptbxl-13243", "age": "", "sex": "male", "superclasses": "MI"} | public,
+        {"record": "00001_hr", "label": "normal", "patient_id": "ptbxl-15709", "age": "56", "sex": "female", "classes": "NORM"} | public,
+        {"record": "00002_lr", "label": "abnormal", "patient_id": "ptbxl-13243", "age": "", "sex": "male", "classes": "MI"} | public,
     ]
 
 

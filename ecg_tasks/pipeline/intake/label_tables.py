@@ -30,6 +30,7 @@ class Row(NamedTuple):
     record: str
     label: str | None
     person: Person
+    classes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +189,8 @@ def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, keep
     for row in parsed.rows:
         for column in row.dropped:
             dropped[column] = dropped.get(column, 0) + 1
-        rows.append(Row(row.row, row.record, None if row.label is None else row.label.value, _person(row, patient_key)))
+        label, classes = "" if row.label is None else row.label.value, "" if row.classes is None else str(row.classes)
+        rows.append(Row(row.row, row.record, label or None, _person(row, patient_key), classes))
     return replace(found, rejected=[taking.row_fault(one) for one in parsed.rejected], dropped=dropped, rows=rows)
 
 
@@ -216,13 +218,14 @@ def _as_document(table: Staged) -> StagedLabels:
 
 
 def _dump(rows: Sequence[Row]) -> bytes:
-    columns: dict[str, list[object]] = {name: [] for name in ("row", "record", "label", *tables.PERSON)}
+    columns: dict[str, list[object]] = {name: [] for name in ("row", "record", "label", *tables.PERSON, "classes")}
     for row in rows:
-        for name, value in zip(columns, (row.row, row.record, row.label, *row.person.cells), strict=True):
+        for name, value in zip(columns, (row.row, row.record, row.label, *row.person.cells, row.classes), strict=True):
             columns[name].append(value)
     return tables.dump(tables.LABEL_ROWS, columns)
 
 
 def _load(data: bytes) -> Iterator[Row]:
     columns = tables.load(data)
-    return map(Row, columns["row"].tolist(), columns["record"], columns["label"], persons_in_order(columns))
+    classes = columns.get("classes", [""] * tables.n_rows(columns))  # absent where an earlier version staged the table
+    return map(Row, columns["row"].tolist(), columns["record"], columns["label"], persons_in_order(columns), classes)

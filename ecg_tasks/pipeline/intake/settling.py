@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ecg_tasks.archive.class_lists import ClassEntry
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import RefusedRow
 from ecg_tasks.archive.labelling import SOURCE, LabelEntry
@@ -43,11 +44,12 @@ class SettledDrop:
 class Settled:
     """What becomes of the tables.
 
-    ``labels`` are the entries to append, ``persons`` what becomes known of records' patients, ``faults`` the refused rows of each table
-    (ready for the quarantine), ``stays`` the tables that wait in the inbox; both by the place of the table.
+    ``labels`` and ``classes`` are the entries to append, ``persons`` what becomes known of records' patients, ``faults`` the refused
+    rows of each table (ready for the quarantine), ``stays`` the tables that wait in the inbox; both by the place of the table.
     """
 
     labels: dict[str, LabelEntry] = field(default_factory=dict)
+    classes: dict[str, ClassEntry] = field(default_factory=dict)
     persons: dict[str, Person] = field(default_factory=dict)
     faults: dict[int, list[RefusedRow]] = field(default_factory=lambda: defaultdict(list))
     stays: set[int] = field(default_factory=set)
@@ -87,7 +89,8 @@ def settle(
     agreed: list[_Agreed] = []
     for record_id, places in _by_record(result, tables, drop, archived, grace_ended=grace_ended, names=names).items():
         person = _together(places)
-        if person is None or len({place.row.label for place in places if place.row.label is not None}) > 1:
+        said = dict(_values(places))
+        if person is None or len(set(said["label"])) > 1 or len(set(said["classes"])) > 1:
             contradicted.append(places)
             _refuse_contradiction(result, tables, places)
             _take_back(result, record_id, places, drop=drop)
@@ -259,6 +262,7 @@ def _values(places: Sequence[_TableRow]) -> Iterator[tuple[str, list[object]]]:
     """Yield what the rows say, column by column, where they say something."""
     rows = [place.row for place in places]
     yield "label", [row.label for row in rows if row.label is not None]
+    yield "classes", [row.classes for row in rows if row.classes]
     yield "patient", [row.person.patient for row in rows if row.person.patient is not None]
     yield "age", [row.person.age for row in rows if row.person.age is not None]
     yield "sex", [row.person.sex for row in rows if row.person.sex is not None]
@@ -299,11 +303,13 @@ def _apply(result: Settled, tables: Sequence[Staged], told: _Agreed, *, is_new: 
         return
     if (now := over(stored, person)) != stored:
         result.persons[record_id] = now
-    said = [place for place in places if place.row.label is not None]
-    if said:
-        table, row = max(said, key=lambda place: (tables[place.table].modified, tables[place.table].name))
-        when, name = tables[table].modified, names.shown(tables[table].name)
-        result.labels[record_id] = LabelEntry(record_id=record_id, label=row.label or "", who=f"{SOURCE}{name}", when=when)
+    latest = sorted(places, key=lambda place: (tables[place.table].modified, tables[place.table].name))
+    for table, row in latest:
+        when, who = tables[table].modified, f"{SOURCE}{names.shown(tables[table].name)}"
+        if row.label is not None:
+            result.labels[record_id] = LabelEntry(record_id=record_id, label=row.label, who=who, when=when)
+        if row.classes:
+            result.classes[record_id] = ClassEntry(record_id=record_id, classes=row.classes, who=who, when=when)
 
 
 def _keep_together(stays: set[int], contradicted: Sequence[Sequence[_TableRow]]) -> None:

@@ -24,8 +24,9 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter
 from ecg_tasks.counts import ReportCounts
-from ecg_tasks.evaluation.summary import Evaluation, evaluate
-from ecg_tasks.labels import Decision, Label
+from ecg_tasks.evaluation.classes import ClassAssessment
+from ecg_tasks.evaluation.summary import evaluate
+from ecg_tasks.labels import Decision, Label, in_order
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
@@ -34,7 +35,7 @@ from ecg_tasks.pipeline.reports.changing import changes
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
 from ecg_tasks.report_columns import Row
-from ecg_tasks.reporting.model import ModelSummary, ReportedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.model import ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
 from ecg_tasks.reporting.selection import records_with_page
 from ecg_tasks.settings import Settings
@@ -59,21 +60,45 @@ class WrittenReport:
     n_changed: int
 
 
-def model_summary(spec: ModelSpec, test: Evaluation, *, digest: str, since: str) -> ModelSummary:
+def model_summary(spec: ModelSpec, metrics: Metrics, *, digest: str, since: str) -> ModelSummary:
     """Bring together what a report says of a version: what it is, how it stands, and what its test showed."""
+    test = metrics.tested
     return ModelSummary(
         recipe=spec.recipe,
         version=spec.version,
         digest=digest,
         since=since,
         threshold=spec.threshold,
-        abstain=spec.abstain if spec.abstain[1] > spec.abstain[0] else None,  # a band of no width is none
+        abstain=_band(spec.abstain),
         test_figures=test.figures,
         n_test_records=test.n_records,
         n_test_patients=test.n_patients,
         split_unit=test.split_unit,
         synthetic=spec.synthetic,
+        classes=reported_classes(spec, metrics.classes),
     )
+
+
+def reported_classes(spec: ModelSpec, tested: ClassAssessment | None = None) -> tuple[ReportedClass, ...]:
+    """Return what a report says of the classes of a version, with the AUROC of those that were tested."""
+    evaluations = tested.evaluations if tested else {}
+    return tuple(
+        ReportedClass(
+            name=one.name,
+            threshold=one.threshold,
+            abstain=_band(one.abstain),
+            system=one.system,
+            code=one.code,
+            display=one.display,
+            auroc=evaluations[one.name].auroc if one.name in evaluations else None,
+        )
+        for one in spec.classes
+    )
+
+
+def _band(abstain: tuple[float, float]) -> tuple[float, float] | None:
+    """Return a band; one of no width is none."""
+    return abstain if abstain[1] > abstain[0] else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +223,10 @@ def _gather(
     n_pending = n_carried = 0
     carried = {one.shard for one in pinned.ingests.carried}
     versions = {name: pinned.versions[name] for name in pinned.recipes if name in pinned.versions}
-    with RunTableWriter() as writer:
+    classes = in_order(one.name for model in models.values() for one in model.summary.classes)
+    with RunTableWriter(classes) as writer:
         for shard, wanted in shards.items():
-            columns, undecided = join_shard(store, shard, versions, _JOINED, late=late, only=wanted)
+            columns, undecided = join_shard(store, shard, versions, _JOINED, late=late, only=wanted, classes=classes)
             n_rows = tables.n_rows(columns)
             n_carried += (n_rows + len(undecided)) * (shard in carried)
             n_pending += len(undecided)
@@ -208,6 +234,7 @@ def _gather(
                 pending.append(Pending(shard=shard, records=tuple(sorted(undecided)) if n_rows else wanted))
             if n_rows:
                 known = columns | _of_report(columns, shard=shard, labels=labels, models=models)
+                known |= _limits_of_classes(columns, classes, models=models)
                 for name, model in models.items():
                     unseen[name].append(_not_seen(known, name, model.trained_on))
                 writer.add(known)
@@ -233,6 +260,19 @@ def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, mode
     }
 
 
+def _limits_of_classes(columns: tables.Columns, classes: Sequence[str], *, models: Mapping[str, _Model]) -> tables.Columns:
+    """Return threshold and band of each class by the version that decided on a row; none where that does not report the class."""
+    found: tables.Columns = {}
+    for name in classes:
+        of_recipe = {recipe: one for recipe, model in models.items() for one in model.summary.classes if one.name == name}
+        rules = [of_recipe.get(recipe) for recipe in columns["recipe"]]
+        bands = [(one.abstain if one else None) or (None, None) for one in rules]
+        found[f"threshold_{name}"] = [one.threshold if one else None for one in rules]
+        found[f"abstain_low_{name}"] = [low for low, _ in bands]
+        found[f"abstain_high_{name}"] = [high for _, high in bands]
+    return found
+
+
 def _not_seen(columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> _Unseen:
     """Return the labelled rows of a shard that a model decided on, and was not trained, stopped or calibrated on."""
     names = ("record_id", "recipe", "probability", "label", "patient", "public_patient", "split_bucket")
@@ -253,10 +293,10 @@ def _not_seen(columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> _U
 def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, late: Descriptions) -> _Model:
     files = registry.read_version(store, recipe, champion.version)
     classifier = Classifier.from_files(files)
-    test = Metrics.from_json(files[METRICS]).tested
+    metrics = Metrics.from_json(files[METRICS])
     return _Model(
         classifier=classifier,
-        summary=model_summary(classifier.spec, test, digest=registry.digest(files), since=champion.since),
+        summary=model_summary(classifier.spec, metrics, digest=registry.digest(files), since=champion.since),
         trained_on=TrainedOn.of_version(files, late, key=Settings.from_environment().patient_key),
     )
 

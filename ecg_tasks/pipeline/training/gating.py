@@ -12,11 +12,12 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.evaluation import gate as gate_policy
 from ecg_tasks.evaluation.splits import Split
+from ecg_tasks.learning.decisions import RecordDecisions
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import fresh_process, versions
 from ecg_tasks.pipeline.champions.versions import TrainedOn
-from ecg_tasks.pipeline.training import candidate
-from ecg_tasks.pipeline.training.dataset import Pictures, load_pictures, load_rows, on_splits
+from ecg_tasks.pipeline.training import candidate, class_rules
+from ecg_tasks.pipeline.training.dataset import load_pictures, load_rows, on_splits
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe
@@ -53,12 +54,18 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
             n_new = sum(row.record_id not in seen.record_ids for row in training)
             new_data = gate_policy.NewData(n_training=len(training), n_new=n_new)
         pictures = load_pictures(store, recipe, tested)
+        classifier = Classifier.from_files(files)
+        ours = candidate.record_decisions(classifier, pictures)
+        theirs = None if incumbent is None else candidate.record_decisions(incumbent, pictures)
+        told = {one.name for one in classifier.spec.classes}
         verdict = gate_policy.evaluate_candidate(
             pictures.labels,
-            _scored(Classifier.from_files(files), pictures),
-            None if incumbent is None else _scored(incumbent, pictures),
+            _scored(classifier, ours),
+            None if incumbent is None or theirs is None else _scored(incumbent, theirs),
             pictures.groups,
             seed=candidate.BOOTSTRAP_SEED,
+            classes=None if theirs is None else class_rules.in_common(pictures.rows, ours, theirs),
+            lost=() if incumbent is None else [one.name for one in incumbent.spec.classes if one.name not in told],
             new_data=new_data,
             policy=policy,
         )
@@ -97,5 +104,5 @@ def _incumbent(
     return incumbent, TrainedOn.of_version(files, Descriptions.read(store), key=Settings.from_environment().patient_key)
 
 
-def _scored(classifier: Classifier, pictures: Pictures) -> gate_policy.Scored:
-    return gate_policy.Scored(probabilities=candidate.record_scores(classifier, pictures), threshold=classifier.spec.threshold)
+def _scored(classifier: Classifier, decided: RecordDecisions) -> gate_policy.Scored:
+    return gate_policy.Scored(probabilities=decided.probability, threshold=classifier.spec.threshold)

@@ -2,15 +2,19 @@
 
 import json
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from ecg_tasks.archive import keys, record_shards, tables
-from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.labelling import labels_in_force
+from ecg_tasks.archive import catalog, keys, record_shards, tables, verdicts
+from ecg_tasks.archive.class_lists import classes_in_force, stored_classes
+from ecg_tasks.archive.descriptions import Descriptions, Person
+from ecg_tasks.archive.labelling import labels_in_force, stored_labels
 from ecg_tasks.archive.workspace import open_store, patient_hash, public_patient
 from ecg_tasks.evaluation.splits import split_bucket
+from ecg_tasks.labels import in_order
 from ecg_tasks.pipeline import ingest_records
-from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.pipeline.intake import inbox, label_tables
 from ecg_tasks.settings import Settings
 from tests import hospital_files
 from tests.hospital_files import PERSON
@@ -429,3 +433,69 @@ def test_two_collections_of_one_recording_contradict_each_other(bucket, put):
     assert why(run("r1")) == {}
     inbox.put_files([("labels.csv", f"{FOLDED}a,normal,P1,9,sph\n".encode())])
     assert "another patient" in why(run("r2"))["labels.csv#2"]
+
+
+def classes(bucket) -> dict[str, str]:
+    """What is known of the classes of every record, by its name: those that it has."""
+    found = classes_in_force(stored_classes(bucket), labels=stored_labels(bucket))
+    return {
+        name: " ".join(in_order(found[one["record_id"]].has)) for (name, _), one in indexed(bucket).items() if one["record_id"] in found
+    }
+
+
+TWO = b"record,label,classes\na,normal,NORM\nb,,NORM CD\n"
+"""A record with a label and classes, and one with classes alone."""
+
+
+def test_classes_come_with_labels_and_alone(bucket, put, at_once):
+    """They are kept with who said so; what says the same again adds nothing, in the catalogue made anew as well."""
+    put("a", seed=1)
+    put("b", seed=2)
+    inbox.put_files([("labels.csv", TWO)])
+    first = run("r1")
+    assert (first["labels"]["stored"], first["labels"]["classes"], why(first)) == (1, 2, {})
+    assert (labels(bucket), classes(bucket)) == ({("a", 1): "normal"}, {"a": "NORM", "b": "NORM CD"})
+    before = bucket.list_keys(keys.LABELS), bucket.list_keys(keys.CLASSES)
+    inbox.put_files([("labels.csv", TWO)])
+    again = run("r2")
+    assert (again["labels"]["stored"], again["labels"]["classes"]) == (0, 0)
+    catalog.rebuild(bucket)
+    inbox.put_files([("labels.csv", TWO)])
+    assert run("r3")["labels"]["classes"] == 0
+    assert (bucket.list_keys(keys.LABELS), bucket.list_keys(keys.CLASSES)) == before
+
+
+def test_classes_that_come_later_leave_a_reviewers_label_alone(bucket, put, at_once):
+    """A table that was dropped before is dropped with classes: the label in it is nothing new, and does not undo the verdict."""
+    put("a", seed=1)
+    inbox.put_files([("labels.csv", b"record,label\na,abnormal\n")])
+    run("r1")
+    (record_id,) = labels_in_force(bucket)
+    verdicts.save_verdict(bucket, record_id, verdict="normal", user="ada")
+    inbox.put_files([("labels.csv", b"record,label,classes\na,abnormal,MI\n")])
+    assert run("r2")["labels"]["classes"] == 1
+    assert (labels(bucket), classes(bucket)) == ({("a", 1): "normal"}, {})
+
+
+def test_the_label_inside_a_recording_stays_beside_classes_from_a_table(bucket, heartbeat_csv, beat_rows, at_once):
+    """The row says nothing of the label, so what the file says of it holds."""
+    inbox.put_files([("beats.csv", heartbeat_csv(beat_rows(1), np.zeros(1))), ("labels.csv", b"record,label,classes\nbeats.csv#1,,NORM\n")])
+    run("r1")
+    assert (labels(bucket), classes(bucket)) == ({("beats.csv#1", 1): "normal"}, {"beats.csv#1": "NORM"})
+
+
+def test_two_lists_of_one_record_are_refused(bucket, put, at_once):
+    """Neither holds, and nor does the label beside it."""
+    put("a", seed=1)
+    inbox.put_files([("labels.csv", b"record,label,classes\na,1,MI\na,1,CD\n")])
+    sentences = why(run("r1"))
+    assert "in the classes of the recording" in sentences["labels.csv#2"]
+    assert (labels(bucket), classes(bucket)) == ({}, {})
+
+
+def test_rows_that_an_earlier_version_staged_are_read():
+    """They have no column of classes: nothing is known of them."""
+    row = label_tables.Row(2, "a", "normal", Person())
+    old = tables.load_table(label_tables._dump([row])).drop_columns("classes")
+    schema = pa.schema([field for field in tables.LABEL_ROWS if field.name != "classes"])
+    assert list(label_tables._load(tables.dump_table(schema, old))) == [row]

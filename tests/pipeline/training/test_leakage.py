@@ -51,13 +51,14 @@ def _stored(beat, patient=None, bucket=-1, **more):
 
 
 def _archive(store, shard, labels):
-    """Put records with their labels (0 or 1) into the bucket as one shard, as ``ingest_records`` would."""
+    """Put records with their labels (0, 1 or None) into the bucket as one shard, as ``ingest_records`` would."""
     name = record_shards.shard_name([*(one.record.record_id for one in shard), str(len(shard))])
     store.put(keys.record_index(name), record_shards.dump_index(shard))
     store.put(keys.record_shard(name), record_shards.dump_shard(shard))
     entries = [
         LabelEntry(record_id=one.record.record_id, label=CLASS_ORDER[label].value, who="source:test", when="2026-01-01")
         for one, label in zip(shard, labels, strict=True)
+        if label is not None
     ]
     write_labels(store, entries)
 

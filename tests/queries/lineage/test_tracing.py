@@ -70,8 +70,7 @@ def _dataset(bucket) -> int:
     rows = [(record_id, shard) for shard, ids in indexes for record_id in ids]
     n = len(rows)
     columns = {"record_id": [row[0] for row in rows], "shard": [row[1] for row in rows], "group": ["g"] * n, "bucket": [-1] * n}
-    columns |= {"place": [0] * n, "side": ["test"] * n, "label": ["normal"] * n, "labelled_by": ["source:x"] * n}
-    columns |= {"synthetic": [False] * n, "public_patient": [None] * n}
+    columns |= {"place": [0] * n, "side": ["test"] * n, "label": ["normal"] * n, "labelled_by": ["source:x"] * n, "synthetic": [False] * n}
     bucket.put(keys.dataset("d1", "split.parquet"), tables.dump(tables.SPLIT, columns))
     put_json(bucket, keys.dataset("d1", "manifest.json"), {"dataset_id": "d1"})
     return n
