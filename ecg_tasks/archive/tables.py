@@ -171,7 +171,10 @@ INBOX_READ = pa.schema(
 _TEXTS_OF_A_FILE = [("sha256", pa.string()), ("dropped", pa.string()), ("member", pa.string())]
 INPUTS = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in ("name", "record_name", "source", "kept", "dropped", "fate")),
+        *(
+            pa.field(name, pa.string())
+            for name in ("name", "record_name", "source", "kept", "dropped", "kept_in", "fate", "before", "before_at")
+        ),
         *(pa.field(name, pa.int32()) for name in ("received", "records", "duplicates", "quarantined", "passed_over")),
         (
             "files",

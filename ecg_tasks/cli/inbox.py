@@ -67,6 +67,7 @@ def import_(
     heartbeats: the CSV files with 187 samples at 125 Hz and the label in column 188. labelled: files with a labels.csv.
     What each label is made of: docs/collections.md.
     """
+    from ecg_tasks.actions.packed_drop import in_its_own_folder
     from ecg_tasks.offline.labelled_folders import LAYOUTS, open_folder
 
     stack = running_stack()
@@ -79,7 +80,8 @@ def import_(
     if len(unlabelled) > _MOST_SHOWN:
         complain(f"{len(unlabelled) - _MOST_SHOWN} more recordings go in so")
     show_labels(found)
-    n_files = drop_packed(stack, found.for_inbox())
+    files = in_its_own_folder(found.for_inbox())
+    n_files = drop_packed(stack, files)
     say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
 
 

@@ -32,7 +32,7 @@ class LabelledFolder:
 
     Parameters
     ----------
-    kind : its layout, and the folder that it gets in the inbox
+    kind : its layout, and how its folder in the inbox is called
     files : name of a recording (of WFDB its header without extension) or of a file, to where it lies; None where it is not there
     rows : name of a record to its row in the dataset's table; rows of a heartbeat CSV may have none
     rejected : what the data set says of a recording and cannot be understood
@@ -64,15 +64,6 @@ class LabelledFolder:
                 elif self.sidecar:
                     found[f"{place}/{SIDECAR}"] = self.sidecar
                 continue
-            if not is_header(path.name):
-                place = posixpath.dirname(f"{self.kind}/{name}")
-                beside = [file for sidecar in sidecars_of(path.name) if (file := path.with_name(sidecar)).is_file()]
-                found[f"{self.kind}/{name}"] = self.made.get(name, path)
-                if self.sidecar and not beside:
-                    found[f"{place}/{SIDECAR}"] = self.sidecar
-                found |= {f"{place}/{SIDECAR if name in self.made else file.name}": file for file in beside[:1] or ()}
-                found |= {f"{place}/{file.name}": file for file in beside if name not in self.made}
-                continue
             for suffix in (HEADER_SUFFIX, *SIGNAL_SUFFIXES):
                 if (file := path.with_suffix(suffix)).is_file():
                     found[f"{self.kind}/{name}{suffix}"] = file
@@ -103,7 +94,7 @@ class Collection:
 
     Parameters
     ----------
-    name : what it is called in commands, and the folder that it gets in the inbox
+    name : what it is called in commands, and how its folder in the inbox is called
     title : its own name
     knows : tells whether a folder is laid out as this data set
     read : returns its recordings and labels; raises `BadInputError` where a file is missing that comes with the data set
