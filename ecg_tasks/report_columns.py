@@ -1,10 +1,12 @@
 """Here: the columns of a run's table, an entry each, and which of its rows one may ask for. Not here: the table (``archive.predictions``).
 
+Each class that a version of the run reports has five columns more, behind all others; a table without classes has none of them.
+
 A column is computed once, when the run's table is written. The Parquet file, the CSV file and its schema, the XLSX file and the pages
 have the columns of this list. Those that have a ``head`` are shown on pages, in the order of their ``place``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -197,6 +199,38 @@ COLUMNS: tuple[Column, ...] = (
     Column(name="shard", type=str, description="Where the signal lies in the archive: records/<shard>.parquet."),
 )
 """All columns, in the order of the files."""
+
+
+_OF_A_CLASS: tuple[tuple[str, type[str | float], str], ...] = (
+    ("p", float, "P({}), 0 to 1, calibrated; none where no window could be used, or the model that decided does not report it."),
+    ("class", str, "Decision on {}: present, absent, uncertain or uninterpretable; none where the model that decided does not report it."),
+    ("threshold", float, "P({}) from which on the model says present."),
+    ("abstain_low", float, "Lower end of the band in which the model abstains from {}; none without a band."),
+    ("abstain_high", float, "Upper end of the band in which the model abstains from {}; none without a band."),
+)
+
+
+def of_class(name: str) -> tuple[Column, ...]:
+    """Return the columns of a class: its probability, the decision, threshold and band.
+
+    >>> [column.name for column in of_class("MI")]
+    ['p_MI', 'class_MI', 'threshold_MI', 'abstain_low_MI', 'abstain_high_MI']
+    """
+    return tuple(Column(name=f"{what}_{name}", type=kind, description=text.format(name)) for what, kind, text in _OF_A_CLASS)
+
+
+def columns_with(classes: Iterable[str]) -> tuple[Column, ...]:
+    """Return all columns of a table that reports these classes, in the order of the files."""
+    return (*COLUMNS, *(column for name in classes for column in of_class(name)))
+
+
+def classes_in(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the classes that a table with these columns reports, in its order.
+
+    >>> classes_in(["record_id", "p_MI", "class_MI", "class_AF"])
+    ('MI', 'AF')
+    """
+    return tuple(name.removeprefix("class_") for name in names if name.startswith("class_"))
 
 
 def shown() -> list[Column]:

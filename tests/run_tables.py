@@ -1,6 +1,6 @@
 """Here: small tables of runs, made of rows that tell only what a test is about. Not here: what such a table does (``archive``)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ecg_tasks import report_columns
@@ -46,14 +46,15 @@ ROW = {
 """What a row says where a test does not tell."""
 
 
-def columns_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Columns of rows, each of them `ROW` with what is told."""
+def columns_of(rows: Iterable[Mapping[str, Any]], classes: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Columns of rows, each of them `ROW` with what is told; nothing is said of a class where it is not."""
     whole = [ROW | row for row in rows]
-    return {column.name: [row[column.name] for row in whole] for column in report_columns.COLUMNS}
+    found = {column.name: [row[column.name] for row in whole] for column in report_columns.COLUMNS}
+    return found | {column.name: [row.get(column.name) for row in whole] for name in classes for column in report_columns.of_class(name)}
 
 
-def run_table(rows: Iterable[Mapping[str, Any]] = ()) -> RunTable:
+def run_table(rows: Iterable[Mapping[str, Any]] = (), *, classes: Sequence[str] = ()) -> RunTable:
     """Make a table of rows, each of them `ROW` with what is told."""
-    with RunTableWriter() as writer:
-        writer.append(columns_of(rows))
+    with RunTableWriter(classes) as writer:
+        writer.append(columns_of(rows, classes))
         return writer.finish()

@@ -1,8 +1,7 @@
 """Here: dropping a collection into the inbox as a few ZIP archives, several at once. Not here: which files (``offline``, ``cli``).
 
 An archive's bytes follow from the files in it alone, and its name from its bytes. So a drop that broke off is begun again, and what still
-is in the inbox is packed once more and not sent; nor is what was taken over, where raw/ keeps archives. Elsewhere that comes again as
-duplicates.
+is in the inbox is packed once more and not sent; nor is what was taken over whole. What something was refused of is sent again.
 """
 
 import hashlib
@@ -15,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ecg_tasks.actions.inbox import PUT_AGAIN_S, File, goes_first, put_in_order, read_file
+from ecg_tasks.actions.inbox import FILES_AT_ONCE, PUT_AGAIN_S, File, goes_first, put_in_order, read_file
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.stored_names import StoredNames
+from ecg_tasks.archive.taken_archives import taken_before
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.pipeline.intake.inbox import checked_path
 from ecg_tasks.readers.file_names import header_of_segments, is_label_table
@@ -38,12 +38,13 @@ _PLAIN_FILE = 0o644 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What became of one archive; ``is_new`` tells whether it was sent now."""
+    """What became of one archive; ``is_new`` tells whether it was sent now, ``before`` which run has taken it over already."""
 
     key: str
     n_files: int
     n_bytes: int
     is_new: bool
+    before: str = ""
 
 
 def put_packed(
@@ -62,7 +63,7 @@ def put_packed(
     at_once : archives that are packed and sent side by side; None for one a core
     """
     settings = Settings.from_environment()
-    store, names = open_store(settings), StoredNames.of(settings)
+    store = open_store(settings)
     loose = [file for file in files if is_label_table(file[0]) or "/" not in file[0]]
     n_files, put_at = put_in_order(loose), time.monotonic()
     if progress is not None:
@@ -70,7 +71,7 @@ def put_packed(
     sent: list[Sent] = []
     tables = [file for file in loose if is_label_table(file[0])]
     packing = bounded_parallel_map(
-        lambda group: _send(store, names, group[0], group[1], n_files=group[2]), _groups(files), at_once=at_once or os.cpu_count() or 1
+        lambda group: _send(store, settings, group[0], group[1], n_files=group[2]), _groups(files), at_once=at_once or os.cpu_count() or 1
     )
     for one in packing:
         sent.append(one)
@@ -81,6 +82,26 @@ def put_packed(
             put_in_order(tables)
             put_at = time.monotonic()
     return sent
+
+
+def in_its_own_folder(files: Sequence[File]) -> list[File]:
+    """Return a collection's files in a folder called after what they are, so that no other one takes their names in the inbox.
+
+    Two imports of one kind would have a ``labels.csv`` of one name, of which the second replaced the first, and recordings of one name, of
+    which a table could mean either. The folder's name has a digest of the files' names and lengths, and of their bytes where they are few
+    or lie in no file; not of the label tables, so a corrected one belongs to the same recordings.
+    """
+    digest = hashlib.sha256()
+    is_small = len(files) < FILES_AT_ONCE
+    for path, content in sorted(files, key=lambda file: file[0]):
+        if is_label_table(path):
+            continue
+        size = content.stat().st_size if isinstance(content, Path) else -1
+        digest.update(f"{path}\n{size}\n".encode(errors="surrogatepass"))
+        if is_small or isinstance(content, bytes):
+            digest.update(hashlib.sha256(read_file((path, content))[1]).digest())
+    own = digest.hexdigest()[:8]
+    return [(f"{folder}-{own}/{inside}", content) for (folder, _, inside), content in ((path.partition("/"), data) for path, data in files)]
 
 
 def _groups(files: Iterable[File]) -> Iterator[tuple[str, list[File], int]]:
@@ -134,8 +155,9 @@ def _size(content: object) -> int:
     return content.stat().st_size if isinstance(content, Path) else len(content) if isinstance(content, bytes) else 0
 
 
-def _send(store: ObjectStore, names: StoredNames, folder: str, files: Sequence[File], *, n_files: int) -> Sent:
+def _send(store: ObjectStore, settings: Settings, folder: str, files: Sequence[File], *, n_files: int) -> Sent:
     """Pack files and put the archive into the inbox, unless it is there or was taken over."""
+    names = StoredNames.of(settings)
     with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
             for one in files:
@@ -150,8 +172,9 @@ def _send(store: ObjectStore, names: StoredNames, folder: str, files: Sequence[F
             digest.update(piece)
         name = f"{folder}.part-{digest.hexdigest()[:16]}.zip"
         key = f"{keys.INBOX}{name}"
-        is_new = not (store.exists(keys.raw(digest.hexdigest(), names.file(name))) or store.exists(key))
+        before = taken_before(store, digest.hexdigest(), names.shown(folder), kept=settings.raw_keeps)
+        is_new = before is None and not store.exists(key)
         if is_new:
             file.seek(0)
             store.put(key, cast("BinaryIO", file), content_type="application/zip")
-    return Sent(key=key, n_files=n_files, n_bytes=n_bytes, is_new=is_new)
+    return Sent(key=key, n_files=n_files, n_bytes=n_bytes, is_new=is_new, before="" if before is None else before.run)

@@ -1,9 +1,12 @@
 """Here: a reviewer's verdict, and taking it back. Not here: which record comes next (``queries.review_queue``)."""
 
+from collections.abc import Collection
+
 from ecg_tasks.archive import verdicts
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.verdicts import COMMENT_MAX, Saved
-from ecg_tasks.errors import EcgError
+from ecg_tasks.errors import ConfigurationError, EcgError
+from ecg_tasks.labels import NONE_OF_THEM, ClassList
 from ecg_tasks.queries import review_queue
 
 __all__ = ["COMMENT_MAX", "UnknownRecordError", "save_verdict", "withdraw"]
@@ -13,11 +16,43 @@ class UnknownRecordError(EcgError):
     """No serving model has decided on a record of this id."""
 
 
-def save_verdict(store: ObjectStore, record_id: str, *, verdict: str, user: str, comment: str = "") -> Saved:
-    """Save a verdict as ``verdicts.save_verdict`` does, on a record that a serving model has decided on."""
+def save_verdict(
+    store: ObjectStore,
+    record_id: str,
+    *,
+    verdict: str,
+    user: str,
+    comment: str = "",
+    checked: Collection[str] = (),
+    offered: Collection[str] = (),
+) -> Saved:
+    """Save a verdict as ``verdicts.save_verdict`` does, on a record that a serving model has decided on.
+
+    Parameters
+    ----------
+    checked : names of the classes that the record has, or ``NONE_OF_THEM``; nothing where the reviewer says nothing of classes
+    offered : names of the classes that were to choose from: of others nothing was said
+    """
     if not review_queue.is_decided(store, record_id):
         raise UnknownRecordError(f"no model has decided on a record {record_id!r}")
-    return verdicts.save_verdict(store, record_id, verdict=verdict, user=user, comment=comment)
+    classes = _answered(checked, offered)
+    return verdicts.save_verdict(store, record_id, verdict=verdict, user=user, comment=comment, classes=classes)
+
+
+def _answered(checked: Collection[str], offered: Collection[str]) -> ClassList | None:
+    """Return what a reviewer said by checking boxes."""
+    if not checked:
+        return None
+    present = [name for name in checked if name != NONE_OF_THEM]
+    if present and NONE_OF_THEM in checked:
+        raise ConfigurationError(f"none of these is checked beside {', '.join(present)}; nothing was saved: check one or the other")
+    if unknown := set(present) - set(offered):
+        raise ConfigurationError(f"{', '.join(sorted(unknown))}: not among the classes to choose from; nothing was saved")
+    absent = [f"-{name}" for name in offered if name not in present]
+    try:
+        return ClassList.read(" ".join([*present, *absent, "?"]))
+    except ValueError as error:
+        raise ConfigurationError(f"the classes cannot be read: {error}; nothing was saved") from None
 
 
 def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Saved:

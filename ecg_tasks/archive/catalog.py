@@ -1,10 +1,10 @@
 """Here: the compacted index of all records: ids, names, aliases, persons, labels of sources. Not here: what a name in a table means.
 
-What stands in ``record_index/``, ``aliases/``, ``descriptions/`` and ``labels/`` is what holds; the catalogue is a copy of it in a few
-objects, so that an intake need not read what every intake before it wrote. Its newest rows stand in ``head.json`` itself. Once they are
-thousands they become a segment, a Parquet object named by its content, which the head names. Segments are merged as they come, so that
-each is several times as large as the next; with n records there are about log n of them. The head is written when all that it names is
-there, and it alone changes.
+What stands in ``record_index/``, ``aliases/``, ``descriptions/``, ``labels/`` and ``classes/`` is what holds; the catalogue is a copy of
+it in a few objects, so that an intake need not read what every intake before it wrote. Its newest rows stand in ``head.json`` itself.
+Once they are thousands they become a segment, a Parquet object named by its content, which the head names. Segments are merged as they
+come, so that each is several times as large as the next; with n records there are about log n of them. The head is written when all
+that it names is there, and it alone changes.
 """
 
 import hashlib
@@ -32,14 +32,17 @@ from ecg_tasks.readers.record_names import normal_name
 
 Rows: TypeAlias = pa.Table
 """Rows for the catalogue, made by one of the functions below."""
-RECORD, ALIAS, DESCRIPTION, LABEL = range(4)
-"""What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it."""
+RECORD, ALIAS, DESCRIPTION, LABEL, CLASSES = range(5)
+"""What a row is: a record of a shard, another name of one, what became known of its patient later, or what a source said of it.
+
+A list of classes stands where a label does.
+"""
 GROWTH = 4
 """A segment has more than this many times the rows of the next one."""
 TAIL_ROWS = 4096
 """So many rows at most stand in the head."""
 _GROUP_ROWS = 65_536
-_FROM_INDEX = ("record_id", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "received")
+_FROM_INDEX = ("record_id", "source", *tables.PERSON, "synthetic", "fs", "received")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ class Catalog:
 
     def described(self, record_ids: Iterable[str]) -> dict[str, Person]:
         """Return what became known of these records' patients after they had been stored; a later intake takes precedence."""
-        columns = ["record_id", "received", "patient", "split_bucket", "age", "sex"]
+        columns = ["record_id", "received", *tables.PERSON]
         found: dict[str, tuple[int, Person]] = {}
         for part in self.rows(columns, kind=DESCRIPTION, where={"record_id": record_ids}):
             persons = zip(part["record_id"], part["received"].tolist(), persons_in_order(part), strict=True)
@@ -101,11 +104,11 @@ class Catalog:
                     found[record_id] = number, person
         return {record_id: person for record_id, (_, person) in found.items()}
 
-    def said(self, rows: pa.Table) -> pa.Table:
-        """Return the latest label that a source gave each record of a label table, if any: columns ``record_id`` and ``label``."""
+    def said(self, rows: pa.Table, *, kind: int = LABEL) -> pa.Table:
+        """Return the latest that a source said of each record of a label table, if anything: columns ``record_id`` and ``label``."""
         record_ids = rows["record_id"].combine_chunks()
         parts = [
-            table.filter(pc.and_(pc.equal(table["kind"], LABEL), pc.is_in(table["record_id"], value_set=record_ids)))
+            table.filter(pc.and_(pc.equal(table["kind"], kind), pc.is_in(table["record_id"], value_set=record_ids)))
             for table in self._parts(["kind", "record_id", "label", "who", "when"])
         ]
         columns = ["record_id", "label"]
@@ -230,6 +233,7 @@ def rebuild(store: ObjectStore, *, only: ArchiveBefore | None = None) -> Catalog
         map(of_aliases, store.get_many(store.list_keys(keys.ALIASES))),
         (of_descriptions(data, number=number) for number, data in zip(numbers, store.get_many(described), strict=True)),
         (of_labels(tables.load_table(data)) for data in store.get_many(labels)),
+        (of_classes(tables.load_table(data)) for data in store.get_many(store.list_keys(keys.CLASSES))),
     )
     number = max(numbers, default=0)
     before = Catalog.find(store)
@@ -282,11 +286,24 @@ def of_labels(table: pa.Table) -> pa.Table:
     return _rows(said.num_rows, LABEL, {name: said[name] for name in ("record_id", "label", "who", "when")})
 
 
+def of_classes(table: pa.Table) -> pa.Table:
+    """Return the rows of a table of classes that sources said."""
+    said = table.filter(pc.invert(pc.starts_with(table["who"], REVIEW)))
+    given = {name: said[name] for name in ("record_id", "who", "when")}
+    return _rows(said.num_rows, CLASSES, given | {"label": said["classes"]})
+
+
 def _groups(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield all rows of a Parquet file, some thousands at a time."""
+    """Yield all rows of a Parquet file, some thousands at a time; a column that an older one lacks is null."""
     table = pq.ParquetFile(file)
+    wanted = tables.CATALOG.names if columns is None else list(columns)
+    there = [name for name in wanted if name in table.schema_arrow.names]
     for number in range(table.num_row_groups):
-        yield table.read_row_group(number, columns=columns, use_threads=False)
+        rows = table.read_row_group(number, columns=there, use_threads=False)
+        for name in wanted:
+            if name not in there:
+                rows = rows.append_column(tables.CATALOG.field(name), pa.nulls(rows.num_rows, tables.CATALOG.field(name).type))
+        yield rows.select(wanted)
 
 
 def _strings(record_ids: NDArray[np.bytes_]) -> pa.Array:
@@ -308,7 +325,7 @@ def _rows(n_rows: int, kind: int, given: Mapping[str, Any]) -> pa.Table:
         value = given.get(wanted.name)
         if wanted.name == "kind":
             value = [kind] * n_rows
-        elif wanted.name == "received":
+        elif wanted.name in {"received", "fold"}:
             value = pa.nulls(n_rows, pa.int32()) if value is None else value
             value = pc.fill_null(value if isinstance(value, pa.Array | pa.ChunkedArray) else pa.array(value, pa.int32()), 0)
         if value is None:

@@ -23,6 +23,12 @@ class GroupedTable:
         n_rows = [self._metadata.row_group(number).num_rows for number in range(self._metadata.num_row_groups)]
         self._starts = np.cumsum([0, *n_rows])
 
+    @property
+    def names(self) -> list[str]:
+        """The columns that the file has."""
+        found: list[str] = self._metadata.schema.to_arrow_schema().names
+        return found
+
     def __len__(self) -> int:
         return int(self._starts[-1])
 

@@ -15,6 +15,7 @@ CATALOG_HEAD = "catalog/head.json"
 DESCRIPTIONS = "descriptions/"
 QUARANTINE = "quarantine/"
 LABELS = "labels/"
+CLASSES = "classes/"
 SPECTROGRAMS = "spectrograms/"
 MEASUREMENTS = "measurements/"
 SIGNATURES = "signatures/"
@@ -29,6 +30,7 @@ REPORTS = "reports/"
 BACKFILLS = "backfills/"
 MANIFESTS = "manifests/"
 ACCOUNT_LISTS = "account_lists/"
+TAKEN_OVER = "taken_over/"
 AUDIT = "audit/"
 STAGING = "staging/"
 INTAKES = "staging/intake/"
@@ -43,6 +45,8 @@ PUT_BACK = "put_back.json"
 CLOSED = "closed.json"
 _OURS = {REASON, PUT_BACK, CLOSED}
 """Beside the files of a quarantine entry; a file of such a name gets another there."""
+_COPIES = re.compile(r"copies-([0-9a-f]{64})\.zip", re.ASCII)
+"""The copies of several recordings in one object of raw/; a file of such a name gets another there."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _AIRFLOWS_OWN = re.compile(r"[a-z_]+__\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00(_+[A-Za-z0-9]+)?")
@@ -90,12 +94,32 @@ def _short_digest(name: str) -> str:
 
 def raw(sha256: str, name: str) -> str:
     """Return the key of a dropped file's bytes; ``sha256`` is theirs."""
-    return f"{RAW}{sha256}/{'file-' * (name == DROP)}{file_name(name)}"
+    return f"{RAW}{sha256}/{'file-' * (name == DROP or bool(_COPIES.fullmatch(name)))}{file_name(name)}"
 
 
 def raw_list(source: str) -> str:
     """Return the key of the list of a drop's files; ``source`` is the list's SHA-256."""
     return f"{RAW}{source}/{DROP}"
+
+
+def raw_copies(source: str, sha256: str) -> str:
+    """Return the key of the copies of several recordings; ``source`` is theirs, ``sha256`` that of the whole object."""
+    return f"{RAW}{source}/copies-{sha256}.zip"
+
+
+def digest_of_copies(key: str) -> str:
+    """Return the SHA-256 that an object of several copies should have, by its key; empty for any other object.
+
+    >>> digest_of_copies(raw_copies("0" * 64, "1" * 64)) == "1" * 64, digest_of_copies("raw/0/a.zip")
+    (True, '')
+    """
+    match = _COPIES.fullmatch(key.rsplit("/", 1)[-1])
+    return match[1] if match else ""
+
+
+def taken_over(sha256: str, folder: str) -> str:
+    """Return the key of the note that an archive was taken over: ``folder`` is what its recordings are named in, as it is stored."""
+    return f"{TAKEN_OVER}{sha256}-{_short_digest(folder)}.json"
 
 
 def record_shard(shard: str) -> str:
@@ -120,8 +144,8 @@ def quarantined(entry: str, name: str) -> str:
 
 
 def is_ours(name: str) -> bool:
-    """Return whether an object of this name is ours, and no dropped file: a list of files, or what stands beside a quarantine entry's."""
-    return name in _OURS or name == DROP
+    """Return whether an object of this name is ours, and no dropped file: a list, several copies, or what stands beside what is refused."""
+    return name in _OURS or name == DROP or bool(_COPIES.fullmatch(name))
 
 
 def quarantine_reason(entry: str) -> str:
@@ -135,6 +159,10 @@ def quarantined_mark(entry: str, mark: str) -> str:
 
 def labels(digest: str) -> str:
     return f"{LABELS}{digest}.parquet"
+
+
+def classes(digest: str) -> str:
+    return f"{CLASSES}{digest}.parquet"
 
 
 def spectrograms(recipe_key: str, shard: str) -> str:

@@ -45,8 +45,13 @@ class LabelEntry:
 
 def labels_in_force(store: ObjectStore, *, label_keys: Iterable[str] | None = None) -> dict[str, LabelEntry]:
     """Return the latest label of every record that has one; ``label_keys`` bounds the tables that are read."""
-    found = store.get_many(store.list_keys(keys.LABELS) if label_keys is None else label_keys)
-    return in_force(entry for data in found for entry in load_labels(data))
+    return in_force(stored_labels(store, label_keys=label_keys))
+
+
+def stored_labels(store: ObjectStore, *, label_keys: Iterable[str] | None = None) -> Iterator[LabelEntry]:
+    """Yield all rows of all label tables, or of those given by their keys."""
+    for data in store.get_many(store.list_keys(keys.LABELS) if label_keys is None else label_keys):
+        yield from load_labels(data)
 
 
 def in_force(entries: Iterable[LabelEntry]) -> dict[str, LabelEntry]:

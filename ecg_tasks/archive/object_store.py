@@ -112,14 +112,19 @@ class ObjectStore:
                     digest.update(chunk)
         return digest.hexdigest()
 
-    def stream(self, key: str, *, at: int = 0, end: int | None = None) -> Iterator[bytes]:
+    def stream(self, key: str, *, at: int = 0, end: int | None = None, etag: str = "") -> Iterator[bytes]:
         """Return the content of an object piece by piece, never all of it; `MissingObjectError` at the call if it is not there.
 
-        ``at`` and ``end`` (the byte behind the last one) ask for a part.
+        ``at`` and ``end`` (the byte behind the last one) ask for a part. One that has another ``etag`` than is given is not there any more.
         """
         part: dict[str, Any] = {} if end is None and not at else {"Range": f"bytes={at}-{'' if end is None else end - 1}"}
         with _errors(f"read {key}"):
-            body = self._client.get_object(Bucket=self.bucket, Key=key, **part)["Body"]
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **part)
+        body = answer["Body"]
+        if etag and answer["ETag"].strip('"') != etag:
+            body.close()
+            told = _BELOW_NAMES.sub(r"\1…", key)
+            raise MissingObjectError(f"could not read {told}: another object is there now")
 
         def pieces() -> Iterator[bytes]:
             with _errors(f"read {key}"):
@@ -127,10 +132,10 @@ class ObjectStore:
 
         return pieces()
 
-    def spool(self, key: str) -> BinaryIO:
+    def spool(self, key: str, *, etag: str = "") -> BinaryIO:
         """Return an object's content as an open file: in memory where it is small, else on the disk; it goes when it is used no more."""
         file = _Spooled(max_size=_SPOOLED_BYTES)
-        for piece in self.stream(key):
+        for piece in self.stream(key, etag=etag):
             file.write(piece)
         file.seek(0)
         return cast("BinaryIO", file)

@@ -20,7 +20,7 @@ from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.grouped_table import GroupedTable, numbers
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import DamagedStoreError, MissingObjectError
-from ecg_tasks.labels import Decision
+from ecg_tasks.labels import ClassDecision, Decision
 from ecg_tasks.report_columns import Query, Row
 from ecg_tasks.signals.measurements import METHOD
 
@@ -57,6 +57,7 @@ def join(
     late: Descriptions | None = None,
     only: Collection[str] | None = None,
     measured: bytes | None = None,
+    classes: Sequence[str] = (),
 ) -> JoinedShard:
     """Join what versions said of one shard with the shard's index: the first that took a record decides on it.
 
@@ -67,6 +68,7 @@ def join(
     late : what became known of the patients since
     only : ids; other records of the shard are left out
     measured : what was measured of the shard's records; without it, nothing was
+    classes : whose columns are joined too; a version that does not report one says nothing of it
 
     Raises
     ------
@@ -75,10 +77,10 @@ def join(
     """
     known = tables.load(index, [name for name in tables.RECORD_INDEX.names if name in columns or name == "record_id"])
     ids = _unrepeated(known["record_id"], "the index of a shard")
-    known = known if late is None else late.index(known)
+    known = (late or Descriptions({})).index(known)
     known |= {name: [None] * len(ids) for name in tables.ACQUISITION if name in columns and name not in known}
     place: dict[str, tuple[int, int]] = {}
-    parts = [_decisions(one, columns) for one in said]
+    parts = [_decisions(one, columns, classes) for one in said]
     for number, part in enumerate(parts):
         decided = _unrepeated(part["record_id"], f"{said[number].recipe} {said[number].version}")
         if unknown := decided.keys() - ids.keys():
@@ -93,7 +95,8 @@ def join(
     found = {name: _taken(values, of_index) for name, values in known.items()} | _measured(measured, columns, rows)
     if parts:
         found |= {name: _taken(values, of_part) for name, values in tables.concatenate(parts).items() if name != "record_id"}
-    return JoinedShard({name: found[name] for name in columns if name in found}, tuple(one for one in wanted if one not in place))
+    given = [*columns, *tables.predictions_with(classes).names[len(tables.PREDICTIONS.names) :]]
+    return JoinedShard({name: found[name] for name in given if name in found}, tuple(one for one in wanted if one not in place))
 
 
 def join_shard(
@@ -104,6 +107,7 @@ def join_shard(
     *,
     late: Descriptions | None = None,
     only: Collection[str] | None = None,
+    classes: Sequence[str] = (),
 ) -> JoinedShard:
     """Read a shard's index and what versions said of it, and `join` them.
 
@@ -123,7 +127,7 @@ def join_shard(
             measured = store.get(keys.measurements(METHOD, shard))
         except MissingObjectError:
             measured = None  # by an earlier version of this program, or a run of render_spectrograms has not come to it
-    return join(said, store.get(keys.record_index(shard)), columns, late=late, only=only, measured=measured)
+    return join(said, store.get(keys.record_index(shard)), columns, late=late, only=only, measured=measured, classes=classes)
 
 
 def _measured(data: bytes | None, columns: Collection[str], record_ids: Sequence[str]) -> tables.Columns:
@@ -149,14 +153,15 @@ def _unrepeated(ids: Sequence[str], where: str) -> dict[str, int]:
     return place
 
 
-def _decisions(said: VersionPredictions, columns: Collection[str]) -> tables.Columns:
-    """Return what a version said; nothing stands in a column that an older prediction lacks."""
-    wanted = [name for name in tables.PREDICTIONS.names if name in columns or name == "record_id"]
-    found = tables.load(said.data, wanted)
-    n = tables.n_rows(found)
-    for name in wanted:
-        is_text = tables.PREDICTIONS.field(name).type == pa.string()
-        found.setdefault(name, [""] * n if is_text else np.full(n, np.nan))
+def _decisions(said: VersionPredictions, columns: Collection[str], classes: Sequence[str]) -> tables.Columns:
+    """Return what a version said; nothing stands in a column that an older prediction, or a version without the class, lacks."""
+    of_classes = tables.predictions_with(classes)
+    wanted = [field for field in of_classes if field.name in {*columns, "record_id"} or field.name not in tables.PREDICTIONS.names]
+    stored = tables.load(said.data, [field.name for field in wanted])
+    n = tables.n_rows(stored)
+    found = {
+        field.name: stored.get(field.name, [""] * n if field.type == pa.string() else np.full(n, np.nan, np.float32)) for field in wanted
+    }
     return found | {name: [value] * n for name, value in (("recipe", said.recipe), ("version", said.version)) if name in columns}
 
 
@@ -174,6 +179,7 @@ class RunTable:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self._stored = GroupedTable(file)
+        self.classes = report_columns.classes_in(self._stored.names)
         self._orders: dict[Query, NDArray[np.int64]] = {}
 
     @classmethod
@@ -185,6 +191,10 @@ class RunTable:
 
     def __len__(self) -> int:
         return len(self._stored)
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return schema(classes=self.classes)
 
     def pieces(self) -> Iterator[bytes]:
         """Return the Parquet file, piece by piece."""
@@ -217,6 +227,19 @@ class RunTable:
             found[recipe, version] += n
         return dict(found)
 
+    @property
+    def n_by_class(self) -> dict[tuple[str, str, str], dict[ClassDecision, int]]:
+        """How many records got each decision on a class, by (recipe, version, class); every decision is there, if only with 0."""
+        found: dict[tuple[str, str, str], dict[ClassDecision, int]] = {}
+        for name in self.classes:
+            columns = ["recipe", "version", f"class_{name}"]
+            for _, group in self._stored.groups(pa.schema([self._schema.field(column) for column in columns])):
+                for recipe, version, decision in zip(*(group[column].to_pylist() for column in columns), strict=True):
+                    if decision is not None:
+                        counts = found.setdefault((recipe, version, name), dict.fromkeys(ClassDecision, 0))
+                        counts[ClassDecision(decision)] += 1
+        return found
+
     def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:
         """Yield decisions and probabilities (NaN for none) of the records that a model decided on, some thousand at a time."""
         for _, group in self._stored.groups(schema(["decision", "probability", "recipe", "version"])):
@@ -235,7 +258,7 @@ class RunTable:
 
     def rows(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Return the rows at these places; a value that is not known is None."""
-        found: list[dict[str, Any]] = self._stored.take(places, schema()).to_pylist()
+        found: list[dict[str, Any]] = self._stored.take(places, self._schema).to_pylist()
         return found
 
     def first(self, query: Query, limit: int) -> list[dict[str, Any]]:
@@ -248,12 +271,12 @@ class RunTable:
         Rows in another order than the table's are taken out of all of it, `ROWS_TAKEN` at a time.
         """
         if places is None:
-            for _, group in self._stored.groups(schema()):
+            for _, group in self._stored.groups(self._schema):
                 yield group.to_pydict()
             return
         at_once = ROWS_AT_ONCE if bool((np.diff(places) > 0).all()) else ROWS_TAKEN
         for start in range(0, len(places), at_once):
-            taken = self._stored.take(places[start : start + at_once], schema())
+            taken = self._stored.take(places[start : start + at_once], self._schema)
             for first in range(0, taken.num_rows, ROWS_AT_ONCE):
                 yield taken.slice(first, ROWS_AT_ONCE).to_pydict()
 
@@ -307,10 +330,10 @@ class RunTable:
         return found[order]
 
 
-def schema(names: Sequence[str] | None = None) -> pa.Schema:
+def schema(names: Sequence[str] | None = None, *, classes: Iterable[str] = ()) -> pa.Schema:
     """Return the Parquet schema of a run's table, or of these columns of it; the description of each stands beside it."""
     types = {str: pa.string(), float: pa.float64(), int: pa.int32(), bool: pa.bool_()}
-    columns = {column.name: column for column in report_columns.COLUMNS}
+    columns = {column.name: column for column in report_columns.columns_with(classes)}
     chosen = [columns[name] for name in (columns if names is None else names)]
     return pa.schema([pa.field(one.name, types[one.type], metadata={"description": one.description}) for one in chosen])
 

@@ -18,19 +18,20 @@ from ecg_tasks.report_columns import ATTENTION, Joined
 SORTED_AT_ONCE = 65_536
 """Rows that are sorted in memory; of a longer table so many at a time."""
 _ID_BYTES = 16
-_UNLIKE = ("record_id", "name", "probability", "quality")
+_UNLIKE = ("record_id", "name", "probability", "quality")  # and what begins with ``p_``, the probability of a class
 """Columns whose values seldom occur twice: a dictionary of them only takes room."""
 
 
 class RunTableWriter:
-    """Rows on their way into a run's table, in a temporary file that goes at the end.
+    """Rows on their way into a run's table, in a temporary file that goes at the end; ``classes`` are those that it reports.
 
     Memory holds some ten thousands of them, and of each 24 bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Sequence[str] = ()) -> None:
         self._file = new_file()
-        self._schema = schema()
+        self._columns = report_columns.columns_with(classes)
+        self._schema = schema(classes=classes)
         self._writer = _writer(self._file, self._schema, compression="lz4")
         self._waiting: list[pa.Table] = []
         self._ids: list[NDArray[np.bytes_]] = []
@@ -45,7 +46,7 @@ class RunTableWriter:
 
     def add(self, joined: Joined) -> None:
         """Compute the columns of joined rows, and append them."""
-        self.append({column.name: column.values(joined) for column in report_columns.COLUMNS})
+        self.append({column.name: column.values(joined) for column in self._columns})
 
     def append(self, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
         """Append rows whose columns are computed; NaN, None and an empty text are no value.
@@ -123,7 +124,11 @@ def new_file() -> BinaryIO:
 
 
 def _writer(file: BinaryIO, of: pa.Schema, *, compression: str) -> pq.ParquetWriter:
-    return pq.ParquetWriter(file, of, compression=compression, use_dictionary=[name for name in of.names if name not in _UNLIKE])
+    return pq.ParquetWriter(file, of, compression=compression, use_dictionary=[name for name in of.names if not _is_unlike(name)])
+
+
+def _is_unlike(name: str) -> bool:
+    return name in _UNLIKE or name.startswith("p_")
 
 
 def _read(file: BinaryIO) -> pq.ParquetFile:

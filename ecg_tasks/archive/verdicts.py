@@ -9,12 +9,13 @@ from itertools import combinations
 
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.cache import keep
-from ecg_tasks.archive.labelling import REVIEW, LabelEntry, in_force, load_labels, standing, write_labels
+from ecg_tasks.archive.class_lists import ClassEntry, load_classes, write_classes
+from ecg_tasks.archive.labelling import REVIEW, SOURCE, LabelEntry, in_force, load_labels, standing, write_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.labels import WITHDRAWN, Verdict
+from ecg_tasks.labels import WITHDRAWN, ClassList, Verdict
 
 COMMENT_MAX = 1000
 """Characters of a comment."""
@@ -26,16 +27,17 @@ _saving = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Known:
-    """Everything that was ever said, as far as the label tables ``tables`` go; they never change, so each is read once by each process.
+    """Everything that was ever said, as far as the tables ``tables`` go; they never change, so each is read once by each process.
 
-    ``sources`` has the latest label of each record that came from outside, ``reviews`` everything that reviewers said. An object is never
-    changed: while ``sources`` is the same object, nothing has come from outside.
+    ``entries`` are of labels, ``classes`` of classes. ``sources`` has the latest label of each record that came from outside, ``reviews``
+    everything that reviewers said. An object is never changed: while ``sources`` is the same object, nothing has come from outside.
     """
 
     tables: frozenset[str]
     entries: Sequence[LabelEntry]
     sources: Mapping[str, LabelEntry]
     reviews: Sequence[LabelEntry]
+    classes: Sequence[ClassEntry]
 
     def in_force(self) -> dict[str, LabelEntry]:
         """Return the labels that count now, of those records that a reviewer gave a verdict on."""
@@ -62,7 +64,10 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One thing that was said of a record; ``kind`` is ``review`` or ``source``, ``user`` is ``who`` without that."""
+    """One thing that was said of a record; ``kind`` is ``review`` or ``source``, ``user`` is ``who`` without that.
+
+    ``label`` is empty where a source named classes alone; ``classes`` is a `ClassList` as text, or empty.
+    """
 
     label: str
     who: str
@@ -70,6 +75,7 @@ class Statement:
     user: str
     when: str
     comment: str
+    classes: str
     withdrawn: bool
     in_force: bool
 
@@ -85,34 +91,43 @@ class PairAgreement:
     kappa: Interval
 
 
-def save_verdict(store: ObjectStore, record_id: str, *, verdict: str, user: str, comment: str = "") -> Saved:
-    """Append a reviewer's verdict; one that stands already, with the same comment, changes nothing.
+def save_verdict(
+    store: ObjectStore, record_id: str, *, verdict: str, user: str, comment: str = "", classes: ClassList | None = None
+) -> Saved:
+    """Append a reviewer's verdict; one that stands already, with the same comment and classes, changes nothing.
 
     A reviewer may say the same again after another one differed: then it is the latest again, and so in force.
 
     Raises
     ------
     ConfigurationError
-        If there is no such verdict, or the user's name or the comment is empty, too long or not printable.
+        If there is no such verdict, the classes contradict it, or the user's name or the comment is empty, too long or not printable.
     """
     if verdict not in set(Verdict):
         raise ConfigurationError(f"{verdict=}; it must be one of {', '.join(Verdict)}")
     comment = comment.strip()
     if len(comment) > COMMENT_MAX:
         raise ConfigurationError(f"the comment has {len(comment)} characters; {COMMENT_MAX} are allowed")
+    if classes is not None and (why := "a skip says nothing of classes" if verdict == Verdict.SKIP else classes.contradicts(verdict)):
+        raise ConfigurationError(f"{why}; nothing was saved")
+    named = "" if classes is None else str(classes)
     who = _who(user)
     with _saving:
-        entries = [entry for entry in all_entries(store) if entry.record_id == record_id]
+        known = read_labels(store)
+        entries = [entry for entry in known.entries if entry.record_id == record_id]
         own = max((entry for entry in standing(entries) if entry.who == who), key=lambda entry: entry.when, default=None)
         now = in_force(entries).get(record_id)
         if own is not None and (own.label, own.comment) == (verdict, comment):
             settled = verdict == Verdict.SKIP or (now is not None and now.label == verdict)
+            settled &= _classes_settled(own, named, [one for one in known.classes if one.record_id == record_id], entries)
             if settled:
-                _log(store, own, user=user)
+                _log(store, own, user=user, classes=named)
                 return Saved(record_id=record_id, changed=False, when=own.when, in_force=now.label if now else None)
         new = LabelEntry(record_id=record_id, label=str(verdict), who=who, when=_moment(entries), comment=comment)
+        if named:  # before the verdict, without which it does not count
+            write_classes(store, [ClassEntry(record_id=record_id, classes=named, who=who, when=new.when)])
         write_labels(store, [new])
-        _log(store, new, user=user)
+        _log(store, new, user=user, classes=named)
         now = in_force([*entries, new]).get(record_id)
         return Saved(record_id=record_id, changed=True, when=new.when, in_force=now.label if now else None)
 
@@ -142,11 +157,12 @@ def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Sav
 
 def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
     """Return everything that was ever said of a record, newest first."""
-    entries = [entry for entry in all_entries(store) if entry.record_id == record_id]
+    known = read_labels(store)
+    entries = [entry for entry in known.entries if entry.record_id == record_id]
     counts = set(standing(entries))
     now = in_force(entries).get(record_id)
-    said = sorted((entry for entry in entries if entry.label != WITHDRAWN), key=lambda entry: (entry.when, entry.who), reverse=True)
-    return tuple(
+    named = {(one.who, one.when): one.classes for one in known.classes if one.record_id == record_id}
+    found = [
         Statement(
             label=entry.label,
             who=entry.who,
@@ -154,11 +170,29 @@ def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
             user=entry.who.partition(":")[2],
             when=entry.when,
             comment=entry.comment,
+            classes=named.pop((entry.who, entry.when), ""),
             withdrawn=entry not in counts,
             in_force=entry == now,
         )
-        for entry in said
-    )
+        for entry in entries
+        if entry.label != WITHDRAWN
+    ]
+    alone = [(who, when) for who, when in named if who.startswith(SOURCE)]  # a reviewer's belong to a verdict
+    found += [
+        Statement(
+            label="",
+            who=who,
+            kind="source",
+            user=who.partition(":")[2],
+            when=when,
+            comment="",
+            classes=named[who, when],
+            withdrawn=False,
+            in_force=False,
+        )
+        for who, when in alone
+    ]
+    return tuple(sorted(found, key=lambda one: (one.when, one.who), reverse=True))
 
 
 def agreement(store: ObjectStore) -> tuple[PairAgreement, ...]:
@@ -207,21 +241,24 @@ def is_disputed(said: Mapping[str, Opinion]) -> bool:
 
 def read_labels(store: ObjectStore) -> Known:
     """Read everything that was ever said; only tables that are new to this process are read."""
-    return _known(store, tables=frozenset(store.list_keys(keys.LABELS)))
+    return _known(store, tables=frozenset([*store.list_keys(keys.LABELS), *store.list_keys(keys.CLASSES)]))
 
 
 @keep(4)
 def _known(store: ObjectStore, *, tables: frozenset[str]) -> Known:
     known = _known.before(store)
     if known is None or not known.tables <= tables:  # a table is gone: it is another bucket of the same name
-        known = Known(tables=frozenset(), entries=(), sources={}, reviews=())
-    fresh = [entry for data in store.get_many(sorted(tables - known.tables)) for entry in load_labels(data)]
+        known = Known(tables=frozenset(), entries=(), sources={}, reviews=(), classes=())
+    new = sorted(tables - known.tables)
+    fresh = [entry for data in store.get_many([key for key in new if key.startswith(keys.LABELS)]) for entry in load_labels(data)]
+    named = [entry for data in store.get_many([key for key in new if key.startswith(keys.CLASSES)]) for entry in load_classes(data)]
     outside = [entry for entry in fresh if not entry.is_review]
     return Known(
         tables=tables,
         entries=[*known.entries, *fresh],
         sources=in_force([*known.sources.values(), *outside]) if outside else known.sources,
         reviews=[*known.reviews, *(entry for entry in fresh if entry.is_review)],
+        classes=[*known.classes, *named],
     )
 
 
@@ -230,9 +267,18 @@ def all_entries(store: ObjectStore) -> Sequence[LabelEntry]:
     return read_labels(store).entries
 
 
-def _log(store: ObjectStore, said: LabelEntry, *, user: str) -> None:
+def _classes_settled(own: LabelEntry, named: str, lists: Sequence[ClassEntry], entries: Sequence[LabelEntry]) -> bool:
+    """Return whether a reviewer's own verdict has these classes already, and nobody has named any since."""
+    verdicts = {(entry.who, entry.when) for entry in standing(entries) if entry.is_review}
+    counting = [one for one in lists if one.who.startswith(SOURCE) or (one.who, one.when) in verdicts]
+    mine = next((one.classes for one in counting if (one.who, one.when) == (own.who, own.when)), "")
+    return mine == named and (not named or own.when == max(one.when for one in counting))
+
+
+def _log(store: ObjectStore, said: LabelEntry, *, user: str, classes: str) -> None:
     """Log a verdict without its comment, which may show whose recording it is."""
-    audit.append(store, who=user, action=audit.Action.VERDICT, subject=said.record_id, detail={"verdict": said.label, "when": said.when})
+    detail = {"verdict": said.label, "when": said.when} | ({"classes": classes} if classes else {})
+    audit.append(store, who=user, action=audit.Action.VERDICT, subject=said.record_id, detail=detail)
 
 
 def _who(user: str) -> str:

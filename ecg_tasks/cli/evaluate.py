@@ -1,5 +1,6 @@
 """Here: ``evaluate``: a model on a labelled folder, without any stack. Not here: the evaluation (``offline.evaluate_folder``)."""
 
+import os
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +13,12 @@ from ecg_tasks.labels import RESEARCH_USE
 
 if TYPE_CHECKING:
     from ecg_tasks.evaluation.assessment import Assessment
+    from ecg_tasks.evaluation.classes import ClassAssessment
     from ecg_tasks.offline.evaluate_folder import FolderEvaluation
     from ecg_tasks.offline.model_evaluator import ModelEvaluation
 
 _NAMES_SHOWN = 5
+_OF_CLASSES = frozenset(("auroc", "sensitivity", "specificity", "ece"))
 
 
 def evaluate(
@@ -38,6 +41,7 @@ def evaluate(
     """Evaluate a model on the labelled recordings of a folder, with 95 % intervals by bootstrap over patients.
 
     Recordings and patients that the model was trained on are named and left out. Code and figures are those of the model card.
+    Private patients are known by ECG_PATIENT_KEY, or by the key of the stack on this machine.
     """
     import json as json_module
 
@@ -49,7 +53,11 @@ def evaluate(
     with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as shown:
         bar = shown.add_task("")
         found = evaluate_folder(
-            folder, recipe=recipe, model=model, progress=lambda done, total: shown.update(bar, completed=done, total=total)
+            folder,
+            recipe=recipe,
+            model=model,
+            patient_key=_patient_key(),
+            progress=lambda done, total: shown.update(bar, completed=done, total=total),
         )
     for evaluated in found.evaluated:
         _show(evaluated)
@@ -58,6 +66,16 @@ def evaluate(
         json.write_text(json_module.dumps(found.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         say(f"written: {json}")
     console().print(RESEARCH_USE)
+
+
+def _patient_key() -> bytes | None:
+    """Return the key of this installation's patients: that of the environment, or of the stack that was set up here; None without any."""
+    if key := os.environ.get("ECG_PATIENT_KEY"):
+        return key.encode()
+    from deploy.embedded import Stack
+
+    stack = Stack()
+    return stack.environment()["ECG_PATIENT_KEY"].encode() if stack.home.exists else None
 
 
 def _show(evaluated: "ModelEvaluation") -> None:
@@ -71,10 +89,17 @@ def _show(evaluated: "ModelEvaluation") -> None:
             f"left out, because it was trained, stopped or calibrated on them or their patients: {len(evaluated.left_out):,} records"
             f" ({by_patient:,} by patient): {names}{more}"
         )
+    if evaluated.n_by_bucket:
+        say(
+            f"{evaluated.n_by_bucket:,} of these share one of 10,000 buckets with a patient of the model's training, and may be strangers: "
+            "it was trained before versions named their patients, or on private ones by another ECG_PATIENT_KEY"
+        )
     if evaluated.assessment is None:
         say("no record is left to evaluate this model on")
         return
     _show_figures(evaluated.assessment)
+    if evaluated.classes is not None:
+        _show_classes(evaluated.classes)
     _show_baselines(evaluated.assessment)
     _show_subgroups(evaluated.assessment)
 
@@ -101,6 +126,20 @@ def _show_figures(found: "Assessment") -> None:
         f"{cells.true_negatives:,} rightly and {cells.false_negatives:,} wrongly called normal; "
         f"uncertain from {shown.abstain.lo:.3f} to {shown.abstain.hi:.3f}"
     )
+
+
+def _show_classes(found: "ClassAssessment") -> None:
+    from rich.table import Table
+
+    from ecg_tasks.evaluation.classes import CLASS_FIGURES
+    from ecg_tasks.evaluation.summary import FIGURE_TITLES
+
+    names = [name for name in CLASS_FIGURES if name in _OF_CLASSES]
+    table = Table("class", "records", "with it", *(FIGURE_TITLES[name] for name in names), box=None, header_style="bold")
+    for name, one in found.evaluations.items():
+        table.add_row(name, f"{one.n_records:,}", f"{one.n_abnormal:,}", *(one.figures[figure].text() for figure in names))
+    console().print(table)
+    say(f"mean of the classes' AUROCs: {found.macro_auroc.text()}")
 
 
 def _show_baselines(found: "Assessment") -> None:

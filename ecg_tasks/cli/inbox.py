@@ -59,7 +59,7 @@ def import_(
     dataset: Annotated[DataSet, typer.Argument(help="Layout of the folder; auto finds out.")],
     folder: Annotated[Path, typer.Argument(help="Where the data set lies.", exists=True, file_okay=False)],
 ) -> None:
-    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex, superclasses, fold).
+    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex, classes, fold, collection).
 
     ptbxl: 500 Hz recordings where present, else 100 Hz. ptbdb: every recording below the patients' folders.
     cinc: the Challenges 2020 and 2021. chapman: PhysioNet's ecg-arrhythmia, or figshare's ECGData.
@@ -67,6 +67,7 @@ def import_(
     heartbeats: the CSV files with 187 samples at 125 Hz and the label in column 188. labelled: files with a labels.csv.
     What each label is made of: docs/collections.md.
     """
+    from ecg_tasks.actions.packed_drop import in_its_own_folder
     from ecg_tasks.offline.labelled_folders import LAYOUTS, open_folder
 
     stack = running_stack()
@@ -79,7 +80,8 @@ def import_(
     if len(unlabelled) > _MOST_SHOWN:
         complain(f"{len(unlabelled) - _MOST_SHOWN} more recordings go in so")
     show_labels(found)
-    n_files = drop_packed(stack, found.for_inbox())
+    files = in_its_own_folder(found.for_inbox())
+    n_files = drop_packed(stack, files)
     say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
 
 
@@ -146,7 +148,10 @@ def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
 
 
 def drop_packed(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
-    """Put a collection into the inbox of a stack in a few archives, with a line or a step of a bar for each; returns how many files."""
+    """Put a collection into the inbox of a stack in a few archives, with a line or a step of a bar for each.
+
+    Returns how many files are there, without those that were taken over before.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from ecg_tasks.actions.inbox import FILES_AT_ONCE
@@ -162,11 +167,14 @@ def drop_packed(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
         def tell(n_files: int, sent: Sent | None) -> None:
             shown.update(bar, completed=n_files)
             if sent is not None and not console().is_terminal:
-                what = "sent" if sent.is_new else "was there before"
+                what = "sent" if sent.is_new else f"was taken over by {sent.before}" if sent.before else "was there before"
                 say(f"{n_files:,} of {len(files):,} files; an archive of {sent.n_bytes / 1e6:,.0f} MB {what}")
 
-        put_packed(files, progress=tell)
-    return len(files)
+        sent = put_packed(files, progress=tell)
+    n_before = sum(one.n_files for one in sent if one.before)
+    if n_before:
+        say(f"{n_before:,} files were taken over before, and are not again")
+    return len(files) - n_before
 
 
 def _named(paths: Iterable[Path], under: str) -> "Iterator[tuple[str, Content]]":

@@ -46,6 +46,9 @@ def classify(
         if one.measured:
             lines = "; ".join(f"{line.title}: {line.text}{f' ({line.why})' if line.why else ''}" for line in one.measured)
             console().print(f"{one.name}: {lines}.", markup=False, highlight=False)
+        if one.classes and not isnan(one.probability):
+            said = "; ".join(f"{two.name} {two.decision.value}, {two.probability:.3f} (from {two.threshold:.3f})" for two in one.classes)
+            console().print(f"{one.name}: {said}.", markup=False, highlight=False)
         if one.facts:
             facts = "; ".join(f"{fact.title}: {fact.text}" for fact in one.facts)
             console().print(f"{one.name}: {facts}.", markup=False, highlight=False)

@@ -1,6 +1,6 @@
 """Here: whether a candidate may replace the champion, and why, in a sentence. Not here: who calls it, or what is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -48,6 +48,7 @@ class GatePolicy:
     min_sensitivity : floor at the version's own threshold, which was fitted for 0.9. Of 20 abnormal records, 15 must be found;
         a model whose sensitivity is 0.9 in truth fails that in one of 90 tests
     max_ece : ceiling of the expected calibration error. On 43 records a perfectly calibrated model reaches 0.14 in one of 100 tests
+    class_margin : of AUROC, by which the lower bound of a class's difference may lie below 0, for every class that both versions report
     """
 
     promotion: PromotionPolicy = PromotionPolicy.BETTER
@@ -56,6 +57,7 @@ class GatePolicy:
     min_patients_per_class: int = 5
     min_sensitivity: float = 0.75
     max_ece: float = 0.2
+    class_margin: float = 0.05
 
     def as_dict(self) -> dict[str, Any]:
         """Return the limits as they are stored: ``promotion`` has its first name there."""
@@ -65,7 +67,7 @@ class GatePolicy:
     def __post_init__(self) -> None:
         if self.min_patients_per_class < 1:
             raise SignalError(f"min_patients_per_class={self.min_patients_per_class}; it must be at least 1")
-        for name in ("margin", "min_new_share", "min_sensitivity", "max_ece"):
+        for name in ("margin", "min_new_share", "min_sensitivity", "max_ece", "class_margin"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SignalError(f"{name}={getattr(self, name)}; it must lie in [0, 1]")
 
@@ -82,6 +84,23 @@ class Scored:
 
     probabilities: ArrayLike
     threshold: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredClass:
+    """What both models say of a class, on the test records of which it is known whether they have it.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n_records,), 1 for a record that has the class, else 0
+    candidate, champion : array_like, shape (n_records,), calibrated probabilities
+    groups : one patient a record, shape (n_records,)
+    """
+
+    labels: ArrayLike
+    candidate: ArrayLike
+    champion: ArrayLike
+    groups: Sequence[str] | NDArray[np.generic]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +135,8 @@ def evaluate_candidate(
     groups: Sequence[str] | NDArray[np.generic],
     *,
     seed: int,
+    classes: Mapping[str, ScoredClass] | None = None,
+    lost: Sequence[str] = (),
     new_data: NewData | None = None,
     policy: GatePolicy | None = None,
     n_resamples: int = N_RESAMPLES,
@@ -128,12 +149,17 @@ def evaluate_candidate(
     is a refresh, a candidate that was trained on more data passes too if that bound lies above minus the margin; it is called a
     *refresh*. Both must reach the floor of sensitivity and stay below the ceiling of the calibration error.
 
+    Only then are the classes looked at that both versions report: the lower bound of the paired difference of each one's AUROCs must lie
+    above minus the margin of classes. A class that too few test patients have, or have not, is not compared, which the reason says.
+
     Parameters
     ----------
     labels : array_like, shape (n_records,), 0 normal or 1 abnormal
     candidate, champion : their scores of the same records; None if there is no champion
     groups : one patient a record, shape (n_records,)
     seed : of the bootstrap
+    classes : those that both versions report, by name
+    lost : classes that the champion reports and the candidate does not, which the reason says
     new_data : what the candidate has seen that the champion has not; None for nothing
     policy : None for ``GatePolicy()``
     n_resamples : of the bootstrap
@@ -180,7 +206,40 @@ def evaluate_candidate(
     if promote and not auroc.low > CHANCE:
         promote, kind = False, VerdictKind.REJECTED
         reason = f"AUROC {auroc.text()} {on}: the interval does not lie above {CHANCE}, which is guessing"
+    if promote and champion is not None and classes:
+        fallen, said, compared = _compare_classes(classes, seed=seed, n_resamples=n_resamples, rules=rules)
+        figures |= compared
+        if fallen:
+            promote, kind = False, VerdictKind.REJECTED
+            reason = f"{' and '.join(fallen)}, whatever its rank: {reason}"
+        else:
+            reason += f"; {said}" if said else ""
+    if promote and lost:
+        reason += f"; it no longer reports {', '.join(lost)}"
     return GateVerdict(promote=promote, kind=kind, reason=reason, figures=figures, sensitivity=sensitivity, ece=ece)
+
+
+def _compare_classes(
+    classes: Mapping[str, ScoredClass], *, seed: int, n_resamples: int, rules: GatePolicy
+) -> tuple[list[str], str, dict[str, Interval]]:
+    """Return which classes may have fallen by more than the margin, what is to be said if none has, and the paired differences."""
+    fallen, held, too_few, figures = [], [], [], {}
+    for name, one in classes.items():
+        truth, patients = as_labels(one.labels), np.asarray(one.groups)
+        if min(np.unique(patients[truth]).size, np.unique(patients[~truth]).size) < rules.min_patients_per_class:
+            too_few.append(name)
+            continue
+        difference = auroc_difference(truth, one.candidate, one.champion, patients, seed=seed, n_resamples=n_resamples)
+        figures[f"auroc_difference_{name}"] = difference
+        held.append(name)
+        if not difference.low > -rules.class_margin:
+            fallen.append(
+                f"its AUROC of {name} may be worse by more than {rules.class_margin}: difference {difference.text()} on {truth.size} test"
+                f" records of {np.unique(patients).size} patients"
+            )
+    parts = [f"not worse by {rules.class_margin} in {', '.join(held)}"] if held else []
+    parts += [f"too few test patients to compare {', '.join(too_few)}"] if too_few else []
+    return fallen, "; ".join(parts), figures
 
 
 def _first(auroc: Interval, on: str, faults: Sequence[str]) -> str:

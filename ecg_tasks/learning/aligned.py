@@ -11,7 +11,7 @@ ROWS = 5
 whether they are read changes the AUROC by less than can be measured (docs/measurements/tuning.md)."""
 
 
-def aligned(pictures: Any, prefix: str = "") -> Any:
+def aligned(pictures: Any, prefix: str = "", n_outputs: int = 1) -> Any:
     """Build the network for pictures whose columns show the same part of a beat in every recording: below 60,000 weights.
 
     Four small towers of two 3 × 3 convolutions with batch normalization, without any pooling, because where on the time axis
@@ -22,6 +22,7 @@ def aligned(pictures: Any, prefix: str = "") -> Any:
     Parameters
     ----------
     pictures : Keras tensor of shape (n, height, width, channels); channels are an even number
+    n_outputs : log-odds of each tower: of abnormal, then of each class
 
     References
     ----------
@@ -43,5 +44,5 @@ def aligned(pictures: Any, prefix: str = "") -> Any:
             x = layers.BatchNormalization(momentum=0.9, name=f"{name('norm')}_{step}")(x)
             x = layers.ReLU(name=f"{name('relu')}_{step}")(x)
         x = layers.Dropout(0.4, name=name("dropout"))(layers.Flatten(name=name("flatten"))(x))
-        log_odds.append(layers.Dense(1, name=name("log_odds"))(x))
+        log_odds.append(layers.Dense(n_outputs, name=name("log_odds"))(x))
     return layers.Average(name=f"{prefix}log_odds")(log_odds)

@@ -49,8 +49,8 @@ class Batch:
     Parameters
     ----------
     images : ndarray, shape (n, height, width, channels), uint8
-    targets : ndarray, shape (n,), float32: P(abnormal) to be learnt; between 0 and 1 after mixup
-    weights : ndarray, shape (n,), float32
+    targets : ndarray, shape (n, n_outputs), float32: probabilities to be learnt; between 0 and 1 after mixup
+    weights : ndarray, shape (n, n_outputs), float32; 0 where the target is not known
     """
 
     images: NDArray[np.uint8]
@@ -95,11 +95,15 @@ def _stretches(rng: np.random.Generator, *, n: int, size: int, share: float) -> 
 
 
 def _mix(batch: Batch, *, share: NDArray[np.float32], partner: NDArray[np.intp]) -> Batch:
-    """Mix each picture, target and weight with its partner's: ``share`` of its own, the rest of the partner's."""
-    pixel_share = share[:, None, None, None]
+    """Mix each picture, target and weight with its partner's: ``share`` of its own, the rest of the partner's.
+
+    Where one of the two targets is not known, the mixture is not known.
+    """
+    pixel_share, share = share[:, None, None, None], share[:, None]
+    known = (batch.weights > 0) & (batch.weights[partner] > 0)
     mixed = pixel_share * batch.images + (1 - pixel_share) * batch.images[partner]
     return Batch(
         images=np.rint(mixed).astype(np.uint8),
         targets=share * batch.targets + (1 - share) * batch.targets[partner],
-        weights=share * batch.weights + (1 - share) * batch.weights[partner],
+        weights=np.where(known, share * batch.weights + (1 - share) * batch.weights[partner], np.float32(0)),
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ecg_tasks.evaluation.classes import CLASS_FIGURES
 from ecg_tasks.evaluation.intervals import NEAR_THE_EDGE
 from ecg_tasks.evaluation.metrics import MAX_BINS, MIN_BINS, RECORDS_PER_BIN
 from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
@@ -19,8 +20,12 @@ INTENDED_USE = (
     "Research use only. This is not a medical device: it must not be used to diagnose, to treat, or to decide on the care of "
     "a person. It sorts recordings for people who look at them afterwards."
 )
+NAMES_NO_DISEASE = "It knows two classes, normal and abnormal, as its sources label them; it names no disease."
+NAMES_CLASSES = (
+    "Beside normal and abnormal it reports classes that its sources name. A class is a group of findings in a recording, not a diagnosis"
+    " of a person, and its code is as near as the terminology comes."
+)
 LIMITS = (
-    "It knows two classes, normal and abnormal, as its sources label them; it names no disease.",
     "Its figures hold for recordings like those it was tested on: device, population, prevalence and lead placement all move them.",
     "The test patients come from the same collections as the training patients: other hospitals have not been tried.",
     "A recording of poor quality gives no decision, and one inside the abstain band is left to a person.",
@@ -63,11 +68,12 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
         _decision(spec, metrics),
         _data(spec, metrics, splits),
         _figures(metrics),
+        _classes(spec, metrics),
         _calibration(spec, metrics),
         _baselines(metrics),
         _subgroups(metrics),
         _published(),
-        _list("Limits", LIMITS),
+        _list("Limits", (NAMES_CLASSES if spec.get("classes") else NAMES_NO_DISEASE, *LIMITS)),
         _training(spec),
         _provenance(spec, metrics),
         _list("Credits", spec["sources"] or ("No source was stated.",)),
@@ -120,7 +126,8 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
         rows = []
         for split in ("train", "validation", "calibration", "test"):
             n = counts[split]
-            prevalence = share(n["abnormal"] / n["records"]) if n["records"] else "–"
+            labelled = n["normal"] + n["abnormal"]  # of further records classes alone are known
+            prevalence = share(n["abnormal"] / labelled) if labelled else "–"
             rows.append((split, *(f"{n[name]:,}" for name in ("records", "groups", "normal", "abnormal")), prevalence))
         yield from table(("split", "records", "patients", "normal", "abnormal", "prevalence"), rows)
     else:
@@ -128,7 +135,8 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
     if unit := metrics.get("test", {}).get("split_unit"):
         sentence = (
             f"Split by {unit}: the digest of a {unit}'s id gives one of 10,000 buckets, and the bucket the split (60 % train,"
-            " 10 % validation, 15 % calibration, 15 % test), for ever and on every installation."
+            " 10 % validation, 15 % calibration, 15 % test), for ever and on every installation. Where a collection gives folds, those from"
+            " 1 to 8 are never tested on, and later ones only tested on."
         )
         if unit == "record":
             sentence += " **No patient is known here: records of one person may be in two splits, which makes every figure look too good.**"
@@ -137,7 +145,8 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
         yield from (sentence, "")
     yield (
         "Training and validation patients fit the weights and stop the training; calibration patients fix temperature, threshold and"
-        " abstain band; test patients are used once. Every record with its split is listed in `training_records.csv`."
+        " abstain band; test patients are used once. Every record with its split is listed in `training_records.csv`,"
+        " and every patient but those of the test, by a digest, in `training_patients.csv`."
     )
     yield ""
 
@@ -179,9 +188,58 @@ def _figures(metrics: Plain) -> Iterator[str]:
 
 
 _SHOWN_ELSEWHERE = frozenset(
-    ("test", "data", "curves", "baselines", "baseline_models", "subgroups", "calibration", "candidates_judged", "provenance", "reference")
+    (
+        "test",
+        "data",
+        "curves",
+        "classes",
+        "baselines",
+        "baseline_models",
+        "subgroups",
+        "calibration",
+        "candidates_judged",
+        "provenance",
+        "reference",
+    )
 )
 """Parts of the metrics that have their own section, or none on the card."""
+
+
+def _classes(spec: Plain, metrics: Plain) -> Iterator[str]:
+    found = metrics.get("classes", {})
+    if not spec.get("classes") and not found:
+        return
+    yield from ("## Classes", "")
+    if rules := spec.get("classes", ()):
+        yield (
+            "A class's probability is the sigmoid of the mean log-odds that its own output gives to the windows, divided by its temperature"
+            " and raised by its bias. Decision: uncertain in its band; else present from its threshold on, absent below. All of it was"
+            " fitted on calibration patients, as for abnormal: those where the class is known."
+        )
+        yield ""
+        head = ("class", "code", "threshold", "uncertain", "temperature", "bias", "calibration records", "of these with it")
+        rows = []
+        for one in rules:
+            n = found.get("calibration", {}).get(one["name"], {})
+            code = f"{one['code']} ({one['display']})" if one["code"] else "–"
+            lo, hi = one["abstain"]
+            fitted = (number(one["threshold"]), f"{number(lo)} to {number(hi)}", number(one["temperature"]), number(one["bias"]))
+            rows.append((one["name"], code, *fitted, *(f"{n[name]:,}" if name in n else "–" for name in ("n_records", "n_present"))))
+        yield from table(head, rows)
+        if systems := sorted({one["system"] for one in rules} - {""}):
+            yield from (f"Codes are of {', '.join(f'`{system}`' for system in systems)}.", "")
+    if figures := found.get("figures"):
+        yield from ("On the test patients; 95 % intervals, as above:", "")
+        rows = [
+            (name, f"{one['n_records']:,}", f"{one['n_abnormal']:,}", *(figure(one[column]) for column in CLASS_FIGURES))
+            for name, one in figures.items()
+        ]
+        yield from table(("class", "records", "with it", *(FIGURE_TITLES[name] for name in CLASS_FIGURES)), rows)
+        yield f"Mean of the AUROCs: {figure(found['macro_auroc'])}. Sensitivity and specificity decide by the threshold alone."
+        yield ""
+    if left_out := found.get("left_out"):
+        yield from (f"- {name} was trained and is not served: {why}." for name, why in left_out.items())
+        yield ""
 
 
 def _calibration(spec: Plain, metrics: Plain) -> Iterator[str]:

@@ -33,7 +33,7 @@ def export_litert(keras_bytes: bytes) -> bytes:
 
 
 def keras_scores(keras_bytes: bytes, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return P(abnormal) of pictures, shape (n,), as Keras itself gives it: what every other runtime must reproduce."""
+    """Return what Keras itself says of pictures, as `score_windows` does: what every other runtime must reproduce."""
     return score_windows(load_network(keras_bytes), images)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.learning.augmentation import NO_AUGMENTATION, Batch, augment
-from ecg_tasks.learning.dataset import TrainingSet
+from ecg_tasks.learning.dataset import NOT_KNOWN, TrainingSet
 from ecg_tasks.learning.framework import accelerators, import_keras
 from ecg_tasks.learning.parameters import TrainingParams
 
@@ -36,7 +36,8 @@ class Feed:
         self._batch_size = batch_size
         self._params = params
         self._member = member
-        self._weights = windows.weights(balance=params.balance)
+        self._targets = np.where(windows.truth == NOT_KNOWN, 0, windows.truth).astype(np.float32)
+        self._weights = windows.output_weights(balance=params.balance)
         self._resident: Any = None
         if accelerators() and params.augmentation == NO_AUGMENTATION and windows.images.nbytes <= RESIDENT_BYTES:
             self._resident = import_keras().ops.convert_to_tensor(windows.pictures(slice(None)))
@@ -69,7 +70,7 @@ class Feed:
     def _gather(self, places: NDArray[np.integer], rng: np.random.Generator) -> Batch:
         batch = Batch(
             images=self._windows.pictures(places),  # in ascending order, for a memory map's sake
-            targets=self._windows.labels[places].astype(np.float32),
+            targets=self._targets[places],
             weights=self._weights[places],
         )
         return batch if self._params.augmentation == NO_AUGMENTATION else augment(batch, params=self._params.augmentation, rng=rng)
@@ -78,7 +79,7 @@ class Feed:
         began = time.perf_counter()
         batch = Batch(
             images=import_keras().ops.take(self._resident, places, axis=0),
-            targets=self._windows.labels[places].astype(np.float32),
+            targets=self._targets[places],
             weights=self._weights[places],
         )
         self.waited_s += time.perf_counter() - began

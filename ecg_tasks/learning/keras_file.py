@@ -27,14 +27,14 @@ _SHARED_OBJECT = re.compile(rb'("shared_object_id":\s*)(\d+)')
 """Keras identifies objects that layers share by their addresses in memory, which differ in each process."""
 
 
-def save_network(network: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[Any]]]) -> bytes:
+def save_network(network: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[Any]]], *, n_outputs: int = 1) -> bytes:
     """Write a ``.keras`` file (a zip archive) that depends on nothing but the network and its weights: no clock, no optimizer, no process.
 
     Parameters
     ----------
     weights : for each member, what ``get_weights`` of its network gave
     """
-    model = join_members(network, image_shape, weights)
+    model = join_members(network, image_shape, weights, n_outputs=n_outputs)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
@@ -68,12 +68,17 @@ def load_network(keras_bytes: bytes) -> Any:
 
 
 def score_windows(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return P(abnormal) of each picture, shape (n,), by a ``keras.Model``, in batches of one size (the last is filled up with zeros)."""
+    """Score pictures by a ``keras.Model``, in batches of one size (the last is filled up with zeros).
+
+    Returns
+    -------
+    ndarray, shape (n,), P(abnormal), of a network with this output alone; else shape (n, n_outputs), P(abnormal) in column 0
+    """
     size = max(1, min(MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(images.shape[1:]))))
     size = -(-size // SHARED_BY) * SHARED_BY
-    scores = np.empty(len(images), np.float32)
+    scores = np.empty((len(images), model.outputs[0].shape[1]), np.float32)
     for start in range(0, len(images), size):
         chunk = images[start : start + size]
         filled = np.concatenate([chunk, np.zeros((size - len(chunk), *images.shape[1:]), np.uint8)])
-        scores[start : start + size] = np.asarray(model.predict_on_batch(filled))[: len(chunk), 0]
-    return scores
+        scores[start : start + size] = np.asarray(model.predict_on_batch(filled))[: len(chunk)]
+    return scores if scores.shape[1] > 1 else scores[:, 0]

@@ -1,8 +1,8 @@
 """Here: the networks, each with its origin, and their names. Not here: how they are trained (``training``) or served (``serving``).
 
 Every network takes pictures as they are stored, uint8 of shape (height, width, channels), scales them itself, and gives
-P(abnormal). Built of ``keras`` layers only, so that any backend of Keras trains it. All layers have fixed names: the saved
-bytes then depend on the weights alone.
+P(abnormal), and beside it the probabilities of as many classes as it is asked for. Built of ``keras`` layers only, so that any backend
+of Keras trains it. All layers have fixed names: the saved bytes then depend on the weights alone.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ COMPACT_LAYERS = ((48, 1), (64, 5), (64, 5))
 """Filters and width (columns) of the compact network's convolutions along time, from the picture on."""
 
 
-def notebook(pictures: Any, prefix: str = "") -> Any:
+def notebook(pictures: Any, prefix: str = "", n_outputs: int = 1) -> Any:
     """Build the network of the notebook that this project began with: 3,236,511 weights at 256 × 256 × 3.
 
     Three 3 × 3 convolutions without padding (20, 32, 14 filters, ReLU), each followed by 2 × 2 max pooling, then
@@ -40,10 +40,10 @@ def notebook(pictures: Any, prefix: str = "") -> Any:
         x = layers.MaxPooling2D(2, name=f"{prefix}pool_{step}")(x)
     x = layers.Flatten(name=f"{prefix}flatten")(x)
     x = layers.Dense(256, activation="relu", name=f"{prefix}dense")(x)
-    return layers.Dense(1, name=f"{prefix}log_odds")(x)
+    return layers.Dense(n_outputs, name=f"{prefix}log_odds")(x)
 
 
-def compact(pictures: Any, prefix: str = "") -> Any:
+def compact(pictures: Any, prefix: str = "", n_outputs: int = 1) -> Any:
     """Build the small network for spectrograms of one or more leads: below 60,000 weights for the pictures in use.
 
     Where on the frequency axis something happens, and in which lead, matters; when it happens does not. So every column of
@@ -74,22 +74,23 @@ def compact(pictures: Any, prefix: str = "") -> Any:
     peak = layers.GlobalMaxPooling1D(name=f"{prefix}peak_over_time")(x)
     x = layers.Concatenate(name=f"{prefix}mean_and_peak")([mean, peak])
     x = layers.Dropout(0.5, name=f"{prefix}dropout")(x)
-    return layers.Dense(1, name=f"{prefix}log_odds")(x)
+    return layers.Dense(n_outputs, name=f"{prefix}log_odds")(x)
 
 
-NETWORKS: Mapping[str, Callable[[Any, str], Any]] = MappingProxyType(
+NETWORKS: Mapping[str, Callable[[Any, str, int], Any]] = MappingProxyType(
     {network.__name__: network for network in (notebook, compact, aligned)}
 )
-"""Every network by the name that recipes and models give it: from a Keras tensor of pictures and a prefix for the names of
-its layers to the log-odds of abnormal."""
+"""Every network by the name that recipes and models give it: from a Keras tensor of pictures, a prefix for the names of
+its layers and a number of outputs to log-odds of shape (n, n_outputs): of abnormal, then of each class."""
 
 
-def build_network(name: str, image_shape: ImageShape, *, ensemble_size: int = 1) -> Any:
+def build_network(name: str, image_shape: ImageShape, *, ensemble_size: int = 1, n_outputs: int = 1) -> Any:
     """Build a ``keras.Model`` by its name, with fresh random weights.
 
     Parameters
     ----------
     ensemble_size : number of networks; with more than one, the output is that of their mean log-odds
+    n_outputs : 1 for P(abnormal) alone; each class takes one more
 
     Raises
     ------
@@ -104,20 +105,21 @@ def build_network(name: str, image_shape: ImageShape, *, ensemble_size: int = 1)
         raise ConfigurationError(f"there is no network {name!r}; there are {', '.join(sorted(NETWORKS))}")
     keras = import_keras()
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
-    log_odds = [NETWORKS[name](pictures, prefix) for prefix in _prefixes(ensemble_size)]
+    log_odds = [NETWORKS[name](pictures, prefix, n_outputs) for prefix in _prefixes(ensemble_size)]
     mean = keras.layers.Average(name="mean_of_members")(log_odds) if ensemble_size > 1 else log_odds[0]
     # float32 where all else may be of lower precision: a probability near 0 or 1 has no room in 8 bits
-    return keras.Model(pictures, keras.layers.Activation("sigmoid", dtype="float32", name="p_abnormal")(mean), name=name)
+    output = "p_abnormal" if n_outputs == 1 else "probabilities"
+    return keras.Model(pictures, keras.layers.Activation("sigmoid", dtype="float32", name=output)(mean), name=name)
 
 
-def network_digest(name: str, image_shape: ImageShape, *, ensemble_size: int = 1) -> str:
+def network_digest(name: str, image_shape: ImageShape, *, ensemble_size: int = 1, n_outputs: int = 1) -> str:
     """Return the SHA-256 of the built network's configuration, as Keras saves it, and of Keras's version.
 
     It changes with every layer, size, activation and name in the network, and not with its weights or the process.
 
     Parameters
     ----------
-    name, image_shape, ensemble_size : as `build_network` takes them
+    name, image_shape, ensemble_size, n_outputs : as `build_network` takes them
 
     Raises
     ------
@@ -125,19 +127,20 @@ def network_digest(name: str, image_shape: ImageShape, *, ensemble_size: int = 1
         If there is no network of that name.
     """
     keras = import_keras()
-    built = keras.saving.serialize_keras_object(build_network(name, image_shape, ensemble_size=ensemble_size))
+    network = build_network(name, image_shape, ensemble_size=ensemble_size, n_outputs=n_outputs)
+    built = keras.saving.serialize_keras_object(network)
     return hashlib.sha256(json.dumps([str(keras.__version__), built], sort_keys=True).encode()).hexdigest()
 
 
-def join_members(name: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[np.float32]]]) -> Any:
+def join_members(name: str, image_shape: ImageShape, weights: Sequence[Sequence[NDArray[np.float32]]], *, n_outputs: int = 1) -> Any:
     """Build one ``keras.Model`` from the weights of one or more trainings of the same network.
 
     Parameters
     ----------
     weights : for each member, what ``get_weights`` of its network gave
     """
-    joined = build_network(name, image_shape, ensemble_size=len(weights))
-    member = build_network(name, image_shape)
+    joined = build_network(name, image_shape, ensemble_size=len(weights), n_outputs=n_outputs)
+    member = build_network(name, image_shape, n_outputs=n_outputs)
     for prefix, values in zip(_prefixes(len(weights)), weights, strict=True):
         member.set_weights(values)
         for layer in member.layers:

@@ -44,6 +44,9 @@ class Classifier:
             raise ModelRefusedError(
                 f"{LITERT} reads {self._input['dtype'].__name__} pictures of shape {shape}; {SPEC} says uint8 of {tuple(spec.image_shape)}"
             )
+        self.n_outputs = int(self._interpreter.get_output_details()[0]["shape_signature"][-1])
+        if absent := [one.name for one in spec.classes if one.output >= self.n_outputs]:
+            raise ModelRefusedError(f"{LITERT} has {self.n_outputs} outputs; {SPEC} says that others report {', '.join(absent)}")
         self._interpreter.resize_tensor_input(self._input["index"], (self._batch, *shape))
         self._interpreter.allocate_tensors()
 
@@ -66,13 +69,20 @@ class Classifier:
         classifier = cls(ModelSpec.from_json(files[SPEC]), files[LITERT], n_threads=n_threads, typical=_typical(golden))
         if len(golden.images) == 0 or golden.images.shape[1:] != tuple(classifier.spec.image_shape):
             raise ModelRefusedError(f"{GOLDEN} has pictures of shape {golden.images.shape}; {SPEC} says {classifier.spec.image_shape}")
-        difference = float(np.abs(classifier.predict(golden.images) - golden.scores).max())
+        scores = classifier.predict_outputs(golden.images)
+        if golden.scores.size != scores.size:
+            raise ModelRefusedError(f"{GOLDEN} has scores of shape {golden.scores.shape}; {LITERT} gives {scores.shape}")
+        difference = float(np.abs(scores - golden.scores.reshape(scores.shape)).max())
         if not difference <= MAX_GOLDEN_DIFFERENCE:
             raise ModelRefusedError(f"golden scores differ by {difference:.2g} from those at training; {MAX_GOLDEN_DIFFERENCE} is allowed")
         return classifier
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return P(abnormal) of each window.
+        """Return P(abnormal) of each window, shape (n,), float32: the first column of `predict_outputs`."""
+        return self.predict_outputs(images)[:, 0]
+
+    def predict_outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return all that the network says of each window.
 
         Parameters
         ----------
@@ -80,7 +90,7 @@ class Classifier:
 
         Returns
         -------
-        ndarray, shape (n,), float32
+        ndarray, shape (n, n_outputs), float32: P(abnormal), then the classes that it was trained for, before any calibration
 
         Raises
         ------
@@ -93,7 +103,7 @@ class Classifier:
             raise SignalError(
                 f"pictures are {images.dtype} of shape {images.shape}; this model reads uint8 of (n, *{self.spec.image_shape})"
             )
-        scores = np.empty(len(images), np.float32)
+        scores = np.empty((len(images), self.n_outputs), np.float32)
         filled = np.zeros((self._batch, *images.shape[1:]), np.uint8)
         for start in range(0, len(images), self._batch):
             chunk = images[start : start + self._batch]
@@ -101,8 +111,8 @@ class Classifier:
             filled[len(chunk) :] = 0
             self._interpreter.set_tensor(self._input["index"], filled)
             self._interpreter.invoke()
-            scores[start : start + len(chunk)] = self._interpreter.get_tensor(self._output)[: len(chunk), 0]
-        are_probabilities = (scores >= 0) & (scores <= 1)  # nan is neither
+            scores[start : start + len(chunk)] = self._interpreter.get_tensor(self._output)[: len(chunk)]
+        are_probabilities = ((scores >= 0) & (scores <= 1)).all(axis=1)  # nan is neither
         if not are_probabilities.all():
             none = f"{np.count_nonzero(~are_probabilities)} of {len(scores)} pictures"
             raise ModelRefusedError(f"{self.spec.recipe} {self.spec.version} gives no probability for {none}; promote another version")
@@ -111,7 +121,7 @@ class Classifier:
     def decide(
         self, record: NDArray[np.integer], probabilities: NDArray[np.floating], quality: NDArray[np.floating], n_records: int
     ) -> RecordDecisions:
-        """Decide on records by this model's own rule; parameters as in ``decisions.decide``."""
+        """Decide on records by this model's own rule, on classes too if all outputs are given; parameters as in ``decisions.decide``."""
         return decide(record, probabilities, quality, n_records=n_records, rule=self.spec.rule)
 
 

@@ -15,7 +15,7 @@ from ecg_tasks.errors import SignalError
 from ecg_tasks.evaluation.calibration import P_MARGIN
 from ecg_tasks.evaluation.metrics import roc_auc
 from ecg_tasks.learning.checkpoints import Checkpoints, Epoch, Member, TrainingState
-from ecg_tasks.learning.dataset import TrainingSet
+from ecg_tasks.learning.dataset import NOT_KNOWN, TrainingSet
 from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.learning.feeding import Feed
 from ecg_tasks.learning.framework import accelerators, import_keras, keras_at_work, on_all_devices
@@ -57,9 +57,10 @@ def train(
     """Train a network, going on from the latest checkpoint of the same job if there is one.
 
     One member after the other is trained on the windows that are not held out for it. Loss is binary cross-entropy, every record
-    counting once. After each epoch every held-out record gets one probability from its windows, as in serving. A training that comes
-    to its last epoch keeps that one's weights, when the learning rate has fallen to 0; one that is stopped before, because the log
-    loss of the held-out records has long not fallen, keeps those of the epoch where it was lowest.
+    counting once; with classes, that of abnormal plus the mean of those of the classes, each where it is known. After each epoch every
+    held-out record gets one P(abnormal) from its windows, as in serving. A training that comes to its last epoch keeps that one's weights,
+    when the learning rate has fallen to 0; one that is stopped before, because the log loss of the held-out records has long not fallen,
+    keeps those of the epoch where it was lowest.
 
     All that is random is drawn from the seed and the numbers of the member and the epoch: for one seed, machine and backend the
     result is the same bytes, whether the training ran through or was killed and resumed.
@@ -88,7 +89,7 @@ def train(
         state = _resume(checkpoints, job, log)
         if state is None:
             log(f"training on {devices}")
-        model = _compiled_model(network, windows.image_shape, params)
+        model = _compiled_model(network, windows.image_shape, params, n_outputs=windows.n_outputs)
         finished = list(state.finished) if state else []
         for number in range(len(finished), len(sets)):
             training = _MemberTraining(model, network, sets[number], number=number, ensemble_size=len(sets), params=params, log=log)
@@ -96,7 +97,7 @@ def train(
             state = None
     with keras_at_work():
         return Trained(
-            keras=save_network(network, windows.image_shape, [member.weights for member in finished]),
+            keras=save_network(network, windows.image_shape, [member.weights for member in finished], n_outputs=windows.n_outputs),
             histories=tuple(member.history for member in finished),
             kept_epochs=tuple(_kept(member.history, params).epoch for member in finished),
             n_weights=len(sets) * int(model.count_params()),
@@ -119,7 +120,7 @@ class _MemberTraining:
     ) -> None:
         train_set, self._validation_set = sets
         self._model, self._network, self._params, self._log = model, network, params, log
-        self._image_shape, self._number = train_set.image_shape, number
+        self._image_shape, self._n_outputs, self._number = train_set.image_shape, train_set.n_outputs, number
         self._whose = f"member {number + 1}/{ensemble_size}, " if ensemble_size > 1 else ""
         n_devices = max(1, len(accelerators()))
         batch_size = max(1, min(params.batch_size, len(train_set)) // n_devices) * n_devices
@@ -163,7 +164,7 @@ class _MemberTraining:
         """Set new random weights and a new optimizer."""
         keras = import_keras()
         keras.utils.set_random_seed(int(np.random.SeedSequence([self._params.seed, self._number]).generate_state(1)[0]))
-        _assign(self._model.variables, _values(build_network(self._network, self._image_shape).variables))
+        _assign(self._model.variables, _values(build_network(self._network, self._image_shape, n_outputs=self._n_outputs).variables))
         optimizer = self._model.optimizer.variables
         _assign(optimizer, [np.zeros_like(value) for value in _values(optimizer)])
 
@@ -175,10 +176,14 @@ class _MemberTraining:
         for step, batch in enumerate(feed.epoch(number)):
             done = (first + step) / (params.epochs * feed.n_steps)
             model.optimizer.learning_rate = params.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-            loss = model.train_on_batch(batch.images, batch.targets[:, None], sample_weight=batch.weights)
+            if self._n_outputs == 1:
+                loss = model.train_on_batch(batch.images, batch.targets, sample_weight=batch.weights[:, 0])
+            else:
+                loss = model.train_on_batch(batch.images, np.concatenate([batch.targets, batch.weights], axis=1))
         spent_s = time.perf_counter() - began
         truth = self._validation_set.record_labels
-        p = _record_scores(model, self._validation_set)
+        p = _record_scores(model, self._validation_set)[truth != NOT_KNOWN]
+        truth = truth[truth != NOT_KNOWN]
         likelihood = np.clip(np.where(truth == 1, p, 1 - p), P_MARGIN, 1)
         return Epoch(
             epoch=number,
@@ -190,12 +195,28 @@ class _MemberTraining:
         )
 
 
-def _compiled_model(network: str, image_shape: tuple[int, int, int], params: TrainingParams) -> Any:
+def loss_of_outputs(known: Any, probabilities: Any) -> Any:
+    """Return the loss of each window, shape (n,): the cross-entropy of abnormal, plus the mean of those of the classes.
+
+    Parameters
+    ----------
+    known : tensor, shape (n, 2 * n_outputs): targets, then what each of them counts, 0 where it is not known; Keras gives a loss function
+        no other place for weights of single outputs
+    probabilities : tensor, shape (n, n_outputs)
+    """
+    ops = import_keras().ops
+    targets, weights = ops.split(known, 2, axis=1)
+    losses = weights * ops.binary_crossentropy(targets, probabilities)
+    return losses[:, 0] + ops.mean(losses[:, 1:], axis=1)
+
+
+def _compiled_model(network: str, image_shape: tuple[int, int, int], params: TrainingParams, *, n_outputs: int) -> Any:
     keras = import_keras()
-    model = build_network(network, image_shape)
+    model = build_network(network, image_shape, n_outputs=n_outputs)
     optimizer = keras.optimizers.AdamW(params.learning_rate, weight_decay=params.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(optimizer, loss="binary_crossentropy")  # Keras leaves XLA off on processors, where it is 4 times slower here
+    loss = "binary_crossentropy" if n_outputs == 1 else loss_of_outputs
+    model.compile(optimizer, loss=loss)  # Keras leaves XLA off on processors, where it is 4 times slower here
     optimizer.build(model.trainable_variables)
     return model
 
@@ -205,6 +226,8 @@ def _job_digest(windows: TrainingSet, held_out: Sequence[NDArray[np.bool_]], *, 
     sample = windows.pictures(slice(None, None, max(1, len(windows) // 256)))  # to hash all of a large set takes longer than an epoch
     digest.update(np.ascontiguousarray(sample).tobytes())
     digest.update(repr(sample.shape).encode() + windows.labels.tobytes() + windows.record_index.astype("<i8").tobytes())
+    if windows.classes is not None:
+        digest.update(json.dumps(windows.class_names).encode() + windows.classes.tobytes())
     for stopped_on in held_out:
         digest.update(np.packbits(stopped_on).tobytes())
     return digest.hexdigest()
@@ -227,9 +250,10 @@ def _record_scores(model: Any, windows: TrainingSet) -> NDArray[np.float64]:
     parts = [
         score_windows(model, windows.pictures(slice(start, start + SCORED_AT_ONCE))) for start in range(0, len(windows), SCORED_AT_ONCE)
     ]
+    scores = np.concatenate(parts)
     return record_probabilities(
         windows.record_index,
-        np.concatenate(parts),
+        scores if scores.ndim == 1 else scores[:, 0],
         np.ones(len(windows)),
         n_records=len(windows.record_labels),
         min_quality=0.0,

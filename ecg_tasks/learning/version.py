@@ -7,9 +7,9 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.evaluation.baselines import LogisticBaseline
 from ecg_tasks.evaluation.calibration import Calibration
+from ecg_tasks.evaluation.classes import ClassAssessment
 from ecg_tasks.evaluation.drift import Reference
 from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.learning.card import model_card
-from ecg_tasks.learning.decisions import DecisionRule
+from ecg_tasks.learning.decisions import ClassRule, DecisionRule
 
 KERAS = "model.keras"
 LITERT = "model.tflite"
@@ -31,6 +32,7 @@ METRICS = "metrics.json"
 CARD = "card.md"
 GOLDEN = "golden.npz"
 TRAINING_RECORDS = "training_records.csv"
+TRAINING_PATIENTS = "training_patients.csv"
 SUMS = "SHA256SUMS"
 
 
@@ -57,6 +59,7 @@ class ModelSpec:
     training : parameters and course of the training
     environment : what the training ran on
     sources : credits: the collections that it was trained on, with their licences
+    classes : what else it reports of a record, and how it decides on that; nothing in versions that were not trained for it
 
     Raises
     ------
@@ -82,6 +85,7 @@ class ModelSpec:
     training: Mapping[str, Any]
     environment: Mapping[str, str]
     sources: tuple[str, ...]
+    classes: tuple[ClassRule, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("recipe", "recipe_digest", "version", "dataset_id", "network"):
@@ -99,6 +103,7 @@ class ModelSpec:
         for name in ("training", "environment"):
             self._check(name, isinstance(getattr(self, name), Mapping), "an object")
         self._check("sources", all(isinstance(source, str) for source in self.sources), "a list of texts")
+        self._check("classes", _are_classes(self.classes), "classes with a name, an output and a rule each, none of them twice")
 
     @property
     def code(self) -> object:
@@ -114,11 +119,15 @@ class ModelSpec:
             threshold=self.threshold,
             abstain=AbstainBand(lo=lo, hi=hi),
             min_quality=self.min_quality,
+            classes=self.classes,
         )
 
     def to_json(self) -> bytes:
-        """Return the content of ``model.json``."""
-        return _json(asdict(self))
+        """Return the content of ``model.json``; without classes it is what it was before there were any."""
+        stored = asdict(self)
+        if not self.classes:
+            del stored["classes"]
+        return _json(stored)
 
     @classmethod
     def from_json(cls, data: bytes) -> "ModelSpec":
@@ -137,14 +146,19 @@ class ModelSpec:
             raise ModelRefusedError(f"{SPEC} holds {type(stored).__name__}, not an object")
         known = {field.name for field in fields(cls)}
         stored.setdefault("bias", 0.0)
+        stored.setdefault("classes", [])
         if unknown := sorted(stored.keys() - known):
             raise ModelRefusedError(f"{SPEC} has unknown fields: {', '.join(unknown)}")
         if missing := sorted(known - stored.keys()):
             raise ModelRefusedError(f"{SPEC} lacks {', '.join(missing)}")
-        for name in ("class_order", "abstain", "image_shape", "sources"):
+        for name in ("class_order", "abstain", "image_shape", "sources", "classes"):
             if not isinstance(stored[name], list):
                 raise ModelRefusedError(f"{SPEC}: {name} is {stored[name]!r}; it must be a list")
             stored[name] = tuple(stored[name])
+        try:
+            stored["classes"] = tuple(ClassRule(**one | {"abstain": tuple(one["abstain"])}) for one in stored["classes"])
+        except (TypeError, KeyError) as error:
+            raise ModelRefusedError(f"{SPEC}: classes cannot be read: {error}") from None
         return cls(**stored)
 
     def _check(self, name: str, ok: bool, wanted: str) -> None:  # noqa: FBT001  # a private check reads best in this order
@@ -160,11 +174,13 @@ class Metrics:
     ----------
     test : figures on the test patients; None in a version that was not tested
     reference : distribution of every measure over records that it was not fitted to; empty in older versions
-    baseline_models : the simpler methods that were fitted beside it; likewise
+    classes : figures of its classes on the test patients; None in a version without any
+    baseline_models : the simpler methods that were fitted beside it; empty in older versions
     provenance : SHA-256 of what its data set is made of; likewise
     """
 
     test: Evaluation | None
+    classes: ClassAssessment | None
     reference: Mapping[str, Reference]
     baseline_models: Mapping[str, LogisticBaseline]
     provenance: Mapping[str, str]
@@ -174,9 +190,10 @@ class Metrics:
         """Read it; `ModelRefusedError` if it cannot be read."""
         try:
             stored = json.loads(data)
-            tested = stored.get("test")
+            tested, classes = stored.get("test"), stored.get("classes", {})
             return cls(
                 test=None if tested is None else Evaluation.from_dict(tested),
+                classes=ClassAssessment.from_dict(classes) if "figures" in classes else None,
                 reference={name: Reference.from_dict(one) for name, one in stored.get("reference", {}).items()},
                 baseline_models={name: LogisticBaseline.from_dict(one) for name, one in stored.get("baseline_models", {}).items()},
                 provenance=stored.get("provenance", {}),
@@ -199,7 +216,7 @@ class Golden:
     Parameters
     ----------
     images : ndarray, shape (n, height, width, channels), uint8
-    scores : ndarray, shape (n,), float32, P(abnormal)
+    scores : ndarray, float32, of shape (n,), P(abnormal), of a network with this output alone; else of shape (n, n_outputs)
     typical : ndarray, shape (height, width, channels), uint8, what an explanation compares a picture with; None in versions that were
         made before there was one
     """
@@ -225,6 +242,23 @@ class Golden:
             raise ModelRefusedError(f"{GOLDEN} cannot be read: {error}") from None
 
 
+class TrainingPatient(NamedTuple):
+    """A patient whom a version has seen before its test.
+
+    Parameters
+    ----------
+    patient : keyed hash of the id
+    key : digest of the key, without which the hash cannot be compared
+    public_patient : digest of a public patient's collection and id, the same on every installation; None for a private one
+    bucket : the patient's, 0 to 9,999: all that can be compared where the patient is private and the key another one
+    """
+
+    patient: str
+    key: str
+    public_patient: str | None
+    bucket: int
+
+
 def version_files(
     *,
     spec: ModelSpec,
@@ -233,6 +267,7 @@ def version_files(
     metrics: Mapping[str, Any],
     golden: Golden,
     splits: Mapping[str, tuple[str, int]],
+    patients: Iterable[TrainingPatient],
     pictures: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """Make all files of a version; the same input gives the same bytes.
@@ -243,6 +278,7 @@ def version_files(
     metrics : plain numbers, texts, None and objects of these; an object with ``value``, ``low`` and ``high`` is a figure with its interval
     golden : pictures of the version's own recipe, with Keras's scores
     splits : record id to its split and its patient's bucket
+    patients : whom it has seen before its test
     pictures : file name to content of what the card shows
 
     Raises
@@ -260,6 +296,7 @@ def version_files(
         CARD: model_card(asdict(spec), metrics=metrics, splits={record_id: split for record_id, (split, _) in splits.items()}).encode(),
         GOLDEN: golden.to_bytes(),
         TRAINING_RECORDS: _training_records_csv(splits),
+        TRAINING_PATIENTS: training_patients_csv(patients),
         **pictures,
     }
     return files | {SUMS: checksums(files)}
@@ -304,6 +341,24 @@ def _training_records_csv(splits: Mapping[str, tuple[str, int]]) -> bytes:
     return text.getvalue().encode()
 
 
+def training_patients_csv(patients: Iterable[TrainingPatient]) -> bytes:
+    """Return the content of ``training_patients.csv``: a row a patient; no row tells which records are of whom."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(TrainingPatient._fields)
+    writer.writerows(sorted((*one[:2], one.public_patient or "", one.bucket) for one in set(patients)))
+    return text.getvalue().encode()
+
+
+def training_patients(data: bytes) -> list[TrainingPatient]:
+    """Read ``training_patients.csv``; `ModelRefusedError` if it cannot be read."""
+    try:
+        rows = csv.DictReader(io.StringIO(data.decode()), strict=True)
+        return [TrainingPatient(row["patient"], row["key"], row["public_patient"] or None, int(row["bucket"])) for row in rows]
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ModelRefusedError(f"{TRAINING_PATIENTS} cannot be read: {error!r}") from None
+
+
 def _json(value: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
@@ -325,6 +380,22 @@ def _is_probability(value: object) -> bool:
 
 def _is_band(value: Any) -> bool:
     return len(value) == len(("lo", "hi")) and all(map(_is_probability, value)) and value[0] <= value[1]
+
+
+def _are_classes(classes: tuple[ClassRule, ...]) -> bool:
+    names, outputs = {one.name for one in classes}, {one.output for one in classes}
+    return len(names) == len(outputs) == len(classes) and all(
+        all(isinstance(text, str) for text in (one.name, one.system, one.code, one.display))
+        and one.name != ""
+        and _is_integer(one.output)
+        and one.output > 0
+        and _is_number(one.temperature)
+        and one.temperature > 0
+        and _is_number(one.bias)
+        and _is_probability(one.threshold)
+        and _is_band(one.abstain)
+        for one in classes
+    )
 
 
 def _is_shape(value: Any) -> bool:

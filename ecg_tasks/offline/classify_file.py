@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ecg_tasks import readers
 from ecg_tasks.archive import registry
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
-from ecg_tasks.labels import Decision
+from ecg_tasks.labels import ClassDecision, Decision
+from ecg_tasks.learning.decisions import RecordDecisions
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.readers import Rejected
@@ -29,6 +30,18 @@ from ecg_tasks.signals.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifiedClass:
+    """What a model says of one class of a recording; ``probability`` is nan if no window is good enough."""
+
+    name: str
+    decision: ClassDecision
+    probability: float
+    threshold: float
+    abstain: tuple[float, float]
+    """(lo, hi): inside, ends included, it is uncertain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +64,8 @@ class Classified:
     """What its file tells of the person, the time, the device and the filters; none for a heartbeat row and a picture."""
     measured: tuple[Line, ...] = ()
     """What was measured of it; none for a heartbeat row and a picture."""
+    classes: tuple[ClassifiedClass, ...] = ()
+    """In the order of the version; nothing where it reports none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +144,9 @@ def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show:
     png = Path(img_path).read_bytes()
     recipe = _recipe_of(png, Path(img_path).name)
     classifier = shipped_classifier(recipe, models)
-    probabilities = classifier.predict(get_recipe(recipe).decode([png]))
+    outputs = classifier.predict_outputs(get_recipe(recipe).decode([png]))
     one = np.zeros(1, dtype=np.int64)
-    decided = classifier.decide(one, probabilities, np.ones(1, np.float32), n_records=1)
+    decided = classifier.decide(one, outputs, np.ones(1, np.float32), n_records=1)
     result = Classified(
         name=Path(img_path).name,
         record_id="",
@@ -141,6 +156,7 @@ def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show:
         recipe=recipe,
         version=classifier.spec.version,
         synthetic_model=classifier.spec.synthetic,
+        classes=_classes(decided, 0),
     )
     if show:
         from matplotlib import pyplot as plt
@@ -176,8 +192,8 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
     classifier = shipped_classifier(recipe_name, models)
     rendered: Rendered = recipe.render(records)
     drawn = np.flatnonzero(rendered.window >= 0)
-    probabilities = classifier.predict(recipe.decode([rendered.png[row] for row in drawn]))
-    decided = classifier.decide(rendered.record[drawn], probabilities, rendered.quality[drawn], n_records=len(records))
+    outputs = classifier.predict_outputs(recipe.decode([rendered.png[row] for row in drawn]))
+    decided = classifier.decide(rendered.record[drawn], outputs, rendered.quality[drawn], n_records=len(records))
     rows = [np.flatnonzero(rendered.record == row).tolist() for row in range(len(records))]
     read = [rendered.read[found[0]] for found in rows]
     remarks = [tuple(sentences(join_flags(*(rendered.flags[at] for at in found)))) for found in rows]
@@ -195,9 +211,23 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
             remarks=remarks[row],
             facts=() if record.is_heartbeat else tuple(facts_of(record)),
             measured=() if record.is_heartbeat else tuple(measured_lines(measure(record).row)),
+            classes=_classes(decided, row),
         )
         for row, record in enumerate(records)
     ]
+
+
+def _classes(decided: RecordDecisions, row: int) -> tuple[ClassifiedClass, ...]:
+    return tuple(
+        ClassifiedClass(
+            name=one.rule.name,
+            decision=one.decision[row],
+            probability=float(one.probability[row]),
+            threshold=one.rule.threshold,
+            abstain=one.rule.abstain,
+        )
+        for one in decided.classes
+    )
 
 
 def read_path(

@@ -6,11 +6,15 @@ from typing import Literal
 
 import numpy as np
 
+from ecg_tasks.archive.class_lists import KnownClasses
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.evaluation.assessment import Assessment, ScoredRecords, assess
+from ecg_tasks.evaluation.classes import ClassAssessment, ClassLimits, ScoredClasses, assess_classes
 from ecg_tasks.evaluation.splits import split_bucket
+from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.offline.shipped import ShippedModel
+from ecg_tasks.pipeline.champions.versions import WhySeen
 from ecg_tasks.pipeline.training import measuring
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
@@ -20,11 +24,14 @@ RECORDS_AT_ONCE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A record that the model has seen: itself (``record``), or possibly another one of its patient (``patient``)."""
+    """A record that the model has seen: itself (``record``), or another one of its patient (``patient``).
+
+    It may also be a stranger's who shares a ``bucket`` with a patient that the model does not name.
+    """
 
     name: str
     record_id: str
-    why: Literal["record", "patient"]
+    why: WhySeen
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,35 +40,52 @@ class ModelEvaluation:
 
     model: ShippedModel
     assessment: Assessment | None
+    classes: ClassAssessment | None
+    """Of the classes that the model reports, on the records of which the folder names any; None where there is none."""
     left_out: Sequence[LeftOut]
     uninterpretable: Sequence[str]
 
+    @property
+    def n_by_bucket(self) -> int:
+        """How many records are left out by their patient's bucket alone."""
+        return sum(one.why == "bucket" for one in self.left_out)
+
 
 class ModelEvaluator:
-    """One model: it collects records, scores them a few at a time, and keeps one row of numbers for each."""
+    """One model: it collects records, scores them a few at a time, and keeps one row of numbers for each.
 
-    def __init__(self, model: ShippedModel) -> None:
+    ``key`` is that of the patients of this installation; without one, private patients are known by their buckets alone.
+    """
+
+    def __init__(self, model: ShippedModel, *, key: bytes | None = None) -> None:
         self.model = model
+        self._trained_on = model.trained_on(key=key)
         self.recipe = get_recipe(model.spec.recipe)
         if self.recipe.digest != model.spec.recipe_digest:
             raise ModelRefusedError(
                 f"the {self.recipe.name} model {model.spec.version} reads pictures of {self.recipe.name}@{model.spec.recipe_digest}; "
                 f"the pictures made now are {self.recipe.key}: train a new model with the DAG retrain_model"
             )
-        self._waiting: list[Record] = []
+        self._waiting: list[tuple[Record, KnownClasses | None]] = []
         self._parts: list[ScoredRecords] = []
+        self._classes: list[ScoredClasses] = []
         self._patients_known = True
         self._left_out: list[LeftOut] = []
         self._uninterpretable: list[str] = []
 
-    def add(self, record: Record, patients: Sequence[str]) -> None:
-        """Add a labelled record that the recipe accepts."""
-        buckets = [split_bucket(patient) for patient in patients]
-        if any(self.model.trained_on.knows(record.record_id, bucket) for bucket in (*buckets, -1)):
-            why: Literal["record", "patient"] = "record" if record.record_id in self.model.trained_on.record_ids else "patient"
+    def add(self, record: Record, patients: Sequence[str], names: Sequence[str], classes: KnownClasses | None = None) -> None:
+        """Add a labelled record that the recipe accepts, with what is known of its classes.
+
+        Parameters
+        ----------
+        patients : ids that its patient may have had in training
+        names : by what the patient is known then: keyed hashes, digests of a public patient
+        """
+        whys = (self._trained_on.why(record.record_id, bucket, *names) for bucket in (-1, *map(split_bucket, patients)))
+        if why := next((one for one in whys if one is not None), None):
             self._left_out.append(LeftOut(name=record.name, record_id=record.record_id, why=why))
             return
-        self._waiting.append(record)
+        self._waiting.append((record, classes))
         if len(self._waiting) >= RECORDS_AT_ONCE:
             self._score()
 
@@ -77,30 +101,72 @@ class ModelEvaluator:
             rule = self.model.spec.rule
             split_unit: Literal["patient", "record"] = "patient" if self._patients_known else "record"
             assessment = assess(scored, threshold=rule.threshold, abstain=rule.abstain, split_unit=split_unit)
-        return ModelEvaluation(model=self.model, assessment=assessment, left_out=self._left_out, uninterpretable=self._uninterpretable)
+        return ModelEvaluation(
+            model=self.model,
+            assessment=assessment,
+            classes=None if assessment is None else self._assessed_classes(assessment.evaluation),
+            left_out=self._left_out,
+            uninterpretable=self._uninterpretable,
+        )
+
+    def _assessed_classes(self, evaluation: Evaluation) -> ClassAssessment | None:
+        """Return the figures of the classes, by the resamples of those of abnormal."""
+        if not self.model.spec.classes:
+            return None
+        found = assess_classes(
+            ScoredClasses.joined(self._classes),
+            split_unit=evaluation.split_unit,
+            seed=evaluation.seed,
+            n_resamples=evaluation.n_resamples,
+        )
+        return found if found.evaluations else None
 
     def _score(self) -> None:
-        records, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, []
+        records = [record for record, _ in waiting]
         rendered = self.recipe.render(records)
         usable = np.flatnonzero((rendered.window >= 0) & (rendered.quality >= self.recipe.min_quality))
         owner, quality = rendered.record[usable], rendered.quality[usable]
-        scores = self.model.classifier.predict(self.recipe.decode([rendered.png[row] for row in usable]))
-        probability = self.model.classifier.decide(owner, scores, quality, n_records=len(records)).probability
+        outputs = self.model.classifier.predict_outputs(self.recipe.decode([rendered.png[row] for row in usable]))
+        decided = self.model.classifier.decide(owner, outputs, quality, n_records=len(records))
+        probability = decided.probability
         measured = measuring.measure_records(self.recipe, records)
         by_baseline = measuring.baseline_probabilities(self.recipe, measured, self.model.baselines)
         evaluated = np.flatnonzero(~np.isnan(probability)).tolist()
         self._uninterpretable += [records[row].name for row in np.flatnonzero(np.isnan(probability)).tolist()]
         self._patients_known &= all(records[row].patient is not None for row in evaluated)
         labels = [CLASS_ORDER.index(record.label) for record in records if record.label is not None]
+        record_ids = [records[row].record_id for row in evaluated]
+        groups = [records[row].patient or records[row].record_id for row in evaluated]
+        if decided.classes:
+            names = [one.rule.name for one in decided.classes]
+            self._classes.append(
+                ScoredClasses(
+                    record_ids=record_ids,
+                    groups=groups,
+                    limits=tuple(
+                        ClassLimits(name=one.rule.name, threshold=one.rule.threshold, abstain=one.rule.band) for one in decided.classes
+                    ),
+                    truth=np.array([_truth(waiting[row][1], names) for row in evaluated], dtype=np.float64).reshape(-1, len(names)),
+                    probabilities=np.column_stack([one.probability[evaluated] for one in decided.classes]),
+                )
+            )
         self._parts.append(
             ScoredRecords(
-                record_ids=[records[row].record_id for row in evaluated],
+                record_ids=record_ids,
                 labels=np.array(labels, dtype=np.uint8)[evaluated],
                 probabilities=probability[evaluated],
-                groups=[records[row].patient or records[row].record_id for row in evaluated],
+                groups=groups,
                 quality=measuring.mean_quality(owner, quality, n_records=len(records))[evaluated],
                 ages=measured.ages[evaluated],
                 sexes=[measured.sexes[row] for row in evaluated],
                 baselines={name: values[evaluated] for name, values in by_baseline.items()},
             )
         )
+
+
+def _truth(known: KnownClasses | None, names: Sequence[str]) -> list[float]:
+    """Return 1 for a class that a record has, 0 for one that it has not, and nan where that is not known."""
+    if known is None:
+        return [float("nan")] * len(names)
+    return [1.0 if name in known.has else 0.0 if name in known.lacks else float("nan") for name in names]

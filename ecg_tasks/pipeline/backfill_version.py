@@ -227,9 +227,9 @@ def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterato
 
 def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.Champion | None) -> ModelSummary:
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
-    test = metrics_of(store, recipe, version).tested
+    metrics = metrics_of(store, recipe, version)
     digest = store.sha256([keys.model_file(recipe, version, registry.SUMS)])
-    return report_builder.model_summary(spec, test, digest=digest, since=_standing(champion, version))
+    return report_builder.model_summary(spec, metrics, digest=digest, since=_standing(champion, version))
 
 
 def _standing(champion: registry.Champion | None, version: str) -> str:

@@ -192,15 +192,15 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
     spectrograms = tables.load(store.get(keys.spectrograms(recipe.key, shard)))
     ids, record = np.unique(np.array(spectrograms["record_id"], dtype=object), return_inverse=True)
     drawn = np.flatnonzero(spectrograms["window"] >= 0)
-    probabilities = np.concatenate(
-        [np.zeros(0, np.float32)]
+    outputs = np.concatenate(
+        [np.zeros((0, classifier.n_outputs), np.float32)]
         + [
-            classifier.predict(recipe.decode([spectrograms["png"][row] for row in part]))
+            classifier.predict_outputs(recipe.decode([spectrograms["png"][row] for row in part]))
             for part in np.split(drawn, range(_WINDOWS_AT_ONCE, len(drawn), _WINDOWS_AT_ONCE))
             if len(part)
         ]
     )
-    decided = classifier.decide(record[drawn], probabilities, spectrograms["quality"][drawn], n_records=len(ids))
+    decided = classifier.decide(record[drawn], outputs, spectrograms["quality"][drawn], n_records=len(ids))
     n_windows = np.bincount(record[drawn], minlength=len(ids))
     quality = np.bincount(record[drawn], weights=spectrograms["quality"][drawn], minlength=len(ids)) / np.maximum(n_windows, 1)
     flags: list[set[str]] = [set() for _ in ids]
@@ -220,5 +220,8 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
         "seconds_read": [seconds_read[row] for row in first_row.tolist()],
         "beat_s": beat_s,
     }
-    store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(tables.PREDICTIONS, columns))
+    for one in decided.classes:
+        columns |= {f"p_{one.rule.name}": one.probability, f"class_{one.rule.name}": [decision.value for decision in one.decision]}
+    schema = tables.predictions_with(one.rule.name for one in decided.classes)
+    store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(schema, columns))
     return ClassifiedShard(shard=shard, recipe=recipe.name, version=classifier.spec.version, records=len(ids), windows=len(drawn))

@@ -17,12 +17,11 @@ from functools import partial
 
 from msgspec import structs
 
-from ecg_tasks.archive import audit, catalog, keys, labelling, record_shards
+from ecg_tasks.archive import audit, catalog, keys, labelling, record_shards, taken_archives
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.documents import (
     ArchiveBefore,
     Drop,
-    Input,
     IntakeJob,
     IntakeManifest,
     IntakeResult,
@@ -56,6 +55,7 @@ from ecg_tasks.pipeline.intake import (
     taking,
     waiting,
 )
+from ecg_tasks.pipeline.intake.copies import Lines
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.publication import Account, tables_at
 from ecg_tasks.pipeline.intake.results import Results
@@ -95,12 +95,11 @@ def plan(run_id: str) -> list[str]:
         listed,
         limits=opening.ArchiveBounds.of(settings),
         min_tasks=settings.min_tasks,
-        staged=keys.staging(DAG, run, "archives"),
         keeping=Keeping.of(settings),
     )
     sorted_inbox = drops.sort_inbox(store, opened.loose, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=headers.MEMO in first)
     sorted_inbox = waiting.with_archives(sorted_inbox, opened)
-    if not (ended or opened.parts or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
+    if not (ended or opened.parts or opened.known or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
     grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
     loose = list(drops.batches(sorted_inbox.drops, min_tasks=settings.min_tasks))
@@ -108,8 +107,8 @@ def plan(run_id: str) -> list[str]:
     work, left = [*(part.drops for part in opened.parts), *loose[:most]], loose[most:]
     put_back = tuple(key.removeprefix(keys.put_back("")) for key in first if key.startswith(keys.put_back("")))
     planned = waiting.plan_of(store, tables_at(run), sorted_inbox, work=work, left=left, grace_ended=grace_ended, put_back=put_back)
-    planned = structs.replace(planned, archives=opened.staged)
-    if not work and (ended or sorted_inbox.labels):
+    planned = structs.replace(planned, opened=tuple(opened.counts), known=tuple(opened.known))
+    if not work and (ended or opened.known or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(
         store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key, keeping=Keeping.of(settings)
@@ -144,12 +143,18 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
     with ExitStack() as while_read:
         archived = None
         if work.archive is not None:
-            archived = while_read.enter_context(members.fetched(store, work.archive, work.drops, work.members))
+            try:
+                archived = while_read.enter_context(members.fetched(store, work.archive, work.drops, work.members))
+            except MissingObjectError:
+                if not work.archive.etag:
+                    raise  # it is ours, and should be there
+                lost = members.gone(work.drops, names=StoredNames.of(settings))
+                return write(store, result_key(job), IntakeResult(inputs=lost, quarantined=(), shards=(), plan=work.plan))
         contents_of = partial(taking.contents_of, store) if archived is None else archived.of
         batch: Iterable[Drop] = _read_apart(store, tries_key, work.drops, contents_of, refused=refused) if tried_before else work.drops
         described = label_tables.load_described(store, work.described)
         prefix = keys.staging(DAG, run, f"shards/{keys.stem(job)}")
-        inputs: list[Input] = []
+        lines = while_read.enter_context(Lines(store, "" if work.archive is None else work.archive.copies))
         quarantined: list[QuarantinedInput] = []
         labels: list[labelling.LabelEntry] = []
 
@@ -159,7 +164,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
                 take_one, described=described, patient_key=settings.patient_key, dates=settings.dates, keeping=Keeping.of(settings)
             )
             for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
-                inputs.append(taken.outcome)
+                lines.add(taken)
                 quarantined.extend(taken.quarantined)
                 labels.extend(taken.labels)
                 yield from taken.records
@@ -173,8 +178,9 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
                 store.put(f"{key}.parquet", data)
             records_here = data if n_bytes <= _SMALL_BYTES else b""
             shards.append(StagedShard(key=key, index=record_shards.dump_index(shard), records=records_here))
+        inputs = lines.finished()
     result = IntakeResult(
-        inputs=tuple(inputs),
+        inputs=inputs,
         quarantined=tuple(quarantined),
         shards=tuple(shards),
         label_rows=labelling.dump_labels(labels) if labels else b"",
@@ -225,11 +231,13 @@ def publish(run_id: str, results: Sequence[str]) -> str:
     if planned is None or data is not None:
         manifest = load(IntakeManifest, data or b"", name=key)
         _log(store, manifest, data or b"")
+        taken_archives.note_archives(store, manifest)
         quarantining.settle(store, manifest, put_back=None, names=names)
         tidy(store, manifest, None, names=names)
     else:
         manifest, logged = publication.let_in(store, staged, planned, before=_catalog_before(store, run, found))
         _log(store, manifest, manifest.to_json(), listed=logged)
+        taken_archives.note_archives(store, manifest)
         quarantining.settle(store, manifest, put_back=planned.put_back, names=names)
         tables = store.list_keys(f"{tables_at(run)}/") if planned.labels else []
         tidy(

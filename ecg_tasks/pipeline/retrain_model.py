@@ -20,7 +20,7 @@ from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import synthetic
-from ecg_tasks.pipeline.training import candidate, dataset, gating, promoting
+from ecg_tasks.pipeline.training import candidate, classes, dataset, gating, promoting
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.signals.recipes import get_recipe
 
@@ -55,9 +55,10 @@ def assemble_dataset(
     job_key = promoting.job_key(run_id)
     if find(store, TrainingJob, job_key) is None:
         chosen = get_recipe(recipe)
-        dataset_id, _ = dataset.assemble(store, chosen)
+        dataset_id, rows = dataset.assemble(store, chosen)
         params = training_params(recipe, seed=seed, epochs=epochs, ensemble_size=ensemble_size)
-        network = network_digest(chosen.network, chosen.image_shape, ensemble_size=params.ensemble_size)
+        n_outputs = 1 + len(classes.class_names(rows))
+        network = network_digest(chosen.network, chosen.image_shape, ensemble_size=params.ensemble_size, n_outputs=n_outputs)
         named = json.dumps([dataset_id, chosen.key, chosen.network, network, params.as_dict(), candidate.CALIBRATED_ON], sort_keys=True)
         version = hashlib.sha256(named.encode()).hexdigest()[:12]
         job = TrainingJob(
@@ -91,7 +92,7 @@ def train(job: str) -> str:
     params = training_params(recipe.name, seed=work.seed, epochs=work.epochs, ensemble_size=work.ensemble_size)
     pictures = dataset.load_pictures(store, recipe, dataset.on_splits(rows, Split.TRAIN, Split.VALIDATION))
     trained = train_network(
-        _training_set(pictures),
+        _training_set(pictures, classes.class_names(rows)),
         [fold[pictures.record] for fold in _folds(pictures, ensemble_size=params.ensemble_size)],
         network=recipe.network,
         params=params,
@@ -179,8 +180,14 @@ class _StoredCheckpoints:
         return self._store.list_keys(keys.checkpoint(self._recipe, self._version, "epochs/"))
 
 
-def _training_set(pictures: dataset.Pictures) -> TrainingSet:
-    return TrainingSet(images=pictures.images, labels=pictures.labels[pictures.record], records=pictures.record)
+def _training_set(pictures: dataset.Pictures, names: tuple[str, ...]) -> TrainingSet:
+    return TrainingSet(
+        images=pictures.images,
+        labels=pictures.labels[pictures.record],
+        records=pictures.record,
+        class_names=names,
+        classes=classes.class_matrix(pictures.rows, names)[pictures.record] if names else None,
+    )
 
 
 def _folds(pictures: dataset.Pictures, *, ensemble_size: int) -> list[NDArray[np.bool_]]:

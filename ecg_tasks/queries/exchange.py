@@ -15,7 +15,7 @@ from ecg_tasks.archive.documents import ReportSummary, read
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError, MissingObjectError
 from ecg_tasks.queries import report_table
-from ecg_tasks.reporting.fhir import RELEASES, RunIdentity, bundles
+from ecg_tasks.reporting.fhir import RELEASES, ClassCode, RunIdentity, bundles
 from ecg_tasks.reporting.tables import csv_pieces, xlsx_file
 
 SUMMARY, INDEX = "summary.json", "index.html"
@@ -32,13 +32,14 @@ def predictions_parquet(store: ObjectStore, date: str, run: str) -> Iterator[byt
 
 def predictions_xlsx(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
     """Return the table of a report as a workbook: some 60 s for a million records."""
-    return _pieces(xlsx_file(_table(store, date, run).parts()))
+    table = _table(store, date, run)
+    return _pieces(xlsx_file(table.parts(), table.classes))
 
 
 def rows_csv(store: ObjectStore, date: str, run: str, query: report_table.Query) -> Iterator[bytes]:
     """Return the rows of a report that pass, in the order asked for, as CSV."""
     table = _table(store, date, run)
-    return csv_pieces(table.parts(table.order(query)))
+    return csv_pieces(table.parts(table.order(query)), table.classes)
 
 
 def stored(store: ObjectStore, date: str, run: str, name: str) -> Iterator[bytes]:
@@ -58,9 +59,16 @@ def fhir_ndjson(store: ObjectStore, date: str, run: str, *, release: str = "R5")
     """
     if release not in RELEASES:
         raise ConfigurationError(f"{release=}; it must be one of {', '.join(RELEASES)}")
-    summary = read(store, ReportSummary, _key(date, run, SUMMARY)).run
+    summary = read(store, ReportSummary, _key(date, run, SUMMARY))
     rows = _table(store, date, run).all_rows()
-    made = bundles(rows, run=RunIdentity(run=run, issued=summary.created_utc), release=release)
+    identity = RunIdentity(run=run, issued=summary.run.created_utc)
+    classes = {
+        (model.recipe, model.version): [
+            ClassCode(name=one.name, system=one.system, code=one.code, display=one.display) for one in model.classes
+        ]
+        for model in summary.models
+    }
+    made = bundles(rows, run=identity, release=release, classes=classes)
     return (json.dumps(bundle, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n" for bundle in made)
 
 

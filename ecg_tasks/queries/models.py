@@ -12,6 +12,8 @@ from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefuse
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
+from ecg_tasks.pipeline.reports.report_builder import reported_classes
+from ecg_tasks.reporting.model import ReportedClass
 from ecg_tasks.signals.recipes import RECIPES
 
 PLOTS = ("roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg", "coverage.svg")
@@ -30,20 +32,31 @@ class Version:
     abstain: tuple[float, float] | None
     dataset_id: str
     synthetic: bool
+    classes: tuple[ReportedClass, ...] = ()
 
     @property
     def key(self) -> str:
         """Recipe and version as one word."""
         return f"{self.recipe}/{self.version}"
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that it reports."""
+        return tuple(one.name for one in self.classes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedVersion:
-    """A version with the figures of its test, the gate's verdict on it, whether it serves, and what became of it, as a phrase."""
+    """A version with the figures of its test, the gate's verdict on it, whether it serves, and what became of it, as a phrase.
+
+    ``classes`` are the figures of each class that it reports, and ``macro_auroc`` the mean of their AUROCs.
+    """
 
     version: Version
     written: str
     figures: Mapping[str, Interval]
+    classes: Mapping[str, Mapping[str, Interval]]
+    macro_auroc: Interval | None
     n_records: int
     n_patients: int
     verdict: StoredVerdict | None
@@ -150,6 +163,7 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
         abstain=(low, high) if high > low else None,
         dataset_id=spec.dataset_id,
         synthetic=spec.synthetic,
+        classes=reported_classes(spec),
     )
 
 
@@ -158,12 +172,15 @@ def _evaluated(
 ) -> EvaluatedVersion | None:
     if registry.SUMS not in files or METRICS not in files:
         return None  # it is being written
-    test = _metrics(store, files[METRICS].key, etag=files[METRICS].etag).test
+    metrics = _metrics(store, files[METRICS].key, etag=files[METRICS].etag)
+    test, classes = metrics.test, metrics.classes
     verdict = files.get(registry.VERDICT)
     return EvaluatedVersion(
         version=version(store, *name),
         written=files[registry.SUMS].modified.isoformat(timespec="seconds"),
         figures=test.figures if test else {},
+        classes={name: one.figures for name, one in classes.evaluations.items()} if classes else {},
+        macro_auroc=classes.macro_auroc if classes else None,
         n_records=test.n_records if test else 0,
         n_patients=test.n_patients if test else 0,
         verdict=None if verdict is None else _verdict(store, verdict.key, etag=verdict.etag),

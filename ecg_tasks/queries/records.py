@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import keys, sources, tables
+from ecg_tasks.archive import keys, packed_copies, sources, tables
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, find_record
-from ecg_tasks.errors import MissingObjectError
+from ecg_tasks.errors import BadInputError, DamagedStoreError, MissingObjectError
 from ecg_tasks.pipeline.reports.detailing import shown_views
 from ecg_tasks.queries.models import Version, serving, version
 from ecg_tasks.reporting.model import SpectrogramView
@@ -68,7 +68,7 @@ class RecordPage:
     windows, pictures : how it was cut for ``decided``, and the decoded pictures of the first windows, shape (n, height, width, channels)
     views : those pictures, ready to be drawn
     spectrograms_key : where the pictures lie; empty without any
-    raw : the dropped files, key and size in bytes
+    raw : the dropped files, key and size in bytes; of one that is kept with others in one object, its place in this
     measured : the row of ``tables.MEASUREMENTS``; None in every column where nothing was measured yet
     """
 
@@ -119,8 +119,8 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
         pictures=pictures,
         views=views,
         spectrograms_key=spectrograms_key if windows else "",
-        raw=_raw_files(store, stored.source),
         measured=_measured(store, shard, record_id),
+        raw=_raw_files(store, stored.source, record_id),
     )
 
 
@@ -217,14 +217,22 @@ def _predictions(store: ObjectStore, key: str) -> tables.Columns:
 
 
 @keep(256)
-def _raw_files(store: ObjectStore, source: str) -> tuple[tuple[str, int], ...]:
+def _raw_files(store: ObjectStore, source: str, record_id: str) -> tuple[tuple[str, int], ...]:
     try:
         files = sources.listed(store, source)
     except (ValueError, KeyError):  # a damaged list; `lineage` says so
         files = None
     if files is not None:
         return tuple((file.key, file.n_bytes) for file in files)
-    return tuple((item.key, item.size) for item in store.list_objects(f"{keys.RAW}{source}/"))
+    kept = list(store.list_objects(f"{keys.RAW}{source}/"))
+    copies = [item for item in kept if keys.digest_of_copies(item.key)]
+    if not copies:
+        return tuple((item.key, item.size) for item in kept)
+    try:
+        found = ((item, file) for item in copies for file in packed_copies.files_of(store, item, record_id))
+        return tuple((packed_copies.path_in(item, file), file.n_bytes) for item, file in found)
+    except (BadInputError, DamagedStoreError):
+        return tuple((item.key, item.size) for item in copies)
 
 
 def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDecision]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.labels import Label, Superclass
+from ecg_tasks.labels import ClassList, Label
+from ecg_tasks.names import CollectionName
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.readers.file_names import LABEL_TABLE, is_header, is_label_table, is_like_a_label_table
-from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id, sex_of
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, id_within, patient_id, sex_of
 from ecg_tasks.readers.text_file import unpack, unpacked_head
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024
@@ -24,9 +25,8 @@ MAX_LINE_CHARS = 1024 * 1024
 MAX_COLUMNS = 1000
 _DELIMITERS = ",;\t"
 _REQUIRED = ("record", "label")
-_OPTIONAL = ("patient_id", "age", "sex", "superclasses", "fold")
-_SEPARATORS = re.compile(r"[\s;,|+]+")
-"""Between superclasses."""
+_OPTIONAL = ("patient_id", "age", "sex", "classes", "fold", "collection")
+_EARLIER_NAMES = {"superclasses": "classes"}
 _FOLD = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
 _LABELS: Mapping[str, Label | None] = {
     "": None,
@@ -51,12 +51,13 @@ class LabelRow:
     age: float | None
     """Years; above 89 it is 90."""
     sex: Literal["female", "male"] | None
-    superclasses: frozenset[Superclass] = frozenset()
-    """Those that the source names."""
+    classes: ClassList | None = None
     fold: int | None = None
-    """Of the source's own cross-validation."""
+    """Of the source's own protocol, from 1 on; it decides the split."""
+    collection: CollectionName | None = None
+    """The public collection that gave the patient's id."""
     dropped: tuple[str, ...] = ()
-    """Columns whose text could not be used: an age that is none, a patient's id that was rounded, a superclass that is not known."""
+    """Columns whose text could not be used: an age that is none, a patient's id that was rounded, a class that is no name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +71,14 @@ class LabelTable:
 def read_labels(data: bytes, *, name: str) -> LabelTable:
     """Read ``labels.csv``: columns ``record`` and ``label``, and optional ones, in any order.
 
-    Optional are ``patient_id``, ``age`` (years), ``sex``, ``superclasses`` and ``fold``.
+    Optional are ``patient_id``, ``age`` (years), ``sex``, ``classes``, ``fold`` and ``collection``.
 
-    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Superclasses are those of `Superclass`, such as
-    ``MI STTC``; a fold is a whole number. Other columns are passed over. The columns are parted by commas, semicolons or tabs. Ids and ages
-    are read as ``person`` says; what cannot be used of the optional columns is dropped, never the row.
-    A row is rejected by itself for a wrong number of fields, no record, or an unknown label.
+    A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Classes are a `ClassList`, such as ``MI STTC``; a
+    fold is a whole number from 1 on; a collection is one of `CollectionName`, and then the patient's id is read with it before it. Other
+    columns are passed over. The columns are parted by commas, semicolons or tabs. Ids and ages are read as ``person`` says; what cannot be
+    used of the optional columns is dropped, never the row, but for a fold.
+    A row is rejected by itself for a wrong number of fields, no record, an unknown label, classes that contradict the label, or a fold that
+    is none: it would have decided what the recording is used for.
 
     Raises
     ------
@@ -150,8 +153,9 @@ class _Columns:
     patient_id: int
     age: int
     sex: int
-    superclasses: int
+    classes: int
     fold: int
+    collection: int
 
 
 def _header_delimiter(text: bytes) -> str | None:
@@ -163,7 +167,7 @@ def _header_delimiter(text: bytes) -> str | None:
 def _columns(fields: list[str], *, name: str) -> _Columns:
     if len(fields) > MAX_COLUMNS:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(fields)} columns; at most {MAX_COLUMNS} are read")
-    columns = [field.strip().lower() for field in fields]
+    columns = [_EARLIER_NAMES.get(column, column) for column in (field.strip().lower() for field in fields)]
     for required in _REQUIRED:
         if columns.count(required) != 1:
             shown = ", ".join(columns)[:200]
@@ -185,7 +189,7 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
     if label not in _LABELS:
         known = ", ".join(repr(known) for known in _LABELS)
         raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the label is {label[:40]!r}; it must be one of {known}")
-    values: dict[str, Any] = {"patient_id": None, "age": None}
+    values: dict[str, Any] = {"patient_id": None, "age": None, "classes": None}
     dropped: tuple[str, ...] = ()
     for column, read in _READ.items():
         if (place := getattr(columns, column)) >= 0:
@@ -193,49 +197,54 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
                 values[column] = read(fields[place])
             except UnclearError:
                 dropped += (column,)
+    if (collection := values.get("collection")) and values["patient_id"]:
+        values["patient_id"] = id_within(collection, values["patient_id"])
+    if values["classes"] is not None and (contradiction := values["classes"].contradicts(_LABELS[label])):
+        raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: {contradiction}; leave one of the two empty")
     return LabelRow(
         row=row,
         record=record,
         label=_LABELS[label],
         sex=sex_of(fields[columns.sex]) if columns.sex >= 0 else None,
+        fold=_fold(fields[columns.fold], row=row, name=name) if columns.fold >= 0 else None,
         **values,
         dropped=dropped,
     )
-
-
-def superclasses_of(text: str) -> frozenset[Superclass]:
-    """Return the superclasses that a text names.
-
-    >>> sorted(superclasses_of("MI; sttc"))
-    [<Superclass.MI: 'MI'>, <Superclass.STTC: 'STTC'>]
-
-    Raises
-    ------
-    UnclearError
-        If one of them is not known.
-    """
-    try:
-        return frozenset(Superclass(word) for word in _SEPARATORS.split(text.upper()) if word)
-    except ValueError:
-        raise UnclearError(f"a superclass is one of {', '.join(Superclass)}") from None
 
 
 def _age(text: str) -> float | None:
     return age_kept(age_years(text))
 
 
-def _fold(text: str) -> int | None:
+def _classes(text: str) -> ClassList | None:
+    try:
+        return ClassList.read(text)
+    except ValueError as error:
+        raise UnclearError(str(error)) from None
+
+
+def _fold(text: str, *, row: int, name: str) -> int | None:
     if not text.strip():
         return None
-    if found := _FOLD.fullmatch(text.strip()):
+    if (found := _FOLD.fullmatch(text.strip())) and int(found[1]) > 0:
         return int(found[1])
-    raise UnclearError("a fold is a whole number")
+    message = f"{name}#{row}: the fold is {text.strip()[:40]!r}; it must be a whole number from 1 on, since it decides the split, or empty"
+    raise BadInputError(Reason.BAD_LABEL, message)
+
+
+def _collection(text: str) -> CollectionName | None:
+    if not text.strip():
+        return None
+    try:
+        return CollectionName(text.strip().lower())
+    except ValueError:
+        raise UnclearError(f"a collection is one of {', '.join(CollectionName)}") from None
 
 
 _READ: Mapping[str, Callable[[str], object]] = {
     "patient_id": patient_id,
     "age": _age,
-    "superclasses": superclasses_of,
-    "fold": _fold,
+    "classes": _classes,
+    "collection": _collection,
 }
 """Columns whose text may be unclear."""

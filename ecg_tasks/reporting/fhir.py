@@ -7,12 +7,13 @@ Nothing in a bundle tells who the patient is: the record's id is all that a hosp
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
-from ecg_tasks.labels import RESEARCH_USE, Decision
+from ecg_tasks.labels import RESEARCH_USE, ClassDecision, Decision
 from ecg_tasks.signals.measurements import reasons
 
 RELEASES = ("R5", "R4B")
@@ -23,6 +24,11 @@ LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 HL7 = "http://terminology.hl7.org/CodeSystem"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, SYSTEM)
 _INTERPRETATIONS = {Decision.NORMAL: ("N", "Normal"), Decision.ABNORMAL: ("A", "Abnormal"), Decision.UNCERTAIN: ("IND", "Indeterminate")}
+_CLASS_INTERPRETATIONS = {
+    ClassDecision.PRESENT: ("POS", "Positive"),
+    ClassDecision.ABSENT: ("NEG", "Negative"),
+    ClassDecision.UNCERTAIN: ("IND", "Indeterminate"),
+}
 _CONCLUSIONS = {
     Decision.NORMAL: "Normal: the probability lies below the model's threshold.",
     Decision.ABNORMAL: "Abnormal: the probability reaches the model's threshold.",
@@ -47,6 +53,20 @@ _MEASURED = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassCode:
+    """A class, and what it is in a terminology; empty texts where that is not known."""
+
+    name: str
+    system: str = ""
+    code: str = ""
+    display: str = ""
+
+
+Classes: TypeAlias = Mapping[tuple[str, str], Sequence[ClassCode]]
+"""What each version (recipe, version) reports beside normal and abnormal."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunIdentity:
     """Which run the bundles are of; ``issued`` is when its report was made, ISO 8601 with a time zone."""
 
@@ -54,31 +74,36 @@ class RunIdentity:
     issued: str
 
 
-def bundles(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str) -> Iterator[dict[str, Any]]:
+def bundles(
+    rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str, classes: Classes = MappingProxyType({})
+) -> Iterator[dict[str, Any]]:
     """Yield collections of up to 1,000 records each: a DiagnosticReport and an Observation a record, and a Device for each model.
 
-    The same rows give the same bundles; a resource keeps its id from run to run for the same record and model.
+    Each class is a component of the Observation. The same rows give the same bundles; a resource keeps its id from run to run for the same
+    record and model.
 
     Parameters
     ----------
     rows : ``record_id``, ``decision``, ``probability`` (None for none), ``quality``, ``recipe``, ``version``, ``model_digest``,
         ``threshold`` and ``synthetic`` of each record; ``recorded``, ``age``, ``sex``, ``device``, ``filters`` and ``source_format``,
-        each None where it is not known, which is left out then; what was measured, as in the report's columns
+        each None where it is not known, which is left out then; what was measured, as in the report's columns; of a class that its
+        version reports, the columns that ``report_columns.of_class`` names
     release : ``R5`` or ``R4B``
     """
     following, number = iter(rows), 0
     while page := list(islice(following, RECORDS_PER_BUNDLE)):
         number += 1
-        yield _bundle(page, run=run, release=release, number=number)
+        yield _bundle(page, run=run, release=release, number=number, classes=classes)
 
 
-def _bundle(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str, number: int) -> dict[str, Any]:
+def _bundle(rows: Iterable[Mapping[str, Any]], *, run: RunIdentity, release: str, number: int, classes: Classes) -> dict[str, Any]:
     devices: dict[str, dict[str, Any]] = {}
     resources: list[dict[str, Any]] = []
     for row in rows:
         device = _device(row, release=release)
         devices.setdefault(device["id"], device)
-        observation = _observation(row, run=run, device=device["id"])
+        told = classes.get((row["recipe"], row["version"]), ())
+        observation = _observation(row, run=run, device=device["id"], classes=told)
         resources += [_report(row, run=run, observation=observation["id"], release=release), observation]
     return {
         "resourceType": "Bundle",
@@ -112,7 +137,7 @@ def _report(row: Mapping[str, Any], *, run: RunIdentity, observation: str, relea
     return report
 
 
-def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str) -> dict[str, Any]:
+def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str, classes: Sequence[ClassCode]) -> dict[str, Any]:
     decision = Decision(row["decision"])
     observation = {
         "resourceType": "Observation",
@@ -135,6 +160,7 @@ def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str) -> di
             },
             *_recording(row),
             *_measurements(row),
+            *(_class(row, one) for one in classes if row[f"class_{one.name}"]),
         ],
     }
     if row["probability"] is None:
@@ -143,6 +169,26 @@ def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str) -> di
         "valueQuantity": _quantity(row["probability"]),
         "interpretation": [_concept(f"{HL7}/v3-ObservationInterpretation", *_INTERPRETATIONS[decision])],
     }
+
+
+def _class(row: Mapping[str, Any], one: ClassCode) -> dict[str, Any]:
+    """Return a component: the probability of a class, from which on it is present, and where it is uncertain."""
+    own = {"system": f"{SYSTEM}:class", "code": one.name, "display": one.name}
+    known = [{"system": one.system, "code": one.code, "display": one.display}] if one.code else []
+    component: dict[str, Any] = {"code": {"coding": [*known, own], "text": f"Probability of {one.name}"}}
+    probability, decision = row[f"p_{one.name}"], ClassDecision(row[f"class_{one.name}"])
+    if probability is None:
+        component |= {"dataAbsentReason": _concept(f"{HL7}/data-absent-reason", "not-performed", "Not Performed")}
+    else:
+        component |= {
+            "valueQuantity": _quantity(probability),
+            "interpretation": [_concept(f"{HL7}/v3-ObservationInterpretation", *_CLASS_INTERPRETATIONS[decision])],
+        }
+    ranges = [{"high": _quantity(row[f"threshold_{one.name}"]), "text": "below the threshold: absent"}]
+    low, high = row[f"abstain_low_{one.name}"], row[f"abstain_high_{one.name}"]
+    if low is not None and high is not None:
+        ranges.append({"low": _quantity(low), "high": _quantity(high), "text": "inside, ends included: uncertain"})
+    return component | {"referenceRange": ranges}
 
 
 def _effective(row: Mapping[str, Any]) -> dict[str, str]:

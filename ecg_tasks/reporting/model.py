@@ -18,6 +18,28 @@ from ecg_tasks.signals.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportedClass:
+    """A class that a model reports.
+
+    Parameters
+    ----------
+    name : as labels name it
+    threshold : a record has it from this probability on
+    abstain : (low, high); inside, borders included, it is uncertain; None when the model never abstains
+    system, code, display : what it is in a terminology; empty where that is not known
+    auroc : on the test patients; None where it was not tested
+    """
+
+    name: str
+    threshold: float
+    abstain: tuple[float, float] | None
+    system: str = ""
+    code: str = ""
+    display: str = ""
+    auroc: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSummary:
     """One model version that took part in the run, with what its test showed.
 
@@ -32,6 +54,7 @@ class ModelSummary:
     split_unit : what was kept apart between training and test: ``patient``, ``record`` or ``beat``
     synthetic : trained on recordings made by a program
     baselines : name of a simpler method ("beat length alone") to its AUROC on the same test records
+    classes : what else it reports of a record, in its order
     """
 
     recipe: str
@@ -46,6 +69,7 @@ class ModelSummary:
     split_unit: str
     synthetic: bool
     baselines: Mapping[str, Interval] = field(default_factory=dict)
+    classes: tuple[ReportedClass, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

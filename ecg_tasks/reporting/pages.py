@@ -16,11 +16,12 @@ from markupsafe import Markup
 
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
-from ecg_tasks.labels import RESEARCH_USE, Decision
-from ecg_tasks.report_columns import Query, differs, shown
+from ecg_tasks.labels import RESEARCH_USE, ClassDecision, Decision
+from ecg_tasks.report_columns import NONE, Query, differs, shown
 from ecg_tasks.reporting.attribution import draw_attribution
 from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
+from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.measured import measured_lines
@@ -68,7 +69,7 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
     """
     report.predictions.file.seek(0)
     yield "predictions.parquet", report.predictions.file
-    with csv_file(report.predictions.parts()) as written:
+    with csv_file(report.predictions.parts(), report.predictions.classes) as written:
         yield "predictions.csv", written
     pages: list[str] = []
     following = chain(details, [None])
@@ -85,7 +86,7 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
         current = coming
     if report.changes is not None:
         yield "changes.csv", changes_csv(in_order(report.changes.records))
-    yield "predictions.schema.json", csv_schema()
+    yield "predictions.schema.json", csv_schema(report.predictions.classes)
     yield "summary.schema.json", schema_json()
     yield "summary.json", summary_json(report, n_pages=len(pages))
     yield "index.html", index_page(report, pages=frozenset(pages))
@@ -95,6 +96,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
     """Render the report's first page; ``pages`` holds the ids of the records that have their own page."""
     histograms, models = [], []
     n_by_model, decided = report.predictions.n_by_model, report.predictions.decisions
+    n_by_class = report.predictions.n_by_class
     for model in report.models:
         counts = count_scores(report.predictions, model=model)
         models.append(
@@ -103,6 +105,7 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
                 "n": n_by_model.get(model.key, 0),
                 "figures": _figures(model.test_figures),
                 "baselines": _figures(model.baselines),
+                "classes": _classes(model, n_by_class),
             }
         )
         if any(bins.any() for bins in counts.values()):
@@ -149,6 +152,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         next=following,
         meaning=MEANINGS[row["decision"]],
         differs=differs(row["decision"], row["label"]),
+        classes=class_lines(model.classes, row),
         probability=draw_probability(row["probability"], model=model) if row["probability"] is not None else "",
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, attribution=detail.attribution),
         spectrograms=draw_spectrograms(detail.spectrograms, attribution=detail.attribution) if detail.spectrograms else "",
@@ -165,6 +169,16 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         flags=words(flags),
         remarks=sentences(flags),
     )
+
+
+def _classes(model: ModelSummary, counts: Mapping[tuple[str, str, str], Mapping[ClassDecision, int]]) -> list[dict[str, Any]]:
+    """Return a row for each class of a model: how many records got which decision, its limits, and its AUROC in the test."""
+    rows = []
+    for one in model.classes:
+        found = counts.get((*model.key, one.name), {})
+        numbers = [found.get(decision, 0) for decision in ClassDecision]
+        rows.append({"of": one, "counts": numbers, "auroc": one.auroc.text() if one.auroc else NONE})
+    return rows
 
 
 def _histogram(model: ModelSummary, counts: Mapping[Decision, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.labels import Decision
+from ecg_tasks.labels import ClassDecision, Decision
 from ecg_tasks.report_columns import Query
 
 
@@ -15,6 +15,8 @@ class Predictions(Protocol):
 
     file: BinaryIO
     """The same as Parquet."""
+    classes: tuple[str, ...]
+    """What it reports beside normal and abnormal."""
 
     def __len__(self) -> int:
         """Count the records."""
@@ -33,6 +35,11 @@ class Predictions(Protocol):
     @property
     def n_by_model(self) -> dict[tuple[str, str], int]:
         """How many records each (recipe, version) decided on."""
+        ...
+
+    @property
+    def n_by_class(self) -> dict[tuple[str, str, str], dict[ClassDecision, int]]:
+        """How many records got each decision on a class, by (recipe, version, class); every decision is there."""
         ...
 
     def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from ecg_tasks.evaluation.intervals import Interval, nan_to_none
-from ecg_tasks.labels import RESEARCH_USE
+from ecg_tasks.labels import RESEARCH_USE, ClassDecision
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores
-from ecg_tasks.reporting.model import ModelSummary, RunReport, UnseenFigures
+from ecg_tasks.reporting.model import ModelSummary, ReportedClass, RunReport, UnseenFigures
 
 SCHEMA_VERSION = 1
 """Grows when a program that reads ``summary.json`` would have to change."""
@@ -73,6 +73,7 @@ def _model(model: ModelSummary, report: RunReport) -> dict[str, Any]:
         "threshold": model.threshold,
         "abstain": list(model.abstain) if model.abstain else None,
         "synthetic": model.synthetic,
+        **({"classes": [_class(one, model, report) for one in model.classes]} if model.classes else {}),
         "test": {
             "figures": _figures(model.test_figures),
             "n_records": model.n_test_records,
@@ -85,6 +86,20 @@ def _model(model: ModelSummary, report: RunReport) -> dict[str, Any]:
             "edges": [round(float(edge), 6) for edge in HISTOGRAM_EDGES],
             "counts": {str(decision): [int(count) for count in bins] for decision, bins in counts.items()},
         },
+    }
+
+
+def _class(one: ReportedClass, model: ModelSummary, report: RunReport) -> dict[str, Any]:
+    counts = report.predictions.n_by_class.get((*model.key, one.name), {})
+    return {
+        "name": one.name,
+        "threshold": one.threshold,
+        "abstain": list(one.abstain) if one.abstain else None,
+        "system": one.system,
+        "code": one.code,
+        "display": one.display,
+        "auroc": _figures({"auroc": one.auroc})["auroc"] if one.auroc else None,
+        "decisions": {str(decision): counts.get(decision, 0) for decision in ClassDecision},
     }
 
 

@@ -18,12 +18,12 @@ Parts = Iterable[Mapping[str, Sequence[Any]]]
 """Columns of a table, some thousand rows at a time."""
 
 
-def csv_pieces(parts: Parts) -> Iterator[bytes]:
+def csv_pieces(parts: Parts, classes: Sequence[str] = ()) -> Iterator[bytes]:
     """Yield rows as CSV (UTF-8, commas, line feeds), head first; a missing value is an empty cell, a number has all its digits.
 
-    Cells that a spreadsheet would run as a formula have an apostrophe in front.
+    Cells that a spreadsheet would run as a formula have an apostrophe in front. ``classes`` are those that the table reports.
     """
-    names = [column.name for column in report_columns.COLUMNS]
+    names = [column.name for column in report_columns.columns_with(classes)]
     yield csv_lines([names])
     for part in parts:
         yield csv_lines(zip(*(part[name] for name in names), strict=True))
@@ -36,16 +36,16 @@ def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
     return lines.getvalue().encode()
 
 
-def csv_file(parts: Parts) -> BinaryIO:
+def csv_file(parts: Parts, classes: Sequence[str] = ()) -> BinaryIO:
     """Write ``csv_pieces`` into a file without a name, to be read from its start; the taker closes it."""
     file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - the taker closes it
-    file.writelines(csv_pieces(parts))
+    file.writelines(csv_pieces(parts, classes))
     file.seek(0)
     return file
 
 
-def csv_schema() -> bytes:
-    """Return what the columns of the CSV file are, as a Table Schema.
+def csv_schema(classes: Sequence[str] = ()) -> bytes:
+    """Return what the columns of the CSV file of a table that reports these classes are, as a Table Schema.
 
     References
     ----------
@@ -55,13 +55,13 @@ def csv_schema() -> bytes:
         {"name": column.name, "type": _TYPES[column.type], "description": column.description}
         | ({"title": column.head} if column.head else {})
         | ({"trueValues": ["yes"], "falseValues": ["no"]} if column.type is bool else {})
-        for column in report_columns.COLUMNS
+        for column in report_columns.columns_with(classes)
     ]
     schema = {"fields": fields, "primaryKey": ["record_id"], "missingValues": [""]}
     return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def xlsx_file(parts: Parts) -> BinaryIO:
+def xlsx_file(parts: Parts, classes: Sequence[str] = ()) -> BinaryIO:
     """Write rows as a workbook into a file without a name, to be read from its start; the taker closes it.
 
     Texts are texts, never formulas or links. Memory holds one row; a table of more than ``ROWS_A_SHEET`` rows goes on in a next sheet.
@@ -70,7 +70,7 @@ def xlsx_file(parts: Parts) -> BinaryIO:
 
     file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - the taker closes it
     plain = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    names = [column.name for column in report_columns.COLUMNS]
+    names = [column.name for column in report_columns.columns_with(classes)]
     rows = (row for part in parts for row in zip(*(part[name] for name in names), strict=True))
     with xlsxwriter.Workbook(file, plain) as book:
         sheet, at = None, 0

@@ -15,6 +15,7 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from ecg_tasks.actions.decisions import ChampionAction
+from ecg_tasks.evaluation.classes import CLASS_FIGURES
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.queries import dag_runs, models
 from ecg_tasks.reporting.charts import draw_interval
@@ -40,8 +41,20 @@ def show_models(request: Request, user: GetUserDep, store: Store, decision: Deci
         first = [one for one in recipe.versions if one.serves]
         compared = [*first, *(one for one in recipe.versions if not one.serves)][:COMPARED]
         names = [name for name in FIGURE_TITLES if any(name in one.figures for one in compared)]
-        found.append({"recipe": recipe, "compared": compared, "names": names, "synthetic": any(one.version.synthetic for one in first)})
-    answer = page(request, user, "models.html", found=found, titles=FIGURE_TITLES, draw=draw_interval, decision=decision, message=message)
+        classes = dict.fromkeys(name for one in compared for name in one.classes)
+        shown = {"recipe": recipe, "compared": compared, "names": names, "classes": list(classes)}
+        found.append(shown | {"synthetic": any(one.version.synthetic for one in first)})
+    answer = page(
+        request,
+        user,
+        "models.html",
+        found=found,
+        titles=FIGURE_TITLES,
+        class_figures=CLASS_FIGURES,
+        draw=draw_interval,
+        decision=decision,
+        message=message,
+    )
     if decision and message is None:
         answer.headers["refresh"] = str(ASK_AGAIN_S)
     return answer

@@ -9,6 +9,7 @@ from ecg_tasks.labels import Decision
 from ecg_tasks.queries import explained, records, report_table, review_queue, runs
 from ecg_tasks.reporting.attribution import Attribution, draw_attribution
 from ecg_tasks.reporting.charts import draw_probability
+from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary
@@ -71,6 +72,7 @@ def show_record(
         list_query=as_params(query),
         asked=as_params(query) | ({"date": date, "run": run} if head else {}),
         verdicts=VERDICTS,
+        boxes=found.decided.version.class_names if found.decided else (),
         previous=previous,
         following=following,
         **drawings(found, start=start, attribution=explained.attribution(store, found)),
@@ -92,6 +94,7 @@ def drawings(found: records.RecordPage, *, start: float, attribution: Attributio
         "probability": probability(decided) if decided else "",
         "attribution": attribution,
         "attribution_drawing": draw_attribution(attribution) if attribution else "",
+        "lines": class_lines(decided.version.classes, decided.values) if decided else [],
         "meaning": MEANINGS[Decision(decided.decision)] if decided else "",
     }
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ecg_tasks.actions import verdicts
+from ecg_tasks.labels import MAX_CLASSES
 from ecg_tasks.queries import models, records, review_queue
 from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, Store, WhenForm
 from ecg_ui.pages.records import VERDICTS, drawings
@@ -44,6 +45,7 @@ def show_review(
         found=found,
         undecided=records.waits_for(store, first.shard) if first else (),
         verdicts=VERDICTS,
+        boxes=models.version(store, first.recipe, first.version).class_names if first else (),
         saved=saved,
         at=at,
         offset=offset,
@@ -62,9 +64,13 @@ def save_verdict(
     record_id: RecordForm,
     verdict: Annotated[str, Form(pattern="^(normal|abnormal|uninterpretable|skip)$")],
     comment: Annotated[str, Form(max_length=verdicts.COMMENT_MAX)] = "",
+    checked: Annotated[tuple[str, ...], Form(max_length=MAX_CLASSES)] = (),
+    offered: Annotated[tuple[str, ...], Form(max_length=MAX_CLASSES)] = (),
 ) -> Response:
     """Keep a verdict, and go on with the next record."""
-    saved = verdicts.save_verdict(store, record_id, verdict=verdict, user=user.get_name(), comment=comment.strip())
+    saved = verdicts.save_verdict(
+        store, record_id, verdict=verdict, user=user.get_name(), comment=comment.strip(), checked=checked, offered=offered
+    )
     return RedirectResponse(f"{request.scope['root_path']}/review?{urlencode({'saved': record_id, 'at': saved.when})}", status_code=303)
 
 

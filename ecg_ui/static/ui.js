@@ -15,7 +15,7 @@
     const wanted = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
     if (!wanted) return;
     event.preventDefault();
-    if (wanted instanceof HTMLInputElement) wanted.focus();
+    if (wanted instanceof HTMLInputElement && wanted.type !== "checkbox") wanted.focus();
     else wanted.click();
   });
   addEventListener("submit", (event) => {

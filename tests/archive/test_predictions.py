@@ -245,3 +245,41 @@ def test_a_first_view_reads_one_group_of_rows(table, monkeypatch):
     table.first(Query(sort="quality"), 1)
     assert read[:-1] == [(number, 1) for number in range(len(read) - 1)]
     assert len(read) > 19
+
+
+def test_versions_with_and_without_a_class_stand_in_one_table(archive):
+    """A version that does not report a class, or is older, says nothing of it; what the other says comes with all its bits."""
+    ids = archive.ids(4)
+    archive.put_shard("s", ids, [0.1, 0.2, 0.3, 0.4])
+    stored = tables.load(said(archive, "s").data)
+    told = {name: values[2:] for name, values in stored.items()}
+    told |= {"p_MI": np.float32([0.7, np.nan]), "class_MI": ["present", "uninterpretable"]}
+    archive.store.put(keys.predictions("twelve_lead", "s", "v2"), tables.dump(tables.predictions_with(["MI"]), told))
+    versions = {"twelve_lead": "v2", "heartbeat": "v1"}
+    columns = join_shard(archive.store, "s", versions, COLUMNS, classes=["MI", "CD"]).columns
+    assert columns["class_MI"] == ["", "", "present", "uninterpretable"]
+    assert np.array_equal(columns["p_MI"], np.float32([np.nan, np.nan, 0.7, np.nan]), equal_nan=True)
+    assert (columns["class_CD"], np.isnan(columns["p_CD"]).all()) == ([""] * 4, True)
+    assert join_shard(archive.store, "s", versions, COLUMNS).columns.keys() == set(COLUMNS)
+
+
+def test_a_table_knows_its_classes():
+    """They stand in its columns with a description, come back from the file, and are counted by version; other tables have none."""
+    of_class = {"p_MI": 0.7, "class_MI": "present", "threshold_MI": 0.5, "abstain_low_MI": 0.4, "abstain_high_MI": 0.45}
+    unknown = {"recipe": "twelve_lead", "p_MI": None, "class_MI": "uninterpretable", "threshold_MI": 0.5}
+    rows = [{"record_id": "a" * 32}, {"record_id": "b" * 32} | of_class, {"record_id": "c" * 32} | unknown]
+    table = run_table(rows, classes=("MI", "CD"))
+    again = RunTable.copied(table.pieces(), new_file())
+    assert again.classes == ("MI", "CD")
+    first, second, third = again.find([row["record_id"] for row in rows])
+    assert {name: second[name] for name in of_class} == of_class
+    assert (third["p_MI"], third["class_MI"], third["abstain_low_MI"], second["class_CD"]) == (None, "uninterpretable", None, None)
+    assert {first[name] for name in of_class} == {None}
+    assert again.n_by_class == {
+        ("heartbeat", "v1", "MI"): {"present": 1, "absent": 0, "uncertain": 0, "uninterpretable": 0},
+        ("twelve_lead", "v1", "MI"): {"present": 0, "absent": 0, "uncertain": 0, "uninterpretable": 1},
+    }
+    read = pq.read_table(io.BytesIO(b"".join(again.pieces())))
+    assert read.schema.names == [column.name for column in report_columns.columns_with(("MI", "CD"))]
+    assert all(field.metadata[b"description"] for field in read.schema)
+    assert (run_table().classes, run_table().n_by_class) == ((), {})

@@ -6,12 +6,16 @@ import zipfile
 
 import pytest
 
+from benchmarks import written_files as written
+from ecg_tasks import readers
 from ecg_tasks.actions import packed_drop
-from ecg_tasks.actions.inbox import put_in_order
-from ecg_tasks.actions.packed_drop import put_packed
+from ecg_tasks.actions.inbox import FILES_AT_ONCE, put_in_order
+from ecg_tasks.actions.packed_drop import in_its_own_folder, put_packed
 from ecg_tasks.archive import keys
+from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import StoreError
+from ecg_tasks.offline.labelled_folders import LAYOUTS
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.signals.sample_drop import sample_drop
 
@@ -61,7 +65,7 @@ def test_it_is_the_same_as_file_by_file(bucket, files, monkeypatch):
 
 
 def test_a_drop_that_broke_off_is_begun_again(bucket, files, monkeypatch):
-    """What is in the inbox, or was taken over already, is not sent a second time."""
+    """What is in the inbox, or was taken over whole already, is not sent a second time; what something was refused of is."""
     monkeypatch.setattr(packed_drop, "FILES_AN_ARCHIVE", 3)
     put, archives = ObjectStore.put, []
 
@@ -76,11 +80,71 @@ def test_a_drop_that_broke_off_is_begun_again(bucket, files, monkeypatch):
     with pytest.raises(StoreError):
         put_packed(files, at_once=1)
     first = set(archives[:2])
-    assert run(bucket, "r1")["account"]["records"] > 0
+    manifest = run(bucket, "r1")
+    assert manifest["account"]["records"] > 0
+    refused = {one["key"]: one["records"] for one in manifest["archives"] if one["quarantined"]}
+    assert refused.keys() < first
+    first -= refused.keys()
     del archives[:]
     monkeypatch.setattr(ObjectStore, "put", lambda self, key, data, **more: archives.append(key) or put(self, key, data, **more))
     sent = put_packed(files, at_once=1)
     assert {one.key for one in sent if not one.is_new} == first
     assert not first & set(archives)
-    assert run(bucket, "r2")["account"]["duplicates"] == 0
-    assert {one.is_new for one in put_packed(files)} == {False}
+    again = run(bucket, "r2")
+    assert again["account"]["duplicates"] - sum(one["duplicates"] for one in again["archives"] if one["key"] not in refused) == 1
+    refused |= {one["key"]: one["records"] for one in again["archives"] if one["quarantined"]}
+    assert {one.key for one in put_packed(files) if one.is_new} == refused.keys()
+
+
+def test_what_was_taken_over_before_is_told(bucket, files, monkeypatch, capsys):
+    """A line for each archive says by which run, and the sum at the end counts only what is in the inbox."""
+    from ecg_tasks.cli import inbox
+
+    class NoStack:
+        def environment(self):
+            return {}
+
+    monkeypatch.setattr("ecg_tasks.actions.inbox.FILES_AT_ONCE", 1)
+    monkeypatch.setattr(packed_drop, "FILES_AN_ARCHIVE", 3)
+    assert inbox.drop_packed(NoStack(), files) == len(files)
+    assert "taken over" not in capsys.readouterr().out
+    manifest = run(bucket, "r1")
+    n_whole = sum(not one["quarantined"] for one in manifest["archives"])
+    n_files = inbox.drop_packed(NoStack(), files)
+    told = capsys.readouterr().out
+    assert told.count("was taken over by r1") == n_whole > 0
+    assert f"{len(files) - n_files} files were taken over before" in told
+    assert 0 < n_files < len(files)
+
+
+def test_two_imports_of_one_kind_keep_their_tables(bucket, tmp_path):
+    """Their folders have files of the same names and lengths: neither table replaces the other, and each means its own recordings."""
+    names = {}
+    for seed, label in enumerate(("normal", "abnormal")):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        (data,) = written.edf(written.made(seed=seed)).values()
+        (folder / "a.edf").write_bytes(data)
+        (folder / "labels.csv").write_text(f"record,label\na.edf,{label}\n")
+        put_in_order(in_its_own_folder(LAYOUTS["labelled"](folder).for_inbox()))
+        (record,) = readers.read("a.edf", {"a.edf": data}).records
+        names[record.record_id] = label
+    assert len(bucket.list_keys(keys.INBOX)) == 4
+    assert run(bucket, "r1")["account"]["records"] == 2
+    assert {one: label.label for one, label in labels_in_force(bucket).items()} == names
+
+
+def test_a_corrected_table_belongs_to_the_same_recordings(tmp_path):
+    """They are not taken for others, and what they are is known of few files by all bytes, of many by names and lengths."""
+    files = [(f"kind/{number}.csv", tmp_path / f"{number}.csv") for number in range(FILES_AT_ONCE)]
+    for name, path in files:
+        path.write_bytes(name.encode())
+    table = ("kind/labels.csv", b"record,label\n")
+    folders = [path.partition("/")[0] for path, _ in in_its_own_folder([*files, table])]
+    assert len(set(folders)) == 1
+    assert folders[0] == in_its_own_folder([*files, (table[0], b"record,label\n1.csv,normal\n")])[0][0].partition("/")[0]
+    (few,) = {path.partition("/")[0] for path, _ in in_its_own_folder(files[:5])}
+    files[0][1].write_bytes(b"k" * len(files[0][0]))
+    assert few != in_its_own_folder(files[:5])[0][0].partition("/")[0]
+    files[0][1].write_bytes(b"another length")
+    assert folders[0] != in_its_own_folder([*files, table])[0][0].partition("/")[0]

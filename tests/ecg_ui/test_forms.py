@@ -1,14 +1,18 @@
 """What changes something is done once, by the person who is signed in, from one of our own pages."""
 
+import json
 import time
 
+import numpy as np
 import pytest
 from airflow.exceptions import DagNotFound
 
-from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive import keys, registry, tables, verdicts
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.evaluation.classes import CLASS_FIGURES
+from ecg_tasks.learning.version import checksums
 from ecg_tasks.pipeline import decide_champion
-from ecg_tasks.queries import quarantine, review_queue
+from ecg_tasks.queries import quarantine, records, review_queue
 from ecg_ui import deciding, security
 
 OWN = {"sec-fetch-site": "same-origin"}
@@ -36,6 +40,68 @@ def test_a_verdict_is_kept_with_its_name_and_can_be_taken_back(admin, archive, t
     assert undone.headers["location"] == "/ecg/review?done=withdrawn"
     assert review_queue.history(archive.store, item.record_id)[0].withdrawn
     assert review_queue.queue(archive.store, user="ada", limit=1).items[0].record_id == item.record_id
+
+
+CLASSES = ("NORM", "MI", "<AF>")
+"""One of them under a hostile name: a version's file may hold any."""
+
+
+@pytest.fixture
+def classed(archive, todays_version):
+    """The archive while a version serves that reports classes, and has decided what the one before it decided."""
+    rules = [
+        {"name": name, "output": at, "temperature": 1.0, "bias": 0.0, "threshold": 0.5, "abstain": [0.5, 0.5]}
+        for at, name in enumerate(CLASSES, start=1)
+    ]
+    store, before = archive.store, registry.read_decisions(archive.store, "twelve_lead")
+    registry.write_version(store, "twelve_lead", "aaaa00000003", todays_version("twelve_lead", "aaaa00000003", classes=rules))
+    for key in store.list_keys(f"{keys.PREDICTIONS}twelve_lead/"):
+        if keys.stem(key) == before.version:
+            store.put(keys.predictions("twelve_lead", key.split("/")[2], "aaaa00000003"), store.get(key))
+    registry.write_champion(
+        store, recipe="twelve_lead", version="aaaa00000003", since="2026-01-01T00:00:00+00:00", who="test", why="classes"
+    )
+    yield archive
+    registry.write_champion(store, recipe="twelve_lead", version=before.version, since=before.since, who="test", why="as before")
+    store.delete_many(
+        [
+            *store.list_keys(keys.model_file("twelve_lead", "aaaa00000003", "")),
+            *(key for key in store.list_keys(f"{keys.PREDICTIONS}twelve_lead/") if keys.stem(key) == "aaaa00000003"),
+        ]
+    )
+
+
+def test_a_reviewer_may_give_the_classes_of_the_serving_version(admin, classed, token_of):
+    """A box for each, kept with the verdict; a version without classes has none, and a contradiction is told in a sentence."""
+    store = classed.store
+    item = next(one for one in review_queue.queue(store, user="ada", limit=500).items if one.recipe == "twelve_lead")
+    shown = admin.get(f"/ecg/records/{item.record_id}").text
+    assert [shown.count(f'name="offered" value="{name}"') for name in ("NORM", "MI", "&lt;AF&gt;")] == [1, 1, 1]
+    fields = {"token": token_of(admin), "record_id": item.record_id, "verdict": "abnormal", "offered": ["NORM", "MI", "AF"]}
+    refused = admin.post("/ecg/review", data=fields | {"checked": ["NORM"]}, headers=OWN)
+    assert (refused.status_code, "class of a normal recording" in refused.text) == (409, True)
+    answer = admin.post("/ecg/review", data=fields | {"checked": ["MI"]}, headers=OWN)
+    assert answer.status_code == 303, answer.text
+    said = review_queue.history(store, item.record_id)[0]
+    assert (said.label, said.classes, said.in_force) == ("abnormal", "MI -NORM -AF ?", True)
+    assert "MI -NORM -AF ?" in admin.get(f"/ecg/records/{item.record_id}").text
+    verdicts.withdraw(store, item.record_id, user="ada", when=said.when)
+
+
+def test_a_version_without_classes_asks_for_none(admin, archive, item):
+    """The form is what it was."""
+    assert 'name="checked"' not in admin.get("/ecg/review").text
+    assert 'name="checked"' not in admin.get(f"/ecg/records/{item.record_id}").text
+
+
+def test_the_review_page_has_boxes_with_keys(admin, classed):
+    """The first record of the queue that the serving version decided on has them, with a key each."""
+    items = review_queue.queue(classed.store, user="ada", limit=500).items
+    at = next(number for number, one in enumerate(items) if one.recipe == "twelve_lead")
+    page = admin.get(f"/ecg/review?offset={at}").text
+    assert page.count('type="checkbox" name="checked"') == len(CLASSES) + 1
+    assert 'value="MI" data-key="2"' in page
+    assert 'value="-" data-key="0"' in page
 
 
 @pytest.mark.parametrize(
@@ -160,3 +226,44 @@ def test_the_quarantine_gives_back_what_it_holds(admin, archive, token_of):
     assert "Put back" in admin.get(answer.headers["location"]).text
     assert admin.post(f"{path}/retry", data=fields, headers=OWN).status_code == 409
     archive.store.delete_many(waiting)
+
+
+def test_a_record_shows_its_classes(admin, classed):
+    """Decision, probability, threshold and meaning of each class that its version reports, escaped; without predictions of classes none."""
+    store = classed.store
+    key = next(key for key in store.list_keys(f"{keys.PREDICTIONS}twelve_lead/") if keys.stem(key) == "aaaa00000003")
+    before = store.get(key)
+    columns = tables.load(before)
+    n_records, record_id = len(columns["record_id"]), columns["record_id"][0]
+    assert "Classes of the recording" not in admin.get(f"/ecg/records/{record_id}").text
+    said = {"NORM": ("absent", 0.125), "MI": ("present", 0.75), "<AF>": ("uninterpretable", np.nan)}
+    for name, (decision, probability) in said.items():
+        columns |= {f"class_{name}": [decision] * n_records, f"p_{name}": np.full(n_records, probability, np.float32)}
+    try:
+        store.put(key, tables.dump(tables.predictions_with(CLASSES), columns))
+        records._predictions.forget()
+        page = admin.get(f"/ecg/records/{record_id}").text
+    finally:
+        store.put(key, before)
+        records._predictions.forget()
+    table = page.partition("Classes of the recording")[2].partition("</table>")[0]
+    assert [cell in table for cell in ("<strong>present</strong>", ">0.750<", ">absent<", ">0.125<", ">0.500<", "&lt;AF&gt;")] == [True] * 6
+    assert "<AF>" not in page
+
+
+def test_versions_stand_side_by_side_with_their_classes(admin, archive, todays_version):
+    """The figures of each class and the mean of their AUROCs; a version without classes has a dash there."""
+    store, files = archive.store, todays_version("twelve_lead", "aaaa00000004")
+    assert "Figures of the classes" not in admin.get("/ecg/models").text
+    metrics = json.loads(files["metrics.json"])
+    metrics["classes"] = {"figures": {"MI": metrics["test"]}, "macro_auroc": {"value": 0.875, "low": 0.75, "high": 0.9375}}
+    whole = {name: data for name, data in files.items() if name != registry.SUMS} | {"metrics.json": json.dumps(metrics).encode()}
+    registry.write_version(store, "twelve_lead", "aaaa00000004", whole | {registry.SUMS: checksums(whole)})
+    try:
+        page = admin.get("/ecg/models").text
+    finally:
+        store.delete_many(store.list_keys(keys.model_file("twelve_lead", "aaaa00000004", "")))
+    table = page.partition("Figures of the classes side by side")[2].partition("</table>")[0]
+    assert "0.875 (0.750 to 0.938)" in table
+    assert table.count('<th scope="row">MI</th>') == len(CLASS_FIGURES)
+    assert "<td>–</td>" in table

@@ -10,6 +10,7 @@ from ecg_tasks.evaluation.gate import (
     NewData,
     PromotionPolicy,
     Scored,
+    ScoredClass,
     VerdictKind,
     evaluate_candidate,
     note_on_test_set,
@@ -155,3 +156,51 @@ def test_impossible_arguments_are_refused():
         GatePolicy(min_patients_per_class=0)
     with pytest.raises(SignalError, match=r"max_ece=1\.5"):
         GatePolicy(max_ece=1.5)
+
+
+def _better():
+    """Labels, a candidate that is better at normal and abnormal, its champion, and patients."""
+    labels, good, patients = scored(60, seed=0, shift=3.0)
+    _, poor, _ = scored(60, seed=1, shift=0.5)
+    return labels, good, poor, patients
+
+
+def _of_class(*, candidate, champion, n=400, prevalence=0.3):
+    """A class that n patients may have, with scores that lie so far apart."""
+    rng = np.random.default_rng(5)
+    truth = (np.arange(n) < prevalence * n).astype(int)
+    scores = [1 / (1 + np.exp(-(rng.normal(size=n) + shift * (2 * truth - 1) / 2))) for shift in (candidate, champion)]
+    return ScoredClass(labels=truth, candidate=scores[0], champion=scores[1], groups=np.arange(n).astype(str))
+
+
+def test_no_class_may_fall_by_more_than_its_margin():
+    """A candidate that is better at abnormal is rejected for the one class that fell, by its name; within the margin it passes."""
+    labels, good, poor, patients = _better()
+    classes = {"MI": _of_class(candidate=2.5, champion=2.0), "HYP": _of_class(candidate=1.0, champion=3.0)}
+    verdict = evaluate_candidate(labels, good, poor, patients, seed=0, classes=classes)
+    assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
+    assert verdict.reason.startswith("its AUROC of HYP may be worse by more than 0.05: difference -")
+    assert "whatever its rank: it is better than the champion" in verdict.reason
+    assert "MI may be worse" not in verdict.reason
+    assert verdict.figures["auroc_difference_HYP"].text() in verdict.reason
+    held = evaluate_candidate(labels, good, poor, patients, seed=0, classes=classes, policy=GatePolicy(class_margin=0.5))
+    assert held.promote
+    assert held.reason.endswith("; not worse by 0.5 in MI, HYP")
+
+
+def test_classes_help_no_candidate():
+    """Normal and abnormal are judged first: a candidate that is no better there is rejected for that, however good its classes are."""
+    labels, good, poor, patients = _better()
+    classes = {"MI": _of_class(candidate=3.0, champion=1.0)}
+    verdict = evaluate_candidate(labels, poor, good, patients, seed=0, classes=classes)
+    assert verdict.reason == evaluate_candidate(labels, poor, good, patients, seed=0).reason
+    assert "auroc_difference_MI" not in verdict.figures
+
+
+def test_a_class_that_few_test_patients_have_is_not_compared():
+    """Four patients say nothing of a class; the reason says so, and which classes are no longer reported."""
+    labels, good, poor, patients = _better()
+    classes = {"CD": _of_class(candidate=1.0, champion=3.0, prevalence=0.01)}
+    verdict = evaluate_candidate(labels, good, poor, patients, seed=0, classes=classes, lost=("HYP",))
+    assert verdict.promote
+    assert verdict.reason.endswith("; too few test patients to compare CD; it no longer reports HYP")

@@ -1,14 +1,15 @@
 """Here: one small trained network for all tests of this folder, and checkpoints in memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from ecg_tasks.learning.augmentation import Augmentation
-from ecg_tasks.learning.dataset import TrainingSet
+from ecg_tasks.learning.augmentation import NO_AUGMENTATION, Augmentation
+from ecg_tasks.learning.dataset import NOT_KNOWN, TrainingSet
+from ecg_tasks.learning.decisions import ClassRule
 from ecg_tasks.learning.parameters import TrainingParams
-from ecg_tasks.learning.version import Golden, ModelSpec, version_files
+from ecg_tasks.learning.version import Golden, ModelSpec, TrainingPatient, version_files
 
 SHAPE = (16, 24, 2)
 
@@ -70,6 +71,21 @@ def held_out(windows):
 
 
 @pytest.fixture(scope="session")
+def windows_with_classes(windows):
+    """The same records with two classes that show in bands of rows: ``MI`` is known of all, ``CD`` not of every fifth.
+
+    Of every seventh record only classes are known.
+    """
+    images, number = windows.images.copy(), windows.records
+    infarction, conduction = number // 2 % 2 == 0, number // 4 % 2 == 0
+    images[infarction, 9:12] += 40
+    images[conduction, 13:16] += 40
+    classes = np.column_stack([infarction, np.where(number % 5 == 0, NOT_KNOWN, conduction)]).astype(np.uint8)
+    labels = np.where(number % 7 == 0, NOT_KNOWN, windows.labels).astype(np.uint8)
+    return TrainingSet(images=images, labels=labels, records=number, class_names=("MI", "CD"), classes=classes)
+
+
+@pytest.fixture(scope="session")
 def params():
     """Every change to pictures is on, so that resuming is tested with all of them."""
     augmentation = Augmentation(time_shift=0.2, frequency_mask=0.1, time_mask=0.1, lead_dropout=0.1, mixup=0.2)
@@ -100,6 +116,15 @@ def trained(windows, held_out, params, training_log, finished):
     from ecg_tasks.learning.training import train
 
     return train(windows, held_out, network="compact", params=params, checkpoints=finished, log=training_log.append)
+
+
+@pytest.fixture(scope="session")
+def trained_with_classes(windows_with_classes, held_out, params):
+    """The same for classes too."""
+    from ecg_tasks.learning.training import train
+
+    changed = replace(params, epochs=6, augmentation=NO_AUGMENTATION)
+    return train(windows_with_classes, held_out, network="compact", params=changed, checkpoints=MemoryCheckpoints(), log=print)
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +191,35 @@ def version_input(spec, trained, litert, validation_set):
         "golden": Golden(images=images, scores=keras_scores(trained.keras, images)),
         "pictures": {"roc.svg": b"<svg/>"},
         "splits": {"b" * 32: ("train", 17), "a" * 32: ("test", 9000)},
+        "patients": [TrainingPatient("c" * 24, "d" * 12, None, 17), TrainingPatient("b" * 24, "d" * 12, "e" * 24, 18)],
     }
+
+
+@pytest.fixture(scope="session")
+def spec_with_classes(spec, trained_with_classes):
+    """A specification that serves the second class alone: of the first there were too few."""
+    conduction = ClassRule(
+        name="CD",
+        output=2,
+        temperature=2.0,
+        bias=0.5,
+        threshold=0.5,
+        abstain=(0.4, 0.6),
+        system="http://snomed.info/sct",
+        code="44808001",
+        display="Conduction disorder of the heart",
+    )
+    return replace(spec, version="v2", n_weights=trained_with_classes.n_weights, classes=(conduction,))
+
+
+@pytest.fixture(scope="session")
+def files_with_classes(version_input, spec_with_classes, trained_with_classes):
+    """All files of a version with classes."""
+    from ecg_tasks.learning.export import export_litert, keras_scores
+
+    keras, images = trained_with_classes.keras, version_input["golden"].images
+    golden = Golden(images=images, scores=keras_scores(keras, images))
+    return version_files(**version_input | {"spec": spec_with_classes, "keras": keras, "litert": export_litert(keras), "golden": golden})
 
 
 @pytest.fixture(scope="session")

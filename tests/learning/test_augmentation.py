@@ -14,7 +14,8 @@ def batch():
     """Random pictures without a zero, so that whatever is zero was blanked."""
     rng = np.random.default_rng(5)
     images = rng.integers(1, 256, (N, HEIGHT, WIDTH, CHANNELS), dtype=np.uint8)
-    return Batch(images=images, targets=(np.arange(N) % 2).astype(np.float32), weights=np.linspace(0.5, 1.5, N, dtype=np.float32))
+    targets, weights = (np.arange(N) % 2).astype(np.float32), np.linspace(0.5, 1.5, N, dtype=np.float32)
+    return Batch(images=images, targets=targets[:, None], weights=weights[:, None])
 
 
 def _changed(batch, **params):
@@ -72,9 +73,22 @@ def test_mixup_mixes_pictures_targets_and_weights_alike(batch):
         weights=batch.targets + 1,
     )
     mixed = _changed(flat, mixup=1.0)
-    assert np.abs(mixed.images[:, 0, 0, 0] - (100 + 100 * mixed.targets)).max() <= 0.5 + 1e-4
+    assert np.abs(mixed.images[:, 0, 0, 0] - (100 + 100 * mixed.targets[:, 0])).max() <= 0.5 + 1e-4
     assert mixed.weights == pytest.approx(mixed.targets + 1)
     assert ((mixed.targets > 0.05) & (mixed.targets < 0.95)).any()
+
+
+def test_a_mixture_with_what_is_not_known_is_not_known(batch):
+    """Of two outputs, the second is not known of every third picture: it counts nowhere where either of a pair is one of them."""
+    known = np.arange(N) % 3 > 0
+    targets = np.column_stack([batch.targets[:, 0], known.astype(np.float32)])
+    weights = np.column_stack([np.ones(N), known]).astype(np.float32)
+    two = Batch(images=batch.images, targets=targets, weights=weights)
+    mixed = _changed(two, mixup=1.0)
+    assert mixed.weights[:, 0] == pytest.approx(1)
+    assert set(mixed.weights[:, 1].round(6).tolist()) == {0, 1}
+    assert (mixed.weights[~known, 1] == 0).all()
+    assert mixed.targets[mixed.weights[:, 1] > 0, 1] == pytest.approx(1)  # all that is known is of the class
 
 
 def test_the_same_generator_gives_the_same_batch(batch):

@@ -175,3 +175,44 @@ def test_a_name_cannot_break_a_table(metrics):
     """A vertical bar or a line break from outside stays inside its cell."""
     card = model_card(SPEC | {"environment": {"machine": "a|b\nc"}}, metrics=metrics, splits=SPLITS)
     assert r"| machine | a\|b c |" in card
+
+
+RULE = {"name": "MI", "output": 1, "temperature": 1.25, "bias": 0.5, "threshold": 0.125, "abstain": (0.0625, 0.25)}
+CODE = {"system": "http://snomed.info/sct", "code": "164865005", "display": "ECG: myocardial infarction"}
+UNKNOWN_CODE = {"system": "", "code": "", "display": ""}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "| MI | 164865005 (ECG: myocardial infarction) | 0.125 | 0.0625 to 0.25 | 1.25 | 0.5 | 46 | 9 |",
+        "| AF | – | 0.125 |",
+        "Codes are of `http://snomed.info/sct`.",
+        "| MI | 60 | 30 | 0.",
+        "Mean of the AUROCs: 0.900 (0.800 to 0.950).",
+        "- HYP was trained and is not served: 2 calibration patients have it.",
+        "not a diagnosis of a person",
+    ],
+)
+def test_the_card_tells_of_classes(metrics, told):
+    """Rule, code, records and figures of each class, the mean, what is not served and why, and what a class is not."""
+    classes = {
+        "calibration": {"MI": {"n_records": 46, "n_patients": 44, "n_present": 9}},
+        "left_out": {"HYP": "2 calibration patients have it"},
+        "macro_auroc": {"value": 0.9, "low": 0.8, "high": 0.95},
+        "figures": {"MI": metrics["test"]},
+    }
+    spec = SPEC | {"classes": (RULE | CODE, RULE | UNKNOWN_CODE | {"name": "AF", "output": 2})}
+    card = model_card(spec, metrics=metrics | {"classes": classes}, splits=SPLITS)
+    assert told in card
+    assert "names no disease" not in card
+    for block in re.findall(r"(?:^\|.*\|\n)+", card, re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_a_card_without_classes_has_no_word_of_them(metrics):
+    """It is what it was, and says that it names no disease."""
+    card = model_card(SPEC, metrics=metrics, splits=SPLITS)
+    assert "## Classes" not in card
+    assert card == model_card(SPEC | {"classes": ()}, metrics=metrics, splits=SPLITS)
+    assert "it names no disease" in card

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
-from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
+from ecg_tasks.learning.dataset import NOT_KNOWN, TrainingSet, rotating_folds
 
 
 def _make(labels, records, changed=None):
@@ -85,3 +85,51 @@ def test_members_become_fewer_where_a_fold_would_lack_a_class():
     assert len(rotating_folds(labels, buckets, ensemble_size=5, held_out=held_out)) == 2
     few = (buckets == 3).astype(np.uint8)
     assert rotating_folds(few, buckets, ensemble_size=5, held_out=held_out) == [held_out]
+
+
+def _with_classes(labels, classes, records=None, names=("MI", "CD")):
+    records = range(len(labels)) if records is None else records
+    return _make(labels, list(records), {"class_names": names, "classes": np.array(classes, np.uint8)})
+
+
+def test_a_subset_keeps_the_classes():
+    """What each output should say follows the windows chosen; without classes there is one output."""
+    windows = _with_classes([0, 1, NOT_KNOWN, 1, 0], [[0, 0], [1, 0], [0, 1], [NOT_KNOWN, 1], [0, NOT_KNOWN]])
+    part = windows.subset(np.array([True, False, True, True, False]))
+    assert (part.n_outputs, part.class_names) == (3, ("MI", "CD"))
+    assert part.truth.tolist() == [[0, 0, 0], [NOT_KNOWN, 0, 1], [1, NOT_KNOWN, 1]]
+    assert _make([0, 1], [0, 1]).truth.tolist() == [[0], [1]]
+
+
+def test_a_record_of_which_only_classes_are_known_is_neither_normal_nor_abnormal():
+    """It does not count where both are needed, not in balancing, and not where folds are made."""
+    with pytest.raises(NotEnoughDataError, match="2 abnormal among 2 records"):
+        _with_classes([1, 1, NOT_KNOWN], [[1, 0]] * 3)
+    weights = _with_classes([0, 0, 0, 1, NOT_KNOWN], [[0, 0]] * 5).weights(balance=True)
+    assert weights[:3].sum() == pytest.approx(weights[3])
+    assert weights[4] == pytest.approx(1)
+    labels = np.array([0, 0, 1, 1, NOT_KNOWN] * 4, np.uint8)
+    buckets = np.repeat(np.arange(4), 5)
+    assert len(rotating_folds(labels, buckets, ensemble_size=2, held_out=np.zeros(20, bool))) == 2
+
+
+@pytest.mark.parametrize(
+    ("classes", "names", "message"),
+    [
+        ([[0], [1]], ("MI", "CD"), "n_classes"),
+        ([[0, 2], [1, 0]], ("MI", "CD"), "not known"),
+        ([[0, 0], [1, 0]], ("MI", "MI"), "repeat a name"),
+        ([[0, 0], [1, 0]], (), "do not fit"),
+        ([[NOT_KNOWN, NOT_KNOWN], [1, 0]], ("MI", "CD"), "nothing is known"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(classes, names, message):
+    """Wrong shapes, values and names of classes are told apart; so is a window that teaches nothing."""
+    with pytest.raises(SignalError, match=message):
+        _with_classes([NOT_KNOWN, 1], classes, names=names)
+
+
+def test_a_record_with_two_answers_about_a_class_is_refused():
+    """Windows of one record agree on every class."""
+    with pytest.raises(SignalError, match="different labels"):
+        _with_classes([0, 0, 1], [[0, 0], [1, 0], [1, 1]], records=[4, 4, 5])

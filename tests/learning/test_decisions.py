@@ -9,7 +9,7 @@ from ecg_tasks.errors import SignalError
 from ecg_tasks.evaluation.calibration import Calibration
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import Decision
-from ecg_tasks.learning.decisions import DecisionRule, decide, record_probabilities
+from ecg_tasks.learning.decisions import ClassRule, DecisionRule, decide, record_probabilities
 
 AS_IT_IS = Calibration(temperature=1.0, bias=0.0)
 RULE = DecisionRule(calibration=AS_IT_IS, threshold=0.5, abstain=AbstainBand(lo=0.4, hi=0.5), min_quality=0.3)
@@ -77,3 +77,22 @@ def test_arrays_that_do_not_fit_are_refused(record, p, message):
     """An index beyond the records, a probability above 1, or none, and unequal lengths are faults of the caller."""
     with pytest.raises(SignalError, match=message):
         _decisions(record, p, [1, 1], n_records=2)
+
+
+CLASS = ClassRule(name="MI", output=2, temperature=2.0, bias=-1.0, threshold=0.3, abstain=(0.25, 0.3))
+
+
+def test_a_class_is_decided_by_its_own_output_and_rule():
+    """Each decision on a class, from the mean log-odds of its own column; what is decided on abnormal stays as it is."""
+    outputs = np.full((7, 3), 0.9)
+    outputs[:, 2] = [0.9, 0.9, 0.1, 0.3, 0.56, 0.9, 0.5]
+    record, quality = np.array([0, 0, 0, 1, 2, 3, 4]), np.array([1, 1, 1, 1, 1, 0.2, 1])
+    rule = replace(RULE, classes=(CLASS,))
+    found = decide(record, outputs, quality, n_records=5, rule=rule)
+    (one,) = found.classes
+    assert one.rule is CLASS
+    assert one.probability[0] == pytest.approx(1 / (1 + np.exp(-np.log(9) / 3 / 2 + 1)))
+    assert one.decision == ["present", "absent", "uncertain", "uninterpretable", "uncertain"]
+    alone = decide(record, outputs[:, 0], quality, n_records=5, rule=rule)
+    assert (alone.decision, alone.classes) == (found.decision, ())
+    assert alone.probability == pytest.approx(found.probability, nan_ok=True)

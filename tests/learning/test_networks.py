@@ -5,7 +5,7 @@ import pytest
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.framework import keras_at_work, training_environment
-from ecg_tasks.learning.networks import NETWORKS, build_network, join_members
+from ecg_tasks.learning.networks import NETWORKS, build_network, join_members, network_digest
 
 SHAPES = {"notebook": [(256, 256, 3)], "compact": [(33, 48, 1), (32, 64, 2), (33, 75, 12)], "aligned": [(9, 14, 2), (9, 15, 24)]}
 """Every network with the pictures that it is made for; a network that is missing here fails a test."""
@@ -17,14 +17,15 @@ def test_every_network_is_tested():
     assert SHAPES.keys() == NETWORKS.keys()
 
 
+@pytest.mark.parametrize("n_outputs", [1, 6])
 @pytest.mark.parametrize(("name", "shape"), CASES)
-def test_a_network_turns_stored_pictures_into_probabilities(name, shape):
-    """Any uint8 picture of the right shape gives one probability."""
-    model = build_network(name, shape)
+def test_a_network_turns_stored_pictures_into_probabilities(name, shape, n_outputs):
+    """Any uint8 picture of the right shape gives one probability, or as many as are asked for."""
+    model = build_network(name, shape, n_outputs=n_outputs)
     pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
     with keras_at_work():
         p = model.predict_on_batch(pictures)
-    assert p.shape == (3, 1)
+    assert p.shape == (3, n_outputs)
     assert ((p > 0) & (p < 1)).all()
     assert model.inputs[0].dtype == "uint8"
 
@@ -71,12 +72,29 @@ def test_layers_have_names_of_their_own(name, shape):
     assert names == [layer.name for layer in build_network(name, shape).layers]
 
 
-def test_joined_members_answer_with_their_mean_log_odds():
-    """Weights find their member and their layer, whatever order Keras keeps them in."""
+@pytest.mark.parametrize(
+    ("name", "shape", "ensemble_size", "digest"),
+    [
+        ("aligned", (9, 15, 24), 4, "2cf4929b17941970703c2010fabd042379b8091103ed9f70a468827b6ec75859"),
+        ("aligned", (9, 14, 2), 1, "14babd9c6c8fc82c13734798ff3a0776074ae9bba5e672e977d946ee31185d5a"),
+        ("compact", (16, 24, 2), 1, "60396dc04e73dd238ddd7fd96d7da1dde00250e5d1312750d8a0671b662ee864"),
+    ],
+)
+def test_networks_without_classes_are_named_as_before(name, shape, ensemble_size, digest):
+    """The digests are those before networks had classes, under the Keras that is locked: the same training is the same version."""
+    assert network_digest(name, shape, ensemble_size=ensemble_size) == digest
+    assert network_digest(name, shape, ensemble_size=ensemble_size, n_outputs=6) != digest
+    layer = build_network(name, shape, ensemble_size=ensemble_size).layers[-1]
+    assert (layer.name, layer.output.shape) == ("p_abnormal", (None, 1))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_joined_members_answer_with_their_mean_log_odds(n_outputs):
+    """Weights find their member and their layer, whatever order Keras keeps them in; each output has a mean of its own."""
     pictures = np.random.default_rng(0).integers(0, 256, (5, 9, 14, 2), dtype=np.uint8)
     with keras_at_work():
-        members = [build_network("aligned", (9, 14, 2)) for _ in range(3)]
-        joined = join_members("aligned", (9, 14, 2), [member.get_weights() for member in members])
+        members = [build_network("aligned", (9, 14, 2), n_outputs=n_outputs) for _ in range(3)]
+        joined = join_members("aligned", (9, 14, 2), [member.get_weights() for member in members], n_outputs=n_outputs)
         p = [np.asarray(member.predict_on_batch(pictures)) for member in members]
         together = np.asarray(joined.predict_on_batch(pictures))
     mean = np.mean([np.log(one / (1 - one)) for one in p], axis=0)

@@ -142,3 +142,37 @@ def test_another_picture_shape_is_refused(files, spec):
     other = replace(spec, image_shape=(16, 24, 3))
     with pytest.raises(ModelRefusedError, match=r"\(16, 24, 2\)"):
         Classifier.from_files(_resealed(files, **{version.SPEC: other.to_json()}))
+
+
+def test_a_version_with_classes_says_what_keras_says(files_with_classes, trained_with_classes):
+    """All outputs agree with Keras; P(abnormal) is the first; a record gets a decision on the class that is served, and on no other."""
+    from ecg_tasks.learning.export import keras_scores
+
+    classifier = Classifier.from_files(files_with_classes)
+    images = np.random.default_rng(0).integers(0, 256, (5, *classifier.spec.image_shape), dtype=np.uint8)
+    outputs = classifier.predict_outputs(images)
+    assert outputs == pytest.approx(keras_scores(trained_with_classes.keras, images), abs=1e-5)
+    assert np.array_equal(classifier.predict(images), outputs[:, 0])
+    found = classifier.decide(np.arange(5), outputs, np.ones(5), n_records=5)
+    assert [one.rule.name for one in found.classes] == ["CD"]
+    log_odds = np.log(outputs[:, 2] / (1 - outputs[:, 2]))
+    assert found.classes[0].probability == pytest.approx(1 / (1 + np.exp(-(log_odds / 2.0 + 0.5))), abs=1e-6)
+
+
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_golden_scores_of_every_output_are_held(files_with_classes, column):
+    """One score of one output that is off refuses the version; so do scores of fewer outputs."""
+    golden = Golden.from_bytes(files_with_classes[version.GOLDEN])
+    scores = golden.scores.copy()
+    scores[3, column] += 2e-4
+    for wrong, message in ((scores, r"differ by 0\.0002"), (golden.scores[:, 0], r"scores of shape \(8,\)")):
+        changed = Golden(images=golden.images, scores=wrong)
+        with pytest.raises(ModelRefusedError, match=message):
+            Classifier.from_files(_resealed(files_with_classes, **{version.GOLDEN: changed.to_bytes()}))
+
+
+def test_a_class_without_an_output_is_refused(files, spec_with_classes):
+    """A specification that says more than the network does is refused."""
+    changed = replace(spec_with_classes, n_weights=1)
+    with pytest.raises(ModelRefusedError, match="others report CD"):
+        Classifier.from_files(_resealed(files, **{version.SPEC: changed.to_json()}))

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
+from ecg_tasks.evaluation.metrics import roc_auc
 from ecg_tasks.learning import feeding, framework, training
 from ecg_tasks.learning.augmentation import NO_AUGMENTATION
 from ecg_tasks.learning.checkpoints import TrainingState
-from ecg_tasks.learning.dataset import TrainingSet
+from ecg_tasks.learning.dataset import NOT_KNOWN, TrainingSet
 from ecg_tasks.learning.export import keras_scores
 from ecg_tasks.learning.keras_file import load_network
-from ecg_tasks.learning.training import train
+from ecg_tasks.learning.training import loss_of_outputs, train
 
 
 def test_it_learns(trained):
@@ -177,7 +178,7 @@ def test_with_a_device_it_computes_in_16_bits_and_keeps_weights_in_32(windows, h
     for module in (framework, training):
         monkeypatch.setattr(module, "accelerators", lambda: ["gpu:0"])
     seen, build = [], training.build_network
-    monkeypatch.setattr(training, "build_network", lambda *given: seen.append(build(*given)) or seen[-1])
+    monkeypatch.setattr(training, "build_network", lambda *given, **more: seen.append(build(*given, **more)) or seen[-1])
     log = []
     found = train(windows, held_out, network="compact", params=replace(params, epochs=2), checkpoints=memory(), log=log.append)
     assert log[0] == "training on gpu:0, mixed_bfloat16"
@@ -201,3 +202,51 @@ def test_batches_are_shared_out_among_devices(windows, held_out, params, memory,
     assert log[0] == "training on 2 devices, float32"
     assert [epoch.loss for epoch in shared.histories[0]] == pytest.approx([epoch.loss for epoch in alone.histories[0]], rel=1e-3)
     assert keras_scores(shared.keras, windows.images) == pytest.approx(keras_scores(alone.keras, windows.images), abs=1e-3)
+
+
+def test_it_learns_classes_beside_abnormal(trained_with_classes, windows_with_classes, held_out):
+    """Bands of rows that are brighter in records of a class are found too, by the outputs of these classes and by no other."""
+    other = windows_with_classes.subset(held_out[0])
+    scores = keras_scores(trained_with_classes.keras, other.pictures(slice(None)))
+    assert scores.shape == (len(other), 3)
+    for column in range(3):
+        known = other.truth[:, column] != NOT_KNOWN
+        ranks = [roc_auc(other.truth[known, column], scores[known, output]) for output in range(3)]
+        assert ranks[column] > 0.9
+        assert sorted(ranks)[-2] < 0.8
+
+
+def test_the_loss_counts_what_is_known():
+    """By hand: the first record's second class is not known, of the second only classes are, and that counts half."""
+    targets = np.array([[1, 0, 0], [0, 1, 1]], np.float32)
+    weights = np.array([[1, 1, 0], [0, 0.5, 0.5]], np.float32)
+    p = np.array([[0.8, 0.4, 0.9], [0.9, 0.3, 0.6]], np.float32)
+    with framework.keras_at_work():
+        found = np.asarray(loss_of_outputs(np.concatenate([targets, weights], axis=1), p))
+    assert found == pytest.approx([-np.log(0.8) - np.log(0.6) / 2, (-0.5 * np.log(0.3) - 0.5 * np.log(0.6)) / 2], abs=1e-5)
+
+
+def test_a_training_with_classes_goes_on_where_it_was_killed(windows_with_classes, rotating, params, memory):
+    """To the last byte, and not with the state of a training that knew other classes."""
+    run = {"network": "compact", "params": replace(params, epochs=2), "log": print}
+    whole = train(windows_with_classes, rotating, checkpoints=memory(), **run)
+    killed = memory(die_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(windows_with_classes, rotating, checkpoints=killed, **run)
+    assert train(windows_with_classes, rotating, checkpoints=memory(latest=killed.latest), **run).keras == whole.keras
+    other, log = replace(windows_with_classes, class_names=("MI", "HYP")), []
+    train(other, rotating, checkpoints=memory(latest=killed.latest), **run | {"log": log.append})
+    assert "starting from the beginning" in log[0]
+
+
+def test_records_of_which_only_classes_are_known_stop_nothing(windows_with_classes, held_out, trained_with_classes, params, memory):
+    """Validation figures are those of the records that are known to be normal or abnormal: leaving out the others changes none of them."""
+    left_out = held_out[0] & (windows_with_classes.labels == NOT_KNOWN)
+    assert left_out.any()
+    changed = replace(params, epochs=6, augmentation=NO_AUGMENTATION)
+    without = windows_with_classes.subset(~left_out)
+    run = {"network": "compact", "params": changed, "checkpoints": memory(), "log": print}
+    again = train(without, [held_out[0][~left_out]], **run)
+    first, second = (one.histories[0][-1] for one in (trained_with_classes, again))
+    assert second.validation_loss == pytest.approx(first.validation_loss, rel=1e-5)
+    assert second.validation_auroc == first.validation_auroc

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import ModelRefusedError
-from ecg_tasks.learning.version import Golden, Metrics, ModelSpec, check_checksums, checksums, version_files
+from ecg_tasks.learning.version import (
+    Golden,
+    Metrics,
+    ModelSpec,
+    check_checksums,
+    checksums,
+    training_patients,
+    training_patients_csv,
+    version_files,
+)
 
 NAMES = {
     "model.keras",
@@ -19,6 +28,7 @@ NAMES = {
     "card.md",
     "golden.npz",
     "training_records.csv",
+    "training_patients.csv",
     "roc.svg",
     "SHA256SUMS",
 }
@@ -53,6 +63,42 @@ def test_training_records_are_listed(files):
 def test_roundtrip_of_the_specification(spec):
     """What is written to model.json is what is read from it."""
     assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+def test_roundtrip_of_classes(spec_with_classes):
+    """Each class comes back with its rule and its code."""
+    back = ModelSpec.from_json(spec_with_classes.to_json())
+    assert back == spec_with_classes
+    assert back.classes[0].band.holds([0.5]).all()
+
+
+def test_specifications_without_classes_are_what_they_were(spec):
+    """The shipped ones come back as they are, and have no word of classes."""
+    for path in (Path(__file__).parents[2] / "models").glob("*/*/model.json"):
+        stored = ModelSpec.from_json(path.read_bytes())
+        assert stored.classes == ()
+        assert json.loads(stored.to_json()) == {"bias": 0.0} | json.loads(path.read_bytes())
+    assert b"classes" not in spec.to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threshold": 2}, "classes is"),
+        ({"output": 0}, "classes is"),
+        ({"name": ""}, "classes is"),
+        ({"temperature": -1}, "classes is"),
+        ({"abstain": [0.6, 0.4]}, "classes is"),
+        ({"abstain": 5}, "cannot be read"),
+        ({"limit": 1}, "cannot be read"),
+    ],
+)
+def test_impossible_classes_are_refused(spec_with_classes, change, message):
+    """Each field of a class is checked, and no class may stand twice."""
+    stored = json.loads(spec_with_classes.to_json())
+    for classes, expected in (([stored["classes"][0] | change], message), (stored["classes"] * 2, "classes is"), (3, "must be a list")):
+        with pytest.raises(ModelRefusedError, match=expected):
+            ModelSpec.from_json(json.dumps(stored | {"classes": classes}).encode())
 
 
 def test_metrics_of_the_shipped_versions_are_read():
@@ -147,3 +193,19 @@ def test_checksums_notice_everything():
         check_checksums({name: files[name] for name in ("a", "SHA256SUMS")}, needed=("a", "b"))
     with pytest.raises(ModelRefusedError, match="no checksum"):
         check_checksums(files | {"SHA256SUMS": b"x\n"}, needed=("a",))
+
+
+def test_training_patients_come_back_and_are_named_once(version_input, files):
+    """In an order of their own, one row a patient; a file that is none is refused by its name."""
+    data = files["training_patients.csv"]
+    assert data.decode().splitlines() == [
+        "patient,key,public_patient,bucket",
+        f"{'b' * 24},{'d' * 12},{'e' * 24},18",
+        f"{'c' * 24},{'d' * 12},,17",
+    ]
+    patients = version_input["patients"]
+    assert training_patients(data) == sorted(patients)
+    assert training_patients_csv([*patients, *patients[::-1]]) == data
+    for damaged in (b"\xff", b"patient,key\na,b\n", data.replace(b",17", b",x"), data.replace(b",,17", b"")):
+        with pytest.raises(ModelRefusedError, match=r"training_patients\.csv"):
+            training_patients(damaged)

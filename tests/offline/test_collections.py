@@ -9,11 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.labelling import labels_in_force
+from ecg_tasks.archive.class_lists import classes_in_force, stored_classes
+from ecg_tasks.archive.labelling import labels_in_force, stored_labels
 from ecg_tasks.archive.tables import load
 from ecg_tasks.cli import inbox as cli
 from ecg_tasks.cli.__main__ import app
 from ecg_tasks.errors import BadInputError
+from ecg_tasks.labels import in_order
+from ecg_tasks.names import CollectionName
 from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.offline.collections import COLLECTIONS, code15, folder
 from ecg_tasks.offline.collections.statements import TABLES, load_table
@@ -36,7 +39,7 @@ EXPECTED = {
         "00005_hr": ("abnormal", "HYP", "ptbxl-7005", 55, "female", 5),
     },
     "ptbdb": {
-        "patient001/s0010_re": ("abnormal", "MI", "ptbdb-patient001", 81, "female", None),
+        "patient001/s0010_re": ("abnormal", "MI ?", "ptbdb-patient001", 81, "female", None),
         "patient104/s0306lre": ("normal", "NORM", "ptbdb-patient104", 81, "female", None),
     },
     "cinc": {
@@ -45,7 +48,7 @@ EXPECTED = {
         "training/georgia/g1/E00002": ("", "", None, 74, "male", None),
         "training/ptb-xl/g1/HR00001": ("abnormal", "CD", None, 74, "male", None),
         "training/st_petersburg_incart/g1/I0001": ("", "", None, 74, "male", None),
-        "training/ningbo/g1/JS10647": ("abnormal", "MI", None, 74, "male", None),
+        "training/ningbo/g1/JS10647": ("abnormal", "MI ?", None, 74, "male", None),
         "training/ptb/g1/S0001": ("", "", None, 74, "male", None),
     },
     "chapman": {
@@ -60,15 +63,15 @@ EXPECTED = {
     },
     "code15": {
         "exams_part0/000.hdf5#1169160": ("normal", "NORM", "code15-523632", 38, "male", None),
-        "exams_part0/000.hdf5#2873686": ("abnormal", "CD", "code15-523632", 39, "female", None),
+        "exams_part0/000.hdf5#2873686": ("abnormal", "CD ?", "code15-523632", 39, "female", None),
         "exams_part0/000.hdf5#168405": ("", "", "code15-523633", 40, "male", None),
         "exams_part1/000.hdf5#271011": ("", "", "code15-523633", 41, "female", None),
-        "exams_part1/000.hdf5#384368": ("", "NORM CD", "code15-523634", 42, "male", None),
-        "exams_part1/000.hdf5#590673": ("abnormal", "CD", "code15-523634", 43, "female", None),
+        "exams_part1/000.hdf5#384368": ("", "NORM CD ?", "code15-523634", 42, "male", None),
+        "exams_part1/000.hdf5#590673": ("abnormal", "CD ?", "code15-523634", 43, "female", None),
     },
     "mimic_iv_ecg": {
         "files/p1000/p10000032/s40689238/40689238": ("normal", "NORM", "mimic-10000032", None, None, None),
-        "files/p1000/p10000032/s40689239/40689239": ("abnormal", "MI", "mimic-10000032", None, None, None),
+        "files/p1000/p10000032/s40689239/40689239": ("abnormal", "MI ?", "mimic-10000032", None, None, None),
         "files/p1000/p10000033/s40689240/40689240": ("", "", "mimic-10000033", None, None, None),
         "files/p1000/p10000033/s40689241/40689241": ("", "", "mimic-10000033", None, None, None),
     },
@@ -77,15 +80,15 @@ EXPECTED = {
         "records/A00002.h5": ("abnormal", "", "sph-S00002", 32, "male", None),
         "records/A00003.h5": ("", "", "sph-S00003", 33, "female", None),
         "records/A00004.h5": ("", "", "sph-S00004", 34, "male", None),
-        "records/A00005.h5": ("abnormal", "STTC HYP", "sph-S00005", 35, "female", None),
+        "records/A00005.h5": ("abnormal", "STTC HYP ?", "sph-S00005", 35, "female", None),
     },
     "ludb": {
         "data/1": ("normal", "NORM", "ludb-1", 51, "male", None),
-        "data/2": ("abnormal", "HYP", "ludb-2", 51, "female", None),
+        "data/2": ("abnormal", "HYP ?", "ludb-2", 51, "female", None),
         "data/3": ("abnormal", "MI", "ludb-3", 90, "male", None),
     },
 }
-"""By record: label, superclasses, patient, age, sex, fold; worked out by hand from what the miniatures say and the tables."""
+"""By record: label, classes, patient, age, sex, fold; worked out by hand from what the miniatures say and the tables."""
 UNKNOWN = {"cinc": {"999999999": 2}, "chapman figshare": {"XYZ": 1}, "sph": {"999": 1}}
 
 
@@ -116,10 +119,7 @@ def tables_of(files):
 
 def said(rows):
     """Rows of a label table in the notation of ``EXPECTED``."""
-    return {
-        row.record: (row.label or "", " ".join(sorted(row.superclasses, key=ORDER.index)), row.patient_id, row.age, row.sex, row.fold)
-        for row in rows
-    }
+    return {row.record: (row.label or "", str(row.classes or ""), row.patient_id, row.age, row.sex, row.fold) for row in rows}
 
 
 ORDER = ["NORM", "MI", "STTC", "CD", "HYP"]
@@ -135,7 +135,7 @@ def test_a_collection_is_known_by_its_layout(folders, name):
 
 @each
 def test_the_label_table_of_an_import(folders, name):
-    """Label, superclasses, patient with its collection, age, sex and fold of every recording; what is not known is counted."""
+    """Label, classes, patient with its collection, age, sex and fold of every recording; what is not known is counted."""
     found = open_folder(folders[name])
     assert said(tables_of(contents(found.for_inbox()))) == EXPECTED[name]
     assert found.unknown == UNKNOWN.get(name, {})
@@ -159,8 +159,45 @@ def test_the_intake_takes_all_of_them(folders, inbox: Inbox):  # noqa: F811
     columns = [load(data) for data in inbox.store.get_many(inbox.store.list_keys(keys.RECORD_INDEX))]
     ids = {name: one for table in columns for name, one in zip(table["name"], table["record_id"], strict=True)}
     assert {name: labels[one].label if one in labels else "" for name, one in ids.items()} == expected
+    classes = classes_in_force(stored_classes(inbox.store), labels=stored_labels(inbox.store))
+    lists = {f"{name.split()[0]}/{record}": values[1].split() for name, records in EXPECTED.items() for record, values in records.items()}
+    assert {name: " ".join(in_order(classes[one].has)) if one in classes else "" for name, one in ids.items()} == {
+        name: " ".join(one for one in words if one != "?") for name, words in lists.items()
+    }
+    assert {name for name, one in ids.items() if one in classes and not classes[one].lacks} == {
+        name for name, words in lists.items() if "?" in words
+    }
     patients = Counter(patient for table in columns for patient in table["patient"])
     assert patients[None] == len(EXPECTED["cinc"])
+
+
+@each
+def test_an_import_names_the_collection_of_its_patients(folders, name):
+    """The table that goes into the inbox and the folder on the disk say the same of each patient, and nothing where none is known."""
+    found = open_folder(folders[name])
+    kind = name.split()[0]
+    rows = tables_of(contents(found.for_inbox()))
+    assert {row.collection for row in rows} == {kind if row.patient_id else None for row in rows}
+    on_disk = {record: (row.patient_id, found.collection_of(row)) for record, row in found.rows.items()}
+    assert {row.record: (row.patient_id, row.collection) for row in rows} == {record: on_disk[record] for record in EXPECTED[name]}
+
+
+def test_a_collection_has_one_name():
+    """In a label table, as a layout of the commands and as a folder of the inbox."""
+    assert [collection.name for collection in COLLECTIONS] == list(CollectionName)
+
+
+def test_a_patient_in_two_folds_is_in_none(tmp_path):
+    """Neither row of a folder is taken, and both are named; the others are."""
+    records = {"a": ("P1", 9), "b": ("P1", 3), "c": ("P2", 3), "d": ("", 4), "e": ("", 5)}
+    for record in records:
+        miniatures.put_wfdb(tmp_path, record)
+    lines = [f"{record},1,{patient},{fold}" for record, (patient, fold) in records.items()]
+    (tmp_path / "labels.csv").write_text("\n".join(["record,label,patient_id,fold", *lines]))
+    found = open_folder(tmp_path)
+    assert set(found.rows) == {"c", "d", "e"}
+    assert [one.name for one in found.rejected] == ["a", "b"]
+    assert all("is in two folds, 3 in row 3 and 9 in row 2" in one.message for one in found.rejected)
 
 
 @each
@@ -394,7 +431,7 @@ def test_real_ludb():
     assert found.counts() == Counter(
         {"abnormal": 96, "normal": 3, "without label": 1, "HYP": 84, "STTC": 44, "CD": 44, "MI": 16, "NORM": 3}
     )
-    names = {name for name, row in found.rows.items() if "MI" in row.superclasses}
+    names = {name for name, row in found.rows.items() if row.classes and "MI" in row.classes.names}
     assert names == {
         f"data/{path.stem}"
         for path in (REAL / "ludb/data").glob("*.hea")
@@ -406,15 +443,15 @@ def test_real_ludb():
 
 
 @pytest.mark.skipif(not (REAL / "ptbxl").is_dir(), reason="real recordings are not beside the checkout (shared/data/ptbxl)")
-def test_real_ptbxl_has_superclasses_and_folds():
+def test_real_ptbxl_has_classes_and_folds():
     """As the csv module counts them straight from the two tables."""
     (data,) = [one for path, one in open_folder(REAL / "ptbxl").for_inbox() if path.endswith("labels.csv")]
     rows = list(csv.DictReader(io.StringIO(data.decode())))
     with (REAL / "ptbxl/ptbxl_database.csv").open(newline="", encoding="utf-8") as file:
         folds = {row["filename_hr"].rpartition("/")[2]: row["strat_fold"] for row in csv.DictReader(file)}
     assert {row["record"]: row["fold"] for row in rows} == {row["record"]: folds[row["record"]] for row in rows}
-    assert Counter(one for row in rows for one in row["superclasses"].split()) == {"NORM": 225, "CD": 57, "STTC": 56, "MI": 49, "HYP": 25}
-    assert all((row["label"] == "normal") == (row["superclasses"] == "NORM") for row in rows)
+    assert Counter(one for row in rows for one in row["classes"].split()) == {"NORM": 225, "CD": 57, "STTC": 56, "MI": 49, "HYP": 25}
+    assert all((row["label"] == "normal") == (row["classes"] == "NORM") for row in rows)
 
 
 SAMPLES = {
@@ -427,5 +464,5 @@ def test_two_real_recordings_of_the_challenges():
     """Headers and signals of two sources, as the Challenge gives them."""
     found = open_folder(REAL / "formats/mat")
     assert found.kind == "cinc"
-    assert {name: (row.label, " ".join(row.superclasses)) for name, row in found.rows.items()} == SAMPLES["mat"][1]
+    assert {name: (row.label, str(row.classes)) for name, row in found.rows.items()} == SAMPLES["mat"][1]
     assert all(_read(name, path, found).rejected == () for name, path in found.files.items())

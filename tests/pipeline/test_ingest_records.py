@@ -298,4 +298,4 @@ def test_an_intake_costs_the_same_over_any_archive(bucket, beat_rows, heartbeat_
     assert len(catalog_rows(bucket)) == 2003
     assert few == requests(beat(4)) <= 20, Counter(asked)
     assert requests(beat(5, labels=np.array([1]))) <= 20, Counter(asked)
-    assert requests(make_wfdb("twelve", seed=1)) <= 24, Counter(asked)  # a header read twice, a signal, and the list of both
+    assert requests(make_wfdb("twelve", seed=1)) <= 23, Counter(asked)  # a header read twice, a signal, and the list of both

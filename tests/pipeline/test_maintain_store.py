@@ -20,6 +20,7 @@ NEVER_DELETED = (
     keys.ALIASES,
     keys.DESCRIPTIONS,
     keys.LABELS,
+    keys.CLASSES,
     keys.GROUPS,
     keys.DATASETS,
     keys.MODELS,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ecg_tasks.actions import verdicts as acts
-from ecg_tasks.archive import keys, tables, verdicts
-from ecg_tasks.archive.labelling import labels_in_force
+from ecg_tasks.archive import audit, keys, tables, verdicts
+from ecg_tasks.archive.class_lists import ClassEntry, classes_in_force, stored_classes, write_classes
+from ecg_tasks.archive.labelling import labels_in_force, stored_labels
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import decided
 from ecg_tasks.queries import review_queue
@@ -260,3 +261,73 @@ def test_a_queue_of_100_000_records_follows_one_verdict(archive):
     page = review_queue.queue(archive.store, user="anna")
     assert page.waiting == n - 1
     assert verdicts.opinions(verdicts.all_entries(archive.store))[ids[5]]["anna"].label == "abnormal"
+
+
+OFFERED = ("NORM", "MI", "AF")
+"""Classes of a serving version."""
+
+
+def known(store, record_id):
+    """What is known of a record's classes, as words; None where nothing is."""
+    found = classes_in_force(stored_classes(store), labels=stored_labels(store)).get(record_id)
+    return None if found is None else (sorted(found.has), sorted(found.lacks))
+
+
+def test_a_verdict_may_have_classes(reviewed):
+    """Those that were asked for and not checked are absent, of others nothing is said; they go with the verdict, and with its end."""
+    record_id = reviewed.ids(12)[1]
+    saved = acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", checked=["MI"], offered=OFFERED)
+    assert known(reviewed.store, record_id) == (["MI"], ["AF", "NORM"])
+    assert [(said.label, said.classes) for said in review_queue.history(reviewed.store, record_id)] == [("abnormal", "MI -NORM -AF ?")]
+    assert audit.entries(reviewed.store)[-1][1].detail["classes"] == "MI -NORM -AF ?"
+    acts.withdraw(reviewed.store, record_id, user="anna", when=saved.when)
+    assert known(reviewed.store, record_id) is None
+
+
+def test_the_same_classes_again_write_nothing_and_others_do(reviewed):
+    """Unless another reviewer has named others since: then they are the latest again."""
+    record_id = reviewed.ids(12)[1]
+    given = {"verdict": "abnormal", "offered": OFFERED}
+    assert acts.save_verdict(reviewed.store, record_id, user="anna", checked=["MI"], **given).changed
+    assert not acts.save_verdict(reviewed.store, record_id, user="anna", checked=["MI"], **given).changed
+    assert acts.save_verdict(reviewed.store, record_id, user="anna", checked=["-"], **given).changed
+    assert known(reviewed.store, record_id) == ([], ["AF", "MI", "NORM"])
+    assert acts.save_verdict(reviewed.store, record_id, user="bert", checked=["AF"], **given).changed
+    assert acts.save_verdict(reviewed.store, record_id, user="anna", checked=["-"], **given).changed
+    assert known(reviewed.store, record_id) == ([], ["AF", "MI", "NORM"])
+
+
+def test_a_verdict_without_classes_leaves_those_of_the_source_where_they_fit(reviewed):
+    """Nothing checked is nothing said."""
+    record_id = reviewed.ids(12)[1]
+    reviewed.put_labels({record_id: "abnormal"})
+    source = ClassEntry(record_id=record_id, classes="MI", who="source:labels.csv", when="2026-01-01T00:00:00+00:00")
+    write_classes(reviewed.store, [source])
+    acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", offered=OFFERED)
+    assert known(reviewed.store, record_id)[0] == ["MI"]
+    assert [(said.label, said.classes) for said in review_queue.history(reviewed.store, record_id)] == [
+        ("abnormal", ""),
+        ("abnormal", "MI"),
+    ]
+    acts.save_verdict(reviewed.store, record_id, verdict="normal", user="anna", offered=OFFERED)
+    assert known(reviewed.store, record_id) is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "checked", "words"),
+    [
+        ("abnormal", ["NORM"], "NORM is the class of a normal recording"),
+        ("normal", ["MI"], "among the classes is MI"),
+        ("normal", ["-"], "NORM is said to be absent"),
+        ("uninterpretable", ["MI"], "no classes"),
+        ("skip", ["MI"], "a skip says nothing"),
+        ("abnormal", ["-", "MI"], "one or the other"),
+        ("abnormal", ["HYP"], "not among the classes"),
+    ],
+)
+def test_classes_that_contradict_the_verdict_are_refused(reviewed, verdict, checked, words):
+    """Nothing is saved, neither the verdict nor the classes."""
+    before = snapshot(reviewed.store)
+    with pytest.raises(ConfigurationError, match=words):
+        acts.save_verdict(reviewed.store, reviewed.ids(12)[0], verdict=verdict, user="anna", checked=checked, offered=OFFERED)
+    assert snapshot(reviewed.store) == before

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.labels import Label, Superclass
+from ecg_tasks.labels import ClassList, Label
 from ecg_tasks.readers import file_names, labels_csv
 from ecg_tasks.readers.labels_csv import LabelRow, LabelTable, read_labels
 
@@ -91,20 +91,101 @@ def test_ids_and_ages_of_a_table_program():
     assert [(row.patient_id, row.age) for row in rows] == [("15709", 45.0), ("15709", 90.0), (None, None)]
 
 
-@pytest.mark.parametrize("written", ["MI STTC", "mi; sttc", "STTC|MI", "MI+STTC"])
-def test_superclasses_and_fold(written):
-    """Superclasses in any case, parted by any usual sign; a fold with and without a table program's decimals."""
-    (row,) = read(f'record,label,superclasses,fold\n100,1,"{written}",9.0\n').rows
-    assert (row.superclasses, row.fold, row.dropped) == ({Superclass.MI, Superclass.STTC}, 9, ())
+@pytest.mark.parametrize("written", ["MI STTC", "mi; sttc", "STTC|MI", "MI+STTC", "MI, STTC"])
+@pytest.mark.parametrize("column", ["classes", "Superclasses"])
+def test_classes_and_fold(written, column):
+    """Names with any usual sign between; the five superclasses in any case; a fold with and without a table program's decimals."""
+    (row,) = read(f'record,label,{column},fold\n100,1,"{written}",9.0\n').rows
+    assert (row.classes, row.fold, row.dropped) == (ClassList(frozenset({"MI", "STTC"})), 9, ())
 
 
-def test_superclasses_and_folds_that_are_none_never_cost_the_label():
+def test_collections_that_are_none_never_cost_the_label():
     """They are dropped and counted; an empty cell says nothing."""
-    rows = read("record,label,superclasses,fold\na,1,MI XYZ,train\nb,0,,\n").rows
-    assert [(row.superclasses, row.fold, row.dropped) for row in rows] == [
-        (frozenset(), None, ("superclasses", "fold")),
-        (frozenset(), None, ()),
-    ]
+    rows = read("record,label,collection\na,1,our clinic\nb,0,\n").rows
+    assert [(row.collection, row.dropped) for row in rows] == [(None, ("collection",)), (None, ())]
+
+
+@pytest.mark.parametrize(
+    ("written", "names", "is_whole"),
+    [
+        ("AF paced_VVI 164889003", {"AF", "paced_VVI", "164889003"}, True),
+        ("-", set(), True),
+        ("CD ?", {"CD"}, False),
+        ("CD -AF -hyp ?", {"CD"}, False),
+    ],
+)
+def test_names_of_ones_own_none_of_them_and_perhaps_others(written, names, is_whole):
+    """Which names a model knows is data: any short word is one. What is read is written back in the same words."""
+    (row,) = read(f"record,label,classes\n100,,{written}\n").rows
+    absent = frozenset({"AF", "HYP"} if "-AF" in written else ())
+    assert row.classes == ClassList(frozenset(names), is_whole, absent)
+    assert ClassList.read(str(row.classes)) == row.classes
+
+
+@pytest.mark.parametrize("written", ["", " ", "nan", "nan nan", "?", "N/A"])
+def test_an_empty_list_says_nothing(written):
+    """Classes are then not known, which is another thing than none."""
+    (row,) = read(f"record,label,classes\n100,0,{written}\n").rows
+    assert (row.classes, row.dropped) == (None, ())
+
+
+@pytest.mark.parametrize("written", ["MI !", "- MI", "MI -mi", "--AF", "- ?", "a" * 33, " ".join(f"c{number}" for number in range(101))])
+def test_classes_that_are_none_never_cost_the_label(written):
+    """They are dropped and counted."""
+    (row,) = read(f"record,label,classes,fold\na,1,{written},3\n").rows
+    assert (row.label, row.classes, row.fold, row.dropped) == (Label.ABNORMAL, None, 3, ("classes",))
+
+
+@pytest.mark.parametrize(
+    ("label", "classes", "words"),
+    [
+        ("abnormal", "NORM", "NORM is the class of a normal recording"),
+        ("1", "NORM MI", "the label is abnormal"),
+        ("normal", "NORM CD HYP", "the label is normal, and among the classes is CD, HYP"),
+        ("normal", "AF -NORM", "NORM is said to be absent"),
+        ("uninterpretable", "MI", "no classes"),
+    ],
+)
+def test_classes_that_contradict_the_label_are_refused_row_by_row(label, classes, words):
+    """Neither is taken: nobody can tell which of the two is right."""
+    table = read(f"record,label,classes\na,0,NORM\nb,{label},{classes}\nc,,NORM MI\nd,0,early_beat\ne,uninterpretable,-\n")
+    assert [row.record for row in table.rows] == ["a", "c", "d", "e"]
+    (rejected,) = table.rejected
+    assert (rejected.name, rejected.reason) == ("labels.csv#3", Reason.BAD_LABEL)
+    assert words in rejected.message
+
+
+def test_a_table_with_classes_under_both_names_is_refused():
+    """Which of the two columns holds cannot be told."""
+    with pytest.raises(BadInputError, match="'classes' 2 times"):
+        read("record,label,classes,superclasses\na,1,MI,CD\n")
+
+
+@pytest.mark.parametrize("written", ["train", "0", "-1", "2.5", "1e3", "99999"])
+def test_a_fold_that_is_none_costs_the_row(written):
+    """It decides what a recording is used for: without it, one that was meant for a test might be trained on."""
+    table = read(f"record,label,fold\na,1,{written}\nb,0,\n")
+    assert [(row.record, row.fold) for row in table.rows] == [("b", None)]
+    (refused,) = table.rejected
+    assert (refused.name, refused.reason) == ("labels.csv#2", Reason.BAD_LABEL)
+    assert f"the fold is {written!r}; it must be a whole number from 1 on" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("written", "patient", "found"),
+    [
+        ("ptbxl", "15709", "ptbxl-15709"),
+        ("PTBXL ", "ptbxl-15709", "ptbxl-15709"),
+        ("ptbxl", "15709.0", "ptbxl-15709"),
+        ("mimic_iv_ecg", "mimic-17", "mimic-17"),
+        ("", "15709", "15709"),
+        ("sph", "", None),
+    ],
+)
+def test_a_patient_of_a_collection_has_its_name_before_the_id(written, patient, found):
+    """Once, as an import writes it: a bucket is of this id, with or without the column."""
+    (row,) = read(f"record,label,patient_id,collection\na,1,{patient},{written}\n").rows
+    assert (row.patient_id, row.collection) == (found, written.strip().lower() or None)
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t"])
@@ -211,3 +292,16 @@ def test_arbitrary_bytes_raise_nothing_else(data):
     for content in (data, b"record,label,age\n" + data):
         with contextlib.suppress(BadInputError):
             assert isinstance(read(content), LabelTable)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["MI", "mi", "-CD", "AF", "-af", "?", "-", ";", "|", "nan", "nan", "x" * 33, "é"]) | st.text(max_size=4), max_size=6
+    )
+)
+def test_a_list_of_classes_is_read_back_as_it_is_written(words):
+    """Whatever stands in the cell, it is refused, or says nothing, or is a list whose text is the same list."""
+    found = None
+    with contextlib.suppress(ValueError):
+        found = ClassList.read(" ".join(words))
+    assert found is None or ClassList.read(str(found)) == found

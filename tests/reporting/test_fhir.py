@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ecg_tasks.reporting.fhir import RECORDS_PER_BUNDLE, RELEASES, RunIdentity, bundles
+from ecg_tasks.reporting.fhir import RECORDS_PER_BUNDLE, RELEASES, ClassCode, RunIdentity, bundles
 from ecg_tasks.signals.measurements import VALUES
 
 RUN = RunIdentity(run="manual__2026", issued="2026-01-02T03:04:05+00:00")
@@ -156,3 +156,45 @@ def test_the_effective_time_has_the_precision_that_is_kept(release, recorded, ef
     assert said["30525-0"]["valueQuantity"] == {"value": 90.0, "unit": "a", "system": "http://unitsofmeasure.org", "code": "a"}
     assert said["46098-0"]["valueCodeableConcept"]["coding"][0]["code"] == "female"
     assert [said[code]["valueString"] for code in ("device", "filters", "source-format")] == list(known.values())[2:]
+
+
+SNOMED = "http://snomed.info/sct"
+CLASSES = {
+    ("twelve_lead", "abc"): [
+        ClassCode(name="MI", system=SNOMED, code="164865005", display="ECG: myocardial infarction"),
+        ClassCode(name="AF"),
+        ClassCode(name="CD", system=SNOMED, code="44808001", display="Conduction disorder of the heart"),
+    ]
+}
+
+
+def of_class(name: str, decision: str | None, probability: float | None = None, band=(None, None)) -> dict:
+    """What a row says of a class."""
+    limits = {f"threshold_{name}": 0.5, f"abstain_low_{name}": band[0], f"abstain_high_{name}": band[1]}
+    return {f"p_{name}": probability, f"class_{name}": decision} | limits
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_classes_are_components_with_their_codes(release):
+    """Probability, decision, threshold and band of each class under its SNOMED CT code, and under our own; valid in every release."""
+    said = of_class("MI", "present", 0.75, (0.25, 0.375)) | of_class("AF", "absent", 0.125) | of_class("CD", "uninterpretable")
+    unsaid = of_class("MI", None) | of_class("AF", None) | of_class("CD", "uncertain", 0.5, (0.25, 0.5))
+    other = row(2, version="other")
+    (bundle,) = bundles([row(**said), row(1, **unsaid), other], run=RUN, release=release, classes=CLASSES)
+    valid(json.loads(json.dumps(bundle)), release)
+    observations = [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Observation"]
+    first, second, third = ([part for part in one["component"] if "Probability of" in part["code"]["text"]] for one in observations)
+    infarction, fibrillation, conduction = first
+    assert [(coding["system"], coding["code"]) for coding in infarction["code"]["coding"]] == [
+        (SNOMED, "164865005"),
+        ("urn:ecg-spectrograms:class", "MI"),
+    ]
+    assert [coding["code"] for coding in fibrillation["code"]["coding"]] == ["AF"]
+    assert infarction["valueQuantity"]["value"] == 0.75
+    assert [one["interpretation"][0]["coding"][0]["code"] for one in (infarction, fibrillation, second[0])] == ["POS", "NEG", "IND"]
+    assert infarction["referenceRange"][0]["high"]["value"] == 0.5
+    assert (infarction["referenceRange"][1]["low"]["value"], infarction["referenceRange"][1]["high"]["value"]) == (0.25, 0.375)
+    assert len(fibrillation["referenceRange"]) == 1
+    assert conduction["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
+    assert "valueQuantity" not in conduction
+    assert (len(second), third) == (1, [])

@@ -83,6 +83,25 @@ def test_the_schema_tells_of_every_column():
     assert (types["name"], types["probability"], types["n_used"], types["synthetic"]) == ("string", "number", "integer", "boolean")
 
 
+def test_classes_have_columns_of_their_own():
+    """Behind all others, in CSV, its schema and XLSX alike; what is not known of a class is an empty cell."""
+    of_class = {"p_MI": 0.75, "class_MI": "present", "threshold_MI": 0.5, "abstain_low_MI": 0.25, "abstain_high_MI": 0.375}
+    table = run_table([{"record_id": "a" * 32} | of_class, {"record_id": "b" * 32}], classes=("MI",))
+    names = [*NAMES, *of_class]
+    with tables.csv_file(table.parts(), table.classes) as file:
+        head, first, second = csv.reader(io.StringIO(file.read().decode()))
+    assert head == names
+    assert dict(zip(head, first, strict=True)).items() >= {"p_MI": "0.75", "class_MI": "present", "abstain_high_MI": "0.375"}.items()
+    assert second[len(NAMES) :] == [""] * 5
+    fields = json.loads(tables.csv_schema(("MI",)))["fields"]
+    assert [field["name"] for field in fields] == names
+    assert [field["type"] for field in fields[len(NAMES) :]] == ["number", "string", "number", "number", "number"]
+    with tables.xlsx_file(table.parts(), table.classes) as file, zipfile.ZipFile(file) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert sheet.count("<row ") == 3
+    assert "abstain_high_MI" in sheet
+
+
 def test_a_workbook_has_texts_numbers_and_nothing_that_runs():
     """Names are texts whatever they look like; a number is a number, and what is missing is an empty cell."""
     names = ["=1+1", "http://x", "0012", 'a, "b"\nc', "Ärzte\x07"]

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from ecg_tasks.archive import audit, documents, keys, registry, sources, tables
+from ecg_tasks.archive.class_lists import stored_classes
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.pipeline import backfill_version, classify_records, ingest_records, maintain_store, render_spectrograms
 from ecg_tasks.pipeline.intake import inbox, publication
@@ -112,7 +113,7 @@ def test_every_kind_of_key_is_there():
         f"{value.partition('/')[0]}/" for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and "/" in value
     }
     there = {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]}
-    assert prefixes - there == {keys.DESCRIPTIONS, keys.CATALOG, keys.ACCOUNT_LISTS, keys.MEASUREMENTS}
+    assert prefixes - there == {keys.DESCRIPTIONS, keys.CATALOG, keys.ACCOUNT_LISTS, keys.CLASSES, keys.TAKEN_OVER, keys.MEASUREMENTS}
 
 
 def test_names_are_the_same(store, said):
@@ -187,7 +188,7 @@ def test_labels_and_reviews(store, said):
     """The labels in force, what was said of each record, each reviewer's queue and the agreement are the same."""
     assert {record_id: [one.label, one.who, one.when] for record_id, one in labels_in_force(store).items()} == said["labels"]
     for record_id, statements in said["statements"].items():
-        assert [asdict(one) for one in review_queue.history(store, record_id)] == statements
+        assert [asdict(one) for one in review_queue.history(store, record_id)] == [one | {"classes": ""} for one in statements]
     for user, queue in said["queues"].items():
         items = review_queue.queue(store, user=user, limit=500).items
         found = [[one.record_id, one.recipe, one.version, one.decision, one.probability, one.label, one.labelled_by] for one in items]
@@ -416,6 +417,7 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said, tmp_path):
     assert _formats(store, report) == {"heartbeat CSV": 14 + 2, "WFDB": 2}
     labels = labels_in_force(store)
     assert labels[old["ward/beats.csv#2"]].who == "source:icu/labels.csv"  # by a name that version 0.1 kept of a duplicate
+    assert [(one.record_id, one.classes) for one in stored_classes(store)] == [(old["ward/beats.csv#2"], "NORM")]
     again = [record_id for record_id, told in said["records"].items() if told["name"] == "ward/p02"]
     by_day = {one: (labels[one].label if one in labels else None, records.record_page(store, one).stored.patient) for one in again}
     assert sorted(kind for kind, _ in by_day.values()) == ["abnormal", "normal"]
@@ -501,11 +503,11 @@ def _planned_deletions(before):
 
 
 def _drop_of_the_next_day(before):
-    """Drop new beats, and labels for records of before: one by a duplicate's name, one by the name of two recordings."""
+    """Drop new beats, and labels for records of before: one by a duplicate's name and with classes, one by the name of two recordings."""
     (beats,) = [data for key, data in before.items() if key.endswith("/more.csv")]
-    rows = [{"record": "again.csv#2", "label": "normal"}]
+    named = b"record,label,classes\nagain.csv#2,normal,NORM\n"
     ward = [{"record": "p02", "label": "abnormal", "patient_id": "someone"}]
-    files = {"next/beats.csv": beats.replace(b"0.8", b"0.81"), "icu/labels.csv": labels_csv(rows), "ward/labels.csv": labels_csv(ward)}
+    files = {"next/beats.csv": beats.replace(b"0.8", b"0.81"), "icu/labels.csv": named, "ward/labels.csv": labels_csv(ward)}
     inbox.put_files(files.items())
 
 

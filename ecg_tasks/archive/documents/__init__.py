@@ -24,6 +24,9 @@ from ecg_tasks.archive.documents.classifying import (
 )
 from ecg_tasks.archive.documents.intake import (
     ArchiveBefore,
+    ArchiveCounts,
+    CopiedDrop,
+    CopiedDrops,
     Drop,
     DropList,
     InboxFile,
@@ -37,6 +40,7 @@ from ecg_tasks.archive.documents.intake import (
     IntakeTries,
     LabelCounts,
     LabelTableFile,
+    ListedFile,
     PackedArchive,
     Place,
     QuarantinedInput,
@@ -44,6 +48,7 @@ from ecg_tasks.archive.documents.intake import (
     RefusedRow,
     StagedLabels,
     StagedShard,
+    TakenArchive,
 )
 from ecg_tasks.archive.documents.maintenance import (
     ContentCheck,

@@ -51,20 +51,24 @@ class Place(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PackedArchive(Part, frozen=True, kw_only=True):
-    """An archive that tasks read where its bytes cannot change.
+    """An archive as tasks read it.
 
     Parameters
     ----------
     name : below the inbox
-    key : in raw/, or in staging/ where raw/ does not keep it
+    key : in raw/, or in the inbox where raw/ does not keep it; in older jobs in staging/
+    etag : of the object in the inbox: one that has another was replaced; empty where it lies elsewhere
     source : its SHA-256
     packing : its format, as in ``readers.packed.Packing``
+    copies : the source of the copies without identifiers that this task keeps; empty where each is kept by itself, as older jobs say
     """
 
     name: str
     key: str
     source: str
     packing: str
+    etag: str = ""
+    copies: str = ""
 
 
 class ListedFile(Part, frozen=True, kw_only=True):
@@ -79,6 +83,19 @@ class DropList(Part, frozen=True, kw_only=True):
     """The list of a drop of several files. Its bytes are the drop's name, so it never changes and has no version."""
 
     files: tuple[ListedFile, ...]
+
+
+class CopiedDrop(Part, frozen=True, kw_only=True):
+    """The copies of one drop among those of several: the ids of its records, and its files."""
+
+    records: tuple[str, ...]
+    files: tuple[ListedFile, ...]
+
+
+class CopiedDrops(Document, frozen=True, kw_only=True):
+    """What is in an object of copies."""
+
+    drops: tuple[CopiedDrop, ...]
 
 
 class Refusal(Part, frozen=True, kw_only=True):
@@ -134,7 +151,9 @@ class Input(InputCounts, frozen=True, kw_only=True):
 
     ``record_name`` is the name of its recording, or of its rows before ``#``. ``source`` is the SHA-256 of its bytes, empty where it was
     never read. ``kept`` is what is in raw/ of it (see ``settings.RawKeeps``), and ``dropped`` its source as it came, where other bytes are
-    kept. ``fate`` is ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``.
+    kept. ``kept_in`` is the object in which its copy lies among others: each file in a folder called by its own SHA-256. ``fate`` is
+    ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``. ``before`` is the run that took over the archive
+    that this is, with all that is in it, and ``before_at`` when; all of it are duplicates then, and it was not read again.
     """
 
     name: str
@@ -143,7 +162,35 @@ class Input(InputCounts, frozen=True, kw_only=True):
     source: str = ""
     kept: str = "as_dropped"
     dropped: str = ""
+    kept_in: str = ""
     fate: str
+    before: str = ""
+    before_at: str = ""
+
+
+class ArchiveCounts(InputCounts, frozen=True, kw_only=True):
+    """What became of all that was in one archive.
+
+    Parameters
+    ----------
+    key : in the inbox, as accounts have it
+    source : its SHA-256 as it was dropped
+    folder : what its recordings are named in, as it is stored
+    kept : what raw/ was to keep of it (see ``settings.RawKeeps``)
+    """
+
+    key: str
+    source: str
+    folder: str
+    kept: str
+
+
+class TakenArchive(Document, frozen=True, kw_only=True):
+    """That an archive was taken over, and nothing of it refused: by which run, and when it had ended (ISO 8601)."""
+
+    run: str
+    at: str
+    counts: ArchiveCounts
 
 
 class LabelTableFile(Part, frozen=True, kw_only=True):
@@ -178,7 +225,9 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     left : recordings and files that only lack their turn
     labels : the tables
     grace_ended : what came before this moment (ISO 8601) has waited long enough
-    archives : keys of archives that are read in staging/, since raw/ does not keep them
+    archives : keys of archives that are read in staging/, in plans of an earlier version
+    opened : the archives that this run takes over, with nothing counted yet
+    known : lines of the archives that were taken over before
     put_back : quarantine entries whose files were in the inbox again; None in plans of version 0.1, where it is not known
     """
 
@@ -192,6 +241,8 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     grace_ended: str = ""
     put_back: tuple[str, ...] | None = None
     archives: tuple[str, ...] = ()
+    opened: tuple[ArchiveCounts, ...] = ()
+    known: tuple[Input, ...] = ()
 
 
 class IntakeJob(Document, frozen=True, kw_only=True):
@@ -276,13 +327,15 @@ class IntakeCounts(InputCounts, frozen=True, kw_only=True):
 class LabelCounts(Part, frozen=True, kw_only=True):
     """What became of a run's labels.
 
-    ``tables`` are those that leave the inbox, with their ``rows``; ``stored`` counts new labels, ``described`` records of which a
-    patient, an age or a sex became known, ``quarantined`` refused rows and tables, ``dropped`` values that could not be used.
+    ``tables`` are those that leave the inbox, with their ``rows``; ``stored`` counts new labels, ``classes`` new lists of classes,
+    ``described`` records of which a patient, an age or a sex became known, ``quarantined`` refused rows and tables, ``dropped`` values
+    that could not be used.
     """
 
     tables: tuple[LabelTableFile, ...] = ()
     rows: int = 0
     stored: int = 0
+    classes: int = 0
     described: int = 0
     quarantined: int = 0
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
@@ -292,7 +345,7 @@ class IntakeManifest(Manifest, frozen=True, kw_only=True):
     """The manifest of an intake; ``waiting`` names the first keys, ``needed`` is None in manifests before there was one: all of these.
 
     Up to a thousand ``inputs`` stand in it. A longer list is a separate Parquet table at the key ``inputs_table``, and ``inputs``
-    is empty; ``quarantined`` likewise. `account_lists` reads both.
+    is empty; ``quarantined`` likewise. `account_lists` reads both. ``archives`` are those that were opened, each with its sums.
     """
 
     DAG: ClassVar[DagId] = DagId.INGEST_RECORDS
@@ -309,3 +362,4 @@ class IntakeManifest(Manifest, frozen=True, kw_only=True):
     waiting_for: dict[str, int] = msgspec.field(default_factory=dict)
     needed: tuple[str, ...] | None = None
     left: int = 0
+    archives: tuple[ArchiveCounts, ...] = ()

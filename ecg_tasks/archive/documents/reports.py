@@ -16,12 +16,22 @@ class SummaryRun(Part, frozen=True, kw_only=True):
     created_utc: str
 
 
+class SummaryClass(Part, frozen=True, kw_only=True):
+    """A class that a version reports, and what it is in a terminology; empty texts where that is not known."""
+
+    name: str
+    system: str = ""
+    code: str = ""
+    display: str = ""
+
+
 class SummaryModel(Part, frozen=True, kw_only=True):
-    """A version that decided."""
+    """A version that decided; without classes in reports of before there were any."""
 
     recipe: str
     version: str
     synthetic: bool = False
+    classes: tuple[SummaryClass, ...] = ()
 
 
 class SummaryQuarantine(Part, frozen=True, kw_only=True):

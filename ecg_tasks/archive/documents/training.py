@@ -106,13 +106,17 @@ class Approval(Document, frozen=True, kw_only=True):
     evaluated: str = msgspec.field(name="judged", default="")
 
 
-class SplitCounts(Part, frozen=True, kw_only=True):
-    """Records of one split, their groups, and how many of each class."""
+class SplitCounts(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """Records of one split, their groups, how many are normal and abnormal, and how many have each of the classes that are taught.
+
+    A record of which classes alone are known is neither normal nor abnormal.
+    """
 
     records: int
     groups: int
     normal: int
     abnormal: int
+    classes: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class DatasetManifest(Document, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ def _read_figshare(folder: Path) -> LabelledFolder:
             patient_id=f"chapman-{stem}",
             age=age_of(row.get("PatientAge", "")),
             sex=sex_of(row.get("Gender", "")),
-            superclasses=said.superclasses,
+            classes=said.classes,
         )
         rows.setdefault(name, []).append(one)
     known, contradicted = agreed(rows, table=DIAGNOSTICS)

@@ -68,7 +68,7 @@ def read_code15(folder: Path) -> LabelledFolder:
 
 def _row(row: Mapping[str, str], *, number: int, record: str) -> LabelRow:
     table = load_table("code15")
-    told = weigh([column for column in table if row.get(column, "").strip().lower() in _TRUE], table)
+    told = weigh([column for column in table if row.get(column, "").strip().lower() in _TRUE], table, says_all=False)
     male = row.get("is_male", "").strip().lower()
     return LabelRow(
         row=number,
@@ -77,7 +77,7 @@ def _row(row: Mapping[str, str], *, number: int, record: str) -> LabelRow:
         patient_id=person_of("code15", row.get("patient_id", "")),
         age=age_of(row.get("age", "")),
         sex="male" if male in _TRUE else "female" if male in _FALSE else None,
-        superclasses=told.superclasses,
+        classes=told.classes,
     )
 
 

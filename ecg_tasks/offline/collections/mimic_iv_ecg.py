@@ -14,7 +14,7 @@ from ecg_tasks.readers.labels_csv import LabelRow
 RECORDS = "record_list.csv"
 MEASUREMENTS = "machine_measurements.csv"
 _REPORTS = tuple(f"report_{number}" for number in range(18))
-_NOTHING = Told(label=None, superclasses=frozenset())
+_NOTHING = Told(label=None, classes=None)
 _DOUBT = re.compile(r"\b(?:possible|probable|prob|consider|cannot rule out|borderline|or)\b")
 
 
@@ -44,7 +44,7 @@ def read_mimic_iv_ecg(folder: Path) -> LabelledFolder:
                 patient_id=person_of("mimic", row.get("subject_id", "")),
                 age=None,
                 sex=None,
-                superclasses=said.superclasses,
+                classes=said.classes,
             )
             rows.setdefault(name, []).append(one)
     known, contradicted = agreed(rows, table=RECORDS)
@@ -56,8 +56,8 @@ def mimic_label(reports: Iterable[str]) -> Told:
     """Return what a machine's report says together.
 
     >>> told = mimic_label(["Sinus rhythm", "Inferior infarct - age undetermined", "Abnormal ECG"])
-    >>> told.label.value, *told.superclasses
-    ('abnormal', <Superclass.MI: 'MI'>)
+    >>> told.label.value, str(told.classes)
+    ('abnormal', 'MI')
     >>> mimic_label(["Sinus rhythm", "Possible left atrial abnormality", "Normal ECG"]).label is None
     True
     """

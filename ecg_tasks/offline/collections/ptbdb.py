@@ -34,7 +34,7 @@ def read_ptbdb(folder: Path) -> LabelledFolder:
             patient_id=person_of("ptbdb", patient),
             age=age_kept(person.age),
             sex=person.sex,
-            superclasses=weigh(ptb_diagnoses(reason), table).superclasses if person.label else frozenset(),
+            classes=weigh(ptb_diagnoses(reason), table, says_all=False).classes if person.label else None,
         )
     return not_empty(LabelledFolder(kind="ptbdb", files=files, rows=rows), folder)
 

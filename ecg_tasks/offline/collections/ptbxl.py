@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ecg_tasks.errors import Reason
-from ecg_tasks.labels import Label, Superclass
+from ecg_tasks.labels import ClassList, Label, Superclass
 from ecg_tasks.offline.collections.folder import (
     Collection,
     LabelledFolder,
@@ -29,7 +29,8 @@ def read_ptbxl(folder: Path) -> LabelledFolder:
     """Return the recordings of a PTB-XL folder, 500 Hz where that is whole, else 100 Hz; a part of the data set will do.
 
     A label is made of the statements with a likelihood above 0 that ``scp_statements.csv`` calls diagnostic:
-    their classes {NORM} alone mean normal, any others without NORM abnormal, and a mixture or nothing has no label.
+    their classes {NORM} alone mean normal, any others without NORM abnormal, and a mixture or nothing has no label. A mixture has
+    classes nevertheless; without any diagnostic statement they are not known.
 
     References
     ----------
@@ -60,7 +61,7 @@ def read_ptbxl(folder: Path) -> LabelledFolder:
             patient_id=person_of("ptbxl", row.get("patient_id") or ""),
             age=age_of(row.get("age") or ""),
             sex="male" if is_number(row, "sex", 0) else "female" if is_number(row, "sex", 1) else None,
-            superclasses=frozenset(Superclass(one) for one in ptbxl_classes(codes, diagnostic) if one in set(Superclass)),
+            classes=ClassList(names) if (names := ptbxl_classes(codes, diagnostic) & frozenset(Superclass)) else None,
             fold=_fold(row),
         )
         said.setdefault(name, []).append(one)

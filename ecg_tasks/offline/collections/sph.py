@@ -49,7 +49,7 @@ def read_sph(folder: Path) -> LabelledFolder:
             patient_id=person_of("sph", row.get("Patient_ID", "")),
             age=age_of(row.get("Age", "")),
             sex=sex_of(row.get("Sex", "")),
-            superclasses=told.superclasses,
+            classes=told.classes,
         )
         said.setdefault(name, []).append(one)
     rows, contradicted = agreed(said, table=METADATA)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from ecg_tasks.labels import Label, Superclass
+from ecg_tasks.labels import ClassList, Label, Superclass
 
 TABLES = Path(__file__).parent / "tables"
 
@@ -48,7 +48,7 @@ class Told:
     """What the statements about a recording say together; ``unknown`` are those that the table does not have."""
 
     label: Label | None
-    superclasses: frozenset[Superclass]
+    classes: ClassList | None
     unknown: tuple[str, ...] = ()
 
 
@@ -70,35 +70,41 @@ def load_table(name: str) -> Mapping[str, TableStatement]:
     return {one.code: one for one in found}
 
 
-def weigh(codes: Iterable[str], table: Mapping[str, TableStatement]) -> Told:
-    """Make a label of the codes of one recording.
+def weigh(codes: Iterable[str], table: Mapping[str, TableStatement], *, says_all: bool = True) -> Told:
+    """Make a label of the codes of one recording, as `decide` does of its statements.
 
     >>> weigh(["426783006", "164873001"], load_table("snomed"))
-    Told(label=<Label.ABNORMAL: 'abnormal'>, superclasses=frozenset({<Superclass.HYP: 'HYP'>}), unknown=())
+    Told(label=<Label.ABNORMAL: 'abnormal'>, classes=ClassList(names=frozenset({'HYP'}), is_whole=True), unknown=())
     >>> weigh(["426783006", "1"], load_table("snomed"))
-    Told(label=None, superclasses=frozenset(), unknown=('1',))
+    Told(label=None, classes=None, unknown=('1',))
     """
     written = list(dict.fromkeys(codes))
-    return decide([table[code] for code in written if code in table], unknown=[code for code in written if code not in table])
+    known = [table[code] for code in written if code in table]
+    return decide(known, unknown=[code for code in written if code not in table], says_all=says_all)
 
 
-def decide(statements: Iterable[TableStatement], *, unknown: Iterable[str] = ()) -> Told:
+def decide(statements: Iterable[TableStatement], *, unknown: Iterable[str] = (), says_all: bool = True) -> Told:
     """Make a label of the statements about one recording.
 
     Abnormal beside normal has no label, as in PTB-XL. An uncertain statement, or one that the table does not have, is in the way of
-    normal, and never in the way of abnormal. NORM is a superclass where the recording is said to be normal.
+    normal, and never in the way of abnormal. NORM is a class where the recording is said to be normal.
+
+    What is not among the classes is absent if ``says_all``: the collection states whatever was found. It is not known beside a statement
+    that the table does not have, or an uncertain one without a superclass. Where a source names no superclass, classes are not known.
     """
     known, strange = list(statements), tuple(unknown)
     meanings = {one.meaning for one in known}
-    superclasses = frozenset[Superclass]().union(*(one.superclasses for one in known))
+    names = frozenset[str]().union(*(map(str, one.superclasses) for one in known))
     label = None
     if Meaning.ABNORMAL in meanings:
         label = None if Meaning.NORMAL in meanings else Label.ABNORMAL
     elif Meaning.UNCERTAIN not in meanings and not strange and meanings & {Meaning.NORMAL, Meaning.NORMAL_ALONE}:
         label = Label.NORMAL
     if label == Label.NORMAL or Meaning.NORMAL in meanings:
-        superclasses |= {Superclass.NORM}
-    return Told(label=label, superclasses=superclasses, unknown=strange)
+        names |= {Superclass.NORM.value}
+    doubt = bool(strange) or any(one.meaning == Meaning.UNCERTAIN and not one.superclasses for one in known)
+    is_whole = label == Label.NORMAL or (says_all and not doubt)
+    return Told(label=label, classes=ClassList(names, is_whole) if names else None, unknown=strange)
 
 
 def doubtful(statement: TableStatement) -> TableStatement:

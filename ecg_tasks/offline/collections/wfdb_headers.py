@@ -33,6 +33,6 @@ def of_headers(folder: Path, *, kind: str, said: Callable[[Path, tuple[str, ...]
             patient_id=person.id,
             age=age_kept(person.age),
             sex=person.sex,
-            superclasses=told.superclasses,
+            classes=told.classes,
         )
     return not_empty(LabelledFolder(kind=kind, files=files, rows=rows, unknown=unknown), folder)

@@ -1,4 +1,4 @@
-"""Here: the archives in the inbox, opened by the plan of a run: each is read once, kept in raw/, and cut into batches for tasks.
+"""Here: the archives in the inbox, opened by the plan of a run: each is read once, and cut into batches for tasks.
 
 Not here: how its members are sorted (``opening``), or taking them over (``members``).
 """
@@ -8,9 +8,12 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import Drop, InboxFile, IntakeJob, PackedArchive, Place, Refusal
+from msgspec import structs
+
+from ecg_tasks.archive import keys, packed_copies, taken_archives
+from ecg_tasks.archive.documents import ArchiveCounts, Drop, InboxFile, Input, IntakeJob, PackedArchive, Place, Refusal, TakenArchive
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import MAX_TASKS
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.pipeline.intake.drops import MAX_DROPS
@@ -50,26 +53,25 @@ class OpenedInbox:
     parts : batches of the archives' drops
     refused : archives that are refused as a whole
     left : keys of archives that are left to the next run
+    counts : the archives of which there are parts, with nothing counted yet
+    known : lines of archives that were taken over before, and are not again
     """
 
     loose: list[ObjectInfo] = field(default_factory=list)
     parts: list[ArchivePart] = field(default_factory=list)
     refused: list[Drop] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-
-    @property
-    def staged(self) -> tuple[str, ...]:
-        """Keys of archives that are read in staging/ and go with the run."""
-        return tuple(sorted({part.archive.key for part in self.parts if not part.archive.key.startswith(keys.RAW)}))
+    counts: list[ArchiveCounts] = field(default_factory=list)
+    known: list[Input] = field(default_factory=list)
 
 
 class _StoredArchive:
     """An object as the source of an archive, read from the disk where that can hold it; tells the SHA-256 of what was read of it."""
 
     def __init__(self, store: ObjectStore, item: ObjectInfo) -> None:
-        self._store, self._key = store, item.key
+        self._store, self._key, self._etag = store, item.key, item.etag
         self.size = item.size
-        self._file = store.spool(item.key) if item.size <= _ON_DISK_BYTES else None
+        self._file = store.spool(item.key, etag=item.etag) if item.size <= _ON_DISK_BYTES else None
         self._digest, self._n_bytes = hashlib.sha256(), 0
 
     def pieces(self) -> Iterator[bytes]:
@@ -77,7 +79,7 @@ class _StoredArchive:
         file = self._file
         if file is not None:
             file.seek(0)
-        for piece in self._store.stream(self._key) if file is None else iter(lambda: file.read(_PIECE_BYTES), b""):
+        for piece in self._store.stream(self._key, etag=self._etag) if file is None else iter(lambda: file.read(_PIECE_BYTES), b""):
             self._digest.update(piece)
             self._n_bytes += len(piece)
             yield piece
@@ -91,27 +93,28 @@ class _StoredArchive:
             self._file.seek(before)
             return data
         end = min(at + n_bytes, self.size)
-        return b"".join(self._store.stream(self._key, at=at, end=end)) if end > at else b""
+        return b"".join(self._store.stream(self._key, at=at, end=end, etag=self._etag)) if end > at else b""
 
-    def keep(self, etag: str, *, staged: str, keeping: Keeping) -> tuple[str, str] | None:
-        """Keep what was read in raw/ where that has bytes as they came, or else below ``staged``, until the run is over.
+    @property
+    def sha256(self) -> str:
+        """The digest of what was read of it."""
+        return self._digest.hexdigest()
 
-        Returns its SHA-256 and its key, or None where the object was replaced meanwhile.
+    def keep(self, *, names: StoredNames) -> str | None:
+        """Keep what was read in raw/; returns its key, or None where the object was replaced meanwhile.
 
         Of what is on the disk there is nothing to compare: that was read, and that is kept.
         """
-        sha256 = self._digest.hexdigest()
-        name = keeping.names.file(posixpath.basename(self._key))
-        key = keys.raw(sha256, name) if keeping.keeps == "as_dropped" else f"{staged}/{sha256}"
+        key = keys.raw(self.sha256, names.file(posixpath.basename(self._key)))
         if self._file is not None:
             self._file.seek(0)
             self._store.put(key, self._file)
-            return sha256, key
+            return key
         if self._n_bytes != self.size:
             return None
         self._store.copy(self._key, key)
         now = self._store.info(self._key)
-        return (sha256, key) if now is not None and now.etag == etag else None
+        return key if now is not None and now.etag == self._etag else None
 
 
 def open_all(
@@ -120,13 +123,12 @@ def open_all(
     *,
     limits: ArchiveBounds,
     min_tasks: int,
-    staged: str,
     keeping: Keeping,
     max_drops: int = MAX_DROPS,
 ) -> OpenedInbox:
     """Open the archives of the inbox, as it was ``listed``, those that came first.
 
-    Each is read once and kept in raw/, or below ``staged`` for this run alone; tasks read it there. What is called an archive and is none
+    Each is read once. Tasks read it in raw/ where that keeps bytes as they came, else where it lies. What is called an archive and is none
     stays a file like any other. A run takes at most some ``max_drops`` drops out of archives, and half of its tasks; the others are left
     to the next run.
     """
@@ -136,11 +138,11 @@ def open_all(
         (candidates if _may_be_one(item) else found.loose).append(item)
     n_drops = 0
     for item in sorted(candidates, key=lambda one: (one.modified, one.key)):
-        if n_drops >= max_drops or len(found.parts) >= MAX_TASKS // 2:
+        if n_drops >= max_drops or len(found.parts) + len(found.known) >= MAX_TASKS // 2:
             found.left.append(item.key)
             continue
         try:
-            parts = _open(store, item, found, limits=limits, min_tasks=min_tasks, staged=staged, keeping=keeping)
+            parts = _open(store, item, found, limits=limits, min_tasks=min_tasks, keeping=keeping)
         except MissingObjectError:  # its owner took it back
             continue
         except BadInputError as fault:
@@ -163,9 +165,12 @@ def _may_be_one(item: ObjectInfo) -> bool:
 
 
 def _open(
-    store: ObjectStore, item: ObjectInfo, found: OpenedInbox, *, limits: ArchiveBounds, min_tasks: int, staged: str, keeping: Keeping
+    store: ObjectStore, item: ObjectInfo, found: OpenedInbox, *, limits: ArchiveBounds, min_tasks: int, keeping: Keeping
 ) -> list[ArchivePart]:
-    """Return the batches of an archive; what is none is put among the loose files, and what changed meanwhile is left."""
+    """Return the batches of an archive; what is none is put among the loose files, and what changed meanwhile is left.
+
+    Of one that was taken over before, the label tables alone are taken, which may mean what came since.
+    """
     name = item.key.removeprefix(keys.INBOX)
     source = _StoredArchive(store, item)
     packing = packed.packing_of(source.read_at(0, HEAD_BYTES))
@@ -175,13 +180,48 @@ def _open(
     if item.size > limits.n_bytes:
         raise BadInputError(Reason.TOO_LARGE, f"{name} has {item.size} bytes; {limits.n_bytes} are allowed for an archive")
     opened = open_archive(source, packing, name=name, etag=item.etag, modified=item.modified, settings=limits)
-    kept = source.keep(item.etag, staged=staged, keeping=keeping)
-    if kept is None:
+    counts = ArchiveCounts(
+        key=keeping.names.in_inbox(item.key), source=source.sha256, folder=keeping.names.shown(packed.name_inside(name)), kept=keeping.keeps
+    )
+    before = taken_archives.taken_before(store, counts.source, counts.folder, kept=counts.kept)
+    if before is not None:
+        found.known.append(_known(item, before, keeping=keeping))
+        found.loose.extend(_take_out_tables(store, opened, item, there={one.key: one for one in found.loose}))
+        return []
+    key = source.keep(names=keeping.names) if keeping.keeps == "as_dropped" else item.key
+    if key is None:
         found.left.append(item.key)
         return []
-    archive = PackedArchive(name=name, key=kept[1], source=kept[0], packing=packing.value)
+    archive = PackedArchive(
+        name=name, key=key, etag="" if key.startswith(keys.RAW) else item.etag, source=counts.source, packing=packing.value
+    )
+    found.counts.append(counts)
     found.loose.extend(_take_out_tables(store, opened, item, there={one.key: one for one in found.loose}))
-    return [_part(archive, opened, batch) for batch in opened.batches(min_tasks=min_tasks)]
+    batches = list(opened.batches(min_tasks=min_tasks))
+    sources = [packed_copies.source_of(archive.source, number, len(batches)) for number in range(len(batches))]
+    return [
+        _part(structs.replace(archive, copies=copies if keeping.keeps == "deidentified" else ""), opened, batch)
+        for copies, batch in zip(sources, batches, strict=True)
+    ]
+
+
+def _known(item: ObjectInfo, before: TakenArchive, *, keeping: Keeping) -> Input:
+    """Return the one line of an archive that was taken over before: all that was taken of it then are duplicates now."""
+    name = keeping.names.shown(item.key.removeprefix(keys.INBOX))
+    source, kept = before.counts.source, before.counts.kept
+    return Input(
+        name=name,
+        record_name=name,
+        files=(InboxFile(key=keeping.names.in_inbox(item.key), etag=item.etag, size=item.size, sha256=source),),
+        source=source,
+        kept=kept if kept == "as_dropped" else "nothing",  # of the archive as a whole
+        fate="records",
+        received=before.counts.received,
+        duplicates=before.counts.received,
+        passed_over=before.counts.passed_over,
+        before=before.run,
+        before_at=before.at,
+    )
 
 
 def _part(archive: PackedArchive, opened: Opened, batch: list[Drop]) -> ArchivePart:

@@ -8,9 +8,10 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import catalog, descriptions, labelling, record_shards, tables
+from ecg_tasks.archive import catalog, class_lists, descriptions, labelling, record_shards, tables
 from ecg_tasks.archive.account_lists import ListWriter
 from ecg_tasks.archive.catalog import Catalog
+from ecg_tasks.archive.class_lists import ClassEntry
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import IntakePlan, IntakeResult, LabelCounts, QuarantinedInput, RefusedRow
 from ecg_tasks.archive.labelling import LabelEntry
@@ -100,6 +101,16 @@ def settle_labels(store: ObjectStore, came: Came, *, before: Catalog, over: Mapp
         came.labels.clear()
 
 
+def settle_classes(store: ObjectStore, came: Came, *, before: Catalog, found: Mapping[str, ClassEntry]) -> int:
+    """Store what label tables say of classes, by record, where that is new; returns of how many records."""
+    if not found:
+        return 0
+    asked = tables.load_table(class_lists.dump_classes(found.values()))
+    new = class_lists.append_classes(store, found, said=before.said(asked, kind=catalog.CLASSES))
+    came.growing.add(catalog.of_classes(tables.load_table(class_lists.dump_classes(new))))
+    return len(new)
+
+
 def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalog, came: Came) -> LabelCounts:
     """Write what the tables staged below ``at`` say, and the labels from inside recordings; returns their account.
 
@@ -123,14 +134,20 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
         waiting=came.waiting,
     )
     late = before.described(archived.persons) if archived.persons and staged else {}
-    settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late, names=arrived.names)
+    folds = {}
+    if any(row.person.fold is not None for table in staged for row in table.rows):
+        said = (row.person for table in staged for row in table.rows)
+        there = (*said, *archived.persons.values(), *late.values(), *arrived.persons.values())
+        folds = names.folds_of(before, {person.patient for person in there if person.patient is not None})
+    settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late, folds=folds, names=arrived.names)
     leaving = [(table, settled.faults.get(number, [])) for number, table in enumerate(staged) if number not in settled.stays]
     counts = _take_leave(store, leaving, quarantined=came.quarantined, names=arrived.names)
     if settled.persons:
         data = descriptions.write(store, settled.persons, number=arrived.number)
         came.growing.add(catalog.of_descriptions(data, number=arrived.number))
     settle_labels(store, came, before=before, over=settled.labels)
-    return structs.replace(counts, stored=sum(map(len, came.stored)), described=len(settled.persons))
+    n_classes = settle_classes(store, came, before=before, found=settled.classes)
+    return structs.replace(counts, stored=sum(map(len, came.stored)), described=len(settled.persons), classes=n_classes)
 
 
 def _take_leave(

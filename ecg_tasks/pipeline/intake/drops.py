@@ -15,7 +15,8 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import Drop, InboxFile, LabelTableFile
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.pipeline.intake.headers import MAX_UNREAD, Said, read_once
+from ecg_tasks.pipeline.intake import headers
+from ecg_tasks.pipeline.intake.headers import MAX_UNREAD, Said
 from ecg_tasks.pipeline.intake.inbox import checked_path
 from ecg_tasks.readers.file_names import (
     SIDECAR,
@@ -94,13 +95,16 @@ def sort_inbox(
     """
     found = {item.key: item for item in listed if item.key != keys.INBOX}
 
+    before = headers.remembered(store) if remembered else {}
+
     def read(wanted: Sequence[str]) -> Mapping[str, Said]:
-        return read_once(store, found, wanted, remembered=remembered, max_unread=max_unread)
+        return headers.read_once(store, found, wanted, before=before, max_unread=max_unread)
 
     inbox = _Inbox(found, read, at=at, grace_s=grace_s, max_bytes=max_bytes)
     ready = inbox.take_turns([*inbox.recordings(), *inbox.others()], max_drops)
     ready += inbox.take_turns(list(inbox.sidecars()), max_drops - len(ready))  # when it is known which files are left that need one
     result = inbox.result
+    headers.remember(store, inbox.said, before=before, some_wait=bool(result.waiting))
     n_left = len(inbox.unread) + inbox.n_held
     drops = [_drop(one, max_bytes=max_bytes) for one in sorted(ready, key=lambda one: (one.key not in inbox.headers, one.key))]
     return Sorted(
@@ -178,8 +182,8 @@ class _Inbox:
         self._folders = {posixpath.dirname(key) for key in found if kind_of(key) is Kind.SIDECAR}
         self._asked = {key for key, item in found.items() if item.size and self._is_asked(key, item)}
         wanted = [key for key in self.headers if found[key].size or not self._is_fresh([found[key]])]
-        self._said = read([*wanted, *self._asked])
-        self.unread = {key for key in wanted if key not in self._said}
+        self.said = read([*wanted, *self._asked])
+        self.unread = {key for key in wanted if key not in self.said}
         self._unread_folders = {posixpath.dirname(key) for key in self.unread}
 
     def recordings(self) -> Iterator[_Ready]:
@@ -187,7 +191,7 @@ class _Inbox:
         compound: set[str] = set()
         ready: list[_Ready] = []
         for header in self.headers:
-            said = self._said.get(header)
+            said = self.said.get(header)
             if header in self.unread:
                 self._wait([header], "the next run")
                 continue
@@ -245,7 +249,7 @@ class _Inbox:
 
     def sidecars(self) -> Iterator[_Ready]:
         """Yield the sidecars that no file needs any more: a copy went along with each that did. Call it when all others had their turn."""
-        unread = {posixpath.dirname(key) for key in self._asked - self._said.keys()}
+        unread = {posixpath.dirname(key) for key in self._asked - self.said.keys()}
         needed = set(self.result.waiting)
         for sidecar in (self._found[key] for key in self._found if kind_of(key) is Kind.SIDECAR and key not in self._named):
             if sidecar.key in needed:
@@ -257,7 +261,7 @@ class _Inbox:
 
     def _is_left_unread(self, key: str, kind: Kind) -> bool:
         """Return whether a file has to wait for a run that reads it, or a header that may name it."""
-        if key in self._asked and key not in self._said and kind is not Kind.UNKNOWN:
+        if key in self._asked and key not in self.said and kind is not Kind.UNKNOWN:
             self.n_held += 1
             return True
         return kind in {Kind.SIGNAL, Kind.UNKNOWN} and posixpath.dirname(key) in self._unread_folders
@@ -273,7 +277,7 @@ class _Inbox:
 
     def _aside(self, key: str) -> tuple[ObjectInfo, ...]:
         """Return the sidecar of a file, where it may need one and it is there."""
-        names = self._said[key].names if key in self._said else ()
+        names = self.said[key].names if key in self.said else ()
         folder = posixpath.dirname(key)
         there = (found for name in names if (found := self._there(f"{folder}/{name}")))
         return tuple(self._found[found] for found in list(there)[:1])
@@ -292,7 +296,7 @@ class _Inbox:
         if not said.segments:
             return wanted, None
         for segment, there in list(wanted.items()):
-            parsed = None if there is None else self._said.get(there)
+            parsed = None if there is None else self.said.get(there)
             if parsed is None:
                 continue
             if parsed.fault:
@@ -330,12 +334,12 @@ class _Inbox:
             return "the end of its upload"
         if not item.size:
             return "its content"
-        if kind is Kind.SIGNAL and not (key in self._said and self._said[key].is_table and self._aside(key)):
+        if kind is Kind.SIGNAL and not (key in self.said and self.said[key].is_table and self._aside(key)):
             return "a header that names it"
-        if kind is Kind.ARRAY and key in self._said and self._said[key].names and not self._aside(key):
+        if kind is Kind.ARRAY and key in self.said and self.said[key].names and not self._aside(key):
             return f"a {SIDECAR} that describes it"
         if kind is Kind.UNKNOWN:
-            said = self._said.get(key)
+            said = self.said.get(key)
             return "the next run" if said is None else "" if said.is_table else "a header that names it"
         return ""
 
@@ -348,7 +352,7 @@ class _Inbox:
             came = f"was packed into {self._archive}" if self._archive else f"nothing came for {self._grace_s:.0f} s"
             sentence = f"{name} is called like an upload that goes on, and {came}; {what_now}"
             return BadInputError(Reason.INCOMPLETE, sentence)
-        if kind is Kind.SIGNAL and not (key in self._said and self._said[key].is_table):
+        if kind is Kind.SIGNAL and not (key in self.said and self.said[key].is_table):
             never = f"is in {self._archive}; pack" if self._archive else f"came within {self._grace_s:.0f} s; upload"
             sentence = f"no header that can be read and names {name} {never} both together"
             return BadInputError(Reason.INCOMPLETE, sentence)
@@ -368,7 +372,7 @@ class _Inbox:
 
     def _is_beside_its_header(self, key: str) -> bool:
         header = self._there(header_beside(key))
-        return header is not None and header in self._said and not self._said[header].fault
+        return header is not None and header in self.said and not self.said[header].fault
 
     def _wait(self, waiting: Iterable[str], why: str) -> None:
         before = len(self.result.waiting)

@@ -1,7 +1,7 @@
 """Here: which files each WFDB header in the inbox names, each header read once. Not here: which of them are there (``drops``).
 
-What was read is kept in one object in staging/, by key and ETag. It is a copy that may be lost: headers are read again then. It holds
-nothing but the headers that are in the inbox, and goes when there are none.
+Where something waits, what was read is kept in one object in staging/, by key and ETag. It is a copy that may be lost: headers are read
+again then. It holds nothing but what is in the inbox, and goes when nothing waits.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,12 @@ class Said:
 
 
 def read_once(
-    store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[str], *, remembered: bool = True, max_unread: int = MAX_UNREAD
+    store: ObjectStore,
+    found: Mapping[str, ObjectInfo],
+    wanted: Sequence[str],
+    *,
+    before: Mapping[str, Said],
+    max_unread: int = MAX_UNREAD,
 ) -> dict[str, Said]:
     """Return what these files say, of those that were read before or are among the ``max_unread`` that came first.
 
@@ -43,15 +48,21 @@ def read_once(
     ----------
     found : the whole inbox by key
     wanted : keys of headers, of files whose names say nothing, and of those that may need a sidecar
-    remembered : whether `MEMO` may be there
+    before : what was `remembered`
     """
-    before = _load(store) if remembered else {}
     said = {key: before[key] for key in wanted if key in before and before[key].etag == found[key].etag}
     unread = sorted((key for key in wanted if key not in said), key=lambda key: (found[key].modified, key))[:max_unread]
     said.update(_read(store, found, unread))
-    if unread or len(said) != len(before):
-        _keep(store, said)
     return said
+
+
+def remember(store: ObjectStore, said: Mapping[str, Said], *, before: Mapping[str, Said], some_wait: bool) -> None:
+    """Keep what files say for the next run, where ``some_wait`` and it is not kept yet; let go of it where no file says anything."""
+    if said and some_wait and said != before:
+        columns = {name: [getattr(one, name) for one in said.values()] for name in tables.INBOX_READ.names[1:]}
+        store.put(MEMO, tables.dump(tables.INBOX_READ, {"key": list(said)} | columns))
+    elif before and not said:
+        store.delete(MEMO)
 
 
 def _read(store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[str]) -> Iterator[tuple[str, Said]]:
@@ -86,7 +97,8 @@ def _of_header(key: str, etag: str, data: bytes) -> Said:
         return Said(etag=etag, fault=error.reason.value, message=error.message)
 
 
-def _load(store: ObjectStore) -> dict[str, Said]:
+def remembered(store: ObjectStore) -> dict[str, Said]:
+    """Return what an earlier run kept, by key."""
     try:
         columns = tables.load(store.get(MEMO))
         rows = zip(*(columns[name] for name in tables.INBOX_READ.names), strict=True)
@@ -96,11 +108,3 @@ def _load(store: ObjectStore) -> dict[str, Said]:
         }
     except (MissingObjectError, KeyError, ValueError, OSError):  # lost or damaged: what it told is read again
         return {}
-
-
-def _keep(store: ObjectStore, said: Mapping[str, Said]) -> None:
-    if not said:
-        store.delete(MEMO)
-        return
-    columns = {name: [getattr(one, name) for one in said.values()] for name in tables.INBOX_READ.names[1:]}
-    store.put(MEMO, tables.dump(tables.INBOX_READ, {"key": list(said)} | columns))

@@ -1,6 +1,6 @@
 """Here: what is kept in raw/ of a drop, and under which names. Not here: reading it (``readers``), or what a source is (``sources``)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,7 +9,6 @@ from msgspec import structs
 from ecg_tasks import readers
 from ecg_tasks.archive import sources
 from ecg_tasks.archive.documents import Input
-from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import BadInputError
 from ecg_tasks.readers.file_names import is_header
@@ -32,7 +31,15 @@ class Keeping:
         """Return what the settings say."""
         return cls(keeps=settings.raw_keeps, names=StoredNames.of(settings))
 
-    def keep(self, store: ObjectStore, outcome: Input, contents: Mapping[str, bytes], *, reading: readers.Read | None, name: str) -> Input:
+    def keep(
+        self,
+        outcome: Input,
+        contents: Mapping[str, bytes],
+        *,
+        reading: readers.Read | None,
+        name: str,
+        put: Callable[[Mapping[str, bytes]], tuple[str, list[sources.File]]],
+    ) -> Input:
         """Keep what may be kept of a drop; returns its line with the digests of what is stored, and of what was dropped.
 
         Parameters
@@ -40,6 +47,7 @@ class Keeping:
         contents : bytes by file name, the drop's first file first
         reading : what was read of them; None where nothing was, of which no copy without identifiers can be made
         name : path below the inbox
+        put : takes what is kept, by the name that is stored; returns its source and its files
         """
         called = {file: self.names.file(file) for file in contents}
         dropped = [sources.file_of(called[file], data) for file, data in contents.items()]
@@ -50,7 +58,7 @@ class Keeping:
             copy = self._deidentified(contents, called, reading=reading, name=name)
         if copy is None:
             return with_digests(outcome, sources.source_of(dropped), dropped, kept="nothing")
-        source, stored = sources.keep(store, copy)
+        source, stored = put(copy)
         line = with_digests(outcome, source, stored, kept=self.keeps)
         if self.keeps == "as_dropped":
             return line

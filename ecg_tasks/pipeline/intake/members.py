@@ -1,10 +1,10 @@
-"""Here: taking over the recordings of one batch of an archive: their bytes are read from raw/ by few requests. Not here: the plan."""
+"""Here: taking over the recordings of one batch of an archive: their bytes are read by few requests. Not here: the plan."""
 
 import posixpath
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import BinaryIO, cast
 
@@ -62,7 +62,13 @@ class FetchedMembers:
 
 @contextmanager
 def fetched(store: ObjectStore, archive: PackedArchive, drops: Sequence[Drop], places: Mapping[str, Place]) -> Iterator[FetchedMembers]:
-    """Fetch the members of a batch, and nothing else of the archive, into a file that goes at the end."""
+    """Fetch the members of a batch, and nothing else of the archive, into a file that goes at the end.
+
+    Raises
+    ------
+    MissingObjectError
+        If its owner took the archive back, or replaced it.
+    """
     wanted = {file.member for drop in drops if _is_unpacked(drop) for file in drop.files}
     spans = sorted({(place.at, place.end) for path in wanted if (place := places[path]).fault is None and place.end > place.at})
     with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as file:
@@ -89,21 +95,11 @@ def take(
 ) -> Taken:
     """Take over one drop of an archive, as ``taking.take`` does one of the inbox.
 
-    Where raw/ keeps bytes as they came, it has the archive, which is the source of its records; else each recording is kept as one that
-    came alone.
+    Where raw/ keeps bytes as they came, it has the archive, which is the source of its records; a copy without identifiers is given back,
+    to be kept with those of the batch.
     """
     names, has_archive = keeping.names, keeping.keeps == "as_dropped"
-    outcome = Input(
-        name=names.shown(drop.name),
-        record_name=names.shown(recording_name(drop.name)),
-        files=tuple(
-            structs.replace(file, key=names.in_inbox(file.key), member=file.member if names.keep else names.hashed(file.member))
-            for file in drop.files
-        ),
-        source=batch.archive.source,
-        kept="as_dropped" if has_archive else "nothing",
-        fate="records",
-    )
+    outcome = structs.replace(_line(drop, names), source=batch.archive.source, kept="as_dropped" if has_archive else "nothing")
     if drop.fate == PASSED_OVER:
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
     if drop.reason:
@@ -113,9 +109,17 @@ def take(
     except BadInputError as fault:
         return _refused(store, drop, outcome, batch, fault=fault, names=names)
 
+    copy: dict[str, bytes] = {}
+
+    def put(files: Mapping[str, bytes]) -> tuple[str, list[sources.File]]:
+        if not batch.archive.copies:  # planned by an earlier version
+            return sources.keep(store, files)
+        copy.update(files)
+        return batch.archive.copies, [sources.file_of(name, data) for name, data in files.items()]
+
     def keep(line: Input, reading: readers.Read | None) -> Input:
         if not has_archive:
-            return keeping.keep(store, line, contents, reading=reading, name=drop.name)
+            return keeping.keep(line, contents, reading=reading, name=drop.name, put=put)
         digests = [sources.file_of(name, data).sha256 for name, data in contents.items()]
         return structs.replace(
             line, files=tuple(structs.replace(file, sha256=sha256) for file, sha256 in zip(line.files, digests, strict=True))
@@ -124,7 +128,26 @@ def take(
     taken = taking.read_drop(
         store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names
     )
-    return taken if isinstance(taken, Taken) else _refused(store, drop, taken.outcome, batch, fault=taken.fault, names=names)
+    if isinstance(taken, Taken):
+        return replace(taken, copy=copy)
+    return _refused(store, drop, taken.outcome, batch, fault=taken.fault, names=names)
+
+
+def gone(drops: Sequence[Drop], *, names: StoredNames) -> tuple[Input, ...]:
+    """Return the lines of drops whose archive was taken back, or replaced, before they were read."""
+    return tuple(structs.replace(_line(drop, names), fate="gone") for drop in drops)
+
+
+def _line(drop: Drop, names: StoredNames) -> Input:
+    return Input(
+        name=names.shown(drop.name),
+        record_name=names.shown(recording_name(drop.name)),
+        files=tuple(
+            structs.replace(file, key=names.in_inbox(file.key), member=file.member if names.keep else names.hashed(file.member))
+            for file in drop.files
+        ),
+        fate="records",
+    )
 
 
 def _refused(store: ObjectStore, drop: Drop, outcome: Input, batch: FetchedMembers, *, fault: BadInputError, names: StoredNames) -> Taken:
@@ -151,10 +174,10 @@ def _streams(
     if not spans:
         return
     if archives.packing_of(archive) is Packing.TAR_GZ:
-        yield Forward(packed.gunzipped(store.stream(archive.key), name=name), name=name, most=0), spans
+        yield Forward(packed.gunzipped(store.stream(archive.key, etag=archive.etag), name=name), name=name, most=0), spans
         return
     gaps = sorted((after[0] - before[1], number) for number, (before, after) in enumerate(pairwise(spans), start=1))
     cuts = sorted(number for gap, number in gaps[-(_REQUESTS - 1) :] if gap > _NEAR_BYTES)
     for first, last in zip([0, *cuts], [*cuts, len(spans)], strict=True):
         at, end = spans[first][0], spans[last - 1][1]
-        yield Forward(store.stream(archive.key, at=at, end=end), name=name, most=0, at=at), spans[first:last]
+        yield Forward(store.stream(archive.key, at=at, end=end, etag=archive.etag), name=name, most=0, at=at), spans[first:last]

@@ -18,6 +18,7 @@ from ecg_tasks.archive import audit, catalog, keys, record_shards, tables
 from ecg_tasks.archive.account_lists import ListWriter, writer_of_inputs, writer_of_quarantined
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.documents import (
+    ArchiveCounts,
     Code,
     Input,
     InputCounts,
@@ -59,7 +60,8 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
     repeated = iter(_seen_before(before, [results.ids(shard) for result in results for shard in result.shards]))
     naming = bool(planned.labels)
     shards: list[str] = []
-    with before.grow() as growing, Account(stored_names) as counts:
+    with before.grow() as growing, Account(stored_names, opened=planned.opened) as counts:
+        counts.add(planned.known, ())
         arrived = Arrived(number=before.head.number + 1, names=stored_names)
         came = Came(arrived=arrived, quarantined=counts.quarantined, growing=growing)
         if naming:
@@ -81,10 +83,12 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
 
 
 class Account:
-    """The account of a run while its inputs come in."""
+    """The account of a run while its inputs come in; ``opened`` are its archives."""
 
-    def __init__(self, names: StoredNames) -> None:
+    def __init__(self, names: StoredNames, *, opened: Sequence[ArchiveCounts] = ()) -> None:
         self._names = names
+        self._opened = opened
+        self._of_archives: dict[str, Counter[str]] = {one.key: Counter() for one in opened}
         self.inputs: ListWriter[Input] = writer_of_inputs()
         self.quarantined: ListWriter[QuarantinedInput] = writer_of_quarantined()
         self._sums: Counter[str] = Counter()
@@ -102,6 +106,11 @@ class Account:
         self.quarantined.add(quarantined)
         for name in InputCounts.__struct_fields__:
             self._sums[name] += sum(getattr(item, name) for item in inputs)
+        for item in inputs:
+            if item.files and item.files[0].member and (sums := self._of_archives.get(item.files[0].key)) is not None:
+                sums.update({name: getattr(item, name) for name in InputCounts.__struct_fields__})
+                if item.fate == "gone":
+                    del self._of_archives[item.files[0].key]  # it was not taken over whole
 
     def write(self, store: ObjectStore, run: str, *, planned: IntakePlan, shards: Sequence[str], labels: LabelCounts) -> IntakeManifest:
         """Write the manifest, after the lists that are too long for it."""
@@ -125,6 +134,7 @@ class Account:
             shards=tuple(shards),
             quarantined=quarantined,
             quarantined_table=quarantined_table,
+            archives=tuple(structs.replace(one, **self._of_archives[one.key]) for one in self._opened if one.key in self._of_archives),
             labels=structs.replace(
                 labels, tables=tuple(structs.replace(table, key=self._names.in_inbox(table.key)) for table in labels.tables)
             ),

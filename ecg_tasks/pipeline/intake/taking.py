@@ -4,6 +4,7 @@ import hashlib
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from msgspec import structs
 
@@ -33,12 +34,13 @@ _KEPT_CHARS: Mapping[Dates, int | None] = {"exact": None, "month": len("2024-05"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Taken:
-    """What became of one drop: its records, labels, quarantine entries, and its line in the account."""
+    """What became of one drop: its records, labels, quarantine entries, its line in the account, and a copy that is still to be kept."""
 
     records: list[StoredRecord] = field(default_factory=list)
     labels: list[LabelEntry] = field(default_factory=list)
     quarantined: list[QuarantinedInput] = field(default_factory=list)
     outcome: Input
+    copy: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, dates: Dates, keeping: Keeping) -> Taken:
@@ -63,12 +65,13 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
         contents = contents_of(store, drop)
     except MissingObjectError:  # its owner took it back before it was read
         return Taken(outcome=structs.replace(outcome, fate="gone"))
+    put = partial(sources.keep, store)
     if drop.fate == PASSED_OVER:
-        outcome = keeping.keep(store, outcome, contents, reading=None, name=name)
+        outcome = keeping.keep(outcome, contents, reading=None, name=name, put=put)
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
 
     def keep(line: Input, reading: readers.Read | None) -> Input:
-        return keeping.keep(store, line, contents, reading=reading, name=name)
+        return keeping.keep(line, contents, reading=reading, name=name, put=put)
 
     taken = read_drop(store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names)
     return taken if isinstance(taken, Taken) else _refused(store, drop, taken.outcome, fault=taken.fault, names=names)
@@ -179,7 +182,7 @@ def _stored(record: Record, *, source: str, from_table: Person, patient_key: byt
         record.sex,
     )
     same_id = from_table.patient in {None, patient_hash(record.patient, key=patient_key)}  # of which the file may say who gave it
-    person = from_file if same_id else from_table
+    person = from_file._replace(public_patient=from_table.public_patient) if same_id else from_table
     described = replace(
         record,
         age=from_file.age if from_table.age is None else from_table.age,
@@ -192,4 +195,6 @@ def _stored(record: Record, *, source: str, from_table: Person, patient_key: byt
         patient=person.patient,
         split_bucket=person.bucket,
         called="" if names.keep else names.hashed(record.name),
+        fold=from_table.fold,
+        public_patient=person.public_patient,
     )

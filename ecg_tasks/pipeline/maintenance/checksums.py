@@ -26,6 +26,7 @@ def audit_checksums(store: ObjectStore, *, run: str, sample: int) -> ContentChec
         "raw": (raw, lambda store, source: raw_check.look(store, source, order=orders.get(source, ())).fault),
         "records": (store.list_keys(keys.RECORDS), _records),
         "labels": (store.list_keys(keys.LABELS), _named_by_digest),
+        "classes": (store.list_keys(keys.CLASSES), _named_by_digest),
         "aliases": (store.list_keys(keys.ALIASES), _named_by_digest),
         "descriptions": (store.list_keys(keys.DESCRIPTIONS), _named_by_digest),
         "groups": (store.list_keys(keys.GROUPS), _named_by_digest),

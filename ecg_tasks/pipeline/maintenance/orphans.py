@@ -26,12 +26,13 @@ def find_orphans(store: ObjectStore, *, at: datetime) -> list[Orphan]:
         folder: max(item.modified for item in items)
         for folder, items in groupby(store.list_objects(keys.RAW), key=lambda item: item.key.split("/")[1])
     }
+    copies = {item.key: item.modified for item in store.list_objects(keys.RAW) if keys.digest_of_copies(item.key)}
     label_tables = {key.split("/")[1] for key in store.list_keys(keys.RAW) if key.endswith(f"/{LABEL_TABLE}")}
     return [
         *_reports(store, at=at),
         *_champions(store),
         *_predictions(store),
-        *_records(store, raw, at=at, listed=label_tables),
+        *_records(store, raw, copies, at=at, listed=label_tables),
     ]
 
 
@@ -81,8 +82,10 @@ def _predictions(store: ObjectStore) -> Iterator[Orphan]:
             yield Orphan(kind="predictions without their version", key=key, lacks=keys.model_file(*version, registry.SUMS))
 
 
-def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, listed: Iterable[str]) -> Iterator[Orphan]:
-    """Compare shards with their indexes and back; records with the dropped files, and these with a fate."""
+def _records(
+    store: ObjectStore, raw: Mapping[str, datetime], copies: Mapping[str, datetime], *, at: datetime, listed: Iterable[str]
+) -> Iterator[Orphan]:
+    """Compare shards with their indexes and back; records with the dropped files, and these, and objects of copies, with a fate."""
     indexes = list(store.list_objects(keys.RECORD_INDEX))
     shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
     for item in indexes:
@@ -101,17 +104,28 @@ def _records(store: ObjectStore, raw: Mapping[str, datetime], *, at: datetime, l
                 yield Orphan(
                     kind="records without the dropped file", key=keys.record_shard(keys.stem(item.key)), lacks=keys.raw(source, "")
                 )
-    for source in sorted(raw.keys() - sources - told.named):
+    yield from _without_fate(raw, copies, told, named=sources | told.named, at=at)
+
+
+def _without_fate(
+    raw: Mapping[str, datetime], copies: Mapping[str, datetime], told: "_Told", *, named: set[str], at: datetime
+) -> Iterator[Orphan]:
+    """Yield what no record, entry or account names: folders of raw/, and objects of copies in one that is named."""
+    for source in sorted(raw.keys() - named):
         if raw[source] < at - AT_WORK:
             yield Orphan(kind="dropped file without any fate", key=keys.raw(source, ""), lacks="a record, a quarantine entry or an account")
+    for key in sorted(copies.keys() - told.kept_in):
+        if copies[key] < at - AT_WORK and key.split("/")[1] in named:
+            yield Orphan(kind="copies without any fate", key=key, lacks="an account")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Told:
-    """The dropped files that lie in quarantine too or that an account names, and the sources of which an account says that none is kept."""
+    """What accounts name: dropped files (so does the quarantine), sources of which nothing is kept, and objects of copies."""
 
     named: set[str]
     unkept: set[str] = field(default_factory=set)
+    kept_in: set[str] = field(default_factory=set)
 
 
 def _told(store: ObjectStore) -> _Told:
@@ -121,4 +135,6 @@ def _told(store: ObjectStore) -> _Told:
             told.named.update((one.source, *(file.sha256 for file in one.files)))
             if one.kept == "nothing":
                 told.unkept.add(one.source)
+            if one.kept_in:
+                told.kept_in.add(one.kept_in)
     return told

@@ -24,19 +24,21 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter
 from ecg_tasks.counts import ReportCounts
-from ecg_tasks.evaluation.summary import Evaluation, evaluate
-from ecg_tasks.labels import Decision, Label
+from ecg_tasks.evaluation.classes import ClassAssessment
+from ecg_tasks.evaluation.summary import evaluate
+from ecg_tasks.labels import Decision, Label, in_order
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.champions.versions import TrainedOn
+from ecg_tasks.pipeline.champions.versions import TrainedOn, left_out_by_bucket
 from ecg_tasks.pipeline.reports.changing import changes
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
 from ecg_tasks.report_columns import Row
-from ecg_tasks.reporting.model import ModelSummary, ReportedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.model import ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
 from ecg_tasks.reporting.selection import records_with_page
+from ecg_tasks.settings import Settings
 
 BOOTSTRAP_SEED = 20180501
 _CONTENT_TYPES = {
@@ -58,21 +60,45 @@ class WrittenReport:
     n_changed: int
 
 
-def model_summary(spec: ModelSpec, test: Evaluation, *, digest: str, since: str) -> ModelSummary:
+def model_summary(spec: ModelSpec, metrics: Metrics, *, digest: str, since: str) -> ModelSummary:
     """Bring together what a report says of a version: what it is, how it stands, and what its test showed."""
+    test = metrics.tested
     return ModelSummary(
         recipe=spec.recipe,
         version=spec.version,
         digest=digest,
         since=since,
         threshold=spec.threshold,
-        abstain=spec.abstain if spec.abstain[1] > spec.abstain[0] else None,  # a band of no width is none
+        abstain=_band(spec.abstain),
         test_figures=test.figures,
         n_test_records=test.n_records,
         n_test_patients=test.n_patients,
         split_unit=test.split_unit,
         synthetic=spec.synthetic,
+        classes=reported_classes(spec, metrics.classes),
     )
+
+
+def reported_classes(spec: ModelSpec, tested: ClassAssessment | None = None) -> tuple[ReportedClass, ...]:
+    """Return what a report says of the classes of a version, with the AUROC of those that were tested."""
+    evaluations = tested.evaluations if tested else {}
+    return tuple(
+        ReportedClass(
+            name=one.name,
+            threshold=one.threshold,
+            abstain=_band(one.abstain),
+            system=one.system,
+            code=one.code,
+            display=one.display,
+            auroc=evaluations[one.name].auroc if one.name in evaluations else None,
+        )
+        for one in spec.classes
+    )
+
+
+def _band(abstain: tuple[float, float]) -> tuple[float, float] | None:
+    """Return a band; one of no width is none."""
+    return abstain if abstain[1] > abstain[0] else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +134,11 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         uninterpretable=decided[Decision.UNINTERPRETABLE],
         pending=n_pending,
     )
+    by_bucket = [
+        f"Figures of {models[name].summary.recipe} {models[name].summary.version}: {sentence}"
+        for name, parts in gathered.unseen.items()
+        if (sentence := left_out_by_bucket(sum(part.n_by_bucket for part in parts)))
+    ]
     unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.unseen.pop(name), name, model)) is not None]
     report = RunReport(
         run_id=pinned.run_id,
@@ -123,7 +154,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         ],
         unseen=unseen,
         unseen_absent="" if unseen else "No record of this run has a label that no training set has seen, of both classes.",
-        notes=[*pinned.notes, *_notes(manifests, n_carried=n_carried, n_pending=n_pending), *waiting_sentences(waits)],
+        notes=[*pinned.notes, *_notes(manifests, n_carried=n_carried, n_pending=n_pending), *waiting_sentences(waits), *by_bucket],
         waiting=plain(waits),
         changes=changed,
     )
@@ -148,13 +179,15 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
 class _Unseen(NamedTuple):
     """Records that are labelled normal or abnormal, and that a model has decided on without having seen their patient, shape (n,) each.
 
-    ``patient`` is the keyed hash of the patient's id, or the record's id where that is not known.
+    ``patient`` is the keyed hash of the patient's id, or the record's id where that is not known; ``n_by_bucket`` counts those that are
+    not among them for their patient's bucket alone.
     """
 
     probability: NDArray[np.float64]
     is_abnormal: NDArray[np.bool_]
     patient: NDArray[np.bytes_]
     is_patient_known: NDArray[np.bool_]
+    n_by_bucket: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +223,10 @@ def _gather(
     n_pending = n_carried = 0
     carried = {one.shard for one in pinned.ingests.carried}
     versions = {name: pinned.versions[name] for name in pinned.recipes if name in pinned.versions}
-    with RunTableWriter() as writer:
+    classes = in_order(one.name for model in models.values() for one in model.summary.classes)
+    with RunTableWriter(classes) as writer:
         for shard, wanted in shards.items():
-            columns, undecided = join_shard(store, shard, versions, _JOINED, late=late, only=wanted)
+            columns, undecided = join_shard(store, shard, versions, _JOINED, late=late, only=wanted, classes=classes)
             n_rows = tables.n_rows(columns)
             n_carried += (n_rows + len(undecided)) * (shard in carried)
             n_pending += len(undecided)
@@ -200,6 +234,7 @@ def _gather(
                 pending.append(Pending(shard=shard, records=tuple(sorted(undecided)) if n_rows else wanted))
             if n_rows:
                 known = columns | _of_report(columns, shard=shard, labels=labels, models=models)
+                known |= _limits_of_classes(columns, classes, models=models)
                 for name, model in models.items():
                     unseen[name].append(_not_seen(known, name, model.trained_on))
                 writer.add(known)
@@ -225,27 +260,44 @@ def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, mode
     }
 
 
+def _limits_of_classes(columns: tables.Columns, classes: Sequence[str], *, models: Mapping[str, _Model]) -> tables.Columns:
+    """Return threshold and band of each class by the version that decided on a row; none where that does not report the class."""
+    found: tables.Columns = {}
+    for name in classes:
+        of_recipe = {recipe: one for recipe, model in models.items() for one in model.summary.classes if one.name == name}
+        rules = [of_recipe.get(recipe) for recipe in columns["recipe"]]
+        bands = [(one.abstain if one else None) or (None, None) for one in rules]
+        found[f"threshold_{name}"] = [one.threshold if one else None for one in rules]
+        found[f"abstain_low_{name}"] = [low for low, _ in bands]
+        found[f"abstain_high_{name}"] = [high for _, high in bands]
+    return found
+
+
 def _not_seen(columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> _Unseen:
     """Return the labelled rows of a shard that a model decided on, and was not trained, stopped or calibrated on."""
-    names = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
-    rows = [
-        (float(probability), label == Label.ABNORMAL, (patient or record_id).encode(), bucket >= 0)
-        for record_id, by, probability, label, patient, bucket in zip(*(columns[name] for name in names), strict=True)
-        if by == recipe and label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability)
-        if not trained_on.knows(record_id, int(bucket))
-    ]
-    probability, is_abnormal, patient, is_known = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return _Unseen(np.array(probability, float), np.array(is_abnormal, bool), np.array(patient, "S"), np.array(is_known, bool))
+    names = ("record_id", "recipe", "probability", "label", "patient", "public_patient", "split_bucket")
+    rows = []
+    n_by_bucket = 0
+    for record_id, by, probability, label, patient, public, bucket in zip(*(columns[name] for name in names), strict=True):
+        if by == recipe and label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability):
+            why = trained_on.why(record_id, int(bucket), patient, public)
+            n_by_bucket += why == "bucket"
+            if why is None:
+                rows.append((float(probability), label == Label.ABNORMAL, (patient or record_id).encode(), bucket >= 0))
+    probabilities, is_abnormal, patients, is_known = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return _Unseen(
+        np.array(probabilities, float), np.array(is_abnormal, bool), np.array(patients, "S"), np.array(is_known, bool), n_by_bucket
+    )
 
 
 def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, late: Descriptions) -> _Model:
     files = registry.read_version(store, recipe, champion.version)
     classifier = Classifier.from_files(files)
-    test = Metrics.from_json(files[METRICS]).tested
+    metrics = Metrics.from_json(files[METRICS])
     return _Model(
         classifier=classifier,
-        summary=model_summary(classifier.spec, test, digest=registry.digest(files), since=champion.since),
-        trained_on=TrainedOn.of_version(files, late),
+        summary=model_summary(classifier.spec, metrics, digest=registry.digest(files), since=champion.since),
+        trained_on=TrainedOn.of_version(files, late, key=Settings.from_environment().patient_key),
     )
 
 
@@ -253,7 +305,7 @@ def _unseen(parts: Sequence[_Unseen], recipe: str, model: _Model) -> UnseenFigur
     """Compute one model's figures over the labelled records that it has not seen; None where they are of one class."""
     if not parts:
         return None
-    probability, truth, patients, is_known = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    probability, truth, patients, is_known = (np.concatenate(columns) for columns in zip(*(part[:4] for part in parts), strict=True))
     if truth.all() or not truth.any():
         return None
     found = evaluate(

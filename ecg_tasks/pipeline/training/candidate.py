@@ -1,8 +1,10 @@
 """Here: from trained weights to a whole version: calibration, test figures, golden pictures, files. Not here: the verdict (``gating``)."""
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,18 +13,23 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import DatasetManifest, Training, TrainingJob, plain
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.evaluation import assessment, curves
 from ecg_tasks.evaluation.calibration import fit_calibration
+from ecg_tasks.evaluation.classes import assess_classes
 from ecg_tasks.evaluation.splits import Split
+from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.evaluation.thresholds import abstain_band, coverage_accuracy, threshold_for_sensitivity
 from ecg_tasks.labels import CLASS_ORDER, Label
-from ecg_tasks.learning.decisions import record_probabilities
+from ecg_tasks.learning.decisions import RecordDecisions, record_probabilities
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.learning.version import Golden, ModelSpec, version_files
-from ecg_tasks.pipeline.training import measuring
+from ecg_tasks.learning.version import Golden, ModelSpec, TrainingPatient, version_files
+from ecg_tasks.pipeline.training import class_rules, measuring
+from ecg_tasks.pipeline.training.classes import class_names
 from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 from ecg_tasks.pipeline.training.reference import reference_of
 from ecg_tasks.reporting.performance import performance_pictures
+from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
@@ -43,10 +50,10 @@ MIN_TYPICAL = 5
 """Records of a median picture, at least: that of one or two would show whose they are."""
 
 
-def record_scores(classifier: Classifier, pictures: Pictures) -> NDArray[np.float64]:
-    """Return P(abnormal) of each record by the classifier's own rule, shape (n_records,)."""
-    scores = classifier.predict(pictures.images)
-    return classifier.decide(pictures.record, scores, pictures.quality, n_records=len(pictures.rows)).probability
+def record_decisions(classifier: Classifier, pictures: Pictures) -> RecordDecisions:
+    """Return what the classifier says of each record by its own rules, classes included."""
+    outputs = classifier.predict_outputs(pictures.images)
+    return classifier.decide(pictures.record, outputs, pictures.quality, n_records=len(pictures.rows))
 
 
 def build_version(
@@ -63,6 +70,8 @@ def build_version(
 ) -> dict[str, bytes]:
     """Fit temperature, threshold and abstain band on the calibration patients, look once at the test patients, and make all files.
 
+    A class of which there are too few calibration patients is left out of the version.
+
     Parameters
     ----------
     store : where the signals of the dataset are, for the baselines
@@ -73,10 +82,10 @@ def build_version(
     from ecg_tasks.learning.export import export_litert, keras_scores
 
     litert = export_litert(keras)
-    classifier = Classifier(spec, litert, n_threads=1)
+    outputs = Classifier(spec, litert, n_threads=1).predict_outputs(calibration.images)
     raw = record_probabilities(
         calibration.record,
-        classifier.predict(calibration.images),
+        outputs[:, 0],
         calibration.quality,
         n_records=len(calibration.rows),
         min_quality=recipe.min_quality,
@@ -85,15 +94,28 @@ def build_version(
     calibrated = correction.apply(raw)
     threshold = threshold_for_sensitivity(calibrated, sensitivity=SENSITIVITY)
     band = abstain_band(calibration.labels, calibrated, threshold=threshold, target_accuracy=DECIDED_ACCURACY, min_coverage=MIN_COVERAGE)
-    spec = replace(spec, temperature=correction.temperature, bias=correction.bias, threshold=threshold, abstain=(band.lo, band.hi))
+    names = class_names(rows)
+    asked = class_rules.Asked(sensitivity=SENSITIVITY, accuracy=DECIDED_ACCURACY, coverage=MIN_COVERAGE)
+    classes = class_rules.fit_classes(calibration, outputs, names, min_quality=recipe.min_quality, asked=asked)
+    for name, why in classes.left_out.items():
+        logging.getLogger(__name__).warning("class %s is not served: %s", name, why)
+    spec = replace(
+        spec,
+        temperature=correction.temperature,
+        bias=correction.bias,
+        threshold=threshold,
+        abstain=(band.lo, band.hi),
+        classes=classes.rules,
+    )
     coverage = curves.thinned(coverage_accuracy(calibration.labels, calibrated, threshold=threshold))
     measured = measuring.measure(store, recipe, [row for row in rows if row.split in (Split.TRAIN, Split.TEST)])
     baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.split == Split.TRAIN])
+    decided = record_decisions(Classifier(spec, litert, n_threads=1), test)
     found = assessment.assess(
         measuring.scored_records(
             recipe,
             test,
-            record_scores(Classifier(spec, litert, n_threads=1), test),
+            decided.probability,
             measured=measured.of([row.record_id for row in test.rows]),
             baselines=baselines,
         ),
@@ -118,12 +140,14 @@ def build_version(
         "baseline_models": {name: model.as_dict() for name, model in baselines.items()},
         "candidates_judged": candidates_evaluated,
         "reference": reference_of(
-            [(calibration, calibrated), (test, record_scores(Classifier(spec, litert, n_threads=1), test))],
+            [(calibration, calibrated), (test, decided.probability)],
             threshold=threshold,
             inputs=manifest.inputs,
         ),
         "provenance": _provenance(store, spec.dataset_id),
     }
+    if names:
+        metrics["classes"] = classes.as_dict() | _class_figures(decided, test, found.evaluation)
     return version_files(
         spec=spec,
         keras=keras,
@@ -131,8 +155,27 @@ def build_version(
         metrics=metrics,
         golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images), typical=typical_picture(calibration)),
         splits={row.record_id: (row.split, row.patient_bucket) for row in rows},
+        patients=training_patients_of(rows),
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
+
+
+def training_patients_of(rows: Iterable[DatasetRow]) -> list[TrainingPatient]:
+    """Return the patients whom a version of these rows has seen before its test, one a row."""
+    key = key_digest(Settings.from_environment().patient_key)
+    return [
+        TrainingPatient(row.patient, key, row.public_patient, row.patient_bucket)
+        for row in rows
+        if row.patient is not None and row.split is not Split.TEST
+    ]
+
+
+def _class_figures(decided: RecordDecisions, test: Pictures, evaluation: Evaluation) -> dict[str, Any]:
+    """Return the figures of the classes that are served, by the resamples of those of abnormal; nothing where none is."""
+    if not decided.classes:
+        return {}
+    scored = class_rules.scored_classes(decided, test.rows)
+    return assess_classes(scored, split_unit=evaluation.split_unit, seed=evaluation.seed, n_resamples=evaluation.n_resamples).as_dict()
 
 
 def _provenance(store: ObjectStore, dataset_id: str) -> dict[str, str]:

@@ -2,23 +2,27 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, record_shards, tables
-from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.class_lists import KnownClasses, classes_in_force, stored_classes
+from ecg_tasks.archive.descriptions import Descriptions, persons_of
 from ecg_tasks.archive.documents import DatasetManifest, SplitCounts, read, write
-from ecg_tasks.archive.labelling import REVIEW, labels_in_force
+from ecg_tasks.archive.labelling import REVIEW, in_force, stored_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError
-from ecg_tasks.evaluation.splits import Split, split_of
-from ecg_tasks.labels import CLASS_ORDER, Label
+from ecg_tasks.evaluation.splits import LEARNT_FOLDS, Split, split_of
+from ecg_tasks.labels import CLASS_ORDER, Label, in_order
+from ecg_tasks.learning.dataset import NOT_KNOWN
 from ecg_tasks.pipeline import render_spectrograms
 from ecg_tasks.pipeline.training import grouping, leakage
+from ecg_tasks.pipeline.training.classes import TRAINED_ON, class_names
 from ecg_tasks.signals.near_duplicates import Links, find_links
 from ecg_tasks.signals.recipes import Recipe
 
@@ -37,7 +41,9 @@ class DatasetRow:
 
     ``group`` is never in two splits. It is the keyed hash of the patient; where no patient is known, it is a record that stands for all
     that resemble it. ``patient_bucket`` is the patient's split bucket, -1 where no patient is known. ``split_bucket`` is the group's, and
-    decides the split and the fold. ``labelled_by`` is who gave the label: ``source:<file>`` or ``review:<user>``.
+    decides the split and on whom each member of an ensemble is stopped. ``label`` is empty where only classes are known. ``labelled_by``
+    is who gave the label: ``source:<file>`` or ``review:<user>``. ``public_patient`` is the digest of a public patient's collection and id.
+    ``has`` and ``lacks`` name the classes of the dataset that it has and has not, with blanks between; of the others it is not known.
     """
 
     record_id: str
@@ -49,6 +55,14 @@ class DatasetRow:
     label: str
     labelled_by: str = ""
     synthetic: bool
+    public_patient: str | None = None
+    has: str = ""
+    lacks: str = ""
+
+    @property
+    def patient(self) -> str | None:
+        """The keyed hash of the patient; None where no patient is known."""
+        return self.group if self.patient_bucket >= 0 else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,8 +83,8 @@ class Pictures:
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """Return 0 for normal and 1 for abnormal, shape (n_records,)."""
-        return np.array([CLASS_ORDER.index(Label(row.label)) for row in self.rows], dtype=np.uint8)
+        """Return 0 for normal, 1 for abnormal and ``NOT_KNOWN`` where only classes are known, shape (n_records,)."""
+        return np.array([CLASS_ORDER.index(Label(row.label)) if row.label else NOT_KNOWN for row in self.rows], dtype=np.uint8)
 
     @property
     def groups(self) -> list[str]:
@@ -81,10 +95,11 @@ class Pictures:
 def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]:
     """Choose the labelled records with usable pictures, give each its split, and store the dataset.
 
-    A patient's split comes from the patient's id alone and so never changes. Where a patient is not known, the record's group of
-    near-duplicates decides, and keeps its split for ever (``grouping``). If any patient is known, figures are computed over patients.
-    Records without a patient are then used in the training split only, and those of the other splits are left out. Synthetic recordings
-    are used only while the archive holds no real one: a dataset never mixes the two (``champions.synthetic``).
+    A patient's split comes from the fold that the collection gives, and from the patient's id, alone. Where a patient is not known, the
+    record's group of near-duplicates decides, and keeps its split for ever (``grouping``). If any patient is known, figures are computed
+    over patients. Records without a patient are then used in the training split only, and those of the other splits are left out.
+    Synthetic recordings are used only while the archive holds no real one: a dataset never mixes the two (``champions.synthetic``).
+    A record without a label is in it only to be trained on, and only where it teaches a class: figures are of records that have a label.
 
     Returns
     -------
@@ -99,11 +114,14 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
     """
     for shard in render_spectrograms.unrendered(store, recipe):
         render_spectrograms.render_one(store, shard, record_shards.load_shard(store.get(keys.record_shard(shard))), recipe)
-    labels = {record_id: entry for record_id, entry in labels_in_force(store).items() if entry.label in CLASS_ORDER}
+    said = list(stored_labels(store))
+    labels = {record_id: entry for record_id, entry in in_force(said).items() if entry.label in CLASS_ORDER}
+    classes = classes_in_force(stored_classes(store), labels=said)
     found: list[grouping.RecordOrigin] = []
     labelled_shards: list[str] = []
     is_synthetic: dict[str, bool] = {}
     kind_of: dict[str, str] = {}
+    folds: dict[str, int] = {}
     late = Descriptions.read(store)
     for shard in sorted(keys.stem(key) for key in store.list_keys(keys.RECORDS)):
         index = late.index(tables.load(store.get(keys.record_index(shard))))
@@ -112,11 +130,10 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
         usable = _usable(store, recipe, shard)
         kind_of |= zip(index["record_id"], input_kinds(index), strict=True)
         is_synthetic |= zip(index["record_id"], map(bool, index["synthetic"]), strict=True)
-        found += [
-            grouping.RecordOrigin(record_id=record_id, shard=shard, patient=patient, patient_bucket=int(bucket))
-            for record_id, patient, bucket in zip(index["record_id"], index["patient"], index["split_bucket"], strict=True)
-            if record_id in labels and record_id in usable
-        ]
+        origins = [grouping.RecordOrigin.of(record_id, shard, person) for record_id, person in persons_of(index).items()]
+        folds |= {one.patient: one.fold for one in origins if one.patient is not None and one.fold is not None}
+        found += [one for one in origins if one.record_id in usable and (one.record_id in labels or one.record_id in classes)]
+    found = [replace(one, fold=folds.get(one.patient or "")) if one.fold is None else one for one in found]
     n_found = len(found)
     if not all(is_synthetic.values()):
         found = [one for one in found if not is_synthetic[one.record_id]]
@@ -127,8 +144,11 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
     groups = grouping.groups_of(store, found)
     rows: list[DatasetRow] = []
     for one in found:
-        group = groups.get(one.record_id) or grouping.RecordGroup(name=one.patient or one.record_id, split_bucket=one.patient_bucket)
+        group = groups.get(one.record_id) or grouping.RecordGroup(name=one.patient or one.record_id, split_bucket=one.place)
         if group.split_bucket == grouping.BETWEEN:
+            continue
+        split = split_of(group.split_bucket)
+        if one.record_id not in labels and split not in TRAINED_ON:
             continue
         rows.append(
             DatasetRow(
@@ -137,18 +157,20 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
                 group=group.name,
                 patient_bucket=one.patient_bucket,
                 split_bucket=group.split_bucket,
-                split=split_of(group.split_bucket),
-                label=labels[one.record_id].label,
-                labelled_by=labels[one.record_id].who,
+                split=split,
+                label=labels[one.record_id].label if one.record_id in labels else "",
+                labelled_by=labels[one.record_id].who if one.record_id in labels else classes[one.record_id].who,
                 synthetic=is_synthetic[one.record_id],
+                public_patient=one.public_patient,
             )
         )
     rows, links = _untangled(store, _comparable(rows))
     leakage.check_rows(rows, links)
-    _check(rows, n_synthetic=n_found - len(found))
+    rows = _teaching(rows, classes)
+    _check(rows, n_synthetic=n_found - len(found), n_folds=sum(one.fold is not None for one in found))
     inputs = Counter(kind_of[row.record_id] for row in rows)
-    columns = {name: [getattr(row, _FIELD_OF.get(name, name)) for row in rows] for name in tables.SPLIT.names}
-    data = tables.dump(tables.SPLIT, columns)
+    schema = tables.split_with(public=any(row.public_patient for row in rows), classes=any(row.has or row.lacks for row in rows))
+    data = tables.dump(schema, {name: [getattr(row, _FIELD_OF.get(name, name)) for row in rows] for name in schema.names})
     dataset_id = hashlib.sha256(recipe.key.encode() + data).hexdigest()[:20]
     store.put(keys.dataset(dataset_id, "split.parquet"), data)
     manifest_key = keys.dataset(dataset_id, "manifest.json")
@@ -223,6 +245,20 @@ def _usable(store: ObjectStore, recipe: Recipe, shard: str) -> set[str]:
     return {columns["record_id"][row] for row in np.flatnonzero(good)}
 
 
+def _teaching(rows: list[DatasetRow], classes: Mapping[str, KnownClasses]) -> list[DatasetRow]:
+    """Return the rows with what is known of the classes that there are enough of, less those that teach nothing."""
+
+    def told(row: DatasetRow, known: KnownClasses | None, names: AbstractSet[str] | None = None) -> DatasetRow:
+        if known is None:
+            return row
+        has, lacks = (one if names is None else one & names for one in (known.has, known.lacks))
+        return replace(row, has=" ".join(in_order(has)), lacks=" ".join(in_order(lacks)))
+
+    names = frozenset(class_names([told(row, classes.get(row.record_id)) for row in rows]))
+    taught = [told(row, classes.get(row.record_id), names) for row in rows]
+    return [row for row in taught if row.label or row.has or row.lacks]
+
+
 def _comparable(rows: list[DatasetRow]) -> list[DatasetRow]:
     """Return the rows of known patients, and of the others those to train on; all rows where no patient is known."""
     if not any(row.patient_bucket >= 0 for row in rows):
@@ -251,13 +287,15 @@ def _untangled(store: ObjectStore, rows: list[DatasetRow]) -> tuple[list[Dataset
     return [row for row, stays in zip(rows, kept, strict=True) if stays], left
 
 
-def _check(rows: Sequence[DatasetRow], *, n_synthetic: int) -> None:
+def _check(rows: Sequence[DatasetRow], *, n_synthetic: int, n_folds: int) -> None:
     """Refuse splits that lack a class."""
     for split in Split:
         for label in CLASS_ORDER:
             n_records = sum(row.split == split and row.label == label for row in rows)
             if n_records < MIN_RECORDS_PER_CLASS:
                 left_out = f"; {n_synthetic} synthetic ones are left out, because the archive holds real recordings" if n_synthetic else ""
+                if n_folds:
+                    left_out += f"; {n_folds} have a fold: 1 to {LEARNT_FOLDS} are never tested on, all others are only tested on"
                 raise NotEnoughDataError(
                     f"the {split.value} split has {n_records} {label.value} records; it needs at least {MIN_RECORDS_PER_CLASS}. "
                     f"There are {len(rows)} labelled records in all{left_out}: label more, of more patients"
@@ -281,5 +319,9 @@ def _manifest(dataset_id: str, recipe: Recipe, rows: Sequence[DatasetRow], *, in
 def _counts(rows: Sequence[DatasetRow]) -> SplitCounts:
     by_label = Counter(row.label for row in rows)
     return SplitCounts(
-        records=len(rows), groups=len({row.group for row in rows}), normal=by_label[Label.NORMAL], abnormal=by_label[Label.ABNORMAL]
+        records=len(rows),
+        groups=len({row.group for row in rows}),
+        normal=by_label[Label.NORMAL],
+        abnormal=by_label[Label.ABNORMAL],
+        classes=dict(Counter(name for row in rows for name in row.has.split())),
     )

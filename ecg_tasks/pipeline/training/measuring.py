@@ -75,7 +75,8 @@ def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow]) -> M
 
 
 def fit_baselines(recipe: Recipe, measured: MeasuredRecords, rows: Sequence[DatasetRow]) -> dict[str, LogisticBaseline]:
-    """Fit both baselines on the records of these rows, which are the training split."""
+    """Fit both baselines on those of these rows, which are the training split, that have a label."""
+    rows = [row for row in rows if row.label]
     names = feature_names(recipe.windowing)
     features = measured.of([row.record_id for row in rows]).features
     labels = [CLASS_ORDER.index(Label(row.label)) for row in rows]

@@ -1,6 +1,6 @@
 """Here: one link of a lineage, and the links to code and to dropped bytes. Not here: which links a thing has (``tracing``)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -47,9 +47,17 @@ def code_link(code: Code | None) -> Link:
     return Link(what="code", name=f"{code.version}, tree {code.tree}", state=LinkState.RECORDED, metadata=plain(code))
 
 
-def raw_link(store: ObjectStore, sha256: str, *, order: Sequence[str] = (), beneath: Sequence[Link] = ()) -> Link:
-    """Return the dropped bytes, with recomputed digests; ``order`` is as `raw_check.look` takes it."""
-    kept = raw_check.look(store, sha256, order=order)
+def raw_link(
+    store: ObjectStore,
+    sha256: str,
+    *,
+    order: Sequence[str] = (),
+    record_id: str = "",
+    digests: Collection[str] = (),
+    beneath: Sequence[Link] = (),
+) -> Link:
+    """Return the dropped bytes, with recomputed digests; what of them is meant is as `raw_check.look` takes it."""
+    kept = raw_check.look(store, sha256, order=order, record_id=record_id, digests=digests)
     state, sentence = (LinkState.BROKEN, kept.fault) if kept.fault else (LinkState.CHECKED, "SHA-256 recomputed")
     metadata = {name: f"{n_bytes:,} bytes" for name, n_bytes in kept.n_bytes.items()}
     return Link(what="raw", name=sha256, state=state, sentence=sentence, metadata=metadata, beneath=beneath)

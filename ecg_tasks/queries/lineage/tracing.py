@@ -101,18 +101,18 @@ def _record(store: ObjectStore, runs: RunLinks, record_id: str) -> Link | None:
             "synthetic": str(record.synthetic).lower(),
             "shard": shard,
         },
-        beneath=(_source(store, runs, stored.source, intake), *said, *_said_of(store, runs, record_id, shard)),
+        beneath=(_source(store, runs, stored.source, intake, record_id=record_id), *said, *_said_of(store, runs, record_id, shard)),
     )
 
 
-def _source(store: ObjectStore, runs: RunLinks, sha256: str, intake: IntakeManifest | None) -> Link:
-    """Return the dropped bytes, and beneath them the run that took them over."""
+def _source(store: ObjectStore, runs: RunLinks, sha256: str, intake: IntakeManifest | None, *, record_id: str = "") -> Link:
+    """Return the dropped bytes, or those of one record among them, and beneath them the run that took them over."""
     if intake is None:
-        return raw_link(store, sha256, beneath=(unknown_run(DagId.INGEST_RECORDS),))
+        return raw_link(store, sha256, record_id=record_id, beneath=(unknown_run(DagId.INGEST_RECORDS),))
     drop = next((one for one in account_lists.inputs(store, intake) if one.source == sha256), None)
     if drop is not None and drop.kept == "nothing":
         return _not_kept(sha256, beneath=(runs.link(intake),))
-    return raw_link(store, sha256, order=_order(drop) if drop else (), beneath=(runs.link(intake),))
+    return raw_link(store, sha256, order=_order(drop) if drop else (), record_id=record_id, beneath=(runs.link(intake),))
 
 
 def _order(drop: Input) -> Sequence[str]:
@@ -181,6 +181,9 @@ def _taken_over(store: ObjectStore, intake: IntakeManifest) -> Iterator[Link]:
     drops = {drop.source: drop for drop in account_lists.inputs(store, intake) if drop.source}
 
     def link(source: str) -> Link:
+        if drops[source].before:
+            sentence = f"an archive that was taken over by {drops[source].before}, {drops[source].before_at}"
+            return Link(what="dropped", name=source, state=LinkState.RECORDED, sentence=sentence)
         if drops[source].fate == "quarantined" and not store.list_keys(f"{keys.RAW}{source}/"):
             return Link(what="quarantine", name=source, state=LinkState.RECORDED, sentence="refused unread: it lies in quarantine only")
         if drops[source].kept == "nothing":
@@ -222,12 +225,23 @@ def _not_kept(source: str, *, beneath: Sequence[Link] = ()) -> Link:
 
 
 def _as_it_came(store: ObjectStore, runs: RunLinks, sha256: str) -> Link | None:
-    """Trace bytes of which none, or others, are in raw/, by the accounts: as they came, or one file of them."""
+    """Trace bytes that have no object of their own in raw/, by the accounts: as they came, one file of them, or one of several copies."""
     for intake in read_manifests(store, IntakeManifest):
+        if any(one.source == sha256 for one in intake.archives):
+            return Link(what="dropped", name=sha256, state=LinkState.RECORDED, sentence="an archive", beneath=(runs.link(intake),))
         for drop in account_lists.inputs(store, intake):
-            if sha256 in {drop.source, drop.dropped, *(digest for file in drop.files for digest in (file.sha256, file.dropped))} - {""}:
-                kept = _source(store, runs, drop.source, intake)
-                return kept if drop.source == sha256 else Link(what="dropped", name=sha256, state=LinkState.RECORDED, beneath=(kept,))
+            if not drop.before and sha256 in {
+                drop.source,
+                drop.dropped,
+                *(digest for file in drop.files for digest in (file.sha256, file.dropped)),
+            } - {""}:
+                if drop.kept_in:
+                    digests = {file.sha256 for file in drop.files}
+                    kept = raw_link(store, drop.source, digests=digests, beneath=(runs.link(intake),))
+                else:
+                    kept = _source(store, runs, drop.source, intake)
+                is_stored = sha256 in {drop.source, *(file.sha256 for file in drop.files)}
+                return kept if is_stored else Link(what="dropped", name=sha256, state=LinkState.RECORDED, beneath=(kept,))
     return None
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from ecg_tasks.readers.packed.base import Limits, PackedMember, Packing, Source, name_inside
-from ecg_tasks.readers.packed.contents import Contents, Extent
+from ecg_tasks.readers.packed.contents import Contents, Extent, unzipped
 from ecg_tasks.readers.packed.forward import Forward
 from ecg_tasks.readers.packed.recognising import is_called_an_archive, packing_of
 from ecg_tasks.readers.packed.tarred import gunzipped, walk_tar
-from ecg_tasks.readers.packed.zipped import walk_zip
+from ecg_tasks.readers.packed.zipped import walk_zip, zip_directory
 
 __all__ = [
     "Contents",
@@ -21,7 +21,9 @@ __all__ = [
     "is_called_an_archive",
     "name_inside",
     "packing_of",
+    "unzipped",
     "walk",
+    "zip_directory",
 ]
 
 

@@ -38,7 +38,7 @@ def walk_zip(
     """Yield every member with the start of its content, in the order in which they lie; see ``packed.walk``."""
     del packing
     stream = Forward(source.pieces(), name=name, most=LOCAL_HEADER.size)
-    for member in _directory(source, name=name, limits=limits):
+    for member in zip_directory(source, name=name, limits=limits):
         n_asked = 0 if member.fault else wanted(member.path)
         if not n_asked:
             yield member, b""
@@ -105,8 +105,14 @@ class _At(io.RawIOBase):
         return data
 
 
-def _directory(source: Source, *, name: str, limits: Limits) -> list[PackedMember]:
-    """Return the members in the order in which they lie."""
+def zip_directory(source: Source, *, name: str, limits: Limits) -> list[PackedMember]:
+    """Return the members in the order in which they lie, by one request to the end of a ZIP, or a few where that is long.
+
+    Raises
+    ------
+    BadInputError
+        If the archive as a whole cannot be trusted.
+    """
     file = _At(source, name=name, most=max(limits.n_members * _BYTES_AN_ENTRY, _TAIL_BYTES))
     try:
         with zipfile.ZipFile(file) as archive:

@@ -159,7 +159,7 @@ def test_another_table_of_that_name_stays_beside_it(bucket, make_wfdb):
 
 @pytest.mark.parametrize("size", [0, 10**9], ids=["streamed", "from the disk"])
 def test_by_itself_no_archive_is_kept(bucket, files, monkeypatch, size):
-    """Its bytes hold identifiers: each recording has its own copy without them, and no name of a member is readable anywhere."""
+    """Its bytes hold identifiers: one object has the copies without them, and no name of a member is readable anywhere."""
     for name in ("ECG_KEEP_NAMES", "ECG_RAW_KEEPS"):
         monkeypatch.delenv(name)
     monkeypatch.setenv(*NO_WAIT)
@@ -169,7 +169,9 @@ def test_by_itself_no_archive_is_kept(bucket, files, monkeypatch, size):
     manifest = run(bucket, "r1")
     assert (manifest["account"]["records"], manifest["account"]["quarantined"]) == (3, 3)
     kept = bucket.list_keys("")
-    assert not [key for key in kept if key.startswith((keys.STAGING, keys.INBOX)) or "Erika" in key or key.endswith(".zip")]
+    assert not [key for key in kept if key.startswith((keys.STAGING, keys.INBOX)) or "Erika" in key or key.endswith("Mustermann.zip")]
+    assert len([key for key in kept if key.startswith(keys.RAW)]) == 1
+    assert b"Erika" not in bucket.get(next(key for key in kept if key.startswith(keys.RAW)))
     told = [bucket.get(key) for key in kept if key.startswith((keys.MANIFESTS, keys.RECORDS, keys.RECORD_INDEX, keys.CATALOG))]
     assert not any(b"Erika" in data for data in told)
     assert {one.source for one in records(bucket).values()} <= {key.split("/")[1] for key in kept if key.startswith(keys.RAW)}
@@ -295,8 +297,30 @@ def small_recordings(n: int) -> dict[str, bytes]:
     return found
 
 
-def test_recordings_of_an_archive_cost_twenty_requests(bucket, monkeypatch):
-    """Beside those of their shards, in any order of members. 2,000 take as many, counted by hand: one in a hundred recordings."""
+def requests_of(bucket, monkeypatch, name: str) -> list[tuple[str, str]]:
+    """What a run asks the store for, beside its shards."""
+    asked: list[tuple[str, str]] = []
+    call = BaseClient._make_api_call
+
+    def counted(self, name, given):
+        asked.append((name, str(given.get("Key") or given.get("Prefix"))))
+        return call(self, name, given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", counted)
+        ingest_records.publish(name, [ingest_records.ingest_batch(job) for job in ingest_records.plan(name)])
+    of_shards = (keys.RECORDS, keys.RECORD_INDEX, keys.staging("ingest_records", name, "shards"))
+    return [one for one in asked if not one[1].startswith(of_shards)]
+
+
+@pytest.mark.parametrize("keeps", ["deidentified", "as_dropped", "nothing"])
+def test_recordings_of_an_archive_cost_a_few_requests(bucket, monkeypatch, keeps):
+    """Beside those of their shards, in any order of members: 20, and two for the account where that is a table of its own.
+
+    2,000 take as many, counted by hand: one in a hundred recordings. Once more, they take as many as nothing does.
+    """
+    monkeypatch.setenv("ECG_RAW_KEEPS", keeps)
+    monkeypatch.delenv("ECG_KEEP_NAMES")
     for number in range(2):  # the first intakes of a bucket make its catalogue and its log
         inbox.put_files([("x.csv", bytes([number]))])
         run(bucket, f"b{number}")
@@ -304,19 +328,13 @@ def test_recordings_of_an_archive_cost_twenty_requests(bucket, monkeypatch):
     monkeypatch.setattr("ecg_tasks.archive.account_lists.INLINE", 100)  # and their account is a table
     made = small_recordings(200)
     shuffled = [sorted(made)[place] for place in np.random.default_rng(1).permutation(len(made))]
-    inbox.put_files([("w.zip", zipped({name: made[name] for name in shuffled}))])
-    asked: list[tuple[str, str]] = []
-    call = BaseClient._make_api_call
-    monkeypatch.setattr(
-        BaseClient,
-        "_make_api_call",
-        lambda self, name, given: asked.append((name, str(given.get("Key") or given.get("Prefix")))) or call(self, name, given),
-    )
-    ingest_records.publish("r1", [ingest_records.ingest_batch(job) for job in ingest_records.plan("r1")])
-    of_shards = (keys.RECORDS, keys.RECORD_INDEX, keys.staging("ingest_records", "r1", "shards"))
-    beside = [one for one in asked if not one[1].startswith(of_shards)]
-    assert len(beside) <= 20, Counter(beside)
+    archive = zipped({name: made[name] for name in shuffled})
+    inbox.put_files([("w.zip", archive)])
+    beside = requests_of(bucket, monkeypatch, "r1")
+    assert len(beside) <= 22, Counter(beside)
     assert len(records(bucket)) == 200
+    inbox.put_files([("w.zip", archive)])
+    assert len(again := requests_of(bucket, monkeypatch, "r2")) <= 18, Counter(again)
 
 
 def test_a_large_archive_is_shared_by_tasks(bucket, monkeypatch):
@@ -334,9 +352,9 @@ def test_a_large_archive_is_shared_by_tasks(bucket, monkeypatch):
         read_bytes = Counter()
         stream = ObjectStore.stream
 
-        def counted(self, key, *, at=0, end=None, read_bytes=read_bytes, stream=stream):
+        def counted(self, key, *, at=0, end=None, etag="", read_bytes=read_bytes, stream=stream):
             read_bytes[key] += (end or 10**9) - at
-            return stream(self, key, at=at, end=end)
+            return stream(self, key, at=at, end=end, etag=etag)
 
         with monkeypatch.context() as patch:
             patch.setattr(ObjectStore, "stream", counted)
@@ -347,9 +365,11 @@ def test_a_large_archive_is_shared_by_tasks(bucket, monkeypatch):
     assert len(records(bucket)) == 80
 
 
-def test_killed_anywhere_and_run_again_gives_the_same(bucket, files, monkeypatch):
+@pytest.mark.parametrize("keeps", ["deidentified", "as_dropped"])
+def test_killed_anywhere_and_run_again_gives_the_same(bucket, files, monkeypatch, keeps):
     """Break every single change of the store once, run the task again: the outcome is that of an undisturbed run."""
     monkeypatch.setenv(*NO_WAIT)
+    monkeypatch.setenv("ECG_RAW_KEEPS", keeps)
 
     def left() -> dict[str, str]:
         runs = (keys.MANIFESTS, keys.AUDIT, keys.STAGING, keys.CATALOG, keys.LABELS)
@@ -358,6 +378,7 @@ def test_killed_anywhere_and_run_again_gives_the_same(bucket, files, monkeypatch
     archive = zipped(files)
     inbox.put_files([("w.zip", archive)])
     undisturbed = run(bucket, "r1")
+    assert any(map(keys.digest_of_copies, left())) == (keeps == "deidentified")
     expected = left()
     for key in bucket.list_keys(""):
         bucket.delete(key)
