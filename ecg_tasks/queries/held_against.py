@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg_tasks.archive import keys, verdicts
+from ecg_tasks.archive import tables, verdicts
 from ecg_tasks.archive.catalog import RECORD, Catalog
 from ecg_tasks.archive.descriptions import Descriptions, Person, persons_of
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.assessment import BOOTSTRAP_SEED
 from ecg_tasks.evaluation.estimation import Comparison, hold_against
 from ecg_tasks.labels import CLASS_ORDER, Label
-from ecg_tasks.learning.version import TRAINING_RECORDS
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.decided import Decided, serving
 
@@ -58,15 +57,13 @@ def _chosen(store: ObjectStore, decided: Decided, labels: Mapping[str, str]) -> 
         return []
     late = catalog.described(usable)
     persons: dict[str, Person] = {}
-    columns = ["record_id", "patient", "split_bucket", "age", "sex"]
-    for part in catalog.rows(columns, kind=RECORD, where={"record_id": usable}):
+    for part in catalog.rows(["record_id", *tables.PERSON], kind=RECORD, where={"record_id": usable}):
         persons |= persons_of(part)
     persons |= late
-    files = {TRAINING_RECORDS: store.get(keys.model_file(decided.recipe, decided.version, TRAINING_RECORDS))}
-    trained_on = TrainedOn.of_version(files, Descriptions(late))
+    trained_on = TrainedOn.read(store, decided.recipe, decided.version, Descriptions(late))
     by_patient: dict[str, str] = {}
     for record_id in usable:
         person = persons.get(record_id, Person())
-        if not trained_on.knows(record_id, person.bucket):
+        if trained_on.why(record_id, person.bucket, person.patient, person.public_patient) is None:
             by_patient.setdefault(person.patient or record_id, record_id)
     return list(by_patient.values())

@@ -32,7 +32,7 @@ from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference,
 from ecg_tasks.evaluation.estimation import estimate
 from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.evaluation.summary import plain_interval
-from ecg_tasks.learning.version import SPEC, TRAINING_RECORDS, ModelSpec
+from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.pipeline.champions.versions import TrainedOn, metrics_of
 from ecg_tasks.pipeline.training.dataset import input_kinds
 from ecg_tasks.pipeline.training.reference import MEASURES, called_abnormal
@@ -180,7 +180,7 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
     """Read the decisions on these shards, less what the version was trained on and all but one record of a patient."""
     late = Descriptions.read(store)
     rule = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC))).rule
-    trained_on = TrainedOn.of_version({TRAINING_RECORDS: store.get(keys.model_file(recipe, version, TRAINING_RECORDS))}, late)
+    trained_on = TrainedOn.read(store, recipe, version, late)
     predictions = store.get_many(keys.predictions(recipe, shard, version) for shard in shards)
     indexes = store.get_many(keys.record_index(shard) for shard in shards)
     by_patient: dict[str, Seen] = {}
@@ -192,7 +192,9 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
         uninterpretable.update(sites[row] for row in np.flatnonzero(np.isnan(rows["probability"])))
         kinds, thresholds = input_kinds(rows), rule.limits(rows["site"]).threshold
         for row, record_id in enumerate(rows["record_id"]):
-            if np.isnan(rows["probability"][row]) or trained_on.knows(record_id, int(rows["split_bucket"][row])):
+            if np.isnan(rows["probability"][row]):
+                continue
+            if trained_on.why(record_id, int(rows["split_bucket"][row]), rows["patient"][row], rows["public_patient"][row]):
                 continue
             score, quality, beat_s = (float(rows[name][row]) for name in ("probability", "quality", "beat_s"))
             one = Seen(record_id, score, quality, beat_s, kinds[row], sites[row], float(thresholds[row]))
