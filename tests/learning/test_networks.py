@@ -72,8 +72,6 @@ def test_layers_have_names_of_their_own(name, shape):
 @pytest.mark.parametrize(
     ("name", "shape", "ensemble_size", "digest"),
     [
-        ("aligned", (9, 15, 24), 4, "2cf4929b17941970703c2010fabd042379b8091103ed9f70a468827b6ec75859"),
-        ("aligned", (9, 14, 2), 1, "14babd9c6c8fc82c13734798ff3a0776074ae9bba5e672e977d946ee31185d5a"),
         ("compact", (16, 24, 2), 1, "60396dc04e73dd238ddd7fd96d7da1dde00250e5d1312750d8a0671b662ee864"),
     ],
 )
