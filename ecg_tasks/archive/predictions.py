@@ -72,7 +72,7 @@ def join(
     """
     known = tables.load(index, [name for name in tables.RECORD_INDEX.names if name in columns or name == "record_id"])
     ids = _unrepeated(known["record_id"], "the index of a shard")
-    known = known if late is None else late.index(known)
+    known = (late or Descriptions({})).index(known)
     known |= {name: [None] * len(ids) for name in tables.ACQUISITION if name in columns and name not in known}
     place: dict[str, tuple[int, int]] = {}
     parts = [_decisions(one, columns, classes) for one in said]

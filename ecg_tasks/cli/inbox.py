@@ -59,7 +59,7 @@ def import_(
     dataset: Annotated[DataSet, typer.Argument(help="Layout of the folder; auto finds out.")],
     folder: Annotated[Path, typer.Argument(help="Where the data set lies.", exists=True, file_okay=False)],
 ) -> None:
-    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex, classes, fold).
+    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex, classes, fold, collection).
 
     ptbxl: 500 Hz recordings where present, else 100 Hz. ptbdb: every recording below the patients' folders.
     cinc: the Challenges 2020 and 2021. chapman: PhysioNet's ecg-arrhythmia, or figshare's ECGData.

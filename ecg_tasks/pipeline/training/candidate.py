@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import DatasetManifest, Training, TrainingJob, plain
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.evaluation import assessment, curves
 from ecg_tasks.evaluation.calibration import fit_calibration
 from ecg_tasks.evaluation.classes import assess_classes
@@ -22,12 +23,13 @@ from ecg_tasks.evaluation.thresholds import abstain_band, coverage_accuracy, thr
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.learning.decisions import RecordDecisions, record_probabilities
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.learning.version import Golden, ModelSpec, version_files
+from ecg_tasks.learning.version import Golden, ModelSpec, TrainingPatient, version_files
 from ecg_tasks.pipeline.training import class_rules, measuring
 from ecg_tasks.pipeline.training.classes import class_names
 from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 from ecg_tasks.pipeline.training.reference import reference_of
 from ecg_tasks.reporting.performance import performance_pictures
+from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
@@ -153,8 +155,19 @@ def build_version(
         metrics=metrics,
         golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images), typical=typical_picture(calibration)),
         splits={row.record_id: (row.split, row.patient_bucket) for row in rows},
+        patients=training_patients_of(rows),
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
+
+
+def training_patients_of(rows: Iterable[DatasetRow]) -> list[TrainingPatient]:
+    """Return the patients whom a version of these rows has seen before its test, one a row."""
+    key = key_digest(Settings.from_environment().patient_key)
+    return [
+        TrainingPatient(row.patient, key, row.public_patient, row.patient_bucket)
+        for row in rows
+        if row.patient is not None and row.split is not Split.TEST
+    ]
 
 
 def _class_figures(decided: RecordDecisions, test: Pictures, evaluation: Evaluation) -> dict[str, Any]:
