@@ -15,8 +15,8 @@ from ecg_tasks.signals.windowing import Windows
 
 NOTEBOOK_STFT = StftParams(n_fft=125, hop_length=64, window="boxcar", floor_db=-np.inf)
 BEAT_STFT = StftParams(n_fft=16, hop_length=4, window="hann", floor_db=-120.0, scaling="amplitude")
-LEAD_STFT = StftParams(n_fft=16, hop_length=8, window="hann", floor_db=-120.0, scaling="amplitude")
-"""Frames of 128 ms keep QRS and T wave apart, at 8 Hz a bin."""
+LEAD_STFT = StftParams(n_fft=16, hop_length=4, window="hann", floor_db=-120.0, scaling="amplitude")
+"""Frames of 128 ms, one every 32 ms, keep QRS and T wave apart, at 8 Hz a bin."""
 SIGNLESS = 128
 """Grey of nothing in a channel that has a sign."""
 
