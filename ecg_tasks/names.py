@@ -28,3 +28,4 @@ class RecipeName(StrEnum):
     TWELVE_LEAD = "twelve_lead"
     HEARTBEAT = "heartbeat"
     NOTEBOOK = "notebook"
+    LEAD_SAMPLES = "lead_samples"
