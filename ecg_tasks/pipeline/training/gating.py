@@ -16,7 +16,7 @@ from ecg_tasks.learning.decisions import RecordDecisions
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import fresh_process
 from ecg_tasks.pipeline.champions.versions import TrainedOn
-from ecg_tasks.pipeline.training import candidate, class_rules
+from ecg_tasks.pipeline.training import adding, candidate, class_rules
 from ecg_tasks.pipeline.training.dataset import load_pictures, load_rows, on_splits
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.signals.recipes import Recipe
@@ -44,7 +44,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         )
     else:
         incumbent, seen = _incumbent(store, recipe, work, champion)
-        training = on_splits(rows, Split.TRAIN, Split.VALIDATION)
+        training = [] if work.added else on_splits(rows, Split.TRAIN, Split.VALIDATION)
         tested = on_splits(rows, Split.TEST)
         if incumbent is not None:
             tested = [row for row in tested if not seen.knows(row.record_id, row.patient_bucket)]
@@ -79,7 +79,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         policy=work.policy,
         limits=policy.as_dict(),
         candidates_evaluated=n_evaluated,
-        note=gate_policy.note_on_test_set(n_evaluated),
+        note=" ".join(filter(None, (gate_policy.note_on_test_set(n_evaluated), adding.note_on(files)))),
         champion=champion.version if champion else None,
         champion_since=champion.since if champion else None,
         dataset_id=work.dataset_id,
