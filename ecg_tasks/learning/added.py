@@ -39,7 +39,7 @@ class _Stated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A table of a description: a field that is not known is refused, for it would say something that is not done."""
 
 
-class Input(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NetworkInput(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the network reads.
 
     Parameters
@@ -58,14 +58,14 @@ class Input(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unit: Literal["mV", "uV"] = "mV"
 
 
-class Output(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NetworkOutput(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the network answers: one row of numbers for each window.
 
     Parameters
     ----------
     values : ``probability``, ``log-odds`` (each number by itself) or ``softmax`` (the numbers become probabilities together)
-    abnormal : index of the number that speaks for abnormal; or, in its place,
-    normal : index of the number that speaks for normal
+    abnormal : index of the number that stands for abnormal; or, in its place,
+    normal : index of the number that stands for normal
     classes : index of the number of each class that it knows
     """
 
@@ -92,8 +92,8 @@ class Description(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True
     licence: str
     source: str
     learnt_from: tuple[str, ...] = ()
-    input: Input = Input()
-    output: Output
+    input: NetworkInput = NetworkInput()
+    output: NetworkOutput
 
     @classmethod
     def from_toml(cls, data: bytes) -> "Description":
@@ -200,7 +200,7 @@ class Adapter:
             *map(said.classes.__getitem__, stated.class_names),
         ]
         if max(self._columns) >= n_values:
-            raise ModelRefusedError(f"the network gives {n_values} numbers; the description speaks of number {max(self._columns)}")
+            raise ModelRefusedError(f"the network gives {n_values} numbers; the description names number {max(self._columns)}")
         if dtype not in (np.dtype(np.uint8), np.dtype(np.float32)):
             raise ModelRefusedError(f"the network reads {dtype}; uint8 and float32 are known")
         if dtype == np.uint8 and stated.input.scale != 1:

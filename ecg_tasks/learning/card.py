@@ -127,7 +127,7 @@ def _added(spec: Plain) -> Iterator[str]:
         leads = ", ".join(read["leads"]) or "the twelve standard leads"
         yield f"- Reads: samples of {leads} at {number(read['fs'])} Hz, in {read['unit']} times {number(read['scale'])}"
     index = (
-        f"number {said['abnormal']} speaks for abnormal" if said["abnormal"] is not None else f"number {said['normal']} speaks for normal"
+        f"number {said['abnormal']} stands for abnormal" if said["abnormal"] is not None else f"number {said['normal']} stands for normal"
     )
     named = "".join(f", number {column} for {name}" for name, column in sorted(said["classes"].items(), key=lambda one: one[1]))
     yield f"- Answers: {said['values']}; {index}{named}"

@@ -86,7 +86,7 @@ def test_a_network_that_reads_something_else_is_refused(more, shape, dtype, reas
 
 def test_an_answer_that_is_not_there_is_refused():
     """Its file says how many numbers it gives."""
-    with pytest.raises(ModelRefusedError, match="the network gives 3 numbers; the description speaks of number 3"):
+    with pytest.raises(ModelRefusedError, match="the network gives 3 numbers; the description names number 3"):
         adapter(stated(abnormal=3), SHAPE)
 
 
