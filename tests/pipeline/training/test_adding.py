@@ -1,6 +1,8 @@
 """A network that somebody else trained: from its file to the version that decides, by the steps that our own take, and no others."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +11,14 @@ from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError
 from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.learning.added import Description
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import ModelSpec
 from ecg_tasks.pipeline import classify_records, decide_champion, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import adding, dataset, promoting
-from ecg_tasks.queries import dag_runs, models
+from ecg_tasks.queries import dag_runs, explained, models, records
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import STANDARD_LEADS
 from ecg_tasks.signals.rendering import LeadSamples
@@ -24,6 +27,7 @@ from ecg_tasks.signals.synthesis import draw_heart, synthesize
 from tests.added_networks import described, keras_file, litert_file, onnx_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+ROOT = Path(__file__).parents[3]
 N_PATIENTS = 200
 
 
@@ -257,12 +261,14 @@ def test_pictures_that_are_no_longer_made_are_refused(given):
 
 
 def test_a_network_of_samples_goes_the_same_way(bucket_in, monkeypatch):
-    """It reads 400 Hz, the middle eight seconds of three leads, time first; it serves, and decides on every recording."""
+    """It is described as docs/models.md does, and reads the middle eight seconds of five leads; it serves, and decides."""
     from onnx import helper, numpy_helper
 
     store = bucket_in(monkeypatch, ECG_RECIPES="lead_samples")
     _take_over(_recordings())
-    recipe, leads = get_recipe("lead_samples"), ("II", "V2", "V5")
+    recipe, leads = get_recipe("lead_samples"), ("I", "II", "V1", "V2", "V5")
+    description = re.search(r"```toml\n(.*?)```", (ROOT / "docs/models.md").read_text(), re.DOTALL)[1].encode()
+    assert Description.from_toml(description).reads == recipe.key
 
     def features(images):
         from ecg_tasks.signals.resampling import resample
@@ -281,10 +287,9 @@ def test_a_network_of_samples_goes_the_same_way(bucket_in, monkeypatch):
         helper.make_node("ReduceMean", ["size"], ["mean"], axes=[1], keepdims=0),
         helper.make_node("Concat", ["high", "low", "mean"], ["numbers"], axis=1),
     ]
-    both, none = np.hstack([np.zeros_like(weights), weights]), np.array([0.0, *bias])
-    network = onnx_file(both, none, (3200, 3), before=before, kind="float")
-    more = '[input]\nlayout = ["time", "leads"]\nleads = ["II", "V2", "V5"]\nfs = 400\nunit = "uV"\n'
-    verdict = _run("s", adding.hand_in(store, network, described(recipe.key, values="softmax", more=more, normal=0)), recipe="lead_samples")
+    three = np.hstack([np.zeros_like(weights), weights, weights])
+    network = onnx_file(three, np.array([0.0, *bias, *bias]), (3200, 5), before=before, kind="float")
+    verdict = _run("s", adding.hand_in(store, network, description), recipe="lead_samples")
     assert verdict["promote"], verdict["reason"]
     pin = classify_records.pin_champion("night", date="2026-01-02", scope="all", details=2)
     report = classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
@@ -294,8 +299,12 @@ def test_a_network_of_samples_goes_the_same_way(bucket_in, monkeypatch):
     assert set(table["recipe"]) == {"lead_samples"}
     assert set(table["version"]) == {verdict["version"]}
     assert not np.isnan(table["probability"]).any()
+    page = records.record_page(store, table["record_id"][0])
+    assert (page.decided.version.version, len(page.windows), page.views) == (verdict["version"], 1, ())
+    assert explained.attribution(store, page) is None
     card = registry.read_version(store, "lead_samples", verdict["version"])["card.md"].decode()
-    assert "- Reads: samples of II, V2, V5 at 400 Hz, in uV times 1" in card
+    assert "- Reads: samples of I, II, V1, V2, V5 at 400 Hz, in uV times 1" in card
+    assert "- MI is known to the network and is not served: 0 calibration patients have it" in card
 
 
 def test_a_recipe_without_a_network_of_ours_cannot_be_trained(bucket_in, monkeypatch):
