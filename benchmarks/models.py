@@ -76,6 +76,7 @@ def make_untrained(folder: str, recipe: str) -> Work:
             metrics={"test": figures.as_dict()},
             golden=Golden(images=golden, scores=keras_scores(saved, golden)),
             splits={},
+            patients=[],
             pictures={},
         )
         version = Path(folder) / recipe / UNTRAINED

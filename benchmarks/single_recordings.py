@@ -150,7 +150,7 @@ def stage(folder: str, n_recordings: int, run: str) -> Work:
             index: dict[str, Any] = {"record_id": ids, "name": names, "source": [etag_of(number, "source") * 2 for number in numbers]}
             index |= {"patient": [None] * n, "split_bucket": np.full(n, -1), "age": [None] * n, "sex": [None] * n, "fs": np.full(n, 500.0)}
             index |= {"synthetic": [True] * n, "leads": [["II"]] * n, "received": np.zeros(n, np.int32)}
-            index |= {name: [None] * n for name in tables.ACQUISITION}
+            index |= {name: [None] * n for name in (*tables.ACQUISITION, "public_patient")} | {"fold": np.zeros(n, np.int32)}
             labels = {"record_id": ids, "label": ["abnormal" if number % 3 else "normal" for number in numbers]}
             labels |= {"who": [f"source:{name}.hea" for name in names]}
             labels |= {"when": [AT.isoformat()] * n, "comment": [""] * n, "withdraws": [""] * n}

@@ -1,4 +1,4 @@
-"""Here: names that are stored, typed and shown: the DAGs' and the recipes'. Not here: what they stand for (``pipeline``, ``recipes``).
+"""Here: names that are stored, typed and shown: of DAGs, recipes, collections. Not here: what they stand for (``pipeline``, ``recipes``).
 
 Nothing else is imported, so DAG files, plugins and the command line may name a DAG or a recipe at no cost.
 """
@@ -29,3 +29,16 @@ class RecipeName(StrEnum):
     HEARTBEAT = "heartbeat"
     NOTEBOOK = "notebook"
     LEAD_SAMPLES = "lead_samples"
+
+
+class CollectionName(StrEnum):
+    """The public collections, in the order in which a folder is held against them. The values are stored, and are layouts of ``import``."""
+
+    PTBXL = "ptbxl"
+    MIMIC_IV_ECG = "mimic_iv_ecg"
+    CODE15 = "code15"
+    SPH = "sph"
+    CHAPMAN = "chapman"
+    LUDB = "ludb"
+    CINC = "cinc"
+    PTBDB = "ptbdb"

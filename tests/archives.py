@@ -122,7 +122,7 @@ class Archive:
         """The index and the predictions of one shard, and the manifest of the run that made them."""
         n, probability = len(ids), np.asarray(probability, dtype=np.float32)
         known = {"record_id": ids, "name": [f"name {one[:8]}" for one in ids], "source": ["s"] * n, "split_bucket": [-1] * n}
-        known |= {"synthetic": [False] * n, "fs": [500.0] * n, "leads": [["II"]] * n, "received": [1] * n}
+        known |= {"synthetic": [False] * n, "fs": [500.0] * n, "leads": [["II"]] * n, "received": [1] * n, "fold": [0] * n}
         index = {name: known.get(name, [None] * n) for name in tables.RECORD_INDEX.names}
         if not self.store.exists(keys.record_index(shard)):
             self.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))

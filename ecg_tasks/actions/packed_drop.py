@@ -38,12 +38,13 @@ _PLAIN_FILE = 0o644 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What became of one archive; ``is_new`` tells whether it was sent now."""
+    """What became of one archive; ``is_new`` tells whether it was sent now, ``before`` which run has taken it over already."""
 
     key: str
     n_files: int
     n_bytes: int
     is_new: bool
+    before: str = ""
 
 
 def put_packed(
@@ -176,4 +177,4 @@ def _send(store: ObjectStore, settings: Settings, folder: str, files: Sequence[F
         if is_new:
             file.seek(0)
             store.put(key, cast("BinaryIO", file), content_type="application/zip")
-    return Sent(key=key, n_files=n_files, n_bytes=n_bytes, is_new=is_new)
+    return Sent(key=key, n_files=n_files, n_bytes=n_bytes, is_new=is_new, before="" if before is None else before.run)

@@ -42,7 +42,7 @@ GROWTH = 4
 TAIL_ROWS = 4096
 """So many rows at most stand in the head."""
 _GROUP_ROWS = 65_536
-_FROM_INDEX = ("record_id", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "received")
+_FROM_INDEX = ("record_id", "source", *tables.PERSON, "synthetic", "fs", "received")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class Catalog:
 
     def described(self, record_ids: Iterable[str]) -> dict[str, Person]:
         """Return what became known of these records' patients after they had been stored; a later intake takes precedence."""
-        columns = ["record_id", "received", "patient", "split_bucket", "age", "sex"]
+        columns = ["record_id", "received", *tables.PERSON]
         found: dict[str, tuple[int, Person]] = {}
         for part in self.rows(columns, kind=DESCRIPTION, where={"record_id": record_ids}):
             persons = zip(part["record_id"], part["received"].tolist(), persons_in_order(part), strict=True)
@@ -294,10 +294,16 @@ def of_classes(table: pa.Table) -> pa.Table:
 
 
 def _groups(file: BinaryIO, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield all rows of a Parquet file, some thousands at a time."""
+    """Yield all rows of a Parquet file, some thousands at a time; a column that an older one lacks is null."""
     table = pq.ParquetFile(file)
+    wanted = tables.CATALOG.names if columns is None else list(columns)
+    there = [name for name in wanted if name in table.schema_arrow.names]
     for number in range(table.num_row_groups):
-        yield table.read_row_group(number, columns=columns, use_threads=False)
+        rows = table.read_row_group(number, columns=there, use_threads=False)
+        for name in wanted:
+            if name not in there:
+                rows = rows.append_column(tables.CATALOG.field(name), pa.nulls(rows.num_rows, tables.CATALOG.field(name).type))
+        yield rows.select(wanted)
 
 
 def _strings(record_ids: NDArray[np.bytes_]) -> pa.Array:
@@ -319,7 +325,7 @@ def _rows(n_rows: int, kind: int, given: Mapping[str, Any]) -> pa.Table:
         value = given.get(wanted.name)
         if wanted.name == "kind":
             value = [kind] * n_rows
-        elif wanted.name == "received":
+        elif wanted.name in {"received", "fold"}:
             value = pa.nulls(n_rows, pa.int32()) if value is None else value
             value = pc.fill_null(value if isinstance(value, pa.Array | pa.ChunkedArray) else pa.array(value, pa.int32()), 0)
         if value is None:

@@ -17,12 +17,22 @@ from ecg_tasks.archive.record_shards import StoredRecord
 
 
 class Person(NamedTuple):
-    """The patient of a record: keyed hash, bucket (-1 where the patient is not known), age in years, sex."""
+    """The patient of a record: keyed hash, bucket (-1 where the patient is not known), age in years, sex.
+
+    ``fold`` is that of the collection's own protocol, ``public_patient`` the digest of collection and id of a public patient.
+    """
 
     patient: str | None = None
     bucket: int = -1
     age: float | None = None
     sex: Literal["female", "male"] | None = None
+    fold: int | None = None
+    public_patient: str | None = None
+
+    @property
+    def cells(self) -> tuple[object, ...]:
+        """What is stored of it, in the order of `tables.PERSON`."""
+        return self._replace(fold=self.fold or 0)
 
 
 class Descriptions:
@@ -44,15 +54,22 @@ class Descriptions:
         return cls(found)
 
     def index(self, columns: tables.Columns) -> tables.Columns:
-        """Return the columns of an index (``record_id`` among them) with what is known by now."""
+        """Return the columns of an index (``record_id`` among them) with what is known by now.
+
+        Where the index has patients, it has all columns of persons then, also those that it lacks as an older one.
+        """
+        if "patient" in columns:
+            n = tables.n_rows(columns)
+            lacking: tables.Columns = {"fold": np.zeros(n, np.int32), "public_patient": [None] * n}
+            columns = lacking | columns
         place = [row for row, record_id in enumerate(columns["record_id"]) if record_id in self.persons] if self.persons else []
         if not place:
             return columns
-        changed: dict[str, Any] = {name: np.array(columns[name]) for name in ("split_bucket", "age") if name in columns}
-        changed |= {name: list(columns[name]) for name in ("patient", "sex") if name in columns}
+        changed: dict[str, Any] = {name: np.array(columns[name]) for name in ("split_bucket", "age", "fold") if name in columns}
+        changed |= {name: list(columns[name]) for name in ("patient", "sex", "public_patient") if name in columns}
         for row in place:
             person = self.persons[columns["record_id"][row]]
-            values = {"patient": person.patient, "split_bucket": person.bucket, "age": person.age, "sex": person.sex}
+            values = dict(zip(tables.PERSON, person.cells, strict=True))
             for name, column in changed.items():
                 column[row] = np.nan if name == "age" and values[name] is None else values[name]
         return columns | changed
@@ -64,11 +81,18 @@ class Descriptions:
             return one
         record = replace(one.record, age=person.age, sex=person.sex)
         record.__dict__["record_id"] = one.record.record_id
-        return replace(one, record=record, patient=person.patient, split_bucket=person.bucket)
+        return replace(
+            one,
+            record=record,
+            patient=person.patient,
+            split_bucket=person.bucket,
+            fold=person.fold,
+            public_patient=person.public_patient,
+        )
 
-    def buckets(self, record_ids: Iterable[str]) -> frozenset[int]:
-        """Return the buckets of the patients that became known of these records."""
-        return frozenset(self.persons[one].bucket for one in record_ids if one in self.persons and self.persons[one].bucket >= 0)
+    def patients(self, record_ids: Iterable[str]) -> list[Person]:
+        """Return the patients that became known of these records."""
+        return [person for one in record_ids if (person := self.persons.get(one)) is not None and person.patient is not None]
 
 
 def persons_of(columns: tables.Columns) -> dict[str, Person]:
@@ -78,16 +102,20 @@ def persons_of(columns: tables.Columns) -> dict[str, Person]:
 
 def persons_in_order(columns: tables.Columns) -> Iterator[Person]:
     """Yield the person of each row."""
-    for patient, bucket, age, sex in zip(*(columns[name] for name in ("patient", "split_bucket", "age", "sex")), strict=True):
-        yield Person(patient, int(bucket), None if np.isnan(age) else float(age), sex)
+    n = tables.n_rows(columns)
+    folds, public = columns.get("fold", np.zeros(n)), columns.get("public_patient", [None] * n)
+    known = (columns[name] for name in ("patient", "split_bucket", "age", "sex"))
+    for patient, bucket, age, sex, fold, digest in zip(*known, folds, public, strict=True):
+        years, number = None if np.isnan(age) else float(age), int(fold) if fold > 0 else None
+        yield Person(patient, int(bucket), years, sex, number, digest)
 
 
 def write(store: ObjectStore, persons: Mapping[str, Person], *, number: int) -> bytes:
     """Write down what became known in the intake of this number; returns what was written."""
     rows = sorted(persons.items())
     columns: dict[str, list[object]] = {"record_id": [record_id for record_id, _ in rows]}
-    for place, name in enumerate(("patient", "split_bucket", "age", "sex")):
-        columns[name] = [person[place] for _, person in rows]
+    for place, name in enumerate(tables.PERSON):
+        columns[name] = [person.cells[place] for _, person in rows]
     data = tables.dump(tables.DESCRIPTIONS, columns)
     store.put(keys.descriptions(number, hashlib.sha256(data).hexdigest()[:20]), data)
     return data

@@ -20,7 +20,7 @@ class StoredRecord:
 
     ``patient`` is the keyed hash of the patient's id, ``split_bucket`` its place in every split (-1 if not known),
     ``source`` the SHA-256 of the dropped bytes. ``called`` is the digest of its name where that is not stored, and the record is then
-    called by its id.
+    called by its id. ``fold`` and ``public_patient`` are those of `descriptions.Person`.
     """
 
     record: Record
@@ -28,6 +28,8 @@ class StoredRecord:
     patient: str | None
     split_bucket: int
     called: str = ""
+    fold: int | None = None
+    public_patient: str | None = None
 
 
 def shard_name(record_ids: Iterable[str]) -> str:
@@ -126,8 +128,14 @@ def _stored(columns: tables.Columns, row: int) -> StoredRecord:
         **{name: columns[name][row] for name in tables.ACQUISITION if name in columns},
     )
     record.__dict__["record_id"] = columns["record_id"][row]  # as stored: spares hashing again
+    fold = columns["fold"][row] if "fold" in columns else 0
     return StoredRecord(
-        record=record, source=columns["source"][row], patient=columns["patient"][row], split_bucket=int(columns["split_bucket"][row])
+        record=record,
+        source=columns["source"][row],
+        patient=columns["patient"][row],
+        split_bucket=int(columns["split_bucket"][row]),
+        fold=int(fold) if fold > 0 else None,
+        public_patient=columns["public_patient"][row] if "public_patient" in columns else None,
     )
 
 
@@ -144,4 +152,6 @@ def _index_columns(shard: Sequence[StoredRecord]) -> tables.Columns:
         "fs": [stored.record.fs for stored in shard],
         "leads": [list(stored.record.leads) for stored in shard],
         **{name: [getattr(stored.record, name) for stored in shard] for name in tables.ACQUISITION},
+        "fold": [stored.fold or 0 for stored in shard],
+        "public_patient": [stored.public_patient for stored in shard],
     }

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ecg_tasks.signals.measurements import VALUES
+
 RECORDS = pa.schema(
     [
         ("record_id", pa.string()),
@@ -28,8 +30,12 @@ RECORDS = pa.schema(
         ("device", pa.string()),
         ("filters", pa.string()),
         ("source_format", pa.string()),
+        ("fold", pa.int32()),  # of the collection's own protocol, 0 for none; this one and the next are absent in older tables
+        ("public_patient", pa.string()),  # digest of collection and id; none of a private patient
     ]
 )
+PERSON = ("patient", "split_bucket", "age", "sex", "fold", "public_patient")
+"""Columns of `RECORDS` that tell whose recording it is; the last two are absent in older tables, where neither is known."""
 ACQUISITION = ("recorded", "device", "filters", "source_format")
 """Columns of `RECORDS` that tell how a recording was made; absent in older tables, where none of it is known."""
 RECEIVED = pa.field("received", pa.int32())
@@ -41,7 +47,7 @@ RECORD_INDEX = pa.schema(
             for name in ("record_id", "name", "source", "patient", "split_bucket", "age", "sex", "synthetic", "fs", "leads")
         ),
         RECEIVED,
-        *(RECORDS.field(name) for name in ACQUISITION),
+        *(RECORDS.field(name) for name in (*ACQUISITION, "fold", "public_patient")),
     ]
 )
 """What listings and joins need of a shard, without its samples."""
@@ -50,7 +56,7 @@ CALLED = pa.field("called", pa.string())
 HASHED_INDEX = pa.schema([*RECORD_INDEX, CALLED])
 ALIASES = pa.schema([("record_id", pa.string()), ("name", pa.string()), RECEIVED])
 """Other names that records were dropped by."""
-DESCRIPTIONS = pa.schema([RECORDS.field(name) for name in ("record_id", "patient", "split_bucket", "age", "sex")])
+DESCRIPTIONS = pa.schema([RECORDS.field(name) for name in ("record_id", *PERSON)])
 """What became known of patients after their recordings had been stored; it stands in place of what the record's index says."""
 CATALOG = pa.schema(
     [
@@ -62,6 +68,7 @@ CATALOG = pa.schema(
         *(RECORDS.field(name) for name in ("source", "patient", "split_bucket", "age", "sex", "synthetic", "fs")),
         ("n_leads", pa.int32()),
         *(pa.field(name, pa.string()) for name in ("label", "who", "when")),
+        *(RECORDS.field(name) for name in ("fold", "public_patient")),  # absent in older segments
     ]
 )
 """All records, what else they are called, and what sources said of them and of their patients."""
@@ -70,7 +77,7 @@ LABEL_ROWS = pa.schema(
         ("row", pa.int32()),  # line of the file
         ("record", pa.string()),  # as the file names it
         ("label", pa.string()),
-        *(RECORDS.field(name) for name in ("patient", "split_bucket", "age", "sex")),
+        *(RECORDS.field(name) for name in PERSON),
         pa.field("classes", pa.string()),  # absent in older tables
     ]
 )
@@ -106,6 +113,15 @@ SPECTROGRAMS = pa.schema(
         ("png", pa.binary()),
     ]
 )
+MEASUREMENTS = pa.schema(
+    [
+        ("record_id", pa.string()),
+        *((name, pa.float32()) for name in VALUES),  # NaN: not measurable
+        ("rhythm", pa.string()),  # empty: not measurable
+        ("not_measurable", pa.string()),  # why, such as ``pr_ms:no_p,rhythm:few_beats``
+    ]
+)
+"""What was measured of records: see ``signals.measurements``."""
 SPLIT = pa.schema(
     [
         ("record_id", pa.string()),
@@ -119,8 +135,6 @@ SPLIT = pa.schema(
         ("synthetic", pa.bool_()),
     ]
 )
-CLASS_SPLIT = pa.schema([*SPLIT, ("has", pa.string()), ("lacks", pa.string())])
-"""A split of records of which classes are known: names of those that each has, and that it has not, with blanks between."""
 SIGNATURES = pa.schema(
     [
         ("record_id", pa.string()),
@@ -196,6 +210,15 @@ def predictions_with(classes: Iterable[str]) -> pa.Schema:
     """Return the columns of what a version with these classes says: one without any has those of ``PREDICTIONS`` alone."""
     fields = [field for name in classes for field in (pa.field(f"p_{name}", pa.float32()), pa.field(f"class_{name}", pa.string()))]
     return pa.schema([*PREDICTIONS, *fields])
+
+
+def split_with(*, public: bool, classes: bool) -> pa.Schema:
+    """Return the columns of a split; one without public patients and without classes has those of ``SPLIT`` alone, and its earlier name.
+
+    Of classes, the names of those that a record has and has not, with blanks between.
+    """
+    more = [RECORDS.field("public_patient")] * public + [pa.field(name, pa.string()) for name in ("has", "lacks")] * classes
+    return pa.schema([*SPLIT, *more])
 
 
 def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:

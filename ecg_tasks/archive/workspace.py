@@ -9,6 +9,7 @@ from typing import TypeVar
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import Document
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.readers.person import id_within
 from ecg_tasks.settings import Settings
 
 T = TypeVar("T")
@@ -46,6 +47,31 @@ def patient_hash(patient: str | None, *, key: bytes, issuer: str | None = None) 
     given_by = (issuer or "").strip()
     text = f"{given_by}\0{patient.strip()}" if given_by else patient
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def public_patient(patient: str, *, collection: str) -> str:
+    """Return what names a patient of a public collection on every installation: it hides nothing, for everybody can make it.
+
+    Parameters
+    ----------
+    patient : id, with or without the collection before it
+    collection : that gave the id
+
+    Examples
+    --------
+    >>> public_patient("ptbxl-15709", collection="ptbxl"), public_patient("15709", collection="ptbxl")
+    ('e590eaeb051f55e805c64bf2', 'e590eaeb051f55e805c64bf2')
+    """
+    return hashlib.sha256(f"{collection}:{patient.removeprefix(id_within(collection, ''))}".encode()).hexdigest()[:24]
+
+
+def key_digest(key: bytes) -> str:
+    """Return what tells one key of patients from another and says nothing else: hashes by two keys cannot be compared.
+
+    >>> key_digest(b"0" * 32) == key_digest(b"1" * 32)
+    False
+    """
+    return hmac.new(key, b"\0which key", hashlib.sha256).hexdigest()[:12]
 
 
 def write_jobs(store: ObjectStore, *, dag: str, run: str, jobs: Iterable[Document]) -> list[str]:

@@ -1,5 +1,6 @@
 """Here: ``evaluate``: a model on a labelled folder, without any stack. Not here: the evaluation (``offline.evaluate_folder``)."""
 
+import os
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +43,7 @@ def evaluate(
     """Evaluate a model on the labelled recordings of a folder, with 95 % intervals by bootstrap over patients.
 
     Recordings and patients that the model was trained on are named and left out. Code and figures are those of the model card.
+    Private patients are known by ECG_PATIENT_KEY, or by the key of the stack on this machine.
     """
     import json as json_module
 
@@ -53,7 +55,11 @@ def evaluate(
     with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as shown:
         bar = shown.add_task("")
         found = evaluate_folder(
-            folder, recipe=recipe, model=model, progress=lambda done, total: shown.update(bar, completed=done, total=total)
+            folder,
+            recipe=recipe,
+            model=model,
+            patient_key=_patient_key(),
+            progress=lambda done, total: shown.update(bar, completed=done, total=total),
         )
     for evaluated in found.evaluated:
         _show(evaluated)
@@ -62,6 +68,16 @@ def evaluate(
         json.write_text(json_module.dumps(found.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         say(f"written: {json}")
     console().print(RESEARCH_USE)
+
+
+def _patient_key() -> bytes | None:
+    """Return the key of this installation's patients: that of the environment, or of the stack that was set up here; None without any."""
+    if key := os.environ.get("ECG_PATIENT_KEY"):
+        return key.encode()
+    from deploy.embedded import Stack
+
+    stack = Stack()
+    return stack.environment()["ECG_PATIENT_KEY"].encode() if stack.home.exists else None
 
 
 def _show(evaluated: "ModelEvaluation") -> None:
@@ -74,6 +90,11 @@ def _show(evaluated: "ModelEvaluation") -> None:
         say(
             f"left out, because it was trained, stopped or calibrated on them or their patients: {len(evaluated.left_out):,} records"
             f" ({by_patient:,} by patient): {names}{more}"
+        )
+    if evaluated.n_by_bucket:
+        say(
+            f"{evaluated.n_by_bucket:,} of these share one of 10,000 buckets with a patient of the model's training, and may be strangers: "
+            "it was trained before versions named their patients, or on private ones by another ECG_PATIENT_KEY"
         )
     if evaluated.assessment is None:
         say("no record is left to evaluate this model on")

@@ -59,7 +59,7 @@ def import_(
     dataset: Annotated[DataSet, typer.Argument(help="Layout of the folder; auto finds out.")],
     folder: Annotated[Path, typer.Argument(help="Where the data set lies.", exists=True, file_okay=False)],
 ) -> None:
-    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex, classes, fold).
+    """Write a data set into the inbox, with a labels.csv (label, patient, age in years, sex, classes, fold, collection).
 
     ptbxl: 500 Hz recordings where present, else 100 Hz. ptbdb: every recording below the patients' folders.
     cinc: the Challenges 2020 and 2021. chapman: PhysioNet's ecg-arrhythmia, or figshare's ECGData.
@@ -148,7 +148,10 @@ def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
 
 
 def drop_packed(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
-    """Put a collection into the inbox of a stack in a few archives, with a line or a step of a bar for each; returns how many files."""
+    """Put a collection into the inbox of a stack in a few archives, with a line or a step of a bar for each.
+
+    Returns how many files are there, without those that were taken over before.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from ecg_tasks.actions.inbox import FILES_AT_ONCE
@@ -164,11 +167,14 @@ def drop_packed(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
         def tell(n_files: int, sent: Sent | None) -> None:
             shown.update(bar, completed=n_files)
             if sent is not None and not console().is_terminal:
-                what = "sent" if sent.is_new else "was there before"
+                what = "sent" if sent.is_new else f"was taken over by {sent.before}" if sent.before else "was there before"
                 say(f"{n_files:,} of {len(files):,} files; an archive of {sent.n_bytes / 1e6:,.0f} MB {what}")
 
-        put_packed(files, progress=tell)
-    return len(files)
+        sent = put_packed(files, progress=tell)
+    n_before = sum(one.n_files for one in sent if one.before)
+    if n_before:
+        say(f"{n_before:,} files were taken over before, and are not again")
+    return len(files) - n_before
 
 
 def _named(paths: Iterable[Path], under: str) -> "Iterator[tuple[str, Content]]":

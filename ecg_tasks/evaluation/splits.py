@@ -25,6 +25,10 @@ Do not move the start of the test split: patients would enter or leave it, and e
 """
 
 
+LEARNT_FOLDS = 8
+"""The first so many folds of a collection are learnt from; those after them are only tested on. PTB-XL's protocol has ten."""
+
+
 def split_bucket(patient: str) -> int:
     """Return the patient's bucket, 0 to ``N_BUCKETS - 1``: from the id alone, hence the same on every machine and with any other data.
 
@@ -34,6 +38,37 @@ def split_bucket(patient: str) -> int:
     if not patient:
         raise SignalError("a patient id must not be empty: all records without one would be one patient")
     return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") % N_BUCKETS
+
+
+def placed(bucket: int, fold: int | None) -> int:
+    """Return the bucket that decides the split: the patient's own, unless the fold that the collection gives wants another split.
+
+    A patient of folds 1 to 8 is never tested on, one of fold 9 or more only ever tested on. Who stays in the split of the own bucket keeps
+    the bucket; the others are spread over the buckets of the wanted splits, by the own bucket alone.
+
+    Parameters
+    ----------
+    bucket : 0 to ``N_BUCKETS - 1``
+    fold : 1 or more; None where the collection gives none
+
+    Examples
+    --------
+    >>> placed(17, None), placed(17, 3), placed(17, 10), placed(9999, 3)
+    (17, 17, 8503, 8494)
+
+    References
+    ----------
+    Wagner et al., Scientific Data 7:154, 2020: folds 9 and 10 of PTB-XL are validated by people and meant for validation and test.
+    """
+    _check_bucket(bucket)
+    if fold is None:
+        return bucket
+    if fold < 1:
+        raise SignalError(f"{fold=}; it must be 1 or more")
+    learnt = SPLIT_ENDS[Split.CALIBRATION]
+    if fold > LEARNT_FOLDS:
+        return bucket if bucket >= learnt else learnt + bucket * (N_BUCKETS - learnt) // learnt
+    return bucket if bucket < learnt else (bucket - learnt) * learnt // (N_BUCKETS - learnt)
 
 
 def split_of(bucket: int) -> Split:

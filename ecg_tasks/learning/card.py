@@ -173,7 +173,8 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
     if unit := metrics.get("test", {}).get("split_unit"):
         sentence = (
             f"Split by {unit}: the digest of a {unit}'s id gives one of 10,000 buckets, and the bucket the split (60 % train,"
-            " 10 % validation, 15 % calibration, 15 % test), for ever and on every installation."
+            " 10 % validation, 15 % calibration, 15 % test), for ever and on every installation. Where a collection gives folds, those from"
+            " 1 to 8 are never tested on, and later ones only tested on."
         )
         if unit == "record":
             sentence += " **No patient is known here: records of one person may be in two splits, which makes every figure look too good.**"
@@ -183,13 +184,14 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
     fitted = "fix temperature, threshold and abstain band; test patients are used once."
     if spec.get("added"):
         yield (
-            f"The weights come from elsewhere. Calibration patients {fitted} `training_records.csv` lists the records of both; those of the"
-            " other splits were used for the simpler methods alone."
+            f"The weights come from elsewhere. Calibration patients {fitted} `training_records.csv` lists the records of both,"
+            " `training_patients.csv` those of the first, by a digest; those of the other splits were used for the simpler methods alone."
         )
     else:
         yield (
             f"Training and validation patients fit the weights and stop the training; calibration patients {fitted}"
-            " Every record with its split is listed in `training_records.csv`."
+            " Every record with its split is listed in `training_records.csv`,"
+            " and every patient but those of the test, by a digest, in `training_patients.csv`."
         )
     yield ""
 

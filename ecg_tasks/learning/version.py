@@ -7,9 +7,9 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ METRICS = "metrics.json"
 CARD = "card.md"
 GOLDEN = "golden.npz"
 TRAINING_RECORDS = "training_records.csv"
+TRAINING_PATIENTS = "training_patients.csv"
 SUMS = "SHA256SUMS"
 
 
@@ -290,6 +291,23 @@ class Golden:
             raise ModelRefusedError(f"{GOLDEN} cannot be read: {error}") from None
 
 
+class TrainingPatient(NamedTuple):
+    """A patient whom a version has seen before its test.
+
+    Parameters
+    ----------
+    patient : keyed hash of the id
+    key : digest of the key, without which the hash cannot be compared
+    public_patient : digest of a public patient's collection and id, the same on every installation; None for a private one
+    bucket : the patient's, 0 to 9,999: all that can be compared where the patient is private and the key another one
+    """
+
+    patient: str
+    key: str
+    public_patient: str | None
+    bucket: int
+
+
 def version_files(
     *,
     spec: ModelSpec,
@@ -297,6 +315,7 @@ def version_files(
     metrics: Mapping[str, Any],
     golden: Golden,
     splits: Mapping[str, tuple[str, int]],
+    patients: Iterable[TrainingPatient],
     pictures: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """Make all files of a version; the same input gives the same bytes.
@@ -307,6 +326,7 @@ def version_files(
     metrics : plain numbers, texts, None and objects of these; an object with ``value``, ``low`` and ``high`` is a figure with its interval
     golden : pictures of the version's own recipe, with the scores of the runtime that the network came from
     splits : record id to its split and its patient's bucket
+    patients : whom it has seen before its test
     pictures : file name to content of what the card shows
 
     Raises
@@ -323,6 +343,7 @@ def version_files(
         CARD: model_card(spec.as_dict(), metrics=metrics, splits={record_id: split for record_id, (split, _) in splits.items()}).encode(),
         GOLDEN: golden.to_bytes(),
         TRAINING_RECORDS: _training_records_csv(splits),
+        TRAINING_PATIENTS: training_patients_csv(patients),
         **pictures,
     }
     return files | {SUMS: checksums(files)}
@@ -365,6 +386,24 @@ def _training_records_csv(splits: Mapping[str, tuple[str, int]]) -> bytes:
     writer.writerow(("record_id", "side", "bucket"))
     writer.writerows((record_id, str(split), bucket) for record_id, (split, bucket) in sorted(splits.items()))
     return text.getvalue().encode()
+
+
+def training_patients_csv(patients: Iterable[TrainingPatient]) -> bytes:
+    """Return the content of ``training_patients.csv``: a row a patient; no row tells which records are of whom."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(TrainingPatient._fields)
+    writer.writerows(sorted((*one[:2], one.public_patient or "", one.bucket) for one in set(patients)))
+    return text.getvalue().encode()
+
+
+def training_patients(data: bytes) -> list[TrainingPatient]:
+    """Read ``training_patients.csv``; `ModelRefusedError` if it cannot be read."""
+    try:
+        rows = csv.DictReader(io.StringIO(data.decode()), strict=True)
+        return [TrainingPatient(row["patient"], row["key"], row["public_patient"] or None, int(row["bucket"])) for row in rows]
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ModelRefusedError(f"{TRAINING_PATIENTS} cannot be read: {error!r}") from None
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ecg_tasks.archive.class_lists import ClassEntry, KnownClasses, classes_in_force
 from ecg_tasks.archive.labelling import LabelEntry
+from ecg_tasks.archive.workspace import patient_hash, public_patient
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
 from ecg_tasks.labels import CLASS_ORDER, RESEARCH_USE
 from ecg_tasks.offline.archive_file import unpacked
@@ -88,6 +89,7 @@ def evaluate_folder(
     recipe: str | None = None,
     model: str | None = None,
     models: Path = SHIPPED_MODELS,
+    patient_key: bytes | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> FolderEvaluation:
     """Evaluate models on every labelled record of a folder that they were not trained on.
@@ -98,6 +100,7 @@ def evaluate_folder(
     recipe : the recipe to evaluate; None for the first that accepts a recording, as in the nightly run
     model : version of a model in ``models``, or the folder of one; None for the champions
     models : laid out as ``models/`` in the bucket
+    patient_key : of this installation, by which private patients are known that a version was trained on
     progress : called with the number of files read so far, and of all files
 
     Raises
@@ -111,9 +114,10 @@ def evaluate_folder(
     """
     if folder.is_file():
         with unpacked(folder) as inside:
-            found_inside = evaluate_folder(inside, recipe=recipe, model=model, models=models, progress=progress)
+            found_inside = evaluate_folder(inside, recipe=recipe, model=model, models=models, patient_key=patient_key, progress=progress)
         return replace(found_inside, folder=folder)
-    evaluators = [ModelEvaluator(one) for one in find_models(models, recipes=(recipe,) if recipe else Settings.recipes, wanted=model)]
+    chosen = find_models(models, recipes=(recipe,) if recipe else Settings.recipes, wanted=model)
+    evaluators = [ModelEvaluator(one, key=patient_key) for one in chosen]
     labelled = open_folder(folder)
     classes = _known_classes(labelled)
     found: Counter[str] = Counter()
@@ -130,7 +134,7 @@ def evaluate_folder(
             for record in reading.records:
                 if record.name in unreadable:
                     continue
-                found[_take(_described(record, labelled), seen, evaluators, classes.get(record.name))] += 1
+                found[_take(_described(record, labelled, patient_key), seen, evaluators, classes.get(record.name))] += 1
     progress(len(labelled.files), len(labelled.files))
     evaluated = [one for evaluator in evaluators if (one := evaluator.finish()) is not None]
     found.update({"left_out": sum(len(one.left_out) for one in evaluated)})
@@ -156,10 +160,11 @@ def evaluate_folder(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Described:
-    """A record with what the folder says about it, and all ids that its patient may have had in training."""
+    """A record with what the folder says about it, all ids that its patient may have had in training, and what these are known by."""
 
     record: Record
     patients: Sequence[str] = field(default=())
+    names: Sequence[str] = field(default=())
 
 
 def _known_classes(labelled: LabelledFolder) -> dict[str, KnownClasses]:
@@ -181,14 +186,21 @@ def _take(described: _Described, seen: set[str], evaluators: Sequence[ModelEvalu
     evaluator = next((evaluator for evaluator in evaluators if evaluator.recipe.accepts(record)), None)
     if evaluator is None:
         return "not_taken"
-    evaluator.add(record, described.patients, classes)
+    evaluator.add(record, described.patients, described.names, classes)
     return "taken"
 
 
-def _described(record: Record, labelled: LabelledFolder) -> _Described:
+def _described(record: Record, labelled: LabelledFolder, key: bytes | None) -> _Described:
     row = labelled.rows.get(record.name)
+    patients = [patient for patient in {None if row is None else row.patient_id, record.patient} if patient]
+    names = []
+    if key is not None:
+        hashes = {patient_hash(patient, key=key) for patient in patients} | {patient_hash(record.patient, key=key, issuer=record.issuer)}
+        names = [one for one in hashes if one]
     if row is None:
-        return _Described(record=record, patients=[record.patient] if record.patient else [])
+        return _Described(record=record, patients=patients, names=names)
+    if row.patient_id and (collection := labelled.collection_of(row)):
+        names.append(public_patient(row.patient_id, collection=collection))
     described = replace(
         record,
         patient=row.patient_id or record.patient,
@@ -196,7 +208,7 @@ def _described(record: Record, labelled: LabelledFolder) -> _Described:
         sex=row.sex or record.sex,
         label=row.label or record.label,
     )
-    return _Described(record=described, patients=[patient for patient in {row.patient_id, record.patient} if patient])
+    return _Described(record=described, patients=patients, names=names)
 
 
 def _read(name: str, path: Path, labelled: LabelledFolder) -> Read:
@@ -219,6 +231,7 @@ def _plain(evaluated: ModelEvaluation) -> dict[str, Any]:
         "synthetic_model": spec.synthetic,
         "left_out": {
             "n_records": len(evaluated.left_out),
+            "by_bucket": evaluated.n_by_bucket,
             "records": [vars(one) for one in evaluated.left_out],
         },
         "uninterpretable": list(evaluated.uninterpretable),

@@ -14,6 +14,7 @@ from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.offline.shipped import ShippedModel
+from ecg_tasks.pipeline.champions.versions import WhySeen
 from ecg_tasks.pipeline.training import measuring
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
@@ -23,11 +24,14 @@ RECORDS_AT_ONCE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A record that the model has seen: itself (``record``), or possibly another one of its patient (``patient``)."""
+    """A record that the model has seen: itself (``record``), or another one of its patient (``patient``).
+
+    It may also be a stranger's who shares a ``bucket`` with a patient that the model does not name.
+    """
 
     name: str
     record_id: str
-    why: Literal["record", "patient"]
+    why: WhySeen
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,12 +45,21 @@ class ModelEvaluation:
     left_out: Sequence[LeftOut]
     uninterpretable: Sequence[str]
 
+    @property
+    def n_by_bucket(self) -> int:
+        """How many records are left out by their patient's bucket alone."""
+        return sum(one.why == "bucket" for one in self.left_out)
+
 
 class ModelEvaluator:
-    """One model: it collects records, scores them a few at a time, and keeps one row of numbers for each."""
+    """One model: it collects records, scores them a few at a time, and keeps one row of numbers for each.
 
-    def __init__(self, model: ShippedModel) -> None:
+    ``key`` is that of the patients of this installation; without one, private patients are known by their buckets alone.
+    """
+
+    def __init__(self, model: ShippedModel, *, key: bytes | None = None) -> None:
         self.model = model
+        self._trained_on = model.trained_on(key=key)
         self.recipe = get_recipe(model.spec.recipe)
         if self.recipe.digest != model.spec.recipe_digest:
             raise ModelRefusedError(
@@ -60,11 +73,16 @@ class ModelEvaluator:
         self._left_out: list[LeftOut] = []
         self._uninterpretable: list[str] = []
 
-    def add(self, record: Record, patients: Sequence[str], classes: KnownClasses | None = None) -> None:
-        """Add a labelled record that the recipe accepts, with what is known of its classes."""
-        buckets = [split_bucket(patient) for patient in patients]
-        if any(self.model.trained_on.knows(record.record_id, bucket) for bucket in (*buckets, -1)):
-            why: Literal["record", "patient"] = "record" if record.record_id in self.model.trained_on.record_ids else "patient"
+    def add(self, record: Record, patients: Sequence[str], names: Sequence[str], classes: KnownClasses | None = None) -> None:
+        """Add a labelled record that the recipe accepts, with what is known of its classes.
+
+        Parameters
+        ----------
+        patients : ids that its patient may have had in training
+        names : by what the patient is known then: keyed hashes, digests of a public patient
+        """
+        whys = (self._trained_on.why(record.record_id, bucket, *names) for bucket in (-1, *map(split_bucket, patients)))
+        if why := next((one for one in whys if one is not None), None):
             self._left_out.append(LeftOut(name=record.name, record_id=record.record_id, why=why))
             return
         self._waiting.append((record, classes))

@@ -29,10 +29,9 @@ class ShippedModel:
         """What it is."""
         return self.classifier.spec
 
-    @cached_property
-    def trained_on(self) -> TrainedOn:
-        """What it has seen."""
-        return TrainedOn.of_version(self.files)
+    def trained_on(self, *, key: bytes | None) -> TrainedOn:
+        """Return what it has seen; ``key`` is that of the patients of this installation, if there is one."""
+        return TrainedOn.of_version(self.files, key=key)
 
     @cached_property
     def baselines(self) -> Mapping[str, LogisticBaseline]:

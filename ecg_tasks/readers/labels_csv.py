@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import ClassList, Label
+from ecg_tasks.names import CollectionName
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS, Rejected
 from ecg_tasks.readers.file_names import LABEL_TABLE, is_header, is_label_table, is_like_a_label_table
-from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id, sex_of
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, id_within, patient_id, sex_of
 from ecg_tasks.readers.text_file import unpack, unpacked_head
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024
@@ -24,7 +25,7 @@ MAX_LINE_CHARS = 1024 * 1024
 MAX_COLUMNS = 1000
 _DELIMITERS = ",;\t"
 _REQUIRED = ("record", "label")
-_OPTIONAL = ("patient_id", "age", "sex", "classes", "fold")
+_OPTIONAL = ("patient_id", "age", "sex", "classes", "fold", "collection")
 _EARLIER_NAMES = {"superclasses": "classes"}
 _FOLD = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
 _LABELS: Mapping[str, Label | None] = {
@@ -52,7 +53,9 @@ class LabelRow:
     sex: Literal["female", "male"] | None
     classes: ClassList | None = None
     fold: int | None = None
-    """Of the source's own cross-validation."""
+    """Of the source's own protocol, from 1 on; it decides the split."""
+    collection: CollectionName | None = None
+    """The public collection that gave the patient's id."""
     dropped: tuple[str, ...] = ()
     """Columns whose text could not be used: an age that is none, a patient's id that was rounded, a class that is no name."""
 
@@ -68,12 +71,14 @@ class LabelTable:
 def read_labels(data: bytes, *, name: str) -> LabelTable:
     """Read ``labels.csv``: columns ``record`` and ``label``, and optional ones, in any order.
 
-    Optional are ``patient_id``, ``age`` (years), ``sex``, ``classes`` and ``fold``.
+    Optional are ``patient_id``, ``age`` (years), ``sex``, ``classes``, ``fold`` and ``collection``.
 
     A label is ``0`` or ``normal``, ``1`` or ``abnormal``, ``uninterpretable``, or empty. Classes are a `ClassList`, such as ``MI STTC``; a
-    fold is a whole number. Other columns are passed over. The columns are parted by commas, semicolons or tabs. Ids and ages
-    are read as ``person`` says; what cannot be used of the optional columns is dropped, never the row.
-    A row is rejected by itself for a wrong number of fields, no record, an unknown label, or classes that contradict the label.
+    fold is a whole number from 1 on; a collection is one of `CollectionName`, and then the patient's id is read with it before it. Other
+    columns are passed over. The columns are parted by commas, semicolons or tabs. Ids and ages are read as ``person`` says; what cannot be
+    used of the optional columns is dropped, never the row, but for a fold.
+    A row is rejected by itself for a wrong number of fields, no record, an unknown label, classes that contradict the label, or a fold that
+    is none: it would have decided what the recording is used for.
 
     Raises
     ------
@@ -150,6 +155,7 @@ class _Columns:
     sex: int
     classes: int
     fold: int
+    collection: int
 
 
 def _header_delimiter(text: bytes) -> str | None:
@@ -191,6 +197,8 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
                 values[column] = read(fields[place])
             except UnclearError:
                 dropped += (column,)
+    if (collection := values.get("collection")) and values["patient_id"]:
+        values["patient_id"] = id_within(collection, values["patient_id"])
     if values["classes"] is not None and (contradiction := values["classes"].contradicts(_LABELS[label])):
         raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: {contradiction}; leave one of the two empty")
     return LabelRow(
@@ -198,6 +206,7 @@ def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> La
         record=record,
         label=_LABELS[label],
         sex=sex_of(fields[columns.sex]) if columns.sex >= 0 else None,
+        fold=_fold(fields[columns.fold], row=row, name=name) if columns.fold >= 0 else None,
         **values,
         dropped=dropped,
     )
@@ -214,18 +223,28 @@ def _classes(text: str) -> ClassList | None:
         raise UnclearError(str(error)) from None
 
 
-def _fold(text: str) -> int | None:
+def _fold(text: str, *, row: int, name: str) -> int | None:
     if not text.strip():
         return None
-    if found := _FOLD.fullmatch(text.strip()):
+    if (found := _FOLD.fullmatch(text.strip())) and int(found[1]) > 0:
         return int(found[1])
-    raise UnclearError("a fold is a whole number")
+    message = f"{name}#{row}: the fold is {text.strip()[:40]!r}; it must be a whole number from 1 on, since it decides the split, or empty"
+    raise BadInputError(Reason.BAD_LABEL, message)
+
+
+def _collection(text: str) -> CollectionName | None:
+    if not text.strip():
+        return None
+    try:
+        return CollectionName(text.strip().lower())
+    except ValueError:
+        raise UnclearError(f"a collection is one of {', '.join(CollectionName)}") from None
 
 
 _READ: Mapping[str, Callable[[str], object]] = {
     "patient_id": patient_id,
     "age": _age,
     "classes": _classes,
-    "fold": _fold,
+    "collection": _collection,
 }
 """Columns whose text may be unclear."""

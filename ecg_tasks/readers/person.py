@@ -84,6 +84,16 @@ def patient_id(text: str) -> str | None:
     return None if bare in _NOBODY or _FILLER.fullmatch(bare) else found
 
 
+def id_within(collection: str, patient: str) -> str:
+    """Return a patient's id with the first word of the collection that gave it before it, once.
+
+    >>> id_within("ptbxl", "15709"), id_within("ptbxl", "ptbxl-15709"), id_within("mimic_iv_ecg", "17")
+    ('ptbxl-15709', 'ptbxl-15709', 'mimic-17')
+    """
+    before = f"{collection.partition('_')[0]}-"
+    return patient if patient.startswith(before) else before + patient
+
+
 @lru_cache(maxsize=4096)
 def age_years(text: str) -> float | None:
     """Return an age in years, or None where the text is a missing value.

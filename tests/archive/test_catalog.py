@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from ecg_tasks.archive import catalog, keys, record_shards, tables
 from ecg_tasks.archive.catalog import ALIAS, DESCRIPTION, LABEL, RECORD, Catalog, rebuild
-from ecg_tasks.archive.descriptions import Person
+from ecg_tasks.archive.descriptions import Person, persons_in_order
 from ecg_tasks.archive.descriptions import write as write_descriptions
 from ecg_tasks.archive.labelling import LabelEntry, write_labels
 from ecg_tasks.archive.record_shards import StoredRecord, shard_name
+from ecg_tasks.pipeline.intake import names
 from ecg_tasks.signals.record import Record
 from tests.fuzz.memory_s3 import memory_store
 
@@ -166,3 +167,24 @@ def test_shards_that_another_version_wrote_are_caught_up_with(store):
     assert catalog.catch_up(store).known(ids(1, 2)).tolist() == [True, False]
     put_shard(store, [2], received=0)
     assert catalog.catch_up(store).known(ids(1, 2)).tolist() == [True, True]
+
+
+def test_segments_of_before_have_no_folds_and_go_on(store, monkeypatch):
+    """Rows without the newest columns are read with nothing in these, and are merged with rows that have them."""
+    monkeypatch.setattr(catalog, "TAIL_ROWS", 0)
+    old = tables.CATALOG.remove(tables.CATALOG.get_field_index("fold"))
+    old = old.remove(old.get_field_index("public_patient"))
+    with monkeypatch.context() as before:
+        before.setattr(tables, "CATALOG", old)
+        intake(store, [1, 2], run="r0")
+    write_descriptions(store, {"x": Person("hash", 17, None, None, 9, "public")}, number=2)
+    found = Catalog.open(store)
+    (part,) = found.rows(["record_id", *tables.PERSON], kind=RECORD, where={"record_id": [stored(1).record.record_id]})
+    assert (part["public_patient"], [person.fold for person in persons_in_order(part)]) == ([None], [None])
+    data = store.get(store.list_keys(keys.DESCRIPTIONS)[0])
+    with found.grow() as growing:
+        growing.add(catalog.of_descriptions(data, number=2))
+        grown = growing.publish(run="r1", number=2)
+    assert len(grown.head.segments) == 1
+    assert grown.described(["x"]) == {"x": Person("hash", 17, None, None, 9, "public")}
+    assert names.folds_of(grown, ["hash", "nobody"]) == {"hash": {9: "x"}}

@@ -32,7 +32,7 @@ def test_a_version_knows_patients_that_became_known_later():
     """A version that was trained on a record has seen its patient, also where nobody knew then whose record it was."""
     files = {TRAINING_RECORDS: b"record_id,side,bucket\na,train,-1\nb,test,-1\n"}
     late = Descriptions({"a": Person("q", 5), "b": Person("r", 6)})
-    assert not TrainedOn.of_version(files).knows("c", 5)
-    assert TrainedOn.of_version(files, late).knows("c", 5)
-    assert not TrainedOn.of_version(files, late).knows("d", 6)
-    assert TrainedOn.of_version(files, late).knows("a", -1)
+    assert TrainedOn.of_version(files, key=None).why("c", 5) is None
+    assert TrainedOn.of_version(files, late, key=None).why("c", 5) == "bucket"
+    assert TrainedOn.of_version(files, late, key=None).why("d", 6) is None
+    assert TrainedOn.of_version(files, late, key=None).why("a", -1) == "record"

@@ -1,6 +1,7 @@
 """Shards of records: what goes in comes out, and shards stay small."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg_tasks.archive import record_shards, tables
+from ecg_tasks.archive.descriptions import Descriptions, Person, persons_in_order
 from ecg_tasks.archive.record_shards import StoredRecord
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 
@@ -50,6 +52,22 @@ def test_how_a_recording_was_made_comes_back_and_is_not_known_in_older_shards():
     pq.write_table(table, old)
     (first, _) = record_shards.load_shard(old.getvalue())
     assert (first.record.record_id, first.record.recorded, first.record.device) == (shard[0].record.record_id, None, None)
+
+
+def test_fold_and_public_patient_come_back_and_are_not_known_in_older_shards():
+    """In shard and index; one of before has neither column."""
+    shard = [replace(stored(1), fold=9, public_patient="ab"), stored(2)]
+    data = record_shards.dump_shard(shard)
+    assert [(one.fold, one.public_patient) for one in record_shards.load_shard(data)] == [(9, "ab"), (None, None)]
+    index = tables.load(record_shards.dump_index(shard))
+    assert [(person.fold, person.public_patient) for person in persons_in_order(index)] == [(9, "ab"), (None, None)]
+    old = io.BytesIO()
+    pq.write_table(pq.read_table(io.BytesIO(data)).drop_columns(["fold", "public_patient"]), old)
+    assert [(one.fold, one.public_patient) for one in record_shards.load_shard(old.getvalue())] == [(None, None)] * 2
+    lacking = {name: values for name, values in index.items() if name not in {"fold", "public_patient"}}
+    late = Descriptions({index["record_id"][1]: Person("p", 7, None, None, 3, "cd")})
+    assert [tuple(person)[4:] for person in persons_in_order(late.index(lacking))] == [(None, None), (3, "cd")]
+    assert (late.stored(shard[1]).fold, late.stored(shard[1]).public_patient) == (3, "cd")
 
 
 def test_one_record_is_found_as_the_whole_shard_has_it():

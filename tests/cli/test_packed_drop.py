@@ -96,6 +96,27 @@ def test_a_drop_that_broke_off_is_begun_again(bucket, files, monkeypatch):
     assert {one.key for one in put_packed(files) if one.is_new} == refused.keys()
 
 
+def test_what_was_taken_over_before_is_told(bucket, files, monkeypatch, capsys):
+    """A line for each archive says by which run, and the sum at the end counts only what is in the inbox."""
+    from ecg_tasks.cli import inbox
+
+    class NoStack:
+        def environment(self):
+            return {}
+
+    monkeypatch.setattr("ecg_tasks.actions.inbox.FILES_AT_ONCE", 1)
+    monkeypatch.setattr(packed_drop, "FILES_AN_ARCHIVE", 3)
+    assert inbox.drop_packed(NoStack(), files) == len(files)
+    assert "taken over" not in capsys.readouterr().out
+    manifest = run(bucket, "r1")
+    n_whole = sum(not one["quarantined"] for one in manifest["archives"])
+    n_files = inbox.drop_packed(NoStack(), files)
+    told = capsys.readouterr().out
+    assert told.count("was taken over by r1") == n_whole > 0
+    assert f"{len(files) - n_files} files were taken over before" in told
+    assert 0 < n_files < len(files)
+
+
 def test_two_imports_of_one_kind_keep_their_tables(bucket, tmp_path):
     """Their folders have files of the same names and lengths: neither table replaces the other, and each means its own recordings."""
     names = {}

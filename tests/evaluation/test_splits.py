@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.evaluation.splits import N_BUCKETS, SPLIT_ENDS, Split, fold_of, split_bucket, split_of
+from ecg_tasks.evaluation.splits import N_BUCKETS, SPLIT_ENDS, Split, fold_of, placed, split_bucket, split_of
 
 
 def test_bucket_is_the_documented_hash():
@@ -56,6 +56,31 @@ def test_folds_cut_across_sides():
     assert all(folds[fold] / total == pytest.approx(0.2, abs=0.02) for fold in range(5))
 
 
+@pytest.mark.parametrize("fold", range(1, 13))
+def test_a_fold_decides_the_split(fold):
+    """Folds 1 to 8 are learnt from, in the shares that the three splits have among themselves; those after them are tested on."""
+    patients = [split_bucket(f"patient{i}") for i in range(20_000)]
+    counts = Counter(split_of(placed(bucket, fold)) for bucket in patients)
+    if fold > 8:
+        assert counts == {Split.TEST: 20_000}
+        return
+    assert counts[Split.TEST] == 0
+    for split, share in {Split.TRAIN: 60 / 85, Split.VALIDATION: 10 / 85, Split.CALIBRATION: 15 / 85}.items():
+        assert counts[split] / 20_000 == pytest.approx(share, abs=0.01)
+
+
+def test_who_is_where_the_fold_wants_stays():
+    """Only patients in a split that their fold does not allow are moved, by their bucket alone, and their members are spread as before."""
+    for bucket in range(0, N_BUCKETS, 7):
+        assert placed(bucket, None) == bucket
+        for fold in (1, 8, 9, 10):
+            found = placed(bucket, fold)
+            assert 0 <= found < N_BUCKETS
+            assert (found == bucket) == ((split_of(bucket) is Split.TEST) == (fold > 8))
+    moved = Counter(placed(bucket, 1) % 8 for bucket in range(8500, N_BUCKETS))
+    assert min(moved.values()) > 0.9 * 1500 / 8
+
+
 def test_impossible_arguments_are_refused():
     """An empty patient, a bucket outside its range and no fold at all are refused with the value."""
     with pytest.raises(SignalError, match="must not be empty"):
@@ -64,5 +89,9 @@ def test_impossible_arguments_are_refused():
         split_of(N_BUCKETS)
     with pytest.raises(SignalError, match="bucket=-1"):
         fold_of(-1, 5)
+    with pytest.raises(SignalError, match="bucket=-1"):
+        placed(-1, None)
+    with pytest.raises(SignalError, match="fold=0"):
+        placed(0, 0)
     with pytest.raises(SignalError, match="n_folds=0"):
         fold_of(0, 0)

@@ -10,7 +10,7 @@ from ecg_tasks.learning.dataset import NOT_KNOWN, TrainingSet
 from ecg_tasks.learning.decisions import ClassRule
 from ecg_tasks.learning.parameters import TrainingParams
 from ecg_tasks.learning.runtimes import LITERT
-from ecg_tasks.learning.version import KERAS, Golden, ModelSpec, version_files
+from ecg_tasks.learning.version import KERAS, Golden, ModelSpec, TrainingPatient, version_files
 
 SHAPE = (16, 24, 2)
 
@@ -191,6 +191,7 @@ def version_input(spec, trained, litert, validation_set):
         "golden": Golden(images=images, scores=keras_scores(trained.keras, images)),
         "pictures": {"roc.svg": b"<svg/>"},
         "splits": {"b" * 32: ("train", 17), "a" * 32: ("test", 9000)},
+        "patients": [TrainingPatient("c" * 24, "d" * 12, None, 17), TrainingPatient("b" * 24, "d" * 12, "e" * 24, 18)],
     }
 
 

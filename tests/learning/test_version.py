@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from ecg_tasks.errors import ModelRefusedError
-from ecg_tasks.learning.version import Golden, Metrics, ModelSpec, check_checksums, checksums, version_files
+from ecg_tasks.learning.version import (
+    Golden,
+    Metrics,
+    ModelSpec,
+    check_checksums,
+    checksums,
+    training_patients,
+    training_patients_csv,
+    version_files,
+)
 
 NAMES = {
     "model.keras",
@@ -19,6 +28,7 @@ NAMES = {
     "card.md",
     "golden.npz",
     "training_records.csv",
+    "training_patients.csv",
     "roc.svg",
     "SHA256SUMS",
 }
@@ -183,3 +193,19 @@ def test_checksums_notice_everything():
         check_checksums({name: files[name] for name in ("a", "SHA256SUMS")}, needed=("a", "b"))
     with pytest.raises(ModelRefusedError, match="no checksum"):
         check_checksums(files | {"SHA256SUMS": b"x\n"}, needed=("a",))
+
+
+def test_training_patients_come_back_and_are_named_once(version_input, files):
+    """In an order of their own, one row a patient; a file that is none is refused by its name."""
+    data = files["training_patients.csv"]
+    assert data.decode().splitlines() == [
+        "patient,key,public_patient,bucket",
+        f"{'b' * 24},{'d' * 12},{'e' * 24},18",
+        f"{'c' * 24},{'d' * 12},,17",
+    ]
+    patients = version_input["patients"]
+    assert training_patients(data) == sorted(patients)
+    assert training_patients_csv([*patients, *patients[::-1]]) == data
+    for damaged in (b"\xff", b"patient,key\na,b\n", data.replace(b",17", b",x"), data.replace(b",,17", b"")):
+        with pytest.raises(ModelRefusedError, match=r"training_patients\.csv"):
+            training_patients(damaged)

@@ -1,5 +1,7 @@
 """Which files a person may name to have one recording read from a disk."""
 
+import re
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -121,3 +123,16 @@ def test_the_command_says_who_and_when_and_with_what(written, tmp_path):
     told = CliRunner().invoke(app, ["classify", str(written())], env={"COLUMNS": "300"})
     nothing = "Recorded: not known; Device: not known; Filters: not known; Format: WFDB"
     assert f"r: Person: age not known, sex not known; {nothing}." in " ".join(told.output.split())
+
+
+def test_the_command_says_what_is_measured(written):
+    """Each value with its unit, and that of the recording's heart is right."""
+    from ecg_tasks.cli.__main__ import app
+
+    told = " ".join(CliRunner().invoke(app, ["classify", str(written())], env={"COLUMNS": "300"}).output.split())
+    found = re.search(r"r: Heart rate: (\d+) /min; PR interval: (\d+) ms; QRS duration: (\d+) ms; QT interval: (\d+) ms; QTc by", told)
+    assert found, told
+    (classified,) = classify_file.classify_file(written()).results
+    assert [line.text.split()[0] for line in classified.measured[:4]] == list(found.groups())
+    assert 40 < int(found[1]) < 140
+    assert "Rhythm: regular." in told

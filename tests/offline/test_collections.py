@@ -16,6 +16,7 @@ from ecg_tasks.cli import inbox as cli
 from ecg_tasks.cli.__main__ import app
 from ecg_tasks.errors import BadInputError
 from ecg_tasks.labels import in_order
+from ecg_tasks.names import CollectionName
 from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.offline.collections import COLLECTIONS, code15, folder
 from ecg_tasks.offline.collections.statements import TABLES, load_table
@@ -168,6 +169,35 @@ def test_the_intake_takes_all_of_them(folders, inbox: Inbox):  # noqa: F811
     }
     patients = Counter(patient for table in columns for patient in table["patient"])
     assert patients[None] == len(EXPECTED["cinc"])
+
+
+@each
+def test_an_import_names_the_collection_of_its_patients(folders, name):
+    """The table that goes into the inbox and the folder on the disk say the same of each patient, and nothing where none is known."""
+    found = open_folder(folders[name])
+    kind = name.split()[0]
+    rows = tables_of(contents(found.for_inbox()))
+    assert {row.collection for row in rows} == {kind if row.patient_id else None for row in rows}
+    on_disk = {record: (row.patient_id, found.collection_of(row)) for record, row in found.rows.items()}
+    assert {row.record: (row.patient_id, row.collection) for row in rows} == {record: on_disk[record] for record in EXPECTED[name]}
+
+
+def test_a_collection_has_one_name():
+    """In a label table, as a layout of the commands and as a folder of the inbox."""
+    assert [collection.name for collection in COLLECTIONS] == list(CollectionName)
+
+
+def test_a_patient_in_two_folds_is_in_none(tmp_path):
+    """Neither row of a folder is taken, and both are named; the others are."""
+    records = {"a": ("P1", 9), "b": ("P1", 3), "c": ("P2", 3), "d": ("", 4), "e": ("", 5)}
+    for record in records:
+        miniatures.put_wfdb(tmp_path, record)
+    lines = [f"{record},1,{patient},{fold}" for record, (patient, fold) in records.items()]
+    (tmp_path / "labels.csv").write_text("\n".join(["record,label,patient_id,fold", *lines]))
+    found = open_folder(tmp_path)
+    assert set(found.rows) == {"c", "d", "e"}
+    assert [one.name for one in found.rejected] == ["a", "b"]
+    assert all("is in two folds, 3 in row 3 and 9 in row 2" in one.message for one in found.rejected)
 
 
 @each

@@ -57,12 +57,12 @@ def as_ptbxl(folder):
         name.removeprefix("synthetic/"): data
         for name, data in sample_drop(seed=2026, n_patients=N_PATIENTS, recordings_per_patient=1).items()
     }
-    lines = ["ecg_id,patient_id,age,sex,scp_codes,filename_lr,filename_hr"]
+    lines = ["ecg_id,patient_id,age,sex,scp_codes,strat_fold,filename_lr,filename_hr"]
     labels = [line.split(",") for line in drop["labels.csv"].decode().splitlines()[1:]]
     for number, (stem, label, _) in enumerate(labels, start=1):
         codes = {"normal": "{'NORM': 100.0}", "abnormal": "{'IMI': 80.0, 'SR': 0.0}", "": "{'SR': 0.0}"}[label]
         low, high = f"records100/00000/{number:05d}_lr", f"records500/00000/{number:05d}_hr"
-        lines.append(f'{number},{number + 500}.0,{30 + number % 60}.0,{number % 2},"{codes}",{low},{high}')
+        lines.append(f'{number},{number + 500}.0,{30 + number % 60}.0,{number % 2},"{codes}",{number // 2 % 10 + 1},{low},{high}')
         for suffix in (".hea", ".dat"):
             file = (folder / high).with_suffix(suffix)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -192,6 +192,14 @@ def test_another_recording_of_a_patient_trained_on_is_left_out(world, tmp_path):
     assert {one["why"] for one in found["left_out"]["records"]} == {"patient"}
     assert found["account"]["judged"] == world.metrics["test"]["n_records"]
     assert found["figures"]["auroc"]["value"] == pytest.approx(world.metrics["test"]["auroc"]["value"], abs=0.1)
+
+
+def test_the_folds_of_the_collection_decided_who_was_trained_on(world, found):
+    """Left out are folds 1 to 8, judged are 9 and 10, on an installation that never saw the one that trained."""
+    judged = {f"{number:05d}_hr" for number in range(1, N_PATIENTS + 1) if number // 2 % 10 + 1 > 8}
+    assert not judged & {one["name"] for one in found["left_out"]["records"]}
+    assert found["n_records"] + len(found["uninterpretable"]) <= len(judged)
+    assert found["n_records"] > 0.6 * len(judged)
 
 
 def test_few_at_a_time_is_the_same_as_all_at_once(world, found, monkeypatch):

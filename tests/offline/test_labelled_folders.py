@@ -100,9 +100,10 @@ def test_ptbxl_prefers_500_hz(ptbxl_folder):
         "ptbxl/labels.csv",
     ]
     _, rows = labels_of(files)
+    public = {"collection": "ptbxl"}
     assert rows == [
-        {"record": "00001_hr", "label": "normal", "patient_id": "ptbxl-15709", "age": "56", "sex": "female", "classes": "NORM"},
-        {"record": "00002_lr", "label": "abnormal", "patient_id": "ptbxl-13243", "age": "", "sex": "male", "classes": "MI"},
+        {"record": "00001_hr", "label": "normal", "patient_id": "ptbxl-15709", "age": "56", "sex": "female", "classes": "NORM"} | public,
+        {"record": "00002_lr", "label": "abnormal", "patient_id": "ptbxl-13243", "age": "", "sex": "male", "classes": "MI"} | public,
     ]
 
 

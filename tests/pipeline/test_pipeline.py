@@ -15,7 +15,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError, StoreError
 from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.labels import Decision
-from ecg_tasks.learning.version import GOLDEN, SUMS, TRAINING_RECORDS, Golden, checksums
+from ecg_tasks.learning.version import GOLDEN, SUMS, TRAINING_PATIENTS, TRAINING_RECORDS, Golden, checksums, training_patients
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.champions import fresh_process
 from ecg_tasks.pipeline.intake import inbox
@@ -209,6 +209,36 @@ def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):
     assert len(lines) == N_PATIENTS + 1
     assert 15 < summary["unseen_labelled"][0]["n_records"] < N_PATIENTS / 2
     assert b"not a medical device" in store.get(report)
+
+
+def test_a_version_names_whom_it_has_seen_and_one_of_before_is_told_by_buckets(store, trained):
+    """The list has every patient but those of the test. Without it gate and report leave out by buckets, and say how many."""
+    job, champion = read(store, TrainingJob, trained[0]), registry.read_champion(store, "heartbeat")
+    rows = dataset.load_rows(store, job.dataset_id)
+    learnt, tested = ([row for row in rows if (row.split == Split.TEST) == is_tested] for is_tested in (False, True))
+    files = registry.read_version(store, "heartbeat", champion.version)
+    named = {one.patient: one.bucket for one in training_patients(files[TRAINING_PATIENTS])}
+    assert named == {row.group: row.patient_bucket for row in learnt}
+
+    def figures(run_id):
+        summary = json.loads(store.get(classify_all(run_id, scope="all").replace("index.html", "summary.json")))
+        return summary["unseen_labelled"][0]["n_records"], [note for note in summary["notes"] if "bucket" in note]
+
+    assert figures("night-by-name") == (len(tested), [])
+    buckets = [tested[0].patient_bucket, *(row.patient_bucket for row in learnt[1:])]
+    n = sum(row.patient_bucket in buckets for row in tested)
+    lines = [f"{row.record_id},{row.split},{bucket}\n" for row, bucket in zip(learnt, buckets, strict=True)]
+    before = {name: data for name, data in files.items() if name not in {SUMS, TRAINING_PATIENTS}}
+    before[TRAINING_RECORDS] = ("record_id,side,bucket\n" + "".join(lines)).encode()
+    registry.write_version(store, "heartbeat", champion.version, before | {SUMS: checksums(before)})
+    n_unseen, (note,) = figures("night-by-bucket")
+    registry.write_version(store, "heartbeat", "before", before | {SUMS: checksums(before)})
+    registry.write_version(store, "heartbeat", champion.version, files)
+    assert n_unseen == len(tested) - n
+    assert f"Figures of heartbeat {champion.version}: {n} record{' is' if n == 1 else 's are'} left out by" in note
+    found = gating.evaluate_candidate(store, get_recipe("heartbeat"), structs.replace(job, run="x"), replace(champion, version="before"))
+    assert f" {n} record{' is' if n == 1 else 's are'} left out by" in found.note
+    store.delete_many([keys.model_file("heartbeat", "before", name) for name in (*before, SUMS)])
 
 
 def test_a_night_is_watched_against_what_the_version_remembers(store, trained):

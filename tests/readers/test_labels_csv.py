@@ -99,6 +99,12 @@ def test_classes_and_fold(written, column):
     assert (row.classes, row.fold, row.dropped) == (ClassList(frozenset({"MI", "STTC"})), 9, ())
 
 
+def test_collections_that_are_none_never_cost_the_label():
+    """They are dropped and counted; an empty cell says nothing."""
+    rows = read("record,label,collection\na,1,our clinic\nb,0,\n").rows
+    assert [(row.collection, row.dropped) for row in rows] == [(None, ("collection",)), (None, ())]
+
+
 @pytest.mark.parametrize(
     ("written", "names", "is_whole"),
     [
@@ -124,10 +130,10 @@ def test_an_empty_list_says_nothing(written):
 
 
 @pytest.mark.parametrize("written", ["MI !", "- MI", "MI -mi", "--AF", "- ?", "a" * 33, " ".join(f"c{number}" for number in range(101))])
-def test_classes_and_folds_that_are_none_never_cost_the_label(written):
+def test_classes_that_are_none_never_cost_the_label(written):
     """They are dropped and counted."""
-    (row,) = read(f"record,label,classes,fold\na,1,{written},train\n").rows
-    assert (row.label, row.classes, row.fold, row.dropped) == (Label.ABNORMAL, None, None, ("classes", "fold"))
+    (row,) = read(f"record,label,classes,fold\na,1,{written},3\n").rows
+    assert (row.label, row.classes, row.fold, row.dropped) == (Label.ABNORMAL, None, 3, ("classes",))
 
 
 @pytest.mark.parametrize(
@@ -153,6 +159,33 @@ def test_a_table_with_classes_under_both_names_is_refused():
     """Which of the two columns holds cannot be told."""
     with pytest.raises(BadInputError, match="'classes' 2 times"):
         read("record,label,classes,superclasses\na,1,MI,CD\n")
+
+
+@pytest.mark.parametrize("written", ["train", "0", "-1", "2.5", "1e3", "99999"])
+def test_a_fold_that_is_none_costs_the_row(written):
+    """It decides what a recording is used for: without it, one that was meant for a test might be trained on."""
+    table = read(f"record,label,fold\na,1,{written}\nb,0,\n")
+    assert [(row.record, row.fold) for row in table.rows] == [("b", None)]
+    (refused,) = table.rejected
+    assert (refused.name, refused.reason) == ("labels.csv#2", Reason.BAD_LABEL)
+    assert f"the fold is {written!r}; it must be a whole number from 1 on" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("written", "patient", "found"),
+    [
+        ("ptbxl", "15709", "ptbxl-15709"),
+        ("PTBXL ", "ptbxl-15709", "ptbxl-15709"),
+        ("ptbxl", "15709.0", "ptbxl-15709"),
+        ("mimic_iv_ecg", "mimic-17", "mimic-17"),
+        ("", "15709", "15709"),
+        ("sph", "", None),
+    ],
+)
+def test_a_patient_of_a_collection_has_its_name_before_the_id(written, patient, found):
+    """Once, as an import writes it: a bucket is of this id, with or without the column."""
+    (row,) = read(f"record,label,patient_id,collection\na,1,{patient},{written}\n").rows
+    assert (row.patient_id, row.collection) == (found, written.strip().lower() or None)
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t"])

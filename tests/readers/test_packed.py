@@ -340,3 +340,22 @@ def test_memory_holds_the_largest_member_and_not_the_archive(tmp_path):
         finally:
             tracemalloc.stop()
     assert peaks[400] < peaks[40] + 2_000_000, peaks
+
+
+@pytest.mark.parametrize(
+    ("first", "packing"),
+    [
+        ("ptbxl/00001.hea", Packing.ZIP),
+        ("password/a.csv", Packing.ZIP),
+        ("a/[Content_Types].xml", Packing.ZIP),
+        ("[Content_Types].xml", None),
+        ("xl/workbook.xml", None),
+        ("word/document.xml", None),
+    ],
+)
+def test_a_folder_whose_name_ends_like_one_of_an_office_file_is_no_office_file(first, packing):
+    """The name of the first member decides from its beginning on: PTB-XL lies in `ptbxl/`."""
+    packed_up = io.BytesIO()
+    with zipfile.ZipFile(packed_up, "w") as archive:
+        archive.writestr(first, b"x")
+    assert packed.packing_of(packed_up.getvalue()) is packing

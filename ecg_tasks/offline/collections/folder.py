@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.names import CollectionName
 from ecg_tasks.readers.base import Rejected
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, LABEL_TABLE, SIDECAR, SIGNAL_SUFFIXES, is_header, sidecars_of
 from ecg_tasks.readers.labels_csv import LabelRow
-from ecg_tasks.readers.person import UnclearError, age_kept, age_years, patient_id
+from ecg_tasks.readers.person import UnclearError, age_kept, age_years, id_within, patient_id
 from ecg_tasks.readers.table_notation import read_number
 from ecg_tasks.readers.wfdb.header import comment_lines
 
@@ -22,7 +23,7 @@ Content = bytes | Path | Callable[[], bytes]
 MOST_ROWS = 100_000
 """Rows of one label table in the inbox; more go into further ones."""
 _COLUMNS = ("record", "label", "patient_id", "age", "sex")
-_MORE_COLUMNS = ("classes", "fold")
+_MORE_COLUMNS = ("classes", "fold", "collection")
 _HEADERS_LOOKED_AT = 5
 
 
@@ -69,6 +70,12 @@ class LabelledFolder:
                     found[f"{self.kind}/{name}{suffix}"] = file
         return [*found.items(), *self._label_tables()]
 
+    def collection_of(self, row: LabelRow) -> CollectionName | None:
+        """Return the public collection that gave the patient's id of a row; None where no patient is known, or the id is private."""
+        if row.patient_id is None:
+            return None
+        return row.collection or (CollectionName(self.kind) if self.kind in set(CollectionName) else None)
+
     def counts(self) -> Counter[str]:
         """Count the recordings that are there by label, and by class; without a label as ``without label``."""
         there = [row for name, row in self.rows.items() if self.files[file_of(name)] is not None]
@@ -77,7 +84,8 @@ class LabelledFolder:
 
     def _label_tables(self) -> Iterator[tuple[str, bytes]]:
         """Yield the tables, each read by itself; the second is called as a browser calls a second copy, which is read as well."""
-        rows = [(name, row) for name, row in self.rows.items() if self.files[file_of(name)] is not None]
+        there = [(name, row) for name, row in self.rows.items() if self.files[file_of(name)] is not None]
+        rows = [(name, replace(row, collection=self.collection_of(row))) for name, row in there]
         more = [column for column in _MORE_COLUMNS if any(getattr(row, column) is not None for _, row in rows)]
         for number, first in enumerate(range(0, len(rows), MOST_ROWS)):
             text = io.StringIO()
@@ -128,7 +136,25 @@ def agreed(said: Mapping[str, Sequence[LabelRow]], *, table: str) -> tuple[dict[
             numbers = ", ".join(str(row.row) for row in some)
             message = f"{table}, rows {numbers}: they contradict one another about {name}; keep those that are right"
             contradicted.append(Rejected(name=name, reason=Reason.BAD_LABEL, message=message))
+    for name, message in _in_two_folds(rows, table=table).items():
+        del rows[name]
+        contradicted.append(Rejected(name=name, reason=Reason.BAD_LABEL, message=message))
     return rows, contradicted
+
+
+def _in_two_folds(rows: Mapping[str, LabelRow], *, table: str) -> dict[str, str]:
+    """Return the records whose patients are in two folds, and a sentence for each."""
+    of_patient: dict[str, dict[int, LabelRow]] = {}
+    for row in rows.values():
+        if row.patient_id and row.fold:
+            of_patient.setdefault(row.patient_id, {}).setdefault(row.fold, row)
+    found = {}
+    for name, row in rows.items():
+        folds = of_patient.get(row.patient_id or "", {})
+        if len(folds) > 1:
+            said = " and ".join(f"{fold} in row {one.row}" for fold, one in sorted(folds.items()))
+            found[name] = f"{table}, row {row.row}: the patient of {name} is in two folds, {said}; keep the right one"
+    return found
 
 
 def not_empty(found: LabelledFolder, folder: Path) -> LabelledFolder:
@@ -224,7 +250,7 @@ def person_of(collection: str, text: str) -> str | None:
         found = patient_id(text)
     except UnclearError:
         return None
-    return f"{collection}-{found}" if found else None
+    return id_within(collection, found) if found else None
 
 
 def is_number(row: Mapping[str, str], column: str, value: float) -> bool:
@@ -235,5 +261,5 @@ def is_number(row: Mapping[str, str], column: str, value: float) -> bool:
 
 def _cells(name: str, row: LabelRow, more: Sequence[str]) -> tuple[str, ...]:
     age = "" if row.age is None else f"{row.age:g}"
-    own = {"classes": "" if row.classes is None else str(row.classes), "fold": "" if row.fold is None else str(row.fold)}
+    own = {name: "" if (value := getattr(row, name)) is None else str(value) for name in more}
     return name, row.label or "", row.patient_id or "", age, row.sex or "", *(own[column] for column in more)

@@ -1,35 +1,98 @@
 """Here: what a stored version says of itself: what it was trained on, which pictures it reads. Not here: its files (``registry``)."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.evaluation.splits import Split
-from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_RECORDS, Metrics, ModelSpec
+from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_PATIENTS, TRAINING_RECORDS, Metrics, ModelSpec, training_patients
+from ecg_tasks.settings import Settings
+
+WhySeen = Literal["record", "patient", "bucket"]
+"""Why a record counts as seen: itself, its patient, or, where that cannot be told, a bucket that the patient shares with one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedOn:
-    """What a version has seen before its test: records, and the buckets of their patients."""
+    """What a version has seen before its test.
+
+    Parameters
+    ----------
+    record_ids : of its records
+    patients : by what its patients can be known here: keyed hashes by the key of this installation, and digests of public patients
+    buckets : of those patients that can be known by nothing else: private ones of another installation, and all in a version that was made
+        before versions named their patients
+    """
 
     record_ids: frozenset[str]
-    buckets: frozenset[int]
+    patients: frozenset[str] = frozenset()
+    buckets: frozenset[int] = frozenset()
 
     @classmethod
-    def of_version(cls, files: Mapping[str, bytes], late: Descriptions | None = None) -> "TrainedOn":
-        """Read it from the files of a version; ``late`` has patients that became known after its training."""
+    def of_version(cls, files: Mapping[str, bytes], late: Descriptions | None = None, *, key: bytes | None) -> "TrainedOn":
+        """Read it from the files of a version.
+
+        Parameters
+        ----------
+        late : patients that became known after its training
+        key : of the patients of this installation; None where there is none, and private patients are known by their buckets alone
+        """
         rows = [line.split(",") for line in files[TRAINING_RECORDS].decode().splitlines()[1:]]
         seen = [(record_id, int(bucket)) for record_id, split, bucket in rows if split != Split.TEST]
         record_ids = frozenset(one for one, _ in seen)
-        known_since = frozenset() if late is None else late.buckets(record_ids)
-        return cls(record_ids=record_ids, buckets=frozenset(bucket for _, bucket in seen if bucket >= 0) | known_since)
+        known_since = [] if late is None else late.patients(record_ids)
+        if TRAINING_PATIENTS not in files:
+            buckets = {bucket for _, bucket in seen} | {person.bucket for person in known_since}
+            return cls(record_ids=record_ids, buckets=frozenset(buckets - {-1}))
+        here = None if key is None else key_digest(key)
+        named = training_patients(files[TRAINING_PATIENTS])
+        names = [(one.patient if one.key == here else None, one.public_patient) for one in named]
+        names += [(person.patient, person.public_patient) for person in known_since]
+        return cls(
+            record_ids=record_ids,
+            patients=frozenset(name for both in names for name in both if name is not None),
+            buckets=frozenset(one.bucket for one in named if one.key != here and one.public_patient is None),
+        )
 
-    def knows(self, record_id: str, bucket: int) -> bool:
-        """Return whether the record, or possibly another one of its patient, was trained on: a bucket is shared by few patients."""
-        return record_id in self.record_ids or bucket in self.buckets
+    @classmethod
+    def read(cls, store: ObjectStore, recipe: str, version: str, late: Descriptions) -> "TrainedOn":
+        """Read it from a version in the bucket of this installation."""
+        files = {TRAINING_RECORDS: store.get(keys.model_file(recipe, version, TRAINING_RECORDS))}
+        with suppress(MissingObjectError):  # a version from before there was one
+            files[TRAINING_PATIENTS] = store.get(keys.model_file(recipe, version, TRAINING_PATIENTS))
+        return cls.of_version(files, late, key=Settings.from_environment().patient_key)
+
+    def why(self, record_id: str, bucket: int, *patients: str | None) -> WhySeen | None:
+        """Return why a record counts as seen, or None if it is a stranger's.
+
+        Parameters
+        ----------
+        bucket : the patient's, -1 where no patient is known
+        patients : by what the patient is known: keyed hash, digest of a public patient
+        """
+        if record_id in self.record_ids:
+            return "record"
+        if not self.patients.isdisjoint(patients):
+            return "patient"
+        return "bucket" if bucket in self.buckets else None
+
+
+def left_out_by_bucket(n_records: int) -> str:
+    """Return the sentence about records that are left out by a bucket alone; empty where there are none.
+
+    >>> left_out_by_bucket(1)
+    '1 record is left out by its bucket alone, and may be of a stranger: the version does not name all patients that it was trained on.'
+    """
+    if not n_records:
+        return ""
+    counted = "1 record is left out by its bucket" if n_records == 1 else f"{n_records:,} records are left out by their buckets"
+    return f"{counted} alone, and may be of a stranger: the version does not name all patients that it was trained on."
 
 
 def spec_of(store: ObjectStore, recipe: str, version: str) -> ModelSpec | None:

@@ -134,7 +134,12 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
         waiting=came.waiting,
     )
     late = before.described(archived.persons) if archived.persons and staged else {}
-    settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late, names=arrived.names)
+    folds = {}
+    if any(row.person.fold is not None for table in staged for row in table.rows):
+        said = (row.person for table in staged for row in table.rows)
+        there = (*said, *archived.persons.values(), *late.values(), *arrived.persons.values())
+        folds = names.folds_of(before, {person.patient for person in there if person.patient is not None})
+    settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late, folds=folds, names=arrived.names)
     leaving = [(table, settled.faults.get(number, [])) for number, table in enumerate(staged) if number not in settled.stays]
     counts = _take_leave(store, leaving, quarantined=came.quarantined, names=arrived.names)
     if settled.persons:

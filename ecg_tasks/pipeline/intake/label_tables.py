@@ -10,16 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ecg_tasks.archive import keys, tables
-from ecg_tasks.archive.descriptions import Person
+from ecg_tasks.archive.descriptions import Person, persons_in_order
 from ecg_tasks.archive.documents import Drop, LabelTableFile, Refusal, RefusedRow, StagedLabels, read, write
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import patient_hash
+from ecg_tasks.archive.workspace import patient_hash, public_patient
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake import taking
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.readers.file_names import recording_name
-from ecg_tasks.readers.labels_csv import LabelTable, read_labels
+from ecg_tasks.readers.labels_csv import LabelRow, LabelTable, read_labels
 from ecg_tasks.readers.record_names import normal_name, paths_meant
 
 
@@ -147,7 +147,9 @@ def merged(one: Person, other: Person) -> Person | None:
     same_patient = one.patient is None or other.patient is None or one.patient == other.patient
     same_age = one.age is None or other.age is None or one.age == other.age
     same_sex = one.sex is None or other.sex is None or one.sex == other.sex
-    return over(one, other) if same_patient and same_age and same_sex else None
+    same_fold = one.fold is None or other.fold is None or one.fold == other.fold
+    same_public = None in {one.public_patient, other.public_patient} or one.public_patient == other.public_patient
+    return over(one, other) if same_patient and same_age and same_sex and same_fold and same_public else None
 
 
 def over(base: Person, person: Person) -> Person:
@@ -158,6 +160,8 @@ def over(base: Person, person: Person) -> Person:
         patient.bucket,
         base.age if person.age is None else person.age,
         base.sex if person.sex is None else person.sex,
+        base.fold if person.fold is None else person.fold,
+        person.public_patient or (base.public_patient if patient.patient == base.patient else None),
     )
 
 
@@ -185,12 +189,20 @@ def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, keep
     for row in parsed.rows:
         for column in row.dropped:
             dropped[column] = dropped.get(column, 0) + 1
-        patient = patient_hash(row.patient_id, key=patient_key)
-        bucket = -1 if row.patient_id is None else split_bucket(row.patient_id)
-        age = None if row.age is None else float(np.float32(row.age))  # as it is stored
         label, classes = "" if row.label is None else row.label.value, "" if row.classes is None else str(row.classes)
-        rows.append(Row(row.row, row.record, label or None, Person(patient, bucket, age, row.sex), classes))
+        rows.append(Row(row.row, row.record, label or None, _person(row, patient_key), classes))
     return replace(found, rejected=[taking.row_fault(one) for one in parsed.rejected], dropped=dropped, rows=rows)
+
+
+def _person(row: LabelRow, patient_key: bytes) -> Person:
+    return Person(
+        patient_hash(row.patient_id, key=patient_key),
+        -1 if row.patient_id is None else split_bucket(row.patient_id),
+        None if row.age is None else float(np.float32(row.age)),  # as it is stored
+        row.sex,
+        row.fold,
+        public_patient(row.patient_id, collection=row.collection) if row.patient_id and row.collection else None,
+    )
 
 
 def _as_document(table: Staged) -> StagedLabels:
@@ -206,25 +218,14 @@ def _as_document(table: Staged) -> StagedLabels:
 
 
 def _dump(rows: Sequence[Row]) -> bytes:
-    columns: dict[str, list[object]] = {
-        "row": [],
-        "record": [],
-        "label": [],
-        "patient": [],
-        "split_bucket": [],
-        "age": [],
-        "sex": [],
-        "classes": [],
-    }
+    columns: dict[str, list[object]] = {name: [] for name in ("row", "record", "label", *tables.PERSON, "classes")}
     for row in rows:
-        for name, value in zip(columns, (row.row, row.record, row.label, *row.person, row.classes), strict=True):
+        for name, value in zip(columns, (row.row, row.record, row.label, *row.person.cells, row.classes), strict=True):
             columns[name].append(value)
     return tables.dump(tables.LABEL_ROWS, columns)
 
 
 def _load(data: bytes) -> Iterator[Row]:
     columns = tables.load(data)
-    ages = [None if np.isnan(age) else age for age in columns["age"].tolist()]
-    persons = map(Person, columns["patient"], columns["split_bucket"].tolist(), ages, columns["sex"])
     classes = columns.get("classes", [""] * tables.n_rows(columns))  # absent where an earlier version staged the table
-    return map(Row, columns["row"].tolist(), columns["record"], columns["label"], persons, classes)
+    return map(Row, columns["row"].tolist(), columns["record"], columns["label"], persons_in_order(columns), classes)

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ecg_tasks.archive import audit, keys, tables
-from ecg_tasks.archive.catalog import ALIAS, RECORD, Catalog
+from ecg_tasks.archive.catalog import ALIAS, DESCRIPTION, RECORD, Catalog
 from ecg_tasks.archive.descriptions import Person, persons_of
 from ecg_tasks.archive.documents import IntakeManifest, find_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
-
-_PERSON = ("patient", "split_bucket", "age", "sex")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ def look_up(store: ObjectStore, wanted: Iterable[str], *, catalog: Catalog, name
         for name, record_id, number in zip(part["called"], part["record_id"], part["received"].tolist(), strict=True):
             meant.add(record_id)
             _add(found.latest, unclear, hashed[name], record_id, number, where="")
-    columns = ["called", "record_id", "received", "shard", *_PERSON]
+    columns = ["called", "record_id", "received", "shard", *tables.PERSON]
     for part in catalog.rows(columns, kind=RECORD, where={"called": hashed, "record_id": ids | meant}):
         found.persons.update(persons_of(part))
         rows = zip(part["called"], part["record_id"], part["received"].tolist(), part["shard"], strict=True)
@@ -57,6 +55,25 @@ def look_up(store: ObjectStore, wanted: Iterable[str], *, catalog: Catalog, name
             if record_id in ids:
                 found.latest[record_id] = (number, frozenset({record_id}))
     _settle(store, found, unclear)
+    return found
+
+
+def folds_of(catalog: Catalog, patients: Iterable[str]) -> dict[str, dict[int, str]]:
+    """Return the folds that the archive's records give these patients (keyed hashes), each with one record of it."""
+    wanted = frozenset(patients)
+    if not wanted:
+        return {}
+    persons: dict[str, Person] = {}
+    described: set[str] = set()
+    for part in catalog.rows(["record_id", *tables.PERSON], kind=RECORD, where={"patient": wanted}):
+        persons |= persons_of(part)
+    for part in catalog.rows(["record_id"], kind=DESCRIPTION, where={"patient": wanted}):
+        described.update(part["record_id"])
+    persons |= catalog.described(persons.keys() | described)
+    found: dict[str, dict[int, str]] = {}
+    for record_id, person in sorted(persons.items()):
+        if person.patient in wanted and person.fold is not None:
+            found.setdefault(person.patient, {}).setdefault(person.fold, record_id)
     return found
 
 

@@ -72,6 +72,7 @@ def settle(
     *,
     grace_ended: str,
     known: Mapping[str, Person],
+    folds: Mapping[str, Mapping[int, str]],
     names: StoredNames,
 ) -> Settled:
     """Decide on every row.
@@ -81,8 +82,39 @@ def settle(
     archived : what the archive has of the `wanted` names
     grace_ended : tables from before this moment (ISO 8601) no longer wait for recordings that nothing is there of
     known : what became known of records' patients in earlier runs
+    folds : of patients (keyed hashes), by records of earlier runs, each with the id of one
     """
     result = Settled()
+    contradicted = []
+    agreed: list[_Agreed] = []
+    for record_id, places in _by_record(result, tables, drop, archived, grace_ended=grace_ended, names=names).items():
+        person = _together(places)
+        said = dict(_values(places))
+        if person is None or len(set(said["label"])) > 1 or len(set(said["classes"])) > 1:
+            contradicted.append(places)
+            _refuse_contradiction(result, tables, places)
+            _take_back(result, record_id, places, drop=drop)
+        else:
+            before = drop.persons[record_id] if record_id in drop.new else known.get(record_id) or archived.persons.get(record_id, Person())
+            agreed.append(_Agreed(record_id, places, before, person))
+    two_folds = _in_two_folds(agreed, folds)
+    for together in two_folds:
+        contradicted.append([place for one in together.told for place in one.places])
+        _refuse_folds(result, tables, together)
+        for one in together.told:
+            _take_back(result, one.record_id, one.places, drop=drop)
+    refused = {one.record_id for together in two_folds for one in together.told}
+    for one in agreed:
+        if one.record_id not in refused:
+            _apply(result, tables, one, is_new=one.record_id in drop.new, names=names)
+    _keep_together(result.stays, contradicted)
+    return result
+
+
+def _by_record(
+    result: Settled, tables: Sequence[Staged], drop: SettledDrop, archived: Archived, *, grace_ended: str, names: StoredNames
+) -> dict[str, list[_TableRow]]:
+    """Return the rows about each record; those that mean none are refused, or let their table wait."""
     of_record: dict[str, list[_TableRow]] = defaultdict(list)
     for number, table in enumerate(tables):
         for row in table.rows:
@@ -95,19 +127,62 @@ def settle(
                 if found.may_come and table.modified > grace_ended:
                     result.stays.add(number)
                 result.faults[number].append(_fault(table, row, f"{row.record[:_SHOWN_CHARS]!r} {found.sentence}"))
-    contradicted = []
-    for record_id, places in of_record.items():
-        person = _together(places)
-        said = dict(_values(places))
-        if person is None or len(set(said["label"])) > 1 or len(set(said["classes"])) > 1:
-            contradicted.append(places)
-            _refuse_contradiction(result, tables, places)
-            if record_id in drop.new and (left := _without(drop.persons[record_id], places)) != drop.persons[record_id]:
-                result.persons[record_id] = left
-        else:
-            _apply(result, tables, record_id, places, person, drop=drop, archived=archived, known=known, names=names)
-    _keep_together(result.stays, contradicted)
-    return result
+    return of_record
+
+
+class _Agreed(NamedTuple):
+    """A record, the rows about it, the person that is stored with it, and the one whom the rows tell of together."""
+
+    record_id: str
+    places: Sequence[_TableRow]
+    stored: Person
+    person: Person
+
+    @property
+    def patient(self) -> str:
+        """Whose fold it is: the patient's, or the record's where no patient is known."""
+        return _who(self.stored, self.person).patient or self.stored.patient or self.record_id
+
+
+class _TwoFolds(NamedTuple):
+    """Records of one patient, in whose rows the patient is in another fold than elsewhere; ``before`` is the fold by earlier runs."""
+
+    told: Sequence[_Agreed]
+    before: Mapping[int, str]
+
+
+def _in_two_folds(agreed: Sequence[_Agreed], folds: Mapping[str, Mapping[int, str]]) -> list[_TwoFolds]:
+    """Find the patients with two folds: of those whose fold is known the rows with another one, of the others all rows with one."""
+    of_patient: dict[str, list[_Agreed]] = defaultdict(list)
+    for one in agreed:
+        if one.person.fold is not None:
+            of_patient[one.patient].append(one)
+    found = []
+    for patient, told in of_patient.items():
+        own = {one.stored.fold: one.record_id for one in told if one.stored.fold is not None and patient == one.record_id}
+        before = folds.get(patient, {}) or own
+        others = [one for one in told if before.keys() - {one.person.fold}] if before else told
+        if others and len({one.person.fold for one in others} | before.keys()) > 1:
+            found.append(_TwoFolds(others, before))
+    return found
+
+
+def _refuse_folds(result: Settled, tables: Sequence[Staged], together: _TwoFolds) -> None:
+    said = [(place, one.person.fold) for one in together.told for place in one.places if place.row.person.fold is not None]
+    for place, fold in said:
+        others = [f"{other} by {tables[row.table].name}, row {row.row.row}" for row, other in said if other != fold]
+        others += [f"{other} by the record {record_id}, which was received before" for other, record_id in together.before.items()]
+        sentence = (
+            f"the patient of the recording {place.row.record[:_SHOWN_CHARS]!r} is in fold {fold} here, and in fold "
+            f"{', '.join(others[:_SHOWN])}; a patient has one fold, since it decides the split: none of these rows was applied"
+        )
+        result.faults[place.table].append(_fault(tables[place.table], place.row, sentence))
+
+
+def _take_back(result: Settled, record_id: str, places: Sequence[_TableRow], *, drop: SettledDrop) -> None:
+    """Take from a new record what it has from rows that are refused: it was stored before they were compared."""
+    if record_id in drop.new and (left := _without(drop.persons[record_id], places)) != drop.persons[record_id]:
+        result.persons[record_id] = left
 
 
 class _Found(NamedTuple):
@@ -191,32 +266,36 @@ def _values(places: Sequence[_TableRow]) -> Iterator[tuple[str, list[object]]]:
     yield "patient", [row.person.patient for row in rows if row.person.patient is not None]
     yield "age", [row.person.age for row in rows if row.person.age is not None]
     yield "sex", [row.person.sex for row in rows if row.person.sex is not None]
+    yield "fold", [row.person.fold for row in rows if row.person.fold is not None]
+    yield "collection", [row.person.public_patient for row in rows if row.person.public_patient is not None]
 
 
 def _without(stored: Person, places: Sequence[_TableRow]) -> Person:
-    """Return a new record's person less what it has from rows that are refused: it was stored before they were compared."""
+    """Return a new record's person less what rows say."""
     said = {what: set(values) for what, values in _values(places)}
     kept = Person() if stored.patient in said["patient"] else Person(stored.patient, stored.bucket)
-    return kept._replace(age=None if stored.age in said["age"] else stored.age, sex=None if stored.sex in said["sex"] else stored.sex)
+    return kept._replace(
+        age=None if stored.age in said["age"] else stored.age,
+        sex=None if stored.sex in said["sex"] else stored.sex,
+        fold=None if stored.fold in said["fold"] else stored.fold,
+    )
 
 
-def _apply(
-    result: Settled,
-    tables: Sequence[Staged],
-    record_id: str,
-    places: Sequence[_TableRow],
-    person: Person,
-    *,
-    drop: SettledDrop,
-    archived: Archived,
-    known: Mapping[str, Person],
-    names: StoredNames,
-) -> None:
-    is_new = record_id in drop.new
-    stored = drop.persons[record_id] if is_new else known.get(record_id) or archived.persons.get(record_id, Person())
-    if stored.patient != person.patient and stored.bucket == person.bucket >= 0:
-        person = person._replace(patient=None, bucket=-1)  # the id that the recording has with who gave it: a bucket is of the id alone
-    if not is_new and None not in {stored.patient, person.patient} and stored.patient != person.patient:
+def _who(stored: Person, person: Person) -> Person:
+    """Return whom rows tell of; the patient that is stored already where they give the id without who gave it.
+
+    A bucket is of the id alone.
+    """
+    is_same_id = stored.patient != person.patient and stored.bucket == person.bucket >= 0
+    return person._replace(patient=None, bucket=-1) if is_same_id else person
+
+
+def _apply(result: Settled, tables: Sequence[Staged], told: _Agreed, *, is_new: bool, names: StoredNames) -> None:
+    record_id, places, stored, _ = told
+    person = _who(stored, told.person)
+    another = None not in {stored.patient, person.patient} and stored.patient != person.patient
+    another |= None not in {stored.public_patient, person.public_patient} and stored.public_patient != person.public_patient
+    if another and not is_new:
         sentence = "is known to be of another patient, and the splits of datasets depend on the patient; the row was not applied"
         for place in places:
             shown = f"the recording {place.row.record[:_SHOWN_CHARS]!r} {sentence}"

@@ -182,7 +182,7 @@ def _stored(record: Record, *, source: str, from_table: Person, patient_key: byt
         record.sex,
     )
     same_id = from_table.patient in {None, patient_hash(record.patient, key=patient_key)}  # of which the file may say who gave it
-    person = from_file if same_id else from_table
+    person = from_file._replace(public_patient=from_table.public_patient) if same_id else from_table
     described = replace(
         record,
         age=from_file.age if from_table.age is None else from_table.age,
@@ -195,4 +195,6 @@ def _stored(record: Record, *, source: str, from_table: Person, patient_key: byt
         patient=person.patient,
         split_bucket=person.bucket,
         called="" if names.keep else names.hashed(record.name),
+        fold=from_table.fold,
+        public_patient=person.public_patient,
     )

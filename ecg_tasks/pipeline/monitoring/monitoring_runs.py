@@ -19,7 +19,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import VersionPredictions, join
 from ecg_tasks.evaluation.drift import ALPHA, MIN_SAMPLE, Martingale, Reference, joint_log_capital, population_stability
 from ecg_tasks.evaluation.intervals import nan_to_none
-from ecg_tasks.learning.version import SPEC, TRAINING_RECORDS, ModelSpec
+from ecg_tasks.learning.version import SPEC, ModelSpec
 from ecg_tasks.pipeline.champions.versions import TrainedOn, metrics_of
 from ecg_tasks.pipeline.training.dataset import input_kinds
 from ecg_tasks.pipeline.training.reference import MEASURES, called_abnormal
@@ -114,7 +114,7 @@ def references_of(store: ObjectStore, recipe: str, version: str) -> dict[str, Re
 def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) -> WatchedRecords:
     """Read the decisions on these shards, less what the version was trained on and all but one record of a patient."""
     late = Descriptions.read(store)
-    trained_on = TrainedOn.of_version({TRAINING_RECORDS: store.get(keys.model_file(recipe, version, TRAINING_RECORDS))}, late)
+    trained_on = TrainedOn.read(store, recipe, version, late)
     predictions = store.get_many(keys.predictions(recipe, shard, version) for shard in shards)
     indexes = store.get_many(keys.record_index(shard) for shard in shards)
     by_patient: dict[str, Seen] = {}
@@ -125,7 +125,9 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
         uninterpretable += int(np.isnan(rows["probability"]).sum())
         kinds = input_kinds(rows)
         for row, record_id in enumerate(rows["record_id"]):
-            if np.isnan(rows["probability"][row]) or trained_on.knows(record_id, int(rows["split_bucket"][row])):
+            if np.isnan(rows["probability"][row]):
+                continue
+            if trained_on.why(record_id, int(rows["split_bucket"][row]), rows["patient"][row], rows["public_patient"][row]):
                 continue
             score, quality, beat_s = (float(rows[name][row]) for name in ("probability", "quality", "beat_s"))
             one = Seen(record_id, score, quality, beat_s, kinds[row])

@@ -30,7 +30,7 @@ from ecg_tasks.labels import Decision, Label, in_order
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.champions.versions import TrainedOn
+from ecg_tasks.pipeline.champions.versions import TrainedOn, left_out_by_bucket
 from ecg_tasks.pipeline.reports.changing import changes
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
@@ -38,6 +38,7 @@ from ecg_tasks.report_columns import Row
 from ecg_tasks.reporting.model import ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
 from ecg_tasks.reporting.selection import records_with_page
+from ecg_tasks.settings import Settings
 
 BOOTSTRAP_SEED = 20180501
 _CONTENT_TYPES = {
@@ -133,6 +134,11 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         uninterpretable=decided[Decision.UNINTERPRETABLE],
         pending=n_pending,
     )
+    by_bucket = [
+        f"Figures of {models[name].summary.recipe} {models[name].summary.version}: {sentence}"
+        for name, parts in gathered.unseen.items()
+        if (sentence := left_out_by_bucket(sum(part.n_by_bucket for part in parts)))
+    ]
     unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.unseen.pop(name), name, model)) is not None]
     report = RunReport(
         run_id=pinned.run_id,
@@ -148,7 +154,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         ],
         unseen=unseen,
         unseen_absent="" if unseen else "No record of this run has a label that no training set has seen, of both classes.",
-        notes=[*pinned.notes, *_notes(manifests, n_carried=n_carried, n_pending=n_pending), *waiting_sentences(waits)],
+        notes=[*pinned.notes, *_notes(manifests, n_carried=n_carried, n_pending=n_pending), *waiting_sentences(waits), *by_bucket],
         waiting=plain(waits),
         changes=changed,
     )
@@ -173,13 +179,15 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
 class _Unseen(NamedTuple):
     """Records that are labelled normal or abnormal, and that a model has decided on without having seen their patient, shape (n,) each.
 
-    ``patient`` is the keyed hash of the patient's id, or the record's id where that is not known.
+    ``patient`` is the keyed hash of the patient's id, or the record's id where that is not known; ``n_by_bucket`` counts those that are
+    not among them for their patient's bucket alone.
     """
 
     probability: NDArray[np.float64]
     is_abnormal: NDArray[np.bool_]
     patient: NDArray[np.bytes_]
     is_patient_known: NDArray[np.bool_]
+    n_by_bucket: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +242,7 @@ def _gather(
     return _Gathered(table=table, unseen=unseen, pending=pending, n_pending=n_pending, n_carried=n_carried)
 
 
-_JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, "recipe", "version"})
+_JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, *tables.MEASUREMENTS.names, "recipe", "version"})
 """What a column of the report may be computed of, beside `_of_report`."""
 
 
@@ -267,15 +275,19 @@ def _limits_of_classes(columns: tables.Columns, classes: Sequence[str], *, model
 
 def _not_seen(columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> _Unseen:
     """Return the labelled rows of a shard that a model decided on, and was not trained, stopped or calibrated on."""
-    names = ("record_id", "recipe", "probability", "label", "patient", "split_bucket")
-    rows = [
-        (float(probability), label == Label.ABNORMAL, (patient or record_id).encode(), bucket >= 0)
-        for record_id, by, probability, label, patient, bucket in zip(*(columns[name] for name in names), strict=True)
-        if by == recipe and label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability)
-        if not trained_on.knows(record_id, int(bucket))
-    ]
-    probability, is_abnormal, patient, is_known = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return _Unseen(np.array(probability, float), np.array(is_abnormal, bool), np.array(patient, "S"), np.array(is_known, bool))
+    names = ("record_id", "recipe", "probability", "label", "patient", "public_patient", "split_bucket")
+    rows = []
+    n_by_bucket = 0
+    for record_id, by, probability, label, patient, public, bucket in zip(*(columns[name] for name in names), strict=True):
+        if by == recipe and label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability):
+            why = trained_on.why(record_id, int(bucket), patient, public)
+            n_by_bucket += why == "bucket"
+            if why is None:
+                rows.append((float(probability), label == Label.ABNORMAL, (patient or record_id).encode(), bucket >= 0))
+    probabilities, is_abnormal, patients, is_known = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return _Unseen(
+        np.array(probabilities, float), np.array(is_abnormal, bool), np.array(patients, "S"), np.array(is_known, bool), n_by_bucket
+    )
 
 
 def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, late: Descriptions) -> _Model:
@@ -285,7 +297,7 @@ def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, lat
     return _Model(
         classifier=classifier,
         summary=model_summary(classifier.spec, metrics, digest=registry.digest(files), since=champion.since),
-        trained_on=TrainedOn.of_version(files, late),
+        trained_on=TrainedOn.of_version(files, late, key=Settings.from_environment().patient_key),
     )
 
 
@@ -293,7 +305,7 @@ def _unseen(parts: Sequence[_Unseen], recipe: str, model: _Model) -> UnseenFigur
     """Compute one model's figures over the labelled records that it has not seen; None where they are of one class."""
     if not parts:
         return None
-    probability, truth, patients, is_known = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    probability, truth, patients, is_known = (np.concatenate(columns) for columns in zip(*(part[:4] for part in parts), strict=True))
     if truth.all() or not truth.any():
         return None
     found = evaluate(

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import DatasetManifest, Training, TrainingJob, plain
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.evaluation import assessment, curves
 from ecg_tasks.evaluation.calibration import fit_calibration
 from ecg_tasks.evaluation.classes import assess_classes
@@ -23,12 +24,13 @@ from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.learning.decisions import RecordDecisions, record_probabilities
 from ecg_tasks.learning.runtimes import LITERT
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.learning.version import KERAS, Golden, ModelSpec, version_files
+from ecg_tasks.learning.version import KERAS, Golden, ModelSpec, TrainingPatient, version_files
 from ecg_tasks.pipeline.training import class_rules, measuring
 from ecg_tasks.pipeline.training.classes import class_names
 from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 from ecg_tasks.pipeline.training.reference import reference_of
 from ecg_tasks.reporting.performance import performance_pictures
+from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
@@ -170,14 +172,26 @@ def build_version(
     }
     if names:
         metrics["classes"] = classes.as_dict() | _class_figures(decided, test, found.evaluation)
+    seen = [row for row in rows if spec.added is None or row.split in _USED_BY_ALL]
     return version_files(
         spec=spec,
         network=network.files,
         metrics=metrics,
         golden=Golden(images=network.golden, scores=network.scores, typical=typical_picture(calibration)),
-        splits={row.record_id: (row.split, row.patient_bucket) for row in rows if spec.added is None or row.split in _USED_BY_ALL},
+        splits={row.record_id: (row.split, row.patient_bucket) for row in seen},
+        patients=training_patients_of(seen),
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
+
+
+def training_patients_of(rows: Iterable[DatasetRow]) -> list[TrainingPatient]:
+    """Return the patients whom a version of these rows has seen before its test, one a row."""
+    key = key_digest(Settings.from_environment().patient_key)
+    return [
+        TrainingPatient(row.patient, key, row.public_patient, row.patient_bucket)
+        for row in rows
+        if row.patient is not None and row.split is not Split.TEST
+    ]
 
 
 def _class_figures(decided: RecordDecisions, test: Pictures, evaluation: Evaluation) -> dict[str, Any]:

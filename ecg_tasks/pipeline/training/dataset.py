@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.class_lists import KnownClasses, classes_in_force, stored_classes
-from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.descriptions import Descriptions, persons_of
 from ecg_tasks.archive.documents import DatasetManifest, SplitCounts, read, write
 from ecg_tasks.archive.labelling import REVIEW, in_force, stored_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError
-from ecg_tasks.evaluation.splits import Split, split_of
+from ecg_tasks.evaluation.splits import LEARNT_FOLDS, Split, split_of
 from ecg_tasks.labels import CLASS_ORDER, Label, in_order
 from ecg_tasks.learning.dataset import NOT_KNOWN
 from ecg_tasks.pipeline import render_spectrograms
@@ -41,9 +41,9 @@ class DatasetRow:
 
     ``group`` is never in two splits. It is the keyed hash of the patient; where no patient is known, it is a record that stands for all
     that resemble it. ``patient_bucket`` is the patient's split bucket, -1 where no patient is known. ``split_bucket`` is the group's, and
-    decides the split and the fold. ``label`` is empty where only classes are known. ``labelled_by`` is who gave the label:
-    ``source:<file>`` or ``review:<user>``. ``has`` and ``lacks`` name the classes of the dataset that it has and has not, with blanks
-    between; of the others it is not known.
+    decides the split and on whom each member of an ensemble is stopped. ``label`` is empty where only classes are known. ``labelled_by``
+    is who gave the label: ``source:<file>`` or ``review:<user>``. ``public_patient`` is the digest of a public patient's collection and id.
+    ``has`` and ``lacks`` name the classes of the dataset that it has and has not, with blanks between; of the others it is not known.
     """
 
     record_id: str
@@ -55,8 +55,14 @@ class DatasetRow:
     label: str
     labelled_by: str = ""
     synthetic: bool
+    public_patient: str | None = None
     has: str = ""
     lacks: str = ""
+
+    @property
+    def patient(self) -> str | None:
+        """The keyed hash of the patient; None where no patient is known."""
+        return self.group if self.patient_bucket >= 0 else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,10 +95,10 @@ class Pictures:
 def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]:
     """Choose the labelled records with usable pictures, give each its split, and store the dataset.
 
-    A patient's split comes from the patient's id alone and so never changes. Where a patient is not known, the record's group of
-    near-duplicates decides, and keeps its split for ever (``grouping``). If any patient is known, figures are computed over patients.
-    Records without a patient are then used in the training split only, and those of the other splits are left out. Synthetic recordings
-    are used only while the archive holds no real one: a dataset never mixes the two (``champions.synthetic``).
+    A patient's split comes from the fold that the collection gives, and from the patient's id, alone. Where a patient is not known, the
+    record's group of near-duplicates decides, and keeps its split for ever (``grouping``). If any patient is known, figures are computed
+    over patients. Records without a patient are then used in the training split only, and those of the other splits are left out.
+    Synthetic recordings are used only while the archive holds no real one: a dataset never mixes the two (``champions.synthetic``).
     A record without a label is in it only to be trained on, and only where it teaches a class: figures are of records that have a label.
 
     Returns
@@ -115,6 +121,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
     labelled_shards: list[str] = []
     is_synthetic: dict[str, bool] = {}
     kind_of: dict[str, str] = {}
+    folds: dict[str, int] = {}
     late = Descriptions.read(store)
     for shard in sorted(keys.stem(key) for key in store.list_keys(keys.RECORDS)):
         index = late.index(tables.load(store.get(keys.record_index(shard))))
@@ -123,11 +130,10 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
         usable = _usable(store, recipe, shard)
         kind_of |= zip(index["record_id"], input_kinds(index), strict=True)
         is_synthetic |= zip(index["record_id"], map(bool, index["synthetic"]), strict=True)
-        found += [
-            grouping.RecordOrigin(record_id=record_id, shard=shard, patient=patient, patient_bucket=int(bucket))
-            for record_id, patient, bucket in zip(index["record_id"], index["patient"], index["split_bucket"], strict=True)
-            if record_id in usable and (record_id in labels or record_id in classes)
-        ]
+        origins = [grouping.RecordOrigin.of(record_id, shard, person) for record_id, person in persons_of(index).items()]
+        folds |= {one.patient: one.fold for one in origins if one.patient is not None and one.fold is not None}
+        found += [one for one in origins if one.record_id in usable and (one.record_id in labels or one.record_id in classes)]
+    found = [replace(one, fold=folds.get(one.patient or "")) if one.fold is None else one for one in found]
     n_found = len(found)
     if not all(is_synthetic.values()):
         found = [one for one in found if not is_synthetic[one.record_id]]
@@ -138,7 +144,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
     groups = grouping.groups_of(store, found)
     rows: list[DatasetRow] = []
     for one in found:
-        group = groups.get(one.record_id) or grouping.RecordGroup(name=one.patient or one.record_id, split_bucket=one.patient_bucket)
+        group = groups.get(one.record_id) or grouping.RecordGroup(name=one.patient or one.record_id, split_bucket=one.place)
         if group.split_bucket == grouping.BETWEEN:
             continue
         split = split_of(group.split_bucket)
@@ -155,14 +161,15 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
                 label=labels[one.record_id].label if one.record_id in labels else "",
                 labelled_by=labels[one.record_id].who if one.record_id in labels else classes[one.record_id].who,
                 synthetic=is_synthetic[one.record_id],
+                public_patient=one.public_patient,
             )
         )
     rows, links = _untangled(store, _comparable(rows))
     leakage.check_rows(rows, links)
     rows = _teaching(rows, classes)
-    _check(rows, n_synthetic=n_found - len(found))
+    _check(rows, n_synthetic=n_found - len(found), n_folds=sum(one.fold is not None for one in found))
     inputs = Counter(kind_of[row.record_id] for row in rows)
-    schema = tables.CLASS_SPLIT if any(row.has or row.lacks for row in rows) else tables.SPLIT
+    schema = tables.split_with(public=any(row.public_patient for row in rows), classes=any(row.has or row.lacks for row in rows))
     data = tables.dump(schema, {name: [getattr(row, _FIELD_OF.get(name, name)) for row in rows] for name in schema.names})
     dataset_id = hashlib.sha256(recipe.key.encode() + data).hexdigest()[:20]
     store.put(keys.dataset(dataset_id, "split.parquet"), data)
@@ -280,13 +287,15 @@ def _untangled(store: ObjectStore, rows: list[DatasetRow]) -> tuple[list[Dataset
     return [row for row, stays in zip(rows, kept, strict=True) if stays], left
 
 
-def _check(rows: Sequence[DatasetRow], *, n_synthetic: int) -> None:
+def _check(rows: Sequence[DatasetRow], *, n_synthetic: int, n_folds: int) -> None:
     """Refuse splits that lack a class."""
     for split in Split:
         for label in CLASS_ORDER:
             n_records = sum(row.split == split and row.label == label for row in rows)
             if n_records < MIN_RECORDS_PER_CLASS:
                 left_out = f"; {n_synthetic} synthetic ones are left out, because the archive holds real recordings" if n_synthetic else ""
+                if n_folds:
+                    left_out += f"; {n_folds} have a fold: 1 to {LEARNT_FOLDS} are never tested on, all others are only tested on"
                 raise NotEnoughDataError(
                     f"the {split.value} split has {n_records} {label.value} records; it needs at least {MIN_RECORDS_PER_CLASS}. "
                     f"There are {len(rows)} labelled records in all{left_out}: label more, of more patients"

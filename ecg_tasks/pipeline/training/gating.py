@@ -14,11 +14,12 @@ from ecg_tasks.evaluation import gate as gate_policy
 from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.decisions import RecordDecisions
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.pipeline.champions import fresh_process
+from ecg_tasks.pipeline.champions import fresh_process, versions
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.training import adding, candidate, class_rules
 from ecg_tasks.pipeline.training.dataset import load_pictures, load_rows, on_splits
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
+from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe
 
 
@@ -37,7 +38,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
     policy = gate_policy.GatePolicy(promotion=gate_policy.PromotionPolicy(work.policy))
     rows = load_rows(store, work.dataset_id)
     n_evaluated = candidates_evaluated(store, recipe.name, work.version, [row.record_id for row in on_splits(rows, Split.TEST)])
-    new_data = None
+    new_data, by_bucket = None, 0
     if fault := fresh_process.fault_of(files):
         verdict = gate_policy.GateVerdict(
             promote=False, kind=gate_policy.VerdictKind.REJECTED, reason=f"it does not work in a fresh process: {fault}"
@@ -47,7 +48,9 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         training = [] if work.added else on_splits(rows, Split.TRAIN, Split.VALIDATION)
         tested = on_splits(rows, Split.TEST)
         if incumbent is not None:
-            tested = [row for row in tested if not seen.knows(row.record_id, row.patient_bucket)]
+            why = {row.record_id: seen.why(row.record_id, row.patient_bucket, row.patient, row.public_patient) for row in tested}
+            by_bucket = sum(one == "bucket" for one in why.values())
+            tested = [row for row in tested if why[row.record_id] is None]
             n_new = sum(row.record_id not in seen.record_ids for row in training)
             new_data = gate_policy.NewData(n_training=len(training), n_new=n_new)
         pictures = load_pictures(store, recipe, tested)
@@ -66,6 +69,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
             new_data=new_data,
             policy=policy,
         )
+    notes = gate_policy.note_on_test_set(n_evaluated), versions.left_out_by_bucket(by_bucket), adding.note_on(files)
     return StoredVerdict(
         recipe=recipe.name,
         version=work.version,
@@ -79,7 +83,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         policy=work.policy,
         limits=policy.as_dict(),
         candidates_evaluated=n_evaluated,
-        note=" ".join(filter(None, (gate_policy.note_on_test_set(n_evaluated), adding.note_on(files)))),
+        note=" ".join(filter(None, notes)),
         champion=champion.version if champion else None,
         champion_since=champion.since if champion else None,
         dataset_id=work.dataset_id,
@@ -91,14 +95,14 @@ def _incumbent(
     store: ObjectStore, recipe: Recipe, work: TrainingJob, champion: registry.Champion | None
 ) -> tuple[Classifier | None, TrainedOn]:
     """Return the present champion and what it has seen; None if there is none, or if it reads pictures that are no longer made."""
-    nobody = TrainedOn(record_ids=frozenset(), buckets=frozenset())
+    nobody = TrainedOn(record_ids=frozenset())
     if champion is None or champion.version == work.version:
         return None, nobody
     files = registry.read_version(store, recipe.name, champion.version)
     incumbent = Classifier.from_files(files)
     if incumbent.spec.recipe_digest != recipe.digest:
         return None, nobody  # it cannot serve, so the candidate is evaluated as a first one
-    return incumbent, TrainedOn.of_version(files, Descriptions.read(store))
+    return incumbent, TrainedOn.of_version(files, Descriptions.read(store), key=Settings.from_environment().patient_key)
 
 
 def _scored(classifier: Classifier, decided: RecordDecisions) -> gate_policy.Scored:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, record_shards, tables
+from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.evaluation.splits import split_bucket, split_of
+from ecg_tasks.evaluation.splits import placed, split_bucket, split_of
 from ecg_tasks.signals import near_duplicates
 from ecg_tasks.signals.near_duplicates import Links, Signatures
 from ecg_tasks.signals.record import HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
@@ -32,12 +33,28 @@ class RecordGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordOrigin:
-    """Where a record comes from: its shard, and its patient's keyed hash and split bucket where known (else None and -1)."""
+    """Where a record comes from: its shard, and its patient's keyed hash and split bucket where known (else None and -1).
+
+    ``fold`` is that of the collection's own protocol, ``public_patient`` the digest of a public patient; both None where there is none.
+    """
 
     record_id: str
     shard: str
     patient: str | None
     patient_bucket: int
+    fold: int | None = None
+    public_patient: str | None = None
+
+    @classmethod
+    def of(cls, record_id: str, shard: str, person: Person) -> "RecordOrigin":
+        """Return that of a record of this person."""
+        patient, bucket, _, _, fold, public_patient = person
+        return cls(record_id=record_id, shard=shard, patient=patient, patient_bucket=bucket, fold=fold, public_patient=public_patient)
+
+    @property
+    def place(self) -> int:
+        """The bucket that decides the split of a known patient."""
+        return placed(self.patient_bucket, self.fold)
 
 
 def load_signatures(store: ObjectStore, records: Sequence[RecordOrigin]) -> Signatures:
@@ -94,7 +111,8 @@ def groups_of(store: ObjectStore, records: Sequence[RecordOrigin]) -> dict[str, 
 
     The rule makes sure that no record ever changes its split. Records that are similar, directly or through others, are one group.
     A group of new records takes its split bucket from the smallest of their ids, so the same data gives the same splits in every
-    bucket. A group that resembles patients, or records with an earlier split bucket, takes that one if all of these are in one split.
+    bucket, and in the split that a fold of one of them wants. A group that resembles patients, or records with an earlier split bucket,
+    takes that one if all of these are in one split.
     If they are in several, the new records between them are used in no split, and the old ones stay where they were.
     """
     before = read_groups(store)
@@ -129,23 +147,25 @@ def _new_groups(
 
     graph = coo_matrix((np.ones(int(both.sum())), (links.first[both], links.second[both])), shape=(n, n))
     component = connected_components(graph, directed=False)[1]
-    members: dict[int, list[str]] = {}
+    members: dict[int, list[RecordOrigin]] = {}
     for index in np.flatnonzero(new).tolist():
-        members.setdefault(int(component[index]), []).append(records[index].record_id)
+        members.setdefault(int(component[index]), []).append(records[index])
     anchors: dict[int, set[tuple[int, str]]] = {}
     for first, second in zip(links.first[~both].tolist(), links.second[~both].tolist(), strict=True):
         fresh, settled = (first, second) if new[first] else (second, first)
         anchors.setdefault(int(component[fresh]), set()).add(_anchor(records[settled], before))
     given: dict[str, RecordGroup] = {}
-    for number, record_ids in members.items():
-        group = _settle(min(record_ids), anchors.get(number, set()))
-        given |= dict.fromkeys(record_ids, group)
+    for number, together in members.items():
+        record_ids = [one.record_id for one in together]
+        smallest = min(record_ids)
+        wanted = {(placed(split_bucket(smallest), one.fold), smallest) for one in together if one.fold is not None}
+        given |= dict.fromkeys(record_ids, _settle(smallest, anchors.get(number, set()) | wanted))
     return given
 
 
 def _anchor(record: RecordOrigin, before: Mapping[str, RecordGroup]) -> tuple[int, str]:
     if record.patient is not None:
-        return record.patient_bucket, record.patient
+        return record.place, record.patient
     group = before[record.record_id]
     return group.split_bucket, group.name
 

@@ -50,14 +50,14 @@ class SplitRow(Protocol):
 
 
 def check_identities(records: Iterable[RecordOrigin]) -> None:
-    """Refuse an archive in which a record is stored twice, or a patient has buckets in two splits.
+    """Refuse an archive in which a record is stored twice, or a patient has two folds, or buckets in two splits.
 
     Raises
     ------
     LeakageError
     """
     shards: dict[str, str] = {}
-    buckets: dict[str, int] = {}
+    places: dict[str, RecordOrigin] = {}
     for one in records:
         if one.record_id in shards:
             raise LeakageError(
@@ -66,11 +66,16 @@ def check_identities(records: Iterable[RecordOrigin]) -> None:
             )
         shards[one.record_id] = one.shard
         if one.patient is not None:
-            before = buckets.setdefault(one.patient, one.patient_bucket)
-            if split_of(before) != split_of(one.patient_bucket):
+            before = places.setdefault(one.patient, one)
+            if before.fold != one.fold:
                 raise LeakageError(
-                    f"shared patient: {one.patient} has recordings in two splits, {split_of(before)} (bucket {before}) and "
-                    f"{split_of(one.patient_bucket)} (bucket {one.patient_bucket}, record {one.record_id}); a patient has one bucket"
+                    f"shared patient: {one.patient} is in two folds, {before.fold} (record {before.record_id}) and {one.fold} (record "
+                    f"{one.record_id}); a patient has one fold, since it decides the split"
+                )
+            if split_of(before.place) != split_of(one.place):
+                raise LeakageError(
+                    f"shared patient: {one.patient} has recordings in two splits, {split_of(before.place)} (bucket {before.patient_bucket})"
+                    f" and {split_of(one.place)} (bucket {one.patient_bucket}, record {one.record_id}); a patient has one bucket"
                 )
 
 

@@ -13,6 +13,9 @@ HEAD_BYTES = 64 * 1024
 _ZIP_MAGIC = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 """A ZIP's first member; the end of one without members; the mark of one that was cut into several files."""
 _OFFICE = (b"[Content_Types].xml", b"mimetypeapplication/vnd.oasis", b"word/", b"xl/")
+"""What the first member of an Office file is called; a folder ``ptbxl/`` is none of these."""
+_FIRST_NAME = 30
+"""Byte at which the name of a ZIP's first member begins (PKWARE, APPNOTE.TXT 4.3.7)."""
 
 
 def packing_of(head: bytes) -> Packing | None:
@@ -22,7 +25,7 @@ def packing_of(head: bytes) -> Packing | None:
     ('zip', None)
     """
     if head.startswith(_ZIP_MAGIC):
-        return None if any(mark in head[:200] for mark in _OFFICE) else Packing.ZIP
+        return None if head.startswith(_OFFICE, _FIRST_NAME) else Packing.ZIP
     if head.startswith(GZIP_MAGIC):
         try:
             head = zlib.decompressobj(31).decompress(head, tarfile.BLOCKSIZE)

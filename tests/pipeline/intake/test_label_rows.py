@@ -10,7 +10,7 @@ from ecg_tasks.archive import catalog, keys, record_shards, tables, verdicts
 from ecg_tasks.archive.class_lists import classes_in_force, stored_classes
 from ecg_tasks.archive.descriptions import Descriptions, Person
 from ecg_tasks.archive.labelling import labels_in_force, stored_labels
-from ecg_tasks.archive.workspace import open_store, patient_hash
+from ecg_tasks.archive.workspace import open_store, patient_hash, public_patient
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.labels import in_order
 from ecg_tasks.pipeline import ingest_records
@@ -338,6 +338,101 @@ def test_an_old_index_has_its_order_from_the_log(bucket, put):
     bucket.delete_many(bucket.list_keys(keys.AUDIT))
     inbox.put_files([("labels.csv", b"record,label\ne1,normal\n")])
     assert "ambiguous: 2 recordings go by e1" in why(run("r4"))["labels.csv#2"]
+
+
+FOLDED = "record,label,patient_id,fold,collection\n"
+
+
+def test_fold_and_collection_are_kept_with_the_record(bucket, put):
+    """Also where the table comes after the recording; a table of a private patient names nobody publicly."""
+    put("a", seed=1)
+    put("b", seed=2)
+    inbox.put_files([("labels.csv", f"{FOLDED}a,normal,15709,9,PTBXL\n".encode())])
+    run("r1")
+    inbox.put_files([("labels.csv", f"{FOLDED}b,normal,15709,3,\n".encode())])
+    run("r2")
+    one, other = indexed(bucket)["a", 1], indexed(bucket)["b", 1]
+    assert (one["fold"], one["public_patient"]) == (9, public_patient("15709", collection="ptbxl"))
+    assert one["split_bucket"] == split_bucket("ptbxl-15709")
+    assert (other["fold"], other["public_patient"], other["split_bucket"]) == (3, None, split_bucket("15709"))
+    (shard,) = bucket.list_keys(keys.RECORDS)
+    found = {stored.record.name: stored for stored in map(Descriptions.read(bucket).stored, record_shards.load_shard(bucket.get(shard)))}
+    assert {name: stored.fold for name, stored in found.items()} == {"a": 9, "b": 3}
+    assert {name: stored.public_patient is None for name, stored in found.items()} == {"a": False, "b": True}
+
+
+def test_a_collection_that_is_imported_again_names_its_patients(bucket, put):
+    """What an earlier version received gets fold and public name by the same table; the keyed hash stays."""
+    put("a", seed=1)
+    inbox.put_files([("labels.csv", b"record,label,patient_id\na,normal,ptbxl-15709\n")])
+    run("r1")
+    before = indexed(bucket)["a", 1]
+    assert (before["fold"], before["public_patient"]) == (0, None)
+    inbox.put_files([("labels.csv", f"{FOLDED}a,normal,ptbxl-15709,9,ptbxl\n".encode())])
+    assert run("r2")["labels"]["described"] == 1
+    after = indexed(bucket)["a", 1]
+    assert (after["fold"], after["public_patient"]) == (9, public_patient("15709", collection="ptbxl"))
+    assert (after["patient"], after["split_bucket"]) == (before["patient"], before["split_bucket"])
+
+
+def test_a_patient_in_two_folds_is_refused_with_both_rows(bucket, put):
+    """Neither row is applied, and nothing of them stays with the recordings; who is in one fold is not concerned."""
+    for number, name in enumerate("abcd"):
+        put(name, seed=number)
+    inbox.put_files([("labels.csv", f"{FOLDED}a,normal,P1,9,\nb,normal,P1,3,\nc,normal,P2,3,\nd,normal,P1,,\n".encode())])
+    refused = why(run("r1"))
+    assert refused.keys() == {"labels.csv#2", "labels.csv#3"}
+    assert "is in fold 9 here, and in fold 3 by labels.csv, row 3" in refused["labels.csv#2"]
+    assert "is in fold 3 here, and in fold 9 by labels.csv, row 2" in refused["labels.csv#3"]
+    found = indexed(bucket)
+    assert {name: (one["fold"], one["patient"] is None) for (name, _), one in found.items()} == {
+        "a": (0, True),
+        "b": (0, True),
+        "c": (3, False),
+        "d": (0, False),
+    }
+    assert labels(bucket) == {("c", 1): "normal", ("d", 1): "normal"}
+
+
+@pytest.mark.parametrize("known_later", [False, True])
+def test_a_fold_is_never_exchanged(bucket, put, known_later):
+    """A table that puts a patient into another fold than an earlier one is refused, also by another recording of the patient."""
+    put("a", seed=1)
+    if known_later:
+        run("r0")
+    inbox.put_files([("labels.csv", f"{FOLDED}a,normal,P1,9,\n".encode())])
+    run("r1")
+    put("b", seed=2)
+    inbox.put_files([("labels.csv", f"{FOLDED}a,abnormal,P1,3,\nb,abnormal,P1,3,\n".encode())])
+    refused = why(run("r2"))
+    assert refused.keys() == {"labels.csv#2", "labels.csv#3"}
+    record_id = indexed(bucket)["a", 1]["record_id"]
+    assert f"in fold 3 here, and in fold 9 by the record {record_id}, which was received before" in refused["labels.csv#3"]
+    found = {name: (one["fold"], one["patient"] is None) for (name, _), one in indexed(bucket).items()}
+    assert found == {"a": (9, False), "b": (0, True)}
+    assert labels(bucket) == {("a", 1): "normal"}
+    inbox.put_files([("labels.csv", f"{FOLDED}b,abnormal,P1,9,\n".encode())])
+    assert why(run("r3")) == {}
+    assert {name: one["fold"] for (name, _), one in indexed(bucket).items()} == {"a": 9, "b": 9}
+
+
+def test_a_record_without_a_patient_keeps_its_fold(bucket, put):
+    """The first fold holds, as of a patient."""
+    put("a", seed=1)
+    inbox.put_files([("labels.csv", b"record,label,fold\na,normal,9\n")])
+    run("r1")
+    inbox.put_files([("labels.csv", b"record,label,fold\na,normal,3\n")])
+    assert "is in fold 3 here, and in fold 9" in why(run("r2"))["labels.csv#2"]
+    assert indexed(bucket)["a", 1]["fold"] == 9
+
+
+def test_two_collections_of_one_recording_contradict_each_other(bucket, put):
+    """A recording belongs to one patient of one collection."""
+    put("a", seed=1)
+    inbox.put_files([("labels.csv", f"{FOLDED}a,normal,P1,9,ptbxl\na,normal,ptbxl-P1,9,\n".encode())])
+    assert why(run("r1")) == {}
+    inbox.put_files([("labels.csv", f"{FOLDED}a,normal,P1,9,sph\n".encode())])
+    assert "another patient" in why(run("r2"))["labels.csv#2"]
 
 
 def classes(bucket) -> dict[str, str]:

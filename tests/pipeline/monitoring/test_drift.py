@@ -8,11 +8,13 @@ from msgspec import structs
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import ClassifiedShard, Ingests, MonitoringRun, PinnedVersion, ReportPin, read, write_manifest
+from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.evaluation.drift import Reference
-from ecg_tasks.learning.version import METRICS, TRAINING_RECORDS
+from ecg_tasks.learning.version import METRICS, TRAINING_PATIENTS, TRAINING_RECORDS, TrainingPatient, training_patients_csv
 from ecg_tasks.pipeline.monitoring import drift, monitoring_runs
 from ecg_tasks.pipeline.training.reference import ABOVE, BELOW
 from ecg_tasks.queries import drift as shown
+from ecg_tasks.settings import Settings
 from tests import whole_documents
 from tests.plain_json import put_json
 from tests.whole_documents import intake
@@ -123,6 +125,29 @@ def test_what_it_was_trained_on_and_more_records_of_a_patient_do_not_count(hospi
     night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
     assert (night.decided, night.watched) == (6, 3)
     assert sum(night.measures["score"].counts) == 3
+
+
+def test_strangers_in_the_buckets_of_the_training_are_watched(hospital):
+    """A version that names its patients has seen these and nobody else, by either of their names; one of before goes by buckets."""
+    pin, done = hospital.arrive(6)
+    shard = done[0].shard
+    index = tables.load(hospital.store.get(keys.record_index(shard)))
+    index["patient"] = ["seen", "seen, public", "q", "r", "s", "t"]
+    index["public_patient"] = [None, "public", "another", None, None, None]
+    index["split_bucket"] = [7, 8, 8, 7, 7, 9]
+    hospital.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
+    hospital.store.put(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), f"record_id,side,bucket\n{'e' * 32},train,7\n".encode())
+    drift.observe(hospital.store, pin, done)
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
+    assert (night.decided, night.watched) == (6, 3)
+    key = key_digest(Settings.from_environment().patient_key)
+    patients = [TrainingPatient("seen", key, None, 7), TrainingPatient("f" * 24, "of another", "public", 8)]
+    hospital.store.put(keys.model_file("heartbeat", "v1", TRAINING_PATIENTS), training_patients_csv(patients))
+    hospital.store.delete(keys.monitoring("heartbeat", pin.run))
+    monitoring_runs._get.forget()
+    drift.observe(hospital.store, pin, done)
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
+    assert (night.decided, night.watched) == (6, 4)
 
 
 def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital, monkeypatch):

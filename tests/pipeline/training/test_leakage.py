@@ -1,6 +1,7 @@
 """The guard: each kind of leak, planted in a bucket, fails the assembly of a dataset; and groups of unknown patients keep their splits."""
 
 import hashlib
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from ecg_tasks.archive import keys, record_shards
 from ecg_tasks.archive.labelling import LabelEntry, write_labels
 from ecg_tasks.archive.record_shards import StoredRecord
-from ecg_tasks.errors import LeakageError
+from ecg_tasks.errors import LeakageError, NotEnoughDataError
 from ecg_tasks.evaluation.splits import Split, split_bucket, split_of
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.pipeline import retrain_model
@@ -45,8 +46,8 @@ def _row(beat, name="row"):
     return Record(samples=np.ascontiguousarray(beat[None], np.float32), fs=HEARTBEAT_FS, leads=("II",), unit="relative", name=name)
 
 
-def _stored(beat, patient=None, bucket=-1):
-    return StoredRecord(record=_row(beat), source="00", patient=patient, split_bucket=bucket)
+def _stored(beat, patient=None, bucket=-1, **more):
+    return StoredRecord(record=_row(beat), source="00", patient=patient, split_bucket=bucket, **more)
 
 
 def _archive(store, shard, labels):
@@ -246,3 +247,71 @@ def test_a_column_that_differs_by_chance_is_no_label():
         for _ in range(50):
             one.add(np.append(rng.random(5), np.zeros(3)).astype(np.float32)[None])
     assert leakage._telling(padded).size == 0
+
+
+def _folded(fold_of):
+    """The people of `_people` with folds and public names, and their labels."""
+    shard, labels = _people()
+    return [replace(one, fold=fold_of(number), public_patient=f"public {number}") for number, one in enumerate(shard)], labels
+
+
+def test_a_fold_decides_the_split_whatever_the_bucket(bucket):
+    """Of ten folds the first eight are learnt from and the last two tested on; whom these let be stays where the bucket says."""
+    shard, labels = _folded(lambda number: number // 2 % 10 + 1)
+    _archive(bucket, shard, labels)
+    rows = {row.record_id: row for row in dataset.assemble(bucket, get_recipe("heartbeat"))[1]}
+    assert len(rows) == N_PEOPLE
+    for one in shard:
+        row = rows[one.record.record_id]
+        assert (row.split is Split.TEST) == (one.fold > 8)
+        assert (row.patient_bucket, row.patient, row.public_patient) == (one.split_bucket, one.patient, one.public_patient)
+        assert split_of(row.split_bucket) is row.split
+        if (split_of(one.split_bucket) is Split.TEST) == (one.fold > 8):
+            assert row.split_bucket == one.split_bucket
+    dataset_id = dataset.assemble(bucket, get_recipe("heartbeat"))[0]
+    assert {row.record_id: row for row in dataset.load_rows(bucket, dataset_id)} == rows
+
+
+def test_a_fold_is_the_patients_and_not_the_records(bucket):
+    """A second recording without one goes where the first goes, also where only a record without a label has it."""
+    shard, labels = _people()
+    place = next(number for number, one in enumerate(shard) if split_of(one.split_bucket) is Split.TRAIN)
+    patient, own = shard[place].patient, shard[place].split_bucket
+    _archive(bucket, shard, labels)
+    unlabelled = _stored(_everybody()[N_PEOPLE + 1][0], patient, own, fold=10)
+    name = record_shards.shard_name([unlabelled.record.record_id])
+    bucket.put(keys.record_index(name), record_shards.dump_index([unlabelled]))
+    bucket.put(keys.record_shard(name), record_shards.dump_shard([unlabelled]))
+    rows = {row.record_id: row for row in dataset.assemble(bucket, get_recipe("heartbeat"))[1]}
+    assert rows[shard[place].record.record_id].split is Split.TEST
+    assert unlabelled.record.record_id not in rows
+
+
+def test_a_patient_in_two_folds_is_refused(bucket):
+    """Named with both records, whatever let them in."""
+    shard, labels = _folded(lambda number: number % 10 + 1)
+    other = _stored(_everybody()[N_PEOPLE + 1][0], shard[0].patient, shard[0].split_bucket, fold=9)
+    _archive(bucket, [*shard, other], [*labels, 0])
+    with pytest.raises(LeakageError, match=f"is in two folds, .*{other.record.record_id}"):
+        _assemble()
+
+
+def test_a_fold_decides_the_split_of_records_without_a_patient(bucket):
+    """Of a whole group of records that resemble one another, also of those that have none."""
+    shard, labels = [], []
+    for number in range(2 * N_PEOPLE):
+        fold = 9 if number // 2 % 5 == 0 else 1
+        shard += [_stored(beat, fold=None if place == 1 else fold) for place, beat in enumerate(_everybody()[number][:2])]
+        labels += [number % 2] * 2
+    wanted = {one.record.record_id: 9 if number // 4 % 5 == 0 else 1 for number, one in enumerate(shard)}
+    _archive(bucket, shard, labels)
+    rows = dataset.assemble(bucket, get_recipe("heartbeat"))[1]
+    assert len(rows) > 0.9 * len(shard)
+    assert {row.record_id: row.split is Split.TEST for row in rows} == {row.record_id: wanted[row.record_id] > 8 for row in rows}
+
+
+def test_folds_that_leave_a_split_empty_are_named(bucket):
+    """A table of one's own five folds has nobody to test on."""
+    _archive(bucket, *_folded(lambda number: number % 5 + 1))
+    with pytest.raises(NotEnoughDataError, match=f"the test split has 0 normal .*; {N_PEOPLE} have a fold: 1 to 8 are never tested on"):
+        _assemble()

@@ -1,0 +1,130 @@
+"""Who has been seen by a version is told by who, whatever bucket the patient is in; only a version that names nobody is told by buckets."""
+
+import numpy as np
+import pytest
+
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.descriptions import Descriptions, Person
+from ecg_tasks.archive.workspace import key_digest, patient_hash, public_patient
+from ecg_tasks.evaluation.splits import Split, split_bucket
+from ecg_tasks.learning.version import SUMS, TRAINING_PATIENTS, TRAINING_RECORDS, TrainingPatient, checksums, training_patients_csv
+from ecg_tasks.pipeline.champions.versions import TrainedOn, left_out_by_bucket
+from ecg_tasks.pipeline.reports import report_builder
+from ecg_tasks.pipeline.training.candidate import training_patients_of
+from ecg_tasks.pipeline.training.dataset import DatasetRow
+from ecg_tasks.settings import Settings
+
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+N_TRAINED, N_STRANGERS = 15_000, 10_000
+HEAD = "record_id,side,bucket\n"
+
+
+def person(number: int, *, key: bytes = KEY, public: bool) -> Person:
+    """The patient of this number, of a public collection or of a hospital."""
+    name = f"sph-{number}" if public else f"{number}"
+    return Person(
+        patient_hash(name, key=key), split_bucket(name), public_patient=public_patient(name, collection="sph") if public else None
+    )
+
+
+def files_of(persons, *, key: bytes = KEY) -> dict[str, bytes]:
+    """The two lists of a version that was trained on a record of each."""
+    records = "".join(f"{number:032x},train,{one.bucket}\n" for number, one in enumerate(persons))
+    named = [TrainingPatient(one.patient, key_digest(key), one.public_patient, one.bucket) for one in persons]
+    return {TRAINING_RECORDS: (HEAD + records).encode(), TRAINING_PATIENTS: training_patients_csv(named)}
+
+
+def index_of(persons) -> dict:
+    """As a shard of labelled decisions looks to a report."""
+    n = len(persons)
+    return {
+        "record_id": [f"s{number:031x}" for number in range(n)],
+        "recipe": ["heartbeat"] * n,
+        "probability": np.linspace(0, 1, n),
+        "label": ["normal", "abnormal"] * (n // 2),
+        "patient": [one.patient for one in persons],
+        "public_patient": [one.public_patient for one in persons],
+        "split_bucket": np.array([one.bucket for one in persons]),
+    }
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_of_ten_thousand_strangers_nobody_is_left_out_and_of_the_seen_everybody(public):
+    """15,000 training patients fill three of four buckets; a night's figures are over all strangers, and over none of those."""
+    trained = [person(number, public=public) for number in range(N_TRAINED)]
+    strangers = [person(number, public=public) for number in range(N_TRAINED, N_TRAINED + N_STRANGERS)]
+    taken = {one.bucket for one in trained}
+    assert sum(one.bucket in taken for one in strangers) > 0.7 * N_STRANGERS  # so many a bucket would leave out
+    trained_on = TrainedOn.of_version(files_of(trained), key=KEY)
+    found = report_builder._not_seen(index_of(strangers), "heartbeat", trained_on)
+    assert (len(found.probability), found.n_by_bucket) == (N_STRANGERS, 0)
+    found = report_builder._not_seen(index_of(trained), "heartbeat", trained_on)
+    assert (len(found.probability), found.n_by_bucket) == (0, 0)
+
+
+def test_a_public_patient_is_the_same_on_every_installation():
+    """Hashes by another key say nothing, the collection and the id say all: strangers in the same bucket are judged."""
+    here, there = person(7, public=True), person(7, key=OTHER_KEY, public=True)
+    assert here.patient != there.patient
+    trained_on = TrainedOn.of_version(files_of([there], key=OTHER_KEY), key=KEY)
+    assert trained_on.why("x" * 32, here.bucket, here.patient, here.public_patient) == "patient"
+    assert trained_on.why("x" * 32, here.bucket, *person(8, public=True)[::5]) is None
+    assert TrainedOn.of_version(files_of([there], key=OTHER_KEY), key=None).why("x" * 32, here.bucket, here.public_patient) == "patient"
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_private_patients_of_another_key_are_told_by_their_buckets(key):
+    """Two keys cannot be compared, so nobody who may have been seen is judged; the sentence says so."""
+    seen = person(7, key=OTHER_KEY, public=False)
+    trained_on = TrainedOn.of_version(files_of([seen], key=OTHER_KEY), key=key)
+    assert trained_on.why("x" * 32, seen.bucket, person(7, public=False).patient) == "bucket"
+    assert trained_on.why("x" * 32, seen.bucket + 1, None) is None
+    assert trained_on.why("x" * 32, -1, None) is None
+    assert trained_on.why(f"{0:032x}", -1, None) == "record"
+    assert "2,000 records are left out by their buckets alone" in left_out_by_bucket(2000)
+    assert left_out_by_bucket(0) == ""
+
+
+def test_a_version_of_before_is_told_by_buckets():
+    """It does not name its patients; of them only the test patients are strangers."""
+    files = {TRAINING_RECORDS: f"{HEAD}{'a' * 32},train,5\n{'b' * 32},test,6\n{'c' * 32},calibration,-1\n".encode()}
+    trained_on = TrainedOn.of_version(files, key=KEY)
+    assert [trained_on.why("x" * 32, bucket, "somebody") for bucket in (5, 6, -1)] == ["bucket", None, None]
+    assert trained_on.why("c" * 32, -1, None) == "record"
+
+
+def test_a_patient_that_became_known_later_has_been_seen():
+    """Neither the record's own list nor the version's knew whose record it was."""
+    files = files_of([Person()])
+    late = Descriptions({f"{0:032x}": person(7, public=True)})
+    trained_on = TrainedOn.of_version(files, late, key=KEY)
+    for name in (person(7, public=True).patient, person(7, public=True).public_patient):
+        assert trained_on.why("x" * 32, person(7, public=True).bucket, name) == "patient"
+    assert trained_on.why("x" * 32, person(7, public=True).bucket, "somebody") is None
+
+
+def test_a_version_names_whom_it_has_seen_before_its_test(bucket):
+    """Test patients and records without a patient are not among them; the key is told apart, and not told."""
+    rows = [
+        DatasetRow(record_id=f"{number:032x}", shard="s", group=group, patient_bucket=place, split_bucket=max(place, 0), split=split,
+                   label="normal", synthetic=False, public_patient=public)
+        for number, (group, place, split, public) in enumerate([
+            ("p", 5, Split.TRAIN, None), ("p", 5, Split.TRAIN, None), ("q", 6, Split.CALIBRATION, "public"), ("r", 9000, Split.TEST, None),
+            ("a" * 32, -1, Split.TRAIN, None),
+        ])
+    ]  # fmt: skip
+    digest = key_digest(Settings.from_environment().patient_key)
+    assert set(training_patients_of(rows)) == {TrainingPatient("p", digest, None, 5), TrainingPatient("q", digest, "public", 6)}
+    assert Settings.from_environment().patient_key.hex() not in digest
+
+
+def test_a_night_asks_the_version_in_the_bucket(bucket):
+    """With the list of its patients, and without it as a version of before."""
+    one = person(3, key=Settings.from_environment().patient_key, public=False)
+    files = files_of([one], key=Settings.from_environment().patient_key)
+    for name, data in (files | {SUMS: checksums(files)}).items():
+        bucket.put(keys.model_file("heartbeat", "v1", name), data)
+    assert TrainedOn.read(bucket, "heartbeat", "v1", Descriptions({})).why("x" * 32, one.bucket, "another") is None
+    assert TrainedOn.read(bucket, "heartbeat", "v1", Descriptions({})).why("x" * 32, one.bucket, one.patient) == "patient"
+    bucket.delete(keys.model_file("heartbeat", "v1", TRAINING_PATIENTS))
+    assert TrainedOn.read(bucket, "heartbeat", "v1", Descriptions({})).why("x" * 32, one.bucket, "another") == "bucket"
