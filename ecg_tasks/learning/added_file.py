@@ -38,12 +38,12 @@ ZeroPadding1D ZeroPadding2D
 """
 KERAS_LAYERS = frozenset(_LAYERS.split())
 """Layers that compute, and do nothing else: none that holds a function, reads a file, or wraps another framework's."""
-KERAS_MODELS = {
+KERAS_MODELS = (
     ("keras.src.models.functional", "Functional"),
     ("keras", "Functional"),
     ("keras", "Sequential"),
     ("keras.models", "Sequential"),
-}
+)
 _ACTIVATIONS = """
 elu exponential gelu hard_sigmoid hard_swish hard_silu leaky_relu linear log_softmax mish relu relu6 selu sigmoid silu softmax softplus
 softsign swish tanh

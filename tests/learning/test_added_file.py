@@ -1,6 +1,8 @@
 """Somebody else's file: what is refused before anything of it is loaded, and that nothing of it is ever run."""
 
+import functools
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -156,6 +158,37 @@ def test_an_archive_is_three_files_and_no_more(keras):
         deep = [deep]
     with pytest.raises(ModelRefusedError, match="more than 100 objects within one another"):
         format_of(changed_keras(keras, lambda config: config.update(more=deep)))
+
+
+def _refused_or_taken(data):
+    try:
+        return format_of(data)
+    except ModelRefusedError:
+        return None
+
+
+def test_a_file_that_was_changed_anywhere_is_taken_or_refused(keras):
+    """Bytes of the archive, and every value of the description exchanged for one of another kind: no other error comes."""
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        changed = bytearray(keras)
+        for at in rng.integers(0, len(changed), 3):
+            changed[at] = rng.integers(0, 256)
+        _refused_or_taken(bytes(changed))
+    with zipfile.ZipFile(io.BytesIO(keras)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+
+    def places(value, path=()):
+        yield path
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+            yield from places(inner, (*path, name))
+
+    for path in places(json.loads(members["config.json"])):
+        for other in (None, 1, "x", [], {}, [["class_name"]], {"class_name": {}, "module": [], "config": 1}):
+            root = {"": json.loads(members["config.json"])}
+            *inner, last = ("", *path)
+            functools.reduce(lambda value, name: value[name], inner, root)[last] = other
+            _refused_or_taken(zipped(members | {"config.json": json.dumps(root[""]).encode(), "model.weights.h5": b""}))
 
 
 def test_other_formats_and_sizes_are_refused(monkeypatch):

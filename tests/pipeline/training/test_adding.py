@@ -14,6 +14,7 @@ from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.learning.added import Description
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import ModelSpec
+from ecg_tasks.offline import classify_file
 from ecg_tasks.pipeline import classify_records, decide_champion, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.intake import inbox
@@ -262,7 +263,7 @@ def test_pictures_that_are_no_longer_made_are_refused(given):
         adding.load(given["onnx"][0], described("theirs@000000000000", values="log-odds"))
 
 
-def test_a_network_of_samples_goes_the_same_way(bucket_in, monkeypatch):
+def test_a_network_of_samples_goes_the_same_way(bucket_in, monkeypatch, tmp_path):
     """It is described as docs/models.md does, and reads the middle eight seconds of five leads; it serves, and decides."""
     from onnx import helper, numpy_helper
 
@@ -301,6 +302,12 @@ def test_a_network_of_samples_goes_the_same_way(bucket_in, monkeypatch):
     assert set(table["recipe"]) == {"lead_samples"}
     assert set(table["version"]) == {verdict["version"]}
     assert not np.isnan(table["probability"]).any()
+    models.export_champion(store, "lead_samples", tmp_path / "models")
+    for name, data in _recordings()[:2]:
+        (tmp_path / Path(name).name).write_bytes(data)
+    alone = classify_file.classify_file(tmp_path / "r0.hea", recipe="lead_samples", models=tmp_path / "models").results[0]
+    at = table["record_id"].index(alone.record_id)
+    assert (alone.decision.value, alone.probability) == (table["decision"][at], pytest.approx(table["probability"][at], abs=1e-6))
     page = records.record_page(store, table["record_id"][0])
     assert (page.decided.version.version, len(page.windows), page.views) == (verdict["version"], 1, ())
     assert explained.attribution(store, page) is None
