@@ -62,11 +62,11 @@ RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         RecipeName.NOTEBOOK: {"epochs": 20, "patience": 20},
         RecipeName.HEARTBEAT: {"epochs": 6, "batch_size": 128, "learning_rate": 2e-3, "weight_decay": 1e-2, "patience": 12},
         RecipeName.TWELVE_LEAD: {
-            "epochs": 12,
+            "epochs": 14,
             "batch_size": 32,
             "learning_rate": 2e-3,
-            "weight_decay": 1e-2,
-            "patience": 12,
+            "weight_decay": 2e-2,
+            "patience": 14,
             "ensemble_size": 4,
         },
     }

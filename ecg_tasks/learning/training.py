@@ -25,6 +25,8 @@ from ecg_tasks.learning.parameters import TrainingParams
 
 SCORED_AT_ONCE = 256
 """Validation windows whose pictures are taken out of the set at a time."""
+CLASSES_COUNT = 3.0
+"""What the mean loss of the classes counts beside that of abnormal."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +59,7 @@ def train(
     """Train a network, going on from the latest checkpoint of the same job if there is one.
 
     One member after the other is trained on the windows that are not held out for it. Loss is binary cross-entropy, every record
-    counting once; with classes, that of abnormal plus the mean of those of the classes, each where it is known. After each epoch every
+    counting once; with classes, that of abnormal plus ``CLASSES_COUNT`` times the mean of those of the classes, each where it is known. After each epoch every
     held-out record gets one P(abnormal) from its windows, as in serving. A training that comes to its last epoch keeps that one's weights,
     when the learning rate has fallen to 0; one that is stopped before, because the log loss of the held-out records has long not fallen,
     keeps those of the epoch where it was lowest.
@@ -196,7 +198,7 @@ class _MemberTraining:
 
 
 def loss_of_outputs(known: Any, probabilities: Any) -> Any:
-    """Return the loss of each window, shape (n,): the cross-entropy of abnormal, plus the mean of those of the classes.
+    """Return the loss of each window, shape (n,): the cross-entropy of abnormal, plus ``CLASSES_COUNT`` times the mean of those of the classes.
 
     Parameters
     ----------
@@ -207,7 +209,7 @@ def loss_of_outputs(known: Any, probabilities: Any) -> Any:
     ops = import_keras().ops
     targets, weights = ops.split(known, 2, axis=1)
     losses = weights * ops.binary_crossentropy(targets, probabilities)
-    return losses[:, 0] + ops.mean(losses[:, 1:], axis=1)
+    return losses[:, 0] + CLASSES_COUNT * ops.mean(losses[:, 1:], axis=1)
 
 
 def _compiled_model(network: str, image_shape: tuple[int, int, int], params: TrainingParams, *, n_outputs: int) -> Any:

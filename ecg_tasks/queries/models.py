@@ -24,7 +24,10 @@ _FILES = (METRICS, registry.VERDICT, registry.SUMS)
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """What a version says of itself, as far as pages need it; None and empty texts where it says nothing."""
+    """What a version says of itself, as far as pages need it; None and empty texts where it says nothing.
+
+    ``added`` is the name of a network that somebody else trained.
+    """
 
     recipe: str
     version: str
@@ -33,6 +36,7 @@ class Version:
     abstain: tuple[float, float] | None
     dataset_id: str
     synthetic: bool
+    added: str = ""
     classes: tuple[ReportedClass, ...] = ()
     sites: tuple[SiteRule, ...] = ()
 
@@ -169,6 +173,7 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
         abstain=_band(spec.abstain),
         dataset_id=spec.dataset_id,
         synthetic=spec.synthetic,
+        added=spec.added.description.name if spec.added else "",
         classes=reported_classes(spec),
         sites=spec.sites,
     )

@@ -13,6 +13,7 @@ EXAMPLES = 400
 CODES = {ACCEPTED, *Reason, *(f"HTTP {status}" for status in (400, 403, 404, 405, 409))}
 
 
+@pytest.mark.usefixtures("airflow_database")  # the pages ask Airflow what a user may do
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_input_is_accepted_or_refused_with_a_code(name):
     """Whatever comes, nothing else is raised, and the target's own promises hold."""

@@ -7,7 +7,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.framework import keras_at_work, training_environment
 from ecg_tasks.learning.networks import NETWORKS, build_network, join_members, network_digest
 
-SHAPES = {"notebook": [(256, 256, 3)], "compact": [(33, 48, 1), (32, 64, 2), (33, 75, 12)], "aligned": [(9, 14, 2), (9, 15, 24)]}
+SHAPES = {"notebook": [(256, 256, 3)], "compact": [(33, 48, 1), (32, 64, 2), (33, 75, 12)], "aligned": [(9, 14, 2), (9, 29, 24)]}
 """Every network with the pictures that it is made for; a network that is missing here fails a test."""
 CASES = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
 
@@ -37,32 +37,29 @@ def test_the_notebook_network_has_the_notebooks_size():
 
 @pytest.mark.parametrize(("name", "shape"), [case for case in CASES if case[0] != "notebook"])
 def test_networks_but_the_notebooks_are_small(name, shape):
-    """They stay below 60,000 weights for every picture they are used on."""
-    assert build_network(name, shape).count_params() < 60_000
+    """They stay below 100,000 weights for every picture they are used on."""
+    assert build_network(name, shape).count_params() < 100_000
 
 
 def test_the_aligned_network_reads_only_low_frequencies():
-    """The four rows above 32 Hz may hold anything."""
+    """The three rows above 40 Hz may hold anything; the lowest of the others may not."""
     model = build_network("aligned", (9, 14, 2))
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 9, 14, 2), dtype=np.uint8)
-    pictures[1, 4:] = pictures[0, 4:]
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 9, 14, 2), dtype=np.uint8)
+    pictures[1:, 3:] = pictures[0, 3:]
+    pictures[2, 3] = 255 - pictures[0, 3]
     with keras_at_work():
-        same, also = np.asarray(model.predict_on_batch(pictures))[:, 0]
-    assert same == also
+        one, same, other = np.asarray(model.predict_on_batch(pictures))[:, 0]
+    assert one == same != other
 
 
-def test_two_towers_of_the_aligned_network_read_each_half_of_the_channels():
-    """Changing the levels changes the log-odds of the first two towers only, changing the signs those of the last two."""
-    model = build_network("aligned", (9, 15, 24))
-    with keras_at_work() as keras:
-        towers = keras.Model(model.inputs, [model.get_layer(f"log_odds_{tower}").output for tower in (1, 2, 3, 4)])
-        grey = np.full((1, 9, 15, 24), 128, np.uint8)
-        before = np.array([np.asarray(each).item() for each in towers.predict_on_batch(grey)])
-        for half, expected in ((slice(0, 12), [True, True, False, False]), (slice(12, 24), [False, False, True, True])):
-            changed = grey.copy()
-            changed[..., half] = np.random.default_rng(0).integers(0, 256, (1, 9, 15, 12))
-            after = np.array([np.asarray(each).item() for each in towers.predict_on_batch(changed)])
-            assert ((after != before) == expected).all()
+def test_the_aligned_network_knows_where_something_happens():
+    """The same column in another place gives another answer: nothing is pooled over all of time."""
+    model = build_network("aligned", (9, 29, 24))
+    pictures = np.full((2, 9, 29, 24), 128, np.uint8)
+    pictures[0, :, 8] = pictures[1, :, 20] = 255
+    with keras_at_work():
+        early, late = np.asarray(model.predict_on_batch(pictures))[:, 0]
+    assert early != pytest.approx(late, abs=1e-4)
 
 
 @pytest.mark.parametrize(("name", "shape"), CASES)
@@ -75,8 +72,6 @@ def test_layers_have_names_of_their_own(name, shape):
 @pytest.mark.parametrize(
     ("name", "shape", "ensemble_size", "digest"),
     [
-        ("aligned", (9, 15, 24), 4, "2cf4929b17941970703c2010fabd042379b8091103ed9f70a468827b6ec75859"),
-        ("aligned", (9, 14, 2), 1, "14babd9c6c8fc82c13734798ff3a0776074ae9bba5e672e977d946ee31185d5a"),
         ("compact", (16, 24, 2), 1, "60396dc04e73dd238ddd7fd96d7da1dde00250e5d1312750d8a0671b662ee864"),
     ],
 )
