@@ -169,8 +169,8 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="recorded",
         type=str,
-        description="When the recording began, ISO 8601: the year, the month or all of it, as the site keeps dates; with a time zone only"
-        " where the file gives one, else on the clock of the device; none where it is not known.",
+        description="When the recording began, ISO 8601: the year, the month or all of it, as the settings keep dates; with a time zone"
+        " only where the file gives one, else on the clock of the device; none where it is not known.",
     ),
     Column(name="device", type=str, description="Maker and model of the device that recorded; none where they are not known."),
     Column(
@@ -180,6 +180,7 @@ COLUMNS: tuple[Column, ...] = (
         " not known.",
     ),
     Column(name="source_format", type=str, description="Format of the file that was dropped, with its version where that is known."),
+    Column(name="site", type=str, description="Site that the recording comes from; none where it is not known."),
     *(_measured(name, description) for name, description in _MEASURED.items()),
     Column(
         name="rhythm",

@@ -46,6 +46,8 @@ class Settings:
     """What is kept of the bytes of a dropped file (``ECG_RAW_KEEPS``): ``deidentified``, ``as_dropped`` or ``nothing``."""
     dates: Dates = "year"
     """How much of a recording's date and time is stored, from its intake on (``ECG_DATES``): ``exact``, ``month`` or ``year``."""
+    sites: tuple[str, ...] = ()
+    """Folders of the inbox that count as sites (``ECG_SITES``); the name of any other folder may be a person's, and is not stored."""
     notify: tuple[str, ...] = ()
     """Addresses that the counts of each classification run go to, such as ``slack://…`` or ``mailtos://…`` (``ECG_NOTIFY``)."""
     notify_email: tuple[str, ...] = ()
@@ -76,6 +78,7 @@ class Settings:
             keep_names=_flag(env, "ECG_KEEP_NAMES", default=cls.keep_names),
             raw_keeps=_raw_keeps(env, cls.raw_keeps),
             dates=_dates(env, cls.dates),
+            sites=_sites(env),
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )
@@ -166,6 +169,13 @@ def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _sites(env: Mapping[str, str]) -> tuple[str, ...]:
+    found = _list(env, "ECG_SITES", ())
+    if wrong := [one for one in found if "/" in one or one in {".", ".."}]:
+        raise ConfigurationError(f"ECG_SITES holds {wrong[0]!r}; write names of folders directly below inbox/, with commas between")
+    return found
 
 
 def _dates(env: Mapping[str, str], default: Dates) -> Dates:

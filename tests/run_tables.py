@@ -28,6 +28,7 @@ ROW = {
     "device": "Mortara ELI 250",
     "filters": "0.05 to 150 Hz, notch 50 Hz",
     "source_format": "HL7 aECG",
+    "site": "north",
     "rate_bpm": 61.8,
     "pr_ms": None,
     "qrs_ms": 92.1,

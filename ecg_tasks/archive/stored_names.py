@@ -24,15 +24,20 @@ _OF_A_FILE = b"name\0"
 
 @dataclass(frozen=True, kw_only=True)
 class StoredNames:
-    """How names are stored. ``keep`` says to store them as they are, for collections whose names are nobody's (``ECG_KEEP_NAMES``)."""
+    """How names are stored.
+
+    ``keep`` says to store them as they are, for collections whose names are nobody's (``ECG_KEEP_NAMES``). ``sites`` are the folders
+    that are known to be no person's (``ECG_SITES``).
+    """
 
     key: bytes
     keep: bool
+    sites: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return what the settings say."""
-        return cls(key=settings.patient_key, keep=settings.keep_names)
+        return cls(key=settings.patient_key, keep=settings.keep_names, sites=settings.sites)
 
     def hashed(self, name: str) -> str:
         """Return the digest by which a record or a file is matched: of its path below the inbox, the number of a row kept.
@@ -67,6 +72,18 @@ class StoredNames:
         stem = name[: -len(ending)] if ending else name
         says_nothing = not stem or is_label_table(name) or name.casefold() == SIDECAR
         return name if self.keep or says_nothing else self._digest(stem) + ending
+
+    def site_of(self, *paths: str) -> str | None:
+        """Return the site in whose folder the first of these paths below the inbox lies that lies in one; None where none does.
+
+        A folder is a site in either normal form of Unicode, and nowhere but directly below the inbox, or at the top of an archive.
+
+        >>> StoredNames(key=b"0" * 32, keep=False, sites=("Ward 3",)).site_of("x.zip", "Ward 3/2026/r1.hea")
+        'Ward 3'
+        """
+        known = {normal_name(site): site for site in self.sites}
+        folders = (normal_name(path).partition("/") for path in paths)
+        return next((known[first] for first, slash, _ in folders if slash and first in known), None)
 
     def in_list(self, key: str) -> str:
         """Return a stored key as a list of what was deleted has it: older ones in raw/ and quarantine/ end with a name."""

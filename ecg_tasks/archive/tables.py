@@ -30,14 +30,15 @@ RECORDS = pa.schema(
         ("device", pa.string()),
         ("filters", pa.string()),
         ("source_format", pa.string()),
-        ("fold", pa.int32()),  # of the collection's own protocol, 0 for none; this one and the next are absent in older tables
+        ("fold", pa.int32()),  # of the collection's own protocol, 0 for none; this one and the next two are absent in older tables
         ("public_patient", pa.string()),  # digest of collection and id; none of a private patient
+        ("site", pa.string()),
     ]
 )
 PERSON = ("patient", "split_bucket", "age", "sex", "fold", "public_patient")
 """Columns of `RECORDS` that tell whose recording it is; the last two are absent in older tables, where neither is known."""
-ACQUISITION = ("recorded", "device", "filters", "source_format")
-"""Columns of `RECORDS` that tell how a recording was made; absent in older tables, where none of it is known."""
+ACQUISITION = ("recorded", "device", "filters", "source_format", "site")
+"""Columns of `RECORDS` that tell how and where a recording was made; absent in older tables, where none of it is known."""
 RECEIVED = pa.field("received", pa.int32())
 """The number of the intake that let a record or a name in: a higher one is a later one. Absent in older tables, or 0: not known."""
 RECORD_INDEX = pa.schema(
@@ -163,6 +164,7 @@ DECIDED = pa.schema(
         *(RECORDS.field(name) for name in ("record_id", "name", "synthetic")),
         ("shard", pa.string()),
         *(PREDICTIONS.field(name) for name in ("probability", "decision", "quality")),
+        RECORDS.field("site"),  # absent in older tables
     ]
 )
 """What one version said of the whole archive, with what a list of records shows beside it."""

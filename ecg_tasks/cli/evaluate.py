@@ -157,11 +157,16 @@ def _show_baselines(found: "Assessment") -> None:
 def _show_subgroups(found: "Assessment") -> None:
     from rich.table import Table
 
+    from ecg_tasks.evaluation.subgroups import shortfalls
+
     table = Table("group", "records", "patients", "AUROC", "sensitivity", "specificity", box=None, header_style="bold")
     for group in found.subgroups:
         cells = [group.figures[name].text() if group.figures else "held back" for name in ("auroc", "sensitivity", "specificity")]
         table.add_row(f"{group.attribute}: {group.value}", f"{group.n_records:,}", f"{group.n_patients:,}", *cells)
     console().print(table)
+    for one in shortfalls(found.evaluation.figures, found.subgroups):
+        if one.clear:
+            say(f"clearly lower there than of all records ({one.whole:.3f}): {one.attribute} {one.value}, {one.figure} {one.found.text()}")
 
 
 def _show_counts(found: "FolderEvaluation") -> None:

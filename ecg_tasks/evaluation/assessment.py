@@ -39,6 +39,7 @@ class ScoredRecords:
     ages : ndarray, shape (n_records,), years, nan where not known
     sexes : ``female``, ``male`` or None
     baselines : name of a baseline to its P(abnormal), each of shape (n_records,)
+    origins : ``device`` and ``site`` to one text a record, None where not known
     """
 
     record_ids: Sequence[str]
@@ -49,10 +50,11 @@ class ScoredRecords:
     ages: NDArray[np.floating]
     sexes: Sequence[str | None]
     baselines: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    origins: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = (self.labels, self.probabilities, self.groups, self.quality, self.ages, self.sexes, *self.baselines.values())
-        if any(len(column) != len(self.record_ids) for column in columns):
+        if any(len(column) != len(self.record_ids) for column in (*columns, *self.origins.values())):
             raise SignalError(f"{len(self.record_ids)} records, but columns of {sorted({len(column) for column in columns})} values")
 
     @classmethod
@@ -67,6 +69,7 @@ class ScoredRecords:
             ages=np.concatenate([part.ages for part in parts]),
             sexes=[one for part in parts for one in part.sexes],
             baselines={name: np.concatenate([part.baselines[name] for part in parts]) for name in parts[0].baselines},
+            origins={name: [one for part in parts for one in part.origins[name]] for name in parts[0].origins},
         )
 
     def in_order(self) -> "ScoredRecords":
@@ -81,6 +84,7 @@ class ScoredRecords:
             ages=self.ages[order],
             sexes=[self.sexes[row] for row in order],
             baselines={name: values[order] for name, values in self.baselines.items()},
+            origins={name: [values[row] for row in order] for name, values in self.origins.items()},
         )
 
 
@@ -177,6 +181,7 @@ def assess(
             sexes=records.sexes,
             ages=np.asarray(records.ages, dtype=np.float64),
             quality=np.asarray(records.quality, dtype=np.float64),
+            origins=records.origins,
             threshold=threshold,
             seed=seed,
             n_resamples=n_resamples,

@@ -37,7 +37,7 @@ class Interval:
     value: float
     low: float
     high: float
-    method: Literal["bootstrap", "wilson", "newcombe"] = "bootstrap"
+    method: Literal["bootstrap", "wilson", "newcombe", "combined", "drawn"] = "bootstrap"
 
     def text(self, digits: int = 3) -> str:
         """Return the figure as a report prints it."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.errors import SignalError
 from ecg_tasks.evaluation.calibration import logit, sigmoid
@@ -45,20 +45,20 @@ class Priority:
     strength: Mapping[str, NDArray[np.float64]]
 
 
-def centred(probability: NDArray[np.floating], *, threshold: float) -> NDArray[np.float64]:
+def centred(probability: NDArray[np.floating], *, threshold: ArrayLike) -> NDArray[np.float64]:
     """Return the probability with its log-odds counted from the threshold's, so that models with different thresholds compare.
 
     >>> centred(np.array([0.2, 0.5]), threshold=0.2).round(2).tolist()
     [0.5, 0.8]
     """
-    return sigmoid(logit(probability) - logit(np.array(threshold)))
+    return sigmoid(logit(probability) - logit(threshold))
 
 
-def uncertainty(probability: NDArray[np.floating], *, threshold: float, abstain: tuple[float, float]) -> NDArray[np.float64]:
+def uncertainty(probability: NDArray[np.floating], *, threshold: ArrayLike, abstain: tuple[ArrayLike, ArrayLike]) -> NDArray[np.float64]:
     """Return 1 in the abstain band or at the threshold, halved for each unit of log-odds away from them; 0 without a probability."""
-    low, high = min(abstain[0], threshold), max(abstain[1], threshold)
+    low, high = np.minimum(abstain[0], threshold), np.maximum(abstain[1], threshold)
     at = logit(probability)
-    away = np.maximum(np.maximum(logit(np.array(low)) - at, at - logit(np.array(high))), 0)
+    away = np.maximum(np.maximum(logit(low) - at, at - logit(high)), 0)
     return np.nan_to_num(0.5**away)
 
 

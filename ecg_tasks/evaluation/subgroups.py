@@ -1,8 +1,9 @@
-"""Here: a model's figures by sex, age and signal quality. Not here: the figures of all records together (``summary``)."""
+"""Here: a model's figures by sex, age, quality, device and site, and where they are worse. Not here: those of all records (``summary``)."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,18 @@ AGE_GROUPS = ((0, 40, "under 40"), (40, 65, "40 to 64"), (65, 1000, "65 and over
 """Years: from, to (not included), and what the group is called."""
 FIGURES = ("auroc", "sensitivity", "specificity", "brier")
 UNKNOWN = "unknown"
+MAX_VALUES = 10
+"""Devices or sites that are groups by themselves, those with the most records; the others are one group."""
+OTHERS = "others"
+FAILING = ("auroc", "sensitivity")
+"""Figures that are held against those of all test records."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subgroup:
-    """One group of the test records: ``attribute`` (sex, age, quality) with a ``value``, its size, and its figures, if it is large enough.
+    """One group of the test records: ``attribute`` (sex, age, quality, device, site) with a ``value``, its size, and its figures.
 
-    Figures that are not shown are left out of ``figures``.
+    Those of a group that is too small, and figures that are not shown are left out of ``figures``.
     """
 
     attribute: str
@@ -46,6 +52,42 @@ class Subgroup:
             "figures": {name: plain_interval(interval) for name, interval in self.figures.items()},
         }
 
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what ``as_dict`` returned."""
+        plain = {name: stored[name] for name in ("attribute", "value", "n_records", "n_patients", "n_abnormal")}
+        return cls(**plain, figures={name: Interval.from_dict(one) for name, one in stored["figures"].items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortfall:
+    """A figure of a group that lies below that of all test records.
+
+    ``clear`` is whether its whole interval does. Of groups without any difference one in forty is clear by chance.
+    """
+
+    attribute: str
+    value: str
+    figure: str
+    whole: float
+    found: Interval
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval of the group does not reach the figure of all records."""
+        return self.found.high < self.whole
+
+
+def shortfalls(whole: Mapping[str, Interval], groups: Sequence[Subgroup]) -> list[Shortfall]:
+    """Return where groups have a lower AUROC or sensitivity than all test records together, the largest difference first."""
+    found = [
+        Shortfall(attribute=group.attribute, value=group.value, figure=name, whole=whole[name].value, found=group.figures[name])
+        for group in groups
+        for name in FAILING
+        if name in group.figures and name in whole and group.figures[name].value < whole[name].value
+    ]
+    return sorted(found, key=lambda one: one.found.value - one.whole)
+
 
 def evaluate_subgroups(
     labels: NDArray[np.bool_],
@@ -55,11 +97,12 @@ def evaluate_subgroups(
     sexes: Sequence[str | None],
     ages: NDArray[np.float64],
     quality: NDArray[np.float64],
+    origins: Mapping[str, Sequence[str | None]],
     threshold: float,
     seed: int,
     n_resamples: int,
 ) -> list[Subgroup]:
-    """Compute figures by sex, by age group, and by thirds of signal quality; groups without any record are left out.
+    """Compute figures by sex, by age group, by thirds of signal quality, and by origin; groups without any record are left out.
 
     Parameters
     ----------
@@ -67,9 +110,10 @@ def evaluate_subgroups(
     sexes : ``female``, ``male`` or None, one a record
     ages : years, nan where not known, shape (n_records,)
     quality : mean quality of a record's windows, 0 to 1, shape (n_records,)
+    origins : ``device`` and ``site`` to one text a record, None where not known; one that is known of no record makes no groups
     """
     found = []
-    for attribute, value, inside in _groups(sexes, ages, quality):
+    for attribute, value, inside in _groups(sexes, ages, quality, origins):
         patients = np.unique(groups[inside]).size
         of_class = min(np.unique(groups[inside & labels]).size, np.unique(groups[inside & ~labels]).size)
         figures: dict[str, Interval] = {}
@@ -92,7 +136,7 @@ def evaluate_subgroups(
 
 
 def _groups(
-    sexes: Sequence[str | None], ages: NDArray[np.float64], quality: NDArray[np.float64]
+    sexes: Sequence[str | None], ages: NDArray[np.float64], quality: NDArray[np.float64], origins: Mapping[str, Sequence[str | None]]
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     sex = np.array([one or UNKNOWN for one in sexes])
     named: list[tuple[str, str, NDArray[np.bool_]]] = [("sex", value, sex == value) for value in ("female", "male", UNKNOWN)]
@@ -104,4 +148,18 @@ def _groups(
         ("quality", "middle third", (quality > low) & (quality <= high)),
         ("quality", f"highest third, above {high:.2f}", quality > high),
     ]
+    for attribute, values in origins.items():
+        named += _by_origin(attribute, values)
     return (group for group in named if group[2].any())
+
+
+def _by_origin(attribute: str, values: Sequence[str | None]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Yield a group for each of the most frequent values, in the order of their names, then the others, and those not known."""
+    counts = Counter(value for value in values if value)
+    if not counts:
+        return
+    chosen = sorted(sorted(counts, key=lambda value: (-counts[value], value))[:MAX_VALUES])
+    named = np.array([value or "" for value in values], dtype=object)
+    yield from ((attribute, value, named == value) for value in chosen)
+    yield attribute, OTHERS, ~np.isin(named, [*chosen, ""])
+    yield attribute, UNKNOWN, named == ""

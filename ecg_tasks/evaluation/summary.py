@@ -133,6 +133,8 @@ def evaluate(
     groups: Sequence[str] | NDArray[np.generic],
     *,
     threshold: float,
+    called: NDArray[np.bool_] | None = None,
+    firm: NDArray[np.bool_] | None = None,
     abstain: AbstainBand | None = None,
     split_unit: SplitUnit = "patient",
     seed: int,
@@ -150,6 +152,7 @@ def evaluate(
     probabilities : array_like, shape (n_records,), P(abnormal) of the record; leave out records without any
     groups : one patient a record, shape (n_records,)
     threshold : ``probability >= threshold`` is abnormal; fitted elsewhere, on calibration patients
+    called, firm : which records are called abnormal, and which are not uncertain, shape (n_records,), where sites have other limits
     abstain : the band of ``uncertain``, fitted there too; None for no band
     split_unit : what the splits were made by, to be printed beside the figures
     seed : of the bootstrap
@@ -169,8 +172,9 @@ def evaluate(
         raise NotEnoughDataError("there is no labelled record with a probability to evaluate")
     patients = np.unique(patients, return_inverse=True)[1].astype(np.int32)  # numbers: ids of millions would be copied again and again
     band = abstain or AbstainBand(lo=threshold, hi=threshold)
-    called = probability >= threshold
-    decided = ~band.holds(probability) if abstain else np.ones_like(truth)
+    called = probability >= threshold if called is None else called
+    firm = ~band.holds(probability) if abstain and firm is None else firm
+    decided = np.ones_like(truth) if firm is None else firm
     # Many records are taken in the order of their probabilities, which saves a look-up for each in every resample; few in their own
     # order: the last digits of stored figures depend on the order in which numbers are added.
     arranged = np.argsort(probability, kind="stable") if truth.size >= MANY else None

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ecg_tasks.evaluation.ages import MIN_BEYOND
 from ecg_tasks.evaluation.classes import CLASS_FIGURES
-from ecg_tasks.evaluation.intervals import NEAR_THE_EDGE
+from ecg_tasks.evaluation.intervals import NEAR_THE_EDGE, Interval
 from ecg_tasks.evaluation.metrics import MAX_BINS, MIN_BINS, RECORDS_PER_BIN
-from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
+from ecg_tasks.evaluation.prevalence import PREVALENCES, at_prevalence
+from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS, Subgroup, shortfalls
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
+from ecg_tasks.learning.decisions import MIN_OF_A_CLASS_AT_A_SITE, MIN_PATIENTS_OF_A_SITE
 from ecg_tasks.learning.markdown import figure, generic, is_figure, literal, number, share, table, words
 
 MANY_CANDIDATES = 20
@@ -75,8 +78,10 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
         _decision(spec, metrics),
         _data(spec, metrics, splits),
         _figures(metrics),
+        _prevalence(metrics),
         _classes(spec, metrics),
         _calibration(spec, metrics),
+        _sites(spec, metrics),
         _baselines(metrics),
         _subgroups(metrics),
         _published(),
@@ -101,6 +106,17 @@ def _head(spec: Plain, metrics: Plain) -> Iterator[str]:
             )
         yield from table(("at a glance", ""), found)
     yield from ("## Intended use", "", INTENDED_USE, "")
+    if "ages" not in metrics:
+        return
+    if ages := metrics["ages"]:
+        yield (
+            f"Its {ages['n_patients']:,} training patients of known age were {number(ages['low'])} to {number(ages['high'])} years old, but"
+            f" for fewer than {MIN_BEYOND} on either side. Younger and older people, such as children where it was not shown any, are"
+            " outside its use: their records carry the flag *age outside*."
+        )
+    else:
+        yield "The ages of its training patients are not known, so it is not known for which ages it may be used."
+    yield ""
 
 
 def _added(spec: Plain) -> Iterator[str]:
@@ -245,9 +261,31 @@ _SHOWN_ELSEWHERE = frozenset(
         "candidates_judged",
         "provenance",
         "reference",
+        "ages",
+        "sites",
     )
 )
 """Parts of the metrics that have their own section, or none on the card."""
+
+
+def _prevalence(metrics: Plain) -> Iterator[str]:
+    test = metrics.get("test", {})
+    if not (is_figure(test.get("sensitivity")) and is_figure(test.get("specificity"))):
+        return
+    yield from ("## Where abnormal records are rarer, or more frequent", "")
+    measured = [Interval.from_dict(test[name]) for name in ("sensitivity", "specificity")]
+    rows = []
+    for prevalence in PREVALENCES:
+        found = at_prevalence(measured[0], measured[1], prevalence=prevalence)
+        rows.append((share(prevalence), *(one.text() for one in (found.called, found.ppv, found.npv))))
+    head = ("prevalence", "share called abnormal", FIGURE_TITLES["ppv"].lower(), FIGURE_TITLES["npv"].lower())
+    yield from table(head, rows)
+    yield (
+        "By the threshold alone, if sensitivity and specificity are those above. Where fewer are abnormal, they are often less ill too,"
+        " and the sensitivity is lower than it was here. P(abnormal) was calibrated at the prevalence of the calibration patients, and"
+        " says too much where it is lower."
+    )
+    yield ""
 
 
 def _classes(spec: Plain, metrics: Plain) -> Iterator[str]:
@@ -309,6 +347,41 @@ def _calibration(spec: Plain, metrics: Plain) -> Iterator[str]:
         yield from table(("records", "mean P(abnormal)", "share abnormal", "95 % interval (Wilson)"), rows)
 
 
+def _sites(spec: Plain, metrics: Plain) -> Iterator[str]:
+    if not (found := metrics.get("sites")):
+        return
+    yield from ("## Sites with a calibration of their own", "")
+    rules = {one["site"]: one for one in spec.get("sites", ())}
+    rows = []
+    for site, one in found.items():
+        n = one["calibration"]
+        told = (site, f"{n['n_records']:,}", f"{n['n_patients']:,}", f"{n['n_abnormal']:,}")
+        if site in rules:
+            lo, hi = rules[site]["abstain"]
+            limits = (number(rules[site]["threshold"]), f"{number(lo)} to {number(hi)}")
+            rows.append((*told, *limits, number(rules[site]["temperature"]), number(rules[site]["bias"])))
+        else:
+            rows.append((*told, *["held back"] * 4))
+    head = ("site", "calibration records", "patients", "of these abnormal", "threshold", "uncertain", "temperature", "bias")
+    yield from table(head, rows)
+    yield (
+        f"A site has a calibration, a threshold and a band of its own if {MIN_PATIENTS_OF_A_SITE} calibration patients come from it, and"
+        f" {MIN_OF_A_CLASS_AT_A_SITE} of either class: with fewer, its own would often be farther from the truth than that of all. Each is"
+        " fitted as for all records, beginning with the calibration of all. All other figures of this card are by the rule of all. What a"
+        " version does at a site that it was not trained on was not measured."
+    )
+    yield ""
+    if tested := {site: one["test"] for site, one in found.items() if one["test"]}:
+        names = ("sensitivity", "specificity", "ece")
+        rows = [
+            (site, f"{one['n_records']:,}", {"pooled": "of all", "own": "its own"}[rule], *(figure(one[rule][name]) for name in names))
+            for site, one in tested.items()
+            for rule in ("pooled", "own")
+        ]
+        yield from ("On the test patients of these sites; 95 % intervals, as above:", "")
+        yield from table(("site", "records", "by the rule", *(FIGURE_TITLES[name] for name in names)), rows)
+
+
 def _baselines(metrics: Plain) -> Iterator[str]:
     if not (found := metrics.get("baselines")):
         return
@@ -331,7 +404,7 @@ def _baselines(metrics: Plain) -> Iterator[str]:
 def _subgroups(metrics: Plain) -> Iterator[str]:
     if not (groups := metrics.get("subgroups")):
         return
-    yield from ("## By sex, age and signal quality", "")
+    yield from ("## By sex, age, signal quality, device and site", "")
     columns = ("auroc", "sensitivity", "specificity")
     rows = []
     for group in groups:
@@ -342,6 +415,21 @@ def _subgroups(metrics: Plain) -> Iterator[str]:
     yield (
         f"Figures of a group with fewer than {MIN_PATIENTS} patients, or fewer than {MIN_PATIENTS_PER_CLASS} of either class, are not"
         " shown. Overlapping intervals of small groups show no difference, and do not show that there is none."
+    )
+    yield ""
+    whole = {name: Interval.from_dict(value) for name, value in metrics.get("test", {}).items() if is_figure(value)}
+    yield from ("### Where it fails", "")
+    if not (found := shortfalls(whole, [Subgroup.from_dict(group) for group in groups])):
+        yield from ("No group has a lower AUROC or sensitivity than all test records together.", "")
+        return
+    rows = [
+        (f"{one.attribute}: {one.value}", FIGURE_TITLES[one.figure], one.found.text(), f"{one.whole:.3f}", "clear" * one.clear)
+        for one in found
+    ]
+    yield from table(("group", "figure", "there", "of all", ""), rows)
+    yield (
+        "Groups with a lower AUROC or sensitivity than all test records, the largest difference first. It is clear where the whole interval"
+        " of the group lies below the figure of all; of groups without any difference one in forty is so by chance."
     )
     yield ""
 

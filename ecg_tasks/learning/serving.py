@@ -1,6 +1,6 @@
 """Here: a model version at work, without TensorFlow. Not here: reading pictures or storing predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,10 +126,15 @@ class Classifier:
         return self._adapter.probabilities(self._network(self._adapter.read(images)))
 
     def decide(
-        self, record: NDArray[np.integer], probabilities: NDArray[np.floating], quality: NDArray[np.floating], n_records: int
+        self,
+        record: NDArray[np.integer],
+        probabilities: NDArray[np.floating],
+        quality: NDArray[np.floating],
+        n_records: int,
+        sites: Sequence[str | None] | None = None,
     ) -> RecordDecisions:
         """Decide on records by this model's own rule, on classes too if all outputs are given; parameters as in ``decisions.decide``."""
-        return decide(record, probabilities, quality, n_records=n_records, rule=self.spec.rule)
+        return decide(record, probabilities, quality, n_records=n_records, rule=self.spec.rule, sites=sites)
 
 
 def _typical(golden: Golden) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.evaluation.ages import AgeRange
 from ecg_tasks.evaluation.baselines import LogisticBaseline
 from ecg_tasks.evaluation.calibration import Calibration
 from ecg_tasks.evaluation.classes import ClassAssessment
@@ -24,7 +25,7 @@ from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.learning.added import Description
 from ecg_tasks.learning.card import model_card
-from ecg_tasks.learning.decisions import ClassRule, DecisionRule
+from ecg_tasks.learning.decisions import ClassRule, DecisionRule, SiteRule
 from ecg_tasks.learning.runtimes import LITERT, ONNX
 
 KERAS = "model.keras"
@@ -94,6 +95,7 @@ class ModelSpec:
     environment : what the training ran on
     sources : credits: the collections that it was trained on, with their licences
     classes : what else it reports of a record, and how it decides on that; nothing in versions that were not trained for it
+    sites : sites with a calibration, threshold and band of their own; nothing in versions that have none
     added : whose network it is, where somebody else trained it; None for our own
 
     Raises
@@ -121,6 +123,7 @@ class ModelSpec:
     environment: Mapping[str, str]
     sources: tuple[str, ...]
     classes: tuple[ClassRule, ...] = ()
+    sites: tuple[SiteRule, ...] = ()
     added: Added | None = None
 
     def __post_init__(self) -> None:
@@ -140,6 +143,7 @@ class ModelSpec:
             self._check(name, isinstance(getattr(self, name), Mapping), "an object")
         self._check("sources", all(isinstance(source, str) for source in self.sources), "a list of texts")
         self._check("classes", _are_classes(self.classes), "classes with a name, an output and a rule each, none of them twice")
+        self._check("sites", _are_sites(self.sites), "sites with a name and a rule each, none of them twice")
 
     @property
     def code(self) -> object:
@@ -161,12 +165,13 @@ class ModelSpec:
             abstain=AbstainBand(lo=lo, hi=hi),
             min_quality=self.min_quality,
             classes=self.classes,
+            sites=self.sites,
         )
 
     def to_json(self) -> bytes:
-        """Return the content of ``model.json``; without classes, or of our own network, it is what it was before there were others."""
+        """Return the content of ``model.json``; without classes, sites and an added network it is what it was before there were any."""
         stored = self.as_dict()
-        for name in ("classes", "added"):
+        for name in ("classes", "sites", "added"):
             if not stored[name]:
                 del stored[name]
         return _json(stored)
@@ -193,19 +198,21 @@ class ModelSpec:
         known = {field.name for field in fields(cls)}
         stored.setdefault("bias", 0.0)
         stored.setdefault("classes", [])
+        stored.setdefault("sites", [])
         stored.setdefault("added", None)
         if unknown := sorted(stored.keys() - known):
             raise ModelRefusedError(f"{SPEC} has unknown fields: {', '.join(unknown)}")
         if missing := sorted(known - stored.keys()):
             raise ModelRefusedError(f"{SPEC} lacks {', '.join(missing)}")
-        for name in ("class_order", "abstain", "image_shape", "sources", "classes"):
+        for name in ("class_order", "abstain", "image_shape", "sources", "classes", "sites"):
             if not isinstance(stored[name], list):
                 raise ModelRefusedError(f"{SPEC}: {name} is {stored[name]!r}; it must be a list")
             stored[name] = tuple(stored[name])
         try:
             stored["classes"] = tuple(ClassRule(**one | {"abstain": tuple(one["abstain"])}) for one in stored["classes"])
+            stored["sites"] = tuple(SiteRule(**one | {"abstain": tuple(one["abstain"])}) for one in stored["sites"])
         except (TypeError, KeyError) as error:
-            raise ModelRefusedError(f"{SPEC}: classes cannot be read: {error}") from None
+            raise ModelRefusedError(f"{SPEC}: classes or sites cannot be read: {error}") from None
         if stored["added"] is not None:
             stored["added"] = Added.from_dict(stored["added"])
         return cls(**stored)
@@ -226,6 +233,7 @@ class Metrics:
     classes : figures of its classes on the test patients; None in a version without any
     baseline_models : the simpler methods that were fitted beside it; empty in older versions
     provenance : SHA-256 of what its data set is made of; likewise
+    ages : those that it was shown in training; None where that is not known, as in older versions
     """
 
     test: Evaluation | None
@@ -233,6 +241,7 @@ class Metrics:
     reference: Mapping[str, Reference]
     baseline_models: Mapping[str, LogisticBaseline]
     provenance: Mapping[str, str]
+    ages: AgeRange | None = None
 
     @classmethod
     def from_json(cls, data: bytes) -> "Metrics":
@@ -246,6 +255,7 @@ class Metrics:
                 reference={name: Reference.from_dict(one) for name, one in stored.get("reference", {}).items()},
                 baseline_models={name: LogisticBaseline.from_dict(one) for name, one in stored.get("baseline_models", {}).items()},
                 provenance=stored.get("provenance", {}),
+                ages=None if stored.get("ages") is None else AgeRange.from_dict(stored["ages"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelRefusedError(f"{METRICS} cannot be read: {error!r}") from None
@@ -436,13 +446,19 @@ def _are_classes(classes: tuple[ClassRule, ...]) -> bool:
         and one.name != ""
         and _is_integer(one.output)
         and one.output > 0
-        and _is_number(one.temperature)
-        and one.temperature > 0
-        and _is_number(one.bias)
-        and _is_probability(one.threshold)
-        and _is_band(one.abstain)
+        and _is_rule(one)
         for one in classes
     )
+
+
+def _are_sites(sites: tuple[SiteRule, ...]) -> bool:
+    named = all(isinstance(one.site, str) and one.site != "" and _is_rule(one) for one in sites)
+    return named and len({one.site for one in sites}) == len(sites)
+
+
+def _is_rule(one: ClassRule | SiteRule) -> bool:
+    fitted = _is_number(one.temperature) and one.temperature > 0 and _is_number(one.bias)
+    return fitted and _is_probability(one.threshold) and _is_band(one.abstain)
 
 
 def _is_shape(value: Any) -> bool:

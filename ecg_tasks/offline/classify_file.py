@@ -16,7 +16,9 @@ from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.labels import ClassDecision, Decision
 from ecg_tasks.learning.decisions import RecordDecisions
 from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.learning.version import METRICS, Metrics
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
+from ecg_tasks.pipeline.champions.versions import flagged
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import header_beside, is_signal
 from ecg_tasks.readers.wfdb.lines import matching_name
@@ -77,6 +79,15 @@ class FileClassified:
 
 
 @cache
+def _shipped_files(recipe: str, folder: Path) -> Mapping[str, bytes]:
+    """Return the files of the champion of a recipe in a models folder; `ConfigurationError` where there is none."""
+    for champion in registry.shipped_champions(folder):
+        if champion.recipe == recipe:
+            return registry.read_shipped(folder, champion)
+    raise ConfigurationError(f"there is no {recipe} model in {folder}; train one with the DAG retrain_model")
+
+
+@cache
 def shipped_classifier(recipe: str, folder: Path = SHIPPED_MODELS) -> Classifier:
     """Return the champion of a recipe in a models folder.
 
@@ -85,10 +96,7 @@ def shipped_classifier(recipe: str, folder: Path = SHIPPED_MODELS) -> Classifier
     ConfigurationError
         If the folder has none.
     """
-    for champion in registry.shipped_champions(folder):
-        if champion.recipe == recipe:
-            return Classifier.from_files(registry.read_shipped(folder, champion))
-    raise ConfigurationError(f"there is no {recipe} model in {folder}; train one with the DAG retrain_model")
+    return Classifier.from_files(_shipped_files(recipe, folder))
 
 
 def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPPED_MODELS) -> FileClassified:
@@ -196,7 +204,8 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
     decided = classifier.decide(rendered.record[drawn], outputs, rendered.quality[drawn], n_records=len(records))
     rows = [np.flatnonzero(rendered.record == row).tolist() for row in range(len(records))]
     read = [rendered.read[found[0]] for found in rows]
-    remarks = [tuple(sentences(join_flags(*(rendered.flags[at] for at in found)))) for found in rows]
+    flags = [join_flags(*(rendered.flags[at] for at in found)) for found in rows]
+    ages = Metrics.from_json(_shipped_files(recipe_name, models)[METRICS]).ages
     return [
         Classified(
             name=record.name,
@@ -208,7 +217,7 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
             version=classifier.spec.version,
             synthetic_model=classifier.spec.synthetic,
             seconds_read=read[row],
-            remarks=remarks[row],
+            remarks=tuple(sentences(flagged(flags[row], ages, age=record.age))),
             facts=() if record.is_heartbeat else tuple(facts_of(record)),
             measured=() if record.is_heartbeat else tuple(measured_lines(measure(record).row)),
             classes=_classes(decided, row),

@@ -161,6 +161,7 @@ class ModelEvaluator:
                 ages=measured.ages[evaluated],
                 sexes=[measured.sexes[row] for row in evaluated],
                 baselines={name: values[evaluated] for name, values in by_baseline.items()},
+                origins={name: [values[row] for row in evaluated] for name, values in measured.origins.items()},
             )
         )
 

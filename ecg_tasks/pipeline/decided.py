@@ -26,7 +26,7 @@ class Decided:
     Parameters
     ----------
     recipe, version : which model
-    threshold, abstain : how its probabilities become decisions
+    threshold, low, high : ndarray, shape (n,), from which probability on each record is abnormal, and where it is uncertain
     ids : ndarray, shape (n,), 32 bytes each, ascending
     probability : ndarray, shape (n,), P(abnormal), nan where no window could be used
     quality : ndarray, shape (n,), 0 to 1
@@ -36,8 +36,9 @@ class Decided:
 
     recipe: str
     version: str
-    threshold: float
-    abstain: tuple[float, float]
+    threshold: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
     ids: NDArray[np.bytes_]
     probability: NDArray[np.float32]
     quality: NDArray[np.float32]
@@ -100,11 +101,13 @@ def _decided(store: ObjectStore, recipe: str, *, version: str, runs: frozenset[s
     order = np.argsort(ids)
     texts = {name: np.array(columns[name], dtype=object)[order] for name in ("decision", "name", "shard")}
     numbers = {name: np.asarray(columns[name])[order] for name in ("probability", "quality")}
+    limits = spec.rule.limits([columns["site"][row] for row in order])
     return Decided(
         recipe=recipe,
         version=version,
-        threshold=spec.threshold,
-        abstain=spec.abstain,
+        threshold=limits.threshold,
+        low=limits.low,
+        high=limits.high,
         ids=ids[order],
         synthetic=np.asarray(columns["synthetic"], dtype=bool)[order],
         **texts,
@@ -140,7 +143,7 @@ def _parts(store: ObjectStore, recipe: str, version: str, *, whole: bool, new: l
         part = tables.load(data, None if whole else ["shard"])
         covered.update(part["shard"])
         if whole:
-            yield part
+            yield {"site": [None] * tables.n_rows(part)} | part  # older copies have none, nor do the versions in them have rules for sites
     predicted = [key for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/") if keys.stem(key) == version]
     new += [key for key in predicted if key.split("/")[2] not in covered]
     shards = _shards(new)

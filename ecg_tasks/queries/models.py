@@ -1,7 +1,7 @@
 """Here: model versions with their figures, cards and verdicts, and which serve. Not here: changing what serves (``decide_champion``)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ecg_tasks.archive import keys, registry
@@ -10,6 +10,7 @@ from ecg_tasks.archive.documents import StoredVerdict, read
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError
 from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.learning.decisions import SiteRule
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.pipeline.reports.report_builder import reported_classes
@@ -37,6 +38,12 @@ class Version:
     synthetic: bool
     added: str = ""
     classes: tuple[ReportedClass, ...] = ()
+    sites: tuple[SiteRule, ...] = ()
+
+    def at(self, site: str | None) -> "Version":
+        """Return it with the threshold and the band that hold for records of a site."""
+        rule = next((one for one in self.sites if one.site == site), None)
+        return self if rule is None else replace(self, threshold=rule.threshold, abstain=_band(rule.abstain))
 
     @property
     def key(self) -> str:
@@ -158,18 +165,22 @@ def plot(store: ObjectStore, recipe: str, name: str, plot_name: str) -> bytes | 
 def _version(store: ObjectStore, recipe: str, name: str) -> Version:
     digest = store.sha256([keys.model_file(recipe, name, registry.SUMS)])
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, name, SPEC)))
-    low, high = spec.abstain
     return Version(
         recipe=recipe,
         version=name,
         digest=digest,
         threshold=spec.threshold,
-        abstain=(low, high) if high > low else None,
+        abstain=_band(spec.abstain),
         dataset_id=spec.dataset_id,
         synthetic=spec.synthetic,
         added=spec.added.description.name if spec.added else "",
         classes=reported_classes(spec),
+        sites=spec.sites,
     )
+
+
+def _band(abstain: tuple[float, float]) -> tuple[float, float] | None:
+    return abstain if abstain[1] > abstain[0] else None
 
 
 def _evaluated(

@@ -4,7 +4,7 @@ A shard's name comes from its content and a prediction's from shard and version,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -17,12 +17,15 @@ from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, find_record
 from ecg_tasks.errors import BadInputError, DamagedStoreError, MissingObjectError
+from ecg_tasks.evaluation.ages import AgeRange
+from ecg_tasks.pipeline.champions.versions import ages_of, flagged
 from ecg_tasks.pipeline.reports.detailing import shown_views
 from ecg_tasks.queries.models import Version, serving, version
 from ecg_tasks.reporting.model import SpectrogramView
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.measurements import METHOD
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
+from ecg_tasks.signals.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
     if stored is None:
         raise LookupError(f"record_index names {record_id} in shard {shard}, which does not hold it")
     stored = Descriptions.read(store, [record_id]).stored(stored)
-    found = _decisions(store, shard, record_id)
+    found = [_of_person(store, one, stored.record) for one in _decisions(store, shard, record_id)]
     if champions is None:
         champions = _serving(store)
     open_recipes = waits_for(store, shard, champions=champions)
@@ -262,6 +265,17 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDec
                 )
             )
     return found
+
+
+def _of_person(store: ObjectStore, one: StoredDecision, record: Record) -> StoredDecision:
+    """Return a decision with the limits that hold at the record's site, and a flag if its version was not shown people of that age."""
+    ages = _ages(store, one.version.recipe, one.version.version)
+    return replace(one, version=one.version.at(record.site), flags=flagged(one.flags, ages, age=record.age))
+
+
+@keep(256)
+def _ages(store: ObjectStore, recipe: str, version: str) -> AgeRange | None:
+    return ages_of(store, recipe, version)
 
 
 def _chosen(found: list[StoredDecision], champions: Mapping[str, str]) -> StoredDecision | None:

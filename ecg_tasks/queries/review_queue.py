@@ -186,10 +186,12 @@ def _merged(_store: ObjectStore, *, models: Sequence[Decided]) -> _DecidedRecord
     uncertain, quality = np.zeros(len(ids)), np.ones(len(ids))
     for index, model in enumerate(models):
         here = places[index] >= 0
-        scores[index, here] = centred(model.probability[places[index][here]], threshold=model.threshold)
+        at = places[index][here]
+        scores[index, here] = centred(model.probability[at], threshold=model.threshold[at])
         mine = chosen == index
         of_mine = model.probability[row[mine]]
-        uncertain[mine] = uncertainty(of_mine, threshold=model.threshold, abstain=model.abstain)
+        limits = (model.low[row[mine]], model.high[row[mine]])
+        uncertain[mine] = uncertainty(of_mine, threshold=model.threshold[row[mine]], abstain=limits)
         quality[mine] = model.quality[row[mine]]
     return _DecidedRecords(models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
 
@@ -249,12 +251,13 @@ def _item(archive: _DecidedRecords, row: int, labels: _Labels, priority: Priorit
     record_id = archive.ids[row].decode()
     shares = sorted(((float(priority.shares[code][row]), code) for code in REASONS), reverse=True)
     probability, entry = float(model.probability[at]), labels.of(record_id)
-    band = model.abstain if model.abstain[1] > model.abstain[0] else None
+    threshold, low, high = (float(values[at]) for values in (model.threshold, model.low, model.high))
+    band = (low, high) if high > low else None
     case = reasons.Case(
         recipe=model.recipe,
         decision=model.decision[at],
         probability=None if np.isnan(probability) else probability,
-        threshold=model.threshold,
+        threshold=threshold,
         abstain=band,
         quality=float(model.quality[at]),
         label=None if entry is None else Label(entry.label).value,
@@ -269,7 +272,7 @@ def _item(archive: _DecidedRecords, row: int, labels: _Labels, priority: Priorit
         version=model.version,
         decision=model.decision[at],
         probability=None if np.isnan(probability) else probability,
-        threshold=model.threshold,
+        threshold=threshold,
         abstain=band,
         quality=float(model.quality[at]),
         label=None if entry is None else Label(entry.label).value,
@@ -285,4 +288,4 @@ def _others(archive: _DecidedRecords, row: int) -> Iterator[reasons.Other]:
     for index, model in enumerate(archive.models):
         at = int(model.rows(archive.ids[row : row + 1])[0])
         if index != archive.model[row] and at >= 0 and not np.isnan(model.probability[at]):
-            yield reasons.Other(recipe=model.recipe, probability=float(model.probability[at]), threshold=model.threshold)
+            yield reasons.Other(recipe=model.recipe, probability=float(model.probability[at]), threshold=float(model.threshold[at]))

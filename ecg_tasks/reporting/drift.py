@@ -1,4 +1,4 @@
-"""Here: pictures of what comes in against what a model was tested on, each with its table. Not here: the sums (``evaluation.drift``)."""
+"""Here: what comes in against what a model was tested on, as pictures and tables. Not here: the sums (``evaluation``)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from ecg_tasks.evaluation.estimation import Comparison
+from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.evaluation.subgroups import MIN_PATIENTS
+from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.reporting.svg import figure, line, rect, text, ticks
 
 _LEFT, _WIDTH, _TOP, _HEIGHT = 60.0, 640.0, 30.0, 170.0
@@ -22,6 +26,39 @@ class Figure:
     drawing: Markup
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table without a picture; ``note`` says how to read it."""
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSpread:
+    """One site over some nights.
+
+    Parameters
+    ----------
+    site : empty for the records of none
+    watched : records that were compared, those with a probability, one a patient and night
+    abnormal : share of these that is called abnormal
+    psi : by measure, of late: the index, and whether it is large; None where there are too few records
+    estimated : sensitivity and specificity of the last night with records
+    """
+
+    site: str
+    decided: int
+    uninterpretable: int
+    watched: int
+    quality: float
+    abnormal: float
+    psi: Mapping[str, tuple[float, bool] | None]
+    estimated: Mapping[str, Interval]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +128,62 @@ def drift_figures(course: Course, spreads: Sequence[Spread]) -> Iterator[Figure]
     )
     for spread in spreads:
         yield _spread_figure(spread)
+
+
+def estimated_table(nights: Sequence[tuple[str, int, Mapping[str, Interval]]]) -> Table:
+    """Return the estimates of the nights that have one: date, records watched, and the figures."""
+    names = tuple(dict.fromkeys(name for _, _, figures in nights for name in figures))
+    return Table(
+        title="Estimated without labels",
+        note="Of each night's watched records, from P(abnormal) alone (confidence-based performance estimation): 95 % of the figures that"
+        " these records would have, if of those with the same P(abnormal) that share is abnormal. Where this no longer holds, the estimate"
+        " is wrong, and the interval does not show it.",
+        columns=("night", "records", *(FIGURE_TITLES[name] for name in names)),
+        rows=tuple((date, f"{n:,}", *(figures[name].text() for name in names)) for date, n, figures in nights),
+    )
+
+
+def comparison_table(found: Mapping[str, Comparison], *, n_records: int, n_abnormal: int) -> Table:
+    """Return the estimate of records that have a label by now against what the labels say."""
+    words = {True: "inside", False: "outside", None: "–"}
+    return Table(
+        title="The estimate against labels",
+        note=f"Of {n_records:,} decided records ({n_abnormal:,} abnormal) that have a label and were not trained on, one a patient: what"
+        " P(abnormal) alone lets expect of these same records, and what their labels give. Outside means that P(abnormal) is not to be"
+        " taken at its word here, or that records were chosen for review by somebody who knew more of them.",
+        columns=("figure", "estimated", "measured", "measured lies"),
+        rows=tuple((FIGURE_TITLES[name], one.estimated.text(), one.measured.text(), words[one.inside]) for name, one in found.items()),
+    )
+
+
+def site_table(sites: Sequence[SiteSpread], measures: Mapping[str, str]) -> Table:
+    """Return a row for each site, with its measures by their titles; figures of one with few records are held back."""
+    rows = []
+    for one in sites:
+        counts = (one.site or "not known", f"{one.decided:,}", f"{one.uninterpretable:,}")
+        if one.watched < MIN_PATIENTS:
+            rows.append((*counts, *["held back"] * (4 + len(measures))))
+            continue
+        told = [one.estimated[name].text(2) if name in one.estimated else "–" for name in ("sensitivity", "specificity")]
+        moved = ["–" if (psi := one.psi[name]) is None else f"{psi[0]:.3f}{' (large)' * psi[1]}" for name in measures]
+        rows.append((*counts, f"{one.quality:.2f}", f"{one.abnormal:.1%}", *told, *moved))
+    return Table(
+        title="By site",
+        note="Records of these nights. The population stability index compares the latest records of a site with those that the version was"
+        f" tested on; from 0.2 on a shift is called large, below 100 records it is not computed. Sites with fewer than {MIN_PATIENTS}"
+        " watched records are counted only. No site raises an alarm by itself.",
+        columns=(
+            "site",
+            "decided",
+            "uninterpretable",
+            "mean quality",
+            "called abnormal",
+            "sensitivity, estimated",
+            "specificity, estimated",
+            *(f"PSI: {title}" for title in measures.values()),
+        ),
+        rows=tuple(rows),
+    )
 
 
 def _spread_figure(spread: Spread) -> Figure:

@@ -15,13 +15,17 @@ class Fact(NamedTuple):
 
 
 def facts_of(record: Record) -> list[Fact]:
-    """Return person, time, device, filters and format of a recording; what its file did not tell is said to be not known."""
+    """Return person, time, device, filters and format of a recording, and its site if it has one.
+
+    What its file did not tell is said to be not known.
+    """
     return [
         Fact("Person", f"{_age(record.age)}, {record.sex or f'sex {NOT_KNOWN}'}"),
         Fact("Recorded", (record.recorded or NOT_KNOWN).replace("T", " ")),
         Fact("Device", record.device or NOT_KNOWN),
         Fact("Filters", record.filters or NOT_KNOWN),
         Fact("Format", record.source_format or NOT_KNOWN),
+        *([Fact("Site", record.site)] if record.site else []),
     ]
 
 

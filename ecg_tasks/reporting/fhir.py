@@ -39,6 +39,7 @@ _OF_THE_RECORDING = {
     "device": "Device that recorded",
     "filters": "Filters before the recording was stored",
     "source_format": "Format of the file",
+    "site": "Site that the recording comes from",
 }
 _MEASURED = {
     "rate_bpm": ("8867-4", "Heart rate", "/min"),
@@ -85,9 +86,9 @@ def bundles(
     Parameters
     ----------
     rows : ``record_id``, ``decision``, ``probability`` (None for none), ``quality``, ``recipe``, ``version``, ``model_digest``,
-        ``threshold`` and ``synthetic`` of each record; ``recorded``, ``age``, ``sex``, ``device``, ``filters`` and ``source_format``,
-        each None where it is not known, which is left out then; what was measured, as in the report's columns; of a class that its
-        version reports, the columns that ``report_columns.of_class`` names
+        ``threshold`` and ``synthetic`` of each record; ``recorded``, ``age``, ``sex``, ``device``, ``filters``, ``source_format`` and
+        ``site``, each None where it is not known, which is left out then; what was measured, as in the report's columns; of a class
+        that its version reports, the columns that ``report_columns.of_class`` names
     release : ``R5`` or ``R4B``
     """
     following, number = iter(rows), 0

@@ -1,7 +1,7 @@
 """Here: what a report is made of, as frozen objects that check that they add up. Not here: drawing, pages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -159,8 +159,12 @@ class RunReport:
             raise ValueError("unseen is empty and unseen_absent does not say why")
 
     def model_of(self, row: Row) -> ModelSummary:
-        """Return the model that decided on a record."""
-        return next(model for model in self.models if model.key == (row["recipe"], row["version"]))
+        """Return the model that decided on a record, with the threshold and the band that held for it: those of its site may be others."""
+        model = next(model for model in self.models if model.key == (row["recipe"], row["version"]))
+        if row["threshold"] is None:
+            return model
+        band = None if row["abstain_low"] is None else (row["abstain_low"], row["abstain_high"])
+        return replace(model, threshold=row["threshold"], abstain=band)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

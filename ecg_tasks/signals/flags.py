@@ -46,6 +46,8 @@ class Flag(StrEnum):
     """Two leads hold the same signal."""
     SUSPECTED_REVERSAL = "suspected_reversal"
     """Limb electrodes are probably exchanged."""
+    AGE_OUTSIDE = "age_outside"
+    """The person is younger or older than those that the version was trained on."""
 
 
 SENTENCES: Mapping[str, str] = MappingProxyType(
@@ -69,6 +71,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         Flag.LEADS_CONTRADICT: "The limb leads contradict one another (such as III = II - I): one is inverted, exchanged or foreign.",
         Flag.COPIED_LEAD: "Two leads hold the same signal: one of them is a copy.",
         Flag.SUSPECTED_REVERSAL: "The limb leads do not fit the chest leads: limb electrodes are probably exchanged.",
+        Flag.AGE_OUTSIDE: "The person is younger or older than those that the version was trained on: this is outside its use.",
     }
 )
 """What each flag says to a person."""

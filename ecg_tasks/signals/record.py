@@ -48,6 +48,7 @@ class Record:
     device : maker and model
     filters : those that the samples went through before they were stored, in words, such as ``0.05 to 150 Hz, notch 50 Hz``
     source_format : what it was read from, such as ``SCP-ECG 2.1``
+    site : where it comes from: the folder of the inbox that it was dropped in, if that is a site
     """
 
     samples: NDArray[np.float32]
@@ -64,6 +65,7 @@ class Record:
     device: str | None = None
     filters: str | None = None
     source_format: str | None = None
+    site: str | None = None
     issuer: str | None = None
 
     def __post_init__(self) -> None:

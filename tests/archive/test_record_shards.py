@@ -41,7 +41,7 @@ def test_roundtrip_keeps_samples_identity_and_origin():
 
 def test_how_a_recording_was_made_comes_back_and_is_not_known_in_older_shards():
     """In shard and index; a shard of before has none of these columns, and its ids are the same."""
-    known = {"recorded": "2024-05", "device": "Mortara ELI 250", "filters": "0.05 to 150 Hz", "source_format": "HL7 aECG"}
+    known = {"recorded": "2024-05", "device": "Mortara ELI 250", "filters": "0.05 to 150 Hz", "source_format": "HL7 aECG", "site": "north"}
     shard = [stored(1, **known), stored(2)]
     data, index = record_shards.dump_shard(shard), record_shards.dump_index(shard)
     for one, told in zip(record_shards.load_shard(data), (known, dict.fromkeys(known)), strict=True):

@@ -305,3 +305,10 @@ def test_static_files_are_few_and_small():
     """One style sheet, one script, two icons; the script is smaller than this page."""
     assert sorted(static_files()) == ["icon-dark.svg", "icon.svg", "style.css", "ui.js"]
     assert len(static_files()["ui.js"][0]) < 3000
+
+
+def test_the_monitoring_page_tells_what_is_estimated_without_labels(written):
+    """A table, with the sentence that says on what it rests."""
+    page = written["/ecg/monitoring?recipe=heartbeat"]
+    assert "Estimated without labels" in page
+    assert "the interval does not show it" in page

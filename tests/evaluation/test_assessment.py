@@ -9,7 +9,8 @@ from sklearn import metrics as reference
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
 from ecg_tasks.evaluation.assessment import ScoredRecords, assess
-from ecg_tasks.evaluation.subgroups import MIN_PATIENTS
+from ecg_tasks.evaluation.intervals import Interval
+from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, Subgroup, shortfalls
 from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
@@ -39,6 +40,7 @@ def scored():
         ages=ages,
         sexes=[None if number < 6 else ("female", "male")[number % 2] for number in range(N)],
         baselines={"beat_length": rng.random(N), "itself": 1 / (1 + np.exp(-log_odds))},
+        origins={"device": [None] * N, "site": [("north", "south", None)[number // 3 % 3] for number in range(N)]},
     )
 
 
@@ -61,13 +63,14 @@ def test_order_and_names_play_no_part(scored, found):
         ages=scored.ages[order],
         sexes=[scored.sexes[row] for row in order],
         baselines={name: values[order] for name, values in scored.baselines.items()},
+        origins={name: [values[row] for row in order] for name, values in scored.origins.items()},
     )
     assert judge(shuffled).as_dict() == found.as_dict()
 
 
 def test_subgroups_count_everybody_once(found):
     """Each attribute's groups hold every record once; small groups are counted but not judged."""
-    for attribute in ("sex", "age", "quality"):
+    for attribute in ("sex", "age", "quality", "site"):
         assert sum(group.n_records for group in found.subgroups if group.attribute == attribute) == N
     told = {(group.attribute, group.value): group for group in found.subgroups}
     assert told["sex", "unknown"].n_records == 6
@@ -85,6 +88,37 @@ def test_figures_of_a_subgroup_are_those_of_its_records(scored, found):
     assert group.figures["sensitivity"].value == pytest.approx(reference.recall_score(labels, probabilities >= 0.4), abs=1e-9)
     assert group.figures["brier"].value == pytest.approx(reference.brier_score_loss(labels, probabilities), abs=1e-9)
     assert group.n_abnormal == labels.sum()
+
+
+def test_devices_and_sites_are_groups_where_any_is_known(scored, found):
+    """The most frequent ones by their names, the others together, and those not known; nothing where none is known at all."""
+    assert [group.value for group in found.subgroups if group.attribute == "site"] == ["north", "south", "unknown"]
+    assert [group for group in found.subgroups if group.attribute == "device"] == []
+    many = [f"device {min(number // 7, 12):02d}" for number in range(N)]
+    groups = [one for one in judge(replace(scored, origins={"device": many})).subgroups if one.attribute == "device"]
+    assert [one.value for one in groups] == [*(f"device {number:02d}" for number in range(10)), "others"]
+    assert sum(one.n_records for one in groups) == N
+    assert ScoredRecords.joined([scored, scored]).origins["site"] == [*scored.origins["site"]] * 2
+
+
+def test_where_it_fails_is_told_in_order_and_clear_only_by_the_whole_interval():
+    """A group that is better is left out, as are figures that are held back; of two that are worse the farther one is first."""
+
+    def group(value, **figures):
+        return Subgroup(attribute="site", value=value, n_records=50, n_patients=50, n_abnormal=20, figures=figures)
+
+    whole = {"auroc": Interval(0.9, 0.85, 0.95), "sensitivity": Interval(0.8, 0.7, 0.9), "brier": Interval(0.1, 0.05, 0.2)}
+    groups = [
+        group("near", auroc=Interval(0.89, 0.8, 0.95), sensitivity=Interval(0.85, 0.7, 0.9)),
+        group("far", auroc=Interval(0.7, 0.6, 0.89), sensitivity=Interval(0.6, 0.4, 0.81), brier=Interval(0.3, 0.2, 0.4)),
+        group("small"),
+    ]
+    found = shortfalls(whole, [Subgroup.from_dict(json.loads(json.dumps(one.as_dict()))) for one in groups])
+    assert [(one.value, one.figure, one.clear) for one in found] == [
+        ("far", "auroc", True),
+        ("far", "sensitivity", False),
+        ("near", "auroc", False),
+    ]
 
 
 def test_baselines_stand_beside_the_model(scored, found):

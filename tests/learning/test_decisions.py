@@ -9,7 +9,7 @@ from ecg_tasks.errors import SignalError
 from ecg_tasks.evaluation.calibration import Calibration
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import Decision
-from ecg_tasks.learning.decisions import ClassRule, DecisionRule, decide, record_probabilities
+from ecg_tasks.learning.decisions import ClassRule, DecisionRule, SiteRule, decide, record_probabilities
 
 AS_IT_IS = Calibration(temperature=1.0, bias=0.0)
 RULE = DecisionRule(calibration=AS_IT_IS, threshold=0.5, abstain=AbstainBand(lo=0.4, hi=0.5), min_quality=0.3)
@@ -96,3 +96,20 @@ def test_a_class_is_decided_by_its_own_output_and_rule():
     alone = decide(record, outputs[:, 0], quality, n_records=5, rule=rule)
     assert (alone.decision, alone.classes) == (found.decision, ())
     assert alone.probability == pytest.approx(found.probability, nan_ok=True)
+
+
+def test_a_site_decides_by_its_own_rule():
+    """Calibration, threshold and band; records of other sites, and of none, by those of all, as if there were no sites."""
+    own = SiteRule(site="north", temperature=1.0, bias=-np.log(9), threshold=0.3, abstain=(0.15, 0.2))
+    rule = replace(RULE, sites=(own,))
+    record, p = np.arange(4), np.array([0.9, 0.9, 0.9, 0.6], np.float32)
+    found = decide(record, p, np.ones(4), n_records=4, rule=rule, sites=["north", "south", None, "north"])
+    assert found.probability == pytest.approx([0.5, 0.9, 0.9, 1 / 7])
+    assert found.decision == [Decision.ABNORMAL, Decision.ABNORMAL, Decision.ABNORMAL, Decision.NORMAL]
+    wider = replace(rule, sites=(replace(own, abstain=(0.1, 0.2)),))
+    assert decide(record, p, np.ones(4), n_records=4, rule=wider, sites=["north"] * 4).decision[3] == Decision.UNCERTAIN
+    of_all = decide(record, p, np.ones(4), n_records=4, rule=rule)
+    assert of_all.probability.tolist() == decide(record, p, np.ones(4), n_records=4, rule=RULE).probability.tolist()
+    limits = rule.limits(["north", None])
+    assert limits.threshold.tolist() == [0.3, 0.5]
+    assert [limits.band(0), limits.band(1)] == [(0.15, 0.2), (0.4, 0.5)]

@@ -3,12 +3,14 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ecg_tasks.errors import ModelRefusedError
+from ecg_tasks.learning.decisions import SiteRule
 from ecg_tasks.learning.version import (
     Golden,
     Metrics,
@@ -99,6 +101,20 @@ def test_impossible_classes_are_refused(spec_with_classes, change, message):
     for classes, expected in (([stored["classes"][0] | change], message), (stored["classes"] * 2, "classes is"), (3, "must be a list")):
         with pytest.raises(ModelRefusedError, match=expected):
             ModelSpec.from_json(json.dumps(stored | {"classes": classes}).encode())
+
+
+def test_rules_of_sites_come_back_and_impossible_ones_are_refused(spec):
+    """A version without any is what it was; each field of a rule is checked, and no site may stand twice."""
+    rule = SiteRule(site="north", temperature=1.2, bias=-0.4, threshold=0.3, abstain=(0.2, 0.4))
+    assert ModelSpec.from_json(replace(spec, sites=(rule,)).to_json()).sites == (rule,)
+    assert b"sites" not in spec.to_json()
+    stored = json.loads(replace(spec, sites=(rule,)).to_json())
+    changes = ({"site": ""}, {"temperature": 0}, {"bias": None}, {"threshold": 2}, {"abstain": [0.6, 0.4]})
+    wrong = [([stored["sites"][0] | change], "sites is") for change in changes]
+    wrong += [(stored["sites"] * 2, "sites is"), (3, "must be a list"), ([{"site": "north"}], "cannot be read")]
+    for sites, expected in wrong:
+        with pytest.raises(ModelRefusedError, match=expected):
+            ModelSpec.from_json(json.dumps(stored | {"sites": sites}).encode())
 
 
 def test_metrics_of_the_shipped_versions_are_read():

@@ -20,16 +20,17 @@ from tests.hospital_files import FORMATS, Scp, aecg, scp, strip, wfdb_twin
 BAND = "0.05 to 150 Hz, notch 50 Hz"
 AT = "2002-11-22T09:10:11"
 EXPECTED = {
-    "aecg.xml": (49.0, "male", f"{AT}-05:00", "Mortara ELI 250", BAND, "HL7 aECG"),
-    "scp.scp": (49.0, "male", f"{AT}+01:00", "Mortara ELI25", BAND, "SCP-ECG 2.0"),
-    "muse.xml": (49.0, "male", AT, "MAC55", BAND, "GE MUSE XML"),
-    "ishne.ecg": (49.0, "male", AT, "Lifecard CF", None, "ISHNE 1.0"),
-    "r.dcm": (69.0, "female", "2020-06-01T10:15:00", "Made 1", BAND, "DICOM 12-lead ECG"),
-    "dated": (81.0, "female", "1990-10-01T13:05:00", None, None, "WFDB"),
-    "bare": (None, None, None, None, None, "WFDB"),
+    "aecg.xml": (49.0, "male", f"{AT}-05:00", "Mortara ELI 250", BAND, "HL7 aECG", None),
+    "scp.scp": (49.0, "male", f"{AT}+01:00", "Mortara ELI25", BAND, "SCP-ECG 2.0", None),
+    "muse.xml": (49.0, "male", AT, "MAC55", BAND, "GE MUSE XML", None),
+    "ishne.ecg": (49.0, "male", AT, "Lifecard CF", None, "ISHNE 1.0", None),
+    "r.dcm": (69.0, "female", "2020-06-01T10:15:00", "Made 1", BAND, "DICOM 12-lead ECG", None),
+    "dated": (81.0, "female", "1990-10-01T13:05:00", None, None, "WFDB", None),
+    "bare": (None, None, None, None, None, "WFDB", None),
+    "north/there": (None, None, None, None, None, "WFDB", "north"),
 }
-"""By the name of the recording: age, sex, time, device, filters and format."""
-COLUMNS = ("age", "sex", "recorded", "device", "filters", "source_format")
+"""By the name of the recording: age, sex, time, device, filters, format and site."""
+COLUMNS = ("age", "sex", "recorded", "device", "filters", "source_format", "site")
 
 
 def dropped() -> dict[str, bytes]:
@@ -41,6 +42,7 @@ def dropped() -> dict[str, bytes]:
         "ishne.ecg": FORMATS["ishne"].write(strip(seed=3)),
         **written.dicom(written.made(4)),
         **wfdb_twin(strip(seed=6), "bare"),
+        **{f"north/{name}": data for name, data in wfdb_twin(strip(seed=7), "there").items()},
     }
     dated = wfdb_twin(strip(seed=5), "dated")
     dated["dated.hea"] = dated["dated.hea"].replace(b" 5000\n", b" 5000 13:5:0 01/10/1990\n", 1) + b"# age: 81\n# sex: female\n"
@@ -68,7 +70,7 @@ def stored_facts(store) -> dict[str, tuple]:
 def night(bucket_in, todays_version):
     """A bucket that keeps whole dates, after one intake and one report of all formats; with the report's date and run."""
     with pytest.MonkeyPatch.context() as patch:
-        store = bucket_in(patch, ECG_DATES="exact", ECG_RECIPES="twelve_lead")
+        store = bucket_in(patch, ECG_DATES="exact", ECG_RECIPES="twelve_lead", ECG_SITES="north")
         registry.write_version(store, "twelve_lead", "aaaa00000001", todays_version("twelve_lead", "aaaa00000001"))
         registry.write_champion(store, recipe="twelve_lead", version="aaaa00000001", since=now(), who="test", why="test")
         ingest("i", dropped())
@@ -121,9 +123,11 @@ def test_fhir_has_the_time_as_far_as_it_can_say_it(night):
         "r.dcm": {"2020-06-01"},
         "dated": {"1990-10-01"},
         "bare": {None},
+        "north/there": {None},
     }
     measured = {"8867-4", "8625-6", "8633-0", "8634-8", "76634-5", "76635-2", "8632-2", "rhythm"}
     assert components["bare"].keys() - measured == {"quality", "source-format"}
+    assert components["north/there"]["site"] == "north"
     assert components["r.dcm"]["30525-0"]["value"] == 69.0
     assert components["r.dcm"]["46098-0"]["coding"][0]["code"] == "female"
     assert [components["r.dcm"][code] for code in ("device", "filters", "source-format")] == ["Made 1", BAND, "DICOM 12-lead ECG"]
@@ -136,10 +140,11 @@ def test_the_records_page_tells_it(night):
     for row in report_table.table(store, date, run).all_rows():
         page = store.get(keys.report(date, run, f"records/{row['record_id']}.html")).decode()
         facts = dict(re.findall("<dt>([^<]*)</dt><dd><bdi>([^<]*)</bdi></dd>", page))
-        pages[row["name"]] = [facts[title] for title in ("Person", "Recorded", "Device", "Filters", "Format")]
-    assert pages["aecg.xml"] == ["49 years, male", "2002-11-22 09:10:11-05:00", "Mortara ELI 250", BAND, "HL7 aECG"]
-    assert pages["dated"] == ["81 years, female", "1990-10-01 13:05:00", "not known", "not known", "WFDB"]
-    assert pages["bare"] == ["age not known, sex not known", "not known", "not known", "not known", "WFDB"]
+        pages[row["name"]] = [facts.get(title) for title in ("Person", "Recorded", "Device", "Filters", "Format", "Site")]
+    assert pages["aecg.xml"] == ["49 years, male", "2002-11-22 09:10:11-05:00", "Mortara ELI 250", BAND, "HL7 aECG", None]
+    assert pages["dated"] == ["81 years, female", "1990-10-01 13:05:00", "not known", "not known", "WFDB", None]
+    assert pages["bare"] == ["age not known, sex not known", "not known", "not known", "not known", "WFDB", None]
+    assert pages["north/there"][-1] == "north"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def row(number: int = 0, **changes) -> dict:
         "device": None,
         "filters": None,
         "source_format": None,
+        "site": None,
         **dict.fromkeys([*VALUES, "rhythm", "not_measurable"]),
     }
     return plain | changes

@@ -299,4 +299,12 @@ def test_a_record_of_a_model_that_the_report_does_not_list_is_no_page(report, de
     (row,) = report.predictions.find([details[0].record.record_id])
     with pytest.raises(ValueError, match="which models do not list"):
         replace(report, models=[replace(model, version="v9") for model in report.models])
-    assert report.model_of(row) is report.models[0]
+    assert report.model_of(row).key == report.models[0].key
+
+
+def test_the_model_of_a_record_has_the_limits_that_held_for_it(report, details):
+    """Those of its site may be others than the version's; a table of before says nothing of them."""
+    (row,) = report.predictions.find([details[0].record.record_id])
+    of_site = report.model_of(row | {"threshold": 0.2, "abstain_low": None, "abstain_high": None})
+    assert (of_site.threshold, of_site.abstain) == (0.2, None)
+    assert report.model_of(row | {"threshold": None}) is report.models[0]

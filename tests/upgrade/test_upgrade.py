@@ -523,7 +523,7 @@ def _formats(store, report):
     """Formats of a report's records; nothing else is known of how they were made, in the table or in FHIR."""
     _, date, run, _ = report.split("/")
     rows = list(report_table.table(store, date, run).all_rows())
-    assert {(row["recorded"], row["device"], row["filters"]) for row in rows} == {(None, None, None)}
+    assert {(row["recorded"], row["device"], row["filters"], row["site"]) for row in rows} == {(None, None, None, None)}
     assert b"effectiveDateTime" not in b"".join(exchange.fhir_ndjson(store, date, run))
     return Counter(row["source_format"] for row in rows)
 

@@ -10,9 +10,11 @@ from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.errors import MissingObjectError
+from ecg_tasks.evaluation.ages import AgeRange
 from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_PATIENTS, TRAINING_RECORDS, Metrics, ModelSpec, training_patients
 from ecg_tasks.settings import Settings
+from ecg_tasks.signals.flags import Flag, join_flags
 
 WhySeen = Literal["record", "patient", "bucket"]
 """Why a record counts as seen: itself, its patient, or, where that cannot be told, a bucket that the patient shares with one."""
@@ -106,6 +108,23 @@ def spec_of(store: ObjectStore, recipe: str, version: str) -> ModelSpec | None:
 def metrics_of(store: ObjectStore, recipe: str, version: str) -> Metrics:
     """Return how a version did in its test, and what it remembers of it."""
     return Metrics.from_json(store.get(keys.model_file(recipe, version, METRICS)))
+
+
+def ages_of(store: ObjectStore, recipe: str, version: str) -> AgeRange | None:
+    """Return the ages that a version was shown; None where it does not say so, or was never tested."""
+    try:
+        return metrics_of(store, recipe, version).ages
+    except MissingObjectError:
+        return None
+
+
+def flagged(flags: str, ages: AgeRange | None, *, age: float | None) -> str:
+    """Return the flags of a record of a person of this age, with one more if its version was not shown people of that age.
+
+    >>> flagged("noise", AgeRange(low=18, high=90, n_patients=400), age=7.0)
+    'noise,age_outside'
+    """
+    return flags if ages is None or ages.holds(age) else join_flags(flags, Flag.AGE_OUTSIDE)
 
 
 def pictures_of(store: ObjectStore, recipe: str, version: str) -> str | None:

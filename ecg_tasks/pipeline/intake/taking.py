@@ -104,12 +104,13 @@ def read_drop(
     except BadInputError as fault:
         return Refusing(outcome=keep(outcome, None), fault=fault)
     outcome = keep(outcome, reading)
+    site = names.site_of(drop.files[0].key.removeprefix(keys.INBOX), drop.files[0].member)  # an archive's own folder comes first
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
     return Taken(
         records=[
             _stored(
-                replace(record, recorded=kept_date(record.recorded, dates)),
+                replace(record, recorded=kept_date(record.recorded, dates), site=site),
                 source=outcome.source,
                 from_table=described.get(normal_name(record.name), Person()),
                 patient_key=patient_key,

@@ -24,13 +24,14 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter
 from ecg_tasks.counts import ReportCounts
+from ecg_tasks.evaluation.ages import AgeRange
 from ecg_tasks.evaluation.classes import ClassAssessment
 from ecg_tasks.evaluation.summary import evaluate
 from ecg_tasks.labels import Decision, Label, in_order
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.champions.versions import TrainedOn, left_out_by_bucket
+from ecg_tasks.pipeline.champions.versions import TrainedOn, flagged, left_out_by_bucket
 from ecg_tasks.pipeline.reports.changing import changes
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
@@ -108,6 +109,7 @@ class _Model:
     classifier: Classifier
     summary: ModelSummary
     trained_on: TrainedOn
+    ages: AgeRange | None
 
 
 def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
@@ -184,6 +186,8 @@ class _Unseen(NamedTuple):
     """
 
     probability: NDArray[np.float64]
+    is_called: NDArray[np.bool_]
+    is_firm: NDArray[np.bool_]
     is_abnormal: NDArray[np.bool_]
     patient: NDArray[np.bytes_]
     is_patient_known: NDArray[np.bool_]
@@ -249,12 +253,16 @@ _JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, *tab
 def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, models: Mapping[str, _Model]) -> tables.Columns:
     """Return what a report knows of decided rows beyond index and predictions: where they lie, their label, and who decided."""
     deciding = [models[recipe].summary for recipe in columns["recipe"]]
-    bands = [model.abstain or (None, None) for model in deciding]
+    limits = {recipe: model.classifier.spec.rule.limits(columns["site"]) for recipe, model in models.items()}
+    bands = [limits[recipe].band(row) or (None, None) for row, recipe in enumerate(columns["recipe"])]
+    shown = [models[recipe].ages for recipe in columns["recipe"]]
+    rows = zip(columns["flags"], columns["age"].tolist(), shown, strict=True)
     return {
+        "flags": [flagged(flags or "", ages, age=age) for flags, age, ages in rows],
         "shard": [shard] * len(deciding),
         "label": labels.of(columns["record_id"]),
         "model_digest": [model.digest for model in deciding],
-        "threshold": [model.threshold for model in deciding],
+        "threshold": [float(limits[recipe].threshold[row]) for row, recipe in enumerate(columns["recipe"])],
         "abstain_low": [low for low, _ in bands],
         "abstain_high": [high for _, high in bands],
     }
@@ -275,18 +283,26 @@ def _limits_of_classes(columns: tables.Columns, classes: Sequence[str], *, model
 
 def _not_seen(columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> _Unseen:
     """Return the labelled rows of a shard that a model decided on, and was not trained, stopped or calibrated on."""
-    names = ("record_id", "recipe", "probability", "label", "patient", "public_patient", "split_bucket")
+    names = ("record_id", "recipe", "probability", "threshold", "decision", "label", "patient", "public_patient", "split_bucket")
+    truth = {Label.NORMAL.value: False, Label.ABNORMAL.value: True}
     rows = []
     n_by_bucket = 0
-    for record_id, by, probability, label, patient, public, bucket in zip(*(columns[name] for name in names), strict=True):
-        if by == recipe and label in {Label.NORMAL, Label.ABNORMAL} and not np.isnan(probability):
+    for record_id, by, p, threshold, decision, label, patient, public, bucket in zip(*(columns[name] for name in names), strict=True):
+        if by == recipe and label in truth and not np.isnan(p):
             why = trained_on.why(record_id, int(bucket), patient, public)
             n_by_bucket += why == "bucket"
             if why is None:
-                rows.append((float(probability), label == Label.ABNORMAL, (patient or record_id).encode(), bucket >= 0))
-    probabilities, is_abnormal, patients, is_known = zip(*rows, strict=True) if rows else ((), (), (), ())
+                who = (patient or record_id).encode()
+                rows.append((p, p >= threshold, decision != Decision.UNCERTAIN, truth[label], who, bucket >= 0))
+    probability, called, firm, is_abnormal, patients, is_known = zip(*rows, strict=True) if rows else ((),) * 6
     return _Unseen(
-        np.array(probabilities, float), np.array(is_abnormal, bool), np.array(patients, "S"), np.array(is_known, bool), n_by_bucket
+        probability=np.array(probability, float),
+        is_called=np.array(called, bool),
+        is_firm=np.array(firm, bool),
+        is_abnormal=np.array(is_abnormal, bool),
+        patient=np.array(patients, "S"),
+        is_patient_known=np.array(is_known, bool),
+        n_by_bucket=n_by_bucket,
     )
 
 
@@ -298,6 +314,7 @@ def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, lat
         classifier=classifier,
         summary=model_summary(classifier.spec, metrics, digest=registry.digest(files), since=champion.since),
         trained_on=TrainedOn.of_version(files, late, key=Settings.from_environment().patient_key),
+        ages=metrics.ages,
     )
 
 
@@ -305,7 +322,8 @@ def _unseen(parts: Sequence[_Unseen], recipe: str, model: _Model) -> UnseenFigur
     """Compute one model's figures over the labelled records that it has not seen; None where they are of one class."""
     if not parts:
         return None
-    probability, truth, patients, is_known = (np.concatenate(columns) for columns in zip(*(part[:4] for part in parts), strict=True))
+    columns = zip(*(part[:6] for part in parts), strict=True)
+    probability, called, firm, truth, patients, is_known = map(np.concatenate, columns)
     if truth.all() or not truth.any():
         return None
     found = evaluate(
@@ -313,6 +331,8 @@ def _unseen(parts: Sequence[_Unseen], recipe: str, model: _Model) -> UnseenFigur
         probability,
         patients,
         threshold=model.classifier.spec.threshold,
+        called=called,
+        firm=firm,
         abstain=model.classifier.spec.rule.abstain,
         split_unit="patient" if is_known.all() else "record",
         seed=BOOTSTRAP_SEED,

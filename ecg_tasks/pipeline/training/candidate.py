@@ -15,6 +15,7 @@ from ecg_tasks.archive.documents import DatasetManifest, Training, TrainingJob, 
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.evaluation import assessment, curves
+from ecg_tasks.evaluation.ages import ages_shown
 from ecg_tasks.evaluation.calibration import fit_calibration
 from ecg_tasks.evaluation.classes import assess_classes
 from ecg_tasks.evaluation.splits import Split
@@ -25,7 +26,7 @@ from ecg_tasks.learning.decisions import RecordDecisions, record_probabilities
 from ecg_tasks.learning.runtimes import LITERT
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import KERAS, Golden, ModelSpec, TrainingPatient, version_files
-from ecg_tasks.pipeline.training import class_rules, measuring
+from ecg_tasks.pipeline.training import class_rules, measuring, sites
 from ecg_tasks.pipeline.training.classes import class_names
 from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 from ecg_tasks.pipeline.training.reference import reference_of
@@ -78,7 +79,7 @@ def trained_network(keras: bytes, recipe: Recipe) -> Network:
 
 
 def record_decisions(classifier: Classifier, pictures: Pictures) -> RecordDecisions:
-    """Return what the classifier says of each record by its own rules, classes included."""
+    """Return what the classifier says of each record by its own rules, classes included, and without those of sites."""
     outputs = classifier.predict_outputs(pictures.images)
     return classifier.decide(pictures.record, outputs, pictures.quality, n_records=len(pictures.rows))
 
@@ -108,13 +109,7 @@ def build_version(
     """
     served = network.files[spec.network_file]
     outputs = Classifier(spec, served, n_threads=1).predict_outputs(calibration.images)
-    raw = record_probabilities(
-        calibration.record,
-        outputs[:, 0],
-        calibration.quality,
-        n_records=len(calibration.rows),
-        min_quality=recipe.min_quality,
-    )
+    raw = _raw(calibration, outputs, min_quality=recipe.min_quality)
     correction = fit_calibration(calibration.labels, raw)
     calibrated = correction.apply(raw)
     threshold = threshold_for_sensitivity(calibrated, sensitivity=SENSITIVITY)
@@ -124,6 +119,8 @@ def build_version(
     classes = class_rules.fit_classes(calibration, outputs, names, min_quality=recipe.min_quality, asked=asked)
     for name, why in classes.left_out.items():
         logging.getLogger(__name__).warning("class %s is not served: %s", name, why)
+    of_calibration = sites.sites_of(store, calibration.rows)
+    own = sites.fit_sites(calibration, raw, of_calibration, pooled=correction, asked=asked)
     spec = replace(
         spec,
         temperature=correction.temperature,
@@ -131,11 +128,16 @@ def build_version(
         threshold=threshold,
         abstain=(band.lo, band.hi),
         classes=classes.rules,
+        sites=own.rules,
     )
     coverage = curves.thinned(coverage_accuracy(calibration.labels, calibrated, threshold=threshold))
     measured = measuring.measure(store, recipe, [row for row in rows if row.split in (Split.TRAIN, Split.TEST)])
     baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.split == Split.TRAIN])
-    decided = record_decisions(Classifier(spec, served, n_threads=1), test)
+    trained = [row for row in rows if row.split == Split.TRAIN and spec.added is None]  # somebody else's network has seen others
+    ages = ages_shown(measured.of([row.record_id for row in trained]).ages, [row.group for row in trained])
+    classifier = Classifier(spec, served, n_threads=1)
+    test_outputs = classifier.predict_outputs(test.images)
+    decided = classifier.decide(test.record, test_outputs, test.quality, n_records=len(test.rows))
     found = assessment.assess(
         measuring.scored_records(
             recipe,
@@ -148,6 +150,8 @@ def build_version(
         abstain=band,
         split_unit=manifest.split_unit,
     )
+    of_test, raw_test = sites.sites_of(store, test.rows), _raw(test, test_outputs, min_quality=recipe.min_quality)
+    by_site = own.as_dict(sites.compared(test, raw_test, of_test, rule=spec.rule, like=found.evaluation))
     metrics = found.as_dict() | {
         "data": plain(manifest.counts),
         "calibration": {
@@ -164,12 +168,17 @@ def build_version(
         "baseline_models": {name: model.as_dict() for name, model in baselines.items()},
         "candidates_judged": candidates_evaluated,
         "reference": reference_of(
-            [(calibration, calibrated), (test, decided.probability)],
-            threshold=threshold,
+            [
+                (pictures, spec.rule.calibrate(scores, of_site), spec.rule.limits(of_site).threshold)
+                for pictures, scores, of_site in ((calibration, raw, of_calibration), (test, raw_test, of_test))
+            ],
             inputs=manifest.inputs,
         ),
         "provenance": _provenance(store, spec.dataset_id),
+        "ages": None if ages is None else ages.as_dict(),
     }
+    if by_site:
+        metrics["sites"] = by_site
     if names:
         metrics["classes"] = classes.as_dict() | _class_figures(decided, test, found.evaluation)
     seen = [row for row in rows if spec.added is None or row.split in _USED_BY_ALL]
@@ -182,6 +191,11 @@ def build_version(
         patients=training_patients_of(seen),
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
+
+
+def _raw(pictures: Pictures, outputs: NDArray[np.float32], *, min_quality: float) -> NDArray[np.float64]:
+    """Return P(abnormal) of records before calibration, shape (n_records,); nan for one without a usable window."""
+    return record_probabilities(pictures.record, outputs[:, 0], pictures.quality, n_records=len(pictures.rows), min_quality=min_quality)
 
 
 def training_patients_of(rows: Iterable[DatasetRow]) -> list[TrainingPatient]:

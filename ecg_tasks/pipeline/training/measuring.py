@@ -24,6 +24,8 @@ BEAT_LENGTH_ALONE = "beat_length"
 SIMPLE_FEATURES = "simple_features"
 """Names of the baselines: a logistic regression on the length of a beat, and one on all simple features. Neither knows the age."""
 RECORDS_AT_ONCE = 256
+ORIGINS = ("device", "site")
+"""What is known of where a record comes from, beside its collection."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,19 +33,25 @@ class MeasuredRecords:
     """What is known of records beside their pictures; one row a record.
 
     ``features`` has shape (n_records, n_features), columns as in ``feature_names``; ``ages`` are years, nan where not known.
+    ``origins`` are ``device`` and ``site``, as in ``assessment.ScoredRecords``.
     """
 
     record_ids: Sequence[str]
     features: NDArray[np.float64]
     ages: NDArray[np.float64]
     sexes: Sequence[str | None]
+    origins: Mapping[str, Sequence[str | None]]
 
     def of(self, record_ids: Sequence[str]) -> "MeasuredRecords":
         """Return the rows of the given records, in that order."""
         place = {record_id: row for row, record_id in enumerate(self.record_ids)}
         rows = [place[record_id] for record_id in record_ids]
         return MeasuredRecords(
-            record_ids=list(record_ids), features=self.features[rows], ages=self.ages[rows], sexes=[self.sexes[row] for row in rows]
+            record_ids=list(record_ids),
+            features=self.features[rows],
+            ages=self.ages[rows],
+            sexes=[self.sexes[row] for row in rows],
+            origins={name: [values[row] for row in rows] for name, values in self.origins.items()},
         )
 
 
@@ -54,6 +62,7 @@ def measure_records(recipe: Recipe, records: Sequence[Record]) -> MeasuredRecord
         features=simple_features(records, recipe.windowing),
         ages=np.array([np.nan if record.age is None else record.age for record in records], dtype=np.float64),
         sexes=[record.sex for record in records],
+        origins={name: [getattr(record, name) for record in records] for name in ORIGINS},
     )
 
 
@@ -71,6 +80,7 @@ def measure(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow]) -> M
         features=np.concatenate([part.features for part in parts]),
         ages=np.concatenate([part.ages for part in parts]),
         sexes=[sex for part in parts for sex in part.sexes],
+        origins={name: [value for part in parts for value in part.origins[name]] for name in ORIGINS},
     )
 
 
@@ -125,4 +135,5 @@ def scored_records(
         ages=measured.ages[evaluated],
         sexes=[measured.sexes[row] for row in evaluated],
         baselines={name: values[evaluated] for name, values in by_baseline.items()},
+        origins={name: [values[row] for row in evaluated] for name, values in measured.origins.items()},
     )

@@ -21,7 +21,7 @@ ABOVE, BELOW = "at or above", "below"
 
 
 def reference_of(
-    held_out: Sequence[tuple[Pictures, NDArray[np.floating]]], *, threshold: float, inputs: Mapping[str, int]
+    held_out: Sequence[tuple[Pictures, NDArray[np.floating], NDArray[np.floating]]], *, inputs: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return the spread of every measure over records that the network was not fitted to, for ``metrics.json``.
 
@@ -29,15 +29,16 @@ def reference_of(
 
     Parameters
     ----------
-    held_out : pictures of the calibration and the test split, each with P(abnormal) of its records, shape (n_records,)
-    threshold : of the version
+    held_out : pictures of the calibration and the test split, each with P(abnormal) of its records and the thresholds that hold for
+        them, shape (n_records,)
     inputs : records of the dataset by the kind of recording
     """
-    firsts = [np.unique(pictures.groups, return_index=True)[1] for pictures, _ in held_out]
-    score = np.concatenate([np.asarray(scores)[first] for (_, scores), first in zip(held_out, firsts, strict=True)])
-    quality = np.concatenate([pictures.mean_quality[first] for (pictures, _), first in zip(held_out, firsts, strict=True)])
-    beat_s = np.concatenate([pictures.beat_s[first] for (pictures, _), first in zip(held_out, firsts, strict=True)])
-    called = called_abnormal(score, threshold=threshold)
+    firsts = [np.unique(pictures.groups, return_index=True)[1] for pictures, *_ in held_out]
+    score = np.concatenate([np.asarray(scores)[first] for (_, scores, _), first in zip(held_out, firsts, strict=True)])
+    quality = np.concatenate([pictures.mean_quality[first] for (pictures, *_), first in zip(held_out, firsts, strict=True)])
+    beat_s = np.concatenate([pictures.beat_s[first] for (pictures, *_), first in zip(held_out, firsts, strict=True)])
+    thresholds = np.concatenate([limits[first] for (_, _, limits), first in zip(held_out, firsts, strict=True)])
+    called = called_abnormal(score, threshold=thresholds)
     measured = {
         "score": Reference.of_numbers(score),
         "abnormal": Reference.of_kinds({ABOVE: called.count(ABOVE), BELOW: called.count(BELOW)}),
@@ -48,6 +49,6 @@ def reference_of(
     return {name: reference.as_dict() for name, reference in measured.items()}
 
 
-def called_abnormal(score: NDArray[np.floating], *, threshold: float) -> list[str]:
-    """Say for each probability whether it is at or above the threshold, or below; missing ones are left out."""
-    return [ABOVE if value >= threshold else BELOW for value in score[~np.isnan(score)]]
+def called_abnormal(score: NDArray[np.floating], *, threshold: NDArray[np.floating]) -> list[str]:
+    """Say for each probability whether it is at or above its threshold, or below; missing ones are left out."""
+    return [ABOVE if is_above else BELOW for is_above in (score >= threshold)[~np.isnan(score)]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive import catalog, keys, tables, verdicts
 from ecg_tasks.archive.documents import ClassifiedShard, Ingests, MonitoringRun, PinnedVersion, ReportPin, read, write_manifest
 from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.evaluation.drift import Reference
@@ -42,6 +42,11 @@ class Hospital:
         self.store.put(
             keys.model_file("heartbeat", version, TRAINING_RECORDS), b"record_id,side,bucket\nffffffff000000000000000000000000,train,-1\n"
         )
+
+    def set_site(self, shard: str, sites) -> None:
+        """Where the records of a shard come from."""
+        key = keys.record_index(shard)
+        self.store.put(key, tables.dump(tables.RECORD_INDEX, tables.load(self.store.get(key)) | {"site": list(sites)}))
 
     def arrive(self, n: int, *, shift: float = 0.0, version: str = "v1", scope: str = "new") -> tuple[ReportPin, list[ClassifiedShard]]:
         """One night's shard and its decisions; returns the pin and the shards of the run."""
@@ -235,3 +240,99 @@ def test_a_night_is_plain_json(hospital):
     drift.observe(hospital.store, pin, done)
     data = hospital.store.get(keys.monitoring("heartbeat", pin.run))
     json.loads(data, parse_constant=lambda name: pytest.fail(f"{name} in a night's file"))
+
+
+def test_a_night_is_estimated_from_its_probabilities(hospital):
+    """Of what is watched, with an interval; the page has a row a night, the latest first. An empty night has none."""
+    pin, done = hospital.arrive(200)
+    drift.observe(hospital.store, pin, done)
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
+    p = tables.load(hospital.store.get(keys.predictions("heartbeat", done[0].shard, "v1")))["probability"].astype(float)
+    expected = p[p >= 0.5].sum() / p.sum()
+    found = night.estimated["sensitivity"]
+    assert found.value == pytest.approx(expected)
+    assert found.low < found.value < found.high
+    drift.observe(hospital.store, *hospital.arrive(0))
+    last, _ = hospital.arrive(30)
+    drift.observe(hospital.store, last, [structs.replace(done[0], shard="shard3", records=30)])
+    (table,) = shown.page(hospital.store, "heartbeat").tables
+    assert table.title == "Estimated without labels"
+    assert [row[:2] for row in table.rows] == [("2026-01-03", "30"), ("2026-01-01", "200")]
+    assert table.rows[1][2].startswith(f"{expected:.3f} (")
+
+
+def test_labels_that_come_later_are_held_against_the_estimate(hospital):
+    """Of records that it was not trained on, one a patient; a reviewer's verdict stands in place of the source's."""
+    pin, done = hospital.arrive(40)
+    drift.observe(hospital.store, pin, done)
+    shard = done[0].shard
+    index = tables.load(hospital.store.get(keys.record_index(shard)))
+    index["patient"] = ["p", "p", *[None] * 38]
+    hospital.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
+    catalog.rebuild(hospital.store)
+    ids, p = index["record_id"], tables.load(hospital.store.get(keys.predictions("heartbeat", shard, "v1")))["probability"]
+    trained = f"record_id,side,bucket\n{ids[3]},train,-1\n".encode()
+    hospital.store.put(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), trained)
+    hospital.archive.put_labels(dict.fromkeys(ids[:9], "abnormal"))
+    assert [table.title for table in shown.page(hospital.store, "heartbeat").tables] == ["Estimated without labels"]
+    hospital.archive.put_labels(dict.fromkeys(ids[9:30], "normal"), when="2026-01-02T00:00:00+00:00")
+    verdicts.save_verdict(hospital.store, ids[5], verdict="uninterpretable", user="anna")
+    verdicts.save_verdict(hospital.store, ids[6], verdict="normal", user="anna")
+    table = shown.page(hospital.store, "heartbeat").tables[1]
+    first = min(ids[:2])
+    counted = [one for one in ids[:30] if one not in {ids[3], ids[5]} and (one not in ids[:2] or one == first)]
+    truth = np.array([one in ids[:9] and one != ids[6] for one in counted])
+    of = dict(zip(ids, p, strict=True))
+    called = np.array([of[one] >= 0.5 for one in counted])
+    assert f"Of {len(counted)} decided records ({truth.sum()} abnormal)" in table.note
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["Sensitivity"][1].startswith(f"{called[truth].mean():.3f} (")
+    assert rows["Accuracy"][1].startswith(f"{(called == truth).mean():.3f} (")
+    assert {row[3] for row in table.rows} <= {"inside", "outside"}
+
+
+def test_drift_and_quality_are_told_by_site(hospital):
+    """Each against what the version was tested on; a site that has moved does so alone, and small ones are only counted."""
+    pin, done = hospital.arrive(240)
+    north = np.arange(240) % 2 == 0
+    hospital.set_site(done[0].shard, ["north" if one else "south" for one in north])
+    drift.observe(hospital.store, pin, done)
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
+    assert {site: one.watched for site, one in night.sites.items()} == {"north": 120, "south": 120, "": 0}
+    assert not night.sites["north"].measures["score"].psi_large
+    pin, done = hospital.arrive(230, shift=0.6)
+    hospital.set_site(done[0].shard, [*["south"] * 225, *["east"] * 5])
+    drift.observe(hospital.store, pin, done)
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
+    assert night.sites["south"].measures["score"].psi_large
+    assert (night.sites["north"].decided, night.sites["north"].quality) == (0, None)
+    table = shown.page(hospital.store, "heartbeat").tables[-1]
+    assert table.title == "By site"
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert list(rows) == ["east", "north", "south", "not known"]
+    assert rows["east"][:3] == ("5", "0", "held back")
+    assert rows["south"][0] == "345"
+    assert "(large)" in rows["south"][6]
+    assert "(large)" not in rows["north"][6]
+    assert rows["north"][2] == f"{night_quality(hospital, 'run1', 'north'):.2f}"
+
+
+def night_quality(hospital, run: str, site: str) -> float:
+    """Mean quality of a site's records in one night."""
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", run))
+    return night.sites[site].quality
+
+
+def test_without_a_site_nothing_is_told_by_site(hospital):
+    """As in nights of before; and an older night's file is read."""
+    pin, done = hospital.arrive(20)
+    drift.observe(hospital.store, pin, done)
+    key = keys.monitoring("heartbeat", pin.run)
+    night = json.loads(hospital.store.get(key))
+    assert night["sites"] == {}
+    del night["sites"], night["estimated"]
+    put_json(hospital.store, key, night)
+    monitoring_runs._get.forget()
+    assert shown.page(hospital.store, "heartbeat").tables == ()
+    drift.observe(hospital.store, *hospital.arrive(20))
+    assert [table.title for table in shown.page(hospital.store, "heartbeat").tables] == ["Estimated without labels"]
