@@ -28,6 +28,7 @@ KEPT = {
     "backfills": (0, 0, "Whole backfills with their difference pages."),
     "predictions": (180, 0, "Of versions that do not serve, if no kept report or backfill needs them."),
     "spectrograms": (90, 0, "Of recipes that are no longer made, and that no version that serves reads."),
+    "measurements": (90, 0, "By methods that are no longer used."),
     "signatures": (90, 0, "Of kinds that are no longer made."),
     "checkpoints": (30, 7, "Of trainings, finished or given up."),
     "staging": (30, 7, "Intermediate objects of runs, finished or given up."),

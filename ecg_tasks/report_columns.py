@@ -78,6 +78,23 @@ class Column:
         return f"{value:.3f}" if self.type is float else str(value)
 
 
+_MEASURED = {
+    "rate_bpm": "Heart rate in beats a minute, from the median R-R interval of the first ten seconds that could be read.",
+    "pr_ms": "PR interval of the median beat in ms; none where no P wave repeats.",
+    "qrs_ms": "QRS duration of the median beat in ms, from the earliest begin to the latest end over all leads.",
+    "qt_ms": "QT interval of the median beat in ms.",
+    "qtc_fridericia_ms": "QT in ms, corrected for the rate by Fridericia; none where the rhythm is irregular.",
+    "qtc_bazett_ms": "QT in ms, corrected for the rate by Bazett; none where the rhythm is irregular.",
+    "axis_deg": "Electrical axis of the QRS complex in the frontal plane in degrees, above -180 to 180.",
+}
+
+
+def _measured(name: str, description: str) -> Column:
+    return Column(
+        name=name, type=float, description=description, value=lambda rows: np.round(np.asarray(rows[name], dtype=np.float64), 1).tolist()
+    )
+
+
 COLUMNS: tuple[Column, ...] = (
     Column(
         name="record_id",
@@ -163,6 +180,18 @@ COLUMNS: tuple[Column, ...] = (
         " not known.",
     ),
     Column(name="source_format", type=str, description="Format of the file that was dropped, with its version where that is known."),
+    *(_measured(name, description) for name, description in _MEASURED.items()),
+    Column(
+        name="rhythm",
+        type=str,
+        description="regular or irregular: whether the middle half of the R-R intervals lies within 10 % of their median; no diagnosis.",
+    ),
+    Column(
+        name="not_measurable",
+        type=str,
+        description="Why a measurement is none: name and reason of each, with commas between; none where all are there, or nothing was"
+        " measured yet.",
+    ),
     Column(name="model_digest", type=str, description="Digest of the files of the model that decided."),
     Column(name="threshold", type=float, description="P(abnormal) from which on the model says abnormal."),
     Column(name="abstain_low", type=float, description="Lower end of the band in which the model abstains; none without a band."),

@@ -17,6 +17,7 @@ QUARANTINE = "quarantine/"
 LABELS = "labels/"
 CLASSES = "classes/"
 SPECTROGRAMS = "spectrograms/"
+MEASUREMENTS = "measurements/"
 SIGNATURES = "signatures/"
 GROUPS = "groups/"
 DATASETS = "datasets/"
@@ -172,6 +173,16 @@ def spectrograms(recipe_key: str, shard: str) -> str:
 def spectrograms_of(recipe_key: str) -> str:
     """Return the folder of all pictures of one recipe."""
     return f"{SPECTROGRAMS}{recipe_key}/"
+
+
+def measurements(method: str, shard: str) -> str:
+    """Return the key of what was measured of a shard's records; ``method`` names how."""
+    return f"{measurements_by(method)}{shard}.parquet"
+
+
+def measurements_by(method: str) -> str:
+    """Return the folder of all that was measured by one method."""
+    return f"{MEASUREMENTS}{method}/"
 
 
 def signatures(kind: str, shard: str) -> str:

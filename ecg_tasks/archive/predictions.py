@@ -22,11 +22,13 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 from ecg_tasks.labels import ClassDecision, Decision
 from ecg_tasks.report_columns import Query, Row
+from ecg_tasks.signals.measurements import METHOD
 
 ROWS_AT_ONCE = 4096
 """Rows that are in memory together where a table is gone through from its start to its end."""
 ROWS_TAKEN = 65_536
 """Rows that are in memory together where they come in another order: 0.4 kB each."""
+_MEASURED = frozenset(tables.MEASUREMENTS.names) - {"record_id"}
 _ORDERS_KEPT = 4
 """Answers that a table keeps: a page's next page, and a record's neighbours, are in the same order. One of a million rows takes 8 MB."""
 
@@ -54,15 +56,18 @@ def join(
     *,
     late: Descriptions | None = None,
     only: Collection[str] | None = None,
+    measured: bytes | None = None,
     classes: Sequence[str] = (),
 ) -> JoinedShard:
     """Join what versions said of one shard with the shard's index: the first that took a record decides on it.
 
     Parameters
     ----------
-    columns : of ``tables.PREDICTIONS``, of ``tables.RECORD_INDEX``, ``recipe`` or ``version``; what an older object lacks is none
+    columns : of ``tables.PREDICTIONS``, ``tables.RECORD_INDEX`` or ``tables.MEASUREMENTS``, ``recipe`` or ``version``; what an older object
+        lacks is none
     late : what became known of the patients since
     only : ids; other records of the shard are left out
+    measured : what was measured of the shard's records; without it, nothing was
     classes : whose columns are joined too; a version that does not report one says nothing of it
 
     Raises
@@ -87,7 +92,7 @@ def join(
     starts = np.cumsum([0, *(tables.n_rows(part) for part in parts)])
     of_part = np.array([starts[place[record_id][0]] + place[record_id][1] for record_id in rows], dtype=np.int64)
     of_index = np.array([ids[record_id] for record_id in rows], dtype=np.int64)
-    found = {name: _taken(values, of_index) for name, values in known.items()}
+    found = {name: _taken(values, of_index) for name, values in known.items()} | _measured(measured, columns, rows)
     if parts:
         found |= {name: _taken(values, of_part) for name, values in tables.concatenate(parts).items() if name != "record_id"}
     given = [*columns, *tables.predictions_with(classes).names[len(tables.PREDICTIONS.names) :]]
@@ -116,7 +121,29 @@ def join_shard(
         except MissingObjectError:
             said = []
             break
-    return join(said, store.get(keys.record_index(shard)), columns, late=late, only=only, classes=classes)
+    measured = None
+    if not _MEASURED.isdisjoint(columns):
+        try:
+            measured = store.get(keys.measurements(METHOD, shard))
+        except MissingObjectError:
+            measured = None  # by an earlier version of this program, or a run of render_spectrograms has not come to it
+    return join(said, store.get(keys.record_index(shard)), columns, late=late, only=only, measured=measured, classes=classes)
+
+
+def _measured(data: bytes | None, columns: Collection[str], record_ids: Sequence[str]) -> tables.Columns:
+    """Return what was measured of records; NaN or an empty text where nothing was."""
+    wanted = [name for name in tables.MEASUREMENTS.names if name in columns and name in _MEASURED]
+    if not wanted:
+        return {}
+    stored = {} if data is None else tables.load(data, ["record_id", *wanted])
+    place = {record_id: row for row, record_id in enumerate(stored.get("record_id", ()))}
+    at = [place.get(record_id, -1) for record_id in record_ids]
+    return {
+        name: [stored[name][row] if row >= 0 else "" for row in at]
+        if tables.MEASUREMENTS.field(name).type == pa.string()
+        else np.array([stored[name][row] if row >= 0 else np.nan for row in at], dtype=np.float32)
+        for name in wanted
+    }
 
 
 def _unrepeated(ids: Sequence[str], where: str) -> dict[str, int]:

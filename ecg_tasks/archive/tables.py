@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ecg_tasks.signals.measurements import VALUES
+
 RECORDS = pa.schema(
     [
         ("record_id", pa.string()),
@@ -111,6 +113,15 @@ SPECTROGRAMS = pa.schema(
         ("png", pa.binary()),
     ]
 )
+MEASUREMENTS = pa.schema(
+    [
+        ("record_id", pa.string()),
+        *((name, pa.float32()) for name in VALUES),  # NaN: not measurable
+        ("rhythm", pa.string()),  # empty: not measurable
+        ("not_measurable", pa.string()),  # why, such as ``pr_ms:no_p,rhythm:few_beats``
+    ]
+)
+"""What was measured of records: see ``signals.measurements``."""
 SPLIT = pa.schema(
     [
         ("record_id", pa.string()),

@@ -43,6 +43,9 @@ def classify(
         remarks = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *unread, *one.remarks]
         if remarks:
             console().print(f"{one.name}: {' '.join(remarks)}", markup=False, highlight=False)
+        if one.measured:
+            lines = "; ".join(f"{line.title}: {line.text}{f' ({line.why})' if line.why else ''}" for line in one.measured)
+            console().print(f"{one.name}: {lines}.", markup=False, highlight=False)
         if one.classes and not isnan(one.probability):
             said = "; ".join(f"{two.name} {two.decision.value}, {two.probability:.3f} (from {two.threshold:.3f})" for two in one.classes)
             console().print(f"{one.name}: {said}.", markup=False, highlight=False)

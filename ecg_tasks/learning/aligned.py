@@ -4,7 +4,7 @@ from typing import Any
 
 from ecg_tasks.learning.framework import import_keras
 
-FILTERS = 32
+FILTERS = 64
 """Numbers that the network keeps of every column."""
 BLOCKS = 3
 ROWS = 6
@@ -12,7 +12,7 @@ ROWS = 6
 
 
 def aligned(pictures: Any, prefix: str = "", n_outputs: int = 1) -> Any:
-    """Build the network for pictures whose columns show the same part of a beat in every recording: below 60,000 weights.
+    """Build the network for pictures whose columns show the same part of a beat in every recording: below 100,000 weights.
 
     Every column, all its frequencies, leads and signs together, is projected to ``FILTERS`` numbers. Three residual blocks of two
     convolutions along time see each column among its neighbours; after the first, columns are averaged in pairs. Nothing is pooled over

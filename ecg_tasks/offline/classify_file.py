@@ -21,8 +21,10 @@ from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import header_beside, is_signal
 from ecg_tasks.readers.wfdb.lines import matching_name
 from ecg_tasks.reporting.facts import Fact, facts_of
+from ecg_tasks.reporting.measured import Line, measured_lines
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.flags import join_flags, sentences
+from ecg_tasks.signals.measurements import measure
 from ecg_tasks.signals.recipes import RECIPES, Rendered, get_recipe
 from ecg_tasks.signals.record import Record
 
@@ -60,6 +62,8 @@ class Classified:
     """What is wrong with the recording or was done to it, one sentence each."""
     facts: tuple[Fact, ...] = ()
     """What its file tells of the person, the time, the device and the filters; none for a heartbeat row and a picture."""
+    measured: tuple[Line, ...] = ()
+    """What was measured of it; none for a heartbeat row and a picture."""
     classes: tuple[ClassifiedClass, ...] = ()
     """In the order of the version; nothing where it reports none."""
 
@@ -207,6 +211,7 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
             seconds_read=read[row],
             remarks=remarks[row],
             facts=() if record.is_heartbeat else tuple(facts_of(record)),
+            measured=() if record.is_heartbeat else tuple(measured_lines(measure(record).row)),
             classes=_classes(decided, row),
         )
         for row, record in enumerate(records)

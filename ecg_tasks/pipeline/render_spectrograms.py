@@ -1,4 +1,7 @@
-"""Here: the tasks of the DAG ``render_spectrograms``: records/ to spectrograms/. Not here: what is drawn (``signals.rendering``)."""
+"""Here: the tasks of the DAG ``render_spectrograms``: records/ to spectrograms/ and measurements/.
+
+Not here: what is drawn (``signals.rendering``) or measured (``signals.measurements``).
+"""
 
 from collections.abc import Sequence
 
@@ -19,6 +22,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store, result_key, shared, write_jobs
 from ecg_tasks.names import DagId
 from ecg_tasks.settings import Settings
+from ecg_tasks.signals import measurements
 from ecg_tasks.signals.beat_length import beat_lengths_s
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 from ecg_tasks.signals.record import Record
@@ -30,7 +34,7 @@ RECORDS_AT_ONCE = 512
 
 
 def plan(run_id: str) -> list[str]:
-    """Find the shards that lack pictures of a recipe in use: the difference of two listings. Returns the keys of the jobs."""
+    """Find the shards that lack pictures of a recipe in use, or measurements: differences of listings. Returns the keys of the jobs."""
     settings = Settings.from_environment()
     store = open_store(settings)
     run = keys.run_key(run_id)
@@ -38,7 +42,11 @@ def plan(run_id: str) -> list[str]:
     for name in settings.recipes:
         for shard in unrendered(store, get_recipe(name)):
             missing.setdefault(shard, []).append(name)
-    work = [Undrawn(shard=shard, recipes=tuple(names)) for shard, names in sorted(missing.items())]
+    to_measure = unmeasured(store)
+    work = [
+        Undrawn(shard=shard, recipes=tuple(missing.get(shard, ())), unmeasured=shard in to_measure)
+        for shard in sorted(missing.keys() | to_measure)
+    ]
     if not work:
         _write_manifest(store, run, [])
     shares = shared(work, size=SHARDS_PER_TASK, min_tasks=settings.min_tasks)
@@ -46,12 +54,14 @@ def plan(run_id: str) -> list[str]:
 
 
 def render_shard(job: str) -> str:
-    """Render the shards of one job; returns the key of the result."""
+    """Render and measure the shards of one job; returns the key of the result."""
     store = open_store()
     if not store.exists(result_key(job)):
         done: list[RenderedShard] = []
         for item in read(store, RenderJob, job).shards:
             shard = record_shards.load_shard(store.get(keys.record_shard(item.shard)))
+            if item.unmeasured:
+                measure_one(store, item.shard, shard)
             done += [render_one(store, item.shard, shard, get_recipe(name)) for name in item.recipes]
         write(store, result_key(job), RenderResult(shards=tuple(done)))
     return result_key(job)
@@ -67,6 +77,19 @@ def unrendered(store: ObjectStore, recipe: Recipe) -> list[str]:
     """Return names of the shards without pictures of this recipe."""
     rendered = {keys.stem(key) for key in store.list_keys(keys.spectrograms_of(recipe.key))}
     return [shard for key in store.list_keys(keys.RECORDS) if (shard := keys.stem(key)) not in rendered]
+
+
+def unmeasured(store: ObjectStore) -> set[str]:
+    """Return names of the shards whose records are not measured by today's method."""
+    measured = {keys.stem(key) for key in store.list_keys(keys.measurements_by(measurements.METHOD))}
+    return {keys.stem(key) for key in store.list_keys(keys.RECORDS)} - measured
+
+
+def measure_one(store: ObjectStore, shard_name: str, shard: Sequence[record_shards.StoredRecord]) -> None:
+    """Measure the records of one shard, and write what was found."""
+    rows = [measurements.measure(stored.record).row | {"record_id": stored.record.record_id} for stored in shard]
+    columns = {name: [row[name] for row in rows] for name in tables.MEASUREMENTS.names}
+    store.put(keys.measurements(measurements.METHOD, shard_name), tables.dump(tables.MEASUREMENTS, columns))
 
 
 def render_one(store: ObjectStore, shard_name: str, shard: Sequence[record_shards.StoredRecord], recipe: Recipe) -> RenderedShard:

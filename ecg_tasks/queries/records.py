@@ -21,6 +21,7 @@ from ecg_tasks.pipeline.reports.detailing import shown_views
 from ecg_tasks.queries.models import Version, serving, version
 from ecg_tasks.reporting.model import SpectrogramView
 from ecg_tasks.settings import Settings
+from ecg_tasks.signals.measurements import METHOD
 from ecg_tasks.signals.recipes import RECIPES, get_recipe
 
 
@@ -68,6 +69,7 @@ class RecordPage:
     views : those pictures, ready to be drawn
     spectrograms_key : where the pictures lie; empty without any
     raw : the dropped files, key and size in bytes; of one that is kept with others in one object, its place in this
+    measured : the row of ``tables.MEASUREMENTS``; None in every column where nothing was measured yet
     """
 
     shard: str
@@ -80,6 +82,7 @@ class RecordPage:
     views: tuple[SpectrogramView, ...]
     spectrograms_key: str
     raw: tuple[tuple[str, int], ...]
+    measured: Mapping[str, Any]
 
 
 def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, str] | None = None) -> RecordPage | None:
@@ -116,6 +119,7 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
         pictures=pictures,
         views=views,
         spectrograms_key=spectrograms_key if windows else "",
+        measured=_measured(store, shard, record_id),
         raw=_raw_files(store, stored.source, record_id),
     )
 
@@ -123,6 +127,15 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
 def stored_record(store: ObjectStore, shard: str, record_id: str) -> StoredRecord | None:
     """Return a record as its shard has it, without what became known of its patient later; None if it is not in the shard."""
     return find_record(_records(store, keys.record_shard(shard)), record_id)
+
+
+def _measured(store: ObjectStore, shard: str, record_id: str) -> Mapping[str, Any]:
+    try:
+        data = store.get(keys.measurements(METHOD, shard))
+    except MissingObjectError:
+        return dict.fromkeys(tables.MEASUREMENTS.names)
+    columns = tables.load(data, of_records=[record_id])
+    return {name: values[0] if len(values) else None for name, values in columns.items()}
 
 
 def waits_for(store: ObjectStore, shard: str, *, champions: Mapping[str, str] | None = None) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """Here: what a run says of its records as FHIR bundles, R5 or R4B, as plain dictionaries. Not here: files, or where rows come from.
 
+Codes of LOINC: this material contains content from LOINC (http://loinc.org). LOINC is copyright Regenstrief Institute, Inc. and the Logical
+Observation Identifiers Names and Codes (LOINC) Committee and is available at no cost under the license at http://loinc.org/license.
+
 Nothing in a bundle tells who the patient is: the record's id is all that a hospital's own tables can be joined by.
 """
 
@@ -11,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ecg_tasks.labels import RESEARCH_USE, ClassDecision, Decision
+from ecg_tasks.signals.measurements import reasons
 
 RELEASES = ("R5", "R4B")
 RECORDS_PER_BUNDLE = 1000
@@ -36,6 +40,16 @@ _OF_THE_RECORDING = {
     "filters": "Filters before the recording was stored",
     "source_format": "Format of the file",
 }
+_MEASURED = {
+    "rate_bpm": ("8867-4", "Heart rate", "/min"),
+    "pr_ms": ("8625-6", "P-R Interval", "ms"),
+    "qrs_ms": ("8633-0", "QRS duration", "ms"),
+    "qt_ms": ("8634-8", "Q-T interval", "ms"),
+    "qtc_fridericia_ms": ("76634-5", "Q-T interval corrected based on Fridericia formula", "ms"),
+    "qtc_bazett_ms": ("76635-2", "Q-T interval corrected based on Bazett formula", "ms"),
+    "axis_deg": ("8632-2", "QRS axis", "deg"),
+}
+"""LOINC's code and name of each measurement, and its unit in UCUM."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +86,8 @@ def bundles(
     ----------
     rows : ``record_id``, ``decision``, ``probability`` (None for none), ``quality``, ``recipe``, ``version``, ``model_digest``,
         ``threshold`` and ``synthetic`` of each record; ``recorded``, ``age``, ``sex``, ``device``, ``filters`` and ``source_format``,
-        each None where it is not known, which is left out then; of a class that its version reports, the columns that
-        ``report_columns.of_class`` names
+        each None where it is not known, which is left out then; what was measured, as in the report's columns; of a class that its
+        version reports, the columns that ``report_columns.of_class`` names
     release : ``R5`` or ``R4B``
     """
     following, number = iter(rows), 0
@@ -145,6 +159,7 @@ def _observation(row: Mapping[str, Any], *, run: RunIdentity, device: str, class
                 "valueQuantity": _quantity(row["quality"]),
             },
             *_recording(row),
+            *_measurements(row),
             *(_class(row, one) for one in classes if row[f"class_{one.name}"]),
         ],
     }
@@ -196,6 +211,22 @@ def _recording(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, display in _OF_THE_RECORDING.items():
         if row[name]:
             yield {"code": _concept(f"{SYSTEM}:measure", name.replace("_", "-"), display), "valueString": row[name]}
+
+
+def _measurements(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what was measured, as components; what is not measurable says so, and what nobody has measured is left out."""
+    why = reasons(row["not_measurable"] or "")
+    for name, (code, display, unit) in _MEASURED.items():
+        part: dict[str, Any] = {"code": _concept(LOINC, code, display)}
+        if row[name] is not None:
+            yield part | {"valueQuantity": {"value": row[name], "unit": unit, "system": UCUM, "code": unit}}
+        elif name in why:
+            yield part | {
+                "dataAbsentReason": {**_concept(f"{HL7}/data-absent-reason", "not-applicable", "Not Applicable"), "text": why[name]}
+            }
+    if row["rhythm"]:
+        rhythm = _concept(f"{SYSTEM}:rhythm", row["rhythm"], row["rhythm"])
+        yield {"code": _concept(f"{SYSTEM}:measure", "rhythm", "Regularity of the R-R intervals"), "valueCodeableConcept": rhythm}
 
 
 def _device(row: Mapping[str, Any], *, release: str) -> dict[str, Any]:

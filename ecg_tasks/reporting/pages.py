@@ -24,6 +24,7 @@ from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decis
 from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.reporting.facts import facts_of
+from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
@@ -163,6 +164,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         fs=number(record.fs),
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",
         facts=facts_of(record),
+        measured=measured_lines(row),
         quality=f"{row['quality']:.2f} (0 useless, 1 clean)",
         flags=words(flags),
         remarks=sentences(flags),

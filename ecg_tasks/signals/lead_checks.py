@@ -103,7 +103,7 @@ def _products(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.float64]
     return np.asarray((spectrum @ spectrum.conj().T).real)
 
 
-def _residual(power: NDArray[np.float64], limb: list[str]) -> float:
+def limb_residual(power: NDArray[np.float64], limb: list[str]) -> float:
     """Return what of these limb leads contradicts the rule, as a share of all of them; ``power`` has one row and column a lead."""
     basis = np.array([FROM_I_AND_II[lead] for lead in limb])
     against = np.eye(len(limb)) - basis @ np.linalg.pinv(basis)
@@ -116,22 +116,22 @@ def _contradiction(leads: list[str], power: NDArray[np.float64]) -> set[str] | N
     if len(limb) < 3:  # noqa: PLR2004 - two leads cannot contradict each other
         return None
     at = [leads.index(lead) for lead in limb]
-    found = _residual(power[np.ix_(at, at)], limb)
+    found = limb_residual(power[np.ix_(at, at)], limb)
     if found <= MAX_RESIDUAL:
         return None
     explained: dict[frozenset[str], float] = {}
     for lead in limb:
         sign = np.array([-1.0 if other == lead else 1.0 for other in limb])
-        explained[frozenset([lead])] = _residual(power[np.ix_(at, at)] * np.outer(sign, sign), limb)
+        explained[frozenset([lead])] = limb_residual(power[np.ix_(at, at)] * np.outer(sign, sign), limb)
     for lead, other in combinations(leads, 2):
         if lead in limb:
             order = [leads.index({lead: other, other: lead}.get(one, one)) for one in limb]
-            explained[frozenset([lead, other])] = _residual(power[np.ix_(order, order)], limb)
+            explained[frozenset([lead, other])] = limb_residual(power[np.ix_(order, order)], limb)
     if found > FOREIGN and len(limb) > 3:  # noqa: PLR2004 - with one less, three are left to be compared
         for lead in limb:
             rest = [one for one in limb if one != lead]
             kept = [leads.index(one) for one in rest]
-            explained[frozenset([lead])] = min(explained[frozenset([lead])], _residual(power[np.ix_(kept, kept)], rest))
+            explained[frozenset([lead])] = min(explained[frozenset([lead])], limb_residual(power[np.ix_(kept, kept)], rest))
     best = min(explained.values())
     if best * EXPLAINED < found:
         # with three limb leads, several explanations fit as well: none of the leads can be believed then

@@ -11,6 +11,7 @@ from ecg_tasks.reporting.attribution import Attribution, draw_attribution
 from ecg_tasks.reporting.charts import draw_probability
 from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.facts import facts_of
+from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
@@ -61,6 +62,7 @@ def show_record(
         found=found,
         record=record,
         facts=facts_of(record),
+        measured=measured_lines(found.measured),
         decided=found.decided,
         history=said,
         label=label,

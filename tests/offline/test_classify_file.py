@@ -1,5 +1,6 @@
 """Which files a person may name to have one recording read from a disk."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -159,3 +160,16 @@ def test_a_recording_that_comes_twice_keeps_its_place(written):
     three = [replace(first, name="a"), replace(first, name="b", samples=first.samples[:, ::-1].copy()), replace(first, name="c")]
     found = classify_file.decide_records(three, ("heartbeat",), classify_file.SHIPPED_MODELS)
     assert [(one.name, one.record_id) for one in found] == [(one.name, one.record_id) for one in three]
+
+
+def test_the_command_says_what_is_measured(written):
+    """Each value with its unit, and that of the recording's heart is right."""
+    from ecg_tasks.cli.__main__ import app
+
+    told = " ".join(CliRunner().invoke(app, ["classify", str(written())], env={"COLUMNS": "300"}).output.split())
+    found = re.search(r"r: Heart rate: (\d+) /min; PR interval: (\d+) ms; QRS duration: (\d+) ms; QT interval: (\d+) ms; QTc by", told)
+    assert found, told
+    (classified,) = classify_file.classify_file(written()).results
+    assert [line.text.split()[0] for line in classified.measured[:4]] == list(found.groups())
+    assert 40 < int(found[1]) < 140
+    assert "Rhythm: regular." in told

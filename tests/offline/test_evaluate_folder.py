@@ -1,6 +1,8 @@
 """A folder is judged as the card was made: trained here on made-up recordings, laid out as PTB-XL; shipped champions on real ones."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
-REAL = Path(__file__).parents[2] / "../shared/data/ptbxl"
+REAL = Path(__file__).parents[2] / "../shared/data/ptbxl100"
 N_PATIENTS = 140
 
 
@@ -279,10 +281,22 @@ def test_the_command_prints_and_writes_the_same(world, found, tmp_path):
     assert json.loads(out.read_text()) == found
 
 
+@pytest.fixture(scope="module")
+def tested_on(tmp_path_factory):
+    """Fold 9 of PTB-XL as PhysioNet lays it out: what the shipped champions were tested on."""
+    folder = tmp_path_factory.mktemp("fold_9")
+    subprocess.run([sys.executable, REAL / "unpack.py", folder, "9"], check=True, capture_output=True)
+    return folder
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the recordings {REAL} are not here")
 @pytest.mark.parametrize("champion", registry.shipped_champions(seed.SHIPPED_MODELS), ids=lambda champion: champion.recipe)
-def test_shipped_cards_are_reproduced(champion):
-    """The figures of every shipped champion come back from the recordings that it was tested on."""
-    found = json.loads(json.dumps(evaluate_folder(REAL, recipe=champion.recipe).as_dict()))
+def test_shipped_cards_are_reproduced(champion, tested_on):
+    """The figures of every shipped champion come back from the recordings that it was tested on, nearly: processors differ."""
+    found = json.loads(json.dumps(evaluate_folder(tested_on, recipe=champion.recipe).as_dict()))
+    card = json.loads(registry.read_shipped(seed.SHIPPED_MODELS, champion)["metrics.json"])
     assert found["version"] == champion.version
-    assert_same_as_card(found, json.loads(registry.read_shipped(seed.SHIPPED_MODELS, champion)["metrics.json"]))
+    assert found["n_records"] == card["test"]["n_records"]
+    for name, figure in card["test"].items():
+        if isinstance(figure, dict) and "low" in figure:
+            assert found["figures"][name] == pytest.approx(figure, abs=2e-3), name

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from ecg_tasks.reporting.fhir import RECORDS_PER_BUNDLE, RELEASES, ClassCode, RunIdentity, bundles
+from ecg_tasks.signals.measurements import VALUES
 
 RUN = RunIdentity(run="manual__2026", issued="2026-01-02T03:04:05+00:00")
 
@@ -29,6 +30,7 @@ def row(number: int = 0, **changes) -> dict:
         "device": None,
         "filters": None,
         "source_format": None,
+        **dict.fromkeys([*VALUES, "rhythm", "not_measurable"]),
     }
     return plain | changes
 
@@ -72,6 +74,32 @@ def test_the_observation_says_what_the_row_says():
     assert first["identifier"][0]["value"] == f"{0:032x}"
     assert "valueQuantity" not in second
     assert second["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
+
+
+MEASURED = {"rate_bpm": 61.8, "qrs_ms": 92.1, "qt_ms": 401.5, "axis_deg": -48.2, "rhythm": "irregular", "not_measurable": "pr_ms:no_p"}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_measurements_are_components_with_their_codes_and_units(release):
+    """A value has LOINC's code and a unit of UCUM; what is not measurable says why; what nobody measured is not there."""
+    (bundle,) = bundles([row(**MEASURED), row(1), row(2, not_measurable="all:one_beat")], run=RUN, release=release)
+    valid(json.loads(json.dumps(bundle)), release)
+    found = [
+        {one["code"]["coding"][0]["code"]: one for one in entry["resource"]["component"]}
+        for entry in bundle["entry"]
+        if entry["resource"]["resourceType"] == "Observation"
+    ]
+    assert found[0]["8867-4"]["valueQuantity"] == {"value": 61.8, "unit": "/min", "system": "http://unitsofmeasure.org", "code": "/min"}
+    assert {code: found[0][code]["valueQuantity"]["unit"] for code in ("8633-0", "8634-8", "8632-2")} == {
+        "8633-0": "ms",
+        "8634-8": "ms",
+        "8632-2": "deg",
+    }
+    assert found[0]["8625-6"]["dataAbsentReason"]["text"] == "no P wave at the same place in most beats"
+    assert found[0]["rhythm"]["valueCodeableConcept"]["coding"][0]["code"] == "irregular"
+    assert set(found[1]) == {"quality"}
+    assert set(found[2]) == {"quality", "8867-4", "8625-6", "8633-0", "8634-8", "76634-5", "76635-2", "8632-2"}
+    assert all("dataAbsentReason" in one for code, one in found[2].items() if code != "quality")
 
 
 def test_references_lead_to_entries_of_the_same_bundle():

@@ -36,9 +36,11 @@ def _cells(row):
     found = {}
     for one in row:
         assert one.find(f"{CELL}f") is None, "a formula"
-        place = re.match("[A-Z]+", one.get("r"))[0]
-        found[place] = read[one.get("t")]("".join(one.itertext()))
-    return [found.get(chr(ord("A") + place)) for place in range(len(NAMES))]
+        place = 0
+        for letter in re.match("[A-Z]+", one.get("r"))[0]:
+            place = 26 * place + ord(letter) - ord("A") + 1
+        found[place - 1] = read[one.get("t")]("".join(one.itertext()))
+    return [found.get(place) for place in range(len(NAMES))]
 
 
 def test_the_csv_has_every_record_with_its_model(report):

@@ -10,10 +10,11 @@ from ecg_tasks.names import DagId
 
 
 class Undrawn(Part, frozen=True, kw_only=True):
-    """A shard, and the recipes whose pictures it lacks."""
+    """A shard, the recipes whose pictures it lacks, and whether its records are not measured by today's method."""
 
     shard: str
     recipes: tuple[str, ...]
+    unmeasured: bool = False
 
 
 class RenderJob(Document, frozen=True, kw_only=True):

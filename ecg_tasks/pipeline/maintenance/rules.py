@@ -23,7 +23,7 @@ from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions.versions import pictures_of
-from ecg_tasks.signals import near_duplicates
+from ecg_tasks.signals import measurements, near_duplicates
 from ecg_tasks.signals.recipes import RECIPES
 
 INDEX = "index.html"
@@ -78,6 +78,10 @@ def _by_todays_kind(_kept: _Kept) -> Needed:
     return lambda key: key.split("/")[1] == near_duplicates.KEY
 
 
+def _by_todays_method(_kept: _Kept) -> Needed:
+    return lambda key: key.split("/")[1] == measurements.METHOD
+
+
 def _by_a_record(kept: _Kept) -> Needed:
     return {f"{keys.RAW}{sha256}" for sha256 in with_their_files(kept.store, record_sources(kept.store))}.__contains__
 
@@ -109,6 +113,7 @@ RULES = {
     "backfills": Rule(prefix=keys.BACKFILLS, depth=2, needed=_by_a_run_at_work),
     "predictions": Rule(prefix=keys.PREDICTIONS, needed=_by_a_report_or_to_serve),
     "spectrograms": Rule(prefix=keys.SPECTROGRAMS, needed=_of_a_recipe_in_use),
+    "measurements": Rule(prefix=keys.MEASUREMENTS, needed=_by_todays_method),
     "signatures": Rule(prefix=keys.SIGNATURES, needed=_by_todays_kind),
     "checkpoints": Rule(prefix=keys.CHECKPOINTS, depth=3, at_least=7.0),  # a run of retrain_model ends within six days
     "staging": Rule(prefix=keys.STAGING, depth=3, at_least=7.0),
@@ -155,7 +160,8 @@ def judge(store: ObjectStore, days: Mapping[str, float], *, at: datetime) -> Jud
         for item in found:
             unit = rule.unit(item.key)
             newest[unit] = max(newest.get(unit, item.modified), item.modified)
-        limit = at - timedelta(days=days[name]) if days[name] else datetime.min.replace(tzinfo=at.tzinfo)
+        n_days = days.get(name, 0)  # a plan of an earlier version may not know the rule
+        limit = at - timedelta(days=n_days) if n_days else datetime.min.replace(tzinfo=at.tzinfo)
         old = {unit for unit, modified in newest.items() if modified < limit}
         needed = set(filter(rule.needed(kept), old))
         kept.units[rule.prefix] = newest.keys() - (old - needed)

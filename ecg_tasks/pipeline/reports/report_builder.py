@@ -242,7 +242,7 @@ def _gather(
     return _Gathered(table=table, unseen=unseen, pending=pending, n_pending=n_pending, n_carried=n_carried)
 
 
-_JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, "recipe", "version"})
+_JOINED = frozenset({*tables.RECORD_INDEX.names, *tables.PREDICTIONS.names, *tables.MEASUREMENTS.names, "recipe", "version"})
 """What a column of the report may be computed of, beside `_of_report`."""
 
 

@@ -25,7 +25,7 @@ def test_an_edited_network_is_a_new_version(named, monkeypatch):
     """Other filters under the same name of a network, and then the same again: a new name, and the first one."""
     before = named("before")
     with monkeypatch.context() as patch:
-        patch.setattr(aligned, "FILTERS", 33)
+        patch.setattr(aligned, "FILTERS", 65)
         assert named("edited") != before
     assert named("edited back") == before
 

@@ -1,0 +1,45 @@
+"""Here: what was measured of a recording, in words, a line each. Not here: measuring (``signals.measurements``), or a page."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ecg_tasks.signals.measurements import VALUES, reasons
+
+NOT_MEASURED = "not measured yet"
+_TITLES = {
+    "rate_bpm": ("Heart rate", "/min"),
+    "pr_ms": ("PR interval", "ms"),
+    "qrs_ms": ("QRS duration", "ms"),
+    "qt_ms": ("QT interval", "ms"),
+    "qtc_fridericia_ms": ("QTc by Fridericia", "ms"),
+    "qtc_bazett_ms": ("QTc by Bazett", "ms"),
+    "axis_deg": ("QRS axis", "°"),
+    "rhythm": ("Rhythm", ""),
+}
+
+
+class Line(NamedTuple):
+    """One measurement: what it is, its value with the unit or that there is none, and why."""
+
+    title: str
+    text: str
+    why: str = ""
+
+
+def measured_lines(row: Mapping[str, Any]) -> list[Line]:
+    """Return the lines of a row with the columns of the report; a value that is None, NaN or an empty text is none.
+
+    >>> measured_lines(dict.fromkeys([*VALUES, "not_measurable"]) | {"rate_bpm": 61.8, "rhythm": "regular"})[0]
+    Line(title='Heart rate', text='62 /min', why='')
+    """
+    why = reasons(row["not_measurable"] or "")
+    return [_line(name, row[name], why.get(name, "")) for name in (*VALUES, "rhythm")]
+
+
+def _line(name: str, value: float | str | None, why: str) -> Line:
+    title, unit = _TITLES[name]
+    if isinstance(value, str) and value:
+        return Line(title, value)
+    if isinstance(value, str) or value is None or value != value:  # noqa: PLR0124 - NaN is not itself
+        return Line(title, "not measurable" if why else NOT_MEASURED, why)
+    return Line(title, f"{value:.0f}{unit}" if unit == "°" else f"{value:.0f} {unit}")
