@@ -7,7 +7,7 @@ rate as their source made them: of PTB-XL ``00001_lr`` is that of ``00001_hr``.
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.resampling import resample
 
+TWINS = "as the source has them at another rate"
 LONG_S = 30.0
 """Three windows."""
 NOTCH_QUALITY = 30.0
@@ -170,19 +171,21 @@ def read_folder(folder: Path) -> dict[str, Record]:
     return found
 
 
-def compare(records: Mapping[str, Record], twins: Mapping[str, Record], recipe: str, models: Path) -> dict[str, Difference]:
-    """Return what every change does to a champion's decisions, by the change's name; nothing of a change that fits no recording."""
+def compare(
+    records: Mapping[str, Record], twins: Mapping[str, Record], recipe: str, models: Path, *, changes: Iterable[str] = tuple(CHANGES)
+) -> dict[str, Difference]:
+    """Return what these changes, longer recordings and twins do to a champion's decisions, by name; nothing of what no recording fits."""
     names = list(records)
     before = answers(list(records.values()), recipe, models)
     changed: dict[str, tuple[list[Answer], list[Record]]] = {
-        label: (before, [change(record) for record in records.values()]) for label, change in CHANGES.items()
+        label: (before, [CHANGES[label](record) for record in records.values()]) for label in changes
     }
     if longer := [one for one in records.values() if one.duration_s >= LONG_S]:
         tens = answers([first(10)(one) for one in longer], recipe, models)
-        changed["30 s against its first 10 s"] = (tens, [first(LONG_S)(one) for one in longer])
+        changed["30 s beside its first 10 s"] = (tens, [first(LONG_S)(one) for one in longer])
     paired = [index for index, name in enumerate(names) if name in twins]
     if paired:
-        changed["the source's own at another rate"] = ([before[index] for index in paired], [twins[names[index]] for index in paired])
+        changed[TWINS] = ([before[index] for index in paired], [twins[names[index]] for index in paired])
     return {label: difference(old, answers(new, recipe, models)) for label, (old, new) in changed.items()}
 
 
