@@ -40,7 +40,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class Moved:
     """What a change of n recordings did to their decisions.
 
     Parameters
@@ -146,12 +146,12 @@ def answers(records: Sequence[Record], recipe: str, models: Path) -> list[Answer
     return found
 
 
-def difference(before: Sequence[Answer], after: Sequence[Answer]) -> Difference:
+def difference(before: Sequence[Answer], after: Sequence[Answer]) -> Moved:
     """Compare answers on the same recordings, in the same order; those that were never taken are left out."""
     pairs = [(one, other) for one, other in zip(before, after, strict=True) if one.decision or other.decision]
     moved = np.abs([one.probability - other.probability for one, other in pairs])
     moved = moved[~np.isnan(moved)]
-    return Difference(
+    return Moved(
         n=len(pairs),
         n_not_taken=sum(one.decision is None or other.decision is None for one, other in pairs),
         median=float(np.median(moved)),
@@ -173,7 +173,7 @@ def read_folder(folder: Path) -> dict[str, Record]:
 
 def compare(
     records: Mapping[str, Record], twins: Mapping[str, Record], recipe: str, models: Path, *, changes: Iterable[str] = tuple(CHANGES)
-) -> dict[str, Difference]:
+) -> dict[str, Moved]:
     """Return what these changes, longer recordings and twins do to a champion's decisions, by name; nothing of what no recording fits."""
     names = list(records)
     before = answers(list(records.values()), recipe, models)
@@ -200,7 +200,7 @@ def main() -> None:
     arguments = parser.parse_args()
     records = read_folder(arguments.folder)
     twins = read_folder(arguments.twins) if arguments.twins else {}
-    found: dict[str, dict[str, Difference]] = {}
+    found: dict[str, dict[str, Moved]] = {}
     for recipe in arguments.recipe or (RecipeName.TWELVE_LEAD.value, RecipeName.HEARTBEAT.value):
         spec = shipped_classifier(recipe, arguments.models).spec
         if spec.recipe_digest != get_recipe(recipe).digest:
