@@ -43,7 +43,8 @@ def make_untrained(folder: str, recipe: str) -> Work:
     from ecg_tasks.learning.framework import import_keras
     from ecg_tasks.learning.keras_file import save_network
     from ecg_tasks.learning.networks import build_network
-    from ecg_tasks.learning.version import Golden, version_files
+    from ecg_tasks.learning.runtimes import LITERT
+    from ecg_tasks.learning.version import KERAS, Golden, version_files
     from ecg_tasks.pipeline.training.candidate import golden_pictures, provisional_spec
 
     keras = import_keras()
@@ -71,8 +72,7 @@ def make_untrained(folder: str, recipe: str) -> Work:
         golden = golden_pictures(chosen)
         files = version_files(
             spec=spec,
-            keras=saved,
-            litert=export_litert(saved),
+            network={KERAS: saved, LITERT: export_litert(saved)},
             metrics={"test": figures.as_dict()},
             golden=Golden(images=golden, scores=keras_scores(saved, golden)),
             splits={},

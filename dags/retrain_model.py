@@ -1,13 +1,16 @@
 """Train a candidate, evaluate it on patients that no training has seen, and make it champion if it passes the gate.
 
-* reads: `records/`, `labels/`, `spectrograms/`, `models/<recipe>/champion.json`
+A network that somebody else trained (`./ecg models add`) becomes a candidate by the same steps, and nothing is trained.
+
+* reads: `records/`, `labels/`, `spectrograms/`, `models/<recipe>/champion.json`, `staging/retrain_model/added-<digest>/`
 * writes: `signatures/`, `groups/`, `datasets/<dataset_id>/`, `checkpoints/`, `models/<recipe>/<version>/`, `models/<recipe>/champion.json`,
   then `manifests/retrain_model/<run>.json`
 * runs: on Sundays at 03:00 UTC, or by hand with a form
 * rerun: safe; a retried training goes on from its last checkpoint, and only the last task changes which model serves
 * when it fails: `NotEnoughDataError` in `assemble_dataset` or `evaluate` means that more labelled patients are needed, and nothing has
-  changed. `LeakageError` means that test data shows in training data, and names the records. A candidate that does not pass fails nothing:
-  it is kept, marked `rejected` with the reason, and `promote` is skipped; so is one that no person approves; it is kept, too.
+  changed. `LeakageError` means that test data shows in training data, and names the records. `ModelRefusedError` in `evaluate` says
+  what is wrong with a network that was added. A candidate that does not pass fails nothing: it is kept, marked
+  `rejected` with the reason, and `promote` is skipped; so is one that no person approves; it is kept, too.
   `promote` looks at the verdict, the approval and the champion again before it writes: it is skipped where a person decided otherwise
   since the verdict (the manifest's `outcome` says what), and fails where the gate said no or an approval is missing
 """
@@ -103,6 +106,14 @@ class ApprovalTask(ApprovalOperator):
             title="Ask before promotion",
             description="A person must approve a better candidate within two days; without an answer it is not promoted.",
         ),
+        "added": Param(
+            None,
+            type=["null", "string"],
+            pattern="^[0-9a-f]*$",
+            maxLength=64,
+            title="Network added",
+            description="Of a network that somebody else trained: what ./ecg models add calls it. Nothing is trained then. Usually empty.",
+        ),
     },
     tags=["ecg"],
     doc_md=__doc__,
@@ -119,6 +130,8 @@ def retrain_model() -> None:
         seed: str,
         credit: str,
         policy: str,
+        added: str,
+        who: str,
         params: "Mapping[str, object] | None" = None,
     ) -> str:
         from ecg_tasks.pipeline import retrain_model
@@ -132,6 +145,8 @@ def retrain_model() -> None:
             credit=credit,
             policy=policy,
             approval=bool(params and params["approval"]),
+            added=added,
+            who=who,
         )
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))
@@ -183,6 +198,9 @@ def retrain_model() -> None:
         seed="{{ params.seed }}",
         credit=text("credit"),
         policy="{{ params.policy }}",
+        added=text("added"),
+        # As Airflow noted it when the run was asked for: nothing that the form or the API takes can change it.
+        who="{{ dag_run.triggering_user_name or '' }}",
     )
     decision = gate(job)
     train(job) >> evaluate(job) >> decision

@@ -28,6 +28,7 @@ class RecipeName(StrEnum):
     TWELVE_LEAD = "twelve_lead"
     HEARTBEAT = "heartbeat"
     NOTEBOOK = "notebook"
+    LEAD_SAMPLES = "lead_samples"
 
 
 class CollectionName(StrEnum):

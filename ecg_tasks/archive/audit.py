@@ -32,6 +32,7 @@ class Action(StrEnum):
 
     INGEST = "ingest"
     CLASSIFY = "classify"
+    ADD = "add"
     APPROVE = "approve"
     PROMOTE = "promote"
     ROLLBACK = "rollback"

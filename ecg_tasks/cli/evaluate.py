@@ -31,7 +31,9 @@ def evaluate(
     ],
     recipe: Annotated[
         str | None,
-        typer.Option(help="twelve_lead, heartbeat or notebook; default: the first that takes a recording, as in the nightly run."),
+        typer.Option(
+            help="twelve_lead, heartbeat, notebook or lead_samples; default: the first that takes a recording, as in the nightly run."
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="A version in models/, or the folder of one; default: the shipped champion.", metavar="VERSION")

@@ -1,20 +1,34 @@
 """Here: ``models``, ``promote``, ``rollback``, ``reject`` and ``export``. Not here: training a version (DAG ``retrain_model``)."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ecg_tasks.cli import runs
 from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, say
 from ecg_tasks.names import DagId
 
-Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat or notebook.")]
+Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat, notebook or lead_samples.")]
 Version = Annotated[str, typer.Argument(help="Name of the version; ./ecg models lists them.")]
 Why = Annotated[str, typer.Option(help="The reason; kept for ever beside the decision, with the name that signed in and the time.")]
 
 
+class _ListsByDefault(TyperGroup):
+    """Takes ``models RECIPE`` for ``models list RECIPE``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command's name before its argument where none is named."""
+        named = args[:1] and args[0] in {*self.commands, *ctx.help_option_names}
+        return super().parse_args(ctx, args if named else ["list", *args])
+
+
+app = typer.Typer(cls=_ListsByDefault, help="List the versions in the bucket, or add a network that somebody else trained.")
+
+
+@app.command("list")
 def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default: all.")] = "") -> None:
     """List the versions in the bucket: test AUROC, the gate's verdict, and which serve or were rejected."""
     from rich.table import Table
@@ -28,10 +42,39 @@ def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default:
     for found in models.models(open_bucket()):
         for one in found.versions if recipe in {"", found.recipe} else ():
             trained = "\ntrained on synthetic recordings" if one.version.synthetic else ""
+            trained += f"\nsomebody else's: {one.version.added}" if one.version.added else ""
             auroc = one.figures["auroc"].text() if one.figures else "not tested"
             verdict = one.verdict.kind if one.verdict else "not evaluated"
             table.add_row(found.recipe, one.version.version + trained, auroc, verdict, one.standing)
     console().print(table)
+
+
+@app.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(help="The network: ONNX, .keras or LiteRT.", exists=True, dir_okay=False)],
+    description: Annotated[Path, typer.Option(help="What it reads and answers, and whose it is, as TOML.", exists=True, dir_okay=False)],
+    *,
+    approval: Annotated[bool, typer.Option("--approval", help="A person must approve it in Airflow if it passes the gate.")] = False,
+) -> None:
+    """Make a candidate of a network that somebody else trained; it serves only if it passes the gate.
+
+    The file is looked at first, and loaded in a process of its own: no code of it is run. What a description holds: docs/models.md.
+    """
+    from ecg_tasks.actions import adding
+    from ecg_tasks.queries import dag_runs
+
+    stack = running_stack()
+    store, dag = open_bucket(), DagId.RETRAIN_MODEL
+    handed_in = adding.hand_in(store, file, description)
+    say(f"{handed_in.name} ({handed_in.given_as}) can be loaded and reads the pictures of {handed_in.recipe}")
+    with stack.airflow() as api, runs.progress() as bars:
+        run = api.trigger(dag, adding.form(handed_in, approval=approval))
+        state = runs.follow(api, dag, run, bars)
+    message = dag_runs.training(store, run)
+    if state != "success" or message is None:
+        complain(f"{dag} {run} {state}; its log is in the web interface (./ecg open)")
+        raise typer.Exit(1)
+    say(message)
 
 
 def promote(

@@ -20,7 +20,7 @@ def classify(
         ),
     ],
     recipe: Annotated[
-        str | None, typer.Option(help="twelve_lead, heartbeat or notebook; default: the first that takes the recording.")
+        str | None, typer.Option(help="twelve_lead, heartbeat, notebook or lead_samples; default: the first that takes the recording.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw the first recording's spectrogram with its class as title.", metavar="OUT.png")

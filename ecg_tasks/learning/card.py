@@ -12,7 +12,7 @@ from ecg_tasks.evaluation.intervals import NEAR_THE_EDGE
 from ecg_tasks.evaluation.metrics import MAX_BINS, MIN_BINS, RECORDS_PER_BIN
 from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
-from ecg_tasks.learning.markdown import figure, generic, is_figure, number, share, table, words
+from ecg_tasks.learning.markdown import figure, generic, is_figure, literal, number, share, table, words
 
 MANY_CANDIDATES = 20
 """From this many candidates on, the best of them looks better on a test set than it is."""
@@ -31,7 +31,13 @@ LIMITS = (
     "A recording of poor quality gives no decision, and one inside the abstain band is left to a person.",
     "Weights, figures and decisions say nothing about records of patients that were used for training.",
 )
+LIMITS_OF_ADDED = (
+    LIMITS[0],
+    "How it was trained is its author's word. Where it has seen patients that it was tested on here, its figures are too good.",
+    *LIMITS[2:3],
+)
 SYNTHETIC_NOTICE = "**Trained on synthetic recordings made by a program. Its figures say nothing about people.**"
+ADDED_ON_SYNTHETIC = "**Calibrated and tested on synthetic recordings made by a program. Its figures say nothing about people.**"
 PUBLISHED = (
     ("single lead, single beats, PTB", "by patient", "accuracy 0.8956 ± 0.0279", "Martin et al. 2021, doi 10.1016/j.bspc.2021.102683"),
     ("12 leads, PTB", "by patient", "accuracy 0.9549", "ML-ResNet, inter-patient"),
@@ -65,6 +71,7 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
     """
     parts = (
         _head(spec, metrics),
+        _added(spec),
         _decision(spec, metrics),
         _data(spec, metrics, splits),
         _figures(metrics),
@@ -73,10 +80,10 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
         _baselines(metrics),
         _subgroups(metrics),
         _published(),
-        _list("Limits", (NAMES_CLASSES if spec.get("classes") else NAMES_NO_DISEASE, *LIMITS)),
+        _list("Limits", (NAMES_CLASSES if spec.get("classes") else NAMES_NO_DISEASE, *(LIMITS_OF_ADDED if spec.get("added") else LIMITS))),
         _training(spec),
         _provenance(spec, metrics),
-        _list("Credits", spec["sources"] or ("No source was stated.",)),
+        _list("Credits", (map(literal, spec["sources"]) if spec.get("added") else spec["sources"]) or ("No source was stated.",)),
     )
     return "\n".join(line for part in parts for line in part).rstrip("\n") + "\n"
 
@@ -84,7 +91,7 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
 def _head(spec: Plain, metrics: Plain) -> Iterator[str]:
     yield from (f"# Model card: {spec['recipe']}, version {spec['version']}", "")
     if spec["synthetic"]:
-        yield from (SYNTHETIC_NOTICE, "")
+        yield from (ADDED_ON_SYNTHETIC if spec.get("added") else SYNTHETIC_NOTICE, "")
     test = metrics.get("test", {})
     if found := [(FIGURE_TITLES[name], figure(test[name])) for name in AT_A_GLANCE if is_figure(test.get(name))]:
         if "n_patients" in test:
@@ -94,6 +101,37 @@ def _head(spec: Plain, metrics: Plain) -> Iterator[str]:
             )
         yield from table(("at a glance", ""), found)
     yield from ("## Intended use", "", INTENDED_USE, "")
+
+
+def _added(spec: Plain) -> Iterator[str]:
+    if not (added := spec.get("added")):
+        return
+    stated = added["description"]
+    yield from ("## Whose it is", "")
+    yield (
+        "**Somebody else trained this network: nothing here did.** What stands in this section is stated by who added it. Calibration,"
+        " threshold, band and every figure on this card were made here, as for networks of our own."
+    )
+    yield ""
+    read, said = stated["input"], stated["output"]
+    yield f"- Name: {literal(stated['name'])}"
+    yield f"- Source: {literal(stated['source'])}"
+    yield f"- Licence: {literal(stated['licence'])}"
+    if stated["learnt_from"]:
+        learnt_from = "; ".join(map(literal, stated["learnt_from"]))
+        yield f"- Learnt from: {learnt_from}. If test patients of this bucket are among them, its figures are too good."
+    else:
+        yield "- **What it learnt from is not stated: it may have seen the patients that it was tested on here.**"
+    yield f"- Given as: {added['given_as']}, SHA-256 `{added['sha256']}`; served as `{added['file']}`"
+    if read["fs"]:
+        leads = ", ".join(read["leads"]) or "the twelve standard leads"
+        yield f"- Reads: samples of {leads} at {number(read['fs'])} Hz, in {read['unit']} times {number(read['scale'])}"
+    index = (
+        f"number {said['abnormal']} stands for abnormal" if said["abnormal"] is not None else f"number {said['normal']} stands for normal"
+    )
+    named = "".join(f", number {column} for {name}" for name, column in sorted(said["classes"].items(), key=lambda one: one[1]))
+    yield f"- Answers: {said['values']}; {index}{named}"
+    yield ""
 
 
 def _decision(spec: Plain, metrics: Plain) -> Iterator[str]:
@@ -143,11 +181,18 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
         else:
             sentence += " No patient is in two splits. Training fails if one is, or if two splits hold nearly the same recording."
         yield from (sentence, "")
-    yield (
-        "Training and validation patients fit the weights and stop the training; calibration patients fix temperature, threshold and"
-        " abstain band; test patients are used once. Every record with its split is listed in `training_records.csv`,"
-        " and every patient but those of the test, by a digest, in `training_patients.csv`."
-    )
+    fitted = "fix temperature, threshold and abstain band; test patients are used once."
+    if spec.get("added"):
+        yield (
+            f"The weights come from elsewhere. Calibration patients {fitted} `training_records.csv` lists the records of both,"
+            " `training_patients.csv` those of the first, by a digest; those of the other splits were used for the simpler methods alone."
+        )
+    else:
+        yield (
+            f"Training and validation patients fit the weights and stop the training; calibration patients {fitted}"
+            " Every record with its split is listed in `training_records.csv`,"
+            " and every patient but those of the test, by a digest, in `training_patients.csv`."
+        )
     yield ""
 
 
@@ -238,7 +283,8 @@ def _classes(spec: Plain, metrics: Plain) -> Iterator[str]:
         yield f"Mean of the AUROCs: {figure(found['macro_auroc'])}. Sensitivity and specificity decide by the threshold alone."
         yield ""
     if left_out := found.get("left_out"):
-        yield from (f"- {name} was trained and is not served: {why}." for name, why in left_out.items())
+        known = "is known to the network" if spec.get("added") else "was trained"
+        yield from (f"- {name} {known} and is not served: {why}." for name, why in left_out.items())
         yield ""
 
 
@@ -311,7 +357,10 @@ def _published() -> Iterator[str]:
 
 
 def _training(spec: Plain) -> Iterator[str]:
-    yield from ("## Training", "", f"Seed {spec['seed']}.", "")
+    if spec.get("added"):
+        yield from ("## How the version was made", "")
+    else:
+        yield from ("## Training", "", f"Seed {spec['seed']}.", "")
     training = dict(spec["training"])
     epochs = training.pop("epochs", ())
     yield from generic(training, level=3)
@@ -336,7 +385,8 @@ def _provenance(spec: Plain, metrics: Plain) -> Iterator[str]:
         )
         yield f"2. `{dataset}/manifest.json` counts them: SHA-256 `{chain['manifest_sha256']}`."
         yield f"3. The dataset's name `{spec['dataset_id']}` is made of the recipe `{recipe}` and that list."
-        yield f"4. The version's name `{spec['version']}` is made of the dataset, the recipe, the network and the training's parameters."
+        made_of = "its file and what is stated of it" if spec.get("added") else "the network and the training's parameters"
+        yield f"4. The version's name `{spec['version']}` is made of the dataset, the recipe, {made_of}."
         yield "5. `SHA256SUMS` names every file of this version, this card among them (`sha256sum -c SHA256SUMS`)."
     else:
         yield f"Version `{spec['version']}` of dataset `{spec['dataset_id']}`; `SHA256SUMS` names every file of it."

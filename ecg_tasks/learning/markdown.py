@@ -45,6 +45,18 @@ def figure(value: Mapping[str, Any]) -> str:
     return f"{_three(value['value'])} ({_three(value['low'])} to {_three(value['high'])})" if value["value"] is not None else "–"
 
 
+def literal(text: str) -> str:
+    r"""Return text of somebody else so that Markdown takes all of it for text.
+
+    >>> print(literal("a *b* <e>"))
+    a \*b\* \<e\>
+    """
+    return "".join(f"\\{one}" if one in _MARKUP else one for one in text)
+
+
+_MARKUP = frozenset("\\`*_[]<>|#~&!")
+
+
 def number(value: object) -> str:
     """Return four significant digits; a figure that could not be computed is a dash."""
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

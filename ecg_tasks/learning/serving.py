@@ -1,17 +1,18 @@
-"""Here: a model version at work, by LiteRT and without TensorFlow. Not here: reading pictures or storing predictions."""
+"""Here: a model version at work, without TensorFlow. Not here: reading pictures or storing predictions."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import ModelRefusedError, SignalError
+from ecg_tasks.learning import runtimes
+from ecg_tasks.learning.added import Adapter
 from ecg_tasks.learning.decisions import RecordDecisions, decide
-from ecg_tasks.learning.version import GOLDEN, LITERT, SPEC, Golden, ModelSpec, check_checksums
+from ecg_tasks.learning.version import GOLDEN, SPEC, Golden, ModelSpec, check_checksums
 
 MAX_GOLDEN_DIFFERENCE = 1e-4
-"""Largest difference between Keras's score of a golden picture and this runtime's; beyond it a version is refused."""
+"""Largest difference between the score of a golden picture at training and this runtime's; beyond it a version is refused."""
 MAX_BATCH = 32
 """Windows in one call of the network; larger is no faster."""
 MAX_BATCH_VALUES = 2**20
@@ -27,28 +28,28 @@ class Classifier:
     Use ``from_files``; a classifier belongs to one thread at a time. ``typical`` is the picture that explanations compare others with.
     """
 
-    def __init__(self, spec: ModelSpec, litert: bytes, *, n_threads: int, typical: NDArray[np.uint8] | None = None) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
+    def __init__(self, spec: ModelSpec, network: bytes, *, n_threads: int, typical: NDArray[np.uint8] | None = None) -> None:
         self.spec = spec
         self.typical = typical
-        self._batch = max(1, min(MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(spec.image_shape))))
-        try:
-            self._interpreter: Any = Interpreter(model_content=litert, num_threads=n_threads)
-            self._input = self._interpreter.get_input_details()[0]
-            self._output = self._interpreter.get_output_details()[0]["index"]
-        except (ValueError, RuntimeError) as error:
-            raise ModelRefusedError(f"{LITERT} cannot be loaded: {error}") from None
-        shape = tuple(int(n) for n in self._input["shape_signature"][1:])
-        if shape != tuple(spec.image_shape) or self._input["dtype"] is not np.uint8:
-            raise ModelRefusedError(
-                f"{LITERT} reads {self._input['dtype'].__name__} pictures of shape {shape}; {SPEC} says uint8 of {tuple(spec.image_shape)}"
+        self._network = runtimes.load(spec.network_file, network, n_threads=n_threads)
+        shape, dtype = self._network.shape, self._network.dtype
+        self._adapter: Adapter | None = None
+        if spec.added is not None:
+            adapter = Adapter(
+                spec.added.description, image_shape=spec.image_shape, shape=shape, dtype=dtype, n_values=self._network.n_values
             )
-        self.n_outputs = int(self._interpreter.get_output_details()[0]["shape_signature"][-1])
+            self._adapter, self.n_outputs, read = adapter, adapter.n_outputs, adapter.shape
+            self._batch = self._network.batch or 1  # of somebody else's network it is not known whether windows leave one another alone
+        elif shape != tuple(spec.image_shape) or dtype != np.uint8:
+            raise ModelRefusedError(
+                f"{spec.network_file} reads {dtype} pictures of shape {shape}; {SPEC} says uint8 of {tuple(spec.image_shape)}"
+            )
+        else:
+            self.n_outputs, read = self._network.n_values, tuple(spec.image_shape)
+            self._batch = max(1, min(MAX_BATCH, MAX_BATCH_VALUES // int(np.prod(spec.image_shape))))
         if absent := [one.name for one in spec.classes if one.output >= self.n_outputs]:
-            raise ModelRefusedError(f"{LITERT} has {self.n_outputs} outputs; {SPEC} says that others report {', '.join(absent)}")
-        self._interpreter.resize_tensor_input(self._input["index"], (self._batch, *shape))
-        self._interpreter.allocate_tensors()
+            raise ModelRefusedError(f"{spec.network_file} has {self.n_outputs} outputs; {SPEC} says that others report {', '.join(absent)}")
+        self._network.prepare(self._batch, read)
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], *, n_threads: int = 1) -> "Classifier":
@@ -64,14 +65,16 @@ class Classifier:
         ModelRefusedError
             If a checksum, the specification, the shape of the pictures or a golden score is not as recorded.
         """
-        check_checksums(files, needed=(SPEC, LITERT, GOLDEN))
+        check_checksums(files, needed=(SPEC, GOLDEN))
+        spec = ModelSpec.from_json(files[SPEC])
+        check_checksums(files, needed=(spec.network_file,))
         golden = Golden.from_bytes(files[GOLDEN])
-        classifier = cls(ModelSpec.from_json(files[SPEC]), files[LITERT], n_threads=n_threads, typical=_typical(golden))
+        classifier = cls(spec, files[spec.network_file], n_threads=n_threads, typical=_typical(golden))
         if len(golden.images) == 0 or golden.images.shape[1:] != tuple(classifier.spec.image_shape):
             raise ModelRefusedError(f"{GOLDEN} has pictures of shape {golden.images.shape}; {SPEC} says {classifier.spec.image_shape}")
         scores = classifier.predict_outputs(golden.images)
         if golden.scores.size != scores.size:
-            raise ModelRefusedError(f"{GOLDEN} has scores of shape {golden.scores.shape}; {LITERT} gives {scores.shape}")
+            raise ModelRefusedError(f"{GOLDEN} has scores of shape {golden.scores.shape}; {spec.network_file} gives {scores.shape}")
         difference = float(np.abs(scores - golden.scores.reshape(scores.shape)).max())
         if not difference <= MAX_GOLDEN_DIFFERENCE:
             raise ModelRefusedError(f"golden scores differ by {difference:.2g} from those at training; {MAX_GOLDEN_DIFFERENCE} is allowed")
@@ -109,14 +112,18 @@ class Classifier:
             chunk = images[start : start + self._batch]
             filled[: len(chunk)] = chunk
             filled[len(chunk) :] = 0
-            self._interpreter.set_tensor(self._input["index"], filled)
-            self._interpreter.invoke()
-            scores[start : start + len(chunk)] = self._interpreter.get_tensor(self._output)[: len(chunk)]
+            scores[start : start + len(chunk)] = self._answer(filled)[: len(chunk)]
         are_probabilities = ((scores >= 0) & (scores <= 1)).all(axis=1)  # nan is neither
         if not are_probabilities.all():
             none = f"{np.count_nonzero(~are_probabilities)} of {len(scores)} pictures"
             raise ModelRefusedError(f"{self.spec.recipe} {self.spec.version} gives no probability for {none}; promote another version")
         return scores
+
+    def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.floating]:
+        """Return what the network says of one batch of pictures, shape (batch, n_outputs)."""
+        if self._adapter is None:
+            return self._network(images)
+        return self._adapter.probabilities(self._network(self._adapter.read(images)))
 
     def decide(
         self, record: NDArray[np.integer], probabilities: NDArray[np.floating], quality: NDArray[np.floating], n_records: int

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,11 +22,12 @@ from ecg_tasks.evaluation.drift import Reference
 from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.evaluation.thresholds import AbstainBand
 from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.learning.added import Description
 from ecg_tasks.learning.card import model_card
 from ecg_tasks.learning.decisions import ClassRule, DecisionRule
+from ecg_tasks.learning.runtimes import LITERT, ONNX
 
 KERAS = "model.keras"
-LITERT = "model.tflite"
 SPEC = "model.json"
 METRICS = "metrics.json"
 CARD = "card.md"
@@ -34,6 +35,39 @@ GOLDEN = "golden.npz"
 TRAINING_RECORDS = "training_records.csv"
 TRAINING_PATIENTS = "training_patients.csv"
 SUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """That a network was trained elsewhere and added here.
+
+    Parameters
+    ----------
+    description : what is stated of it
+    file : what the version is served by: ``model.tflite`` or ``model.onnx``
+    given_as : the format of the file that was given: ``keras``, ``litert`` or ``onnx``
+    sha256 : of the file that was given
+    """
+
+    description: Description
+    file: str
+    given_as: str
+    sha256: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for ``model.json``."""
+        return {"description": self.description.as_dict(), "file": self.file, "given_as": self.given_as, "sha256": self.sha256}
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> "Added":
+        """Read what ``as_dict`` returned; `ModelRefusedError` if it cannot be."""
+        try:
+            found = cls(**stored | {"description": Description.from_plain(stored["description"])})
+        except (TypeError, KeyError) as error:
+            raise ModelRefusedError(f"{SPEC}: added cannot be read: {error!r}") from None
+        if found.file not in (LITERT, ONNX):
+            raise ModelRefusedError(f"{SPEC}: the file of an added network is {found.file!r}; it must be {LITERT} or {ONNX}")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +94,7 @@ class ModelSpec:
     environment : what the training ran on
     sources : credits: the collections that it was trained on, with their licences
     classes : what else it reports of a record, and how it decides on that; nothing in versions that were not trained for it
+    added : whose network it is, where somebody else trained it; None for our own
 
     Raises
     ------
@@ -86,6 +121,7 @@ class ModelSpec:
     environment: Mapping[str, str]
     sources: tuple[str, ...]
     classes: tuple[ClassRule, ...] = ()
+    added: Added | None = None
 
     def __post_init__(self) -> None:
         for name in ("recipe", "recipe_digest", "version", "dataset_id", "network"):
@@ -111,6 +147,11 @@ class ModelSpec:
         return self.training.get("code")
 
     @property
+    def network_file(self) -> str:
+        """The file of the version that serves."""
+        return LITERT if self.added is None else self.added.file
+
+    @property
     def rule(self) -> DecisionRule:
         """How it decides on a record."""
         lo, hi = self.abstain
@@ -123,11 +164,16 @@ class ModelSpec:
         )
 
     def to_json(self) -> bytes:
-        """Return the content of ``model.json``; without classes it is what it was before there were any."""
-        stored = asdict(self)
-        if not self.classes:
-            del stored["classes"]
+        """Return the content of ``model.json``; without classes, or of our own network, it is what it was before there were others."""
+        stored = self.as_dict()
+        for name in ("classes", "added"):
+            if not stored[name]:
+                del stored[name]
         return _json(stored)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields as plain values."""
+        return asdict(replace(self, added=None)) | {"added": None if self.added is None else self.added.as_dict()}
 
     @classmethod
     def from_json(cls, data: bytes) -> "ModelSpec":
@@ -147,6 +193,7 @@ class ModelSpec:
         known = {field.name for field in fields(cls)}
         stored.setdefault("bias", 0.0)
         stored.setdefault("classes", [])
+        stored.setdefault("added", None)
         if unknown := sorted(stored.keys() - known):
             raise ModelRefusedError(f"{SPEC} has unknown fields: {', '.join(unknown)}")
         if missing := sorted(known - stored.keys()):
@@ -159,6 +206,8 @@ class ModelSpec:
             stored["classes"] = tuple(ClassRule(**one | {"abstain": tuple(one["abstain"])}) for one in stored["classes"])
         except (TypeError, KeyError) as error:
             raise ModelRefusedError(f"{SPEC}: classes cannot be read: {error}") from None
+        if stored["added"] is not None:
+            stored["added"] = Added.from_dict(stored["added"])
         return cls(**stored)
 
     def _check(self, name: str, ok: bool, wanted: str) -> None:  # noqa: FBT001  # a private check reads best in this order
@@ -211,7 +260,7 @@ class Metrics:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Golden:
-    """A few pictures and what Keras says of them: every runtime must say the same.
+    """A few pictures and what the network says of them where it comes from (Keras, for our own): every runtime must say the same.
 
     Parameters
     ----------
@@ -262,8 +311,7 @@ class TrainingPatient(NamedTuple):
 def version_files(
     *,
     spec: ModelSpec,
-    keras: bytes,
-    litert: bytes,
+    network: Mapping[str, bytes],
     metrics: Mapping[str, Any],
     golden: Golden,
     splits: Mapping[str, tuple[str, int]],
@@ -274,9 +322,9 @@ def version_files(
 
     Parameters
     ----------
-    keras, litert : the trained network in both formats
+    network : file name to content of the network, in the format that serves and, where there is another, in the one that it was trained in
     metrics : plain numbers, texts, None and objects of these; an object with ``value``, ``low`` and ``high`` is a figure with its interval
-    golden : pictures of the version's own recipe, with Keras's scores
+    golden : pictures of the version's own recipe, with the scores of the runtime that the network came from
     splits : record id to its split and its patient's bucket
     patients : whom it has seen before its test
     pictures : file name to content of what the card shows
@@ -289,11 +337,10 @@ def version_files(
     if len(golden.images) == 0 or golden.images.shape[1:] != tuple(spec.image_shape):
         raise ModelRefusedError(f"golden pictures have shape {golden.images.shape}; at least one of {spec.image_shape} is needed")
     files = {
-        KERAS: keras,
-        LITERT: litert,
+        **network,
         SPEC: spec.to_json(),
         METRICS: _json(metrics),
-        CARD: model_card(asdict(spec), metrics=metrics, splits={record_id: split for record_id, (split, _) in splits.items()}).encode(),
+        CARD: model_card(spec.as_dict(), metrics=metrics, splits={record_id: split for record_id, (split, _) in splits.items()}).encode(),
         GOLDEN: golden.to_bytes(),
         TRAINING_RECORDS: _training_records_csv(splits),
         TRAINING_PATIENTS: training_patients_csv(patients),

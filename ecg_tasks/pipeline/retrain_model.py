@@ -15,14 +15,15 @@ from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.archive.documents import Code, StoredVerdict, Training, TrainingJob, find, read, write
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.gate import PromotionPolicy
 from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import synthetic
-from ecg_tasks.pipeline.training import candidate, classes, dataset, gating, promoting
+from ecg_tasks.pipeline.training import adding, candidate, classes, dataset, gating, promoting
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
-from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.recipes import Recipe, get_recipe
 
 DAG = promoting.DAG
 
@@ -37,12 +38,15 @@ def assemble_dataset(
     policy: str = "better",
     ensemble_size: int | None = None,
     approval: bool = False,
+    added: str = "",
+    who: str = "",
 ) -> str:
     """Choose the labelled records and their splits, and name the version to be; returns the key of the job.
 
     ``epochs`` and ``ensemble_size`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
     for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too. ``approval`` is
-    whether a person must approve a version that passes.
+    whether a person must approve a version that passes. ``added`` is the digest of a network that somebody else trained and ``who`` handed
+    in (``training.adding``): it becomes the version, and nothing is trained.
 
     The version's name is made of the data, the recipe, the parameters, the built network and Keras's version: the same again is the
     same version, and an edited network is another one.
@@ -55,6 +59,14 @@ def assemble_dataset(
     job_key = promoting.job_key(run_id)
     if find(store, TrainingJob, job_key) is None:
         chosen = get_recipe(recipe)
+        if added:
+            job = _job_of_added(store, run, chosen, added=added, policy=policy, approval=approval, who=who)
+            write(store, job_key, job)
+            return job_key
+        if not chosen.network:
+            raise ConfigurationError(
+                f"the recipe {recipe} has no network to be trained: ./ecg models add takes one that somebody else trained"
+            )
         dataset_id, rows = dataset.assemble(store, chosen)
         params = training_params(recipe, seed=seed, epochs=epochs, ensemble_size=ensemble_size)
         n_outputs = 1 + len(classes.class_names(rows))
@@ -77,6 +89,26 @@ def assemble_dataset(
     return job_key
 
 
+def _job_of_added(store: ObjectStore, run: str, recipe: Recipe, *, added: str, policy: str, approval: bool, who: str) -> TrainingJob:
+    stated = adding.stated_of(store, added)
+    if stated.recipe != recipe.name:
+        raise ConfigurationError(f"{stated.name} reads pictures of {stated.recipe}, and this run is about {recipe.name}")
+    dataset_id, _ = dataset.assemble(store, recipe)
+    return TrainingJob(
+        run=run,
+        recipe=recipe.name,
+        dataset_id=dataset_id,
+        epochs=0,
+        seed=0,
+        credits=(stated.credit,),
+        version=adding.version_name(added, dataset_id=dataset_id, recipe=recipe, calibrated_on=candidate.CALIBRATED_ON),
+        policy=PromotionPolicy(policy),
+        approval=approval,
+        added=added,
+        who=who,
+    )
+
+
 def train(job: str) -> str:
     """Train the version's network, going on from the last checkpoint if an earlier try left one; returns the job's key."""
     from ecg_tasks.learning.parameters import training_params
@@ -84,6 +116,8 @@ def train(job: str) -> str:
 
     store = open_store()
     work = read(store, TrainingJob, job)
+    if work.added:
+        return job
     recipe = get_recipe(work.recipe)
     trained_key = _trained_key(work)
     if registry.has_version(store, recipe.name, work.version) or store.exists(trained_key):
@@ -118,15 +152,22 @@ def evaluate(job: str) -> str:
     work = read(store, TrainingJob, job)
     recipe = get_recipe(work.recipe)
     if registry.has_version(store, recipe.name, work.version):
+        if work.added:
+            adding.log(store, work)
         return job
     rows = dataset.load_rows(store, work.dataset_id)
-    spec = candidate.provisional_spec(
-        work=work, recipe=recipe, training=read(store, Training, _training_key(work)), synthetic=any(row.synthetic for row in rows)
-    )
+    synthetic_rows = any(row.synthetic for row in rows)
+    if work.added:
+        spec, network = adding.network_of(store, work, synthetic=synthetic_rows)
+    else:
+        spec = candidate.provisional_spec(
+            work=work, recipe=recipe, training=read(store, Training, _training_key(work)), synthetic=synthetic_rows
+        )
+        network = candidate.trained_network(store.get(_trained_key(work)), recipe)
     files = candidate.build_version(
         store,
         spec=spec,
-        keras=store.get(_trained_key(work)),
+        network=network,
         recipe=recipe,
         calibration=dataset.load_pictures(store, recipe, dataset.on_splits(rows, *candidate.CALIBRATED_ON)),
         test=dataset.load_pictures(store, recipe, dataset.on_splits(rows, Split.TEST)),
@@ -138,6 +179,8 @@ def evaluate(job: str) -> str:
     )
     Classifier.from_files(files)
     registry.write_version(store, recipe.name, work.version, files)
+    if work.added:
+        adding.log(store, work)
     return job
 
 

@@ -23,7 +23,10 @@ _FILES = (METRICS, registry.VERDICT, registry.SUMS)
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """What a version says of itself, as far as pages need it; None and empty texts where it says nothing."""
+    """What a version says of itself, as far as pages need it; None and empty texts where it says nothing.
+
+    ``added`` is the name of a network that somebody else trained.
+    """
 
     recipe: str
     version: str
@@ -32,6 +35,7 @@ class Version:
     abstain: tuple[float, float] | None
     dataset_id: str
     synthetic: bool
+    added: str = ""
     classes: tuple[ReportedClass, ...] = ()
 
     @property
@@ -163,6 +167,7 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
         abstain=(low, high) if high > low else None,
         dataset_id=spec.dataset_id,
         synthetic=spec.synthetic,
+        added=spec.added.description.name if spec.added else "",
         classes=reported_classes(spec),
     )
 

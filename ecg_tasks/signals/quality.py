@@ -9,13 +9,14 @@ wander, and it was scaled, so that it cannot show that a lead is off.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals.flags import Flag, join_flags
+from ecg_tasks.signals.resampling import resample
 from ecg_tasks.signals.windowing import Windows
 
 MAINS_HZ = (50.0, 60.0)
@@ -106,6 +107,24 @@ class RecordingQuality:
             Flag.LEAD_OFF: np.where(off & ~all_off, np.inf, off.mean(axis=1, keepdims=True) / self.off_share * ~all_off),
         }
         return _summary(measures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleQuality(RecordingQuality):
+    """Faults of windows in mV at a high sampling rate, measured at the rate that the bounds were found at.
+
+    Parameters
+    ----------
+    assessed_fs : Hz
+    """
+
+    assessed_fs: float = 125.0
+
+    def assess(self, windows: Windows, *, fs: float) -> Quality:
+        """Assess windows of shape (n, n_leads, n_samples), mV; a window's quality does not depend on the others."""
+        n_real = np.ceil(windows.n_real * (self.assessed_fs / fs)).astype(np.int32)
+        samples = resample(windows.samples, fs=fs, target_fs=self.assessed_fs)
+        return super().assess(replace(windows, samples=samples, n_real=n_real), fs=self.assessed_fs)
 
 
 @dataclass(frozen=True, kw_only=True)

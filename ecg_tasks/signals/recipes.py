@@ -19,9 +19,9 @@ from ecg_tasks.names import RecipeName
 from ecg_tasks.signals.flags import Flag, join_flags
 from ecg_tasks.signals.lead_checks import check_leads
 from ecg_tasks.signals.preparing import WINDOW_S, prepare, seconds_read
-from ecg_tasks.signals.quality import BeatQuality, Quality, RecordingQuality
+from ecg_tasks.signals.quality import BeatQuality, Quality, RecordingQuality, SampleQuality
 from ecg_tasks.signals.record import Record
-from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSpectrograms, NotebookPicture, PictureAxes
+from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSamples, LeadSpectrograms, NotebookPicture, PictureAxes
 from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
 
 RENDERING_VERSION = 3
@@ -77,13 +77,13 @@ class Recipe:
     windowing : which records it takes and how they are cut
     picture : what is drawn of a window
     quality : what makes a window bad, and from when on
-    network : name of the network that reads its pictures
+    network : name of the network that reads its pictures; empty where there is none of our own
     min_quality : windows below do not count for a record's decision
     """
 
     name: str
     windowing: BeatWindows | RecordingWindows
-    picture: NotebookPicture | BeatSpectrogram | LeadSpectrograms
+    picture: NotebookPicture | BeatSpectrogram | LeadSpectrograms | LeadSamples
     quality: BeatQuality | RecordingQuality
     network: str
     min_quality: float
@@ -173,8 +173,8 @@ class Recipe:
         """Return what the network sees, shape (n, height, width, channels), uint8: the only way that training and serving read pictures."""
         return self.picture.decode(pngs)
 
-    def axes(self) -> PictureAxes:
-        """Return frequencies, times and level range of a picture, to draw it with units."""
+    def axes(self) -> PictureAxes | None:
+        """Return frequencies, times and level range of a picture, to draw it with units; None where it is no spectrogram."""
         return self.picture.axes()
 
 
@@ -204,6 +204,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 picture=NotebookPicture(),
                 quality=BeatQuality(),
                 network="notebook",
+                min_quality=0.5,
+            ),
+            Recipe(
+                name=RecipeName.LEAD_SAMPLES.value,
+                windowing=RecordingWindows(fs=LeadSamples.fs),
+                picture=LeadSamples(),
+                quality=SampleQuality(),
+                network="",
                 min_quality=0.5,
             ),
         )

@@ -261,6 +261,63 @@ class LeadSpectrograms:
         return _decode_channels(pngs, image_shape=self.image_shape)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeadSamples:
+    """The samples themselves, for networks that read no spectrogram: a picture of one row, the leads its channels.
+
+    A sample is a whole number of steps in two bytes: as many channels have the higher byte as there are leads, and as many behind them the
+    lower. What is beyond ``limit_mv`` is cut off there.
+
+    Parameters
+    ----------
+    leads : names of the leads, in the order of the window's rows
+    fs : Hz
+    n_samples : samples in a window
+    step_mv : mV
+    """
+
+    leads: tuple[str, ...] = STANDARD_LEADS
+    fs: float = 500.0
+    n_samples: int = 5000
+    step_mv: float = 0.001
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of a decoded picture."""
+        return 1, self.n_samples, 2 * len(self.leads)
+
+    @property
+    def png_shape(self) -> tuple[int, int]:
+        """Height and width of the stored PNG."""
+        return 2 * len(self.leads), self.n_samples
+
+    @property
+    def limit_mv(self) -> float:
+        """The largest value."""
+        return _ZERO_STEP * self.step_mv - self.step_mv
+
+    def axes(self) -> None:
+        """Return nothing: there is no spectrogram to be shown."""
+
+    def encode(self, windows: Windows) -> list[bytes]:
+        """Return grey PNGs: the higher bytes of all leads one below the other, then the lower."""
+        steps = np.rint(np.clip(windows.samples, -self.limit_mv, self.limit_mv) / self.step_mv).astype(np.int32) + _ZERO_STEP
+        return _encode_channels(np.concatenate([steps >> 8, steps & 0xFF], axis=1).astype(np.uint8)[:, :, None])
+
+    def decode(self, pngs: Sequence[bytes]) -> NDArray[np.uint8]:
+        """Return bytes, shape (n, 1, n_samples, 2 * n_leads); ``samples`` makes mV of them."""
+        return _decode_channels(pngs, image_shape=self.image_shape)
+
+    def samples(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return samples in mV, shape (n, n_leads, n_samples), of decoded pictures."""
+        high, low = np.split(np.moveaxis(images[:, 0], 2, 1).astype(np.int32), 2, axis=1)
+        return ((high << 8) + low - _ZERO_STEP).astype(np.float32) * np.float32(self.step_mv)
+
+
+_ZERO_STEP = 2**15
+"""What stands for 0 mV."""
+
+
 def _encode_channels(channels: NDArray[np.uint8]) -> list[bytes]:
     """Return grey PNGs of pictures (n, n_channels, n_freqs, n_frames): the channels one below the other, each with 0 Hz at its bottom."""
     n, n_channels, height, width = channels.shape

@@ -9,16 +9,19 @@ import pytest
 from typer.testing import CliRunner
 
 import ecg_tasks
+from ecg_tasks.cli import models
 from ecg_tasks.cli.__main__ import app
 
 CHECKOUT = Path(__file__).parents[2]
 COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
     *("classify", "evaluate", "export-report", "export", "test", "bench", "setup"),
-    *("models", "promote", "rollback", "reject", "secrets"),
+    *("promote", "rollback", "reject", "secrets"),
     *("audit", "lineage", "backup", "restore"),
 )
-HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert")
+GROUPS = {"models": models.app}
+"""Commands that have commands of their own."""
+HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert", "onnxruntime")
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +38,9 @@ def test_every_command_is_listed():
     """The help lists each command once, and no others exist."""
     listed = {command.name or command.callback.__name__.rstrip("_") for command in app.registered_commands}
     assert listed == set(COMMANDS)
+    assert {group.name: group.typer_instance for group in app.registered_groups} == GROUPS
     shown = invoke("--help").output
-    assert all(f" {command} " in shown for command in COMMANDS)
+    assert all(f" {command} " in shown for command in (*COMMANDS, *GROUPS))
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("test", "bench")])
@@ -50,6 +54,61 @@ def test_every_command_explains_itself(command):
 
     (parsed,) = [one for name, one in typer.main.get_command(app).commands.items() if name == command]
     assert not [parameter.name for parameter in parsed.params if not getattr(parameter, "help", "x")]
+
+
+@pytest.mark.parametrize(("group", "command"), [(name, one.name) for name, group in GROUPS.items() for one in group.registered_commands])
+def test_every_command_of_a_group_explains_itself(group, command):
+    """As the others do."""
+    shown = invoke(group, command, "--help")
+    assert shown.exit_code == 0
+    (registered,) = [one for one in GROUPS[group].registered_commands if one.name == command]
+    assert registered.callback.__doc__.split(".")[0].split("\n")[0][:30] in shown.output
+
+
+@pytest.mark.parametrize("arguments", [(), ("heartbeat",), ("list",), ("list", "heartbeat")])
+def test_models_lists_where_nothing_else_is_asked(arguments):
+    """A recipe may follow the command itself, as it always could."""
+    refused = invoke("models", *arguments)
+    assert refused.exit_code == 1
+    assert "is not running" in refused.output or "./ecg up" in refused.output
+
+
+def test_a_network_is_handed_in_and_its_run_followed(monkeypatch, tmp_path):
+    """The form of the run has what was handed in; what came of it is a sentence; a run that failed ends with 1."""
+    from ecg_tasks.actions import adding
+    from ecg_tasks.queries import dag_runs
+
+    class Api:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def trigger(self, dag, values):
+            asked.append((dag, values))
+            return "run 1"
+
+    class Stack:
+        airflow = Api
+
+    asked, ended = [], ["success", "failed"]
+    handed_in = adding.HandedIn(name="Theirs", recipe="heartbeat", given_as="onnx", digest="ab" * 32)
+    for file in ("n.onnx", "n.toml"):
+        (tmp_path / file).write_text("x")
+    monkeypatch.setattr(models, "running_stack", Stack)
+    monkeypatch.setattr(models, "open_bucket", lambda: "bucket")
+    monkeypatch.setattr(models.runs, "follow", lambda *_: ended.pop(0))
+    monkeypatch.setattr(adding, "hand_in", lambda *given: (asked.append(given), handed_in)[1])
+    monkeypatch.setattr(dag_runs, "training", lambda *_: "heartbeat 0123 is first: it serves.")
+    arguments = ("models", "add", str(tmp_path / "n.onnx"), "--description", str(tmp_path / "n.toml"), "--approval")
+    shown = invoke(*arguments)
+    assert shown.exit_code == 0
+    assert "Theirs (onnx) can be loaded and reads the pictures of heartbeat" in shown.output
+    assert "heartbeat 0123 is first: it serves." in shown.output
+    assert asked[0] == ("bucket", tmp_path / "n.onnx", tmp_path / "n.toml")
+    assert asked[1] == ("retrain_model", {"recipe": "heartbeat", "added": "ab" * 32, "approval": True, "policy": "better"})
+    assert invoke(*arguments).exit_code == 1
 
 
 def test_the_version_is_one_line():

@@ -144,7 +144,10 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     assert run.state == "success"
     assert (states["approval"], states["promote"]) == expected
     judged = [("train", "job"), ("evaluate", "job"), ("gate", "job"), ("is_promotable", run.run_id)]
-    assert calls[:5] == [("assemble_dataset", run.run_id, "twelve_lead", 3, None, 0, "", "refresh", answer is not None), *judged]
+    assert calls[:5] == [
+        ("assemble_dataset", run.run_id, "twelve_lead", 3, None, 0, "", "refresh", answer is not None, "", "dag_test"),
+        *judged,
+    ]
     rest = calls[5:]
     if answer and promotable:
         said = Approval(chosen=answer, who="alice", why="so", when=WHEN.isoformat())

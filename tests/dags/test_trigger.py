@@ -98,7 +98,7 @@ def test_a_field_may_be_empty_where_it_says_so(form_of, press):
             else:
                 assert answer.status_code == 400, f"{dag_id}: {name} may be empty and does not say so"
                 assert f"param {name}" in answer.json()["detail"]
-    assert said == 6
+    assert said == 7
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from ecg_tasks.learning.augmentation import NO_AUGMENTATION, Augmentation
 from ecg_tasks.learning.dataset import NOT_KNOWN, TrainingSet
 from ecg_tasks.learning.decisions import ClassRule
 from ecg_tasks.learning.parameters import TrainingParams
-from ecg_tasks.learning.version import Golden, ModelSpec, TrainingPatient, version_files
+from ecg_tasks.learning.runtimes import LITERT
+from ecg_tasks.learning.version import KERAS, Golden, ModelSpec, TrainingPatient, version_files
 
 SHAPE = (16, 24, 2)
 
@@ -185,8 +186,7 @@ def version_input(spec, trained, litert, validation_set):
     images = validation_set.images[:8]
     return {
         "spec": spec,
-        "keras": trained.keras,
-        "litert": litert,
+        "network": {KERAS: trained.keras, LITERT: litert},
         "metrics": {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}},
         "golden": Golden(images=images, scores=keras_scores(trained.keras, images)),
         "pictures": {"roc.svg": b"<svg/>"},
@@ -219,7 +219,9 @@ def files_with_classes(version_input, spec_with_classes, trained_with_classes):
 
     keras, images = trained_with_classes.keras, version_input["golden"].images
     golden = Golden(images=images, scores=keras_scores(keras, images))
-    return version_files(**version_input | {"spec": spec_with_classes, "keras": keras, "litert": export_litert(keras), "golden": golden})
+    return version_files(
+        **version_input | {"spec": spec_with_classes, "network": {KERAS: keras, LITERT: export_litert(keras)}, "golden": golden}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -290,7 +290,7 @@ def test_nothing_of_a_version_is_fitted_on_test_patients(store, trained):
     made = candidate.build_version(
         store,
         spec=candidate.provisional_spec(work=work, recipe=recipe, training=training, synthetic=False),
-        keras=store.get(keys.checkpoint("heartbeat", work.version, "trained.keras")),
+        network=candidate.trained_network(store.get(keys.checkpoint("heartbeat", work.version, "trained.keras")), recipe),
         recipe=recipe,
         calibration=dataset.load_pictures(store, recipe, dataset.on_splits(others, *candidate.CALIBRATED_ON)),
         test=dataset.load_pictures(store, recipe, dataset.on_splits(others, Split.TEST)),

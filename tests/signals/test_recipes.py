@@ -61,15 +61,15 @@ def parameters(value, path=()):
             yield (*path, field.name)
 
 
-def test_there_are_three_recipes_under_their_names():
+def test_there_are_four_recipes_under_their_names():
     """The names are stored in the bucket, so they never change."""
-    assert set(RECIPES) == {"notebook", "heartbeat", "twelve_lead"}
+    assert set(RECIPES) == {"notebook", "heartbeat", "lead_samples", "twelve_lead"}
     assert all(get_recipe(name).name == name for name in RECIPES)
 
 
 def test_an_unknown_recipe_is_refused():
     """The message names those there are."""
-    with pytest.raises(ConfigurationError, match=r"no recipe 'ecg'; there are heartbeat, notebook, twelve_lead"):
+    with pytest.raises(ConfigurationError, match=r"no recipe 'ecg'; there are heartbeat, lead_samples, notebook, twelve_lead"):
         get_recipe("ecg")
 
 

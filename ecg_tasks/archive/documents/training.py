@@ -12,7 +12,8 @@ from ecg_tasks.names import DagId
 class TrainingJob(Document, frozen=True, kw_only=True):
     """What is trained: the name of a version, and everything that the name is made of.
 
-    ``ensemble_size`` is None in older jobs; ``credits`` are the collections trained on, as the model card names them.
+    ``ensemble_size`` is None in older jobs; ``credits`` are the collections trained on, as the model card names them. ``added`` is the
+    digest of a network that somebody else trained, and ``who`` handed it in; nothing is trained then.
     """
 
     run: str
@@ -25,6 +26,8 @@ class TrainingJob(Document, frozen=True, kw_only=True):
     policy: str = "better"
     approval: bool = False
     ensemble_size: int | None = msgspec.field(name="n_members", default=None)
+    added: str = ""
+    who: str = ""
 
 
 class Training(Document, frozen=True, kw_only=True):

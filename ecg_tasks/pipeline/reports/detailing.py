@@ -67,7 +67,7 @@ def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[S
 
 
 def shown_views(pictures: tables.Columns, recipe_name: str, rows: Sequence[int]) -> tuple[NDArray[np.uint8], list[SpectrogramView]]:
-    """Return what the network saw of a record: the leads of its first window, or its first beats.
+    """Return what the network saw of a record: the leads of its first window, or its first beats; no view of samples.
 
     Parameters
     ----------
@@ -79,10 +79,12 @@ def shown_views(pictures: tables.Columns, recipe_name: str, rows: Sequence[int])
     (images, views) : the decoded pictures, shape (n, height, width, channels), and how they are shown
     """
     recipe = get_recipe(recipe_name)
-    shown = rows[: BEATS_SHOWN if len(recipe.axes().channels) == 1 else 1]
+    axes = recipe.axes()
+    shown = rows[: BEATS_SHOWN if axes is not None and len(axes.channels) == 1 else 1]
     images = recipe.decode([pictures["png"][row] for row in shown])
     return images, [
         view
         for row, image in zip(shown, images, strict=True)
-        for view in views_of_picture(image, axes=recipe.axes(), title=f"from {pictures['start_s'][row]:.2f} s")
+        if axes is not None
+        for view in views_of_picture(image, axes=axes, title=f"from {pictures['start_s'][row]:.2f} s")
     ]

@@ -18,16 +18,18 @@ STEP_S = 0.02
 
 
 def explain_record(classifier: Classifier, record: Record) -> Attribution | None:
-    """Say what the model's answer on a recording is based on; None where no window counts, so that there is no answer.
+    """Say what the model's answer on a recording is based on; None where no window counts, or its pictures are no spectrograms.
 
     The pictures are drawn again, which takes a hundredth of the time that looking into them takes.
     """
     recipe = get_recipe(classifier.spec.recipe)
+    axes = recipe.axes()
+    if axes is None:
+        return None
     rendered, windows = recipe.render([record]), recipe.windows([record])
     used = np.flatnonzero((rendered.window >= 0) & (rendered.quality >= classifier.spec.min_quality))[:MAX_WINDOWS]
     if not used.size:
         return None
-    axes = recipe.axes()
     in_leads = isinstance(recipe.picture, LeadSpectrograms)
     images = recipe.decode([rendered.png[row] for row in used])
     found = explain(classifier, images, n_leads=len(axes.channels) if in_leads else 1)

@@ -2,8 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -22,8 +22,9 @@ from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.evaluation.thresholds import abstain_band, coverage_accuracy, threshold_for_sensitivity
 from ecg_tasks.labels import CLASS_ORDER, Label
 from ecg_tasks.learning.decisions import RecordDecisions, record_probabilities
+from ecg_tasks.learning.runtimes import LITERT
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.learning.version import Golden, ModelSpec, TrainingPatient, version_files
+from ecg_tasks.learning.version import KERAS, Golden, ModelSpec, TrainingPatient, version_files
 from ecg_tasks.pipeline.training import class_rules, measuring
 from ecg_tasks.pipeline.training.classes import class_names
 from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
@@ -36,6 +37,8 @@ from ecg_tasks.signals.synthesis import draw_heart, synthesize
 
 CALIBRATED_ON = (Split.CALIBRATION,)
 """Splits whose patients fix temperature, threshold and abstain band, and serve for nothing else."""
+_USED_BY_ALL = (*CALIBRATED_ON, Split.TEST)
+"""Splits that a network of somebody else is used on, too: it was not trained on the others here."""
 SENSITIVITY = 0.9
 """Share of abnormal calibration records that the threshold must catch."""
 DECIDED_ACCURACY = 0.9
@@ -50,6 +53,30 @@ MIN_TYPICAL = 5
 """Records of a median picture, at least: that of one or two would show whose they are."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """A network whose weights are fixed.
+
+    Parameters
+    ----------
+    files : file name to content, in the format that serves and, where there is another, in the one that it was trained in
+    golden : ndarray, shape (n, height, width, channels), uint8, golden pictures
+    scores : ndarray, float32, shape (n,) or (n, n_outputs), of these, by the runtime that the network comes from
+    """
+
+    files: Mapping[str, bytes]
+    golden: NDArray[np.uint8]
+    scores: NDArray[np.float32]
+
+
+def trained_network(keras: bytes, recipe: Recipe) -> Network:
+    """Return a network of our own, from the ``.keras`` file that its training gave."""
+    from ecg_tasks.learning.export import export_litert, keras_scores
+
+    golden = golden_pictures(recipe)
+    return Network(files={KERAS: keras, LITERT: export_litert(keras)}, golden=golden, scores=keras_scores(keras, golden))
+
+
 def record_decisions(classifier: Classifier, pictures: Pictures) -> RecordDecisions:
     """Return what the classifier says of each record by its own rules, classes included."""
     outputs = classifier.predict_outputs(pictures.images)
@@ -60,7 +87,7 @@ def build_version(
     store: ObjectStore,
     *,
     spec: ModelSpec,
-    keras: bytes,
+    network: Network,
     recipe: Recipe,
     calibration: Pictures,
     test: Pictures,
@@ -79,10 +106,8 @@ def build_version(
     rows : all records of the dataset
     candidates_evaluated : number of candidates that were evaluated on these test patients, this one included; None if not counted
     """
-    from ecg_tasks.learning.export import export_litert, keras_scores
-
-    litert = export_litert(keras)
-    outputs = Classifier(spec, litert, n_threads=1).predict_outputs(calibration.images)
+    served = network.files[spec.network_file]
+    outputs = Classifier(spec, served, n_threads=1).predict_outputs(calibration.images)
     raw = record_probabilities(
         calibration.record,
         outputs[:, 0],
@@ -94,7 +119,7 @@ def build_version(
     calibrated = correction.apply(raw)
     threshold = threshold_for_sensitivity(calibrated, sensitivity=SENSITIVITY)
     band = abstain_band(calibration.labels, calibrated, threshold=threshold, target_accuracy=DECIDED_ACCURACY, min_coverage=MIN_COVERAGE)
-    names = class_names(rows)
+    names = class_names(rows) if spec.added is None else spec.added.description.class_names
     asked = class_rules.Asked(sensitivity=SENSITIVITY, accuracy=DECIDED_ACCURACY, coverage=MIN_COVERAGE)
     classes = class_rules.fit_classes(calibration, outputs, names, min_quality=recipe.min_quality, asked=asked)
     for name, why in classes.left_out.items():
@@ -110,7 +135,7 @@ def build_version(
     coverage = curves.thinned(coverage_accuracy(calibration.labels, calibrated, threshold=threshold))
     measured = measuring.measure(store, recipe, [row for row in rows if row.split in (Split.TRAIN, Split.TEST)])
     baselines = measuring.fit_baselines(recipe, measured, [row for row in rows if row.split == Split.TRAIN])
-    decided = record_decisions(Classifier(spec, litert, n_threads=1), test)
+    decided = record_decisions(Classifier(spec, served, n_threads=1), test)
     found = assessment.assess(
         measuring.scored_records(
             recipe,
@@ -123,7 +148,6 @@ def build_version(
         abstain=band,
         split_unit=manifest.split_unit,
     )
-    golden_images = golden_pictures(recipe)
     metrics = found.as_dict() | {
         "data": plain(manifest.counts),
         "calibration": {
@@ -148,14 +172,14 @@ def build_version(
     }
     if names:
         metrics["classes"] = classes.as_dict() | _class_figures(decided, test, found.evaluation)
+    seen = [row for row in rows if spec.added is None or row.split in _USED_BY_ALL]
     return version_files(
         spec=spec,
-        keras=keras,
-        litert=litert,
+        network=network.files,
         metrics=metrics,
-        golden=Golden(images=golden_images, scores=keras_scores(keras, golden_images), typical=typical_picture(calibration)),
-        splits={row.record_id: (row.split, row.patient_bucket) for row in rows},
-        patients=training_patients_of(rows),
+        golden=Golden(images=network.golden, scores=network.scores, typical=typical_picture(calibration)),
+        splits={row.record_id: (row.split, row.patient_bucket) for row in seen},
+        patients=training_patients_of(seen),
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
 

@@ -16,7 +16,7 @@ from ecg_tasks.learning.decisions import RecordDecisions
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions import fresh_process, versions
 from ecg_tasks.pipeline.champions.versions import TrainedOn
-from ecg_tasks.pipeline.training import candidate, class_rules
+from ecg_tasks.pipeline.training import adding, candidate, class_rules
 from ecg_tasks.pipeline.training.dataset import load_pictures, load_rows, on_splits
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.settings import Settings
@@ -45,7 +45,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         )
     else:
         incumbent, seen = _incumbent(store, recipe, work, champion)
-        training = on_splits(rows, Split.TRAIN, Split.VALIDATION)
+        training = [] if work.added else on_splits(rows, Split.TRAIN, Split.VALIDATION)
         tested = on_splits(rows, Split.TEST)
         if incumbent is not None:
             why = {row.record_id: seen.why(row.record_id, row.patient_bucket, row.patient, row.public_patient) for row in tested}
@@ -69,6 +69,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
             new_data=new_data,
             policy=policy,
         )
+    notes = gate_policy.note_on_test_set(n_evaluated), versions.left_out_by_bucket(by_bucket), adding.note_on(files)
     return StoredVerdict(
         recipe=recipe.name,
         version=work.version,
@@ -82,7 +83,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         policy=work.policy,
         limits=policy.as_dict(),
         candidates_evaluated=n_evaluated,
-        note=" ".join(filter(None, (gate_policy.note_on_test_set(n_evaluated), versions.left_out_by_bucket(by_bucket)))),
+        note=" ".join(filter(None, notes)),
         champion=champion.version if champion else None,
         champion_since=champion.since if champion else None,
         dataset_id=work.dataset_id,
