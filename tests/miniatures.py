@@ -103,10 +103,13 @@ CINC_SAID = {
 
 
 def cinc(folder: Path) -> None:
-    """One recording of each source."""
+    """One recording of each source; headers of Georgia name their record by its signal file."""
     for stem, codes in CINC_SAID.items():
         comments = ["Age: 74", "Sex: Male", f"Dx: {codes}", "Rx: Unknown", "Hx: Unknown", "Sx: Unknown"]
         put_wfdb(folder, stem, comments=comments, matlab=True)
+        header = (folder / stem).with_suffix(".hea")
+        if "/georgia/" in stem:
+            header.write_text(header.read_text().replace(f"{header.stem} ", f"{header.stem}.mat ", 1))
 
 
 def chapman(folder: Path) -> None:

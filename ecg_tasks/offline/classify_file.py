@@ -125,12 +125,13 @@ def recipe_for(record: Record, names: Sequence[str]) -> str:
 
 def decide_records(records: Sequence[Record], names: Sequence[str], models: Path) -> tuple[Classified, ...]:
     """Decide on recordings, each by the first recipe that takes it; returns the results in their order."""
-    by_recipe: dict[str, list[Record]] = {}
-    for record in records:
-        by_recipe.setdefault(recipe_for(record, names), []).append(record)
-    found = [one for name, some in by_recipe.items() for one in _classify(some, name, models)]
-    order = {record.record_id: row for row, record in enumerate(records)}
-    return tuple(sorted(found, key=lambda one: order[one.record_id]))
+    rows_by_recipe: dict[str, list[int]] = {}
+    for row, record in enumerate(records):
+        rows_by_recipe.setdefault(recipe_for(record, names), []).append(row)
+    found: dict[int, Classified] = {}
+    for name, rows in rows_by_recipe.items():
+        found.update(zip(rows, _classify([records[row] for row in rows], name, models), strict=True))
+    return tuple(found[row] for row in range(len(records)))
 
 
 def ECG_Classifier(img_path: str | Path, *, models: Path = SHIPPED_MODELS, show: bool = True) -> Classified:  # noqa: N802  # its name since the first notebook

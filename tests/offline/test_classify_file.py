@@ -1,6 +1,7 @@
 """Which files a person may name to have one recording read from a disk."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,9 +60,11 @@ def test_every_format_is_read_from_a_disk(tmp_path, suffix):
 def written(tmp_path):
     """Write leads of one synthetic heart, spoilt at will, and return the path of the header."""
 
-    def write(leads=STANDARD_LEADS, *, seconds=10.0, spoil=lambda samples: samples):
+    def write(leads=STANDARD_LEADS, *, seconds=10.0, spoil=lambda samples: samples, rate_bpm=None):
         rng = np.random.default_rng(5)
-        samples = synthesize(draw_heart(rng, label=Label.NORMAL), fs=250.0, duration_s=seconds, rng=rng)
+        heart = draw_heart(rng, label=Label.NORMAL)
+        heart = heart if rate_bpm is None else replace(heart, rate_bpm=rate_bpm)
+        samples = synthesize(heart, fs=250.0, duration_s=seconds, rng=rng)
         rows = [STANDARD_LEADS.index(lead) for lead in leads]
         for name, content in wfdb_record(spoil(samples)[rows], fs=250.0, leads=leads, stem="r").items():
             (tmp_path / name).write_bytes(content)
@@ -123,6 +126,40 @@ def test_the_command_says_who_and_when_and_with_what(written, tmp_path):
     told = CliRunner().invoke(app, ["classify", str(written())], env={"COLUMNS": "300"})
     nothing = "Recorded: not known; Device: not known; Filters: not known; Format: WFDB"
     assert f"r: Person: age not known, sex not known; {nothing}." in " ".join(told.output.split())
+
+
+@pytest.mark.parametrize("rate_bpm", [32.0, 45.0, 75.0, 160.0])
+@pytest.mark.parametrize("seconds", [5.0, 5.5, 6.0, 7.0, 8.5, 9.5, 9.95])
+def test_from_five_seconds_on_a_recording_is_decided_or_says_why_not(written, seconds, rate_bpm):
+    """A slow heart and a fast one: always a recipe takes it, the seconds are told, and that it is short; no decision has a reason."""
+    (found,) = classify_file.classify_file(written(seconds=seconds, rate_bpm=rate_bpm)).results
+    assert found.seconds_read == f"0-{seconds:g} of {seconds:g} s"
+    assert SENTENCES[Flag.PADDED if seconds >= 9.9 else Flag.SHORT] in found.remarks
+    if found.decision is Decision.UNINTERPRETABLE:
+        assert SENTENCES[Flag.NO_BEATS] in found.remarks
+    else:
+        assert 0 <= found.probability <= 1
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_below_five_seconds_it_is_refused_with_the_reason(written, tmp_path, as_table):
+    """As WFDB and as a table of leads, by code and sentence."""
+    path = written(seconds=4.98)
+    if as_table:
+        rows = [f"{row / 250:.3f}," + ",".join(["0.1"] * 12) for row in range(1245)]
+        path = tmp_path / "t.csv"
+        path.write_text("\n".join(["time_s," + ",".join(f"{lead}_mV" for lead in STANDARD_LEADS), *rows, ""]))
+    with pytest.raises(BadInputError, match=r"4\.980 s; a recording must last 5 s") as caught:
+        classify_file.classify_file(path)
+    assert caught.value.reason is Reason.TOO_SHORT
+
+
+def test_a_recording_that_comes_twice_keeps_its_place(written):
+    """Results stand in the order of the recordings, also where two of them hold the same signal."""
+    (first,) = classify_file.read_path(written()).records
+    three = [replace(first, name="a"), replace(first, name="b", samples=first.samples[:, ::-1].copy()), replace(first, name="c")]
+    found = classify_file.decide_records(three, ("heartbeat",), classify_file.SHIPPED_MODELS)
+    assert [(one.name, one.record_id) for one in found] == [(one.name, one.record_id) for one in three]
 
 
 def test_the_command_says_what_is_measured(written):

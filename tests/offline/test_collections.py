@@ -466,3 +466,13 @@ def test_two_real_recordings_of_the_challenges():
     assert found.kind == "cinc"
     assert {name: (row.label, str(row.classes)) for name, row in found.rows.items()} == SAMPLES["mat"][1]
     assert all(_read(name, path, found).rejected == () for name, path in found.files.items())
+
+
+def test_headers_that_name_their_record_by_its_signal_file_are_read(folders):
+    """Georgia's begin with ``E00001.mat``: every recording of the folder is read, those among them."""
+    found = open_folder(folders["cinc"])
+    read = {name: _read(name, path, found) for name, path in found.files.items()}
+    assert {name for name, one in read.items() if one.rejected or len(one.records) != 1} == set()
+    georgia = [path for path in found.files.values() if "georgia" in path.parts]
+    assert [path.read_text().split()[0] for path in georgia] == [f"{path.stem}.mat" for path in georgia]
+    assert len(georgia) == sum("/georgia/" in name for name in EXPECTED["cinc"]) > 0

@@ -126,3 +126,15 @@ def test_an_entry_of_an_older_bucket_is_read_and_goes_on_under_its_name(bucket, 
     inbox.put_files([("other/a.csv", BAD)])
     take_in("r2")
     assert len(open_entries(bucket)) == 2
+
+
+def test_a_recording_that_is_too_short_says_how_long_it_is(bucket, take_in, make_wfdb):
+    """As WFDB and as a table of leads: a reason code, and a sentence with its seconds for whoever looks at the quarantine."""
+    files = make_wfdb("r", seed=1, seconds=4.98)
+    rows = [f"{row / 250:.3f},{row % 100 / 100},{row % 90 / 100}" for row in range(1245)]
+    table = "\n".join(["time_s,I_mV,II_mV", *rows, ""]).encode()
+    inbox.put_files([*((f"ward/{name}", data) for name, data in files.items()), ("ward/t.csv", table)])
+    account = take_in("r0")["account"]
+    assert (account["records"], account["quarantined"]) == (0, 2)
+    assert sorted(entry.reason for entry in open_entries(bucket)) == [Reason.TOO_SHORT] * 2
+    assert all("4.980 s; a recording must last 5 s" in entry.message for entry in open_entries(bucket))
