@@ -19,6 +19,8 @@ from threading import RLock, Thread
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.patience import give_way
+
 ROOT = Path(__file__).parents[1]
 FOR_TESTS = {"ECG_PICTURES", "ECG_CHART_SCHEMA", "ECG_EVERY_RECORDING"}
 """What a person tells the tests through the environment."""
@@ -26,8 +28,6 @@ TOGETHER = ("tests/dags", "tests/ecg_ui", "tests/learning", "ecg_tasks")
 """Folders whose tests stay in one process: they share a trained network, or Airflow with its database, or are short doctests."""
 AFTER = {"tests/faults/test_faults.py": "stack"}
 """Files that begin when another chain's stack is gone: three stacks on two cores take longer than one after another."""
-_PATIENT = 10
-"""Niceness of tests without a stack beside those with one."""
 AIRFLOW_CONFIGURATION = """
 [core]
 dags_folder = {root}/dags
@@ -61,7 +61,7 @@ def pytest_runtest_setup(item):
     A process cannot go back to its old priority; those that drive stacks begin with them.
     """
     if "PYTEST_XDIST_WORKER" in os.environ and item.get_closest_marker("stack") is None and os.nice(0) == 0:
-        os.nice(_PATIENT)
+        give_way()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,5 +1,6 @@
 """Here: what ``./ecg test`` tells pytest, and that the tests of a file stay together (``tests/conftest.py``). Not here: any other test."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ecg_tasks.cli import checks
+from tests.patience import NICENESS
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,3 +52,20 @@ def test_the_tests_of_a_file_stay_in_one_process():
     assert done.returncode == 0, done.stdout
     places = set(re.findall(r"^\[(gw\d)\] .* PASSED (\S+?)::", done.stdout, re.MULTILINE))
     assert sorted(file for _, file in places) == files
+
+
+def test_giving_way_reaches_beyond_the_session():
+    """A process that gives way is nice to its session's others and, where the kernel shares the cores by session, in one that is nice."""
+    script = """
+import json, os
+from tests.patience import _AUTOGROUP, give_way
+before = os.getsid(0), os.nice(0)
+give_way()
+shared = _AUTOGROUP.read_text().split() if _AUTOGROUP.exists() else []
+print(json.dumps([before, (os.getsid(0), os.nice(0)), shared[-1:]]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    (session, nice), (own_session, nicer), shared = json.loads(done.stdout)
+    assert nicer == min(nice + NICENESS, 19)
+    assert shared in ([], [str(NICENESS)])
+    assert (own_session != session) == bool(shared)

@@ -1,4 +1,4 @@
-"""Some thousands of inputs for every target; ``python -m tests.fuzz`` gives a million, guided by coverage."""
+"""Some thousands of inputs, shared by all targets; ``python -m tests.fuzz`` gives a million, guided by coverage."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +9,8 @@ from tests.fuzz import engines
 from tests.fuzz.__main__ import SHARES, table
 from tests.fuzz.targets import ACCEPTED, TARGETS
 
-EXAMPLES = 400
+EXAMPLES = 150
+"""Of each target. With 400 they reach no more of the readers' lines and branches (73.8 % instead of 73.1): new code takes Atheris."""
 CODES = {ACCEPTED, *Reason, *(f"HTTP {status}" for status in (400, 403, 404, 405, 409))}
 
 

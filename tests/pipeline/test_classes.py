@@ -61,9 +61,9 @@ def store(bucket_in):
         yield bucket
 
 
-def _retrain(run_id: str, *, seed: int = 0, epochs: int = 6) -> dict:
+def _retrain(run_id: str, *, seed: int = 0, epochs: int = 6, ensemble_size: int = 2) -> dict:
     """One run of the DAG ``retrain_model``; returns the verdict."""
-    job = retrain_model.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, ensemble_size=2, seed=seed)
+    job = retrain_model.assemble_dataset(run_id, recipe="heartbeat", epochs=epochs, ensemble_size=ensemble_size, seed=seed)
     decision = retrain_model.gate(retrain_model.evaluate(retrain_model.train(job)))
     if promoting.is_promotable(run_id):
         promoting.promote(run_id, asked=False)
@@ -126,7 +126,7 @@ def test_a_later_candidate_is_compared_class_by_class(store, champion, monkeypat
         return decide(labels, candidate, worse, groups, **asked)
 
     monkeypatch.setattr(gate, "evaluate_candidate", told)
-    verdict = _retrain("second", seed=1, epochs=1)
+    verdict = _retrain("second", seed=1, epochs=1, ensemble_size=1)
     assert given.keys() == {"NORM", "STTC", "WIDE"}
     assert {"auroc_difference_NORM", "auroc_difference_STTC", "auroc_difference_WIDE"} <= verdict["figures"].keys()
     assert verdict["limits"]["class_margin"] == 0.05

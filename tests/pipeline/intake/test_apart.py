@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -31,6 +32,7 @@ def bounds(monkeypatch):
     return change
 
 
+@cache
 def baseline() -> int:
     """Bytes of memory that a process apart has taken before it reads anything, and room for a small file."""
     code = "import ecg_tasks.readers, pandas, pathlib; print(pathlib.Path('/proc/self/status').read_text())"
