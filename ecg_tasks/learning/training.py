@@ -59,10 +59,10 @@ def train(
     """Train a network, going on from the latest checkpoint of the same job if there is one.
 
     One member after the other is trained on the windows that are not held out for it. Loss is binary cross-entropy, every record
-    counting once; with classes, that of abnormal plus ``CLASSES_COUNT`` times the mean of those of the classes, each where it is known. After each epoch every
-    held-out record gets one P(abnormal) from its windows, as in serving. A training that comes to its last epoch keeps that one's weights,
-    when the learning rate has fallen to 0; one that is stopped before, because the log loss of the held-out records has long not fallen,
-    keeps those of the epoch where it was lowest.
+    counting once; with classes, that of abnormal plus ``CLASSES_COUNT`` times the mean of those of the classes, each where it is known.
+    After each epoch every held-out record gets one P(abnormal) from its windows, as in serving. A training that comes to its last epoch
+    keeps that one's weights, when the learning rate has fallen to 0; one that is stopped before, because the log loss of the held-out
+    records has long not fallen, keeps those of the epoch where it was lowest.
 
     All that is random is drawn from the seed and the numbers of the member and the epoch: for one seed, machine and backend the
     result is the same bytes, whether the training ran through or was killed and resumed.
@@ -198,7 +198,7 @@ class _MemberTraining:
 
 
 def loss_of_outputs(known: Any, probabilities: Any) -> Any:
-    """Return the loss of each window, shape (n,): the cross-entropy of abnormal, plus ``CLASSES_COUNT`` times the mean of those of the classes.
+    """Return the loss of each window, shape (n,): the cross-entropy of abnormal, plus ``CLASSES_COUNT`` times the classes' mean.
 
     Parameters
     ----------
