@@ -14,10 +14,13 @@ MODELS = Path(__file__).parents[1] / "models"
 
 
 def todays_version(recipe: str, version: str, **changes: object) -> dict[str, bytes]:
-    """Files of a version for today's pictures with the shipped champion's weights, as `registry.write_version` takes them."""
+    """Files of a version for today's pictures with the shipped champion's weights, without its classes, for `registry.write_version`."""
     files = registry.read_shipped(MODELS, shipped(recipe))
-    spec = json.loads(files["model.json"]) | {"version": version, "recipe_digest": get_recipe(recipe).digest} | changes
-    files["model.json"] = json.dumps(spec).encode()
+    spec = json.loads(files["model.json"]) | {"version": version, "recipe_digest": get_recipe(recipe).digest, "classes": []} | changes
+    files["model.json"] = json.dumps({name: value for name, value in spec.items() if value != []}).encode()
+    files["metrics.json"] = json.dumps(
+        {name: value for name, value in json.loads(files["metrics.json"]).items() if name != "classes"}
+    ).encode()
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in sorted(files.items()) if name != registry.SUMS]
     return files | {registry.SUMS: "\n".join(sums).encode()}
 

@@ -30,7 +30,7 @@ from ecg_tasks.pipeline.decided import write_snapshot
 from ecg_tasks.pipeline.monitoring import drift
 from ecg_tasks.pipeline.reports import coverage, report_builder
 from ecg_tasks.settings import Settings
-from ecg_tasks.signals.recipes import Recipe, get_recipe
+from ecg_tasks.signals.recipes import Recipe, get_recipe, recipe_of
 
 DAG = DagId.CLASSIFY_RECORDS
 SHARDS_PER_TASK = 8
@@ -135,7 +135,8 @@ def classify_shard(job: str) -> str:
             version = (item.recipe, item.version)
             if version not in classifiers:
                 classifiers[version] = load_champion(store, *version)
-            done.append(classify_one(store, classifiers[version], get_recipe(item.recipe), item.shard))
+            classifier = classifiers[version]
+            done.append(classify_one(store, classifier, recipe_of(item.recipe, classifier.spec.recipe_digest), item.shard))
         write(store, result_key(job), ClassifyResult(shards=tuple(done)))
     return result_key(job)
 

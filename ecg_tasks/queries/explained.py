@@ -7,14 +7,14 @@ from threading import Lock
 
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.errors import MissingObjectError, ModelRefusedError
+from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.classify_records import load_champion
 from ecg_tasks.pipeline.reports.explaining import explain_record
 from ecg_tasks.queries.models import Version
 from ecg_tasks.queries.records import RecordPage, stored_record
 from ecg_tasks.reporting.attribution import Attribution
-from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.recipes import recipe_of
 
 _asking = Lock()
 
@@ -37,6 +37,7 @@ def _explained(store: ObjectStore, version: Version, shard: str, record_id: str)
 def _classifier(store: ObjectStore, recipe: str, version: str) -> Classifier | None:
     try:
         classifier = load_champion(store, recipe, version)
-    except (MissingObjectError, ModelRefusedError):
+        recipe_of(recipe, classifier.spec.recipe_digest)
+    except (MissingObjectError, ModelRefusedError, ConfigurationError):
         return None
-    return classifier if classifier.spec.recipe_digest == get_recipe(recipe).digest else None
+    return classifier

@@ -39,6 +39,7 @@ class Version:
     added: str = ""
     classes: tuple[ReportedClass, ...] = ()
     sites: tuple[SiteRule, ...] = ()
+    recipe_digest: str = ""
 
     def at(self, site: str | None) -> "Version":
         """Return it with the threshold and the band that hold for records of a site."""
@@ -169,6 +170,7 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
         recipe=recipe,
         version=name,
         digest=digest,
+        recipe_digest=spec.recipe_digest,
         threshold=spec.threshold,
         abstain=_band(spec.abstain),
         dataset_id=spec.dataset_id,

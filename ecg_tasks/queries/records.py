@@ -16,7 +16,7 @@ from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, find_record
-from ecg_tasks.errors import BadInputError, DamagedStoreError, MissingObjectError
+from ecg_tasks.errors import BadInputError, ConfigurationError, DamagedStoreError, MissingObjectError
 from ecg_tasks.evaluation.ages import AgeRange
 from ecg_tasks.pipeline.champions.versions import ages_of, flagged
 from ecg_tasks.pipeline.reports.detailing import shown_views
@@ -24,7 +24,7 @@ from ecg_tasks.queries.models import Version, serving, version
 from ecg_tasks.reporting.model import SpectrogramView
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.measurements import METHOD
-from ecg_tasks.signals.recipes import RECIPES, get_recipe
+from ecg_tasks.signals.recipes import RECIPES, Recipe, get_recipe, recipe_of
 from ecg_tasks.signals.record import Record
 
 
@@ -110,8 +110,9 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
     views: tuple[SpectrogramView, ...] = ()
     spectrograms_key = ""
     if chosen is not None:
-        spectrograms_key = keys.spectrograms(get_recipe(chosen.version.recipe).key, shard)
-        windows, pictures, views = _rendered(store, spectrograms_key, chosen.version.recipe, record_id)
+        recipe = _read_by(chosen.version)
+        spectrograms_key = keys.spectrograms(recipe.key, shard)
+        windows, pictures, views = _rendered(store, spectrograms_key, recipe, record_id)
     return RecordPage(
         shard=shard,
         stored=stored,
@@ -287,8 +288,16 @@ def _chosen(found: list[StoredDecision], champions: Mapping[str, str]) -> Stored
     return None
 
 
+def _read_by(version: Version) -> Recipe:
+    """Return the recipe whose pictures a version reads; of pictures that cannot be read any more, the one that takes their place."""
+    try:
+        return recipe_of(version.recipe, version.recipe_digest)
+    except ConfigurationError:
+        return get_recipe(version.recipe)
+
+
 def _rendered(
-    store: ObjectStore, key: str, recipe_name: str, record_id: str
+    store: ObjectStore, key: str, recipe: Recipe, record_id: str
 ) -> tuple[tuple[Window, ...], NDArray[np.uint8] | None, tuple[SpectrogramView, ...]]:
     """Return how a record was cut, and what the network saw of it: the leads of its first window, or its first beats."""
     try:
@@ -307,5 +316,5 @@ def _rendered(
     )
     if not rows:
         return windows, None, ()
-    images, views = shown_views(stored, recipe_name, rows)
+    images, views = shown_views(stored, recipe, rows)
     return windows, images, tuple(views)

@@ -6,7 +6,7 @@ Not here: how a window is cut (``windowing``), drawn (``rendering``) or assessed
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from ecg_tasks.signals.lead_checks import check_leads
 from ecg_tasks.signals.preparing import WINDOW_S, prepare, seconds_read
 from ecg_tasks.signals.quality import BeatQuality, Quality, RecordingQuality, SampleQuality
 from ecg_tasks.signals.record import Record
-from ecg_tasks.signals.rendering import BeatSpectrogram, LeadSamples, LeadSpectrograms, NotebookPicture, PictureAxes
+from ecg_tasks.signals.rendering import LEAD_STFT, BeatSpectrogram, LeadSamples, LeadSpectrograms, NotebookPicture, PictureAxes
 from ecg_tasks.signals.windowing import BeatWindows, RecordingWindows, Windows
 
 RENDERING_VERSION = 3
@@ -218,6 +218,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
     }
 )
 """Every recipe by its name."""
+_EARLIER = (replace(RECIPES[RecipeName.TWELVE_LEAD], picture=LeadSpectrograms(stft=replace(LEAD_STFT, hop_length=8))),)
+"""Recipes whose pictures are rendered no more: those that are stored are read, for versions that learnt from them."""
 
 
 def get_recipe(name: str) -> Recipe:
@@ -231,3 +233,22 @@ def get_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ConfigurationError(f"there is no recipe {name!r}; there are {', '.join(sorted(RECIPES))}")
     return RECIPES[name]
+
+
+def recipe_of(name: str, digest: str) -> Recipe:
+    """Find the recipe that made pictures which a version reads, those that are rendered no more included.
+
+    Parameters
+    ----------
+    name : of the recipe
+    digest : of the recipe as it was, such as ``ModelSpec.recipe_digest``
+
+    Raises
+    ------
+    ConfigurationError
+        If such pictures are not known, or there is no recipe of that name.
+    """
+    for recipe in (get_recipe(name), *_EARLIER):
+        if (recipe.name, recipe.digest) == (name, digest):
+            return recipe
+    raise ConfigurationError(f"pictures {name}@{digest} cannot be read; pictures made now are {get_recipe(name).key}")

@@ -33,7 +33,7 @@ def test_rendering_gives_equal_pixels_and_all_figures(in_this_process):
     found = rendering.measure(n_compared=2, n_drawn=3, n_recordings=1)
     assert found["cases"].keys() == rendering.CASES.keys()
     assert all(case["pixels_equal"] and case["times_faster"] > 0 for case in found["cases"].values())
-    assert found["recipes"].keys() == {"notebook", "heartbeat", "twelve_lead"}
+    assert found["recipes"].keys() == {"notebook", "heartbeat", "twelve_lead", "lead_samples"}
 
 
 def test_pixels_that_differ_end_the_benchmark(in_this_process, monkeypatch):

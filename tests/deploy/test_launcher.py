@@ -176,10 +176,11 @@ def test_the_bare_help_tells_every_command_and_argument(checkout):
     for name, command in typer.main.get_command(app).commands.items():
         assert f"\n  {name} " in overview
         told = " ".join(checkout.run(name, "--help").stdout.split())
-        assert " ".join(command.callback.__doc__.split()) in told
-        for parameter in command.params:
-            assert parameter.opts[0] in told or parameter.param_type_name == "argument"
-            assert not parameter.help or " ".join(parameter.help.split()) in told
+        for one in getattr(command, "commands", {name: command}).values():
+            assert " ".join(one.callback.__doc__.split()) in told
+            for parameter in one.params:
+                assert parameter.opts[0] in told or parameter.param_type_name == "argument"
+                assert not parameter.help or " ".join(parameter.help.split()) in told
 
 
 def test_an_unknown_command_is_no_question(checkout):

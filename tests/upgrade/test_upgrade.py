@@ -30,7 +30,7 @@ from ecg_tasks.queries import audit_log, dag_runs, drift, exchange, models, quar
 from ecg_tasks.queries.lineage import tracing
 from ecg_tasks.queries.overview import overview
 from ecg_tasks.signals import near_duplicates
-from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.recipes import recipe_of
 from ecg_tasks.signals.sample_files import labels_csv
 from tests.upgrade.old_bucket import PLANNED, STATES, contents, old_bucket, put, write_to
 
@@ -118,7 +118,7 @@ def test_every_kind_of_key_is_there():
 
 def test_names_are_the_same(store, said):
     """Recipes and signatures have the same digests; records, shards, raw files, labels, data sets and versions are what their names say."""
-    assert {name: get_recipe(name).key for name in said["recipes"]} == said["recipes"]
+    assert {name: recipe_of(*key.split("@")).key for name, key in said["recipes"].items()} == said["recipes"]
     assert store.list_folders(keys.SIGNATURES) == [near_duplicates.KEY]
     found = audit_checksums(store, run="any", sample=10_000)
     assert found.damaged == ()
@@ -436,7 +436,7 @@ def test_all_under_way_ends_and_the_next_day_adds_up(upgraded, said, tmp_path):
     assert (found.faults, len(found.ends)) == ((), 1)
     assert [link for link in tracing.trace(store, old["ward/beats.csv#2"]).all() if link.state == "broken"] == []
     _nothing_else_changed(store, before, deleted=planned)
-    _version_0_1_reads_it(store, _read_by_version_0_1(store, tmp_path))
+    _version_0_1_reads_it(store, _read_by_version_0_1(store, tmp_path), said)
 
 
 def _read_by_version_0_1(store, folder):
@@ -451,7 +451,7 @@ def _read_by_version_0_1(store, folder):
     return json.loads(done.stdout)
 
 
-def _version_0_1_reads_it(store, told):
+def _version_0_1_reads_it(store, told, said):
     """Hold what version 0.1 reads against what today's code reads; where they differ, docs/operations.md says so."""
     recipes = list(told["versions"])
     assert told["decisions"] == {recipe: (found := registry.read_decisions(store, recipe)) and plain(asdict(found)) for recipe in recipes}
@@ -464,6 +464,9 @@ def _version_0_1_reads_it(store, told):
     stored = dict(row for index in _indexes(store) for row in zip(index["record_id"], index["patient"], strict=True))
     for record_id, before in told["pages"].items():
         page = records.record_page(store, record_id)
+        if page.waits_for:  # a recording of the next day: what serves reads pictures that are made no more, which version 0.1 passes over
+            assert (page.waits_for, record_id in said["records"]) == (("twelve_lead",), False)
+            continue
         assert before["decided"] == [page.decided.version.key, page.decided.decision, page.decided.probability]
         assert (before["patient"], before["windows"]) == (stored[record_id], len(page.windows))
     assert list(told["reports"]) == [run.run for run in runs.runs(store).runs]

@@ -74,7 +74,7 @@ def weigh(codes: Iterable[str], table: Mapping[str, TableStatement], *, says_all
     """Make a label of the codes of one recording, as `decide` does of its statements.
 
     >>> weigh(["426783006", "164873001"], load_table("snomed"))
-    Told(label=<Label.ABNORMAL: 'abnormal'>, classes=ClassList(names=frozenset({'HYP'}), is_whole=True), unknown=())
+    Told(label=<Label.ABNORMAL: 'abnormal'>, classes=ClassList(names=frozenset({'HYP'}), is_whole=True, absent=frozenset()), unknown=())
     >>> weigh(["426783006", "1"], load_table("snomed"))
     Told(label=None, classes=None, unknown=('1',))
     """

@@ -15,7 +15,7 @@ from ecg_tasks.pipeline.reports.explaining import explain_record
 from ecg_tasks.report_columns import Row
 from ecg_tasks.reporting.model import RecordDetail, SpectrogramView
 from ecg_tasks.reporting.spectrogram import views_of_picture
-from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.recipes import Recipe, recipe_of
 
 BEATS_SHOWN = 6
 EXPLAINED = 50
@@ -39,15 +39,18 @@ def record_details(
     explained : ids of the records that also get what their answer is based on
     classifiers : of each recipe
     """
+    recipes = {name: recipe_of(name, one.spec.recipe_digest) for name, one in classifiers.items()}
     for shard, chosen in rows.items():
-        for detail in _details_of_shard(store, shard, chosen, late=late):
+        for detail in _details_of_shard(store, shard, chosen, late=late, recipes=recipes):
             if detail.record.record_id not in explained:
                 yield detail
             else:
                 yield replace(detail, attribution=explain_record(classifiers[detail.row["recipe"]], detail.record))
 
 
-def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[Row], *, late: Descriptions) -> Iterator[RecordDetail]:
+def _details_of_shard(
+    store: ObjectStore, shard: str, rows: Sequence[Row], *, late: Descriptions, recipes: Mapping[str, Recipe]
+) -> Iterator[RecordDetail]:
     wanted = {row["record_id"] for row in rows}
     stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
     records = {one.record.record_id: late.stored(one).record for one in stored if one.record.record_id in wanted}
@@ -56,29 +59,29 @@ def _details_of_shard(store: ObjectStore, shard: str, rows: Sequence[Row], *, la
     for row in rows:
         recipe, record_id = row["recipe"], row["record_id"]
         if recipe not in pictures:
-            pictures[recipe] = tables.load(store.get(keys.spectrograms(get_recipe(recipe).key, shard)))
-        views = _views(pictures[recipe], recipe, record_id)
+            pictures[recipe] = tables.load(store.get(keys.spectrograms(recipes[recipe].key, shard)))
+        views = _views(pictures[recipe], recipes[recipe], record_id)
         yield RecordDetail(record=records[record_id], row=row, spectrograms=views)
 
 
-def _views(pictures: tables.Columns, recipe_name: str, record_id: str) -> list[SpectrogramView]:
+def _views(pictures: tables.Columns, recipe: Recipe, record_id: str) -> list[SpectrogramView]:
     rows = [row for row, owner in enumerate(pictures["record_id"]) if owner == record_id and pictures["window"][row] >= 0]
-    return shown_views(pictures, recipe_name, rows)[1]
+    return shown_views(pictures, recipe, rows)[1]
 
 
-def shown_views(pictures: tables.Columns, recipe_name: str, rows: Sequence[int]) -> tuple[NDArray[np.uint8], list[SpectrogramView]]:
+def shown_views(pictures: tables.Columns, recipe: Recipe, rows: Sequence[int]) -> tuple[NDArray[np.uint8], list[SpectrogramView]]:
     """Return what the network saw of a record: the leads of its first window, or its first beats; no view of samples.
 
     Parameters
     ----------
     pictures : a shard's pictures
+    recipe : what made them
     rows : those of the record, at least one
 
     Returns
     -------
     (images, views) : the decoded pictures, shape (n, height, width, channels), and how they are shown
     """
-    recipe = get_recipe(recipe_name)
     axes = recipe.axes()
     shown = rows[: BEATS_SHOWN if axes is not None and len(axes.channels) == 1 else 1]
     images = recipe.decode([pictures["png"][row] for row in shown])

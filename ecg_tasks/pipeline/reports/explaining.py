@@ -7,7 +7,7 @@ from ecg_tasks.learning.explanation import explain
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.reporting.attribution import Attribution
 from ecg_tasks.reporting.spectrogram import stretched
-from ecg_tasks.signals.recipes import get_recipe
+from ecg_tasks.signals.recipes import recipe_of
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.rendering import LeadSpectrograms
 from ecg_tasks.signals.windowing import BEAT_LEAD
@@ -22,7 +22,7 @@ def explain_record(classifier: Classifier, record: Record) -> Attribution | None
 
     The pictures are drawn again, which takes a hundredth of the time that looking into them takes.
     """
-    recipe = get_recipe(classifier.spec.recipe)
+    recipe = recipe_of(classifier.spec.recipe, classifier.spec.recipe_digest)
     axes = recipe.axes()
     if axes is None:
         return None

@@ -1,5 +1,7 @@
 """Shipped champions: into a fresh bucket, out of one, and never over what serves."""
 
+import json
+
 import pytest
 
 from ecg_tasks.archive import registry
@@ -29,6 +31,20 @@ def test_a_champion_that_serves_is_left_alone(bucket, tmp_path):
     registry.write_champion(bucket, recipe="heartbeat", version="v2", since="2026-02-01", who="me", why="better")
     assert seed.install_champions(tmp_path) == []
     assert registry.read_champion(bucket, "heartbeat").version == "v2"
+
+
+def test_a_champion_of_pictures_made_no_more_makes_way(bucket):
+    """After an upgrade that draws other pictures the shipped version serves; the other is kept in its history, and one start is enough."""
+    (shipped,) = (one for one in registry.shipped_champions(seed.SHIPPED_MODELS) if one.recipe == "twelve_lead")
+    files = registry.read_shipped(seed.SHIPPED_MODELS, shipped)
+    older = json.loads(files["model.json"]) | {"recipe_digest": "059025766e34", "version": "aaaa00000001"}
+    registry.write_version(bucket, "twelve_lead", "aaaa00000001", files | {"model.json": json.dumps(older).encode()})
+    registry.write_champion(bucket, recipe="twelve_lead", version="aaaa00000001", since="2026-01-01", who="me", why="first")
+    assert seed.install_champions() == ["heartbeat", "twelve_lead"]
+    champion = registry.read_champion(bucket, "twelve_lead")
+    assert (champion.version, champion.why) == (shipped.version, "aaaa00000001 reads pictures that are made no more")
+    assert [one.version for one in champion.history] == ["aaaa00000001"]
+    assert seed.install_champions() == []
 
 
 def test_nothing_to_export_is_said(bucket, tmp_path):

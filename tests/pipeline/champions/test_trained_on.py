@@ -41,6 +41,8 @@ def index_of(persons) -> dict:
         "record_id": [f"s{number:031x}" for number in range(n)],
         "recipe": ["heartbeat"] * n,
         "probability": np.linspace(0, 1, n),
+        "threshold": np.full(n, 0.5),
+        "decision": ["normal", "abnormal"] * (n // 2),
         "label": ["normal", "abnormal"] * (n // 2),
         "patient": [one.patient for one in persons],
         "public_patient": [one.public_patient for one in persons],

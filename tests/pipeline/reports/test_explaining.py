@@ -28,7 +28,9 @@ def decided_by(recipe_name, channels, column):
     """A model whose answer is the brightness of these channels in one column, and nothing else."""
     shape = get_recipe(recipe_name).image_shape
     return SimpleNamespace(
-        spec=SimpleNamespace(recipe=recipe_name, image_shape=shape, temperature=1.0, min_quality=0.5),
+        spec=SimpleNamespace(
+            recipe=recipe_name, recipe_digest=get_recipe(recipe_name).digest, image_shape=shape, temperature=1.0, min_quality=0.5
+        ),
         typical=np.zeros(shape, np.uint8),
         predict=lambda images: sigmoid(images[:, :, column][..., channels].mean(axis=(1, 2)) / 100).astype(np.float32),
     )
@@ -46,8 +48,8 @@ def test_the_median_beat_is_led_back_to_every_beat_of_its_lead():
     nearest = np.abs(marked_s[:, None] - (whole + times[column])).min(axis=0)
     assert nearest.max() < 0.05
     assert np.abs(marked_s[:, None] - (whole + times[column])).min(axis=1).max() < 0.08
-    assert found.cells[:, column].sum() == pytest.approx(found.cells.sum(), rel=1e-3)
-    assert found.log_odds == pytest.approx(found.cells.sum(), rel=1e-3)
+    assert np.abs(np.delete(found.cells, [column - 1, column, column + 1], axis=1)).max() < 1e-4  # columns are looked into in pairs
+    assert found.log_odds == pytest.approx(found.cells[:, column].sum(), rel=1e-3)
 
 
 def test_beats_of_a_lead_are_marked_where_they_were_cut():
