@@ -119,6 +119,8 @@ def test_processes_that_append_at_once_lose_nothing(bucket):
     """Of 40 entries by four processes every one is there, the log is sound, and the next entry joins all ends."""
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         written = {digest for part in pool.map(_append_some, range(4)) for digest in part}
+        pool.close()  # else they are killed in the middle of what they do at their end, and one may never end
+        pool.join()
     assert {name.digest for name, _ in audit.entries(bucket)} == written
     assert len(written) == 40
     audit.append(bucket, who="last", action="verdict", subject="last")
