@@ -19,6 +19,7 @@ from threading import RLock, Thread
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ecg_tasks.cli import terminal
 from tests.patience import give_way
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +93,12 @@ def group_of(file):
         return AFTER[file]
     marked = re.search(r'mark\.chain\("(\w+)"\)', (ROOT / file).read_text(encoding="utf-8"))
     return marked[1] if marked else next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+@pytest.fixture(autouse=True)
+def _console_of_its_own():
+    """Let each test's commands make their console anew: it keeps the width that it had when a process first printed."""
+    terminal.console.cache_clear()
 
 
 @pytest.fixture(scope="session")
