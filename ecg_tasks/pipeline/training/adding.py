@@ -19,7 +19,7 @@ from ecg_tasks.learning.added_process import LoadedNetwork, load_apart
 from ecg_tasks.learning.runtimes import ONNX
 from ecg_tasks.learning.version import SPEC, Added, ModelSpec
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.training.candidate import Network, golden_pictures
+from ecg_tasks.pipeline.training.candidate import Network, golden_pictures, uncalibrated
 from ecg_tasks.signals.recipes import Recipe, get_recipe
 
 _DAG = DagId.RETRAIN_MODEL
@@ -66,23 +66,14 @@ def network_of(store: ObjectStore, work: TrainingJob, *, synthetic: bool) -> tup
     if stated.recipe != recipe.name:
         raise ConfigurationError(f"{stated.name} reads pictures of {stated.recipe}, and this run is about {recipe.name}")
     runtime = "onnxruntime" if loaded.file == ONNX else "ai-edge-litert"
-    spec = ModelSpec(
-        recipe=recipe.name,
-        recipe_digest=recipe.digest,
-        version=work.version,
-        dataset_id=work.dataset_id,
-        threshold=0.5,
-        abstain=(0.5, 0.5),
-        temperature=1.0,
-        min_quality=recipe.min_quality,
-        image_shape=recipe.image_shape,
+    spec = uncalibrated(
+        work=work,
+        recipe=recipe,
+        synthetic=synthetic,
         network=stated.name,
         n_weights=loaded.n_weights,
-        seed=work.seed,
-        synthetic=synthetic,
         training={"code": msgspec.to_builtins(Code.running())},
         environment={"python": platform.python_version(), "runtime": f"{runtime} {installed(runtime)}"},
-        sources=work.credits,
         added=Added(description=stated, file=loaded.file, given_as=loaded.given_as.value, sha256=hashlib.sha256(given).hexdigest()),
     )
     return spec, Network(files=loaded.files, golden=golden_pictures(recipe), scores=loaded.scores)

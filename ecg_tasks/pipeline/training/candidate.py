@@ -254,6 +254,19 @@ def provisional_spec(*, work: TrainingJob, recipe: Recipe, training: Training, s
 
     stored = msgspec.to_builtins(training, order="sorted")
     stored.pop("schema_version")  # of the file, not of the training
+    return uncalibrated(
+        work=work,
+        recipe=recipe,
+        synthetic=synthetic,
+        network=recipe.network,
+        n_weights=training.n_weights,
+        training=stored,
+        environment=training_environment(),
+    )
+
+
+def uncalibrated(*, work: TrainingJob, recipe: Recipe, synthetic: bool, **own: Any) -> ModelSpec:
+    """Return the specification of a version before its calibration; ``own`` is what its network says of itself."""
     return ModelSpec(
         recipe=recipe.name,
         recipe_digest=recipe.digest,
@@ -264,11 +277,8 @@ def provisional_spec(*, work: TrainingJob, recipe: Recipe, training: Training, s
         temperature=1.0,
         min_quality=recipe.min_quality,
         image_shape=recipe.image_shape,
-        network=recipe.network,
-        n_weights=training.n_weights,
         seed=work.seed,
         synthetic=synthetic,
-        training=stored,
-        environment=training_environment(),
         sources=work.credits,
+        **own,
     )
