@@ -188,6 +188,17 @@ def test_no_class_may_fall_by_more_than_its_margin():
     assert held.reason.endswith("; not worse by 0.5 in MI, HYP")
 
 
+def test_the_whole_interval_of_a_class_must_lie_above_the_margin():
+    """A difference within the margin on few patients is not enough to say that a class has not fallen; on many it is."""
+    labels, good, poor, patients = _better()
+    few, many = ({"MI": _of_class(candidate=1.9, champion=2.0, n=n)} for n in (400, 4000))
+    verdict = evaluate_candidate(labels, good, poor, patients, seed=0, classes=few)
+    difference = verdict.figures["auroc_difference_MI"]
+    assert difference.low < -0.05 < difference.value
+    assert not verdict.promote
+    assert evaluate_candidate(labels, good, poor, patients, seed=0, classes=many).promote
+
+
 def test_classes_help_no_candidate():
     """Normal and abnormal are judged first: a candidate that is no better there is rejected for that, however good its classes are."""
     labels, good, poor, patients = _better()
