@@ -164,6 +164,17 @@ def test_damage_is_told(store, dropped):
     assert {one.kind for one in find_orphans(store, at=LATER)} == {"records without the dropped file"}
 
 
+def test_a_copy_that_was_exchanged_is_told(store, dropped):
+    """Also in a ZIP that is whole: what counts is the digest that the account has."""
+    inbox.put_files([("w.zip", zipped(dropped))])
+    run(store, "r1")
+    (key,) = store.list_keys(keys.RAW)
+    (record,) = readers.read("a.edf", {"a.edf": dropped["a.edf"]}).records
+    store.put(key, zipped({name: data + b"x" if name.endswith(".edf") else data for name, data in copies_of(store).items()}))
+    assert states(store, record.record_id) == {"raw": LinkState.BROKEN}
+    assert all(states(store, one) == {"raw": LinkState.CHECKED} for one in ids_of_all(store) if one != record.record_id)
+
+
 def ids_of_all(store: ObjectStore) -> list[str]:
     """The ids of all records."""
     return [one for key in store.list_keys(keys.RECORD_INDEX) for one in tables.load(store.get(key), ["record_id"])["record_id"]]
