@@ -337,3 +337,30 @@ def test_an_archive_that_is_gone_before_a_task_reads_it(store, dropped, replaced
     assert (store.list_keys(keys.INBOX) == ["inbox/w.zip"]) == replaced
     if replaced:
         assert run(store, "r2").counts.records == 1
+
+
+@pytest.mark.parametrize("name", ["w.zip", "a.edf"])
+def test_what_is_put_again_before_the_end_of_a_run_that_did_not_read_it(store, dropped, name):
+    """The same bytes under the same name were not taken: they stay for the next run."""
+    data = zipped({"a.edf": dropped["a.edf"]}) if name == "w.zip" else dropped["a.edf"]
+    inbox.put_files([(name, data)])
+    jobs = ingest_records.plan("r1")
+    store.delete(f"inbox/{name}")
+    results = [ingest_records.ingest_batch(job) for job in jobs]
+    inbox.put_files([(name, data)])
+    ingest_records.publish("r1", results)
+    assert store.list_keys(keys.INBOX) == [f"inbox/{name}"]
+    assert run(store, "r2").counts.records == 1
+    assert store.list_keys(keys.INBOX) == []
+
+
+def test_what_is_left_of_a_recording_that_is_gone_stays(store, make_wfdb):
+    """Its owner took back one of two files: nobody has read the other one."""
+    files = make_wfdb("b", seed=2)
+    inbox.put_files(files.items())
+    jobs = ingest_records.plan("r1")
+    store.delete("inbox/b.dat")
+    ingest_records.publish("r1", [ingest_records.ingest_batch(job) for job in jobs])
+    assert store.list_keys(keys.INBOX) == ["inbox/b.hea"]
+    inbox.put_files([("b.dat", files["b.dat"])])
+    assert run(store, "r2").counts.records == 1
