@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import written_files as written
 from ecg_tasks import readers
+from ecg_tasks.actions.quarantine import put_back
 from ecg_tasks.archive import account_lists, keys, tables
 from ecg_tasks.archive.documents import IntakeJob, IntakeManifest, TakenArchive, read, read_manifest, write
 from ecg_tasks.archive.object_store import ObjectStore
@@ -18,7 +19,7 @@ from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
 from ecg_tasks.pipeline.maintenance.rules import checked_days, judge
-from ecg_tasks.queries import records
+from ecg_tasks.queries import quarantine, records
 from ecg_tasks.queries.lineage import tracing
 from ecg_tasks.queries.lineage.links import LinkState
 
@@ -364,3 +365,21 @@ def test_what_is_left_of_a_recording_that_is_gone_stays(store, make_wfdb):
     assert store.list_keys(keys.INBOX) == ["inbox/b.hea"]
     inbox.put_files([("b.dat", files["b.dat"])])
     assert run(store, "r2").counts.records == 1
+
+
+def test_an_archive_that_was_put_back_and_is_gone_again_leaves_its_entry_open(store, monkeypatch):
+    """It was taken out of the inbox before its tasks read it: its bytes are in quarantine only, and it can be put back once more."""
+    with monkeypatch.context() as patch:
+        patch.setenv("ECG_MAX_ARCHIVE_MEMBERS", "1")
+        inbox.put_files([("w.zip", zipped({"a.edf": edf(1), "b.edf": edf(2)}))])
+        run(store, "r1")
+    (entry,) = quarantine.entries(store).entries
+    put_back(store, entry.id, who="ada")
+    jobs = ingest_records.plan("r2")
+    store.delete("inbox/w.zip")
+    ingest_records.publish("r2", [ingest_records.ingest_batch(job) for job in jobs])
+    (entry,) = quarantine.entries(store).entries
+    assert [one.outcome for one in entry.retried] == ["gone before it was read"]
+    put_back(store, entry.id, who="ada")
+    assert run(store, "r3").counts.records == 2
+    assert quarantine.entries(store).entries == ()
