@@ -13,6 +13,7 @@ from ecg_tasks import readers
 from ecg_tasks.actions.quarantine import put_back
 from ecg_tasks.archive import account_lists, keys, tables
 from ecg_tasks.archive.documents import IntakeJob, IntakeManifest, TakenArchive, read, read_manifest, write
+from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox
@@ -271,10 +272,8 @@ def test_the_account_of_a_known_archive_may_be_a_table(store, monkeypatch):
     assert (line.before, line.duplicates, bool(manifest.inputs_table)) == ("r1", 1, True)
 
 
-def test_the_table_of_a_known_archive_is_read_again(store, dropped):
-    """It may mean recordings that came since."""
-    from ecg_tasks.archive.labelling import labels_in_force
-
+def test_a_known_archive_with_a_label_table_is_read_again(store, dropped):
+    """Its rows may mean recordings that came since, and where others of the same names did, they mean its own."""
     archive = zipped({"a.edf": dropped["a.edf"], "labels.csv": b"record,label\na.edf,normal\nc.edf,abnormal\n"})
     inbox.put_files([("w.zip", archive)])
     run(store, "r1")
@@ -282,10 +281,13 @@ def test_the_table_of_a_known_archive_is_read_again(store, dropped):
         store.delete(key)
     inbox.put_files([("w/c.edf", edf(7))])
     run(store, "r2")
-    assert sorted(one.label for one in labels_in_force(store).values()) == ["normal"]
+    (own,) = labels_in_force(store)
+    inbox.put_files([("w.zip", zipped({"a.edf": edf(8), "labels.csv": b"record,label\na.edf,abnormal\n"}))])
+    run(store, "r3")
     inbox.put_files([("w.zip", archive)])
-    assert [one.before for one in run(store, "r3").inputs] == ["r1"]
-    assert sorted(one.label for one in labels_in_force(store).values()) == ["abnormal", "normal"]
+    run(store, "r4")
+    found = labels_in_force(store)
+    assert (found.pop(own).label, sorted(one.label for one in found.values())) == ("normal", ["abnormal", "abnormal"])
 
 
 @pytest.mark.parametrize("why", ["refused", "kept", "killed"])
