@@ -166,6 +166,18 @@ def test_damage_is_told(store, dropped):
     assert {one.kind for one in find_orphans(store, at=LATER)} == {"records without the dropped file"}
 
 
+def test_a_file_that_is_not_among_the_copies_is_told(store, make_wfdb):
+    """The list names two files of the recording, and one is there."""
+    inbox.put_files([("w.zip", zipped(make_wfdb("b", seed=2)))])
+    run(store, "r1")
+    (record_id,), (key,), members = ids_of_all(store), store.list_keys(keys.RAW), copies_of(store)
+    assert states(store, record_id) == {"raw": LinkState.CHECKED}
+    fewer = zipped({name: data for name, data in members.items() if not name.endswith(".dat")})
+    store.delete(key)
+    store.put(keys.raw_copies(key.split("/")[1], sha256(fewer)), fewer)
+    assert states(store, record_id) == {"raw": LinkState.BROKEN}
+
+
 def ids_of_all(store: ObjectStore) -> list[str]:
     """The ids of all records."""
     return [one for key in store.list_keys(keys.RECORD_INDEX) for one in tables.load(store.get(key), ["record_id"])["record_id"]]
