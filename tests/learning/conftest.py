@@ -71,9 +71,8 @@ def held_out(windows):
     return [windows.records >= 1000]
 
 
-@pytest.fixture(scope="session")
-def windows_with_classes(windows):
-    """The same records with two classes that show in bands of rows: ``MI`` is known of all, ``CD`` not of every fifth.
+def _with_classes(windows):
+    """Give records two classes that show in bands of rows: ``MI`` is known of all, ``CD`` not of every fifth.
 
     Of every seventh record only classes are known.
     """
@@ -84,6 +83,18 @@ def windows_with_classes(windows):
     classes = np.column_stack([infarction, np.where(number % 5 == 0, NOT_KNOWN, conduction)]).astype(np.uint8)
     labels = np.where(number % 7 == 0, NOT_KNOWN, windows.labels).astype(np.uint8)
     return TrainingSet(images=images, labels=labels, records=number, class_names=("MI", "CD"), classes=classes)
+
+
+@pytest.fixture(scope="session")
+def windows_with_classes(windows):
+    """The same records with two classes."""
+    return _with_classes(windows)
+
+
+@pytest.fixture(scope="session")
+def strangers_with_classes():
+    """So many other records that no class goes along with another by chance."""
+    return _with_classes(_windows(160, seed=3))
 
 
 @pytest.fixture(scope="session")

@@ -204,16 +204,16 @@ def test_batches_are_shared_out_among_devices(windows, held_out, params, memory,
     assert keras_scores(shared.keras, windows.images) == pytest.approx(keras_scores(alone.keras, windows.images), abs=1e-3)
 
 
-def test_it_learns_classes_beside_abnormal(trained_with_classes, windows_with_classes, held_out):
+def test_it_learns_classes_beside_abnormal(trained_with_classes, strangers_with_classes):
     """Bands of rows that are brighter in records of a class are found too, by the outputs of these classes and by no other."""
-    other = windows_with_classes.subset(held_out[0])
+    other = strangers_with_classes
     scores = keras_scores(trained_with_classes.keras, other.pictures(slice(None)))
     assert scores.shape == (len(other), 3)
     for column in range(3):
         known = other.truth[:, column] != NOT_KNOWN
         ranks = [roc_auc(other.truth[known, column], scores[known, output]) for output in range(3)]
         assert ranks[column] > 0.95
-        assert sorted(ranks)[-2] < 0.9
+        assert sorted(ranks)[-2] < 0.8
 
 
 def test_the_loss_counts_what_is_known():

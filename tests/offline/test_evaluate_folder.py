@@ -107,6 +107,15 @@ def assert_same_as_card(found, metrics):
         assert found[part] == metrics[part]
 
 
+def nearly(value):
+    """Return a document whose numbers are equal to others that differ in the sixth digit at most."""
+    if isinstance(value, dict):
+        return {name: nearly(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [nearly(one) for one in value]
+    return pytest.approx(value, rel=1e-5) if isinstance(value, float) else value
+
+
 def test_the_card_is_reproduced_by_one_command(world, found):
     """From the folder alone: the figures, intervals, baselines, subgroups and curves of the version's own metrics.json, exactly."""
     assert_same_as_card(found, world.metrics)
@@ -292,11 +301,8 @@ def tested_on(tmp_path_factory):
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the recordings {REAL} are not here")
 @pytest.mark.parametrize("champion", registry.shipped_champions(seed.SHIPPED_MODELS), ids=lambda champion: champion.recipe)
 def test_shipped_cards_are_reproduced(champion, tested_on):
-    """The figures of every shipped champion come back from the recordings that it was tested on, nearly: processors differ."""
+    """All that a shipped card says of its test comes back from those recordings; nearly, since processors differ in the ninth digit."""
     found = json.loads(json.dumps(evaluate_folder(tested_on, recipe=champion.recipe).as_dict()))
     card = json.loads(registry.read_shipped(seed.SHIPPED_MODELS, champion)["metrics.json"])
     assert found["version"] == champion.version
-    assert found["n_records"] == card["test"]["n_records"]
-    for name, figure in card["test"].items():
-        if isinstance(figure, dict) and "low" in figure:
-            assert found["figures"][name] == pytest.approx(figure, abs=2e-3), name
+    assert_same_as_card(found, nearly(card))
