@@ -108,3 +108,15 @@ def test_the_classes_take_a_line_or_two_each_on_a_phone(browser, report, details
     line, height = (page.locator(f".classes {part} tr").bounding_box()["height"] for part in ("thead", "tbody"))
     assert height < 2 * line
     page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_a_probability_at_an_end_is_not_cut_off(browser, report, details, width, probability):
+    """On a phone its letters are larger, since the drawing is smaller."""
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.set_content(record_page(report, replace(details[0], row=details[0].row | {"probability": probability})).decode())
+    value = page.locator(".plot .value")
+    text, drawing = value.bounding_box(), value.locator("xpath=ancestor::*[local-name()='svg']").bounding_box()
+    assert drawing["x"] <= text["x"] < text["x"] + text["width"] <= drawing["x"] + drawing["width"]
+    page.close()
