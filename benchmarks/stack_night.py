@@ -1,7 +1,8 @@
 """Here: one large night on the running embedded stack: time and processor time of a record, memory of every process, tasks, size.
 
-Not here: growth by itself, without Airflow (``scaling``). ``python -m benchmarks.stack_night FOLDER N [N ...] > FILE`` runs a night of N
-synthetic heartbeat records for each N, each on a stack of its own below FOLDER, and prints JSON.
+Not here: growth by itself, without Airflow (``scaling``). ``python -m benchmarks.stack_night FOLDER DROP [DROP ...] > FILE`` runs a night
+for each DROP, on a stack of its own below FOLDER, and prints JSON. A drop is a number of synthetic heartbeat records, or the folder of a
+data set that ``./ecg import auto`` knows: all of PTB-XL is the standing test of scale.
 """
 
 import json
@@ -72,29 +73,40 @@ class Peaks:
         return f"{_TASK} of {self.phase}" if kind == _TASK else kind
 
 
-def measure(folder: Path, n_records: int) -> dict[str, Any]:
-    """Measure one night on a fresh stack; all times are counted from the start of ``ingest_records`` with a full inbox.
+def measure(folder: Path, drop: str) -> dict[str, Any]:
+    """Measure one night on a fresh stack; all times but ``put_s`` are counted from the start of ``ingest_records`` with a full inbox.
+
+    Parameters
+    ----------
+    drop : a number of synthetic records, or the folder of a data set
 
     Returns
     -------
     dict
-        ``n_records``, ``wall_s``, ``cpu_s`` (all processes of the machine that are not niced), ``wall_ms`` and ``cpu_ms`` a record;
-        ``dags``: of each ``wall_s``, ``n_tasks`` and ``n_mapped``; ``peak_mb`` by kind of process; ``bucket``: of each prefix the
-        objects and bytes.
+        ``n_records``, ``put_s``, the report's ``counts``; ``wall_s``, ``cpu_s`` (all processes of the machine that are not niced), and
+        ``wall_ms`` and ``cpu_ms`` a record; ``dags``: of each ``wall_s``, ``n_tasks`` and ``n_mapped``; ``peak_mb`` by kind of process;
+        ``bucket``: of each prefix the objects and bytes.
     """
     stack = Stack(folder / "home")
     own = dict(os.environ)
     stack.up()
     try:
         os.environ.update(stack.environment())
+        from ecg_tasks.actions.packed_drop import in_its_own_folder, put_packed
         from ecg_tasks.archive.workspace import open_store
+        from ecg_tasks.offline.labelled_folders import open_folder
         from ecg_tasks.pipeline.intake import inbox
 
         peaks, dags = Peaks(stack), {}
         with stack.airflow() as api:
             for dag in DAGS[:2]:
                 _pause(api, dag, paused=True)
-            inbox.put_files(_files(n_records))
+            began = time.monotonic()
+            if drop.isdigit():
+                inbox.put_files(_files(int(drop)))
+            else:
+                put_packed(in_its_own_folder(open_folder(Path(drop)).for_inbox()))
+            put_s = time.monotonic() - began
             known = {dag: set(api.runs(dag)) for dag in DAGS}
             began, cpu = time.monotonic(), _cpu_s()
             with peaks.watched():
@@ -107,14 +119,17 @@ def measure(folder: Path, n_records: int) -> dict[str, Any]:
         for item in store.list_objects(""):
             sizes[item.key.split("/")[0]].update(objects=1, bytes=item.size)
         counts = json.loads(store.get(next(key for key in store.list_keys("reports/") if key.endswith("/summary.json"))))["counts"]
-        if counts["records"] - counts["pending"] != n_records:
-            raise RuntimeError(f"{n_records} records were dropped; the report says {counts}")
+        n_records = counts["records"]
+        if counts["pending"] or not n_records or (drop.isdigit() and n_records != int(drop)):
+            raise RuntimeError(f"the report of {drop} says {counts}")
     finally:
         stack.down()
         os.environ.clear()  # or the next stack would take this one's bucket for one of the user's own
         os.environ.update(own)
     return {
         "n_records": n_records,
+        "counts": counts,
+        "put_s": put_s,
         "wall_s": wall_s,
         "cpu_s": cpu_s,
         "wall_ms": 1000 * wall_s / n_records,
@@ -165,10 +180,10 @@ def _cpu_s() -> float:
 
 def main() -> None:
     """Run the nights that were asked for."""
-    folder, *sizes = sys.argv[1:]
+    folder, *drops = sys.argv[1:]
     nights = []
-    for size in sizes:
-        nights.append(measure(Path(folder) / size, int(size)))
+    for drop in drops:
+        nights.append(measure(Path(folder) / Path(drop).name, drop))
         sys.stderr.write(json.dumps(nights[-1]) + "\n")
     json.dump({"nights": nights, "cores": os.cpu_count()}, sys.stdout, indent=1)
 

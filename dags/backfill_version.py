@@ -1,10 +1,9 @@
 """Let a chosen version decide on the whole archive, and show how it differs from another one. The serving version does not change.
 
-* reads: `models/<recipe>/`, `spectrograms/`, `labels/`
+* reads: `models/<recipe>/`, `spectrograms/`, `labels/`, `measurements/`
 * writes: `predictions/<recipe>/<shard>/<version>.parquet`, `backfills/<name>/` (the difference page, and in `report/` what a report by
   this version would say), then `manifests/backfill_version/<run>.json`
-* runs: by hand with a form. (To write the reports of past dates by the version that serves: `airflow backfill create --dag-id
-  classify_records`.)
+* runs: by hand with a form
 * rerun: safe; a prediction is named by its shard and version, and the pages are written again
 * when it fails: `ConfigurationError` says why the version cannot be compared. Else the object store was out of reach, or a worker was
   killed: clear the failed task

@@ -1,6 +1,6 @@
 """Let the champion of every recipe decide on the records, and write the report of the run.
 
-* reads: `models/<recipe>/champion.json` and its version, `spectrograms/`, `labels/`
+* reads: `models/<recipe>/champion.json` and its version, `spectrograms/`, `labels/`, `measurements/`
 * writes: `predictions/<recipe>/<shard>/<version>.parquet`, `monitoring/<recipe>/<run>.json`, `reports/<date>/<run>/`, `decided/`,
   then `manifests/classify_records/<run>.json`
 * runs: at 02:00 UTC, or by hand with a form; its first task refuses a backfill over dates. A run that has not ended six hours after it

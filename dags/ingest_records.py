@@ -1,7 +1,8 @@
 """Take over what was dropped into the inbox: read it, check it, store it as records, or put it into quarantine with a reason.
 
 * reads: `inbox/`
-* writes: `raw/`, `records/`, `labels/`, `quarantine/`, then `manifests/ingest_records/<run>.json`; only then the files leave `inbox/`
+* writes: `raw/`, `records/`, `labels/`, `classes/`, `quarantine/`, then `manifests/ingest_records/<run>.json`; only then the files leave
+  `inbox/`
 * takes: at most 1,000 tasks a run, what was complete first; the last task then asks for another run, which starts at once
 * runs: within 10 s of a drop (the inbox watcher), and every 15 minutes for what the watcher missed
 * rerun: safe; records and shards are named by their content, so the same file twice is one record

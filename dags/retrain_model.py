@@ -2,7 +2,7 @@
 
 A network that somebody else trained (`./ecg models add`) becomes a candidate by the same steps, and nothing is trained.
 
-* reads: `records/`, `labels/`, `spectrograms/`, `models/<recipe>/champion.json`, `staging/retrain_model/added-<digest>/`
+* reads: `records/`, `labels/`, `classes/`, `spectrograms/`, `models/<recipe>/champion.json`, `staging/retrain_model/added-<digest>/`
 * writes: `signatures/`, `groups/`, `datasets/<dataset_id>/`, `checkpoints/`, `models/<recipe>/<version>/`, `models/<recipe>/champion.json`,
   then `manifests/retrain_model/<run>.json`
 * runs: on Sundays at 03:00 UTC, or by hand with a form

@@ -56,18 +56,19 @@ def _look_into(store: ObjectStore, copies: Sequence[ObjectInfo], *, record_id: s
         return KeptFiles(n_bytes=sizes, fault="; ".join(f"{key} has another SHA-256" for key in broken))
     n_bytes: dict[str, int] = {}
     wrong: list[str] = []
-    missing = set(digests)
+    wanted, found = set(digests), set[str]()
     try:
         for item in copies:
             own = {file.sha256 for file in packed_copies.files_of(store, item, record_id)} if record_id else set(digests)
+            wanted |= own
             for path, (size, fault) in packed_copies.checked(store, item, own).items():
                 n_bytes[f"{item.key.rsplit('/', 1)[-1]}/{path}"] = size
-                missing.discard(path.partition("/")[0])
+                found.add(path.partition("/")[0])
                 wrong += [fault] if fault else []
     except (BadInputError, DamagedStoreError) as error:
         wrong.append(f"it cannot be read: {error}")
-    if missing or not n_bytes:
-        wrong.append(f"{', '.join(sorted(missing)) or 'its files'} are in none of {keys.RAW}{copies[0].key.split('/')[1]}/")
+    if wanted - found or not n_bytes:
+        wrong.append(f"{', '.join(sorted(wanted - found)) or 'its files'} are in none of {keys.RAW}{copies[0].key.split('/')[1]}/")
     return KeptFiles(n_bytes=n_bytes, fault="; ".join(wrong))
 
 

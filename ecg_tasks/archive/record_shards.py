@@ -88,6 +88,13 @@ def names_of(index: tables.Columns) -> list[str]:
     return [called or name for called, name in zip(index.get("called") or index["name"], index["name"], strict=True)]
 
 
+def sites_of(index: bytes) -> dict[str, str | None]:
+    """Return the site of each record of a shard's index; None where it is not known, as in older ones."""
+    columns = tables.load(index, ["record_id", "site"])
+    record_ids = columns["record_id"]
+    return dict(zip(record_ids, columns.get("site", [None] * len(record_ids)), strict=True))
+
+
 def load_shard(data: bytes, *, called: Sequence[str] = ()) -> list[StoredRecord]:
     """Read the records of a shard, in their order, with the identity that was stored; ``called`` are their digests, by the index."""
     columns = tables.load(data)

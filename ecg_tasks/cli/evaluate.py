@@ -75,8 +75,12 @@ def _patient_key() -> bytes | None:
     if key := os.environ.get("ECG_PATIENT_KEY"):
         return key.encode()
     from deploy.embedded import Stack
+    from deploy.embedded.errors import StackError
 
-    stack = Stack()
+    try:
+        stack = Stack()
+    except StackError:  # an installed package has none
+        return None
     return stack.environment()["ECG_PATIENT_KEY"].encode() if stack.home.exists else None
 
 

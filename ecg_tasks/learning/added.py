@@ -57,6 +57,11 @@ class NetworkInput(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fs: float = 0.0
     unit: Literal["mV", "uV"] = "mV"
 
+    @property
+    def is_of_samples(self) -> bool:
+        """Whether anything is stated that only samples have."""
+        return bool(self.leads or self.fs or self.unit != "mV")
+
 
 class NetworkOutput(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the network answers: one row of numbers for each window.
@@ -157,6 +162,7 @@ class Description(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True
             (len(set(said.classes.values())) < len(said.classes), "two classes of output have the same index"),
             *((not _is_class(name), f"{name!r} is no name of a class") for name in said.classes),
             (not 0 < self.input.scale < np.inf, "scale must be a number above 0"),
+            (self.recipe != RecipeName.LEAD_SAMPLES and self.input.is_of_samples, "leads, fs and unit are of samples alone"),
         )
         return next((fault for is_wrong, fault in faults if is_wrong), "")
 

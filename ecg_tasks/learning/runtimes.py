@@ -13,6 +13,8 @@ from ecg_tasks.errors import ModelRefusedError
 LITERT = "model.tflite"
 ONNX = "model.onnx"
 """Names of a network's file in a version, which say what runs it."""
+_ANSWERS = frozenset(("float", "float16", "float32", "double", "float64"))
+"""Kinds of numbers that a network may answer, as either runtime calls them."""
 
 
 class Runtime(Protocol):
@@ -45,7 +47,7 @@ def load(name: str, network: bytes, *, n_threads: int = 1, optimized: bool = Tru
     Raises
     ------
     ModelRefusedError
-        If it cannot be loaded, or is not of one input and one output.
+        If it cannot be loaded, is not of one input and one output, or answers whole numbers.
     """
     return _Onnx(network, n_threads=n_threads, optimized=optimized) if name == ONNX else _LiteRt(network, n_threads=n_threads)
 
@@ -60,6 +62,7 @@ class _LiteRt:
         except (ValueError, RuntimeError) as error:
             raise ModelRefusedError(f"{LITERT} cannot be loaded: {error}") from None
         _check_single(LITERT, inputs, outputs)
+        _check_answer(LITERT, np.dtype(outputs[0]["dtype"]).name)
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
         sizes = inputs[0]["shape_signature"]
         self.batch = _size(sizes[0]) if len(sizes) else 1
@@ -98,6 +101,7 @@ class _Onnx:
             raise ModelRefusedError(f"{ONNX} cannot be loaded: {error}") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         _check_single(ONNX, inputs, outputs)
+        _check_answer(ONNX, outputs[0].type.removeprefix("tensor(").removesuffix(")"))
         self._input = inputs[0].name
         sizes = inputs[0].shape
         self.batch = _size(sizes[0]) if sizes else 1
@@ -120,6 +124,11 @@ class _Onnx:
 def _check_single(name: str, inputs: Any, outputs: Any) -> None:
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelRefusedError(f"{name} has {len(inputs)} inputs and {len(outputs)} outputs; one of each is known here")
+
+
+def _check_answer(name: str, kind: str) -> None:
+    if kind not in _ANSWERS:
+        raise ModelRefusedError(f"{name} answers {kind}; it must be float, as whole numbers are steps of some scale, or names")
 
 
 def _size(size: Any) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from msgspec import structs
 
-from ecg_tasks.archive import audit, keys, registry, tables
+from ecg_tasks.archive import audit, keys, record_shards, registry, tables
 from ecg_tasks.archive.documents import (
     ClassifiedShard,
     ClassifyJob,
@@ -201,7 +201,10 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
             if len(part)
         ]
     )
-    sites = _sites(store, shard, ids.tolist()) if classifier.spec.sites else None
+    sites = None
+    if classifier.spec.sites:
+        site = record_shards.sites_of(store.get(keys.record_index(shard)))
+        sites = [site[record_id] for record_id in ids]
     decided = classifier.decide(record[drawn], outputs, spectrograms["quality"][drawn], n_records=len(ids), sites=sites)
     n_windows = np.bincount(record[drawn], minlength=len(ids))
     quality = np.bincount(record[drawn], weights=spectrograms["quality"][drawn], minlength=len(ids)) / np.maximum(n_windows, 1)
@@ -227,10 +230,3 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
     schema = tables.predictions_with(one.rule.name for one in decided.classes)
     store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(schema, columns))
     return ClassifiedShard(shard=shard, recipe=recipe.name, version=classifier.spec.version, records=len(ids), windows=len(drawn))
-
-
-def _sites(store: ObjectStore, shard: str, record_ids: Sequence[str]) -> list[str | None]:
-    """Return the site of each of these records of a shard, None where it is not known."""
-    index = tables.load(store.get(keys.record_index(shard)), ["record_id", "site"])
-    site = dict(zip(index["record_id"], index.get("site", [None] * len(index["record_id"])), strict=True))
-    return [site[record_id] for record_id in record_ids]

@@ -13,7 +13,7 @@ from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.learning.decisions import SiteRule
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
-from ecg_tasks.pipeline.reports.report_builder import reported_classes
+from ecg_tasks.pipeline.reports.report_builder import band_of, reported_classes
 from ecg_tasks.reporting.model import ReportedClass
 from ecg_tasks.signals.recipes import RECIPES
 
@@ -44,7 +44,7 @@ class Version:
     def at(self, site: str | None) -> "Version":
         """Return it with the threshold and the band that hold for records of a site."""
         rule = next((one for one in self.sites if one.site == site), None)
-        return self if rule is None else replace(self, threshold=rule.threshold, abstain=_band(rule.abstain))
+        return self if rule is None else replace(self, threshold=rule.threshold, abstain=band_of(rule.abstain))
 
     @property
     def key(self) -> str:
@@ -172,17 +172,13 @@ def _version(store: ObjectStore, recipe: str, name: str) -> Version:
         digest=digest,
         recipe_digest=spec.recipe_digest,
         threshold=spec.threshold,
-        abstain=_band(spec.abstain),
+        abstain=band_of(spec.abstain),
         dataset_id=spec.dataset_id,
         synthetic=spec.synthetic,
         added=spec.added.description.name if spec.added else "",
         classes=reported_classes(spec),
         sites=spec.sites,
     )
-
-
-def _band(abstain: tuple[float, float]) -> tuple[float, float] | None:
-    return abstain if abstain[1] > abstain[0] else None
 
 
 def _evaluated(

@@ -109,8 +109,7 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
     pictures: NDArray[np.uint8] | None = None
     views: tuple[SpectrogramView, ...] = ()
     spectrograms_key = ""
-    if chosen is not None:
-        recipe = _read_by(chosen.version)
+    if chosen is not None and (recipe := _read_by(chosen.version)) is not None:
         spectrograms_key = keys.spectrograms(recipe.key, shard)
         windows, pictures, views = _rendered(store, spectrograms_key, recipe, record_id)
     return RecordPage(
@@ -288,12 +287,14 @@ def _chosen(found: list[StoredDecision], champions: Mapping[str, str]) -> Stored
     return None
 
 
-def _read_by(version: Version) -> Recipe:
-    """Return the recipe whose pictures a version reads; of pictures that cannot be read any more, the one that takes their place."""
+def _read_by(version: Version) -> Recipe | None:
+    """Return the recipe whose pictures a version reads, today's of a version that is gone; None if its pictures cannot be read."""
+    if not version.recipe_digest:
+        return get_recipe(version.recipe)
     try:
         return recipe_of(version.recipe, version.recipe_digest)
     except ConfigurationError:
-        return get_recipe(version.recipe)
+        return None
 
 
 def _rendered(

@@ -36,7 +36,7 @@ def draw_probability(probability: float, *, model: ModelSummary) -> Markup:
         line(at(model.threshold), top - 4, at(model.threshold), top + height + 4, kind="threshold"),
         f'<path class="marker" d="M{number(at(probability))} {number(top - 3)}l-8-13h16z"/>',
         line(at(probability), top - 3, at(probability), top + height, kind="marker-line"),
-        text(min(max(at(probability), 60), 660), 19, f"P = {probability:.3f}", kind="value", anchor="middle"),
+        text(min(max(at(probability), 84), 636), 19, f"P = {probability:.3f}", kind="value", anchor="middle"),
     ]
     title = f"Probability of abnormal {probability:.3f}; threshold {model.threshold:.3f}"
     title += f"; abstains from {low:.3f} to {high:.3f}" if high > low else ""

@@ -48,7 +48,7 @@ class SiteSpread:
     watched : records that were compared, those with a probability, one a patient and night
     abnormal : share of these that is called abnormal
     psi : by measure, of late: the index, and whether it is large; None where there are too few records
-    estimated : sensitivity and specificity of the last night with records
+    estimated : sensitivity and specificity of the last night with enough records; empty where no night had them
     """
 
     site: str

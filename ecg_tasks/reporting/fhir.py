@@ -217,17 +217,21 @@ def _recording(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _measurements(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield what was measured, as components; what is not measurable says so, and what nobody has measured is left out."""
     why = reasons(row["not_measurable"] or "")
-    for name, (code, display, unit) in _MEASURED.items():
-        part: dict[str, Any] = {"code": _concept(LOINC, code, display)}
-        if row[name] is not None:
-            yield part | {"valueQuantity": {"value": row[name], "unit": unit, "system": UCUM, "code": unit}}
+    codes = {name: _concept(LOINC, code, display) for name, (code, display, _) in _MEASURED.items()}
+    codes["rhythm"] = _concept(f"{SYSTEM}:measure", "rhythm", "Regularity of the R-R intervals")
+    for name, code in codes.items():
+        if row[name] not in {None, ""}:
+            yield {"code": code} | _measured_value(name, row[name])
         elif name in why:
-            yield part | {
-                "dataAbsentReason": {**_concept(f"{HL7}/data-absent-reason", "not-applicable", "Not Applicable"), "text": why[name]}
-            }
-    if row["rhythm"]:
-        rhythm = _concept(f"{SYSTEM}:rhythm", row["rhythm"], row["rhythm"])
-        yield {"code": _concept(f"{SYSTEM}:measure", "rhythm", "Regularity of the R-R intervals"), "valueCodeableConcept": rhythm}
+            absent = {**_concept(f"{HL7}/data-absent-reason", "not-applicable", "Not Applicable"), "text": why[name]}
+            yield {"code": code, "dataAbsentReason": absent}
+
+
+def _measured_value(name: str, value: Any) -> dict[str, Any]:
+    if name == "rhythm":
+        return {"valueCodeableConcept": _concept(f"{SYSTEM}:rhythm", value, value)}
+    unit = _MEASURED[name][2]
+    return {"valueQuantity": {"value": value, "unit": unit, "system": UCUM, "code": unit}}
 
 
 def _device(row: Mapping[str, Any], *, release: str) -> dict[str, Any]:

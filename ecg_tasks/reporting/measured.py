@@ -42,4 +42,5 @@ def _line(name: str, value: float | str | None, why: str) -> Line:
         return Line(title, value)
     if isinstance(value, str) or value is None or value != value:  # noqa: PLR0124 - NaN is not itself
         return Line(title, "not measurable" if why else NOT_MEASURED, why)
-    return Line(title, f"{value:.0f}{unit}" if unit == "°" else f"{value:.0f} {unit}")
+    whole = round(round(float(value), 1))  # the report's columns have one digit: what is rounded of them is the same elsewhere
+    return Line(title, f"{whole}{unit}" if unit == "°" else f"{whole} {unit}")

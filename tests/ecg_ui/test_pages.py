@@ -210,6 +210,15 @@ def test_a_run_in_airflow_leads_to_its_report(admin, archive):
     assert (answer.status_code, answer.headers["location"]) == (303, archive.report)
 
 
+def test_tables_of_a_card_scroll_within_and_keep_their_numbers_whole(admin, archive):
+    """Figures of many classes are wider than a window: the page itself does not scroll sideways, and no figure is broken in its middle."""
+    card = admin.get("/ecg/models/twelve_lead/aaaa00000001").text
+    names = re.findall(r'<div class="scroll" role="region" aria-label="(Table \d+)" tabindex="0"><table>', card)
+    assert len(names) == len(set(names)) == card.count("<table") == card.count("</table></div>") > 3
+    (style,) = re.findall(r'<link rel="stylesheet" href="([^"]+)"', card)
+    assert ".ui-card th, .ui-card td { overflow-wrap: normal; white-space: normal; }" in admin.get(style).text
+
+
 @pytest.mark.parametrize(
     "path",
     [

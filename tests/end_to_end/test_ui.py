@@ -235,6 +235,8 @@ def test_no_page_is_wider_than_its_window(opened):
     opened.locator("tbody th a", has_text="synthetic_0").first.click()
     addresses["record"] = opened.url
     addresses |= {section: f"/ecg/{section}" for section in SECTIONS[1:]} | {"overview": "/ecg/"}
+    opened.goto(addresses["models"])
+    addresses["card"] = opened.locator("a[href*='/ecg/models/twelve_lead/']").first.get_attribute("href")
     for name, address in addresses.items():
         opened.set_viewport_size({"width": LOOKS["phone"][0], "height": LOOKS["phone"][1]})
         opened.goto(address)

@@ -317,6 +317,34 @@ def test_answers_that_are_no_use_are_refused(weights, bias, values, reason):
         load_apart(onnx_file(weights, bias, SHAPE), described("heartbeat@0", values=values), PICTURES)
 
 
+def _quantized():
+    """A LiteRT network of whole numbers, as converters for small devices make it."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = tf.constant(WEIGHTS, tf.float32)
+    asked = tf.function(lambda x: tf.reshape(x, (-1, 40)) @ module.weights, input_signature=[tf.TensorSpec((1, *SHAPE), tf.float32)])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([asked.get_concrete_function()], module)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([one[None].astype(np.float32)] for one in PICTURES)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.uint8
+    return converter.convert()
+
+
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected:UserWarning")
+def test_an_answer_in_whole_numbers_is_refused():
+    """The steps of a quantized network, or the name of a class, would be taken for log-odds."""
+    from onnx import TensorProto, helper, load_model_from_string
+
+    model = load_model_from_string(onnx_file(WEIGHTS, BIAS, SHAPE))
+    model.graph.node.append(helper.make_node("Cast", [model.graph.output[0].name], ["whole"], to=TensorProto.INT64))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("whole", TensorProto.INT64, ["n", 1]))
+    for given, told in ((model.SerializeToString(), "model.onnx answers int64"), (_quantized(), "model.tflite answers uint8")):
+        with pytest.raises(ModelRefusedError, match=told):
+            load_apart(given, described("heartbeat@0", values="log-odds"), PICTURES)
+
+
 def test_a_network_with_a_memory_or_dice_is_refused():
     """The same pictures in another order must have the same scores."""
     from onnx import TensorProto, helper

@@ -79,7 +79,7 @@ def test_without_the_key_a_private_patient_is_told_by_the_bucket_and_a_public_on
     assert found.as_dict()["left_out"]["by_bucket"] == one.n_by_bucket == sum(why == "bucket" for why in whys.values()) > 50
 
 
-def test_the_command_takes_the_key_of_the_installation_and_says_what_buckets_leave_out(tmp_path):
+def test_the_command_takes_the_key_of_the_installation_and_says_what_buckets_leave_out(tmp_path, monkeypatch):
     """With the environment's key nobody is left out by a bucket; by a version of before everybody is who is left out."""
     models = shipped(tmp_path / "models", map(named, range(200)))
     numbers = range(190, 500)
@@ -100,6 +100,9 @@ def test_the_command_takes_the_key_of_the_installation_and_says_what_buckets_lea
     n = sum(one.bucket in private and one.public_patient not in public for one in map(named, numbers))
     assert f"{n} of these share one of 10,000 buckets" in said(ECG_PATIENT_KEY="", **nowhere)
     assert not (tmp_path / "no stack").exists()
+    with monkeypatch.context() as installed:
+        installed.setattr("deploy.embedded.stack.CHECKOUT", tmp_path)  # as in an installed package, which has no stack
+        assert f"{n} of these share one of 10,000 buckets" in said(ECG_PATIENT_KEY="")
     files = {name: data for name, data in registry.read_folder(version).items() if name not in {SUMS, TRAINING_PATIENTS}}
     (version / SUMS).write_bytes(checksums(files))
     records = [line.split(",") for line in files["training_records.csv"].decode().splitlines()[1:]]

@@ -167,7 +167,11 @@ def test_a_report_tells_of_every_class(store, champion, report):
     for one in model["classes"]:
         counted = Counter(row[f"class_{one['name']}"] for row in rows)
         assert one["decisions"] == {name: counted[name] for name in ("present", "absent", "uncertain", "uninterpretable")}
-    assert "RARE" not in store.get(keys.report(date, run, "index.html")).decode()
+    index = store.get(keys.report(date, run, "index.html")).decode()
+    assert "RARE" not in index
+    before, _, after = index.partition("<caption>Classes of heartbeat: ")
+    assert before.count("<article") == before.count("</article>")  # over the page's whole width: half of it would hide the last columns
+    assert after.partition("</table>")[0].count('<th scope="row">') == 3
 
 
 def test_the_classes_are_the_records_own(store, report):

@@ -140,6 +140,13 @@ def test_what_nobody_measured_is_not_measurable_for_no_reason(archive):
     assert {line.why for line in lines} == {""}
 
 
+@pytest.mark.parametrize(("value", "text"), [(61.46, "62°"), (61.5, "62°"), (-0.3, "0°"), (-48.2, "-48°")])
+def test_a_value_is_rounded_alike_wherever_it_is_shown(value, text):
+    """A report has one digit of it, other pages have all; there is no minus before a zero."""
+    lines = measured_lines(dict.fromkeys(COLUMNS) | {"axis_deg": value})
+    assert next(line.text for line in lines if line.title == "QRS axis") == text
+
+
 def test_a_record_that_a_file_of_measurements_lacks_has_none(archive):
     """The others keep theirs."""
     ids = archive.ids(2)

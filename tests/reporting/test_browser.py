@@ -1,12 +1,14 @@
 """Here: tests of the report in a real browser: sorting, filters, paging, and that no request leaves the page."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 from ecg_tasks.labels import Decision
-from ecg_tasks.reporting.pages import render_report
+from ecg_tasks.reporting.model import ReportedClass
+from ecg_tasks.reporting.pages import record_page, render_report
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
@@ -91,3 +93,30 @@ def test_no_page_is_wider_than_a_phone(browser, folder):
         page.goto(path.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") == 390, path.name
     context.close()
+
+
+def test_the_classes_take_a_line_or_two_each_on_a_phone(browser, report, details):
+    """A cell that has to be scrolled to is not squeezed into a column of words beside empty rows."""
+    known = ReportedClass(
+        name="STTC", threshold=0.5, abstain=(0.4, 0.6), code="428750005", display="Nonspecific ST-T abnormality on electrocardiogram"
+    )
+    (model, *others), (detail, *_) = report.models, details
+    shown = replace(report, models=[replace(model, classes=(known,)), *others])
+    row = detail.row | {"p_STTC": 0.75, "class_STTC": "present"}
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.set_content(record_page(shown, replace(detail, row=row)).decode())
+    line, height = (page.locator(f".classes {part} tr").bounding_box()["height"] for part in ("thead", "tbody"))
+    assert height < 2 * line
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_a_probability_at_an_end_is_not_cut_off(browser, report, details, width, probability):
+    """On a phone its letters are larger, since the drawing is smaller."""
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.set_content(record_page(report, replace(details[0], row=details[0].row | {"probability": probability})).decode())
+    value = page.locator(".plot .value")
+    text, drawing = value.bounding_box(), value.locator("xpath=ancestor::*[local-name()='svg']").bounding_box()
+    assert drawing["x"] <= text["x"] < text["x"] + text["width"] <= drawing["x"] + drawing["width"]
+    page.close()

@@ -99,7 +99,7 @@ def test_measurements_are_components_with_their_codes_and_units(release):
     assert found[0]["8625-6"]["dataAbsentReason"]["text"] == "no P wave at the same place in most beats"
     assert found[0]["rhythm"]["valueCodeableConcept"]["coding"][0]["code"] == "irregular"
     assert set(found[1]) == {"quality"}
-    assert set(found[2]) == {"quality", "8867-4", "8625-6", "8633-0", "8634-8", "76634-5", "76635-2", "8632-2"}
+    assert set(found[2]) == {"quality", "8867-4", "8625-6", "8633-0", "8634-8", "76634-5", "76635-2", "8632-2", "rhythm"}
     assert all("dataAbsentReason" in one for code, one in found[2].items() if code != "quality")
 
 

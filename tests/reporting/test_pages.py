@@ -153,6 +153,12 @@ def test_a_record_page_tells_decision_threshold_and_origin(pages, details):
     assert "Made from a synthetic recording." in _text(pages[f"records/{details[4].record.record_id}.html"])
 
 
+def test_everybody_sees_that_measurements_are_no_diagnosis(files, details):
+    """The sentence is not for screen readers alone, as other captions are that repeat a heading."""
+    page = files[f"records/{details[0].record.record_id}.html"].decode()
+    assert "<caption>Of the median beat over all leads, by a program; no diagnosis, and no decision depends on them</caption>" in page
+
+
 def test_pages_link_to_their_neighbours(files, details):
     """From the first page to the last and back, each by one step."""
     ids = [detail.record.record_id for detail in details]

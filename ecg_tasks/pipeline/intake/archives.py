@@ -169,7 +169,8 @@ def _open(
 ) -> list[ArchivePart]:
     """Return the batches of an archive; what is none is put among the loose files, and what changed meanwhile is left.
 
-    Of one that was taken over before, the label tables alone are taken, which may mean what came since.
+    One that was taken over before is not taken again, unless a label table is in it: its rows mean the recordings beside it, also where
+    others of their names came since.
     """
     name = item.key.removeprefix(keys.INBOX)
     source = _StoredArchive(store, item)
@@ -184,9 +185,8 @@ def _open(
         key=keeping.names.in_inbox(item.key), source=source.sha256, folder=keeping.names.shown(packed.name_inside(name)), kept=keeping.keeps
     )
     before = taken_archives.taken_before(store, counts.source, counts.folder, kept=counts.kept)
-    if before is not None:
+    if before is not None and not opened.tables:
         found.known.append(_known(item, before, keeping=keeping))
-        found.loose.extend(_take_out_tables(store, opened, item, there={one.key: one for one in found.loose}))
         return []
     key = source.keep(names=keeping.names) if keeping.keeps == "as_dropped" else item.key
     if key is None:

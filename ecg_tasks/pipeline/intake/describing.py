@@ -135,10 +135,10 @@ def describe(store: ObjectStore, at: str, planned: IntakePlan, *, before: Catalo
     )
     late = before.described(archived.persons) if archived.persons and staged else {}
     folds = {}
-    if any(row.person.fold is not None for table in staged for row in table.rows):
-        said = (row.person for table in staged for row in table.rows)
-        there = (*said, *archived.persons.values(), *late.values(), *arrived.persons.values())
-        folds = names.folds_of(before, {person.patient for person in there if person.patient is not None})
+    there = [*(row.person for table in staged for row in table.rows), *archived.persons.values(), *late.values()]
+    if any(person.fold is not None for person in there):
+        patients = {person.patient for person in (*there, *arrived.persons.values()) if person.patient is not None}
+        folds = names.folds_of(before, patients)
     settled = settling.settle(staged, drop, archived, grace_ended=planned.grace_ended, known=late, folds=folds, names=arrived.names)
     leaving = [(table, settled.faults.get(number, [])) for number, table in enumerate(staged) if number not in settled.stays]
     counts = _take_leave(store, leaving, quarantined=came.quarantined, names=arrived.names)

@@ -87,12 +87,13 @@ def settle(store: ObjectStore, manifest: IntakeManifest, *, put_back: Sequence[s
     if not marks:
         return
     wanted = {as_told for paths in marks.values() for key in paths for as_told in (key, names.in_inbox(key))}
-    taken = {
-        file.key: (file.key.removeprefix(keys.INBOX), "records") if file.member else (drop.name, drop.fate)
-        for drop in account_lists.inputs(store, manifest)
-        for file in drop.files
-        if file.key in wanted
-    }
+    taken: dict[str, tuple[str, str]] = {}
+    for line in account_lists.inputs(store, manifest):
+        for file in line.files:
+            if file.key in wanted and not file.member:
+                taken[file.key] = line.name, line.fate
+            elif file.key in wanted and (line.fate == "gone" or file.key not in taken):  # an archive is gone if a part of it is
+                taken[file.key] = file.key.removeprefix(keys.INBOX), "gone" if line.fate == "gone" else "records"
     taken |= {table.key: (table.key.removeprefix(keys.INBOX), "") for table in manifest.labels.tables}
     taken |= {key: taken[as_told] for paths in marks.values() for key in paths if (as_told := names.in_inbox(key)) in taken}
     for entry, paths in marks.items():

@@ -143,9 +143,15 @@ class _Agreed(NamedTuple):
         """Whose fold it is: the patient's, or the record's where no patient is known."""
         return _who(self.stored, self.person).patient or self.stored.patient or self.record_id
 
+    @property
+    def fold(self) -> int | None:
+        """The fold that the rows put the patient into: they give it, or the patient of a record that has one."""
+        is_said = self.person.fold is not None or (self.stored.patient is None and self.person.patient is not None)
+        return over(self.stored, self.person).fold if is_said else None
+
 
 class _TwoFolds(NamedTuple):
-    """Records of one patient, in whose rows the patient is in another fold than elsewhere; ``before`` is the fold by earlier runs."""
+    """Records of one patient, by whose rows the patient is in another fold than elsewhere; ``before`` is the fold by earlier runs."""
 
     told: Sequence[_Agreed]
     before: Mapping[int, str]
@@ -155,25 +161,28 @@ def _in_two_folds(agreed: Sequence[_Agreed], folds: Mapping[str, Mapping[int, st
     """Find the patients with two folds: of those whose fold is known the rows with another one, of the others all rows with one."""
     of_patient: dict[str, list[_Agreed]] = defaultdict(list)
     for one in agreed:
-        if one.person.fold is not None:
+        if one.fold is not None:
             of_patient[one.patient].append(one)
     found = []
     for patient, told in of_patient.items():
-        own = {one.stored.fold: one.record_id for one in told if one.stored.fold is not None and patient == one.record_id}
-        before = folds.get(patient, {}) or own
-        others = [one for one in told if before.keys() - {one.person.fold}] if before else told
-        if others and len({one.person.fold for one in others} | before.keys()) > 1:
+        exchanged = {one.stored.fold: one.record_id for one in told if one.stored.fold is not None and one.stored.fold != one.fold}
+        before = exchanged | dict(folds.get(patient, {}))
+        others = [one for one in told if before.keys() - {one.fold}] if before else told
+        if others and len({one.fold for one in others} | before.keys()) > 1:
             found.append(_TwoFolds(others, before))
     return found
 
 
 def _refuse_folds(result: Settled, tables: Sequence[Staged], together: _TwoFolds) -> None:
-    said = [(place, one.person.fold) for one in together.told for place in one.places if place.row.person.fold is not None]
+    said = [(place, one.fold) for one in together.told for place in one.places]
     for place, fold in said:
         others = [f"{other} by {tables[row.table].name}, row {row.row.row}" for row, other in said if other != fold]
-        others += [f"{other} by the record {record_id}, which was received before" for other, record_id in together.before.items()]
+        others += [
+            f"{other} by the record {record_id}, which was received before" for other, record_id in together.before.items() if other != fold
+        ]
+        where = "here" if place.row.person.fold is not None else "by what else is known of it"
         sentence = (
-            f"the patient of the recording {place.row.record[:_SHOWN_CHARS]!r} is in fold {fold} here, and in fold "
+            f"the patient of the recording {place.row.record[:_SHOWN_CHARS]!r} is in fold {fold} {where}, and in fold "
             f"{', '.join(others[:_SHOWN])}; a patient has one fold, since it decides the split: none of these rows was applied"
         )
         result.faults[place.table].append(_fault(tables[place.table], place.row, sentence))

@@ -31,27 +31,32 @@ def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | N
     store.delete_many(itertools.chain(gone, read, staged))
 
 
-def _taken(store: ObjectStore, manifest: IntakeManifest, names: StoredNames) -> bytearray:
-    """Return digests of key, as the account has it, and ETag of every file that the run took, 16 bytes each: a million take 16 MB."""
+def _taken(store: ObjectStore, manifest: IntakeManifest, names: StoredNames) -> NDArray[np.bytes_]:
+    """Return digests of key, as the account has it, and ETag of every file that the run took, 16 bytes each: a million take 16 MB.
+
+    What its owner took back, or replaced, was not taken: the same bytes may be there again, or another file of the recording still.
+    """
     needed = set(manifest.waiting if manifest.needed is None else manifest.needed)
-    found = bytearray()
+    found, lost = bytearray(), bytearray()
     for item in account_lists.inputs(store, manifest):
+        if item.fate == "gone":
+            lost += b"".join(_digest(file.key, file.etag) for file in item.files)
+            continue
         for file in item.files:
             if needed.isdisjoint({file.key, names.in_inbox(file.key)}):  # a task of an earlier version gave the key itself
                 found += _digest(file.key, file.etag)
     for table in manifest.labels.tables:
         if needed.isdisjoint({table.key, names.in_inbox(table.key)}):
             found += _digest(table.key, table.etag)
-    return found
+    return np.setdiff1d(np.frombuffer(found, dtype="S16"), np.frombuffer(lost, dtype="S16"))
 
 
-def _unchanged(taken: bytearray, listed: Iterable[ObjectInfo], names: StoredNames) -> Iterator[str]:
+def _unchanged(taken: NDArray[np.bytes_], listed: Iterable[ObjectInfo], names: StoredNames) -> Iterator[str]:
     """Yield the keys listed with the content that was taken; they are not asked for one by one, as what lies there now may have changed."""
-    wanted = np.sort(np.frombuffer(taken, dtype="S16"))
     items = iter(listed)
     while page := list(itertools.islice(items, _AT_ONCE)):
-        gone = _among(wanted, [_digest(item.key, item.etag) for item in page])  # as older accounts have them
-        gone |= _among(wanted, [_digest(names.in_inbox(item.key), item.etag) for item in page])
+        gone = _among(taken, [_digest(item.key, item.etag) for item in page])  # as older accounts have them
+        gone |= _among(taken, [_digest(names.in_inbox(item.key), item.etag) for item in page])
         yield from (page[row].key for row in np.flatnonzero(gone))
 
 

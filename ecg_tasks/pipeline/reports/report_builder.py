@@ -70,7 +70,7 @@ def model_summary(spec: ModelSpec, metrics: Metrics, *, digest: str, since: str)
         digest=digest,
         since=since,
         threshold=spec.threshold,
-        abstain=_band(spec.abstain),
+        abstain=band_of(spec.abstain),
         test_figures=test.figures,
         n_test_records=test.n_records,
         n_test_patients=test.n_patients,
@@ -87,7 +87,7 @@ def reported_classes(spec: ModelSpec, tested: ClassAssessment | None = None) -> 
         ReportedClass(
             name=one.name,
             threshold=one.threshold,
-            abstain=_band(one.abstain),
+            abstain=band_of(one.abstain),
             system=one.system,
             code=one.code,
             display=one.display,
@@ -97,7 +97,7 @@ def reported_classes(spec: ModelSpec, tested: ClassAssessment | None = None) -> 
     )
 
 
-def _band(abstain: tuple[float, float]) -> tuple[float, float] | None:
+def band_of(abstain: tuple[float, float]) -> tuple[float, float] | None:
     """Return a band; one of no width is none."""
     return abstain if abstain[1] > abstain[0] else None
 

@@ -112,7 +112,7 @@ def groups_of(store: ObjectStore, records: Sequence[RecordOrigin]) -> dict[str, 
     The rule makes sure that no record ever changes its split. Records that are similar, directly or through others, are one group.
     A group of new records takes its split bucket from the smallest of their ids, so the same data gives the same splits in every
     bucket, and in the split that a fold of one of them wants. A group that resembles patients, or records with an earlier split bucket,
-    takes that one if all of these are in one split.
+    takes that one if all of these, and the folds, are in one split.
     If they are in several, the new records between them are used in no split, and the old ones stay where they were.
     """
     before = read_groups(store)
@@ -159,7 +159,7 @@ def _new_groups(
         record_ids = [one.record_id for one in together]
         smallest = min(record_ids)
         wanted = {(placed(split_bucket(smallest), one.fold), smallest) for one in together if one.fold is not None}
-        given |= dict.fromkeys(record_ids, _settle(smallest, anchors.get(number, set()) | wanted))
+        given |= dict.fromkeys(record_ids, _settle(smallest, anchors.get(number, set()), wanted))
     return given
 
 
@@ -170,11 +170,11 @@ def _anchor(record: RecordOrigin, before: Mapping[str, RecordGroup]) -> tuple[in
     return group.split_bucket, group.name
 
 
-def _settle(smallest: str, anchors: Iterable[tuple[int, str]]) -> RecordGroup:
-    found = sorted(anchors)
+def _settle(smallest: str, anchors: Iterable[tuple[int, str]], wanted: Iterable[tuple[int, str]]) -> RecordGroup:
+    found = [*sorted(anchors), *sorted(wanted)]  # what is settled comes first: a fold makes no second group of what is alike
     if not found:
         return RecordGroup(name=smallest, split_bucket=split_bucket(smallest))
-    if found[0][0] == BETWEEN or len({split_of(bucket) for bucket, _ in found}) > 1:
+    if any(bucket == BETWEEN for bucket, _ in found) or len({split_of(bucket) for bucket, _ in found}) > 1:
         return RecordGroup(name=smallest, split_bucket=BETWEEN)
     bucket, name = found[0]
     return RecordGroup(name=name, split_bucket=bucket)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive import keys, record_shards
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.calibration import Calibration, fit_calibration
 from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
@@ -41,9 +41,8 @@ def sites_of(store: ObjectStore, rows: Sequence[DatasetRow]) -> list[str | None]
     """Return the site of each of these records, by the indexes of their shards; None where it is not known."""
     found: dict[str, str | None] = {}
     shards = sorted({row.shard for row in rows})
-    for data in store.get_many(map(keys.record_index, shards)):
-        index = tables.load(data, ["record_id", "site"])
-        found |= zip(index["record_id"], index.get("site", [None] * len(index["record_id"])), strict=True)
+    for index in store.get_many(map(keys.record_index, shards)):
+        found |= record_shards.sites_of(index)
     return [found[row.record_id] for row in rows]
 
 

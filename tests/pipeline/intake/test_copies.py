@@ -10,15 +10,17 @@ import pytest
 
 from benchmarks import written_files as written
 from ecg_tasks import readers
+from ecg_tasks.actions.quarantine import put_back
 from ecg_tasks.archive import account_lists, keys, tables
 from ecg_tasks.archive.documents import IntakeJob, IntakeManifest, TakenArchive, read, read_manifest, write
+from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.orphans import find_orphans
 from ecg_tasks.pipeline.maintenance.rules import checked_days, judge
-from ecg_tasks.queries import records
+from ecg_tasks.queries import quarantine, records
 from ecg_tasks.queries.lineage import tracing
 from ecg_tasks.queries.lineage.links import LinkState
 
@@ -175,6 +177,18 @@ def test_a_copy_that_was_exchanged_is_told(store, dropped):
     assert all(states(store, one) == {"raw": LinkState.CHECKED} for one in ids_of_all(store) if one != record.record_id)
 
 
+def test_a_file_that_is_not_among_the_copies_is_told(store, make_wfdb):
+    """The list names two files of the recording, and one is there."""
+    inbox.put_files([("w.zip", zipped(make_wfdb("b", seed=2)))])
+    run(store, "r1")
+    (record_id,), (key,), members = ids_of_all(store), store.list_keys(keys.RAW), copies_of(store)
+    assert states(store, record_id) == {"raw": LinkState.CHECKED}
+    fewer = zipped({name: data for name, data in members.items() if not name.endswith(".dat")})
+    store.delete(key)
+    store.put(keys.raw_copies(key.split("/")[1], sha256(fewer)), fewer)
+    assert states(store, record_id) == {"raw": LinkState.BROKEN}
+
+
 def ids_of_all(store: ObjectStore) -> list[str]:
     """The ids of all records."""
     return [one for key in store.list_keys(keys.RECORD_INDEX) for one in tables.load(store.get(key), ["record_id"])["record_id"]]
@@ -281,10 +295,8 @@ def test_the_account_of_a_known_archive_may_be_a_table(store, monkeypatch):
     assert (line.before, line.duplicates, bool(manifest.inputs_table)) == ("r1", 1, True)
 
 
-def test_the_table_of_a_known_archive_is_read_again(store, dropped):
-    """It may mean recordings that came since."""
-    from ecg_tasks.archive.labelling import labels_in_force
-
+def test_a_known_archive_with_a_label_table_is_read_again(store, dropped):
+    """Its rows may mean recordings that came since, and where others of the same names did, they mean its own."""
     archive = zipped({"a.edf": dropped["a.edf"], "labels.csv": b"record,label\na.edf,normal\nc.edf,abnormal\n"})
     inbox.put_files([("w.zip", archive)])
     run(store, "r1")
@@ -292,10 +304,13 @@ def test_the_table_of_a_known_archive_is_read_again(store, dropped):
         store.delete(key)
     inbox.put_files([("w/c.edf", edf(7))])
     run(store, "r2")
-    assert sorted(one.label for one in labels_in_force(store).values()) == ["normal"]
+    (own,) = labels_in_force(store)
+    inbox.put_files([("w.zip", zipped({"a.edf": edf(8), "labels.csv": b"record,label\na.edf,abnormal\n"}))])
+    run(store, "r3")
     inbox.put_files([("w.zip", archive)])
-    assert [one.before for one in run(store, "r3").inputs] == ["r1"]
-    assert sorted(one.label for one in labels_in_force(store).values()) == ["abnormal", "normal"]
+    run(store, "r4")
+    found = labels_in_force(store)
+    assert (found.pop(own).label, sorted(one.label for one in found.values())) == ("normal", ["abnormal", "abnormal"])
 
 
 @pytest.mark.parametrize("why", ["refused", "kept", "killed"])
@@ -348,3 +363,48 @@ def test_an_archive_that_is_gone_before_a_task_reads_it(store, dropped, replaced
     assert (store.list_keys(keys.INBOX) == ["inbox/w.zip"]) == replaced
     if replaced:
         assert run(store, "r2").counts.records == 1
+
+
+@pytest.mark.parametrize("name", ["w.zip", "a.edf"])
+def test_what_is_put_again_before_the_end_of_a_run_that_did_not_read_it(store, dropped, name):
+    """The same bytes under the same name were not taken: they stay for the next run."""
+    data = zipped({"a.edf": dropped["a.edf"]}) if name == "w.zip" else dropped["a.edf"]
+    inbox.put_files([(name, data)])
+    jobs = ingest_records.plan("r1")
+    store.delete(f"inbox/{name}")
+    results = [ingest_records.ingest_batch(job) for job in jobs]
+    inbox.put_files([(name, data)])
+    ingest_records.publish("r1", results)
+    assert store.list_keys(keys.INBOX) == [f"inbox/{name}"]
+    assert run(store, "r2").counts.records == 1
+    assert store.list_keys(keys.INBOX) == []
+
+
+def test_what_is_left_of_a_recording_that_is_gone_stays(store, make_wfdb):
+    """Its owner took back one of two files: nobody has read the other one."""
+    files = make_wfdb("b", seed=2)
+    inbox.put_files(files.items())
+    jobs = ingest_records.plan("r1")
+    store.delete("inbox/b.dat")
+    ingest_records.publish("r1", [ingest_records.ingest_batch(job) for job in jobs])
+    assert store.list_keys(keys.INBOX) == ["inbox/b.hea"]
+    inbox.put_files([("b.dat", files["b.dat"])])
+    assert run(store, "r2").counts.records == 1
+
+
+def test_an_archive_that_was_put_back_and_is_gone_again_leaves_its_entry_open(store, monkeypatch):
+    """It was taken out of the inbox before its tasks read it: its bytes are in quarantine only, and it can be put back once more."""
+    with monkeypatch.context() as patch:
+        patch.setenv("ECG_MAX_ARCHIVE_MEMBERS", "1")
+        inbox.put_files([("w.zip", zipped({"a.edf": edf(1), "b.edf": edf(2)}))])
+        run(store, "r1")
+    (entry,) = quarantine.entries(store).entries
+    put_back(store, entry.id, who="ada")
+    jobs = ingest_records.plan("r2")
+    store.delete("inbox/w.zip")
+    ingest_records.publish("r2", [ingest_records.ingest_batch(job) for job in jobs])
+    (entry,) = quarantine.entries(store).entries
+    assert [one.outcome for one in entry.retried] == ["gone before it was read"]
+    put_back(store, entry.id, who="ada")
+    assert run(store, "r3").counts.records == 2
+    assert quarantine.entries(store).entries == ()

@@ -426,6 +426,42 @@ def test_a_record_without_a_patient_keeps_its_fold(bucket, put):
     assert indexed(bucket)["a", 1]["fold"] == 9
 
 
+def test_a_patient_that_becomes_known_is_in_one_fold(bucket, put):
+    """A record has its fold before its patient is known: neither is the fold exchanged then, nor does the patient get a second one."""
+    for number, name in enumerate("abc"):
+        put(name, seed=number)
+    inbox.put_files([("labels.csv", f"{FOLDED}a,normal,,3,\nb,normal,P1,9,\nc,normal,,9,\n".encode())])
+    run("r1")
+    before, ids = indexed(bucket), {name: one["record_id"] for (name, _), one in indexed(bucket).items()}
+    inbox.put_files([("labels.csv", b"record,label,patient_id,fold\na,abnormal,P1,\nc,abnormal,P2,3\n")])
+    refused = why(run("r2"))
+    assert f"is in fold 3 by what else is known of it, and in fold 9 by the record {ids['b']}, which" in refused["labels.csv#2"]
+    assert f"is in fold 3 here, and in fold 9 by the record {ids['c']}, which" in refused["labels.csv#3"]
+    after = indexed(bucket)
+    assert {key: (one["fold"], one["patient"]) for key, one in after.items()} == {
+        key: (one["fold"], one["patient"]) for key, one in before.items()
+    }
+    assert set(labels(bucket).values()) == {"normal"}
+    inbox.put_files([("labels.csv", b"record,label,patient_id\na,abnormal,P3\nc,abnormal,P1\n")])
+    assert why(run("r3")) == {}
+    assert {name: (one["fold"], one["patient"] is None) for (name, _), one in indexed(bucket).items()} == {
+        "a": (3, False),
+        "b": (9, False),
+        "c": (9, False),
+    }
+
+
+def test_every_row_about_a_recording_in_two_folds_is_refused(bucket, put):
+    """Also one that gives no fold: what is not applied is told."""
+    put("w/a", seed=1)
+    put("w/b", seed=2)
+    inbox.put_files([("w/labels.csv", f"{FOLDED}a,,P1,9,\nb,,P1,3,\n".encode()), ("labels.csv", b"record,label\nw/a,abnormal\n")])
+    refused = why(run("r1"))
+    assert refused.keys() == {"w/labels.csv#2", "w/labels.csv#3", "labels.csv#2"}
+    assert "is in fold 9 by what else is known of it, and in fold 3 by w/labels.csv, row 3" in refused["labels.csv#2"]
+    assert labels(bucket) == {}
+
+
 def test_two_collections_of_one_recording_contradict_each_other(bucket, put):
     """A recording belongs to one patient of one collection."""
     put("a", seed=1)

@@ -310,6 +310,21 @@ def test_a_fold_decides_the_split_of_records_without_a_patient(bucket):
     assert {row.record_id: row.split is Split.TEST for row in rows} == {row.record_id: wanted[row.record_id] > 8 for row in rows}
 
 
+def test_a_fold_makes_no_second_group_of_what_is_alike(bucket):
+    """A beat that resembles one of before joins its group, also where a fold lets it be in that split by itself."""
+    before = [_stored(beats[0]) for beats in _everybody()[:N_PEOPLE]]
+    later = [_stored(beats[1], fold=1) for beats in _everybody()[:N_PEOPLE]]
+    _archive(bucket, before, [number % 2 for number in range(N_PEOPLE)])
+    _splits(bucket)
+    _archive(bucket, later, [number % 2 for number in range(N_PEOPLE)])
+    _splits(bucket)
+    groups = grouping.read_groups(bucket)
+    pairs = [(groups[one.record.record_id], groups[other.record.record_id]) for one, other in zip(before, later, strict=True)]
+    kept = [(one, other) for one, other in pairs if other.split_bucket != grouping.BETWEEN]
+    assert len(kept) > N_PEOPLE / 4
+    assert all(one == other for one, other in kept)
+
+
 def test_folds_that_leave_a_split_empty_are_named(bucket):
     """A table of one's own five folds has nobody to test on."""
     _archive(bucket, *_folded(lambda number: number % 5 + 1))
