@@ -105,8 +105,19 @@ def test_both_rules_of_a_site_are_compared_on_its_own_test_records(hospital):
         assert found[name]["sensitivity"]["value"] == pytest.approx((p[truth] >= threshold).mean())
         assert found[name]["specificity"]["value"] == pytest.approx((p[~truth] < threshold).mean())
         assert found[name]["brier"]["value"] == pytest.approx(brier(truth, p))
-    few = np.where((place == "north") & (np.arange(600) >= 30), None, place)
-    assert sites.compared(test, raw, few, rule=rule, like=like) == {}
+
+
+@pytest.mark.parametrize(("n_normal", "n_abnormal", "told"), [(6, 4, True), (5, 4, False), (3, 7, True), (2, 8, False)])
+def test_a_site_of_few_test_patients_is_not_told(hospital, n_normal, n_abnormal, told):
+    """Fewer than ten patients, or than three of a class, however many records they have, would be chance."""
+    test, raw, place = hospital
+    of_class = {label: np.flatnonzero((place == "north") & (test.labels == label)) for label in (0, 1)}
+    kept = np.concatenate([of_class[0][: 2 * n_normal], of_class[1][: 2 * n_abnormal]])
+    own = SiteRule(site="north", temperature=1.0, bias=0.0, threshold=0.5, abstain=(0.5, 0.5))
+    rule = DecisionRule(calibration=POOLED, threshold=0.6, abstain=AbstainBand(lo=0.6, hi=0.6), min_quality=0.5, sites=(own,))
+    like = evaluate([0, 1] * 20, [0.2, 0.8] * 20, np.arange(40), threshold=0.5, seed=0, n_resamples=50)
+    found = sites.compared(test, raw, ["north" if one in kept else None for one in range(600)], rule=rule, like=like)
+    assert list(found) == ["north"] * told
 
 
 def test_a_class_is_fitted_on_the_records_of_which_it_is_known():
