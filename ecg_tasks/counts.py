@@ -6,8 +6,9 @@ import msgspec
 class ReportCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Every input that a report covers and its fate, in numbers that must add up.
 
-    ``received == records + duplicates + quarantined`` and
-    ``records == classified + uncertain + uninterpretable + pending``; ``classified`` is normal and abnormal together.
+    ``received == records + duplicates + quarantined + forgotten`` and
+    ``records == classified + uncertain + uninterpretable + pending``; ``classified`` is normal and abnormal together, and ``forgotten``
+    counts records that are not there any more (absent in older reports).
     """
 
     received: int
@@ -18,15 +19,17 @@ class ReportCounts(msgspec.Struct, frozen=True, kw_only=True):
     uncertain: int
     uninterpretable: int
     pending: int
+    forgotten: int = 0
 
     def check(self) -> None:
         """Raise `ValueError` if a number is negative or a sum does not hold; the message has both sides."""
         for name in self.__struct_fields__:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}; a count cannot be negative")
-        if self.received != self.records + self.duplicates + self.quarantined:
+        if self.received != self.records + self.duplicates + self.quarantined + self.forgotten:
             raise ValueError(
                 f"received {self.received} != records {self.records} + duplicates {self.duplicates} + quarantined {self.quarantined}"
+                f" + forgotten {self.forgotten}"
             )
         if self.records != self.classified + self.uncertain + self.uninterpretable + self.pending:
             raise ValueError(
@@ -48,6 +51,8 @@ class ReportCounts(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(_n(self.duplicates, "is a duplicate of a known record", "are duplicates of known records"))
         if self.quarantined:
             parts.append(_n(self.quarantined, "is in quarantine", "are in quarantine"))
+        if self.forgotten:
+            parts.append(_n(self.forgotten, "was forgotten since", "were forgotten since"))
         return f"No record is new: of {_n(self.received, 'input', 'inputs')} {' and '.join(parts)}."
 
 

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     UNIT_UNKNOWN = "unit_unknown"
     BAD_LABEL = "bad_label"
     UNSAFE_PATH = "unsafe_path"
+    FORGOTTEN = "forgotten"
 
 
 SENTENCES = {
@@ -39,6 +40,7 @@ SENTENCES = {
     Reason.UNIT_UNKNOWN: "It does not say its rate, its unit or its leads.",
     Reason.BAD_LABEL: "Its label could not be applied.",
     Reason.UNSAFE_PATH: "Its name cannot be a path.",
+    Reason.FORGOTTEN: "This recording was forgotten here, and is refused until somebody allows it again. Nothing of it was kept.",
 }
 """What everybody may be told of a reason: the sentence of the fault itself may quote what stands in the file."""
 
@@ -69,6 +71,10 @@ class StoreError(EcgError):
 
 class MissingObjectError(EcgError):
     """There is no object of this key in the bucket: where it must be, try again, for it may have been replaced meanwhile."""
+
+
+class ForgettingError(EcgError):
+    """A recording is being forgotten at this moment: try again later, for the bucket is not whole until that is over."""
 
 
 class ConfigurationError(EcgError):

@@ -16,6 +16,7 @@ class DagId(StrEnum):
     CLASSIFY_RECORDS = "classify_records"
     BACKFILL_VERSION = "backfill_version"
     MAINTAIN_STORE = "maintain_store"
+    FORGET_PATIENT = "forget_patient"
 
 
 INBOX = "inbox/"

@@ -41,6 +41,8 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     RETRY = "retry"
     DELETE = "delete"
+    FORGET = "forget"
+    ALLOW = "allow"
 
 
 @dataclass(frozen=True, kw_only=True)

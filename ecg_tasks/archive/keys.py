@@ -32,11 +32,16 @@ MANIFESTS = "manifests/"
 ACCOUNT_LISTS = "account_lists/"
 TAKEN_OVER = "taken_over/"
 AUDIT = "audit/"
+FORGOTTEN = "forgotten/"
 STAGING = "staging/"
 INTAKES = "staging/intake/"
 """Jobs and results of the intakes that are not over, and what the next one does first. It is listed by every plan, so it holds little."""
 CHECK_CATALOG = "staging/intake/check_catalog"
 """That the catalogue may lack shards, which an earlier version of this program added."""
+REFUSED = "staging/intake/refused"
+"""By which digests the recordings are known that were forgotten: an intake refuses them. It stands where every plan lists anyway."""
+FORGETTING = "staging/intake/forgetting"
+"""That a recording is being forgotten now: no other run begins meanwhile."""
 
 DROP = "drop.json"
 """The list of a drop of several files, in raw/; a file of this name gets another there."""
@@ -267,6 +272,11 @@ def audit_entry(number: int, *, act: str, digest: str) -> str:
 def audit_folder(number: int) -> str:
     """Return the folder in which the entry of a number stands."""
     return f"{AUDIT}{number // 1000:06d}/"
+
+
+def forgotten(token: str) -> str:
+    """Return the key of what is written down of one forgetting; ``token`` is its name, and says nothing."""
+    return f"{FORGOTTEN}{token}.json"
 
 
 def account_list(dag: str, run: str, name: str, digest: str) -> str:

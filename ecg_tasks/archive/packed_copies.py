@@ -122,6 +122,33 @@ def checked(store: ObjectStore, item: ObjectInfo, wanted: Collection[str]) -> di
     return found
 
 
+def rewrite_without(store: ObjectStore, item: ObjectInfo, record_ids: Collection[str]) -> str:
+    """Put an object of copies again without the drops of these records; returns its new key, the old one where it has none of them.
+
+    A drop goes with all its records. The new key is empty where nothing is left. The old object stays: it is the caller's to delete.
+
+    Raises
+    ------
+    BadInputError
+        If it is no whole ZIP.
+    """
+    drops = _drops(store, item.key, etag=item.etag, size=item.size)
+    kept = [drop for drop in drops if not set(drop.records) & set(record_ids)]
+    if len(kept) == len(drops) or not kept:
+        return item.key if kept else ""
+    members = _members(store, item.key, etag=item.etag, size=item.size)
+    with CopiesWriter() as writer:
+        for drop in kept:
+            files = (File(name=file.name, n_bytes=file.bytes, sha256=file.sha256) for file in drop.files)
+            writer.add({file.name: _get(store, item.key, members[_path_of(file)]) for file in files}, records=drop.records)
+        return writer.put(store, item.key.split("/")[1])
+
+
+def digests_in(store: ObjectStore, item: ObjectInfo) -> set[str]:
+    """Return the SHA-256 of every file in an object of copies."""
+    return {path.partition("/")[0] for path in _members(store, item.key, etag=item.etag, size=item.size)}
+
+
 def path_in(item: ObjectInfo, file: File) -> str:
     """Return a file's place as if the object were a folder."""
     return f"{item.key}/{_path_of(file)}"

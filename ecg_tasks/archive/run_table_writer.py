@@ -1,7 +1,7 @@
 """Here: writing a run's table: rows in any order become a Parquet file in the table's order. Not here: reading it (``predictions``)."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Self, cast
 
@@ -116,6 +116,19 @@ class RunTableWriter:
                 writer.close()
             for file in files:
                 yield _read(file).read(use_threads=False)
+
+
+def table_without(table: RunTable, record_ids: Collection[str]) -> RunTable:
+    """Return a run's table less the rows of these records, the others in their order."""
+    ids = pa.array(list(record_ids), type=pa.string())
+    file = new_file()
+    whole = _read(table.file)
+    with _writer(file, whole.schema_arrow, compression="zstd") as writer:
+        for number in range(whole.num_row_groups):
+            group = whole.read_row_group(number, use_threads=False)
+            writer.write_table(group.filter(pc.invert(pc.is_in(group["record_id"], value_set=ids))), row_group_size=ROWS_AT_ONCE)
+    file.flush()
+    return RunTable(file)
 
 
 def new_file() -> BinaryIO:

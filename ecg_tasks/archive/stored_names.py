@@ -62,6 +62,10 @@ class StoredNames:
         """Return a key of the inbox as accounts have it."""
         return key if self.keep else f"{keys.INBOX}{self.hashed(key.removeprefix(keys.INBOX))}"
 
+    def of_a_forgotten(self, key: str, etag: str) -> str:
+        """Return by what a file of the inbox is known in the line of a forgotten recording: its ETag is a digest of its bytes."""
+        return self._digest(f"{key}\n{etag}")
+
     def file(self, name: str) -> str:
         """Return the name under which a file's bytes are stored: files of one stem keep one, so that headers can name them.
 

@@ -1,7 +1,7 @@
 """Here: the columns of every Parquet object in the bucket, written and read. Not here: their keys (``keys``)."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
@@ -192,6 +192,7 @@ INPUTS = pa.schema(
             for name in ("name", "record_name", "source", "kept", "dropped", "kept_in", "fate", "before", "before_at")
         ),
         *(pa.field(name, pa.int32()) for name in ("received", "records", "duplicates", "quarantined", "passed_over")),
+        pa.field("forgotten", pa.int32()),  # absent in older tables
         (
             "files",
             pa.list_(pa.struct([("key", pa.string()), ("etag", pa.string()), ("size", pa.int64()), *_TEXTS_OF_A_FILE])),
@@ -271,6 +272,42 @@ def dump_with(schema: pa.Schema, data: bytes, name: str, value: object) -> bytes
     given = {field.name: table[field.name] if field.name in table.column_names else pa.nulls(n_rows, field.type) for field in schema}
     given[name] = pa.array([value] * n_rows, type=schema.field(name).type)
     return _bytes(pa.table(given, schema=schema), schema)
+
+
+def without_records(data: bytes, record_ids: Collection[str]) -> bytes | None:
+    """Return a stored table less the rows of these records: the same bytes where it has none of them, None where it has no others."""
+    table = load_table(data)
+    kept = table.filter(pc.invert(pc.is_in(table["record_id"], value_set=pa.array(list(record_ids), type=pa.string()))))
+    if kept.num_rows == table.num_rows:
+        return data
+    return _bytes(kept, kept.schema) if kept.num_rows else None
+
+
+def replaced(data: bytes, column: str, values: Mapping[str, str]) -> bytes:
+    """Return a stored table with other texts in a column, given by what stands there; the same bytes where none of them does."""
+    table = load_table(data)
+    before = table[column].to_pylist()
+    after = [values.get(text, text) for text in before]
+    if after == before:
+        return data
+    place = table.column_names.index(column)
+    return _bytes(table.set_column(place, table.schema.field(column), pa.array(after, type=table.schema.field(column).type)), table.schema)
+
+
+def texts_in(data: bytes) -> Iterator[str]:
+    """Yield every text of a Parquet object, those inside lists and structures too."""
+    for column in load_table(data).columns:
+        yield from _texts(column.to_pylist()) if not pa.types.is_large_binary(column.type) else ()
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
 
 
 def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> pa.Table:

@@ -129,6 +129,7 @@ READS_JSON = {
     "archive/audit.py": "entries of the log, whose bytes are their names",
     "archive/registry.py": "champions",
     "queries/lineage/runs.py": "accounts as they were stored, to hold them against the log",
+    "pipeline/forgetting/leftovers.py": "looks through objects of any kind for words, and knows the fields of none",
 }
 """Modules beside the documents that read JSON without naming its type at once."""
 

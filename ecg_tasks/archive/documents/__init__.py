@@ -22,6 +22,7 @@ from ecg_tasks.archive.documents.classifying import (
     Undecided,
     Waiting,
 )
+from ecg_tasks.archive.documents.forgetting import Forgetting, ForgettingCounts, ForgettingManifest, ForgottenRecord, LearntBy, Refused
 from ecg_tasks.archive.documents.intake import (
     ArchiveBefore,
     ArchiveCounts,

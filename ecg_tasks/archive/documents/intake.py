@@ -134,9 +134,10 @@ class QuarantinedInput(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InputCounts(Part, frozen=True, kw_only=True):
-    """What became of one drop, in records: ``received = records + duplicates + quarantined``. A file that is refused whole counts as one.
+    """What became of one drop, in records: ``received = records + duplicates + quarantined + forgotten``.
 
-    ``passed_over`` stands beside them: what holds no recording is no input.
+    A file that is refused whole counts as one. ``forgotten`` are records that were taken in and are not there any more. ``passed_over``
+    stands beside them: what holds no recording is no input.
     """
 
     received: int = 0
@@ -144,6 +145,7 @@ class InputCounts(Part, frozen=True, kw_only=True):
     duplicates: int = 0
     quarantined: int = 0
     passed_over: int = 0
+    forgotten: int = 0
 
 
 class Input(InputCounts, frozen=True, kw_only=True):
@@ -152,8 +154,9 @@ class Input(InputCounts, frozen=True, kw_only=True):
     ``record_name`` is the name of its recording, or of its rows before ``#``. ``source`` is the SHA-256 of its bytes, empty where it was
     never read. ``kept`` is what is in raw/ of it (see ``settings.RawKeeps``), and ``dropped`` its source as it came, where other bytes are
     kept. ``kept_in`` is the object in which its copy lies among others: each file in a folder called by its own SHA-256. ``fate`` is
-    ``records``, ``quarantined``, ``gone`` (taken back by its owner) or ``passed_over``. ``before`` is the run that took over the archive
-    that this is, with all that is in it, and ``before_at`` when; all of it are duplicates then, and it was not read again.
+    ``records``, ``quarantined``, ``gone`` (taken back by its owner), ``passed_over``, or ``forgotten``: refused for that.
+    ``before`` is the run that took over the archive that this is, with all that is in it, and ``before_at`` when; all of it are duplicates
+    then, and it was not read again. Of a drop that was forgotten nothing stands here but its numbers, and ``forgotten`` for its name.
     """
 
     name: str
@@ -229,6 +232,7 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     opened : the archives that this run takes over, with nothing counted yet
     known : lines of the archives that were taken over before
     put_back : quarantine entries whose files were in the inbox again; None in plans of version 0.1, where it is not known
+    refuses : whether there are forgotten recordings, which its tasks refuse
     """
 
     waiting: tuple[str, ...]
@@ -243,6 +247,7 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     archives: tuple[str, ...] = ()
     opened: tuple[ArchiveCounts, ...] = ()
     known: tuple[Input, ...] = ()
+    refuses: bool = False
 
 
 class IntakeJob(Document, frozen=True, kw_only=True):
@@ -250,7 +255,7 @@ class IntakeJob(Document, frozen=True, kw_only=True):
 
     ``described`` is the key of what label tables say of their patients, empty where they say nothing. The first job of a run has its
     ``plan``, which goes on with the result to the publication: one object less to write, and one to read. Where all drops lie in one
-    ``archive``, ``members`` has the place of each of their files, by its path there.
+    ``archive``, ``members`` has the place of each of their files, by its path there. ``refuses`` is that of the plan.
     """
 
     drops: tuple[Drop, ...]
@@ -258,6 +263,7 @@ class IntakeJob(Document, frozen=True, kw_only=True):
     plan: IntakePlan | None = None
     archive: PackedArchive | None = None
     members: dict[str, Place] = msgspec.field(default_factory=dict)
+    refuses: bool = False
 
 
 class StagedShard(Part, frozen=True, kw_only=True):

@@ -28,13 +28,17 @@ class Code(Part, frozen=True, kw_only=True):
 
 
 class Manifest(Document, frozen=True, kw_only=True):
-    """The manifest of one run of a DAG; ``code`` is None in manifests before 2026-11-20."""
+    """The manifest of one run of a DAG; ``code`` is None in manifests before 2026-11-20.
+
+    ``forgotten`` names every forgetting that changed it after it was written.
+    """
 
     DAG: ClassVar[DagId]
 
     dag: DagId
     run: str
     code: Code | None = None
+    forgotten: tuple[str, ...] = ()
 
 
 AnyManifest = TypeVar("AnyManifest", bound=Manifest)

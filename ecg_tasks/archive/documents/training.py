@@ -132,6 +132,7 @@ class DatasetManifest(Document, frozen=True, kw_only=True):
     labelled_by : records by the source of their label
     counts : of each split
     inputs : records of each kind; ``left_out`` those that have a label and are not in it
+    forgotten : every forgetting that took rows out of it; all numbers are those of before
     """
 
     dataset_id: str
@@ -143,6 +144,7 @@ class DatasetManifest(Document, frozen=True, kw_only=True):
     counts: dict[str, SplitCounts]
     inputs: dict[str, int] = msgspec.field(default_factory=dict)
     left_out: int = 0
+    forgotten: tuple[str, ...] = ()
 
 
 class RetrainManifest(Manifest, frozen=True, kw_only=True):
