@@ -12,12 +12,13 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from msgspec import structs
 
-from ecg_tasks.archive import audit, catalog, keys, labelling, record_shards, taken_archives
+from ecg_tasks.archive import audit, catalog, forgotten, keys, labelling, record_shards, taken_archives
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.documents import (
     ArchiveBefore,
@@ -80,6 +81,8 @@ def plan(run_id: str) -> list[str]:
     run = keys.run_key(run_id)
     listed = list(store.list_objects(keys.INBOX))
     first = store.list_keys(keys.INTAKES)  # after the inbox: whoever puts back what was in quarantine marks it before
+    if keys.FORGETTING in first:
+        forgotten.fail_if_under_way(store)
     ended = _end_broken_off(first)
     if keys.CHECK_CATALOG in first:
         ended = _check_catalog(store) or ended
@@ -107,7 +110,8 @@ def plan(run_id: str) -> list[str]:
     work, left = [*(part.drops for part in opened.parts), *loose[:most]], loose[most:]
     put_back = tuple(key.removeprefix(keys.put_back("")) for key in first if key.startswith(keys.put_back("")))
     planned = waiting.plan_of(store, tables_at(run), sorted_inbox, work=work, left=left, grace_ended=grace_ended, put_back=put_back)
-    planned = structs.replace(planned, opened=tuple(opened.counts), known=tuple(opened.known))
+    refuses = keys.REFUSED in first
+    planned = structs.replace(planned, opened=tuple(opened.counts), known=tuple(opened.known), refuses=refuses)
     if not work and (ended or opened.known or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(
@@ -118,7 +122,7 @@ def plan(run_id: str) -> list[str]:
             counts.write(store, run, planned=planned, shards=[], labels=LabelCounts())
     plans = [planned, *[None] * len(work)]
     bare = [*(part.job() for part in opened.parts), *(IntakeJob(drops=tuple(batch)) for batch in work[len(opened.parts) :])]
-    jobs = (structs.replace(job, described=key, plan=told) for job, key, told in zip(bare, described, plans, strict=False))
+    jobs = (structs.replace(job, described=key, plan=told, refuses=refuses) for job, key, told in zip(bare, described, plans, strict=False))
     written = write_jobs(store, dag="intake", run=run, jobs=jobs)
     store.delete_many({key for key in first if key.startswith(keys.intake(run, ""))} - set(written))  # of a try that was broken off
     return written
@@ -160,9 +164,9 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
 
         def records() -> Iterator[record_shards.StoredRecord]:
             take_one = partial(taking.take, store) if archived is None else partial(members.take, store, batch=archived)
-            take = partial(
-                take_one, described=described, patient_key=settings.patient_key, dates=settings.dates, keeping=Keeping.of(settings)
-            )
+            refused = forgotten.refused(store) if work.refuses else frozenset()
+            keeping = replace(Keeping.of(settings), refused=refused)
+            take = partial(take_one, described=described, patient_key=settings.patient_key, dates=settings.dates, keeping=keeping)
             for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
                 lines.add(taken)
                 quarantined.extend(taken.quarantined)
@@ -260,6 +264,11 @@ def _get(store: ObjectStore, key: str) -> bytes | None:
         return store.get(key)
     except MissingObjectError:
         return None
+
+
+def end_broken_off(store: ObjectStore) -> None:
+    """Publish what earlier runs have all results of and gave up, as the next plan would. No run may be at work."""
+    _end_broken_off(store.list_keys(keys.INTAKES))
 
 
 def _end_broken_off(listed: Iterable[str]) -> bool:

@@ -21,10 +21,12 @@ class Keeping:
     """What the settings say of the bytes of dropped files and of their names.
 
     ``deidentified`` keeps a copy without identifiers, and nothing where none can be made; ``as_dropped`` the bytes; ``nothing`` none.
+    ``refused`` are the digests of records that were forgotten, of which nothing is kept.
     """
 
     keeps: RawKeeps
     names: StoredNames
+    refused: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -117,16 +117,28 @@ def take(
         copy.update(files)
         return batch.archive.copies, [sources.file_of(name, data) for name, data in files.items()]
 
-    def keep(line: Input, reading: readers.Read | None) -> Input:
+    def keep(line: Input, reading: readers.Read | None, *, nothing: bool = False) -> Input:
         if not has_archive:
-            return keeping.keep(line, contents, reading=reading, name=drop.name, put=put)
+            as_set = replace(keeping, keeps="nothing") if nothing else keeping
+            return as_set.keep(line, contents, reading=reading, name=drop.name, put=put)
         digests = [sources.file_of(name, data).sha256 for name, data in contents.items()]
         return structs.replace(
-            line, files=tuple(structs.replace(file, sha256=sha256) for file, sha256 in zip(line.files, digests, strict=True))
+            line,
+            kept="nothing" if nothing else line.kept,
+            files=tuple(structs.replace(file, sha256=sha256) for file, sha256 in zip(line.files, digests, strict=True)),
         )
 
     taken = taking.read_drop(
-        store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names
+        store,
+        drop,
+        outcome,
+        contents,
+        keep=keep,
+        described=described,
+        patient_key=patient_key,
+        dates=dates,
+        names=names,
+        refused=keeping.refused,
     )
     if isinstance(taken, Taken):
         return replace(taken, copy=copy)

@@ -5,7 +5,7 @@ files on the disk: the lists of the account, and the rows for the catalogue.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -30,6 +30,7 @@ from ecg_tasks.archive.documents import (
     StagedShard,
     write_manifest,
 )
+from ecg_tasks.archive.forgotten import NAME
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.names import DagId
@@ -67,15 +68,19 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
         if naming:
             came.waiting.update(map(stored_names.hashed, waiting.recordings(store, planned)))
         letting_in = _LettingIn(results=results, came=came, naming=naming)
+        purged = _with_forgotten(results) if planned.refuses else frozenset[str]()
         for result in results:
             again: Counter[str] = Counter()
             names = [letting_in.shard(shard, next(repeated), again) for shard in result.shards]
             shards += filter(None, names)
-            counts.add(_less_duplicates(result.inputs, again), result.quarantined)
+            counts.add(_less_kept(_less_duplicates(result.inputs, again), purged), result.quarantined)
             came.add(result, labels=results.labels(result), naming=naming)
             describing.settle_aliases(store, came, before=before, at_least=describing.AT_ONCE)
             if not naming:  # label tables would say more of these records
                 describing.settle_labels(store, came, before=before, over={}, at_least=describing.AT_ONCE)
+        for one in planned.opened:
+            if one.key in purged:
+                store.delete_many(store.list_keys(f"{keys.RAW}{one.source}/"))
         labels = describing.describe(store, at, planned, before=before, came=came)
         logged = audit.recent(store, since=before.head.logged)
         growing.publish(run=run, number=came.arrived.number, logged=logged[-1].number if logged else 0)
@@ -189,6 +194,22 @@ def _seen_before(before: Catalog, parts: Sequence[NDArray[np.bytes_]]) -> list[N
     repeated |= before.known(whole)
     ends = np.cumsum([0, *(len(part) for part in parts)])
     return [repeated[start:end] for start, end in pairwise(ends)]
+
+
+def _with_forgotten(results: Results) -> frozenset[str]:
+    """Return the keys of the archives in which forgotten recordings came: raw/ may not keep these as they are."""
+    lines = (line for result in results for line in result.inputs if line.files and line.files[0].member)
+    return frozenset(line.files[0].key for line in lines if line.kept == "nothing" and line.fate in {NAME, "records"})
+
+
+def _less_kept(inputs: Sequence[Input], archives: Collection[str]) -> Sequence[Input]:
+    """Return lines that say that nothing is kept of what came in these archives, where the archive itself was."""
+    return [
+        structs.replace(line, kept="nothing")
+        if line.kept == "as_dropped" and line.files and line.files[0].member and line.files[0].key in archives
+        else line
+        for line in inputs
+    ]
 
 
 def _less_duplicates(inputs: Sequence[Input], duplicates: Counter[str]) -> list[Input]:

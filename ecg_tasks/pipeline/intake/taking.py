@@ -2,22 +2,24 @@
 
 import hashlib
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Protocol
 
 from msgspec import structs
 
 from ecg_tasks import readers
 from ecg_tasks.archive import keys, sources
 from ecg_tasks.archive.descriptions import Person
-from ecg_tasks.archive.documents import Drop, Input, QuarantinedInput, RefusedRow
+from ecg_tasks.archive.documents import Drop, InboxFile, Input, QuarantinedInput, RefusedRow
+from ecg_tasks.archive.forgotten import NAME, digest_of
 from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, anonymous
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import patient_hash
-from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
+from ecg_tasks.errors import SENTENCES, BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake.apart import Trial
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
@@ -70,11 +72,31 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
         outcome = keeping.keep(outcome, contents, reading=None, name=name, put=put)
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
 
-    def keep(line: Input, reading: readers.Read | None) -> Input:
-        return keeping.keep(line, contents, reading=reading, name=name, put=put)
+    def keep(line: Input, reading: readers.Read | None, *, nothing: bool = False) -> Input:
+        as_set = replace(keeping, keeps="nothing") if nothing else keeping
+        return as_set.keep(line, contents, reading=reading, name=name, put=put)
 
-    taken = read_drop(store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names)
+    taken = read_drop(
+        store,
+        drop,
+        outcome,
+        contents,
+        keep=keep,
+        described=described,
+        patient_key=patient_key,
+        dates=dates,
+        names=names,
+        refused=keeping.refused,
+    )
     return taken if isinstance(taken, Taken) else _refused(store, drop, taken.outcome, fault=taken.fault, names=names)
+
+
+class Keep(Protocol):
+    """Keeps the bytes of a drop, or ``nothing`` of them."""
+
+    def __call__(self, line: Input, reading: readers.Read | None, /, *, nothing: bool = False) -> Input:
+        """Return its line with the digests of what is stored; ``reading`` is what was read of it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,19 +113,30 @@ def read_drop(
     outcome: Input,
     contents: Mapping[str, bytes],
     *,
-    keep: Callable[[Input, readers.Read | None], Input],
+    keep: Keep,
     described: Mapping[str, Person],
     patient_key: bytes,
     dates: Dates,
     names: StoredNames,
+    refused: Collection[str] = (),
 ) -> Taken | Refusing:
-    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and what was read of them."""
+    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and what was read of them.
+
+    Nothing is kept of the records whose digests are ``refused``, because they were forgotten, and nothing of the bytes of their file.
+    """
     name = drop.name
     try:
         reading = readers.read(name, contents)
     except BadInputError as fault:
         return Refusing(outcome=keep(outcome, None), fault=fault)
-    outcome = keep(outcome, reading)
+    n_read = len(reading.records)
+    if refused:
+        others = tuple(record for record in reading.records if digest_of(record.record_id, key=patient_key) not in refused)
+        reading = replace(reading, records=others)
+    n_refused = n_read - len(reading.records)
+    if n_refused and not reading.records:
+        return _forgotten(drop, outcome, n_refused, names=names)
+    outcome = keep(outcome, reading, nothing=n_refused > 0)
     site = names.site_of(drop.files[0].key.removeprefix(keys.INBOX), drop.files[0].member)  # an archive's own folder comes first
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
@@ -123,9 +156,28 @@ def read_drop(
             for record in reading.records
             if record.label is not None
         ],
-        quarantined=quarantine_rows(store, name=name, source=outcome.source, faults=rows, names=names) if rows else [],
-        outcome=structs.replace(outcome, received=n_records + len(rows), records=n_records, quarantined=len(rows)),
+        quarantined=[
+            *(quarantine_rows(store, name=name, source=outcome.source, faults=rows, names=names) if rows else []),
+            *[_NOT_AGAIN] * n_refused,
+        ],
+        outcome=structs.replace(outcome, received=n_read + len(rows), records=n_records, quarantined=len(rows) + n_refused),
     )
+
+
+_NOT_AGAIN = QuarantinedInput(name=NAME, reason=Reason.FORGOTTEN.value, message=SENTENCES[Reason.FORGOTTEN], source="")
+"""What the account says of a recording that was forgotten and comes again: nothing lies in quarantine/ of it."""
+
+
+def _forgotten(drop: Drop, outcome: Input, n_refused: int, *, names: StoredNames) -> Taken:
+    """Return the line of a drop of nothing but forgotten recordings: it tells no more than what the inbox is emptied by."""
+    files = tuple(
+        InboxFile(key=told.key, etag=file.etag, member=NAME)
+        if file.member
+        else InboxFile(key=f"{keys.INBOX}{NAME}", etag=names.of_a_forgotten(file.key, file.etag))
+        for file, told in zip(drop.files, outcome.files, strict=True)
+    )
+    line = Input(name=NAME, record_name="", files=files, kept="nothing", fate=NAME, received=n_refused, quarantined=n_refused)
+    return Taken(quarantined=[_NOT_AGAIN] * n_refused, outcome=line)
 
 
 def kept_date(recorded: str | None, dates: Dates) -> str | None:

@@ -2,13 +2,14 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import account_lists, keys
 from ecg_tasks.archive.documents import IntakeManifest
+from ecg_tasks.archive.forgotten import NAME
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.names import DagId
@@ -23,7 +24,7 @@ def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | N
 
     A run whose jobs and results are all there is not over, so they go last. ``staged`` is None where it is not known what is left.
     """
-    gone = _unchanged(_taken(store, manifest, names), store.list_objects(keys.INBOX), names)
+    gone = _unchanged(_taken(store, manifest, names), store.list_objects(keys.INBOX), names, needed=_needed(manifest))
     if staged is None:
         left = [*store.list_keys(keys.staging(DAG, manifest.run, "")), *store.list_keys(keys.intake(manifest.run, ""))]
         staged = sorted(left, key=lambda key: "/results/" in key)
@@ -36,7 +37,7 @@ def _taken(store: ObjectStore, manifest: IntakeManifest, names: StoredNames) -> 
 
     What its owner took back, or replaced, was not taken: the same bytes may be there again, or another file of the recording still.
     """
-    needed = set(manifest.waiting if manifest.needed is None else manifest.needed)
+    needed = _needed(manifest)
     found, lost = bytearray(), bytearray()
     for item in account_lists.inputs(store, manifest):
         if item.fate == "gone":
@@ -51,12 +52,18 @@ def _taken(store: ObjectStore, manifest: IntakeManifest, names: StoredNames) -> 
     return np.setdiff1d(np.frombuffer(found, dtype="S16"), np.frombuffer(lost, dtype="S16"))
 
 
-def _unchanged(taken: NDArray[np.bytes_], listed: Iterable[ObjectInfo], names: StoredNames) -> Iterator[str]:
+def _needed(manifest: IntakeManifest) -> set[str]:
+    return set(manifest.waiting if manifest.needed is None else manifest.needed)
+
+
+def _unchanged(taken: NDArray[np.bytes_], listed: Iterable[ObjectInfo], names: StoredNames, *, needed: Collection[str]) -> Iterator[str]:
     """Yield the keys listed with the content that was taken; they are not asked for one by one, as what lies there now may have changed."""
     items = iter(listed)
     while page := list(itertools.islice(items, _AT_ONCE)):
         gone = _among(taken, [_digest(item.key, item.etag) for item in page])  # as older accounts have them
         gone |= _among(taken, [_digest(names.in_inbox(item.key), item.etag) for item in page])
+        again = _among(taken, [_digest(f"{keys.INBOX}{NAME}", names.of_a_forgotten(item.key, item.etag)) for item in page])
+        gone |= again & ~np.array([names.in_inbox(item.key) in needed for item in page])
         yield from (page[row].key for row in np.flatnonzero(gone))
 
 
