@@ -17,6 +17,7 @@ TELLING: dict[str, str] = {
     DagId.CLASSIFY_RECORDS: "write_report",
     DagId.MAINTAIN_STORE: "publish",
     DagId.BACKFILL_VERSION: "write_difference",
+    DagId.FORGET_PATIENT: "carry_out",
 }
 """DAG to the task that hands on the sentence."""
 HEADLINE = "headline"

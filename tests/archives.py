@@ -40,19 +40,19 @@ def _heartbeat_csv(rows: np.ndarray, labels: np.ndarray | None = None) -> bytes:
     return out.getvalue().encode()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def beat_rows():
     """Maker of heartbeat rows."""
     return _beat_rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def heartbeat_csv():
     """Maker of heartbeat CSV files."""
     return _heartbeat_csv
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_wfdb():
     """Files of a twelve-lead WFDB recording, made by wfdb's own writer."""
 

@@ -10,8 +10,8 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import StoreError
 
 
-def break_every_change(monkeypatch: pytest.MonkeyPatch) -> set[tuple]:
-    """Let each change of any store fail once, before it is made; returns those that have failed so far."""
+def break_every_change(monkeypatch: pytest.MonkeyPatch, *, nth: int = 1) -> set[tuple]:
+    """Let each change of any store fail once, before it is made, or each nth of them; returns those that have come so far."""
     broken: set[tuple] = set()
     for name in ("put", "copy", "delete", "_delete_listed"):
         whole = getattr(ObjectStore, name)
@@ -24,6 +24,8 @@ def break_every_change(monkeypatch: pytest.MonkeyPatch) -> set[tuple]:
                 change = (_name, args[0].partition("-")[0])
             if change not in broken:
                 broken.add(change)
+                if len(broken) % nth:
+                    return _whole(self, *args, **kwargs)
                 raise StoreError(f"the store went away at {change}")
             return _whole(self, *args, **kwargs)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive import forgotten, keys, registry, tables
 from ecg_tasks.archive.documents import (
     BackfillCounts,
     BackfillManifest,
@@ -61,6 +61,7 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
     store = open_store(settings)
     run = keys.run_key(run_id)
     pin_key = keys.staging(DAG, run, "pin.json")
+    forgotten.fail_if_under_way(store)
     if store.exists(pin_key):
         return pin_key
     if recipe not in settings.recipes:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from msgspec import structs
 
-from ecg_tasks.archive import audit, keys, record_shards, registry, tables
+from ecg_tasks.archive import audit, forgotten, keys, record_shards, registry, tables
 from ecg_tasks.archive.documents import (
     ClassifiedShard,
     ClassifyJob,
@@ -59,6 +59,7 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
     store = open_store(settings)
     run = keys.run_key(run_id)
     pin_key = keys.staging(DAG, run, "pin.json")
+    forgotten.fail_if_under_way(store)
     if not store.exists(pin_key):
         champions: dict[str, PinnedVersion] = {}
         notes: list[str] = []

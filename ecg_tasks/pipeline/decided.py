@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive import forgotten, keys, registry, tables
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import VersionPredictions, join
@@ -58,10 +58,10 @@ def serving(store: ObjectStore, recipes: Sequence[str]) -> list[Decided]:
     """Return what the champion of each recipe said of the archive, in the order of the recipes; one without a champion is left out.
 
     Predictions never change once written, and are written by runs of ``classify_records`` alone: while there is no new manifest, what
-    this process has read before is right.
+    this process has read before is right, unless something was forgotten since.
     """
     champions = [registry.read_champion(store, recipe) for recipe in recipes]
-    runs = frozenset(store.list_keys(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/"))
+    runs = frozenset((*store.list_keys(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/"), *forgotten.generation(store)))
     return [_decided(store, champion.recipe, version=champion.version, runs=runs) for champion in champions if champion is not None]
 
 
@@ -93,7 +93,7 @@ def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
 
 
 @keep(8)
-def _decided(store: ObjectStore, recipe: str, *, version: str, runs: frozenset[str]) -> Decided:  # noqa: ARG001 - a generation
+def _decided(store: ObjectStore, recipe: str, *, version: str, runs: frozenset[object]) -> Decided:  # noqa: ARG001 - a generation
     """Return what a version had said when these runs had written predictions."""
     columns = _read(store, recipe, version)
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ecg_tasks.archive import audit, keys
+from ecg_tasks.archive import audit, forgotten, keys
 from ecg_tasks.archive.documents import (
     ContentCheck,
     Deletable,
@@ -52,6 +52,7 @@ def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int, 
     store = open_store()
     run = keys.run_key(run_id)
     key = keys.staging(DAG, run, "plan.json")
+    forgotten.fail_if_under_way(store)
     if find(store, MaintenancePlan, key) is None:
         at, kept = now(), checked_days(days)
         judged = judge(store, kept, at=datetime.fromisoformat(at))

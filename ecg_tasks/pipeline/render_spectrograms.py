@@ -5,7 +5,7 @@ Not here: what is drawn (``signals.rendering``) or measured (``signals.measureme
 
 from collections.abc import Sequence
 
-from ecg_tasks.archive import keys, record_shards, tables
+from ecg_tasks.archive import forgotten, keys, record_shards, tables
 from ecg_tasks.archive.documents import (
     RenderCounts,
     RenderedShard,
@@ -38,6 +38,7 @@ def plan(run_id: str) -> list[str]:
     settings = Settings.from_environment()
     store = open_store(settings)
     run = keys.run_key(run_id)
+    forgotten.fail_if_under_way(store)
     missing: dict[str, list[str]] = {}
     for name in settings.recipes:
         for shard in unrendered(store, get_recipe(name)):

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import audit, keys, registry
+from ecg_tasks.archive import audit, forgotten, keys, registry
 from ecg_tasks.archive.documents import Code, StoredVerdict, Training, TrainingJob, find, read, write
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
@@ -57,6 +57,7 @@ def assemble_dataset(
     store = open_store()
     run = keys.run_key(run_id)
     job_key = promoting.job_key(run_id)
+    forgotten.fail_if_under_way(store)
     if find(store, TrainingJob, job_key) is None:
         chosen = get_recipe(recipe)
         if added:

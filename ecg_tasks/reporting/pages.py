@@ -4,7 +4,7 @@ import base64
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
@@ -67,10 +67,7 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
         ``changes.csv`` if a champion changed, the schemas, ``summary.json``, then ``index.html``;
         the content of the first two is an open file, of all others bytes; that of ``predictions.csv`` is closed when the next is asked for
     """
-    report.predictions.file.seek(0)
-    yield "predictions.parquet", report.predictions.file
-    with csv_file(report.predictions.parts(), report.predictions.classes) as written:
-        yield "predictions.csv", written
+    yield from _tables(report)
     pages: list[str] = []
     following = chain(details, [None])
     current = next(following)
@@ -84,6 +81,23 @@ def render_report(report: RunReport, details: Iterable[RecordDetail]) -> Iterato
         )
         pages.append(current.record.record_id)
         current = coming
+    yield from _heads(report, pages)
+
+
+def render_report_files(report: RunReport, *, pages: Sequence[str]) -> Iterator[tuple[str, bytes | BinaryIO]]:
+    """Make the files of a report but for the pages of records, which are there; ``pages`` are their ids."""
+    yield from _tables(report)
+    yield from _heads(report, pages)
+
+
+def _tables(report: RunReport) -> Iterator[tuple[str, BinaryIO]]:
+    report.predictions.file.seek(0)
+    yield "predictions.parquet", report.predictions.file
+    with csv_file(report.predictions.parts(), report.predictions.classes) as written:
+        yield "predictions.csv", written
+
+
+def _heads(report: RunReport, pages: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     if report.changes is not None:
         yield "changes.csv", changes_csv(in_order(report.changes.records))
     yield "predictions.schema.json", csv_schema(report.predictions.classes)

@@ -10,7 +10,15 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.documents import Approval, TrainingJob, write
 from ecg_tasks.errors import NotEnoughDataError
-from ecg_tasks.pipeline import backfill_version, classify_records, decide_champion, ingest_records, maintain_store, retrain_model
+from ecg_tasks.pipeline import (
+    backfill_version,
+    classify_records,
+    decide_champion,
+    forget_patient,
+    ingest_records,
+    maintain_store,
+    retrain_model,
+)
 from ecg_tasks.pipeline.intake import waiting
 from ecg_tasks.pipeline.training import promoting
 from ecg_tasks.queries import runs
@@ -255,9 +263,42 @@ def test_a_decision_names_who_asked_for_it(run_dag, steps):
     assert len(calls) == 1
 
 
-def test_silence_is_a_no(dags):
-    """Nobody's answer within two days promotes nothing, and the wait is not cut short by a task's time limit."""
-    approval = dags["retrain_model"].task_dict["approval"]
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(None, ("skipped", "success"), id="nobody is asked"),
+        pytest.param("Approve", ("success", "success"), id="approved"),
+        pytest.param("Reject", ("success", "skipped"), id="refused"),
+    ],
+)
+def test_forgetting_waits_for_others_and_lets_them_begin_again(run_dag, steps, monkeypatch, answer, expected):
+    """Airflow says whether another run is at work; whatever came of it, others may begin again; a request that was refused is not done."""
+    _answer(monkeypatch, answer)
+    calls = steps(
+        forget_patient,
+        needs_approval=answer is not None,
+        sentence="?",
+        note_answer="answer",
+        carry_out="manifest",
+        headline="one",
+        end=None,
+    )
+    monkeypatch.setattr(forget_patient, "begin_alone", lambda token, *, at_work: calls.append(("begin", token, at_work())) or True)
+    run, tasks = run_dag("forget_patient", conf={"request": "ab12"})
+    states = _states(tasks)
+    assert run.state == "success"
+    assert (states["approval"], states["carry_out"]) == expected
+    assert calls[-1] == ("end",)
+    assert states["let_others_begin"] == "success"
+    if expected[1] == "success":
+        assert ("begin", "ab12", False) in calls
+        assert ("carry_out", run.run_id, "ab12") in calls
+
+
+@pytest.mark.parametrize("dag_id", ["retrain_model", "forget_patient"])
+def test_silence_is_a_no(dags, dag_id):
+    """Nobody's answer within two days promotes nothing and forgets nothing, and the wait is not cut short by a task's time limit."""
+    approval = dags[dag_id].task_dict["approval"]
     assert approval.defaults == ["Reject"]
     assert approval.response_timeout == timedelta(days=2)
     assert approval.execution_timeout is None

@@ -16,6 +16,7 @@ DAG_IDS = [
     "backfill_version",
     "classify_records",
     "decide_champion",
+    "forget_patient",
     "ingest_records",
     "maintain_store",
     "render_spectrograms",

@@ -9,12 +9,17 @@ from ecg_tasks.pipeline import retrain_model
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 
 DAG_IDS = [
-    *("backfill_version", "classify_records", "decide_champion", "ingest_records"),
+    *("backfill_version", "classify_records", "decide_champion", "forget_patient", "ingest_records"),
     *("maintain_store", "render_spectrograms", "retrain_model"),
 ]
-NEEDED = {"decide_champion": {"why": "it misses too many"}, "backfill_version": {"version": "ab12"}}
+NEEDED = {"decide_champion": {"why": "it misses too many"}, "backfill_version": {"version": "ab12"}, "forget_patient": {"request": "ab12"}}
 """What a person has to type in before a run can start."""
-OTHER_FAULTS = {"retrain_model": NotEnoughDataError, "decide_champion": ConfigurationError, "backfill_version": ConfigurationError}
+OTHER_FAULTS = {
+    "retrain_model": NotEnoughDataError,
+    "decide_champion": ConfigurationError,
+    "backfill_version": ConfigurationError,
+    "forget_patient": ConfigurationError,
+}
 """Why a run fails in an empty bucket, where it does: there is nothing to learn from, and no version."""
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive.forgotten import digest_of
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.errors import MissingObjectError
@@ -30,11 +31,13 @@ class TrainedOn:
     patients : by what its patients can be known here: keyed hashes by the key of this installation, and digests of public patients
     buckets : of those patients that can be known by nothing else: private ones of another installation, and all in a version that was made
         before versions named their patients
+    key : of the patients of this installation: what was forgotten since stands among the ids and patients by its digest
     """
 
     record_ids: frozenset[str]
     patients: frozenset[str] = frozenset()
     buckets: frozenset[int] = frozenset()
+    key: bytes | None = None
 
     @classmethod
     def of_version(cls, files: Mapping[str, bytes], late: Descriptions | None = None, *, key: bytes | None) -> "TrainedOn":
@@ -51,7 +54,7 @@ class TrainedOn:
         known_since = [] if late is None else late.patients(record_ids)
         if TRAINING_PATIENTS not in files:
             buckets = {bucket for _, bucket in seen} | {person.bucket for person in known_since}
-            return cls(record_ids=record_ids, buckets=frozenset(buckets - {-1}))
+            return cls(record_ids=record_ids, buckets=frozenset(buckets - {-1}), key=key)
         here = None if key is None else key_digest(key)
         named = training_patients(files[TRAINING_PATIENTS])
         names = [(one.patient if one.key == here else None, one.public_patient) for one in named]
@@ -60,6 +63,7 @@ class TrainedOn:
             record_ids=record_ids,
             patients=frozenset(name for both in names for name in both if name is not None),
             buckets=frozenset(one.bucket for one in named if one.key != here and one.public_patient is None),
+            key=key,
         )
 
     @classmethod
@@ -78,11 +82,15 @@ class TrainedOn:
         bucket : the patient's, -1 where no patient is known
         patients : by what the patient is known: keyed hash, digest of a public patient
         """
-        if record_id in self.record_ids:
+        if not self.record_ids.isdisjoint(self._names(record_id)):
             return "record"
-        if not self.patients.isdisjoint(patients):
+        if not self.patients.isdisjoint(self._names(*patients)):
             return "patient"
         return "bucket" if bucket in self.buckets else None
+
+    def _names(self, *given: str | None) -> list[str]:
+        known = [one for one in given if one is not None]
+        return known if self.key is None else known + [digest_of(one, key=self.key) for one in known]
 
 
 def left_out_by_bucket(n_records: int) -> str:

@@ -67,6 +67,11 @@ def _by_a_report_or_to_serve(kept: _Kept) -> Needed:
     return lambda key: (key.split("/")[1], keys.stem(key)) in versions
 
 
+def _by_the_next_intake(_kept: _Kept) -> Needed:
+    """Keep what every intake reads: which recordings were forgotten."""
+    return {keys.REFUSED}.__contains__
+
+
 def _of_a_recipe_in_use(kept: _Kept) -> Needed:
     """Keep pictures that are still made, or that a version that serves reads."""
     store = kept.store
@@ -116,7 +121,7 @@ RULES = {
     "measurements": Rule(prefix=keys.MEASUREMENTS, needed=_by_todays_method),
     "signatures": Rule(prefix=keys.SIGNATURES, needed=_by_todays_kind),
     "checkpoints": Rule(prefix=keys.CHECKPOINTS, depth=3, at_least=7.0),  # a run of retrain_model ends within six days
-    "staging": Rule(prefix=keys.STAGING, depth=3, at_least=7.0),
+    "staging": Rule(prefix=keys.STAGING, depth=3, at_least=7.0, needed=_by_the_next_intake),
     "quarantine": Rule(prefix=keys.QUARANTINE, depth=2),
     "raw": Rule(prefix=keys.RAW, depth=2, at_least=7.0, needed=_by_a_record),
 }

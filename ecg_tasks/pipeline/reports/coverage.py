@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ecg_tasks.archive import keys, tables
+from ecg_tasks.archive import forgotten, keys, tables
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
     Ingests,
@@ -34,15 +34,16 @@ def waiting_sentences(waits: Waiting) -> list[str]:
 
 def last_report(store: ObjectStore) -> ClassifyManifest | None:
     """Return the manifest of the newest report, or None before the first."""
-    found = store.list_objects(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/")
-    last = max(found, key=lambda item: (item.modified, item.key), default=None)
+    found, written = store.list_objects(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/"), forgotten.first_written(store)
+    last = max(found, key=lambda item: (written(item), item.key), default=None)
     return None if last is None else read(store, ClassifyManifest, last.key)
 
 
 def ingests_to_report(store: ObjectStore, *, scope: str, last: ClassifyManifest | None) -> Ingests:
     """Find what a report covers: everything, or what came since the last report and the records that it left pending."""
     listed = store.list_objects(f"{keys.MANIFESTS}{DagId.INGEST_RECORDS}/")
-    found = [(item.modified.isoformat(), keys.stem(item.key)) for item in listed]
+    written = forgotten.first_written(store)
+    found = [(written(item).isoformat(), keys.stem(item.key)) for item in listed]
     through = max((modified for modified, _ in found), default="")
     at_through = tuple(run for at, run in found if at == through)
     if scope == "all" or last is None:

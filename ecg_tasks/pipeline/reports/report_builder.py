@@ -135,6 +135,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         uncertain=decided[Decision.UNCERTAIN],
         uninterpretable=decided[Decision.UNINTERPRETABLE],
         pending=n_pending,
+        forgotten=sum(manifest.counts.forgotten for manifest in manifests),
     )
     by_bucket = [
         f"Figures of {models[name].summary.recipe} {models[name].summary.version}: {sentence}"

@@ -1,0 +1,140 @@
+"""Forget a recording, or all of a patient, in everything that the bucket holds; other people keep what they have.
+
+* reads: everything in the bucket, and the request in `forgotten/<token>.json` that `./ecg forget` wrote
+* writes: everything that has something of theirs; `audit/`; then `manifests/forget_patient/<run>.json`, which lists the versions that
+  learnt from them
+* runs: by hand, with the token of a request: no id is in a form, for Airflow keeps what is in one. `wait_for_others` waits until no run
+  of another DAG is at work; none begins while `carry_out` is
+* rerun: safe; a run that was broken off anywhere is ended by another one with the same token, and comes to the same
+* when it fails: `ConfigurationError` says that there is no such request, or that nobody approved it. Else the object store was out of
+  reach: start it again. Other runs begin again in any case; a night that ran between two tries may have failed, and is started again too
+"""
+
+# Where tasks are joined, a task's future result stands for its value.
+# mypy: disable-error-code="arg-type"
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import run_note
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import BaseSensorOperator, Param, TriggerRule, dag, task
+from ecg_defaults import TASK_DEFAULTS
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+
+class ForgettingApproval(ApprovalOperator):
+    """Asks with what would be forgotten, and stores the answer in the bucket: it never goes through an XCom, which others may edit."""
+
+    def execute(self, context: "Context") -> Any:
+        """Ask."""
+        from ecg_tasks.pipeline import forget_patient
+
+        self.body = forget_patient.sentence(context["params"]["request"])
+        return super().execute(context)
+
+    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
+        """Take the answer, a person's or the deadline's."""
+        from ecg_tasks.archive import documents
+        from ecg_tasks.pipeline import forget_patient
+
+        if "error" not in event:
+            user, why = event["responded_by_user"], (event["params_input"] or {}).get("why") or ""
+            answer = documents.Approval(
+                chosen=event["chosen_options"][0], who=user and user["name"], why=why, when=event["responded_at"].isoformat()
+            )
+            forget_patient.note_answer(context["run_id"], context["params"]["request"], answer)
+        return super().execute_complete(context, event)
+
+
+class OthersEnded(BaseSensorOperator):
+    """Waits until no run of another DAG is at work, and lets none begin from then on. It gives its slot back between two looks."""
+
+    template_fields = ("request",)
+
+    def __init__(self, *, request: str, **more: Any) -> None:
+        super().__init__(**more)
+        self.request = request
+
+    def poke(self, context: "Context") -> bool:
+        """Look once."""
+        from ecg_tasks.pipeline import forget_patient
+
+        def at_work() -> bool:
+            return any(context["ti"].get_dr_count(dag_id=other.value, states=["running"]) for other in forget_patient.OTHERS)
+
+        return forget_patient.begin_alone(self.request, at_work=at_work)
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(days=9),
+    default_args=TASK_DEFAULTS,
+    params={
+        "request": Param(
+            type="string",
+            pattern="^[0-9a-f]+$",
+            maxLength=64,
+            title="Request",
+            description="Its token, as ./ecg forget tells it. It names nobody.",
+        ),
+    },
+    tags=["ecg"],
+    doc_md=__doc__,
+)
+def forget_patient() -> None:
+    """Declare the tasks."""
+
+    @task.branch
+    def choose(request: str) -> str:
+        from ecg_tasks.pipeline import forget_patient
+
+        return "approval" if forget_patient.needs_approval(request) else "wait_for_others"
+
+    @task(execution_timeout=timedelta(hours=12))
+    def carry_out(run_id: str, request: str, ti: "RuntimeTaskInstance | None" = None) -> str:
+        from ecg_tasks.pipeline import forget_patient
+
+        manifest = forget_patient.carry_out(run_id, request)
+        if ti is not None:
+            ti.xcom_push(key=run_note.HEADLINE, value=forget_patient.headline(manifest))
+        return manifest
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def let_others_begin() -> None:
+        from ecg_tasks.pipeline import forget_patient
+
+        forget_patient.end()
+
+    request = "{{ params.request }}"
+    approval = ForgettingApproval(
+        task_id="approval",
+        subject="Forget this for good?",
+        params={"why": Param(None, type=["null", "string"], maxLength=500, title="Why", description="It may be left empty.")},
+        defaults="Reject",
+        response_timeout=timedelta(days=2),
+        execution_timeout=None,
+    )
+    waited = OthersEnded(
+        task_id="wait_for_others",
+        request=request,
+        poke_interval=30,
+        timeout=timedelta(days=6).total_seconds(),  # a training may wait for an approval of its own
+        mode="reschedule",
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+    )
+    chosen, done = choose(request), carry_out(run_id="{{ run_id }}", request=request)
+    chosen >> [approval, waited]
+    approval >> waited >> done >> let_others_begin()
+    # without it, the last task alone would let a failed run pass for a good one
+    done >> EmptyOperator(task_id="ended", trigger_rule=TriggerRule.NONE_FAILED)
+
+
+forget_patient()
