@@ -5,6 +5,7 @@ Loading a version takes longer than asking it, so the few latest are kept; a ver
 
 from threading import Lock
 
+from ecg_tasks.archive import forgotten
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError
@@ -24,11 +25,18 @@ def attribution(store: ObjectStore, found: RecordPage) -> Attribution | None:
     if found.decided is None or found.decided.probability is None:
         return None
     with _asking:
-        return _explained(store, found.decided.version, found.shard, found.stored.record.record_id)
+        return _explained(store, found.decided.version, found.shard, found.stored.record.record_id, forgotten=forgotten.generation(store))
 
 
 @keep(256)  # one takes some 20 kB
-def _explained(store: ObjectStore, version: Version, shard: str, record_id: str) -> Attribution | None:
+def _explained(
+    store: ObjectStore,
+    version: Version,
+    shard: str,
+    record_id: str,
+    *,
+    forgotten: tuple[tuple[str, str], ...],  # noqa: ARG001 - a generation
+) -> Attribution | None:
     stored, classifier = stored_record(store, shard, record_id), _classifier(store, version.recipe, version.version)
     return None if stored is None or classifier is None else explain_record(classifier, stored.record)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive import forgotten, keys, registry
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import StoredVerdict, read
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
@@ -191,7 +191,7 @@ def _evaluated(
     verdict = files.get(registry.VERDICT)
     return EvaluatedVersion(
         version=version(store, *name),
-        written=files[registry.SUMS].modified.isoformat(timespec="seconds"),
+        written=forgotten.first_written(store)(files[registry.SUMS]).isoformat(timespec="seconds"),
         figures=test.figures if test else {},
         classes={name: one.figures for name, one in classes.evaluations.items()} if classes else {},
         macro_auroc=classes.macro_auroc if classes else None,

@@ -1,17 +1,18 @@
 """Here: everything the archive knows of one record, made on demand from its shard. Not here: drawing it, or the reviewers' verdicts.
 
-A shard's name comes from its content and a prediction's from shard and version, so what was read once stays true; the few latest are kept.
+A shard's name comes from its content and a prediction's from shard and version, so what was read once stays true until something is
+forgotten; the few latest are kept.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.archive import keys, packed_copies, sources, tables
+from ecg_tasks.archive import forgotten, keys, packed_copies, sources, tables
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.object_store import ObjectStore
@@ -123,13 +124,13 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
         views=views,
         spectrograms_key=spectrograms_key if windows else "",
         measured=_measured(store, shard, record_id),
-        raw=_raw_files(store, stored.source, record_id),
+        raw=_raw_files(store, stored.source, record_id, forgotten=forgotten.generation(store)),
     )
 
 
 def stored_record(store: ObjectStore, shard: str, record_id: str) -> StoredRecord | None:
     """Return a record as its shard has it, without what became known of its patient later; None if it is not in the shard."""
-    return find_record(_records(store, keys.record_shard(shard)), record_id)
+    return find_record(_records(store, keys.record_shard(shard), forgotten=forgotten.generation(store)), record_id)
 
 
 def _measured(store: ObjectStore, shard: str, record_id: str) -> Mapping[str, Any]:
@@ -159,7 +160,7 @@ def _serving(store: ObjectStore) -> dict[str, str]:
 
 def shard_of(store: ObjectStore, record_id: str) -> str | None:
     """Name of the shard that holds a record; the archive is listed again only for an id that is not known yet."""
-    return _archive(store).shard_of(record_id)
+    return _archive(store, forgotten=forgotten.generation(store)).shard_of(record_id)
 
 
 class _Archive:
@@ -198,29 +199,38 @@ class _Archive:
             self._shard, self._ids = shard[order], ids[order]
 
 
+Generation: TypeAlias = tuple[tuple[str, str], ...]
+
+
 @keep(4)
-def _archive(store: ObjectStore) -> _Archive:
+def _archive(store: ObjectStore, *, forgotten: Generation) -> _Archive:  # noqa: ARG001 - a generation
     return _Archive(store)
 
 
 @keep(4)
-def _records(store: ObjectStore, key: str) -> tables.Columns:
+def _records(store: ObjectStore, key: str, *, forgotten: Generation) -> tables.Columns:  # noqa: ARG001 - a generation
     """Return the columns of a shard, about 32 MB."""
     return tables.load(store.get(key))
 
 
 @keep(8)
-def _spectrograms(store: ObjectStore, key: str) -> tables.Columns:
+def _spectrograms(store: ObjectStore, key: str, *, forgotten: Generation) -> tables.Columns:  # noqa: ARG001 - a generation
     return tables.load(store.get(key))
 
 
 @keep(64)
-def _predictions(store: ObjectStore, key: str) -> tables.Columns:
+def _predictions(store: ObjectStore, key: str, *, etag: str) -> tables.Columns:  # noqa: ARG001 - a generation
     return tables.load(store.get(key))
 
 
 @keep(256)
-def _raw_files(store: ObjectStore, source: str, record_id: str) -> tuple[tuple[str, int], ...]:
+def _raw_files(
+    store: ObjectStore,
+    source: str,
+    record_id: str,
+    *,
+    forgotten: Generation,  # noqa: ARG001 - a generation
+) -> tuple[tuple[str, int], ...]:
     try:
         files = sources.listed(store, source)
     except (ValueError, KeyError):  # a damaged list; `lineage` says so
@@ -242,9 +252,9 @@ def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDec
     """Return every decision on a record, recipe by recipe, the newest predictions first."""
     found: list[StoredDecision] = []
     for recipe in RECIPES:
-        listed = sorted(store.list_objects(f"{keys.PREDICTIONS}{recipe}/{shard}/"), key=lambda item: item.modified, reverse=True)
+        listed = sorted(store.list_objects(f"{keys.PREDICTIONS}{recipe}/{shard}/"), key=forgotten.first_written(store), reverse=True)
         for item in listed:
-            columns = _predictions(store, item.key)
+            columns = _predictions(store, item.key, etag=item.etag)
             if record_id not in columns["record_id"]:
                 continue
             row = columns["record_id"].index(record_id)
@@ -302,7 +312,7 @@ def _rendered(
 ) -> tuple[tuple[Window, ...], NDArray[np.uint8] | None, tuple[SpectrogramView, ...]]:
     """Return how a record was cut, and what the network saw of it: the leads of its first window, or its first beats."""
     try:
-        stored = _spectrograms(store, key)
+        stored = _spectrograms(store, key, forgotten=forgotten.generation(store))
     except MissingObjectError:
         return (), None, ()
     rows = [row for row, owner in enumerate(stored["record_id"]) if owner == record_id and stored["window"][row] >= 0]

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from ecg_tasks.archive import keys
+from ecg_tasks.archive import forgotten, keys
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
@@ -62,9 +63,10 @@ class Runs:
 
 def runs(store: ObjectStore, *, offset: int = 0, limit: int = 30) -> Runs:
     """Find the runs with a report, newest first; only the manifests of those asked for are read."""
-    found = sorted(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=lambda item: item.modified, reverse=True)
+    written = forgotten.first_written(store)
+    found = sorted(store.list_objects(f"{keys.MANIFESTS}{DAG}/"), key=written, reverse=True)
     page = found[offset : offset + limit]
-    return Runs(runs=tuple(bounded_parallel_map(lambda item: _run(store, item), page)), total=len(found))
+    return Runs(runs=tuple(bounded_parallel_map(lambda item: _run(store, item, written(item)), page)), total=len(found))
 
 
 def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, Any] | None, Run | None]:
@@ -72,7 +74,8 @@ def run_of(store: ObjectStore, dag_id: str, run_id: str) -> tuple[Mapping[str, A
     info = store.info(keys.manifest(dag_id, keys.run_key(run_id)))
     if info is None:
         return None, None
-    return read_counts(store, dag_id, keys.run_key(run_id)), _run(store, info) if dag_id == DAG else None
+    found = _run(store, info, forgotten.first_written(store)(info)) if dag_id == DAG else None
+    return read_counts(store, dag_id, keys.run_key(run_id)), found
 
 
 def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
@@ -90,6 +93,7 @@ def headline(report: str) -> str:
     rest = [
         (summary.counts.pending, "pending"),
         (summary.counts.quarantined, "quarantined"),
+        (summary.counts.forgotten, "forgotten"),
         (summary.waiting.inbox_files, "files still in the inbox"),
         (summary.waiting.records_without_pictures, "records without pictures"),
     ]
@@ -97,8 +101,8 @@ def headline(report: str) -> str:
     return f"{sentence}. {summary.changes.sentence}" if summary.changes else sentence
 
 
-def _run(store: ObjectStore, info: ObjectInfo) -> Run:
-    return _read(store, info.key, etag=info.etag, written=info.modified.isoformat(timespec="seconds"))
+def _run(store: ObjectStore, info: ObjectInfo, written: datetime) -> Run:
+    return _read(store, info.key, etag=info.etag, written=written.isoformat(timespec="seconds"))
 
 
 @keep(1024)

@@ -35,6 +35,7 @@ def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
         seen=seen,
         history=draw_history(counts_by_run) if counts_by_run else "",
         fates=FATES,
+        forgotten=any(run.counts.forgotten for run in seen.runs),
         lights=lights,
         decided=decided,
         synthetic=models.synthetic(store, [*shown, *decided]),

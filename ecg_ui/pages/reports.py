@@ -58,11 +58,13 @@ def as_params(query: report_table.Query) -> dict[str, object]:
 @router.get("/reports")
 def show_reports(request: Request, user: GetUserDep, store: Store, offset: Offset = 0) -> Response:
     """Show every run with a report, newest first."""
+    found = runs.runs(store, offset=offset, limit=RUNS_A_PAGE)
     return page(
         request,
         user,
         "reports.html",
-        found=runs.runs(store, offset=offset, limit=RUNS_A_PAGE),
+        found=found,
+        forgotten=any(run.counts.forgotten for run in found.runs),
         offset=offset,
         a_page=RUNS_A_PAGE,
     )

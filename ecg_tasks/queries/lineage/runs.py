@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ecg_tasks.archive import audit, keys
+from ecg_tasks.archive import audit, forgotten, keys
 from ecg_tasks.archive.documents import ClassifyManifest, IntakeManifest, Manifest, find_manifest, plain, read
 from ecg_tasks.archive.documents.manifests import AnyManifest, counts_as_stored
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
@@ -59,6 +59,10 @@ class RunLinks:
     def _held_against_the_log(self, manifest: Manifest) -> tuple[LinkState, str]:
         """Compare the JSON as it was stored with the log: what was written before a field was added has to keep its digest for ever."""
         data = self._store.get(keys.manifest(manifest.dag, manifest.run))
+        if manifest.forgotten:
+            if hashlib.sha256(data).hexdigest() in forgotten.rewritten(self._store, keys.manifest(manifest.dag, manifest.run)):
+                return LinkState.CHECKED, "something in it was forgotten, and its manifest is the one that was written down then"
+            return LinkState.BROKEN, "something in it was forgotten, and its manifest is not the one that was written down then"
         if isinstance(manifest, IntakeManifest):
             return self._intake_in_the_log(manifest, data)
         if isinstance(manifest, ClassifyManifest) and manifest.audit:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive import forgotten, keys, registry, tables
 from ecg_tasks.archive.documents import Code, RetrainManifest, prepared
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
@@ -85,10 +85,16 @@ def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str],
         state, sentence = LinkState.RECORDED, "the version does not say which SHA-256 it had"
     elif digests == {name: provenance.get(name) for name in digests}:
         state, sentence = LinkState.CHECKED, "manifest and split have the SHA-256 that the version names"
+    elif all(digests[f"{file}_sha256"] in _rewritten(store, dataset_id, file) for file in ("manifest", "split")):
+        state, sentence = LinkState.CHECKED, "something in it was forgotten, and manifest and split are those that were written down then"
     else:
         state, sentence = LinkState.BROKEN, "manifest or split is not what the version was trained on"
     beneath = tuple(_sources(store, rows)) if deep else ()
     return Link(what="dataset", name=dataset_id, state=state, sentence=sentence, metadata=metadata, beneath=beneath)
+
+
+def _rewritten(store: ObjectStore, dataset_id: str, file: str) -> frozenset[str]:
+    return forgotten.rewritten(store, keys.dataset(dataset_id, f"{file}.{'json' if file == 'manifest' else 'parquet'}"))
 
 
 def _sources(store: ObjectStore, rows: tables.Columns) -> Iterable[Link]:
