@@ -6,7 +6,24 @@ from typing import Annotated
 import typer
 
 from ecg_tasks import __version__
-from ecg_tasks.cli import audit, backup, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, setup, single, stack
+from ecg_tasks.cli import (
+    audit,
+    backup,
+    checks,
+    demo,
+    distributed,
+    evaluate,
+    forgetting,
+    inbox,
+    lineage,
+    models,
+    reports,
+    runs,
+    setup,
+    single,
+    stack,
+    starting,
+)
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -23,7 +40,7 @@ EVERYTHING, STACK, DATA, MODELS = "Everything at once", "The stack", "Recordings
 RECORD, DEVELOPMENT = "Who did what, and where things come from", "Development"
 
 app.command(rich_help_panel=EVERYTHING)(demo.demo)
-app.command(rich_help_panel=STACK)(stack.up)
+app.command(rich_help_panel=STACK)(starting.up)
 app.command(rich_help_panel=STACK)(stack.down)
 app.command(rich_help_panel=STACK)(stack.status)
 app.command(rich_help_panel=STACK)(stack.logs)
@@ -45,6 +62,8 @@ app.command(rich_help_panel=MODELS)(models.reject)
 app.command(rich_help_panel=MODELS)(models.export)
 app.command(rich_help_panel=RECORD)(audit.audit)
 app.command(rich_help_panel=RECORD)(lineage.lineage)
+app.command(rich_help_panel=RECORD)(forgetting.forget)
+app.command("allow-again", rich_help_panel=RECORD)(forgetting.allow_again)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 app.command(rich_help_panel=DEVELOPMENT)(setup.setup)

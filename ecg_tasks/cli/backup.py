@@ -22,9 +22,23 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="What ./ecg backup wrote.", dir_okay=False, exists=True)],
+    forgotten: Annotated[
+        Path | None,
+        typer.Option(help="What to forget of it; default: the list beside the state folder.", dir_okay=False, exists=True),
+    ] = None,
 ) -> None:
-    """Restore the state folder from a backup; it must not be there. Everything is checked before it appears."""
+    """Restore the state folder from a backup; it must not be there. Everything is checked before it appears.
+
+    Recordings that were forgotten since the backup was made are forgotten again by the next ./ecg up.
+    """
     from deploy.embedded import Stack
     from deploy.embedded.backup import restore as restore_from
+    from ecg_tasks.cli.forgetting import ON_RESTORE, list_of
 
-    restore_from(Stack().home, file, say)
+    home = Stack().home
+    listed = forgotten or list_of(home.path)
+    to_forget = listed.read_text() if listed.exists() else ""
+    restore_from(home, file, say)
+    if to_forget:
+        (home.path / ON_RESTORE).write_text(to_forget)
+        say(f"./ecg up forgets again what {listed} names, before it says that everything is healthy")

@@ -1,4 +1,4 @@
-"""Here: ``up``, ``down``, ``status``, ``logs``, ``open``. Not here: how the stack does it (``deploy.embedded``)."""
+"""Here: ``down``, ``status``, ``logs``, ``open``; ``up`` is in ``starting``. Not here: how the stack does it (``deploy.embedded``)."""
 
 import json
 import os
@@ -36,16 +36,6 @@ def open_bucket() -> "ObjectStore":
 
     os.environ.update(running_stack().environment())
     return open_store()
-
-
-def up() -> None:
-    """Start PostgreSQL, the object store and Airflow, and wait until all are healthy (some 20 s; more the first time)."""
-    from deploy.embedded import Stack
-
-    stack = Stack()
-    stack.up(say)
-    say("everything is healthy")
-    describe(stack)
 
 
 def down() -> None:
