@@ -70,7 +70,15 @@ def test_account_adds_up(bucket, drop):
     """Every input is counted once: as a record, a duplicate, or in quarantine with its code."""
     inbox.put_files(drop.items())
     manifest = run("r1")
-    assert manifest["account"] == {"received": 12, "records": 7, "duplicates": 3, "quarantined": 2, "passed_over": 0, "waiting": 0}
+    assert manifest["account"] == {
+        "received": 12,
+        "records": 7,
+        "duplicates": 3,
+        "quarantined": 2,
+        "passed_over": 0,
+        "forgotten": 0,
+        "waiting": 0,
+    }
     assert {(entry["name"], entry["reason"]) for entry in manifest["quarantined"]} == {
         ("ward/one_bad_row.csv#1", "wrong_width"),
         ("ward/corrupt.csv", "unreadable"),
@@ -127,7 +135,15 @@ def test_recording_waits_for_its_files(bucket, make_wfdb):
     files = make_wfdb("b1", seed=3)
     inbox.put_files([("w/b1.hea", files["b1.hea"]), ("w/labels.csv", b"record,label,patient_id\nb1,normal,P1\n")])
     manifest = run("r1")
-    assert manifest["account"] == {"received": 0, "records": 0, "duplicates": 0, "quarantined": 0, "passed_over": 0, "waiting": 1}
+    assert manifest["account"] == {
+        "received": 0,
+        "records": 0,
+        "duplicates": 0,
+        "quarantined": 0,
+        "passed_over": 0,
+        "forgotten": 0,
+        "waiting": 1,
+    }
     assert bucket.list_keys(keys.INBOX) == ["inbox/w/b1.hea", "inbox/w/labels.csv"]
     inbox.put_files([("w/b1.dat", files["b1.dat"])])
     assert run("r2")["account"]["records"] == 1

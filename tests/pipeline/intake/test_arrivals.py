@@ -104,7 +104,7 @@ def test_a_placeholder_without_bytes_waits_for_its_content(inbox, name):
     files = recording()
     inbox.put(files | {name: b""})
     assert inbox.run()["account"] | {"waiting": 0} == dict.fromkeys(
-        ("received", "records", "duplicates", "quarantined", "passed_over", "waiting"), 0
+        ("received", "records", "duplicates", "quarantined", "passed_over", "forgotten", "waiting"), 0
     )
     inbox.put(files)
     assert inbox.run()["account"]["records"] == 1
@@ -198,6 +198,7 @@ def test_side_files_are_passed_over_and_counted(inbox):
         "duplicates": 0,
         "quarantined": 0,
         "passed_over": len(SIDE_FILES) + 1,
+        "forgotten": 0,
         "waiting": 0,
     }
     assert inbox.left() == []
