@@ -52,10 +52,12 @@ def forget(
         typer.confirm("Forget this for good?", abort=True)
     words = forgetting.words(store, meant)
     token = forgetting.request(store, meant, who=stack.login, why=why, approval=approval)
-    _run(stack, token)
-    n_files = blank(stack.home.logs, words)
-    if n_files:
-        say(f"{n_files} logs named something of it, and do not any more")
+    try:
+        _run(stack, token)
+    finally:  # where the run is ended by another one, nobody knows the words any more
+        n_files = blank(stack.home.logs, words)
+        if n_files:
+            say(f"{n_files} logs named something of it, and do not any more")
     keep_list(stack)
 
 

@@ -1,0 +1,45 @@
+"""What ``forget`` does outside the bucket: logs, and the list for backups. Not here: forgetting (``pipeline/test_forget_patient``)."""
+
+import json
+from types import SimpleNamespace
+
+from ecg_tasks.actions import forgetting as asking
+from ecg_tasks.cli import backup, forgetting
+
+
+def test_logs_lose_the_words_and_nothing_else(tmp_path):
+    """A file keeps its length, for a process may go on writing at its end; other files are not written at all."""
+    inner = tmp_path / "tasks"
+    inner.mkdir()
+    named, other, empty = inner / "a.log", tmp_path / "b.log", tmp_path / "c.log"
+    named.write_bytes(b"read 0a1b, and 0a1b again\n")
+    other.write_bytes(b"nothing of it\n")
+    empty.write_bytes(b"")
+    before = other.stat().st_mtime_ns
+    assert forgetting.blank(tmp_path, ["0a1b", "ffff"]) == 1
+    assert named.read_bytes() == b"read xxxx, and xxxx again\n"
+    assert (other.read_bytes(), other.stat().st_mtime_ns) == (b"nothing of it\n", before)
+
+
+def test_a_restored_stack_is_told_what_to_forget(tmp_path, monkeypatch):
+    """The list stands beside the state folder, and in it after a restore, until it is done."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("ECG_HOME", str(home))
+    listed = forgetting.list_of(home)
+    assert listed.parent == tmp_path
+    listed.write_text(json.dumps({"digests": ["ab"]}))
+    monkeypatch.setattr("deploy.embedded.backup.restore", lambda home, *_: home.path.mkdir())
+    backup.restore(tmp_path / "any.tar", None)
+    assert json.loads((home / forgetting.ON_RESTORE).read_text()) == {"digests": ["ab"]}
+    asked, begun = [], []
+    meant = asking.Meant(n_records=1, record_ids=("0",), learnt_by=(), found=None)
+    monkeypatch.setattr(forgetting, "open_bucket", lambda: "bucket")
+    monkeypatch.setattr(asking, "find_listed", lambda store, digests: asked.append((store, digests)) or meant)
+    monkeypatch.setattr(asking, "request", lambda *_, **more: more["who"])
+    monkeypatch.setattr(forgetting, "_run", lambda _, token: begun.append(token))
+    stack = SimpleNamespace(home=SimpleNamespace(path=home), login="admin")
+    forgetting.forget_restored(stack)
+    assert (asked, begun) == ([("bucket", ["ab"])], ["admin"])
+    assert not (home / forgetting.ON_RESTORE).exists()
+    forgetting.forget_restored(stack)
+    assert len(asked) == 1
