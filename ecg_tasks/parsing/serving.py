@@ -46,7 +46,7 @@ class _Child:
 
 
 def serve(listener: socket.socket, *, parent: int) -> None:
-    """Fork for each task that comes, as long as the process that started this one is its parent."""
+    """Fork for each task that comes, as long as the process that started this one is its parent; begin anew when a module has changed."""
     listener.setblocking(False)
     woken, wake = socket.socketpair()
     for end in (woken, wake):
@@ -58,6 +58,7 @@ def serve(listener: socket.socket, *, parent: int) -> None:
     waiting.register(listener, select.POLLIN)
     waiting.register(woken, select.POLLIN)
     children: dict[int, _Child] = {}
+    before = _modules()
     while os.getppid() == parent:
         for file, event in waiting.poll(_BETWEEN_LOOKS_MS):
             if file == woken.fileno():
@@ -68,6 +69,9 @@ def serve(listener: socket.socket, *, parent: int) -> None:
                         del children[child.task.fileno()]
                         child.task.close()
             elif file == listener.fileno():
+                if _modules() != before:
+                    os.set_inheritable(listener.fileno(), True)  # noqa: FBT003 - its name says it
+                    os.execv(sys.executable, [sys.executable, "-P", "-m", __spec__.name, *sys.argv[1:]])  # noqa: S606 - this module again
                 task = _next(listener)
                 if task is not None:
                     others = [listener, woken, wake, *(one.task for one in children.values())]
@@ -76,6 +80,12 @@ def serve(listener: socket.socket, *, parent: int) -> None:
             elif event and file in children:
                 os.kill(children[file].pid, signal.SIGKILL)  # it is not waited for yet, so the number is still its own
                 waiting.modify(file, 0)
+
+
+def _modules() -> dict[str, int]:
+    """Return when each of our modules that is imported was changed: tasks find them as they are on the disk, and so does this process."""
+    paths = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "ecg_tasks" and module.__file__]
+    return {path: os.stat(path).st_mtime_ns for path in paths if os.path.exists(path)}  # noqa: PTH110, PTH116 - a hundred, for each task
 
 
 def _next(listener: socket.socket) -> socket.socket | None:
