@@ -6,12 +6,11 @@ file itself can, and no more.
 
 import atexit
 import contextlib
-import fcntl
 import logging
-import mmap
 import os
 import resource
 import secrets
+import select
 import signal
 import socket
 import subprocess
@@ -30,7 +29,7 @@ from ecg_tasks import sandbox
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.parsing import messages
 from ecg_tasks.parsing.here import Found
-from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, MESSAGE, READY, SECCOMP
+from ecg_tasks.parsing.messages import ASK, ENDED, FILES, FOUND, MESSAGE, READY, SECCOMP
 from ecg_tasks.parsing.serving import OUT_OF_MEMORY
 from ecg_tasks.readers.file_names import recording_name
 from ecg_tasks.sandbox import Walls
@@ -49,8 +48,8 @@ EVERYTHING_AT_ONCE = False
 
 _WALL_PER_CPU = 5
 _ROOT = Path(__file__).parents[2]
-_SEALS = 0x8 | 0x4 | 0x2 | 0x1
-"""No more writing, growing or shrinking of a shared file, and no more seals."""
+_MOST_KEPT = 64 * 1024 * 1024
+"""Shared files that have become larger are emptied; what they have is used again by the next drop."""
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +64,7 @@ class Parser:
     def __init__(self, *, required: bool = False) -> None:
         self._required = required
         self._task: socket.socket | None = None
+        self._files: tuple[int, ...] = ()
         self._pid = self._n_before = 0
         self._lock = threading.Lock()
 
@@ -88,49 +88,62 @@ class Parser:
             return self._read(name, contents, called)
 
     def _read(self, name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> Found:
-        task = self._task = self._task or self._start()
+        task = self.start()
         n_bytes = sum(map(len, contents.values()))
         memory = MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes
         cpu_s = CPU_S + round(CPU_S_PER_MB * n_bytes / 1e6)
-        late = threading.Event()
-        timer = threading.Timer(_WALL_PER_CPU * cpu_s, self._kill, (late,))
-        given, found = messages.shared_file(), messages.shared_file()
-        try:
-            n_given = messages.write(given, contents.values())
-            n_question = messages.write(given, [messages.asking(name, contents, called)])
-            self._bound(n_more=memory, cpu_s=cpu_s)
-            timer.start()
-            with contextlib.suppress(OSError):
-                socket.send_fds(task, [MESSAGE.pack(ASK, n_given, n_question)], [given, found])
-            kind, n_found, n_answer = self._next(task)
-            if kind == FOUND:
-                try:
-                    return self._checked(found, n_found, n_answer, name=name, called=called)
-                except (ValueError, TypeError, OverflowError, msgspec.MsgspecError, OSError):
-                    log.exception("%s: the process that read it did not answer as it should", name)
-        finally:
-            timer.cancel()
-            os.close(given)
-            os.close(found)
+        given, found = self._files
+        n_given = messages.write(given, contents.values())
+        n_question = messages.write(given, [messages.asking(name, contents, called)], at=n_given)
+        self._bound(n_more=memory, cpu_s=cpu_s)
+        with contextlib.suppress(OSError):
+            task.send(MESSAGE.pack(ASK, n_given, n_question))
+        late = not _has_come(task, max(_WALL_PER_CPU * cpu_s, 1))
+        if late:
+            self._kill()
+        kind, n_found, n_answer = self._next(task)
+        if kind == FOUND and not late:
+            try:
+                return self._checked(found, n_found, n_answer, name=name, called=called)
+            except (ValueError, TypeError, OverflowError, msgspec.MsgspecError, OSError):
+                log.exception("%s: the process that read it did not answer as it should", name)
+            finally:
+                for file in self._files:
+                    if os.fstat(file).st_size > _MOST_KEPT:
+                        os.ftruncate(file, 0)
         self._end()
         code = n_found if kind == ENDED else None
         given_up = "so it was given up; split it, or export it again"
-        if late.is_set() or code == -signal.SIGXCPU:
+        if late or code == -signal.SIGXCPU:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took more than {cpu_s} s, {given_up}")
         if code in {OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGXFSZ}:
             most = f"more memory than there is, or than {memory // 10**6} MB"
             raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took {most}, {given_up}")
         raise BadInputError(Reason.UNREADABLE, f"{name}: reading it ended the process that did ({code}); export it again")
 
-    def _start(self) -> socket.socket:
-        """Let a process be forked for this task, and wait until its walls stand."""
+    def start(self) -> socket.socket:
+        """Have the process that reads, and its walls, as the first file does; returns the way to it."""
+        self._task = self._task or self._started()
+        return self._task
+
+    def pids(self) -> list[int]:
+        """Return the processes that read for this task and are started by its own process: their parent, and the one that reads."""
+        return [process.pid for _, process in _OWN.values()] + ([self._pid] if self._task else [])
+
+    def _started(self) -> socket.socket:
         task = _connected()
         kind, self._pid, stands = self._next(task)
         if kind != READY:
             task.close()
             raise RuntimeError("the process that reads files did not start")  # tried again with the task
         self._n_before = _private_bytes(self._pid)
-        _tell(Walls(landlock=stands % SECCOMP, seccomp=stands >= SECCOMP), required=self._required)
+        try:
+            _tell(Walls(landlock=stands % SECCOMP, seccomp=stands >= SECCOMP), required=self._required)
+        except ConfigurationError:
+            task.close()
+            raise
+        self._files = messages.shared_file(), messages.shared_file()
+        socket.send_fds(task, [MESSAGE.pack(FILES, 0, 0)], self._files)
         return task
 
     def _bound(self, *, n_more: int, cpu_s: int) -> None:
@@ -157,11 +170,9 @@ class Parser:
 
     @staticmethod
     def _checked(found: int, n_found: int, n_answer: int, *, name: str, called: Mapping[str, str] | None) -> Found:
-        if sys.platform == "linux":
-            fcntl.fcntl(found, fcntl.F_ADD_SEALS, _SEALS)  # what is checked now stays as it is
-        if min(n_found, n_answer) < 0 or n_found + n_answer != os.fstat(found).st_size:
-            raise ValueError("an answer of another length")
-        view = memoryview(mmap.mmap(found, n_found + n_answer, access=mmap.ACCESS_READ))
+        if min(n_found, n_answer) < 0:
+            raise ValueError("an answer of a negative length")
+        view = messages.content(found, n_found + n_answer)
         answer, read, copy = messages.answered(view[:n_found], view[n_found:], called=called)
         for text in answer.logged:
             log.error("%s", text)
@@ -172,15 +183,23 @@ class Parser:
             raise ValueError("a recording of another file's name")
         return read, copy
 
-    def _kill(self, late: threading.Event) -> None:
-        late.set()
+    def _kill(self) -> None:
         with contextlib.suppress(OSError):
             os.kill(self._pid, signal.SIGKILL)
 
     def _end(self) -> None:
         if self._task is not None:
             self._task.close()
-        self._task = None
+            for file in self._files:
+                os.close(file)
+        self._task, self._files = None, ()
+
+
+def _has_come(task: socket.socket, seconds: float) -> bool:
+    """Wait for a message, or for the other side's end; returns whether that came in time."""
+    waiting = select.poll()
+    waiting.register(task, select.POLLIN)
+    return bool(waiting.poll(1000 * seconds))
 
 
 def _private_bytes(pid: int) -> int:

@@ -1,7 +1,7 @@
 """Here: what a task and the process that reads its files say to one another, as bytes. Not here: who says it (``asking``, ``serving``).
 
-A message on the socket is of fixed length. All that is long lies in two shared files, which the task makes and hands over: the files that
-are to be read, and what was found. Nothing is unpickled, and what comes back is taken for what a stranger may have written.
+A message on the socket is of fixed length. All that is long lies in two shared files in memory, which the task makes and hands over once:
+the files that are to be read, and what was found. Nothing is unpickled, and what comes back is taken for what a stranger may have written.
 """
 
 import errno
@@ -23,9 +23,10 @@ from ecg_tasks.signals.record import Record, Unit
 
 MESSAGE = struct.Struct("<cqq")
 """A letter and two numbers."""
-READY, ASK, FOUND, ENDED = b"r", b"a", b"f", b"e"
-"""The process stands behind its walls: its id, and which walls (the version of Landlock, and 256 for seccomp). A task asks: bytes of the
-files, and of the question after them. It is answered: bytes of samples and copies, and of the answer after them. The process has ended: how.
+READY, FILES, ASK, FOUND, ENDED = b"r", b"s", b"a", b"f", b"e"
+"""The process stands behind its walls: its id, and which walls (the version of Landlock, and 256 for seccomp). The task hands over the shared
+files. It asks: bytes of the files to be read, and of the question after them. It is answered: bytes of samples and copies, and of the answer
+after them. The process has ended: how.
 """
 SECCOMP = 256
 NO_ROOM = (errno.EFBIG, errno.ENOMEM, errno.ENOSPC)
@@ -88,20 +89,40 @@ _answered = msgspec.msgpack.Decoder(Answer).decode
 def shared_file() -> int:
     """Make a file in memory that another process may be given; elsewhere than on Linux one on the disk, without a name."""
     if sys.platform == "linux":
-        return os.memfd_create("ecg", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        return os.memfd_create("ecg", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
 
-def write(file: int, parts: Iterable[bytes | memoryview]) -> int:
-    """Write into a shared file; returns how many bytes."""
+def write(file: int, parts: Iterable[bytes | memoryview], *, at: int = 0) -> int:
+    """Write into a shared file from a place on; returns how many bytes."""
     n_bytes = 0
     for part in parts:
         rest = memoryview(part).cast("B")
         while rest:
-            n = os.write(file, rest)
+            n = os.pwrite(file, rest, at + n_bytes)
             n_bytes, rest = n_bytes + n, rest[n:]
     return n_bytes
+
+
+def content(file: int, n_bytes: int) -> memoryview:
+    """Read so much of a shared file: a copy, that nobody changes any more.
+
+    Raises
+    ------
+    ValueError
+        If the file is shorter.
+    """
+    if not 0 <= n_bytes <= os.fstat(file).st_size:
+        raise ValueError("a shared file is shorter than was said")
+    parts: list[bytes] = []
+    at = 0
+    while at < n_bytes:  # one call gives two gigabytes at most
+        parts.append(os.pread(file, n_bytes - at, at))
+        at += len(parts[-1])
+        if not parts[-1]:
+            raise ValueError("a shared file has become shorter")
+    return memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
 
 
 def asking(name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> bytes:

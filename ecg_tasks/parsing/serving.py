@@ -8,7 +8,6 @@ it when the task has gone, and tells the task how it ended when it ends first. W
 import contextlib
 import importlib
 import logging
-import mmap
 import os
 import resource
 import select
@@ -141,26 +140,18 @@ def _read_what_comes(task: socket.socket) -> None:
     logging.basicConfig(handlers=[logged], level=logging.WARNING, force=True)
     walls = sandbox.enter(reads=sandbox.libraries(), calls=seccomp.ONLY_COMPUTING)
     task.sendall(MESSAGE.pack(READY, os.getpid(), walls.landlock + SECCOMP * walls.seccomp))
-    while True:
-        try:
-            message, files, *_ = socket.recv_fds(task, MESSAGE.size, 2)
-        except ConnectionError:
-            return
-        if len(message) != MESSAGE.size or len(files) != 2:  # noqa: PLR2004 - what is read, and what is found
-            return
+    message, files, *_ = socket.recv_fds(task, MESSAGE.size, 2)
+    while len(files) == 2 and len(message := task.recv(MESSAGE.size)) == MESSAGE.size:  # noqa: PLR2004 - what is read, and what is found
         kind, n_data, n_question = MESSAGE.unpack(message)
         if kind != ASK:
             return
-        found, answer = _answer(files, n_data, n_question, logged)
-        for file in files:
-            os.close(file)
-        task.sendall(MESSAGE.pack(FOUND, found, answer))
+        task.sendall(MESSAGE.pack(FOUND, *_answer(files, n_data, n_question, logged)))
 
 
 def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
     """Read one drop; returns how many bytes of samples and copies were written, and of the answer after them."""
     try:
-        view = memoryview(mmap.mmap(files[0], n_data + n_question, access=mmap.ACCESS_READ))
+        view = messages.content(files[0], n_data + n_question)
         asked, contents = messages.asked(view[:n_data], view[n_data:])
         parts: Sequence[bytes | memoryview]
         try:
@@ -168,7 +159,8 @@ def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged
             parts, answer = messages.answering(read, copy, logged=logged.taken())
         except BadInputError as fault:
             parts, answer = (), messages.refusing(fault, logged=logged.taken())
-        return messages.write(files[1], parts), messages.write(files[1], [answer])
+        n_found = messages.write(files[1], parts)
+        return n_found, messages.write(files[1], [answer], at=n_found)
     except MemoryError:
         _give_up()
     except OSError as error:

@@ -43,6 +43,7 @@ _PLAIN: Mapping[str, tuple[int | None, int | None]] = {
     "rt_sigprocmask": (14, 135),
     "rt_sigreturn": (15, 139),
     "pread64": (17, 67),
+    "pwrite64": (18, 68),
     "readv": (19, 65),
     "writev": (20, 66),
     "access": (21, None),

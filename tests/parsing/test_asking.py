@@ -263,11 +263,11 @@ def test_memory_and_time_are_bounded_by_the_kernel(monkeypatch, beat_rows, heart
 
 
 TASK = """
-import os, sys
+import sys
 from ecg_tasks.parsing import asking
 parser = asking.Parser()
-parser._task = parser._start()
-print(parser._pid, asking._OWN[os.getpid()][1].pid, flush=True)
+parser.start()
+print(*parser.pids(), flush=True)
 sys.stdin.readline()
 """
 
