@@ -31,7 +31,7 @@ HUNGRY = gzip.compress(b"1,2\n" * 1_000_000)
 """A million lines, which take more than 100 MB to be split, in some kilobytes."""
 WALLED = pytest.mark.skipif(bool(sandbox.possible().missing), reason="this kernel has no Landlock or no seccomp")
 
-PLANTED = '''
+PLANTED = """
 import ctypes, mmap, os, resource, signal, socket, sys
 from pathlib import Path
 from ecg_tasks import readers
@@ -140,7 +140,7 @@ class Planted(OneFile):
 
 readers.READERS.insert(0, Planted())
 serving.main()
-'''
+"""
 
 
 @pytest.fixture
@@ -208,7 +208,9 @@ def test_each_deed_of_a_hostile_file_is_refused_and_accounted_for(bucket, plante
 def test_what_is_read_is_what_would_be_read_here(beat_rows, heartbeat_csv):
     """In every format: records with all that is known of them, refused rows, copies and faults are the same to the last bit."""
     drops = [*written().values(), {"a.csv": heartbeat_csv(beat_rows(4)) + b"1,2,3\n"}, {"x.jpg": b"\xff\xd8\xff"}]
-    drops += [{f"r{form.suffix}": form.write(strip(leads=form.strip.leads, step_nv=form.strip.step_nv, seconds=6))} for form in FORMATS.values()]
+    drops += [
+        {f"r{form.suffix}": form.write(strip(leads=form.strip.leads, step_nv=form.strip.step_nv, seconds=6))} for form in FORMATS.values()
+    ]
     with Parser() as parser:
         for contents in drops:
             name = f"w/{next(iter(contents))}"
@@ -228,7 +230,9 @@ def told(parse, name, contents, called):
 
 def vars_of(record):
     """The fields of a record; of the samples their bytes."""
-    return {"samples": record.samples.tobytes()} | {name: value for name, value in vars(record).items() if name not in {"samples", "record_id"}}
+    return {"samples": record.samples.tobytes()} | {
+        name: value for name, value in vars(record).items() if name not in {"samples", "record_id"}
+    }
 
 
 def test_a_process_that_is_killed_costs_the_file_it_read(beat_rows, heartbeat_csv):
@@ -282,7 +286,6 @@ def test_a_killed_task_leaves_no_process_behind():
     left = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     _, alive = psutil.wait_procs(left, timeout=300)
     assert alive == []
-
 
 
 def test_walls_that_are_missing_are_told_once_or_refused(caplog):
