@@ -1,9 +1,9 @@
 """Here: Airflow's LocalExecutor: quicker to start a task, and mended where a death stopped it. Not here: what it runs.
 
-Every task is a fork of a worker, and a worker one of a process that was started with a task's environment and nothing else (multiprocessing's
-forkserver): neither there nor in its memory is what only the scheduler may know. What that process has imported no task imports again: the
-libraries that most tasks use took each of them half a second to two of a core. Our own modules are not among them: a task reads them as
-they are. Beside it a process waits that reads files for tasks (``ecg_tasks.parsing``), and knows nothing at all.
+Every task is a fork of a worker, and a worker one of a process that was started with a task's environment and nothing else
+(multiprocessing's forkserver): neither there nor in its memory is what only the scheduler may know. What that process has imported no task
+imports again: the libraries that most tasks use took each of them half a second to two of a core. Our own modules are not among them: a
+task reads them as they are. Beside it a process waits that reads files for tasks (``ecg_tasks.parsing``), and knows nothing at all.
 
 Its workers wait for tasks at one queue: one of them holds the queue's lock, the others wait for it. A worker that is killed while it
 holds the lock takes it along, and no task starts any more until the scheduler is restarted (seen with Airflow 3.3.2).
@@ -20,19 +20,21 @@ import gc
 import multiprocessing
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]
 from airflow.executors import local_executor
 
 from deploy.embedded import task_environment
 from ecg_tasks.parsing import asking
+
+if TYPE_CHECKING:
+    import subprocess
 
 LIBRARIES = (
     "airflow.executors.local_executor",
@@ -47,7 +49,7 @@ LIBRARIES = (
     "scipy.sparse.csgraph",
     "scipy.spatial",
 )
-"""What tasks find imported. Those that bear a fork after their import: BLAS and Arrow make their threads again in a child. TensorFlow does not."""
+"""What tasks find imported: what bears a fork after its import. BLAS and Arrow make their threads again in a child. TensorFlow does not."""
 METHOD = "forkserver"
 """How workers come to be: as forks of a process that was started anew."""
 PATIENCE_S = 5.0

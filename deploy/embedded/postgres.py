@@ -52,9 +52,9 @@ def server_command(home: Home) -> list[str]:
 def without_root(command: list[str]) -> list[str]:
     """Let root run ``command`` as the user nobody: PostgreSQL refuses root.
 
-    It keeps none of root's rights. Its data it finds as its working folder (`_folder`), so neither the state folder nor any folder above it
-    has to be opened to other users. Only where the programs themselves lie in a folder that is closed to it, as below ``/root``, it keeps the
-    one right to read and walk through everything, without which it could not be loaded; it never has the right to write.
+    It keeps none of root's rights. Its data it finds as its working folder (`_folder`), so neither the state folder nor any folder above
+    it has to be opened to other users. Only where the programs themselves lie in a folder that is closed to it, as below ``/root``, it
+    keeps the one right to read and walk through everything, without which it could not be loaded; it never has the right to write.
     """
     if os.geteuid() != 0:
         return command
@@ -73,7 +73,7 @@ def without_root(command: list[str]) -> list[str]:
 
 
 def _folder(data: Path) -> str:
-    """Return how PostgreSQL is told its data folder, from which it is started: for nobody, whom the folders above it are closed to, as that."""
+    """Return how PostgreSQL, which is started in it, is told its data folder: as nobody it could not walk there from above."""
     return "/proc/self/cwd" if os.geteuid() == 0 else str(data)
 
 
@@ -172,7 +172,7 @@ union all
 select format('alter type %%s owner to %%I', t.oid::regtype, %(role)s::text) from pg_type t, role, public
 where t.typnamespace = public.oid and t.typtype in ('e', 'd') and t.typowner <> role.oid
 """
-"""Statements that give Airflow's role what is the superuser's: in homes of before, and after a restore. A column's sequence follows its table."""
+"""Statements that give Airflow's role what is the superuser's, as in homes of before and after a restore."""
 
 
 def url(home: Home) -> str:

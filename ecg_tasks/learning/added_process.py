@@ -1,7 +1,8 @@
 """Here: loading somebody else's network for the first time, in a process of its own. Not here: what is looked at before (``added_file``).
 
 What a native library makes of hostile bytes happens where there is no bucket, no credential and no other work: the process gets a folder,
-little memory and some minutes, and walls where the kernel has them: no network, no other process, no other file to write to. It leaves the network in the format that serves it, and what the network said of the golden pictures.
+little memory and some minutes, and walls where the kernel has them: no network, no other process, no other file to write to. It leaves the
+network in the format that serves it, and what the network said of the golden pictures.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Here: how a task has its files read by a process behind walls, and what it makes of its end. Not here: that process (``serving``).
 
-What comes back is measured and checked before it is used: whoever takes over that process by a file can lie about this file's samples, as the
-file itself can, and no more.
+What comes back is measured and checked before it is used: whoever takes over that process by a file can lie about the samples of this
+batch, and no more.
 """
 
 import atexit
@@ -38,13 +38,13 @@ ADDRESS = "ECG_PARSERS"
 """The variable that says where the executor's readers wait; without it a task starts its own."""
 MEMORY_BYTES = 1024**3
 MEMORY_PER_BYTE = 16
-"""A file may take a gigabyte beside what the process has before it, and so many bytes more for each of its own: samples become float64."""
+"""A file may take a gigabyte beside what there is before, and so many bytes more for each of its own: samples become float64."""
 CPU_S = 60
 CPU_S_PER_MB = 2
 """A file may take a minute of processor time, and so many seconds more for each million of its bytes."""
 
 EVERYTHING_AT_ONCE = False
-"""Whether readers that a task starts for itself import all libraries before the first file: good where many tasks share them, as in tests."""
+"""A file may take a gigabyte more, and so many bytes for each of its own: samples become float64, and are copied."""
 
 _WALL_PER_CPU = 5
 _ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ class Parser:
         Raises
         ------
         BadInputError
-            As `readers.read`; ``too_large`` where reading it takes more memory or time than it may, ``unreadable`` where it ends the process.
+            As `readers.read`; ``too_large`` where it takes more memory or time than it may, ``unreadable`` where it ends the process.
         ConfigurationError
             If walls are required that this kernel cannot put up.
         """
@@ -170,10 +170,7 @@ class Parser:
 
     @staticmethod
     def _checked(found: int, n_found: int, n_answer: int, *, name: str, called: Mapping[str, str] | None) -> Found:
-        if min(n_found, n_answer) < 0:
-            raise ValueError("an answer of a negative length")
-        view = messages.content(found, n_found + n_answer)
-        answer, read, copy = messages.answered(view[:n_found], view[n_found:], called=called)
+        answer, read, copy = messages.answered(found, n_found, n_answer, called=called)
         for text in answer.logged:
             log.error("%s", text)
         if answer.fault is not None:

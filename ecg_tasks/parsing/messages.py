@@ -24,9 +24,9 @@ from ecg_tasks.signals.record import Record, Unit
 MESSAGE = struct.Struct("<cqq")
 """A letter and two numbers."""
 READY, FILES, ASK, FOUND, ENDED = b"r", b"s", b"a", b"f", b"e"
-"""The process stands behind its walls: its id, and which walls (the version of Landlock, and 256 for seccomp). The task hands over the shared
-files. It asks: bytes of the files to be read, and of the question after them. It is answered: bytes of samples and copies, and of the answer
-after them. The process has ended: how.
+"""The process stands behind its walls: its id, and which walls (Landlock's version, and 256 for seccomp). The task hands over the shared
+files. It asks: bytes of the files to be read, and of the question after them. It is answered: bytes of samples and copies, and of the
+answer after them. The process has ended: how.
 """
 SECCOMP = 256
 NO_ROOM = (errno.EFBIG, errno.ENOMEM, errno.ENOSPC)
@@ -105,24 +105,23 @@ def write(file: int, parts: Iterable[bytes | memoryview], *, at: int = 0) -> int
     return n_bytes
 
 
-def content(file: int, n_bytes: int) -> memoryview:
-    """Read so much of a shared file: a copy, that nobody changes any more.
+def content(file: int, n_bytes: int, *, at: int = 0) -> bytes:
+    """Read so much of a shared file, from a place on: a copy, that nobody changes any more.
 
     Raises
     ------
     ValueError
         If the file is shorter.
     """
-    if not 0 <= n_bytes <= os.fstat(file).st_size:
+    if min(n_bytes, at) < 0 or at + n_bytes > os.fstat(file).st_size:
         raise ValueError("a shared file is shorter than was said")
     parts: list[bytes] = []
-    at = 0
-    while at < n_bytes:  # one call gives two gigabytes at most
-        parts.append(os.pread(file, n_bytes - at, at))
-        at += len(parts[-1])
+    while n_bytes:  # one call gives two gigabytes at most
+        parts.append(os.pread(file, n_bytes, at))
+        n_bytes, at = n_bytes - len(parts[-1]), at + len(parts[-1])
         if not parts[-1]:
             raise ValueError("a shared file has become shorter")
-    return memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def asking(name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> bytes:
@@ -131,12 +130,12 @@ def asking(name: str, contents: Mapping[str, bytes], called: Mapping[str, str] |
     return _encode(Asked(name=name, files=files, called=None if called is None else dict(called)))
 
 
-def asked(data: memoryview, question: memoryview) -> tuple[Asked, dict[str, bytes]]:
-    """Return the question, and the files by name."""
-    found = _asked(question)
+def asked(file: int, n_given: int, n_question: int) -> tuple[Asked, dict[str, bytes]]:
+    """Return the question in a shared file, and the files by name."""
+    found = _asked(content(file, n_question, at=n_given))
     contents, at = {}, 0
-    for file, size in found.files.items():
-        contents[file], at = bytes(data[at : at + size]), at + size
+    for name, size in found.files.items():
+        contents[name], at = content(file, size, at=at), at + size
     return found, contents
 
 
@@ -158,33 +157,31 @@ def refusing(fault: BadInputError, *, logged: Iterable[str]) -> bytes:
     return _encode(Answer(fault=(fault.reason, fault.message), logged=tuple(logged)))
 
 
-def answered(data: memoryview, answer: memoryview, *, called: Mapping[str, str] | None) -> tuple[Answer, Read, dict[str, bytes] | None]:
-    """Return the answer, what was read, and the copy. The samples are a view of ``data``.
+def answered(file: int, n_found: int, n_answer: int, *, called: Mapping[str, str] | None) -> tuple[Answer, Read, dict[str, bytes] | None]:
+    """Return the answer in a shared file, what was read, and the copy.
 
     Raises
     ------
     ValueError
         If it is no answer, or none to this question.
     """
-    found = _answered(answer)
+    found = _answered(content(file, n_answer, at=n_found))
     records, at = [], 0
     for one in found.records:
         if min(one.n_leads, one.n_samples) < 0:
             raise ValueError("a record of a negative size")
-        end = at + 4 * one.n_leads * one.n_samples
-        samples = np.frombuffer(data[at:end], dtype="<f4").reshape(one.n_leads, one.n_samples)
+        size = 4 * one.n_leads * one.n_samples
+        samples = np.frombuffer(content(file, size, at=at), dtype="<f4").reshape(one.n_leads, one.n_samples)
         records.append(Record(samples=samples, **{name: getattr(one, name) for name in _TOLD}))
-        at = end
+        at += size
     copy = None
     if found.copy is not None:
         if called is None or set(found.copy) != set(called.values()):
             raise ValueError("a copy that was not asked for")
         copy = {}
-        for file, size in found.copy.items():
-            if size < 0:
-                raise ValueError("a file of a negative size")
-            copy[file], at = bytes(data[at : at + size]), at + size
-    if at != len(data):
+        for name, size in found.copy.items():
+            copy[name], at = content(file, size, at=at), at + size
+    if at != n_found:
         raise ValueError("more or less than the answer tells of")
     rejected = tuple(Rejected(name=one.name, reason=one.reason, message=one.message, content=one.content) for one in found.rejected)
     return found, Read(records=tuple(records), rejected=rejected), copy

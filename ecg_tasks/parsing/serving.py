@@ -1,4 +1,4 @@
-"""Here: the processes that read files for tasks: ``python -m ecg_tasks.parsing.serving LISTENER PARENT``. Not here: asking them (``asking``).
+"""Here: the processes that read files for tasks: ``python -m ecg_tasks.parsing.serving LISTENER PARENT``. Not here: asking (``asking``).
 
 One process waits at a socket that it was started with. It was started with hardly an environment, so it knows no secret, and forks for each
 task that comes, which takes milliseconds. The fork puts up its walls, then reads what the task hands over, drop after drop. Its parent ends
@@ -46,10 +46,9 @@ class _Child:
 
 def serve(listener: socket.socket, *, parent: int) -> None:
     """Fork for each task that comes, as long as the process that started this one is its parent; begin anew when a module has changed."""
-    listener.setblocking(False)
     woken, wake = socket.socketpair()
-    for end in (woken, wake):
-        end.setblocking(False)
+    for waits in (listener, woken, wake):
+        waits.setblocking(False)  # noqa: FBT003 - its name says it
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -62,17 +61,14 @@ def serve(listener: socket.socket, *, parent: int) -> None:
         for file, event in waiting.poll(_BETWEEN_LOOKS_MS):
             if file == woken.fileno():
                 woken.recv(4096)
-                for child in list(children.values()):
-                    if _has_ended(child):
-                        waiting.unregister(child.task)
-                        del children[child.task.fileno()]
-                        child.task.close()
+                for child in [child for child in children.values() if _has_ended(child)]:
+                    waiting.unregister(child.task)
+                    del children[child.task.fileno()]
+                    child.task.close()
             elif file == listener.fileno():
                 if _modules() != before:
-                    os.set_inheritable(listener.fileno(), True)  # noqa: FBT003 - its name says it
-                    os.execv(sys.executable, [sys.executable, "-P", "-m", __spec__.name, *sys.argv[1:]])  # noqa: S606 - this module again
-                task = _next(listener)
-                if task is not None:
+                    _begin_anew(listener)
+                if (task := _next(listener)) is not None:
                     others = [listener, woken, wake, *(one.task for one in children.values())]
                     children[task.fileno()] = _Child(_fork(task, others), task)
                     waiting.register(task, _GONE & ~select.POLLHUP)
@@ -87,6 +83,12 @@ def _modules() -> dict[str, int]:
     return {path: os.stat(path).st_mtime_ns for path in paths if os.path.exists(path)}  # noqa: PTH110, PTH116 - a hundred, for each task
 
 
+def _begin_anew(listener: socket.socket) -> NoReturn:
+    """Become the same program with what is on the disk now; who waits at the socket is served by that."""
+    os.set_inheritable(listener.fileno(), True)  # noqa: FBT003 - its name says it
+    os.execv(sys.executable, [sys.executable, "-P", "-m", __spec__.name, *sys.argv[1:]])  # noqa: S606 - this module again
+
+
 def _next(listener: socket.socket) -> socket.socket | None:
     """Return the task that comes, if it is one of this user's."""
     try:
@@ -98,7 +100,7 @@ def _next(listener: socket.socket) -> socket.socket | None:
         if user != os.geteuid():
             task.close()
             return None
-    task.setblocking(True)
+    task.setblocking(True)  # noqa: FBT003 - its name says it
     return task
 
 
@@ -151,8 +153,7 @@ def _read_what_comes(task: socket.socket) -> None:
 def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
     """Read one drop; returns how many bytes of samples and copies were written, and of the answer after them."""
     try:
-        view = messages.content(files[0], n_data + n_question)
-        asked, contents = messages.asked(view[:n_data], view[n_data:])
+        asked, contents = messages.asked(files[0], n_data, n_question)
         parts: Sequence[bytes | memoryview]
         try:
             read, copy = read_here(asked.name, contents, called=asked.called)

@@ -1,7 +1,7 @@
-"""Walls that the kernel puts around a process: Landlock for files, seccomp for calls. Not here: what runs within (``parsing``, ``learning``).
+"""Walls that the kernel puts around a process: Landlock for files, seccomp for calls. Not here: what runs within them (``parsing``).
 
-A process walls itself in, for good; its children inherit it. Nothing here needs root, a package, or a container's leave: Landlock is part of
-Linux 5.13 and later where it is built in, seccomp of 3.5 and later. Elsewhere, as on macOS, there is neither, and that is told.
+A process walls itself in, for good; its children inherit it. Nothing here needs root, a package, or a container's leave: Landlock is in
+Linux 5.13 and later where it is built in, seccomp in 3.5 and later. Elsewhere, as on macOS, there is neither, and that is told.
 """
 
 import os

@@ -9,7 +9,7 @@ import errno
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
 from ecg_tasks.sandbox import linux
@@ -190,34 +190,24 @@ def restrict(rule: Rule) -> bool:
 def _steps(rule: Rule, column: int, machine: int, *, pid: int) -> list[_Step]:
     """Return the program: the machine, then call after call, then what becomes of all others."""
 
-    def numbers(*pairs: tuple[int | None, int | None]) -> list[int]:
-        return [number for pair in pairs if (number := pair[column]) is not None]
+    def each(pairs: Iterable[tuple[int | None, int | None]], step: Callable[[int], list[_Step]]) -> list[_Step]:
+        return [one for pair in pairs if (number := pair[column]) is not None for one in step(number)]
 
     fail = (_RETURN, 0, 0, _FAIL | errno.EPERM)
     allow = (_RETURN, 0, 0, _ALLOW)
     steps = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, machine), fail, (_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), fail]
-    for number in numbers(_CLONE3):  # its flags cannot be looked at: who hears that there is none uses the older call
-        steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)]
-    for number in numbers(_CLONE):
-        steps += _only_if(number, argument=0, test=(_ANY_BIT, _THREAD))
-    for number in numbers(_KILL, _TGKILL):
-        steps += _only_if(number, argument=0, test=(_EQUAL, pid))
+    # The flags of clone3 cannot be looked at: who hears that there is none uses the older call.
+    steps += each([_CLONE3], lambda number: [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)])
+    steps += each([_CLONE], lambda number: _only_if(number, argument=0, test=(_ANY_BIT, _THREAD)))
+    steps += each([_KILL, _TGKILL], lambda number: _only_if(number, argument=0, test=(_EQUAL, pid)))
     if rule is Rule.NO_NETWORK:
-        for number in numbers(*_REACHING.values()):
-            steps += [(_EQUAL, 0, 1, number), fail]
-        return [*steps, allow]
-    for place, pair in ((1, _OPEN), (2, _OPENAT)):
-        for number in numbers(pair):
-            steps += _only_if(number, argument=place, test=(_ANY_BIT, _WRITING), unless=True)
-    for number in numbers(_IOCTL):
-        steps += _only_if(number, argument=1, test=(_EQUAL, _TCGETS))
-    for number in numbers(_FCNTL_CALL):
-        steps += _one_of(number, argument=1, values=_FCNTL)
-    for number in numbers(_PRLIMIT):  # to ask for a limit, not to set one
-        steps += _zero(number, argument=2)
-    for number in numbers(*_PLAIN.values()):
-        steps += [(_EQUAL, 0, 1, number), allow]
-    return [*steps, fail]
+        return [*steps, *each(_REACHING.values(), lambda number: [(_EQUAL, 0, 1, number), fail]), allow]
+    steps += each([_OPEN], lambda number: _only_if(number, argument=1, test=(_ANY_BIT, _WRITING), unless=True))
+    steps += each([_OPENAT], lambda number: _only_if(number, argument=2, test=(_ANY_BIT, _WRITING), unless=True))
+    steps += each([_IOCTL], lambda number: _only_if(number, argument=1, test=(_EQUAL, _TCGETS)))
+    steps += each([_FCNTL_CALL], lambda number: _one_of(number, argument=1, values=_FCNTL))
+    steps += each([_PRLIMIT], lambda number: _zero(number, argument=2))  # to ask for a limit, not to set one
+    return [*steps, *each(_PLAIN.values(), lambda number: [(_EQUAL, 0, 1, number), allow]), fail]
 
 
 def _only_if(number: int, *, argument: int, test: tuple[int, int], unless: bool = False) -> list[_Step]:

@@ -232,7 +232,7 @@ def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path):
         assert os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] == SECRETS["AIRFLOW__API_AUTH__JWT_SECRET"], "the scheduler keeps its own"
         give(executor, Look("looked", path=str(tmp_path / "seen")))
         assert wait_until((tmp_path / "seen").exists, executor)
-        assert wait_until(lambda: (tmp_path / "seen").read_text(), executor)
+        assert wait_until((tmp_path / "seen").read_text, executor)
     finally:
         executor.end()
         forkserver._forkserver._stop()

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -159,7 +160,7 @@ def server():
 
 @pytest.fixture
 def planted(home, server, monkeypatch, tmp_path_factory):
-    """Readers among which one does what its file says, as a library would that a file takes over; ``DEEDS`` are what it can be asked for."""
+    """Readers among which one does what its file says, as a library would that a file takes over; ``DEEDS`` are what it can do."""
     script = tmp_path_factory.mktemp("planted") / "planted.py"
     script.write_text(PLANTED.format(home=str(home), port=server.getsockname()[1]))
     listener = asking.listen()
@@ -170,7 +171,7 @@ def planted(home, server, monkeypatch, tmp_path_factory):
         pass_fds=[listener.fileno()],
     )
     monkeypatch.setenv(asking.ADDRESS, asking.address_of(listener))
-    yield process
+    yield SimpleNamespace(process=process, home=home, server=server)
     process.kill()
     process.wait()
     listener.close()
@@ -182,7 +183,7 @@ ENDING = {"memory": Reason.TOO_LARGE, "disk": Reason.UNREADABLE, "endless": Reas
 
 
 @WALLED
-def test_each_deed_of_a_hostile_file_is_refused_and_accounted_for(bucket, planted, home, server, monkeypatch, beat_rows, heartbeat_csv):
+def test_each_deed_of_a_hostile_file_is_refused_and_accounted_for(bucket, planted, monkeypatch, beat_rows, heartbeat_csv):
     """Every one ends in quarantine with a reason; the good file beside them is taken over, the account adds up, and nothing has changed."""
     monkeypatch.setattr(asking, "MEMORY_BYTES", 300_000_000)
     monkeypatch.setattr(asking, "CPU_S", 2)
@@ -196,12 +197,12 @@ def test_each_deed_of_a_hostile_file_is_refused_and_accounted_for(bucket, plante
     failed = [reasons[deed].message for deed in BY_THE_READER.split()]
     assert [told for told in failed if "(PermissionError)" not in told and "(ValueError)" not in told] == [], "the kernel refused it"
     assert (manifest.counts.received, manifest.counts.records, manifest.counts.quarantined) == (len(deeds) + 3, 3, len(deeds))
-    assert (home / "secrets.json").read_text() == "the secret of the home"
-    assert sorted(path.name for path in home.iterdir()) == ["secrets.json"]
-    server.settimeout(0)
+    assert (planted.home / "secrets.json").read_text() == "the secret of the home"
+    assert sorted(path.name for path in planted.home.iterdir()) == ["secrets.json"]
+    planted.server.settimeout(0)
     with pytest.raises(BlockingIOError):
-        server.accept()
-    assert planted.poll() is None
+        planted.server.accept()
+    assert planted.process.poll() is None
     assert bucket.list_keys(keys.INBOX) == []
 
 
@@ -303,24 +304,36 @@ def test_walls_that_are_missing_are_told_once_or_refused(caplog):
 ONE = Record(samples=np.ones((1, 4), dtype=np.float32), fs=1.0, leads=("II",), unit="mV", name="a")
 
 
-def answer(read=None, copy=None):
-    """The bytes of an answer, and of what lies before it."""
-    parts, end = messages.answering(read or Read(records=(ONE,)), copy, logged=[])
-    return memoryview(b"".join(bytes(part) for part in parts)), memoryview(end)
+def answer(copy=None):
+    """The bytes before an answer, and its own."""
+    parts, end = messages.answering(Read(records=(ONE,)), copy, logged=[])
+    return b"".join(bytes(part) for part in parts), end
+
+
+DATA, END = answer()
 
 
 @pytest.mark.parametrize(
     ("data", "end", "called"),
     [
-        (answer()[0][:-4], answer()[1], None),
-        (memoryview(bytes(answer()[0]) + b"x"), answer()[1], None),
-        (answer()[0], memoryview(b"\xc1"), None),
-        (*answer(copy={"b": b"x"}), None),
-        (*answer(copy={"b": b"x"}), {"a": "c"}),
+        (DATA[:-4], END, None),
+        (DATA + b"x", END, None),
+        (DATA, b"\xc1", None),
+        (*answer({"b": b"x"}), None),
+        (*answer({"b": b"x"}), {"a": "c"}),
     ],
     ids=["short", "long", "no answer", "a copy nobody asked for", "a copy under another name"],
 )
 def test_an_answer_is_checked_before_it_is_used(data, end, called):
     """Whoever takes the process over can write what he likes: what is no answer to the question is none."""
-    with pytest.raises((ValueError, TypeError)):
-        messages.answered(data, end, called=called)
+    file = messages.shared_file()
+    try:
+        for n_answer in (len(end), len(end) + 1, -1):
+            os.ftruncate(file, 0)
+            messages.write(file, [data, end])
+            with pytest.raises((ValueError, TypeError)):
+                messages.answered(file, len(data), n_answer, called=called)
+        messages.write(file, [DATA, END])
+        assert messages.answered(file, len(DATA), len(END), called=None)[1].records[0].record_id == ONE.record_id
+    finally:
+        os.close(file)

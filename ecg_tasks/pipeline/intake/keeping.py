@@ -1,4 +1,4 @@
-"""Here: what is kept in raw/ of a drop, and under which names. Not here: making its copy (``parsing``), or what a source is (``sources``)."""
+"""Here: what is kept in raw/ of a drop, and under which names. Not here: making a copy (``parsing``), or what a source is (``sources``)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
