@@ -44,7 +44,7 @@ CPU_S_PER_MB = 2
 """A file may take a minute of processor time, and so many seconds more for each million of its bytes."""
 
 EVERYTHING_AT_ONCE = False
-"""A file may take a gigabyte more, and so many bytes for each of its own: samples become float64, and are copied."""
+"""Whether readers that a task starts for itself import all libraries before the first file, as those of the executor do."""
 
 _WALL_PER_CPU = 5
 _ROOT = Path(__file__).parents[2]
@@ -176,7 +176,8 @@ class Parser:
         if answer.fault is not None:
             raise BadInputError(*answer.fault)
         own = recording_name(name)
-        if not all(one.name.startswith(own) for one in (*read.records, *read.rejected)):
+        names = [record.name for record in read.records] + [row.name for row in read.rejected]
+        if not all(one.startswith(own) for one in names):
             raise ValueError("a recording of another file's name")
         return read, copy
 

@@ -33,7 +33,7 @@ NO_ROOM = (errno.EFBIG, errno.ENOMEM, errno.ENOSPC)
 """Errors of a file in memory that may not grow any more."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A drop: its name, the sizes of its files in their order, and under which names a copy without identifiers is wanted; None: none."""
 
     name: str
@@ -70,7 +70,7 @@ class _Rejected(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     content: str
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """What was found: a fault, or records, refused rows and the sizes of a copy's files; and what the readers logged meanwhile."""
 
     fault: tuple[Reason, str] | None = None
@@ -82,15 +82,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 _TOLD = tuple(field.name for field in fields(Record) if field.name != "samples")
 _encode = msgspec.msgpack.Encoder(enc_hook=float).encode  # a number of NumPy's
-_asked = msgspec.msgpack.Decoder(Asked).decode
-_answered = msgspec.msgpack.Decoder(Answer).decode
+_asked = msgspec.msgpack.Decoder(Question).decode
+_answered = msgspec.msgpack.Decoder(Answered).decode
 
 
 def shared_file() -> int:
     """Make a file in memory that another process may be given; elsewhere than on Linux one on the disk, without a name."""
     if sys.platform == "linux":
         return os.memfd_create("ecg", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() as file:  # type: ignore[unreachable]  # not on the machine that checks
         return os.dup(file.fileno())
 
 
@@ -127,10 +127,10 @@ def content(file: int, n_bytes: int, *, at: int = 0) -> bytes:
 def asking(name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> bytes:
     """Return the question for a drop."""
     files = {file: len(data) for file, data in contents.items()}
-    return _encode(Asked(name=name, files=files, called=None if called is None else dict(called)))
+    return _encode(Question(name=name, files=files, called=None if called is None else dict(called)))
 
 
-def asked(file: int, n_given: int, n_question: int) -> tuple[Asked, dict[str, bytes]]:
+def asked(file: int, n_given: int, n_question: int) -> tuple[Question, dict[str, bytes]]:
     """Return the question in a shared file, and the files by name."""
     found = _asked(content(file, n_question, at=n_given))
     contents, at = {}, 0
@@ -148,16 +148,16 @@ def answering(read: Read, copy: Mapping[str, bytes] | None, *, logged: Iterable[
     )
     rejected = tuple(_Rejected(name=one.name, reason=one.reason, message=one.message, content=one.content) for one in read.rejected)
     sizes = None if copy is None else {file: len(data) for file, data in copy.items()}
-    parts: list[bytes | memoryview] = [memoryview(one).cast("B") if one.size else b"" for one in samples]
-    return [*parts, *(copy or {}).values()], _encode(Answer(records=records, rejected=rejected, copy=sizes, logged=tuple(logged)))
+    parts: list[bytes | memoryview] = [one.data.cast("B") for one in samples]
+    return [*parts, *(copy or {}).values()], _encode(Answered(records=records, rejected=rejected, copy=sizes, logged=tuple(logged)))
 
 
 def refusing(fault: BadInputError, *, logged: Iterable[str]) -> bytes:
     """Return the answer where a file is refused."""
-    return _encode(Answer(fault=(fault.reason, fault.message), logged=tuple(logged)))
+    return _encode(Answered(fault=(fault.reason, fault.message), logged=tuple(logged)))
 
 
-def answered(file: int, n_found: int, n_answer: int, *, called: Mapping[str, str] | None) -> tuple[Answer, Read, dict[str, bytes] | None]:
+def answered(file: int, n_found: int, n_answer: int, *, called: Mapping[str, str] | None) -> tuple[Answered, Read, dict[str, bytes] | None]:
     """Return the answer in a shared file, what was read, and the copy.
 
     Raises
@@ -182,6 +182,6 @@ def answered(file: int, n_found: int, n_answer: int, *, called: Mapping[str, str
         for name, size in found.copy.items():
             copy[name], at = content(file, size, at=at), at + size
     if at != n_found:
-        raise ValueError("more or less than the answer tells of")
+        raise ValueError("more or less than the answer reports")
     rejected = tuple(Rejected(name=one.name, reason=one.reason, message=one.message, content=one.content) for one in found.rejected)
     return found, Read(records=tuple(records), rejected=rejected), copy

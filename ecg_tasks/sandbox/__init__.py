@@ -49,7 +49,7 @@ def libraries() -> tuple[str, ...]:
     return tuple(dict.fromkeys([sys.prefix, sys.base_prefix, *installed, str(package), *_LIBRARIES, *_DEVICES]))
 
 
-def enter(*, reads: Iterable[str], writes: Iterable[str] = (), calls: "seccomp.Rule") -> Walls:
+def enter(*, reads: Iterable[str], writes: Iterable[str] = (), calls: "seccomp.Calls") -> Walls:
     """Wall this process in; returns which walls stand. Only one thread may run: what others do is not walled.
 
     Parameters

@@ -149,16 +149,16 @@ _REACHING: Mapping[str, tuple[int | None, int | None]] = {
 _Step = tuple[int, int, int, int]
 
 
-class Rule(Enum):
+class Calls(Enum):
     """Which calls are left to a process."""
 
     ONLY_COMPUTING = "only computing"
     NO_NETWORK = "no network"
 
 
-ONLY_COMPUTING = Rule.ONLY_COMPUTING
+ONLY_COMPUTING = Calls.ONLY_COMPUTING
 """To compute, to read files, and to use what is open: no process, no socket, no signal to others, no file for writing, no other limits."""
-NO_NETWORK = Rule.NO_NETWORK
+NO_NETWORK = Calls.NO_NETWORK
 """Everything but sockets, other processes and the system: for libraries whose calls nobody can list."""
 
 
@@ -177,7 +177,7 @@ def is_possible() -> bool:
     return linux.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), None) == -errno.EFAULT  # it would read a filter at no address
 
 
-def restrict(rule: Rule) -> bool:
+def restrict(rule: Calls) -> bool:
     """Take the calls that the rule does not leave; returns whether that was done. It cannot be undone."""
     if not is_possible():
         return False
@@ -187,7 +187,7 @@ def restrict(rule: Rule) -> bool:
     return linux.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), ctypes.byref(program)) == 0
 
 
-def _steps(rule: Rule, column: int, machine: int, *, pid: int) -> list[_Step]:
+def _steps(rule: Calls, column: int, machine: int, *, pid: int) -> list[_Step]:
     """Return the program: the machine, then call after call, then what becomes of all others."""
 
     def each(pairs: Iterable[tuple[int | None, int | None]], step: Callable[[int], list[_Step]]) -> list[_Step]:
@@ -200,7 +200,7 @@ def _steps(rule: Rule, column: int, machine: int, *, pid: int) -> list[_Step]:
     steps += each([_CLONE3], lambda number: [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)])
     steps += each([_CLONE], lambda number: _only_if(number, argument=0, test=(_ANY_BIT, _THREAD)))
     steps += each([_KILL, _TGKILL], lambda number: _only_if(number, argument=0, test=(_EQUAL, pid)))
-    if rule is Rule.NO_NETWORK:
+    if rule is Calls.NO_NETWORK:
         return [*steps, *each(_REACHING.values(), lambda number: [(_EQUAL, 0, 1, number), fail]), allow]
     steps += each([_OPEN], lambda number: _only_if(number, argument=1, test=(_ANY_BIT, _WRITING), unless=True))
     steps += each([_OPENAT], lambda number: _only_if(number, argument=2, test=(_ANY_BIT, _WRITING), unless=True))

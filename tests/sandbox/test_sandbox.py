@@ -49,7 +49,7 @@ def test_a_module_within_has_one_folder_and_no_way_out(tmp_path):
 
 def test_every_jump_of_the_filter_leads_into_it():
     """On both machines, and for both rules; what is left at the end is refused, or, for libraries, allowed."""
-    for rule in seccomp.Rule:
+    for rule in seccomp.Calls:
         for column, machine in seccomp._MACHINES.values():
             steps = seccomp._steps(rule, column, machine, pid=7)
             for place, (code, then, otherwise, _) in enumerate(steps):
