@@ -41,6 +41,8 @@ def started(monkeypatch):
     monkeypatch.setattr(BaseExecutor, "run_workload", lambda *_arguments, **_more: None)
     monkeypatch.setattr(mended, "PATIENCE_S", 1.0)
     monkeypatch.setattr(mended, "METHOD", "fork")  # else what is patched here would not reach the workers
+    serve = mended.asking.start_serving
+    monkeypatch.setattr(mended.asking, "start_serving", lambda listener, *, everything: serve(listener, everything=not everything))
     running = []
 
     def start(kind, n_workers):
