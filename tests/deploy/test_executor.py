@@ -104,6 +104,15 @@ def test_tasks_start_after_idle_workers_were_killed(started):
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
+def test_readers_that_have_died_are_replaced(started):
+    """The process that reads files for tasks is started again at the same address."""
+    executor = started(mended.LocalExecutor, 1)
+    first = executor._parsers
+    first.kill()
+    assert wait_until(lambda: executor._parsers is not first, executor)
+    assert executor._parsers.poll() is None
+
+
 def test_it_rests_when_nothing_has_come_for_a_while(monkeypatch):
     """A task that waits or is at work lets it look as often as ever, and for twenty seconds more."""
     now, rested = [0.0], []
@@ -248,12 +257,3 @@ def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path):
     assert seen["now"]["ECG_PARSERS"].startswith("@ecg-parsers-")
     assert seen["imported"]
     assert (tmp_path / "seen.table").stat().st_size > 0
-
-
-def test_readers_that_have_died_are_replaced(started):
-    """The process that reads files for tasks is started again at the same address."""
-    executor = started(mended.LocalExecutor, 1)
-    first = executor._parsers
-    first.kill()
-    assert wait_until(lambda: executor._parsers is not first, executor)
-    assert executor._parsers.poll() is None
