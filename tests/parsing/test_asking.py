@@ -18,7 +18,7 @@ from ecg_tasks import sandbox
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import IntakeManifest, load
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
-from ecg_tasks.parsing import asking, messages
+from ecg_tasks.parsing import asking, here, messages
 from ecg_tasks.parsing.asking import Parser
 from ecg_tasks.parsing.here import read_here
 from ecg_tasks.pipeline import ingest_records
@@ -273,13 +273,16 @@ from ecg_tasks.parsing import asking
 parser = asking.Parser()
 parser.start()
 print(*parser.pids(), flush=True)
+if sys.argv[1:]:
+    parser.read("a.csv", {"a.csv": (b",".join([b"0.5"] * 187) + b",0\\n") * 200_000}, called=None)
 sys.stdin.readline()
 """
 
 
-def test_a_killed_task_leaves_no_process_behind():
-    """What read for it ends by itself, whether it worked or waited: nobody is left who would end it."""
-    command = [sys.executable, "-c", TASK]
+@pytest.mark.parametrize("work", [[], ["reads"]], ids=["waits", "reads"])
+def test_a_killed_task_leaves_no_process_behind(work):
+    """What read for it ends by itself, whether it works or waits: nobody is left who would end it."""
+    command = [sys.executable, "-c", TASK, *work]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True) as task:
         pids = [int(pid) for pid in task.stdout.readline().split()]
         assert all(map(psutil.pid_exists, pids))
@@ -287,6 +290,21 @@ def test_a_killed_task_leaves_no_process_behind():
     left = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     _, alive = psutil.wait_procs(left, timeout=300)
     assert alive == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows where a program lies in memory")
+def test_readers_begin_again_when_a_module_has_changed(beat_rows, heartbeat_csv):
+    """A task finds our modules as they are on the disk, and so does what reads for it: the same process, with the program new."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    seen = []
+    for _ in range(2):
+        with Parser() as parser:
+            assert len(parser.read("a.csv", good, called=None)[0].records) == 3
+            pid = parser.pids()[0]
+        seen.append((pid, Path(f"/proc/{pid}/maps").read_text().splitlines()[0]))
+        os.utime(here.__file__)
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] != seen[1][1], "it lies elsewhere, as every program that begins does"
 
 
 def test_walls_that_are_missing_are_told_once_or_refused(caplog):
