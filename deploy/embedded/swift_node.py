@@ -194,7 +194,10 @@ def run_updater(folder: Path, arguments: list[str]) -> None:
 
     tell_secret(folder)
     utils.set_swift_dir(str(folder))
-    ObjectUpdater.run_once = forgetting(where_needed(ObjectUpdater.run_once, folder / "devices"), folder)
+    from swift_kept import expiring  # type: ignore[import-not-found] # beside this script
+
+    sweep = where_needed(ObjectUpdater.run_once, folder / "devices")
+    ObjectUpdater.run_once = expiring(forgetting(sweep, folder), folder)
     sys.argv[1:] = arguments
     main()
 

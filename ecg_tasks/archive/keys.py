@@ -38,6 +38,28 @@ INTAKES = "staging/intake/"
 CHECK_CATALOG = "staging/intake/check_catalog"
 """That the catalogue may lack shards, which an earlier version of this program added."""
 
+ONCE = (
+    RAW,
+    RECORDS,
+    ALIASES,
+    DESCRIPTIONS,
+    LABELS,
+    CLASSES,
+    GROUPS,
+    DATASETS,
+    MODELS,
+    PREDICTIONS,
+    MONITORING,
+    MANIFESTS,
+    ACCOUNT_LISTS,
+    TAKEN_OVER,
+    AUDIT,
+)
+"""What is written once and never written over; in `MODELS` only the files that a version's checksums cover (see `written_once`)."""
+CHAMPION = "champion.json"
+VERDICT = "verdict.json"
+APPROVALS = "approvals/"
+
 DROP = "drop.json"
 """The list of a drop of several files, in raw/; a file of this name gets another there."""
 REASON = "reason.json"
@@ -53,6 +75,21 @@ _AIRFLOWS_OWN = re.compile(r"[a-z_]+__\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00
 """Ids that Airflow makes: of these no two differ only in signs."""
 _MAX_NAME_BYTES = 900
 """S3 allows a key 1,024 bytes, a prefix and a digest included."""
+
+
+def written_once(key: str) -> bool:
+    """Return whether an object of this key is never written over: its name stands for its bytes, or for an act that is done.
+
+    What people decide about a version stands beside its files, and may change.
+
+    >>> written_once("audit/000000/1.json"), written_once("inbox/a.csv"), written_once("models/heartbeat/champion.json")
+    (True, False, False)
+    """
+    if key.startswith(MODELS):
+        _recipe, _, rest = key.removeprefix(MODELS).partition("/")
+        _version, _, name = rest.partition("/")
+        return bool(name) and name != VERDICT and not name.startswith(APPROVALS)
+    return key.startswith(ONCE)
 
 
 def run_key(run_id: str) -> str:
@@ -225,7 +262,7 @@ def models_of(recipe: str) -> str:
 
 
 def champion(recipe: str) -> str:
-    return f"{MODELS}{recipe}/champion.json"
+    return f"{MODELS}{recipe}/{CHAMPION}"
 
 
 def predictions(recipe: str, shard: str, version: str) -> str:
