@@ -52,13 +52,14 @@ ONCE = (
     MONITORING,
     MANIFESTS,
     ACCOUNT_LISTS,
-    TAKEN_OVER,
     AUDIT,
 )
-"""What is written once and never written over; in `MODELS` only the files that a version's checksums cover (see `written_once`)."""
+"""What is written once and never written over, but for what `written_once` leaves out of it."""
 CHAMPION = "champion.json"
 VERDICT = "verdict.json"
 APPROVALS = "approvals/"
+_GROWS = f"{MANIFESTS}{names.DagId.RETRAIN_MODEL}/"
+"""The account of a training says how it stands, from the verdict to a person's answer."""
 
 DROP = "drop.json"
 """The list of a drop of several files, in raw/; a file of this name gets another there."""
@@ -89,7 +90,7 @@ def written_once(key: str) -> bool:
         _recipe, _, rest = key.removeprefix(MODELS).partition("/")
         _version, _, name = rest.partition("/")
         return bool(name) and name != VERDICT and not name.startswith(APPROVALS)
-    return key.startswith(ONCE)
+    return key.startswith(ONCE) and not key.startswith(_GROWS)
 
 
 def run_key(run_id: str) -> str:
