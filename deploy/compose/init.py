@@ -29,8 +29,8 @@ def main() -> None:
 
 def warn_of_bucket() -> None:
     """Tell what a bucket elsewhere does not do for what is written once."""
+    from ecg_tasks.actions.bucket_check import lacks
     from ecg_tasks.archive.workspace import open_store
-    from ecg_tasks.queries.bucket_check import lacks
 
     for sentence in lacks(open_store()):
         print(f"warning: {sentence}", file=sys.stderr)  # noqa: T201 - the container's log

@@ -17,21 +17,13 @@ from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
 from deploy.embedded.swift_kept import KEEPER, USER, derived
 from deploy.embedded.swift_node import INNER_SECRET
+from ecg_tasks.archive import keys
 
 ENVIRONMENT = CHECKOUT / ".venv-objectstore"
 REGION = "us-east-1"
 
 COMPONENTS = ("store-account", "store-container", "store-object", "store-updater", "store")
 """Three servers of data, the updater, which puts into the listings what a killed server missed, and the proxy, which speaks S3."""
-
-SET_ASIDE = (
-    *("raw/", "records/", "record_index/", "aliases/", "descriptions/", "labels/", "classes/", "groups/", "datasets/", "models/"),
-    *("predictions/", "monitoring/", "manifests/", "account_lists/", "taken_over/", "audit/", "reports/", "backfills/"),
-)
-"""Of what is written over or deleted below these the store keeps a copy for some days: all that cannot be made again.
-
-What is dropped, refused or under way is not here: it may name people, and its going is meant.
-"""
 
 _NODE_SCRIPT = str(Path(__file__).with_name("swift_node.py"))
 _KEPT_SCRIPT = str(Path(__file__).with_name("swift_kept.py"))
@@ -205,7 +197,7 @@ user_{USER.replace(":", "_")} = {derived(secrets.store_inner, "keeper")} .resell
 
 [filter:keep]
 paste.filter_factory = swift_kept:keep
-prefixes = {" ".join(SET_ASIDE)}
+prefixes = {" ".join(keys.SET_ASIDE)}
 keeper_file = {home.store / KEEPER}
 
 [filter:memory]

@@ -1,6 +1,6 @@
 """Here: what the store keeps of an object of the archive that is written over or deleted, for how long, and the way back.
 
-Not here: which objects these are (``object_store``), the store's other programs (``swift_node``).
+Not here: which objects these are (``ecg_tasks.archive.keys``), the store's other programs (``swift_node``).
 
 Whoever has the bucket's key may write over and delete everything in it. Before that happens to an object of the archive, the store's proxy
 puts a copy into an account of its own, to which the bucket's key does not reach; after some days the copy goes.
@@ -127,7 +127,7 @@ def keep(_common: dict[str, str], *, prefixes: str, keeper_file: str, **_paste: 
     return lambda proxy: Keep(proxy, prefixes=tuple(prefixes.split()), erase=erase)
 
 
-class Kept:
+class SetAside:
     """What is set aside, through the proxy, which has to run."""
 
     def __init__(self, folder: Path) -> None:
@@ -195,7 +195,7 @@ def expiring(sweep: Callable[..., float], folder: Path) -> Callable[..., float]:
         if time.time() - done[0] > _DAY_S:
             done[0] = time.time()
             try:
-                Kept(folder).expire(now=time.time())
+                SetAside(folder).expire(now=time.time())
             except (OSError, ValueError) as error:  # the proxy is away; the next sweep tries again
                 done[0] = 0.0
                 print(f"what is kept of deleted objects could not be looked through: {error}", file=sys.stderr)  # noqa: T201 - its log
@@ -215,7 +215,7 @@ def _quote(name: str) -> str:
 
 def main(command: str, folder: str, *arguments: str) -> None:
     """List copies, a line of JSON each, or put one back."""
-    kept = Kept(Path(folder))
+    kept = SetAside(Path(folder))
     if command == "list":
         for _bucket, key, stamp, size in kept.copies(*arguments):
             print(json.dumps({"key": key, "stamp": stamp, "bytes": size}))  # noqa: T201 - what it is asked for

@@ -55,6 +55,11 @@ ONCE = (
     AUDIT,
 )
 """What is written once and never written over, but for what `written_once` leaves out of it."""
+SET_ASIDE = (*ONCE, RECORD_INDEX, TAKEN_OVER, REPORTS, BACKFILLS)
+"""Of what is written over or deleted below these our own store keeps a copy for some days: all that cannot be made again.
+
+What is dropped, refused or under way is not here: it may name people, and its going is meant.
+"""
 CHAMPION = "champion.json"
 VERDICT = "verdict.json"
 APPROVALS = "approvals/"

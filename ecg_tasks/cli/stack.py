@@ -55,7 +55,7 @@ def _warn_of_bucket(stack: "Stack") -> None:
 
     if bucket.is_embedded(stack.home):
         return
-    from ecg_tasks.queries.bucket_check import lacks
+    from ecg_tasks.actions.bucket_check import lacks
 
     for sentence in lacks(open_bucket()):
         complain(sentence)

@@ -8,10 +8,10 @@ from itertools import zip_longest
 
 import pytest
 
+from ecg_tasks.actions.bucket_check import lacks
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
-from ecg_tasks.queries.bucket_check import lacks
 
 pytestmark = pytest.mark.usefixtures("over_http")
 

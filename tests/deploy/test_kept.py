@@ -161,7 +161,7 @@ def test_copies_go_when_their_days_are_over(home, by_hand):
     """The store's own sweep deletes what is older than it is kept, and nothing else."""
     by_hand.put("manifests/a/1.json", b"{}")
     by_hand.delete("manifests/a/1.json")
-    program = "import sys, pathlib, swift_kept; print(swift_kept.Kept(pathlib.Path(sys.argv[1])).expire(now=float(sys.argv[2])))"
+    program = "import sys, pathlib, swift_kept; print(swift_kept.SetAside(pathlib.Path(sys.argv[1])).expire(now=float(sys.argv[2])))"
     node = str(object_store.ENVIRONMENT / "bin" / "python")
 
     def sweep(now: float) -> int:
@@ -174,10 +174,9 @@ def test_copies_go_when_their_days_are_over(home, by_hand):
     assert list(object_store.kept_copies(home)) == []
 
 
-def test_every_key_that_is_written_once_is_kept():
-    """The store, which does not know the library, keeps all that the library writes once."""
-    assert set(keys.ONCE) <= set(object_store.SET_ASIDE)
-    assert not {keys.INBOX, keys.QUARANTINE, keys.STAGING} & set(object_store.SET_ASIDE)
+def test_what_names_people_is_not_kept():
+    """Their going protects them."""
+    assert not {keys.INBOX, keys.QUARANTINE, keys.STAGING} & set(keys.SET_ASIDE)
 
 
 @pytest.mark.parametrize(("given", "days"), [("", 30.0), ("0", 0.0), ("7.5", 7.5)])
