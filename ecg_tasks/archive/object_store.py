@@ -45,7 +45,7 @@ _IN_XML = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 """Keys that a list can hold. Any other one, such as that of a dropped file with a control character in its name, is deleted by itself."""
 _BELOW_NAMES = re.compile(r"((?:^|(?<= ))(?:inbox/|raw/[^/]+/|quarantine/[^/]+/)).+", re.DOTALL)
 """A key that may end with the name of a dropped file, which no message tells."""
-_erases: ContextVar[bool] = ContextVar("erases", default=False)
+_forgets: ContextVar[bool] = ContextVar("forgets", default=False)
 _SPOOLED_BYTES = 8 * 1024 * 1024
 
 
@@ -156,7 +156,7 @@ class ObjectStore:
         StoreConflictError
             If other bytes stand under a key that is written once. They stay.
         """
-        if not keys.written_once(key):
+        if _forgets.get() or not keys.written_once(key):
             self.replace(key, data, content_type=content_type)
             return
         with _errors(f"write {key}"):
@@ -168,13 +168,11 @@ class ObjectStore:
                 if not self._holds(key, data):
                     raise _conflict(key) from None
 
-    def replace(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream", forget: bool = False) -> None:
-        """Write an object whole, whatever stood there: for what is written once only where that must be forgotten or is not whole yet.
-
-        Our own store keeps a copy of what stood there for some days; with ``forget`` it does not, and those of before go, too.
-        """
-        with _errors(f"write {key}"), _erasing(active=forget):
+    def replace(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        """Write an object whole, whatever stood there: for what is written once only within `forgetting`, or where it is not whole yet."""
+        with _errors(f"write {key}"):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
+        self._forget_versions([key])
 
     def _holds(self, key: str, data: bytes | BinaryIO) -> bool:
         """Return whether an object has these bytes; read only where its length is the same and its ETag, as with a cipher, is no MD5."""
@@ -228,7 +226,7 @@ class ObjectStore:
         StoreConflictError
             If other bytes stand under a target that is written once. They stay.
         """
-        if keys.written_once(target) and (there := self.info(target)) is not None:
+        if not _forgets.get() and keys.written_once(target) and (there := self.info(target)) is not None:
             if not self._alike(source, there):
                 raise _conflict(target)
             return
@@ -252,31 +250,26 @@ class ObjectStore:
         """Remove an object; one that is not there is no error."""
         with _errors(f"delete {key}"):
             self._client.delete_object(Bucket=self.bucket, Key=key)
+        self._forget_versions([key])
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Remove objects, a hundred a request, in their order as far as the server keeps it; one that is not there is no error."""
         left = iter(keys)
         while listed := list(islice(left, _DELETED_AT_ONCE)):
             self._delete_listed(listed)
+            self._forget_versions(listed)
 
-    def erase_many(self, keys: Iterable[str]) -> None:
-        """Remove objects as `delete_many` does, without the copies that our own store keeps of what is deleted: those of before go, too.
-
-        Of a bucket elsewhere that keeps versions, all versions of these objects go.
-        """
-        listed = list(keys)
-        with _erasing(active=True):
-            self.delete_many(listed)
-        if not _erase_key():
-            for key in listed:
-                self._erase_versions(key)
-
-    def _erase_versions(self, key: str) -> None:
-        with _errors(f"delete {key}"):
-            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key):
-                for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                    if one["Key"] == key:
-                        self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=one["VersionId"])
+    def _forget_versions(self, listed: Iterable[str]) -> None:
+        """Within `forgetting` remove what a bucket elsewhere keeps beside an object's present content; our own store does so itself."""
+        if not _forgets.get() or _erase_key():
+            return
+        for key in listed:
+            with _errors(f"delete {key}"):
+                for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key):
+                    for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                        is_present = one["IsLatest"] and "ETag" in one
+                        if one["Key"] == key and not is_present:
+                            self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=one["VersionId"])
 
     def _delete_listed(self, listed: Sequence[str]) -> None:
         keys = [key for key in listed if _IN_XML.fullmatch(key)]
@@ -376,18 +369,22 @@ def _erase_key() -> str:
 
 
 def _add_erase_key(request: Any, **_: Any) -> None:
-    if _erases.get() and _erase_key():
+    if _forgets.get() and _erase_key():
         request.headers["X-Ecg-Erase"] = _erase_key()
 
 
 @contextmanager
-def _erasing(*, active: bool) -> Iterator[None]:
-    """Send the key with every request of this thread."""
-    before = _erases.set(active)
+def forgetting() -> Iterator[None]:
+    """Let what is written once be written over, and nothing be kept of what is written over or deleted: no copy, no version.
+
+    For what must be forgotten, and nothing else. Our own store removes the copies of before, too, if it knows the key
+    (``ECG_STORE_ERASE_KEY``); of a bucket elsewhere the versions of each object are listed and deleted, some requests more each.
+    """
+    before = _forgets.set(True)
     try:
         yield
     finally:
-        _erases.reset(before)
+        _forgets.reset(before)
 
 
 @contextmanager

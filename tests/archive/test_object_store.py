@@ -10,7 +10,7 @@ import pytest
 
 from ecg_tasks.actions.bucket_check import lacks
 from ecg_tasks.archive import keys, registry
-from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore, forgetting
 from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
 pytestmark = pytest.mark.usefixtures("over_http")
@@ -81,16 +81,20 @@ def test_a_version_that_was_not_whole_is_written_again(bucket):
     assert bucket.get(keys.model_file("a", "v", "model.bin")) == b"new"
 
 
-def test_erasing_takes_every_version(bucket):
-    """Where a bucket elsewhere keeps versions, none is left of what is erased, and all of what is deleted."""
+def test_forgetting_takes_every_version(bucket):
+    """Where a bucket elsewhere keeps versions, none is left of what is forgotten but the present one, and all of what is deleted."""
     bucket._client.put_bucket_versioning(Bucket=bucket.bucket, VersioningConfiguration={"Status": "Enabled"})
-    for key in ("raw/0/a", "raw/0/ab"):
+    for key in ("raw/0/a", "raw/0/ab", "raw/0/abc"):
         bucket.put(key, b"one")
         bucket.replace(key, b"two")
-    bucket.erase_many(["raw/0/a"])
+    with forgetting():
+        bucket.delete_many(["raw/0/a"])
+        bucket.put("raw/0/abc", b"three")
     bucket.delete("raw/0/ab")
-    left = bucket._client.list_object_versions(Bucket=bucket.bucket, Prefix="raw/0/a")["Versions"]
-    assert [one["Key"] for one in left] == ["raw/0/ab", "raw/0/ab"]
+    left = bucket._client.list_object_versions(Bucket=bucket.bucket, Prefix="raw/0/a")
+    assert [one["Key"] for one in left["Versions"]] == ["raw/0/ab", "raw/0/ab", "raw/0/abc"]
+    assert [one["Key"] for one in left["DeleteMarkers"]] == ["raw/0/ab"]
+    assert bucket.get("raw/0/abc") == b"three"
 
 
 def test_a_bucket_elsewhere_is_asked_what_it_keeps(bucket, monkeypatch):

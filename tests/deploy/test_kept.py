@@ -15,7 +15,7 @@ from deploy.embedded import bucket, object_store, store_cipher, store_packages
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import Home
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore, forgetting
 from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -137,23 +137,30 @@ def test_the_buckets_key_does_not_reach_what_is_kept(home, by_hand):
 
 
 def test_what_is_forgotten_is_nowhere(home, store):
-    """A task that erases leaves no copy, not even one from before; a replacement by it neither."""
+    """A task that forgets leaves no copy, not even one from before; a replacement by it neither, nor several at once."""
     store.put("raw/0/a.csv", b"a patient's")
     store.replace("raw/0/a.csv", b"a patient's, changed")
     assert contents_kept(home, "raw/0/a.csv") == [11]
-    store.replace("raw/0/a.csv", b"nobody's", forget=True)
-    assert contents_kept(home, "raw/0/a.csv") == []
-    store.erase_many(["raw/0/a.csv", "raw/0/never.csv"])
-    assert contents_kept(home, "raw/0/a.csv") == []
+    with forgetting():
+        store.put("raw/0/a.csv", b"of no one")
+        assert contents_kept(home, "raw/0/a.csv") == []
+        store.put_many([("raw/0/a.csv", b"of no one at all", "text/plain"), ("raw/0/b.csv", b"b", "text/plain")])
+        store.delete_many(["raw/0/a.csv", "raw/0/never.csv"])
+        store.delete("raw/0/b.csv")
+    assert contents_kept(home, "raw/0/") == contents_kept(home, "raw/0/a.csv") == contents_kept(home, "raw/0/b.csv") == []
     with pytest.raises(MissingObjectError):
         store.get("raw/0/a.csv")
+    store.put("raw/0/a.csv", b"again")
+    with pytest.raises(StoreConflictError):
+        store.put("raw/0/a.csv", b"over")
 
 
 def test_a_wrong_key_erases_nothing(home, store, monkeypatch):
-    """Who guesses at it deletes as everybody does."""
+    """Anyone who guesses at it deletes as everybody does."""
     store.put("raw/1/a.csv", b"bytes")
     monkeypatch.setenv("ECG_STORE_ERASE_KEY", "0" * 64)
-    store.erase_many(["raw/1/a.csv"])
+    with forgetting():
+        store.delete("raw/1/a.csv")
     assert contents_kept(home, "raw/1/a.csv") == [5]
 
 
