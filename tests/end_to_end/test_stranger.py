@@ -163,3 +163,17 @@ def test_files_and_environments_are_closed(got):
     """Another user can read no file of the state folder and no process's environment."""
     assert got["files"] == []
     assert got["environments"] == []
+
+
+def test_what_somebody_deleted_by_hand_is_taken_back(ecg, try_ecg, objects):
+    """The bucket's key deletes a file of the champion; the command shows it, puts it back, asks why, and logs it."""
+    with objects() as store:
+        key = next(key for key in store.list_keys(keys.MODELS) if key.endswith("SHA256SUMS"))
+        before = store.get(key)
+        store.delete(key)
+        assert f"  {key}  --stamp " in ecg("kept", keys.MODELS)
+        assert try_ecg("kept", "--back", key).returncode == 2
+        ecg("kept", "--back", key, "--why", "deleted by mistake")
+        assert store.get(key) == before
+        assert json.loads(ecg("audit", "--json", "--last", "1"))[-1]["subject"] == key
+    assert try_ecg("kept", "--back", "models/never", "--why", "a try").returncode == 1
