@@ -172,7 +172,7 @@ def test_a_copy_that_was_exchanged_is_told(store, dropped):
     run(store, "r1")
     (key,) = store.list_keys(keys.RAW)
     (record,) = readers.read("a.edf", {"a.edf": dropped["a.edf"]}).records
-    store.put(key, zipped({name: data + b"x" if name.endswith(".edf") else data for name, data in copies_of(store).items()}))
+    store.replace(key, zipped({name: data + b"x" if name.endswith(".edf") else data for name, data in copies_of(store).items()}))
     assert states(store, record.record_id) == {"raw": LinkState.BROKEN}
     assert all(states(store, one) == {"raw": LinkState.CHECKED} for one in ids_of_all(store) if one != record.record_id)
 
