@@ -17,8 +17,8 @@ _AIRFLOW = (
     "CORE__DAGS_FOLDER CORE__PLUGINS_FOLDER CORE__EXECUTOR CORE__PARALLELISM CORE__LOAD_EXAMPLES CORE__HOSTNAME_CALLABLE "
     "CORE__EXECUTION_API_SERVER_URL API__BASE_URL"
 )
-_NOT = re.compile(r"ECG_NOTIFY|ECG_ADMIN_PASSWORD|AIRFLOW__\w+_(CMD|SECRET)$")
-"""Notices go out from the DAG processor, and their addresses may hold secrets."""
+_NOT = re.compile(r"ECG_NOTIFY|ECG_ADMIN_PASSWORD|ECG_BACKUP_|ECG_STORE_KEY|AIRFLOW__\w+_(CMD|SECRET)$")
+"""Notices go out from the DAG processor, and their addresses may hold secrets; backups and the store's own key are no matter of tasks."""
 _KEPT = re.compile(
     f"({'|'.join(_SYSTEM.split())}|\\w+_proxy|({'|'.join(_PREFIXES.split())})\\w+"
     f"|AIRFLOW__(({'|'.join(_SECTIONS.split())})__\\w+|{'|'.join(_AIRFLOW.split())}))",
