@@ -43,6 +43,7 @@ class Action(StrEnum):
     DELETE = "delete"
     FORGET = "forget"
     ALLOW = "allow"
+    TAKE_BACK = "take_back"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 
 from msgspec import structs
 
-from ecg_tasks.archive import audit, forgotten, keys, registry
+from ecg_tasks.archive import audit, forgotten, keys, object_store, registry
 from ecg_tasks.archive.documents import (
     Approval,
     ClassifyManifest,
@@ -136,6 +136,7 @@ def needs_approval(token: str) -> bool:
     return _asked(open_store(), token).approval
 
 
+@object_store.forgetting()
 def note_answer(run_id: str, token: str, answer: Approval) -> str:
     """Write down what the person said who was asked; returns its key. A request that was refused goes: nothing of it was begun."""
     store = open_store()
@@ -172,6 +173,7 @@ def end() -> None:
     open_store().delete(keys.FORGETTING)
 
 
+@object_store.forgetting()
 def carry_out(run_id: str, token: str) -> str:
     """Forget what was asked for, in everything; returns the key of the run's manifest. Begun again anywhere, it comes to the same.
 

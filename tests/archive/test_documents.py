@@ -17,7 +17,6 @@ from ecg_tasks.archive.documents import (
     Code,
     Document,
     IntakeManifest,
-    IntakeTries,
     Manifest,
     QuarantineReason,
     RenderCounts,
@@ -25,13 +24,14 @@ from ecg_tasks.archive.documents import (
     RenderManifest,
     Training,
     TrainingJob,
+    end_run,
     find_manifest,
     load,
     read_manifest,
     read_manifests,
     write_manifest,
 )
-from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.errors import DamagedStoreError, StoreConflictError
 from ecg_tasks.names import DagId
 
 LIBRARY = Path(ecg_tasks.__file__).parent
@@ -51,6 +51,22 @@ def test_what_nights_write_is_read_whole(two_nights):
         assert stored
         for key, data in stored.items():
             assert json.loads(data).items() <= json.loads(load(kind, data, name=key).to_json()).items()
+
+
+def test_a_run_that_is_over_keeps_its_account(bucket, caplog):
+    """A task that runs again after its run was over changes no account and says so; another account by the other way is refused."""
+    first, second = (RenderManifest(dag=DagId.RENDER_SPECTROGRAMS, run="r", counts=counts(n), shards=()) for n in (1, 0))
+    key = end_run(bucket, first)
+    assert end_run(bucket, first) == end_run(bucket, second) == key
+    assert "has its account already" in caplog.text
+    assert find_manifest(bucket, RenderManifest, "r").counts == first.counts
+    with pytest.raises(StoreConflictError, match=key):
+        write_manifest(bucket, second)
+
+
+def counts(n):
+    """Counts of a rendering, all the same."""
+    return RenderCounts(**dict.fromkeys(RenderCounts.__struct_fields__, n))
 
 
 def test_every_manifest_is_of_a_dag():
@@ -95,7 +111,6 @@ def test_an_older_document_gets_todays_form():
     """Bare lists and objects of version 0.1 are read."""
     assert load(RenderJob, b'[{"shard": "a", "recipes": ["heartbeat"]}]', name="job").shards[0].recipes == ("heartbeat",)
     assert load(QuarantineReason, b'{"name": "a", "reason": "empty", "message": "b", "source": "c"}', name="reason").schema_version == 1
-    assert load(IntakeTries, b'{"a.csv": {"reason": "unreadable", "message": "b"}}', name="try").refused["a.csv"].message == "b"
 
 
 def test_an_unknown_field_is_passed_over():

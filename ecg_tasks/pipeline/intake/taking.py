@@ -9,7 +9,6 @@ from typing import Protocol
 
 from msgspec import structs
 
-from ecg_tasks import readers
 from ecg_tasks.archive import keys, sources
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import Drop, InboxFile, Input, QuarantinedInput, RefusedRow
@@ -21,7 +20,7 @@ from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import patient_hash
 from ecg_tasks.errors import SENTENCES, BadInputError, MissingObjectError, Reason
 from ecg_tasks.evaluation.splits import split_bucket
-from ecg_tasks.pipeline.intake.apart import Trial
+from ecg_tasks.parsing.here import Found, Parse
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.keeping import Keeping, with_digests
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
@@ -45,7 +44,16 @@ class Taken:
     copy: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, dates: Dates, keeping: Keeping) -> Taken:
+def take(
+    store: ObjectStore,
+    drop: Drop,
+    *,
+    parse: Parse,
+    described: Mapping[str, Person],
+    patient_key: bytes,
+    dates: Dates,
+    keeping: Keeping,
+) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
@@ -69,18 +77,20 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
         return Taken(outcome=structs.replace(outcome, fate="gone"))
     put = partial(sources.keep, store)
     if drop.fate == PASSED_OVER:
-        outcome = keeping.keep(outcome, contents, reading=None, name=name, put=put)
+        outcome = keeping.keep(outcome, contents, copy=None, put=put)
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
 
-    def keep(line: Input, reading: readers.Read | None, *, nothing: bool = False) -> Input:
+    def keep(line: Input, copy: Mapping[str, bytes] | None, *, nothing: bool = False) -> Input:
         as_set = replace(keeping, keeps="nothing") if nothing else keeping
-        return as_set.keep(line, contents, reading=reading, name=name, put=put)
+        return as_set.keep(line, contents, copy=copy, put=put)
 
+    read = partial(parse, called=keeping.called(contents))
     taken = read_drop(
         store,
         drop,
         outcome,
         contents,
+        read=read,
         keep=keep,
         described=described,
         patient_key=patient_key,
@@ -94,8 +104,8 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
 class Keep(Protocol):
     """Keeps the bytes of a drop, or ``nothing`` of them."""
 
-    def __call__(self, line: Input, reading: readers.Read | None, /, *, nothing: bool = False) -> Input:
-        """Return its line with the digests of what is stored; ``reading`` is what was read of it."""
+    def __call__(self, line: Input, copy: Mapping[str, bytes] | None, /, *, nothing: bool = False) -> Input:
+        """Return its line with the digests of what is stored; ``copy`` is one without identifiers."""
         ...
 
 
@@ -113,6 +123,7 @@ def read_drop(
     outcome: Input,
     contents: Mapping[str, bytes],
     *,
+    read: Callable[[str, Mapping[str, bytes]], Found],
     keep: Keep,
     described: Mapping[str, Person],
     patient_key: bytes,
@@ -120,13 +131,13 @@ def read_drop(
     names: StoredNames,
     refused: Collection[str] = (),
 ) -> Taken | Refusing:
-    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and what was read of them.
+    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and a copy without identifiers.
 
     Nothing is kept of the records whose digests are ``refused``, because they were forgotten, and nothing of the bytes of their file.
     """
     name = drop.name
     try:
-        reading = readers.read(name, contents)
+        reading, copy = read(name, contents)
     except BadInputError as fault:
         return Refusing(outcome=keep(outcome, None), fault=fault)
     n_read = len(reading.records)
@@ -136,7 +147,7 @@ def read_drop(
     n_refused = n_read - len(reading.records)
     if n_refused and not reading.records:
         return _forgotten(drop, outcome, n_refused, names=names)
-    outcome = keep(outcome, reading, nothing=n_refused > 0)
+    outcome = keep(outcome, copy, nothing=n_refused > 0)
     site = names.site_of(drop.files[0].key.removeprefix(keys.INBOX), drop.files[0].member)  # an archive's own folder comes first
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
@@ -206,15 +217,6 @@ def contents_of(store: ObjectStore, drop: Drop) -> dict[str, bytes]:
 def row_fault(rejected: Rejected) -> RefusedRow:
     """Return a refused row, as it is written down."""
     return RefusedRow(name=rejected.name, reason=rejected.reason.value, message=rejected.message, content=rejected.content)
-
-
-def fault_apart(contents_of: Callable[[Drop], Mapping[str, bytes]], drop: Drop, trial: Trial) -> BadInputError | None:
-    """Return why a drop cannot be read without ending the process that does; None where it can be, or has no bytes to read."""
-    try:
-        contents = contents_of(drop)
-    except (MissingObjectError, BadInputError):
-        return None
-    return trial.fault_of(drop.name, contents)
 
 
 def _refused(store: ObjectStore, drop: Drop, outcome: Input, *, fault: BadInputError, names: StoredNames) -> Taken:
