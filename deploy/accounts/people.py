@@ -118,10 +118,8 @@ class People:
         return found
 
     def _keep_one_admin(self, user: User) -> None:
-        others = [
-            one.name for one in self.everybody() if one.active and Role.ADMIN.stored in one.roles and one.name != user.username
-        ]
-        if not others:
+        admins = {one.name for one in self.everybody() if one.active and Role.ADMIN.stored in one.roles}
+        if admins == {user.username}:
             raise AccountError(f"{user.username} is the last admin; make another one first")
 
     def _save(self, user: User) -> None:

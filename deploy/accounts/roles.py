@@ -38,26 +38,28 @@ _OWN = _rights("can_read", "My Password", "My Profile") | _rights("can_edit", "M
 _READING = (
     _OWN
     | _rights("can_read", "Website", "DAGs", "DAG Runs", "DAG Versions", "DAG Warnings", "DAG Dependencies", "Task Instances")
-    | _rights("can_read", "Assets", "Asset Aliases", "Plugins")
+    | _rights("can_read", "Assets", "Asset Aliases", "Plugins", "HITL Detail")
     | _rights("menu_access", "DAGs", "Assets", "Documentation")
 )
 """States of runs, and our pages; no log, no code and no value that tasks handed on: they may name files."""
 _LABELLING = _rights("can_edit", LABELS)
 _OPERATING = (
-    _rights("can_read", "DAG Code", "Task Logs", "XComs", "HITL Detail", "Audit Logs", "ImportError", "Jobs", "Triggers", "Cluster Activity")
-    | _rights("can_read", "Connections", "Pools", "Providers", "Variables", "Configurations")
+    _rights("can_read", "DAG Code", "Task Logs", "XComs", "Audit Logs", "ImportError", "Jobs", "Triggers", "Cluster Activity")
+    | _rights("can_read", "Connections", "Pools", "Providers", "Variables")
     | {("can_edit", f"DAG:{dag}") for dag in DagId if dag != PROMOTIONS}
     | _rights("can_create", "DAG Runs", "Task Instances", "XComs", "Assets", "Connections", "Pools", "Variables")
     | _rights("can_edit", "DAG Runs", "Task Instances", "XComs", "Assets", "Connections", "Pools", "Variables")
     | _rights("can_delete", "XComs", "Connections", "Pools", "Variables")
     | _rights("menu_access", "Admin", "Audit Logs", "Connections", "Pools", "Plugins", "Providers", "Variables", "XComs", "Jobs", "HITL Detail")
 )
-"""Running the system. Not among it: answering for a promotion (``HITL Detail``), and deleting runs, which would take evidence away."""
+"""Running the system. Not among it: answering the question before a promotion (``HITL Detail``), and deleting runs, which would take evidence away."""
+
+_ADMINISTERING = _rights("can_edit", "DAGs", "HITL Detail") | _rights("can_delete", "DAGs", "DAG Runs", "Task Instances", "Assets")
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.READER: frozenset(_READING),
     Role.REVIEWER: frozenset(_READING | _LABELLING),
     Role.OPERATOR: frozenset(_READING | _OPERATING),
-    Role.ADMIN: frozenset(_READING | _LABELLING | _OPERATING),
+    Role.ADMIN: frozenset(_READING | _LABELLING | _OPERATING | _ADMINISTERING),
 }
-"""Of an admin only what the provider would not make by itself: it adds every right there is."""
+"""Of an admin what Airflow's API asks for; the provider adds the rights on its own pages, where people are managed."""
