@@ -3,21 +3,16 @@
 Not here: passwords, sessions, LDAP and OpenID Connect, which are FAB's own. ``webserver_config.py`` names this class.
 """
 
-import math
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 import flask
 from airflow.providers.fab.auth_manager.models import User
 from airflow.providers.fab.auth_manager.security_manager.override import FabAirflowSecurityManagerOverride
-from fastapi import HTTPException, status
 from werkzeug.exceptions import TooManyRequests
 
 from deploy.accounts import logins
 from deploy.accounts.roles import RIGHTS, Role
-from deploy.accounts.throttle import Throttle
-
-THROTTLE = Throttle()
 
 
 class SecurityManager(FabAirflowSecurityManagerOverride):
@@ -35,12 +30,12 @@ class SecurityManager(FabAirflowSecurityManagerOverride):
                     self.remove_permission_from_role(stored, permission)
 
     def auth_user_db(self, username: str | None, password: str, rotate_session_id: bool = True) -> User | None:  # noqa: FBT001, FBT002 - as overridden
-        """Check a password of our own; see `_counted`."""
-        return self._counted(username, lambda: super(SecurityManager, self).auth_user_db(username, password, rotate_session_id))
+        """Check a password of our own."""
+        return _at_the_page(username, lambda: super(SecurityManager, self).auth_user_db(username, password, rotate_session_id))
 
     def auth_user_ldap(self, username: str | None, password: str, rotate_session_id: bool = True) -> User | None:  # noqa: FBT001, FBT002 - as overridden
-        """Ask the directory; see `_counted`."""
-        return self._counted(username, lambda: super(SecurityManager, self).auth_user_ldap(username, password, rotate_session_id))
+        """Ask the directory."""
+        return _at_the_page(username, lambda: super(SecurityManager, self).auth_user_ldap(username, password, rotate_session_id))
 
     def auth_user_oauth(self, userinfo: dict[str, Any], rotate_session_id: bool = True) -> User | None:  # noqa: FBT001, FBT002 - as overridden
         """Take whom the provider of identities has checked, and tell it."""
@@ -49,21 +44,26 @@ class SecurityManager(FabAirflowSecurityManagerOverride):
         logins.note(name, logins.Outcome.IN if user else logins.Outcome.REFUSED)
         return user
 
-    def _counted(self, name: str | None, ask: Callable[[], User | None]) -> User | None:
-        """Ask, unless too many tries under this name were wrong; 429 then, by the form and by the API."""
-        name = name or ""
-        if wait_s := THROTTLE.begin(name):
-            logins.note(name, logins.Outcome.WAITS)
-            _refuse(math.ceil(wait_s))
-        user = ask()
-        if user is not None:
-            THROTTLE.right(name)
-        logins.note(name, logins.Outcome.IN if user else logins.Outcome.REFUSED)
-        return user
+    def get_oauth_user_info(self, provider: str, resp: dict[str, Any]) -> dict[str, Any]:
+        """Return what a provider says of a person; of one named ``oidc``, what OpenID Connect's own claims say."""
+        if provider != "oidc":
+            return dict(super().get_oauth_user_info(provider, resp))
+        claims = resp["userinfo"]  # of the ID token, whose signature, audience and nonce were checked
+        groups = claims.get("groups") or claims.get("roles") or []
+        return {
+            "username": claims.get("preferred_username") or claims["sub"],
+            "email": claims.get("email", ""),
+            "first_name": claims.get("given_name", ""),
+            "last_name": claims.get("family_name", ""),
+            "role_keys": [groups] if isinstance(groups, str) else list(groups),
+        }
 
 
-def _refuse(wait_s: int) -> NoReturn:
-    sentence = f"Too many wrong passwords for this name. Try again in {wait_s} seconds."
-    if flask.has_request_context():
-        raise TooManyRequests(sentence, retry_after=wait_s)
-    raise HTTPException(status.HTTP_429_TOO_MANY_REQUESTS, sentence, headers={"Retry-After": str(wait_s)})
+def _at_the_page(name: str | None, ask: Callable[[], User | None]) -> User | None:
+    """Count a try of the login page; one of the API is counted by `AuthManager.create_token`, which may ask here twice."""
+    if not flask.has_request_context():
+        return ask()
+    try:
+        return logins.counted(name, ask)
+    except logins.TooManyError as error:
+        raise TooManyRequests(str(error), retry_after=error.wait_s) from None

@@ -10,7 +10,7 @@ import typer
 from deploy.accounts import passwords
 from deploy.accounts.roles import Role
 from ecg_tasks.cli.stack import running_stack
-from ecg_tasks.cli.terminal import complain, say
+from ecg_tasks.cli.terminal import complain
 
 app = typer.Typer(help="Manage who may log in, and with which role.", no_args_is_help=True)
 
@@ -33,7 +33,9 @@ def list_() -> None:
 @app.command()
 def add(name: Name, *, role: RoleOption, make: Make = False) -> None:
     """Make an account. The password is asked for, or read from the first line that comes in."""
-    _run("add", name, "--role", role.value, password=_password(name, make=make))
+    password = _password(make=make)
+    _run("add", name, "--role", role.value, password=password)
+    _show(name, password, made=make)
 
 
 @app.command("role")
@@ -46,11 +48,12 @@ def change_role(name: Name, *, role: RoleOption) -> None:
 @app.command()
 def passwd(name: Name, *, make: Make = False) -> None:
     """Give a new password; sessions that were opened with the old one end within seconds."""
-    password = _password(name, make=make)
+    password = _password(make=make)
     _run("passwd", name, password=password)
     stack = running_stack()
     if name.casefold() == stack.login:
         stack.home.keep_admin_password(password)
+    _show(name, password, made=make)
 
 
 @app.command()
@@ -66,14 +69,15 @@ def enable(name: Name) -> None:
     _run("enable", name)
 
 
-def _password(name: str, *, make: bool) -> str:
+def _show(name: str, password: str, *, made: bool) -> None:
+    if made:
+        print(f"password of {name}, shown this once: {password}")  # noqa: T201 - for a program, too
+
+
+def _password(*, make: bool) -> str:
     running_stack()
-    if make:
-        password = passwords.make()
-        say(f"password of {name}, shown this once: {password}")
-        return password
     try:
-        return passwords.ask()
+        return passwords.make() if make else passwords.ask()
     except passwords.PasswordRefusedError as error:
         complain(str(error))
         raise typer.Exit(1) from None

@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from deploy.accounts import __main__ as commands
 from deploy.accounts import logins
+from deploy.accounts.logins import THROTTLE
 from deploy.accounts.people import AccountError
 from deploy.accounts.roles import RIGHTS, Role
-from deploy.accounts.security_manager import THROTTLE
 from deploy.accounts.throttle import FREE
 from tests.ecg_ui.conftest import PASSWORD
 
