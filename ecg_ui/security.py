@@ -47,7 +47,6 @@ def may_label(user: GetUserDep) -> None:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
 
 
-
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; "  # spectrograms stand in the page

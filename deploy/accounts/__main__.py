@@ -7,9 +7,13 @@ import argparse
 import logging
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
 from deploy.accounts import passwords
-from deploy.accounts.roles import Role
+from deploy.accounts.roles import AccountError, Role
+
+if TYPE_CHECKING:
+    from deploy.accounts.people import Person
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,50 +34,57 @@ def parser() -> argparse.ArgumentParser:
         if name in {"add", "passwd"}:
             command.add_argument("--make", action="store_true", help="make a password and show it once")
     commands.add_parser("list", help="Show all accounts.")
-    commands.add_parser("first", help="Make the roles and, unless there is one of this name, an admin, whose password comes in.").add_argument("name")
+    commands.add_parser(
+        "first", help="Make the roles and, unless there is one of this name, an admin, whose password comes in."
+    ).add_argument("name")
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     asked = parser().parse_args(arguments)
-    password = ""
-    if asked.command in {"add", "passwd"}:
-        try:
-            password = passwords.make() if asked.make else passwords.ask()
-        except passwords.PasswordRefusedError as error:
-            return _complain(str(error))
-    warnings.simplefilter("ignore")  # of the provider's own packages
-    logging.disable(logging.ERROR)
-    from deploy.accounts.people import AccountError, opened
-
     try:
-        with opened() as people:
-            if asked.command == "list":
-                for one in people.everybody():
-                    seen = f"last login {one.last_login:%Y-%m-%d %H:%M} UTC" if one.last_login else "never logged in"
-                    told = (one.name, ", ".join(one.roles) or "no role", "active" if one.active else "disabled", seen)
-                    print("\t".join(told).lower())  # noqa: T201 - a command
-            elif asked.command == "first":
-                people.ensure_admin(asked.name, sys.stdin.read())
-            elif asked.command == "add":
-                people.add(asked.name, Role(asked.role), password)
-            elif asked.command == "role":
-                people.set_role(asked.name, Role(asked.role))
-            elif asked.command == "passwd":
-                people.set_password(asked.name, password)
-            else:
-                people.set_active(asked.name, active=asked.command == "enable")
-    except AccountError as error:
-        return _complain(str(error))
-    if password and asked.make:
-        print(f"password of {asked.name}: {password}")  # noqa: T201 - shown this once
+        _run(asked, _password(asked))
+    except (passwords.PasswordRefusedError, AccountError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command
+        return 1
     return 0
 
 
-def _complain(sentence: str) -> int:
-    print(sentence, file=sys.stderr)  # noqa: T201 - a command
-    return 1
+def _password(asked: argparse.Namespace) -> str:
+    if asked.command == "first":
+        return sys.stdin.read()
+    if asked.command not in {"add", "passwd"}:
+        return ""
+    return passwords.make() if asked.make else passwords.ask()
+
+
+def _run(asked: argparse.Namespace, password: str) -> None:
+    warnings.simplefilter("ignore")  # of the provider's own packages
+    logging.disable(logging.ERROR)
+    from deploy.accounts.people import opened
+
+    with opened() as people:
+        if asked.command == "list":
+            for one in people.everybody():
+                print("\t".join(_told(one)))  # noqa: T201 - a command
+            return
+        {
+            "first": lambda: people.ensure_admin(asked.name, password),
+            "add": lambda: people.add(asked.name, Role(asked.role), password),
+            "role": lambda: people.set_role(asked.name, Role(asked.role)),
+            "passwd": lambda: people.set_password(asked.name, password),
+            "disable": lambda: people.set_active(asked.name, active=False),
+            "enable": lambda: people.set_active(asked.name, active=True),
+        }[asked.command]()
+    if getattr(asked, "make", False):
+        print(f"password of {asked.name}, shown this once: {password}")  # noqa: T201 - a command
+
+
+def _told(one: "Person") -> tuple[str, str, str, str]:
+    roles = ", ".join(role.lower() for role in one.roles) or "no role"
+    seen = f"last login {one.last_login:%Y-%m-%d %H:%M} UTC" if one.last_login else "never logged in"
+    return one.name, roles, "active" if one.active else "disabled", seen
 
 
 if __name__ == "__main__":

@@ -27,9 +27,7 @@ class AuthManager(FabAuthManager):
         try:
             return logins.counted(str(body.get("username") or ""), lambda: super(AuthManager, self).create_token(headers, body))
         except logins.TooManyError as error:
-            raise HTTPException(
-                status.HTTP_429_TOO_MANY_REQUESTS, str(error), headers={"Retry-After": str(error.wait_s)}
-            ) from None
+            raise HTTPException(status.HTTP_429_TOO_MANY_REQUESTS, str(error), headers={"Retry-After": str(error.wait_s)}) from None
 
     def serialize_user(self, user: User) -> dict[str, Any]:
         """Return what a token holds: who, and the mark of the password."""

@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 
 class TooManyError(Exception):
-    """This name has to wait."""
+    """A name has to wait."""
 
     def __init__(self, wait_s: int) -> None:
         super().__init__(f"Too many wrong passwords for this name. Try again in {wait_s} seconds.")

@@ -9,7 +9,7 @@ SHORTEST = 12
 
 
 class PasswordRefusedError(ValueError):
-    """This password is not taken; says why."""
+    """A password is not taken; says why."""
 
 
 def check(password: str) -> None:

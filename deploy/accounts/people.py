@@ -10,15 +10,11 @@ from airflow.providers.fab.auth_manager.cli_commands.utils import get_applicatio
 from airflow.providers.fab.auth_manager.models import User
 from airflow.providers.fab.auth_manager.security_manager.override import FabException
 
-from deploy.accounts.roles import Role
+from deploy.accounts.roles import AccountError, Role
 from deploy.accounts.security_manager import SecurityManager
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 """It stands beside verdicts and decisions for ever, and in addresses."""
-
-
-class AccountError(Exception):
-    """It cannot be done; says why in a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,10 @@ PROMOTIONS = DagId.DECIDE_CHAMPION
 """Who may edit this DAG decides which model serves."""
 
 
+class AccountError(Exception):
+    """An account cannot be made or changed so; says why in a sentence."""
+
+
 class Role(StrEnum):
     """The roles, by the names of the commands."""
 
@@ -50,9 +54,11 @@ _OPERATING = (
     | _rights("can_create", "DAG Runs", "Task Instances", "XComs", "Assets", "Connections", "Pools", "Variables")
     | _rights("can_edit", "DAG Runs", "Task Instances", "XComs", "Assets", "Connections", "Pools", "Variables")
     | _rights("can_delete", "XComs", "Connections", "Pools", "Variables")
-    | _rights("menu_access", "Admin", "Audit Logs", "Connections", "Pools", "Plugins", "Providers", "Variables", "XComs", "Jobs", "HITL Detail")
+    | _rights(
+        "menu_access", "Admin", "Audit Logs", "Connections", "Pools", "Plugins", "Providers", "Variables", "XComs", "Jobs", "HITL Detail"
+    )
 )
-"""Running the system. Not among it: answering the question before a promotion (``HITL Detail``), and deleting runs, which would take evidence away."""
+"""Running the system. Not among it: answering the question before a promotion, and deleting runs, which would take evidence away."""
 
 _ADMINISTERING = _rights("can_edit", "DAGs", "HITL Detail") | _rights("can_delete", "DAGs", "DAG Runs", "Task Instances", "Assets")
 

@@ -6,7 +6,23 @@ from typing import Annotated
 import typer
 
 from ecg_tasks import __version__
-from ecg_tasks.cli import audit, backup, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, setup, single, stack, users
+from ecg_tasks.cli import (
+    audit,
+    backup,
+    checks,
+    demo,
+    distributed,
+    evaluate,
+    inbox,
+    lineage,
+    models,
+    reports,
+    runs,
+    setup,
+    single,
+    stack,
+    users,
+)
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 

@@ -18,7 +18,7 @@ Name = Annotated[str, typer.Argument(help="The account's name; it stands beside 
 RoleOption = Annotated[
     Role,
     typer.Option(
-        help="reader: pages and reports. reviewer: labels, too. operator: runs, tasks, connections, the inbox. admin: all, models and people."
+        help="reader: pages and reports. reviewer: labels, too. operator: runs, tasks, connections, inbox. admin: all, models and people."
     ),
 ]
 Make = Annotated[bool, typer.Option("--make", help="Make a password and show it once, instead of asking for one.")]

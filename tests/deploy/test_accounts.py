@@ -16,6 +16,7 @@ class Clock:
     now = 1000.0
 
     def __call__(self):
+        """Tell the time."""
         return self.now
 
 

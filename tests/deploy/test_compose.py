@@ -153,7 +153,7 @@ def test_the_first_administrators_password_goes_through_a_pipe(monkeypatch):
     ran, became = [], []
     monkeypatch.setenv("ECG_ADMIN_PASSWORD", "a long secret")
     monkeypatch.setattr(api_server.subprocess, "run", lambda command, **more: ran.append((command, more, dict(os.environ))))
-    monkeypatch.setattr(api_server.os, "execv", lambda program, command: became.append((command, dict(os.environ))))
+    monkeypatch.setattr(api_server.os, "execv", lambda _, command: became.append((command, dict(os.environ))))
     api_server.main()
     ((command, more, seen),) = ran
     assert (command[1:], more) == (["-m", "deploy.accounts", "first", "admin"], {"input": b"a long secret", "check": True})

@@ -107,8 +107,7 @@ def client_of(airflow, people):
 
     from airflow.api_fastapi.app import get_auth_manager
 
-    from deploy.accounts.people import AccountError
-    from deploy.accounts.roles import Role
+    from deploy.accounts.roles import AccountError, Role
 
     def make(role: str | None, *, name: str = "") -> TestClient:
         client = TestClient(airflow, base_url=HERE, follow_redirects=False, headers={"accept": "text/html"})

@@ -1,4 +1,4 @@
-"""People with accounts: logging in by form and by API, waiting, and the end of a session. Not here: what a role may do (``test_rest_roles``)."""
+"""People with accounts: logging in by form and by API, waiting, the end of sessions. Not here: what a role may (``test_rest_roles``)."""
 
 import re
 import warnings
@@ -9,8 +9,7 @@ from sqlalchemy import select
 from deploy.accounts import __main__ as commands
 from deploy.accounts import logins
 from deploy.accounts.logins import THROTTLE
-from deploy.accounts.people import AccountError
-from deploy.accounts.roles import RIGHTS, Role
+from deploy.accounts.roles import RIGHTS, AccountError, Role
 from deploy.accounts.throttle import FREE
 from tests.ecg_ui.conftest import PASSWORD
 

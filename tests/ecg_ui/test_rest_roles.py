@@ -46,7 +46,14 @@ WITHOUT_RULES = {
     *("/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"),
     *("/health", "/api/v1/{_:path}", "/api/{_:path}"),  # that older addresses are gone
 }
-VALUES = {"map_index": "-1", "try_number": "1", "task_try_number": "1", "asset_id": "987654", "asset_alias_id": "987654", "event_log_id": "987654"}
+VALUES = {
+    "map_index": "-1",
+    "try_number": "1",
+    "task_try_number": "1",
+    "asset_id": "987654",
+    "asset_alias_id": "987654",
+    "event_log_id": "987654",
+}
 
 
 def body_for(method, path, dag):
@@ -75,7 +82,9 @@ def all_routes(app):
         if isinstance(route, APIRoute):
             found += [(method, route.path) for method in sorted(route.methods - {"HEAD"})]
         elif getattr(route, "path", "") == "/auth":
-            found += [(method, f"/auth{one.path}") for one in route.app.routes if isinstance(one, APIRoute) for method in sorted(one.methods)]
+            found += [
+                (method, f"/auth{one.path}") for one in route.app.routes if isinstance(one, APIRoute) for method in sorted(one.methods)
+            ]
     return [(method, path) for method, path in found if path not in WITHOUT_RULES | FOR_NOBODY_IN_PARTICULAR]
 
 

@@ -1,4 +1,4 @@
-"""What people can do to the model that serves, over Airflow's REST API and its real scheduler: operators nothing, administrators in the open.
+"""What people can do to the model that serves, over Airflow's REST API and its real scheduler: operators nothing, admins in the open.
 
 An operator edits XComs and clears or marks tasks of runs, of a training's too; deciding is an administrator's.
 """
@@ -49,7 +49,7 @@ class Person:
 
     def refused(self, method, path, **more):
         """Whether a request gets no further than to the question of rights."""
-        return self._client.request(method, path.format(run=self._run), **more).status_code == 403  # noqa: PLR2004
+        return self._client.request(method, path.format(run=self._run), **more).status_code == 403
 
     def trigger(self, **conf):
         """Start the run, under its name."""
@@ -186,7 +186,9 @@ def test_an_approval_promotes_in_the_name_of_who_gave_it(asked, people, bucket, 
     asked.clear("choose", downstream=True)  # whose forged answer would let the question be skipped
     wait_until(lambda: asked.state("approval") == "awaiting_input", "the question")
     before = registry.read_decisions(bucket, RECIPE), acts(bucket)
-    assert asked.refused("PATCH", "/dagRuns/{run}/taskInstances/approval/-1/hitlDetails", json={"chosen_options": ["Approve"], "params_input": {}})
+    assert asked.refused(
+        "PATCH", "/dagRuns/{run}/taskInstances/approval/-1/hitlDetails", json={"chosen_options": ["Approve"], "params_input": {}}
+    )
     assert (registry.read_decisions(bucket, RECIPE), acts(bucket)) == before
     people("alice", "admin").approve("I looked at it")
     wait_until(lambda: asked.state() in ENDED, "the end of the run")

@@ -83,7 +83,13 @@ def opened() -> Iterator[Any]:
 
         user = SimpleAuthManagerUser(username="fuzz", role="ADMIN", teams=None)
         app = pages.create_app()
-        app.dependency_overrides |= {security.may_read: _nothing, security.may_decide: _nothing, security.may_label: _nothing, security.may_put_back: _nothing, security.signed_in: lambda: user}
+        app.dependency_overrides |= {
+            security.may_read: _nothing,
+            security.may_decide: _nothing,
+            security.may_label: _nothing,
+            security.may_put_back: _nothing,
+            security.signed_in: lambda: user,
+        }
         token = security.form_token(Request({"type": "http", "headers": []}), user)
         there = dict(zip(_NAMED, (token, *_there(client)), strict=True))
         loop = asyncio.new_event_loop()
