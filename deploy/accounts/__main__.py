@@ -13,6 +13,8 @@ from deploy.accounts import passwords
 from deploy.accounts.roles import AccountError, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deploy.accounts.people import Person
 
 
@@ -69,14 +71,15 @@ def _run(asked: argparse.Namespace, password: str) -> None:
             for one in people.everybody():
                 print("\t".join(_told(one)))  # noqa: T201 - a command
             return
-        {
+        acts: dict[str, Callable[[], object]] = {
             "first": lambda: people.ensure_admin(asked.name, password),
             "add": lambda: people.add(asked.name, Role(asked.role), password),
             "role": lambda: people.set_role(asked.name, Role(asked.role)),
             "passwd": lambda: people.set_password(asked.name, password),
             "disable": lambda: people.set_active(asked.name, active=False),
             "enable": lambda: people.set_active(asked.name, active=True),
-        }[asked.command]()
+        }
+        acts[asked.command]()
     if getattr(asked, "make", False):
         print(f"password of {asked.name}, shown this once: {password}")  # noqa: T201 - a command
 

@@ -31,7 +31,7 @@ class AuthManager(FabAuthManager):
 
     def serialize_user(self, user: User) -> dict[str, Any]:
         """Return what a token holds: who, and the mark of the password."""
-        return super().serialize_user(user) | {"password": _mark(user)}
+        return {**super().serialize_user(user), "password": _mark(user)}
 
     def deserialize_user(self, token: dict[str, Any]) -> User:
         """Return the user of a token.

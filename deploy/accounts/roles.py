@@ -45,7 +45,7 @@ _READING = (
     | _rights("can_read", "Assets", "Asset Aliases", "Plugins", "HITL Detail")
     | _rights("menu_access", "DAGs", "Assets", "Documentation")
 )
-"""States of runs, and our pages; no log, no code and no value that tasks handed on: they may name files."""
+"""States of runs, and our pages; no log, no code and no value that tasks handed on."""
 _LABELLING = _rights("can_edit", LABELS)
 _OPERATING = (
     _rights("can_read", "DAG Code", "Task Logs", "XComs", "Audit Logs", "ImportError", "Jobs", "Triggers", "Cluster Activity")

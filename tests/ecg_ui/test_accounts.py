@@ -203,3 +203,20 @@ def test_a_password_is_no_argument():
     with pytest.raises(SystemExit):
         parser.parse_args(["add", "anna", "--role", "superuser"])
     assert parser.parse_args(["add", "anna", "--role", "reviewer"]).role == "reviewer"
+
+
+@pytest.mark.parametrize("groups", [{"groups": ["ecg-reviewers"]}, {"roles": ["ecg-reviewers"]}, {"groups": "ecg-reviewers"}])
+def test_openid_connects_claims_become_a_person(people, groups):
+    """Name, address and groups, by whichever claim a provider gives them; without a name of one's own the subject stands for it."""
+    claims = {"sub": "u1", "preferred_username": "oda", "email": "oda@example.org", "given_name": "Oda", "family_name": "O"} | groups
+    with people() as accounts:
+        found = accounts._manager.get_oauth_user_info("oidc", {"userinfo": claims})
+        unnamed = accounts._manager.get_oauth_user_info("oidc", {"userinfo": {"sub": "u2"}})
+    assert found == {
+        "username": "oda",
+        "email": "oda@example.org",
+        "first_name": "Oda",
+        "last_name": "O",
+        "role_keys": ["ecg-reviewers"],
+    }
+    assert (unnamed["username"], unnamed["role_keys"]) == ("u2", [])
