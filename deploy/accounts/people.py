@@ -124,4 +124,6 @@ class People:
 
 
 def _account(user: User) -> AccountEntry:
-    return AccountEntry(name=user.username, roles=tuple(role.name for role in user.roles), active=bool(user.active), last_login=user.last_login)
+    return AccountEntry(
+        name=user.username, roles=tuple(role.name for role in user.roles), active=bool(user.active), last_login=user.last_login
+    )
