@@ -22,6 +22,7 @@ from ecg_tasks.cli import (
     setup,
     single,
     stack,
+    users,
 )
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
@@ -44,6 +45,7 @@ app.command(rich_help_panel=STACK)(stack.down)
 app.command(rich_help_panel=STACK)(stack.status)
 app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
+app.add_typer(users.app, name="users", rich_help_panel=STACK)
 app.command(rich_help_panel=STACK)(backup.backup)
 app.command(rich_help_panel=STACK)(backup.restore)
 app.command("backup-key", rich_help_panel=STACK)(backup.backup_key)
