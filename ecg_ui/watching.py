@@ -94,7 +94,7 @@ class Watch:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and note what came of it, however it ends; nobody waits for the bucket."""
+        """Pass a request on, and note what comes of it before the answer begins; nobody waits for the bucket."""
         if scope["type"] == "lifespan":
             await self._app(scope, _written_at_the_end(receive), send)
             return
@@ -103,21 +103,20 @@ class Watch:
             return
         scope[_SEEN] = found = Shown()
         login = _Login(scope, receive, send) if scope["method"] == "POST" and LOGIN.fullmatch(scope["path"]) else None
-        answer: Message = {"status": status.HTTP_500_INTERNAL_SERVER_ERROR, "headers": []}
+        is_noted = False
 
         async def watched(message: Message) -> None:
-            nonlocal answer
+            nonlocal is_noted
             if message["type"] == "http.response.start":
-                answer = message
+                is_noted = True  # a download may last for minutes, and be killed
+                await _note(scope, found, login, message)
             await (login.send if login else send)(message)
 
         try:
             await self._app(scope, login.receive if login else receive, watched)
         finally:
-            try:
-                await _note(scope, found, login, answer)
-            except Exception:  # whatever it is, the answer must not suffer
-                logging.getLogger(__name__).exception("An access could not be noted")
+            if not is_noted:
+                await _note(scope, found, login, {"status": status.HTTP_500_INTERNAL_SERVER_ERROR, "headers": []})
 
 
 class _Login:
@@ -143,7 +142,7 @@ class _Login:
                 given = json.loads(self._body)["username"]
             else:
                 given = parse_qs(self._body.decode())["username"][0]
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             return ""
         return "".join(filter(str.isprintable, str(given)))[:MAX_NAME]
 
@@ -186,6 +185,13 @@ def note_other_host() -> None:
 
 
 async def _note(scope: Scope, found: Shown, login: _Login | None, answer: Message) -> None:
+    try:
+        await _noted(scope, found, login, answer)
+    except Exception:  # whatever it is, the answer must not suffer
+        logging.getLogger(__name__).exception("An access could not be noted")
+
+
+async def _noted(scope: Scope, found: Shown, login: _Login | None, answer: Message) -> None:
     code, session = found.status or answer["status"], _session(answer["headers"])
     page = found.page or _address(scope)
     of_what = {"record": found.record, "run": found.run, "thing": found.thing}

@@ -10,6 +10,7 @@ import logging
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ class AccessLog:
         while True:
             self._noted.wait()
             self._noted.clear()
-            threading.Event().wait(PERIOD_S)
+            time.sleep(PERIOD_S)
             try:
                 self.flush()
             except Exception as error:  # noqa: BLE001 - whatever the store does, what waits must not be lost

@@ -6,6 +6,7 @@ import pytest
 
 from ecg_tasks.actions import access
 from ecg_tasks.queries import access_report
+from ecg_ui import watching
 from tests.ecg_ui.test_access import ROUTES, address
 
 NEW = {"origin": "http://testserver"}
@@ -125,6 +126,31 @@ def test_a_form_is_a_login_too(client_of, passwords, new):
     assert nobody.post("/auth/token", data={"username": "ada", "password": "wrong"}).status_code == 401
     assert nobody.post("/auth/token", data={"password": "correct horse"}).status_code >= 400
     assert [(one[0], one[1], one[-1]) for one in new()] == [("ada", "login", "refused"), ("", "login", "refused")]
+
+
+def test_a_login_that_nobody_can_read_is_logged_too(client_of, passwords, new):
+    """Its name is unknown; however deep its body is, it is no way around the log."""
+    deep = "[" * 5000 + "]" * 5000
+    answer = client_of("nobody").post("/auth/token", data={"password": deep}, headers={"content-type": "application/x-www-form-urlencoded"})
+    assert answer.status_code >= 400
+    login = watching._Login({"headers": [(b"content-type", b"application/json")]}, None, None)
+    login._body += b'{"username":' + deep.encode() + b"}"
+    assert len(login.name) <= watching.MAX_NAME
+    assert [(one[0], one[1], one[-1]) for one in new()] == [("", "login", "refused")]
+
+
+def test_a_download_is_logged_before_its_first_byte(airflow, client_of, archive, new, monkeypatch):
+    """It may last for minutes, and the server be killed meanwhile."""
+    from ecg_ui.pages import files
+
+    def breaks():
+        yield b"first"
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(files.downloads, "download", lambda *_: breaks())
+    with pytest.raises(RuntimeError, match="killed"):
+        client_of("VIEWER").get(f"{archive.report}/files/predictions.csv")
+    assert [(one[-2], one[-1]) for one in new()] == [("predictions.csv", "shown")]
 
 
 def test_a_pages_login_gets_a_cookie_that_no_script_can_read(client_of, passwords):
