@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from airflow.api_fastapi.app import get_auth_manager_cls
 from airflow.configuration import conf
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,8 +26,10 @@ POLICY = (
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 """Of pages that are not ours; ours bring a stricter one (``security``)."""
+FAB = "airflow.providers.fab"
+FAB_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'")
+"""Of the login and the accounts where FAB has them: its pages have scripts in them, without a nonce."""
 HEADERS = {
-    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "SAMEORIGIN",  # Airflow shows our pages in a frame of its own
     "referrer-policy": "same-origin",  # without any referrer a browser would send forms without their origin, too
@@ -34,7 +37,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-"""On every answer that does not bring its own."""
+"""On every answer that does not bring its own, besides a policy."""
 TRANSPORT_SECURITY = "max-age=31536000"
 """A year, sent where the pages are reached by TLS. Not for subdomains, which are not ours."""
 
@@ -56,6 +59,7 @@ class Doors:
         self._watch = watching.Watch(app)
         self._hosts = allowed_hosts()
         self._https = urlsplit(conf.get("api", "base_url", fallback="")).scheme == "https"
+        self._login_policy = login_policy(get_auth_manager_cls())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request that is meant for another server; pass others on, and the answer back with its headers."""
@@ -70,10 +74,11 @@ class Doors:
             return
         scope[_PASSED] = True
         https = self._https or scope["scheme"] in {"https", "wss"}
+        policy = self._login_policy if scope["path"].startswith(f"{watching.ROOT}/auth/") else POLICY
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = list(_headers(message["headers"], https=https))
+                message["headers"] = list(_headers(message["headers"], https=https, policy=policy))
             await send(message)
 
         host = _host(scope)
@@ -105,6 +110,11 @@ def allowed_hosts() -> frozenset[str]:
     return frozenset(name.strip().lower().rstrip(".") for name in (*named, *further) if name.strip()) | LOOPBACK
 
 
+def login_policy(auth_manager: type) -> str:
+    """Return the policy of the pages below ``/auth/``, which are the auth manager's."""
+    return FAB_POLICY if any(kind.__module__.startswith(FAB) for kind in auth_manager.__mro__) else POLICY
+
+
 def _host(scope: Scope) -> str:
     """Return the name or address in the only Host header, without its port; empty if there is none that can be read."""
     found = [value for name, value in scope["headers"] if name == b"host"]
@@ -124,13 +134,13 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _headers(present: Iterable[tuple[bytes, bytes]], *, https: bool) -> Iterable[tuple[bytes, bytes]]:
+def _headers(present: Iterable[tuple[bytes, bytes]], *, https: bool, policy: str = POLICY) -> Iterable[tuple[bytes, bytes]]:
     """Yield the headers of an answer, its cookies made safe, and those of ours that it does not have."""
     names = set()
     for name, value in present:
         names.add(name.lower())
         yield name, _cookie(value, https=https) if name.lower() == b"set-cookie" else value
-    wanted = HEADERS | ({"strict-transport-security": TRANSPORT_SECURITY} if https else {})
+    wanted = {"content-security-policy": policy} | HEADERS | ({"strict-transport-security": TRANSPORT_SECURITY} if https else {})
     yield from ((name.encode(), value.encode()) for name, value in wanted.items() if name.encode() not in names)
 
 

@@ -13,6 +13,7 @@ ALWAYS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
+CSP = "content-security-policy"
 OURS = "/ecg/reports"
 OTHERS = ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1", "two words", "ä"]
 
@@ -134,3 +135,13 @@ def test_a_cookie_is_kept_from_scripts_and_other_sites(given, https, kept):
     """Whoever sets it: what it says itself stays."""
     found = dict(doors._headers([(b"Set-Cookie", given.encode())], https=https))
     assert found[b"Set-Cookie"] == kept.encode()
+
+
+def test_only_fabs_own_pages_may_have_scripts_in_them(admin, archive, monkeypatch):
+    """Its login and its accounts, where it is the auth manager, a class of ours over it too; no other page."""
+    ours = type("Ours", (type("Fab", (), {"__module__": f"{doors.FAB}.auth_manager"}),), {})
+    assert doors.login_policy(ours) == doors.FAB_POLICY
+    assert doors.login_policy(dict) == doors.POLICY
+    monkeypatch.setattr(outermost(admin), "_login_policy", doors.FAB_POLICY)
+    having = {path for path in ("/", "/auth/login", "/auth", "/authors", "/ecg/") if "unsafe-inline' 'wasm" in admin.get(path).headers[CSP]}
+    assert having == {"/auth/login"}
