@@ -16,15 +16,16 @@ from ecg_ui.pages import files, models, monitoring, overview, quarantine, record
 
 READ = (files.router, models.router, monitoring.router, overview.router, quarantine.router, records.router, reports.router, review.router)
 """Everything that shows."""
-CHANGE = (models.changes, quarantine.changes, review.changes)
-"""Everything that changes something."""
+CHANGE = ((models.changes, security.may_decide), (quarantine.changes, security.may_put_back), (review.changes, security.may_label))
+"""Everything that changes something, and the right for it."""
 
 
 def create_app() -> FastAPI:
     """Make the application; no route is outside one of the three groups."""
     app = FastAPI(title="ECG", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _include(app, READ, Depends(security.may_read), Depends(watching.noted))
-    _include(app, CHANGE, Depends(security.may_edit), Depends(security.sent_from_here))
+    for router, right in CHANGE:
+        _include(app, (router,), Depends(right), Depends(security.sent_from_here))
     _include(app, (static,), Depends(security.signed_in))
     app.add_middleware(security.SecurityHeaders)
     app.add_exception_handler(HTTPException, _refused)
@@ -69,7 +70,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     }
     sentence = sentences.get(error.status_code, str(error.detail))
     if sentence == "Forbidden":
-        sentence = f"You need more rights on the DAG {security.DAG_ID} for this: ask an administrator of this Airflow."
+        sentence = "You need more rights for this: ask an administrator of this Airflow."
     return rendering.error_page(request, status_code=error.status_code, sentence=sentence)
 
 

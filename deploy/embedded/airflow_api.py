@@ -134,6 +134,8 @@ class AirflowApi:
             answer = self._client.post("/auth/token", json=self._login)
         except httpx.HTTPError as error:
             raise StackError(f"Airflow did not answer at {self._client.base_url}: {error}; is the stack up? (./ecg status)") from error
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise StackError(f"{self._client.base_url} lets {self._login['username']} wait: {_detail(answer)}")
         if answer.is_error:
             raise LoginRefusedError(f"{self._client.base_url} refused the login {self._login['username']}: {_detail(answer)}")
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"

@@ -194,7 +194,6 @@ class Stack:
             store_packages.ensure_installed()
             object_store.configure(self.home)
             object_store.forget_deleted(self.home)
-        airflow.configure(self.home)
         supervision.write_configuration(self.home)
         supervision.start(self.home)
 

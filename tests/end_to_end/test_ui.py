@@ -4,7 +4,6 @@ Needs Chromium (Debian's ``chromium``); where there is none, these tests say so 
 """
 
 import io
-import json
 import os
 import re
 import shutil
@@ -59,16 +58,12 @@ def browser():
 
 @pytest.fixture(scope="module")
 def session(browser, stack, night):
-    """What a browser remembers after a login by hand; no script can read the session."""
+    """What a browser remembers after a login by hand, as the administrator; no script can read the session."""
     context = browser.new_context()
     page = context.new_page()
     complaints = []
     page.on("console", lambda message: complaints.append(message.text) if is_ours(message) else None)
-    page.goto(f"{stack.ui}/ecg/review")  # not logged in: the login page leads back here
-    page.fill("input[name=username]", "admin")
-    page.fill("input[name=password]", json.loads((stack.home.airflow / "passwords.json").read_text())["admin"])
-    page.click("button[type=submit]")
-    expect(page.get_by_role("heading", name="Review", exact=True)).to_be_visible()
+    log_in(page, stack, stack.login, stack.password)
     (cookie,) = [cookie for cookie in context.cookies() if cookie["name"] == "_token"]
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
     assert "_token" not in page.evaluate("document.cookie")
@@ -76,6 +71,15 @@ def session(browser, stack, night):
     remembered = context.storage_state()
     context.close()
     return remembered
+
+
+def log_in(page, stack, name, password):
+    """Log in by hand; the login page leads to where one wanted to go."""
+    page.goto(f"{stack.ui}/ecg/review")
+    page.fill("input[name=username]", name)
+    page.fill("input[name=password]", password)
+    page.click("input[type=submit]")
+    expect(page.get_by_role("heading", name="Review", exact=True)).to_be_visible()
 
 
 @pytest.fixture
@@ -216,6 +220,31 @@ def test_a_verdict_is_one_key_and_is_counted(opened):
     expect(opened.get_by_text("Your verdict is taken back.")).to_be_visible()
     expect(opened.locator("#item-h")).to_have_text(name)
     assert opened.locator("#reviewed").inner_text() == before
+
+
+def test_two_people_agree_or_not(browser, stack, account):
+    """Two reviewers log in under their own names and judge the same two records: the page tells how far they agree."""
+    judged = None
+    for name, verdicts in (("rita", ("normal", "abnormal")), ("rolf", ("normal", "normal"))):
+        context = browser.new_context(base_url=stack.ui)
+        page = context.new_page()
+        log_in(page, stack, name, account(name, "reviewer"))
+        if judged is None:
+            report(page)
+            links = page.locator("tbody a[href*='/records/']").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+            judged = list(dict.fromkeys(links))[:2]
+        for address, verdict in zip(judged, verdicts, strict=True):
+            page.goto(address)
+            page.get_by_role("button", name=verdict, exact=True).click()
+            expect(page.get_by_text("Saved.")).to_be_visible()
+        page.goto("/ecg/models")
+        expect(page.get_by_role("button", name="Promote")).to_have_count(0)
+        page.goto("/ecg/review")
+        if name == "rolf":
+            row = page.get_by_role("row", name="rita and rolf")
+            expect(row).to_contain_text("2")
+            expect(row).to_contain_text("50%")
+        context.close()
 
 
 def test_a_model_is_promoted_and_rolled_back(opened, night):
