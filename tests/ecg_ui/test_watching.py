@@ -1,12 +1,14 @@
 """What of requests to Airflow's whole application goes into the access log: logins, refusals, and every page of ours."""
 
 import json
+import re
 
 import pytest
 
 from ecg_tasks.actions import access
 from ecg_tasks.queries import access_report
 from ecg_ui import watching
+from tests.ecg_ui.conftest import PASSWORD
 from tests.ecg_ui.test_access import ROUTES, address
 
 NEW = {"origin": "http://testserver"}
@@ -27,27 +29,24 @@ def new(archive):
 
 
 @pytest.fixture
-def passwords(airflow, archive, monkeypatch):
-    """A user with a password, as Airflow's simple auth manager reads it."""
-    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
-
-    monkeypatch.setattr(SimpleAuthManager, "get_passwords", staticmethod(lambda: {"ada": "correct horse"}))
+def passwords(admin):
+    """The account ``ada`` with its password."""
 
 
-@pytest.mark.parametrize("role", ["VIEWER", None, "nobody"])
+@pytest.mark.parametrize("role", ["reader", None, "nobody"])
 @pytest.mark.parametrize(("method", "path", "route"), ROUTES, ids=[f"{method} {path}" for method, path, _ in ROUTES])
 def test_every_page_is_logged_with_who_and_outcome(method, path, route, *, role, client_of, archive, new):
     """One entry, by the route, and none of files that hold no data. Of a refused address only a record's id is kept."""
-    answer = client_of(role, name="grace").request(method, address(path))
+    answer = client_of(role, name=f"grace-{role}").request(method, address(path))
     found = new()
     if path.startswith("/static/") and answer.status_code == 200:
         assert found == []
         return
     ((who, act, page, record, run, thing, outcome),) = found
     assert page == f"/ecg{path}"
-    assert who == ("" if role == "nobody" else "grace")
-    assert bool(record) == ("{record_id}" in path or (path, role, method) == ("/review", "VIEWER", "GET"))
-    if role == "VIEWER" and method == "GET":
+    assert who == ("" if role == "nobody" else f"grace-{role}")
+    assert bool(record) == ("{record_id}" in path or (path, role, method) == ("/review", "reader", "GET"))
+    if role == "reader" and method == "GET":
         assert (act, outcome) == ("read", "shown" if answer.status_code < 400 else "absent")
     else:
         assert (act, outcome, run, thing) == ("request", "refused", "", "")
@@ -63,11 +62,11 @@ def test_a_read_says_which_record_run_and_file(viewer, archive, rows, new):
     viewer.get(f"{archive.report}/rows.csv")
     page = "/ecg/reports/{date}/{run}"
     assert new() == [
-        ("ada", "read", "/ecg/records/{record_id}", record, "", "", "shown"),
-        ("ada", "read", "/ecg/records/{record_id}", record, run, "", "shown"),
-        ("ada", "read", page, "", run, "", "shown"),
-        ("ada", "read", f"{page}/files/{{kind}}", "", run, "predictions.csv", "shown"),
-        ("ada", "read", f"{page}/rows.csv", "", run, "", "shown"),
+        ("ada-reader", "read", "/ecg/records/{record_id}", record, "", "", "shown"),
+        ("ada-reader", "read", "/ecg/records/{record_id}", record, run, "", "shown"),
+        ("ada-reader", "read", page, "", run, "", "shown"),
+        ("ada-reader", "read", f"{page}/files/{{kind}}", "", run, "predictions.csv", "shown"),
+        ("ada-reader", "read", f"{page}/rows.csv", "", run, "", "shown"),
     ]
 
 
@@ -96,8 +95,8 @@ def test_what_a_visitor_makes_up_is_not_kept(viewer, archive, new):
 def test_refusals_of_airflows_own_api_are_logged(client_of, archive, new):
     """By the first parts of the address; who had a valid session is named."""
     client_of("nobody").get("/api/v2/dags/classify_records/dagRuns")
-    client_of("VIEWER", name="grace").get("/api/v2/connections")
-    client_of("VIEWER", name="grace").get("/api/v2/dags")
+    client_of("reader", name="grace").get("/api/v2/connections")
+    client_of("reader", name="grace").get("/api/v2/dags")
     assert new() == [
         ("", "request", "/api/v2", "", "", "", "refused"),
         ("grace", "request", "/api/v2", "", "", "", "refused"),
@@ -111,21 +110,37 @@ def test_another_host_is_logged(viewer, archive, new):
 
 
 @pytest.mark.parametrize("path", ["/auth/token", "/auth/token/cli"])
-@pytest.mark.parametrize("password", ["correct horse", "wrong"])
+@pytest.mark.parametrize("password", [PASSWORD, "wrong"])
 def test_logins_are_logged_with_the_name_that_was_entered(path, password, client_of, passwords, new):
     """Those that succeed and those that don't; never the password."""
     answer = client_of("nobody").post(path, json={"username": "ada", "password": password})
-    right = password == "correct horse"
+    right = password == PASSWORD
     assert answer.status_code == (201 if right else 401)
     assert new() == [("ada", "login", path.replace("/cli", ""), "", "", "", "shown" if right else "refused")]
 
 
 def test_a_form_is_a_login_too(client_of, passwords, new):
-    """As Airflow's other auth managers send it; an odd body has no name."""
+    """As the login page sends it; an odd body has no name."""
     nobody = client_of("nobody")
-    assert nobody.post("/auth/token", data={"username": "ada", "password": "wrong"}).status_code == 401
-    assert nobody.post("/auth/token", data={"password": "correct horse"}).status_code >= 400
+    assert nobody.post("/auth/token", data={"username": "ada", "password": "wrong"}).status_code >= 400
+    assert nobody.post("/auth/token", data={"password": PASSWORD}).status_code >= 400
     assert [(one[0], one[1], one[-1]) for one in new()] == [("ada", "login", "refused"), ("", "login", "refused")]
+
+
+@pytest.mark.parametrize(("password", "outcome"), [(PASSWORD, "shown"), ("wrong", "refused")])
+def test_the_login_page_is_logged(password, outcome, client_of, passwords, new):
+    """Of its several answers, one entry; the session that it gives no script can read."""
+    client = client_of("nobody")
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/auth/login/").text)[1]
+    answer = client.post("/auth/login/", data={"username": "ada", "password": password, "csrf_token": token})
+    cookies = answer.headers.get_list("set-cookie")
+    for _ in range(3):
+        if answer.status_code in {302, 303, 307}:
+            answer = client.get(answer.headers["location"])
+            cookies += answer.headers.get_list("set-cookie")
+    assert [(one[0], one[1], one[-1]) for one in new()] == [("ada", "login", outcome)]
+    assert any(cookie.startswith("_token=") for cookie in cookies) == (outcome == "shown")
+    assert all("httponly" in cookie.lower() and "samesite=lax" in cookie.lower() for cookie in cookies)
 
 
 def test_a_login_that_nobody_can_read_is_logged_too(client_of, passwords, new):
@@ -149,13 +164,13 @@ def test_a_download_is_logged_before_its_first_byte(airflow, client_of, archive,
 
     monkeypatch.setattr(files.downloads, "download", lambda *_: breaks())
     with pytest.raises(RuntimeError, match="killed"):
-        client_of("VIEWER").get(f"{archive.report}/files/predictions.csv")
+        client_of("reader").get(f"{archive.report}/files/predictions.csv")
     assert [(one[-2], one[-1]) for one in new()] == [("predictions.csv", "shown")]
 
 
 def test_a_pages_login_gets_a_cookie_that_no_script_can_read(client_of, passwords):
     """Airflow's login page would let a script write it; a program that asks for a token gets no cookie."""
-    body = {"username": "ada", "password": "correct horse"}
+    body = {"username": "ada", "password": PASSWORD}
     answer = client_of("nobody").post("/auth/token", json=body, headers=NEW)
     token = answer.json()["access_token"]
     assert answer.headers["set-cookie"] == f"_token={token}; HttpOnly; Path=/; SameSite=lax"

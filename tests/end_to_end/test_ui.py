@@ -4,6 +4,7 @@ Needs Chromium (Debian's ``chromium``); where there is none, these tests say so 
 """
 
 import io
+import json
 import os
 import re
 import shutil
