@@ -200,7 +200,8 @@ async def _noted(scope: Scope, found: Shown, login: _Login | None, answer: Messa
     if login is not None and (outcome := _of_login(answer, session)):
         access.note(who=login.name, act=Act.LOGIN, page=page, outcome=outcome)
     elif login is None and session and scope["path"].startswith(f"{ROOT}/auth/"):  # a provider of identities sent the person back
-        access.note(who=await _user(session), act=Act.LOGIN, page=page, outcome=AccessOutcome.SHOWN)
+        if (who := await _user(session)) != await _user(_credential(scope)):  # else the session that it had is handed on
+            access.note(who=who, act=Act.LOGIN, page=page, outcome=AccessOutcome.SHOWN)
     elif code in _REFUSALS:
         access.note(who=found.who or await _user(_credential(scope)), act=Act.REQUEST, page=page, outcome=AccessOutcome.REFUSED, **of_what)
     elif found.who and scope["method"] in {"GET", "HEAD"}:
