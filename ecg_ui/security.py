@@ -42,7 +42,7 @@ may_decide = requires_access_dag("PUT", param_dag_id=DECIDES)
 
 
 def may_label(user: GetUserDep) -> None:
-    """Refuse who may not judge recordings. Like `may_put_back` and `may_decide`, of a form's target, with `sent_from_here`."""
+    """Refuse who may give no verdicts. Like `may_put_back` and `may_decide`, of a form's target, with `sent_from_here`."""
     if not _labels(user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
 

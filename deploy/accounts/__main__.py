@@ -15,7 +15,7 @@ from deploy.accounts.roles import AccountError, Role
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deploy.accounts.people import Person
+    from deploy.accounts.people import AccountEntry
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,7 +84,7 @@ def _run(asked: argparse.Namespace, password: str) -> None:
         print(f"password of {asked.name}, shown this once: {password}")  # noqa: T201 - a command
 
 
-def _told(one: "Person") -> tuple[str, str, str, str]:
+def _told(one: "AccountEntry") -> tuple[str, str, str, str]:
     roles = ", ".join(role.lower() for role in one.roles) or "no role"
     seen = f"last login {one.last_login:%Y-%m-%d %H:%M} UTC" if one.last_login else "never logged in"
     return one.name, roles, "active" if one.active else "disabled", seen

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 THROTTLE = Throttle()
 
 
-class Outcome(StrEnum):
+class LoginOutcome(StrEnum):
     """How it ended."""
 
     IN = "logged in"
@@ -42,15 +42,15 @@ def counted(name: str | None, ask: Callable[[], User | None]) -> User | None:
     """
     name = name or ""
     if wait_s := THROTTLE.begin(name):
-        note(name, Outcome.WAITS)
+        note(name, LoginOutcome.WAITS)
         raise TooManyError(math.ceil(wait_s))
     user = ask()
     if user is not None:
         THROTTLE.right(name)
-    note(name, Outcome.IN if user is not None else Outcome.REFUSED)
+    note(name, LoginOutcome.IN if user is not None else LoginOutcome.REFUSED)
     return user
 
 
-def note(name: str, outcome: Outcome) -> None:
+def note(name: str, outcome: LoginOutcome) -> None:
     """Tell that somebody tried to log in under a name; the name is whatever was typed, so it is quoted and cut."""
-    log.log(logging.INFO if outcome is Outcome.IN else logging.WARNING, "login of %r: %s", name[:64], outcome)
+    log.log(logging.INFO if outcome is LoginOutcome.IN else logging.WARNING, "login of %r: %s", name[:64], outcome)

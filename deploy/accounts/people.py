@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Person:
+class AccountEntry:
     """One account, as the list shows it."""
 
     name: str
@@ -46,9 +46,9 @@ class People:
     def __init__(self, manager: SecurityManager) -> None:
         self._manager = manager
 
-    def everybody(self) -> list[Person]:
+    def everybody(self) -> list[AccountEntry]:
         """Return all accounts by name, disabled ones too: a name is never given to another person."""
-        return sorted((_person(user) for user in self._manager.get_all_users()), key=lambda person: person.name)
+        return sorted((_account(user) for user in self._manager.get_all_users()), key=lambda person: person.name)
 
     def add(self, name: str, role: Role, password: str) -> None:
         """Make an account.
@@ -123,5 +123,5 @@ class People:
             raise AccountError(f"the account {user.username} could not be stored")
 
 
-def _person(user: User) -> Person:
-    return Person(name=user.username, roles=tuple(role.name for role in user.roles), active=bool(user.active), last_login=user.last_login)
+def _account(user: User) -> AccountEntry:
+    return AccountEntry(name=user.username, roles=tuple(role.name for role in user.roles), active=bool(user.active), last_login=user.last_login)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from ecg_tasks.names import DagId
 
 LABELS = "ECG Labels"
-"""The resource that only our pages know: ``can_edit`` on it is the right to judge recordings."""
+"""The resource that only our pages know: ``can_edit`` on it is the right to give verdicts."""
 PROMOTIONS = DagId.DECIDE_CHAMPION
 """Who may edit this DAG decides which model serves."""
 

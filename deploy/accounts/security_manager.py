@@ -41,7 +41,7 @@ class SecurityManager(FabAirflowSecurityManagerOverride):
         """Take whom the provider of identities has checked, and tell it."""
         user = super().auth_user_oauth(userinfo, rotate_session_id)
         name = str(userinfo.get("username") or userinfo.get("email") or "")
-        logins.note(name, logins.Outcome.IN if user else logins.Outcome.REFUSED)
+        logins.note(name, logins.LoginOutcome.IN if user else logins.LoginOutcome.REFUSED)
         return user
 
     def get_oauth_user_info(self, provider: str, resp: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def list_() -> None:
     _run("list")
 
 
-@app.command()
+@app.command("add")
 def add(name: Name, *, role: RoleOption, make: Make = False) -> None:
     """Make an account. The password is asked for, or read from the first line that comes in."""
     password = _password(make=make)
@@ -45,7 +45,7 @@ def change_role(name: Name, *, role: RoleOption) -> None:
     _run("role", name, "--role", role.value)
 
 
-@app.command()
+@app.command("passwd")
 def passwd(name: Name, *, make: Make = False) -> None:
     """Give a new password; sessions that were opened with the old one end within seconds."""
     password = _password(make=make)
@@ -56,14 +56,14 @@ def passwd(name: Name, *, make: Make = False) -> None:
     _show(name, password, made=make)
 
 
-@app.command()
+@app.command("disable")
 def disable(name: Name) -> None:
     """Let somebody in no longer; open sessions end within seconds. What the person did keeps the name."""
     _keep_for_commands(name, "stays")
     _run("disable", name)
 
 
-@app.command()
+@app.command("enable")
 def enable(name: Name) -> None:
     """Let somebody in again."""
     _run("enable", name)
