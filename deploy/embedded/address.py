@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy import certificate
+from deploy.embedded import certificate
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import LOOPBACK, Home, is_free, write_private
 
@@ -44,7 +44,7 @@ class Address:
         return bool(self.cert)
 
     def arguments(self) -> list[str]:
-        """Return the arguments of ``deploy.api_server``."""
+        """Return the arguments of ``deploy.embedded.api_server``."""
         made = ["--made-for", ",".join(self.made_for)] if self.made_for else []
         return ["--tls-host", self.host, "--tls-port", str(self.port), "--cert", self.cert, "--key", self.key, *made]
 

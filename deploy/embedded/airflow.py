@@ -38,7 +38,7 @@ def server_command(home: Home, component: str) -> list[str]:
     """Return the command that runs one component in the foreground."""
     listen = ["--host", LOOPBACK, "--port", str(home.ports().ui)] if component == "api-server" else []
     if component == "api-server" and (reached := address.chosen(home)).has_tls:
-        return [sys.executable, "-m", "deploy.api_server", *listen, *reached.arguments()]
+        return [sys.executable, "-m", "deploy.embedded.api_server", *listen, *reached.arguments()]
     return [sys.executable, "-m", *COMMANDS[component], *listen]
 
 

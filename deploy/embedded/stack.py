@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy import certificate
-from deploy.embedded import address, airflow, bucket, object_store, postgres, processes, store_packages, supervision
+from deploy.embedded import address, airflow, bucket, certificate, object_store, postgres, processes, store_packages, supervision
 from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import CHECKOUT, Home
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from ecg_tasks.archive.access_log import Access, AccessLog, AccessOutcome, Act, write_now
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
 
 __all__ = ["AccessOutcome", "Act", "flush", "note", "read_by_command"]
@@ -13,12 +14,12 @@ __all__ = ["AccessOutcome", "Act", "flush", "note", "read_by_command"]
 
 def note(*, who: str, act: Act, page: str, outcome: AccessOutcome, record: str = "", run: str = "", thing: str = "") -> None:
     """Note an access; it is in the bucket about a second later, and the answer does not wait for that."""
-    _log(os.getpid()).note(Access(when=_now(), who=who, act=act, page=page, outcome=outcome, record=record, run=run, thing=thing))
+    _log().note(Access(when=_now(), who=who, act=act, page=page, outcome=outcome, record=record, run=run, thing=thing))
 
 
 def flush() -> None:
     """Write what was noted; `StoreError` if the bucket does not answer."""
-    _log(os.getpid()).flush()
+    _log().flush()
 
 
 def read_by_command(command: str, *, record: str = "", run: str = "", thing: str = "") -> None:
@@ -47,7 +48,11 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
+def _log() -> AccessLog:
+    return _log_of(os.getpid(), os.environ.get("ECG_BUCKET", ""))
+
+
 @cache
-def _log(_process: int) -> AccessLog:
-    """Return this process's writer: one that was forked gets its own."""
-    return AccessLog(open_store)
+def _log_of(_process: int, bucket: str) -> AccessLog:
+    """Return this process's writer: one that was forked gets its own. What else the settings say does not matter to it."""
+    return AccessLog(ObjectStore.connect(bucket))

@@ -11,7 +11,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -109,11 +109,11 @@ class AccessLog:
 
     Parameters
     ----------
-    open_store : called when there is something to write
+    store : where it writes
     """
 
-    def __init__(self, open_store: Callable[[], ObjectStore]) -> None:
-        self._open_store = open_store
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
         self._writer = secrets.token_hex(8)
         self._number, self._before = 0, ""
         self._waiting: dict[Access, Access] = {}
@@ -143,7 +143,7 @@ class AccessLog:
             while self._pending is not None or self._take():
                 assert self._pending is not None  # noqa: S101 - tells mypy what the line before says
                 key, data = self._pending
-                self._open_store().put(key, data, content_type="application/json")
+                self._store.put(key, data, content_type="application/json")
                 self._pending = None
 
     def _take(self) -> bool:

@@ -35,7 +35,7 @@ def access(n=0, **changes):
 def log(bucket, monkeypatch):
     """A writer whose thread does nothing: the test says when it writes."""
     monkeypatch.setattr(AccessLog, "_run", lambda _self: None)
-    return AccessLog(lambda: bucket)
+    return AccessLog(bucket)
 
 
 def write(log, *accesses):
@@ -96,7 +96,7 @@ def test_what_cannot_be_written_waits_and_is_bounded(bucket, log, monkeypatch):
 
 
 def _writes(n_accesses):
-    log = AccessLog(open_store)
+    log = AccessLog(open_store())
     for n in range(n_accesses):
         log.note(access(n, who=f"{os.getpid()}"))
         if n % 3 == 0:
@@ -117,7 +117,7 @@ def test_several_processes_write_at_once(bucket):
 
 
 def _writes_for_ever():
-    log, n = AccessLog(open_store), 0
+    log, n = AccessLog(open_store()), 0
     while True:
         log.note(access(n % 60, who=f"{n}"))
         n += 1
@@ -151,7 +151,7 @@ def test_a_batch_that_was_taken_away_or_changed_is_noticed(bucket, log):
     assert damaged == f"{second} is damaged: it is not what its name says"
     with pytest.raises(EcgError, match="is not packed"):
         access_log.pack(bucket, until="9999-01-01")
-    other = AccessLog(lambda: bucket)
+    other = AccessLog(bucket)
     other._writer, other._number = log._writer, 1
     bucket.delete(second)
     write(other, access(9))

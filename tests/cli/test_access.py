@@ -63,7 +63,7 @@ def test_what_commands_show_is_logged_and_reported(store, tmp_path):
 def test_a_log_with_a_hole_is_reported_with_exit_code_1(store, monkeypatch):
     """A batch that was taken away between two others of its writer is missed."""
     monkeypatch.setattr(AccessLog, "_run", lambda _self: None)
-    log = AccessLog(lambda: store)
+    log = AccessLog(store)
     for n in range(3):
         log.note(Access(when=now(), who=f"{n}", act=Act.READ, page="/p", outcome=AccessOutcome.SHOWN))
         log.flush()

@@ -12,8 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy import certificate
-from deploy.embedded import address, airflow
+from deploy.embedded import address, airflow, certificate
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import Home, is_free
 from tests.stacks import _PORTS
@@ -66,7 +65,7 @@ def test_a_made_certificate_names_the_machine_and_is_kept(home, ports):
     address.choose(home, asked)
     assert certificate.fingerprint(Path(address.chosen(home).cert)) == served
     assert airflow.shown_ui(home) == f"https://ecg.hospital.example:{ports[0]}"
-    assert "deploy.api_server" in airflow.server_command(home, "api-server")
+    assert "deploy.embedded.api_server" in airflow.server_command(home, "api-server")
 
 
 def test_a_made_certificate_is_renewed_in_time(tmp_path, monkeypatch):
@@ -132,7 +131,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(scope["scheme"])).encode())]})
     await send({"type": "http.response.body", "body": scope["scheme"].encode()})
 sys.modules["airflow.api_fastapi.main"] = types.SimpleNamespace(app=app)
-from deploy import api_server
+from deploy.embedded import api_server
 api_server.LOOK_S = 0.1
 api_server.main()
 """

@@ -313,7 +313,7 @@ def test_a_retention_that_cannot_be_read_is_refused(monkeypatch, retention):
 
 def test_the_access_log_is_packed_and_goes_after_two_years(store, monkeypatch):
     """Of days that are over all that was written is one object; a scheduled run deletes it when it is old, with an entry in the log."""
-    log = AccessLog(lambda: store)
+    log = AccessLog(store)
     for who in ("ada", "eve"):
         log.note(Access(when=now(), who=who, act=Act.READ, page="/p", outcome=AccessOutcome.SHOWN))
         log.flush()

@@ -1,6 +1,6 @@
 """Here: Airflow's api-server behind two doors: plain for what runs beside it, and TLS for people. Not here: certificates (``certificate``).
 
-``python -m deploy.api_server --port 8080 --tls-host 0.0.0.0 --tls-port 8443 --cert FILE --key FILE [--made-for NAME,…]``
+``python -m deploy.embedded.api_server --port 8080 --tls-host 0.0.0.0 --tls-port 8443 --cert FILE --key FILE [--made-for NAME,…]``
 
 Airflow serves with TLS or without. With it, its tasks would have to reach it by a name in the certificate, and a given one has no name
 for this machine alone. So the same application listens twice in one process, and a renewed certificate is taken up without a restart.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvicorn
 
-from deploy import certificate
+from deploy.embedded import certificate
 
 LOOK_S = 60.0
 """Between two looks at the certificate's files."""
