@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecg_tasks import sandbox
 from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def status(
         if found.ui:
             console().print(f"\nweb interface  {found.ui}  (login {found.login}; its password: ./ecg open, in a terminal)")
             console().print(f"bucket         {found.bucket}  at {found.endpoint}")
+        if missing := sandbox.possible().missing:
+            console().print(f"[yellow]this kernel has no {missing}: files are read behind fewer walls (docs/privacy.md)[/]")
         console().print("[green]healthy[/]" if found.healthy else "[red]not healthy[/]; start it with: ./ecg up")
     raise typer.Exit(0 if found.healthy else 1)
 
