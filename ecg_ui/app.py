@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from ecg_tasks.errors import EcgError, MissingObjectError, StoreError
-from ecg_ui import rendering, security
+from ecg_ui import rendering, security, watching
 from ecg_ui.pages import files, models, monitoring, overview, quarantine, records, reports, review
 
 READ = (files.router, models.router, monitoring.router, overview.router, quarantine.router, records.router, reports.router, review.router)
@@ -23,7 +23,7 @@ CHANGE = ((models.changes, security.may_decide), (quarantine.changes, security.m
 def create_app() -> FastAPI:
     """Make the application; no route is outside one of the three groups."""
     app = FastAPI(title="ECG", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    _include(app, READ, Depends(security.may_read))
+    _include(app, READ, Depends(security.may_read), Depends(watching.noted))
     for router, right in CHANGE:
         _include(app, (router,), Depends(right), Depends(security.sent_from_here))
     _include(app, (static,), Depends(security.signed_in))
@@ -57,6 +57,8 @@ def _include(app: FastAPI, routers: tuple[APIRouter, ...], *checks: object) -> N
 async def _refused(request: Request, error: Exception) -> Response:
     """Send who has no session to the login page and back again; tell everybody else what is wrong."""
     assert isinstance(error, HTTPException)  # noqa: S101 - tells mypy what add_exception_handler cannot
+    watching.seen(request).status = error.status_code
+    watching.say_what(request)
     if error.status_code == status.HTTP_401_UNAUTHORIZED and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         here = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
         root = request.scope["root_path"].removesuffix("/ecg")

@@ -252,6 +252,7 @@ def api_settings():
     return {
         "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
         "AIRFLOW__API__SECRET_KEY": "k" * 32,
+        "ECG_ALLOWED_HOSTS": "testserver",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
     }

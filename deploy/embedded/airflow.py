@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from deploy.embedded import bucket, outlets, postgres
+from deploy.embedded import address, bucket, outlets, postgres
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home
 
@@ -25,13 +25,20 @@ COMMANDS = {
 
 
 def ui(home: Home) -> str:
-    """Return the address of the web interface and the REST API."""
+    """Return the address of the web interface and the REST API on this machine, for tasks and commands."""
     return f"http://{LOOPBACK}:{home.ports().ui}"
+
+
+def shown_ui(home: Home) -> str:
+    """Return the address that people enter: that on this machine, unless the settings give another."""
+    return address.chosen(home).url or ui(home)
 
 
 def server_command(home: Home, component: str) -> list[str]:
     """Return the command that runs one component in the foreground."""
     listen = ["--host", LOOPBACK, "--port", str(home.ports().ui)] if component == "api-server" else []
+    if component == "api-server" and (reached := address.chosen(home)).has_tls:
+        return [sys.executable, "-m", "deploy.embedded.api_server", *listen, *reached.arguments()]
     return [sys.executable, "-m", *COMMANDS[component], *listen]
 
 
@@ -51,7 +58,13 @@ def environment(home: Home) -> dict[str, str]:
             "execution_api_server_url": f"{ui(home)}/execution/",
             "hostname_callable": "socket.gethostname",
         },
-        "api": {"base_url": ui(home), "secret_key": secrets.api_secret_key, "expose_config": False, "workers": 1},
+        "api": {
+            "base_url": shown_ui(home),
+            "secret_key": secrets.api_secret_key,
+            "expose_config": False,
+            "enable_swagger_ui": False,  # its page runs scripts of another site
+            "workers": 1,
+        },
         "api_auth": {"jwt_secret": secrets.jwt_secret},
         "fab": {"config_file": FAB_SETTINGS, "cache_ttl": DISABLED_WITHIN_S},
         "database": {"sql_alchemy_conn": postgres.url(home)},

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.embedded import airflow, bucket, object_store, postgres, processes, store_packages, supervision
+from deploy.embedded import address, airflow, bucket, certificate, object_store, postgres, processes, store_packages, supervision
 from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import CHECKOUT, Home
 
@@ -116,7 +117,7 @@ class Stack:
         environment = self.environment()
         return Status(
             healthy=set(components.values()) == {"running"} and all(checks.values()),
-            ui=airflow.ui(self.home),
+            ui=airflow.shown_ui(self.home),
             login=airflow.LOGIN,
             bucket=f"s3://{environment['ECG_BUCKET']}",
             endpoint=environment.get("AWS_ENDPOINT_URL_S3"),
@@ -139,8 +140,14 @@ class Stack:
 
     @property
     def ui(self) -> str:
-        """Address of the web interface."""
-        return airflow.ui(self.home)
+        """Address of the web interface, as people enter it."""
+        return airflow.shown_ui(self.home)
+
+    @property
+    def certificate(self) -> str:
+        """SHA-256 of the certificate that was made for the web interface; empty where none was."""
+        reached = address.chosen(self.home)
+        return certificate.fingerprint(Path(reached.cert)) if reached.made_for else ""
 
     @property
     def login(self) -> str:
@@ -181,6 +188,7 @@ class Stack:
         self.home.refresh_ports()
         postgres.ensure_initialized(self.home)
         bucket.choose(self.home, os.environ)
+        address.choose(self.home, os.environ)
         if bucket.is_embedded(self.home):
             store_packages.ensure_installed()
             object_store.configure(self.home)
@@ -224,7 +232,7 @@ class Stack:
 
     def _check_port(self, api: "AirflowApi") -> None:
         if not api.is_ours():
-            raise PortTakenError(f"another program answers at {self.ui}")
+            raise PortTakenError(f"another program answers at {airflow.ui(self.home)}")
 
     @contextmanager
     def alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:

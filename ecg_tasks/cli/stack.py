@@ -89,7 +89,7 @@ def status(
             table.add_row(component, f"[{_COLOURS.get(state, 'red')}]{state}[/]")
         console().print(table)
         if found.ui:
-            console().print(f"\nweb interface  {found.ui}  (login {found.login}; its password: ./ecg open)")
+            console().print(f"\nweb interface  {found.ui}  (login {found.login}; its password: ./ecg open, in a terminal)")
             console().print(f"bucket         {found.bucket}  at {found.endpoint}")
         if missing := sandbox.possible().missing:
             console().print(f"[yellow]this kernel has no {missing}: files are read behind fewer walls (docs/privacy.md)[/]")
@@ -120,16 +120,20 @@ def logs(
 
 
 def open_ui() -> None:
-    """Print the address, login and password of the web interface, and open it in a browser if there is one."""
+    """Print the address, the login and, in a terminal, the password of the web interface, and open it in a browser if there is one."""
     stack = running_stack()
     describe(stack)
     webbrowser.open(stack.ui)
 
 
 def describe(stack: "Stack") -> None:
-    """Print what a person needs to use a running stack."""
+    """Print what a person needs to use a running stack; a secret goes to a terminal only, not into a file, a pipe or a log of CI."""
     environment = stack.environment()
-    console().print(f"web interface  {stack.ui}  login [bold]{stack.login}[/]  password [bold]{stack.password}[/]")
+    where = f"(its password: ./ecg open in a terminal, or admin_password in {stack.home}/secrets.json)"
+    secret = f"password [bold]{stack.password}[/]" if console().is_terminal else where
+    console().print(f"web interface  {stack.ui}  login [bold]{stack.login}[/]  {secret}")
     endpoint = environment.get("AWS_ENDPOINT_URL_S3", "AWS")
     console().print(f"bucket         s3://{environment['ECG_BUCKET']}  at {endpoint}")
+    if prints := stack.certificate:
+        console().print(f"certificate    SHA-256 {prints}, made by itself: compare it with what the browser shows, once")
     console().print("drop a file    ./ecg put FILE…    stop  ./ecg down")

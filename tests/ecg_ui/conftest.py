@@ -69,7 +69,7 @@ def airflow(environment, airflow_database):
         warnings.simplefilter("ignore")  # Airflow's and Starlette's own deprecations
         from airflow.api_fastapi.app import create_app
 
-        app = create_app(apps="core")
+        app = create_app()
     assert any(getattr(route, "path", "") == "/ecg" for route in app.routes)
     return app
 

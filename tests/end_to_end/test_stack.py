@@ -72,11 +72,22 @@ def test_everything_is_healthy(stack, try_ecg):
     assert stack.password not in done.stdout
 
 
-def test_the_login_is_shown_by_open(stack, ecg):
-    """``open`` prints what a person types into the web interface."""
+def test_the_login_is_shown_by_open_in_a_terminal_only(stack, ecg):
+    """``open`` prints where the web interface is; its password goes into no pipe, but the line says where it is."""
     shown = ecg("open")
     assert stack.ui in shown
-    assert stack.password in shown
+    assert stack.password not in shown
+    assert f"admin_password in {stack.home}/secrets.json" in shown
+
+
+def test_another_name_is_refused_and_every_answer_has_its_headers(stack):
+    """As a browser that was led here by another site's name sends it; tasks go on asking by this machine's address."""
+    for path in ("/", "/ecg/", "/execution/health", "/api/v2/version"):
+        answer = httpx.get(f"{stack.ui}{path}", headers={"host": "evil.example"}, trust_env=False)
+        assert answer.status_code == 400
+        answer = httpx.get(f"{stack.ui}{path}", trust_env=False)
+        assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
 
 
 def test_nothing_listens_beyond_this_machine(stack):
