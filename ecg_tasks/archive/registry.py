@@ -18,6 +18,8 @@ VERDICT = "verdict.json"
 PROMOTED = "promoted"
 ROLLED_BACK = "rolled back"
 """How a version came to serve. The values are stored."""
+DAMAGED = "is damaged and cannot serve"
+"""How the reason ends why another version took over from a damaged one. It is stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,11 @@ class Champion:
     rejections: tuple[Rejection, ...] = ()
 
     @property
+    def stands_in(self) -> bool:
+        """Whether it serves because the files of the champion before it were damaged."""
+        return self.why.endswith(DAMAGED)
+
+    @property
     def services(self) -> tuple[Service, ...]:
         """What serves, if anything does, and what served before, the newest first."""
         now = Service(version=self.version, since=self.since, who=self.who, why=self.why, action=self.action)
@@ -89,12 +96,14 @@ def read_decisions(store: ObjectStore, recipe: str) -> Champion | None:
         return None
 
 
-def write_champion(store: ObjectStore, *, recipe: str, version: str, since: str, who: str, why: str, action: str = PROMOTED) -> Champion:
-    """Let a version serve from now on; naming the one that serves already changes nothing."""
+def write_champion(
+    store: ObjectStore, *, recipe: str, version: str, since: str, who: str, why: str, action: str = PROMOTED, again: bool = False
+) -> Champion:
+    """Let a version serve from now on; naming the one that serves already changes nothing, unless it begins ``again``."""
     before = read_decisions(store, recipe)
     if before is None:
         before = Champion(recipe=recipe, version="", since="", who="", why="")
-    if before.version == version:
+    if before.version == version and not again:
         return before
     return _write(store, _succeeded(before, version=version, since=since, who=who, why=why, action=action))
 
@@ -201,5 +210,8 @@ def write_shipped(folder: Path, champion: Champion, files: Mapping[str, bytes]) 
 
 def _sums(sums: bytes) -> dict[str, str]:
     """Return the SHA-256 of every file that checksums name."""
-    lines = (line.split(maxsplit=1) for line in sums.decode().splitlines() if line)
-    return {name.lstrip("*"): sha256 for sha256, name in lines}
+    try:
+        lines = [line.split(maxsplit=1) for line in sums.decode().splitlines() if line]
+        return {name.lstrip("*"): sha256 for sha256, name in lines}
+    except ValueError:
+        raise DamagedStoreError(f"{SUMS} has a line that is no checksum") from None
