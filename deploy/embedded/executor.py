@@ -11,16 +11,28 @@ looks once a second, as Airflow does by itself.
 
 A killed supervisor leaves a log that no process reads: every message is then an error, Airflow's first one at its end, too, so that its
 workers never got the order to end and it waited for them for ever.
+
+What a scheduler that died had given out is begun anew by the next one. Airflow counts that as a try; here it costs none.
 """
 
 import importlib
+import math
 import os
+import socket
 import sys
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
+from airflow.configuration import conf
 from airflow.executors import local_executor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.models.taskinstance import TaskInstance
 
 LIBRARIES = (
     "boto3",
@@ -35,6 +47,10 @@ LIBRARIES = (
 """Those that bear a fork after their import: BLAS and Arrow make their threads again in a child. TensorFlow does not."""
 PATIENCE_S = 5.0
 """A living worker that waits takes a task within milliseconds."""
+ASK_S = 2.0
+"""Between two looks whether the api-server is there."""
+MOST_TRIES = 20
+"""A task that has been tried so often gets back no further try that ended with its scheduler."""
 QUIET_S, REST_S = 20.0, 0.75
 """After so long without a task the scheduler's loop, which waits in here, rests so much longer in each round."""
 
@@ -42,13 +58,27 @@ QUIET_S, REST_S = 20.0, 0.75
 class LocalExecutor(local_executor.LocalExecutor):
     """Releases the queue's lock when, after a worker was killed, tasks lie in the queue although others wait for them.
 
-    Ends although nothing reads its messages. Imports what most tasks need before it makes its workers. Rests when there is nothing to do.
+    Ends although nothing reads its messages. A task whose scheduler died loses no try. Imports what most tasks need before it makes its
+    workers. Rests when there is nothing to do.
     """
 
     _worked_at = 0.0
     _was_killed = False
+    _is_open = False
+    _asked_at = -math.inf
     _n_unread = 0
     _unread_since = 0.0
+
+    @property
+    def slots_available(self) -> int:
+        """How many more tasks may be given out: none while the api-server, to which each of them reports, lets nobody in.
+
+        After a start on a busy machine that takes minutes, and a task that waited in vain would have lost a try.
+        """
+        if time.monotonic() >= self._asked_at + ASK_S:
+            self._is_open = _lets_in(conf.get("core", "execution_api_server_url", fallback=""))
+            self._asked_at = time.monotonic()
+        return int(super().slots_available) if self._is_open else 0
 
     def start(self) -> None:
         """Import the tasks' libraries, then start."""
@@ -77,6 +107,17 @@ class LocalExecutor(local_executor.LocalExecutor):
             with suppress(ValueError):  # nobody held it
                 self.activity_queue._rlock.release()  # type: ignore[attr-defined]  # noqa: SLF001 - the queue has no door for it
 
+    def try_adopt_task_instances(self, tis: "Sequence[TaskInstance]") -> "Sequence[TaskInstance]":
+        """Adopt none, as Airflow's own, and give each back the try that it lost with its scheduler.
+
+        A stop of the stack, a power cut or a killed scheduler is no fault of the task. One that has begun so often may well be the fault of
+        all these: no more tries are given to it.
+        """
+        for task in tis:
+            if task.try_number < MOST_TRIES:
+                task.max_tries += 1
+        return super().try_adopt_task_instances(tis)
+
     def end(self) -> None:
         """End the workers, and say so if anybody reads it."""
         _drop_unread_messages()
@@ -92,6 +133,18 @@ def _drop_unread_messages() -> None:
             for stream in (sys.__stdout__, sys.__stderr__):
                 if stream is not None:
                     os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _lets_in(address: str) -> bool:
+    """Return whether a server listens at an address; True for no address at all."""
+    server = urlsplit(address)
+    if not server.hostname:
+        return True
+    try:
+        socket.create_connection((server.hostname, server.port or 80), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _is_idle(pid: int) -> bool:

@@ -219,7 +219,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 """Every recipe by its name."""
 _EARLIER = tuple(
-    replace(RECIPES[RecipeName.TWELVE_LEAD], picture=LeadSpectrograms(stft=replace(LEAD_STFT, hop_length=hop), low_db=-60.0)) for hop in (8, 4)
+    replace(RECIPES[RecipeName.TWELVE_LEAD], picture=LeadSpectrograms(stft=replace(LEAD_STFT, hop_length=hop), low_db=-60.0))
+    for hop in (8, 4)
 )
 """Recipes whose pictures are rendered no more: those that are stored are read, for versions that learnt from them."""
 
