@@ -6,7 +6,23 @@ from typing import Annotated
 import typer
 
 from ecg_tasks import __version__
-from ecg_tasks.cli import audit, backup, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, setup, single, stack
+from ecg_tasks.cli import (
+    audit,
+    backup,
+    checks,
+    demo,
+    distributed,
+    evaluate,
+    inbox,
+    lineage,
+    models,
+    reports,
+    runs,
+    service,
+    setup,
+    single,
+    stack,
+)
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -28,6 +44,7 @@ app.command(rich_help_panel=STACK)(stack.down)
 app.command(rich_help_panel=STACK)(stack.status)
 app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
+app.add_typer(service.app, name="service", rich_help_panel=STACK)
 app.command(rich_help_panel=STACK)(backup.backup)
 app.command(rich_help_panel=STACK)(backup.restore)
 app.command(rich_help_panel=STACK)(distributed.secrets)
