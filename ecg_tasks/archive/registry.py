@@ -174,11 +174,16 @@ def digest(files: Mapping[str, bytes]) -> str:
     return hashlib.sha256(files[SUMS]).hexdigest()
 
 
-def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[str, bytes]) -> None:
-    """Write a version, its checksums last. Until these are there it is none, and what a killed task left of it is written again."""
+def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[str, bytes], *, anew: bool = False) -> None:
+    """Write a version, its checksums last. Until these are there it is none, and what a killed task left of it is written again.
+
+    Parameters
+    ----------
+    anew : also over what is there: files of it are damaged
+    """
     whole = has_version(store, recipe, version)
     for name in sorted(files, key=lambda name: (name == SUMS, name)):
-        write = store.put if whole or name == SUMS else store.replace
+        write = store.put if not anew and (whole or name == SUMS) else store.replace
         write(keys.model_file(recipe, version, name), files[name])
 
 

@@ -57,5 +57,5 @@ def install_version(store: ObjectStore, recipe: str, folder: Path = SHIPPED_MODE
     if champion is None:
         return None
     if anew or not registry.has_version(store, recipe, champion.version):
-        registry.write_version(store, recipe, champion.version, registry.read_shipped(folder, champion))
+        registry.write_version(store, recipe, champion.version, registry.read_shipped(folder, champion), anew=anew)
     return champion.version

@@ -33,14 +33,14 @@ def served(bucket_in, monkeypatch, todays_version):
 
 def _cut_off(store, version, name=NETWORK):
     key = keys.model_file(RECIPE, version, name)
-    store.put(key, store.get(key)[:-1])
+    store.replace(key, store.get(key)[:-1])
 
 
 def _flip(store, version, name=NETWORK):
     key = keys.model_file(RECIPE, version, name)
     data = bytearray(store.get(key))
     data[len(data) // 2] ^= 1
-    store.put(key, bytes(data))
+    store.replace(key, bytes(data))
 
 
 def _lose(store, version, name=NETWORK):
@@ -93,7 +93,7 @@ def test_no_file_may_be_damaged(served, todays_version):
     whole = todays_version(RECIPE, CHAMPION)
     for name in (registry.SUMS, "model.json", "golden.npz", "metrics.json"):
         for harm in (_cut_off, _flip, _lose):
-            registry.write_version(served, RECIPE, CHAMPION, whole)
+            registry.write_version(served, RECIPE, CHAMPION, whole, anew=True)
             assert not hand_over.damage(served, RECIPE, CHAMPION)
             harm(served, CHAMPION, name)
             assert hand_over.damage(served, RECIPE, CHAMPION), (name, harm)
