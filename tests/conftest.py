@@ -20,6 +20,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ecg_tasks.cli import terminal
+from ecg_tasks.parsing import asking
+from ecg_tasks.parsing.here import read_here
 from tests.patience import give_way
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +95,18 @@ def group_of(file):
         return AFTER[file]
     marked = re.search(r'mark\.chain\("(\w+)"\)', (ROOT / file).read_text(encoding="utf-8"))
     return marked[1] if marked else next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _readers_that_have_all_libraries():
+    """Let the processes that read files be forks of one that has imported what they need, as on a stack: tests take in many small drops."""
+    asking.EVERYTHING_AT_ONCE = True
+
+
+@pytest.fixture
+def read_in_this_process(monkeypatch):
+    """Let files be read here, where a test puts another reader in the place of one."""
+    monkeypatch.setattr(asking.Parser, "read", lambda _, name, contents, *, called: read_here(name, contents, called=called))
 
 
 @pytest.fixture(autouse=True)

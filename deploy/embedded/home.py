@@ -27,6 +27,7 @@ class Secrets:
     admin_password: str
     control_password: str
     database_password: str
+    airflow_database_password: str
     jwt_secret: str
     api_secret_key: str
     fernet_key: str
@@ -43,6 +44,7 @@ class Secrets:
             admin_password=secrets.token_urlsafe(12),
             control_password=secrets.token_urlsafe(24),
             database_password=secrets.token_urlsafe(24),
+            airflow_database_password=secrets.token_urlsafe(24),
             jwt_secret=secrets.token_urlsafe(64),
             api_secret_key=secrets.token_urlsafe(32),
             fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),

@@ -41,7 +41,7 @@ def main() -> None:
     if sys.platform == "linux" and component != GUARDIAN:  # should the supervisor be killed, its components stop too
         stop = signal.SIGINT if component == "postgres" else signal.SIGTERM
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(stop))
-    os.chdir(CHECKOUT)
+    os.chdir(home.postgres if component == "postgres" else CHECKOUT)
     argv = command(home, component)
     os.execve(argv[0], argv, environment)  # noqa: S606 - no shell is wanted
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecg_tasks import sandbox
 from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def status(
         if found.ui:
             console().print(f"\nweb interface  {found.ui}  (login {found.login}; its password: ./ecg open)")
             console().print(f"bucket         {found.bucket}  at {found.endpoint}")
+        if missing := sandbox.possible().missing:
+            console().print(f"[yellow]this kernel has no {missing}: files are read behind fewer walls (docs/privacy.md)[/]")
         for sentence in stands_in:
             console().print(f"[yellow]{escape(sentence)}[/]")
         console().print(

@@ -17,7 +17,6 @@ from ecg_tasks.archive.documents import (
     Code,
     Document,
     IntakeManifest,
-    IntakeTries,
     Manifest,
     QuarantineReason,
     RenderCounts,
@@ -112,7 +111,6 @@ def test_an_older_document_gets_todays_form():
     """Bare lists and objects of version 0.1 are read."""
     assert load(RenderJob, b'[{"shard": "a", "recipes": ["heartbeat"]}]', name="job").shards[0].recipes == ("heartbeat",)
     assert load(QuarantineReason, b'{"name": "a", "reason": "empty", "message": "b", "source": "c"}', name="reason").schema_version == 1
-    assert load(IntakeTries, b'{"a.csv": {"reason": "unreadable", "message": "b"}}', name="try").refused["a.csv"].message == "b"
 
 
 def test_an_unknown_field_is_passed_over():

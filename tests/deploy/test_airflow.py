@@ -26,6 +26,7 @@ def test_a_task_sees_where_the_bucket_is(home):
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_DEFAULT_REGION",
+        "ECG_STORE_ERASE_KEY",
         "PYTHONPATH",
     }
 

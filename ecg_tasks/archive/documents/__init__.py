@@ -37,7 +37,6 @@ from ecg_tasks.archive.documents.intake import (
     IntakeManifest,
     IntakePlan,
     IntakeResult,
-    IntakeTries,
     LabelCounts,
     LabelTableFile,
     ListedFile,
