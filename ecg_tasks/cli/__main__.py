@@ -19,6 +19,7 @@ from ecg_tasks.cli import (
     models,
     reports,
     runs,
+    service,
     setup,
     single,
     stack,
@@ -46,6 +47,7 @@ app.command(rich_help_panel=STACK)(stack.status)
 app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
 app.add_typer(users.app, name="users", rich_help_panel=STACK)
+app.add_typer(service.app, name="service", rich_help_panel=STACK)
 app.command(rich_help_panel=STACK)(backup.backup)
 app.command(rich_help_panel=STACK)(backup.restore)
 app.command("backup-key", rich_help_panel=STACK)(backup.backup_key)

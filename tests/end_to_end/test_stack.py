@@ -21,7 +21,7 @@ KEPT = "kept/größe=20 MB.bin"
 WAVES = {
     "data": ("postgres", *object_store.COMPONENTS),  # Airflow lives, and finds its database and the bucket again
     "pages and DAGs": ("api-server", "dag-processor"),
-    "tasks and watchers": ("scheduler", "triggerer"),
+    "tasks and watchers": ("scheduler", "triggerer", supervision.GUARDIAN),
 }
 """Every component, in groups that are killed at once: what a group needs of the others is there meanwhile."""
 
@@ -232,4 +232,16 @@ def test_killed_components_come_back(stack, wave, wait_until):
     )
     wait_until(lambda: stack.status().healthy, f"health after the restart of {', '.join(killed)}")
     wait_until(lambda: not any(map(runs, left)), "the end of what they had started", patience_s=30)
+    assert size_of_kept(stack) == 20 * 1024 * 1024
+
+
+def test_a_killed_supervisor_comes_back(stack, wait_until):
+    """The guardian starts the whole stack again after kill -9 of the supervisor; nothing of the old one is left, and nothing runs twice."""
+    old, before = supervision.pid(stack.home), processes.of_stack(stack.home)
+    psutil.Process(old).kill()
+    wait_until(lambda: supervision.pid(stack.home) not in (0, old), "a new supervisor")
+    wait_until(lambda: stack.status().healthy, "health under a new supervisor")
+    wait_until(lambda: not any(map(runs, before)), "the end of the old processes", patience_s=60)
+    commands = [" ".join(process.cmdline()) for process in processes.of_stack(stack.home)]
+    assert [sum(word in one for one in commands) for word in ("supervisor.supervisord", "deploy.embedded.guardian")] == [1, 1]
     assert size_of_kept(stack) == 20 * 1024 * 1024
