@@ -45,7 +45,8 @@ _IS_DIGEST = re.compile(rb"[0-9a-f]{%d}" % DIGITS)
 def unpacked(data: bytes) -> Iterator[bytes]:
     """Yield some bytes, and everything that is packed in them, however deep."""
     yield data
-    yield data.replace(b"\0", b"")  # UTF-16
+    if b"\0" in data:
+        yield data.replace(b"\0", b"")  # UTF-16
     if data.startswith(b"PAR1"):
         yield from _of_parquet(data)
     elif data.startswith(b"PK"):
@@ -100,34 +101,69 @@ def spellings(text: str) -> set[bytes]:
 def unkeyed(text: str) -> set[bytes]:
     """Return the beginnings of the digests that anybody can make of a text, in hexadecimal."""
     forms = {text, text.casefold(), unicodedata.normalize("NFC", text).casefold(), text.strip(), f"{text}\n"}
-    made = (
-        hashlib.new(kind, form.encode(), usedforsecurity=False) for form in forms for kind in ("md5", "sha1", "sha256", "sha512", "blake2b")
-    )
+    kinds = ("md5", "sha1", "sha256", "sha512", "blake2b")
+    made = (hashlib.new(kind, form.encode(errors="surrogatepass"), usedforsecurity=False) for form in forms for kind in kinds)
     return {digest.hexdigest()[:DIGITS].encode() for digest in made}
+
+
+class Search:
+    """What is looked for, made ready to be looked for in many objects."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._digests: dict[bytes, str] = {}
+        self._texts: dict[bytes, str] = {}
+        self._binary: list[tuple[bytes, str]] = []
+        for name, forms in wanted.items():
+            for form in forms:
+                if _IS_DIGEST.fullmatch(form):
+                    self._digests[form] = name
+                elif _is_text(form):
+                    self._texts[form] = name
+                else:
+                    self._binary.append((form, name))
+        self._pattern = re.compile(b"(?=(" + _together(sorted(self._texts)) + b"))", re.DOTALL) if self._texts else None
+
+    def found_in(self, *parts: bytes) -> set[str]:
+        """Return the names of what stands in some bytes."""
+        found: set[str] = set()
+        for data in parts:
+            for piece in unpacked(data):
+                lower = piece.lower()
+                found.update(name for form, name in self._binary if name not in found and form in piece)
+                for form in set(self._pattern.findall(lower)) if self._pattern is not None else ():
+                    found.update(name for length in range(1, len(form) + 1) if (name := self._texts.get(form[:length])) is not None)
+                if self._digests:
+                    found.update(self._digests[run[:DIGITS]] for run in _HEX.findall(lower) if run[:DIGITS] in self._digests)
+        return found
+
+
+def _is_text(form: bytes) -> bool:
+    try:
+        return form.decode().isprintable() and form == form.lower()
+    except UnicodeDecodeError:
+        return False
+
+
+def _together(forms: list[bytes]) -> bytes:
+    """Return a pattern of forms, the longest first, in which what begins alike stands together: most of a text is skipped quickly."""
+    by_first: dict[bytes, list[bytes]] = {}
+    for form in forms:
+        by_first.setdefault(form[:1], []).append(form[1:])
+    parts = []
+    for first, rests in by_first.items():
+        longer = [rest for rest in rests if rest]
+        rest = _together(longer) if len(longer) > 1 else b"".join(map(re.escape, longer))
+        parts.append(re.escape(first) + (b"(?:" + rest + b")" + b"?" * (len(longer) < len(rests)) if longer else b""))
+    return b"|".join(parts)
 
 
 def found_in(wanted: Wanted, *parts: bytes) -> set[str]:
     """Return the names of what stands in some bytes."""
-    digests: dict[bytes, str] = {}
-    others: list[tuple[bytes, str]] = []
-    for name, forms in wanted.items():
-        for form in forms:
-            if _IS_DIGEST.fullmatch(form):
-                digests[form] = name
-            else:
-                others.append((form, name))
-    found: set[str] = set()
-    for data in parts:
-        for piece in unpacked(data):
-            lower = piece.lower()
-            found.update(name for form, name in others if name not in found and (form in lower or form in piece))
-            if digests:
-                found.update(digests[run[:DIGITS]] for run in _HEX.findall(lower) if run[:DIGITS] in digests)
-    return found
+    return Search(wanted).found_in(*parts)
 
 
 def objects_with(store: ObjectStore, wanted: Wanted, *, below: str = "") -> dict[str, set[str]]:
     """Return every object in whose key or content something wanted stands, with the names of that; nothing is left out of the search."""
-    listed = store.list_keys(below)
-    found = {key: found_in(wanted, key.encode(), data) for key, data in zip(listed, store.get_many(listed), strict=True)}
+    search, listed = Search(wanted), store.list_keys(below)
+    found = {key: search.found_in(key.encode(), data) for key, data in zip(listed, store.get_many(listed), strict=True)}
     return {key: names for key, names in found.items() if names}
