@@ -41,6 +41,7 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     RETRY = "retry"
     DELETE = "delete"
+    DEIDENTIFY = "deidentify"
 
 
 @dataclass(frozen=True, kw_only=True)

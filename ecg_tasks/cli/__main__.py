@@ -6,7 +6,23 @@ from typing import Annotated
 import typer
 
 from ecg_tasks import __version__
-from ecg_tasks.cli import audit, backup, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, setup, single, stack
+from ecg_tasks.cli import (
+    audit,
+    backup,
+    checks,
+    deidentify,
+    demo,
+    distributed,
+    evaluate,
+    inbox,
+    lineage,
+    models,
+    reports,
+    runs,
+    setup,
+    single,
+    stack,
+)
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -45,6 +61,7 @@ app.command(rich_help_panel=MODELS)(models.reject)
 app.command(rich_help_panel=MODELS)(models.export)
 app.command(rich_help_panel=RECORD)(audit.audit)
 app.command(rich_help_panel=RECORD)(lineage.lineage)
+app.command(rich_help_panel=RECORD)(deidentify.deidentify)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 app.command(rich_help_panel=DEVELOPMENT)(setup.setup)

@@ -22,6 +22,7 @@ from ecg_tasks.archive.documents.classifying import (
     Undecided,
     Waiting,
 )
+from ecg_tasks.archive.documents.deidentification import CopyCounts, Deidentification, KindCounts, Replaced, ReplacedList, Withheld
 from ecg_tasks.archive.documents.intake import (
     ArchiveBefore,
     ArchiveCounts,
