@@ -52,6 +52,31 @@ def test_a_change_does_what_it_is_called(record, name):
         assert np.abs(moved - np.median(moved, axis=1, keepdims=True)).max() < 0.5 * np.ptp(record.samples)
 
 
+@pytest.mark.parametrize(
+    ("name", "hz", "left"),
+    [
+        ("high-pass 0.05 Hz", 0.05, 0.5),
+        ("high-pass 0.5 Hz", 0.5, 0.5),
+        ("high-pass 0.05 Hz, one way", 0.05, 0.5**0.5),
+        ("high-pass 0.5 Hz, one way", 0.5, 0.5**0.5),
+        ("high-pass 0.5 Hz", 0.25, 0.2),
+        ("high-pass 0.5 Hz, one way", 0.25, 0.2**0.5),
+        ("notch 50 Hz", 50, 0),
+        ("notch 60 Hz", 60, 0),
+        *((name, 10, 1) for name in CHANGES if "pass" in name or "notch" in name),
+    ],
+)
+def test_a_filter_takes_away_what_it_is_called_after(name, hz, left):
+    """Of a wave at its frequency a high-pass leaves half where it is run both ways, and 0.71 where once; a notch leaves nothing.
+
+    At half of it one of first order leaves a fifth, or the root of that: ``f**2 / (f**2 + cutoff**2)``.
+    """
+    wave = np.sin(2 * np.pi * hz * np.arange(100_000) / 500).astype(np.float32)
+    filtered = CHANGES[name](Record(samples=wave[None], fs=500.0, leads=("II",), unit="mV", name="r")).samples[0]
+    middle = slice(30_000, 70_000)
+    assert filtered[middle].std() / wave[middle].std() == pytest.approx(left, abs=0.02)
+
+
 def test_answers_are_compared_one_by_one():
     """A probability that is missing on one side moves nothing; a recording that is not taken any more has another decision."""
     before = [Answer(probability=0.2, decision=Decision.NORMAL), Answer(probability=0.9, decision=Decision.ABNORMAL), Answer()]

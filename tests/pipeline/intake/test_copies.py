@@ -166,6 +166,17 @@ def test_damage_is_told(store, dropped):
     assert {one.kind for one in find_orphans(store, at=LATER)} == {"records without the dropped file"}
 
 
+def test_a_copy_that_was_exchanged_is_told(store, dropped):
+    """Also in a ZIP that is whole: what counts is the digest that the account has."""
+    inbox.put_files([("w.zip", zipped(dropped))])
+    run(store, "r1")
+    (key,) = store.list_keys(keys.RAW)
+    (record,) = readers.read("a.edf", {"a.edf": dropped["a.edf"]}).records
+    store.put(key, zipped({name: data + b"x" if name.endswith(".edf") else data for name, data in copies_of(store).items()}))
+    assert states(store, record.record_id) == {"raw": LinkState.BROKEN}
+    assert all(states(store, one) == {"raw": LinkState.CHECKED} for one in ids_of_all(store) if one != record.record_id)
+
+
 def test_a_file_that_is_not_among_the_copies_is_told(store, make_wfdb):
     """The list names two files of the recording, and one is there."""
     inbox.put_files([("w.zip", zipped(make_wfdb("b", seed=2)))])
