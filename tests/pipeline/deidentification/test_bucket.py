@@ -11,14 +11,14 @@ import pytest
 
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.documents import Deidentification, IntakeManifest, read, read_manifests
-from ecg_tasks.archive.labelling import labels_in_force
+from ecg_tasks.archive.labelling import LabelEntry, dump_labels, in_force, labels_in_force, load_labels
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.splits import split_of
 from ecg_tasks.pipeline import maintain_store
 from ecg_tasks.pipeline.deidentification import bucket as whole
-from ecg_tasks.pipeline.deidentification import known_names
+from ecg_tasks.pipeline.deidentification import known_names, stored
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.rules import RULES
@@ -209,9 +209,9 @@ def test_a_second_time_changes_nothing(old):
     assert all(one.objects == one.unchanged for one in again.kinds.values())
 
 
-def small(patch, store):
+def small(patch, store, *, keep_names="1", raw_keeps="as_dropped"):
     """Fill a bucket while everything is kept: recordings, beats with a bad row, a duplicate, labels, an archive, and a written report."""
-    for name, value in (("ECG_KEEP_NAMES", "1"), ("ECG_RAW_KEEPS", "as_dropped"), ("ECG_WFDB_GRACE_S", "0")):
+    for name, value in (("ECG_KEEP_NAMES", keep_names), ("ECG_RAW_KEEPS", raw_keeps), ("ECG_WFDB_GRACE_S", "0")):
         patch.setenv(name, value)
     drop = sample_drop(seed=3, n_patients=2, recordings_per_patient=1)
     one, other, *_ = sorted({name.rpartition(".")[0] for name in drop if name.endswith(".hea")})
@@ -279,6 +279,48 @@ def test_broken_off_at_every_write_it_ends_the_same(bucket_in, monkeypatch):
     assert ended[0].keys() == ended[1].keys()
     same = {key for key in ended[0] if ended[0][key] == ended[1][key]}
     assert ended[0].keys() - same == {key for key in ended[0] if key == keys.CATALOG_HEAD and key not in same}
+
+
+KEPT = {
+    ("0", "as_dropped"): (4, {}),
+    ("1", "deidentified"): (3, {"no copy can be made": 1}),
+    ("1", "nothing"): (0, {}),
+    ("0", "deidentified"): (0, {}),
+}
+"""What names and bytes were kept by, to the copies that are made, and why others are not."""
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_whatever_was_kept_ends_as_the_door_would_have_it(bucket, monkeypatch, kept):
+    """Bytes under digests of names, copies under names, no bytes at all; copies of an archive that lie together by name are withheld."""
+    keep_names, raw_keeps = kept
+    small(monkeypatch, bucket, keep_names=keep_names, raw_keeps=raw_keeps)
+    before, account = said_of_records(bucket), deidentify(bucket)
+    assert (account.copies.copied, account.copies.why) == KEPT[kept]
+    wanted = {name: spellings(name) for name in ("Mustermann", "Erika", "4711081")}
+    of_today = {key for key in objects_with(bucket, wanted) if key.startswith(keys.QUARANTINE)}
+    assert objects_with(bucket, wanted).keys() == of_today
+    assert bool(of_today) == (keep_names == "0")  # today's door has a refused row there for its days
+    assert said_of_records(bucket) == before
+    assert audit_checksums(bucket, run="any", sample=10_000).damaged == ()
+    assert audit_log.check(bucket).faults == ()
+    again = deidentify(bucket, run="two")
+    assert all(one.objects == one.unchanged for one in again.kinds.values())
+
+
+def test_of_two_sources_at_one_moment_the_same_one_holds():
+    """Names of files are in another order than their digests; the label in force stays."""
+    known = known_names.KnownNames(StoredNames(key=b"k" * 32, keep=False))
+    for last in ("b.csv", "c.csv", "d.csv", "e.csv"):
+        entries = [
+            LabelEntry(record_id="r", label=label, who=f"source:{file}", when="2025-01-01T00:00:00+00:00")
+            for file, label in (("a.csv", "normal"), (last, "abnormal"))
+        ]
+        parts = {"labels/1.parquet": dump_labels(entries[:1]), "labels/2.parquet": dump_labels(entries[1:])}
+        made = stored.said(parts, known)
+        found = in_force(entry for data in made.values() for entry in load_labels(data))
+        assert found["r"].label == "abnormal"
+        assert stored.said(made, known) == made
 
 
 def test_settings_that_keep_and_intakes_that_are_not_over_are_refused(bucket, monkeypatch):
