@@ -7,12 +7,16 @@ before anything was replaced. So the chain of the log holds, and nobody can repl
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 from ecg_tasks.archive import audit, keys
-from ecg_tasks.archive.audit import Entry
 from ecg_tasks.archive.documents import Replaced, ReplacedList, load, write
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.errors import DamagedStoreError, MissingObjectError
+from ecg_tasks.errors import DamagedStoreError
+
+WHO = "deidentify"
+"""In the log."""
+_LIST = "replaced.json"
 
 
 class Replacements:
@@ -24,20 +28,19 @@ class Replacements:
     @classmethod
     def read(cls, store: ObjectStore) -> "Replacements":
         """Read every list that the log vouches for; a list that is another one than its entry says counts for nothing."""
+        lists = [key for key in store.list_keys(keys.DEIDENTIFIED) if key.endswith(f"/{_LIST}")]
+        if not lists:
+            return cls()
+        names = {name.act: name for key in store.list_keys(keys.AUDIT) if (name := audit.Name.of(key)) is not None}
         objects: list[Replaced] = []
-        for name in (audit.Name.of(key) for key in store.list_keys(keys.AUDIT)) if store.list_keys(keys.DEIDENTIFIED) else ():
-            if name is None:
-                continue
-            data = store.get(name.key)
-            if b'"deidentify"' not in data or hashlib.sha256(data).hexdigest() != name.digest:
-                continue
+        for key, data in zip(lists, store.get_many(lists), strict=True):
             try:
-                entry = Entry.from_json(data)
-                listed = store.get(str(entry.detail["list"]))
-                if entry.action is audit.Action.DEIDENTIFY and hashlib.sha256(listed).hexdigest() == entry.detail["list_sha256"]:
-                    objects += load(ReplacedList, listed, name=str(entry.detail["list"])).objects
-            except (ValueError, KeyError, MissingObjectError, DamagedStoreError):
+                found = load(ReplacedList, data, name=key)
+            except DamagedStoreError:
                 continue
+            act = audit.act_of(who=WHO, action=audit.Action.DEIDENTIFY, subject=found.run, detail=_detail(found, key=key, data=data))
+            if act in names and _is_whole(store, names[act]):
+                objects += found.objects
         return cls(objects)
 
     def digest_before(self, key: str, sha256: str) -> str:
@@ -49,9 +52,24 @@ class Replacements:
         return sha256
 
 
-def log_replacements(store: ObjectStore, *, run: str, who: str, objects: Iterable[Replaced]) -> None:
+def log_replacements(store: ObjectStore, *, run: str, objects: Iterable[Replaced]) -> None:
     """Write the list of what is about to be replaced, and an entry of the log that vouches for it."""
     listed = ReplacedList(run=run, objects=tuple(objects))
-    key = write(store, keys.deidentified(run, "replaced.json"), listed)
-    detail = {"list": key, "list_sha256": hashlib.sha256(listed.to_json()).hexdigest(), "objects": len(listed.objects)}
-    audit.append(store, who=who, action=audit.Action.DEIDENTIFY, subject=run, detail=detail)
+    key = write(store, keys.deidentified(run, _LIST), listed)
+    detail = _detail(listed, key=key, data=listed.to_json())
+    audit.append(store, who=WHO, action=audit.Action.DEIDENTIFY, subject=run, detail=detail)
+
+
+def _detail(listed: ReplacedList, *, key: str, data: bytes) -> dict[str, Any]:
+    return {"list": key, "list_sha256": hashlib.sha256(data).hexdigest(), "objects": len(listed.objects)}
+
+
+def _is_whole(store: ObjectStore, name: audit.Name) -> bool:
+    """Tell whether an entry is what its name says, and says what its act does."""
+    data = store.get(name.key)
+    try:
+        entry = audit.Entry.from_json(data)
+    except ValueError:
+        return False
+    act = audit.act_of(who=entry.who, action=entry.action, subject=entry.subject, detail=entry.detail)
+    return hashlib.sha256(data).hexdigest() == name.digest and act == name.act

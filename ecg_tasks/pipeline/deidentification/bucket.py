@@ -24,7 +24,7 @@ from ecg_tasks.archive.documents import (
     write,
 )
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.replaced import log_replacements
+from ecg_tasks.archive.replaced import WHO, log_replacements
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError
@@ -37,7 +37,6 @@ from ecg_tasks.pipeline.deidentification.written import Written
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.settings import Settings
 
-WHO = "deidentify"
 _SPOKEN_S = 5.0
 """Between two sentences on how far it is."""
 _WRITTEN = (keys.REPORTS, keys.BACKFILLS, *(f"{keys.MANIFESTS}{dag}/" for dag in DagId if dag is not DagId.INGEST_RECORDS))
@@ -143,7 +142,7 @@ def deidentify(store: ObjectStore, settings: Settings, *, run: str, dry_run: boo
     rules = StoredTables(names=known.names, dates=settings.dates, sources=made.now)
     replaced = list(_replaced(store, manifests, rules, known))
     if replaced and not dry_run:
-        log_replacements(store, run=run, who=WHO, objects=replaced)
+        log_replacements(store, run=run, objects=replaced)
     _replace_written(changes, Written(known, dates=settings.dates))
     _replace_tables(changes, rules, known)
     _replace_quarantine(changes, known.names)
