@@ -66,7 +66,7 @@ from ecg_tasks.archive.documents.maintenance import (
 )
 from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_counts, read_manifest, read_manifests, write_manifest
 from ecg_tasks.archive.documents.monitoring import Measured, MonitoringRun, SiteNight, SpreadAtSite, Stakes
-from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry
+from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry, RetryDetail
 from ecg_tasks.archive.documents.rendering import RenderCounts, RenderedShard, RenderJob, RenderManifest, RenderResult, Undrawn
 from ecg_tasks.archive.documents.reports import (
     ComparedVersion,

@@ -1,13 +1,23 @@
 """Here: accounts, the quarantine and the log as the door would write them today. Not here: the bytes of drops (``copies``)."""
 
-import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from msgspec import structs
 
 from ecg_tasks.archive import account_lists, audit, keys
-from ecg_tasks.archive.documents import Input, IntakeManifest, PutBack, QuarantinedInput, QuarantineReason, TakenArchive, find, load
+from ecg_tasks.archive.documents import (
+    Input,
+    IntakeManifest,
+    PutBack,
+    QuarantinedInput,
+    QuarantineReason,
+    RetryDetail,
+    TakenArchive,
+    find,
+    load,
+)
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import SENTENCES, Reason
@@ -115,16 +125,14 @@ def log_entry(data: bytes, names: StoredNames) -> bytes:
         entry = audit.Entry.from_json(data)
     except ValueError:
         return data
-    inbox = entry.detail.get("inbox")
-    if entry.action is not audit.Action.RETRY or not isinstance(inbox, list):
+    if entry.action is not audit.Action.RETRY:
         return data
-    told = [names.in_inbox(f"{keys.INBOX}{path}").removeprefix(keys.INBOX) for path in inbox]
-    if told == inbox:
+    put_back = RetryDetail.of(entry.detail)
+    inbox = [names.in_inbox(f"{keys.INBOX}{path}").removeprefix(keys.INBOX) for path in put_back.inbox]
+    if inbox == list(put_back.inbox):
         return data
-    plain = json.loads(data)
-    plain["detail"]["inbox"] = told
-    for path in inbox:
-        folder = str(plain["detail"].get("entry", ""))
-        if (now := entry_now(folder, source=entry.subject, name=path, names=names)) != folder:
-            plain["detail"]["entry"] = now
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    changed: dict[str, object] = {"inbox": inbox}
+    for path in put_back.inbox:
+        if (now := entry_now(put_back.entry, source=entry.subject, name=path, names=names)) != put_back.entry:
+            changed = changed | {"entry": now}
+    return replace(entry, detail={**entry.detail, **changed}).to_json()

@@ -6,7 +6,6 @@ which go when no account names them. Who runs it again after a break finds done 
 """
 
 import hashlib
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +22,7 @@ from ecg_tasks.archive.documents import (
     read_manifests,
     write,
 )
+from ecg_tasks.archive.documents.manifests import with_counts_as_stored
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.replaced import WHO, log_replacements
 from ecg_tasks.archive.stored_names import StoredNames
@@ -221,15 +221,9 @@ def _manifests(store: ObjectStore, made: Copies, names: StoredNames) -> list[_Ac
         lines = made.lines(account_lists.inputs(store, manifest))
         changed = accounts.manifest(store, manifest, lines, names, dry_run=made.dry_run)
         lists = {manifest.inputs_table, manifest.quarantined_table} - {changed.inputs_table, changed.quarantined_table, ""}
-        after = before if changed == manifest else _as_stored(changed, before)
+        after = before if changed == manifest else with_counts_as_stored(changed, before)
         found.append(_Account(key=key, before=before, after=after, lists=tuple(sorted(lists))))
     return found
-
-
-def _as_stored(manifest: IntakeManifest, before: bytes) -> bytes:
-    """Return the account as JSON with the sums as they stood: the log has them so, and older ones have fewer."""
-    stored, made = json.loads(before), json.loads(manifest.to_json())
-    return json.dumps(made | {"account": stored["account"]}, indent=1, sort_keys=True, ensure_ascii=False).encode()
 
 
 def _replaced(store: ObjectStore, manifests: Iterable[_Account], rules: StoredTables, known: KnownNames) -> Iterator[Replaced]:

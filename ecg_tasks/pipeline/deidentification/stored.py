@@ -90,7 +90,7 @@ class StoredTables:
         """Return the rows of a data set: who gave a label is told by a digest, and buckets of private patients are keyed."""
         table = tables.load_table(data)
         columns = tables.plain_columns(table)
-        changed: dict[str, Any] = {}
+        changed: tables.Columns = {}
         if "labelled_by" in columns:  # absent in the first ones
             changed["labelled_by"] = [known.who(one) for one in columns["labelled_by"]]
         if not tables.has_keyed_buckets(table):
@@ -101,7 +101,7 @@ class StoredTables:
                 changed[name] = np.array([self._keyed(value) if own else value for value, own in rows], np.int32)
         return self._exchanged(data, table, columns, changed)
 
-    def _row_columns(self, table: tables.Table, columns: tables.Columns, called: Sequence[str]) -> dict[str, Any]:
+    def _row_columns(self, table: tables.Table, columns: tables.Columns, called: Sequence[str]) -> tables.Columns:
         changed = self._person_columns(table, columns) | {"name": list(columns["record_id"])}
         rows = zip(columns["source"], called, strict=True)
         changed["source"] = [self.sources.now(source, digest) for source, digest in rows]
@@ -109,8 +109,8 @@ class StoredTables:
             changed["recorded"] = [kept_date(one, self.dates) for one in columns["recorded"]]
         return changed
 
-    def _person_columns(self, table: tables.Table, columns: tables.Columns) -> dict[str, Any]:
-        changed: dict[str, Any] = {"age": np.minimum(columns["age"], np.float32(OLDEST_AGE))}
+    def _person_columns(self, table: tables.Table, columns: tables.Columns) -> tables.Columns:
+        changed: tables.Columns = {"age": np.minimum(columns["age"], np.float32(OLDEST_AGE))}
         if not tables.has_keyed_buckets(table):
             public = columns.get("public_patient", [None] * table.num_rows)
             rows = zip(columns["split_bucket"].tolist(), public, strict=True)
