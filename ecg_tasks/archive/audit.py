@@ -42,6 +42,7 @@ class Action(StrEnum):
     RETRY = "retry"
     DELETE = "delete"
     DEIDENTIFY = "deidentify"
+    TAKE_BACK = "take_back"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from ecg_tasks.cli import (
     distributed,
     evaluate,
     inbox,
+    kept,
     lineage,
     models,
     reports,
@@ -46,6 +47,8 @@ app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
 app.command(rich_help_panel=STACK)(backup.backup)
 app.command(rich_help_panel=STACK)(backup.restore)
+app.command("backup-key", rich_help_panel=STACK)(backup.backup_key)
+app.command(rich_help_panel=STACK)(kept.kept)
 app.command(rich_help_panel=STACK)(distributed.secrets)
 app.command(rich_help_panel=DATA)(inbox.put)
 app.command("import", rich_help_panel=DATA)(inbox.import_)

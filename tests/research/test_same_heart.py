@@ -16,17 +16,8 @@ from ecg_tasks.signals.synthesis import draw_heart, synthesize
 from research.same_heart import CHANGES, TWINS, Answer, compare, difference, read_folder
 
 DATA = Path(__file__).parents[2] / "../shared/data"
-BOUNDS = {
-    "250 Hz": (0.005, 0.98),
-    "100 Hz": (0.005, 0.98),
-    "30 s, by repetition": (0.005, 0.98),
-    "high-pass 0.05 Hz": (0.005, 0.98),
-    "high-pass 0.5 Hz": (0.006, 0.97),
-    "notch 50 Hz": (0.005, 0.98),
-    "notch 60 Hz": (0.005, 0.98),
-    TWINS: (0.0055, 0.965),
-}
-"""Median change of P at most, and share of equal decisions at least: 0.005 and 0.98 are wanted, and two changes miss them by a little."""
+WANTED = ("250 Hz", "100 Hz", "30 s, by repetition", "high-pass 0.05 Hz", "high-pass 0.5 Hz", "notch 50 Hz", "notch 60 Hz", TWINS)
+"""Changes that may move P by 0.005 in the middle, and leave 98 % of the decisions."""
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +108,15 @@ def pairs():
 @pytest.fixture(scope="module")
 def differences(pairs):
     """What each change does to the decisions of the shipped champion on twelve leads."""
-    return compare(*pairs, "twelve_lead", SHIPPED_MODELS, changes=[name for name in BOUNDS if name in CHANGES])
+    return compare(*pairs, "twelve_lead", SHIPPED_MODELS, changes=[name for name in WANTED if name in CHANGES])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "ptbxl100").is_dir(), reason="PTB-XL's recordings are not beside the checkout (shared/data)")
-@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("name", WANTED)
 def test_the_same_heart_gets_the_same_answer(differences, name):
     """At other rates, over 30 s, through other high-passes and notches; over fewer seconds, the answer may move further."""
-    (median, equal), found = BOUNDS[name], differences[name]
+    found = differences[name]
     assert found.n_not_taken == 0
-    assert found.median <= median
-    assert found.equal >= equal
+    assert found.median <= 0.005
+    assert found.equal >= 0.98

@@ -23,7 +23,7 @@ from ecg_tasks.archive.documents import (
     write,
 )
 from ecg_tasks.archive.documents.manifests import with_counts_as_stored
-from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.object_store import ObjectStore, forgetting
 from ecg_tasks.archive.replaced import WHO, log_replacements
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now
@@ -88,7 +88,7 @@ class _Changes:
         if self.dry_run or (not moved and after == before):
             return
         kinds = {"json": _JSON, "html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8"}
-        self.store.put(now or key, after, content_type=kinds.get(key.rpartition(".")[2], "application/octet-stream"))
+        self.store.replace(now or key, after, content_type=kinds.get(key.rpartition(".")[2], "application/octet-stream"))
         if moved:
             self.store.delete(key)
 
@@ -143,13 +143,14 @@ def deidentify(store: ObjectStore, settings: Settings, *, run: str, dry_run: boo
     replaced = list(_replaced(store, manifests, rules, known))
     if replaced and not dry_run:
         log_replacements(store, run=run, objects=replaced)
-    _replace_written(changes, Written(known, dates=settings.dates))
-    _replace_tables(changes, rules, known)
-    _replace_quarantine(changes, known.names)
-    _replace_accounts(changes, manifests, known.names)
-    _remove_raw(changes, made)
-    _remove_staging(changes)
-    _replace_log(changes, known.names)
+    with forgetting():  # nothing is kept of what is replaced or removed
+        _replace_written(changes, Written(known, dates=settings.dates))
+        _replace_tables(changes, rules, known)
+        _replace_quarantine(changes, known.names)
+        _replace_accounts(changes, manifests, known.names)
+        _remove_raw(changes, made)
+        _remove_staging(changes)
+        _replace_log(changes, known.names)
     account = Deidentification(
         run=run,
         at=now(),
@@ -375,7 +376,8 @@ def _end(store: ObjectStore, account: Deidentification, *, broken_off: bool) -> 
     """Make the catalogue of what stands now, write the account and the log's entry, and note that nothing is under way any more."""
     changed = any(one.rewritten or one.removed for one in account.kinds.values())
     if (changed or broken_off) and store.exists(keys.CATALOG_HEAD):
-        catalog.rebuild(store)
+        with forgetting():
+            catalog.rebuild(store)
     if changed or broken_off:
         write(store, keys.deidentified(account.run, "account.json"), account)
         sums: Mapping[str, int] = {name: sum(getattr(one, name) for one in account.kinds.values()) for name in KindCounts.__struct_fields__}
