@@ -70,6 +70,15 @@ class AirflowApi:
         """Return the ids of the DAGs that Airflow has read so far."""
         return [dag["dag_id"] for dag in self._request("GET", "/api/v2/dags", params={"limit": 100}).json()["dags"]]
 
+    def active_dags(self) -> list[str]:
+        """Return the ids of the DAGs that are not paused."""
+        answer = self._request("GET", "/api/v2/dags", params={"limit": 100, "paused": "false"})
+        return [dag["dag_id"] for dag in answer.json()["dags"]]
+
+    def pause(self, dag: str, *, paused: bool) -> None:
+        """Let a DAG begin no run of its own, or let it again."""
+        self._request("PATCH", f"/api/v2/dags/{dag}", params={"update_mask": "is_paused"}, json={"is_paused": paused})
+
     def import_errors(self) -> dict[str, str]:
         """Map each DAG file to why Airflow cannot read it."""
         answer = self._request("GET", "/api/v2/importErrors", params={"limit": 100}).json()

@@ -31,6 +31,9 @@ BACKFILLS = "backfills/"
 MANIFESTS = "manifests/"
 ACCOUNT_LISTS = "account_lists/"
 TAKEN_OVER = "taken_over/"
+DEIDENTIFIED = "deidentified/"
+DEIDENTIFYING = "staging/deidentify/under_way"
+"""That identifiers are being taken out of the bucket, or that this was broken off."""
 AUDIT = "audit/"
 ACCESS = "access/"
 STAGING = "staging/"
@@ -301,6 +304,11 @@ def manifest(dag: str, run: str) -> str:
 def manifest_list(dag: str, run: str, name: str) -> str:
     """Return the key of a list that is too long for the run's manifest, beside it."""
     return f"{MANIFESTS}{dag}/{run}/{name}.json"
+
+
+def deidentified(run: str, name: str) -> str:
+    """Return the key of what a run wrote down that took identifiers out of the bucket."""
+    return f"{DEIDENTIFIED}{run}/{name}"
 
 
 def audit_entry(number: int, *, act: str, digest: str) -> str:

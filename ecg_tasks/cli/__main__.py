@@ -10,6 +10,7 @@ from ecg_tasks.cli import (
     audit,
     backup,
     checks,
+    deidentify,
     demo,
     distributed,
     evaluate,
@@ -67,6 +68,7 @@ app.command(rich_help_panel=MODELS)(models.reject)
 app.command(rich_help_panel=MODELS)(models.export)
 app.command(rich_help_panel=RECORD)(audit.audit)
 app.command(rich_help_panel=RECORD)(lineage.lineage)
+app.command(rich_help_panel=RECORD)(deidentify.deidentify)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 app.command(rich_help_panel=DEVELOPMENT)(setup.setup)

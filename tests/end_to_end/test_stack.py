@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from deploy.embedded import object_store, processes, supervision
 from deploy.embedded.home import CHECKOUT, LOOPBACK
+from ecg_tasks.names import DagId
 
 KEPT = "kept/größe=20 MB.bin"
 WAVES = {
@@ -156,6 +157,20 @@ def test_airflow_reads_every_dag(stack, wait_until):
     with stack.airflow() as api:
         wait_until(lambda: wanted <= set(api.dags()), "reading of the DAGs")
         assert api.import_errors() == {}
+
+
+def test_identifiers_are_not_taken_out_where_the_settings_keep_them_and_no_dag_stays_paused(stack, try_ecg, wait_until):
+    """The command pauses the DAGs, is refused for a setting, and lets go those that were not paused before; also after it was killed."""
+    with stack.airflow() as api:
+        wait_until(lambda: len(api.active_dags()) == len(DagId), "every DAG")
+        api.pause(DagId.MAINTAIN_STORE, paused=True)
+        before = set(api.active_dags())
+        assert before == set(DagId) - {DagId.MAINTAIN_STORE}
+        (stack.home.path / "paused-dags.json").write_text('["maintain_store"]')  # of a command that was killed
+        done = try_ecg("deidentify", "--yes")
+        assert (done.returncode, "ECG_KEEP_NAMES" in done.stderr) == (1, True)
+        assert set(api.active_dags()) == set(DagId)
+        assert not (stack.home.path / "paused-dags.json").exists()
 
 
 def test_a_bucket_that_is_gone_is_gone_at_once(stack):
