@@ -13,7 +13,7 @@ from ecg_tasks.errors import StoreError
 def break_every_change(monkeypatch: pytest.MonkeyPatch, *, nth: int = 1) -> set[tuple]:
     """Let each change of any store fail once, before it is made, or each nth of them; returns those that have come so far."""
     broken: set[tuple] = set()
-    for name in ("put", "copy", "delete", "_delete_listed"):
+    for name in ("put", "replace", "copy", "delete", "_delete_listed"):
         whole = getattr(ObjectStore, name)
 
         def once(self, *args, _whole=whole, _name=name, **kwargs):

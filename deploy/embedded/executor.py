@@ -13,10 +13,13 @@ looks once a second, as Airflow does by itself.
 
 A killed supervisor leaves a log that no process reads: every message is then an error, Airflow's first one at its end, too, so that its
 workers never got the order to end and it waited for them for ever.
+
+What a scheduler that died had given out is begun anew by the next one. Airflow counts that as a try; here it costs none.
 """
 
 import ctypes
 import gc
+import math
 import multiprocessing
 import os
 import socket
@@ -26,8 +29,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
+from airflow.configuration import conf
 from airflow.executors import local_executor
 
 from deploy.embedded import task_environment
@@ -35,6 +40,9 @@ from ecg_tasks.parsing import asking
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Sequence
+
+    from airflow.models.taskinstance import TaskInstance
 
 LIBRARIES = (
     "airflow.executors.local_executor",
@@ -54,6 +62,10 @@ METHOD = "forkserver"
 """How workers come to be: as forks of a process that was started anew."""
 PATIENCE_S = 5.0
 """A living worker that waits takes a task within milliseconds."""
+ASK_S = 2.0
+"""Between two looks whether the api-server is there."""
+MOST_TRIES = 20
+"""A task that has been tried so often gets back no further try that ended with its scheduler."""
 QUIET_S, REST_S = 20.0, 0.75
 """After so long without a task the scheduler's loop, which waits in here, rests so much longer in each round."""
 
@@ -61,15 +73,29 @@ QUIET_S, REST_S = 20.0, 0.75
 class LocalExecutor(local_executor.LocalExecutor):
     """Releases the queue's lock when, after a worker was killed, tasks lie in the queue although others wait for them.
 
-    Ends although nothing reads its messages. Starts its workers with what a task may know. Rests when there is nothing to do.
+    Ends although nothing reads its messages. A task whose scheduler died loses no try. Starts its workers with what a task may know. Rests
+    when there is nothing to do.
     """
 
     _worked_at = 0.0
     _was_killed = False
+    _is_open = False
+    _asked_at = -math.inf
     _n_unread = 0
     _unread_since = 0.0
     _listener: socket.socket | None = None
     _parsers: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def slots_available(self) -> int:
+        """How many more tasks may be given out: none while the api-server, to which each of them reports, lets nobody in.
+
+        After a start on a busy machine that takes minutes, and a task that waited in vain would have lost a try.
+        """
+        if time.monotonic() >= self._asked_at + ASK_S:
+            self._is_open = _lets_in(conf.get("core", "execution_api_server_url", fallback=""))
+            self._asked_at = time.monotonic()
+        return int(super().slots_available) if self._is_open else 0
 
     def start(self) -> None:
         """Start the process that reads files, and the workers."""
@@ -130,6 +156,17 @@ class LocalExecutor(local_executor.LocalExecutor):
             with suppress(ValueError):  # nobody held it
                 self.activity_queue._rlock.release()  # type: ignore[attr-defined]  # noqa: SLF001 - the queue has no door for it
 
+    def try_adopt_task_instances(self, tis: "Sequence[TaskInstance]") -> "Sequence[TaskInstance]":
+        """Adopt none, as Airflow's own, and give each back the try that it lost with its scheduler.
+
+        A stop of the stack, a power cut or a killed scheduler is no fault of the task. One that has begun so often may well be the fault of
+        all these: no more tries are given to it.
+        """
+        for task in tis:
+            if task.try_number < MOST_TRIES:
+                task.max_tries += 1
+        return super().try_adopt_task_instances(tis)
+
     def end(self) -> None:
         """End the workers, and say so if anybody reads it."""
         _drop_unread_messages()
@@ -162,6 +199,18 @@ def _drop_unread_messages() -> None:
             for stream in (sys.__stdout__, sys.__stderr__):
                 if stream is not None:
                     os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _lets_in(address: str) -> bool:
+    """Return whether a server listens at an address; True for no address at all."""
+    server = urlsplit(address)
+    if not server.hostname:
+        return True
+    try:
+        socket.create_connection((server.hostname, server.port or 80), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _is_idle(pid: int) -> bool:

@@ -132,6 +132,10 @@ class Home:
             write_private(file, json.dumps(known, indent=2))
         return Secrets(**known)
 
+    def keep_admin_password(self, password: str) -> None:
+        """Keep the administrator's new password: the stack's own commands log in with it."""
+        write_private(self.path / "secrets.json", json.dumps(asdict(self.secrets()) | {"admin_password": password}, indent=2))
+
     def ports(self) -> Ports:
         """Return the ports, chosen when they are first asked for."""
         known = _read_json(self.path / "ports.json")

@@ -110,17 +110,39 @@ def _password_file(home: Home) -> Iterator[int]:
         yield file.fileno()
 
 
-def answers(home: Home) -> bool:
-    """Return whether the database accepts Airflow's login and its database is there."""
+def fault(home: Home) -> str:
+    """Return why the database does not accept our login or lacks Airflow's database; nothing if all is well."""
     import psycopg
 
     password = home.secrets().airflow_database_password
     try:
         with psycopg.connect(_conninfo(home, DATABASE, user=USER, password=password)) as connection:
             connection.execute("select 1")
-    except psycopg.Error:
-        return False
-    return True
+    except psycopg.Error as error:
+        return f"does not answer: {' '.join(str(error).split())[:200]}"
+    return ""
+
+
+def signs_of_life(home: Home) -> dict[str, float]:
+    """Map each kind of job that Airflow says is running to the seconds since its last sign of life."""
+    import psycopg
+
+    with psycopg.connect(_conninfo(home, DATABASE)) as connection:
+        rows = connection.execute(
+            "select job_type, extract(epoch from now() - max(latest_heartbeat))::float from job where state = 'running' group by job_type"
+        ).fetchall()
+    return {str(kind): float(seconds) for kind, seconds in rows if seconds is not None}
+
+
+def end_jobs(home: Home, kind: str) -> None:
+    """Write down that every job of a kind has ended: only while none of them runs.
+
+    What was killed still stands as running, and until it has been silent for half a minute Airflow leaves its tasks to it.
+    """
+    import psycopg
+
+    with psycopg.connect(_conninfo(home, DATABASE)) as connection:
+        connection.execute("update job set state = 'failed', end_date = now() where state = 'running' and job_type = %s", [kind])
 
 
 def ensure_database(home: Home, *, timeout_s: float) -> None:

@@ -41,6 +41,7 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     RETRY = "retry"
     DELETE = "delete"
+    DEIDENTIFY = "deidentify"
     FORGET = "forget"
     ALLOW = "allow"
     TAKE_BACK = "take_back"

@@ -10,6 +10,7 @@ from ecg_tasks.cli import (
     audit,
     backup,
     checks,
+    deidentify,
     demo,
     distributed,
     evaluate,
@@ -20,10 +21,12 @@ from ecg_tasks.cli import (
     models,
     reports,
     runs,
+    service,
     setup,
     single,
     stack,
     starting,
+    users,
 )
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
@@ -46,6 +49,8 @@ app.command(rich_help_panel=STACK)(stack.down)
 app.command(rich_help_panel=STACK)(stack.status)
 app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
+app.add_typer(users.app, name="users", rich_help_panel=STACK)
+app.add_typer(service.app, name="service", rich_help_panel=STACK)
 app.command(rich_help_panel=STACK)(backup.backup)
 app.command(rich_help_panel=STACK)(backup.restore)
 app.command("backup-key", rich_help_panel=STACK)(backup.backup_key)
@@ -67,6 +72,7 @@ app.command(rich_help_panel=RECORD)(audit.audit)
 app.command(rich_help_panel=RECORD)(lineage.lineage)
 app.command(rich_help_panel=RECORD)(forgetting.forget)
 app.command("allow-again", rich_help_panel=RECORD)(forgetting.allow_again)
+app.command(rich_help_panel=RECORD)(deidentify.deidentify)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 app.command(rich_help_panel=DEVELOPMENT)(setup.setup)

@@ -14,7 +14,7 @@ from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.offline.shipped import ShippedModel
-from ecg_tasks.pipeline.champions.versions import WhySeen
+from ecg_tasks.pipeline.champions.versions import WhySeen, not_compared
 from ecg_tasks.pipeline.training import measuring
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
@@ -44,6 +44,13 @@ class ModelEvaluation:
     """Of the classes that the model reports, on the records of which the folder names any; None where there is none."""
     left_out: Sequence[LeftOut]
     uninterpretable: Sequence[str]
+    n_not_compared: int = 0
+    """Private patients that it was trained on under another key: whether they are in the folder cannot be told."""
+
+    @property
+    def not_compared(self) -> str:
+        """The sentence about these patients; empty where there are none."""
+        return not_compared(self.n_not_compared)
 
     @property
     def n_by_bucket(self) -> int:
@@ -54,7 +61,8 @@ class ModelEvaluation:
 class ModelEvaluator:
     """One model: it collects records, scores them a few at a time, and keeps one row of numbers for each.
 
-    ``key`` is that of the patients of this installation; without one, private patients are known by their buckets alone.
+    ``key`` is that of the patients of this installation; without one, private patients are known by their buckets
+    alone, or not at all by a version that does not tell these.
     """
 
     def __init__(self, model: ShippedModel, *, key: bytes | None = None) -> None:
@@ -107,6 +115,7 @@ class ModelEvaluator:
             classes=None if assessment is None else self._assessed_classes(assessment.evaluation),
             left_out=self._left_out,
             uninterpretable=self._uninterpretable,
+            n_not_compared=self._trained_on.n_unknown,
         )
 
     def _assessed_classes(self, evaluation: Evaluation) -> ClassAssessment | None:

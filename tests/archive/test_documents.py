@@ -143,6 +143,7 @@ def test_a_manifest_is_found_by_its_run(bucket):
 READS_JSON = {
     "archive/audit.py": "entries of the log, whose bytes are their names",
     "archive/registry.py": "champions",
+    "pipeline/deidentification/written.py": "what was written once, of which every value is looked at",
     "queries/lineage/runs.py": "accounts as they were stored, to hold them against the log",
     "pipeline/forgetting/leftovers.py": "looks through objects of any kind for words, and knows the fields of none",
 }

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -142,6 +143,33 @@ def test_airflows_own_would_stand_still(started):
     kill_idle(executor)
     give(executor, "one")
     assert not wait_until(lambda: executor.done, executor, patience_s=4)
+
+
+def test_nothing_is_given_out_while_the_api_server_lets_nobody_in(monkeypatch):
+    """A task would report to it in vain, and lose a try; when it listens, all slots are there."""
+    monkeypatch.setattr(mended, "ASK_S", 0.0)
+    executor = mended.LocalExecutor(parallelism=3)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", f"http://127.0.0.1:{server.getsockname()[1]}/execution/")
+        assert executor.slots_available == 0
+        server.listen()
+        assert executor.slots_available == 3
+
+
+@dataclass
+class Orphan:
+    """A task whose scheduler died."""
+
+    try_number: int
+    max_tries: int
+
+
+def test_a_task_gets_back_the_try_that_its_scheduler_cost():
+    """None is adopted, so that Airflow begins each anew; one that has begun over and over may be what ends the scheduler."""
+    orphans = [Orphan(1, 0), Orphan(3, 5), Orphan(mended.MOST_TRIES, 25)]
+    assert mended.LocalExecutor(parallelism=1).try_adopt_task_instances(orphans) == orphans
+    assert [task.max_tries for task in orphans] == [1, 6, 25]
 
 
 def test_a_lock_that_nobody_died_with_is_left_alone(started, monkeypatch):

@@ -17,9 +17,8 @@ from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, anonymous
 from ecg_tasks.archive.stored_names import StoredNames
-from ecg_tasks.archive.workspace import patient_hash
+from ecg_tasks.archive.workspace import patient_bucket, patient_hash
 from ecg_tasks.errors import SENTENCES, BadInputError, MissingObjectError, Reason
-from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.parsing.here import Found, Parse
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.keeping import Keeping, with_digests
@@ -232,12 +231,14 @@ def _stored(record: Record, *, source: str, from_table: Person, patient_key: byt
     """
     from_file = Person(
         patient_hash(record.patient, key=patient_key, issuer=record.issuer),
-        -1 if record.patient is None else split_bucket(record.patient),
+        patient_bucket(record.patient, key=patient_key),
         record.age,
         record.sex,
     )
     same_id = from_table.patient in {None, patient_hash(record.patient, key=patient_key)}  # of which the file may say who gave it
     person = from_file._replace(public_patient=from_table.public_patient) if same_id else from_table
+    if same_id and from_table.public_patient is not None:
+        person = person._replace(bucket=from_table.bucket)
     described = replace(
         record,
         age=from_file.age if from_table.age is None else from_table.age,
