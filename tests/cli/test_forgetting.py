@@ -28,7 +28,7 @@ def test_a_restored_stack_is_told_what_to_forget(tmp_path, monkeypatch):
     listed = forgetting.list_of(home)
     assert listed.parent == tmp_path
     listed.write_text(json.dumps({"digests": ["ab"]}))
-    monkeypatch.setattr("deploy.embedded.backup.restore", lambda home, *_: home.path.mkdir())
+    monkeypatch.setattr("deploy.embedded.backup.restore", lambda home, *_, **_more: home.path.mkdir())
     backup.restore(tmp_path / "any.tar", None)
     assert json.loads((home / forgetting.ON_RESTORE).read_text()) == {"digests": ["ab"]}
     asked, begun = [], []

@@ -54,6 +54,8 @@ KEEPS = {
     keys.CHECKPOINTS: "weights between two epochs, which name nobody; they go 30 days after their training",
     keys.MONITORING: "counts of nights; no bin names anybody",
     keys.AUDIT: "who did what; a record is named by its id there, which nothing in the bucket leads from any more",
+    keys.ACCESS: "who saw what; a record is named by its id there, which nothing in the bucket leads from any more",
+    keys.DEIDENTIFIED: "counts, digests of objects, and names of files as digests with our key",
     keys.FORGOTTEN: "what is refused, by digests with our key",
 }
 """Where nothing is forgotten, and why not."""

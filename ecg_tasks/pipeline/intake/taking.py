@@ -100,7 +100,7 @@ def take(
     return taken if isinstance(taken, Taken) else _refused(store, drop, taken.outcome, fault=taken.fault, names=names)
 
 
-class Keep(Protocol):
+class KeepBytes(Protocol):
     """Keeps the bytes of a drop, or ``nothing`` of them."""
 
     def __call__(self, line: Input, copy: Mapping[str, bytes] | None, /, *, nothing: bool = False) -> Input:
@@ -123,7 +123,7 @@ def read_drop(
     contents: Mapping[str, bytes],
     *,
     read: Callable[[str, Mapping[str, bytes]], Found],
-    keep: Keep,
+    keep: KeepBytes,
     described: Mapping[str, Person],
     patient_key: bytes,
     dates: Dates,
