@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys, record_shards
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.calibration import Calibration, fit_calibration
-from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
+from ecg_tasks.evaluation.subgroups import are_enough
 from ecg_tasks.evaluation.summary import Evaluation, evaluate, plain_interval
 from ecg_tasks.evaluation.thresholds import abstain_band, threshold_for_sensitivity
 from ecg_tasks.learning.decisions import MIN_OF_A_CLASS_AT_A_SITE, MIN_PATIENTS_OF_A_SITE, DecisionRule, SiteRule
@@ -81,23 +81,33 @@ def fit_sites(
 
 
 def compared(
-    test: Pictures, raw: NDArray[np.float64], sites: Sequence[str | None], *, rule: DecisionRule, like: Evaluation
+    labels: NDArray[np.integer],
+    raw: NDArray[np.float64],
+    groups: NDArray[np.str_],
+    sites: Sequence[str | None],
+    *,
+    rule: DecisionRule,
+    like: Evaluation,
 ) -> dict[str, Any]:
     """Return figures of the test records of each site with a rule, by the version's rule (``pooled``) and by its own (``own``).
 
     A site with too few test patients is left out. ``like`` is the evaluation of all test records, whose resamples are drawn.
+
+    Parameters
+    ----------
+    labels : 0 normal or 1 abnormal, of each record, shape (n_records,)
+    raw : P(abnormal) before any calibration, shape (n_records,); nan for none
+    groups, sites : patient and site of each record
     """
     found: dict[str, Any] = {}
-    groups = np.array(test.groups)
     for one in rule.sites:
         here = np.flatnonzero((np.array(sites, dtype=object) == one.site) & ~np.isnan(raw))
-        labels = test.labels[here].astype(bool)
-        n_of_class = min(np.unique(groups[here][labels]).size, np.unique(groups[here][~labels]).size)
-        if np.unique(groups[here]).size < MIN_PATIENTS or n_of_class < MIN_PATIENTS_PER_CLASS:
+        truth = labels[here].astype(bool)
+        if not are_enough(truth, groups[here]):
             continue
         by_rule = {"pooled": (rule.calibration, rule.threshold), "own": (one.calibration, one.threshold)}
         found[one.site] = {"n_records": len(here)} | {
-            name: _figures(labels, calibration.apply(raw[here]), groups[here], threshold=threshold, like=like)
+            name: _figures(truth, calibration.apply(raw[here]), groups[here], threshold=threshold, like=like)
             for name, (calibration, threshold) in by_rule.items()
         }
     return found
