@@ -130,6 +130,7 @@ def evaluate_folder(
     parts = open_parts(folder, sites)
     n_files, done = sum(len(labelled.files) for labelled in parts.values()), 0
     found: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     n_of_site = Counter(dict.fromkeys(sites, 0))
     rejected: list[Rejected] = []
     missing: list[str] = []
@@ -138,6 +139,7 @@ def evaluate_folder(
         prefix = f"{part}/" if part else ""
         classes = _known_classes(labelled)
         refused = list(labelled.rejected)
+        unknown.update(labelled.unknown)
         unreadable = {one.name for one in refused}
         for name, path in labelled.files.items():
             progress(done, n_files)
@@ -173,7 +175,7 @@ def evaluate_folder(
         rejected=rejected,
         missing=missing,
         evaluated=sorted(evaluated, key=lambda one: one.assessment is None),
-        unknown=Counter({what: n for labelled in parts.values() for what, n in labelled.unknown.items()}),
+        unknown=unknown,
         sites={site: n_of_site[site] for site in sites},
     )
     if not counts.evaluated:
