@@ -67,6 +67,10 @@ class StoreError(EcgError):
     """The object store did not answer as it should: try again later."""
 
 
+class StoreConflictError(EcgError):
+    """Other bytes stand under a key that is written once: give up and look, for one of the two is wrong; nothing was changed."""
+
+
 class MissingObjectError(EcgError):
     """There is no object of this key in the bucket: where it must be, try again, for it may have been replaced meanwhile."""
 

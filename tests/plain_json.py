@@ -7,8 +7,8 @@ from ecg_tasks.archive.object_store import ObjectStore
 
 
 def put_json(store: ObjectStore, key: str, value: object) -> str:
-    """Write JSON; returns the key."""
-    store.put(key, json.dumps(value, indent=1, sort_keys=True).encode(), content_type="application/json")
+    """Write JSON, whatever stands there; returns the key."""
+    store.replace(key, json.dumps(value, indent=1, sort_keys=True).encode(), content_type="application/json")
     return key
 
 

@@ -83,7 +83,9 @@ def _head(bucket: Any, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N80
     return {**_told(found), "ContentLength": found.size}
 
 
-def _put(bucket: Any, *, Bucket: str, Key: str, Body: Any, ContentType: str) -> dict[str, Any]:  # noqa: N803 - as above
+def _put(bucket: Any, *, Bucket: str, Key: str, Body: Any, ContentType: str, IfNoneMatch: str = "") -> dict[str, Any]:  # noqa: N803 - as above
+    if IfNoneMatch and Key in bucket.keys:
+        raise _OtherWayError
     data = Body if isinstance(Body, bytes) else Body.read()
     written = server().put_object(Bucket, Key, data, storage="STANDARD")
     written.set_metadata({"Content-Type": ContentType})

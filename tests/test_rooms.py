@@ -20,10 +20,24 @@ OTHER_THINGS = {
     ("ecg_tasks/reporting/pages.py", "records/"): "a folder within a report",
     ("ecg_tasks/learning/card.py", "datasets/"): "a sentence of a card, which is read outside any bucket",
 }
-CHANGES = {"put", "put_many", "copy", "delete", "delete_many", "create_bucket"}
-READS = {"connect", "get", "get_many", "heads", "sha256", "stream", "spool", "info", "exists", "list_objects", "list_keys", "list_folders"}
+CHANGES = {"put", "put_many", "copy", "delete", "delete_many", "create_bucket", "replace", "refuses_overwrites"}
+READS = {
+    "connect",
+    "get",
+    "get_many",
+    "heads",
+    "sha256",
+    "stream",
+    "spool",
+    "info",
+    "exists",
+    "list_objects",
+    "list_keys",
+    "list_folders",
+    "versioning",
+}
 """All that a bucket can be asked."""
-WRITERS = CHANGES | {"write", "write_manifest", "append"}
+WRITERS = CHANGES | {"write", "write_manifest", "end_run", "append"}
 
 
 def files(*folders: str) -> Iterator[tuple[str, ast.Module]]:

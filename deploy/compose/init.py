@@ -21,8 +21,19 @@ def main() -> None:
     ensure_bucket()
     from ecg_tasks.pipeline.preparation import prepare_bucket
 
+    if os.environ.get("AWS_ENDPOINT_URL_S3") != OUR_STORE:
+        warn_of_bucket()
     installed = prepare_bucket()
     print(f"ready; models put into the bucket: {', '.join(installed) or 'none, they were there'}")  # noqa: T201 - the container's log
+
+
+def warn_of_bucket() -> None:
+    """Tell what a bucket elsewhere does not do for what is written once."""
+    from ecg_tasks.actions.bucket_check import lacks
+    from ecg_tasks.archive.workspace import open_store
+
+    for sentence in lacks(open_store()):
+        print(f"warning: {sentence}", file=sys.stderr)  # noqa: T201 - the container's log
 
 
 def ensure_bucket() -> None:

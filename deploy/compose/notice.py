@@ -23,6 +23,7 @@ What the image is built upon (Debian, Python) is not listed; its licences lie wh
 CHOSEN = {
     "namex": "Apache-2.0",
     "openlineage-sql": "Apache-2.0",
+    "pyrage": "MIT",
     "python-daemon": "Apache-2.0",
     "text-unidecode": "Artistic License",
 }

@@ -29,7 +29,8 @@ def configure(folder: Path) -> Home:
     )
     write_private(home.path / "secrets.json", json.dumps(asdict(made)))
     write_private(home.path / "ports.json", json.dumps(asdict(PORTS)))
-    object_store.configure(home, listen="0.0.0.0")  # noqa: S104 - of the container
+    erase = os.environ.get("ECG_STORE_ERASE_KEY", "")
+    object_store.configure(home, listen="0.0.0.0", erase=erase)  # noqa: S104 - of the container
     return home
 
 

@@ -15,13 +15,13 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from deploy.embedded import airflow, bucket, object_store, postgres, processes, store_packages
+from deploy.embedded import airflow, bucket, object_store, postgres, processes, sealing, store_packages
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home
 from deploy.embedded.stack import Stack
@@ -42,8 +42,9 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
     Raises
     ------
     StackError
-        If there is no stack in this state folder.
+        If there is no stack in this state folder, or a key for which the file shall be encrypted is none.
     """
+    keys = sealing.recipients()
     if not stack.home.exists:
         raise StackError(f"there is no stack in {stack.home}: nothing to back up")
     was_up = stack.is_up()
@@ -64,7 +65,8 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
                 if bucket.is_embedded(stack.home):
                     store_packages.ensure_installed()
                     object_store.forget_deleted(stack.home)
-                n_files = write_archive(stack.home, dump, target)
+                with sealing.sealed(target, keys) if keys else nullcontext(target) as content:
+                    n_files = write_archive(stack.home, dump, content)
                 os.fsync(target.fileno())
             unfinished.replace(file)
     finally:
@@ -72,18 +74,24 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
         if was_up:
             os.environ.update(elsewhere)  # a start asks the environment where the bucket is
             stack.up(say)
-    say(f"{n_files:,} files, {file.stat().st_size / 1e6:,.1f} MB in {file}; it holds the secrets: keep it as you keep them")
+    say(f"{n_files:,} files, {file.stat().st_size / 1e6:,.1f} MB in {file}")
+    if keys:
+        say(f"it is encrypted for {len(keys)} key{'s' * (len(keys) > 1)}: who has lost the secret key cannot read it, and nobody can help")
+    else:
+        say("it holds the secrets: keep it as you keep them")
     if elsewhere:
         say("the bucket is elsewhere, and not in this file: back it up where it is")
 
 
-def restore(home: Home, file: Path, say: Say) -> None:
+def restore(home: Home, file: Path, say: Say, *, identity: Path | None = None) -> None:
     """Restore a state folder from a backup. It appears when all of it is there; until then there is nothing.
+
+    ``identity`` is the file with the secret key, where the backup is encrypted.
 
     Raises
     ------
     StackError
-        If there is a stack already, or the file is no whole backup.
+        If there is a stack already, the file is no whole backup, or no key opens it.
     """
     if home.exists or (home.path.exists() and any(home.path.iterdir())):
         raise StackError(f"{home} is not empty; move it away first: a backup never overwrites anything")
@@ -92,7 +100,11 @@ def restore(home: Home, file: Path, say: Say) -> None:
     shutil.rmtree(partial.path, ignore_errors=True)
     partial.create()
     say("reading the backup")
-    n_files = read_archive(file, partial.path)
+    try:
+        n_files = read_archive(file, partial.path, identity=identity)
+    except StackError:
+        shutil.rmtree(partial.path, ignore_errors=True)  # what was read so far would lie there in the clear
+        raise
     say("restoring Airflow's database")
     postgres.ensure_initialized(partial)
     with _database(partial):
@@ -126,18 +138,18 @@ def write_archive(home: Home, dump: Path, target: IO[bytes]) -> int:
     return n_files
 
 
-def read_archive(file: Path, folder: Path) -> int:
+def read_archive(file: Path, folder: Path, *, identity: Path | None = None) -> int:
     """Unpack a backup into an empty folder and check every byte of it; returns how many files.
 
     Raises
     ------
     StackError
-        If it is no backup, of a later format, cut short, changed, or names a file that no backup holds.
+        If it is no backup, of a later format, cut short, changed, names a file that no backup holds, or is encrypted for another key.
     """
     found: dict[str, str] = {}
     checksums = ""
     try:
-        with file.open("rb") as source, tarfile.open(fileobj=source, mode="r|") as archive:
+        with sealing.opened(file, identity) as source, tarfile.open(fileobj=source, mode="r|") as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is None or not _may_hold(member.name):

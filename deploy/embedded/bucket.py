@@ -50,6 +50,7 @@ def environment(home: Home) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": secrets.s3_access_key,
         "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key,
         "AWS_DEFAULT_REGION": object_store.REGION,
+        "ECG_STORE_ERASE_KEY": object_store.erase_key(home),
     }
     return {"PYTHONPATH": str(CHECKOUT), "ECG_PATIENT_KEY": secrets.patient_key} | (chosen(home) or embedded)
 

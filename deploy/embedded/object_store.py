@@ -1,17 +1,23 @@
-"""Here: the S3 server: OpenStack Swift with its S3 interface. Not here: its installation (``store_packages``), or what is kept in it.
+"""Here: the S3 server: OpenStack Swift with its S3 interface. Not here: its installation (``store_packages``), or the bucket (``bucket``).
 
 Its settings differ from Swift's defaults where those are made for hundreds of disks: one device and one replica, and a
 listing that is complete when a write has returned, because the pipeline finds its work by listing.
 """
 
+import json
 import os
 import pwd
 import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.embedded import store_cipher
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
+from deploy.embedded.swift_kept import KEEPER, USER, derived
 from deploy.embedded.swift_node import INNER_SECRET
+from ecg_tasks.archive import keys
 
 ENVIRONMENT = CHECKOUT / ".venv-objectstore"
 REGION = "us-east-1"
@@ -20,6 +26,66 @@ COMPONENTS = ("store-account", "store-container", "store-object", "store-updater
 """Three servers of data, the updater, which puts into the listings what a killed server missed, and the proxy, which speaks S3."""
 
 _NODE_SCRIPT = str(Path(__file__).with_name("swift_node.py"))
+_KEPT_SCRIPT = str(Path(__file__).with_name("swift_kept.py"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptCopy:
+    """One copy that the store set aside: of which object, when (seconds since 1970, as the store tells it), and its size."""
+
+    key: str
+    stamp: str
+    n_bytes: int
+
+
+def kept_days(environ: Mapping[str, str] = os.environ) -> float:
+    """Return for how many days the store keeps what is written over or deleted (``ECG_STORE_KEEPS_DAYS``, 30 by default); 0: not at all.
+
+    Raises
+    ------
+    StackError
+        If it is no number, or less than 0.
+    """
+    given = environ.get("ECG_STORE_KEEPS_DAYS", "") or "30"
+    try:
+        days = float(given)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < float("inf"):
+        raise StackError(f"ECG_STORE_KEEPS_DAYS is {given!r}; write a number of days, 0 for none")
+    return days
+
+
+def erase_key(home: Home) -> str:
+    """Return the key with which what must be forgotten is deleted without a copy."""
+    return derived(home.secrets().store_inner, "erase")
+
+
+def kept_copies(home: Home, prefix: str = "") -> Iterator[KeptCopy]:
+    """Yield what the store has set aside below a prefix, by key and time; the store has to run."""
+    for line in _kept(home, "list", prefix).splitlines():
+        one = json.loads(line)
+        yield KeptCopy(key=one["key"], stamp=one["stamp"], n_bytes=one["bytes"])
+
+
+def take_back(home: Home, key: str, stamp: str = "") -> str:
+    """Put a copy back, the latest unless told, in place of what stands there now, which is set aside; returns its stamp.
+
+    Raises
+    ------
+    StackError
+        If nothing is kept of this object, or the store does not run.
+    """
+    return _kept(home, "back", key, *filter(None, [stamp])).strip()
+
+
+def _kept(home: Home, what: str, *arguments: str) -> str:
+    command = [str(ENVIRONMENT / "bin" / "python"), _KEPT_SCRIPT, what, str(home.store), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program, and no shell
+    if done.returncode != 0:
+        told = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise StackError(f"what the store keeps cannot be used: {told[:500]}")
+    return done.stdout
 
 
 def endpoint(home: Home) -> str:
@@ -35,12 +101,15 @@ def server_command(home: Home, component: str) -> list[str]:
     return [python, _NODE_SCRIPT, role, str(home.store), str(home.store / f"{configuration}.conf"), "--verbose"]
 
 
-def configure(home: Home, *, listen: str = LOOPBACK) -> None:
-    """Write the servers' configuration and the rings; what is stored stays. Only the proxy ever listens elsewhere than on 127.0.0.1."""
+def configure(home: Home, *, listen: str = LOOPBACK, erase: str = "") -> None:
+    """Write the servers' configuration and the rings; what is stored stays. Only the proxy ever listens elsewhere than on 127.0.0.1.
+
+    ``erase`` is the key with which what must be forgotten is deleted, where it is not the one of `erase_key`.
+    """
     (home.store / "devices" / "disk").mkdir(mode=0o700, parents=True, exist_ok=True)
     (home.store / "cache").mkdir(mode=0o700, exist_ok=True)
     _check_attributes(home.store)
-    for name, text in _configuration(home, listen).items():
+    for name, text in _configuration(home, listen, erase or erase_key(home)).items():
         write_private(home.store / name, text)
     ports = home.ports()
     addresses = [f"account={ports.store_account}", f"container={ports.store_container}", f"object={ports.store_object}"]
@@ -74,7 +143,7 @@ def _check_attributes(folder: Path) -> None:
         probe.unlink()
 
 
-def _configuration(home: Home, listen: str) -> dict[str, str]:
+def _configuration(home: Home, listen: str, erase: str) -> dict[str, str]:
     secrets, ports = home.secrets(), home.ports()
     account, user = secrets.s3_access_key.split(":")
     shared = f"""[DEFAULT]
@@ -103,9 +172,12 @@ secret_file = {home.store / INNER_SECRET}
 use = egg:swift#{{kind}}
 """
     # A kept ring has one node: to set it aside after errors would close the whole store, so it never is.
+    days = kept_days()
+    keep = "keep " if days else ""
+    cipher, cipher_settings = store_cipher.filters(store_cipher.key_file(home))
     proxy = f"""
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck memory listing_formats s3api tempauth bulk slo copy proxy-server
+pipeline = catch_errors gatekeeper healthcheck memory listing_formats s3api tempauth bulk copy {keep}slo {cipher}proxy-server
 
 [app:proxy-server]
 use = egg:swift#proxy
@@ -121,6 +193,12 @@ error_suppression_limit = 1000000
 [filter:tempauth]
 use = egg:swift#tempauth
 user_{account}_{user} = {secrets.s3_secret_key} .admin
+user_{USER.replace(":", "_")} = {derived(secrets.store_inner, "keeper")} .reseller_admin
+
+[filter:keep]
+paste.filter_factory = swift_kept:keep
+prefixes = {" ".join(keys.SET_ASIDE)}
+keeper_file = {home.store / KEEPER}
 
 [filter:memory]
 paste.filter_factory = swift_node:memory
@@ -132,9 +210,18 @@ check_bucket_owner = false
 """
     for name in ("catch_errors", "gatekeeper", "healthcheck", "listing_formats", "bulk", "slo", "copy"):
         proxy += f"\n[filter:{name}]\nuse = egg:swift#{name}\n"
+    proxy += cipher_settings
     updates = f"container_update_timeout = 60\n\n[object-updater]\ninterval = 5\nrecon_cache_path = {home.store}/cache\n"
+    keeper = {
+        "port": ports.store,
+        "key": derived(secrets.store_inner, "keeper"),
+        "erase": erase,
+        "days": days,
+        "account": f"AUTH_{account}",
+    }
     return {
         INNER_SECRET: secrets.store_inner,
+        KEEPER: json.dumps(keeper),
         "swift.conf": f"[swift-hash]\nswift_hash_path_suffix = {secrets.swift_hash}\n",
         "store.conf": shared.format(ip=listen, port=ports.store) + proxy,
         "store-account.conf": server.format(ip=LOOPBACK, port=ports.store_account, kind="account"),

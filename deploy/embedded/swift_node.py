@@ -177,9 +177,22 @@ def tell_secret(folder: Path) -> None:
     BufferedHTTPConnection.putrequest = putrequest
 
 
+def log_here_only() -> None:
+    """Let this process log into its own output and nowhere else.
+
+    Where ``log_address`` is no socket, Swift sends each line to port 514 of this machine, by UDP: keys of objects may stand in them.
+    """
+    import logging
+
+    from swift.common.utils import logs  # type: ignore[import-not-found]
+
+    logs.ThreadSafeSysLogHandler = lambda **_address: logging.NullHandler()
+
+
 def run_server(kind: str, folder: Path, arguments: list[str]) -> None:
     """Become ``swift-account-server``, ``swift-container-server`` or ``swift-object-server``."""
     tell_secret(folder)
+    log_here_only()
     sys.argv[1:] = arguments
     importlib.import_module(f"swift.{kind.removesuffix('ect')}.server").main()
 
@@ -193,8 +206,12 @@ def run_updater(folder: Path, arguments: list[str]) -> None:
     from swift.obj.updater import ObjectUpdater, main  # type: ignore[import-not-found]
 
     tell_secret(folder)
+    log_here_only()
     utils.set_swift_dir(str(folder))
-    ObjectUpdater.run_once = forgetting(where_needed(ObjectUpdater.run_once, folder / "devices"), folder)
+    from swift_kept import expiring  # type: ignore[import-not-found] # beside this script
+
+    sweep = where_needed(ObjectUpdater.run_once, folder / "devices")
+    ObjectUpdater.run_once = expiring(forgetting(sweep, folder), folder)
     sys.argv[1:] = arguments
     main()
 
@@ -257,6 +274,7 @@ def run_proxy(folder: Path, arguments: list[str]) -> None:
     from swift.proxy.server import main  # type: ignore[import-not-found]
 
     tell_secret(folder)
+    log_here_only()
     clock = ForwardClock(folder / "cache" / "latest-write")
 
     def now(kind: Any, offset: int = 0, delta: int = 0) -> Any:

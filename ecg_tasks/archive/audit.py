@@ -41,6 +41,7 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     RETRY = "retry"
     DELETE = "delete"
+    TAKE_BACK = "take_back"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,34 @@ INTAKES = "staging/intake/"
 CHECK_CATALOG = "staging/intake/check_catalog"
 """That the catalogue may lack shards, which an earlier version of this program added."""
 
+ONCE = (
+    RAW,
+    RECORDS,
+    ALIASES,
+    DESCRIPTIONS,
+    LABELS,
+    CLASSES,
+    GROUPS,
+    DATASETS,
+    MODELS,
+    PREDICTIONS,
+    MONITORING,
+    MANIFESTS,
+    ACCOUNT_LISTS,
+    AUDIT,
+)
+"""What is written once and never written over, but for what `written_once` leaves out of it."""
+SET_ASIDE = (*ONCE, RECORD_INDEX, TAKEN_OVER, REPORTS, BACKFILLS)
+"""Of what is written over or deleted below these our own store keeps a copy for some days: all that cannot be made again.
+
+What is dropped, refused or under way is not here: it may name people, and its going is meant.
+"""
+CHAMPION = "champion.json"
+VERDICT = "verdict.json"
+APPROVALS = "approvals/"
+_GROWS = f"{MANIFESTS}{names.DagId.RETRAIN_MODEL}/"
+"""The account of a training says how it stands, from the verdict to a person's answer."""
+
 DROP = "drop.json"
 """The list of a drop of several files, in raw/; a file of this name gets another there."""
 REASON = "reason.json"
@@ -53,6 +81,21 @@ _AIRFLOWS_OWN = re.compile(r"[a-z_]+__\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00
 """Ids that Airflow makes: of these no two differ only in signs."""
 _MAX_NAME_BYTES = 900
 """S3 allows a key 1,024 bytes, a prefix and a digest included."""
+
+
+def written_once(key: str) -> bool:
+    """Return whether an object of this key is never written over: its name stands for its bytes, or for an act that is done.
+
+    What people decide about a version stands beside its files, and may change.
+
+    >>> written_once("audit/000000/1.json"), written_once("inbox/a.csv"), written_once("models/heartbeat/champion.json")
+    (True, False, False)
+    """
+    if key.startswith(MODELS):
+        _recipe, _, rest = key.removeprefix(MODELS).partition("/")
+        _version, _, name = rest.partition("/")
+        return bool(name) and name != VERDICT and not name.startswith(APPROVALS)
+    return key.startswith(ONCE) and not key.startswith(_GROWS)
 
 
 def run_key(run_id: str) -> str:
@@ -225,7 +268,7 @@ def models_of(recipe: str) -> str:
 
 
 def champion(recipe: str) -> str:
-    return f"{MODELS}{recipe}/champion.json"
+    return f"{MODELS}{recipe}/{CHAMPION}"
 
 
 def predictions(recipe: str, shard: str, version: str) -> str:

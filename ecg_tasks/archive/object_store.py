@@ -1,4 +1,7 @@
-"""Here: one bucket of any S3 server, with this project's errors. Not here: names of keys (``keys``), contents (``tables``)."""
+"""Here: one bucket of any S3 server, with this project's errors; what is written once is not written over.
+
+Not here: names of keys, and which are written once (``keys``), contents (``tables``).
+"""
 
 import base64
 import hashlib
@@ -8,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,8 +22,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ecg_tasks.archive import keys
 from ecg_tasks.archive.parallel import AT_ONCE, bounded_parallel_map
-from ecg_tasks.errors import MissingObjectError, StoreError
+from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every connection where the credentials were found
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
+_IS_THERE = {"PreconditionFailed", "412"}
 _TOO_LARGE_TO_COPY = {"InvalidRequest", "EntityTooLarge"}
 _CONNECTIONS = 8 * AT_ONCE
 """Kept open at most: pages and tasks read by several threads at once, and a connection beyond this is closed after its one request."""
@@ -39,6 +45,7 @@ _IN_XML = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 """Keys that a list can hold. Any other one, such as that of a dropped file with a control character in its name, is deleted by itself."""
 _BELOW_NAMES = re.compile(r"((?:^|(?<= ))(?:inbox/|raw/[^/]+/|quarantine/[^/]+/)).+", re.DOTALL)
 """A key that may end with the name of a dropped file, which no message tells."""
+_forgets: ContextVar[bool] = ContextVar("forgets", default=False)
 _SPOOLED_BYTES = 8 * 1024 * 1024
 
 
@@ -123,8 +130,7 @@ class ObjectStore:
         body = answer["Body"]
         if etag and answer["ETag"].strip('"') != etag:
             body.close()
-            told = _BELOW_NAMES.sub(r"\1…", key)
-            raise MissingObjectError(f"could not read {told}: another object is there now")
+            raise MissingObjectError(f"could not read {_told(key)}: another object is there now")
 
         def pieces() -> Iterator[bytes]:
             with _errors(f"read {key}"):
@@ -141,9 +147,40 @@ class ObjectStore:
         return cast("BinaryIO", file)
 
     def put(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
-        """Write an object whole: a reader sees all of it or nothing. An open file is sent from its start, piece by piece."""
+        """Write an object whole: a reader sees all of it or nothing. An open file is sent from its start, piece by piece.
+
+        What is written once (`keys.written_once`) is written only where nothing is; the same bytes again are no error.
+
+        Raises
+        ------
+        StoreConflictError
+            If other bytes stand under a key that is written once. They stay.
+        """
+        if _forgets.get() or not keys.written_once(key):
+            self.replace(key, data, content_type=content_type)
+            return
+        with _errors(f"write {key}"):
+            try:
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _IS_THERE:
+                    raise
+                if not self._holds(key, data):
+                    raise _conflict(key) from None
+
+    def replace(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
+        """Write an object whole, whatever stood there: for what is written once only within `forgetting`, or where it is not whole yet."""
         with _errors(f"write {key}"):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
+        self._forget_versions([key])
+
+    def _holds(self, key: str, data: bytes | BinaryIO) -> bool:
+        """Return whether an object has these bytes; read only where its length is the same and its ETag, as with a cipher, is no MD5."""
+        found = self._client.head_object(Bucket=self.bucket, Key=key)
+        size, md5, sha256 = _digests(data)
+        if found["ContentLength"] != size:
+            return False
+        return found["ETag"].strip('"') == md5 or self.sha256([key]) == sha256
 
     def put_many(self, objects: Iterable[tuple[str, bytes, str]]) -> int:
         """Write ``(key, data, content type)`` triples, a few requests at a time; returns how many."""
@@ -182,26 +219,57 @@ class ObjectStore:
             return [found["Prefix"][len(prefix) :].rstrip("/") for page in pages for found in page.get("CommonPrefixes", [])]
 
     def copy(self, source: str, target: str) -> None:
-        """Copy inside the bucket, by the server; what is over 5 GB, which no server copies at once, in parts."""
-        there: CopySourceTypeDef = {"Bucket": self.bucket, "Key": source}
+        """Copy inside the bucket, by the server; what is over 5 GB, which no server copies at once, in parts.
+
+        Raises
+        ------
+        StoreConflictError
+            If other bytes stand under a target that is written once. They stay.
+        """
+        if not _forgets.get() and keys.written_once(target) and (there := self.info(target)) is not None:
+            if not self._alike(source, there):
+                raise _conflict(target)
+            return
+        from_there: CopySourceTypeDef = {"Bucket": self.bucket, "Key": source}
         with _errors(f"copy {source}"):
             try:
-                self._client.copy_object(Bucket=self.bucket, Key=target, CopySource=there)
+                self._client.copy_object(Bucket=self.bucket, Key=target, CopySource=from_there)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") not in _TOO_LARGE_TO_COPY:
                     raise
-                self._client.copy(there, self.bucket, target)
+                self._client.copy(from_there, self.bucket, target)
+
+    def _alike(self, source: str, other: ObjectInfo) -> bool:
+        """Return whether two objects have the same bytes; read only where their lengths are the same and their ETags are not."""
+        found = self.info(source)
+        if found is None:
+            raise MissingObjectError(_told(f"could not copy {source}: it is not there"))
+        return found.size == other.size and (found.etag == other.etag or self.sha256([source]) == self.sha256([other.key]))
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
         with _errors(f"delete {key}"):
             self._client.delete_object(Bucket=self.bucket, Key=key)
+        self._forget_versions([key])
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Remove objects, a hundred a request, in their order as far as the server keeps it; one that is not there is no error."""
         left = iter(keys)
         while listed := list(islice(left, _DELETED_AT_ONCE)):
             self._delete_listed(listed)
+            self._forget_versions(listed)
+
+    def _forget_versions(self, listed: Iterable[str]) -> None:
+        """Within `forgetting` remove what a bucket elsewhere keeps beside an object's present content; our own store does so itself."""
+        if not _forgets.get() or _erase_key():
+            return
+        for key in listed:
+            with _errors(f"delete {key}"):
+                for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key):
+                    for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                        is_present = one["IsLatest"] and "ETag" in one
+                        if one["Key"] == key and not is_present:
+                            self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=one["VersionId"])
 
     def _delete_listed(self, listed: Sequence[str]) -> None:
         keys = [key for key in listed if _IN_XML.fullmatch(key)]
@@ -212,8 +280,27 @@ class ObjectStore:
         with _errors(f"delete {keys[0]}"):
             answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
         if failed := answer.get("Errors"):
-            key = _BELOW_NAMES.sub(r"\1…", failed[0].get("Key", ""))
-            raise StoreError(f"could not delete {key}: {failed[0].get('Message')}")
+            raise StoreError(f"could not delete {_told(failed[0].get('Key', ''))}: {failed[0].get('Message')}")
+
+    def versioning(self) -> str | None:
+        """Return ``Enabled``, ``Suspended``, empty where it was never on, or None where the server does not tell or may not be asked."""
+        try:
+            return str(self._client.get_bucket_versioning(Bucket=self.bucket).get("Status", ""))
+        except (ClientError, BotoCoreError):
+            return None
+
+    def refuses_overwrites(self, key: str) -> bool:
+        """Return whether the server refuses a conditional write over an object; tried on one of its own, which goes again."""
+        self.put(key, b"first")
+        try:
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=b"second", ContentType="text/plain", IfNoneMatch="*")
+        except ClientError as error:
+            return error.response.get("Error", {}).get("Code") in _IS_THERE
+        except BotoCoreError:
+            return False
+        finally:
+            self.delete(key)
+        return False
 
     def create_bucket(self) -> None:
         """Make the bucket if it is not there."""
@@ -241,6 +328,7 @@ def _client(_process: int, _steering: tuple[tuple[str, str], ...]) -> "S3Client"
     # a session of its own: the shared one keeps the first credentials it ever saw
     client: S3Client = boto3.session.Session().client("s3", config=config)
     client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
+    client.meta.events.register("before-sign.s3", _add_erase_key)
     return client
 
 
@@ -250,10 +338,59 @@ def _add_md5(request: Any, **_: Any) -> None:
     request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 
 
+def _digests(data: bytes | BinaryIO) -> tuple[int, str, str]:
+    """Return length, MD5 and SHA-256 of what was to be written."""
+    md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    if isinstance(data, bytes):
+        pieces: Iterable[bytes] = [data]
+    else:
+        data.seek(0)
+        pieces = iter(lambda: data.read(1024 * 1024), b"")
+    for piece in pieces:
+        md5.update(piece)
+        sha256.update(piece)
+        size += len(piece)
+    return size, md5.hexdigest(), sha256.hexdigest()
+
+
+def _conflict(key: str) -> StoreConflictError:
+    told = _told(key)
+    return StoreConflictError(f"{told} is there with other bytes; it is written once, so nothing was changed: one of the two is wrong")
+
+
+def _told(text: str) -> str:
+    """Return a key, or what is done to one, as a message may tell it."""
+    return _BELOW_NAMES.sub(r"\1…", text)
+
+
+def _erase_key() -> str:
+    """Return the key by which our own store knows who may let things be forgotten (``ECG_STORE_ERASE_KEY``)."""
+    return os.environ.get("ECG_STORE_ERASE_KEY", "")
+
+
+def _add_erase_key(request: Any, **_: Any) -> None:
+    if _forgets.get() and _erase_key():
+        request.headers["X-Ecg-Erase"] = _erase_key()
+
+
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """Let what is written once be written over, and nothing be kept of what is written over or deleted: no copy, no version.
+
+    For what must be forgotten, and nothing else. Our own store removes the copies of before, too, if it knows the key
+    (``ECG_STORE_ERASE_KEY``); of a bucket elsewhere the versions of each object are listed and deleted, some requests more each.
+    """
+    before = _forgets.set(True)
+    try:
+        yield
+    finally:
+        _forgets.reset(before)
+
+
 @contextmanager
 def _errors(action: str) -> Iterator[None]:
     """Raise what went wrong as an error of ours; of a key that may name a person the log has no more than the beginning."""
-    told = _BELOW_NAMES.sub(r"\1…", action)
+    told = _told(action)
     try:
         yield
     except ClientError as error:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,7 +17,8 @@ def bounded_parallel_map(function: Callable[[Item], Result], items: Iterable[Ite
     """Call ``function`` for every item and give the results in their order.
 
     At most ``at_once`` calls run or have a result that was not taken yet, so a slow taker holds the calls back; ``items`` is read
-    no further than that, either. ``ThreadPoolExecutor.map`` would read all items and hold all results.
+    no further than that, either. ``ThreadPoolExecutor.map`` would read all items and hold all results. Each call knows the caller's
+    context variables.
 
     >>> list(bounded_parallel_map(str, range(3), at_once=2))
     ['0', '1', '2']
@@ -27,7 +29,7 @@ def bounded_parallel_map(function: Callable[[Item], Result], items: Iterable[Ite
             for item in items:
                 if len(waiting) == at_once:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(function, item))
+                waiting.append(pool.submit(copy_context().run, function, item))
             while waiting:
                 yield waiting.popleft().result()
         finally:

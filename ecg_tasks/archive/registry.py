@@ -12,7 +12,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 
 SUMS = "SHA256SUMS"
-VERDICT = "verdict.json"
+VERDICT = keys.VERDICT
 
 
 PROMOTED = "promoted"
@@ -166,9 +166,11 @@ def digest(files: Mapping[str, bytes]) -> str:
 
 
 def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[str, bytes]) -> None:
-    """Write a version, its checksums last."""
+    """Write a version, its checksums last. Until these are there it is none, and what a killed task left of it is written again."""
+    whole = has_version(store, recipe, version)
     for name in sorted(files, key=lambda name: (name == SUMS, name)):
-        store.put(keys.model_file(recipe, version, name), files[name])
+        write = store.put if whole or name == SUMS else store.replace
+        write(keys.model_file(recipe, version, name), files[name])
 
 
 def shipped_champions(folder: Path) -> list[Champion]:

@@ -6,7 +6,23 @@ from typing import Annotated
 import typer
 
 from ecg_tasks import __version__
-from ecg_tasks.cli import audit, backup, checks, demo, distributed, evaluate, inbox, lineage, models, reports, runs, setup, single, stack
+from ecg_tasks.cli import (
+    audit,
+    backup,
+    checks,
+    demo,
+    distributed,
+    evaluate,
+    inbox,
+    kept,
+    lineage,
+    models,
+    reports,
+    runs,
+    setup,
+    single,
+    stack,
+)
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -30,6 +46,8 @@ app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
 app.command(rich_help_panel=STACK)(backup.backup)
 app.command(rich_help_panel=STACK)(backup.restore)
+app.command("backup-key", rich_help_panel=STACK)(backup.backup_key)
+app.command(rich_help_panel=STACK)(kept.kept)
 app.command(rich_help_panel=STACK)(distributed.secrets)
 app.command(rich_help_panel=DATA)(inbox.put)
 app.command("import", rich_help_panel=DATA)(inbox.import_)

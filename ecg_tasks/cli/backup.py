@@ -1,4 +1,7 @@
-"""Here: ``backup`` and ``restore``: the whole state of the embedded stack as one file. Not here: how (``deploy.embedded.backup``)."""
+"""Here: ``backup``, ``restore`` and the keys of backups: the whole state of the embedded stack as one file.
+
+Not here: how (``deploy.embedded.backup``, ``deploy.embedded.sealing``).
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +16,10 @@ def backup(
         Path, typer.Argument(help="The file to write; one that is there is replaced when the new one is whole.", dir_okay=False)
     ],
 ) -> None:
-    """Write the bucket, the history of runs, the logs and the secrets into one file. A stack that is up is stopped meanwhile."""
+    """Write the bucket, the history of runs, the logs and the secrets into one file. A stack that is up is stopped meanwhile.
+
+    Where ECG_BACKUP_RECIPIENTS names public keys of age, the file is encrypted for them.
+    """
     from deploy.embedded import Stack
     from deploy.embedded.backup import back_up
 
@@ -22,9 +28,26 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="What ./ecg backup wrote.", dir_okay=False, exists=True)],
+    identity: Annotated[
+        Path | None, typer.Option(help="The file with the secret key, where the backup is encrypted.", dir_okay=False, exists=True)
+    ] = None,
 ) -> None:
     """Restore the state folder from a backup; it must not be there. Everything is checked before it appears."""
     from deploy.embedded import Stack
     from deploy.embedded.backup import restore as restore_from
 
-    restore_from(Stack().home, file, say)
+    restore_from(Stack().home, file, say, identity=identity)
+
+
+def backup_key(
+    file: Annotated[Path, typer.Argument(help="The file to write the secret key into; it must not be there.", dir_okay=False)],
+) -> None:
+    """Make a key for encrypted backups: the secret one into FILE, the public one on the terminal.
+
+    Keep FILE away from this machine, and twice: without it no backup that is encrypted for it can be read, by anybody.
+    """
+    from deploy.embedded.sealing import make_key
+
+    public = make_key(file)
+    say(f"the secret key is in {file}; move it to where no stack runs, and keep a second copy: without it no backup can be read")
+    typer.echo(f"ECG_BACKUP_RECIPIENTS={public}")

@@ -53,6 +53,7 @@ def variables(environ: dict[str, str], *, gpu: bool) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": made.s3_secret_key,
         "AWS_DEFAULT_REGION": REGION,
         "SWIFT_HASH": made.swift_hash,
+        "ECG_STORE_ERASE_KEY": made.store_inner,
     }
     if environ.get("ECG_BUCKET"):
         known = ("ECG_BUCKET", *(name for name in environ if name.startswith("AWS_")))

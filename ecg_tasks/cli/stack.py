@@ -45,7 +45,20 @@ def up() -> None:
     stack = Stack()
     stack.up(say)
     say("everything is healthy")
+    _warn_of_bucket(stack)
     describe(stack)
+
+
+def _warn_of_bucket(stack: "Stack") -> None:
+    """Tell what a bucket elsewhere does not do for what is written once; ours does it."""
+    from deploy.embedded import bucket
+
+    if bucket.is_embedded(stack.home):
+        return
+    from ecg_tasks.actions.bucket_check import lacks
+
+    for sentence in lacks(open_bucket()):
+        complain(sentence)
 
 
 def down() -> None:

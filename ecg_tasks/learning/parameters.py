@@ -74,7 +74,7 @@ RECIPE_TRAINING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """What each recipe trains with, unless a run says otherwise.
 
 No augmentation: pictures of aligned beats must not be shifted, and of nine kinds tried one by one none raised the AUROC in
-cross-validation. Five members for ``twelve_lead`` make its answers depend less on the seed; ``heartbeat`` gained nothing by them
+cross-validation. Four members for ``twelve_lead`` make its answers depend less on the seed; ``heartbeat`` gained nothing by them
 (docs/measurements/tuning.md).
 """
 

@@ -15,9 +15,9 @@ from ecg_tasks.archive.documents import (
     BackfillPin,
     ComparisonSummary,
     PinnedVersion,
+    end_run,
     read,
     write,
-    write_manifest,
 )
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
@@ -149,7 +149,7 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
         report=report.index_key,
         page=page,
     )
-    write_manifest(store, manifest)
+    end_run(store, manifest)
     return page
 
 

@@ -14,11 +14,11 @@ from ecg_tasks.archive.documents import (
     PinnedVersion,
     ReportPin,
     Undecided,
+    end_run,
     plain,
     read,
     read_many,
     write,
-    write_manifest,
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store, result_key, shared, write_jobs
@@ -166,7 +166,7 @@ def write_report(pin: str, results: Sequence[str]) -> str:
         waits=summary.waiting,
         changed=summary.n_changed,
     )
-    write_manifest(store, manifest)
+    end_run(store, manifest)
     return summary.index_key
 
 

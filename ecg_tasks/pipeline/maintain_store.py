@@ -19,10 +19,10 @@ from ecg_tasks.archive.documents import (
     MaintenanceManifest,
     MaintenancePlan,
     OrphanList,
+    end_run,
     find,
     read,
     write,
-    write_manifest,
 )
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now, open_store
@@ -154,7 +154,7 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
     )
     write(store, keys.manifest_list(DAG, run, "deletions"), DeletionList(objects=_told(objects)))
     write(store, keys.manifest_list(DAG, run, "orphans"), found)
-    return write_manifest(store, manifest)
+    return end_run(store, manifest)
 
 
 def fail_if_damaged(manifest_key: str) -> None:

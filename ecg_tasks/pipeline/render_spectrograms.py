@@ -13,10 +13,10 @@ from ecg_tasks.archive.documents import (
     RenderManifest,
     RenderResult,
     Undrawn,
+    end_run,
     read,
     read_many,
     write,
-    write_manifest,
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store, result_key, shared, write_jobs
@@ -124,4 +124,4 @@ def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
 def _write_manifest(store: ObjectStore, run: str, done: Sequence[RenderedShard]) -> str:
     totals = {name: sum(getattr(item, name) for item in done) for name in RenderCounts.__struct_fields__}
     manifest = RenderManifest(dag=DAG, run=run, counts=RenderCounts(**totals), shards=tuple(done))
-    return write_manifest(store, manifest)
+    return end_run(store, manifest)

@@ -218,7 +218,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
     }
 )
 """Every recipe by its name."""
-_EARLIER = (replace(RECIPES[RecipeName.TWELVE_LEAD], picture=LeadSpectrograms(stft=replace(LEAD_STFT, hop_length=8))),)
+_EARLIER = tuple(
+    replace(RECIPES[RecipeName.TWELVE_LEAD], picture=LeadSpectrograms(stft=replace(LEAD_STFT, hop_length=hop), low_db=-60.0))
+    for hop in (8, 4)
+)
 """Recipes whose pictures are rendered no more: those that are stored are read, for versions that learnt from them."""
 
 

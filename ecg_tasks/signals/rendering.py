@@ -205,7 +205,7 @@ class LeadSpectrograms:
     before_s : seconds of the beat before the R peak that are drawn
     after_s : seconds of the beat from the R peak on that are drawn
     stft : frames and level scale
-    low_db : dB re 1 mV that becomes 0; all below is 0 too
+    low_db : dB re 1 mV that becomes 0; all below is 0 too: it is noise, and the filters of the device
     high_db : dB re 1 mV that becomes 255; all above is 255 too
     sign : scale of the channels that carry the sign, mV
     """
@@ -216,7 +216,7 @@ class LeadSpectrograms:
     before_s: float = 0.36
     after_s: float = 0.664
     stft: StftParams = LEAD_STFT
-    low_db: float = -60.0
+    low_db: float = -40.0
     high_db: float = 10.0
     sign: SignScale = SignScale(knee=0.05, top=3.0)
 

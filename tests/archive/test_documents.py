@@ -25,13 +25,14 @@ from ecg_tasks.archive.documents import (
     RenderManifest,
     Training,
     TrainingJob,
+    end_run,
     find_manifest,
     load,
     read_manifest,
     read_manifests,
     write_manifest,
 )
-from ecg_tasks.errors import DamagedStoreError
+from ecg_tasks.errors import DamagedStoreError, StoreConflictError
 from ecg_tasks.names import DagId
 
 LIBRARY = Path(ecg_tasks.__file__).parent
@@ -51,6 +52,22 @@ def test_what_nights_write_is_read_whole(two_nights):
         assert stored
         for key, data in stored.items():
             assert json.loads(data).items() <= json.loads(load(kind, data, name=key).to_json()).items()
+
+
+def test_a_run_that_is_over_keeps_its_account(bucket, caplog):
+    """A task that runs again after its run was over changes no account and says so; another account by the other way is refused."""
+    first, second = (RenderManifest(dag=DagId.RENDER_SPECTROGRAMS, run="r", counts=counts(n), shards=()) for n in (1, 0))
+    key = end_run(bucket, first)
+    assert end_run(bucket, first) == end_run(bucket, second) == key
+    assert "has its account already" in caplog.text
+    assert find_manifest(bucket, RenderManifest, "r").counts == first.counts
+    with pytest.raises(StoreConflictError, match=key):
+        write_manifest(bucket, second)
+
+
+def counts(n):
+    """Counts of a rendering, all the same."""
+    return RenderCounts(**dict.fromkeys(RenderCounts.__struct_fields__, n))
 
 
 def test_every_manifest_is_of_a_dag():

@@ -8,8 +8,10 @@ from itertools import zip_longest
 
 import pytest
 
-from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.errors import MissingObjectError, StoreError
+from ecg_tasks.actions.bucket_check import lacks
+from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.object_store import ObjectStore, forgetting
+from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
 pytestmark = pytest.mark.usefixtures("over_http")
 
@@ -24,6 +26,91 @@ def test_put_get_copy_list_delete(bucket):
     assert bucket.sha256(["a/1", "a/2"]) == hashlib.sha256(b"onetwo").hexdigest()
     bucket.delete_many(["a/1", "a/2", "never/there"])
     assert bucket.list_keys("a/") == []
+
+
+@pytest.mark.parametrize("folder", keys.ONCE)
+def test_what_is_written_once_is_not_written_over(bucket, folder):
+    """The same bytes again are no error; others are refused with the key, whether written or copied, and what stands there stays."""
+    key = f"{folder}a/b/c.parquet"
+    for data in (b"one", b"one"):
+        bucket.put(key, data)
+    bucket.put("staging/same", b"one")
+    bucket.put("staging/other", b"two")
+    bucket.copy("staging/same", key)
+    for write in (lambda: bucket.put(key, b"two"), lambda: bucket.put(key, b"longer"), lambda: bucket.copy("staging/other", key)):
+        with pytest.raises(StoreConflictError, match=rf"{folder}.* with other bytes"):
+            write()
+    assert bucket.get(key) == b"one"
+
+
+def test_a_conflict_is_told_without_a_dropped_files_name(bucket):
+    """Below raw/ a key may end with somebody's name."""
+    bucket.put("raw/0/Mustermann.csv", b"one")
+    with pytest.raises(StoreConflictError, match="raw/0/…") as told:
+        bucket.put("raw/0/Mustermann.csv", b"two")
+    assert "Mustermann" not in str(told.value)
+
+
+def test_an_open_file_is_compared_whole(bucket, tmp_path):
+    """The same file again is fine; one of the same length with another last byte is not."""
+    for name, end in (("same", b"a"), ("other", b"b")):
+        (tmp_path / name).write_bytes(b"rows" * 1_000_000 + end)
+    for name in ("same", "same"):
+        with (tmp_path / name).open("rb") as file:
+            bucket.put("account_lists/a", file)
+    with (tmp_path / "other").open("rb") as file, pytest.raises(StoreConflictError):
+        bucket.put("account_lists/a", file)
+
+
+def test_what_may_change_changes(bucket):
+    """What people decide about a version stands beside its files, and is written over; so is all that is under way."""
+    for key in ("models/a/champion.json", "models/a/v/verdict.json", "models/a/v/approvals/run.json", "catalog/head.json", "inbox/a"):
+        bucket.put(key, b"one")
+        bucket.put(key, b"two")
+        assert bucket.get(key) == b"two"
+
+
+def test_a_version_that_was_not_whole_is_written_again(bucket):
+    """What a killed task left may be other bytes; once the checksums stand, no file of the version changes."""
+    files = {"model.bin": b"new", registry.SUMS: b"sums"}
+    bucket.put(keys.model_file("a", "v", "model.bin"), b"of a killed task")
+    registry.write_version(bucket, "a", "v", files)
+    registry.write_version(bucket, "a", "v", files)
+    with pytest.raises(StoreConflictError, match=r"model\.bin"):
+        registry.write_version(bucket, "a", "v", files | {"model.bin": b"other"})
+    assert bucket.get(keys.model_file("a", "v", "model.bin")) == b"new"
+
+
+def test_forgetting_takes_every_version(bucket):
+    """Where a bucket elsewhere keeps versions, none is left of what is forgotten but the present one, and all of what is deleted."""
+    bucket._client.put_bucket_versioning(Bucket=bucket.bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("raw/0/a", "raw/0/ab", "raw/0/abc"):
+        bucket.put(key, b"one")
+        bucket.replace(key, b"two")
+    with forgetting():
+        bucket.delete_many(["raw/0/a"])
+        bucket.put("raw/0/abc", b"three")
+    bucket.delete("raw/0/ab")
+    left = bucket._client.list_object_versions(Bucket=bucket.bucket, Prefix="raw/0/a")
+    assert [one["Key"] for one in left["Versions"]] == ["raw/0/ab", "raw/0/ab", "raw/0/abc"]
+    assert [one["Key"] for one in left["DeleteMarkers"]] == ["raw/0/ab"]
+    assert bucket.get("raw/0/abc") == b"three"
+
+
+def test_a_bucket_elsewhere_is_asked_what_it_keeps(bucket, monkeypatch):
+    """Without versions a sentence says so, with them none; a server that writes over all is found out; nothing is left of the try."""
+    assert [sentence.split(":")[0] for sentence in lacks(bucket)] == [f"the bucket {bucket.bucket} keeps no versions"]
+    bucket._client.put_bucket_versioning(Bucket=bucket.bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert lacks(bucket) == []
+    put = bucket._client.put_object
+
+    def regardless(**asked):
+        asked.pop("IfNoneMatch", None)
+        return put(**asked)
+
+    monkeypatch.setattr(bucket._client, "put_object", regardless)
+    assert ["does not refuse to write over" in sentence for sentence in lacks(bucket)] == [True]
+    assert bucket.list_keys("") == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
     *("classify", "evaluate", "export-report", "export", "test", "bench", "setup"),
     *("promote", "rollback", "reject", "secrets"),
-    *("audit", "lineage", "backup", "restore"),
+    *("audit", "lineage", "backup", "backup-key", "restore", "kept"),
 )
 GROUPS = {"models": models.app}
 """Commands that have commands of their own."""

@@ -136,7 +136,7 @@ def test_secrets_are_private_and_never_overwritten(tmp_path, monkeypatch):
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
     ones, twos = (dict(line.split("=", 1) for line in file.read_text().splitlines()) for file in (first, second))
     secret = {name for name in ones if re.search("PASSWORD|SECRET|KEY$|HASH", name)}
-    assert len(secret) == 9
+    assert len(secret) == 10
     assert not {name for name in secret if ones[name] == twos[name]}
     before = first.read_bytes()
     assert CliRunner().invoke(app, ["secrets", "--out", str(first)]).exit_code == 1
@@ -174,7 +174,7 @@ def test_the_stores_image_holds_all_that_its_programs_import(tmp_path):
     for path in re.findall(r"/opt/ecg/(\S+\.py)", stage):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
-    imports = "import deploy.compose.store, deploy.compose.health, deploy.embedded.swift_node"
+    imports = "import deploy.compose.store, deploy.compose.health, deploy.embedded.swift_node, deploy.embedded.swift_kept"
     environment = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
     done = subprocess.run([sys.executable, "-S", "-c", imports], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

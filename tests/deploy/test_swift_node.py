@@ -5,6 +5,7 @@ Not here: the store at work (``test_stack``, ``tests/faults``).
 
 import subprocess
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -205,3 +206,22 @@ def test_a_store_at_work_forgets_once_a_day(tmp_path, monkeypatch):
         now[0] = 1000.0 + later
         sweep(later)
     assert (asked, len(swept)) == ([(tmp_path, swift_node.FORGOTTEN_S)] * 2, 4)
+
+
+_LOG = """
+import os, sys, swift_node
+swift_node.log_here_only()
+from swift.common.utils import get_logger
+get_logger({"log_address": "/dev/null"}, log_to_console=True).warning("a key")
+print([os.readlink(f"/proc/self/fd/{number}") for number in range(3, 64) if os.path.lexists(f"/proc/self/fd/{number}")])
+"""
+
+
+@pytest.mark.stack
+def test_the_store_logs_into_its_own_output_only():
+    """It opens no socket to log through: Swift would send each line to a port of this machine."""
+    store_packages.ensure_installed()
+    folder, python = Path(object_store.__file__).parent, str(object_store.ENVIRONMENT / "bin" / "python")
+    done = subprocess.run([python, "-c", _LOG], cwd=folder, check=True, capture_output=True, text=True)
+    assert "a key" in done.stderr
+    assert "socket" not in done.stdout

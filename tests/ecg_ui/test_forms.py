@@ -240,11 +240,11 @@ def test_a_record_shows_its_classes(admin, classed):
     for name, (decision, probability) in said.items():
         columns |= {f"class_{name}": [decision] * n_records, f"p_{name}": np.full(n_records, probability, np.float32)}
     try:
-        store.put(key, tables.dump(tables.predictions_with(CLASSES), columns))
+        store.replace(key, tables.dump(tables.predictions_with(CLASSES), columns))
         records._predictions.forget()
         page = admin.get(f"/ecg/records/{record_id}").text
     finally:
-        store.put(key, before)
+        store.replace(key, before)
         records._predictions.forget()
     table = page.partition("Classes of the recording")[2].partition("</table>")[0]
     assert [cell in table for cell in ("<strong>present</strong>", ">0.750<", ">absent<", ">0.125<", ">0.500<", "&lt;AF&gt;")] == [True] * 6

@@ -108,6 +108,16 @@ def requests(port):
     yield ask(port, "GET", "/api/v2/dags", headers={"Authorization": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."})
 
 
+def connects(path):
+    """Whether this user gets through to a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 def readable(folder):
     """Files and folders below ``folder`` that this user can read or list."""
     return [str(Path(where, name)) for where, folders, files in os.walk(folder) for name in folders + files if _is_open(Path(where, name))]
@@ -139,6 +149,7 @@ if __name__ == "__main__":
         "answers": [answer for port in told["http"] for answer in requests(port)],
         "database": [database(told["postgres"], user) for user in ("airflow", "postgres", "nobody")],
         "files": [] if told["same_user"] else readable(told["folder"]),
+        "connected": [] if told["same_user"] else [path for path in told["unix"] if connects(path)],
         "environments": [] if told["same_user"] else environments(told["pids"]),
     }
     json.dump(got, sys.stdout)

@@ -1,13 +1,13 @@
 """Here: what another user of the same machine gets from a stack: nothing. Not here: what he tries (``intruder``)."""
 
+import ipaddress
 import json
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from deploy.embedded import processes
@@ -31,15 +31,52 @@ def python_of_a_stranger():
     return sys.executable, {}
 
 
+@dataclass(frozen=True)
+class Socket:
+    """A socket that takes connections or packets: ``tcp``, ``udp`` or ``unix``, its address and port, or its path."""
+
+    kind: str
+    address: str
+    port: int = 0
+
+
+def open_sockets(pids):
+    """All sockets of these processes that somebody else can send to, as the kernel lists them (``/proc/net``)."""
+    held = set()
+    for pid in pids:
+        with suppress(OSError):
+            for one in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    held.add(str(one.readlink()).removeprefix("socket:[").removesuffix("]"))
+    found = set()
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, here, there, state, *_rest = words = line.split()
+            takes = state == "0A" if table.startswith("tcp") else there.endswith(":0000")
+            if takes and words[9] in held:
+                address, _, port = here.partition(":")
+                raw = b"".join(bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8))
+                found.add(Socket(table[:3], str(ipaddress.ip_address(raw)), int(port, 16)))
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        _, _, _, flags, _, _, inode, *path = line.split(maxsplit=7)
+        if int(flags, 16) & 0x10000 and inode in held:
+            found.add(Socket("unix", path[0] if path else ""))
+    return found
+
+
 @pytest.fixture(scope="module")
-def got(stack, ecg):
-    """Everything that the stranger got, from each port that any process of the stack listens on."""
+def sockets(stack, ecg):
+    """The sockets of all processes of the stack, and these processes."""
     ecg("up")
-    pids, listening = [], set()
-    for process in processes.of_stack(stack.home):
-        with suppress(psutil.NoSuchProcess):
-            pids.append(process.pid)
-            listening |= {one.laddr.port for one in process.net_connections(kind="inet") if one.status == psutil.CONN_LISTEN}
+    pids = [process.pid for process in processes.of_stack(stack.home)]
+    return open_sockets(pids), pids
+
+
+@pytest.fixture(scope="module")
+def got(stack, sockets):
+    """Everything that the stranger got, from each port that any process of the stack listens on."""
+    found, pids = sockets
+    listening = {one.port for one in found if one.kind == "tcp"}
     assert listening >= set(asdict(stack.home.ports()).values())
     python, stranger = python_of_a_stranger()
     postgres = stack.home.ports().postgres
@@ -48,6 +85,7 @@ def got(stack, ecg):
         "postgres": postgres,
         "folder": str(stack.home),
         "pids": pids,
+        "unix": sorted(one.address for one in found if one.kind == "unix"),
         "same_user": not stranger,
     }
     done = subprocess.run(
@@ -55,6 +93,20 @@ def got(stack, ecg):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
+
+
+def test_every_socket_is_of_this_machine_alone(sockets):
+    """Whatever listens does so on the loopback or in the file system; nothing waits for packets, and no unix socket has a mere name."""
+    found, _ = sockets
+    inet = [one for one in found if one.kind != "unix"]
+    assert inet
+    assert [one for one in inet if not ipaddress.ip_address(one.address).is_loopback] == []
+    assert [one for one in found if one.kind == "unix" and not one.address.startswith("/")] == []
+
+
+def test_no_unix_socket_lets_the_stranger_in(got):
+    """The file system keeps him from each: he cannot even connect."""
+    assert got["connected"] == []
 
 
 def test_no_answer_holds_a_secret_or_a_name(stack, got, objects):
@@ -111,3 +163,17 @@ def test_files_and_environments_are_closed(got):
     """Another user can read no file of the state folder and no process's environment."""
     assert got["files"] == []
     assert got["environments"] == []
+
+
+def test_what_somebody_deleted_by_hand_is_taken_back(ecg, try_ecg, objects):
+    """The bucket's key deletes a file of the champion; the command shows it, puts it back, asks why, and logs it."""
+    with objects() as store:
+        key = next(key for key in store.list_keys(keys.MODELS) if key.endswith("SHA256SUMS"))
+        before = store.get(key)
+        store.delete(key)
+        assert f"  {key}  --stamp " in ecg("kept", keys.MODELS)
+        assert try_ecg("kept", "--back", key).returncode == 2
+        ecg("kept", "--back", key, "--why", "deleted by mistake")
+        assert store.get(key) == before
+        assert json.loads(ecg("audit", "--json", "--last", "1"))[-1]["subject"] == key
+    assert try_ecg("kept", "--back", "models/never", "--why", "a try").returncode == 1

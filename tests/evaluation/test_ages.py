@@ -27,6 +27,12 @@ def test_a_patient_counts_once_and_too_few_give_no_range():
     assert ages_shown(np.array([40.0] * 19 + [np.nan] * 30), [f"p{number}" for number in range(49)]) is None
 
 
+def test_the_ends_are_whole_years_around_the_tenth_age_from_either_side():
+    """Two years apart, from 30.4 on; a second record of a patient, of another age, says nothing."""
+    ages, patients = [30.4 + 2 * number for number in range(40)], [f"p{number}" for number in range(40)]
+    assert ages_shown(np.array([*ages, 5.0]), [*patients, "p20"]) == AgeRange(low=48.0, high=91.0, n_patients=40)
+
+
 @pytest.mark.parametrize(("age", "inside"), [(17.9, False), (18.0, True), (90.0, True), (91.0, False), (None, True), (float("nan"), True)])
 def test_an_age_that_is_not_known_is_not_outside(age, inside):
     """Both ends are inside."""

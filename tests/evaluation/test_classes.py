@@ -7,7 +7,7 @@ import pytest
 
 from ecg_tasks.errors import SignalError
 from ecg_tasks.evaluation.classes import ClassAssessment, ClassLimits, ScoredClasses, assess_classes
-from ecg_tasks.evaluation.intervals import auroc_interval
+from ecg_tasks.evaluation.intervals import auroc_interval, bootstrap, percentile_interval
 from ecg_tasks.evaluation.metrics import roc_auc
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
@@ -52,6 +52,34 @@ def test_the_mean_of_one_class_is_that_class():
     found = assess_classes(alone, **ASKED)
     assert found.macro_auroc.low == pytest.approx(found.evaluations["CD"].auroc.low)
     assert found.macro_auroc.high == pytest.approx(found.evaluations["CD"].auroc.high)
+
+
+def test_the_interval_of_the_mean_is_of_resampled_patients():
+    """Each class on its own records, of the patients drawn: here records are written out as often as their patient was drawn."""
+    scored = _scored()
+
+    def mean(weights):
+        found = []
+        for drawn in weights.astype(int):
+            rows = np.repeat(np.arange(200), drawn)
+            truth, p = scored.truth[rows], scored.probabilities[rows]
+            known = ~np.isnan(truth)
+            found.append(np.mean([roc_auc(truth[known[:, one], one].astype(int), p[known[:, one], one]) for one in (0, 1)]))
+        return np.array(found)
+
+    asked = {"seed": 3, "n_resamples": 300}
+    expected = percentile_interval(mean(np.ones((1, 200)))[0], bootstrap(mean, np.array(scored.groups), **asked))
+    found = assess_classes(scored, **ASKED).macro_auroc
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+
+
+def test_a_record_without_a_usable_window_is_in_no_figure_of_a_class():
+    """It has no probability of any class; the other records give the figures that they give alone."""
+    scored = _scored()
+    none = np.arange(200) % 50 == 7
+    found = assess_classes(replace(scored, probabilities=np.where(none[:, None], np.nan, scored.probabilities)), **ASKED)
+    alone = assess_classes(replace(scored, truth=np.where(none[:, None], np.nan, scored.truth)), **ASKED)
+    assert found.as_dict() == alone.as_dict()
 
 
 def test_what_is_not_known_or_never_there_is_left_out():

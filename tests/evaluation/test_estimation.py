@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_tasks.evaluation.estimation import FIGURES, estimate, hold_against
+from ecg_tasks.evaluation.intervals import wilson
 
 
 def test_it_is_the_expected_confusion_table():
@@ -15,6 +16,13 @@ def test_it_is_the_expected_confusion_table():
     assert found["specificity"].value == pytest.approx(1.7 / 2.6)
     assert found["accuracy"].value == pytest.approx((2.1 + 1.7) / 5)
     assert all(one.low <= one.value <= one.high and one.method == "drawn" for one in found.values())
+
+
+def test_what_labels_say_is_counted_of_the_records_that_each_figure_is_about():
+    """A probability of the threshold itself is called abnormal; the interval is that of the abnormal, of the normal, or of all records."""
+    found = hold_against([1, 1, 0, 0, 0], [0.5, 0.2, 0.5, 0.1, 0.3], threshold=0.5, seed=0)
+    counted = {"sensitivity": (1, 2), "specificity": (2, 3), "accuracy": (3, 5)}
+    assert {name: one.measured for name, one in found.items()} == {name: wilson(right / n, n) for name, (right, n) in counted.items()}
 
 
 def test_each_record_may_have_a_threshold_of_its_own():

@@ -188,6 +188,32 @@ def test_no_class_may_fall_by_more_than_its_margin():
     assert held.reason.endswith("; not worse by 0.5 in MI, HYP")
 
 
+def test_a_class_of_too_few_patients_is_not_compared_however_many_records_they_have():
+    """Neither where few patients have it nor where few have it not; the reason says which it is."""
+    labels, good, poor, patients = _better()
+    one = _of_class(candidate=1.0, champion=3.0)
+    has = np.asarray(one.labels) == 1
+    four = np.arange(400) % 4
+    for few in (has, ~has):
+        named = ScoredClass(
+            labels=one.labels, candidate=one.candidate, champion=one.champion, groups=np.where(few, four, 4 + np.arange(400)).astype(str)
+        )
+        verdict = evaluate_candidate(labels, good, poor, patients, seed=0, classes={"MI": named})
+        assert verdict.promote
+        assert verdict.reason.endswith("; too few test patients to compare MI")
+
+
+def test_the_whole_interval_of_a_class_must_lie_above_the_margin():
+    """A difference within the margin on few patients is not enough to say that a class has not fallen; on many it is."""
+    labels, good, poor, patients = _better()
+    few, many = ({"MI": _of_class(candidate=1.9, champion=2.0, n=n)} for n in (400, 4000))
+    verdict = evaluate_candidate(labels, good, poor, patients, seed=0, classes=few)
+    difference = verdict.figures["auroc_difference_MI"]
+    assert difference.low < -0.05 < difference.value
+    assert not verdict.promote
+    assert evaluate_candidate(labels, good, poor, patients, seed=0, classes=many).promote
+
+
 def test_classes_help_no_candidate():
     """Normal and abnormal are judged first: a candidate that is no better there is rejected for that, however good its classes are."""
     labels, good, poor, patients = _better()
@@ -204,3 +230,6 @@ def test_a_class_that_few_test_patients_have_is_not_compared():
     verdict = evaluate_candidate(labels, good, poor, patients, seed=0, classes=classes, lost=("HYP",))
     assert verdict.promote
     assert verdict.reason.endswith("; too few test patients to compare CD; it no longer reports HYP")
+    rejected = evaluate_candidate(labels, poor, good, patients, seed=0, classes=classes, lost=("HYP",))
+    assert not rejected.promote
+    assert "HYP" not in rejected.reason  # nothing is lost by what does not serve

@@ -41,6 +41,8 @@ def test_ends_stay_shares_and_what_is_not_defined_stays_so():
     perfect = at_prevalence(Interval(1.0, 0.85, 1.0), Interval(1.0, 0.75, 1.0), prevalence=0.1)
     assert perfect.ppv.value == perfect.ppv.high == 1.0
     assert perfect.ppv.low == pytest.approx(0.1 / (0.1 + 0.25 * 0.9))
+    anything = at_prevalence(Interval(0.9, 0.0, 1.0), Interval(0.9, 0.0, 1.0), prevalence=0.6)
+    assert (anything.ppv.high, anything.npv.low, anything.npv.high) == (1.0, 0.0, 1.0)
     nothing = Interval(float("nan"), float("nan"), float("nan"))
     assert isnan(at_prevalence(nothing, Interval(0.8, 0.7, 0.9), prevalence=0.1).ppv.value)
     assert at_prevalence(nothing, Interval(0.8, 0.7, 0.9), prevalence=0.1).called.text() == "not defined"

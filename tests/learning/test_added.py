@@ -99,6 +99,8 @@ def test_answers_become_probabilities():
     columns = {"abnormal": 0, "classes": "{ STTC = 1, MI = 2 }"}
     assert np.allclose(adapter(stated(**columns), SHAPE).probabilities(values), [[0.25, 0.1, 0.5]])
     assert np.allclose(adapter(stated(normal=0), SHAPE).probabilities(values), [[0.75]])
+    both = adapter(stated(normal=0, classes="{ MI = 2, NORM = 0 }"), SHAPE)
+    assert np.allclose(both.probabilities(values), [[0.75, 0.25, 0.1]])
     odds = np.log(values / (1 - values))
     assert np.allclose(adapter(stated(values="log-odds", **columns), SHAPE).probabilities(odds), [[0.25, 0.1, 0.5]])
     together = adapter(stated(values="softmax", normal=1), SHAPE).probabilities(np.log([[1.0, 2.0, 5.0]]) + 900)
@@ -159,6 +161,9 @@ def test_a_network_of_other_lengths_reads_the_middle_or_zeros_around(recording):
     assert np.abs(longer[0, :, 60:-60] - samples).max() <= 0.000501
     assert (longer[0, :, :60] == 0).all()
     assert (longer[0, :, -60:] == 0).all()
+    odd = adapter(_samples(fs=500), (12, 5003), image_shape=(1, 5000, 24)).read(images)
+    assert np.abs(odd[0, :, 1:-2] - samples).max() <= 0.000501
+    assert not odd[0, :, [0, -2, -1]].any()
     assert adapter(_samples(fs=400), (12, None), image_shape=(1, 5000, 24)).read(images).shape == (1, 12, 4000)
 
 
@@ -166,6 +171,9 @@ def test_a_network_of_other_lengths_reads_the_middle_or_zeros_around(recording):
     ("given", "shape", "reason"),
     [
         ({"fs": 0}, (12, 5000), "fs is 0 Hz"),
+        ({"fs": 49.9}, (12, 499), "fs is 49.9 Hz; it must be from 50 to 1000"),
+        ({"fs": 1000.5}, (12, 10005), "fs is 1000.5 Hz"),
+        ({"fs": 500}, (12, 10001), "the network reads 20.002 s"),
         ({"fs": 500, "leads": '["X"]'}, (1, 5000), "X is none of the leads"),
         ({"fs": 500}, (12, 500), "the network reads 1 s; it must be from 5 to 20"),
         ({"fs": 500}, (8, 5000), "the network reads 8 × 5000; by its description it is 12 × 5000"),

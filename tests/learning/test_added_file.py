@@ -5,19 +5,24 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.learning import added_file, added_process
+from ecg_tasks.learning.added import DESCRIPTION
 from ecg_tasks.learning.added_file import Format, format_of
 from ecg_tasks.learning.added_process import fault_of_scores, load_apart
 from ecg_tasks.learning.keras_file import load_network
 from tests.added_networks import changed_keras, described, keras_file, litert_file, onnx_file, saved, zipped
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+ROOT = Path(__file__).parents[2]
 SHAPE = (4, 5, 2)
 WEIGHTS, BIAS = np.linspace(-0.02, 0.02, 40)[:, None], np.zeros(1)
 DESCRIBED = described("heartbeat@0", values="probability")
@@ -375,6 +380,29 @@ def test_the_process_gets_no_credentials(keras, monkeypatch):
     with pytest.raises(ModelRefusedError, match="not loaded and tried within 600 s"):
         load_apart(keras, DESCRIBED, PICTURES)
     assert "secret" not in seen.values()
+
+
+def test_a_network_that_takes_all_memory_ends_its_own_process(tmp_path):
+    """Its file is small, and a tensor in it is not: the process may have so much and no more."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    def loaded(n_numbers):
+        nodes = [
+            helper.make_node("Constant", [], ["size"], value=numpy_helper.from_array(np.array([n_numbers]))),
+            helper.make_node("ConstantOfShape", ["size"], ["large"]),
+            helper.make_node("ReduceMax", ["large"], ["zero"], keepdims=0),
+            helper.make_node("Cast", ["read"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("Add", ["pixels", "zero"], ["numbers"]),
+        ]
+        (tmp_path / "given").write_bytes(onnx_file(WEIGHTS, BIAS, SHAPE, before=nodes))
+        (tmp_path / DESCRIPTION).write_bytes(described("heartbeat@0", values="log-odds"))
+        np.save(tmp_path / "pictures.npy", PICTURES)
+        script = "from ecg_tasks.learning import added_process as ours; ours.MAX_MEMORY_BYTES = 2**32; "
+        script += f"ours._load(ours.Path({str(tmp_path)!r}))"
+        return subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=False, text=True)
+
+    assert loaded(2**20).returncode == 0
+    assert "Failed to allocate memory" in loaded(2**30).stderr
 
 
 def test_what_cannot_be_converted_says_why():

@@ -98,6 +98,12 @@ def test_a_class_is_decided_by_its_own_output_and_rule():
     assert alone.probability == pytest.approx(found.probability, nan_ok=True)
 
 
+def test_a_class_is_present_from_its_threshold_on():
+    """The threshold itself included, where the band does not hold it; probabilities below are absent."""
+    rule = replace(CLASS, threshold=0.5, abstain=(0.2, 0.2))
+    assert rule.decide(np.array([0.5, np.nextafter(0.5, 0), 0.2])) == ["present", "absent", "uncertain"]
+
+
 def test_a_site_decides_by_its_own_rule():
     """Calibration, threshold and band; records of other sites, and of none, by those of all, as if there were no sites."""
     own = SiteRule(site="north", temperature=1.0, bias=-np.log(9), threshold=0.3, abstain=(0.15, 0.2))
@@ -113,3 +119,4 @@ def test_a_site_decides_by_its_own_rule():
     limits = rule.limits(["north", None])
     assert limits.threshold.tolist() == [0.3, 0.5]
     assert [limits.band(0), limits.band(1)] == [(0.15, 0.2), (0.4, 0.5)]
+    assert replace(rule, sites=(replace(own, abstain=(0.3, 0.3)),)).limits(["north"]).band(0) is None

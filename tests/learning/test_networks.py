@@ -37,8 +37,8 @@ def test_the_notebook_network_has_the_notebooks_size():
 
 @pytest.mark.parametrize(("name", "shape"), [case for case in CASES if case[0] != "notebook"])
 def test_networks_but_the_notebooks_are_small(name, shape):
-    """They stay below 100,000 weights for every picture they are used on."""
-    assert build_network(name, shape).count_params() < 100_000
+    """They stay below 60,000 weights for every picture they are used on, the residual one below 90,000."""
+    assert build_network(name, shape).count_params() < {"compact": 60_000, "aligned": 90_000}[name]
 
 
 def test_the_aligned_network_reads_only_low_frequencies():

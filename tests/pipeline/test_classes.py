@@ -214,12 +214,12 @@ def test_predictions_of_before_there_were_classes_are_reported(store, champion, 
     try:
         for key, data in before.items():
             columns = tables.load(data)
-            store.put(key, tables.dump(tables.PREDICTIONS, {name: columns[name] for name in tables.PREDICTIONS.names}))
+            store.replace(key, tables.dump(tables.PREDICTIONS, {name: columns[name] for name in tables.PREDICTIONS.names}))
         pin = classify_records.pin_champion("older", date="2026-01-03", scope="all", details=1)
         key = classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
     finally:
         for name, data in before.items():
-            store.put(name, data)
+            store.replace(name, data)
     old = pq.read_table(io.BytesIO(store.get(key.replace("index.html", "predictions.parquet"))))
     n_shared = len(report_columns.COLUMNS)
     assert old.select(range(n_shared)).equals(whole.select(range(n_shared)))

@@ -218,7 +218,7 @@ def test_work_in_progress_is_no_orphan(store):
 def test_changed_bytes_are_found(store, in_a_year, kind):
     """One byte more or less in an object, and the run that reads it fails and names it."""
     key = next(key for key in store.list_keys(f"{kind}/") if not key.endswith("champion.json"))
-    store.put(key, store.get(key)[:-1] + b"\x00\x00")
+    store.replace(key, store.get(key)[:-1] + b"\x00\x00")
     manifest = maintain(dry_run=True, sample=100)
     (damage,) = manifest["contents"]["damaged"]
     assert damage["kind"] == kind
@@ -231,7 +231,7 @@ def test_changed_bytes_are_found(store, in_a_year, kind):
 def test_a_damaged_index_stops_everything(store, in_a_year):
     """Where it cannot be told which records there are, nothing is planned, let alone deleted."""
     key = store.list_keys(keys.RECORD_INDEX)[0]
-    store.put(key, store.get(key)[:-9])
+    store.replace(key, store.get(key)[:-9])
     with pytest.raises(DamagedStoreError, match=key):
         maintain_store.plan("m", days={"reports": 1.0}, dry_run=False, sample=0)
 

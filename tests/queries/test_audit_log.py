@@ -53,7 +53,7 @@ def test_an_empty_log_is_sound(bucket):
 def test_a_changed_entry_is_found(bucket, log, place):
     """Another name in one entry, the first, one between or the last, no longer fits the name of the object."""
     data = bucket.get(log[place].key)
-    bucket.put(log[place].key, data.replace(b"alice", b"mallo"))
+    bucket.replace(log[place].key, data.replace(b"alice", b"mallo"))
     assert kinds(bucket) == {"changed"}
 
 
@@ -108,12 +108,12 @@ def test_an_inserted_first_entry_is_found(bucket, log):
 def test_reordered_entries_are_found(bucket, log):
     """Two entries that change places, in name or in content, are found."""
     third, fourth = bucket.get(log[3].key), bucket.get(log[4].key)
-    bucket.put(log[3].key, fourth)
-    bucket.put(log[4].key, third)
+    bucket.replace(log[3].key, fourth)
+    bucket.replace(log[4].key, third)
     assert kinds(bucket) == {"changed"}
     for name, data in ((log[3], third), (log[4], fourth)):
         bucket.delete(name.key)
-        bucket.put(name.key.replace(f"{name.number:09d}", f"{7 - name.number + 2:09d}"), data)
+        bucket.replace(name.key.replace(f"{name.number:09d}", f"{7 - name.number + 2:09d}"), data)
     assert kinds(bucket) == {"reordered"}
 
 

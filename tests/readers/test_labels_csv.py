@@ -122,6 +122,14 @@ def test_names_of_ones_own_none_of_them_and_perhaps_others(written, names, is_wh
     assert ClassList.read(str(row.classes)) == row.classes
 
 
+def test_classes_are_stored_in_one_order():
+    """The superclasses first, in theirs, then the others by the alphabet, whatever the order in the cell; a hundred names are no more."""
+    (row,) = read("record,label,classes\n100,,-zz paced -hyp AF -CD sttc MI -AB\n").rows
+    assert str(row.classes) == "MI STTC AF paced -CD -HYP -AB -zz"
+    (row,) = read(f"record,label,classes\n100,,{' '.join(f'c{number}' for number in range(100))}\n").rows
+    assert len(row.classes.names) == 100
+
+
 @pytest.mark.parametrize("written", ["", " ", "nan", "nan nan", "?", "N/A"])
 def test_an_empty_list_says_nothing(written):
     """Classes are then not known, which is another thing than none."""
@@ -148,8 +156,10 @@ def test_classes_that_are_none_never_cost_the_label(written):
 )
 def test_classes_that_contradict_the_label_are_refused_row_by_row(label, classes, words):
     """Neither is taken: nobody can tell which of the two is right."""
-    table = read(f"record,label,classes\na,0,NORM\nb,{label},{classes}\nc,,NORM MI\nd,0,early_beat\ne,uninterpretable,-\n")
-    assert [row.record for row in table.rows] == ["a", "c", "d", "e"]
+    table = read(
+        f"record,label,classes\na,0,NORM\nb,{label},{classes}\nc,,NORM MI\nd,0,early_beat\ne,uninterpretable,-\nf,uninterpretable,-MI ?\n"
+    )
+    assert [row.record for row in table.rows] == ["a", "c", "d", "e", "f"]
     (rejected,) = table.rejected
     assert (rejected.name, rejected.reason) == ("labels.csv#3", Reason.BAD_LABEL)
     assert words in rejected.message

@@ -305,7 +305,8 @@ def test_a_record_of_a_model_that_the_report_does_not_list_is_no_page(report, de
     (row,) = report.predictions.find([details[0].record.record_id])
     with pytest.raises(ValueError, match="which models do not list"):
         replace(report, models=[replace(model, version="v9") for model in report.models])
-    assert report.model_of(row).key == report.models[0].key
+    limits = {"threshold": row["threshold"], "abstain": (row["abstain_low"], row["abstain_high"])}
+    assert report.model_of(row) == replace(report.models[0], **limits)
 
 
 def test_the_model_of_a_record_has_the_limits_that_held_for_it(report, details):

@@ -152,6 +152,29 @@ def test_what_has_no_beats_has_no_measurements():
     assert nothing(measure(recording(np.array([]), noise=0.1)), NotMeasurable.FEW_BEATS)
 
 
+def test_a_lead_with_a_gap_is_left_out_and_not_its_seconds():
+    """The beats of all ten seconds are measured in the other leads; where every lead has the gap, what is beside it is."""
+    plain, reference = recording(), measure(recording())
+    one, every = plain.samples.copy(), plain.samples.copy()
+    one[7, 1000:4000] = every[:, 3500:4000] = np.nan
+    found = measure(replace(plain, samples=one))
+    for name in ("rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "axis_deg"):
+        assert getattr(found, name) == pytest.approx(getattr(reference, name), abs=3), name
+    assert measure(replace(plain, samples=every)).rate_bpm == pytest.approx(75, abs=0.5)
+
+
+def test_a_qrs_complex_that_goes_up_as_far_as_down_has_no_axis():
+    """Its net area points nowhere; the intervals are measured all the same."""
+    plain = recording(qrs=0.0)
+    t, at = np.arange(5000) / 500, np.arange(0.5, 10, 0.8)
+    both = sum(hump(t, one + QRS[0], one) - hump(t, one, one + QRS[1]) for one in at)
+    weights = np.r_[[i * 0.6 + avf * 0.7 for i, avf in _I_AND_AVF.values()], [*_CHEST.values()]]
+    found = measure(replace(plain, samples=(plain.samples + weights[:, None] * both).astype(np.float32)))
+    assert found.why.get("axis_deg") == NotMeasurable.NO_NET
+    assert np.isnan(found.axis_deg)
+    assert found.qrs_ms == pytest.approx(QRS_MS, abs=30)
+
+
 def test_five_seconds_are_enough():
     """The same intervals as of ten."""
     found, reference = measure(recording(seconds=5.0)), measure(recording())

@@ -63,7 +63,16 @@ from ecg_tasks.archive.documents.maintenance import (
     OrphanList,
     PrefixTally,
 )
-from ecg_tasks.archive.documents.manifests import Code, Manifest, find_manifest, read_counts, read_manifest, read_manifests, write_manifest
+from ecg_tasks.archive.documents.manifests import (
+    Code,
+    Manifest,
+    end_run,
+    find_manifest,
+    read_counts,
+    read_manifest,
+    read_manifests,
+    write_manifest,
+)
 from ecg_tasks.archive.documents.monitoring import Measured, MonitoringRun, SiteNight, SpreadAtSite, Stakes
 from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry
 from ecg_tasks.archive.documents.rendering import RenderCounts, RenderedShard, RenderJob, RenderManifest, RenderResult, Undrawn

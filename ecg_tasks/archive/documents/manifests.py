@@ -1,6 +1,7 @@
 """Here: what the manifest of every run has in common, and finding it. Not here: what a DAG's own account tells (the modules beside)."""
 
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
@@ -11,7 +12,7 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.code_version import code_version
 from ecg_tasks.archive.documents.base import Document, Part, find, prepared, read, read_many, write
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.errors import MissingObjectError
+from ecg_tasks.errors import MissingObjectError, StoreConflictError
 from ecg_tasks.names import DagId
 
 
@@ -60,6 +61,15 @@ def write_manifest(store: ObjectStore, manifest: Manifest) -> str:
     """Write a run's manifest, with the code that runs; returns its key."""
     coded = manifest if manifest.code else structs.replace(manifest, code=Code.running())
     return write(store, keys.manifest(manifest.dag, manifest.run), coded)
+
+
+def end_run(store: ObjectStore, manifest: Manifest) -> str:
+    """Write the manifest with which a run is over; returns its key. A task that runs again after that changes no account."""
+    try:
+        return write_manifest(store, manifest)
+    except StoreConflictError as error:
+        logging.getLogger(__name__).warning("this run has its account already, and it stays: %s", error)
+        return keys.manifest(manifest.dag, manifest.run)
 
 
 def read_counts(store: ObjectStore, dag: str, run: str) -> dict[str, Any] | None:

@@ -164,7 +164,7 @@ def _evaluated(store: ObjectStore, run_id: str) -> tuple[TrainingJob, StoredVerd
 
 
 def _answer_key(work: TrainingJob) -> str:
-    return keys.model_file(work.recipe, work.version, f"approvals/{work.run}.json")
+    return keys.model_file(work.recipe, work.version, f"{keys.APPROVALS}{work.run}.json")
 
 
 def _approval(store: ObjectStore, work: TrainingJob, verdict: StoredVerdict) -> Approval:

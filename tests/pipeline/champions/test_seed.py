@@ -47,6 +47,18 @@ def test_a_champion_of_pictures_made_no_more_makes_way(bucket):
     assert seed.install_champions() == []
 
 
+def test_a_shipped_version_that_was_rejected_replaces_nothing(bucket):
+    """Whoever rejected it does not get it by an upgrade."""
+    (shipped,) = (one for one in registry.shipped_champions(seed.SHIPPED_MODELS) if one.recipe == "twelve_lead")
+    files = registry.read_shipped(seed.SHIPPED_MODELS, shipped)
+    older = json.loads(files["model.json"]) | {"recipe_digest": "059025766e34", "version": "aaaa00000001"}
+    registry.write_version(bucket, "twelve_lead", "aaaa00000001", files | {"model.json": json.dumps(older).encode()})
+    registry.write_champion(bucket, recipe="twelve_lead", version="aaaa00000001", since="2026-01-01", who="me", why="first")
+    registry.reject(bucket, recipe="twelve_lead", version=shipped.version, when="2026-01-02", who="me", why="worse here")
+    assert seed.install_champions() == ["heartbeat"]
+    assert registry.read_champion(bucket, "twelve_lead").version == "aaaa00000001"
+
+
 def test_nothing_to_export_is_said(bucket, tmp_path):
     """Without a champion the error names the recipe."""
     assert bucket.list_keys("models/") == []

@@ -93,6 +93,18 @@ def test_a_version_of_before_is_told_by_buckets():
     trained_on = TrainedOn.of_version(files, key=KEY)
     assert [trained_on.why("x" * 32, bucket, "somebody") for bucket in (5, 6, -1)] == ["bucket", None, None]
     assert trained_on.why("c" * 32, -1, None) == "record"
+    late = Descriptions({"c" * 32: Person("somebody", 7), "d" * 32: Person("another", 8)})
+    since = TrainedOn.of_version(files, late, key=KEY)
+    assert [since.why("x" * 32, bucket, "somebody") for bucket in (5, 7, 8)] == ["bucket", "bucket", None]
+
+
+def test_why_a_record_has_been_seen_is_told_by_what_is_surest():
+    """Itself before its patient, and its patient before a bucket."""
+    one = person(7, public=True)
+    trained_on = TrainedOn(record_ids=frozenset({"a" * 32}), patients=frozenset({one.patient}), buckets=frozenset({one.bucket}))
+    assert trained_on.why("a" * 32, one.bucket, one.patient) == "record"
+    assert trained_on.why("b" * 32, one.bucket, one.patient) == "patient"
+    assert trained_on.why("b" * 32, one.bucket, "somebody") == "bucket"
 
 
 def test_a_patient_that_became_known_later_has_been_seen():

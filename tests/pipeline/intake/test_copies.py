@@ -154,16 +154,27 @@ def test_damage_is_told(store, dropped):
     ids = [readers.read(name, {name: dropped[name]}).records[0].record_id for name in ("a.edf",)]
     other = next(one for one in ids_of_all(store) if one not in ids)
     at = whole.index(member) + len(member) // 2
-    store.put(key, whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    store.replace(key, whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     assert [one.kind for one in audit_checksums(store, run="m", sample=1000).damaged] == ["raw"]
     assert states(store, ids[0]) == {"raw": LinkState.BROKEN}
     assert states(store, other) == {"raw": LinkState.CHECKED}
-    store.put(key, whole[:-100])
+    store.replace(key, whole[:-100])
     assert states(store, ids[0]) == {"raw": LinkState.BROKEN}
     assert records.record_page(store, other).raw == ((key, len(whole) - 100),)
     store.delete(key)
     assert states(store, ids[0]) == {"raw": LinkState.BROKEN}
     assert {one.kind for one in find_orphans(store, at=LATER)} == {"records without the dropped file"}
+
+
+def test_a_copy_that_was_exchanged_is_told(store, dropped):
+    """Also in a ZIP that is whole: what counts is the digest that the account has."""
+    inbox.put_files([("w.zip", zipped(dropped))])
+    run(store, "r1")
+    (key,) = store.list_keys(keys.RAW)
+    (record,) = readers.read("a.edf", {"a.edf": dropped["a.edf"]}).records
+    store.replace(key, zipped({name: data + b"x" if name.endswith(".edf") else data for name, data in copies_of(store).items()}))
+    assert states(store, record.record_id) == {"raw": LinkState.BROKEN}
+    assert all(states(store, one) == {"raw": LinkState.CHECKED} for one in ids_of_all(store) if one != record.record_id)
 
 
 def test_a_file_that_is_not_among_the_copies_is_told(store, make_wfdb):
@@ -174,7 +185,7 @@ def test_a_file_that_is_not_among_the_copies_is_told(store, make_wfdb):
     assert states(store, record_id) == {"raw": LinkState.CHECKED}
     fewer = zipped({name: data for name, data in members.items() if not name.endswith(".dat")})
     store.delete(key)
-    store.put(keys.raw_copies(key.split("/")[1], sha256(fewer)), fewer)
+    store.replace(keys.raw_copies(key.split("/")[1], sha256(fewer)), fewer)
     assert states(store, record_id) == {"raw": LinkState.BROKEN}
 
 
@@ -193,7 +204,7 @@ def test_copies_without_any_fate_are_told(store, dropped):
     run(store, "r1")
     (key,) = store.list_keys(keys.RAW)  # the same bytes under the same key
     assert is_whole(store)
-    store.put(keys.raw_copies(key.split("/")[1], "0" * 64), b"x")
+    store.replace(keys.raw_copies(key.split("/")[1], "0" * 64), b"x")
     assert [(one.kind, one.key) for one in find_orphans(store, at=LATER)] == [
         ("copies without any fate", keys.raw_copies(key.split("/")[1], "0" * 64))
     ]

@@ -95,6 +95,14 @@ def test_a_folder_is_a_site_in_either_form_of_unicode():
     assert StoredNames.of(settings).site_of("Mu\u0308nchen/a.hea") == "M\u00fcnchen"
 
 
+def test_a_file_that_is_called_like_a_site_is_in_none():
+    """A site is a folder; the file may be an archive, whose members are then looked at."""
+    names = StoredNames.of(Settings.from_environment(NEEDED | {"ECG_SITES": "north.zip,south"}))
+    assert names.site_of("north.zip") is None
+    assert names.site_of("north.zip", "south/a.hea") == "south"
+    assert names.site_of("north.zip/a.hea") == "north.zip"
+
+
 def test_a_site_is_one_folder():
     """A path would never be found, so it is refused."""
     assert Settings.from_environment(NEEDED).sites == ()

@@ -125,7 +125,7 @@ def test_what_it_was_trained_on_and_more_records_of_a_patient_do_not_count(hospi
     index["patient"] = ["p", "p", "p", None, None, None]
     hospital.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
     trained = f"record_id,side,bucket\n{index['record_id'][3]},train,-1\n{index['record_id'][4]},test,-1\n"
-    hospital.store.put(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), trained.encode())
+    hospital.store.replace(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), trained.encode())
     drift.observe(hospital.store, pin, done)
     night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
     assert (night.decided, night.watched) == (6, 3)
@@ -141,13 +141,13 @@ def test_strangers_in_the_buckets_of_the_training_are_watched(hospital):
     index["public_patient"] = [None, "public", "another", None, None, None]
     index["split_bucket"] = [7, 8, 8, 7, 7, 9]
     hospital.store.put(keys.record_index(shard), tables.dump(tables.RECORD_INDEX, index))
-    hospital.store.put(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), f"record_id,side,bucket\n{'e' * 32},train,7\n".encode())
+    hospital.store.replace(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), f"record_id,side,bucket\n{'e' * 32},train,7\n".encode())
     drift.observe(hospital.store, pin, done)
     night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
     assert (night.decided, night.watched) == (6, 3)
     key = key_digest(Settings.from_environment().patient_key)
     patients = [TrainingPatient("seen", key, None, 7), TrainingPatient("f" * 24, "of another", "public", 8)]
-    hospital.store.put(keys.model_file("heartbeat", "v1", TRAINING_PATIENTS), training_patients_csv(patients))
+    hospital.store.replace(keys.model_file("heartbeat", "v1", TRAINING_PATIENTS), training_patients_csv(patients))
     hospital.store.delete(keys.monitoring("heartbeat", pin.run))
     monitoring_runs._get.forget()
     drift.observe(hospital.store, pin, done)
@@ -272,7 +272,7 @@ def test_labels_that_come_later_are_held_against_the_estimate(hospital):
     catalog.rebuild(hospital.store)
     ids, p = index["record_id"], tables.load(hospital.store.get(keys.predictions("heartbeat", shard, "v1")))["probability"]
     trained = f"record_id,side,bucket\n{ids[3]},train,-1\n".encode()
-    hospital.store.put(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), trained)
+    hospital.store.replace(keys.model_file("heartbeat", "v1", TRAINING_RECORDS), trained)
     hospital.archive.put_labels(dict.fromkeys(ids[:9], "abnormal"))
     assert [table.title for table in shown.page(hospital.store, "heartbeat").tables] == ["Estimated without labels"]
     hospital.archive.put_labels(dict.fromkeys(ids[9:30], "normal"), when="2026-01-02T00:00:00+00:00")

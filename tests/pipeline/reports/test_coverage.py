@@ -114,7 +114,7 @@ def test_an_account_of_an_older_version_is_carried_on(store, beat_rows, heartbea
     del old["pending"], old["waits"]
     old["pending_ingests"] = ["i1"]
     old["ingests"].pop("carried")
-    store.put(keys.manifest("classify_records", "n1"), json.dumps(old).encode())
+    store.replace(keys.manifest("classify_records", "n1"), json.dumps(old).encode())
     draw("r1")
     counts = night(store, "n2")["account"]
     assert (counts["received"], counts["records"], counts["quarantined"], counts["pending"]) == (3, 3, 0, 0)

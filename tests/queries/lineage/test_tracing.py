@@ -91,11 +91,11 @@ def changed(store, key: str, data: bytes | None) -> Iterator[None]:
     if data is None:
         store.delete(key)
     else:
-        store.put(key, data)
+        store.replace(key, data)
     try:
         yield
     finally:
-        store.put(key, before)
+        store.replace(key, before)
 
 
 def record_ids(store) -> dict[str, str]:

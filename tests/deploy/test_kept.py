@@ -1,0 +1,257 @@
+"""Here: what the embedded store keeps of objects that are written over or deleted, with its servers. Not here: Airflow (``end_to_end``).
+
+The store's programs run for this file alone, without PostgreSQL and Airflow: they take some seconds.
+"""
+
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import bucket, object_store, store_cipher, store_packages
+from deploy.embedded.errors import StackError
+from deploy.embedded.home import Home
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import ObjectStore, forgetting
+from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+DAY_S = 24 * 3600
+CONTENT = bytes(range(256)) * 100
+
+
+@contextmanager
+def running(home):
+    """The store's servers, without Airflow and PostgreSQL."""
+    object_store.configure(home)
+    logs = [home.log(component).open("ab") for component in object_store.COMPONENTS]
+    commands = [object_store.server_command(home, component) for component in object_store.COMPONENTS]
+    servers = [subprocess.Popen(command, stdout=log, stderr=log) for command, log in zip(commands, logs, strict=True)]
+    try:
+        bucket.ensure(home)
+        yield
+    finally:
+        for server in servers:
+            server.terminate()
+        for server in servers:
+            server.wait()
+        for log in logs:
+            log.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A state folder of which only the store's servers run; they began to encrypt after the first object."""
+    store_packages.ensure_installed()
+    home = Home(tmp_path_factory.mktemp("home"))
+    home.create()
+    with running(home), pytest.MonkeyPatch.context() as patch:
+        for name, value in bucket.environment(home).items():
+            patch.setenv(name, value)
+        ObjectStore.connect(bucket.EMBEDDED).put("manifests/a/first.json", CONTENT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(store_cipher.SETTING, str(tmp_path_factory.mktemp("key") / "key"))
+        with running(home):
+            yield home
+
+
+@pytest.fixture
+def store(home, monkeypatch):
+    """The bucket as a task has it."""
+    for name, value in bucket.environment(home).items():
+        if name.startswith(("AWS_", "ECG_")):
+            monkeypatch.setenv(name, value)
+    return ObjectStore.connect(bucket.EMBEDDED)
+
+
+@pytest.fixture
+def by_hand(store, monkeypatch):
+    """The bucket as somebody has it who was given its key, and nothing else: what he writes is written whatever is there."""
+    monkeypatch.delenv("ECG_STORE_ERASE_KEY")
+    return store
+
+
+def contents_kept(home, key):
+    """Sizes of the copies of an object, the oldest first."""
+    return [one.n_bytes for one in object_store.kept_copies(home, key) if one.key == key]
+
+
+def test_what_is_written_is_encrypted(home, store):
+    """No file of the store holds the content in the clear, but of what was written before; both read as they were written."""
+    store.put("manifests/a/second.json", CONTENT + b"2")
+    assert store.get("manifests/a/first.json") == CONTENT
+    assert store.get("manifests/a/second.json") == CONTENT + b"2"
+    store.put("manifests/a/second.json", CONTENT + b"2")
+    held = [path for path in home.store.rglob("*") if path.is_file() and CONTENT[:100] in path.read_bytes()]
+    assert [path.suffix for path in held] == [".data"]
+    key = store_cipher.key_file(home).read_text().split()[-1]
+    assert not [path for path in home.path.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+
+
+def test_what_is_written_once_is_refused_by_the_servers(home, store):
+    """The same bytes again are fine, others are refused with the key; nothing is kept of it, for nothing was lost."""
+    store.put("labels/a.parquet", b"one")
+    store.put("labels/a.parquet", b"one")
+    with pytest.raises(StoreConflictError, match=r"labels/a\.parquet"):
+        store.put("labels/a.parquet", b"two")
+    assert store.get("labels/a.parquet") == b"one"
+    store.put("inbox/b.parquet", b"two")
+    with pytest.raises(StoreConflictError, match=r"labels/a\.parquet"):
+        store.copy("inbox/b.parquet", "labels/a.parquet")
+    assert contents_kept(home, "labels/a.parquet") == []
+
+
+def test_what_is_written_over_or_deleted_comes_back(home, by_hand):
+    """Somebody with the bucket's key writes over a label table, then deletes it: both can be taken back, the first version too."""
+    key = "labels/ä+ %20.parquet"
+    by_hand.put(key, b"first")
+    by_hand.replace(key, b"forged!")
+    by_hand.delete_many([key])
+    assert contents_kept(home, key) == [5, 7]
+    first = next(iter(object_store.kept_copies(home, key)))
+    assert abs(float(first.stamp) - time.time()) < DAY_S
+    assert object_store.take_back(home, key, first.stamp) == first.stamp
+    assert by_hand.get(key) == b"first"
+    object_store.take_back(home, key)
+    assert by_hand.get(key) == b"forged!"
+    assert contents_kept(home, key) == [5, 7, 5]
+    with pytest.raises(StackError, match="nothing is kept of labels/never"):
+        object_store.take_back(home, "labels/never")
+
+
+def test_the_buckets_key_does_not_reach_what_is_kept(home, by_hand):
+    """It lists neither the other account's buckets nor opens them, and what lies in the inbox leaves no copy."""
+    by_hand.put("inbox/Mustermann.csv", b"a person's")
+    by_hand.delete("inbox/Mustermann.csv")
+    assert contents_kept(home, "inbox/") == []
+    by_hand.put("audit/000000/1.json", b"{}")
+    by_hand.delete("audit/000000/1.json")
+    assert contents_kept(home, "audit/000000/1.json") == [2]
+    seen = by_hand._client.list_buckets()["Buckets"]
+    assert [one["Name"] for one in seen] == [bucket.EMBEDDED]
+    with pytest.raises(StoreError):
+        ObjectStore(by_hand._client, "AUTH_kept").list_keys("")
+
+
+def test_what_is_forgotten_is_nowhere(home, store):
+    """A task that forgets leaves no copy, not even one from before; a replacement by it neither, nor several at once."""
+    store.put("raw/0/a.csv", b"a patient's")
+    store.replace("raw/0/a.csv", b"a patient's, changed")
+    assert contents_kept(home, "raw/0/a.csv") == [11]
+    with forgetting():
+        store.put("raw/0/a.csv", b"of no one")
+        assert contents_kept(home, "raw/0/a.csv") == []
+        store.put_many([("raw/0/a.csv", b"of no one at all", "text/plain"), ("raw/0/b.csv", b"b", "text/plain")])
+        store.delete_many(["raw/0/a.csv", "raw/0/never.csv"])
+        store.delete("raw/0/b.csv")
+    assert contents_kept(home, "raw/0/") == contents_kept(home, "raw/0/a.csv") == contents_kept(home, "raw/0/b.csv") == []
+    with pytest.raises(MissingObjectError):
+        store.get("raw/0/a.csv")
+    store.put("raw/0/a.csv", b"again")
+    with pytest.raises(StoreConflictError):
+        store.put("raw/0/a.csv", b"over")
+
+
+def test_a_wrong_key_erases_nothing(home, store, monkeypatch):
+    """Anyone who guesses at it deletes as everybody does."""
+    store.put("raw/1/a.csv", b"bytes")
+    monkeypatch.setenv("ECG_STORE_ERASE_KEY", "0" * 64)
+    with forgetting():
+        store.delete("raw/1/a.csv")
+    assert contents_kept(home, "raw/1/a.csv") == [5]
+
+
+def test_copies_go_when_their_days_are_over(home, by_hand):
+    """The store's own sweep deletes what is older than it is kept, and nothing else."""
+    by_hand.put("manifests/a/1.json", b"{}")
+    by_hand.delete("manifests/a/1.json")
+    program = "import sys, pathlib, swift_kept; print(swift_kept.SetAside(pathlib.Path(sys.argv[1])).expire(now=float(sys.argv[2])))"
+    node = str(object_store.ENVIRONMENT / "bin" / "python")
+
+    def sweep(now: float) -> int:
+        folder = Path(object_store.__file__).parent
+        done = subprocess.run([node, "-c", program, str(home.store), str(now)], cwd=folder, check=True, capture_output=True, text=True)
+        return int(done.stdout)
+
+    assert sweep(time.time() + 29 * DAY_S) == 0
+    assert sweep(time.time() + 31 * DAY_S) > 0
+    assert list(object_store.kept_copies(home)) == []
+
+
+def test_what_names_people_is_not_kept():
+    """Their going protects them."""
+    assert not {keys.INBOX, keys.QUARANTINE, keys.STAGING} & set(keys.SET_ASIDE)
+
+
+@pytest.mark.parametrize(("given", "days"), [("", 30.0), ("0", 0.0), ("7.5", 7.5)])
+def test_days_are_read(given, days):
+    """Thirty unless told."""
+    assert object_store.kept_days({"ECG_STORE_KEEPS_DAYS": given}) == days
+
+
+@pytest.mark.parametrize("given", ["-1", "a month", "nan", "inf"])
+def test_other_days_are_refused(given):
+    """With the variable's name."""
+    with pytest.raises(StackError, match="ECG_STORE_KEEPS_DAYS"):
+        object_store.kept_days({"ECG_STORE_KEEPS_DAYS": given})
+
+
+def test_configuration_without_keeping(tmp_path, monkeypatch):
+    """With 0 days the proxy has no such filter."""
+    home = Home(tmp_path)
+    home.create()
+    assert "copy keep slo" in object_store._configuration(home, "127.0.0.1", "key")["store.conf"]
+    monkeypatch.setenv("ECG_STORE_KEEPS_DAYS", "0")
+    found = object_store._configuration(home, "127.0.0.1", "key")
+    assert "copy slo" in found["store.conf"]
+    assert json.loads(found["keeper.json"])["days"] == 0
+
+
+@pytest.fixture
+def idle(tmp_path):
+    """A state folder whose store does not run, and its key's file."""
+    home = Home(tmp_path / "home")
+    home.create()
+    (home.store / "devices/disk").mkdir(parents=True)
+    return home, tmp_path / "elsewhere" / "key"
+
+
+def test_a_key_is_made_once_and_kept(idle):
+    """Only its owner reads it; without the setting the store goes on with it; a store that never had one has none."""
+    home, file = idle
+    assert store_cipher.key_file(home, {}) is None
+    assert store_cipher.key_file(home, {store_cipher.SETTING: str(file)}) == file
+    made = file.read_bytes()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert store_cipher.key_file(home, {}) == file
+    file.rename(file.with_name("moved"))
+    assert store_cipher.key_file(home, {store_cipher.SETTING: str(file.with_name("moved"))}).read_bytes() == made
+
+
+def test_a_lost_or_wrong_key_is_told(idle):
+    """Nothing starts, nothing is made anew: with another key every object would come out as noise."""
+    home, file = idle
+    store_cipher.key_file(home, {store_cipher.SETTING: str(file)})
+    kept = file.read_text()
+    file.unlink()
+    with pytest.raises(StackError, match=r"its key is not in .*without it nobody can read"):
+        store_cipher.key_file(home, {})
+    assert not file.exists()
+    file.write_text("[keymaster]\n")
+    with pytest.raises(StackError, match="holds no key of the store"):
+        store_cipher.key_file(home, {})
+    file.write_text(f"[keymaster]\nencryption_root_secret = {'A' * 43}=\n")
+    with pytest.raises(StackError, match="another key than the one with which the store is encrypted"):
+        store_cipher.key_file(home, {})
+    file.write_text(kept)
+    assert store_cipher.key_file(home, {}) == file
+
+
+def test_a_key_beside_what_it_opens_is_refused(idle):
+    """Whoever gets the disk would have both."""
+    home, _ = idle
+    with pytest.raises(StackError, match="name a file elsewhere"):
+        store_cipher.key_file(home, {store_cipher.SETTING: str(home.path / "key")})
