@@ -119,15 +119,8 @@ class ModelEvaluator:
 
     def _by_both_rules(self, scored: ScoredRecords, evaluation: Evaluation) -> dict[str, Any]:
         """Return the figures of sites with a rule of their own, of the records in the order in which a training has them."""
-        order = sorted(range(len(scored.record_ids)), key=lambda row: scored.record_ids[row])
-        return sites.compared(
-            scored.labels[order],
-            np.concatenate(self._raw)[order],
-            np.array(scored.groups)[order],
-            [scored.origins["site"][row] for row in order],
-            rule=self.model.spec.rule,
-            like=evaluation,
-        )
+        records, raw = scored.in_order(), np.concatenate(self._raw)[np.argsort(np.array(scored.record_ids))]
+        return sites.compared(records, raw, records.origins["site"], rule=self.model.spec.rule, like=evaluation)
 
     def _assessed_classes(self, evaluation: Evaluation) -> ClassAssessment | None:
         """Return the figures of the classes, by the resamples of those of abnormal."""

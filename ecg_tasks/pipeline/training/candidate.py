@@ -153,7 +153,7 @@ def build_version(
         split_unit=manifest.split_unit,
     )
     of_test, raw_test = sites.sites_of(store, test.rows), _raw(test, test_outputs, min_quality=recipe.min_quality)
-    by_site = own.as_dict(sites.compared(test.labels, raw_test, np.array(test.groups), of_test, rule=spec.rule, like=found.evaluation))
+    by_site = own.as_dict(sites.compared(test, raw_test, of_test, rule=spec.rule, like=found.evaluation))
     metrics = found.as_dict() | {
         "data": plain(manifest.counts),
         "calibration": {

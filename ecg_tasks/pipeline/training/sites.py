@@ -5,7 +5,7 @@ Not here: how many are enough, which ``research.site_calibration`` found; or dec
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,34 +80,34 @@ def fit_sites(
     return FittedSites(rules=tuple(rules), counts=counts)
 
 
+class Labelled(Protocol):
+    """Records with a label each (0 normal, 1 abnormal), shape (n_records,), and their patients."""
+
+    @property
+    def labels(self) -> NDArray[np.integer]: ...  # noqa: D102
+
+    @property
+    def groups(self) -> Sequence[str]: ...  # noqa: D102
+
+
 def compared(
-    labels: NDArray[np.integer],
-    raw: NDArray[np.float64],
-    groups: NDArray[np.str_],
-    sites: Sequence[str | None],
-    *,
-    rule: DecisionRule,
-    like: Evaluation,
+    test: Labelled, raw: NDArray[np.float64], sites: Sequence[str | None], *, rule: DecisionRule, like: Evaluation
 ) -> dict[str, Any]:
     """Return figures of the test records of each site with a rule, by the version's rule (``pooled``) and by its own (``own``).
 
-    A site with too few test patients is left out. ``like`` is the evaluation of all test records, whose resamples are drawn.
-
-    Parameters
-    ----------
-    labels : 0 normal or 1 abnormal, of each record, shape (n_records,)
-    raw : P(abnormal) before any calibration, shape (n_records,); nan for none
-    groups, sites : patient and site of each record
+    A site with too few test patients is left out. ``raw`` is P(abnormal) before any calibration, nan for none. ``like`` is the evaluation
+    of all test records, whose resamples are drawn.
     """
     found: dict[str, Any] = {}
+    groups = np.array(test.groups)
     for one in rule.sites:
         here = np.flatnonzero((np.array(sites, dtype=object) == one.site) & ~np.isnan(raw))
-        truth = labels[here].astype(bool)
-        if not are_enough(truth, groups[here]):
+        labels = test.labels[here].astype(bool)
+        if not are_enough(labels, groups[here]):
             continue
         by_rule = {"pooled": (rule.calibration, rule.threshold), "own": (one.calibration, one.threshold)}
         found[one.site] = {"n_records": len(here)} | {
-            name: _figures(truth, calibration.apply(raw[here]), groups[here], threshold=threshold, like=like)
+            name: _figures(labels, calibration.apply(raw[here]), groups[here], threshold=threshold, like=like)
             for name, (calibration, threshold) in by_rule.items()
         }
     return found
