@@ -1,10 +1,11 @@
 """List old objects that nothing needs, look for objects without their source, and read a sample again. Deletes only if asked to.
 
 * reads: everything in the bucket
-* writes: `manifests/maintain_store/<run>.json`, with its full lists in `manifests/maintain_store/<run>/`; before it deletes, an entry in
-  `audit/`
+* writes: the access log of each day that is over as one object; `manifests/maintain_store/<run>.json`, with its full lists in
+  `manifests/maintain_store/<run>/`; before it deletes, an entry in `audit/`
 * runs: on Saturdays at 04:00 UTC, as a dry run unless the setting `ECG_RETENTION` names what to delete, or by hand with a form.
-  A scheduled run deletes what is older than 30 days in `quarantine/` and `staging/` in any case, for it may name people
+  A scheduled run deletes what is older than 30 days in `quarantine/` and `staging/`, and than two years in `access/`, in any case, for it
+  may name people
 * rerun: safe; only what the first try wrote down is deleted, and only what still is needed by nothing
 * when it fails: `DamagedStoreError` in `fail_if_damaged` names one of the objects whose bytes have changed: restore them from a backup.
   Else the object store was out of reach. Orphans fail nothing: see the run's page, *ECG report*.
@@ -34,6 +35,7 @@ KEPT = {
     "staging": (30, 7, "Intermediate objects of runs, finished or given up."),
     "quarantine": (30, 0, "What could not be read, with its bytes and its name."),
     "raw": (0, 7, "Dropped files that no record comes from. The bytes behind a record are never deleted."),
+    "access": (730, 90, "Who logged in, was refused or saw what, by whole days."),
 }
 """Prefix to its default of days (0: for ever), the fewest that may be asked for, and what goes."""
 
@@ -81,6 +83,12 @@ def maintain_store() -> None:
     """Declare the tasks."""
 
     @task
+    def pack_access_log() -> int:
+        from ecg_tasks.pipeline import maintain_store
+
+        return maintain_store.pack_access_log()
+
+    @task
     def plan(run_id: str, run_type: str, form: dict[str, str]) -> str:
         from ecg_tasks.pipeline import maintain_store
 
@@ -125,6 +133,7 @@ def maintain_store() -> None:
         run_type="{{ dag_run.run_type.value }}",
         form={name: "{{ params.%s }}" % name for name in ("dry_run", "sample", *(f"{name}_days" for name in KEPT))},  # noqa: UP031 - braces
     )
+    pack_access_log() >> planned
     deleted = delete(planned)
     orphans, contents = check_orphans(planned), check_contents(planned)
     deleted >> [orphans, contents]

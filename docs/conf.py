@@ -41,7 +41,7 @@ templates_path = ["site"]
 
 PARTS = {
     "Use": ("commands", "cli", "files", "collections", "review-and-drift", "models", "package", "glossary"),
-    "Operate": ("operations", "privacy", "threat-model", "distributed", "scaling", "faults", "fuzzing"),
+    "Operate": ("operations", "accounts", "privacy", "threat-model", "distributed", "scaling", "faults", "fuzzing"),
     "How it is built": (
         "architecture",
         "../CONTRIBUTING",

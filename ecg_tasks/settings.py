@@ -12,6 +12,8 @@ from ecg_tasks.names import RecipeName
 _MIN_PATIENT_KEY_BYTES = 32
 
 RawKeeps = Literal["deidentified", "as_dropped", "nothing"]
+Sandbox = Literal["if_possible", "required"]
+"""Whether files are read behind as many walls as the kernel can put up, or behind all or not at all."""
 Dates = Literal["exact", "month", "year"]
 """How much of a recording's date and time is kept."""
 
@@ -48,6 +50,8 @@ class Settings:
     """How much of a recording's date and time is stored, from its intake on (``ECG_DATES``): ``exact``, ``month`` or ``year``."""
     sites: tuple[str, ...] = ()
     """Folders of the inbox that count as sites (``ECG_SITES``); the name of any other folder may be a person's, and is not stored."""
+    sandbox: Sandbox = "if_possible"
+    """Whether a kernel without Landlock or seccomp may read files (``ECG_SANDBOX``): ``if_possible`` or ``required``."""
     notify: tuple[str, ...] = ()
     """Addresses that the counts of each classification run go to, such as ``slack://…`` or ``mailtos://…`` (``ECG_NOTIFY``)."""
     notify_email: tuple[str, ...] = ()
@@ -79,6 +83,7 @@ class Settings:
             raw_keeps=_raw_keeps(env, cls.raw_keeps),
             dates=_dates(env, cls.dates),
             sites=_sites(env),
+            sandbox=cast("Sandbox", _one_of(env, "ECG_SANDBOX", cls.sandbox, get_args(Sandbox))),
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )

@@ -11,20 +11,21 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from ecg_tasks.errors import EcgError, MissingObjectError, StoreError
-from ecg_ui import rendering, security
+from ecg_ui import rendering, security, watching
 from ecg_ui.pages import files, models, monitoring, overview, quarantine, records, reports, review
 
 READ = (files.router, models.router, monitoring.router, overview.router, quarantine.router, records.router, reports.router, review.router)
 """Everything that shows."""
-CHANGE = (models.changes, quarantine.changes, review.changes)
-"""Everything that changes something."""
+CHANGE = ((models.changes, security.may_decide), (quarantine.changes, security.may_put_back), (review.changes, security.may_label))
+"""Everything that changes something, and the right for it."""
 
 
 def create_app() -> FastAPI:
     """Make the application; no route is outside one of the three groups."""
     app = FastAPI(title="ECG", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    _include(app, READ, Depends(security.may_read))
-    _include(app, CHANGE, Depends(security.may_edit), Depends(security.sent_from_here))
+    _include(app, READ, Depends(security.may_read), Depends(watching.noted))
+    for router, right in CHANGE:
+        _include(app, (router,), Depends(right), Depends(security.sent_from_here))
     _include(app, (static,), Depends(security.signed_in))
     app.add_middleware(security.SecurityHeaders)
     app.add_exception_handler(HTTPException, _refused)
@@ -56,6 +57,8 @@ def _include(app: FastAPI, routers: tuple[APIRouter, ...], *checks: object) -> N
 async def _refused(request: Request, error: Exception) -> Response:
     """Send who has no session to the login page and back again; tell everybody else what is wrong."""
     assert isinstance(error, HTTPException)  # noqa: S101 - tells mypy what add_exception_handler cannot
+    watching.seen(request).status = error.status_code
+    watching.say_what(request)
     if error.status_code == status.HTTP_401_UNAUTHORIZED and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         here = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
         root = request.scope["root_path"].removesuffix("/ecg")
@@ -67,7 +70,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     }
     sentence = sentences.get(error.status_code, str(error.detail))
     if sentence == "Forbidden":
-        sentence = f"You need more rights on the DAG {security.DAG_ID} for this: ask an administrator of this Airflow."
+        sentence = "You need more rights for this: ask an administrator of this Airflow."
     return rendering.error_page(request, status_code=error.status_code, sentence=sentence)
 
 

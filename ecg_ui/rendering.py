@@ -36,7 +36,7 @@ DONE = {
 
 def page(request: Request, user: BaseUser, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
     """Render a page."""
-    edits = security.can_edit(user)
+    may = security.rights(user)
     content = (
         _environment()
         .get_template(f"ui/{template}")
@@ -45,8 +45,8 @@ def page(request: Request, user: BaseUser, template: str, *, status_code: int = 
             path=request.scope["path"].removeprefix(request.scope["root_path"]),
             sections=SECTIONS,
             user=user.get_name(),
-            edits=edits,
-            token=security.form_token(request, user) if edits else "",
+            may=may,
+            token=security.form_token(request, user) if may.any else "",
             done=DONE.get(request.query_params.get("done", ""), ""),
             assets=static_version(),
             **values,

@@ -1,6 +1,8 @@
 """Here: who may see and change what, and that a form was sent from one of our own pages. Not here: who a user is (Airflow).
 
-Reading asks for read access to the DAG ``classify_records``; labelling, promoting and putting back ask for edit access to it.
+Reading asks for read access to the DAG ``classify_records``, putting files back for edit access to ``ingest_records``, and a
+decision about a model for edit access to ``decide_champion``, through which it goes. No DAG labels: that is a right of its own
+where the auth manager has it (``deploy.accounts``), and edit access to ``classify_records`` elsewhere.
 A form carries a token that the server made for this user and session. The session's cookie alone would let any page that a
 reviewer visits send forms in the reviewer's name.
 """
@@ -8,6 +10,7 @@ reviewer visits send forms in the reviewer's name.
 import hashlib
 import hmac
 import time
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlparse
 
@@ -25,6 +28,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ecg_tasks.names import DagId
 
 DAG_ID = DagId.CLASSIFY_RECORDS.value
+PUTS_BACK = DagId.INGEST_RECORDS.value
+DECIDES = DagId.DECIDE_CHAMPION.value
 TOKEN_LIFETIME_S = 8 * 3600
 """A form that was open for longer has to be loaded again."""
 
@@ -32,8 +37,15 @@ signed_in = get_user
 """Dependency of what holds no data: style sheet, script, icons."""
 may_read = requires_access_dag("GET", param_dag_id=DAG_ID)
 """Dependency of every page."""
-may_edit = requires_access_dag("PUT", param_dag_id=DAG_ID)
-"""Dependency of every form's target, together with `sent_from_here`."""
+may_put_back = requires_access_dag("PUT", param_dag_id=PUTS_BACK)
+may_decide = requires_access_dag("PUT", param_dag_id=DECIDES)
+
+
+def may_label(user: GetUserDep) -> None:
+    """Refuse who may give no verdicts. Like `may_put_back` and `may_decide`, of a form's target, with `sent_from_here`."""
+    if not _labels(user):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -41,19 +53,11 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'self'"  # Airflow's own frame
 )
-HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",  # without any referrer a browser would send forms without their origin, too
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-}
-"""On every answer, errors too."""
+"""On every page, errors too; stricter than that of Airflow's own pages."""
 
 
 class SecurityHeaders:
-    """Puts `HEADERS` on every answer, and forbids caches to keep what they are not allowed to keep."""
+    """Puts `POLICY` on every answer, and forbids caches to keep what they are not allowed to keep. Other headers: ``doors``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -64,7 +68,7 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name for name, _ in message["headers"]}
-                added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                added = [(b"content-security-policy", POLICY.encode())]
                 if b"cache-control" not in present:
                     added.append((b"cache-control", b"no-store"))
                 message["headers"] = [*message["headers"], *added]
@@ -73,9 +77,35 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
-def can_edit(user: BaseUser) -> bool:
-    """Return whether the forms are worth showing; their targets ask again."""
-    details = DagDetails(id=DAG_ID, team_name=DagModel.get_team_name(DAG_ID))
+@dataclass(frozen=True, kw_only=True)
+class Rights:
+    """Which forms are worth showing somebody; their targets ask again."""
+
+    label: bool
+    put_back: bool
+    """With it come the names of files and what stands in them: only who runs the system sees these."""
+    decide: bool
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything but reading."""
+        return self.label or self.put_back or self.decide
+
+
+def rights(user: BaseUser) -> Rights:
+    """Ask Airflow what somebody may do besides reading."""
+    return Rights(label=_labels(user), put_back=_edits(user, PUTS_BACK), decide=_edits(user, DECIDES))
+
+
+def _labels(user: BaseUser) -> bool:
+    manager = get_auth_manager()
+    if resource := getattr(manager, "label_resource", None):
+        return bool(manager.is_authorized_custom_view(method="PUT", resource_name=resource, user=user))
+    return _edits(user, DAG_ID)
+
+
+def _edits(user: BaseUser, dag_id: str) -> bool:
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
     return bool(get_auth_manager().is_authorized_dag(method="PUT", details=details, user=user))
 
 

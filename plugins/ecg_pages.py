@@ -1,4 +1,4 @@
-"""Here: what Airflow learns of the ECG pages: where they are mounted, in which menus they stand, who writes notes.
+"""Here: what Airflow learns of the ECG pages: where they are mounted, in which menus, who writes notes, what holds for every answer.
 
 Not here: the pages (``ecg_ui``). Airflow runs every file below ``plugins/`` in every component and every task, so the pages lie
 elsewhere, and nothing heavy is imported before it is asked for.
@@ -32,6 +32,13 @@ class EcgPages(AirflowPlugin):
         from ecg_ui.app import create_app
 
         return [{"app": create_app(), "url_prefix": PREFIX, "name": "ecg"}]
+
+    @cached_property
+    def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
+        """What holds for every answer: allowed names, headers, the access log."""
+        from ecg_ui.doors import Doors
+
+        return [{"middleware": Doors, "args": [], "kwargs": {}, "name": "ecg doors"}]
 
     @cached_property
     def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above

@@ -13,7 +13,7 @@ from ecg_tasks.errors import StoreError
 def break_every_change(monkeypatch: pytest.MonkeyPatch) -> set[tuple]:
     """Let each change of any store fail once, before it is made; returns those that have failed so far."""
     broken: set[tuple] = set()
-    for name in ("put", "copy", "delete", "_delete_listed"):
+    for name in ("put", "replace", "copy", "delete", "_delete_listed"):
         whole = getattr(ObjectStore, name)
 
         def once(self, *args, _whole=whole, _name=name, **kwargs):

@@ -20,6 +20,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ecg_tasks.cli import terminal
+from ecg_tasks.parsing import asking
+from ecg_tasks.parsing.here import read_here
 from tests.patience import give_way
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +95,18 @@ def group_of(file):
         return AFTER[file]
     marked = re.search(r'mark\.chain\("(\w+)"\)', (ROOT / file).read_text(encoding="utf-8"))
     return marked[1] if marked else next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _readers_that_have_all_libraries():
+    """Let the processes that read files be forks of one that has imported what they need, as on a stack: tests take in many small drops."""
+    asking.EVERYTHING_AT_ONCE = True
+
+
+@pytest.fixture
+def read_in_this_process(monkeypatch):
+    """Let files be read here, where a test puts another reader in the place of one."""
+    monkeypatch.setattr(asking.Parser, "read", lambda _, name, contents, *, called: read_here(name, contents, called=called))
 
 
 @pytest.fixture(autouse=True)
@@ -214,7 +228,10 @@ def migrated_database(tmp_path_factory):
         if not template.exists():
             from airflow.utils.db import initdb
 
-            initdb()
+            with warnings.catch_warnings():
+                # of the provider's Alembic settings, which are not ours
+                warnings.filterwarnings("ignore", message="No path_separator found", category=DeprecationWarning)
+                initdb()
             with closing(sqlite3.connect(ours)) as made, closing(sqlite3.connect(folder / "airflow.new")) as copy:
                 made.backup(copy)  # not by its file alone: a part of it may stand in a log beside it
             (folder / "airflow.new").replace(template)
@@ -235,6 +252,7 @@ def api_settings():
     return {
         "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
         "AIRFLOW__API__SECRET_KEY": "k" * 32,
+        "ECG_ALLOWED_HOSTS": "testserver",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ada:ADMIN",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{os.environ['AIRFLOW_HOME']}/passwords.json",
     }

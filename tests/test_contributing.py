@@ -30,6 +30,7 @@ def plain(monkeypatch, make_wfdb):
     return "\n".join([f"PLAIN-ECG 61 female {found.fs:g}", *lines]).encode()
 
 
+@pytest.mark.usefixtures("read_in_this_process")
 def test_a_new_readers_files_go_from_the_inbox_to_records(bucket, plain):
     """At once, whatever they are called, with standard leads in mV and the person; a bad one goes into quarantine."""
     inbox.put_files([("ward/first.ecg1", plain), ("ward/noname", plain + b"\n"), ("ward/bad", b"PLAIN-ECG 61 female 500")])

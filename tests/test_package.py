@@ -104,7 +104,7 @@ def test_the_wheel_holds_what_is_tracked_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     tracked = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    wanted = {path for path in tracked if path.startswith(("ecg_tasks/", "ecg_ui/", "deploy/embedded/"))}
+    wanted = {path for path in tracked if path.startswith(("ecg_tasks/", "ecg_ui/", "deploy/accounts/", "deploy/embedded/"))}
     wanted |= {"deploy/__init__.py", "deploy/pools.json", "deploy/provider.py"}
     wanted |= {path.removeprefix("plugins/") for path in tracked if path.startswith("plugins/")}
     wanted |= {f"ecg_spectrograms/{path}" for path in tracked if path.startswith(("dags/", "models/"))}

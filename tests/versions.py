@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.documents import DatasetManifest, write
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.learning.version import TrainingPatient
 from ecg_tasks.signals.recipes import get_recipe
 from tests.plain_json import put_json
 
@@ -47,6 +49,12 @@ def evaluated_versions(store: ObjectStore) -> None:
         verdict |= {"version": version, "policy": "better", "champion": "a", "champion_since": "t0", "judged": "t1"}
         put_json(store, keys.model_file("heartbeat", version, registry.VERDICT), verdict)
     registry.write_champion(store, recipe="heartbeat", version="a", since="t0", who="gate", why="first")
+
+
+def patients_with_buckets(patients: Iterable[TrainingPatient]) -> bytes:
+    """``training_patients.csv`` as versions had it that told the buckets of their patients, until 2026-11-30."""
+    rows = sorted(f"{one.patient},{one.key},{one.public_patient or ''},{one.bucket}\n" for one in set(patients))
+    return "".join(["patient,key,public_patient,bucket\n", *rows]).encode()
 
 
 def write_dataset(store: ObjectStore) -> None:

@@ -1,17 +1,19 @@
 """Here: how Airflow's components are set up and run. Not here: its DAGs, or the calls to its REST API (``airflow_api``)."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 
-from deploy.embedded import bucket, outlets, postgres
+from deploy.embedded import address, bucket, outlets, postgres
 from deploy.embedded.errors import StackError
-from deploy.embedded.home import CHECKOUT, LOOPBACK, Home, write_private
+from deploy.embedded.home import CHECKOUT, LOOPBACK, Home
 
 LOGIN = "admin"
 POOLS = CHECKOUT / "deploy" / "pools.json"
+FAB_SETTINGS = CHECKOUT / "deploy" / "accounts" / "webserver_config.py"
+DISABLED_WITHIN_S = 5
+"""So long an api-server remembers an account before it looks again."""
 
 COMMANDS = {
     "api-server": ["airflow", "api-server"],
@@ -23,13 +25,20 @@ COMMANDS = {
 
 
 def ui(home: Home) -> str:
-    """Return the address of the web interface and the REST API."""
+    """Return the address of the web interface and the REST API on this machine, for tasks and commands."""
     return f"http://{LOOPBACK}:{home.ports().ui}"
+
+
+def shown_ui(home: Home) -> str:
+    """Return the address that people enter: that on this machine, unless the settings give another."""
+    return address.chosen(home).url or ui(home)
 
 
 def server_command(home: Home, component: str) -> list[str]:
     """Return the command that runs one component in the foreground."""
     listen = ["--host", LOOPBACK, "--port", str(home.ports().ui)] if component == "api-server" else []
+    if component == "api-server" and (reached := address.chosen(home)).has_tls:
+        return [sys.executable, "-m", "deploy.embedded.api_server", *listen, *reached.arguments()]
     return [sys.executable, "-m", *COMMANDS[component], *listen]
 
 
@@ -45,13 +54,19 @@ def environment(home: Home) -> dict[str, str]:
             "load_examples": False,
             "dags_are_paused_at_creation": False,
             "fernet_key": secrets.fernet_key,
-            "simple_auth_manager_users": f"{LOGIN}:ADMIN",
-            "simple_auth_manager_passwords_file": home.airflow / "passwords.json",
+            "auth_manager": "deploy.accounts.auth_manager.AuthManager",
             "execution_api_server_url": f"{ui(home)}/execution/",
             "hostname_callable": "socket.gethostname",
         },
-        "api": {"base_url": ui(home), "secret_key": secrets.api_secret_key, "expose_config": False, "workers": 1},
+        "api": {
+            "base_url": shown_ui(home),
+            "secret_key": secrets.api_secret_key,
+            "expose_config": False,
+            "enable_swagger_ui": False,  # its page runs scripts of another site
+            "workers": 1,
+        },
         "api_auth": {"jwt_secret": secrets.jwt_secret},
+        "fab": {"config_file": FAB_SETTINGS, "cache_ttl": DISABLED_WITHIN_S},
         "database": {"sql_alchemy_conn": postgres.url(home)},
         "scheduler": {
             # A step of a run waits half of it on average. With 0.1 an idle scheduler takes a quarter of a core.
@@ -95,24 +110,20 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def configure(home: Home) -> None:
-    """Write the one user's password where Airflow reads it."""
-    write_private(home.airflow / "passwords.json", json.dumps({LOGIN: home.secrets().admin_password}))
-
-
 def ensure_migrated(home: Home) -> None:
-    """Bring the database to the tables of the installed Airflow, and make the pools: once for each version and set of pools."""
+    """Bring the database to the tables of the installed Airflow, and make the pools and the administrator: once for each version."""
     from importlib.metadata import version
 
     stamp = home.airflow / "migrated"
-    wanted = version("apache-airflow") + "\n" + POOLS.read_text()
+    wanted = "\n".join((version("apache-airflow"), version("apache-airflow-providers-fab"), POOLS.read_text()))
     if stamp.exists() and stamp.read_text() == wanted:
         return
     log = home.log("migrate")
     cpu_slots = 2 * (os.cpu_count() or 1)
     with log.open("ab") as output:
         done = subprocess.run(  # noqa: S603 - our own program, and no shell
-            [sys.executable, "-m", "deploy.embedded.migrate", str(POOLS), str(cpu_slots)],
+            [sys.executable, "-m", "deploy.embedded.migrate", str(POOLS), str(cpu_slots), LOGIN],
+            input=home.secrets().admin_password.encode(),
             env=clean_environment(os.environ) | environment(home),
             stdout=output,
             stderr=subprocess.STDOUT,

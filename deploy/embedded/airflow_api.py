@@ -70,6 +70,15 @@ class AirflowApi:
         """Return the ids of the DAGs that Airflow has read so far."""
         return [dag["dag_id"] for dag in self._request("GET", "/api/v2/dags", params={"limit": 100}).json()["dags"]]
 
+    def active_dags(self) -> list[str]:
+        """Return the ids of the DAGs that are not paused."""
+        answer = self._request("GET", "/api/v2/dags", params={"limit": 100, "paused": "false"})
+        return [dag["dag_id"] for dag in answer.json()["dags"]]
+
+    def pause(self, dag: str, *, paused: bool) -> None:
+        """Let a DAG begin no run of its own, or let it again."""
+        self._request("PATCH", f"/api/v2/dags/{dag}", params={"update_mask": "is_paused"}, json={"is_paused": paused})
+
     def import_errors(self) -> dict[str, str]:
         """Map each DAG file to why Airflow cannot read it."""
         answer = self._request("GET", "/api/v2/importErrors", params={"limit": 100}).json()
@@ -134,6 +143,8 @@ class AirflowApi:
             answer = self._client.post("/auth/token", json=self._login)
         except httpx.HTTPError as error:
             raise StackError(f"Airflow did not answer at {self._client.base_url}: {error}; is the stack up? (./ecg status)") from error
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise StackError(f"{self._client.base_url} lets {self._login['username']} wait: {_detail(answer)}")
         if answer.is_error:
             raise LoginRefusedError(f"{self._client.base_url} refused the login {self._login['username']}: {_detail(answer)}")
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"

@@ -240,7 +240,7 @@ def _database(home: Home) -> Iterator[None]:
 
 def _run_client(program: str, home: Home, *arguments: str) -> None:
     """Run one of PostgreSQL's client programs; the password is in its environment, where no other user sees it."""
-    where = [f"--host={LOOPBACK}", f"--port={home.ports().postgres}", f"--username={postgres.USER}", "--no-password"]
+    where = [f"--host={LOOPBACK}", f"--port={home.ports().postgres}", f"--username={postgres.SUPERUSER}", "--no-password"]
     database = [] if program == "pg_restore" else [f"--dbname={postgres.DATABASE}"]
     done = subprocess.run(  # noqa: S603 - a program of the wheel, and no shell
         [postgres.program(program), *where, *database, *arguments],

@@ -1,7 +1,9 @@
 """Here: Airflow's LocalExecutor: quicker to start a task, and mended where a death stopped it. Not here: what it runs.
 
-Every task is a fork of a worker, and a worker one of the scheduler. What the scheduler has imported no task imports again: the libraries
-that most tasks use took each of them half a second to two of a core. Our own modules are not among them: a task reads them as they are.
+Every task is a fork of a worker, and a worker one of a process that was started with a task's environment and nothing else
+(multiprocessing's forkserver): neither there nor in its memory is what only the scheduler may know. What that process has imported no task
+imports again: the libraries that most tasks use took each of them half a second to two of a core. Our own modules are not among them: a
+task reads them as they are. Beside it a process waits that reads files for tasks (``ecg_tasks.parsing``), and knows nothing at all.
 
 Its workers wait for tasks at one queue: one of them holds the queue's lock, the others wait for it. A worker that is killed while it
 holds the lock takes it along, and no task starts any more until the scheduler is restarted (seen with Airflow 3.3.2).
@@ -11,18 +13,41 @@ looks once a second, as Airflow does by itself.
 
 A killed supervisor leaves a log that no process reads: every message is then an error, Airflow's first one at its end, too, so that its
 workers never got the order to end and it waited for them for ever.
+
+What a scheduler that died had given out is begun anew by the next one. Airflow counts that as a try; here it costs none.
 """
 
-import importlib
+import ctypes
+import gc
+import math
+import multiprocessing
 import os
+import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
+from airflow.configuration import conf
 from airflow.executors import local_executor
 
+from deploy.embedded import task_environment
+from ecg_tasks.parsing import asking
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Sequence
+
+    from airflow.models.taskinstance import TaskInstance
+
 LIBRARIES = (
+    "airflow.executors.local_executor",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
     "boto3",
     "numpy",
     "pyarrow.compute",
@@ -32,9 +57,15 @@ LIBRARIES = (
     "scipy.sparse.csgraph",
     "scipy.spatial",
 )
-"""Those that bear a fork after their import: BLAS and Arrow make their threads again in a child. TensorFlow does not."""
+"""What tasks find imported: what bears a fork after its import. BLAS and Arrow make their threads again in a child. TensorFlow does not."""
+METHOD = "forkserver"
+"""How workers come to be: as forks of a process that was started anew."""
 PATIENCE_S = 5.0
 """A living worker that waits takes a task within milliseconds."""
+ASK_S = 2.0
+"""Between two looks whether the api-server is there."""
+MOST_TRIES = 20
+"""A task that has been tried so often gets back no further try that ended with its scheduler."""
 QUIET_S, REST_S = 20.0, 0.75
 """After so long without a task the scheduler's loop, which waits in here, rests so much longer in each round."""
 
@@ -42,24 +73,72 @@ QUIET_S, REST_S = 20.0, 0.75
 class LocalExecutor(local_executor.LocalExecutor):
     """Releases the queue's lock when, after a worker was killed, tasks lie in the queue although others wait for them.
 
-    Ends although nothing reads its messages. Imports what most tasks need before it makes its workers. Rests when there is nothing to do.
+    Ends although nothing reads its messages. A task whose scheduler died loses no try. Starts its workers with what a task may know. Rests
+    when there is nothing to do.
     """
 
     _worked_at = 0.0
     _was_killed = False
+    _is_open = False
+    _asked_at = -math.inf
     _n_unread = 0
     _unread_since = 0.0
+    _listener: socket.socket | None = None
+    _parsers: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def slots_available(self) -> int:
+        """How many more tasks may be given out: none while the api-server, to which each of them reports, lets nobody in.
+
+        After a start on a busy machine that takes minutes, and a task that waited in vain would have lost a try.
+        """
+        if time.monotonic() >= self._asked_at + ASK_S:
+            self._is_open = _lets_in(conf.get("core", "execution_api_server_url", fallback=""))
+            self._asked_at = time.monotonic()
+        return int(super().slots_available) if self._is_open else 0
 
     def start(self) -> None:
-        """Import the tasks' libraries, then start."""
-        for library in LIBRARIES:
-            importlib.import_module(library)
+        """Start the process that reads files, and the workers."""
+        self._context: Any = multiprocessing.get_context(METHOD)
+        self._listener = asking.listen()
+        self._parsers = asking.start_serving(self._listener, everything=True)
+        if METHOD == "forkserver":
+            with _environment(task_environment.of(os.environ) | {asking.ADDRESS: asking.address_of(self._listener)}):
+                forkserver.set_forkserver_preload(list(LIBRARIES))
+                forkserver.ensure_running()
+        self.activity_queue = self._context.SimpleQueue()
+        self.result_queue = self._context.SimpleQueue()
+        self.workers = {}
+        self._unread_messages = self._context.Value(ctypes.c_uint)
+        self.is_mp_using_fork = True  # as Airflow asks before it makes all workers at once: each is a fork here, too
         self._worked_at = time.monotonic()
-        super().start()
+        gc.freeze()
+        try:
+            for _ in range(self.parallelism):
+                self._spawn_worker()
+        finally:
+            gc.unfreeze()
+
+    def _spawn_worker(self) -> None:
+        worker = self._context.Process(
+            target=local_executor._run_worker,  # noqa: SLF001 - Airflow's own executor hands it over as well
+            kwargs={
+                "logger_name": self.log.name,
+                "input": self.activity_queue,
+                "output": self.result_queue,
+                "unread_messages": self._unread_messages,
+                "team_conf": self.conf,
+            },
+        )
+        worker.start()
+        self.workers[worker.pid] = worker
 
     def sync(self) -> None:
         """Look after the workers, and rest if there has been nothing to do for a while."""
         super().sync()
+        if self._listener is not None and self._parsers is not None and self._parsers.poll() is not None:
+            self.log.warning("the process that reads files has ended (%s): starting another one", self._parsers.returncode)
+            self._parsers = asking.start_serving(self._listener, everything=True)
         if self.slots_occupied:
             self._worked_at = time.monotonic()
         elif time.monotonic() - self._worked_at > QUIET_S:
@@ -77,10 +156,38 @@ class LocalExecutor(local_executor.LocalExecutor):
             with suppress(ValueError):  # nobody held it
                 self.activity_queue._rlock.release()  # type: ignore[attr-defined]  # noqa: SLF001 - the queue has no door for it
 
+    def try_adopt_task_instances(self, tis: "Sequence[TaskInstance]") -> "Sequence[TaskInstance]":
+        """Adopt none, as Airflow's own, and give each back the try that it lost with its scheduler.
+
+        A stop of the stack, a power cut or a killed scheduler is no fault of the task. One that has begun so often may well be the fault of
+        all these: no more tries are given to it.
+        """
+        for task in tis:
+            if task.try_number < MOST_TRIES:
+                task.max_tries += 1
+        return super().try_adopt_task_instances(tis)
+
     def end(self) -> None:
         """End the workers, and say so if anybody reads it."""
         _drop_unread_messages()
         super().end()
+        if self._listener is not None and self._parsers is not None:
+            self._listener.close()
+            self._parsers.kill()
+            self._parsers.wait()
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Have another environment for a moment: Python starts its forkserver with the one that is there."""
+    own = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(wanted)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(own)
 
 
 def _drop_unread_messages() -> None:
@@ -92,6 +199,18 @@ def _drop_unread_messages() -> None:
             for stream in (sys.__stdout__, sys.__stderr__):
                 if stream is not None:
                     os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _lets_in(address: str) -> bool:
+    """Return whether a server listens at an address; True for no address at all."""
+    server = urlsplit(address)
+    if not server.hostname:
+        return True
+    try:
+        socket.create_connection((server.hostname, server.port or 80), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _is_idle(pid: int) -> bool:

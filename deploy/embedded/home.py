@@ -27,6 +27,7 @@ class Secrets:
     admin_password: str
     control_password: str
     database_password: str
+    airflow_database_password: str
     jwt_secret: str
     api_secret_key: str
     fernet_key: str
@@ -43,6 +44,7 @@ class Secrets:
             admin_password=secrets.token_urlsafe(12),
             control_password=secrets.token_urlsafe(24),
             database_password=secrets.token_urlsafe(24),
+            airflow_database_password=secrets.token_urlsafe(24),
             jwt_secret=secrets.token_urlsafe(64),
             api_secret_key=secrets.token_urlsafe(32),
             fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -129,6 +131,10 @@ class Home:
             known |= {name: made[name] for name in missing}
             write_private(file, json.dumps(known, indent=2))
         return Secrets(**known)
+
+    def keep_admin_password(self, password: str) -> None:
+        """Keep the administrator's new password: the stack's own commands log in with it."""
+        write_private(self.path / "secrets.json", json.dumps(asdict(self.secrets()) | {"admin_password": password}, indent=2))
 
     def ports(self) -> Ports:
         """Return the ports, chosen when they are first asked for."""

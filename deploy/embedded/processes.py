@@ -39,14 +39,24 @@ def run_from(environment: Path) -> list[psutil.Process]:
     return [process for process in _others() if any(word.startswith(programs) for word in _command_of(process)[:1])]
 
 
+def busy_workers(home: Home) -> list[psutil.Process]:
+    """Return the workers of Airflow's executor that run a task, as their titles tell."""
+    titles = [(process, " ".join(_command_of(process))) for process in of_component(home, "scheduler")]
+    return [process for process, title in titles if title.startswith("airflow worker -- LocalExecutor") and "<idle>" not in title]
+
+
 def end(processes: Sequence[psutil.Process], *, grace_s: float) -> None:
-    """Ask processes to stop, and kill those that still run after ``grace_s`` seconds."""
+    """Ask processes to stop, and kill those that still run after ``grace_s`` seconds.
+
+    Before they are killed all of them are halted, so that none sees another die: a task's supervisor would report a failure.
+    """
     if grace_s > 0:
         for process in processes:
             _try(process.terminate)
         _gone, processes = psutil.wait_procs(processes, timeout=grace_s)
-    for process in processes:
-        _try(process.kill)
+    for action in ("suspend", "kill"):
+        for process in processes:
+            _try(getattr(process, action))
     psutil.wait_procs(processes, timeout=5)
 
 

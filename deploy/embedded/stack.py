@@ -1,17 +1,21 @@
 """Here: the whole stack: up, down, status, and what a program needs to use it. Not here: how each part is set up and run."""
 
 import fcntl
+import importlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.embedded import airflow, bucket, object_store, postgres, processes, store_packages, supervision
+import psutil  # type: ignore[import-untyped]
+
+from deploy.embedded import address, airflow, bucket, certificate, health, object_store, postgres, processes, store_packages, supervision
 from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import CHECKOUT, Home
 
@@ -20,6 +24,11 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 900.0
 """Half a minute is usual. What keeps failing is reported at once; a machine with much other work only needs longer."""
+
+PATIENCE_S = 20.0
+"""So long an answer may take on a busy machine, where nobody waits for the whole of it."""
+GRACE_S = 10.0
+"""So long a planned stop waits for tasks that run. Most end sooner, and one that does not begins again after the next start."""
 
 _AIRFLOW_HEALTH = {"metadatabase", "scheduler", "triggerer", "dag_processor"}
 
@@ -34,7 +43,10 @@ class Status:
     bucket: str | None
     endpoint: str | None
     components: dict[str, str]
-    """Component -> ``running``, ``starting``, ``stopped``, ``failed``, or ``unhealthy``: it runs, but does not answer as it should."""
+    """Component -> ``running``, ``starting``, ``stopped``, ``failed``, ``unhealthy``: it runs, but does not answer as it should; or
+    ``unknown``: the supervisor does not answer."""
+    advice: dict[str, str]
+    """What is the matter with each component that is not running, and what to do next."""
 
 
 class Stack:
@@ -92,35 +104,50 @@ class Stack:
         with self.alone():
             self._stop()
 
-    def status(self) -> Status:
-        """Ask every part; takes about a second."""
-        states = supervision.states(self.home) if self.home.exists else {}
-        wanted = [
-            component for component in supervision.COMPONENTS if component not in object_store.COMPONENTS or bucket.is_embedded(self.home)
-        ]
-        components = {component: _WORDS.get(states.get(component, "STOPPED"), "failed") for component in wanted}
-        if not states:
-            return Status(healthy=False, ui=None, login=None, bucket=None, endpoint=None, components=components)
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            database = pool.submit(postgres.answers, self.home)
-            store = pool.submit(bucket.answers, self.home)
-            with self.airflow() as api:
-                health = api.health()
-                if not api.is_ours():
-                    health = {}
-        checks = {"postgres": database.result(), "store": store.result(), "api-server": bool(health)}
-        checks |= {name.replace("_", "-"): health.get(name) == "healthy" for name in _AIRFLOW_HEALTH - {"metadatabase"}}
-        for component, well in checks.items():
-            if components.get(component) == "running" and not well:
-                components[component] = "unhealthy"
+    def status(self, *, most_s: float = PATIENCE_S, more: Mapping[str, Callable[[], str]] | None = None) -> Status:
+        """Ask every part at once. What has not answered after ``most_s`` seconds does not answer.
+
+        Parameters
+        ----------
+        more : what else the caller wants to be asked meanwhile; it has no place in the answer
+        """
+        embedded = not self.home.exists or bucket.is_embedded(self.home)
+        wanted = [one for one in supervision.COMPONENTS if embedded or one not in object_store.COMPONENTS]
+        supervisor = supervision.pid(self.home)
+        if not supervisor:
+            return _stopped(wanted)
+        for library in ("psycopg", "boto3", "botocore.config"):  # an import is no hang
+            importlib.import_module(library)
+        runs: dict[str, supervision.Program] = {}
+
+        def ask_supervisor() -> str:
+            runs.update(supervision.runs(self.home, most_s=most_s))
+            return ""
+
+        with self.airflow() as api:
+            questions = dict(more or {}) | {
+                "supervisor": ask_supervisor,
+                "store" if embedded else "bucket": lambda: "" if bucket.answers(self.home) else "does not open the bucket for our key",
+                "ours": lambda: "" if api.is_ours() else "does not know our password",
+            }
+            faults = health.faults(self.home, wanted, more=questions, most_s=most_s)
+        other = faults.pop("ours", "")
+        for name in more or ():
+            faults.pop(name, None)
+        if "password" in other:
+            faults["api-server"] = other
+        faults |= health.halted({"supervisor": supervisor} | {name: run.pid for name, run in runs.items() if run.pid})
+        words = {name: _WORDS.get(runs[name].state, "failed") if name in runs else "unknown" for name in wanted}
+        words |= {name: "unhealthy" for name in faults if words.get(name, "running") == "running"}
         environment = self.environment()
         return Status(
-            healthy=set(components.values()) == {"running"} and all(checks.values()),
-            ui=airflow.ui(self.home),
+            healthy=set(words.values()) == {"running"},
+            ui=airflow.shown_ui(self.home),
             login=airflow.LOGIN,
             bucket=f"s3://{environment['ECG_BUCKET']}",
             endpoint=environment.get("AWS_ENDPOINT_URL_S3"),
-            components=components,
+            components=words,
+            advice={name: advice(name, word, faults.get(name, "")) for name, word in words.items() if word != "running"},
         )
 
     def is_up(self) -> bool:
@@ -139,8 +166,14 @@ class Stack:
 
     @property
     def ui(self) -> str:
-        """Address of the web interface."""
-        return airflow.ui(self.home)
+        """Address of the web interface, as people enter it."""
+        return airflow.shown_ui(self.home)
+
+    @property
+    def certificate(self) -> str:
+        """SHA-256 of the certificate that was made for the web interface; empty where none was."""
+        reached = address.chosen(self.home)
+        return certificate.fingerprint(Path(reached.cert)) if reached.made_for else ""
 
     @property
     def login(self) -> str:
@@ -162,32 +195,63 @@ class Stack:
             postgres.ensure_database(self.home, timeout_s=120)
             airflow.ensure_migrated(self.home)
             say("starting Airflow")
+            if supervision.states(self.home).get("scheduler") not in ("RUNNING", "STARTING"):
+                processes.end(processes.of_component(self.home, "scheduler"), grace_s=0)
+                postgres.end_jobs(self.home, "SchedulerJob")  # so that this one takes up what a killed one left, at once
             supervision.start_components(self.home, airflow.COMMANDS)
             seeded.result()
             self._wait_until_healthy()
+        guardian = {supervision.GUARDIAN: supervision.pids(self.home)[supervision.GUARDIAN]}
+        if health.halted(guardian):  # nobody guards it but systemd
+            processes.end(processes.of_component(self.home, supervision.GUARDIAN), grace_s=0)
+        supervision.start_components(self.home, [supervision.GUARDIAN])
 
     def _stop(self) -> None:
-        supervision.stop_component(self.home, "scheduler")
-        processes.end(processes.of_component(self.home, "scheduler"), grace_s=0)
-        supervision.shut_down(self.home, timeout_s=60)
+        if supervision.is_running(self.home):  # one that hangs is ended as the rest is
+            supervision.stop_component(self.home, supervision.GUARDIAN)
+            self._let_tasks_end()
+            supervision.stop_component(self.home, "scheduler")
+            processes.end(processes.of_component(self.home, "scheduler"), grace_s=0)
+            supervision.shut_down(self.home, timeout_s=60)
         processes.end(processes.of_stack(self.home), grace_s=5)
 
-    def _prepare(self, say: Callable[[str], None]) -> None:
-        if supervision.is_running(self.home):
+    def _let_tasks_end(self) -> None:
+        """Halt the scheduler, so that no further task begins, and wait a little for those that run; the rest is tried again at no cost."""
+        try:
+            scheduler = supervision.pids(self.home)["scheduler"]
+            if not scheduler:
+                return
+            psutil.Process(scheduler).suspend()
+        except (*supervision.UNANSWERED, psutil.Error):
             return
+        deadline = time.monotonic() + GRACE_S
+        while time.monotonic() < deadline and processes.busy_workers(self.home):
+            time.sleep(0.2)
+
+    def _prepare(self, say: Callable[[str], None]) -> None:
+        if not supervision.is_running(self.home):
+            self.prepare(say)
+            supervision.start(self.home)
+
+    def prepare(self, say: Callable[[str], None] = lambda _sentence: None, *, guarded: bool = False) -> None:
+        """Make all ready for a supervisor: nothing of an earlier one is left, and what it reads is written.
+
+        Parameters
+        ----------
+        guarded : its guardian starts the rest
+        """
         if left := processes.of_stack(self.home):
             say(f"ending {len(left)} processes that an earlier stack left behind")
             processes.end(left, grace_s=5)
         self.home.refresh_ports()
         postgres.ensure_initialized(self.home)
         bucket.choose(self.home, os.environ)
+        address.choose(self.home, os.environ)
         if bucket.is_embedded(self.home):
             store_packages.ensure_installed()
             object_store.configure(self.home)
             object_store.forget_deleted(self.home)
-        airflow.configure(self.home)
-        supervision.write_configuration(self.home)
-        supervision.start(self.home)
+        supervision.write_configuration(self.home, guarded=guarded)
 
     def _prepare_bucket(self) -> None:
         bucket.ensure(self.home)
@@ -206,10 +270,10 @@ class Stack:
         deadline = time.monotonic() + START_TIMEOUT_S
         is_warm = False
         with self.airflow() as api:
-            while any((health := api.health()).get(part) != "healthy" for part in _AIRFLOW_HEALTH):
-                if health:
+            while any((told := api.health()).get(part) != "healthy" for part in _AIRFLOW_HEALTH):
+                if told:
                     self._check_port(api)
-                if health and not is_warm:
+                if told and not is_warm:
                     api.warm_up()
                     is_warm = True
                 states = supervision.states(self.home)
@@ -225,7 +289,7 @@ class Stack:
 
     def _check_port(self, api: "AirflowApi") -> None:
         if not api.is_ours():
-            raise PortTakenError(f"another program answers at {self.ui}")
+            raise PortTakenError(f"another program answers at {airflow.ui(self.home)}")
 
     @contextmanager
     def alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:
@@ -238,6 +302,34 @@ class Stack:
                 say("waiting for another ./ecg that starts or stops this stack")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def advice(component: str, word: str, fault: str) -> str:
+    """Return what is the matter with a component, and what to do next.
+
+    >>> advice("store", "starting", "")
+    'is being started, and tried again where it fails; if it stays so: ./ecg logs store'
+    """
+    log = f"./ecg logs {component}"
+    if component == "supervisor":
+        return f"{fault}; the guardian replaces it within a minute, and at once: ./ecg up"
+    if component == "bucket":
+        return f"{fault}: look at ECG_BUCKET, the AWS variables and the store there"
+    if word == "unhealthy":
+        if not health.is_known(fault):
+            return f"{fault}: mend that first"
+        return f"{fault}; the guardian restarts what stays so ({log}); where it comes again: ./ecg down, then ./ecg up"
+    return {
+        "starting": f"is being started, and tried again where it fails; if it stays so: {log}",
+        "failed": f"keeps failing: {log}; with that mended: ./ecg up",
+        "unknown": "not known while the supervisor does not answer",
+    }.get(word, "does not run: ./ecg up")
+
+
+def _stopped(components: list[str]) -> Status:
+    words = dict.fromkeys(components, "stopped")
+    told = {component: advice(component, "stopped", "") for component in components}
+    return Status(healthy=False, ui=None, login=None, bucket=None, endpoint=None, components=words, advice=told)
 
 
 _WORDS = {

@@ -9,8 +9,9 @@ import os
 import signal
 import sys
 
-from deploy.embedded import airflow, object_store, postgres, processes
+from deploy.embedded import airflow, object_store, postgres, processes, systemd
 from deploy.embedded.home import CHECKOUT, Home
+from deploy.embedded.supervision import GUARDIAN
 
 _PR_SET_PDEATHSIG = 1
 
@@ -21,6 +22,8 @@ def command(home: Home, component: str) -> list[str]:
         return postgres.server_command(home)
     if component in object_store.COMPONENTS:
         return object_store.server_command(home, component)
+    if component == GUARDIAN:
+        return [sys.executable, "-m", "deploy.embedded.guardian", str(home)]
     return airflow.server_command(home, component)
 
 
@@ -31,10 +34,14 @@ def main() -> None:
     environment = airflow.clean_environment(os.environ) | processes.marks(home, component)
     if component in airflow.COMMANDS:
         environment |= airflow.environment(home)
-    if sys.platform == "linux":  # should the supervisor be killed, its components stop too
+    if component == GUARDIAN:
+        environment |= {"PYTHONPATH": str(CHECKOUT)}
+    else:  # only the guardian speaks to systemd
+        environment = {name: value for name, value in environment.items() if name not in systemd.VARIABLES}
+    if sys.platform == "linux" and component != GUARDIAN:  # should the supervisor be killed, its components stop too
         stop = signal.SIGINT if component == "postgres" else signal.SIGTERM
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(stop))
-    os.chdir(CHECKOUT)
+    os.chdir(home.postgres if component == "postgres" else CHECKOUT)
     argv = command(home, component)
     os.execve(argv[0], argv, environment)  # noqa: S606 - no shell is wanted
 

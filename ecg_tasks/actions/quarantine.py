@@ -31,7 +31,9 @@ def put_back(store: ObjectStore, name: str, *, who: str) -> tuple[str, ...]:
     if reason.closed:
         raise ConfigurationError(f"{reason.name} is closed since {reason.closed.when}: nothing of it is left to be read")
     if not reason.inbox:
-        raise ConfigurationError(f"{reason.name} cannot go back: its bytes stand in the archive that it came in, and nowhere else")
+        raise ConfigurationError(
+            f"{reason.name} cannot go back: its bytes stand in the archive that it came in, or went with ./ecg deidentify"
+        )
     try:
         paths = [checked_path(path) for path in reason.inbox]
     except BadInputError as error:

@@ -41,6 +41,7 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     RETRY = "retry"
     DELETE = "delete"
+    DEIDENTIFY = "deidentify"
     TAKE_BACK = "take_back"
 
 

@@ -31,7 +31,11 @@ BACKFILLS = "backfills/"
 MANIFESTS = "manifests/"
 ACCOUNT_LISTS = "account_lists/"
 TAKEN_OVER = "taken_over/"
+DEIDENTIFIED = "deidentified/"
+DEIDENTIFYING = "staging/deidentify/under_way"
+"""That identifiers are being taken out of the bucket, or that this was broken off."""
 AUDIT = "audit/"
+ACCESS = "access/"
 STAGING = "staging/"
 INTAKES = "staging/intake/"
 """Jobs and results of the intakes that are not over, and what the next one does first. It is listed by every plan, so it holds little."""
@@ -302,6 +306,11 @@ def manifest_list(dag: str, run: str, name: str) -> str:
     return f"{MANIFESTS}{dag}/{run}/{name}.json"
 
 
+def deidentified(run: str, name: str) -> str:
+    """Return the key of what a run wrote down that took identifiers out of the bucket."""
+    return f"{DEIDENTIFIED}{run}/{name}"
+
+
 def audit_entry(number: int, *, act: str, digest: str) -> str:
     """Return an entry's key: ``act`` is a digest of what was done, ``digest`` of the whole entry; a folder holds a thousand numbers."""
     return f"{audit_folder(number)}{number:09d}-{act}-{digest}.json"
@@ -310,6 +319,21 @@ def audit_entry(number: int, *, act: str, digest: str) -> str:
 def audit_folder(number: int) -> str:
     """Return the folder in which the entry of a number stands."""
     return f"{AUDIT}{number // 1000:06d}/"
+
+
+def access_day(day: str) -> str:
+    """Return the folder of what was seen on a day (``2026-11-29``, UTC)."""
+    return f"{ACCESS}{day}/"
+
+
+def access_batch(day: str, *, time: str, writer: str, number: int, digest: str) -> str:
+    """Return the key of a batch; ``time`` is ``123456`` for 12:34:56, ``digest`` that of the batch's bytes."""
+    return f"{access_day(day)}{time}-{writer}-{number:06d}-{digest}.json"
+
+
+def packed_access(day: str, digest: str) -> str:
+    """Return the key of all batches of a day in one object; ``digest`` is that of its bytes."""
+    return f"{access_day(day)}packed-{digest}.ndjson.gz"
 
 
 def account_list(dag: str, run: str, name: str, digest: str) -> str:

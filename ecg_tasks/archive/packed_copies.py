@@ -102,6 +102,11 @@ def files_of(store: ObjectStore, item: ObjectInfo, record_id: str) -> list[File]
     return [File(name=file.name, n_bytes=file.bytes, sha256=file.sha256) for drop in drops for file in drop.files]
 
 
+def names_in(store: ObjectStore, item: ObjectInfo) -> set[str]:
+    """Return the names of all files in an object of copies."""
+    return {file.name for drop in _drops(store, item.key, etag=item.etag, size=item.size) for file in drop.files}
+
+
 def checked(store: ObjectStore, item: ObjectInfo, wanted: Collection[str]) -> dict[str, tuple[int, str]]:
     """Return, by its path, each file of the ``wanted`` digests: its length, and what is wrong with it, empty where it is whole.
 

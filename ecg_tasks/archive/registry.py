@@ -18,6 +18,8 @@ VERDICT = keys.VERDICT
 PROMOTED = "promoted"
 ROLLED_BACK = "rolled back"
 """How a version came to serve. The values are stored."""
+DAMAGED = "is damaged and cannot serve"
+"""How the reason ends why another version took over from a damaged one. It is stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,11 @@ class Champion:
     rejections: tuple[Rejection, ...] = ()
 
     @property
+    def stands_in(self) -> bool:
+        """Whether it serves because the files of the champion before it were damaged."""
+        return self.why.endswith(DAMAGED)
+
+    @property
     def services(self) -> tuple[Service, ...]:
         """What serves, if anything does, and what served before, the newest first."""
         now = Service(version=self.version, since=self.since, who=self.who, why=self.why, action=self.action)
@@ -89,12 +96,14 @@ def read_decisions(store: ObjectStore, recipe: str) -> Champion | None:
         return None
 
 
-def write_champion(store: ObjectStore, *, recipe: str, version: str, since: str, who: str, why: str, action: str = PROMOTED) -> Champion:
-    """Let a version serve from now on; naming the one that serves already changes nothing."""
+def write_champion(
+    store: ObjectStore, *, recipe: str, version: str, since: str, who: str, why: str, action: str = PROMOTED, again: bool = False
+) -> Champion:
+    """Let a version serve from now on; naming the one that serves already changes nothing, unless it begins ``again``."""
     before = read_decisions(store, recipe)
     if before is None:
         before = Champion(recipe=recipe, version="", since="", who="", why="")
-    if before.version == version:
+    if before.version == version and not again:
         return before
     return _write(store, _succeeded(before, version=version, since=since, who=who, why=why, action=action))
 
@@ -165,11 +174,16 @@ def digest(files: Mapping[str, bytes]) -> str:
     return hashlib.sha256(files[SUMS]).hexdigest()
 
 
-def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[str, bytes]) -> None:
-    """Write a version, its checksums last. Until these are there it is none, and what a killed task left of it is written again."""
+def write_version(store: ObjectStore, recipe: str, version: str, files: Mapping[str, bytes], *, anew: bool = False) -> None:
+    """Write a version, its checksums last. Until these are there it is none, and what a killed task left of it is written again.
+
+    Parameters
+    ----------
+    anew : also over what is there: files of it are damaged
+    """
     whole = has_version(store, recipe, version)
     for name in sorted(files, key=lambda name: (name == SUMS, name)):
-        write = store.put if whole or name == SUMS else store.replace
+        write = store.put if not anew and (whole or name == SUMS) else store.replace
         write(keys.model_file(recipe, version, name), files[name])
 
 
@@ -203,5 +217,8 @@ def write_shipped(folder: Path, champion: Champion, files: Mapping[str, bytes]) 
 
 def _sums(sums: bytes) -> dict[str, str]:
     """Return the SHA-256 of every file that checksums name."""
-    lines = (line.split(maxsplit=1) for line in sums.decode().splitlines() if line)
-    return {name.lstrip("*"): sha256 for sha256, name in lines}
+    try:
+        lines = [line.split(maxsplit=1) for line in sums.decode().splitlines() if line]
+        return {name.lstrip("*"): sha256 for sha256, name in lines}
+    except ValueError:
+        raise DamagedStoreError(f"{SUMS} has a line that is no checksum") from None

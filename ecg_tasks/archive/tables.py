@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ecg_tasks.signals.measurements import VALUES
 
+KEYED = {b"buckets": b"keyed"}
+"""What stands in the head of a table whose private patients' buckets are keyed: in older ones they are made of the ids alone."""
 RECORDS = pa.schema(
     [
         ("record_id", pa.string()),
@@ -33,7 +35,8 @@ RECORDS = pa.schema(
         ("fold", pa.int32()),  # of the collection's own protocol, 0 for none; this one and the next two are absent in older tables
         ("public_patient", pa.string()),  # digest of collection and id; none of a private patient
         ("site", pa.string()),
-    ]
+    ],
+    metadata=KEYED,
 )
 PERSON = ("patient", "split_bucket", "age", "sex", "fold", "public_patient")
 """Columns of `RECORDS` that tell whose recording it is; the last two are absent in older tables, where neither is known."""
@@ -49,15 +52,16 @@ RECORD_INDEX = pa.schema(
         ),
         RECEIVED,
         *(RECORDS.field(name) for name in (*ACQUISITION, "fold", "public_patient")),
-    ]
+    ],
+    metadata=KEYED,
 )
 """What listings and joins need of a shard, without its samples."""
 CALLED = pa.field("called", pa.string())
 """By which digest a record is found whose name is not stored; an index whose records are called by their names has no such column."""
-HASHED_INDEX = pa.schema([*RECORD_INDEX, CALLED])
+HASHED_INDEX = pa.schema([*RECORD_INDEX, CALLED], metadata=KEYED)
 ALIASES = pa.schema([("record_id", pa.string()), ("name", pa.string()), RECEIVED])
 """Other names that records were dropped by."""
-DESCRIPTIONS = pa.schema([RECORDS.field(name) for name in ("record_id", *PERSON)])
+DESCRIPTIONS = pa.schema([RECORDS.field(name) for name in ("record_id", *PERSON)], metadata=KEYED)
 """What became known of patients after their recordings had been stored; it stands in place of what the record's index says."""
 CATALOG = pa.schema(
     [
@@ -134,7 +138,8 @@ SPLIT = pa.schema(
         ("label", pa.string()),
         ("labelled_by", pa.string()),  # source:<file> or review:<user>
         ("synthetic", pa.bool_()),
-    ]
+    ],
+    metadata=KEYED,
 )
 SIGNATURES = pa.schema(
     [
@@ -144,7 +149,7 @@ SIGNATURES = pa.schema(
     ]
 )
 """What records are compared by; one row a piece."""
-GROUPS = pa.schema([("record_id", pa.string()), ("group", pa.string()), ("place", pa.int32())])
+GROUPS = pa.schema([("record_id", pa.string()), ("group", pa.string()), ("place", pa.int32())], metadata=KEYED)
 """Which group a record without a known patient was put into, for ever; place -1: between two splits, never used."""
 PREDICTIONS = pa.schema(
     [
@@ -220,7 +225,7 @@ def split_with(*, public: bool, classes: bool) -> pa.Schema:
     Of classes, the names of those that a record has and has not, with blanks between.
     """
     more = [RECORDS.field("public_patient")] * public + [pa.field(name, pa.string()) for name in ("has", "lacks")] * classes
-    return pa.schema([*SPLIT, *more])
+    return pa.schema([*SPLIT, *more], metadata=KEYED)
 
 
 def dump(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> bytes:
@@ -270,7 +275,28 @@ def dump_with(schema: pa.Schema, data: bytes, name: str, value: object) -> bytes
     n_rows = table.num_rows
     given = {field.name: table[field.name] if field.name in table.column_names else pa.nulls(n_rows, field.type) for field in schema}
     given[name] = pa.array([value] * n_rows, type=schema.field(name).type)
+    schema = schema.with_metadata(table.schema.metadata)  # whether its buckets are keyed
     return _bytes(pa.table(given, schema=schema), schema)
+
+
+def has_keyed_buckets(table: pa.Table) -> bool:
+    """Return whether the head of a stored table says that the buckets of its private patients are keyed."""
+    return KEYED.items() <= (table.schema.metadata or {}).items()
+
+
+def exchanged(
+    table: pa.Table, columns: Mapping[str, Sequence[object] | NDArray[np.generic]], *, keyed: bool, more: Sequence[pa.Field] = ()
+) -> bytes:
+    """Return a stored table as Parquet with other values in some columns, of the types that they have.
+
+    ``keyed`` says whether its buckets are keyed now; ``more`` are columns that it gets behind its own.
+    """
+    fields = [*table.schema, *(field for field in more if field.name not in table.column_names)]
+    arrays = {
+        field.name: pa.array(columns[field.name], type=field.type) if field.name in columns else table[field.name] for field in fields
+    }
+    schema = pa.schema(fields, metadata=KEYED if keyed else table.schema.metadata)
+    return _bytes(pa.table(arrays, schema=schema), schema)
 
 
 def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> pa.Table:

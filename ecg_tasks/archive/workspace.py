@@ -9,6 +9,7 @@ from typing import TypeVar
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import Document
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.evaluation.splits import keyed_bucket, split_bucket
 from ecg_tasks.readers.person import id_within
 from ecg_tasks.settings import Settings
 
@@ -63,6 +64,25 @@ def public_patient(patient: str, *, collection: str) -> str:
     ('e590eaeb051f55e805c64bf2', 'e590eaeb051f55e805c64bf2')
     """
     return hashlib.sha256(f"{collection}:{patient.removeprefix(id_within(collection, ''))}".encode()).hexdigest()[:24]
+
+
+def patient_bucket(patient: str | None, *, key: bytes, collection: str | None = None) -> int:
+    """Return the bucket that is stored of a patient, -1 where none is known: it decides the split, and tells nobody the id.
+
+    Parameters
+    ----------
+    patient : id, whoever gave it: both hashes of one person are in one bucket
+    collection : the public collection that gave the id; its buckets are the same on every installation, and need no key
+
+    Examples
+    --------
+    >>> patient_bucket("patient001", key=b"0" * 32), patient_bucket("patient001", key=b"0" * 32, collection="ptbdb")
+    (5075, 3838)
+    """
+    if patient is None:
+        return -1
+    bucket = split_bucket(patient)
+    return bucket if collection else keyed_bucket(bucket, key=key)
 
 
 def key_digest(key: bytes) -> str:

@@ -10,6 +10,7 @@ from ecg_tasks.cli import (
     audit,
     backup,
     checks,
+    deidentify,
     demo,
     distributed,
     evaluate,
@@ -19,9 +20,11 @@ from ecg_tasks.cli import (
     models,
     reports,
     runs,
+    service,
     setup,
     single,
     stack,
+    users,
 )
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
@@ -44,6 +47,8 @@ app.command(rich_help_panel=STACK)(stack.down)
 app.command(rich_help_panel=STACK)(stack.status)
 app.command(rich_help_panel=STACK)(stack.logs)
 app.command("open", rich_help_panel=STACK)(stack.open_ui)
+app.add_typer(users.app, name="users", rich_help_panel=STACK)
+app.add_typer(service.app, name="service", rich_help_panel=STACK)
 app.command(rich_help_panel=STACK)(backup.backup)
 app.command(rich_help_panel=STACK)(backup.restore)
 app.command("backup-key", rich_help_panel=STACK)(backup.backup_key)
@@ -63,6 +68,7 @@ app.command(rich_help_panel=MODELS)(models.reject)
 app.command(rich_help_panel=MODELS)(models.export)
 app.command(rich_help_panel=RECORD)(audit.audit)
 app.command(rich_help_panel=RECORD)(lineage.lineage)
+app.command(rich_help_panel=RECORD)(deidentify.deidentify)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 app.command(rich_help_panel=DEVELOPMENT)(setup.setup)

@@ -1,8 +1,10 @@
-"""Here: ``audit``: the log of who did what, and whether it was tampered with. Not here: writing it (``archive.audit``)."""
+"""Here: ``audit``: the log of who did what, whether it was tampered with, and the access log. Not here: writing them (``archive``)."""
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,19 +21,36 @@ class What(StrEnum):
 
     SHOW = "show"
     VERIFY = "verify"
+    ACCESS = "access"
 
 
 def audit(
     what: Annotated[
-        What, typer.Argument(help="show, or verify: look for entries changed, removed, inserted, reordered or cut off.")
+        What,
+        typer.Argument(
+            help="show; verify: look for entries changed, removed, inserted, reordered or cut off; access: who logged in, was refused, "
+            "or saw what."
+        ),
     ] = What.SHOW,
     *,
     last: Annotated[int, typer.Option("--last", "-n", min=1, help="show: so many of the latest entries.")] = 50,
     known: Annotated[list[str] | None, typer.Option(help="verify: a digest kept from an earlier time; it must be in the log.")] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="access: the first day (UTC).")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="access: the last day (UTC).")] = None,
+    who: Annotated[str, typer.Option(help="access: of this user only.")] = "",
+    record: Annotated[str, typer.Option(help="access: of this record only; who saw a report saw all records of its run.")] = "",
+    out: Annotated[Path | None, typer.Option(help="access: write it into this CSV file.", dir_okay=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show who promoted, rejected, reviewed, deleted or published what, or verify that the log was not tampered with."""
+    """Show who promoted, rejected, reviewed, deleted or published what, verify that the log was not tampered with, or show who saw what."""
     store = open_bucket()
+    if what is What.ACCESS:
+        days = {"first": _day(first), "last": _day(until)}
+        if not _show_access(store, days, who=who, record=record, out=out, as_json=as_json):
+            raise typer.Exit(1)
+        return
     if what is What.SHOW:
         _show(store, last, as_json=as_json)
     elif not _is_sound(store, known or [], as_json=as_json):
@@ -67,3 +86,34 @@ def _is_sound(store: "ObjectStore", known: list[str], *, as_json: bool) -> bool:
     for end in found.ends:
         say(f"the log ends in {end}; kept elsewhere, it proves later that nothing before it was cut off (--known)")
     return not found.faults
+
+
+def _show_access(store: "ObjectStore", days: dict[str, str], *, who: str, record: str, out: Path | None, as_json: bool) -> bool:
+    """Show the access log, or write it into a file; returns whether all of it is there. That it was read is in it, too."""
+    from rich.markup import escape
+
+    from ecg_tasks.actions import access
+    from ecg_tasks.queries import access_report
+
+    access.read_by_command("audit access", record=record)
+    found = access_report.report(store, who=who, record=record, **days)
+    if out is not None:
+        out.write_text(access_report.as_csv(found.accesses), encoding="utf-8")
+        say(f"{len(found.accesses):,} lines written to {out}")
+    elif as_json:
+        print(json.dumps(access_report.as_plain(found), indent=1))  # noqa: T201 - for a program
+    else:
+        for one in found.accesses:
+            what = "  ".join(filter(None, (one.record, one.run, one.thing)))
+            times = f"  {one.times} times" if one.times > 1 else ""
+            line = f"{one.when}  {one.who or '(nobody known)'}  {one.act}  {one.outcome}  {one.page}  {what}{times}"
+            console().print(escape(line.rstrip()))
+    if found.left_out:
+        complain(f"{found.left_out:,} more accesses were only counted, because the bucket did not answer for long")
+    for fault in found.faults:
+        complain(fault)
+    return not found.faults
+
+
+def _day(given: datetime | None) -> str:
+    return f"{given:%Y-%m-%d}" if given else ""

@@ -3,12 +3,14 @@
 Not here: how (``deploy.embedded.backup``, ``deploy.embedded.sealing``).
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ecg_tasks.cli.terminal import say
+from ecg_tasks.cli.terminal import complain, say
+from ecg_tasks.errors import StoreError
 
 
 def backup(
@@ -22,8 +24,16 @@ def backup(
     """
     from deploy.embedded import Stack
     from deploy.embedded.backup import back_up
+    from ecg_tasks.actions import access
 
-    back_up(Stack(), file, say)
+    stack = Stack()
+    if stack.is_up():  # of one that is down nothing can be logged; who may read its folder has everything in any case
+        os.environ.update(stack.environment())
+        try:
+            access.read_by_command("backup")
+        except StoreError as error:
+            complain(f"the access log could not be written ({error}); the backup is made nevertheless")
+    back_up(stack, file, say)
 
 
 def restore(

@@ -155,10 +155,12 @@ def follow_own_runs(api: "AirflowApi", dag: str, bars: "Progress", *, known: set
 
 def _fetch_report(stack: "Stack", report: str) -> Path:
     """Copy the report's pages out of the bucket; returns its first page, to be opened in a browser."""
+    from ecg_tasks.actions import access
     from ecg_tasks.queries.downloads import pages
     from ecg_tasks.queries.store import open_store
 
-    *_, run, first = report.split("/")
+    *_, date, run, first = report.split("/")
+    access.read_by_command("demo", run=f"{date}/{run}")
     target = stack.home.reports / run
     for path, data in pages(open_store(), report):
         page = target / path
@@ -170,6 +172,8 @@ def _fetch_report(stack: "Stack", report: str) -> Path:
 def _tell_how_to_go_on(stack: "Stack") -> None:
     environment = stack.environment()
     describe(stack)
-    console().print(
-        f"S3 credentials AWS_ACCESS_KEY_ID={environment['AWS_ACCESS_KEY_ID']} AWS_SECRET_ACCESS_KEY={environment['AWS_SECRET_ACCESS_KEY']}"
-    )
+    if console().is_terminal:
+        console().print(
+            f"S3 credentials AWS_ACCESS_KEY_ID={environment['AWS_ACCESS_KEY_ID']} "
+            f"AWS_SECRET_ACCESS_KEY={environment['AWS_SECRET_ACCESS_KEY']}"
+        )

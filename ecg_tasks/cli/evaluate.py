@@ -111,6 +111,8 @@ def _show(evaluated: "ModelEvaluation") -> None:
             f"{evaluated.n_by_bucket:,} of these share one of 10,000 buckets with a patient of the model's training, and may be strangers: "
             "it was trained before versions named their patients, or on private ones by another ECG_PATIENT_KEY"
         )
+    if evaluated.not_compared:
+        say(evaluated.not_compared)
     if evaluated.assessment is None:
         say("no record is left to evaluate this model on")
         return

@@ -23,9 +23,11 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every link.")] = False,
 ) -> None:
     """Show where a thing comes from, back to dropped bytes, code and training, each digest recomputed. Exits with 1 if one is broken."""
+    from ecg_tasks.actions import access
     from ecg_tasks.queries.lineage import tracing
 
     found = tracing.trace(open_bucket(), name)
+    access.read_by_command("lineage", **{"record" if found.what == "record" else "thing": found.name})
     if as_json:
         print(json.dumps(asdict(found), indent=1))  # noqa: T201 - for a program
     else:

@@ -103,9 +103,12 @@ def export(
     folder: Annotated[Path | None, typer.Argument(help="Where to; default: models/ of this checkout.", file_okay=False)] = None,
 ) -> None:
     """Write the champion of a recipe, with its card, into a folder laid out as models/ in the bucket."""
+    from ecg_tasks.actions import access
     from ecg_tasks.queries.models import export_champion
 
-    say(f"written to {export_champion(open_bucket(), recipe, folder)}")
+    store = open_bucket()
+    access.read_by_command("export", thing=recipe)
+    say(f"written to {export_champion(store, recipe, folder)}")
 
 
 def _decide(recipe: str, action: str, version: str, *, why: str, override: str = "") -> None:

@@ -14,10 +14,13 @@ def export_report(
     file: Annotated[Path, typer.Argument(help="The ZIP file to write.", dir_okay=False)],
 ) -> None:
     """Write a run's whole report, with its predictions as CSV, Parquet and FHIR, into a ZIP file."""
+    from ecg_tasks.actions import access
     from ecg_tasks.queries import exchange
 
     store = open_bucket()
-    pieces = exchange.report_zip(store, *exchange.find_report(store, run))
+    date, folder = exchange.find_report(store, run)
+    pieces = exchange.report_zip(store, date, folder)
+    access.read_by_command("export-report", run=f"{date}/{folder}")
     unfinished = file.with_name(f"{file.name}.part")
     with unfinished.open("wb") as target:
         target.writelines(pieces)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecg_tasks import sandbox
 from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
@@ -72,25 +73,43 @@ def down() -> None:
 
 def status(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: healthy, ui, login, bucket, endpoint, components.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: healthy, ui, login, bucket, endpoint, components, advice.")] = False,
 ) -> None:
-    """Tell whether the stack is healthy, component by component. Exits with 0 when it is, 1 when it is not."""
+    """Tell within two seconds whether the stack is healthy, component by component, and what to do. Exits with 0 when it is, else 1."""
     from deploy.embedded import Stack
+    from deploy.embedded.health import A_MOMENT_S
+    from ecg_tasks.queries.stand_ins import stand_ins_in
 
-    found = Stack().status()
+    stack = Stack()
+    stands_in: list[str] = []
+
+    def ask_for_stand_ins() -> str:
+        variables = stack.environment()
+        os.environ.update(variables)
+        stands_in.extend(stand_ins_in(variables["ECG_BUCKET"]))
+        return ""
+
+    found = stack.status(most_s=A_MOMENT_S, more={"champions": ask_for_stand_ins})
     if as_json:
         print(json.dumps(asdict(found), indent=2))  # noqa: T201 - for a program, without colours or line breaks
     else:
+        from rich.markup import escape
         from rich.table import Table
 
-        table = Table("component", "state", box=None, header_style="bold")
+        table = Table("component", "state", "what it is, and what to do", box=None, header_style="bold")
         for component, state in found.components.items():
-            table.add_row(component, f"[{_COLOURS.get(state, 'red')}]{state}[/]")
+            table.add_row(component, f"[{_COLOURS.get(state, 'red')}]{state}[/]", escape(found.advice.get(component, "")))
         console().print(table)
         if found.ui:
-            console().print(f"\nweb interface  {found.ui}  (login {found.login}; its password: ./ecg open)")
+            console().print(f"\nweb interface  {found.ui}  (login {found.login}; its password: ./ecg open, in a terminal)")
             console().print(f"bucket         {found.bucket}  at {found.endpoint}")
-        console().print("[green]healthy[/]" if found.healthy else "[red]not healthy[/]; start it with: ./ecg up")
+        if missing := sandbox.possible().missing:
+            console().print(f"[yellow]this kernel has no {missing}: files are read behind fewer walls (docs/privacy.md)[/]")
+        for sentence in stands_in:
+            console().print(f"[yellow]{escape(sentence)}[/]")
+        console().print(
+            "[green]healthy[/]" if found.healthy else "[red]not healthy[/]" if found.ui else "[red]not healthy[/]; start it with: ./ecg up"
+        )
     raise typer.Exit(0 if found.healthy else 1)
 
 
@@ -117,16 +136,20 @@ def logs(
 
 
 def open_ui() -> None:
-    """Print the address, login and password of the web interface, and open it in a browser if there is one."""
+    """Print the address, the login and, in a terminal, the password of the web interface, and open it in a browser if there is one."""
     stack = running_stack()
     describe(stack)
     webbrowser.open(stack.ui)
 
 
 def describe(stack: "Stack") -> None:
-    """Print what a person needs to use a running stack."""
+    """Print what a person needs to use a running stack; a secret goes to a terminal only, not into a file, a pipe or a log of CI."""
     environment = stack.environment()
-    console().print(f"web interface  {stack.ui}  login [bold]{stack.login}[/]  password [bold]{stack.password}[/]")
+    where = f"(its password: ./ecg open in a terminal, or admin_password in {stack.home}/secrets.json)"
+    secret = f"password [bold]{stack.password}[/]" if console().is_terminal else where
+    console().print(f"web interface  {stack.ui}  login [bold]{stack.login}[/]  {secret}")
     endpoint = environment.get("AWS_ENDPOINT_URL_S3", "AWS")
     console().print(f"bucket         s3://{environment['ECG_BUCKET']}  at {endpoint}")
+    if prints := stack.certificate:
+        console().print(f"certificate    SHA-256 {prints}, made by itself: compare it with what the browser shows, once")
     console().print("drop a file    ./ecg put FILE…    stop  ./ecg down")

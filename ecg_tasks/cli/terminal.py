@@ -12,7 +12,7 @@ def console() -> "Console":
     """Return where results go; addresses are never broken over lines."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, emoji=False)  # a digest may have ":cd:" in it
 
 
 def say(sentence: str) -> None:
@@ -27,4 +27,4 @@ def complain(sentence: str) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]ecg:[/red] {escape(sentence)}")
+    Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"[red]ecg:[/red] {escape(sentence)}")

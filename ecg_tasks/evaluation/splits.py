@@ -1,7 +1,9 @@
 """Here: which split a patient is in, for ever. Not here: who the patient of a record is, or data sets."""
 
 import hashlib
+import hmac
 from enum import StrEnum
+from functools import lru_cache
 
 from ecg_tasks.errors import SignalError
 
@@ -32,12 +34,49 @@ LEARNT_FOLDS = 8
 def split_bucket(patient: str) -> int:
     """Return the patient's bucket, 0 to ``N_BUCKETS - 1``: from the id alone, hence the same on every machine and with any other data.
 
+    It is stored of public patients alone: who knows the id can compute it. Of private ones `keyed_bucket` is.
+
     >>> split_bucket("patient001")
     3838
     """
     if not patient:
         raise SignalError("a patient id must not be empty: all records without one would be one patient")
     return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") % N_BUCKETS
+
+
+def keyed_bucket(bucket: int, *, key: bytes) -> int:
+    """Return what is stored in place of a private patient's bucket: another one of the same split, which nobody can tell without the key.
+
+    Each key exchanges the buckets of a split in an order of its own. So all recordings of a patient stay in one split, whether their
+    buckets were stored before or after there was a key, or the patient belongs to a public collection, whose buckets have none.
+
+    >>> other = keyed_bucket(3838, key=b"0" * 32)
+    >>> other, split_of(other)
+    (5075, <Split.TRAIN: 'train'>)
+    """
+    _check_bucket(bucket)
+    return _exchanged(key)[bucket]
+
+
+@lru_cache(maxsize=4)
+def _exchanged(key: bytes) -> tuple[int, ...]:
+    """Return the bucket that stands for each one: within a split in an order that the key alone gives."""
+    drawn = hashlib.shake_256(hmac.digest(key, b"\0buckets", "sha256")).digest(16 * N_BUCKETS)
+    exchanged: list[int] = []
+    for end in SPLIT_ENDS.values():
+        exchanged += sorted(range(len(exchanged), end), key=lambda one: drawn[16 * one : 16 * one + 16])
+    return tuple(exchanged)
+
+
+def same_bucket(one: int, other: int, *, key: bytes) -> bool:
+    """Tell whether two stored buckets may be one patient's: either may be of before there was a key, or of a public collection.
+
+    >>> same_bucket(3838, keyed_bucket(3838, key=b"0" * 32), key=b"0" * 32), same_bucket(-1, -1, key=b"0" * 32)
+    (True, False)
+    """
+    if min(one, other) < 0:
+        return False
+    return one == other or keyed_bucket(one, key=key) == other or one == keyed_bucket(other, key=key)
 
 
 def placed(bucket: int, fold: int | None) -> int:

@@ -1,11 +1,11 @@
 """Here: loading somebody else's network for the first time, in a process of its own. Not here: what is looked at before (``added_file``).
 
 What a native library makes of hostile bytes happens where there is no bucket, no credential and no other work: the process gets a folder,
-little memory and some minutes. It leaves the network in the format that serves it, and what the network said of the golden pictures.
+little memory and some minutes, and walls where the kernel has them: no network, no other process, no other file to write to. It leaves the
+network in the format that serves it, and what the network said of the golden pictures.
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks import sandbox
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.learning import added_file, runtimes
 from ecg_tasks.learning.added import DESCRIPTION, Adapter, Description
@@ -29,7 +30,6 @@ MAX_MEMORY_BYTES = 16 * 2**30
 SMALLEST_SPREAD = 1e-6
 """Scores of the golden pictures that differ by less are all the same."""
 _GIVEN, _PICTURES, _SCORES, _FOUND, _REFUSED = "given", "pictures.npy", "scores.npy", "found.json", "refused.txt"
-_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 _ROOT = Path(__file__).parents[2]
 
 
@@ -87,7 +87,6 @@ def load_apart(given: bytes, description: bytes, images: NDArray[np.uint8]) -> L
 
 
 def _run(folder: Path) -> None:
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     own = {
         "PYTHONPATH": str(_ROOT),
         "HOME": str(folder),
@@ -97,11 +96,11 @@ def _run(folder: Path) -> None:
     }
     try:
         done = subprocess.run(  # noqa: S603 - this module and a folder of our own
-            [sys.executable, "-P", "-m", __name__, str(folder)],
+            [sys.executable, "-P", "-m", "ecg_tasks.sandbox.within", str(folder), __name__, str(folder)],
             capture_output=True,
             check=False,
             cwd=folder,
-            env=kept | own | {"CUDA_VISIBLE_DEVICES": "-1"},
+            env=sandbox.bare_environment() | own | {"TMPDIR": str(folder), "CUDA_VISIBLE_DEVICES": "-1"},
             timeout=MAX_SECONDS,
         )
     except subprocess.TimeoutExpired:

@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -309,13 +309,13 @@ class TrainingPatient(NamedTuple):
     patient : keyed hash of the id
     key : digest of the key, without which the hash cannot be compared
     public_patient : digest of a public patient's collection and id, the same on every installation; None for a private one
-    bucket : the patient's, 0 to 9,999: all that can be compared where the patient is private and the key another one
+    bucket : the patient's, 0 to 9,999, in versions of before 2026-11-30; -1 in later ones, which do not tell it
     """
 
     patient: str
     key: str
     public_patient: str | None
-    bucket: int
+    bucket: int = -1
 
 
 def version_files(
@@ -324,7 +324,7 @@ def version_files(
     network: Mapping[str, bytes],
     metrics: Mapping[str, Any],
     golden: Golden,
-    splits: Mapping[str, tuple[str, int]],
+    splits: Mapping[str, str],
     patients: Iterable[TrainingPatient],
     pictures: Mapping[str, bytes],
 ) -> dict[str, bytes]:
@@ -335,7 +335,7 @@ def version_files(
     network : file name to content of the network, in the format that serves and, where there is another, in the one that it was trained in
     metrics : plain numbers, texts, None and objects of these; an object with ``value``, ``low`` and ``high`` is a figure with its interval
     golden : pictures of the version's own recipe, with the scores of the runtime that the network came from
-    splits : record id to its split and its patient's bucket
+    splits : record id to its split
     patients : whom it has seen before its test
     pictures : file name to content of what the card shows
 
@@ -350,9 +350,9 @@ def version_files(
         **network,
         SPEC: spec.to_json(),
         METRICS: _json(metrics),
-        CARD: model_card(spec.as_dict(), metrics=metrics, splits={record_id: split for record_id, (split, _) in splits.items()}).encode(),
+        CARD: model_card(spec.as_dict(), metrics=metrics, splits=splits).encode(),
         GOLDEN: golden.to_bytes(),
-        TRAINING_RECORDS: _training_records_csv(splits),
+        TRAINING_RECORDS: training_records_csv(splits),
         TRAINING_PATIENTS: training_patients_csv(patients),
         **pictures,
     }
@@ -390,30 +390,63 @@ def check_checksums(files: Mapping[str, bytes], *, needed: tuple[str, ...]) -> N
             raise ModelRefusedError(f"{name} is damaged: its SHA-256 is {actual}, {SUMS} says {listed[name]}")
 
 
-def _training_records_csv(splits: Mapping[str, tuple[str, int]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("record_id", "side", "bucket"))
-    writer.writerows((record_id, str(split), bucket) for record_id, (split, bucket) in sorted(splits.items()))
-    return text.getvalue().encode()
+def training_records_csv(splits: Mapping[str, str]) -> bytes:
+    """Return the content of ``training_records.csv``: every record with its split."""
+    return _csv(("record_id", "side"), ((record_id, str(split)) for record_id, split in sorted(splits.items())))
+
+
+def training_records(data: bytes) -> list[tuple[str, str, int]]:
+    """Read ``training_records.csv``: record, split, and the patient's bucket in versions of before 2026-11-30; else -1.
+
+    Raises
+    ------
+    ModelRefusedError
+        If it cannot be read.
+    """
+    try:
+        rows = csv.DictReader(io.StringIO(data.decode()), strict=True)
+        return [(row["record_id"], row["side"], int(row.get("bucket", -1))) for row in rows]
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ModelRefusedError(f"{TRAINING_RECORDS} cannot be read: {error!r}") from None
+
+
+def without_buckets(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a version as they may leave the house: its lists name no buckets, which are made of patients' ids.
+
+    Only the checksums change besides; a version that has none is returned as it is.
+    """
+    changed = {}
+    if TRAINING_RECORDS in files:
+        splits = {record_id: split for record_id, split, _ in training_records(files[TRAINING_RECORDS])}
+        changed[TRAINING_RECORDS] = training_records_csv(splits)
+    if TRAINING_PATIENTS in files:
+        changed[TRAINING_PATIENTS] = training_patients_csv(training_patients(files[TRAINING_PATIENTS]))
+    if all(files[name] == data for name, data in changed.items()):
+        return dict(files)
+    made = {name: data for name, data in files.items() if name != SUMS} | changed
+    return made | {SUMS: checksums(made)}
 
 
 def training_patients_csv(patients: Iterable[TrainingPatient]) -> bytes:
     """Return the content of ``training_patients.csv``: a row a patient; no row tells which records are of whom."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(TrainingPatient._fields)
-    writer.writerows(sorted((*one[:2], one.public_patient or "", one.bucket) for one in set(patients)))
-    return text.getvalue().encode()
+    return _csv(TrainingPatient._fields[:3], sorted({(one.patient, one.key, one.public_patient or "") for one in patients}))
 
 
 def training_patients(data: bytes) -> list[TrainingPatient]:
     """Read ``training_patients.csv``; `ModelRefusedError` if it cannot be read."""
     try:
         rows = csv.DictReader(io.StringIO(data.decode()), strict=True)
-        return [TrainingPatient(row["patient"], row["key"], row["public_patient"] or None, int(row["bucket"])) for row in rows]
+        return [TrainingPatient(row["patient"], row["key"], row["public_patient"] or None, int(row.get("bucket", -1))) for row in rows]
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ModelRefusedError(f"{TRAINING_PATIENTS} cannot be read: {error!r}") from None
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -266,6 +266,7 @@ def _plain(evaluated: ModelEvaluation) -> dict[str, Any]:
         "left_out": {
             "n_records": len(evaluated.left_out),
             "by_bucket": evaluated.n_by_bucket,
+            "not_compared": evaluated.n_not_compared,
             "records": [vars(one) for one in evaluated.left_out],
         },
         "uninterpretable": list(evaluated.uninterpretable),

@@ -15,7 +15,7 @@ from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.offline.shipped import ShippedModel
-from ecg_tasks.pipeline.champions.versions import WhySeen
+from ecg_tasks.pipeline.champions.versions import WhySeen, not_compared
 from ecg_tasks.pipeline.training import measuring, sites
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
@@ -50,6 +50,13 @@ class ModelEvaluation:
     uninterpretable: Sequence[str]
     sites: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Of each site with a rule of its own, and enough patients: figures by that rule and by the rule of all, as on the card."""
+    n_not_compared: int = 0
+    """Private patients that it was trained on under another key: whether they are in the folder cannot be told."""
+
+    @property
+    def not_compared(self) -> str:
+        """The sentence about these patients; empty where there are none."""
+        return not_compared(self.n_not_compared)
 
     @property
     def n_by_bucket(self) -> int:
@@ -60,7 +67,8 @@ class ModelEvaluation:
 class ModelEvaluator:
     """One model: it collects records, scores them a few at a time, and keeps one row of numbers for each.
 
-    ``key`` is that of the patients of this installation; without one, private patients are known by their buckets alone.
+    ``key`` is that of the patients of this installation; without one, private patients are known by their buckets
+    alone, or not at all by a version that does not tell these.
     """
 
     def __init__(self, model: ShippedModel, *, key: bytes | None = None) -> None:
@@ -115,6 +123,7 @@ class ModelEvaluator:
             left_out=self._left_out,
             uninterpretable=self._uninterpretable,
             sites={} if assessment is None or scored is None else self._by_both_rules(scored, assessment.evaluation),
+            n_not_compared=self._trained_on.n_unknown,
         )
 
     def _by_both_rules(self, scored: ScoredRecords, evaluation: Evaluation) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import synthetic
+from ecg_tasks.pipeline.champions.hand_over import hand_over, obstacle
 from ecg_tasks.pipeline.decided import write_snapshot
 from ecg_tasks.pipeline.monitoring import drift
 from ecg_tasks.pipeline.reports import coverage, report_builder
@@ -63,16 +64,22 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
         champions: dict[str, PinnedVersion] = {}
         notes: list[str] = []
         for name in settings.recipes:
-            before = registry.read_champion(store, name)
-            champion = synthetic.hand_over(store, name, who=f"{DAG}/{run}")
+            who, before = f"{DAG}/{run}", registry.read_champion(store, name)
+            champion = hand_over(store, name, who=who)
             if champion is None:
-                notes.append(f"The {name} model {before.version} {synthetic.OBSTACLE}." if before else f"There is no {name} model yet.")
+                notes.append(
+                    f"The {name} model {before.version} {obstacle(store, name, before.version)}."
+                    if before
+                    else f"There is no {name} model yet."
+                )
             elif load_champion(store, name, champion.version).spec.recipe_digest != get_recipe(name).digest:
                 notes.append(f"The {name} model {champion.version} reads other pictures than are made now: train a new one.")
             else:
                 champions[name] = PinnedVersion(version=champion.version, since=champion.since)
-                if before is not None and before.version != champion.version:
+                if champion.who == who:
                     notes.append(f"The {name} model {champion.version} serves from now on: {champion.why}.")
+                elif champion.stands_in:
+                    notes.append(f"The {name} model {champion.version} stands in: {champion.why}.")
         last = coverage.last_report(store)
         pin = ReportPin(
             run=run,

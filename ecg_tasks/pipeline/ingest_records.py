@@ -10,7 +10,7 @@ nothing is asked for that the caller can know.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,14 +21,11 @@ from ecg_tasks.archive import audit, catalog, keys, labelling, record_shards, ta
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.documents import (
     ArchiveBefore,
-    Drop,
     IntakeJob,
     IntakeManifest,
     IntakeResult,
-    IntakeTries,
     LabelCounts,
     QuarantinedInput,
-    Refusal,
     StagedShard,
     find,
     load,
@@ -42,8 +39,8 @@ from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
+from ecg_tasks.parsing.asking import Parser
 from ecg_tasks.pipeline.intake import (
-    apart,
     archives,
     drops,
     headers,
@@ -127,18 +124,13 @@ def plan(run_id: str) -> list[str]:
 def ingest_batch(job: str, *, tried_before: bool = False) -> str:
     """Read one batch of drops: keep the bytes in raw/, stage shards, quarantine what cannot be read; returns the result's key.
 
-    A further try first reads each drop in a process apart, and refuses what ends that: the try before may have been ended by one.
+    Files are read behind walls, in a process that knows no secret: what ends it, or takes too much, is refused, and costs nobody else.
     """
     settings = Settings.from_environment()
     store = open_store(settings)
     run = job.split("/")[2]
-    refused: dict[str, Refusal] = {}
-    tries_key = job.replace("/jobs/", "/tries/")
-    if tried_before:
-        if store.exists(result_key(job)) or store.exists(keys.manifest(DAG, run)):
-            return result_key(job)
-        tries = find(store, IntakeTries, tries_key)
-        refused = {} if tries is None else dict(tries.refused)
+    if tried_before and (store.exists(result_key(job)) or store.exists(keys.manifest(DAG, run))):
+        return result_key(job)
     work = read(store, IntakeJob, job)
     with ExitStack() as while_read:
         archived = None
@@ -150,8 +142,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
                     raise  # it is ours, and should be there
                 lost = members.gone(work.drops, names=StoredNames.of(settings))
                 return write(store, result_key(job), IntakeResult(inputs=lost, quarantined=(), shards=(), plan=work.plan))
-        contents_of = partial(taking.contents_of, store) if archived is None else archived.of
-        batch: Iterable[Drop] = _read_apart(store, tries_key, work.drops, contents_of, refused=refused) if tried_before else work.drops
+        parser = while_read.enter_context(Parser(required=settings.sandbox == "required"))
         described = label_tables.load_described(store, work.described)
         prefix = keys.staging(DAG, run, f"shards/{keys.stem(job)}")
         lines = while_read.enter_context(Lines(store, "" if work.archive is None else work.archive.copies))
@@ -161,9 +152,14 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
         def records() -> Iterator[record_shards.StoredRecord]:
             take_one = partial(taking.take, store) if archived is None else partial(members.take, store, batch=archived)
             take = partial(
-                take_one, described=described, patient_key=settings.patient_key, dates=settings.dates, keeping=Keeping.of(settings)
+                take_one,
+                parse=parser.read,
+                described=described,
+                patient_key=settings.patient_key,
+                dates=settings.dates,
+                keeping=Keeping.of(settings),
             )
-            for taken in bounded_parallel_map(take, batch, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
+            for taken in bounded_parallel_map(take, work.drops, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
                 lines.add(taken)
                 quarantined.extend(taken.quarantined)
                 labels.extend(taken.labels)
@@ -187,26 +183,6 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
         plan=work.plan,
     )
     return write(store, result_key(job), result)
-
-
-def _read_apart(
-    store: ObjectStore,
-    key: str,
-    batch: Sequence[Drop],
-    contents_of: Callable[[Drop], Mapping[str, bytes]],
-    *,
-    refused: dict[str, Refusal],
-) -> Iterator[Drop]:
-    """Yield the drops of a batch; those that would end this process again are yielded as refused."""
-    with apart.Trial() as trial:
-        for drop in batch:
-            known = drop.name in refused or drop.reason or drop.fate  # the latter two aren't read
-            fault = None if known else taking.fault_apart(contents_of, drop, trial)
-            if fault is not None:
-                refused[drop.name] = Refusal(reason=fault.reason.value, message=fault.message)
-                write(store, key, IntakeTries(refused=refused))  # a further try begins with what this one learnt
-            refusal = refused.get(drop.name)
-            yield drop if refusal is None else structs.replace(drop, reason=refusal.reason, message=refusal.message)
 
 
 def publish(run_id: str, results: Sequence[str]) -> str:

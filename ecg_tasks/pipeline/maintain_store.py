@@ -6,10 +6,10 @@ Nothing is deleted that was not planned and written down before, and is still no
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from ecg_tasks.archive import audit, keys
+from ecg_tasks.archive import access_log, audit, keys
 from ecg_tasks.archive.documents import (
     ContentCheck,
     Deletable,
@@ -38,6 +38,13 @@ MAX_DELETED = 200_000
 """Objects that one run deletes at most; what is left goes with the next."""
 LISTED = 1000
 """Of every list, so many stand in the manifest; all of them beside it."""
+
+
+def pack_access_log() -> int:
+    """Put the access log of each day that is over into one object; returns how many objects went. Run again, it goes on."""
+    # a day later than it is over: so far may a writer's clock, or its way to the bucket, be behind
+    until = datetime.fromisoformat(now()) - timedelta(days=1)
+    return access_log.pack(open_store(), until=f"{until:%Y-%m-%d}")
 
 
 def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int, due: Iterable[str] = ()) -> str:

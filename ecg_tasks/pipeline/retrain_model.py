@@ -20,7 +20,7 @@ from ecg_tasks.evaluation.gate import PromotionPolicy
 from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.learning.dataset import TrainingSet
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.pipeline.champions import synthetic
+from ecg_tasks.pipeline.champions.hand_over import hand_over
 from ecg_tasks.pipeline.training import adding, candidate, classes, dataset, gating, promoting, unseen_sites
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.signals.recipes import Recipe, get_recipe
@@ -241,7 +241,7 @@ def gate(job: str) -> str:
     work = read(store, TrainingJob, job)
     recipe = get_recipe(work.recipe)
     verdict_key = keys.model_file(recipe.name, work.version, registry.VERDICT)
-    champion = synthetic.hand_over(store, recipe.name, who=f"{DAG}/{work.run}")
+    champion = hand_over(store, recipe.name, who=f"{DAG}/{work.run}")
     verdict = find(store, StoredVerdict, verdict_key)
     serves = champion is not None and champion.version == work.version
     if verdict is None or (not serves and not gating.still_holds(verdict, work, champion)):

@@ -11,7 +11,7 @@ from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.learning.decisions import SiteRule
-from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
+from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec, without_buckets
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.pipeline.reports.report_builder import band_of, reported_classes
 from ecg_tasks.reporting.model import ReportedClass
@@ -105,6 +105,8 @@ def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
 def export_champion(store: ObjectStore, recipe: str, folder: Path | None = None) -> Path:
     """Write the bucket's champion of a recipe into a folder laid out as ``models/``, in place of what was there; returns its folder.
 
+    Buckets of patients, which versions of before 2026-11-30 list, stay here.
+
     Parameters
     ----------
     folder : default: ``models/`` of this checkout
@@ -117,7 +119,8 @@ def export_champion(store: ObjectStore, recipe: str, folder: Path | None = None)
     champion = registry.read_champion(store, recipe)
     if champion is None:
         raise ConfigurationError(f"no {recipe} model serves in this bucket")
-    return registry.write_shipped(folder or SHIPPED_MODELS, champion, registry.read_version(store, recipe, champion.version))
+    files = without_buckets(registry.read_version(store, recipe, champion.version))
+    return registry.write_shipped(folder or SHIPPED_MODELS, champion, files)
 
 
 def serving(store: ObjectStore, recipe: str) -> str | None:

@@ -13,7 +13,7 @@ from ecg_tasks.queries.runs import run_of
 from ecg_tasks.reporting.history import FATES, draw_history
 from ecg_ui.inputs import DagId, Store
 from ecg_ui.rendering import page
-from ecg_ui.security import can_edit
+from ecg_ui.security import rights
 
 router = APIRouter()
 
@@ -23,7 +23,7 @@ RunId = Annotated[str, Query(min_length=1, max_length=250)]
 @router.get("/")
 def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
     """Show the state of the whole system on one page."""
-    seen = overview(store, told=can_edit(user))
+    seen = overview(store, told=rights(user).put_back)
     lights = drift.lights(store)
     shown = [*((one.recipe, one.version) for one in seen.champions), *((one.recipe, one.version) for one in lights)]
     decided = list(seen.runs[0].champions.items()) if seen.runs else []

@@ -8,7 +8,7 @@ from ecg_tasks.actions.quarantine import put_back as put_files_back
 from ecg_tasks.queries import quarantine
 from ecg_ui.inputs import EntryPath, Offset, Store
 from ecg_ui.rendering import page
-from ecg_ui.security import can_edit
+from ecg_ui.security import rights
 
 router = APIRouter()
 changes = APIRouter()
@@ -20,14 +20,14 @@ ROWS_SHOWN = 500
 @router.get("/quarantine")
 def show_quarantine(request: Request, user: GetUserDep, store: Store, offset: Offset = 0, *, closed: bool = False) -> Response:
     """Show everything that could not be read, newest first; with ``closed`` what was read after it had been put back."""
-    found = quarantine.entries(store, closed=closed, offset=offset, limit=ENTRIES_A_PAGE, told=can_edit(user))
+    found = quarantine.entries(store, closed=closed, offset=offset, limit=ENTRIES_A_PAGE, told=rights(user).put_back)
     return page(request, user, "quarantine.html", found=found, closed=closed, offset=offset, a_page=ENTRIES_A_PAGE)
 
 
 @router.get("/quarantine/{name}")
 def show_entry(request: Request, user: GetUserDep, store: Store, name: EntryPath) -> Response:
     """Show one entry with what is bad in it."""
-    found = quarantine.entry(store, name, told=can_edit(user))
+    found = quarantine.entry(store, name, told=rights(user).put_back)
     if found is None:
         raise HTTPException(404)
     entry, rows = found

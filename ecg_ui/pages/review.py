@@ -13,6 +13,7 @@ from ecg_tasks.queries import models, records, review_queue
 from ecg_ui.inputs import RECORD, WHEN, Offset, RecordForm, Store, WhenForm
 from ecg_ui.pages.records import VERDICTS, drawings
 from ecg_ui.rendering import page
+from ecg_ui.watching import Noted
 
 router = APIRouter()
 changes = APIRouter()
@@ -25,6 +26,7 @@ def show_review(
     request: Request,
     user: GetUserDep,
     store: Store,
+    noted: Noted,
     *,
     offset: Offset = 0,
     saved: Annotated[str | None, Query(pattern=RECORD)] = None,
@@ -33,6 +35,7 @@ def show_review(
     """Show the record that teaches most, with its signal and picture, and what comes after it."""
     queue = review_queue.queue(store, user=user.get_name(), offset=offset, limit=1 + NEXT_SHOWN)
     first = queue.items[0] if queue.items else None
+    noted.record = first.record_id if first else ""
     # The same version as in the queue, so that the picture and the sentence speak of one answer.
     found = records.record_page(store, first.record_id, champions={first.recipe: first.version}) if first else None
     return page(

@@ -17,7 +17,6 @@ from ecg_tasks.archive.documents import (
     Code,
     Document,
     IntakeManifest,
-    IntakeTries,
     Manifest,
     QuarantineReason,
     RenderCounts,
@@ -112,7 +111,6 @@ def test_an_older_document_gets_todays_form():
     """Bare lists and objects of version 0.1 are read."""
     assert load(RenderJob, b'[{"shard": "a", "recipes": ["heartbeat"]}]', name="job").shards[0].recipes == ("heartbeat",)
     assert load(QuarantineReason, b'{"name": "a", "reason": "empty", "message": "b", "source": "c"}', name="reason").schema_version == 1
-    assert load(IntakeTries, b'{"a.csv": {"reason": "unreadable", "message": "b"}}', name="try").refused["a.csv"].message == "b"
 
 
 def test_an_unknown_field_is_passed_over():
@@ -145,6 +143,7 @@ def test_a_manifest_is_found_by_its_run(bucket):
 READS_JSON = {
     "archive/audit.py": "entries of the log, whose bytes are their names",
     "archive/registry.py": "champions",
+    "pipeline/deidentification/written.py": "what was written once, of which every value is looked at",
     "queries/lineage/runs.py": "accounts as they were stored, to hold them against the log",
 }
 """Modules beside the documents that read JSON without naming its type at once."""

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ecg_tasks
-from ecg_tasks.cli import models
+from ecg_tasks.cli import models, service, users
 from ecg_tasks.cli.__main__ import app
 
 CHECKOUT = Path(__file__).parents[2]
@@ -17,9 +17,9 @@ COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
     *("classify", "evaluate", "export-report", "export", "test", "bench", "setup"),
     *("promote", "rollback", "reject", "secrets"),
-    *("audit", "lineage", "backup", "backup-key", "restore", "kept"),
+    *("audit", "lineage", "deidentify", "backup", "backup-key", "restore", "kept"),
 )
-GROUPS = {"models": models.app}
+GROUPS = {"models": models.app, "service": service.app, "users": users.app}
 """Commands that have commands of their own."""
 HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert", "onnxruntime")
 

@@ -26,6 +26,7 @@ def test_a_task_sees_where_the_bucket_is(home):
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_DEFAULT_REGION",
+        "ECG_STORE_ERASE_KEY",
         "PYTHONPATH",
     }
 
@@ -81,11 +82,11 @@ def test_the_supervisor_file_holds_no_secret_of_the_components(home):
     assert not [name for name in vars(secrets) if name != "control_password" and getattr(secrets, name) in text]
 
 
-def test_the_scheduler_stops_first_and_the_database_last():
-    """Groups stop in the reverse of their order: what uses another stops before it."""
-    assert [group.name for group in supervision.GROUPS] == ["database", "objects", "airflow", "scheduling"]
+def test_the_guardian_and_the_scheduler_stop_first_and_the_database_last():
+    """Groups stop in the reverse of their order: what uses another stops before it, and nobody restarts what is stopped."""
+    assert [group.name for group in supervision.GROUPS] == ["database", "objects", "airflow", "scheduling", "guarding"]
     assert supervision.COMPONENTS[0] == "postgres"
-    assert supervision.COMPONENTS[-1] == "scheduler"
+    assert supervision.COMPONENTS[-2:] == ("scheduler", supervision.GUARDIAN)
 
 
 def test_a_percent_sign_in_a_path_is_escaped(tmp_path):

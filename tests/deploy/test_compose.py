@@ -148,11 +148,16 @@ def test_the_secrets_file_is_ignored_by_git():
     assert "/.env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
-def test_the_login_is_written_for_the_owner_alone(tmp_path):
-    """Airflow reads the one user's password from a file that only its user can read."""
-    api_server.write_password("secret", tmp_path / "passwords.json")
-    assert json.loads((tmp_path / "passwords.json").read_text()) == {"admin": "secret"}
-    assert stat.S_IMODE((tmp_path / "passwords.json").stat().st_mode) == 0o600
+def test_the_first_administrators_password_goes_through_a_pipe(monkeypatch):
+    """It makes the account, and is neither in a command line nor in the api-server's environment."""
+    ran, became = [], []
+    monkeypatch.setenv("ECG_ADMIN_PASSWORD", "a long secret")
+    monkeypatch.setattr(api_server.subprocess, "run", lambda command, **more: ran.append((command, more, dict(os.environ))))
+    monkeypatch.setattr(api_server.os, "execv", lambda _, command: became.append((command, dict(os.environ))))
+    api_server.main()
+    ((command, more, seen),) = ran
+    assert (command[1:], more) == (["-m", "deploy.accounts", "first", "admin"], {"input": b"a long secret", "check": True})
+    assert "a long secret" not in {*seen.values(), *became[0][1].values(), *became[0][0]}
 
 
 def test_what_the_dockerfile_copies_is_there():

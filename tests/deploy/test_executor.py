@@ -1,12 +1,16 @@
 """Idle workers of the LocalExecutor may be killed: tasks start all the same. Real processes, and a queue that is Airflow's own."""
 
+import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from pathlib import Path
 from typing import ClassVar
 
 import psutil
@@ -16,6 +20,7 @@ from airflow.executors.base_executor import BaseExecutor
 from setproctitle import setproctitle
 
 from deploy.embedded import executor as mended
+from deploy.embedded import task_environment
 
 PATIENCE_S = 300.0
 
@@ -36,6 +41,9 @@ def started(monkeypatch):
     """Function that starts an executor with some workers; they run nothing, and all of them are ended afterwards."""
     monkeypatch.setattr(BaseExecutor, "run_workload", lambda *_arguments, **_more: None)
     monkeypatch.setattr(mended, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(mended, "METHOD", "fork")  # else what is patched here would not reach the workers
+    serve = mended.asking.start_serving
+    monkeypatch.setattr(mended.asking, "start_serving", lambda listener, *, everything: serve(listener, everything=not everything))
     running = []
 
     def start(kind, n_workers):
@@ -52,6 +60,10 @@ def started(monkeypatch):
         for worker in executor.workers.values():
             worker.kill()
             worker.join()
+        if isinstance(executor, mended.LocalExecutor):
+            executor._listener.close()
+            executor._parsers.kill()
+            executor._parsers.wait()
 
 
 def wait_until(condition, executor, *, patience_s=PATIENCE_S):
@@ -66,10 +78,10 @@ def wait_until(condition, executor, *, patience_s=PATIENCE_S):
 
 
 def give(executor, *keys):
-    """Put tasks into the queue."""
+    """Put tasks into the queue: workloads, or those of these keys."""
     for key in keys:
-        executor.queued_tasks[key] = Work(key)
-    executor._process_workloads([Work(key) for key in keys])
+        executor.queued_tasks[key.key if isinstance(key, Work) else key] = key
+    executor._process_workloads([key if isinstance(key, Work) else Work(key) for key in keys])
 
 
 def kill_idle(executor):
@@ -91,6 +103,15 @@ def test_tasks_start_after_idle_workers_were_killed(started):
     give(executor, "three")
     assert wait_until(lambda: executor.done == dict.fromkeys(("one", "two", "three"), "success"), executor)
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_readers_that_have_died_are_replaced(started):
+    """The process that reads files for tasks is started again at the same address."""
+    executor = started(mended.LocalExecutor, 1)
+    first = executor._parsers
+    first.kill()
+    assert wait_until(lambda: executor._parsers is not first, executor)
+    assert executor._parsers.poll() is None
 
 
 def test_it_rests_when_nothing_has_come_for_a_while(monkeypatch):
@@ -122,6 +143,33 @@ def test_airflows_own_would_stand_still(started):
     kill_idle(executor)
     give(executor, "one")
     assert not wait_until(lambda: executor.done, executor, patience_s=4)
+
+
+def test_nothing_is_given_out_while_the_api_server_lets_nobody_in(monkeypatch):
+    """A task would report to it in vain, and lose a try; when it listens, all slots are there."""
+    monkeypatch.setattr(mended, "ASK_S", 0.0)
+    executor = mended.LocalExecutor(parallelism=3)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", f"http://127.0.0.1:{server.getsockname()[1]}/execution/")
+        assert executor.slots_available == 0
+        server.listen()
+        assert executor.slots_available == 3
+
+
+@dataclass
+class Orphan:
+    """A task whose scheduler died."""
+
+    try_number: int
+    max_tries: int
+
+
+def test_a_task_gets_back_the_try_that_its_scheduler_cost():
+    """None is adopted, so that Airflow begins each anew; one that has begun over and over may be what ends the scheduler."""
+    orphans = [Orphan(1, 0), Orphan(3, 5), Orphan(mended.MOST_TRIES, 25)]
+    assert mended.LocalExecutor(parallelism=1).try_adopt_task_instances(orphans) == orphans
+    assert [task.max_tries for task in orphans] == [1, 6, 25]
 
 
 def test_a_lock_that_nobody_died_with_is_left_alone(started, monkeypatch):
@@ -173,22 +221,67 @@ def test_it_ends_when_nobody_reads_its_messages(module, ends):
     os.close(told)
 
 
-def test_a_task_finds_the_libraries_imported_and_able_to_work(started, monkeypatch, tmp_path):
-    """A fork of a worker has them already; they compute in it, threads and all."""
+def look(path):
+    """Write down what a worker knows, and whether a fork of it can work: called where a workload is unpickled, which is in the worker."""
+    found = {
+        "environment": Path("/proc/self/environ").read_bytes().decode(),
+        "now": dict(os.environ),
+        "imported": all(library in sys.modules for library in mended.LIBRARIES),
+    }
+    child = os.fork()
+    if not child:
+        square = sys.modules["numpy"].ones((300, 300))
+        table = sys.modules["pyarrow"].table({"a": (square @ square)[0]})
+        sys.modules["pyarrow.parquet"].write_table(table, f"{path}.table")
+        os._exit(0)
+    os.waitpid(child, 0)
+    Path(path).write_text(json.dumps(found))
+    return Work("looked")
 
-    def work(*_arguments, **_more):
-        found = all(library in sys.modules for library in mended.LIBRARIES)
-        child = os.fork()
-        if not child:
-            square = sys.modules["numpy"].ones((300, 300))
-            table = sys.modules["pyarrow"].table({"a": (square @ square)[0]})
-            sys.modules["pyarrow.parquet"].write_table(table, tmp_path / "table")
-            os._exit(0)
-        os.waitpid(child, 0)
-        (tmp_path / "found").write_text(f"{found} {(tmp_path / 'table').stat().st_size > 0}")
 
-    monkeypatch.setattr(BaseExecutor, "run_workload", work)
-    executor = started(mended.LocalExecutor, 1)
-    give(executor, "one")
-    assert wait_until(lambda: executor.done, executor)
-    assert (tmp_path / "found").read_text() == "True True"
+@dataclass(frozen=True)
+class Look(Work):
+    """A task that looks around."""
+
+    path: str = ""
+
+    def __reduce__(self):
+        return look, (self.path,)
+
+
+SECRETS = {
+    "AIRFLOW__API_AUTH__JWT_SECRET": "jwt-signs-tokens",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://airflow:password-of-airflow@127.0.0.1:1/airflow",
+    "AIRFLOW__CORE__FERNET_KEY": "seals-connections",
+    "AIRFLOW__API__SECRET_KEY": "signs-cookies",
+    "ECG_NOTIFY": "https://example.org/hook-of-a-channel",
+    "SOME_TOKEN": "of-the-shell",
+}
+
+
+def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path):
+    """Neither its environment nor the one that its process began with has what only the scheduler may know; libraries are imported."""
+    for name, value in (SECRETS | {"ECG_BUCKET": "b", "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "8"}).items():
+        monkeypatch.setenv(name, value)
+    forkserver._forkserver._stop()  # of an earlier test
+    executor = mended.LocalExecutor(parallelism=1)
+    executor.change_state = lambda *_: None
+    executor.start()
+    try:
+        assert os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] == SECRETS["AIRFLOW__API_AUTH__JWT_SECRET"], "the scheduler keeps its own"
+        give(executor, Look("looked", path=str(tmp_path / "seen")))
+        assert wait_until((tmp_path / "seen").exists, executor)
+        assert wait_until((tmp_path / "seen").read_text, executor)
+    finally:
+        executor.end()
+        forkserver._forkserver._stop()
+    seen = json.loads((tmp_path / "seen").read_text())
+    told = seen["environment"] + repr(seen["now"])
+    assert not [name for name, value in SECRETS.items() if value in told]
+    assert seen["now"].keys() & SECRETS.keys() == {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"}
+    assert seen["now"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == task_environment.NOWHERE
+    assert seen["now"]["ECG_BUCKET"] == "b"
+    assert seen["now"]["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "8"
+    assert seen["now"]["ECG_PARSERS"].startswith("@ecg-parsers-")
+    assert seen["imported"]
+    assert (tmp_path / "seen.table").stat().st_size > 0

@@ -82,3 +82,24 @@ def test_a_process_that_does_not_listen_is_killed(home, start):
     deaf = start("scheduler", _DEAF)
     processes.end(processes.of_stack(home), grace_s=0.3)
     assert not psutil.pid_exists(deaf.pid)
+
+
+def test_none_sees_another_die(home, start, tmp_path):
+    """Those that are killed together are halted first: a task's supervisor cannot report that its task was killed."""
+    witness = f"import pathlib, subprocess; child = subprocess.Popen({_SLEEP!r}, stdout=subprocess.PIPE); child.stdout.readline(); "
+    witness += f"print('up', flush=True); child.wait(); pathlib.Path({str(tmp_path / 'saw')!r}).touch()"
+    parent = start("scheduler", [sys.executable, "-c", witness])
+    (child,) = psutil.Process(parent.pid).children()
+    processes.end([child, psutil.Process(parent.pid)], grace_s=0)
+    assert not child.is_running()
+    assert not (tmp_path / "saw").exists()
+
+
+def test_workers_that_run_a_task_are_known_by_their_titles(home, start):
+    """As Airflow names its workers: a planned stop waits for those that do not wait themselves."""
+    titled = "import time; from setproctitle import setproctitle; setproctitle({!r}); print('up', flush=True); time.sleep(60)"
+    busy, *_ = [
+        start("scheduler", [sys.executable, "-c", titled.format(f"airflow worker -- LocalExecutor: {what}")]) for what in ("work", "<idle>")
+    ]
+    start("scheduler")
+    assert _pids(processes.busy_workers(home)) == {busy.pid}

@@ -1,6 +1,7 @@
 """Here: Airflow's own application with the pages mounted in it, its roles, and a small archive. Not here: a browser."""
 
 import warnings
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -15,13 +16,20 @@ HOSTILE = "ward/<script>alert('x')</script>.csv"
 FORMULA = "=cmd|'/c calc'!A1.csv"
 RUN_ID = "manual__2026-03-02T00:00:00+00:00"
 HERE = "http://testserver"
+PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="session")
-def environment(bucket_in, api_settings):
-    """The store of an api-server whose environment holds, besides, the settings of Airflow's simple auth manager."""
+def environment(bucket_in, api_settings, tmp_path_factory):
+    """The store of an api-server whose environment holds, besides, the settings of accounts as the embedded stack has them."""
+    from deploy.embedded import airflow
+    from deploy.embedded.home import Home
+
+    embedded = airflow.environment(Home(tmp_path_factory.mktemp("home")))
+    accounts = {name: value for name, value in embedded.items() if name.startswith("AIRFLOW__FAB__") or name.endswith("__AUTH_MANAGER")}
+    assert len(accounts) == 3
     with pytest.MonkeyPatch.context() as patch:
-        yield bucket_in(patch, **api_settings)
+        yield bucket_in(patch, **api_settings, **accounts)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +69,7 @@ def airflow(environment, airflow_database):
         warnings.simplefilter("ignore")  # Airflow's and Starlette's own deprecations
         from airflow.api_fastapi.app import create_app
 
-        app = create_app(apps="core")
+        app = create_app()
     assert any(getattr(route, "path", "") == "/ecg" for route in app.routes)
     return app
 
@@ -73,20 +81,47 @@ def pages(airflow):
 
 
 @pytest.fixture(scope="session")
-def client_of(airflow):
-    """Maker of a browser's stand-in, signed in as somebody of a role, or not at all."""
+def people(airflow):
+    """The accounts in Airflow's database; a context that gives them, as the commands open it."""
+    from contextlib import contextmanager
+
+    from airflow.api_fastapi.app import get_auth_manager
+
+    from deploy.accounts.people import People
+
+    @contextmanager
+    def opened():
+        manager = get_auth_manager()
+        with manager.flask_app.app_context():
+            yield People(manager.security_manager)
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def client_of(airflow, people):
+    """Maker of a browser's stand-in, signed in as somebody of a role (None: an account without any), or not at all ("nobody")."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from fastapi.testclient import TestClient
 
     from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-    def make(role: str | None, *, name: str = "ada") -> TestClient:
+    from deploy.accounts.roles import AccountError, Role
+
+    def make(role: str | None, *, name: str = "") -> TestClient:
         client = TestClient(airflow, base_url=HERE, follow_redirects=False, headers={"accept": "text/html"})
         if role != "nobody":
-            token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role, teams=None))
-            client.cookies.set("_token", token)
+            name = name or ("ada" if role == "admin" else f"ada-{role}".lower())
+            with people() as accounts:
+                with suppress(AccountError):
+                    accounts.add(name, Role(role or "reader"), PASSWORD)
+                manager = accounts._manager
+                user = manager.find_user(username=name)
+                if role is None and user.roles:
+                    user.roles = []
+                    assert manager.update_user(user)
+                client.cookies.set("_token", get_auth_manager().generate_jwt(user))
         return client
 
     return make
@@ -95,13 +130,13 @@ def client_of(airflow):
 @pytest.fixture(scope="session")
 def admin(client_of):
     """Somebody who may do everything."""
-    return client_of("ADMIN")
+    return client_of("admin")
 
 
 @pytest.fixture(scope="session")
 def viewer(client_of):
     """Somebody who may read."""
-    return client_of("VIEWER")
+    return client_of("reader")
 
 
 @pytest.fixture(scope="session")

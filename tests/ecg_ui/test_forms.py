@@ -144,7 +144,7 @@ def test_forms_without_a_valid_token_are_refused(admin, archive, token_of, item,
 def test_a_token_is_of_one_user_and_session(admin, client_of, archive, token_of, item):
     """What another user, or the same one in another session, was given is worth nothing here."""
     fields = {"record_id": item.record_id, "verdict": "normal"}
-    for other in (client_of("ADMIN", name="bob"), client_of("USER")):
+    for other in (client_of("admin", name="bob"), client_of("admin")):
         assert admin.post("/ecg/review", data=fields | {"token": token_of(other)}, headers=OWN).status_code == 403
 
 

@@ -122,6 +122,19 @@ def ecg(try_ecg):
 
 
 @pytest.fixture(scope="module")
+def account(chain, ecg):
+    """Maker of an account of a role on the running stack, once a chain; returns its password."""
+
+    def make(name: str, role: str) -> str:
+        if f"account {name}" not in chain.done:
+            printed = ecg("users", "add", name, "--role", role, "--make")
+            chain.done[f"account {name}"] = printed.strip().rpartition(" ")[2]
+        return chain.done[f"account {name}"]
+
+    return make
+
+
+@pytest.fixture(scope="module")
 def objects(stack):
     """Context manager: the stack's bucket. Outside of it no command sees its address, or a start would take it for a bucket elsewhere."""
 

@@ -53,7 +53,11 @@ READS = (
     "/ecg/quarantine",
     "/ecg/reports",
     "/auth/login",
+    "/auth/login/",
     "/auth/token",
+    "/auth/fab/v1/users",
+    "/auth/fab/v1/roles",
+    "/auth/users/list/",
     "/log/",
 )
 CALLS = ("supervisor.getAllProcessInfo", "supervisor.readLog", "supervisor.getSupervisorVersion")

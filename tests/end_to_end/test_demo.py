@@ -40,10 +40,11 @@ def manifests(bucket, dag):
     return [json.loads(bucket.get(item.key)) for item in found]
 
 
-def test_it_says_where_everything_is(demo, chain):
-    """The last lines name the report, and the report is there as a file."""
+def test_it_says_where_everything_is(demo, chain, stack):
+    """The last lines name the report, and the report is there as a file; no secret is printed where nobody sees a terminal."""
     assert "index.html" in demo
     assert chain.done["local report"].count("index.html") == 1
+    assert not [name for name, secret in vars(stack.home.secrets()).items() if name != "s3_access_key" and secret in demo]
 
 
 def test_every_input_has_its_fate(bucket):

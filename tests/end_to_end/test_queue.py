@@ -118,7 +118,7 @@ def test_a_message_that_comes_twice_does_no_harm(clients, queue, runs, wait_unti
 
 @pytest.fixture(scope="module")
 def killed(queue, stack, wait_until):
-    """The stack after kill -9 of its supervisor, with what it had before: its ports, its secrets, and the runs that had ended.
+    """The stack after kill -9 of its supervisor and its guardian, with what it had before: ports, secrets, and the runs that had ended.
 
     No run is under way: the next start works in another bucket, in which it would look for its results in vain, and hold up the others.
     """
@@ -132,7 +132,8 @@ def killed(queue, stack, wait_until):
     supervisor = psutil.Process(int((stack.home.path / "supervisor.pid").read_text()))
     components = supervisor.children()
     assert len(components) > 3
-    supervisor.kill()
+    guardian = psutil.Process(supervision.pids(stack.home)[supervision.GUARDIAN])
+    processes.end([supervisor, guardian], grace_s=0)  # halted first: neither sees the other die
     _, alive = psutil.wait_procs(components, timeout=300)
     assert alive == []
     return before

@@ -1,13 +1,12 @@
-"""What users with the roles USER and OP can do to the model that serves, over Airflow's REST API and its real scheduler.
+"""What people can do to the model that serves, over Airflow's REST API and its real scheduler: operators nothing, admins in the open.
 
-Airflow lets both edit XComs and clear or mark any task of any run; an OP may do more that is no concern of a champion.
+An operator edits XComs and clears or marks tasks of runs, of a training's too; deciding is an administrator's.
 """
 
 import time
 from contextlib import ExitStack, closing
 
 import httpx
-import jwt
 import pytest
 
 from ecg_tasks.archive import audit, keys, registry
@@ -17,7 +16,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.chain("demo"), pytest.mark.timeout(
 FIRST = "cccc00000001"
 RECIPE = RETRAINING["recipe"]
 RUN = "roles"
-AN_HOUR_S = 3600
 ENDED = {"success", "failed"}
 FORGED = {
     "chosen_options": ["Approve"],
@@ -29,13 +27,12 @@ FORGED = {
 
 
 class Person:
-    """A user of a role, at Airflow's REST API, as far as one run of one DAG goes."""
+    """Somebody who has logged in, at Airflow's REST API, as far as one run of one DAG goes."""
 
-    def __init__(self, stack, name, role, *, dag, run):
-        now = int(time.time())
-        # the claims that Airflow itself signs when a user of that role logs in
-        claims = {"sub": name, "role": role, "teams": None, "aud": "apache-airflow", "iat": now, "nbf": now, "exp": now + AN_HOUR_S}
-        token = jwt.encode(claims, stack.home.secrets().jwt_secret, algorithm="HS512")
+    def __init__(self, stack, name, password, *, dag, run):
+        answer = httpx.post(f"{stack.ui}/auth/token", json={"username": name, "password": password}, timeout=60, trust_env=False)
+        answer.raise_for_status()
+        token = answer.json()["access_token"]
         self._client = httpx.Client(
             base_url=f"{stack.ui}/api/v2/dags/{dag}", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
         )
@@ -49,6 +46,10 @@ class Person:
         answer = self._client.request(method, path, **more)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
+
+    def refused(self, method, path, **more):
+        """Whether a request gets no further than to the question of rights."""
+        return self._client.request(method, path.format(run=self._run), **more).status_code == 403
 
     def trigger(self, **conf):
         """Start the run, under its name."""
@@ -106,12 +107,12 @@ def bucket(demo, stack, ecg, objects, todays_version):
 
 
 @pytest.fixture(scope="module")
-def people(stack):
-    """Maker of a user of a role for one run of a DAG."""
+def people(stack, account):
+    """Maker of somebody with an account, as the command makes it, for one run of a DAG."""
     with ExitStack() as connections:
 
         def make(name, role, *, dag="retrain_model", run=RUN):
-            return connections.enter_context(closing(Person(stack, name, role, dag=dag, run=run)))
+            return connections.enter_context(closing(Person(stack, name, account(name, role), dag=dag, run=run)))
 
         yield make
 
@@ -125,7 +126,7 @@ def before(bucket, data):
 @pytest.fixture(scope="module")
 def asked(before, people, wait_until):
     """A run whose candidate passed the gate and waits for a person's approval."""
-    olga = people("olga", "OP")
+    olga = people("olga", "operator")
     olga.trigger(**RETRAINING, approval=True)
     wait_until(lambda: olga.state("approval") == "awaiting_input" or olga.state() in ENDED, "the question")
     assert olga.state("approval") == "awaiting_input"
@@ -163,8 +164,8 @@ def test_a_question_marked_as_answered_promotes_nothing(asked, nothing_changes, 
 
 
 def test_a_forged_answer_promotes_nothing(asked, people, nothing_changes, wait_until):
-    """A USER writes an administrator's yes into the XCom of the question and lets `promote` run again: it fails again."""
-    uma = people("uma", "USER")
+    """An operator writes an administrator's yes into the XCom of the question and lets `promote` run again: it fails again."""
+    uma = people("uma", "operator")
     tries = uma.tries("promote")
     uma.write_xcom("approval", "return_value", FORGED)
     uma.write_xcom("choose", "skipmixin_key", {"followed": ["promote"]})
@@ -180,41 +181,49 @@ def test_a_mark_on_the_run_promotes_nothing(asked, nothing_changes):
     assert (asked.state("promote"), asked.state()) == ("success", "success")
 
 
-def test_an_approval_promotes_in_the_name_of_who_gave_it(asked, bucket, wait_until):
-    """The question is asked again and answered: the version serves, and decision and log name the person, not who could have been."""
+def test_an_approval_promotes_in_the_name_of_who_gave_it(asked, people, bucket, wait_until):
+    """The question is asked again. An operator may not answer; an administrator does: the version serves, and decision and log name her."""
     asked.clear("choose", downstream=True)  # whose forged answer would let the question be skipped
     wait_until(lambda: asked.state("approval") == "awaiting_input", "the question")
-    asked.approve("I looked at it")
+    before = registry.read_decisions(bucket, RECIPE), acts(bucket)
+    assert asked.refused(
+        "PATCH", "/dagRuns/{run}/taskInstances/approval/-1/hitlDetails", json={"chosen_options": ["Approve"], "params_input": {}}
+    )
+    assert (registry.read_decisions(bucket, RECIPE), acts(bucket)) == before
+    people("alice", "admin").approve("I looked at it")
     wait_until(lambda: asked.state() in ENDED, "the end of the run")
     assert asked.state() == "success"
     champion = registry.read_champion(bucket, RECIPE)
     assert champion.version != FIRST
-    assert champion.why.endswith("; approved by olga: I looked at it")
+    assert champion.why.endswith("; approved by alice: I looked at it")
     assert [(entry.who, entry.detail["why"]) for entry in acts(bucket) if entry.action is audit.Action.APPROVE] == [
-        ("olga", "I looked at it")
+        ("alice", "I looked at it")
     ]
 
 
 def test_an_old_run_that_is_cleared_overrules_nobody(asked, bucket, people, wait_until):
     """A person rolls back. Clearing the old training, or the roll-back after one more choice, changes nothing and logs nothing."""
     promoted = registry.read_champion(bucket, RECIPE).version
-    back = people("alice", "OP", dag="decide_champion", run="roles-back")
+    back = people("alice", "admin", dag="decide_champion", run="roles-back")
     back.trigger(recipe=RECIPE, action="rollback", why="second thoughts")
     wait_until(lambda: back.state() in ENDED, "the roll-back")
     before = registry.read_decisions(bucket, RECIPE), acts(bucket)
     assert (before[0].version, before[0].rejection(promoted).who) == (FIRST, "alice")
-    uma = people("uma", "USER")
+    uma = people("uma", "operator")
     tries = uma.tries("promote")
     uma.clear("promote", downstream=True)
     wait_until(lambda: uma.tries("promote") > tries and uma.state() in ENDED, "the end of the run")
     assert (uma.state("promote"), uma.state()) == ("skipped", "success")
     assert (registry.read_decisions(bucket, RECIPE), acts(bucket)) == before
-    again = people("alice", "OP", dag="decide_champion", run="roles-again")
+    again = people("alice", "admin", dag="decide_champion", run="roles-again")
     again.trigger(recipe=RECIPE, action="promote", version=promoted, why="it is better", override="I was too quick")
     wait_until(lambda: again.state() in ENDED, "the promotion")
     before = registry.read_decisions(bucket, RECIPE), acts(bucket)
     assert before[0].version == promoted
-    uma = people("uma", "USER", dag="decide_champion", run="roles-back")
-    uma.clear("decide")
-    wait_until(lambda: uma.tries("decide") > 1 and uma.state() in ENDED, "the end of the run")
+    uma = people("uma", "operator", dag="decide_champion", run="roles-back")
+    form = {"recipe": RECIPE, "action": "rollback", "why": "mine"}
+    assert uma.refused("POST", "/dagRuns", json={"logical_date": None, "conf": form})
+    assert uma.refused("POST", "/clearTaskInstances", json={"dag_run_id": "{run}", "task_ids": ["decide"], "dry_run": False})
+    back.clear("decide")
+    wait_until(lambda: back.tries("decide") > 1 and back.state() in ENDED, "the end of the run")
     assert (registry.read_decisions(bucket, RECIPE), acts(bucket)) == before

@@ -16,12 +16,13 @@ from botocore.exceptions import ClientError
 
 from deploy.embedded import object_store, processes, supervision
 from deploy.embedded.home import CHECKOUT, LOOPBACK
+from ecg_tasks.names import DagId
 
 KEPT = "kept/größe=20 MB.bin"
 WAVES = {
     "data": ("postgres", *object_store.COMPONENTS),  # Airflow lives, and finds its database and the bucket again
     "pages and DAGs": ("api-server", "dag-processor"),
-    "tasks and watchers": ("scheduler", "triggerer"),
+    "tasks and watchers": ("scheduler", "triggerer", supervision.GUARDIAN),
 }
 """Every component, in groups that are killed at once: what a group needs of the others is there meanwhile."""
 
@@ -72,11 +73,22 @@ def test_everything_is_healthy(stack, try_ecg):
     assert stack.password not in done.stdout
 
 
-def test_the_login_is_shown_by_open(stack, ecg):
-    """``open`` prints what a person types into the web interface."""
+def test_the_login_is_shown_by_open_in_a_terminal_only(stack, ecg):
+    """``open`` prints where the web interface is; its password goes into no pipe, but the line says where it is."""
     shown = ecg("open")
     assert stack.ui in shown
-    assert stack.password in shown
+    assert stack.password not in shown
+    assert f"admin_password in {stack.home}/secrets.json" in shown
+
+
+def test_another_name_is_refused_and_every_answer_has_its_headers(stack):
+    """As a browser that was led here by another site's name sends it; tasks go on asking by this machine's address."""
+    for path in ("/", "/ecg/", "/execution/health", "/api/v2/version"):
+        answer = httpx.get(f"{stack.ui}{path}", headers={"host": "evil.example"}, trust_env=False)
+        assert answer.status_code == 400
+        answer = httpx.get(f"{stack.ui}{path}", trust_env=False)
+        assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
 
 
 def test_nothing_listens_beyond_this_machine(stack):
@@ -117,6 +129,19 @@ def test_secrets_stay_with_their_owner(stack):
         assert file.stat().st_mode & 0o077 == 0
 
 
+def test_a_task_and_what_reads_for_it_know_no_secret_that_they_do_not_need(stack):
+    """A worker, of which every task is a fork, has the keys to the bucket and the patients' key; what reads files has none at all."""
+    held = {value: name for name, value in vars(stack.home.secrets()).items()}
+    known: dict[str, set[frozenset[str]]] = {"airflow worker": set(), "ecg_tasks.parsing": set()}
+    for process in processes.of_component(stack.home, "scheduler"):
+        with suppress(psutil.NoSuchProcess):  # a task that ended meanwhile
+            command, told = " ".join(process.cmdline()), " ".join(process.environ().values())
+            kind = next((kind for kind in known if kind in command), "")
+            if kind:
+                known[kind].add(frozenset(name for value, name in held.items() if value in told))
+    assert known == {"airflow worker": {frozenset({"s3_access_key", "s3_secret_key", "patient_key"})}, "ecg_tasks.parsing": {frozenset()}}
+
+
 def test_the_pools_are_there(stack):
     """The pool ``cpu`` has two slots a core, ``gpu`` one."""
     with stack.airflow() as api:
@@ -132,6 +157,20 @@ def test_airflow_reads_every_dag(stack, wait_until):
     with stack.airflow() as api:
         wait_until(lambda: wanted <= set(api.dags()), "reading of the DAGs")
         assert api.import_errors() == {}
+
+
+def test_identifiers_are_not_taken_out_where_the_settings_keep_them_and_no_dag_stays_paused(stack, try_ecg, wait_until):
+    """The command pauses the DAGs, is refused for a setting, and lets go those that were not paused before; also after it was killed."""
+    with stack.airflow() as api:
+        wait_until(lambda: len(api.active_dags()) == len(DagId), "every DAG")
+        api.pause(DagId.MAINTAIN_STORE, paused=True)
+        before = set(api.active_dags())
+        assert before == set(DagId) - {DagId.MAINTAIN_STORE}
+        (stack.home.path / "paused-dags.json").write_text('["maintain_store"]')  # of a command that was killed
+        done = try_ecg("deidentify", "--yes")
+        assert (done.returncode, "ECG_KEEP_NAMES" in done.stderr) == (1, True)
+        assert set(api.active_dags()) == set(DagId)
+        assert not (stack.home.path / "paused-dags.json").exists()
 
 
 def test_a_bucket_that_is_gone_is_gone_at_once(stack):
@@ -208,4 +247,16 @@ def test_killed_components_come_back(stack, wave, wait_until):
     )
     wait_until(lambda: stack.status().healthy, f"health after the restart of {', '.join(killed)}")
     wait_until(lambda: not any(map(runs, left)), "the end of what they had started", patience_s=30)
+    assert size_of_kept(stack) == 20 * 1024 * 1024
+
+
+def test_a_killed_supervisor_comes_back(stack, wait_until):
+    """The guardian starts the whole stack again after kill -9 of the supervisor; nothing of the old one is left, and nothing runs twice."""
+    old, before = supervision.pid(stack.home), processes.of_stack(stack.home)
+    psutil.Process(old).kill()
+    wait_until(lambda: supervision.pid(stack.home) not in (0, old), "a new supervisor")
+    wait_until(lambda: stack.status().healthy, "health under a new supervisor")
+    wait_until(lambda: not any(map(runs, before)), "the end of the old processes", patience_s=60)
+    commands = [" ".join(process.cmdline()) for process in processes.of_stack(stack.home)]
+    assert [sum(word in one for one in commands) for word in ("supervisor.supervisord", "deploy.embedded.guardian")] == [1, 1]
     assert size_of_kept(stack) == 20 * 1024 * 1024

@@ -16,7 +16,7 @@ from ecg_tasks.archive import keys
 pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
 SCRIPT = Path(__file__).with_name("intruder.py")
 STRANGER = 12345
-PUBLIC = {"/", "/healthcheck", "/api/v2/monitor/health", "/auth/login", "/auth/token"}
+PUBLIC = {"/", "/healthcheck", "/api/v2/monitor/health", "/auth/login", "/auth/login/", "/auth/token"}
 """What may be answered without credentials: health, the login page, and that a login was refused."""
 
 

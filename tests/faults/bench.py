@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.embedded import bucket, object_store, processes, store_packages, supervision
+from deploy.embedded import bucket, health, object_store, processes, store_packages, supervision
 from deploy.embedded.home import Home
 from ecg_tasks.archive.object_store import ObjectStore
 from tests.faults.clock import Clock
@@ -37,6 +37,7 @@ class Bench:
         """Start all; ``own_clock``: of ``airflow`` and ``store``, those that go by the bench's own clock; ``own_disks``: on small disks."""
         if own_disks:
             self.disks.mount()
+            self.stack = fresh_stack(self.folder / "home")  # on its disk
         with _set(self.clock.variables() if "store" in own_clock else {}):
             self._store_up()
         self.proxy = Proxy(self.store_home.ports().store)
@@ -69,7 +70,11 @@ class Bench:
     def is_healthy(self) -> bool:
         """Whether every component runs and answers."""
         states = supervision.states(self.store_home)
-        return all(states.get(name) == "RUNNING" for name in object_store.COMPONENTS) and self.stack.status().healthy
+        return all(states.get(name) == "RUNNING" for name in object_store.COMPONENTS) and not self._hangs() and self.stack.status().healthy
+
+    def _hangs(self) -> bool:
+        """Whether a part of the store is halted."""
+        return bool(health.halted(supervision.pids(self.store_home)))
 
     def empty(self) -> None:
         """A bucket as it is after the installation, and a proxy that knows of nothing."""
@@ -87,7 +92,7 @@ class Bench:
         object_store.configure(home)
         supervision.write_configuration(home)
         supervision.start(home)
-        supervision.start_components(home, object_store.COMPONENTS)
+        supervision.start_components(home, [*object_store.COMPONENTS, supervision.GUARDIAN])
         bucket.ensure(home)
 
 

@@ -102,6 +102,40 @@ def kill(component: str) -> Act:
     return act
 
 
+def halt(component: str) -> Act:
+    """Halt a component by a signal: it lives and does nothing. Nobody but the stack itself lets it go on, or ends it."""
+
+    def act(bench: Bench, _request: Request) -> Fate:
+        home = bench.home_of(component)
+        pid = supervision.pid(home) if component == "supervisor" else supervision.pids(home)[component]
+        if not pid:
+            raise RuntimeError(f"{component} does not run")
+        psutil.Process(pid).suspend()
+        return Fate.PASS
+
+    return act
+
+
+def kill_supervisor(bench: Bench, _request: Request) -> Fate:
+    """Kill the supervisor of everything but the store: all its components stop with it."""
+    psutil.Process(supervision.pid(bench.stack.home)).kill()
+    return Fate.PASS
+
+
+def close(*folders: str, for_s: float) -> Act:
+    """Let nothing be written into these folders of the bench for a while."""
+
+    def act(bench: Bench, _request: Request) -> Fate:
+        for folder in folders:
+            bench.disks.close(folder)
+            timer = threading.Timer(for_s, bench.disks.open, [folder])
+            timer.daemon = True
+            timer.start()
+        return Fate.PASS
+
+    return act
+
+
 def network(bad: Network, *, for_s: float) -> Act:
     """Let the network be bad from here on."""
 

@@ -1,4 +1,4 @@
-"""Here: small disks of the bench's own, so that one can be full. Not here: when it is (``breaks``).
+"""Here: small disks of the bench's own, so that one can be full or read-only. Not here: when it is (``breaks``).
 
 They need root and a loop device; where a machine gives neither, `why_not` tells, and what needs them is not tried.
 """
@@ -20,6 +20,7 @@ class Disks:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.why_not = ""
+        self._closed: set[str] = set()
 
     def mount(self) -> None:
         """Make and mount all of them; without any where the machine does not let us."""
@@ -28,7 +29,7 @@ class Disks:
             return
         for name, megabytes in SIZES_MB.items():
             image, place = self.folder / f"{name}.img", self.folder / name
-            place.mkdir()
+            place.mkdir(exist_ok=True)
             with image.open("wb") as file:
                 file.truncate(megabytes * 1024 * 1024)
             for command in (["mkfs.ext4", "-q", "-m", "0", str(image)], ["mount", "-o", "loop", str(image), str(place)]):
@@ -41,8 +42,22 @@ class Disks:
             with suppress(OSError):
                 (place / "lost+found").rmdir()
 
+    def close(self, folder: str) -> None:
+        """Make a folder read-only for every file that is opened from now on: it is mounted over itself."""
+        place = str(self.folder / folder)
+        for command in (["mount", "--bind", place, place], ["mount", "-o", "remount,ro,bind", place]):
+            subprocess.run(command, check=True)
+        self._closed.add(folder)
+
+    def open(self, folder: str) -> None:
+        """Let it be written again."""
+        subprocess.run(["umount", "--lazy", str(self.folder / folder)], check=True)
+        self._closed.discard(folder)
+
     def unmount(self) -> None:
         """Let them go."""
+        for folder in list(self._closed):
+            self.open(folder)
         for name in SIZES_MB:
             if os.path.ismount(self.folder / name):
                 subprocess.run(["umount", "--lazy", str(self.folder / name)], check=False)

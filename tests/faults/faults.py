@@ -128,6 +128,11 @@ def kills(**components: str) -> tuple[Break, ...]:
     return each({place: (f"{name} killed", breaks.kill(name)) for place, name in components.items()})
 
 
+def halts(**components: str) -> tuple[Break, ...]:
+    """Place -> component that is halted there."""
+    return each({place: (f"{name} halted", breaks.halt(name)) for place, name in components.items()})
+
+
 _CUT = "network cut for 20 s", breaks.network(Network(cut=True), for_s=OUTAGE_S)
 _SLOW = "network slow for 20 s", breaks.network(Network(delay_s=0.3, bytes_per_s=100_000), for_s=OUTAGE_S)
 _500 = "store answers 500 for 20 s", breaks.network(Network(status=500), for_s=OUTAGE_S)
@@ -203,6 +208,51 @@ FAULTS: dict[str, Fault] = {
                 what="disk of temporary files full for 20 s",
                 act=breaks.fill("temp", for_s=OUTAGE_S),
             ),
+        ),
+        own_disks=True,
+    ),
+    "hangs-1": Fault(
+        breaks=halts(
+            ingest_batch="scheduler",
+            publish="postgres",
+            render_shard="api-server",
+            classify_shard="dag-processor",
+            write_report="triggerer",
+        )
+    ),
+    "hangs-2": Fault(
+        breaks=halts(
+            ingest_batch="store",
+            publish="store-object",
+            render_shard="store-container",
+            classify_shard="store-account",
+            write_report="store-updater",
+        )
+    ),
+    "hangs-3": Fault(breaks=halts(ingest_batch="supervisor", classify_shard="postgres", write_report="scheduler")),
+    "supervisor": Fault(
+        breaks=(
+            *each(dict.fromkeys(("ingest_batch", "classify_shard"), ("supervisor killed", breaks.kill_supervisor))),
+            *kills(publish="guardian"),
+        )
+    ),
+    "database-disk": Fault(
+        breaks=each(
+            {
+                "ingest_batch": ("disk of database and logs full for two minutes", breaks.fill("home", for_s=2 * 60)),
+                "classify_shard": ("disk of database and logs full for two minutes", breaks.fill("home", for_s=2 * 60)),
+            }
+        ),
+        own_disks=True,
+    ),
+    "read-only": Fault(
+        breaks=each(
+            {
+                "ingest_batch": ("object store's file system read-only for 20 s", breaks.close("objects/store", for_s=OUTAGE_S)),
+                "publish": ("file system of the logs read-only for 20 s", breaks.close("home/logs", for_s=OUTAGE_S)),
+                "classify_shard": ("object store's file system read-only for 20 s", breaks.close("objects/store", for_s=OUTAGE_S)),
+                "write_report": ("file system of the logs read-only for 20 s", breaks.close("home/logs", for_s=OUTAGE_S)),
+            }
         ),
         own_disks=True,
     ),

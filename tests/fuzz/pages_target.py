@@ -83,7 +83,13 @@ def opened() -> Iterator[Any]:
 
         user = SimpleAuthManagerUser(username="fuzz", role="ADMIN", teams=None)
         app = pages.create_app()
-        app.dependency_overrides |= {security.may_read: _nothing, security.may_edit: _nothing, security.signed_in: lambda: user}
+        app.dependency_overrides |= {
+            security.may_read: _nothing,
+            security.may_decide: _nothing,
+            security.may_label: _nothing,
+            security.may_put_back: _nothing,
+            security.signed_in: lambda: user,
+        }
         token = security.form_token(Request({"type": "http", "headers": []}), user)
         there = dict(zip(_NAMED, (token, *_there(client)), strict=True))
         loop = asyncio.new_event_loop()
@@ -99,7 +105,7 @@ def opened() -> Iterator[Any]:
 
         # both ask Airflow's database, which is not fuzzed
         asked = mock.patch.multiple(deciding, ask=mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000"))
-        with mock.patch.object(security, "can_edit", return_value=True), asked:
+        with mock.patch.object(security, "rights", return_value=security.Rights(label=True, put_back=True, decide=True)), asked:
             yield check
         loop.close()
 

@@ -21,6 +21,7 @@ from ecg_tasks.archive.documents import QuarantineReason, read
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.parsing.here import read_here
 from ecg_tasks.pipeline.intake import drops, inbox, label_tables, taking
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.readers import READERS, Read, Rejected, reader_of
@@ -247,7 +248,7 @@ def _inbox(data: bytes) -> list[str]:
     codes: list[str] = []
     accounted = {table.key for table in found.labels}
     for drop in found.drops:
-        taken = taking.take(store, drop, described=rows, patient_key=key, dates="exact", keeping=keeping)
+        taken = taking.take(store, drop, parse=read_here, described=rows, patient_key=key, dates="exact", keeping=keeping)
         counts = taken.outcome
         assert counts.received == counts.records + counts.quarantined
         assert counts.received + counts.passed_over > 0

@@ -201,8 +201,8 @@ def version_input(spec, trained, litert, validation_set):
         "metrics": {"test": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}},
         "golden": Golden(images=images, scores=keras_scores(trained.keras, images)),
         "pictures": {"roc.svg": b"<svg/>"},
-        "splits": {"b" * 32: ("train", 17), "a" * 32: ("test", 9000)},
-        "patients": [TrainingPatient("c" * 24, "d" * 12, None, 17), TrainingPatient("b" * 24, "d" * 12, "e" * 24, 18)],
+        "splits": {"b" * 32: "train", "a" * 32: "test"},
+        "patients": [TrainingPatient("c" * 24, "d" * 12, None), TrainingPatient("b" * 24, "d" * 12, "e" * 24)],
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 from ecg_tasks.errors import ModelRefusedError
 from ecg_tasks.learning.decisions import SiteRule
 from ecg_tasks.learning.version import (
+    SUMS,
     Golden,
     Metrics,
     ModelSpec,
@@ -19,8 +20,11 @@ from ecg_tasks.learning.version import (
     checksums,
     training_patients,
     training_patients_csv,
+    training_records,
     version_files,
+    without_buckets,
 )
+from tests.versions import patients_with_buckets
 
 NAMES = {
     "model.keras",
@@ -58,8 +62,26 @@ def test_sha256sum_agrees(files, tmp_path):
 
 
 def test_training_records_are_listed(files):
-    """Every record is listed with its split and its patient's bucket, in a fixed order."""
-    assert files["training_records.csv"].decode().splitlines() == ["record_id,side,bucket", f"{'a' * 32},test,9000", f"{'b' * 32},train,17"]
+    """Every record is listed with its split in a fixed order, and nothing that is made of its patient's id."""
+    assert files["training_records.csv"].decode().splitlines() == ["record_id,side", f"{'a' * 32},test", f"{'b' * 32},train"]
+    assert training_records(files["training_records.csv"]) == [("a" * 32, "test", -1), ("b" * 32, "train", -1)]
+    with pytest.raises(ModelRefusedError, match=r"training_records\.csv"):
+        training_records(b"record_id\n1\n")
+
+
+def test_a_version_of_before_leaves_without_the_buckets_that_it_lists(files, version_input):
+    """Ids and splits are the same, and so is everything else; its checksums are right, and what has no buckets is left as it is."""
+    patients = [one._replace(bucket=number) for number, one in enumerate(version_input["patients"])]
+    records = f"record_id,side,bucket\n{'a' * 32},test,9000\n{'b' * 32},train,17\n".encode()
+    old = {name: data for name, data in files.items() if name != SUMS}
+    old |= {"training_records.csv": records, "training_patients.csv": patients_with_buckets(patients)}
+    old |= {SUMS: checksums(old)}
+    assert training_records(records) == [("a" * 32, "test", 9000), ("b" * 32, "train", 17)]
+    assert training_patients(old["training_patients.csv"]) == sorted(patients)
+    assert without_buckets(old) == files == without_buckets(files)
+    nameless = {name: data for name, data in old.items() if name not in {SUMS, "training_patients.csv"}}
+    assert without_buckets(nameless)["training_records.csv"] == files["training_records.csv"]
+    check_checksums(without_buckets(nameless), needed=("training_records.csv",))
 
 
 def test_roundtrip_of_the_specification(spec):
@@ -216,13 +238,13 @@ def test_training_patients_come_back_and_are_named_once(version_input, files):
     """In an order of their own, one row a patient; a file that is none is refused by its name."""
     data = files["training_patients.csv"]
     assert data.decode().splitlines() == [
-        "patient,key,public_patient,bucket",
-        f"{'b' * 24},{'d' * 12},{'e' * 24},18",
-        f"{'c' * 24},{'d' * 12},,17",
+        "patient,key,public_patient",
+        f"{'b' * 24},{'d' * 12},{'e' * 24}",
+        f"{'c' * 24},{'d' * 12},",
     ]
     patients = version_input["patients"]
     assert training_patients(data) == sorted(patients)
     assert training_patients_csv([*patients, *patients[::-1]]) == data
-    for damaged in (b"\xff", b"patient,key\na,b\n", data.replace(b",17", b",x"), data.replace(b",,17", b"")):
+    for damaged in (b"\xff", b"patient,key\na,b\n", patients_with_buckets(patients).replace(b"-1", b"x")):
         with pytest.raises(ModelRefusedError, match=r"training_patients\.csv"):
             training_patients(damaged)

@@ -11,6 +11,7 @@ from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.learning.version import SUMS, TRAINING_PATIENTS, TrainingPatient, checksums, training_patients_csv
 from ecg_tasks.offline.evaluate_folder import evaluate_folder
 from ecg_tasks.pipeline.champions import seed
+from tests.versions import patients_with_buckets
 
 KEY, OTHER_KEY = b"a key of this installation, of 32 bytes", b"a key of some other place, also of 32 b"
 N_TRAINED, N_STRANGERS, N_SEEN = 15_000, 10_000, 300
@@ -23,13 +24,16 @@ def named(number, *, key=KEY):
     return TrainingPatient(patient_hash(name, key=key), key_digest(key), public, split_bucket(name))
 
 
-def shipped(models, patients):
-    """Put the shipped version into a folder, as if it had been trained on these patients; None for one of before, which names none."""
+def shipped(models, patients, *, with_buckets=True):
+    """Put the shipped version into a folder, as if it had been trained on these patients; None for one of before, which names none.
+
+    Until 2026-11-30 a version told their buckets.
+    """
     (champion,) = (one for one in registry.shipped_champions(seed.SHIPPED_MODELS) if one.recipe == "heartbeat")
     files = registry.read_shipped(seed.SHIPPED_MODELS, champion)
     files = {name: data for name, data in files.items() if name not in {SUMS, TRAINING_PATIENTS}}
     if patients is not None:
-        files[TRAINING_PATIENTS] = training_patients_csv(patients)
+        files[TRAINING_PATIENTS] = patients_with_buckets(patients) if with_buckets else training_patients_csv(patients)
     registry.write_shipped(models, champion, files | {SUMS: checksums(files)})
     return models
 
@@ -77,6 +81,22 @@ def test_without_the_key_a_private_patient_is_told_by_the_bucket_and_a_public_on
         expected = "patient" if public else "bucket" if named(number).bucket in private else None
         assert whys.get(f"beats.csv#{row}") == expected
     assert found.as_dict()["left_out"]["by_bucket"] == one.n_by_bucket == sum(why == "bucket" for why in whys.values()) > 50
+
+
+@pytest.mark.parametrize("key", [None, OTHER_KEY])
+def test_without_key_and_buckets_private_patients_are_not_compared_and_it_is_said(tmp_path, key):
+    """Of a version of today public patients are known by name, private ones by the key alone; the rest is judged, and not in silence."""
+    models = shipped(tmp_path / "models", map(named, range(200)), with_buckets=False)
+    folder = beats_of(tmp_path / "folder", range(100, 300))
+    (one,) = evaluate_folder(folder, models=models, patient_key=key).evaluated
+    assert {left.name for left in one.left_out} == {f"beats.csv#{row}" for row in range(1, 101, 2)}
+    assert one.n_not_compared == 100
+    found = evaluate_folder(folder, models=models, patient_key=KEY)
+    assert (len(found.evaluated[0].left_out), found.as_dict()["left_out"]["not_compared"]) == (100, 0)
+    version = next(path.parent for path in models.glob(f"*/*/{SUMS}"))
+    environment = {"COLUMNS": "300", "ECG_HOME": str(tmp_path / "no stack"), "ECG_PATIENT_KEY": "" if key is None else key.decode()}
+    done = CliRunner().invoke(app, ["evaluate", str(folder), "--model", str(version)], env=environment)
+    assert "100 private patients that it was trained on under another key" in done.output
 
 
 def test_the_command_takes_the_key_of_the_installation_and_says_what_buckets_leave_out(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ecg_tasks.archive import audit, keys, registry
+from ecg_tasks.archive.access_log import Access, AccessLog, AccessOutcome, Act
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError, StoreError
 from ecg_tasks.pipeline import classify_records, ingest_records, maintain_store
@@ -72,7 +73,7 @@ def test_a_whole_bucket_is_told_whole(store, in_a_year):
 def test_a_dry_run_deletes_nothing(store, in_a_year):
     """It lists what would go, with its bytes, and leaves the bucket and the log as they are."""
     before = there(store)
-    manifest = maintain(dry_run=True, days=dict.fromkeys(RULES, 10.0))
+    manifest = maintain(dry_run=True, days=dict.fromkeys(RULES, 100.0))
     assert manifest["account"]["deletable"] == len(manifest["deletable"]) > 0
     assert manifest["account"]["deletable_bytes"] == sum(one["bytes"] for one in manifest["deletable"]) > 0
     assert manifest["account"]["deleted"] == 0
@@ -308,3 +309,26 @@ def test_a_retention_that_cannot_be_read_is_refused(monkeypatch, retention):
     monkeypatch.setenv("ECG_RETENTION", retention)
     with pytest.raises(ConfigurationError, match="ECG_RETENTION"):
         maintain_store.form(FORM, scheduled=True)
+
+
+def test_the_access_log_is_packed_and_goes_after_two_years(store, monkeypatch):
+    """Of days that are over all that was written is one object; a scheduled run deletes it when it is old, with an entry in the log."""
+    log = AccessLog(store)
+    for who in ("ada", "eve"):
+        log.note(Access(when=now(), who=who, act=Act.READ, page="/p", outcome=AccessOutcome.SHOWN))
+        log.flush()
+    assert maintain_store.pack_access_log() == 0
+    in_days(monkeypatch, 2)
+    assert maintain_store.pack_access_log() == 2
+    scheduled = maintain_store.form(dict.fromkeys(("sample", *(f"{name}_days" for name in RULES)), "0"), scheduled=True)
+    for days, left in ((700, 1), (740, 0)):
+        in_days(monkeypatch, days)
+        maintain_store.delete(maintain_store.plan(f"after {days}", **scheduled))
+        assert len(store.list_keys(keys.ACCESS)) == left
+    assert audit.entries(store)[-1][1].action == "delete"
+
+
+def in_days(monkeypatch, days):
+    """Let maintenance think that so many days have passed."""
+    later = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+    monkeypatch.setattr(maintain_store, "now", lambda: later)

@@ -113,7 +113,8 @@ def test_every_kind_of_key_is_there():
         f"{value.partition('/')[0]}/" for name, value in vars(keys).items() if name.isupper() and isinstance(value, str) and "/" in value
     }
     there = {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]}
-    assert prefixes - there == {keys.DESCRIPTIONS, keys.CATALOG, keys.ACCOUNT_LISTS, keys.CLASSES, keys.TAKEN_OVER, keys.MEASUREMENTS}
+    since = {keys.DESCRIPTIONS, keys.CATALOG, keys.ACCOUNT_LISTS, keys.CLASSES, keys.TAKEN_OVER, keys.MEASUREMENTS, keys.ACCESS}
+    assert prefixes - there == since | {keys.DEIDENTIFIED}
 
 
 def test_names_are_the_same(store, said):

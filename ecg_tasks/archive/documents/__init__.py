@@ -22,6 +22,7 @@ from ecg_tasks.archive.documents.classifying import (
     Undecided,
     Waiting,
 )
+from ecg_tasks.archive.documents.deidentification import CopyCounts, Deidentification, KindCounts, Replaced, ReplacedList, Withheld
 from ecg_tasks.archive.documents.intake import (
     ArchiveBefore,
     ArchiveCounts,
@@ -37,7 +38,6 @@ from ecg_tasks.archive.documents.intake import (
     IntakeManifest,
     IntakePlan,
     IntakeResult,
-    IntakeTries,
     LabelCounts,
     LabelTableFile,
     ListedFile,
@@ -74,7 +74,7 @@ from ecg_tasks.archive.documents.manifests import (
     write_manifest,
 )
 from ecg_tasks.archive.documents.monitoring import Measured, MonitoringRun, SiteNight, SpreadAtSite, Stakes
-from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry
+from ecg_tasks.archive.documents.quarantine import Closing, PutBack, QuarantineReason, Retry, RetryDetail
 from ecg_tasks.archive.documents.rendering import RenderCounts, RenderedShard, RenderJob, RenderManifest, RenderResult, Undrawn
 from ecg_tasks.archive.documents.reports import (
     ComparedVersion,

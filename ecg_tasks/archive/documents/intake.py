@@ -201,17 +201,6 @@ class LabelTableFile(Part, frozen=True, kw_only=True):
     modified: str
 
 
-class IntakeTries(Document, frozen=True, kw_only=True):
-    """What earlier tries of a task learnt: the drops that ended a process which read them, by name."""
-
-    refused: dict[str, Refusal] = msgspec.field(default_factory=dict)
-
-    @classmethod
-    def upgraded(cls, plain: Any) -> Any:
-        """Put what stood by names alone below ``refused``."""
-        return plain if "schema_version" in plain else {"refused": plain}
-
-
 class IntakePlan(Document, frozen=True, kw_only=True):
     """What a run found in the inbox and does not take over, and the label tables that it takes.
 

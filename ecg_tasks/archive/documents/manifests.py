@@ -85,6 +85,12 @@ class _Stored(msgspec.Struct, frozen=True):
     counts: object = msgspec.field(name="account", default=None)
 
 
+def with_counts_as_stored(manifest: Manifest, before: bytes) -> bytes:
+    """Return a manifest as JSON with the counts as they were written before: the log has these, and older ones have fewer fields."""
+    stored, made = json.loads(before), json.loads(manifest.to_json())
+    return json.dumps(made | {"account": stored["account"]}, indent=1, sort_keys=True, ensure_ascii=False).encode()
+
+
 def counts_as_stored(manifest: bytes) -> object:
     """Return the counts of a manifest as they were written, without fields that their type has got since."""
     return msgspec.json.decode(manifest, type=prepared(_Stored)).counts

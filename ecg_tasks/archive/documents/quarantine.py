@@ -1,6 +1,11 @@
 """Here: what stands beside the files of a quarantine entry. Not here: putting something there (``pipeline.intake.quarantining``)."""
 
-from ecg_tasks.archive.documents.base import Document, Part
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ecg_tasks.archive.documents.base import Document, Part, prepared
 from ecg_tasks.archive.documents.intake import QuarantinedInput
 
 
@@ -11,6 +16,18 @@ class Retry(Part, frozen=True, kw_only=True, omit_defaults=True):
     when: str
     outcome: str = ""
     run: str = ""
+
+
+class RetryDetail(Part, frozen=True, kw_only=True):
+    """What an entry of the log says of files that were put back: where to, below the inbox, and out of which entry; older ones say less."""
+
+    inbox: tuple[str, ...] = ()
+    entry: str = ""
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> "RetryDetail":
+        """Read it from an entry's detail."""
+        return msgspec.convert(detail, prepared(cls))
 
 
 class Closing(Document, frozen=True, kw_only=True):

@@ -41,11 +41,21 @@ def _outlived(store: ObjectStore, serving: registry.Champion, *, by: str) -> boo
     return read is not None and read != get_recipe(serving.recipe).key and serving.rejection(by) is None
 
 
-def install_version(store: ObjectStore, recipe: str, folder: Path = SHIPPED_MODELS) -> str | None:
-    """Copy a recipe's shipped version into the bucket if it is not there, without letting it serve; returns its name, None without one."""
+def shipped_version(recipe: str, folder: Path = SHIPPED_MODELS) -> str | None:
+    """Return the name of a recipe's shipped version, None without one."""
+    return next((one.version for one in registry.shipped_champions(folder) if one.recipe == recipe), None)
+
+
+def install_version(store: ObjectStore, recipe: str, folder: Path = SHIPPED_MODELS, *, anew: bool = False) -> str | None:
+    """Copy a recipe's shipped version into the bucket if it is not there, without letting it serve; returns its name, None without one.
+
+    Parameters
+    ----------
+    anew : also where it is there: its files are damaged
+    """
     champion = next((one for one in registry.shipped_champions(folder) if one.recipe == recipe), None)
     if champion is None:
         return None
-    if not registry.has_version(store, recipe, champion.version):
-        registry.write_version(store, recipe, champion.version, registry.read_shipped(folder, champion))
+    if anew or not registry.has_version(store, recipe, champion.version):
+        registry.write_version(store, recipe, champion.version, registry.read_shipped(folder, champion), anew=anew)
     return champion.version

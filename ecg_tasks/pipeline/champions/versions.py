@@ -11,8 +11,17 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.evaluation.ages import AgeRange
-from ecg_tasks.evaluation.splits import Split
-from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_PATIENTS, TRAINING_RECORDS, Metrics, ModelSpec, training_patients
+from ecg_tasks.evaluation.splits import Split, keyed_bucket
+from ecg_tasks.learning.version import (
+    METRICS,
+    SPEC,
+    TRAINING_PATIENTS,
+    TRAINING_RECORDS,
+    Metrics,
+    ModelSpec,
+    training_patients,
+    training_records,
+)
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.flags import Flag, join_flags
 
@@ -30,11 +39,13 @@ class TrainedOn:
     patients : by what its patients can be known here: keyed hashes by the key of this installation, and digests of public patients
     buckets : of those patients that can be known by nothing else: private ones of another installation, and all in a version that was made
         before versions named their patients
+    n_unknown : how many of its patients cannot be known here at all: private ones of another installation, of a version without buckets
     """
 
     record_ids: frozenset[str]
     patients: frozenset[str] = frozenset()
     buckets: frozenset[int] = frozenset()
+    n_unknown: int = 0
 
     @classmethod
     def of_version(cls, files: Mapping[str, bytes], late: Descriptions | None = None, *, key: bytes | None) -> "TrainedOn":
@@ -42,24 +53,25 @@ class TrainedOn:
 
         Parameters
         ----------
-        late : patients that became known after its training
+        late : patients that became known after its training; None outside of an archive, where buckets are made of ids
         key : of the patients of this installation; None where there is none, and private patients are known by their buckets alone
         """
-        rows = [line.split(",") for line in files[TRAINING_RECORDS].decode().splitlines()[1:]]
-        seen = [(record_id, int(bucket)) for record_id, split, bucket in rows if split != Split.TEST]
+        seen = [(record_id, bucket) for record_id, split, bucket in training_records(files[TRAINING_RECORDS]) if split != Split.TEST]
         record_ids = frozenset(one for one, _ in seen)
         known_since = [] if late is None else late.patients(record_ids)
         if TRAINING_PATIENTS not in files:
             buckets = {bucket for _, bucket in seen} | {person.bucket for person in known_since}
-            return cls(record_ids=record_ids, buckets=frozenset(buckets - {-1}))
+            return cls(record_ids=record_ids, buckets=_in_archive(buckets - {-1}, key if late is not None else None))
         here = None if key is None else key_digest(key)
         named = training_patients(files[TRAINING_PATIENTS])
         names = [(one.patient if one.key == here else None, one.public_patient) for one in named]
         names += [(person.patient, person.public_patient) for person in known_since]
+        unnamed = [one.bucket for one in named if one.key != here and one.public_patient is None]
         return cls(
             record_ids=record_ids,
             patients=frozenset(name for both in names for name in both if name is not None),
-            buckets=frozenset(one.bucket for one in named if one.key != here and one.public_patient is None),
+            buckets=_in_archive({bucket for bucket in unnamed if bucket >= 0}, key if late is not None else None),
+            n_unknown=unnamed.count(-1),
         )
 
     @classmethod
@@ -83,6 +95,24 @@ class TrainedOn:
         if not self.patients.isdisjoint(patients):
             return "patient"
         return "bucket" if bucket in self.buckets else None
+
+
+def _in_archive(buckets: set[int], key: bytes | None) -> frozenset[int]:
+    """Return buckets as an archive may have them: those that the key gives in their place, too."""
+    return frozenset(buckets if key is None else buckets.union(keyed_bucket(bucket, key=key) for bucket in buckets))
+
+
+def not_compared(n_patients: int) -> str:
+    """Return the sentence about training patients that cannot be known here; empty where there are none.
+
+    >>> not_compared(1)
+    'Whether the 1 private patient that it was trained on under another key is among these is not known: only recordings were compared.'
+    """
+    if not n_patients:
+        return ""
+    who = "1 private patient" if n_patients == 1 else f"{n_patients:,} private patients"
+    verb = "is" if n_patients == 1 else "are"
+    return f"Whether the {who} that it was trained on under another key {verb} among these is not known: only recordings were compared."
 
 
 def left_out_by_bucket(n_records: int) -> str:

@@ -13,9 +13,8 @@ from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.descriptions import Person, persons_in_order
 from ecg_tasks.archive.documents import Drop, LabelTableFile, Refusal, RefusedRow, StagedLabels, read, write
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.workspace import patient_hash, public_patient
+from ecg_tasks.archive.workspace import patient_bucket, patient_hash, public_patient
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
-from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.pipeline.intake import taking
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.readers.file_names import recording_name
@@ -153,8 +152,8 @@ def merged(one: Person, other: Person) -> Person | None:
 
 
 def over(base: Person, person: Person) -> Person:
-    """Return ``base`` with all that ``person`` says in its place."""
-    patient = base if person.patient is None else person
+    """Return ``base`` with all that ``person`` says in its place; the same patient keeps the bucket that is stored."""
+    patient = base if person.patient in {None, base.patient} else person
     return Person(
         patient.patient,
         patient.bucket,
@@ -197,7 +196,7 @@ def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, keep
 def _person(row: LabelRow, patient_key: bytes) -> Person:
     return Person(
         patient_hash(row.patient_id, key=patient_key),
-        -1 if row.patient_id is None else split_bucket(row.patient_id),
+        patient_bucket(row.patient_id, key=patient_key, collection=row.collection),
         None if row.age is None else float(np.float32(row.age)),  # as it is stored
         row.sex,
         row.fold,

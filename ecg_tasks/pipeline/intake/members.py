@@ -5,18 +5,19 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import BinaryIO, cast
 
 from msgspec import structs
 
-from ecg_tasks import readers
 from ecg_tasks.archive import sources
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import Drop, Input, PackedArchive, Place
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.parsing.here import Parse
 from ecg_tasks.pipeline.intake import archives, taking
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.keeping import Keeping
@@ -88,6 +89,7 @@ def take(
     drop: Drop,
     *,
     batch: FetchedMembers,
+    parse: Parse,
     described: Mapping[str, Person],
     patient_key: bytes,
     dates: Dates,
@@ -117,16 +119,17 @@ def take(
         copy.update(files)
         return batch.archive.copies, [sources.file_of(name, data) for name, data in files.items()]
 
-    def keep(line: Input, reading: readers.Read | None) -> Input:
+    def keep(line: Input, made: Mapping[str, bytes] | None) -> Input:
         if not has_archive:
-            return keeping.keep(line, contents, reading=reading, name=drop.name, put=put)
+            return keeping.keep(line, contents, copy=made, put=put)
         digests = [sources.file_of(name, data).sha256 for name, data in contents.items()]
         return structs.replace(
             line, files=tuple(structs.replace(file, sha256=sha256) for file, sha256 in zip(line.files, digests, strict=True))
         )
 
+    read = partial(parse, called=keeping.called(contents))
     taken = taking.read_drop(
-        store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names
+        store, drop, outcome, contents, read=read, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names
     )
     if isinstance(taken, Taken):
         return replace(taken, copy=copy)

@@ -17,6 +17,7 @@ from ecg_tasks.archive.documents import RefusedRow
 from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import Reason
+from ecg_tasks.evaluation.splits import same_bucket
 from ecg_tasks.pipeline.intake.label_tables import Row, Staged, merged, names_of, over
 from ecg_tasks.pipeline.intake.names import Archived
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS
@@ -96,7 +97,7 @@ def settle(
             _take_back(result, record_id, places, drop=drop)
         else:
             before = drop.persons[record_id] if record_id in drop.new else known.get(record_id) or archived.persons.get(record_id, Person())
-            agreed.append(_Agreed(record_id, places, before, person))
+            agreed.append(_Agreed(record_id, places, before, person, _who(before, person, key=names.key)))
     two_folds = _in_two_folds(agreed, folds)
     for together in two_folds:
         contradicted.append([place for one in together.told for place in one.places])
@@ -131,17 +132,18 @@ def _by_record(
 
 
 class _Agreed(NamedTuple):
-    """A record, the rows about it, the person that is stored with it, and the one whom the rows tell of together."""
+    """A record, the rows about it, the person that is stored with it, the one whom the rows tell of together, and whom that is."""
 
     record_id: str
     places: Sequence[_TableRow]
     stored: Person
     person: Person
+    who: Person
 
     @property
     def patient(self) -> str:
         """Whose fold it is: the patient's, or the record's where no patient is known."""
-        return _who(self.stored, self.person).patient or self.stored.patient or self.record_id
+        return self.who.patient or self.stored.patient or self.record_id
 
     @property
     def fold(self) -> int | None:
@@ -290,18 +292,17 @@ def _without(stored: Person, places: Sequence[_TableRow]) -> Person:
     )
 
 
-def _who(stored: Person, person: Person) -> Person:
+def _who(stored: Person, person: Person, *, key: bytes) -> Person:
     """Return whom rows tell of; the patient that is stored already where they give the id without who gave it.
 
     A bucket is of the id alone.
     """
-    is_same_id = stored.patient != person.patient and stored.bucket == person.bucket >= 0
+    is_same_id = stored.patient != person.patient and same_bucket(stored.bucket, person.bucket, key=key)
     return person._replace(patient=None, bucket=-1) if is_same_id else person
 
 
 def _apply(result: Settled, tables: Sequence[Staged], told: _Agreed, *, is_new: bool, names: StoredNames) -> None:
-    record_id, places, stored, _ = told
-    person = _who(stored, told.person)
+    record_id, places, stored, _, person = told
     another = None not in {stored.patient, person.patient} and stored.patient != person.patient
     another |= None not in {stored.public_patient, person.public_patient} and stored.public_patient != person.public_patient
     if another and not is_new:

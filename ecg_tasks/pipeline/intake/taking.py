@@ -8,7 +8,6 @@ from functools import partial
 
 from msgspec import structs
 
-from ecg_tasks import readers
 from ecg_tasks.archive import keys, sources
 from ecg_tasks.archive.descriptions import Person
 from ecg_tasks.archive.documents import Drop, Input, QuarantinedInput, RefusedRow
@@ -16,10 +15,9 @@ from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, anonymous
 from ecg_tasks.archive.stored_names import StoredNames
-from ecg_tasks.archive.workspace import patient_hash
+from ecg_tasks.archive.workspace import patient_bucket, patient_hash
 from ecg_tasks.errors import BadInputError, MissingObjectError, Reason
-from ecg_tasks.evaluation.splits import split_bucket
-from ecg_tasks.pipeline.intake.apart import Trial
+from ecg_tasks.parsing.here import Found, Parse
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.keeping import Keeping, with_digests
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
@@ -43,7 +41,16 @@ class Taken:
     copy: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], patient_key: bytes, dates: Dates, keeping: Keeping) -> Taken:
+def take(
+    store: ObjectStore,
+    drop: Drop,
+    *,
+    parse: Parse,
+    described: Mapping[str, Person],
+    patient_key: bytes,
+    dates: Dates,
+    keeping: Keeping,
+) -> Taken:
     """Take over one drop. Bad data ends in quarantine and never raises; a store that fails does.
 
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
@@ -67,13 +74,16 @@ def take(store: ObjectStore, drop: Drop, *, described: Mapping[str, Person], pat
         return Taken(outcome=structs.replace(outcome, fate="gone"))
     put = partial(sources.keep, store)
     if drop.fate == PASSED_OVER:
-        outcome = keeping.keep(outcome, contents, reading=None, name=name, put=put)
+        outcome = keeping.keep(outcome, contents, copy=None, put=put)
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
 
-    def keep(line: Input, reading: readers.Read | None) -> Input:
-        return keeping.keep(line, contents, reading=reading, name=name, put=put)
+    def keep(line: Input, copy: Mapping[str, bytes] | None) -> Input:
+        return keeping.keep(line, contents, copy=copy, put=put)
 
-    taken = read_drop(store, drop, outcome, contents, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names)
+    read = partial(parse, called=keeping.called(contents))
+    taken = read_drop(
+        store, drop, outcome, contents, read=read, keep=keep, described=described, patient_key=patient_key, dates=dates, names=names
+    )
     return taken if isinstance(taken, Taken) else _refused(store, drop, taken.outcome, fault=taken.fault, names=names)
 
 
@@ -91,19 +101,20 @@ def read_drop(
     outcome: Input,
     contents: Mapping[str, bytes],
     *,
-    keep: Callable[[Input, readers.Read | None], Input],
+    read: Callable[[str, Mapping[str, bytes]], Found],
+    keep: Callable[[Input, Mapping[str, bytes] | None], Input],
     described: Mapping[str, Person],
     patient_key: bytes,
     dates: Dates,
     names: StoredNames,
 ) -> Taken | Refusing:
-    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and what was read of them."""
+    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and a copy without identifiers."""
     name = drop.name
     try:
-        reading = readers.read(name, contents)
+        reading, copy = read(name, contents)
     except BadInputError as fault:
         return Refusing(outcome=keep(outcome, None), fault=fault)
-    outcome = keep(outcome, reading)
+    outcome = keep(outcome, copy)
     site = names.site_of(drop.files[0].key.removeprefix(keys.INBOX), drop.files[0].member)  # an archive's own folder comes first
     rows = [row_fault(rejected) for rejected in reading.rejected]
     n_records = len(reading.records)
@@ -156,15 +167,6 @@ def row_fault(rejected: Rejected) -> RefusedRow:
     return RefusedRow(name=rejected.name, reason=rejected.reason.value, message=rejected.message, content=rejected.content)
 
 
-def fault_apart(contents_of: Callable[[Drop], Mapping[str, bytes]], drop: Drop, trial: Trial) -> BadInputError | None:
-    """Return why a drop cannot be read without ending the process that does; None where it can be, or has no bytes to read."""
-    try:
-        contents = contents_of(drop)
-    except (MissingObjectError, BadInputError):
-        return None
-    return trial.fault_of(drop.name, contents)
-
-
 def _refused(store: ObjectStore, drop: Drop, outcome: Input, *, fault: BadInputError, names: StoredNames) -> Taken:
     keys_in = [file.key for file in drop.files]
     entry = quarantine(store, name=drop.name, source=outcome.source, fault=fault, keys_in=keys_in, names=names)
@@ -178,12 +180,14 @@ def _stored(record: Record, *, source: str, from_table: Person, patient_key: byt
     """
     from_file = Person(
         patient_hash(record.patient, key=patient_key, issuer=record.issuer),
-        -1 if record.patient is None else split_bucket(record.patient),
+        patient_bucket(record.patient, key=patient_key),
         record.age,
         record.sex,
     )
     same_id = from_table.patient in {None, patient_hash(record.patient, key=patient_key)}  # of which the file may say who gave it
     person = from_file._replace(public_patient=from_table.public_patient) if same_id else from_table
+    if same_id and from_table.public_patient is not None:
+        person = person._replace(bucket=from_table.bucket)
     described = replace(
         record,
         age=from_file.age if from_table.age is None else from_table.age,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ecg_tasks.archive import account_lists, keys, raw_check, record_shards, registry
 from ecg_tasks.archive.documents import ContentCheck, Damage, DatasetManifest, IntakeManifest, read, read_manifests
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.replaced import Replacements
 from ecg_tasks.errors import DamagedStoreError, MissingObjectError
 from ecg_tasks.signals.recipes import RECIPES
 
@@ -82,7 +83,11 @@ def _named_by_digest(store: ObjectStore, key: str) -> str:
 
 def _dataset(store: ObjectStore, key: str) -> str:
     made = read(store, DatasetManifest, key)
-    split = store.get(keys.dataset(made.dataset_id, "split.parquet"))
+    split_key = keys.dataset(made.dataset_id, "split.parquet")
+    split = store.get(split_key)
+    sha256 = hashlib.sha256(split).hexdigest()
+    if Replacements.read(store).digest_before(split_key, sha256) != sha256:
+        return ""  # it had the digest that the name is made of, and the log has the one that it has now
     digest = hashlib.sha256(made.recipe.encode() + split).hexdigest()
     return "" if digest.startswith(key.split("/")[1]) else f"its rows make the name {digest[:20]}"
 

@@ -119,10 +119,12 @@ RULES = {
     "staging": Rule(prefix=keys.STAGING, depth=3, at_least=7.0),
     "quarantine": Rule(prefix=keys.QUARANTINE, depth=2),
     "raw": Rule(prefix=keys.RAW, depth=2, at_least=7.0, needed=_by_a_record),
+    "access": Rule(prefix=keys.ACCESS, depth=2, at_least=90.0),
 }
 """In the order in which they are applied: whatever needs another comes before it."""
-DEADLINES = {"quarantine": 30.0, "staging": 30.0}
-"""Days after which a scheduled run deletes what may name people, unless a setting gives others: what could not be read, and its plans."""
+DEADLINES = {"quarantine": 30.0, "staging": 30.0, "access": 730.0}
+"""Days after which a scheduled run deletes what may name people, unless a setting gives others: what could not be read, and its plans;
+and who saw what, which names those who work here."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from ecg_tasks.labels import Decision, Label, in_order
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.champions.versions import TrainedOn, flagged, left_out_by_bucket
+from ecg_tasks.pipeline.champions.versions import TrainedOn, flagged, left_out_by_bucket, not_compared
 from ecg_tasks.pipeline.reports.changing import changes
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
@@ -139,7 +139,8 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
     by_bucket = [
         f"Figures of {models[name].summary.recipe} {models[name].summary.version}: {sentence}"
         for name, parts in gathered.unseen.items()
-        if (sentence := left_out_by_bucket(sum(part.n_by_bucket for part in parts)))
+        for sentence in (left_out_by_bucket(sum(part.n_by_bucket for part in parts)), not_compared(models[name].trained_on.n_unknown))
+        if sentence
     ]
     unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.unseen.pop(name), name, model)) is not None]
     report = RunReport(

@@ -191,7 +191,7 @@ def build_version(
         network=network.files,
         metrics=metrics,
         golden=Golden(images=network.golden, scores=network.scores, typical=typical_picture(calibration)),
-        splits={row.record_id: (row.split, row.patient_bucket) for row in seen},
+        splits={row.record_id: row.split for row in seen},
         patients=training_patients_of(seen),
         pictures={f"{name}.svg": data for name, data in performance_pictures(found, calibration=coverage).items()},
     )
@@ -206,9 +206,7 @@ def training_patients_of(rows: Iterable[DatasetRow]) -> list[TrainingPatient]:
     """Return the patients whom a version of these rows has seen before its test, one a row."""
     key = key_digest(Settings.from_environment().patient_key)
     return [
-        TrainingPatient(row.patient, key, row.public_patient, row.patient_bucket)
-        for row in rows
-        if row.patient is not None and row.split is not Split.TEST
+        TrainingPatient(row.patient, key, row.public_patient) for row in rows if row.patient is not None and row.split is not Split.TEST
     ]
 
 

@@ -38,7 +38,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
     policy = gate_policy.GatePolicy(promotion=gate_policy.PromotionPolicy(work.policy))
     rows = load_rows(store, work.dataset_id)
     n_evaluated = candidates_evaluated(store, recipe.name, work.version, [row.record_id for row in on_splits(rows, Split.TEST)])
-    new_data, by_bucket = None, 0
+    new_data, by_bucket, n_unknown = None, 0, 0
     if fault := fresh_process.fault_of(files):
         verdict = gate_policy.GateVerdict(
             promote=False, kind=gate_policy.VerdictKind.REJECTED, reason=f"it does not work in a fresh process: {fault}"
@@ -49,7 +49,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
         tested = on_splits(rows, Split.TEST)
         if incumbent is not None:
             why = {row.record_id: seen.why(row.record_id, row.patient_bucket, row.patient, row.public_patient) for row in tested}
-            by_bucket = sum(one == "bucket" for one in why.values())
+            by_bucket, n_unknown = sum(one == "bucket" for one in why.values()), seen.n_unknown
             tested = [row for row in tested if why[row.record_id] is None]
             n_new = sum(row.record_id not in seen.record_ids for row in training)
             new_data = gate_policy.NewData(n_training=len(training), n_new=n_new)
@@ -69,7 +69,12 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
             new_data=new_data,
             policy=policy,
         )
-    notes = gate_policy.note_on_test_set(n_evaluated), versions.left_out_by_bucket(by_bucket), adding.note_on(files)
+    notes = (
+        gate_policy.note_on_test_set(n_evaluated),
+        versions.left_out_by_bucket(by_bucket),
+        versions.not_compared(n_unknown),
+        adding.note_on(files),
+    )
     return StoredVerdict(
         recipe=recipe.name,
         version=work.version,

@@ -74,8 +74,8 @@ def check_identities(records: Iterable[RecordOrigin]) -> None:
                 )
             if split_of(before.place) != split_of(one.place):
                 raise LeakageError(
-                    f"shared patient: {one.patient} has recordings in two splits, {split_of(before.place)} (bucket {before.patient_bucket})"
-                    f" and {split_of(one.place)} (bucket {one.patient_bucket}, record {one.record_id}); a patient has one bucket"
+                    f"shared patient: {one.patient} has recordings in two splits, {split_of(before.place)} (record {before.record_id})"
+                    f" and {split_of(one.place)} (record {one.record_id}); a patient has one bucket"
                 )
 
 

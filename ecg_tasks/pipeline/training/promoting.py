@@ -17,6 +17,7 @@ from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import synthetic
+from ecg_tasks.pipeline.champions.hand_over import hand_over
 from ecg_tasks.pipeline.training import dataset
 from ecg_tasks.pipeline.training.gating import still_holds
 
@@ -76,7 +77,7 @@ def promote(run_id: str, *, asked: bool) -> str | None:
     store = open_store()
     work, verdict = _evaluated(store, run_id)
     who = f"{DAG}/{work.run}"
-    champion = synthetic.hand_over(store, work.recipe, who=who)
+    champion = hand_over(store, work.recipe, who=who, read=False)
     if champion is not None and champion.version == work.version:
         if champion.who == who:  # an earlier try of this task came so far
             log_act(store, work, audit.Action.PROMOTE, why=champion.why)

@@ -10,6 +10,7 @@ from ecg_tasks.archive import audit, keys
 from ecg_tasks.archive.documents import ClassifyManifest, IntakeManifest, Manifest, find_manifest, plain, read
 from ecg_tasks.archive.documents.manifests import AnyManifest, counts_as_stored
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
+from ecg_tasks.archive.replaced import Replacements
 from ecg_tasks.names import DagId
 from ecg_tasks.queries.lineage.links import Link, LinkState, code_link
 
@@ -22,6 +23,7 @@ class RunLinks:
         self._listed: dict[str, list[ObjectInfo]] = {}
         self._read: dict[str, Any] = {}
         self._logged: dict[str, audit.Name] | None = None
+        self._replaced: Replacements | None = None
 
     def named(self, run: str) -> Manifest | None:
         """Return the manifest of the run of this id or name, of whatever DAG it is."""
@@ -66,7 +68,8 @@ class RunLinks:
         return LinkState.RECORDED, "the log has no entry that its manifest could be held against"
 
     def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[LinkState, str]:
-        counts, sha256 = counts_as_stored(data), hashlib.sha256(data).hexdigest()
+        key = keys.manifest(manifest.dag, manifest.run)
+        counts, sha256 = counts_as_stored(data), self._digest_before(key, hashlib.sha256(data).hexdigest())
         detail = {"account": counts, "labels": manifest.labels.stored, "manifest_sha256": sha256}
         act = audit.act_of(who=f"{manifest.dag}/{manifest.run}", action=audit.Action.INGEST, subject=manifest.run, detail=detail)
         if any(name.act == act for name in self._names().values()):
@@ -82,6 +85,11 @@ class RunLinks:
         if entry.detail != {name: stored.get(name) for name in ("report", "account", "champions")}:
             return LinkState.BROKEN, f"its manifest says something else than its entry {digest[:12]} in the log"
         return LinkState.CHECKED, f"its manifest says what its entry {digest[:12]} in the log says"
+
+    def _digest_before(self, key: str, sha256: str) -> str:
+        if self._replaced is None:
+            self._replaced = Replacements.read(self._store)
+        return self._replaced.digest_before(key, sha256)
 
     def _names(self) -> dict[str, audit.Name]:
         """Return the names of the log's entries, by digest."""

@@ -8,6 +8,7 @@ from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.documents import Code, RetrainManifest, prepared
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
+from ecg_tasks.archive.replaced import Replacements
 from ecg_tasks.errors import MissingObjectError, ModelRefusedError
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
 from ecg_tasks.queries.lineage.links import Link, LinkState, code_link, raw_link
@@ -73,10 +74,11 @@ def _decisions(store: ObjectStore, recipe: str, version: str) -> Iterable[Link]:
 
 def _dataset(store: ObjectStore, dataset_id: str, provenance: Mapping[str, str], *, deep: bool) -> Link:
     """Return the data set, held against what the version's metrics have of it, and the dropped bytes of its records."""
-    digests = {}
+    digests, replaced = {}, Replacements.read(store)
     for name, file in (("manifest_sha256", "manifest.json"), ("split_sha256", "split.parquet")):
         try:
-            digests[name] = store.sha256([keys.dataset(dataset_id, file)])
+            key = keys.dataset(dataset_id, file)
+            digests[name] = replaced.digest_before(key, store.sha256([key]))
         except MissingObjectError:
             return Link(what="dataset", name=dataset_id, state=LinkState.ABSENT, sentence="it is not in this bucket")
     rows = tables.load(store.get(keys.dataset(dataset_id, "split.parquet")), ["record_id", "shard"])

@@ -9,7 +9,8 @@ from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.archive.documents import StoredVerdict, TrainingJob, write
 from ecg_tasks.errors import ConfigurationError, NotEnoughDataError
 from ecg_tasks.pipeline import backfill_version, classify_records, decide_champion, ingest_records, render_spectrograms
-from ecg_tasks.pipeline.champions import seed, synthetic
+from ecg_tasks.pipeline.champions import seed
+from ecg_tasks.pipeline.champions.hand_over import hand_over
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import dataset, promoting
 from ecg_tasks.queries import models
@@ -90,9 +91,9 @@ def test_a_hand_over_whose_entry_was_lost_is_logged_by_the_next_try(demonstrated
     with monkeypatch.context() as patch:
         patch.setattr(audit, "append", lambda *_, **__: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
-            synthetic.hand_over(demonstrated, RECIPE, who="classify_records/n")
+            hand_over(demonstrated, RECIPE, who="classify_records/n")
     for _ in range(2):
-        synthetic.hand_over(demonstrated, RECIPE, who="classify_records/n")
+        hand_over(demonstrated, RECIPE, who="classify_records/n")
     assert [entry.who for _, entry in audit.entries(demonstrated)].count("classify_records/n") == 1
 
 
@@ -104,7 +105,7 @@ def test_the_shipped_version_serves_where_none_served_before(demonstrated, beat_
     _take_over("real")
     shipped = seed.install_version(demonstrated, RECIPE)
     fits = get_json(demonstrated, keys.model_file(RECIPE, shipped, "model.json"))["recipe_digest"] == get_recipe(RECIPE).digest
-    champion = synthetic.hand_over(demonstrated, RECIPE, who="test")
+    champion = hand_over(demonstrated, RECIPE, who="test")
     assert (champion and champion.version) == (shipped if fits else None)
 
 
@@ -113,7 +114,7 @@ def test_nothing_decides_on_real_recordings_where_nothing_may(demonstrated, beat
     decided = registry.read_champion(demonstrated, RECIPE)
     demonstrated.delete(keys.champion(RECIPE))
     registry.write_champion(demonstrated, recipe=RECIPE, version=decided.version, since="t1", who="test", why="test")
-    monkeypatch.setattr(seed, "install_version", lambda *_: None)
+    monkeypatch.setattr(seed, "shipped_version", lambda *_: None)
     _real(beat_rows, heartbeat_csv)
     _take_over("real")
     summary = get_json(demonstrated, _night("night").replace("index.html", "summary.json"))
@@ -140,7 +141,7 @@ def test_nobody_promotes_it_over_real_recordings(demonstrated, beat_rows, heartb
     """Neither a person, nor a rollback, nor the gate's own promotion, nor a backfill lets it decide once a real recording is there."""
     _real(beat_rows, heartbeat_csv)
     _take_over("real")
-    assert synthetic.hand_over(demonstrated, RECIPE, who="test").version == "0123456789ab"
+    assert hand_over(demonstrated, RECIPE, who="test").version == "0123456789ab"
     with pytest.raises(ConfigurationError, match="holds real ones: it may not serve"):
         decide_champion.decide("p", recipe=RECIPE, action="promote", version=MADE_UP, why="so", who="alice", override="I insist")
     with pytest.raises(ConfigurationError, match="nothing to roll back to"):

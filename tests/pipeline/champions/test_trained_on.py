@@ -6,13 +6,14 @@ import pytest
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.descriptions import Descriptions, Person
 from ecg_tasks.archive.workspace import key_digest, patient_hash, public_patient
-from ecg_tasks.evaluation.splits import Split, split_bucket
+from ecg_tasks.evaluation.splits import N_BUCKETS, Split, keyed_bucket, split_bucket
 from ecg_tasks.learning.version import SUMS, TRAINING_PATIENTS, TRAINING_RECORDS, TrainingPatient, checksums, training_patients_csv
-from ecg_tasks.pipeline.champions.versions import TrainedOn, left_out_by_bucket
+from ecg_tasks.pipeline.champions.versions import TrainedOn, left_out_by_bucket, not_compared
 from ecg_tasks.pipeline.reports import report_builder
 from ecg_tasks.pipeline.training.candidate import training_patients_of
 from ecg_tasks.pipeline.training.dataset import DatasetRow
 from ecg_tasks.settings import Settings
+from tests.versions import patients_with_buckets
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 N_TRAINED, N_STRANGERS = 15_000, 10_000
@@ -27,11 +28,14 @@ def person(number: int, *, key: bytes = KEY, public: bool) -> Person:
     )
 
 
-def files_of(persons, *, key: bytes = KEY) -> dict[str, bytes]:
-    """The two lists of a version that was trained on a record of each."""
+def files_of(persons, *, key: bytes = KEY, with_buckets: bool = True) -> dict[str, bytes]:
+    """The two lists of a version that was trained on a record of each; until 2026-11-30 they told buckets."""
     records = "".join(f"{number:032x},train,{one.bucket}\n" for number, one in enumerate(persons))
     named = [TrainingPatient(one.patient, key_digest(key), one.public_patient, one.bucket) for one in persons]
-    return {TRAINING_RECORDS: (HEAD + records).encode(), TRAINING_PATIENTS: training_patients_csv(named)}
+    return {
+        TRAINING_RECORDS: (HEAD + records).encode(),
+        TRAINING_PATIENTS: patients_with_buckets(named) if with_buckets else training_patients_csv(named),
+    }
 
 
 def index_of(persons) -> dict:
@@ -87,6 +91,26 @@ def test_private_patients_of_another_key_are_told_by_their_buckets(key):
     assert left_out_by_bucket(0) == ""
 
 
+def test_stored_buckets_are_known_in_either_form():
+    """An archive may hold a patient's bucket as it was before there was a key for it, or after."""
+    seen = person(7, key=OTHER_KEY, public=False)
+    trained_on = TrainedOn.of_version(files_of([seen], key=OTHER_KEY), Descriptions({}), key=KEY)
+    stored = {seen.bucket, keyed_bucket(seen.bucket, key=KEY)}
+    assert {bucket for bucket in range(N_BUCKETS) if trained_on.why("x" * 32, bucket, None)} == stored
+
+
+def test_private_patients_of_another_key_without_buckets_are_counted():
+    """They cannot be known here, and the sentence says so; public ones are known, and one's own by the key."""
+    persons = [person(7, key=OTHER_KEY, public=False), person(8, key=OTHER_KEY, public=True)]
+    files = files_of(persons, key=OTHER_KEY, with_buckets=False)
+    trained_on = TrainedOn.of_version(files, key=KEY)
+    assert (trained_on.buckets, trained_on.n_unknown) == (frozenset(), 1)
+    assert trained_on.why("x" * 32, persons[1].bucket, persons[1].public_patient) == "patient"
+    assert TrainedOn.of_version(files, key=OTHER_KEY).n_unknown == 0
+    assert "2,000 private patients" in not_compared(2000)
+    assert not_compared(0) == ""
+
+
 def test_a_version_of_before_is_told_by_buckets():
     """It does not name its patients; of them only the test patients are strangers."""
     files = {TRAINING_RECORDS: f"{HEAD}{'a' * 32},train,5\n{'b' * 32},test,6\n{'c' * 32},calibration,-1\n".encode()}
@@ -128,7 +152,7 @@ def test_a_version_names_whom_it_has_seen_before_its_test(bucket):
         ])
     ]  # fmt: skip
     digest = key_digest(Settings.from_environment().patient_key)
-    assert set(training_patients_of(rows)) == {TrainingPatient("p", digest, None, 5), TrainingPatient("q", digest, "public", 6)}
+    assert set(training_patients_of(rows)) == {TrainingPatient("p", digest, None), TrainingPatient("q", digest, "public")}
     assert Settings.from_environment().patient_key.hex() not in digest
 
 

@@ -101,6 +101,7 @@ def test_files_that_belong_together_are_kept_together(store):
 
 
 @pytest.mark.parametrize("setting", ["deidentified", "nothing"])
+@pytest.mark.usefixtures("read_in_this_process")
 def test_nothing_is_kept_where_no_copy_can_be_made(store, monkeypatch, setting):
     """A reader that can make none, what holds no recording, a label table and what cannot be read: the record is there, and no bytes."""
     monkeypatch.setenv("ECG_RAW_KEEPS", setting)
@@ -135,6 +136,7 @@ def test_what_came_is_kept_where_a_site_asks_for_it(store, monkeypatch):
     assert find_orphans(store, at=LATER) == []
 
 
+@pytest.mark.usefixtures("read_in_this_process")
 def test_a_wfdb_recording_is_kept_under_names_that_say_nothing(store, monkeypatch, make_wfdb):
     """Its header names its signal file by the name under which that is kept."""
     monkeypatch.setattr("ecg_tasks.readers.wfdb.record.WfdbReader.deidentified", lambda _reader, files, _name: dict(files))

@@ -51,6 +51,7 @@ def test_every_time_an_entry_is_put_back_is_kept_and_logged(bucket, take_in):
     assert acts(bucket) == ["ada", "bob", "ada"]
 
 
+@pytest.mark.usefixtures("read_in_this_process")
 def test_a_file_that_is_read_after_all_closes_its_entry(bucket, take_in, beat_rows, heartbeat_csv, monkeypatch):
     """The program learns the format, the entry is put back and read: it is closed, no longer counted, and cannot be put back again."""
     inbox.put_files([("ward/a.csv", heartbeat_csv(beat_rows(3))), ("ward/b.csv", BAD)])

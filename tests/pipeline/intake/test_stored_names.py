@@ -163,6 +163,7 @@ def test_a_table_waits_for_its_recordings_and_is_told_in_the_quarantine_alone(st
     assert all(NAME in sentence for sentence in refused(store, manifest))
 
 
+@pytest.mark.usefixtures("read_in_this_process")
 def test_what_is_put_back_is_closed(store, put, monkeypatch, beat_rows, heartbeat_csv):
     """An entry's files go back under their names, and it is closed once they are read; the log has the digests."""
     from ecg_tasks import readers

@@ -10,13 +10,14 @@ from ecg_tasks.archive import catalog, keys, tables, verdicts
 from ecg_tasks.archive.documents import ClassifiedShard, Ingests, MonitoringRun, PinnedVersion, ReportPin, read, write_manifest
 from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.evaluation.drift import Reference
-from ecg_tasks.learning.version import METRICS, TRAINING_PATIENTS, TRAINING_RECORDS, TrainingPatient, training_patients_csv
+from ecg_tasks.learning.version import METRICS, TRAINING_PATIENTS, TRAINING_RECORDS, TrainingPatient
 from ecg_tasks.pipeline.monitoring import drift, monitoring_runs
 from ecg_tasks.pipeline.training.reference import ABOVE, BELOW
 from ecg_tasks.queries import drift as shown
 from ecg_tasks.settings import Settings
 from tests import whole_documents
 from tests.plain_json import put_json
+from tests.versions import patients_with_buckets
 from tests.whole_documents import intake
 
 
@@ -147,7 +148,7 @@ def test_strangers_in_the_buckets_of_the_training_are_watched(hospital):
     assert (night.decided, night.watched) == (6, 3)
     key = key_digest(Settings.from_environment().patient_key)
     patients = [TrainingPatient("seen", key, None, 7), TrainingPatient("f" * 24, "of another", "public", 8)]
-    hospital.store.replace(keys.model_file("heartbeat", "v1", TRAINING_PATIENTS), training_patients_csv(patients))
+    hospital.store.replace(keys.model_file("heartbeat", "v1", TRAINING_PATIENTS), patients_with_buckets(patients))
     hospital.store.delete(keys.monitoring("heartbeat", pin.run))
     monitoring_runs._get.forget()
     drift.observe(hospital.store, pin, done)

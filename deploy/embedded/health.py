@@ -1,0 +1,133 @@
+"""Here: whether each component answers, each asked by itself, all at once, within a moment. Not here: what is done about it.
+
+Who asks: ``stack`` for a person, ``guardian`` to mend. What hangs costs a question its time and no other question anything.
+"""
+
+import http.client
+import queue
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+
+import psutil  # type: ignore[import-untyped]
+
+from deploy.embedded import airflow, object_store, postgres
+from deploy.embedded.home import LOOPBACK, Home
+
+A_MOMENT_S = 1.0
+"""So long an answer may take where a person waits two seconds for all."""
+SILENT_S = 30.0
+"""A component of Airflow whose last sign of life is older does nothing any more; Airflow itself counts so."""
+JOBS = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag-processor": "DagProcessorJob"}
+"""Component -> the kind of its row in Airflow's table of jobs, where it leaves a sign of life every few seconds."""
+_HALTED = "is halted by a signal"
+_UNKNOWN = "not known while PostgreSQL does not answer"
+
+
+def faults(
+    home: Home, components: Collection[str], *, more: Mapping[str, Callable[[], str]] | None = None, most_s: float
+) -> dict[str, str]:
+    """Ask components that run; returns what is wrong with those that are not well.
+
+    Parameters
+    ----------
+    more : further questions, by name; one of a component's name replaces the usual one
+    most_s : after so many seconds what has not answered does not answer
+
+    Returns
+    -------
+    dict: component -> the end of a sentence, such as *does not answer within 1 s*
+    """
+    ports = home.ports()
+    inner = {"store-account": ports.store_account, "store-container": ports.store_container, "store-object": ports.store_object}
+    urls = {name: f"http://{LOOPBACK}:{port}/" for name, port in inner.items()}
+    urls |= {"store": f"{object_store.endpoint(home)}/healthcheck", "api-server": f"{airflow.ui(home)}/api/v2/version"}
+    questions = {name: partial(_asked_of, url, most_s=most_s) for name, url in urls.items() if name in components}
+    if "postgres" in components:
+        questions["postgres"] = partial(postgres.fault, home)
+    signs: dict[str, float] | None = None
+
+    def look_for_signs() -> str:
+        nonlocal signs
+        signs = postgres.signs_of_life(home)
+        return ""
+
+    jobs = [name for name in JOBS if name in components]
+    found = ask(questions | ({"jobs": look_for_signs} if jobs else {}) | dict(more or {}), most_s=most_s)
+    found.pop("jobs", None)
+    for name in jobs:
+        if signs is None:
+            found[name] = _UNKNOWN
+        elif not signs.get(JOBS[name], SILENT_S + 1) <= SILENT_S:
+            found[name] = f"has given no sign of life for {SILENT_S:.0f} s"
+    return found
+
+
+def is_halt(fault: str) -> bool:
+    """Return whether a fault is that a signal has halted the process."""
+    return fault == _HALTED
+
+
+def is_hang(fault: str) -> bool:
+    """Return whether a fault is that no answer, or no sign of life, comes; one that refuses or fails does something still."""
+    return is_halt(fault) or any(words in fault for words in ("within", "timeout", "timed out", "no sign of life"))
+
+
+def halted(pids: Mapping[str, int]) -> dict[str, str]:
+    """Return what is wrong with those of some processes that a signal has halted: they do nothing until somebody lets them go on."""
+    return {name: _HALTED for name, pid in pids.items() if _is_halted(pid)}
+
+
+def is_known(fault: str) -> bool:
+    """Return whether a component was really asked, which Airflow's parts cannot be while the database is away."""
+    return fault != _UNKNOWN
+
+
+def _is_halted(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
+def ask(questions: Mapping[str, Callable[[], str]], *, most_s: float) -> dict[str, str]:
+    """Ask all questions at once; returns the answers that tell a fault, and a fault where none came in time.
+
+    A question that hangs is left to itself: no process waits for its thread.
+    """
+    answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+
+    def put(name: str, question: Callable[[], str]) -> None:
+        try:
+            answers.put((name, question()))
+        except Exception as error:  # noqa: BLE001 - whatever it is, this part is not well, and the others are asked all the same
+            answers.put((name, f"fails: {' '.join(str(error).split())[:200]}"))
+
+    for name, question in questions.items():
+        threading.Thread(target=put, args=(name, question), daemon=True).start()
+    found = dict.fromkeys(questions, f"does not answer within {most_s:g} s")
+    deadline = time.monotonic() + most_s
+    for _ in questions:
+        try:
+            name, fault = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            break
+        found[name] = fault
+    return {name: fault for name, fault in found.items() if fault}
+
+
+def _asked_of(url: str, *, most_s: float) -> str:
+    """Return nothing if a server answers, whatever it says: the store's inner servers refuse who does not know their secret."""
+    unverified = ssl._create_unverified_context() if url.startswith("https:") else None  # noqa: S323, SLF001 - nothing secret is sent
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unverified))
+    try:
+        opener.open(url, timeout=most_s).close()
+    except urllib.error.HTTPError as answer:
+        answer.close()
+    except (OSError, http.client.HTTPException) as error:
+        return f"does not answer: {getattr(error, 'reason', error)}"
+    return ""

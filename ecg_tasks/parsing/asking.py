@@ -1,0 +1,294 @@
+"""Here: how a task has its files read by a process behind walls, and what it makes of its end. Not here: that process (``serving``).
+
+What comes back is measured and checked before it is used: whoever takes over that process by a file can lie about the samples of this
+batch, and no more.
+"""
+
+import atexit
+import contextlib
+import logging
+import os
+import resource
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from ecg_tasks import sandbox
+from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
+from ecg_tasks.parsing import messages
+from ecg_tasks.parsing.here import Found
+from ecg_tasks.parsing.messages import ASK, ENDED, FILES, FOUND, MESSAGE, READY, SECCOMP
+from ecg_tasks.parsing.serving import OUT_OF_MEMORY
+from ecg_tasks.readers.file_names import recording_name
+from ecg_tasks.sandbox import Walls
+
+ADDRESS = "ECG_PARSERS"
+"""The variable that says where the executor's readers wait; without it a task starts its own."""
+MEMORY_BYTES = 1024**3
+MEMORY_PER_BYTE = 16
+"""A file may take a gigabyte beside what there is before, and so many bytes more for each of its own: samples become float64."""
+CPU_S = 60
+CPU_S_PER_MB = 2
+"""A file may take a minute of processor time, and so many seconds more for each million of its bytes."""
+
+EVERYTHING_AT_ONCE = False
+"""Whether readers that a task starts for itself import all libraries before the first file, as those of the executor do."""
+
+_WALL_PER_CPU = 5
+_ROOT = Path(__file__).parents[2]
+_MOST_KEPT = 64 * 1024 * 1024
+"""Shared files that have become larger are emptied; what they have is used again by the next drop."""
+log = logging.getLogger(__name__)
+
+
+class Parser:
+    """A process that reads files, one after the other, behind walls; a new one is started when it has died, or has lied.
+
+    Parameters
+    ----------
+    required : refuse to read anything unless all walls stand
+    """
+
+    def __init__(self, *, required: bool = False) -> None:
+        self._required = required
+        self._task: socket.socket | None = None
+        self._files: tuple[int, ...] = ()
+        self._pid = self._n_before = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def read(self, name: str, contents: Mapping[str, bytes], *, called: Mapping[str, str] | None) -> Found:
+        """Read a drop, as `here.Parse` says; tasks' threads take turns.
+
+        Raises
+        ------
+        BadInputError
+            As `readers.read`; ``too_large`` where it takes more memory or time than it may, ``unreadable`` where it ends the process.
+        ConfigurationError
+            If walls are required that this kernel cannot put up.
+        """
+        with self._lock:
+            return self._read(name, contents, called)
+
+    def _read(self, name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> Found:
+        task = self.start()
+        n_bytes = sum(map(len, contents.values()))
+        memory = MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes
+        cpu_s = CPU_S + round(CPU_S_PER_MB * n_bytes / 1e6)
+        given, found = self._files
+        n_given = messages.write(given, contents.values())
+        n_question = messages.write(given, [messages.asking(name, contents, called)], at=n_given)
+        self._bound(n_more=memory, cpu_s=cpu_s)
+        with contextlib.suppress(OSError):
+            task.send(MESSAGE.pack(ASK, n_given, n_question))
+        late = not _has_come(task, max(_WALL_PER_CPU * cpu_s, 1))
+        if late:
+            self._kill()
+        kind, n_found, n_answer = self._next(task)
+        if kind == FOUND and not late:
+            try:
+                return self._checked(found, n_found, n_answer, name=name, called=called)
+            except (ValueError, TypeError, OverflowError, msgspec.MsgspecError, OSError):
+                log.exception("%s: the process that read it did not answer as it should", name)
+            finally:
+                for file in self._files:
+                    if os.fstat(file).st_size > _MOST_KEPT:
+                        os.ftruncate(file, 0)
+        self._end()
+        code = n_found if kind == ENDED else None
+        given_up = "so it was given up; split it, or export it again"
+        if late or code == -signal.SIGXCPU:
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took more than {cpu_s} s, {given_up}")
+        if code in {OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGXFSZ}:
+            most = f"more memory than there is, or than {memory // 10**6} MB"
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took {most}, {given_up}")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: reading it ended the process that did ({code}); export it again")
+
+    def start(self) -> socket.socket:
+        """Have the process that reads, and its walls, as the first file does; returns the way to it."""
+        self._task = self._task or self._started()
+        return self._task
+
+    def pids(self) -> list[int]:
+        """Return the processes that read for this task and are started by its own process: their parent, and the one that reads."""
+        return [process.pid for _, process in _OWN.values()] + ([self._pid] if self._task else [])
+
+    def _started(self) -> socket.socket:
+        task = _connected()
+        kind, self._pid, stands = self._next(task)
+        if kind != READY:
+            task.close()
+            raise RuntimeError("the process that reads files did not start")  # tried again with the task
+        self._n_before = _private_bytes(self._pid)
+        try:
+            _tell(Walls(landlock=stands % SECCOMP, seccomp=stands >= SECCOMP), required=self._required)
+        except ConfigurationError:
+            task.close()
+            raise
+        self._files = messages.shared_file(), messages.shared_file()
+        socket.send_fds(task, [MESSAGE.pack(FILES, 0, 0)], self._files)
+        return task
+
+    def _bound(self, *, n_more: int, cpu_s: int) -> None:
+        """Set how much memory and time the process may take from now on; it cannot set that itself."""
+        if sys.platform != "linux":
+            return
+        with contextlib.suppress(ProcessLookupError):
+            used_s = time.clock_gettime(~self._pid << 3 | 2)  # processor time of another process, as clock_getcpuclockid(3) numbers it
+            hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+            most = self._n_before + n_more
+            most = most if hard == resource.RLIM_INFINITY else min(hard, most)
+            resource.prlimit(self._pid, resource.RLIMIT_DATA, (most, hard))
+            resource.prlimit(self._pid, resource.RLIMIT_FSIZE, (n_more, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+            resource.prlimit(self._pid, resource.RLIMIT_CPU, (int(used_s) + 1 + cpu_s, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+    @staticmethod
+    def _next(task: socket.socket) -> tuple[bytes, int, int]:
+        """Wait for a message; one of an end without a code where the other side is gone."""
+        data = b""
+        with contextlib.suppress(OSError):
+            while len(data) < MESSAGE.size and (more := task.recv(MESSAGE.size - len(data))):
+                data += more
+        return MESSAGE.unpack(data) if len(data) == MESSAGE.size else (b"", 0, 0)
+
+    @staticmethod
+    def _checked(found: int, n_found: int, n_answer: int, *, name: str, called: Mapping[str, str] | None) -> Found:
+        answer, read, copy = messages.answered(found, n_found, n_answer, called=called)
+        for text in answer.logged:
+            log.error("%s", text)
+        if answer.fault is not None:
+            raise BadInputError(*answer.fault)
+        own = recording_name(name)
+        names = [record.name for record in read.records] + [row.name for row in read.rejected]
+        if not all(one.startswith(own) for one in names):
+            raise ValueError("a recording of another file's name")
+        return read, copy
+
+    def _kill(self) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(self._pid, signal.SIGKILL)
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._task.close()
+            for file in self._files:
+                os.close(file)
+        self._task, self._files = None, ()
+
+
+def _has_come(task: socket.socket, seconds: float) -> bool:
+    """Wait for a message, or for the other side's end; returns whether that came in time."""
+    waiting = select.poll()
+    waiting.register(task, select.POLLIN)
+    return bool(waiting.poll(1000 * seconds))
+
+
+def _private_bytes(pid: int) -> int:
+    """Return how much memory of its own a process has, as ``RLIMIT_DATA`` counts it; 0 where the system does not say so."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:")), 0)
+
+
+@cache
+def _tell(walls: Walls, *, required: bool) -> None:
+    """Say once which walls do not stand, or refuse."""
+    if not walls.missing:
+        return
+    if required:
+        raise ConfigurationError(f"ECG_SANDBOX is required, and this kernel has no {walls.missing}: nothing is read here")
+    log.warning("this kernel has no %s: files are read in a process of their own, without secrets, but with fewer walls", walls.missing)
+
+
+def listen() -> socket.socket:
+    """Open a socket for tasks to come to: one without a file where there are such, else in a new folder of this user's."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if sys.platform == "linux":
+        listener.bind(f"\0ecg-parsers-{secrets.token_hex(16)}")
+    else:
+        listener.bind(str(Path(tempfile.mkdtemp(prefix="ecg-parsers-")) / "socket"))
+    listener.listen(128)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address for ``ECG_PARSERS``."""
+    name = listener.getsockname()
+    return "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else str(name)
+
+
+def start_serving(listener: socket.socket, *, everything: bool) -> "subprocess.Popen[bytes]":
+    """Start the process that forks for each task; it ends with this one.
+
+    Parameters
+    ----------
+    everything : whether it imports all libraries of all readers before it forks, which takes some seconds once and none later
+    """
+    command = [sys.executable, "-P", "-m", "ecg_tasks.parsing.serving", str(listener.fileno()), str(os.getpid()), *["all"] * everything]
+    environment = sandbox.bare_environment() | {"PYTHONPATH": str(_ROOT)}
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL, cwd="/"
+    )
+
+
+def _connected() -> socket.socket:
+    """Come to the executor's readers, or to this process's own where there are none."""
+    address = os.environ.get(ADDRESS, "")
+    if address:
+        with contextlib.suppress(OSError):
+            return _connect(address)
+        log.warning("nobody reads files at the address of %s; this task starts its own", ADDRESS)
+    return _connect(_own(os.getpid()))
+
+
+def _connect(address: str) -> socket.socket:
+    task = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        task.connect("\0" + address[1:] if address.startswith("@") else address)
+    except OSError:
+        task.close()
+        raise
+    return task
+
+
+_OWN: dict[int, tuple[socket.socket, "subprocess.Popen[bytes]"]] = {}
+
+
+def _own(pid: int) -> str:
+    """Start readers of this process's own, once, and again if they have died; returns their address."""
+    if not _OWN:
+        atexit.register(_stop)
+    there = _OWN.get(pid)
+    if there is None or there[1].poll() is not None:
+        listener = there[0] if there else listen()
+        _OWN[pid] = listener, start_serving(listener, everything=EVERYTHING_AT_ONCE)
+    return address_of(_OWN[pid][0])
+
+
+def _stop() -> None:
+    """End this process's own readers: they would end by themselves, within a second."""
+    there = _OWN.pop(os.getpid(), None)
+    if there is not None:
+        listener, process = there
+        listener.close()
+        process.kill()
+        process.wait()

@@ -1,0 +1,43 @@
+"""Here: reading a drop, and making its copy without identifiers, in this very process. Not here: the process for that (``serving``)."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from ecg_tasks import readers
+from ecg_tasks.errors import BadInputError
+from ecg_tasks.readers import Read
+from ecg_tasks.readers.file_names import is_header
+from ecg_tasks.readers.wfdb.renaming import renamed
+
+Found = tuple[Read, dict[str, bytes] | None]
+"""What a drop holds, and a copy without identifiers, or None where none is wanted or can be made."""
+
+
+class Parse(Protocol):
+    """Reads a drop, here or elsewhere."""
+
+    def __call__(self, name: str, contents: Mapping[str, bytes], *, called: Mapping[str, str] | None) -> Found:
+        """Read a drop; raises `BadInputError` where it is refused.
+
+        Parameters
+        ----------
+        name : the drop's path below the inbox
+        contents : bytes by file name, the drop's first file first
+        called : for a copy without identifiers, the name of each of its files; None: no copy
+        """
+
+
+def read_here(name: str, contents: Mapping[str, bytes], *, called: Mapping[str, str] | None) -> Found:
+    """Read a drop in this process, as `Parse` says."""
+    read = readers.read(name, contents)
+    return read, None if called is None else _copy(name, contents, called, read)
+
+
+def _copy(name: str, contents: Mapping[str, bytes], called: Mapping[str, str], read: Read) -> dict[str, bytes] | None:
+    try:
+        copy = readers.deidentified(name, contents, before=read)
+        if any(map(is_header, copy)):
+            return renamed(copy, called)
+        return {called[file]: data for file, data in copy.items()}
+    except BadInputError:
+        return None

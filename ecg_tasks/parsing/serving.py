@@ -1,0 +1,205 @@
+"""Here: the processes that read files for tasks: ``python -m ecg_tasks.parsing.serving LISTENER PARENT``. Not here: asking (``asking``).
+
+One process waits at a socket that it was started with. It was started with hardly an environment, so it knows no secret, and forks for each
+task that comes, which takes milliseconds. The fork puts up its walls, then reads what the task hands over, drop after drop. Its parent ends
+it when the task has gone, and tells the task how it ended when it ends first. When whoever started them has gone, all of them end.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ecg_tasks import sandbox
+from ecg_tasks.errors import BadInputError
+from ecg_tasks.parsing import messages
+from ecg_tasks.parsing.here import read_here
+from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, MESSAGE, READY, SECCOMP
+from ecg_tasks.sandbox import seccomp
+
+LIBRARIES = ("defusedxml.ElementTree", "edfio", "h5py", "pandas", "pyarrow.parquet", "scipy.io", "scipy.signal", "soundfile", "wfdb")
+"""Those that readers import when a file needs them. Who waits for more than one task imports them before the first; they bear a fork."""
+OUT_OF_MEMORY = 3
+"""How a process ends that has no memory left."""
+_BETWEEN_LOOKS_MS = 500
+"""So long after its parent a process ends that nobody asks."""
+_MOST_LOGGED = 16
+_GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass(frozen=True)
+class _Child:
+    pid: int
+    task: socket.socket
+
+
+def serve(listener: socket.socket, *, parent: int) -> None:
+    """Fork for each task that comes, as long as the process that started this one is its parent; begin anew when a module has changed."""
+    woken, wake = socket.socketpair()
+    for waits in (listener, woken, wake):
+        waits.setblocking(False)  # noqa: FBT003 - its name says it
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    waiting = select.poll()
+    waiting.register(listener, select.POLLIN)
+    waiting.register(woken, select.POLLIN)
+    children: dict[int, _Child] = {}
+    before = _modules()
+    while os.getppid() == parent:
+        for file, event in waiting.poll(_BETWEEN_LOOKS_MS):
+            if file == woken.fileno():
+                woken.recv(4096)
+                for child in [child for child in children.values() if _has_ended(child)]:
+                    waiting.unregister(child.task)
+                    del children[child.task.fileno()]
+                    child.task.close()
+            elif file == listener.fileno():
+                if _modules() != before:
+                    _begin_anew(listener)
+                if (task := _next(listener)) is not None:
+                    others = [listener, woken, wake, *(one.task for one in children.values())]
+                    children[task.fileno()] = _Child(_fork(task, others), task)
+                    waiting.register(task, _GONE & ~select.POLLHUP)
+            elif event and file in children:
+                os.kill(children[file].pid, signal.SIGKILL)  # it is not waited for yet, so the number is still its own
+                waiting.modify(file, 0)
+
+
+def _modules() -> dict[str, int]:
+    """Return when each of our modules that is imported was changed: tasks find them as they are on the disk, and so does this process."""
+    paths = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "ecg_tasks" and module.__file__]
+    return {path: os.stat(path).st_mtime_ns for path in paths if os.path.exists(path)}  # noqa: PTH110, PTH116 - a hundred, for each task
+
+
+def _begin_anew(listener: socket.socket) -> NoReturn:
+    """Become the same program with what is on the disk now; who waits at the socket is served by that."""
+    os.set_inheritable(listener.fileno(), True)  # noqa: FBT003 - its name says it
+    os.execv(sys.executable, [sys.executable, "-P", "-m", __spec__.name, *sys.argv[1:]])  # noqa: S606 - this module again
+
+
+def _next(listener: socket.socket) -> socket.socket | None:
+    """Return the task that comes, if it is one of this user's."""
+    try:
+        task, _ = listener.accept()
+    except OSError:
+        return None
+    if hasattr(socket, "SO_PEERCRED"):
+        _, user, _ = _CREDENTIALS.unpack(task.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if user != os.geteuid():
+            task.close()
+            return None
+    task.setblocking(True)  # noqa: FBT003 - its name says it
+    return task
+
+
+def _has_ended(child: _Child) -> bool:
+    """Return whether a child is gone; its task is told how."""
+    ended, status = os.waitpid(child.pid, os.WNOHANG)
+    if ended:
+        with contextlib.suppress(OSError):
+            child.task.send(MESSAGE.pack(ENDED, os.waitstatus_to_exitcode(status), 0), socket.MSG_DONTWAIT)
+    return bool(ended)
+
+
+def _fork(task: socket.socket, others: Sequence[socket.socket]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        sandbox.end_with_parent()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for one in others:
+            one.close()
+        _read_what_comes(task)
+    except BaseException:  # noqa: BLE001 - it must not go on as its parent
+        os._exit(1)
+    os._exit(0)
+
+
+def _read_what_comes(task: socket.socket) -> None:
+    """Put up the walls, then read drop after drop until the task has gone."""
+    with contextlib.suppress(OSError):  # where memory runs out, this process goes and not the task
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for file in range(3):
+        os.dup2(nowhere, file)
+    os.close(nowhere)
+    logged = _Logged()
+    logging.basicConfig(handlers=[logged], level=logging.WARNING, force=True)
+    walls = sandbox.enter(reads=sandbox.libraries(), calls=seccomp.ONLY_COMPUTING)
+    task.sendall(MESSAGE.pack(READY, os.getpid(), walls.landlock + SECCOMP * walls.seccomp))
+    message, files, *_ = socket.recv_fds(task, MESSAGE.size, 2)
+    while len(files) == 2 and len(message := task.recv(MESSAGE.size)) == MESSAGE.size:  # noqa: PLR2004 - what is read, and what is found
+        kind, n_data, n_question = MESSAGE.unpack(message)
+        if kind != ASK:
+            return
+        task.sendall(MESSAGE.pack(FOUND, *_answer(files, n_data, n_question, logged)))
+
+
+def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
+    """Read one drop; returns how many bytes of samples and copies were written, and of the answer after them."""
+    try:
+        asked, contents = messages.asked(files[0], n_data, n_question)
+        parts: Sequence[bytes | memoryview]
+        try:
+            read, copy = read_here(asked.name, contents, called=asked.called)
+            parts, answer = messages.answering(read, copy, logged=logged.taken())
+        except BadInputError as fault:
+            parts, answer = (), messages.refusing(fault, logged=logged.taken())
+        n_found = messages.write(files[1], parts)
+        return n_found, messages.write(files[1], [answer], at=n_found)
+    except MemoryError:
+        _give_up()
+    except OSError as error:
+        if error.errno in messages.NO_ROOM:
+            _give_up()
+        raise
+
+
+def _give_up() -> NoReturn:
+    os._exit(OUT_OF_MEMORY)
+
+
+class _Logged(logging.Handler):
+    """Keeps what readers log, for the task to log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line, unless there are many."""
+        if len(self._texts) < _MOST_LOGGED:
+            self._texts.append(record.getMessage())
+
+    def taken(self) -> list[str]:
+        """Return what was logged since the last time."""
+        texts, self._texts = self._texts, []
+        return texts
+
+
+def main() -> None:
+    """Serve at a socket that was inherited: the arguments are its number, the parent's id, and ``all`` to import everything before."""
+    file, parent, *more = sys.argv[1:]
+    if more == ["all"]:
+        for library in LIBRARIES:
+            importlib.import_module(library)
+    serve(socket.socket(fileno=int(file)), parent=int(parent))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What the guardian takes for a hang, and what it does then. Not here: a whole stack that is halted (``tests.faults``)."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import psutil
+import pytest
+
+from deploy.embedded import guardian, health, postgres, processes, supervision, systemd
+from deploy.embedded.home import Home
+
+HALTED = health._HALTED
+HANGS = "does not answer within 10 s"
+CLOSED = "does not answer: [Errno 111] Connection refused"
+
+
+@pytest.fixture
+def home(tmp_path):
+    """An empty state folder with ports and secrets."""
+    made = Home(tmp_path)
+    made.create()
+    return made
+
+
+@pytest.fixture
+def watcher(home):
+    """A guardian whose looks are told."""
+    return guardian.Guardian(home)
+
+
+def looks(watcher, faults, *, until, young=(), every=5):
+    """Tell the same faults every five seconds; returns component and moment of each that was to be killed."""
+    return [(name, now) for now in range(0, until + 1, every) for name in watcher.hanging(faults, young=set(young), now=float(now))]
+
+
+def test_what_is_halted_is_killed_soon(watcher):
+    """A signal's work is no slowness: ten seconds, however young the process is."""
+    assert looks(watcher, {"store": HALTED}, until=14, young={"store"}) == [("store", 10)]
+
+
+def test_what_hangs_is_killed_after_a_minute_and_more_patiently_each_time(watcher):
+    """A machine that is only slow is not kept from ever starting."""
+    assert looks(watcher, {"api-server": HANGS}, until=400) == [("api-server", 60), ("api-server", 185)]
+    watcher.hanging({}, young=set(), now=400.0)
+    assert looks(watcher, {"api-server": HANGS}, until=70) == [("api-server", 60)]
+
+
+def test_an_answer_in_between_is_a_new_beginning(watcher):
+    """Only what is wrong all the time is killed."""
+    for now in range(0, 600, 50):
+        assert watcher.hanging({"store": HANGS}, young=set(), now=float(now)) == []
+        assert watcher.hanging({}, young=set(), now=float(now + 45)) == []
+
+
+def test_what_is_young_or_not_open_yet_gets_time(watcher):
+    """A server that refuses may be starting, which takes minutes on a busy machine."""
+    assert looks(watcher, {"api-server": CLOSED}, until=595) == []
+    assert looks(watcher, {"scheduler": HANGS}, until=595, young={"scheduler"}) == []
+
+
+def test_nobody_is_blamed_for_the_database(watcher):
+    """While PostgreSQL hangs, only PostgreSQL is restarted."""
+    faults = {"postgres": HANGS, "api-server": HANGS, "scheduler": health._UNKNOWN}
+    assert looks(watcher, faults, until=100) == [("postgres", 60)]
+
+
+def test_a_few_looks_are_needed(watcher):
+    """A machine that slept between two looks has not hung for the time that it slept."""
+    assert watcher.hanging({"store": HANGS}, young=set(), now=0.0) == []
+    assert watcher.hanging({"store": HANGS}, young=set(), now=10_000.0) == []
+
+
+def test_a_halted_component_is_killed_with_its_children(home, monkeypatch):
+    """Found by its state alone, and nothing of it is left."""
+    script = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
+    environment = os.environ | processes.marks(home, "store-updater")
+    with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True) as hung:
+        child = psutil.Process(int(hung.stdout.readline()))
+        hung.send_signal(signal.SIGSTOP)
+        run = supervision.Program(state="RUNNING", pid=hung.pid, since_s=1.0)
+        monkeypatch.setattr(supervision, "runs", lambda _home: {"store-updater": run})
+        monkeypatch.setattr(guardian, "HALTED_S", 0.0)
+        watcher = guardian.Guardian(home)
+        while hung.poll() is None:
+            assert watcher.look() in ({"store-updater": HALTED}, {})
+        psutil.wait_procs([child], timeout=60)
+        assert not child.is_running()
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """A server that knows nobody."""
+
+    def do_GET(self):
+        self.send_error(403)
+
+    def log_message(self, *_arguments):
+        """Say nothing."""
+
+
+def test_each_is_asked_by_itself(home):
+    """What refuses answers; what lets nobody in does not; and what takes the call and says nothing holds up no other answer."""
+    ports = home.ports()
+    with HTTPServer(("127.0.0.1", ports.store_account), _Refusing) as well, closing(socket.socket()) as deaf:
+        threading.Thread(target=well.serve_forever, daemon=True).start()
+        deaf.bind(("127.0.0.1", ports.store_object))
+        deaf.listen()
+        found = health.faults(home, ["store-account", "store-object", "store-container", "postgres", "scheduler"], most_s=2.0)
+        well.shutdown()
+    assert set(found) == {"store-object", "store-container", "postgres", "scheduler"}
+    assert health.is_hang(found["store-object"])
+    assert not health.is_hang(found["store-container"])
+    assert not health.is_known(found["scheduler"])
+
+
+def test_an_old_sign_of_life_is_none(home, monkeypatch):
+    """Airflow's parts are judged by what they wrote into their table; one without a row has given no sign."""
+    monkeypatch.setattr(postgres, "signs_of_life", lambda _home: {"SchedulerJob": 3.0, "TriggererJob": 31.0})
+    found = health.faults(home, list(health.JOBS), most_s=60.0)
+    assert set(found) == {"triggerer", "dag-processor"}
+    assert all(map(health.is_hang, found.values()))
+
+
+def test_systemd_is_told(tmp_path, monkeypatch):
+    """What is said goes to the socket that systemd names; without one nothing is said."""
+    systemd.notify("READY=1")
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert systemd.is_asked()
+        systemd.notify("WATCHDOG=1", "STATUS=healthy")
+        assert ear.recv(100) == b"WATCHDOG=1\nSTATUS=healthy"
+
+
+def test_it_starts_the_stack_again_when_its_supervisor_is_dead(home, tmp_path):
+    """Also though nobody reads any more what it says: the pipe died with the supervisor."""
+    script = """
+import sys
+from deploy.embedded import guardian
+guardian.start = lambda home: (home.path / "started").touch()
+sys.argv = ["guardian", sys.argv[1]]
+sys.stdin.readline()
+guardian.main()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen([sys.executable, "-c", script, str(home)], **pipes, text=True) as alone:
+        alone.stdout.close()
+        alone.stdin.write("go\n")
+        alone.stdin.close()
+        assert alone.wait(120) == 0
+    assert (home.path / "started").exists()
+    assert "the supervisor is gone" in home.log("guardian").read_text()

@@ -1,0 +1,64 @@
+"""The database's server without root's rights, and Airflow's role without the server's. A real server, alone in a home."""
+
+import os
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy.embedded import backup, postgres, processes
+from deploy.embedded.home import Home
+
+SUPERUSERS_WORK = "copy t to program 'id'", "create role other", "select pg_read_file('/etc/passwd')", "alter role airflow_user superuser"
+OF_BEFORE = """
+create type mood as enum ('good', 'bad');
+create table t (id serial primary key, mood mood, n int generated always as identity);
+create sequence loose;
+create view seen as select id from t;
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home whose folder, and those above it, are closed to everybody else, with its server running."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    home.create()
+    postgres.ensure_initialized(home)
+    with backup._database(home):
+        yield home
+
+
+def as_airflow(home):
+    """Connect as Airflow does."""
+    password = home.secrets().airflow_database_password
+    return psycopg.connect(postgres._conninfo(home, postgres.DATABASE, user=postgres.USER, password=password), autocommit=True)
+
+
+def test_airflows_role_owns_its_tables_and_nothing_else(home):
+    """Tables of a home of before, or of a restored dump, become its own at the next start; the server's files and roles never do."""
+    with psycopg.connect(postgres._conninfo(home, postgres.DATABASE), autocommit=True) as superuser:
+        superuser.execute(OF_BEFORE)
+    with as_airflow(home) as airflow, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        airflow.execute("alter table t add column further int")
+    for _ in range(2):
+        postgres.ensure_database(home, timeout_s=60)
+    assert postgres.fault(home) == ""
+    with as_airflow(home) as airflow:
+        airflow.execute("alter table t add column further int; insert into t (mood) values ('good'); alter type mood add value 'fair'")
+        airflow.execute("drop view seen; drop sequence loose; create table later (a int)")
+        for statement in SUPERUSERS_WORK:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                airflow.execute(statement)
+
+
+def test_the_server_may_do_nothing_that_root_may(home):
+    """Started by root it is nobody, and has no capability: not in force, and none that it could take. Its data are its own all the same."""
+    if os.geteuid() != 0:
+        pytest.skip("only root has capabilities to lose")
+    found = processes.of_component(home, "postgres")
+    assert found
+    for process in found:
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if ":\t" in line)
+        assert {status[name].strip() for name in ("CapPrm", "CapEff", "CapInh", "CapAmb")} == {"0" * 16}
+        assert set(status["Uid"].split()) == {"65534"}
+        assert status["NoNewPrivs"] == "1"

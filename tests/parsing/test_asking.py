@@ -1,0 +1,357 @@
+"""What a task reads by another process is what it would read itself; and a file that wants more than being read gets nothing."""
+
+import gzip
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+
+from benchmarks.readers import written
+from ecg_tasks import sandbox
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.documents import IntakeManifest, load
+from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
+from ecg_tasks.parsing import asking, here, messages
+from ecg_tasks.parsing.asking import Parser
+from ecg_tasks.parsing.here import read_here
+from ecg_tasks.pipeline import ingest_records
+from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.readers import Read
+from ecg_tasks.sandbox import Walls
+from ecg_tasks.signals.record import Record
+from tests.hospital_files import FORMATS, strip
+
+HUNGRY = gzip.compress(b"1,2\n" * 1_000_000)
+"""A million lines, which take more than 100 MB to be split, in some kilobytes."""
+WALLED = pytest.mark.skipif(bool(sandbox.possible().missing), reason="this kernel has no Landlock or no seccomp")
+
+PLANTED = """
+import ctypes, mmap, os, resource, signal, socket, sys
+from pathlib import Path
+from ecg_tasks import readers
+from ecg_tasks.parsing import serving
+from ecg_tasks.readers.base import OneFile, Reading
+
+TASK = int(sys.argv[2])
+HOME = {home!r}
+
+
+def connects():
+    with socket.create_connection(("127.0.0.1", {port})) as peer:
+        peer.send(b"x")
+
+
+def reads_the_tasks_environment():
+    return Path(f"/proc/{{TASK}}/environ").read_bytes()
+
+
+def reads_the_tasks_memory():
+    return open(f"/proc/{{TASK}}/mem", "rb")
+
+
+def traces_the_task():
+    if ctypes.CDLL(None, use_errno=True).ptrace(16, TASK, 0, 0) < 0:
+        raise PermissionError(ctypes.get_errno())
+
+
+def forks():
+    for _ in range(100):
+        if not os.fork():
+            os._exit(0)
+
+
+def makes_files_in_memory():
+    os.memfd_create("more")
+
+
+def takes_all_memory():
+    kept = []
+    while True:
+        kept.append(bytearray(b"x") * 50_000_000)
+
+
+def fills_what_it_was_given():
+    while True:
+        os.write(max(int(n) for n in range(3, 64) if _is_memory(n)), b"x" * 10_000_000)
+
+
+def _is_memory(n):
+    try:
+        return os.fstat(n).st_nlink == 0
+    except OSError:
+        return False
+
+
+def never_ends():
+    while True:
+        pass
+
+
+def crashes():
+    ctypes.string_at(0)
+
+
+DEEDS = dict(
+    environment=lambda: (_ for _ in ()).throw(PermissionError) if not [one for one in os.environ if "SECRET" in one or "KEY" in one] else 1,
+    task_environment=reads_the_tasks_environment,
+    task_memory=reads_the_tasks_memory,
+    trace=traces_the_task,
+    socket=lambda: socket.socket(),
+    connect=connects,
+    secrets=lambda: Path(HOME, "secrets.json").read_text(),
+    passwords=lambda: Path("/etc/passwd").read_text(),
+    write=lambda: Path(HOME, "planted").write_text("x"),
+    append=lambda: open(Path(HOME, "secrets.json"), "a"),
+    remove=lambda: Path(HOME, "secrets.json").unlink(),
+    mode=lambda: os.chmod(Path(HOME, "secrets.json"), 0o777),
+    fork=forks,
+    program=lambda: os.execv("/bin/sh", ["sh", "-c", "true"]),
+    kill=lambda: os.kill(TASK, signal.SIGTERM),
+    limits=lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 1)),
+    shared=makes_files_in_memory,
+    memory=takes_all_memory,
+    disk=fills_what_it_was_given,
+    endless=never_ends,
+    crash=crashes,
+)
+
+
+class Planted(OneFile):
+    name, title = "planted", "a planted file"
+
+    def knows(self, name, head):
+        return head.startswith(b"PLANTED ")
+
+    def read(self, files, name):
+        (data,) = files.values()
+        DEEDS[data.split()[1].decode()]()
+        Path(HOME, "done").write_text("x")
+        raise SystemExit("it was done")
+
+    def deidentified(self, files, name):
+        return files
+
+
+readers.READERS.insert(0, Planted())
+serving.main()
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home with a secret in it."""
+    (tmp_path / "secrets.json").write_text("the secret of the home")
+    return tmp_path
+
+
+@pytest.fixture
+def server():
+    """A port that somebody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def planted(home, server, monkeypatch, tmp_path_factory):
+    """Readers among which one does what its file says, as a library would that a file takes over; ``DEEDS`` are what it can do."""
+    script = tmp_path_factory.mktemp("planted") / "planted.py"
+    script.write_text(PLANTED.format(home=str(home), port=server.getsockname()[1]))
+    listener = asking.listen()
+    monkeypatch.setenv("ECG_TEST_SECRET", "the secret of the task")
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(listener.fileno()), str(os.getpid())],
+        env=sandbox.bare_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        pass_fds=[listener.fileno()],
+    )
+    monkeypatch.setenv(asking.ADDRESS, asking.address_of(listener))
+    yield SimpleNamespace(process=process, home=home, server=server)
+    process.kill()
+    process.wait()
+    listener.close()
+
+
+BY_THE_READER = "environment task_environment task_memory trace socket connect secrets passwords write append remove mode fork program kill"
+BY_THE_READER += " limits shared"
+ENDING = {"memory": Reason.TOO_LARGE, "disk": Reason.UNREADABLE, "endless": Reason.TOO_LARGE, "crash": Reason.UNREADABLE}
+
+
+@WALLED
+def test_each_deed_of_a_hostile_file_is_refused_and_accounted_for(bucket, planted, monkeypatch, beat_rows, heartbeat_csv):
+    """Every one ends in quarantine with a reason; the good file beside them is taken over, the account adds up, and nothing has changed."""
+    monkeypatch.setattr(asking, "MEMORY_BYTES", 300_000_000)
+    monkeypatch.setattr(asking, "CPU_S", 2)
+    deeds, good = [*BY_THE_READER.split(), *ENDING], heartbeat_csv(beat_rows(3))
+    inbox.put_files([*((f"w/{deed}.csv", f"PLANTED {deed} ".encode()) for deed in deeds), ("w/zz.csv", good)])
+    (job,) = ingest_records.plan("r1")
+    ingest_records.publish("r1", [ingest_records.ingest_batch(job)])
+    manifest = load(IntakeManifest, bucket.get(keys.manifest("ingest_records", "r1")), name="manifest")
+    reasons = {one.name.removesuffix(".csv").removeprefix("w/"): one for one in manifest.quarantined}
+    assert {name: one.reason for name, one in reasons.items()} == dict.fromkeys(BY_THE_READER.split(), Reason.UNREADABLE) | ENDING
+    failed = [reasons[deed].message for deed in BY_THE_READER.split()]
+    assert [told for told in failed if "(PermissionError)" not in told and "(ValueError)" not in told] == [], "the kernel refused it"
+    assert (manifest.counts.received, manifest.counts.records, manifest.counts.quarantined) == (len(deeds) + 3, 3, len(deeds))
+    assert (planted.home / "secrets.json").read_text() == "the secret of the home"
+    assert sorted(path.name for path in planted.home.iterdir()) == ["secrets.json"]
+    planted.server.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        planted.server.accept()
+    assert planted.process.poll() is None
+    assert bucket.list_keys(keys.INBOX) == []
+
+
+def test_what_is_read_is_what_would_be_read_here(beat_rows, heartbeat_csv):
+    """In every format: records with all that is known of them, refused rows, copies and faults are the same to the last bit."""
+    drops = [*written().values(), {"a.csv": heartbeat_csv(beat_rows(4)) + b"1,2,3\n"}, {"x.jpg": b"\xff\xd8\xff"}]
+    drops += [
+        {f"r{form.suffix}": form.write(strip(leads=form.strip.leads, step_nv=form.strip.step_nv, seconds=6))} for form in FORMATS.values()
+    ]
+    with Parser() as parser:
+        for contents in drops:
+            name = f"w/{next(iter(contents))}"
+            called = {file: f"0{file}" for file in contents}
+            assert told(parser.read, name, contents, called) == told(read_here, name, contents, called)
+            assert told(parser.read, name, contents, None) == told(read_here, name, contents, None)
+
+
+def told(parse, name, contents, called):
+    """All that reading a drop gives, to be compared."""
+    try:
+        read, copy = parse(name, contents, called=called)
+    except BadInputError as fault:
+        return fault.reason, fault.message
+    return [vars_of(one) for one in read.records], read.rejected, copy
+
+
+def vars_of(record):
+    """The fields of a record; of the samples their bytes."""
+    return {"samples": record.samples.tobytes()} | {
+        name: value for name, value in vars(record).items() if name not in {"samples", "record_id"}
+    }
+
+
+def test_a_process_that_is_killed_costs_the_file_it_read(beat_rows, heartbeat_csv):
+    """Somebody, or the kernel short of memory, kills it; the next file is read by a new one."""
+    good = heartbeat_csv(beat_rows(3))
+    with Parser() as parser:
+        for sent, reason in ((signal.SIGKILL, Reason.TOO_LARGE), (signal.SIGSEGV, Reason.UNREADABLE)):
+            assert len(parser.read("a.csv", {"a.csv": good}, called=None)[0].records) == 3
+            os.kill(parser._pid, sent)
+            with pytest.raises(BadInputError) as caught:
+                parser.read("a.csv", {"a.csv": good}, called=None)
+            assert caught.value.reason is reason
+
+
+def test_memory_and_time_are_bounded_by_the_kernel(monkeypatch, beat_rows, heartbeat_csv):
+    """A file that takes too much memory or too long is told with its bound, and the next one is read by a new process."""
+    good, slow = heartbeat_csv(beat_rows(3)), heartbeat_csv(beat_rows(40)) * 1500
+    with Parser() as parser:
+        with monkeypatch.context() as patch:
+            patch.setattr(asking, "MEMORY_BYTES", 60_000_000)
+            patch.setattr(asking, "MEMORY_PER_BYTE", 0)
+            with pytest.raises(BadInputError, match="more memory than there is, or than 60 MB") as caught:
+                parser.read("hungry.csv.gz", {"hungry.csv.gz": HUNGRY}, called=None)
+            assert caught.value.reason is Reason.TOO_LARGE
+        with monkeypatch.context() as patch:
+            patch.setattr(asking, "CPU_S", 0)
+            patch.setattr(asking, "CPU_S_PER_MB", 0)
+            with pytest.raises(BadInputError, match="took more than 0 s") as caught:
+                parser.read("slow.csv", {"slow.csv": slow}, called=None)
+            assert caught.value.reason is Reason.TOO_LARGE
+        assert len(parser.read("a.csv", {"a.csv": good}, called=None)[0].records) == 3
+
+
+TASK = """
+import sys
+from ecg_tasks.parsing import asking
+parser = asking.Parser()
+parser.start()
+print(*parser.pids(), flush=True)
+if sys.argv[1:]:
+    parser.read("a.csv", {"a.csv": (b",".join([b"0.5"] * 187) + b",0\\n") * 200_000}, called=None)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("work", [[], ["reads"]], ids=["waits", "reads"])
+def test_a_killed_task_leaves_no_process_behind(work):
+    """What read for it ends by itself, whether it works or waits: nobody is left who would end it."""
+    command = [sys.executable, "-c", TASK, *work]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True) as task:
+        pids = [int(pid) for pid in task.stdout.readline().split()]
+        assert all(map(psutil.pid_exists, pids))
+        task.kill()
+    left = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    _, alive = psutil.wait_procs(left, timeout=300)
+    assert alive == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows where a program lies in memory")
+def test_readers_begin_again_when_a_module_has_changed(beat_rows, heartbeat_csv):
+    """A task finds our modules as they are on the disk, and so does what reads for it: the same process, with the program new."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    seen = []
+    for _ in range(2):
+        with Parser() as parser:
+            assert len(parser.read("a.csv", good, called=None)[0].records) == 3
+            pid = parser.pids()[0]
+        seen.append((pid, Path(f"/proc/{pid}/maps").read_text().splitlines()[0]))
+        os.utime(here.__file__)
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] != seen[1][1], "it lies elsewhere, as every program that begins does"
+
+
+def test_walls_that_are_missing_are_told_once_or_refused(caplog):
+    """Without Landlock files are read all the same, with a word in the log, unless the settings require it."""
+    asking._tell.cache_clear()
+    less = Walls(landlock=0, seccomp=True)
+    for _ in range(2):
+        asking._tell(less, required=False)
+    assert caplog.text.count("this kernel has no Landlock: files are read in a process of their own") == 1
+    with pytest.raises(ConfigurationError, match="ECG_SANDBOX is required, and this kernel has no Landlock"):
+        asking._tell(less, required=True)
+    asking._tell(Walls(landlock=1, seccomp=True), required=True)
+
+
+ONE = Record(samples=np.ones((1, 4), dtype=np.float32), fs=1.0, leads=("II",), unit="mV", name="a")
+
+
+def answer(copy=None):
+    """The bytes before an answer, and its own."""
+    parts, end = messages.answering(Read(records=(ONE,)), copy, logged=[])
+    return b"".join(bytes(part) for part in parts), end
+
+
+DATA, END = answer()
+
+
+@pytest.mark.parametrize(
+    ("data", "end", "called"),
+    [
+        (DATA[:-4], END, None),
+        (DATA + b"x", END, None),
+        (DATA, b"\xc1", None),
+        (*answer({"b": b"x"}), None),
+        (*answer({"b": b"x"}), {"a": "c"}),
+    ],
+    ids=["short", "long", "no answer", "a copy nobody asked for", "a copy under another name"],
+)
+def test_an_answer_is_checked_before_it_is_used(data, end, called):
+    """Whoever takes the process over can write what he likes: what is no answer to the question is none."""
+    file = messages.shared_file()
+    try:
+        for n_answer in (len(end), len(end) + 1, -1):
+            os.ftruncate(file, 0)
+            messages.write(file, [data, end])
+            with pytest.raises((ValueError, TypeError)):
+                messages.answered(file, len(data), n_answer, called=called)
+        messages.write(file, [DATA, END])
+        assert messages.answered(file, len(DATA), len(END), called=None)[1].records[0].record_id == ONE.record_id
+    finally:
+        os.close(file)
