@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 
 import numpy as np
@@ -173,7 +174,8 @@ def on_a_disk(night, tmp_path_factory):
 def of_folder(on_a_disk):
     """What ``./ecg evaluate --sites`` finds of it; one of the sites has no folder."""
     folder, models = on_a_disk
-    found = evaluate_folder(folder, recipe="heartbeat", models=models, sites=("north", "south", "west"))
+    key = os.environ["ECG_PATIENT_KEY"].encode()
+    found = evaluate_folder(folder, recipe="heartbeat", models=models, patient_key=key, sites=("north", "south", "west"))
     return json.loads(json.dumps(found.as_dict(), allow_nan=False))
 
 
