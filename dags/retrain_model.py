@@ -106,6 +106,13 @@ class ApprovalTask(ApprovalOperator):
             title="Ask before promotion",
             description="A person must approve a better candidate within two days; without an answer it is not promoted.",
         ),
+        "leave_one_site_out": Param(
+            default=False,
+            type="boolean",
+            title="Leave one site out",
+            description="Train one network again without each site that has enough test patients, ten sites at most: the card tells how it "
+            "does there. Each site takes as long as one network of the ensemble.",
+        ),
         "added": Param(
             None,
             type=["null", "string"],
@@ -147,6 +154,7 @@ def retrain_model() -> None:
             approval=bool(params and params["approval"]),
             added=added,
             who=who,
+            leave_one_site_out=bool(params and params["leave_one_site_out"]),
         )
 
     @task(queue=GPU, pool=GPU, execution_timeout=timedelta(hours=12))

@@ -105,6 +105,15 @@ def inbox_queue(environment: Mapping[str, str] | None = None) -> str:
     return _address(os.environ if environment is None else environment, "ECG_INBOX_QUEUE")
 
 
+def site_names(text: str) -> tuple[str, ...]:
+    """Read names of folders that are sites, as ``ECG_SITES`` has them, where no bucket need be known.
+
+    >>> site_names("north, Ward 3")
+    ('north', 'Ward 3')
+    """
+    return _sites({"ECG_SITES": text})
+
+
 def retention_days(environment: Mapping[str, str] | None = None) -> dict[str, float]:
     """Read for how many days the scheduled maintenance keeps each prefix (``ECG_RETENTION``, such as ``reports=730,staging=30``).
 

@@ -7,6 +7,7 @@ key can try a name, and one and the same for one path, so that a label which com
 import hmac
 import posixpath
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -78,16 +79,8 @@ class StoredNames:
         return name if self.keep or says_nothing else self._digest(stem) + ending
 
     def site_of(self, *paths: str) -> str | None:
-        """Return the site in whose folder the first of these paths below the inbox lies that lies in one; None where none does.
-
-        A folder is a site in either normal form of Unicode, and nowhere but directly below the inbox, or at the top of an archive.
-
-        >>> StoredNames(key=b"0" * 32, keep=False, sites=("Ward 3",)).site_of("x.zip", "Ward 3/2026/r1.hea")
-        'Ward 3'
-        """
-        known = {normal_name(site): site for site in self.sites}
-        folders = (normal_name(path).partition("/") for path in paths)
-        return next((known[first] for first, slash, _ in folders if slash and first in known), None)
+        """Return the site of a file, by these paths below the inbox (`site_in`)."""
+        return site_in(self.sites, *paths)
 
     def in_list(self, key: str) -> str:
         """Return a stored key as a list of what was deleted has it: older ones in raw/ and quarantine/ end with a name."""
@@ -99,3 +92,16 @@ class StoredNames:
 
     def _digest(self, name: str) -> str:
         return hmac.digest(self.key, _OF_A_FILE + name.encode(errors="surrogatepass"), "sha256").hex()[:24]
+
+
+def site_in(sites: Sequence[str], *paths: str) -> str | None:
+    """Return the site in whose folder the first of these paths lies that lies in one; None where none does.
+
+    A folder is a site in either normal form of Unicode, and nowhere but at the top: directly below the inbox, or in an archive.
+
+    >>> site_in(("Ward 3",), "x.zip", "Ward 3/2026/r1.hea")
+    'Ward 3'
+    """
+    known = {normal_name(site): site for site in sites}
+    folders = (normal_name(path).partition("/") for path in paths)
+    return next((known[first] for first, slash, _ in folders if slash and first in known), None)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ecg_tasks.offline.model_evaluator import ModelEvaluation
 
 _NAMES_SHOWN = 5
+_OF_SITES = frozenset(("sensitivity", "specificity", "ece"))
 _OF_CLASSES = frozenset(("auroc", "sensitivity", "specificity", "ece"))
 
 
@@ -38,6 +39,14 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(help="A version in models/, or the folder of one; default: the shipped champion.", metavar="VERSION")
     ] = None,
+    sites: Annotated[
+        str,
+        typer.Option(
+            help="Folders in it that are sites, such as north,south: each has its figures, by a rule of its own where the model has one.",
+            metavar="NAMES",
+            envvar="ECG_SITES",
+        ),
+    ] = "",
     json: Annotated[Path | None, typer.Option(help="Also write everything, with curves, as JSON.", metavar="FILE", dir_okay=False)] = None,
 ) -> None:
     """Evaluate a model on the labelled recordings of a folder, with 95 % intervals by bootstrap over patients.
@@ -50,6 +59,7 @@ def evaluate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from ecg_tasks.offline.evaluate_folder import evaluate_folder
+    from ecg_tasks.settings import site_names
 
     columns = (TextColumn("recordings"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as shown:
@@ -59,6 +69,7 @@ def evaluate(
             recipe=recipe,
             model=model,
             patient_key=_patient_key(),
+            sites=site_names(sites),
             progress=lambda done, total: shown.update(bar, completed=done, total=total),
         )
     for evaluated in found.evaluated:
@@ -110,6 +121,7 @@ def _show(evaluated: "ModelEvaluation") -> None:
         _show_classes(evaluated.classes)
     _show_baselines(evaluated.assessment)
     _show_subgroups(evaluated.assessment)
+    _show_sites(evaluated)
 
 
 def _show_figures(found: "Assessment") -> None:
@@ -175,9 +187,34 @@ def _show_subgroups(found: "Assessment") -> None:
             say(f"clearly lower there than of all records ({one.whole:.3f}): {one.attribute} {one.value}, {one.figure} {one.found.text()}")
 
 
+def _show_sites(evaluated: "ModelEvaluation") -> None:
+    from rich.table import Table
+
+    from ecg_tasks.evaluation.intervals import Interval
+    from ecg_tasks.evaluation.summary import FIGURE_TITLES
+
+    spec = evaluated.model.spec
+    if not spec.sites or evaluated.assessment is None:
+        return
+    there = {one.value for one in evaluated.assessment.subgroups if one.attribute == "site"}
+    if held := [one.site for one in spec.sites if one.site in there]:
+        say(f"decided on by calibration, threshold and band of their own, in all figures above: {', '.join(held)}")
+    if not evaluated.sites:
+        return
+    names = [name for name in FIGURE_TITLES if name in _OF_SITES]
+    table = Table("site", "records", "by the rule", *(FIGURE_TITLES[name] for name in names), box=None, header_style="bold")
+    for site, one in evaluated.sites.items():
+        for rule, title in (("pooled", "of all"), ("own", "its own")):
+            cells = [Interval.from_dict(one[rule][name]).text() for name in names]
+            table.add_row(site, f"{one['n_records']:,}", title, *cells)
+    console().print(table)
+
+
 def _show_counts(found: "FolderEvaluation") -> None:
     parts = [f"{number:,} {name.replace('_', ' ')}" for name, number in vars(found.counts).items() if number and name != "received"]
     say(f"{found.counts.received:,} records named by {found.folder}: {', '.join(parts)}")
+    if empty := [site for site, number in found.sites.items() if not number]:
+        say(f"no recording was read of the site {', '.join(empty)}")
     show_unknown(found.unknown)
     for rejected in found.rejected[:_NAMES_SHOWN]:
         complain(f"{rejected.name} was not read: {rejected.reason.value}: {rejected.message}")

@@ -40,6 +40,8 @@ class ScoredRecords:
     sexes : ``female``, ``male`` or None
     baselines : name of a baseline to its P(abnormal), each of shape (n_records,)
     origins : ``device`` and ``site`` to one text a record, None where not known
+    thresholds, firm : ndarray, shape (n_records,), the threshold of each record, and whether it is outside its band, where sites have
+        others than the model; None where all records have the model's
     """
 
     record_ids: Sequence[str]
@@ -51,10 +53,13 @@ class ScoredRecords:
     sexes: Sequence[str | None]
     baselines: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     origins: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    thresholds: NDArray[np.float64] | None = None
+    firm: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         columns = (self.labels, self.probabilities, self.groups, self.quality, self.ages, self.sexes, *self.baselines.values())
-        if any(len(column) != len(self.record_ids) for column in (*columns, *self.origins.values())):
+        limits = (column for column in (self.thresholds, self.firm) if column is not None)
+        if any(len(column) != len(self.record_ids) for column in (*columns, *self.origins.values(), *limits)):
             raise SignalError(f"{len(self.record_ids)} records, but columns of {sorted({len(column) for column in columns})} values")
 
     @classmethod
@@ -70,6 +75,10 @@ class ScoredRecords:
             sexes=[one for part in parts for one in part.sexes],
             baselines={name: np.concatenate([part.baselines[name] for part in parts]) for name in parts[0].baselines},
             origins={name: [one for part in parts for one in part.origins[name]] for name in parts[0].origins},
+            thresholds=None
+            if parts[0].thresholds is None
+            else np.concatenate([part.thresholds for part in parts if part.thresholds is not None]),
+            firm=None if parts[0].firm is None else np.concatenate([part.firm for part in parts if part.firm is not None]),
         )
 
     def in_order(self) -> "ScoredRecords":
@@ -85,6 +94,8 @@ class ScoredRecords:
             sexes=[self.sexes[row] for row in order],
             baselines={name: values[order] for name, values in self.baselines.items()},
             origins={name: [values[row] for row in order] for name, values in self.origins.items()},
+            thresholds=None if self.thresholds is None else self.thresholds[order],
+            firm=None if self.firm is None else self.firm[order],
         )
 
 
@@ -153,11 +164,14 @@ def assess(
     groups = np.asarray(records.groups)
     if n_resamples is None:
         n_resamples = int(np.clip(MAX_DRAWN_RECORDS // max(1, len(groups)), MIN_RESAMPLES, N_RESAMPLES))
+    called = None if records.thresholds is None else records.probabilities >= records.thresholds
     evaluation = evaluate(
         records.labels,
         records.probabilities,
         groups,
         threshold=threshold,
+        called=called,
+        firm=records.firm,
         abstain=abstain,
         split_unit=split_unit,
         seed=seed,
@@ -169,7 +183,9 @@ def assess(
         roc=curves.thinned(curves.roc_curve(labels, records.probabilities)),
         precision_recall=curves.thinned(curves.precision_recall_curve(labels, records.probabilities)),
         reliability=curves.reliability(labels, records.probabilities, groups),
-        coverage=curves.thinned(coverage_accuracy(labels, records.probabilities, threshold=threshold)),
+        coverage=curves.thinned(
+            coverage_accuracy(labels, records.probabilities, threshold=threshold if records.thresholds is None else records.thresholds)
+        ),
         baselines={
             name: _baseline(records, groups, probabilities, seed=seed, n_resamples=n_resamples)
             for name, probabilities in records.baselines.items()
@@ -183,6 +199,7 @@ def assess(
             quality=np.asarray(records.quality, dtype=np.float64),
             origins=records.origins,
             threshold=threshold,
+            called=called,
             seed=seed,
             n_resamples=n_resamples,
         ),

@@ -89,6 +89,17 @@ def shortfalls(whole: Mapping[str, Interval], groups: Sequence[Subgroup]) -> lis
     return sorted(found, key=lambda one: one.found.value - one.whole)
 
 
+def are_enough(labels: NDArray[np.bool_], groups: NDArray[np.generic]) -> bool:
+    """Return whether records are of so many patients, and of either class, that figures of them are shown.
+
+    Parameters
+    ----------
+    labels, groups : True for abnormal, and the patient, of each record, shape (n_records,)
+    """
+    n_of_class = min(np.unique(groups[labels]).size, np.unique(groups[~labels]).size)
+    return np.unique(groups).size >= MIN_PATIENTS and n_of_class >= MIN_PATIENTS_PER_CLASS
+
+
 def evaluate_subgroups(
     labels: NDArray[np.bool_],
     probabilities: NDArray[np.float64],
@@ -99,6 +110,7 @@ def evaluate_subgroups(
     quality: NDArray[np.float64],
     origins: Mapping[str, Sequence[str | None]],
     threshold: float,
+    called: NDArray[np.bool_] | None = None,
     seed: int,
     n_resamples: int,
 ) -> list[Subgroup]:
@@ -106,7 +118,7 @@ def evaluate_subgroups(
 
     Parameters
     ----------
-    labels, probabilities, groups : as in ``summary.evaluate``, shape (n_records,)
+    labels, probabilities, groups, called : as in ``summary.evaluate``, shape (n_records,)
     sexes : ``female``, ``male`` or None, one a record
     ages : years, nan where not known, shape (n_records,)
     quality : mean quality of a record's windows, 0 to 1, shape (n_records,)
@@ -114,12 +126,16 @@ def evaluate_subgroups(
     """
     found = []
     for attribute, value, inside in _groups(sexes, ages, quality, origins):
-        patients = np.unique(groups[inside]).size
-        of_class = min(np.unique(groups[inside & labels]).size, np.unique(groups[inside & ~labels]).size)
         figures: dict[str, Interval] = {}
-        if patients >= MIN_PATIENTS and of_class >= MIN_PATIENTS_PER_CLASS:
+        if are_enough(labels[inside], groups[inside]):
             whole = evaluate(
-                labels[inside], probabilities[inside], groups[inside], threshold=threshold, seed=seed, n_resamples=n_resamples
+                labels[inside],
+                probabilities[inside],
+                groups[inside],
+                threshold=threshold,
+                called=None if called is None else called[inside],
+                seed=seed,
+                n_resamples=n_resamples,
             ).figures
             figures = {name: whole[name] for name in FIGURES}
         found.append(
@@ -127,7 +143,7 @@ def evaluate_subgroups(
                 attribute=attribute,
                 value=value,
                 n_records=int(inside.sum()),
-                n_patients=patients,
+                n_patients=np.unique(groups[inside]).size,
                 n_abnormal=int(labels[inside].sum()),
                 figures=figures,
             )

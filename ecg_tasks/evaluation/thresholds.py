@@ -83,8 +83,8 @@ def threshold_for_sensitivity(probabilities: ArrayLike, *, sensitivity: float) -
     return float(kept) if below.size == 0 else float((kept + below[0]) / 2)
 
 
-def coverage_accuracy(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float) -> CoverageCurve:
-    """Return coverage and accuracy of every band around the threshold that changes either.
+def coverage_accuracy(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float | NDArray[np.float64]) -> CoverageCurve:
+    """Return coverage and accuracy of every band around the threshold, or that of each record, that changes either.
 
     The first point has no band; the last still decides on at least one record.
     """

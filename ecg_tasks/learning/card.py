@@ -82,6 +82,7 @@ def model_card(spec: Plain, *, metrics: Plain, splits: Mapping[str, str]) -> str
         _classes(spec, metrics),
         _calibration(spec, metrics),
         _sites(spec, metrics),
+        _unseen_sites(spec, metrics),
         _baselines(metrics),
         _subgroups(metrics),
         _published(),
@@ -263,6 +264,7 @@ _SHOWN_ELSEWHERE = frozenset(
         "reference",
         "ages",
         "sites",
+        "leave_one_site_out",
     )
 )
 """Parts of the metrics that have their own section, or none on the card."""
@@ -367,8 +369,8 @@ def _sites(spec: Plain, metrics: Plain) -> Iterator[str]:
     yield (
         f"A site has a calibration, a threshold and a band of its own if {MIN_PATIENTS_OF_A_SITE} calibration patients come from it, and"
         f" {MIN_OF_A_CLASS_AT_A_SITE} of either class: with fewer, its own would often be farther from the truth than that of all. Each is"
-        " fitted as for all records, beginning with the calibration of all. All other figures of this card are by the rule of all. What a"
-        " version does at a site that it was not trained on was not measured."
+        " fitted as for all records, beginning with the calibration of all. All other figures of this card are by the rule of all."
+        + ("" if "leave_one_site_out" in metrics else " What a version does at a site that it was not trained on was not measured.")
     )
     yield ""
     if tested := {site: one["test"] for site, one in found.items() if one["test"]}:
@@ -380,6 +382,44 @@ def _sites(spec: Plain, metrics: Plain) -> Iterator[str]:
         ]
         yield from ("On the test patients of these sites; 95 % intervals, as above:", "")
         yield from table(("site", "records", "by the rule", *(FIGURE_TITLES[name] for name in names)), rows)
+
+
+def _unseen_sites(spec: Plain, metrics: Plain) -> Iterator[str]:
+    if (found := metrics.get("leave_one_site_out")) is None:
+        return
+    yield from ("## At a site that it has not learnt from", "")
+    if measured := found["sites"]:
+        rows = []
+        for site, one in measured.items():
+            n = (f"{one['left_out']['n_patients']:,}", f"{one['n_records']:,}", f"{one['n_patients']:,}", f"{one['n_abnormal']:,}")
+            rows.append((site, *n, *(figure(one[name]) for name in ("auroc_with", "auroc_without", "auroc_difference"))))
+        head = (
+            "site",
+            "patients left out",
+            "test records",
+            "patients",
+            "of these abnormal",
+            "AUROC with it",
+            "AUROC without it",
+            "difference",
+        )
+        yield from table(head, rows)
+        n_members = spec["training"].get("n_members", 1)
+        which = "The network" if n_members == 1 else f"The first of the {n_members} networks"
+        yield (
+            f"{which} was trained once more without the patients of each site, with the same parameters, seed and first weights, and"
+            " both were tested on the test patients of the site; the difference is a paired bootstrap over them. Without a site there are"
+            " fewer patients to learn from, too: the difference is of both. Such a network serves nowhere, and another seed gives another"
+            " difference."
+        )
+        if unknown := found["n_site_unknown"]:
+            yield f"Of {unknown:,} records that were learnt from the site is not known: some may come from the site that was left out."
+        yield ""
+    else:
+        yield from ("It was asked for, and could be measured at no site.", "")
+    yield from (f"- {site}: not measured, {why}." for site, why in found["not_measured"].items())
+    if found["not_measured"]:
+        yield ""
 
 
 def _baselines(metrics: Plain) -> Iterator[str]:

@@ -36,12 +36,14 @@ class Trained:
     Parameters
     ----------
     keras : the ``.keras`` file, holding each member's weights of the epoch that was kept and no optimizer
+    first : the same of the first member alone
     histories : for each member, one entry an epoch
     kept_epochs : for each member, the epoch whose weights were kept
     n_weights : numbers in the network, those of normalization included, of all members
     """
 
     keras: bytes
+    first: bytes
     histories: tuple[tuple[Epoch, ...], ...]
     kept_epochs: tuple[int, ...]
     n_weights: int
@@ -98,8 +100,11 @@ def train(
             finished.append(training.run(state, job=job, finished=tuple(finished), checkpoints=checkpoints))
             state = None
     with keras_at_work():
+        weights = [member.weights for member in finished]
+        whole = save_network(network, windows.image_shape, weights, n_outputs=windows.n_outputs)
         return Trained(
-            keras=save_network(network, windows.image_shape, [member.weights for member in finished], n_outputs=windows.n_outputs),
+            keras=whole,
+            first=whole if len(weights) == 1 else save_network(network, windows.image_shape, weights[:1], n_outputs=windows.n_outputs),
             histories=tuple(member.history for member in finished),
             kept_epochs=tuple(_kept(member.history, params).epoch for member in finished),
             n_weights=len(sets) * int(model.count_params()),

@@ -12,12 +12,13 @@ from typing import Any
 
 from ecg_tasks.archive.class_lists import ClassEntry, KnownClasses, classes_in_force
 from ecg_tasks.archive.labelling import LabelEntry
+from ecg_tasks.archive.stored_names import site_in
 from ecg_tasks.archive.workspace import patient_hash, public_patient
 from ecg_tasks.errors import BadInputError, NotEnoughDataError, Reason
 from ecg_tasks.labels import CLASS_ORDER, RESEARCH_USE
 from ecg_tasks.offline.archive_file import unpacked
 from ecg_tasks.offline.classify_file import read_path
-from ecg_tasks.offline.labelled_folders import LabelledFolder, open_folder
+from ecg_tasks.offline.labelled_folders import LabelledFolder, open_parts
 from ecg_tasks.offline.model_evaluator import ModelEvaluation, ModelEvaluator
 from ecg_tasks.offline.shipped import find_models
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
@@ -63,6 +64,8 @@ class FolderEvaluation:
     evaluated: Sequence[ModelEvaluation]
     unknown: Mapping[str, int] = field(default_factory=dict)
     """Statements that the collection's table does not have, and how many recordings have each."""
+    sites: Mapping[str, int] = field(default_factory=dict)
+    """Number of recordings that were read of each site that was asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of ``--json``: the first model's figures at the top level, those of further models under ``others``."""
@@ -78,6 +81,7 @@ class FolderEvaluation:
                 "records": [{"name": one.name, "reason": one.reason.value, "message": one.message} for one in self.rejected],
             },
             "missing": list(self.missing),
+            **({"sites": dict(self.sites)} if self.sites else {}),
             **first,
             "others": others,
         }
@@ -90,6 +94,7 @@ def evaluate_folder(
     model: str | None = None,
     models: Path = SHIPPED_MODELS,
     patient_key: bytes | None = None,
+    sites: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> FolderEvaluation:
     """Evaluate models on every labelled record of a folder that they were not trained on.
@@ -101,6 +106,8 @@ def evaluate_folder(
     model : version of a model in ``models``, or the folder of one; None for the champions
     models : laid out as ``models/`` in the bucket
     patient_key : of this installation, by which private patients are known that a version was trained on
+    sites : folders directly in ``folder`` that are sites: a recording in one is decided on by the rule of that site, where a version has
+        one; ``folder`` may be one itself
     progress : called with the number of files read so far, and of all files
 
     Raises
@@ -114,43 +121,62 @@ def evaluate_folder(
     """
     if folder.is_file():
         with unpacked(folder) as inside:
-            found_inside = evaluate_folder(inside, recipe=recipe, model=model, models=models, patient_key=patient_key, progress=progress)
+            found_inside = evaluate_folder(
+                inside, recipe=recipe, model=model, models=models, patient_key=patient_key, sites=sites, progress=progress
+            )
         return replace(found_inside, folder=folder)
     chosen = find_models(models, recipes=(recipe,) if recipe else Settings.recipes, wanted=model)
     evaluators = [ModelEvaluator(one, key=patient_key) for one in chosen]
-    labelled = open_folder(folder)
-    classes = _known_classes(labelled)
+    parts = open_parts(folder, sites)
+    n_files, done = sum(len(labelled.files) for labelled in parts.values()), 0
     found: Counter[str] = Counter()
-    rejected: list[Rejected] = list(labelled.rejected)
+    unknown: Counter[str] = Counter()
+    n_of_site = Counter(dict.fromkeys(sites, 0))
+    rejected: list[Rejected] = []
+    missing: list[str] = []
     seen: set[str] = set()
-    unreadable = {one.name for one in rejected}
-    for done, (name, path) in enumerate(labelled.files.items()):
-        progress(done, len(labelled.files))
-        if path is None:
-            found["missing"] += name not in unreadable
-        elif name not in unreadable:
+    for part, labelled in parts.items():
+        prefix = f"{part}/" if part else ""
+        classes = _known_classes(labelled)
+        refused = list(labelled.rejected)
+        unknown.update(labelled.unknown)
+        unreadable = {one.name for one in refused}
+        for name, path in labelled.files.items():
+            progress(done, n_files)
+            done += 1
+            if name in unreadable:
+                continue
+            if path is None:
+                missing.append(prefix + name)
+                continue
             reading = _read(name, path, labelled)
-            rejected += reading.rejected
+            refused += reading.rejected
+            site = _site_of(path, folder, sites)
             for record in reading.records:
                 if record.name in unreadable:
                     continue
-                found[_take(_described(record, labelled, patient_key), seen, evaluators, classes.get(record.name))] += 1
-    progress(len(labelled.files), len(labelled.files))
+                if site is not None:
+                    n_of_site[site] += 1
+                described = _described(replace(record, site=site), labelled, patient_key, prefix=prefix)
+                found[_take(described, seen, evaluators, classes.get(record.name))] += 1
+        rejected += [replace(one, name=prefix + one.name) for one in refused]
+    progress(n_files, n_files)
     evaluated = [one for evaluator in evaluators if (one := evaluator.finish()) is not None]
     found.update({"left_out": sum(len(one.left_out) for one in evaluated)})
     found.update({"uninterpretable": sum(len(one.uninterpretable) for one in evaluated)})
     found.update({"evaluated": sum(one.assessment.evaluation.n_records for one in evaluated if one.assessment)})
     del found["taken"]
-    found["unreadable"] = len(rejected)
+    found.update({"missing": len(missing), "unreadable": len(rejected)})
     counts = FolderCounts(received=found.total(), **{name: found[name] for name in FolderCounts.__dataclass_fields__ if name != "received"})
     result = FolderEvaluation(
         folder=folder,
-        kind=labelled.kind,
+        kind=", ".join(sorted({labelled.kind for labelled in parts.values()})),
         counts=counts,
         rejected=rejected,
-        missing=[name for name, path in labelled.files.items() if path is None and name not in unreadable],
+        missing=missing,
         evaluated=sorted(evaluated, key=lambda one: one.assessment is None),
-        unknown=labelled.unknown,
+        unknown=unknown,
+        sites={site: n_of_site[site] for site in sites},
     )
     if not counts.evaluated:
         fates = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in vars(counts).items() if number and name != "received")
@@ -165,6 +191,12 @@ class _Described:
     record: Record
     patients: Sequence[str] = field(default=())
     names: Sequence[str] = field(default=())
+
+
+def _site_of(path: Path, folder: Path, sites: Sequence[str]) -> str | None:
+    """Return the site of a file in a folder: the folder itself if it is one, else the one directly in it."""
+    inside = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    return site_in(sites, f"{folder.resolve().name}/", inside)
 
 
 def _known_classes(labelled: LabelledFolder) -> dict[str, KnownClasses]:
@@ -190,19 +222,21 @@ def _take(described: _Described, seen: set[str], evaluators: Sequence[ModelEvalu
     return "taken"
 
 
-def _described(record: Record, labelled: LabelledFolder, key: bytes | None) -> _Described:
+def _described(record: Record, labelled: LabelledFolder, key: bytes | None, *, prefix: str) -> _Described:
+    """Return a record with what its folder says of it, and ``prefix`` before its name."""
     row = labelled.rows.get(record.name)
     patients = [patient for patient in {None if row is None else row.patient_id, record.patient} if patient]
     names = []
     if key is not None:
         hashes = {patient_hash(patient, key=key) for patient in patients} | {patient_hash(record.patient, key=key, issuer=record.issuer)}
         names = [one for one in hashes if one]
+    named = replace(record, name=prefix + record.name)
     if row is None:
-        return _Described(record=record, patients=patients, names=names)
+        return _Described(record=named, patients=patients, names=names)
     if row.patient_id and (collection := labelled.collection_of(row)):
         names.append(public_patient(row.patient_id, collection=collection))
     described = replace(
-        record,
+        named,
         patient=row.patient_id or record.patient,
         age=record.age if row.age is None else row.age,
         sex=row.sex or record.sex,
@@ -248,4 +282,5 @@ def _plain(evaluated: ModelEvaluation) -> dict[str, Any]:
         "subgroups": plain["subgroups"],
         "curves": plain["curves"],
         **({"classes": evaluated.classes.as_dict()} if evaluated.classes else {}),
+        **({"site_rules": evaluated.sites} if evaluated.sites else {}),
     }

@@ -5,9 +5,10 @@ Not here: reading the recordings (``readers``), a collection's layout (``collect
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ecg_tasks.archive.stored_names import site_in
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.offline.collections import COLLECTIONS
 from ecg_tasks.offline.collections.folder import Content, LabelledFolder, agreed, file_of, inside, not_empty
@@ -15,7 +16,7 @@ from ecg_tasks.readers.file_names import CSV_SUFFIXES, HEADER_SUFFIX, LABEL_TABL
 from ecg_tasks.readers.labels_csv import LabelRow, read_labels
 from ecg_tasks.readers.record_names import paths_meant
 
-__all__ = ["LAYOUTS", "Content", "LabelledFolder", "detect", "file_of", "heartbeats", "labelled", "open_folder"]
+__all__ = ["LAYOUTS", "Content", "LabelledFolder", "detect", "file_of", "heartbeats", "labelled", "open_folder", "open_parts"]
 
 LABELLED, HEARTBEATS = "labelled", "heartbeats"
 
@@ -88,6 +89,25 @@ def open_folder(folder: Path) -> LabelledFolder:
             Reason.UNKNOWN_FORMAT, f"{folder} is laid out as none of {known}; it has neither heartbeat CSVs, nor {LABEL_TABLE}"
         )
     return LAYOUTS[layout](folder)
+
+
+def open_parts(folder: Path, sites: Sequence[str] = ()) -> dict[str, LabelledFolder]:
+    """Open a labelled folder, or, where its own layout is not known and a site's folder lies in it, each folder in it.
+
+    By the folder's name, which is empty for one that is opened whole. A folder in it that is no site, and whose layout is not known
+    either, is passed over.
+
+    Raises
+    ------
+    BadInputError
+        As `open_folder` does.
+    """
+    if detect(folder) is None:
+        inside_it = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
+        of_sites = {name for name in inside_it if site_in(sites, f"{name}/")}
+        if of_sites:
+            return {name: open_folder(path) for name, path in inside_it.items() if name in of_sites or detect(path) is not None}
+    return {"": open_folder(folder)}
 
 
 LAYOUTS: Mapping[str, Callable[[Path], LabelledFolder]] = {

@@ -1,8 +1,8 @@
 """Here: the evaluation of one model on records, a few at a time. Not here: where the records come from (``evaluate_folder``)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,11 +13,15 @@ from ecg_tasks.evaluation.classes import ClassAssessment, ClassLimits, ScoredCla
 from ecg_tasks.evaluation.splits import split_bucket
 from ecg_tasks.evaluation.summary import Evaluation
 from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.learning.decisions import record_probabilities
 from ecg_tasks.offline.shipped import ShippedModel
 from ecg_tasks.pipeline.champions.versions import WhySeen, not_compared
-from ecg_tasks.pipeline.training import measuring
+from ecg_tasks.pipeline.training import measuring, sites
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import Record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 RECORDS_AT_ONCE = 64
 
@@ -44,6 +48,8 @@ class ModelEvaluation:
     """Of the classes that the model reports, on the records of which the folder names any; None where there is none."""
     left_out: Sequence[LeftOut]
     uninterpretable: Sequence[str]
+    sites: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Of each site with a rule of its own, and enough patients: figures by that rule and by the rule of all, as on the card."""
     n_not_compared: int = 0
     """Private patients that it was trained on under another key: whether they are in the folder cannot be told."""
 
@@ -77,6 +83,7 @@ class ModelEvaluator:
         self._waiting: list[tuple[Record, KnownClasses | None]] = []
         self._parts: list[ScoredRecords] = []
         self._classes: list[ScoredClasses] = []
+        self._raw: list[NDArray[np.float64]] = []
         self._patients_known = True
         self._left_out: list[LeftOut] = []
         self._uninterpretable: list[str] = []
@@ -115,8 +122,14 @@ class ModelEvaluator:
             classes=None if assessment is None else self._assessed_classes(assessment.evaluation),
             left_out=self._left_out,
             uninterpretable=self._uninterpretable,
+            sites={} if assessment is None or scored is None else self._by_both_rules(scored, assessment.evaluation),
             n_not_compared=self._trained_on.n_unknown,
         )
+
+    def _by_both_rules(self, scored: ScoredRecords, evaluation: Evaluation) -> dict[str, Any]:
+        """Return the figures of sites with a rule of their own, of the records in the order in which a training has them."""
+        records, raw = scored.in_order(), np.concatenate(self._raw)[np.argsort(np.array(scored.record_ids))]
+        return sites.compared(records, raw, records.origins["site"], rule=self.model.spec.rule, like=evaluation)
 
     def _assessed_classes(self, evaluation: Evaluation) -> ClassAssessment | None:
         """Return the figures of the classes, by the resamples of those of abnormal."""
@@ -137,7 +150,8 @@ class ModelEvaluator:
         usable = np.flatnonzero((rendered.window >= 0) & (rendered.quality >= self.recipe.min_quality))
         owner, quality = rendered.record[usable], rendered.quality[usable]
         outputs = self.model.classifier.predict_outputs(self.recipe.decode([rendered.png[row] for row in usable]))
-        decided = self.model.classifier.decide(owner, outputs, quality, n_records=len(records))
+        rule, of_site = self.model.spec.rule, [record.site for record in records]
+        decided = self.model.classifier.decide(owner, outputs, quality, n_records=len(records), sites=of_site)
         probability = decided.probability
         measured = measuring.measure_records(self.recipe, records)
         by_baseline = measuring.baseline_probabilities(self.recipe, measured, self.model.baselines)
@@ -147,6 +161,10 @@ class ModelEvaluator:
         labels = [CLASS_ORDER.index(record.label) for record in records if record.label is not None]
         record_ids = [records[row].record_id for row in evaluated]
         groups = [records[row].patient or records[row].record_id for row in evaluated]
+        raw = record_probabilities(owner, outputs[:, 0], quality, n_records=len(records), min_quality=rule.min_quality)
+        self._raw.append(raw[evaluated])
+        limits = rule.limits([of_site[row] for row in evaluated])
+        firm = (probability[evaluated] < limits.low) | (probability[evaluated] > limits.high)
         if decided.classes:
             names = [one.rule.name for one in decided.classes]
             self._classes.append(
@@ -171,6 +189,8 @@ class ModelEvaluator:
                 sexes=[measured.sexes[row] for row in evaluated],
                 baselines={name: values[evaluated] for name, values in by_baseline.items()},
                 origins={name: [values[row] for row in evaluated] for name, values in measured.origins.items()},
+                thresholds=limits.threshold if rule.sites else None,
+                firm=firm if rule.sites else None,
             )
         )
 

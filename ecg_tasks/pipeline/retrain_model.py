@@ -6,10 +6,10 @@ Not here: what is in a version (``candidate``), or what follows from the verdict
 import hashlib
 import json
 import logging
-from dataclasses import asdict
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ecg_tasks.archive import audit, forgotten, keys, registry
 from ecg_tasks.archive.documents import Code, StoredVerdict, Training, TrainingJob, find, read, write
@@ -18,12 +18,19 @@ from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.gate import PromotionPolicy
 from ecg_tasks.evaluation.splits import Split
-from ecg_tasks.learning.dataset import TrainingSet, rotating_folds
+from ecg_tasks.learning.dataset import TrainingSet
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.pipeline.champions.hand_over import hand_over
-from ecg_tasks.pipeline.training import adding, candidate, classes, dataset, gating, promoting
+from ecg_tasks.pipeline.training import adding, candidate, classes, dataset, gating, promoting, unseen_sites
 from ecg_tasks.pipeline.training.evaluated import candidates_evaluated
 from ecg_tasks.signals.recipes import Recipe, get_recipe
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ecg_tasks.learning.parameters import TrainingParams
+    from ecg_tasks.learning.training import Trained
 
 DAG = promoting.DAG
 
@@ -40,16 +47,18 @@ def assemble_dataset(
     approval: bool = False,
     added: str = "",
     who: str = "",
+    leave_one_site_out: bool = False,
 ) -> str:
     """Choose the labelled records and their splits, and name the version to be; returns the key of the job.
 
     ``epochs`` and ``ensemble_size`` are None for what the recipe was tuned with. ``credit`` names the collections trained on, one a line,
     for the model's card. ``policy`` is what the gate shall let pass: only a ``better`` version, or a ``refresh`` too. ``approval`` is
     whether a person must approve a version that passes. ``added`` is the digest of a network that somebody else trained and ``who`` handed
-    in (``training.adding``): it becomes the version, and nothing is trained.
+    in (``training.adding``): it becomes the version, and nothing is trained. ``leave_one_site_out`` is whether a network is trained again
+    without each site (``training.unseen_sites``).
 
     The version's name is made of the data, the recipe, the parameters, the built network and Keras's version: the same again is the
-    same version, and an edited network is another one.
+    same version, and an edited network is another one. So is one whose sites are left out one by one, since its figures tell more.
     """
     from ecg_tasks.learning.networks import network_digest
     from ecg_tasks.learning.parameters import training_params
@@ -72,8 +81,9 @@ def assemble_dataset(
         params = training_params(recipe, seed=seed, epochs=epochs, ensemble_size=ensemble_size)
         n_outputs = 1 + len(classes.class_names(rows))
         network = network_digest(chosen.network, chosen.image_shape, ensemble_size=params.ensemble_size, n_outputs=n_outputs)
-        named = json.dumps([dataset_id, chosen.key, chosen.network, network, params.as_dict(), candidate.CALIBRATED_ON], sort_keys=True)
-        version = hashlib.sha256(named.encode()).hexdigest()[:12]
+        named = [dataset_id, chosen.key, chosen.network, network, params.as_dict(), candidate.CALIBRATED_ON]
+        named += ["leave_one_site_out"] * leave_one_site_out
+        version = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
         job = TrainingJob(
             run=run,
             recipe=recipe,
@@ -85,6 +95,7 @@ def assemble_dataset(
             version=version,
             policy=PromotionPolicy(policy),
             approval=approval,
+            leave_one_site_out=leave_one_site_out,
         )
         write(store, job_key, job)
     return job_key
@@ -111,8 +122,10 @@ def _job_of_added(store: ObjectStore, run: str, recipe: Recipe, *, added: str, p
 
 
 def train(job: str) -> str:
-    """Train the version's network, going on from the last checkpoint if an earlier try left one; returns the job's key."""
-    from ecg_tasks.learning.parameters import training_params
+    """Train the version's network, going on from the last checkpoint if an earlier try left one; returns the job's key.
+
+    Where the job asks for it, its first member is trained again without each site, one after the other, each with checkpoints of its own.
+    """
     from ecg_tasks.learning.training import train as train_network
 
     store = open_store()
@@ -121,19 +134,53 @@ def train(job: str) -> str:
         return job
     recipe = get_recipe(work.recipe)
     trained_key = _trained_key(work)
-    if registry.has_version(store, recipe.name, work.version) or store.exists(trained_key):
+    if registry.has_version(store, recipe.name, work.version):
         return job
     rows = dataset.load_rows(store, work.dataset_id)
-    params = training_params(recipe.name, seed=work.seed, epochs=work.epochs, ensemble_size=work.ensemble_size)
-    pictures = dataset.load_pictures(store, recipe, dataset.on_splits(rows, Split.TRAIN, Split.VALIDATION))
-    trained = train_network(
-        _training_set(pictures, classes.class_names(rows)),
-        [fold[pictures.record] for fold in _folds(pictures, ensemble_size=params.ensemble_size)],
-        network=recipe.network,
-        params=params,
-        checkpoints=_StoredCheckpoints(store, recipe.name, work.version),
-        log=_log,
-    )
+    learnt = dataset.learnt_from(rows)
+    params, folds = _plan(work, learnt)
+    without = unseen_sites.choose(store, rows, stopped_on=folds[0]).without if work.leave_one_site_out else {}
+    waiting = [site for site in without if not store.exists(unseen_sites.twin_key(work, site))]
+    if store.exists(trained_key) and not waiting:
+        return job
+    pictures = dataset.load_pictures(store, recipe, learnt)
+    windows = _training_set(pictures, classes.class_names(rows))
+    if not store.exists(trained_key):
+        trained = train_network(
+            windows,
+            [fold[pictures.record] for fold in folds],
+            network=recipe.network,
+            params=params,
+            checkpoints=_StoredCheckpoints(store, keys.checkpoint(recipe.name, work.version, "epochs/")),
+            log=_log,
+        )
+        if without:
+            store.put(unseen_sites.first_key(work), trained.first)
+        _keep(store, work, trained, params)
+    for site in waiting:
+        kept = without[site][pictures.record]
+        twin = train_network(
+            windows.subset(kept),
+            [folds[0][pictures.record][kept]],
+            network=recipe.network,
+            params=replace(params, ensemble_size=1),
+            checkpoints=_StoredCheckpoints(store, unseen_sites.epochs_of(work, site)),
+            log=partial(_log_without, site),
+        )
+        store.put(unseen_sites.twin_key(work, site), twin.keras)
+    return job
+
+
+def _plan(work: TrainingJob, learnt: Sequence[dataset.DatasetRow]) -> "tuple[TrainingParams, list[NDArray[np.bool_]]]":
+    """Return how a job is trained, and which records each member is stopped on."""
+    from ecg_tasks.learning.parameters import training_params
+
+    params = training_params(work.recipe, seed=work.seed, epochs=work.epochs, ensemble_size=work.ensemble_size)
+    return params, dataset.folds_of(learnt, ensemble_size=params.ensemble_size)
+
+
+def _keep(store: ObjectStore, work: TrainingJob, trained: "Trained", params: "TrainingParams") -> None:
+    """Store a trained network and its course; the network last, since it says that the training is over."""
     training = Training(
         params=params.as_dict(),
         ensemble_size=len(trained.histories),
@@ -143,8 +190,7 @@ def train(job: str) -> str:
         code=Code.running(),
     )
     write(store, _training_key(work), training)
-    store.put(trained_key, trained.keras)
-    return job
+    store.put(_trained_key(work), trained.keras)
 
 
 def evaluate(job: str) -> str:
@@ -158,6 +204,7 @@ def evaluate(job: str) -> str:
         return job
     rows = dataset.load_rows(store, work.dataset_id)
     synthetic_rows = any(row.synthetic for row in rows)
+    unseen = None
     if work.added:
         spec, network = adding.network_of(store, work, synthetic=synthetic_rows)
     else:
@@ -165,6 +212,9 @@ def evaluate(job: str) -> str:
             work=work, recipe=recipe, training=read(store, Training, _training_key(work)), synthetic=synthetic_rows
         )
         network = candidate.trained_network(store.get(_trained_key(work)), recipe)
+        if work.leave_one_site_out:
+            _, folds = _plan(work, dataset.learnt_from(rows))
+            unseen = unseen_sites.load(store, work, rows, stopped_on=folds[0])
     files = candidate.build_version(
         store,
         spec=spec,
@@ -177,6 +227,7 @@ def evaluate(job: str) -> str:
         candidates_evaluated=candidates_evaluated(
             store, recipe.name, work.version, [row.record_id for row in dataset.on_splits(rows, Split.TEST)]
         ),
+        unseen=unseen,
     )
     Classifier.from_files(files)
     registry.write_version(store, recipe.name, work.version, files)
@@ -204,12 +255,11 @@ def gate(job: str) -> str:
 
 
 class _StoredCheckpoints:
-    """Checkpoints of one version in the bucket; only the latest is kept."""
+    """Checkpoints of one training in a folder of the bucket; only the latest is kept."""
 
-    def __init__(self, store: ObjectStore, recipe: str, version: str) -> None:
+    def __init__(self, store: ObjectStore, folder: str) -> None:
         self._store = store
-        self._recipe = recipe
-        self._version = version
+        self._folder = folder
 
     def load(self) -> tuple[int, bytes] | None:
         found = self._found()
@@ -217,11 +267,11 @@ class _StoredCheckpoints:
 
     def save(self, epoch: int, data: bytes) -> None:
         before = self._found()
-        self._store.put(keys.checkpoint(self._recipe, self._version, f"epochs/{epoch:05d}.npz"), data)
+        self._store.put(f"{self._folder}{epoch:05d}.npz", data)
         self._store.delete_many(before)
 
     def _found(self) -> list[str]:
-        return self._store.list_keys(keys.checkpoint(self._recipe, self._version, "epochs/"))
+        return self._store.list_keys(self._folder)
 
 
 def _training_set(pictures: dataset.Pictures, names: tuple[str, ...]) -> TrainingSet:
@@ -234,20 +284,16 @@ def _training_set(pictures: dataset.Pictures, names: tuple[str, ...]) -> Trainin
     )
 
 
-def _folds(pictures: dataset.Pictures, *, ensemble_size: int) -> list[NDArray[np.bool_]]:
-    """Return which records each member is stopped on: groups stay together, as in the split itself."""
-    rows = pictures.rows
-    buckets = np.array([row.split_bucket for row in rows])
-    held_out = np.array([row.split == Split.VALIDATION for row in rows])
-    return rotating_folds(pictures.labels, buckets, ensemble_size=ensemble_size, held_out=held_out)
-
-
 def _trained_key(work: TrainingJob) -> str:
     return keys.checkpoint(work.recipe, work.version, "trained.keras")
 
 
 def _training_key(work: TrainingJob) -> str:
     return keys.checkpoint(work.recipe, work.version, "training.json")
+
+
+def _log_without(site: str, line: str) -> None:
+    _log(f"without {site}: {line}")
 
 
 def _log(line: str) -> None:

@@ -153,7 +153,7 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     assert (states["approval"], states["promote"]) == expected
     judged = [("train", "job"), ("evaluate", "job"), ("gate", "job"), ("is_promotable", run.run_id)]
     assert calls[:5] == [
-        ("assemble_dataset", run.run_id, "twelve_lead", 3, None, 0, "", "refresh", answer is not None, "", "dag_test"),
+        ("assemble_dataset", run.run_id, "twelve_lead", 3, None, 0, "", "refresh", answer is not None, "", "dag_test", False),
         *judged,
     ]
     rest = calls[5:]

@@ -116,6 +116,7 @@ def test_a_field_may_be_empty_where_it_says_so(form_of, press):
         ("retrain_model", "ensemble_size", 0),
         ("retrain_model", "seed", -1),
         ("retrain_model", "approval", "yes"),
+        ("retrain_model", "leave_one_site_out", "yes"),
         ("retrain_model", "policy", "worse"),
         ("decide_champion", "action", "delete"),
         ("decide_champion", "version", "../x"),
@@ -157,6 +158,15 @@ def test_a_fields_old_name_is_read(run_dag, monkeypatch, conf, expected):
     """A configuration that was written for version 0.1 says ``members``."""
     asked = []
     monkeypatch.setattr(retrain_model, "assemble_dataset", lambda *_args, **more: asked.append(more["ensemble_size"]) or "job")
+    run_dag("retrain_model", conf=conf)
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize(("conf", "expected"), [({}, False), ({"leave_one_site_out": True}, True)])
+def test_no_site_is_left_out_unless_the_form_says_so(run_dag, monkeypatch, conf, expected):
+    """The weekly run, which has no form, takes as long as it always did."""
+    asked = []
+    monkeypatch.setattr(retrain_model, "assemble_dataset", lambda *_args, **more: asked.append(more["leave_one_site_out"]) or "job")
     run_dag("retrain_model", conf=conf)
     assert asked == [expected]
 

@@ -149,3 +149,23 @@ def test_impossible_arguments_are_refused(scored):
                 record_ids=[], labels=nothing.astype(int), probabilities=nothing, groups=[], quality=nothing, ages=nothing, sexes=[]
             )
         )
+
+
+def test_records_may_have_limits_of_their_own(scored, found):
+    """The model's own for each record change nothing; others decide what is called abnormal and what is firm, in groups too."""
+    same = replace(scored, thresholds=np.full(N, 0.4), firm=(scored.probabilities < BAND.lo) | (scored.probabilities > BAND.hi))
+    assert judge(same).as_dict() == found.as_dict()
+    north = np.array([one == "north" for one in scored.origins["site"]])
+    other = replace(scored, thresholds=np.where(north, 0.9, 0.4), firm=~north | (scored.probabilities > 0.95))
+    assessed = judge(ScoredRecords.joined([other]))
+    called = scored.probabilities >= np.where(north, 0.9, 0.4)
+    assert assessed.evaluation.confusion.true_positives == int((called & (scored.labels == 1)).sum())
+    assert assessed.evaluation.coverage.value == pytest.approx(np.mean(other.firm))
+    assert assessed.coverage.accuracy[0] == pytest.approx(np.mean(called == (scored.labels == 1)))
+    of_site = {group.value: group for group in assessed.subgroups if group.attribute == "site"}
+    ill = north & (scored.labels == 1)
+    assert of_site["north"].figures["sensitivity"].value == pytest.approx(called[ill].mean())
+    before = {group.value: group for group in found.subgroups if group.attribute == "site"}
+    assert of_site["south"].figures["sensitivity"].value == before["south"].figures["sensitivity"].value
+    with pytest.raises(SignalError, match="90 records, but columns of"):
+        replace(scored, thresholds=np.zeros(3), firm=np.zeros(N, dtype=bool))

@@ -226,3 +226,20 @@ def test_a_card_without_classes_has_no_word_of_them(metrics):
     assert "## Classes" not in card
     assert card == model_card(SPEC | {"classes": ()}, metrics=metrics, splits=SPLITS)
     assert "it names no disease" in card
+
+
+def test_a_site_that_was_not_learnt_from_has_a_section_where_it_was_asked_for(metrics):
+    """Of a version with one network nothing is said of a first one; where no site could be measured the card says that, too."""
+    figure = {"value": 0.9, "low": 0.8, "high": 0.95, "method": "bootstrap"}
+    of_site = {"n_records": 30, "n_patients": 28, "n_abnormal": 11, "left_out": {"n_records": 1200, "n_patients": 1100}}
+    figures = {"auroc_with": figure, "auroc_without": figure | {"value": 0.85}, "auroc_difference": figure | {"value": 0.05, "low": -0.01}}
+    told = {"sites": {"north": of_site | figures}, "not_measured": {}, "n_site_unknown": 0}
+    card = model_card(SPEC, metrics=metrics | {"leave_one_site_out": told}, splits=SPLITS)
+    assert "| north | 1,100 | 30 | 28 | 11 | 0.900 (0.800 to 0.950) | 0.850 (0.800 to 0.950) | 0.050 (-0.010 to 0.950) |" in card
+    assert "The network was trained once more without the patients of each site" in card
+    assert "the site is not known" not in card
+    nothing = {"sites": {}, "not_measured": {"north": "no other site has enough test patients"}, "n_site_unknown": 4}
+    card = model_card(SPEC, metrics=metrics | {"leave_one_site_out": nothing}, splits=SPLITS)
+    assert "It was asked for, and could be measured at no site." in card
+    assert "- north: not measured, no other site has enough test patients." in card
+    assert "At a site that it has not learnt from" not in model_card(SPEC, metrics=metrics, splits=SPLITS)

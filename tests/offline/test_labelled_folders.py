@@ -263,3 +263,19 @@ def test_counts_of_the_ptbxl_subset():
     _, rows = labels_of(read_ptbxl(REAL / "ptbxl").for_inbox())
     assert Counter(row["label"] for row in rows) == {"normal": 220, "abnormal": 126, "": 7}
     assert len({row["patient_id"] for row in rows}) == 339
+
+
+def test_folders_of_sites_are_opened_one_by_one(tmp_path, heartbeat_csv, beat_rows):
+    """Where the whole has no layout, and one of them is a site; a folder of nothing known is passed over unless it is one."""
+    for name in ("north", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "beats.csv").write_bytes(heartbeat_csv(beat_rows(2, seed=1), np.array([0, 1])))
+    (tmp_path / "notes").mkdir()
+    assert list(labelled_folders.open_parts(tmp_path, ("north",))) == ["elsewhere", "north"]
+    assert list(labelled_folders.open_parts(tmp_path / "north", ("north",))) == [""]
+    with pytest.raises(BadInputError, match="notes is laid out as none of"):
+        labelled_folders.open_parts(tmp_path, ("north", "notes"))
+    with pytest.raises(BadInputError, match="neither"):
+        labelled_folders.open_parts(tmp_path, ("west",))
+    (tmp_path / "beats.csv").write_bytes(heartbeat_csv(beat_rows(2, seed=1), np.array([0, 1])))
+    assert list(labelled_folders.open_parts(tmp_path, ("north",))) == [""]

@@ -3,19 +3,26 @@
 import csv
 import io
 import json
+import os
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.documents import MonitoringRun, read
+from ecg_tasks.cli.__main__ import app
+from ecg_tasks.errors import BadInputError
 from ecg_tasks.learning.version import ModelSpec
+from ecg_tasks.offline.evaluate_folder import evaluate_folder
 from ecg_tasks.pipeline import classify_records, decided, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import promoting, sites
 from ecg_tasks.queries import drift as shown
 from ecg_tasks.queries import review_queue
+from ecg_tasks.queries.models import export_champion
 from ecg_tasks.queries.records import record_page
 
 OF_SITE = {"north": 150, "south": 40, "": 40}
@@ -146,3 +153,104 @@ def test_the_night_is_watched_by_these_rules_too(night):
     finally:
         store.put(copy, before)
         decided._decided.forget()
+
+
+@pytest.fixture(scope="module")
+def on_a_disk(night, tmp_path_factory):
+    """The drop in a folder of folders, and the version as ``./ecg export`` writes it."""
+    store, files, _, _ = night
+    folder, models = tmp_path_factory.mktemp("hospitals"), tmp_path_factory.mktemp("models")
+    registry.write_champion(
+        store, recipe="heartbeat", version=json.loads(files["model.json"])["version"], since="2026-01-01", who="t", why="t"
+    )
+    export_champion(store, "heartbeat", models)
+    for name, data in _drop():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder, models
+
+
+@pytest.fixture(scope="module")
+def of_folder(on_a_disk):
+    """What ``./ecg evaluate --sites`` finds of it; one of the sites has no folder."""
+    folder, models = on_a_disk
+    key = os.environ["ECG_PATIENT_KEY"].encode()
+    found = evaluate_folder(folder, recipe="heartbeat", models=models, patient_key=key, sites=("north", "south", "west"))
+    return json.loads(json.dumps(found.as_dict(), allow_nan=False))
+
+
+def test_a_folder_of_sites_is_evaluated_as_the_card_was_and_as_the_nights_decide(night, of_folder):
+    """Figures of a site by both rules are the card's to the last digit; all others are of the decisions that the report has."""
+    store, files, date, run = night
+    metrics = json.loads(files["metrics.json"])
+    assert of_folder["sites"] == {"north": 150, "south": 40, "west": 0}
+    assert of_folder["account"]["received"] == sum(OF_SITE.values())
+    assert of_folder["site_rules"] == {"north": metrics["sites"]["north"]["test"]}
+    left_out = {one["record_id"] for one in of_folder["left_out"]["records"]}
+    assert {one["name"].split("/")[0] for one in of_folder["left_out"]["records"]} == {"north", "south", "elsewhere"}
+    rows = [row for row in _rows(store, date, run) if row["record_id"] not in left_out and row["probability"]]
+    assert len(rows) == of_folder["n_records"] == metrics["test"]["n_records"]
+    called = [(float(row["probability"]) >= float(row["threshold"]), row["label"] == "abnormal", row["site"]) for row in rows]
+    assert of_folder["confusion"] == {
+        "true_positives": sum(said and is_so for said, is_so, _ in called),
+        "false_positives": sum(said and not is_so for said, is_so, _ in called),
+        "true_negatives": sum(not said and not is_so for said, is_so, _ in called),
+        "false_negatives": sum(not said and is_so for said, is_so, _ in called),
+    }
+    assert of_folder["figures"]["coverage"]["value"] == pytest.approx(np.mean([row["decision"] != "uncertain" for row in rows]))
+    groups = {one["value"]: one for one in of_folder["subgroups"] if one["attribute"] == "site"}
+    assert set(groups) == {"north", "south", "unknown"}
+    assert groups["north"]["figures"]["specificity"]["value"] == metrics["sites"]["north"]["test"]["own"]["specificity"]["value"]
+
+
+def test_a_table_above_the_sites_names_recordings_in_them(on_a_disk, night, of_folder, tmp_path):
+    """It gives the same; without the option nothing is of a site, and the figures are those of the card by the rule of all."""
+    folder, models = on_a_disk
+    _, files, _, _ = night
+    lines = ["record,label,patient_id"]
+    for inner in folder.iterdir():
+        shutil.copytree(inner, tmp_path / inner.name)
+        (tmp_path / inner.name / "labels.csv").unlink()
+        lines += [f"{inner.name}/{line}" for line in (inner / "labels.csv").read_text().splitlines()[1:]]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    found = evaluate_folder(tmp_path, recipe="heartbeat", models=models, sites=("north", "south", "west")).as_dict()
+    for name in ("figures", "subgroups", "site_rules", "sites", "confusion", "curves"):
+        assert json.loads(json.dumps(found[name])) == of_folder[name]
+    pooled = evaluate_folder(tmp_path, recipe="heartbeat", models=models).as_dict()
+    assert not {"sites", "site_rules"} & set(pooled)
+    test = json.loads(files["metrics.json"])["test"]
+    assert json.loads(json.dumps(pooled["figures"])) == {name: test[name] for name in pooled["figures"]}
+
+
+def test_a_folder_or_an_archive_may_be_a_site_itself(on_a_disk, tmp_path):
+    """Its name says so, as that of the folder at the top of an archive; a folder of folders without any site is refused as ever."""
+    folder, models = on_a_disk
+    one = evaluate_folder(folder / "north", recipe="heartbeat", models=models, sites=("north",)).as_dict()
+    archive = shutil.make_archive(str(tmp_path / "drop"), "zip", root_dir=folder, base_dir="north")
+    packed = evaluate_folder(type(folder)(archive), recipe="heartbeat", models=models, sites=("north",)).as_dict()
+    assert one["sites"] == packed["sites"] == {"north": 150}
+    assert one["site_rules"] == packed["site_rules"] != {}
+    with pytest.raises(BadInputError, match="neither"):
+        evaluate_folder(folder, recipe="heartbeat", models=models)
+
+
+def test_the_command_takes_sites_as_an_option_or_from_the_setting(on_a_disk, of_folder, tmp_path):
+    """It says by whose rule a site was decided on, shows both, names a site without a recording, and refuses what is no folder's name."""
+    folder, models = on_a_disk
+    asked = ["evaluate", str(folder), "--model", str(models / "heartbeat" / of_folder["version"])]
+    written = {}
+    for name, more, setting in (("option", ["--sites", "north,south,west"], ""), ("setting", [], "north,south,west")):
+        out = tmp_path / f"{name}.json"
+        done = CliRunner().invoke(app, [*asked, *more, "--json", str(out)], env={"COLUMNS": "200", "ECG_SITES": setting})
+        assert done.exit_code == 0, done.output
+        assert "decided on by calibration, threshold and band of their own, in all figures above: north" in done.output
+        assert "no recording was read of the site west" in done.output
+        for rule in ("of all", "its own"):
+            (line,) = [line for line in done.output.splitlines() if line.strip().startswith("north") and rule in line]
+            found = of_folder["site_rules"]["north"]["own" if rule == "its own" else "pooled"]["sensitivity"]
+            assert f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})" in line
+        written[name] = json.loads(out.read_text())
+    assert written["option"] == written["setting"] == of_folder
+    refused = CliRunner().invoke(app, [*asked, "--sites", "a/b"])
+    assert refused.exit_code != 0
+    assert "a/b" in str(refused.exception) + refused.output

@@ -13,7 +13,8 @@ class TrainingJob(Document, frozen=True, kw_only=True):
     """What is trained: the name of a version, and everything that the name is made of.
 
     ``ensemble_size`` is None in older jobs; ``credits`` are the collections trained on, as the model card names them. ``added`` is the
-    digest of a network that somebody else trained, and ``who`` handed it in; nothing is trained then.
+    digest of a network that somebody else trained, and ``who`` handed it in; nothing is trained then. ``leave_one_site_out`` is whether
+    a network is trained again without each site, to be told how it does there.
     """
 
     run: str
@@ -28,6 +29,7 @@ class TrainingJob(Document, frozen=True, kw_only=True):
     ensemble_size: int | None = msgspec.field(name="n_members", default=None)
     added: str = ""
     who: str = ""
+    leave_one_site_out: bool = False
 
 
 class Training(Document, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from ecg_tasks.learning.decisions import RecordDecisions, record_probabilities
 from ecg_tasks.learning.runtimes import LITERT
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import KERAS, Golden, ModelSpec, TrainingPatient, version_files
-from ecg_tasks.pipeline.training import class_rules, measuring, sites
+from ecg_tasks.pipeline.training import class_rules, measuring, sites, unseen_sites
 from ecg_tasks.pipeline.training.classes import class_names
 from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 from ecg_tasks.pipeline.training.reference import reference_of
@@ -95,6 +95,7 @@ def build_version(
     rows: Sequence[DatasetRow],
     manifest: DatasetManifest,
     candidates_evaluated: int | None = None,
+    unseen: unseen_sites.Twins | None = None,
 ) -> dict[str, bytes]:
     """Fit temperature, threshold and abstain band on the calibration patients, look once at the test patients, and make all files.
 
@@ -106,6 +107,7 @@ def build_version(
     spec : still without its decision rule
     rows : all records of the dataset
     candidates_evaluated : number of candidates that were evaluated on these test patients, this one included; None if not counted
+    unseen : networks that were trained without one site each; None where that was not asked for
     """
     served = network.files[spec.network_file]
     outputs = Classifier(spec, served, n_threads=1).predict_outputs(calibration.images)
@@ -179,6 +181,8 @@ def build_version(
     }
     if by_site:
         metrics["sites"] = by_site
+    if unseen is not None:
+        metrics["leave_one_site_out"] = unseen_sites.compared(unseen, test, of_test, min_quality=recipe.min_quality, like=found.evaluation)
     if names:
         metrics["classes"] = classes.as_dict() | _class_figures(decided, test, found.evaluation)
     seen = [row for row in rows if spec.added is None or row.split in _USED_BY_ALL]

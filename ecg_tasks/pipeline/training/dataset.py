@@ -19,7 +19,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError
 from ecg_tasks.evaluation.splits import LEARNT_FOLDS, Split, split_of
 from ecg_tasks.labels import CLASS_ORDER, Label, in_order
-from ecg_tasks.learning.dataset import NOT_KNOWN
+from ecg_tasks.learning.dataset import NOT_KNOWN, rotating_folds
 from ecg_tasks.pipeline import render_spectrograms
 from ecg_tasks.pipeline.training import grouping, leakage
 from ecg_tasks.pipeline.training.classes import TRAINED_ON, class_names
@@ -83,8 +83,8 @@ class Pictures:
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """Return 0 for normal, 1 for abnormal and ``NOT_KNOWN`` where only classes are known, shape (n_records,)."""
-        return np.array([CLASS_ORDER.index(Label(row.label)) if row.label else NOT_KNOWN for row in self.rows], dtype=np.uint8)
+        """Return what `labels_of` says of the rows."""
+        return labels_of(self.rows)
 
     @property
     def groups(self) -> list[str]:
@@ -200,6 +200,23 @@ def load_rows(store: ObjectStore, dataset_id: str) -> list[DatasetRow]:
 def on_splits(rows: Sequence[DatasetRow], *splits: Split) -> list[DatasetRow]:
     """Return the rows of these splits."""
     return [row for row in rows if row.split in splits]
+
+
+def labels_of(rows: Sequence[DatasetRow]) -> NDArray[np.uint8]:
+    """Return 0 for normal, 1 for abnormal and ``NOT_KNOWN`` where only classes are known, shape (n_records,)."""
+    return np.array([CLASS_ORDER.index(Label(row.label)) if row.label else NOT_KNOWN for row in rows], dtype=np.uint8)
+
+
+def learnt_from(rows: Sequence[DatasetRow]) -> list[DatasetRow]:
+    """Return the rows that a network is trained and stopped on."""
+    return on_splits(rows, Split.TRAIN, Split.VALIDATION)
+
+
+def folds_of(learnt: Sequence[DatasetRow], *, ensemble_size: int) -> list[NDArray[np.bool_]]:
+    """Return which of these records each member is stopped on: groups stay together, as in the split itself."""
+    buckets = np.array([row.split_bucket for row in learnt])
+    held_out = np.array([row.split == Split.VALIDATION for row in learnt])
+    return rotating_folds(labels_of(learnt), buckets, ensemble_size=ensemble_size, held_out=held_out)
 
 
 def load_manifest(store: ObjectStore, dataset_id: str) -> DatasetManifest:

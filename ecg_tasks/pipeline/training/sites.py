@@ -5,7 +5,7 @@ Not here: how many are enough, which ``research.site_calibration`` found; or dec
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import keys, record_shards
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.calibration import Calibration, fit_calibration
-from ecg_tasks.evaluation.subgroups import MIN_PATIENTS, MIN_PATIENTS_PER_CLASS
+from ecg_tasks.evaluation.subgroups import are_enough
 from ecg_tasks.evaluation.summary import Evaluation, evaluate, plain_interval
 from ecg_tasks.evaluation.thresholds import abstain_band, threshold_for_sensitivity
 from ecg_tasks.learning.decisions import MIN_OF_A_CLASS_AT_A_SITE, MIN_PATIENTS_OF_A_SITE, DecisionRule, SiteRule
@@ -80,20 +80,30 @@ def fit_sites(
     return FittedSites(rules=tuple(rules), counts=counts)
 
 
+class Labelled(Protocol):
+    """Records with a label each (0 normal, 1 abnormal), shape (n_records,), and their patients."""
+
+    @property
+    def labels(self) -> NDArray[np.integer]: ...  # noqa: D102
+
+    @property
+    def groups(self) -> Sequence[str]: ...  # noqa: D102
+
+
 def compared(
-    test: Pictures, raw: NDArray[np.float64], sites: Sequence[str | None], *, rule: DecisionRule, like: Evaluation
+    test: Labelled, raw: NDArray[np.float64], sites: Sequence[str | None], *, rule: DecisionRule, like: Evaluation
 ) -> dict[str, Any]:
     """Return figures of the test records of each site with a rule, by the version's rule (``pooled``) and by its own (``own``).
 
-    A site with too few test patients is left out. ``like`` is the evaluation of all test records, whose resamples are drawn.
+    A site with too few test patients is left out. ``raw`` is P(abnormal) before any calibration, nan for none. ``like`` is the evaluation
+    of all test records, whose resamples are drawn.
     """
     found: dict[str, Any] = {}
     groups = np.array(test.groups)
     for one in rule.sites:
         here = np.flatnonzero((np.array(sites, dtype=object) == one.site) & ~np.isnan(raw))
         labels = test.labels[here].astype(bool)
-        n_of_class = min(np.unique(groups[here][labels]).size, np.unique(groups[here][~labels]).size)
-        if np.unique(groups[here]).size < MIN_PATIENTS or n_of_class < MIN_PATIENTS_PER_CLASS:
+        if not are_enough(labels, groups[here]):
             continue
         by_rule = {"pooled": (rule.calibration, rule.threshold), "own": (one.calibration, one.threshold)}
         found[one.site] = {"n_records": len(here)} | {
