@@ -31,6 +31,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
         RetryRule(exception="ecg_tasks.errors.NotEnoughDataError", action=RetryAction.FAIL, reason="Too little labelled data so far."),
         RetryRule(exception="ecg_tasks.errors.LeakageError", action=RetryAction.FAIL, reason="Test data shows in the training data."),
         RetryRule(exception="ecg_tasks.errors.ModelRefusedError", action=RetryAction.FAIL, reason="The model version is damaged."),
+        RetryRule(exception="ecg_tasks.errors.StoreConflictError", action=RetryAction.FAIL, reason="It is stored with other bytes."),
         RetryRule(exception="ecg_tasks.errors.DamagedStoreError", action=RetryAction.FAIL, reason="Stored bytes have changed."),
     ],
 )

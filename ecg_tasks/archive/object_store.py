@@ -218,15 +218,17 @@ class ObjectStore:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
             return [found["Prefix"][len(prefix) :].rstrip("/") for page in pages for found in page.get("CommonPrefixes", [])]
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: str, target: str, *, anew: bool = False) -> None:
         """Copy inside the bucket, by the server; what is over 5 GB, which no server copies at once, in parts.
+
+        ``anew``: whatever stands there, as `replace` does.
 
         Raises
         ------
         StoreConflictError
             If other bytes stand under a target that is written once. They stay.
         """
-        if not _forgets.get() and keys.written_once(target) and (there := self.info(target)) is not None:
+        if not anew and not _forgets.get() and keys.written_once(target) and (there := self.info(target)) is not None:
             if not self._alike(source, there):
                 raise _conflict(target)
             return

@@ -1,6 +1,7 @@
 """Here: tasks of ``classify_records``: spectrograms/ to predictions/ and a report. Not here: what that holds (``report_builder``)."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 from msgspec import structs
@@ -22,7 +23,7 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store, result_key, shared, write_jobs
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.errors import ConfigurationError, StoreConflictError
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import synthetic
@@ -236,5 +237,6 @@ def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, sha
     for one in decided.classes:
         columns |= {f"p_{one.rule.name}": one.probability, f"class_{one.rule.name}": [decision.value for decision in one.decision]}
     schema = tables.predictions_with(one.rule.name for one in decided.classes)
-    store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(schema, columns))
+    with suppress(StoreConflictError):  # what an earlier version of this program decided, in a run that was broken off, stays
+        store.put(keys.predictions(recipe.name, shard, classifier.spec.version), tables.dump(schema, columns))
     return ClassifiedShard(shard=shard, recipe=recipe.name, version=classifier.spec.version, records=len(ids), windows=len(drawn))

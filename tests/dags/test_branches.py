@@ -308,6 +308,7 @@ def test_maintenance_deletes_before_it_looks(run_dag, steps):
     """The form reaches the plan as numbers, nothing is looked for before what goes is gone, and the account comes last."""
     calls = steps(
         maintain_store,
+        pack_access_log=3,
         plan="plan",
         delete="deleted",
         check_orphans="orphans",
@@ -318,7 +319,8 @@ def test_maintenance_deletes_before_it_looks(run_dag, steps):
     )
     run, tasks = run_dag("maintain_store", conf={"dry_run": False, "reports_days": 2.5})
     assert set(_states(tasks).values()) == {"success"}
-    (name, run_id, days, dry_run, sample, due), deleted, *looked, published, _, judged = calls
+    packed, (name, run_id, days, dry_run, sample, due), deleted, *looked, published, _, judged = calls
+    assert packed == ("pack_access_log",)
     assert (name, run_id, dry_run, sample, due) == ("plan", run.run_id, False, 200, ())
     assert days["reports"] == 2.5
     assert days["raw"] == 0

@@ -8,11 +8,11 @@ from airflow.sdk.definitions.retry_policy import RetryPolicy
 from ecg_defaults import RETRY_POLICY, TASK_DEFAULTS
 
 from ecg_tasks import errors
-from ecg_tasks.errors import BadInputError, MissingObjectError, NotEnoughDataError, Reason, StoreError
+from ecg_tasks.errors import BadInputError, ForgettingError, MissingObjectError, NotEnoughDataError, Reason, StoreError
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
 
-RETRIED = {StoreError, MissingObjectError}
+RETRIED = {StoreError, MissingObjectError, ForgettingError}
 BAD_INPUT = BadInputError(Reason.FLAT, "lead II is flat")
 
 
@@ -22,7 +22,7 @@ def _subclasses(kind):
 
 @pytest.mark.parametrize("error", sorted(_subclasses(errors.EcgError), key=lambda error: error.__name__))
 def test_every_error_is_decided(error):
-    """Of the library's errors only those of the store are tried again."""
+    """Of the library's errors only those of the store are tried again, and those of a moment in which something is forgotten."""
     instance = BAD_INPUT if error is BadInputError else error("the message")
     action = RETRY_POLICY.evaluate(instance, try_number=1, max_tries=5).action
     assert action is (RetryAction.DEFAULT if error in RETRIED else RetryAction.FAIL)

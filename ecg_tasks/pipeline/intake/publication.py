@@ -174,7 +174,7 @@ class _LettingIn:
             name = record_shards.shard_name(stored.record.record_id for stored in kept)
             numbered = record_shards.dump_index(kept, received=number)
             store.put(keys.record_index(name), numbered)
-            store.put(keys.record_shard(name), record_shards.dump_shard(kept))
+            store.replace(keys.record_shard(name), record_shards.dump_shard(kept))  # nobody's yet, as in `let_in`
         else:
             name = record_shards.shard_name(results.ids(staged).astype(str).tolist())
             numbered = record_shards.numbered(index, received=number)

@@ -61,11 +61,14 @@ class Results:
         return shard.records or self.store.get(f"{shard.key}.parquet")
 
     def let_in(self, shard: StagedShard, name: str) -> None:
-        """Put a staged shard as it is among the records of the archive."""
+        """Put a staged shard as it is among the records of the archive.
+
+        It is nobody's until the run has its account, so what an earlier version of this program left of the same run is written over.
+        """
         if shard.records:
-            self.store.put(keys.record_shard(name), shard.records)
+            self.store.replace(keys.record_shard(name), shard.records)
         else:
-            self.store.copy(f"{shard.key}.parquet", keys.record_shard(name))
+            self.store.copy(f"{shard.key}.parquet", keys.record_shard(name), anew=True)
 
     def labels(self, result: IntakeResult) -> tables.Table | None:
         """Return the labels inside the recordings of one task."""
