@@ -478,7 +478,7 @@ def _version_0_1_reads_it(store, told, said):
     for run in runs.runs(store).runs:
         before = told["reports"][run.run]
         summary, rows = runs.summary(store, run.date, run.run), report_table.table(store, run.date, run.run)
-        assert before["account"] == documents.plain(run.counts)
+        assert before["account"] | {"forgotten": 0} == documents.plain(run.counts)  # which version 0.1 does not know
         assert before["decisions"] == (summary and dict(summary.decisions))
         assert before["order"] == (rows and [row["record_id"] for row in rows.all_rows()])
     for key, sentence in told["headlines"].items():  # today's tells more of what waits
