@@ -24,8 +24,11 @@ from typing import Any
 KEEPER = "keeper.json"
 """File beside the configuration: how the store's own programs reach what is kept."""
 ACCOUNT = "AUTH_kept"
+SEEN_AS = "set-aside."
+"""Before a bucket's name: what is kept of it, as another bucket, for who sends the key ``erase``."""
 USER = "kept:keeper"
 _EXPIRY = ("HTTP_X_DELETE_AT", "HTTP_X_DELETE_AFTER")
+_ON_COPIES = {"GET", "HEAD", "DELETE"}
 _DAY_S = 24 * 3600.0
 _GONE = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
 
@@ -38,7 +41,9 @@ def derived(secret: str, use: str) -> str:
 class Keep:
     """WSGI filter of the proxy: a copy of an object below ``prefixes`` is set aside before it is written over or deleted.
 
-    Who sends the key ``erase`` lets nothing be kept, of what was set aside before neither: what is forgotten must be nowhere.
+    Who sends the key ``erase`` lets nothing be kept, of what was set aside before neither: what is forgotten must be nowhere. He may also
+    list, read and delete the copies, as objects ``KEY/STAMP`` of a bucket ``set-aside.BUCKET``: what was forgotten may have been deleted
+    before.
     """
 
     def __init__(self, proxy: Callable[..., Iterable[bytes]], *, prefixes: tuple[str, ...], erase: str) -> None:
@@ -49,23 +54,36 @@ class Keep:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Hand the request on, after a copy was set aside where there is something to lose; 503 where that cannot be done."""
+        led = self._led(environ)
+        if led is not None:
+            return self._proxy(led, start_response)
         place = self._place(environ)
         if place is None or not self._may(environ):
             return self._proxy(environ, start_response)
         for header in _EXPIRY:  # Swift's own way to let an object vanish later, which nothing here uses
             environ.pop(header, None)
-        given = str(environ.pop("HTTP_X_ECG_ERASE", "")).encode("latin-1", "replace")
+        erases = self._knows_key(environ)
+        environ.pop("HTTP_X_ECG_ERASE", None)
         new_only = environ.get("HTTP_IF_NONE_MATCH", "").strip() == "*"
         if environ["REQUEST_METHOD"] == "POST" or (environ["REQUEST_METHOD"] == "PUT" and new_only):
             return self._proxy(environ, start_response)
-        if self._erase and hmac.compare_digest(given, self._erase):
-            done = self._forget(environ, *place)
-        else:
-            done = self._set_aside(environ, *place)
+        done = self._forget(environ, *place) if erases else self._set_aside(environ, *place)
         if done:
             return self._proxy(environ, start_response)
         start_response("503 Service Unavailable", [("Content-Length", "0")])
         return [b""]
+
+    def _knows_key(self, environ: dict[str, Any]) -> bool:
+        given = str(environ.get("HTTP_X_ECG_ERASE", "")).encode("latin-1", "replace")
+        return bool(self._erase) and hmac.compare_digest(given, self._erase)
+
+    def _led(self, environ: dict[str, Any]) -> dict[str, Any] | None:
+        """Return a request for copies as one to the account that holds them; None for any other request."""
+        version, _account, bucket, key = [*str(environ["PATH_INFO"]).lstrip("/").split("/", 3), "", "", ""][:4]
+        if not bucket.startswith(SEEN_AS) or environ["REQUEST_METHOD"] not in _ON_COPIES or not self._knows_key(environ):
+            return None
+        path = "/".join(["", version, ACCOUNT, bucket.removeprefix(SEEN_AS), *filter(None, [key])])
+        return environ | {"PATH_INFO": path, "swift.authorize": lambda _request: None}
 
     def _place(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         """Return bucket and key of an object of the archive that a request would change."""

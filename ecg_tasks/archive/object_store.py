@@ -9,12 +9,12 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every connection where the credentials were found
 
+SET_ASIDE_BUCKET = "set-aside."
+"""Before our bucket's name: what our own store keeps of it (``deploy.embedded.swift_kept``), for who forgets."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _IS_THERE = {"PreconditionFailed", "412"}
 _TOO_LARGE_TO_COPY = {"InvalidRequest", "EntityTooLarge"}
@@ -64,6 +66,15 @@ class ObjectInfo:
     size: int
     etag: str
     modified: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """What a store keeps of an object that was written over or deleted: how it is read, and how it goes."""
+
+    key: str
+    read: Callable[[], bytes]
+    delete: Callable[[], None]
 
 
 class ObjectStore:
@@ -272,6 +283,45 @@ class ObjectStore:
                         is_present = one["IsLatest"] and "ETag" in one
                         if one["Key"] == key and not is_present:
                             self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=one["VersionId"])
+
+    def earlier(self) -> list[Earlier]:
+        """Return all that is kept of objects that were written over or deleted before, whatever their keys; within `forgetting` only.
+
+        Our own store sets copies aside, a bucket elsewhere may keep versions; of a mark that an object was deleted the content is empty.
+        """
+        return self._set_aside() if _erase_key() else self._versions()
+
+    def _set_aside(self) -> list[Earlier]:
+        copies = ObjectStore(self._client, f"{SET_ASIDE_BUCKET}{self.bucket}")
+        try:
+            with _errors("look at what is set aside"):
+                self._client.head_bucket(Bucket=copies.bucket)
+        except MissingObjectError:  # nothing ever was
+            return []
+        listed = copies.list_keys("")
+        return [Earlier(key=one.rpartition("/")[0], read=partial(copies.get, one), delete=partial(copies.delete, one)) for one in listed]
+
+    def _versions(self) -> list[Earlier]:
+        if not self.versioning():
+            return []
+        found: list[Earlier] = []
+        marks: list[Earlier] = []  # go after what they hide
+        with _errors("list versions"):
+            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket):
+                found += [self._version(one["Key"], one["VersionId"]) for one in page.get("Versions", []) if not one["IsLatest"]]
+                marks += [replace(self._version(one["Key"], one["VersionId"]), read=bytes) for one in page.get("DeleteMarkers", [])]
+        return found + marks
+
+    def _version(self, key: str, version: str) -> Earlier:
+        def read() -> bytes:
+            with _errors(f"read {key}"):
+                return self._client.get_object(Bucket=self.bucket, Key=key, VersionId=version)["Body"].read()
+
+        def delete() -> None:
+            with _errors(f"delete {key}"):
+                self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
+
+        return Earlier(key=key, read=read, delete=delete)
 
     def _delete_listed(self, listed: Sequence[str]) -> None:
         keys = [key for key in listed if _IN_XML.fullmatch(key)]

@@ -37,7 +37,7 @@ from ecg_tasks.archive.workspace import now, open_store, patient_hash
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import ingest_records
-from ecg_tasks.pipeline.forgetting import gone, versions
+from ecg_tasks.pipeline.forgetting import earlier, gone, versions
 from ecg_tasks.pipeline.forgetting.gone import Gone
 from ecg_tasks.pipeline.forgetting.kinds import KINDS
 from ecg_tasks.settings import Settings
@@ -46,6 +46,8 @@ DAG = DagId.FORGET_PATIENT
 OTHERS = tuple(dag for dag in DagId if dag not in {DAG, DagId.DECIDE_CHAMPION})
 """The DAGs whose runs read or write what is changed here."""
 _MOST_LOOKS = 10
+_EARLIER = "earlier"
+"""Among the prefixes of a manifest: copies or versions of objects that were written over or deleted before."""
 _APPROVE = "Approve"
 _ACCOUNTS: tuple[type[Manifest], ...] = (IntakeManifest, RenderManifest, ClassifyManifest)
 
@@ -206,6 +208,7 @@ def carry_out(run_id: str, token: str) -> str:
                 break
         else:
             raise DamagedStoreError(f"something of {token} is there again after {_MOST_LOOKS} looks: {dict(+changed)}")
+        n_by_kind[_EARLIER] = earlier.forget(store, what)
         asked = _ended(store, what, asked, approved_by=approved_by)
     return _publish(store, run, asked, n_by_kind)
 

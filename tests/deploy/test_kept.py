@@ -15,7 +15,7 @@ from deploy.embedded import bucket, object_store, store_cipher, store_packages
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import Home
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.object_store import ObjectStore, forgetting
+from ecg_tasks.archive.object_store import SET_ASIDE_BUCKET, ObjectStore, forgetting
 from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -153,6 +153,27 @@ def test_what_is_forgotten_is_nowhere(home, store):
     store.put("raw/0/a.csv", b"again")
     with pytest.raises(StoreConflictError):
         store.put("raw/0/a.csv", b"over")
+
+
+def test_who_forgets_finds_what_was_deleted_before(home, store, monkeypatch):
+    """Copies of an object that is not there any more are listed, read and deleted by a task that forgets, and by nobody without the key."""
+    key = "raw/2/ä+ %20.csv"
+    store.put(key, b"first")
+    store.replace(key, b"second")
+    store.delete(key)
+    copies = ObjectStore(store._client, f"{SET_ASIDE_BUCKET}{bucket.EMBEDDED}")
+    with pytest.raises(StoreError):
+        copies.list_keys("")
+    with forgetting():
+        found = [one for one in store.earlier() if one.key.startswith("raw/2/")]
+        assert [(one.key, one.read()) for one in found] == [(key, b"first"), (key, b"second")]
+        with monkeypatch.context() as patch:
+            patch.setenv("ECG_STORE_ERASE_KEY", "0" * 64)
+            assert store.earlier() == []
+        for one in found:
+            one.delete()
+        assert [one for one in store.earlier() if one.key == key] == []
+    assert contents_kept(home, key) == []
 
 
 def test_a_wrong_key_erases_nothing(home, store, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from ecg_tasks.actions import verdicts
-from ecg_tasks.archive import audit, catalog, forgotten, keys, record_shards, registry, tables
+from ecg_tasks.archive import audit, catalog, forgotten, keys, object_store, record_shards, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import (
     BackfillCounts,
@@ -40,7 +40,7 @@ from ecg_tasks.pipeline.training import grouping
 from ecg_tasks.queries import audit_log, downloads, records, review_queue, runs
 from ecg_tasks.queries.lineage import tracing
 from tests.breaking import break_every_change, insist
-from tests.scanned import objects_with, spellings, unkeyed
+from tests.scanned import found_in, objects_with, spellings, unkeyed
 
 ERIKA, ANNA = "Erika-4711", "Anna-4712"
 VERSION = "aaaa00000001"
@@ -327,6 +327,36 @@ def test_nothing_tells_of_a_forgotten_patient(either):
     assert manifest.counts.records == 4
     assert [(one.recipe, one.version, one.records, one.serves) for one in manifest.learnt_by] == [("heartbeat", VERSION, 4, True)]
     assert "retrain_model" in manifest.outcome
+
+
+def test_what_was_written_over_or_deleted_before_goes_too(store):
+    """Versions that a bucket keeps of what tells of them are gone, of keys that are there no more too; those of others stay."""
+    _, wanted = told_of(store, ERIKA)
+    telling = objects_with(store, wanted)
+    store._client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
+    listed = [key for prefix in (keys.RAW, keys.LABELS, keys.REPORTS, keys.SIGNATURES, keys.MANIFESTS) for key in store.list_keys(prefix)]
+    for key in listed:
+        store.replace(key, store.get(key))
+    deleted = [next(key for key in listed if key.startswith(prefix) and key in telling) for prefix in (keys.RAW, keys.REPORTS)]
+    store.delete_many(deleted)
+
+    def kept() -> dict[str, set[str]]:
+        with object_store.forgetting():
+            listed = [one for one in store.earlier() if not one.key.startswith(keys.AUDIT)]
+        found: dict[str, set[str]] = {one.key: set() for one in listed}
+        for one in listed:
+            found[one.key] |= found_in(wanted, one.key.encode(), one.read())
+        return found
+
+    before = kept()
+    assert {key for key, names in before.items() if names} >= {*deleted}
+    assert set() in before.values()
+    manifest = read(store, ForgettingManifest, forget(store))
+    left = kept()
+    assert {key: names for key, names in left.items() if names} == {}
+    assert left
+    assert manifest.objects["earlier"] > 2
+    assert not store.exists(deleted[0])
 
 
 def test_sums_hold_and_say_how_many_were_forgotten(store):

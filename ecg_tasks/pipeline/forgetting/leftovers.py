@@ -56,7 +56,7 @@ def _words(value: object) -> Iterator[str]:
 
 def forget_in_inbox(store: ObjectStore, gone: Gone) -> int:
     """Delete the files that lie in the inbox under a name of theirs: what came again of them, or was left."""
-    going = [key for key in store.list_keys(keys.INBOX) if _is_theirs(key.removeprefix(keys.INBOX), gone)]
+    going = [key for key in store.list_keys(keys.INBOX) if is_theirs(key.removeprefix(keys.INBOX), gone)]
     store.delete_many(going)
     return len(going)
 
@@ -81,7 +81,7 @@ def forget_in_quarantine(store: ObjectStore, gone: Gone) -> int:
     n_changed = 0
     for entry in store.list_folders(keys.QUARANTINE):
         reason = find(store, QuarantineReason, keys.quarantine_reason(entry))
-        known = entry.partition("-")[0] in gone.sources or (reason is not None and _is_theirs(reason.name, gone))
+        known = entry.partition("-")[0] in gone.sources or (reason is not None and is_theirs(reason.name, gone))
         if known:
             listed = store.list_keys(f"{keys.QUARANTINE}{entry}/")
             inbox = [] if reason is None or not store.exists(keys.put_back(entry)) else [f"{keys.INBOX}{path}" for path in reason.inbox]
@@ -90,6 +90,6 @@ def forget_in_quarantine(store: ObjectStore, gone: Gone) -> int:
     return n_changed
 
 
-def _is_theirs(name: str, gone: Gone) -> bool:
+def is_theirs(name: str, gone: Gone) -> bool:
     """Tell whether a path below the inbox is what they are called; a row of a file is called after it."""
     return bool(gone.called & {gone.names.shown(recording_name(name)), gone.names.shown(recording_name(name.rpartition("#")[0] or name))})

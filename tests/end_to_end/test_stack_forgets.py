@@ -1,0 +1,143 @@
+"""Here: a patient is forgotten by the command, and is in nothing that the whole stack keeps. Not here: each kind of object (``pipeline``).
+
+The tests run in their order; each leaves the stack healthy.
+"""
+
+import json
+import re
+import subprocess
+import tarfile
+
+import pytest
+
+from benchmarks import written_files as written
+from deploy.embedded import backup, postgres
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.object_store import forgetting
+from ecg_tasks.pipeline.intake import inbox
+from tests.pipeline.test_forget_patient import told_of
+from tests.scanned import Search, objects_with
+
+pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
+ERIKA, ANNA = "erika-471147", "anna-471248"
+LOGS = (keys.AUDIT, keys.ACCESS)
+"""Where an id of a record stays that somebody saw."""
+
+
+def of(person: str, seed: int) -> dict[str, bytes]:
+    """Two recordings of a person: a DICOM file that says who it is, and a WFDB record of which a label table does."""
+    (dicom,) = written.dicom(written.made(seed), PatientID=person, IssuerOfPatientID="").values()
+    record = written.wfdb(written.made(seed + 1), name=f"walk-of-{person}")
+    table = f"record,label,patient_id\nwalk-of-{person},normal,{person}\n".encode()
+    return {f"{person}/rest-of-{person}.dcm": dicom, f"{person}/labels.csv": table} | {
+        f"{person}/{name}": data for name, data in record.items()
+    }
+
+
+def accounts(store):
+    """What the intakes counted, by run."""
+    found = [json.loads(store.get(key)) for key in store.list_keys(f"{keys.MANIFESTS}ingest_records/")]
+    return {one["run"]: one for one in found}
+
+
+@pytest.fixture
+def take_over(ecg, objects, wait_until):
+    """Function that drops files and returns the accounts of the runs that took them over."""
+
+    def run(files):
+        with objects() as store:
+            before = accounts(store)
+            inbox.put_files(files.items())
+            ecg("run", "ingest_records", "--wait")
+            wait_until(lambda: not store.list_keys(keys.INBOX), "an empty inbox")
+            wait_until(lambda: len(accounts(store)) > len(before), "an account")
+            return [one for name, one in accounts(store).items() if name not in before]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def told():
+    """What is looked for, and the words that the first test learns: ids of records, and the token."""
+    return {}
+
+
+def test_two_patients_are_decided(ecg, stack, objects, take_over, told):
+    """Their recordings are in the archive, in a report, and were looked at; some of what tells of one was written over or deleted."""
+    ecg("up")
+    files = of(ERIKA, 71) | of(ANNA, 81)
+    assert sum(one["account"]["records"] for one in take_over(files)) == 4
+    ecg("run", "render_spectrograms", "--wait")
+    ecg("run", "classify_records", "--wait")
+    with objects() as store:
+        told["ids"], told["wanted"] = told_of(store, ERIKA)
+        told["others"] = told_of(store, ANNA)[0]
+        assert len(told["ids"]) == len(told["others"]) == 2
+        of_dicom = files[f"{ERIKA}/rest-of-{ERIKA}.dcm"]
+        told["wanted"] |= {"bytes of the file": {of_dicom[-300:-200]}}
+        found = objects_with(store, told["wanted"])
+        assert {key.partition("/")[0] for key in found} >= {"raw", "records", "labels", "predictions", "reports", "manifests"}
+        raw = [key for key in found if key.startswith(keys.RAW)]
+        assert len(raw) >= 2
+        index = next(key for key in found if key.startswith(keys.RECORD_INDEX))
+        store.replace(index, store.get(index))
+        store.delete(raw[0])
+        with forgetting():
+            copies = {one.key: Search(told["wanted"]).found_in(one.read()) for one in store.earlier()}
+        assert copies[raw[0]]
+        assert copies[index]
+    with stack.airflow() as api:
+        assert told["ids"][0] in api._request("GET", f"/ecg/records/{told['ids'][0]}").text
+
+
+def test_one_of_them_is_forgotten(ecg, stack, objects, told, wait_until):
+    """No object, copy of an earlier object or log has an id, a name, a digest or a sample; the log of acts is whole, the stack healthy."""
+    said = ecg("forget", "--patient", ERIKA, "--yes", "--why", "asked for it")
+    (told["token"],) = re.findall(r"request (\w+);", said)
+    search = Search(told["wanted"])
+    with objects() as store:
+        left = objects_with(store, told["wanted"])
+        assert {key: names for key, names in left.items() if not key.startswith(LOGS)} == {}
+        assert {name.partition(" ")[0] for names in left.values() for name in names} <= {"id"}
+        with forgetting():
+            copies = {one.key: search.found_in(one.key.encode(), one.read()) for one in store.earlier()}
+        assert {key: names for key, names in copies.items() if names} == {}
+        assert len(told_of(store, ANNA)[0]) == 2
+    logs = {str(path): search.found_in(path.read_bytes()) for path in stack.home.logs.rglob("*") if path.is_file()}
+    assert {path: names for path, names in logs.items() if names} == {}
+    ecg("audit", "verify")
+    assert json.loads(ecg("status", "--json"))["healthy"] is True
+
+
+def test_a_second_drop_is_refused(take_over):
+    """With a reason of its own, in the account and in nothing else."""
+    taken = take_over(of(ERIKA, 71))
+    assert sum(one["account"]["records"] for one in taken) == 0
+    assert {line["reason"] for one in taken for line in one["quarantined"]} == {"forgotten"}
+
+
+def test_a_backup_has_nothing_of_the_forgotten_one(ecg, stack, told, tmp_path):
+    """Nor has the database as it writes it, XComs, forms, rendered fields and notes too, nor a name that the store kept."""
+    file, search, found = tmp_path / "backup.tar", Search(told["wanted"]), {}
+    ecg("backup", file)
+    with tarfile.open(file) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            data = content.read() if content else b""
+            if member.name == backup.DUMP:
+                (tmp_path / "dump").write_bytes(data)
+                restore = [postgres.program("pg_restore"), "--file=-", str(tmp_path / "dump")]
+                data = subprocess.run(restore, capture_output=True, check=True).stdout
+                lines = [line for line in data.splitlines() if search.found_in(line)]
+                found[member.name] = {str(line[:300]) for line in lines}
+            attributes = repr(member.pax_headers).encode("utf-8", "replace")
+            if not any(f"/{prefix}".encode() in attributes for prefix in LOGS):
+                found[member.name] = found.get(member.name, set()) | search.found_in(data, attributes)
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_it_may_come_again(ecg, take_over, told):
+    """Once somebody allowed it, with a reason."""
+    ecg("up")
+    ecg("allow-again", "--token", told["token"], "--why", "came back")
+    assert sum(one["account"]["records"] for one in take_over(of(ERIKA, 71))) == 2
