@@ -2,7 +2,7 @@
 
 A start of a stack costs most of a minute of a core, so the files of a chain (their mark ``chain``) share one stack and run in their
 order, in one process: ``test_backup``, ``test_demo``, ``test_roles``, ``test_ui``; and ``test_queue``, ``test_real_recordings``,
-``test_stack``, ``test_stranger``. Each file also runs alone.
+``test_stack``, ``test_stack_forgets``, ``test_stranger``. Each file also runs alone.
 """
 
 import os

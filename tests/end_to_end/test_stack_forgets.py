@@ -5,13 +5,10 @@ The tests run in their order; each leaves the stack healthy.
 
 import json
 import re
-import subprocess
-import tarfile
 
 import pytest
 
 from benchmarks import written_files as written
-from deploy.embedded import backup, postgres
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import forgetting
 from ecg_tasks.pipeline.intake import inbox
@@ -90,7 +87,7 @@ def test_two_patients_are_decided(ecg, stack, objects, take_over, told):
         assert told["ids"][0] in api._request("GET", f"/ecg/records/{told['ids'][0]}").text
 
 
-def test_one_of_them_is_forgotten(ecg, stack, objects, told, wait_until):
+def test_one_of_them_is_forgotten(ecg, stack, objects, told):
     """No object, copy of an earlier object or log has an id, a name, a digest or a sample; the log of acts is whole, the stack healthy."""
     said = ecg("forget", "--patient", ERIKA, "--yes", "--why", "asked for it")
     (told["token"],) = re.findall(r"request (\w+);", said)
@@ -107,37 +104,3 @@ def test_one_of_them_is_forgotten(ecg, stack, objects, told, wait_until):
     assert {path: names for path, names in logs.items() if names} == {}
     ecg("audit", "verify")
     assert json.loads(ecg("status", "--json"))["healthy"] is True
-
-
-def test_a_second_drop_is_refused(take_over):
-    """With a reason of its own, in the account and in nothing else."""
-    taken = take_over(of(ERIKA, 71))
-    assert sum(one["account"]["records"] for one in taken) == 0
-    assert {line["reason"] for one in taken for line in one["quarantined"]} == {"forgotten"}
-
-
-def test_a_backup_has_nothing_of_the_forgotten_one(ecg, stack, told, tmp_path):
-    """Nor has the database as it writes it, XComs, forms, rendered fields and notes too, nor a name that the store kept."""
-    file, search, found = tmp_path / "backup.tar", Search(told["wanted"]), {}
-    ecg("backup", file)
-    with tarfile.open(file) as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            data = content.read() if content else b""
-            if member.name == backup.DUMP:
-                (tmp_path / "dump").write_bytes(data)
-                restore = [postgres.program("pg_restore"), "--file=-", str(tmp_path / "dump")]
-                data = subprocess.run(restore, capture_output=True, check=True).stdout
-                lines = [line for line in data.splitlines() if search.found_in(line)]
-                found[member.name] = {str(line[:300]) for line in lines}
-            attributes = repr(member.pax_headers).encode("utf-8", "replace")
-            if not any(f"/{prefix}".encode() in attributes for prefix in LOGS):
-                found[member.name] = found.get(member.name, set()) | search.found_in(data, attributes)
-    assert {name: words for name, words in found.items() if words} == {}
-
-
-def test_it_may_come_again(ecg, take_over, told):
-    """Once somebody allowed it, with a reason."""
-    ecg("up")
-    ecg("allow-again", "--token", told["token"], "--why", "came back")
-    assert sum(one["account"]["records"] for one in take_over(of(ERIKA, 71))) == 2

@@ -188,8 +188,8 @@ def fill(bucket, todays_version, make_wfdb, beat_rows, heartbeat_csv) -> None:
     take_over("first")
     night("n1")
     again = {f"other/{name.replace('Erika', 'copy')}": data.replace(b"Erika", b"copy") for name, data in make_wfdb("Erika", seed=1).items()}
-    alone = {f"alone/{name}": data for name, data in make_wfdb("solo", seed=5).items()}
-    alone["alone/labels.csv"] = f"record,label,patient_id\nsolo,normal,{ERIKA}\n".encode()
+    alone = {f"{ERIKA}/{name}": data for name, data in make_wfdb("solo", seed=5).items()}
+    alone[f"{ERIKA}/labels.csv"] = f"record,label,patient_id\nsolo,normal,{ERIKA}\n".encode()
     cut_off = {f"ward/{name}": data[: len(data) // 2] for name, data in make_wfdb("Erika", seed=1).items()}
     inbox.put_files([*again.items(), *alone.items(), *cut_off.items()])
     take_over("second")

@@ -15,6 +15,7 @@ from ecg_tasks.archive.documents import (
     Input,
     InputCounts,
     IntakeManifest,
+    LabelTableFile,
     QuarantinedInput,
     RenderManifest,
     read_manifests,
@@ -24,6 +25,7 @@ from ecg_tasks.archive.forgotten import NAME
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import SENTENCES, BadInputError, Reason
 from ecg_tasks.pipeline.forgetting.gone import Gone, file_of
+from ecg_tasks.pipeline.forgetting.leftovers import is_theirs
 
 
 def without(line: Input, gone: Gone, *, shards: Collection[str]) -> Input:
@@ -87,6 +89,9 @@ def _intake(store: ObjectStore, manifest: IntakeManifest, gone: Gone) -> int:
             waiting=_others(manifest.waiting, gone),
             needed=None if manifest.needed is None else _others(manifest.needed, gone),
             archives=tuple(_archive(one, of_archives, gone) for one in manifest.archives),
+            labels=structs.replace(
+                manifest.labels, tables=tuple(_table(one, gone, of_their_run=changed) for one in manifest.labels.tables)
+            ),
         )
         if bare == manifest and not changed:
             return 0
@@ -122,7 +127,15 @@ def forget_lists(store: ObjectStore, gone: Gone) -> int:
 
 
 def _others(listed: tuple[str, ...], gone: Gone) -> tuple[str, ...]:
-    return tuple(key for key in listed if key.removeprefix(keys.INBOX) not in gone.called)
+    paths = {key: key.removeprefix(keys.INBOX) for key in listed}
+    return tuple(key for key, path in paths.items() if path not in gone.called and not is_theirs(path, gone))
+
+
+def _table(one: LabelTableFile, gone: Gone, *, of_their_run: bool) -> LabelTableFile:
+    """Return what is told of a label table; of one that came with theirs, or lay beside them, no name and no digest of its bytes."""
+    folder = one.key.removeprefix(keys.INBOX).rpartition("/")[0]
+    is_beside = bool(folder) and any(name.startswith(f"{folder}/") for name in gone.called)
+    return structs.replace(one, key=NAME, etag="") if of_their_run or is_beside else one
 
 
 def _archive(one: ArchiveCounts, sums: dict[str, dict[str, int]], gone: Gone) -> ArchiveCounts:
