@@ -1,5 +1,6 @@
 """What of requests to Airflow's whole application goes into the access log: logins, refusals, and every page of ours."""
 
+import asyncio
 import json
 import re
 
@@ -166,6 +167,29 @@ def test_a_download_is_logged_before_its_first_byte(airflow, client_of, archive,
     with pytest.raises(RuntimeError, match="killed"):
         client_of("reader").get(f"{archive.report}/files/predictions.csv")
     assert [(one[-2], one[-1]) for one in new()] == [("predictions.csv", "shown")]
+
+
+def test_what_fails_before_it_answers_is_logged(archive, new):
+    """A login that breaks is one that failed, under the name that was entered."""
+
+    async def breaks(_scope, receive, _send):
+        await receive()
+        raise RuntimeError("broken")
+
+    async def receive():
+        return {"type": "http.request", "body": b"username=grace%0Aroot&password=x"}
+
+    scope = {"type": "http", "method": "POST", "path": "/auth/token", "query_string": b"", "headers": []}
+    with pytest.raises(RuntimeError, match="broken"):
+        asyncio.run(watching.Watch(breaks)(scope, receive, None))
+    assert [(one[0], one[1], one[-1]) for one in new()] == [("graceroot", "login", "failed")]
+
+
+def test_a_refused_token_names_its_user(client_of, archive, new):
+    """A program comes with a header, and may have somebody else's cookie beside it: Airflow looks at the header, and so does the log."""
+    token = client_of("reader", name="oda").cookies["_token"]
+    client_of("reader", name="grace").get("/api/v2/connections", headers={"authorization": f"Bearer {token}"})
+    assert [(one[0], one[-1]) for one in new()] == [("oda", "refused")]
 
 
 def test_a_pages_login_gets_a_cookie_that_no_script_can_read(client_of, passwords):
