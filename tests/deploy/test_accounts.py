@@ -74,15 +74,6 @@ def test_whoever_gets_in_never_waits(monkeypatch):
         logins.counted("bert", lambda: pytest.fail("nobody is asked while a name waits"))
 
 
-def test_a_name_makes_no_line_of_the_log(caplog):
-    """It is whatever was typed: quoted, and cut."""
-    with caplog.at_level("INFO", logger=logins.__name__):
-        logins.note("anna\nlogin of 'root': logged in" + "x" * 1000, logins.LoginOutcome.REFUSED)
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert "\n" not in told
-    assert len(told) < 120
-
-
 def test_which_passwords_are_taken(monkeypatch):
     """Long ones; a made one is long and different each time; what comes in without a terminal is its first line."""
     for refused in ("short", "elevenchars", "aaaaaaaaaaaaaaa", "abababababab", "abcabcabcabc"):
