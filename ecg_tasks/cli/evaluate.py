@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.inbox import show_unknown
 from ecg_tasks.cli.terminal import complain, console, say
 from ecg_tasks.labels import RESEARCH_USE
+from ecg_tasks.names import RecipeName
 
 if TYPE_CHECKING:
     from ecg_tasks.evaluation.assessment import Assessment
@@ -33,7 +35,8 @@ def evaluate(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="twelve_lead, heartbeat, notebook or lead_samples; default: the first that takes a recording, as in the nightly run."
+            help="twelve_lead, heartbeat, notebook or lead_samples; default: the first that takes a recording, as in the nightly run.",
+            autocompletion=one_of(RecipeName),
         ),
     ] = None,
     model: Annotated[

@@ -7,11 +7,12 @@ import typer
 from typer.core import TyperGroup
 
 from ecg_tasks.cli import runs
+from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, say
-from ecg_tasks.names import DagId
+from ecg_tasks.names import DagId, RecipeName
 
-Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat, notebook or lead_samples.")]
+Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat, notebook or lead_samples.", autocompletion=one_of(RecipeName))]
 Version = Annotated[str, typer.Argument(help="Name of the version; ./ecg models lists them.")]
 Why = Annotated[str, typer.Option(help="The reason; kept for ever beside the decision, with the name that signed in and the time.")]
 
@@ -29,7 +30,7 @@ app = typer.Typer(cls=_ListsByDefault, help="List the versions in the bucket, or
 
 
 @app.command("list")
-def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default: all.")] = "") -> None:
+def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default: all.", autocompletion=one_of(RecipeName))] = "") -> None:
     """List the versions in the bucket: test AUROC, the gate's verdict, and which serve or were rejected."""
     from rich.table import Table
 

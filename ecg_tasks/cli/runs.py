@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecg_tasks.cli import completion
 from ecg_tasks.cli.stack import running_stack
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,12 @@ _POLL_S, _MOST_S = 1.0, 3.0
 
 
 def run(
-    dag: Annotated[str, typer.Argument(help="The name of its file in dags/, such as classify_records or maintain_store.")],
+    dag: Annotated[
+        str,
+        typer.Argument(
+            help="The name of its file in dags/, such as classify_records or maintain_store.", autocompletion=completion.one_of(DagId)
+        ),
+    ],
     *,
     wait: Annotated[
         bool, typer.Option("--wait", help="Show its progress until it ends, then its note; exits with 1 when it failed.")

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.terminal import complain, console
 from ecg_tasks.labels import RESEARCH_USE
+from ecg_tasks.names import RecipeName
 
 _ROWS_SHOWN = 50
 
@@ -20,7 +22,11 @@ def classify(
         ),
     ],
     recipe: Annotated[
-        str | None, typer.Option(help="twelve_lead, heartbeat, notebook or lead_samples; default: the first that takes the recording.")
+        str | None,
+        typer.Option(
+            help="twelve_lead, heartbeat, notebook or lead_samples; default: the first that takes the recording.",
+            autocompletion=one_of(RecipeName),
+        ),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw the first recording's spectrogram with its class as title.", metavar="OUT.png")
