@@ -1,0 +1,5 @@
+"""Files that several commands are tried on."""
+
+from tests.archives import make_wfdb
+
+__all__ = ["make_wfdb"]
