@@ -9,7 +9,7 @@ import typer
 
 from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.inbox import show_unknown
-from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.cli.terminal import complain, console, progress, say
 from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.names import RecipeName
 
@@ -59,21 +59,17 @@ def evaluate(
     """
     import json as json_module
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     from ecg_tasks.offline.evaluate_folder import evaluate_folder
     from ecg_tasks.settings import site_names
 
-    columns = (TextColumn("recordings"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as shown:
-        bar = shown.add_task("")
+    with progress("evaluated", unit="recordings") as tell:
         found = evaluate_folder(
             folder,
             recipe=recipe,
             model=model,
             patient_key=_patient_key(),
             sites=site_names(sites),
-            progress=lambda done, total: shown.update(bar, completed=done, total=total),
+            progress=tell,
         )
     for evaluated in found.evaluated:
         _show(evaluated)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 Progressed = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
 
-_LINE_S = 10.0
+LINE_S = 10.0
 """Seconds between two lines of progress in a log."""
 _MINUTE_S, _HOUR_S = 60, 3600
+_SLOW = 0.5
+"""Fewer a second are said by the minute."""
 _for_a_program: list[bool] = []
 
 
@@ -99,15 +101,23 @@ def _lines(what: str, unit: str) -> Progressed:
     def update(done: int, total: int) -> None:
         nonlocal told
         now = time.monotonic()
-        if done >= total or not done or now - told < _LINE_S:  # the end has a sentence of its own
+        if done >= total or not done or now - told < LINE_S:  # the end has a sentence of its own
             return
         told = now
-        rate = done / (now - began)
-        console_of(stderr=True).print(
-            f"{what}: {done:,} of {total:,} {unit}, {rate:,.1f} a second, {in_words((total - done) / rate)} left", markup=False
-        )
+        console_of(stderr=True).print(f"{what}: {done:,} of {total:,} {unit}, {pace(done, total, now - began)}", markup=False)
 
     return update
+
+
+def pace(done: int, total: int, taken_s: float) -> str:
+    """Return the rate of a work and the time left, as its mean so far says.
+
+    >>> pace(40, 1000, 20.0), pace(2, 5, 120.0)
+    ('2.0 a second, 8 min 0 s left', '1.0 a minute, 3 min 0 s left')
+    """
+    rate = done / max(taken_s, 1e-9)
+    said = f"{rate:,.1f} a second" if rate >= _SLOW else f"{rate * _MINUTE_S:,.1f} a minute"
+    return f"{said}, {in_words((total - done) / rate)} left"
 
 
 def in_words(seconds: float) -> str:

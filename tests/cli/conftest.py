@@ -1,5 +1,5 @@
-"""Files that several commands are tried on."""
+"""Files and versions that several commands are tried on."""
 
-from tests.archives import make_wfdb
+from tests.archives import evaluated_versions, make_wfdb, works
 
-__all__ = ["make_wfdb"]
+__all__ = ["evaluated_versions", "make_wfdb", "works"]
