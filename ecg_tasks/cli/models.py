@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from ecg_tasks.cli import runs
 from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.stack import open_bucket, running_stack
-from ecg_tasks.cli.terminal import complain, console, for_a_program, say
+from ecg_tasks.cli.terminal import complain, console, for_a_program, say, table_of
 from ecg_tasks.names import DagId, RecipeName
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def _as_json(one: "EvaluatedVersion") -> dict[str, Any]:
 
 
 def _show(found: "Sequence[EvaluatedVersion]") -> None:
-    from rich.table import Table
+    from rich.markup import escape
 
-    table = Table("recipe", "version", "test AUROC", "verdict", "standing")
+    table = table_of("recipe", "version", "test AUROC", "verdict", "standing")
     for one in found:
         trained = "\ntrained on synthetic recordings" if one.version.synthetic else ""
-        trained += f"\nsomebody else's: {one.version.added}" if one.version.added else ""
+        trained += f"\nsomebody else's: {escape(one.version.added)}" if one.version.added else ""
         auroc = one.figures["auroc"].text() if one.figures else "not tested"
         verdict = one.verdict.kind if one.verdict else "not evaluated"
         table.add_row(one.version.recipe, one.version.version + trained, auroc, verdict, one.standing)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecg_tasks.cli.completion import one_of
-from ecg_tasks.cli.terminal import complain, console, for_a_program, progress, say
+from ecg_tasks.cli.terminal import complain, console, for_a_program, progress, say, table_of
 from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.names import RecipeName
 
@@ -124,13 +124,13 @@ def _written(out: Path | None, recipe: str | None) -> Iterator[Callable[[Sequenc
 
 def _show(results: "Sequence[Classified]") -> None:
     """Print a table, and beneath it what else is known of each recording."""
-    from rich.table import Table
+    from rich.markup import escape
 
-    table = Table("recording", "decision", "P(abnormal)", "threshold", "model", box=None, header_style="bold")
+    table = table_of("recording", "decision", "P(abnormal)", "threshold", "model")
     for one in results:
         model = f"{one.recipe} {one.version}" + (" (trained on synthetic data)" if one.synthetic_model else "")
         probability = "–" if isnan(one.probability) else f"{one.probability:.3f}"
-        table.add_row(one.name, one.decision.value, probability, f"{one.threshold:.3f}", model)
+        table.add_row(escape(one.name), one.decision.value, probability, f"{one.threshold:.3f}", model)
     console().print(table)
     for one in results:
         for sentence in _details(one):

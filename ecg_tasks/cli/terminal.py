@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 Progressed = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
 
 LINE_S = 10.0
 """Seconds between two lines of progress in a log."""
+_WIDE = 100_000
+"""Columns of what is no terminal: more than any table needs."""
 _MINUTE_S, _HOUR_S = 60, 3600
 _SLOW = 0.5
 """Fewer a second are said by the minute."""
@@ -26,7 +29,10 @@ def console_of(*, stderr: bool) -> "Console":
     """Make the console of stdout or stderr, once."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)  # a digest may have ":cd:" in it
+    made = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)  # a digest may have ":cd:" in it
+    if not made.is_terminal:  # a pipe, a file or a log has no width, and rich would take it for 80 columns
+        made.width = _WIDE
+    return made
 
 
 def console() -> "Console":
@@ -48,6 +54,19 @@ def for_a_program(asked: bool) -> Iterator[Callable[[object], None]]:  # noqa: F
 
 def _print_json(document: object) -> None:
     print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))  # noqa: T201 - for a program
+
+
+def table_of(*heads: str) -> "Table":
+    """Make a table for `console`, of columns with these heads. In a narrow terminal its cells go on in the next line, and nothing is cut.
+
+    Cells are rich's markup: what a person or a file has named is escaped.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table
 
 
 def say(sentence: str) -> None:
