@@ -154,8 +154,9 @@ def export(
 def _decide(recipe: str, action: str, version: str, *, why: str, override: str = "") -> None:
     """Run the DAG, so that decisions come one after the other, and stand in Airflow's own history too."""
     from ecg_tasks.actions.decisions import ChampionAction, form
-    from ecg_tasks.queries import dag_runs
+    from ecg_tasks.queries import dag_runs, models
 
+    models.check(open_bucket(), recipe, version)
     dag, values = DagId.DECIDE_CHAMPION, form(recipe=recipe, action=ChampionAction(action), version=version, why=why, override=override)
     with running_stack().airflow() as api, runs.progress() as bars:
         run = api.trigger(dag, values)

@@ -3,17 +3,18 @@
 import json
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ecg_tasks.cli import completion
 from ecg_tasks.cli.stack import running_stack
 from ecg_tasks.cli.terminal import LINE_S, complain, console, for_a_program, pace, say
-from ecg_tasks.names import DagId
+from ecg_tasks.errors import offer
+from ecg_tasks.names import OLD_FIELDS, DagId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.progress import Progress
 
@@ -49,6 +50,7 @@ def run(
         raise typer.Exit(2)
     with for_a_program(as_json) as answer:
         with running_stack().airflow() as api:
+            _check(api, dag, values)
             started = api.trigger(dag, values)
             say(f"{dag} was started: {started}")
             if wait:
@@ -64,6 +66,19 @@ def run(
         if wait and state != "success":
             complain(f"{dag} {started} {state}; its tasks and their logs are in the web interface (./ecg open)")
             raise typer.Exit(1)
+
+
+def _check(api: "AirflowApi", dag: str, values: "Mapping[str, Any]") -> None:
+    """Refuse a DAG or a field that is not there, before a run of it is; Airflow itself refuses wrong values then."""
+    if dag not in (there := api.dags()):
+        complain(f"there is no DAG {dag!r}{offer(dag, there)}")
+        raise typer.Exit(2)
+    fields = api.fields(dag)
+    allowed = {*fields, *(old for new, old in OLD_FIELDS.items() if new in fields)}
+    for name in values:
+        if name not in allowed:
+            complain(f"{dag} has no field {name!r} in its form{offer(name, fields)}")
+            raise typer.Exit(2)
 
 
 @contextmanager

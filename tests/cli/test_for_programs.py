@@ -7,12 +7,16 @@ from typer.testing import CliRunner
 
 from ecg_tasks.cli import inbox, models, runs
 from ecg_tasks.cli.__main__ import app
+from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.queries import exchange
+from ecg_tasks.queries.lineage import tracing
 
 
 class _Airflow:
     """Runs that end at the third look, with a note."""
 
     looks = 0
+    started = False
     end = "success"
 
     def __enter__(self):
@@ -21,7 +25,14 @@ class _Airflow:
     def __exit__(self, *_):
         pass
 
+    def dags(self):
+        return ["maintain_store", "classify_records"]
+
+    def fields(self, _dag):
+        return ["dry_run", "ensemble_size", "sample"]
+
     def trigger(self, dag, values):
+        self.started = True
         return f"manual of {dag} {values}"
 
     def run_state(self, _dag, _run):
@@ -86,6 +97,55 @@ def test_a_log_has_the_rate_of_a_run_and_the_time_left(airflow, monkeypatch):
     told = [line for line in done.stdout.splitlines() if line.startswith("maintain_store: ")]
     assert told[0] == "maintain_store: work (1 of 3 tasks done, 2.0 a minute, 1 min 0 s left)"
     assert told[-1] == "maintain_store: success (1 of 3 tasks done)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("maintain_stor",), "there is no DAG 'maintain_stor'; did you mean maintain_store?"),
+        (("nightly",), "there is no DAG 'nightly'; there are classify_records, maintain_store"),
+        (("maintain_store", "--conf", '{"dryrun": true}'), "has no field 'dryrun' in its form; did you mean dry_run?"),
+        (("maintain_store", "--conf", '{"days": 3}'), "has no field 'days' in its form; there are dry_run, ensemble_size, sample"),
+    ],
+)
+def test_what_is_misspelt_starts_nothing(airflow, arguments, sentence):
+    """The names that are like it, or those there are; the exit status is 2."""
+    done = invoke("run", *arguments, "--json")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert not airflow.started
+
+
+def test_the_old_name_of_a_field_is_taken(airflow):
+    """As the DAG itself takes it."""
+    assert invoke("run", "maintain_store", "--conf", '{"members": 1}').exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("promote", "heartbeet", "x"), "there is no recipe 'heartbeet'; did you mean heartbeat?"),
+        (("promote", "heartbeat", "0000"), "there is no heartbeat version '0000'; there are "),
+        (("reject", "heartbeat", "0000"), "there is no heartbeat version '0000'; there are "),
+        (("rollback", "x"), "there is no recipe 'x'; there are "),
+    ],
+)
+def test_a_decision_on_what_is_not_there_starts_nothing(evaluated_versions, airflow, monkeypatch, arguments, sentence):
+    """The versions that there are stand in the sentence."""
+    monkeypatch.setattr(models, "open_bucket", lambda: evaluated_versions)
+    done = invoke(*arguments, "--why", "x")
+    assert done.exit_code == 1
+    assert sentence in str(done.exception)  # which main() shows
+    assert not airflow.started
+
+
+def test_a_report_or_a_thing_that_is_not_there(evaluated_versions):
+    """The nearest is offered."""
+    evaluated_versions.put("reports/2026-11-29/scheduled__2026-11-29/index.html", b"x")
+    with pytest.raises(ConfigurationError, match=r"did you mean scheduled__2026-11-29\?"):
+        exchange.find_report(evaluated_versions, "scheduled__2026-11-28")
+    with pytest.raises(ConfigurationError, match="there are "):
+        tracing.trace(evaluated_versions, "no such thing")
 
 
 def test_what_was_put(airflow, monkeypatch, tmp_path):
