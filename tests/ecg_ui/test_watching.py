@@ -4,7 +4,10 @@ import json
 import re
 
 import pytest
+from fastapi.testclient import TestClient
 
+from deploy.accounts.logins import THROTTLE
+from deploy.accounts.throttle import FREE
 from ecg_tasks.actions import access
 from ecg_tasks.queries import access_report
 from ecg_ui import watching
@@ -119,6 +122,28 @@ def test_logins_are_logged_with_the_name_that_was_entered(path, password, client
     assert new() == [("ada", "login", path.replace("/cli", ""), "", "", "", "shown" if right else "refused")]
 
 
+def test_a_login_that_has_to_wait_is_logged(client_of, passwords, new):
+    """Even with the right password it is refused."""
+    for _ in range(FREE):
+        THROTTLE.begin("ada")
+    answer = client_of("nobody").post("/auth/token", json={"username": "ada", "password": PASSWORD})
+    THROTTLE.right("ada")
+    assert answer.status_code == 429
+    assert new() == [("ada", "login", "/auth/token", "", "", "", "refused")]
+
+
+@pytest.mark.parametrize(("target", "logged"), [("/auth/login/", [("", "login", "refused")]), ("/auth/", [])])
+def test_whom_a_provider_of_identities_does_not_let_in_is_logged(target, logged, archive, new):
+    """FAB sends the person back to its login; whom it lets in gets a session with the next answer, which is noted then."""
+
+    async def sent_back(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 302, "headers": [(b"location", target.encode())]})
+        await send({"type": "http.response.body"})
+
+    TestClient(watching.Watch(sent_back), follow_redirects=False).get("/auth/oauth-authorized/oidc?code=x&state=y")
+    assert [(one[0], one[1], one[-1]) for one in new()] == logged
+
+
 def test_a_form_is_a_login_too(client_of, passwords, new):
     """As the login page sends it; an odd body has no name."""
     nobody = client_of("nobody")
@@ -202,8 +227,6 @@ def test_no_page_waits_for_the_log(viewer, archive, monkeypatch, caplog):
 
 def test_what_waits_is_written_when_the_server_stops(airflow, archive):
     """The server says that it ends before it ends. What a stranger asked of the API of tasks is a refusal, too."""
-    from fastapi.testclient import TestClient
-
     access.flush()
     before = len(access_report.report(archive.store).accesses)
     with TestClient(airflow, base_url="http://testserver") as server:
