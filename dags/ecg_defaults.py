@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
-from ecg_tasks.names import RecipeName
+from ecg_tasks.names import OLD_FIELDS, RecipeName
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,10 +36,6 @@ RETRY_POLICY = ExceptionRetryPolicy(
     ],
 )
 """What a retry cannot mend fails at once; the rest (the store, the network, a killed worker) is retried."""
-
-
-OLD_FIELDS = {"ensemble_size": "members"}
-"""Form fields by the name that they had in version 0.1: a run's configuration may still use it."""
 
 
 def check_fields(context: "Context") -> None:

@@ -1,5 +1,6 @@
 """Here: every error the library raises, split by what the caller does next. Not here: handling them."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -99,3 +100,23 @@ class ModelRefusedError(EcgError):
 
 class DamagedStoreError(EcgError):
     """Stored bytes are not what their name says: give up, and restore them; a retry reads the same."""
+
+
+_MOST_OFFERED = 12
+
+
+def offer(wanted: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about a name that is not known: the names that are like it, or the last of those there are.
+
+    >>> offer("classify_record", ["classify_records", "ingest_records"])
+    '; did you mean classify_records?'
+    >>> offer("x", ["2026-01-01", "2026-01-02"]), offer("x", [])
+    ('; there are 2026-01-01, 2026-01-02', '; there are none')
+    """
+    from difflib import get_close_matches
+
+    names = sorted(set(known))
+    if near := get_close_matches(wanted, names, n=3, cutoff=0.75):
+        return f"; did you mean {' or '.join(near)}?"
+    more = f" and {len(names) - _MOST_OFFERED:,} more" if len(names) > _MOST_OFFERED else ""
+    return f"; there are {', '.join(names[-_MOST_OFFERED:]) or 'none'}{more}"

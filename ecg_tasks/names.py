@@ -19,6 +19,8 @@ class DagId(StrEnum):
     FORGET_PATIENT = "forget_patient"
 
 
+OLD_FIELDS = {"ensemble_size": "members"}
+"""Form fields of DAGs by the name that they had in version 0.1: a run's configuration may still use it."""
 INBOX = "inbox/"
 """Where people put files, below the bucket: tables of labels may name it too."""
 

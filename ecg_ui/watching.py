@@ -27,6 +27,8 @@ from ecg_ui.inputs import DATE, RECORD, RUN
 ROOT = API_ROOT_PATH.rstrip("/")
 LOGIN = re.compile(rf"{re.escape(ROOT)}/auth/(.*/)?(login|token)[^?]*")
 """Where auth managers take names and passwords."""
+SENT_BACK = re.compile(rf"{re.escape(ROOT)}/auth/oauth-authorized/.+")
+"""Where a provider of identities sends people back."""
 MAX_BODY = 64 * 1024
 """Bytes of a login, or of its answer, that are looked at."""
 MAX_NAME = 100
@@ -202,6 +204,8 @@ async def _noted(scope: Scope, found: Shown, login: _Login | None, answer: Messa
     elif login is None and session and scope["path"].startswith(f"{ROOT}/auth/"):  # a provider of identities sent the person back
         if (who := await _user(session)) != await _user(_credential(scope)):  # else the session that it had is handed on
             access.note(who=who, act=Act.LOGIN, page=page, outcome=AccessOutcome.SHOWN)
+    elif SENT_BACK.fullmatch(scope["path"]) and _is_back_to_login(answer):  # nobody knows under which name
+        access.note(who="", act=Act.LOGIN, page=page, outcome=AccessOutcome.REFUSED)
     elif code in _REFUSALS:
         access.note(who=found.who or await _user(_credential(scope)), act=Act.REQUEST, page=page, outcome=AccessOutcome.REFUSED, **of_what)
     elif found.who and scope["method"] in {"GET", "HEAD"}:
@@ -220,14 +224,18 @@ def _of_page(code: int) -> AccessOutcome:
 
 def _of_login(answer: Message, session: str) -> AccessOutcome | None:
     """Return how a login ended; None where a page sends the browser on and a later answer gives the session."""
-    code, headers = answer["status"], dict(answer["headers"])
+    code = answer["status"]
     if code >= status.HTTP_500_INTERNAL_SERVER_ERROR:
         return AccessOutcome.FAILED
     if session or (code < status.HTTP_300_MULTIPLE_CHOICES and _is_json(answer)):
         return AccessOutcome.SHOWN
-    if status.HTTP_300_MULTIPLE_CHOICES <= code < status.HTTP_400_BAD_REQUEST and b"login" not in headers.get(b"location", b""):
+    if status.HTTP_300_MULTIPLE_CHOICES <= code < status.HTTP_400_BAD_REQUEST and not _is_back_to_login(answer):
         return None
     return AccessOutcome.REFUSED  # with a status, by the form once more, or by the way back to it
+
+
+def _is_back_to_login(answer: Message) -> bool:
+    return b"login" in dict(answer["headers"]).get(b"location", b"")
 
 
 def _session(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -112,7 +112,7 @@ def read_in_this_process(monkeypatch):
 @pytest.fixture(autouse=True)
 def _console_of_its_own():
     """Let each test's commands make their console anew: it keeps the width that it had when a process first printed."""
-    terminal.console.cache_clear()
+    terminal.console_of.cache_clear()
 
 
 @pytest.fixture(scope="session")

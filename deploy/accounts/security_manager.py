@@ -1,4 +1,4 @@
-"""Here: what FAB's security manager does differently here: our roles, and logins that are slowed down and told.
+"""Here: what FAB's security manager does differently here: our roles, and logins that are slowed down.
 
 Not here: passwords, sessions, LDAP and OpenID Connect, which are FAB's own. ``webserver_config.py`` names this class.
 """
@@ -36,13 +36,6 @@ class SecurityManager(FabAirflowSecurityManagerOverride):
     def auth_user_ldap(self, username: str | None, password: str, rotate_session_id: bool = True) -> User | None:  # noqa: FBT001, FBT002 - as overridden
         """Ask the directory."""
         return _at_the_page(username, lambda: super(SecurityManager, self).auth_user_ldap(username, password, rotate_session_id))
-
-    def auth_user_oauth(self, userinfo: dict[str, Any], rotate_session_id: bool = True) -> User | None:  # noqa: FBT001, FBT002 - as overridden
-        """Take whom the provider of identities has checked, and tell it."""
-        user = super().auth_user_oauth(userinfo, rotate_session_id)
-        name = str(userinfo.get("username") or userinfo.get("email") or "")
-        logins.note(name, logins.LoginOutcome.IN if user else logins.LoginOutcome.REFUSED)
-        return user
 
     def get_oauth_user_info(self, provider: str, resp: dict[str, Any]) -> dict[str, Any]:
         """Return what a provider says of a person; of one named ``oidc``, what OpenID Connect's own claims say."""

@@ -14,6 +14,8 @@ POOLS = CHECKOUT / "deploy" / "pools.json"
 FAB_SETTINGS = CHECKOUT / "deploy" / "accounts" / "webserver_config.py"
 DISABLED_WITHIN_S = 5
 """So long an api-server remembers an account before it looks again."""
+SESSION_MIN = 12 * 60
+"""Minutes after which a login is asked for again, however busy a session is."""
 
 COMMANDS = {
     "api-server": ["airflow", "api-server"],
@@ -66,7 +68,7 @@ def environment(home: Home) -> dict[str, str]:
             "workers": 1,
         },
         "api_auth": {"jwt_secret": secrets.jwt_secret},
-        "fab": {"config_file": FAB_SETTINGS, "cache_ttl": DISABLED_WITHIN_S},
+        "fab": {"config_file": FAB_SETTINGS, "cache_ttl": DISABLED_WITHIN_S, "session_max_lifetime_minutes": SESSION_MIN},
         "database": {"sql_alchemy_conn": postgres.url(home)},
         "scheduler": {
             # A step of a run waits half of it on average. With 0.1 an idle scheduler takes a quarter of a core.

@@ -70,6 +70,10 @@ class AirflowApi:
         """Return the ids of the DAGs that Airflow has read so far."""
         return [dag["dag_id"] for dag in self._request("GET", "/api/v2/dags", params={"limit": 100}).json()["dags"]]
 
+    def fields(self, dag: str) -> list[str]:
+        """Return the names of the fields of a DAG's form."""
+        return sorted(self._request("GET", f"/api/v2/dags/{dag}/details").json()["params"] or {})
+
     def active_dags(self) -> list[str]:
         """Return the ids of the DAGs that are not paused."""
         answer = self._request("GET", "/api/v2/dags", params={"limit": 100, "paused": "false"})

@@ -10,6 +10,7 @@ from ecg_tasks.cli import (
     audit,
     backup,
     checks,
+    completion,
     deidentify,
     demo,
     distributed,
@@ -28,6 +29,7 @@ from ecg_tasks.cli import (
     starting,
     users,
 )
+from ecg_tasks.cli.checkout import commit
 from ecg_tasks.cli.terminal import complain
 from ecg_tasks.errors import EcgError
 
@@ -76,24 +78,28 @@ app.command(rich_help_panel=RECORD)(deidentify.deidentify)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.test)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=checks.PASS_ON)(checks.bench)
 app.command(rich_help_panel=DEVELOPMENT)(setup.setup)
+app.command(rich_help_panel=DEVELOPMENT)(completion.completion)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
     if asked:
-        print(f"ecg {__version__}")  # noqa: T201 - for a program
+        print(f"ecg {__version__}{f' ({commit()})' if commit() else ''}")  # noqa: T201 - for a program
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     *,
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and the commit of a checkout.")
+    ] = False,
 ) -> None:
     del version
 
 
 def main() -> None:
     """Run one command; an error that was foreseen is a sentence, not a traceback."""
+    completion.answer_the_shell()
     try:
         app(prog_name="ecg")
     except EcgError as error:

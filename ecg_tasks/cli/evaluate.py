@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.inbox import show_unknown
-from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.cli.terminal import complain, console, progress, say, table_of
 from ecg_tasks.labels import RESEARCH_USE
+from ecg_tasks.names import RecipeName
 
 if TYPE_CHECKING:
     from ecg_tasks.evaluation.assessment import Assessment
@@ -33,7 +35,8 @@ def evaluate(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="twelve_lead, heartbeat, notebook or lead_samples; default: the first that takes a recording, as in the nightly run."
+            help="twelve_lead, heartbeat, notebook or lead_samples; default: the first that takes a recording, as in the nightly run.",
+            autocompletion=one_of(RecipeName),
         ),
     ] = None,
     model: Annotated[
@@ -56,21 +59,17 @@ def evaluate(
     """
     import json as json_module
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     from ecg_tasks.offline.evaluate_folder import evaluate_folder
     from ecg_tasks.settings import site_names
 
-    columns = (TextColumn("recordings"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as shown:
-        bar = shown.add_task("")
+    with progress("evaluated", unit="recordings") as tell:
         found = evaluate_folder(
             folder,
             recipe=recipe,
             model=model,
             patient_key=_patient_key(),
             sites=site_names(sites),
-            progress=lambda done, total: shown.update(bar, completed=done, total=total),
+            progress=tell,
         )
     for evaluated in found.evaluated:
         _show(evaluated)
@@ -125,15 +124,13 @@ def _show(evaluated: "ModelEvaluation") -> None:
 
 
 def _show_figures(found: "Assessment") -> None:
-    from rich.table import Table
-
     from ecg_tasks.evaluation.summary import FIGURE_TITLES
 
     shown = found.evaluation
     say(f"{shown.n_records:,} records of {shown.n_patients:,} patients, {shown.n_abnormal:,} abnormal; split by {shown.split_unit}")
     if shown.split_unit == "record":
         say("some patients are not known: another recording of theirs may have been trained on, which flatters every figure")
-    table = Table("figure", "value", "95 % interval", "by", box=None, header_style="bold")
+    table = table_of("figure", "value", "95 % interval", "by")
     for name, figure in shown.figures.items():
         if isnan(figure.value):
             table.add_row(FIGURE_TITLES[name], "not defined", "", "")
@@ -149,38 +146,36 @@ def _show_figures(found: "Assessment") -> None:
 
 
 def _show_classes(found: "ClassAssessment") -> None:
-    from rich.table import Table
+    from rich.markup import escape
 
     from ecg_tasks.evaluation.classes import CLASS_FIGURES
     from ecg_tasks.evaluation.summary import FIGURE_TITLES
 
     names = [name for name in CLASS_FIGURES if name in _OF_CLASSES]
-    table = Table("class", "records", "with it", *(FIGURE_TITLES[name] for name in names), box=None, header_style="bold")
+    table = table_of("class", "records", "with it", *(FIGURE_TITLES[name] for name in names))
     for name, one in found.evaluations.items():
-        table.add_row(name, f"{one.n_records:,}", f"{one.n_abnormal:,}", *(one.figures[figure].text() for figure in names))
+        table.add_row(escape(name), f"{one.n_records:,}", f"{one.n_abnormal:,}", *(one.figures[figure].text() for figure in names))
     console().print(table)
     say(f"mean of the classes' AUROCs: {found.macro_auroc.text()}")
 
 
 def _show_baselines(found: "Assessment") -> None:
-    from rich.table import Table
-
     if found.baselines:
-        table = Table("simpler method (logistic regression)", "AUROC", "the model is better by", box=None, header_style="bold")
+        table = table_of("simpler method (logistic regression)", "AUROC", "the model is better by")
         for name, baseline in found.baselines.items():
             table.add_row(name.replace("_", " "), baseline.figures["auroc"].text(), baseline.auroc_difference.text())
         console().print(table)
 
 
 def _show_subgroups(found: "Assessment") -> None:
-    from rich.table import Table
+    from rich.markup import escape
 
     from ecg_tasks.evaluation.subgroups import shortfalls
 
-    table = Table("group", "records", "patients", "AUROC", "sensitivity", "specificity", box=None, header_style="bold")
+    table = table_of("group", "records", "patients", "AUROC", "sensitivity", "specificity")
     for group in found.subgroups:
         cells = [group.figures[name].text() if group.figures else "held back" for name in ("auroc", "sensitivity", "specificity")]
-        table.add_row(f"{group.attribute}: {group.value}", f"{group.n_records:,}", f"{group.n_patients:,}", *cells)
+        table.add_row(escape(f"{group.attribute}: {group.value}"), f"{group.n_records:,}", f"{group.n_patients:,}", *cells)
     console().print(table)
     for one in shortfalls(found.evaluation.figures, found.subgroups):
         if one.clear:
@@ -188,7 +183,7 @@ def _show_subgroups(found: "Assessment") -> None:
 
 
 def _show_sites(evaluated: "ModelEvaluation") -> None:
-    from rich.table import Table
+    from rich.markup import escape
 
     from ecg_tasks.evaluation.intervals import Interval
     from ecg_tasks.evaluation.summary import FIGURE_TITLES
@@ -202,11 +197,11 @@ def _show_sites(evaluated: "ModelEvaluation") -> None:
     if not evaluated.sites:
         return
     names = [name for name in FIGURE_TITLES if name in _OF_SITES]
-    table = Table("site", "records", "by the rule", *(FIGURE_TITLES[name] for name in names), box=None, header_style="bold")
+    table = table_of("site", "records", "by the rule", *(FIGURE_TITLES[name] for name in names))
     for site, one in evaluated.sites.items():
         for rule, title in (("pooled", "of all"), ("own", "its own")):
             cells = [Interval.from_dict(one[rule][name]).text() for name in names]
-            table.add_row(site, f"{one['n_records']:,}", title, *cells)
+            table.add_row(escape(site), f"{one['n_records']:,}", title, *cells)
     console().print(table)
 
 

@@ -1,7 +1,8 @@
 """Here: ``put``, ``import``, ``download``: ways for recordings into the inbox. Not here: layouts of data sets (``labelled_folders``)."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecg_tasks.cli.stack import running_stack
-from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.cli.terminal import complain, console, for_a_program, pace, progress, say
 from ecg_tasks.errors import StoreError
 
 if TYPE_CHECKING:
@@ -48,11 +49,20 @@ class OnPhysioNet(StrEnum):
 def put(
     files: Annotated[list[Path], typer.Argument(help="Files or folders; a folder keeps its inner paths.", exists=True)],
     under: Annotated[str, typer.Option(help="Folder in the inbox.")] = "",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: files, bytes, names below inbox/.")] = False,
 ) -> None:
     """Drop files into the inbox under their own names. A WFDB recording needs its header and its signal files in one folder."""
-    stack = running_stack()
-    n_files = drop(stack, list(_named(files, under)))
-    say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
+    from rich.filesize import decimal
+
+    with for_a_program(as_json) as answer:
+        stack = running_stack()
+        named = list(_named(files, under))
+        n_bytes = sum(file.stat().st_size for _, file in named)
+        n_files = drop(stack, named)
+        say(f"{n_files:,} files ({decimal(n_bytes)}) are in the inbox; ingest_records takes them over within some seconds")
+        if as_json:
+            answer({"files": n_files, "bytes": n_bytes, "names": [name for name, _ in named]})
 
 
 def import_(
@@ -82,7 +92,7 @@ def import_(
     show_labels(found)
     files = in_its_own_folder(found.for_inbox())
     n_files = drop_packed(stack, files)
-    say(f"{n_files} files are in the inbox; ingest_records takes them over within some seconds")
+    say(f"{n_files:,} files are in the inbox; ingest_records takes them over within some seconds")
 
 
 def show_labels(found: "LabelledFolder") -> None:
@@ -110,19 +120,13 @@ def download(
 
     Every file is checked against PhysioNet's own list of SHA-256 sums.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     from ecg_tasks.offline import physionet
 
     release = physionet.RELEASES[dataset.value]
     say(f"{release.slug} {release.version}, {release.licence}")
-    columns = (TextColumn("from PhysioNet"), BarColumn(), MofNCompleteColumn())
     try:
-        with Progress(*columns, console=console(), disable=not console().is_terminal) as shown:
-            bar = shown.add_task("", total=None)
-            got = physionet.fetch(
-                release, folder, address=physionet.ADDRESS, progress=lambda done, total: shown.update(bar, completed=done, total=total)
-            )
+        with progress("from PhysioNet") as tell:
+            got = physionet.fetch(release, folder, address=physionet.ADDRESS, progress=tell)
     except StoreError as error:
         complain(f"{dataset.value} could not be fetched from PhysioNet ({error}); is this machine connected to the network?")
         raise typer.Exit(1) from error
@@ -134,17 +138,13 @@ _MOST_SHOWN = 20
 """Rows that could not be understood, each in its own sentence; and statements that are not known."""
 
 
-def drop(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
+def drop(stack: "Stack", files: "Sequence[tuple[str, Content]]") -> int:
     """Put files into the inbox of a stack, in a safe order; returns how many."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     from ecg_tasks.actions.inbox import FILES_AT_ONCE, put_in_order
 
     os.environ.update(stack.environment())
-    columns = (TextColumn("into the inbox"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console(), disable=len(files) < FILES_AT_ONCE or not console().is_terminal) as shown:
-        bar = shown.add_task("", total=len(files))
-        return put_in_order(files, progress=lambda n_files: shown.update(bar, completed=n_files))
+    with progress("into the inbox", shown=len(files) >= FILES_AT_ONCE) as tell:
+        return put_in_order(files, progress=lambda n_files: tell(n_files, len(files)))
 
 
 def drop_packed(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
@@ -152,32 +152,30 @@ def drop_packed(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
 
     Returns how many files are there, without those that were taken over before.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     from ecg_tasks.actions.inbox import FILES_AT_ONCE
     from ecg_tasks.actions.packed_drop import Sent, put_packed
 
     if len(files) < FILES_AT_ONCE:
         return drop(stack, files)
     os.environ.update(stack.environment())
-    columns = (TextColumn("into the inbox"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console(), disable=not console().is_terminal) as shown:
-        bar = shown.add_task("", total=len(files))
+    began = time.monotonic()
+    with progress("into the inbox", shown=console().is_terminal) as tell:  # a log has a line for each archive
 
-        def tell(n_files: int, sent: Sent | None) -> None:
-            shown.update(bar, completed=n_files)
+        def tell_of(n_files: int, sent: Sent | None) -> None:
+            tell(n_files, len(files))
             if sent is not None and not console().is_terminal:
                 what = "sent" if sent.is_new else f"was taken over by {sent.before}" if sent.before else "was there before"
-                say(f"{n_files:,} of {len(files):,} files; an archive of {sent.n_bytes / 1e6:,.0f} MB {what}")
+                left = f" ({pace(n_files, len(files), time.monotonic() - began)})" if n_files < len(files) else ""
+                say(f"{n_files:,} of {len(files):,} files{left}; an archive of {sent.n_bytes / 1e6:,.0f} MB {what}")
 
-        sent = put_packed(files, progress=tell)
+        sent = put_packed(files, progress=tell_of)
     n_before = sum(one.n_files for one in sent if one.before)
     if n_before:
         say(f"{n_before:,} files were taken over before, and are not again")
     return len(files) - n_before
 
 
-def _named(paths: Iterable[Path], under: str) -> "Iterator[tuple[str, Content]]":
+def _named(paths: Iterable[Path], under: str) -> Iterator[tuple[str, Path]]:
     for path in paths:
         whole = path.resolve()
         for file in sorted(inner for inner in whole.rglob("*") if inner.is_file()) if whole.is_dir() else [whole]:

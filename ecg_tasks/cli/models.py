@@ -1,17 +1,23 @@
 """Here: ``models``, ``promote``, ``rollback``, ``reject`` and ``export``. Not here: training a version (DAG ``retrain_model``)."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from ecg_tasks.cli import runs
+from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.stack import open_bucket, running_stack
-from ecg_tasks.cli.terminal import complain, console, say
-from ecg_tasks.names import DagId
+from ecg_tasks.cli.terminal import complain, console, for_a_program, say, table_of
+from ecg_tasks.names import DagId, RecipeName
 
-Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat, notebook or lead_samples.")]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ecg_tasks.queries.models import EvaluatedVersion
+
+Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat, notebook or lead_samples.", autocompletion=one_of(RecipeName))]
 Version = Annotated[str, typer.Argument(help="Name of the version; ./ecg models lists them.")]
 Why = Annotated[str, typer.Option(help="The reason; kept for ever beside the decision, with the name that signed in and the time.")]
 
@@ -29,23 +35,57 @@ app = typer.Typer(cls=_ListsByDefault, help="List the versions in the bucket, or
 
 
 @app.command("list")
-def models(recipe: Annotated[str, typer.Argument(help="One recipe only; default: all.")] = "") -> None:
+def models(
+    recipe: Annotated[str, typer.Argument(help="One recipe only; default: all.", autocompletion=one_of(RecipeName))] = "",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: of each version in models what the table has, and more.")] = False,
+) -> None:
     """List the versions in the bucket: test AUROC, the gate's verdict, and which serve or were rejected."""
-    from rich.table import Table
-
     from ecg_tasks.queries import models
     from ecg_tasks.signals.recipes import get_recipe
 
     if recipe:
         get_recipe(recipe)
-    table = Table("recipe", "version", "test AUROC", "verdict", "standing")
-    for found in models.models(open_bucket()):
-        for one in found.versions if recipe in {"", found.recipe} else ():
-            trained = "\ntrained on synthetic recordings" if one.version.synthetic else ""
-            trained += f"\nsomebody else's: {one.version.added}" if one.version.added else ""
-            auroc = one.figures["auroc"].text() if one.figures else "not tested"
-            verdict = one.verdict.kind if one.verdict else "not evaluated"
-            table.add_row(found.recipe, one.version.version + trained, auroc, verdict, one.standing)
+    with for_a_program(as_json) as answer:
+        found = [one for of_one in models.models(open_bucket()) if recipe in {"", of_one.recipe} for one in of_one.versions]
+        if as_json:
+            answer({"models": [_as_json(one) for one in found]})
+        else:
+            _show(found)
+
+
+def _as_json(one: "EvaluatedVersion") -> dict[str, Any]:
+    """Return what a program needs of a version; null where it was not tested or evaluated."""
+    from dataclasses import asdict
+
+    from ecg_tasks.evaluation.intervals import nan_to_none
+
+    return {
+        **{name: getattr(one.version, name) for name in ("recipe", "version", "digest", "threshold", "abstain", "synthetic", "added")},
+        "classes": one.version.class_names,
+        "written": one.written,
+        "serves": one.serves,
+        "standing": one.standing,
+        "verdict": one.verdict.kind if one.verdict else None,
+        "n_records": one.n_records,
+        "n_patients": one.n_patients,
+        "figures": {
+            name: {part: nan_to_none(value) if part != "method" else value for part, value in asdict(figure).items()}
+            for name, figure in one.figures.items()
+        },
+    }
+
+
+def _show(found: "Sequence[EvaluatedVersion]") -> None:
+    from rich.markup import escape
+
+    table = table_of("recipe", "version", "test AUROC", "verdict", "standing")
+    for one in found:
+        trained = "\ntrained on synthetic recordings" if one.version.synthetic else ""
+        trained += f"\nsomebody else's: {escape(one.version.added)}" if one.version.added else ""
+        auroc = one.figures["auroc"].text() if one.figures else "not tested"
+        verdict = one.verdict.kind if one.verdict else "not evaluated"
+        table.add_row(one.version.recipe, one.version.version + trained, auroc, verdict, one.standing)
     console().print(table)
 
 
@@ -114,8 +154,9 @@ def export(
 def _decide(recipe: str, action: str, version: str, *, why: str, override: str = "") -> None:
     """Run the DAG, so that decisions come one after the other, and stand in Airflow's own history too."""
     from ecg_tasks.actions.decisions import ChampionAction, form
-    from ecg_tasks.queries import dag_runs
+    from ecg_tasks.queries import dag_runs, models
 
+    models.check(open_bucket(), recipe, version)
     dag, values = DagId.DECIDE_CHAMPION, form(recipe=recipe, action=ChampionAction(action), version=version, why=why, override=override)
     with running_stack().airflow() as api, runs.progress() as bars:
         run = api.trigger(dag, values)

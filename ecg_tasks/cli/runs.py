@@ -3,15 +3,18 @@
 import json
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ecg_tasks.cli import completion
 from ecg_tasks.cli.stack import running_stack
-from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.cli.terminal import LINE_S, complain, console, for_a_program, pace, say
+from ecg_tasks.errors import offer
+from ecg_tasks.names import OLD_FIELDS, DagId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.progress import Progress
 
@@ -23,12 +26,18 @@ _POLL_S, _MOST_S = 1.0, 3.0
 
 
 def run(
-    dag: Annotated[str, typer.Argument(help="The name of its file in dags/, such as classify_records or maintain_store.")],
+    dag: Annotated[
+        str,
+        typer.Argument(
+            help="The name of its file in dags/, such as classify_records or maintain_store.", autocompletion=completion.one_of(DagId)
+        ),
+    ],
     *,
     wait: Annotated[
         bool, typer.Option("--wait", help="Show its progress until it ends, then its note; exits with 1 when it failed.")
     ] = False,
     conf: Annotated[str, typer.Option(help="The form of the run as JSON; default: the DAG's own values.", metavar="JSON")] = "{}",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: dag, run, state, note.")] = False,
 ) -> None:
     """Start a run of a DAG."""
     try:
@@ -39,19 +48,37 @@ def run(
     if not isinstance(values, dict):
         complain(f"--conf must be a JSON object, not {conf}")
         raise typer.Exit(2)
-    with running_stack().airflow() as api:
-        started = api.trigger(dag, values)
-        if not wait:
+    with for_a_program(as_json) as answer:
+        with running_stack().airflow() as api:
+            _check(api, dag, values)
+            started = api.trigger(dag, values)
             say(f"{dag} was started: {started}")
-            return
-        with progress() as bars:
-            state = follow(api, dag, started, bars)
-        note = api.note(dag, started)
-    if note:
-        say(note)
-    if state != "success":
-        complain(f"{dag} {started} {state}; its tasks and their logs are in the web interface (./ecg open)")
-        raise typer.Exit(1)
+            if wait:
+                with progress() as bars:
+                    state = follow(api, dag, started, bars)
+            else:
+                state = api.run_state(dag, started) if as_json else ""
+            note = api.note(dag, started) if wait else ""
+        if note:
+            say(note)
+        if as_json:
+            answer({"dag": dag, "run": started, "state": state, "note": note})
+        if wait and state != "success":
+            complain(f"{dag} {started} {state}; its tasks and their logs are in the web interface (./ecg open)")
+            raise typer.Exit(1)
+
+
+def _check(api: "AirflowApi", dag: str, values: "Mapping[str, Any]") -> None:
+    """Refuse a DAG or a field that is not there, before a run of it is; Airflow itself refuses wrong values then."""
+    if dag not in (there := api.dags()):
+        complain(f"there is no DAG {dag!r}{offer(dag, there)}")
+        raise typer.Exit(2)
+    fields = api.fields(dag)
+    allowed = {*fields, *(old for new, old in OLD_FIELDS.items() if new in fields)}
+    for name in values:
+        if name not in allowed:
+            complain(f"{dag} has no field {name!r} in its form{offer(name, fields)}")
+            raise typer.Exit(2)
 
 
 @contextmanager
@@ -75,7 +102,7 @@ def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
     """Show a run until it ends; returns ``success`` or ``failed``."""
     bar = bars.add_task(dag, total=None, doing="")
     shown = ""
-    began = time.monotonic()
+    began = told = time.monotonic()
     while True:
         state = api.run_state(dag, run_id)
         tasks = api.task_states(dag, run_id)
@@ -84,9 +111,11 @@ def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
         doing = state if finished else ", ".join(working) or "waits for its turn"
         n_done = sum(task_state in _DONE for _task, task_state in tasks)
         bars.update(bar, total=len(tasks) or None, completed=n_done, doing=doing)
-        if not console().is_terminal and doing != shown:  # a log shows no bars that move
-            console().print(f"{dag}: {doing} ({n_done} of {len(tasks)} tasks done)")
-            shown = doing
+        now = time.monotonic()
+        if not console().is_terminal and (doing != shown or now - told >= LINE_S):  # a log shows no bars that move
+            rate = f", {pace(n_done, len(tasks), now - began)}" if n_done and not finished else ""
+            console().print(f"{dag}: {doing} ({n_done} of {len(tasks)} tasks done{rate})")
+            shown, told = doing, now
         if finished:
             return state
         time.sleep(min(_POLL_S + (time.monotonic() - began) / 30, _MOST_S))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecg_tasks import sandbox
-from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.cli.terminal import complain, console, say, table_of
 
 if TYPE_CHECKING:
     from deploy.embedded import Stack
@@ -71,9 +71,8 @@ def status(
         print(json.dumps(asdict(found), indent=2))  # noqa: T201 - for a program, without colours or line breaks
     else:
         from rich.markup import escape
-        from rich.table import Table
 
-        table = Table("component", "state", "what it is, and what to do", box=None, header_style="bold")
+        table = table_of("component", "state", "what it is, and what to do")
         for component, state in found.components.items():
             table.add_row(component, f"[{_COLOURS.get(state, 'red')}]{state}[/]", escape(found.advice.get(component, "")))
         console().print(table)

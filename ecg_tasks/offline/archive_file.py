@@ -2,7 +2,7 @@
 
 import posixpath
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,28 +46,33 @@ def is_archive(path: Path) -> bool:
     return path.is_file() and packed.is_called_an_archive(path.name) and _packing(path) is not None
 
 
-def read_archive(path: Path) -> Iterator[Read]:
+def read_archive(path: Path, *, name: str = "", counted: Callable[[int], None] = lambda _n: None) -> Iterator[Read]:
     """Read an archive's drops one after the other, as the intake takes them over; memory holds one. One that is refused has no record.
+
+    Parameters
+    ----------
+    name : below the inbox; by default that of the file
+    counted : called once before the first, with how many there are
 
     Raises
     ------
     BadInputError
         If the archive as a whole is refused.
     """
-    opened = _open(path)
+    opened = _open(path, name or path.name)
+    drops = [drop for drop in opened.drops if drop.fate != PASSED_OVER]
+    counted(len(drops))
     with _contents(path, opened) as contents:
-        for drop in opened.drops:
-            name = recording_name(drop.name)
-            if drop.fate == PASSED_OVER:
-                continue
+        for drop in drops:
+            called = recording_name(drop.name)
             if drop.reason:
-                yield Read(records=(), rejected=(Rejected(name=name, reason=Reason(drop.reason), message=drop.message),))
+                yield Read(records=(), rejected=(Rejected(name=called, reason=Reason(drop.reason), message=drop.message),))
                 continue
             try:
                 files = {posixpath.basename(file.member): contents.get(opened.members[file.member]) for file in drop.files}
                 yield readers.read(drop.name, files)
             except BadInputError as fault:
-                yield Read(records=(), rejected=(Rejected(name=name, reason=fault.reason, message=fault.message),))
+                yield Read(records=(), rejected=(Rejected(name=called, reason=fault.reason, message=fault.message),))
 
 
 @contextmanager
@@ -76,7 +81,7 @@ def unpacked(path: Path) -> Iterator[Path]:
 
     A single folder that holds everything is given itself.
     """
-    opened = _open(path)
+    opened = _open(path, path.name)
     with tempfile.TemporaryDirectory(prefix="ecg-archive-") as found, _contents(path, opened) as contents:
         root = Path(found)
         for member in opened.members.values():
@@ -96,12 +101,12 @@ def _packing(path: Path) -> Packing | None:
     return packed.packing_of(_OnDisk(path).read_at(0, HEAD_BYTES))
 
 
-def _open(path: Path) -> Opened:
+def _open(path: Path, name: str) -> Opened:
     packing = _packing(path)
     if packing is None:
         raise BadInputError(Reason.UNKNOWN_FORMAT, f"{path.name} is no ZIP, tar or tar.gz archive")
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return open_archive(_OnDisk(path), packing, name=path.name, etag="", modified=modified, settings=ArchiveBounds.of(Settings))
+    return open_archive(_OnDisk(path), packing, name=name, etag="", modified=modified, settings=ArchiveBounds.of(Settings))
 
 
 @contextmanager

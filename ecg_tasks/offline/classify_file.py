@@ -1,7 +1,7 @@
 """Here: one recording, or one stored picture, classified without any stack. Not here: the nightly run (``classify_records``)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,12 +16,14 @@ from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.labels import ClassDecision, Decision
 from ecg_tasks.learning.decisions import RecordDecisions
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.learning.version import METRICS, Metrics
+from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
+from ecg_tasks.offline.report_rows import report_rows
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.pipeline.champions.versions import flagged
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import header_beside, is_signal
 from ecg_tasks.readers.wfdb.lines import matching_name
+from ecg_tasks.report_columns import Row
 from ecg_tasks.reporting.facts import Fact, facts_of
 from ecg_tasks.reporting.measured import Line, measured_lines
 from ecg_tasks.settings import Settings
@@ -68,6 +70,8 @@ class Classified:
     """What was measured of it; none for a heartbeat row and a picture."""
     classes: tuple[ClassifiedClass, ...] = ()
     """In the order of the version; nothing where it reports none."""
+    row: Row = field(default_factory=dict)
+    """The same with the columns of a report; none for a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +101,17 @@ def shipped_classifier(recipe: str, folder: Path = SHIPPED_MODELS) -> Classifier
         If the folder has none.
     """
     return Classifier.from_files(_shipped_files(recipe, folder))
+
+
+def shipped_classes(recipes: Sequence[str], folder: Path = SHIPPED_MODELS) -> tuple[str, ...]:
+    """Return the classes that the champions of these recipes report, each once; what has no champion in the folder reports none."""
+    specs = [
+        ModelSpec.from_json(registry.read_shipped(folder, champion)[SPEC])
+        for recipe in recipes
+        for champion in registry.shipped_champions(folder)
+        if champion.recipe == recipe
+    ]
+    return tuple(dict.fromkeys(rule.name for spec in specs for rule in spec.classes))
 
 
 def classify_file(path: Path, *, recipe: str | None = None, models: Path = SHIPPED_MODELS) -> FileClassified:
@@ -206,7 +221,20 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
     rows = [np.flatnonzero(rendered.record == row).tolist() for row in range(len(records))]
     read = [rendered.read[found[0]] for found in rows]
     flags = [join_flags(*(rendered.flags[at] for at in found)) for found in rows]
-    ages = Metrics.from_json(_shipped_files(recipe_name, models)[METRICS]).ages
+    files = _shipped_files(recipe_name, models)
+    ages = Metrics.from_json(files[METRICS]).ages
+    flags = [flagged(found, ages, age=record.age) for found, record in zip(flags, records, strict=True)]
+    measured = [None if record.is_heartbeat else measure(record) for record in records]
+    reported = report_rows(
+        records,
+        decided,
+        rendered,
+        spec=classifier.spec,
+        digest=registry.digest(files),
+        flags=flags,
+        seconds_read=read,
+        measured=measured,
+    )
     return [
         Classified(
             name=record.name,
@@ -218,10 +246,11 @@ def _classify(records: list[Record], recipe_name: str, models: Path) -> list[Cla
             version=classifier.spec.version,
             synthetic_model=classifier.spec.synthetic,
             seconds_read=read[row],
-            remarks=tuple(sentences(flagged(flags[row], ages, age=record.age))),
+            remarks=tuple(sentences(flags[row])),
             facts=() if record.is_heartbeat else tuple(facts_of(record)),
-            measured=() if record.is_heartbeat else tuple(measured_lines(measure(record).row)),
+            measured=() if (found := measured[row]) is None else tuple(measured_lines(found.row)),
             classes=_classes(decided, row),
+            row=reported[row],
         )
         for row, record in enumerate(records)
     ]

@@ -23,7 +23,7 @@ from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import join_shard
 from ecg_tasks.archive.workspace import now, open_store, write_jobs
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.errors import ConfigurationError, offer
 from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.evaluation.intervals import nan_to_none
 from ecg_tasks.labels import Decision
@@ -77,7 +77,7 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
             raise ConfigurationError(
                 f"{recipe} {one} reads the pictures {found}; made now are {get_recipe(recipe).key}"
                 if found
-                else f"there is no {recipe} version {one!r}; ./ecg models {recipe} lists them"
+                else f"there is no {recipe} version {one!r}{offer(one, registry.versions(store, recipe))}"
             )
         if obstacle := synthetic.obstacle(store, recipe, one):
             raise ConfigurationError(f"{recipe} {one} {obstacle}: it may not decide on them")

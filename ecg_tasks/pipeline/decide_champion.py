@@ -12,7 +12,7 @@ from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.archive.documents import DecisionManifest, StoredVerdict, find, find_manifest, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import now, open_store
-from ecg_tasks.errors import ConfigurationError, ModelRefusedError
+from ecg_tasks.errors import ConfigurationError, ModelRefusedError, offer
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import fresh_process, synthetic
 from ecg_tasks.pipeline.champions.versions import pictures_of
@@ -114,7 +114,7 @@ def _decide(store: ObjectStore, recipe: str, action: ChampionAction, version: st
     if action is ChampionAction.ROLLBACK:
         return _roll_back(store, recipe, version, who=who, why=why, before=before)
     if not registry.has_version(store, recipe, version):
-        raise ConfigurationError(f"there is no {recipe} version {version!r}; ./ecg models {recipe} lists them")
+        raise ConfigurationError(f"there is no {recipe} version {version!r}{offer(version, registry.versions(store, recipe))}")
     if action is ChampionAction.PROMOTE:
         return _promote(store, recipe, version, who=who, why=why, override=override, before=before)
     return _reject(store, recipe, version, who=who, why=why, before=before)

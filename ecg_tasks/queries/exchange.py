@@ -13,12 +13,14 @@ from typing import Any, BinaryIO
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import ReportSummary, read
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.errors import ConfigurationError, MissingObjectError
+from ecg_tasks.errors import ConfigurationError, MissingObjectError, offer
 from ecg_tasks.queries import report_table
 from ecg_tasks.reporting.fhir import RELEASES, ClassCode, RunIdentity, bundles
 from ecg_tasks.reporting.tables import csv_pieces, xlsx_file
 
 SUMMARY, INDEX = "summary.json", "index.html"
+_DAYS_OFFERED = 14
+"""Days with reports whose runs are offered where one is not found."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PIECE = 1024 * 1024
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -98,10 +100,12 @@ def find_report(store: ObjectStore, run: str) -> tuple[str, str]:
         If there is none.
     """
     wanted = keys.run_key(run)
-    for date in reversed(store.list_folders(keys.REPORTS)):
+    dates = store.list_folders(keys.REPORTS)
+    for date in reversed(dates):
         if store.exists(keys.report(date, wanted, INDEX)):
             return date, wanted
-    raise ConfigurationError(f"there is no report of a run {run!r}")
+    there = [folder for date in dates[-_DAYS_OFFERED:] for folder in store.list_folders(f"{keys.REPORTS}{date}/")]
+    raise ConfigurationError(f"there is no report of a run {run!r}{offer(wanted, there)}")
 
 
 def _key(date: str, run: str, path: str) -> str:

@@ -8,14 +8,14 @@ from ecg_tasks.archive import forgotten, keys, registry
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.documents import StoredVerdict, read
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
-from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError
+from ecg_tasks.errors import ConfigurationError, MissingObjectError, ModelRefusedError, offer
 from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.learning.decisions import SiteRule
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec, without_buckets
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.pipeline.reports.report_builder import band_of, reported_classes
 from ecg_tasks.reporting.model import ReportedClass
-from ecg_tasks.signals.recipes import RECIPES
+from ecg_tasks.signals.recipes import RECIPES, get_recipe
 
 PLOTS = ("roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg", "coverage.svg")
 """What the card of a version shows."""
@@ -100,6 +100,19 @@ def models(store: ObjectStore) -> tuple[RecipeModels, ...]:
         if whole or decided:
             found.append(RecipeModels(recipe=recipe, decided=decided, versions=tuple(whole)))
     return tuple(found)
+
+
+def check(store: ObjectStore, recipe: str, version: str = "") -> None:
+    """Refuse a recipe, or a version of it, that is not there.
+
+    Raises
+    ------
+    ConfigurationError
+        It says which there are.
+    """
+    get_recipe(recipe)
+    if version and not registry.has_version(store, recipe, version):
+        raise ConfigurationError(f"there is no {recipe} version {version!r}{offer(version, registry.versions(store, recipe))}")
 
 
 def export_champion(store: ObjectStore, recipe: str, folder: Path | None = None) -> Path:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.errors import ConfigurationError, offer
 from ecg_tasks.names import RecipeName
 from ecg_tasks.signals.flags import Flag, join_flags
 from ecg_tasks.signals.lead_checks import check_leads
@@ -234,7 +234,7 @@ def get_recipe(name: str) -> Recipe:
         If there is none of that name; the message names those there are.
     """
     if name not in RECIPES:
-        raise ConfigurationError(f"there is no recipe {name!r}; there are {', '.join(sorted(RECIPES))}")
+        raise ConfigurationError(f"there is no recipe {name!r}{offer(name, RECIPES)}")
     return RECIPES[name]
 
 

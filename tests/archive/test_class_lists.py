@@ -55,6 +55,20 @@ def test_what_a_source_never_names_is_not_known():
     assert (own["a"].lacks, own["b"].lacks, own["c"].lacks, own["d"].lacks) == ({"paced"}, {"AF", "paced"}, set(), set())
 
 
+def test_whatever_a_source_ever_named_it_looked_for():
+    """Also what it named as absent, and in a list that a later one of its own stands in place of."""
+    absent = replace(SAID, record_id="b", classes="-paced ?")
+    assert known([replace(SAID, classes="AF"), absent]) == ("AF", "paced")
+    before = replace(SAID, classes="AF paced", when="2025-12-31T00:00:00+00:00")
+    assert known([before, replace(SAID, classes="AF")]) == ("AF", "paced")
+
+
+def test_of_an_uninterpretable_record_no_class_is_known():
+    """Not even that there is none of them."""
+    for said in ("-", "-MI ?"):
+        assert known([replace(SAID, classes=said)], replace(SOURCE, label="uninterpretable")) is None
+
+
 def test_what_is_said_to_be_absent_is_known():
     """Also in a list that is not whole, as a reviewer's, who was asked for some classes."""
     assert known([SAID, replace(NAMED, classes="MI -AF ?")], SOURCE, ANNA) == ("MI", "AF")

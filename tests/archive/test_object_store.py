@@ -43,6 +43,63 @@ def test_what_is_written_once_is_not_written_over(bucket, folder):
     assert bucket.get(key) == b"one"
 
 
+def test_bytes_are_read_where_their_etag_is_not_their_md5(bucket):
+    """An object that came in parts has another ETag, and so has one under a cipher: the same bytes are the same all the same."""
+    of = {"Bucket": bucket.bucket, "Key": "raw/0/parts"}
+    upload = of | {"UploadId": bucket._client.create_multipart_upload(**of)["UploadId"]}
+    etag = bucket._client.upload_part(**upload, PartNumber=1, Body=b"one")["ETag"]
+    bucket._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+    for key, data in (("staging/same", b"one"), ("staging/other", b"two")):
+        bucket.put(key, data)
+    assert bucket.info("raw/0/parts").etag != bucket.info("staging/same").etag
+    bucket.put("raw/0/parts", b"one")
+    bucket.copy("staging/same", "raw/0/parts")
+    for write in (lambda: bucket.put("raw/0/parts", b"two"), lambda: bucket.copy("staging/other", "raw/0/parts")):
+        with pytest.raises(StoreConflictError):
+            write()
+
+
+def test_a_copy_over_the_same_bytes_writes_nothing(bucket):
+    """No version more, and the moment at which it was written stays."""
+    bucket._client.put_bucket_versioning(Bucket=bucket.bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("staging/same", "raw/0/a"):
+        bucket.put(key, b"one")
+    bucket.copy("staging/same", "raw/0/a")
+    assert len(bucket._client.list_object_versions(Bucket=bucket.bucket, Prefix="raw/")["Versions"]) == 1
+
+
+def test_what_is_written_once_is_copied_over_where_that_is_said(bucket):
+    """By whoever writes what was not whole yet, and to forget; afterwards no more."""
+    for number, key in enumerate(("staging/0", "staging/1", "staging/2", "raw/0/a")):
+        bucket.put(key, b"%d" % number)
+    bucket.copy("staging/0", "raw/0/a", anew=True)
+    assert bucket.get("raw/0/a") == b"0"
+    with forgetting():
+        bucket.copy("staging/1", "raw/0/a")
+    assert bucket.get("raw/0/a") == b"1"
+    with pytest.raises(StoreConflictError):
+        bucket.copy("staging/2", "raw/0/a")
+
+
+def test_the_key_to_forget_by_is_sent_to_forget_alone(bucket, monkeypatch):
+    """Whoever sees other requests, as of a night, does not learn it."""
+    monkeypatch.setenv("ECG_STORE_ERASE_KEY", "secret")
+    sent = []
+    events = bucket._client.meta.events
+    events.register("before-send.s3", lambda request, **_: sent.append(request.headers.get("X-Ecg-Erase")), unique_id="told")
+    try:
+        bucket.put("raw/0/a", b"one")
+        bucket.delete("raw/0/b")
+        with forgetting():
+            bucket.put("raw/0/a", b"two")
+            bucket.delete("raw/0/a")
+        bucket.get_many([])
+        bucket.list_keys("raw/")
+    finally:
+        events.unregister("before-send.s3", unique_id="told")
+    assert sent == [None, None, b"secret", b"secret", None]
+
+
 def test_a_conflict_is_told_without_a_dropped_files_name(bucket):
     """Below raw/ a key may end with somebody's name."""
     bucket.put("raw/0/Mustermann.csv", b"one")

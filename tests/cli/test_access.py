@@ -97,7 +97,7 @@ def test_a_backup_is_a_read_of_everything(bucket, monkeypatch, tmp_path):
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_secrets_go_to_a_terminal_only(is_terminal, monkeypatch, capsys):
     """The password and the store's key: a pipe, a file or a log of CI gets the place where they are."""
-    made = terminal.console.__wrapped__()  # not the one that other tests have
+    made = terminal.console_of.__wrapped__(stderr=False)  # not the one that other tests have
     made._force_terminal = is_terminal
     for module in (demo, stack):
         monkeypatch.setattr(module, "console", lambda: made)

@@ -15,7 +15,7 @@ from ecg_tasks.cli.__main__ import app
 CHECKOUT = Path(__file__).parents[2]
 COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
-    *("classify", "evaluate", "export-report", "export", "test", "bench", "setup"),
+    *("classify", "evaluate", "export-report", "export", "test", "bench", "setup", "completion"),
     *("promote", "rollback", "reject", "secrets"),
     *("audit", "lineage", "deidentify", "backup", "backup-key", "restore", "kept", "forget", "allow-again"),
 )
@@ -112,8 +112,10 @@ def test_a_network_is_handed_in_and_its_run_followed(monkeypatch, tmp_path):
 
 
 def test_the_version_is_one_line():
-    """A program reads which version this is."""
-    assert invoke("--version").output == f"ecg {ecg_tasks.__version__}\n"
+    """A program reads which version this is, and which commit where it is a checkout."""
+    describe = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    commit = subprocess.run(describe, capture_output=True, text=True, check=False, cwd=CHECKOUT).stdout.strip()
+    assert invoke("--version").output == f"ecg {ecg_tasks.__version__}{f' ({commit})' if commit else ''}\n"
 
 
 def test_setup_says_what_is_installed(monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from deploy.accounts import passwords, roles
+from deploy.accounts import logins, passwords, roles
 from deploy.accounts.roles import RIGHTS, Role
 from deploy.accounts.throttle import FIRST_WAIT_S, FREE, LONGEST_WAIT_S, Throttle
 from ecg_tasks.names import DagId
@@ -62,9 +62,21 @@ def test_made_up_names_fill_no_memory():
     assert len(throttle._tries) == 10_000
 
 
+def test_whoever_gets_in_never_waits(monkeypatch):
+    """A right password forgets the tries before it, its own too; another name's it does not."""
+    monkeypatch.setattr(logins, "THROTTLE", Throttle(Clock()))
+    for _ in range(2 * FREE):
+        assert logins.counted("anna", lambda: "anna") == "anna"
+    for _ in range(FREE):
+        assert logins.counted("bert", lambda: None) is None
+    logins.counted("anna", lambda: "anna")
+    with pytest.raises(logins.TooManyError):
+        logins.counted("bert", lambda: pytest.fail("nobody is asked while a name waits"))
+
+
 def test_which_passwords_are_taken(monkeypatch):
     """Long ones; a made one is long and different each time; what comes in without a terminal is its first line."""
-    for refused in ("short", "elevenchars", "aaaaaaaaaaaaaaa", "abababababab"):
+    for refused in ("short", "elevenchars", "aaaaaaaaaaaaaaa", "abababababab", "abcabcabcabc"):
         with pytest.raises(passwords.PasswordRefusedError):
             passwords.check(refused)
     assert passwords.make() != passwords.make()

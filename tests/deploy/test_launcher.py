@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import supervisor
 
+import ecg_tasks
+
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -68,10 +70,10 @@ if [ "$1" = pip ]; then
 fi""",
         )
 
-    def run(self, *arguments):
+    def run(self, *arguments, **variables):
         """Run ./ecg."""
         shell = shutil.which("dash") or shutil.which("sh")
-        environment = {"PATH": str(self.programs), "HOME": os.environ.get("HOME", "/")}
+        environment = {"PATH": str(self.programs), "HOME": os.environ.get("HOME", "/"), **variables}
         return subprocess.run([shell, str(self.folder / "ecg"), *arguments], env=environment, capture_output=True, text=True, check=False)
 
     def called(self):
@@ -163,6 +165,29 @@ def test_a_question_installs_nothing(checkout, question):
     assert not (checkout.folder / ".venv-setup").exists()
     expected = "pytest " if question == ("test", "--version") else "ecg "
     assert done.stdout.startswith((expected, "Usage: ./ecg", "## `./ecg"))
+
+
+def test_a_shell_never_waits_for_a_set_up(checkout):
+    """While nothing is installed the completion offers nothing, and its script says in a sentence what to do."""
+    checkout.with_source()
+    checkout.with_uv()
+    done = checkout.run(_ECG_COMPLETE="complete_bash", COMP_WORDS="./ecg cla", COMP_CWORD="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = checkout.run("completion", "bash")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "./ecg setup" in done.stderr
+    assert checkout.called() == []
+
+
+def test_the_bare_version_has_the_commit(checkout):
+    """As the installed one has; without git, or without a checkout of it, the version stands alone."""
+    checkout.with_source()
+    checkout.program("git", "echo 0123abc")
+    assert checkout.run("--version").stdout == f"ecg {ecg_tasks.__version__}\n"
+    (checkout.folder / ".git").mkdir()
+    assert checkout.run("--version").stdout == f"ecg {ecg_tasks.__version__} (0123abc)\n"
+    checkout.program("git", "exit 1")
+    assert checkout.run("--version").stdout == f"ecg {ecg_tasks.__version__}\n"
 
 
 def test_the_bare_help_tells_every_command_and_argument(checkout):

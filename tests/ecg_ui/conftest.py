@@ -27,7 +27,7 @@ def environment(bucket_in, api_settings, tmp_path_factory):
 
     embedded = airflow.environment(Home(tmp_path_factory.mktemp("home")))
     accounts = {name: value for name, value in embedded.items() if name.startswith("AIRFLOW__FAB__") or name.endswith("__AUTH_MANAGER")}
-    assert len(accounts) == 3
+    assert len(accounts) == 4
     with pytest.MonkeyPatch.context() as patch:
         yield bucket_in(patch, **api_settings, **accounts)
 

@@ -1,5 +1,6 @@
 """What holds for every answer of Airflow's whole application: names, headers, cookies; with the execution API that tasks ask."""
 
+import asyncio
 import re
 
 import pytest
@@ -147,3 +148,33 @@ def test_only_fabs_own_pages_may_have_scripts_in_them(admin, archive, monkeypatc
     monkeypatch.setattr(outermost(admin), "_login_policy", doors.FAB_POLICY)
     having = {path for path in ("/", "/auth/login", "/auth", "/authors", "/ecg/") if "unsafe-inline' 'wasm" in admin.get(path).headers[CSP]}
     assert having == {"/auth/login"}
+
+
+def through(kind, *, host="localhost", scheme):
+    """What comes out of the layer where everything within sets a cookie: its messages, and whether anything within was asked."""
+    asked, sent = [], []
+
+    async def app(scope, _receive, send):
+        asked.append(scope["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"set-cookie", b"a=b")]})
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": kind, "scheme": scheme, "method": "GET", "path": "/", "query_string": b"", "headers": [(b"host", host.encode())]}
+    asyncio.run(doors.Doors(app)(scope, None, send))
+    return sent, asked
+
+
+def test_a_websocket_for_another_host_is_closed(airflow):
+    """Before anything within hears of it."""
+    assert through("websocket", host="evil.example", scheme="ws") == ([{"type": "websocket.close", "code": 1008}], [])
+    assert through("websocket", scheme="ws")[1] == ["websocket"]
+
+
+@pytest.mark.parametrize(("scheme", "safe"), [("http", False), ("https", True)])
+def test_who_came_by_tls_stays_with_it(airflow, scheme, safe):
+    """Whatever address is configured."""
+    headers = dict(through("http", scheme=scheme)[0][0]["headers"])
+    assert (b"strict-transport-security" in headers) is safe
+    assert headers[b"set-cookie"].endswith(b"; Secure") is safe

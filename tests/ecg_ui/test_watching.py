@@ -1,10 +1,14 @@
 """What of requests to Airflow's whole application goes into the access log: logins, refusals, and every page of ours."""
 
+import asyncio
 import json
 import re
 
 import pytest
+from fastapi.testclient import TestClient
 
+from deploy.accounts.logins import THROTTLE
+from deploy.accounts.throttle import FREE
 from ecg_tasks.actions import access
 from ecg_tasks.queries import access_report
 from ecg_ui import watching
@@ -119,6 +123,28 @@ def test_logins_are_logged_with_the_name_that_was_entered(path, password, client
     assert new() == [("ada", "login", path.replace("/cli", ""), "", "", "", "shown" if right else "refused")]
 
 
+def test_a_login_that_has_to_wait_is_logged(client_of, passwords, new):
+    """Even with the right password it is refused."""
+    for _ in range(FREE):
+        THROTTLE.begin("ada")
+    answer = client_of("nobody").post("/auth/token", json={"username": "ada", "password": PASSWORD})
+    THROTTLE.right("ada")
+    assert answer.status_code == 429
+    assert new() == [("ada", "login", "/auth/token", "", "", "", "refused")]
+
+
+@pytest.mark.parametrize(("target", "logged"), [("/auth/login/", [("", "login", "refused")]), ("/auth/", [])])
+def test_whom_a_provider_of_identities_does_not_let_in_is_logged(target, logged, archive, new):
+    """FAB sends the person back to its login; whom it lets in gets a session with the next answer, which is noted then."""
+
+    async def sent_back(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 302, "headers": [(b"location", target.encode())]})
+        await send({"type": "http.response.body"})
+
+    TestClient(watching.Watch(sent_back), follow_redirects=False).get("/auth/oauth-authorized/oidc?code=x&state=y")
+    assert [(one[0], one[1], one[-1]) for one in new()] == logged
+
+
 def test_a_form_is_a_login_too(client_of, passwords, new):
     """As the login page sends it; an odd body has no name."""
     nobody = client_of("nobody")
@@ -168,6 +194,29 @@ def test_a_download_is_logged_before_its_first_byte(airflow, client_of, archive,
     assert [(one[-2], one[-1]) for one in new()] == [("predictions.csv", "shown")]
 
 
+def test_what_fails_before_it_answers_is_logged(archive, new):
+    """A login that breaks is one that failed, under the name that was entered."""
+
+    async def breaks(_scope, receive, _send):
+        await receive()
+        raise RuntimeError("broken")
+
+    async def receive():
+        return {"type": "http.request", "body": b"username=grace%0Aroot&password=x"}
+
+    scope = {"type": "http", "method": "POST", "path": "/auth/token", "query_string": b"", "headers": []}
+    with pytest.raises(RuntimeError, match="broken"):
+        asyncio.run(watching.Watch(breaks)(scope, receive, None))
+    assert [(one[0], one[1], one[-1]) for one in new()] == [("graceroot", "login", "failed")]
+
+
+def test_a_refused_token_names_its_user(client_of, archive, new):
+    """A program comes with a header, and may have somebody else's cookie beside it: Airflow looks at the header, and so does the log."""
+    token = client_of("reader", name="oda").cookies["_token"]
+    client_of("reader", name="grace").get("/api/v2/connections", headers={"authorization": f"Bearer {token}"})
+    assert [(one[0], one[-1]) for one in new()] == [("oda", "refused")]
+
+
 def test_a_pages_login_gets_a_cookie_that_no_script_can_read(client_of, passwords):
     """Airflow's login page would let a script write it; a program that asks for a token gets no cookie."""
     body = {"username": "ada", "password": PASSWORD}
@@ -202,8 +251,6 @@ def test_no_page_waits_for_the_log(viewer, archive, monkeypatch, caplog):
 
 def test_what_waits_is_written_when_the_server_stops(airflow, archive):
     """The server says that it ends before it ends. What a stranger asked of the API of tasks is a refusal, too."""
-    from fastapi.testclient import TestClient
-
     access.flush()
     before = len(access_report.report(archive.store).accesses)
     with TestClient(airflow, base_url="http://testserver") as server:

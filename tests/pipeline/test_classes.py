@@ -258,8 +258,8 @@ def test_a_file_is_classified_without_any_stack(store, report, offline, monkeypa
             (name, nightly[one.record_id][f"class_{name}"]) for name in ("NORM", "STTC", "WIDE")
         ]
         assert one.classes[2].probability == pytest.approx(nightly[one.record_id]["p_WIDE"], abs=1e-6)
-    whole = classify_archive.classify
-    monkeypatch.setattr(classify_archive, "classify", lambda path, *, recipe: whole(path, recipe=recipe, models=shipped))
+    whole = classify_archive.classify_all
+    monkeypatch.setattr(classify_archive, "classify_all", lambda *given, **asked: whole(*given, **asked | {"models": shipped}))
     told = CliRunner().invoke(app, ["classify", str(folder / "beats.csv")], env={"COLUMNS": "300"})
     first = found[0].classes[0]
     assert f"{found[0].name}: NORM {first.decision}, {first.probability:.3f} (from {first.threshold:.3f}); STTC " in told.output

@@ -10,8 +10,9 @@ import pytest
 from msgspec import structs
 
 from ecg_tasks.actions import verdicts
-from ecg_tasks.archive import audit, catalog, forgotten, keys, object_store, record_shards, registry, tables
-from ecg_tasks.archive.descriptions import Descriptions
+from ecg_tasks.archive import audit, catalog, class_lists, descriptions, forgotten, keys, object_store, record_shards, registry, tables
+from ecg_tasks.archive.class_lists import ClassEntry
+from ecg_tasks.archive.descriptions import Descriptions, Person
 from ecg_tasks.archive.documents import (
     BackfillCounts,
     BackfillManifest,
@@ -39,6 +40,7 @@ from ecg_tasks.pipeline.maintenance.rules import RULES
 from ecg_tasks.pipeline.training import grouping
 from ecg_tasks.queries import audit_log, downloads, records, review_queue, runs
 from ecg_tasks.queries.lineage import tracing
+from ecg_tasks.signals import near_duplicates
 from tests.breaking import break_every_change, insist
 from tests.scanned import found_in, objects_with, spellings, unkeyed
 
@@ -357,6 +359,31 @@ def test_what_was_written_over_or_deleted_before_goes_too(store):
     assert left
     assert manifest.objects["earlier"] > 2
     assert not store.exists(deleted[0])
+
+
+def test_what_three_nights_do_not_write_is_forgotten_too(store):
+    """Classes, what became known later, signatures, and files that lie in the inbox; those of others stay."""
+    ids, wanted = told_of(store, ERIKA)
+    people = persons(store)
+    other = next(one for one in people if one not in ids)
+    both = [ids[0], other]
+    said = [ClassEntry(record_id=one, classes="MI", who="source:labels.csv", when="2026-03-01T00:00:00+00:00") for one in both]
+    class_lists.write_classes(store, said)
+    descriptions.write(store, {one: Person(people[one], 1) for one in both}, number=9)
+    for key in store.list_keys(keys.RECORD_INDEX):
+        listed = tables.load(store.get(key), ["record_id"])["record_id"]
+        made = {"record_id": listed, "kind": ["row"] * len(listed), "values": [b"1234"] * len(listed)}
+        store.put(keys.signatures(near_duplicates.KEY, keys.stem(key)), tables.dump(tables.SIGNATURES, made))
+    store.put_many((f"{keys.INBOX}{name}", b"x", "text/plain") for name in ("ward/Erika.hea", "ward/Erika.dat", "ward/Anna.dat"))
+    catalog.rebuild(store)
+    forget(store)
+    assert {key for key in objects_with(store, wanted) if not key.startswith(keys.AUDIT)} == set()
+    assert store.list_keys(keys.INBOX) == [f"{keys.INBOX}ward/Anna.dat"]
+    left = {
+        prefix: {one for data in store.get_many(store.list_keys(prefix)) for one in tables.load(data)["record_id"]}
+        for prefix in (keys.CLASSES, keys.DESCRIPTIONS, keys.SIGNATURES)
+    }
+    assert left == {keys.CLASSES: {other}, keys.DESCRIPTIONS: {other}, keys.SIGNATURES: people.keys() - set(ids)}
 
 
 def test_sums_hold_and_say_how_many_were_forgotten(store):

@@ -115,6 +115,14 @@ def irregular(seconds=10.0):
     return at[at < seconds - 0.5]
 
 
+@pytest.mark.parametrize(("n_beats", "rhythm"), [(4, ""), (5, Rhythm.REGULAR)])
+def test_the_rhythm_is_told_by_four_intervals(n_beats, rhythm):
+    """Those of five beats; of fewer the rate is measured, and the rhythm is not."""
+    found = measure(recording(1 + 1.6 * np.arange(n_beats)))
+    assert found.rate_bpm == pytest.approx(37.5, abs=0.5)
+    assert (found.rhythm, found.why) == (rhythm, {} if rhythm else {"rhythm": NotMeasurable.FEW_BEATS})
+
+
 def test_atrial_fibrillation_has_no_pr_and_no_qtc():
     """Waves of 6 a second in place of P, and intervals of any length: rate, QRS and QT are measured all the same."""
     plain = recording(irregular(), p=0.0)

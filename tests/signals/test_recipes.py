@@ -12,7 +12,7 @@ import pytest
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.signals import recipes as module
 from ecg_tasks.signals.flags import Flag
-from ecg_tasks.signals.recipes import RECIPES, get_recipe
+from ecg_tasks.signals.recipes import RECIPES, get_recipe, recipe_of
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 
 DATA = Path(__file__).parents[2] / "../shared/data"
@@ -71,6 +71,17 @@ def test_an_unknown_recipe_is_refused():
     """The message names those there are."""
     with pytest.raises(ConfigurationError, match=r"no recipe 'ecg'; there are heartbeat, lead_samples, notebook, twelve_lead"):
         get_recipe("ecg")
+
+
+def test_pictures_of_earlier_recipes_are_read_by_their_own_name_alone():
+    """Those that are rendered no more, too; what is not known is refused, with what is made now."""
+    for recipe in (*RECIPES.values(), *module._EARLIER):
+        assert recipe_of(recipe.name, recipe.digest) is recipe
+    earlier = module._EARLIER[0]
+    assert (earlier.name, earlier.digest != get_recipe(earlier.name).digest) == ("twelve_lead", True)
+    for name, digest in (("heartbeat", earlier.digest), ("twelve_lead", "0" * 12)):
+        with pytest.raises(ConfigurationError, match=rf"pictures {name}@{digest} cannot be read; pictures made now are {name}@"):
+            recipe_of(name, digest)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ecg_tasks.archive import account_lists, keys, record_shards, tables
+from ecg_tasks.archive import account_lists, keys, record_shards, registry, tables
 from ecg_tasks.archive.documents import (
     ClassifyManifest,
     Input,
@@ -25,7 +25,7 @@ from ecg_tasks.archive.documents import (
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
-from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.errors import ConfigurationError, offer
 from ecg_tasks.names import DagId
 from ecg_tasks.queries.lineage.links import Link, LinkState, raw_link
 from ecg_tasks.queries.lineage.runs import RunLinks, unknown_run
@@ -62,10 +62,19 @@ def trace(store: ObjectStore, name: str) -> Link:
         manifest = runs.named(name)
         found = None if manifest is None else _run(store, runs, manifest)
     if found is None:
-        raise ConfigurationError(
-            f"nothing here is named {name!r}; it takes a record's id, a model's version, a run's id or a file's SHA-256"
-        )
+        takes = "it takes a record's id, a model's version, a run's id or a file's SHA-256"
+        raise ConfigurationError(f"nothing here is named {name!r}; {takes}{_offered(store, name)}")
     return found
+
+
+def _offered(store: ObjectStore, name: str) -> str:
+    """Return the versions and runs that are like a name; nothing for an id of which there may be millions."""
+    if re.fullmatch("[0-9a-f]{32,}", name):
+        return ""
+    recipe, _, version = name.rpartition("/")
+    versions = [one for of_one in RECIPES if recipe in {"", of_one} for one in registry.versions(store, of_one)]
+    runs = [posixpath.splitext(posixpath.basename(key))[0] for key in store.list_keys(keys.MANIFESTS)]
+    return offer(version, versions + runs)
 
 
 def _record(store: ObjectStore, runs: RunLinks, record_id: str) -> Link | None:

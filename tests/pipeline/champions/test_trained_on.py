@@ -68,6 +68,18 @@ def test_of_ten_thousand_strangers_nobody_is_left_out_and_of_the_seen_everybody(
     assert (len(found.probability), found.n_by_bucket) == (0, 0)
 
 
+def test_a_labelled_row_is_counted_by_threshold_decision_and_patient():
+    """Abnormal from the threshold on; firm unless it is uncertain; of a known patient where there is a bucket, the first one too."""
+    rows = index_of([Person(), Person("p", 0)] * 2) | {
+        "probability": np.array([0.5, 0.49, 0.7, 0.2]),
+        "decision": ["abnormal", "uncertain", "uncertain", "normal"],
+    }
+    found = report_builder._not_seen(rows, "heartbeat", TrainedOn(record_ids=frozenset()))
+    assert found.is_called.tolist() == [True, False, True, False]
+    assert found.is_firm.tolist() == [True, False, False, True]
+    assert found.is_patient_known.tolist() == [False, True, False, True]
+
+
 def test_a_public_patient_is_the_same_on_every_installation():
     """Hashes by another key say nothing, the collection and the id say all: strangers in the same bucket are judged."""
     here, there = person(7, public=True), person(7, key=OTHER_KEY, public=True)

@@ -1,6 +1,7 @@
 """Each night is written once, made of what is new; drift is told, and suggests a training without starting one."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from ecg_tasks.archive import catalog, keys, tables, verdicts
 from ecg_tasks.archive.documents import ClassifiedShard, Ingests, MonitoringRun, PinnedVersion, ReportPin, read, write_manifest
 from ecg_tasks.archive.workspace import key_digest
 from ecg_tasks.evaluation.drift import Reference
-from ecg_tasks.learning.version import METRICS, TRAINING_PATIENTS, TRAINING_RECORDS, TrainingPatient
+from ecg_tasks.learning.decisions import SiteRule
+from ecg_tasks.learning.version import METRICS, SPEC, TRAINING_PATIENTS, TRAINING_RECORDS, ModelSpec, TrainingPatient
 from ecg_tasks.pipeline.monitoring import drift, monitoring_runs
 from ecg_tasks.pipeline.training.reference import ABOVE, BELOW
 from ecg_tasks.queries import drift as shown
@@ -316,6 +318,30 @@ def test_drift_and_quality_are_told_by_site(hospital):
     assert "(large)" in rows["south"][6]
     assert "(large)" not in rows["north"][6]
     assert rows["north"][2] == f"{night_quality(hospital, 'run1', 'north'):.2f}"
+
+
+def test_a_night_is_counted_and_estimated_by_the_rule_of_each_site(hospital):
+    """In the north all are called abnormal, elsewhere hardly anybody; what is uninterpretable is counted where it was recorded."""
+    key = keys.model_file("heartbeat", "v1", SPEC)
+    rule = SiteRule(site="north", temperature=1.0, bias=0.0, threshold=0.0, abstain=(0.0, 0.0))
+    hospital.store.replace(key, replace(ModelSpec.from_json(hospital.store.get(key)), sites=(rule,)).to_json())
+    pin, done = hospital.arrive(100)
+    hospital.set_site(done[0].shard, ["north", "south", "south", "south"] * 25)
+    predicted = keys.predictions("heartbeat", done[0].shard, "v1")
+    columns = tables.load(hospital.store.get(predicted))
+    p = np.array(columns["probability"], dtype=np.float64)
+    p[[0, 4, 8, 1]] = np.nan
+    hospital.store.replace(predicted, tables.dump(tables.PREDICTIONS, columns | {"probability": p.astype(np.float32)}))
+    drift.observe(hospital.store, pin, done)
+    night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
+    counted = {site: (one.decided, one.uninterpretable, one.watched) for site, one in night.sites.items()}
+    assert counted == {"north": (25, 3, 22), "south": (75, 1, 74), "": (0, 0, 0)}
+    assert (night.decided, night.uninterpretable, night.watched) == (100, 4, 96)
+    north = np.arange(100) % 4 == 0
+    called = (north | (p >= 0.5)) & ~np.isnan(p)
+    assert night.measures["abnormal"].counts[:2] == (96 - called.sum(), called.sum())
+    assert night.sites["north"].measures["abnormal"].counts[:2] == (0, 22)
+    assert night.estimated["sensitivity"].value == pytest.approx(p[called].sum() / np.nansum(p), abs=1e-6)
 
 
 def night_quality(hospital, run: str, site: str) -> float:
