@@ -118,6 +118,13 @@ def _list(bucket: Any, *, Bucket: str, Prefix: str, Delimiter: str = "", StartAf
     return page
 
 
+def _list_versions(bucket: Any, *, Bucket: str, Prefix: str = "") -> dict[str, Any]:  # noqa: N803 - as above
+    """Of a bucket that keeps no versions: each object is its only one."""
+    page = _list(bucket, Bucket=Bucket, Prefix=Prefix)
+    versions = [one | {"VersionId": "null", "IsLatest": True} for one in page.get("Contents", [])]
+    return {"IsTruncated": False} | ({"Versions": versions} if versions else {})
+
+
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "GetObject": _get,
     "HeadObject": _head,
@@ -125,6 +132,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "CopyObject": _copy,
     "DeleteObject": _delete,
     "ListObjectsV2": _list,
+    "ListObjectVersions": _list_versions,
 }
 
 

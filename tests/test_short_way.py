@@ -29,6 +29,10 @@ def asked(store, operation, **more):
     return {name: answer.get(name) for name in ("Body", "ContentLength", "ContentType", "ETag", "LastModified", "KeyCount")} | {
         "Contents": [{name: one[name] for name in ("Key", "Size", "ETag", "LastModified")} for one in answer.get("Contents", [])],
         "CommonPrefixes": [one["Prefix"] for one in answer.get("CommonPrefixes", [])],
+        "Versions": [
+            {name: one[name] for name in ("Key", "Size", "ETag", "LastModified", "VersionId", "IsLatest")}
+            for one in answer.get("Versions", [])
+        ],
     }
 
 
@@ -39,6 +43,7 @@ QUESTIONS = [
     ("get_object", {"Key": "c", "Range": "bytes=1-2"}),
     *[("list_objects_v2", {"Prefix": prefix}) for prefix in ("", "a/", "a/b", "nothing/")],
     *[("list_objects_v2", {"Prefix": prefix, "Delimiter": "/"}) for prefix in ("", "a/", "a/b/", "nothing/")],
+    *[("list_object_versions", {"Prefix": prefix}) for prefix in ("", "a/", "a/b", "nothing/")],
     *[("list_objects_v2", {"Prefix": "a/", "StartAfter": after}) for after in ("a/b", "a/b/three", "a/b/two", "b")],
     ("list_objects_v2", {"Prefix": "a/", "Delimiter": "/", "StartAfter": "a/b"}),
 ]

@@ -215,7 +215,7 @@ class ObjectStore:
         """Yield every object below a prefix, in key order; with ``after`` only those whose keys come after it."""
         start: dict[str, Any] = {"StartAfter": after} if after else {}
         with _errors(f"list {prefix}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start):
+            for page in self._pages("list_objects_v2", Prefix=prefix, **start):
                 for item in page.get("Contents", []):
                     yield ObjectInfo(key=item["Key"], size=item["Size"], etag=item["ETag"].strip('"'), modified=item["LastModified"])
 
@@ -226,7 +226,7 @@ class ObjectStore:
     def list_folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below a prefix that ends with ``/``."""
         with _errors(f"list {prefix}"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+            pages = self._pages("list_objects_v2", Prefix=prefix, Delimiter="/")
             return [found["Prefix"][len(prefix) :].rstrip("/") for page in pages for found in page.get("CommonPrefixes", [])]
 
     def copy(self, source: str, target: str, *, anew: bool = False) -> None:
@@ -272,13 +272,18 @@ class ObjectStore:
             self._delete_listed(listed)
             self._forget_versions(listed)
 
+    def _pages(self, operation: str, **asked: Any) -> Iterable[Any]:
+        """Return the pages of a listing of this bucket."""
+        pages: Iterable[Any] = _paginator(self._client, operation).paginate(Bucket=self.bucket, **asked)
+        return pages
+
     def _forget_versions(self, listed: Iterable[str]) -> None:
         """Within `forgetting` remove what a bucket elsewhere keeps beside an object's present content; our own store does so itself."""
         if not _forgets.get() or _erase_key():
             return
         for key in listed:
             with _errors(f"delete {key}"):
-                for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key):
+                for page in self._pages("list_object_versions", Prefix=key):
                     for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
                         is_present = one["IsLatest"] and "ETag" in one
                         if one["Key"] == key and not is_present:
@@ -307,7 +312,7 @@ class ObjectStore:
         found: list[Earlier] = []
         marks: list[Earlier] = []  # go after what they hide
         with _errors("list versions"):
-            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket):
+            for page in self._pages("list_object_versions"):
                 found += [self._version(one["Key"], one["VersionId"]) for one in page.get("Versions", []) if not one["IsLatest"]]
                 marks += [replace(self._version(one["Key"], one["VersionId"]), read=bytes) for one in page.get("DeleteMarkers", [])]
         return found + marks
@@ -423,6 +428,12 @@ def _erase_key() -> str:
 def _add_erase_key(request: Any, **_: Any) -> None:
     if _forgets.get() and _erase_key():
         request.headers["X-Ecg-Erase"] = _erase_key()
+
+
+@lru_cache(maxsize=16)
+def _paginator(client: "S3Client", operation: str) -> Any:
+    """Return what lists page by page: boto3 makes a class for each, which is never let go of."""
+    return client.get_paginator(operation)  # type: ignore[call-overload]
 
 
 @contextmanager
