@@ -1,8 +1,10 @@
 """Here: which bucket the pipeline works in, the embedded store's or one elsewhere, and whether it answers. Not here: the store itself."""
 
 import json
+import time
 from collections.abc import Mapping
 from contextlib import closing
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from deploy.embedded import object_store
@@ -81,7 +83,7 @@ def ensure(home: Home) -> None:
     try:
         with closing(_client(home, attempts=60 if is_embedded(home) else 3)) as client:
             if is_embedded(home):
-                client.create_bucket(Bucket=name)
+                _create(client, name)
             else:
                 client.head_bucket(Bucket=name)
     except (BotoCoreError, ClientError) as error:
@@ -89,6 +91,22 @@ def ensure(home: Home) -> None:
             return
         where = f"its logs: {home.logs}/store*.log" if is_embedded(home) else "check ECG_BUCKET and the AWS variables"
         raise StackError(f"the bucket {name} cannot be used ({error}); {where}") from error
+
+
+def _create(client: "S3Client", name: str) -> None:
+    """Make the bucket; for half a minute also where we are refused, as the store's proxy does until the servers behind it answer."""
+    from botocore.exceptions import ClientError
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            client.create_bucket(Bucket=name)
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != HTTPStatus.FORBIDDEN or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _client(home: Home, *, attempts: int = 1) -> "S3Client":

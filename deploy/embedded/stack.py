@@ -205,6 +205,9 @@ class Stack:
         if health.halted(guardian):  # nobody guards it but systemd
             processes.end(processes.of_component(self.home, supervision.GUARDIAN), grace_s=0)
         supervision.start_components(self.home, [supervision.GUARDIAN])
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while supervision.states(self.home).get(supervision.GUARDIAN) == "STARTING" and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def _stop(self) -> None:
         if supervision.is_running(self.home):  # one that hangs is ended as the rest is
