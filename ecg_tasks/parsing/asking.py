@@ -9,8 +9,8 @@ import contextlib
 import logging
 import os
 import resource
-import secrets
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -220,20 +220,23 @@ def _tell(walls: Walls, *, required: bool) -> None:
 
 
 def listen() -> socket.socket:
-    """Open a socket for tasks to come to: one without a file where there are such, else in a new folder of this user's."""
+    """Open a socket for tasks to come to, in a new folder of this user's, which goes with this process."""
+    folder, made_by = tempfile.mkdtemp(prefix="ecg-parsers-"), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == made_by:  # not where a fork ends
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    if sys.platform == "linux":
-        listener.bind(f"\0ecg-parsers-{secrets.token_hex(16)}")
-    else:
-        listener.bind(str(Path(tempfile.mkdtemp(prefix="ecg-parsers-")) / "socket"))
+    listener.bind(str(Path(folder) / "socket"))
     listener.listen(128)
     return listener
 
 
 def address_of(listener: socket.socket) -> str:
     """Return the address for ``ECG_PARSERS``."""
-    name = listener.getsockname()
-    return "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else str(name)
+    return str(listener.getsockname())
 
 
 def start_serving(listener: socket.socket, *, everything: bool) -> "subprocess.Popen[bytes]":
@@ -263,7 +266,7 @@ def _connected() -> socket.socket:
 def _connect(address: str) -> socket.socket:
     task = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        task.connect("\0" + address[1:] if address.startswith("@") else address)
+        task.connect(address)
     except OSError:
         task.close()
         raise
