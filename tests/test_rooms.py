@@ -20,7 +20,7 @@ OTHER_THINGS = {
     ("ecg_tasks/reporting/pages.py", "records/"): "a folder within a report",
     ("ecg_tasks/learning/card.py", "datasets/"): "a sentence of a card, which is read outside any bucket",
 }
-CHANGES = {"put", "put_many", "copy", "delete", "delete_many", "create_bucket", "replace", "refuses_overwrites"}
+CHANGES = {"put", "put_many", "copy", "earlier", "delete", "delete_many", "create_bucket", "replace", "refuses_overwrites"}
 READS = {
     "connect",
     "get",
