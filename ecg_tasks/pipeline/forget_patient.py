@@ -367,7 +367,7 @@ def retrain_command(recipe: str) -> str:
     r"""Return the command that trains a recipe again, with what is labelled by then.
 
     >>> retrain_command("heartbeat")
-    './ecg run retrain_model --conf \\'{"recipe": "heartbeat"}\\''
+    './ecg run retrain_model --conf \'{"recipe": "heartbeat"}\''
     """
     return f"""./ecg run retrain_model --conf '{{"recipe": "{recipe}"}}'"""
 

@@ -159,7 +159,7 @@ def named_by_content(key: str, data: bytes) -> str:
     """Return the key of a table that is named by its content, after a change of that.
 
     >>> named_by_content("labels/0123.parquet", b"x"), named_by_content("descriptions/000000001-0123.parquet", b"x")
-    ('labels/2d711642b726b04401627.parquet', 'descriptions/000000001-2d711642b726b04401627.parquet')
+    ('labels/2d711642b726b0440162.parquet', 'descriptions/000000001-2d711642b726b0440162.parquet')
     """
     folder, _, name = key.rpartition("/")
     number, dash, _ = keys.stem(name).rpartition("-")

@@ -11,7 +11,7 @@ from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.workspace import patient_hash
 from ecg_tasks.errors import BadInputError, DamagedStoreError
 from ecg_tasks.pipeline.forgetting.gone import Gone
-from ecg_tasks.readers.file_names import is_label_table, recording_name
+from ecg_tasks.readers.file_names import LABEL_TABLE, is_label_table, recording_name
 from ecg_tasks.readers.labels_csv import read_labels
 
 
@@ -42,7 +42,7 @@ def forget(store: ObjectStore, gone: Gone) -> int:
 def names_them(table: bytes, gone: Gone) -> bool:
     """Tell whether a label table, as it was dropped, has a row of one of the patients, or of a recording that is called as theirs."""
     try:
-        rows = read_labels(table, name="labels.csv").rows
+        rows = read_labels(table, name=LABEL_TABLE).rows
     except BadInputError:
         return False
     persons = frozenset(gone.forgetting.persons) - gone.left.patients
