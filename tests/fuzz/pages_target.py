@@ -75,6 +75,7 @@ def opened() -> Iterator[Any]:
     with mock.patch.dict(os.environ, environment), mock.patch.object(ObjectStore, "connect", return_value=store), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Airflow's and Starlette's own
         _archive(client)
+        from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
         from starlette.requests import Request
 
@@ -105,7 +106,9 @@ def opened() -> Iterator[Any]:
 
         # both ask Airflow's database, which is not fuzzed
         asked = mock.patch.multiple(deciding, ask=mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000"))
-        with mock.patch.object(security, "rights", return_value=security.Rights(label=True, put_back=True, decide=True)), asked:
+        manager = mock.patch.object(security, "get_auth_manager", return_value=SimpleAuthManager())  # a page may have taken `rights` before
+        rights = mock.patch.object(security, "rights", return_value=security.Rights(label=True, put_back=True, decide=True))
+        with manager, rights, asked:
             yield check
         loop.close()
 
