@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from ecg_tasks.errors import offer
 from ecg_tasks.names import OLD_FIELDS, DagId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.progress import Progress
 
@@ -98,14 +99,40 @@ def progress() -> "Iterator[Progress]":
         yield bars
 
 
+def _done_by_task(tasks: "Sequence[tuple[str, str]]") -> Counter[str]:
+    return Counter(task for task, state in tasks if state in _DONE)
+
+
+def _pace_of_parts(tasks: "Sequence[tuple[str, str]]", before: Counter[str], taken_s: float) -> str:
+    """Return rate and time left of the parts of a task that works; empty where it has one, or none was done meanwhile.
+
+    Tasks that do other things say nothing about one another.
+
+    >>> _pace_of_parts([("work", "success"), ("work", "running"), ("work", "none"), ("end", "none")], Counter(), 30.0)
+    ', work at 2.0 a minute, 1 min 0 s left'
+    >>> _pace_of_parts([("plan", "success"), ("train", "running"), ("evaluate", "none")], Counter(), 30.0)
+    ''
+    """
+    n_parts, done = Counter(task for task, _ in tasks), _done_by_task(tasks)
+    for task in sorted({task for task, state in tasks if state == "running" and n_parts[task] > 1}):
+        if done[task] > before[task]:
+            return f", {task} at {pace(done[task] - before[task], n_parts[task] - before[task], taken_s)}"
+    return ""
+
+
 def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
-    """Show a run until it ends; returns ``success`` or ``failed``."""
+    """Show a run until it ends; returns ``success`` or ``failed``.
+
+    A log has the rate and the time left where a task has several parts that are alike, from those that were done meanwhile.
+    """
     bar = bars.add_task(dag, total=None, doing="")
     shown = ""
     began = told = time.monotonic()
+    before: Counter[str] | None = None
     while True:
         state = api.run_state(dag, run_id)
         tasks = api.task_states(dag, run_id)
+        before = _done_by_task(tasks) if before is None else before
         working = sorted({task for task, task_state in tasks if task_state == "running"})
         finished = state in ("success", "failed")
         doing = state if finished else ", ".join(working) or "waits for its turn"
@@ -113,7 +140,7 @@ def follow(api: "AirflowApi", dag: str, run_id: str, bars: "Progress") -> str:
         bars.update(bar, total=len(tasks) or None, completed=n_done, doing=doing)
         now = time.monotonic()
         if not console().is_terminal and (doing != shown or now - told >= LINE_S):  # a log shows no bars that move
-            rate = f", {pace(n_done, len(tasks), now - began)}" if n_done and not finished else ""
+            rate = "" if finished else _pace_of_parts(tasks, before, now - began)
             console().print(f"{dag}: {doing} ({n_done} of {len(tasks)} tasks done{rate})")
             shown, told = doing, now
         if finished:
