@@ -18,37 +18,31 @@ from typing import TYPE_CHECKING, Any
 
 import run_note
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseSensorOperator, Param, TriggerRule, dag, task
+from ecg_approval import StoredApproval
 from ecg_defaults import TASK_DEFAULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+    from ecg_tasks.archive.documents import Approval
 
-class ForgettingApproval(ApprovalOperator):
-    """Asks with what would be forgotten, and stores the answer in the bucket: it never goes through an XCom, which others may edit."""
 
-    def execute(self, context: "Context") -> Any:
-        """Ask."""
+class ForgettingApproval(StoredApproval):
+    """Asks with what would be forgotten."""
+
+    def question(self, context: "Context") -> str:
+        """Return how much that is."""
         from ecg_tasks.pipeline import forget_patient
 
-        self.body = forget_patient.sentence(context["params"]["request"])
-        return super().execute(context)
+        return forget_patient.sentence(context["params"]["request"])
 
-    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
-        """Take the answer, a person's or the deadline's."""
-        from ecg_tasks.archive import documents
+    def note(self, context: "Context", answer: "Approval") -> None:
+        """Store the answer beside the run."""
         from ecg_tasks.pipeline import forget_patient
 
-        if "error" not in event:
-            user, why = event["responded_by_user"], (event["params_input"] or {}).get("why") or ""
-            answer = documents.Approval(
-                chosen=event["chosen_options"][0], who=user and user["name"], why=why, when=event["responded_at"].isoformat()
-            )
-            forget_patient.note_answer(context["run_id"], context["params"]["request"], answer)
-        return super().execute_complete(context, event)
+        forget_patient.note_answer(context["run_id"], context["params"]["request"], answer)
 
 
 class OthersEnded(BaseSensorOperator):

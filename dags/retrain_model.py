@@ -19,12 +19,12 @@ A network that somebody else trained (`./ecg models add`) becomes a candidate by
 # mypy: disable-error-code="arg-type"
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
+from ecg_approval import StoredApproval
 from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS, recipe_field, text, text_field
 
 if TYPE_CHECKING:
@@ -32,32 +32,23 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from ecg_tasks.archive.documents import Approval
 
-class ApprovalTask(ApprovalOperator):
-    """Asks with the gate's verdict, and stores the answer in the bucket: Airflow's own operator drops a negative answer.
 
-    The answer comes from Airflow's API server, which knows the user who gave it. It never goes through an XCom, which others may edit.
-    """
+class PromotionApproval(StoredApproval):
+    """Asks with the gate's verdict."""
 
-    def execute(self, context: "Context") -> Any:
-        """Ask."""
+    def question(self, context: "Context") -> str:
+        """Return the verdict."""
         from ecg_tasks.pipeline.training import promoting
 
-        self.body = promoting.question(context["run_id"])
-        return super().execute(context)
+        return promoting.question(context["run_id"])
 
-    def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
-        """Take the answer, a person's or the deadline's."""
-        from ecg_tasks.archive import documents
+    def note(self, context: "Context", answer: "Approval") -> None:
+        """Store the answer beside the version."""
         from ecg_tasks.pipeline.training import promoting
 
-        if "error" not in event:
-            user, why = event["responded_by_user"], (event["params_input"] or {}).get("why") or ""
-            answer = documents.Approval(
-                chosen=event["chosen_options"][0], who=user and user["name"], why=why, when=event["responded_at"].isoformat()
-            )
-            promoting.note_answer(context["run_id"], answer)
-        return super().execute_complete(context, event)
+        promoting.note_answer(context["run_id"], answer)
 
 
 @dag(
@@ -212,7 +203,7 @@ def retrain_model() -> None:
     )
     decision = gate(job)
     train(job) >> evaluate(job) >> decision
-    approval = ApprovalTask(
+    approval = PromotionApproval(
         task_id="approval",
         subject="Promote the new {{ params.recipe }} model?",
         params={
