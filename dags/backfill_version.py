@@ -68,8 +68,7 @@ def backfill_version() -> None:
         from ecg_tasks.pipeline import backfill_version
 
         page = backfill_version.write_difference(pin, results[:])  # [:] fetches all results at once
-        if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=backfill_version.headline(page))
+        run_note.tell(ti, backfill_version.headline(page))
         return page
 
     pin = pin_versions(

@@ -105,8 +105,7 @@ def classify_records() -> None:
         from ecg_tasks.queries import runs
 
         report = classify_records.write_report(pin, results[:])  # [:] fetches all results at once
-        if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=runs.headline(report))
+        run_note.tell(ti, runs.headline(report))
         return report
 
     pin = pin_champion(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pendulum
 import pytest
+import run_note
 
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
@@ -164,6 +165,12 @@ def test_nothing_runs_on_a_fresh_bucket_at_once(dags):
             last_automated_data_interval=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
         )
         assert first.run_after > pendulum.now("UTC").subtract(minutes=5)
+
+
+def test_every_dag_tells_what_it_did_in_the_note_of_its_runs(dags):
+    """The scheduler looks for the sentence at tasks that there are."""
+    assert sorted(run_note.TELLING) == DAG_IDS
+    assert all(set(tasks) <= set(dags[dag_id].task_dict) for dag_id, tasks in run_note.TELLING.items())
 
 
 def test_recipes_of_the_form_exist(dags):

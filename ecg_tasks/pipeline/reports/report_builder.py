@@ -11,6 +11,7 @@ from ecg_tasks.archive import account_lists, keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import (
     BackfillPin,
+    DriftStatus,
     IntakeManifest,
     Pending,
     PinnedVersion,
@@ -33,10 +34,11 @@ from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions.versions import TrainedOn, flagged, left_out_by_bucket, not_compared
 from ecg_tasks.pipeline.reports.changing import changes
+from ecg_tasks.pipeline.reports.comparing import since_last
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
 from ecg_tasks.report_columns import Row
-from ecg_tasks.reporting.model import ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.model import DriftLight, ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
 from ecg_tasks.reporting.selection import records_with_page
 from ecg_tasks.settings import Settings
@@ -52,13 +54,17 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenReport:
-    """Where the report is, its counts, which records still wait for a decision, what waits before that, and how many decisions changed."""
+    """Where the report is, its counts, which records still wait for a decision, what waits before that, and how many decisions changed.
+
+    ``decisions`` counts the records by their decision.
+    """
 
     index_key: str
     counts: ReportCounts
     pending: list[Pending]
     waiting: Waiting
     n_changed: int
+    decisions: dict[str, int]
 
 
 def model_summary(spec: ModelSpec, metrics: Metrics, *, digest: str, since: str) -> ModelSummary:
@@ -112,8 +118,8 @@ class _Model:
     ages: AgeRange | None
 
 
-def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
-    """Write all files of the report of a run, its first page last."""
+def write_report(store: ObjectStore, pinned: ReportPin, *, drift: Sequence[DriftStatus] = ()) -> WrittenReport:
+    """Write all files of the report of a run, its first page last; ``drift`` is how each version stands that decided in it."""
     late = Descriptions.read(store)
     models = {name: _load_model(store, name, champion, late=late) for name, champion in pinned.champions.items()}
     manifests = [read_manifest(store, IntakeManifest, run) for run in pinned.ingests.runs]
@@ -161,6 +167,8 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         notes=[*pinned.notes, *_notes(manifests, n_carried=n_carried, n_pending=n_pending), *waiting_sentences(waits), *by_bucket],
         waiting=plain(waits),
         changes=changed,
+        since=None if isinstance(pinned, BackfillPin) else since_last(pinned, drift),
+        drift=[DriftLight(**plain(light)) for light in drift],
     )
     chosen = records_with_page(table, limit=pinned.details)
     details = record_details(
@@ -177,6 +185,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         pending=gathered.pending,
         waiting=waits,
         n_changed=len(changed.records) if changed is not None else 0,
+        decisions={kind.value: n for kind, n in decided.items()},
     )
 
 
