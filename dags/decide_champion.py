@@ -16,6 +16,8 @@ import run_note
 from airflow.sdk import Param, dag, task
 from ecg_defaults import CHAMPION, TASK_DEFAULTS, recipe_field, text, text_field, version_field
 
+from ecg_tasks.names import DagId
+
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
@@ -58,7 +60,7 @@ def decide_champion() -> None:
         try:
             return decide_champion.decide(run_id, who=who, cleared=int(cleared) > 0, **form)
         finally:  # what was refused has its sentence, too
-            run_note.tell(ti, dag_runs.headline("decide_champion", run_id))
+            run_note.tell(ti, dag_runs.headline(DagId.DECIDE_CHAMPION, run_id))
 
     decide(
         run_id="{{ run_id }}",

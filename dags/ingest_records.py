@@ -22,6 +22,8 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 from ecg_assets import ECG_INBOX, ECG_RECORDS
 from ecg_defaults import TASK_DEFAULTS
 
+from ecg_tasks.names import DagId
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,7 +51,7 @@ def ingest_records() -> None:
 
         jobs = ingest_records.plan(run_id)
         if not jobs:  # no other task runs
-            run_note.tell(ti, dag_runs.headline("ingest_records", run_id))
+            run_note.tell(ti, dag_runs.headline(DagId.INGEST_RECORDS, run_id))
         return jobs
 
     @task
@@ -64,7 +66,7 @@ def ingest_records() -> None:
         from ecg_tasks.queries import dag_runs
 
         manifest = ingest_records.publish(run_id, results[:])  # [:] fetches all results at once
-        run_note.tell(ti, dag_runs.headline("ingest_records", run_id))
+        run_note.tell(ti, dag_runs.headline(DagId.INGEST_RECORDS, run_id))
         return manifest
 
     @task(outlets=[ECG_INBOX], trigger_rule="none_failed")

@@ -21,6 +21,8 @@ from airflow.sdk import dag, task
 from ecg_assets import ECG_RECORDS, ECG_SPECTROGRAMS
 from ecg_defaults import TASK_DEFAULTS
 
+from ecg_tasks.names import DagId
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,7 +50,7 @@ def render_spectrograms() -> None:
 
         jobs = render_spectrograms.plan(run_id)
         if not jobs:  # no other task runs
-            run_note.tell(ti, dag_runs.headline("render_spectrograms", run_id))
+            run_note.tell(ti, dag_runs.headline(DagId.RENDER_SPECTROGRAMS, run_id))
         return jobs
 
     @task
@@ -63,7 +65,7 @@ def render_spectrograms() -> None:
         from ecg_tasks.queries import dag_runs
 
         manifest = render_spectrograms.publish(run_id, results[:])  # [:] fetches all results at once
-        run_note.tell(ti, dag_runs.headline("render_spectrograms", run_id))
+        run_note.tell(ti, dag_runs.headline(DagId.RENDER_SPECTROGRAMS, run_id))
         return manifest
 
     publish(run_id="{{ run_id }}", results=render_shard.expand(job=plan(run_id="{{ run_id }}")))

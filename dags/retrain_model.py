@@ -29,6 +29,8 @@ from ecg_approval import StoredApproval
 from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS, recipe_field, text, text_field
 from report_link import pages
 
+from ecg_tasks.names import DagId
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -175,7 +177,7 @@ def retrain_model() -> None:
         from ecg_tasks.queries import dag_runs
 
         verdict = retrain_model.gate(job)
-        run_note.tell(ti, dag_runs.headline("retrain_model", run_id))
+        run_note.tell(ti, dag_runs.headline(DagId.RETRAIN_MODEL, run_id))
         return verdict
 
     @task.branch
@@ -192,7 +194,7 @@ def retrain_model() -> None:
         from ecg_tasks.queries import dag_runs
 
         champion = promoting.promote(run_id, asked=bool(params and params["approval"]))
-        run_note.tell(ti, dag_runs.headline("retrain_model", run_id))
+        run_note.tell(ti, dag_runs.headline(DagId.RETRAIN_MODEL, run_id))
         if champion is None:
             raise AirflowSkipException("a person decided otherwise since the verdict: see the log above")
         return champion
@@ -203,7 +205,7 @@ def retrain_model() -> None:
         from ecg_tasks.queries import dag_runs
 
         champion = promoting.refuse(run_id)
-        run_note.tell(ti, dag_runs.headline("retrain_model", run_id))
+        run_note.tell(ti, dag_runs.headline(DagId.RETRAIN_MODEL, run_id))
         return champion
 
     job = assemble_dataset(

@@ -16,6 +16,11 @@ def pages() -> str:
     return f"{urlparse(conf.get('api', 'base_url', fallback='')).path.rstrip('/')}/plugin/ecg/ecg"
 
 
+def address() -> str:
+    """Return the address of the ECG pages by themselves, as another machine opens them."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/ecg"
+
+
 class OpenReport(BaseOperatorLink):
     """Leads to the run's report, inside Airflow's own frame and menu.
 

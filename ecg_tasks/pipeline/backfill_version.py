@@ -129,11 +129,14 @@ def classify_shard(job: str) -> str:
 
 
 @logged
-def write_difference(pin: str, results: Sequence[str]) -> str:
-    """Write the report of the chosen version, how it differs from the other, and the manifest; returns the key of the difference page."""
+def write_difference(pin: str, results: Sequence[str], *, pages: str = "") -> str:
+    """Write the report of the chosen version, how it differs from the other, and the manifest; returns the key of the difference page.
+
+    ``pages`` is the address of the web interface's pages, for the column of the table that leads there.
+    """
     store = open_store()
     pinned = read(store, BackfillPin, pin)
-    report = report_builder.write_report(store, pinned)
+    report = report_builder.write_report(store, pinned, pages=pages)
     difference = _difference(store, pinned)
     page = keys.backfill(pinned.name, "index.html")
     for path, content in render_difference(difference):

@@ -164,13 +164,16 @@ def classify_shard(job: str) -> str:
 
 
 @logged
-def write_report(pin: str, results: Sequence[str]) -> str:
-    """Write the report of the run, then its manifest; returns the key of the report's first page."""
+def write_report(pin: str, results: Sequence[str], *, pages: str = "") -> str:
+    """Write the report of the run, then its manifest; returns the key of the report's first page.
+
+    ``pages`` is the address of the web interface's pages, for the column of the table that leads there.
+    """
     store = open_store()
     pinned = read(store, ReportPin, pin)
     done = shards_of(store, results)
     lights = drift.observe(store, pinned, done)
-    summary = report_builder.write_report(store, pinned, drift=lights)
+    summary = report_builder.write_report(store, pinned, drift=lights, pages=pages)
     counted(**structs.asdict(summary.counts))
     for name, version in pinned.versions.items():
         write_snapshot(store, name, version)

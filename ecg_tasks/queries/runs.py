@@ -60,7 +60,7 @@ _STARTED = {"scheduled": "on schedule", "manual": "by hand", "asset_triggered": 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sections:
+class ReportSections:
     """What the sections of a report show beside its counts and its rows, as it was written.
 
     Parameters
@@ -137,7 +137,7 @@ def is_there(store: ObjectStore, date: str, run: str) -> bool:
     return store.exists(keys.report(date, run, "summary.json"))
 
 
-def sections(store: ObjectStore, date: str, run: str) -> Sections | None:
+def sections(store: ObjectStore, date: str, run: str) -> ReportSections | None:
     """Read what a report's sections show, or None if there is no such report, or an early version wrote it that does not tell that."""
     info = store.info(keys.report(date, run, "summary.json"))
     return None if info is None else _sections(store, info.key, etag=info.etag)
@@ -184,16 +184,16 @@ def _read(store: ObjectStore, key: str, *, etag: str, written: str) -> Run:  # n
 
 
 @keep(32)
-def _sections(store: ObjectStore, key: str, *, etag: str) -> Sections | None:  # noqa: ARG001 - a generation
+def _sections(store: ObjectStore, key: str, *, etag: str) -> ReportSections | None:  # noqa: ARG001 - a generation
     told = read_shown(store, key)
     try:
         return (
             None
             if told is None
-            else Sections(
+            else ReportSections(
                 models=tuple(again.of_models_in(told)),
                 unseen=tuple(again.unseen_in(told)),
-                unseen_absent=told["unseen_labelled_absent"] or "",
+                unseen_absent=again.unseen_absent_in(told),
                 since=again.since_in(told),
                 drift=tuple(again.drift_in(told)),
                 quarantined=tuple(again.refused_in(told)[:QUARANTINED_SHOWN]),

@@ -43,7 +43,7 @@ def report_again(
         predictions=predictions,
         quarantined=quarantined,
         unseen=unseen_in(summary),
-        unseen_absent=summary["unseen_labelled_absent"] or "",
+        unseen_absent=unseen_absent_in(summary),
         notes=summary["notes"],
         waiting=summary.get("waiting", {}),
         changes=None if summary.get("changes") is None else _changes(summary["changes"], changed),
@@ -89,6 +89,11 @@ def of_models_in(summary: Mapping[str, Any]) -> list[OfModel]:
         )
         for one in summary["models"]
     ]
+
+
+def unseen_absent_in(summary: Mapping[str, Any]) -> str:
+    """Return why there are none, or an empty text."""
+    return str(summary["unseen_labelled_absent"] or "")
 
 
 def since_in(summary: Mapping[str, Any]) -> Since | None:

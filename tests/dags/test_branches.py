@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+import report_link
 import run_note
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.api.datamodels._generated import DagRunType
@@ -166,7 +167,7 @@ def test_a_night_without_new_records_is_reported(run_dag, steps):
     run, tasks = run_dag("classify_records")
     assert run.state == "success"
     assert _states(tasks) == {"pin_champion": "success", "plan": "success", "classify_shard": "skipped", "write_report": "success"}
-    assert calls[-1] == ("write_report", "pin", [])
+    assert calls[-1] == ("write_report", "pin", [], report_link.address())
 
 
 def test_a_run_by_hand_reports_on_its_own_day(run_dag, steps):
@@ -397,7 +398,7 @@ def test_a_backfill_that_has_nothing_to_decide_is_compared(run_dag, steps):
     assert _states(tasks) == {"pin_versions": "success", "plan": "success", "classify_shard": "skipped", "write_difference": "success"}
     (name, run_id, _date, *form), *_ = calls
     assert (name, run_id, form) == ("pin_versions", run.run_id, ["heartbeat", "ab12", ""])
-    assert ("write_difference", "pin", []) in calls
+    assert ("write_difference", "pin", [], report_link.address()) in calls
 
 
 @pytest.mark.parametrize("kind", list(DagRunType))

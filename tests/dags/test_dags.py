@@ -11,6 +11,7 @@ import run_note
 
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
+from ecg_tasks.queries import dag_runs
 
 ROOT = Path(__file__).parents[2]
 DAG_IDS = [
@@ -107,6 +108,7 @@ def test_the_clock_starts_what_readme_and_notes_promise(dags):
 def test_what_is_published_starts_the_next_dag(run_dag, known_dags, monkeypatch):
     """An intake that took something over queues the DAG that draws, one that left some queues the next intake; a drop queues one."""
     tried = []
+    monkeypatch.setattr(dag_runs, "headline", lambda _dag, _run: "a sentence")
     monkeypatch.setattr(ingest_records, "ingest_batch", lambda _job, *, tried_before: tried.append(tried_before) or "result")
     monkeypatch.setattr(ingest_records, "publish", lambda *_args: "manifest")
     assert _queued_by("ecg_inbox") == {"ingest_records"}

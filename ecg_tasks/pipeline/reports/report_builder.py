@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -118,14 +119,20 @@ class _Model:
     ages: AgeRange | None
 
 
-def write_report(store: ObjectStore, pinned: ReportPin, *, drift: Sequence[DriftStatus] = ()) -> WrittenReport:
-    """Write all files of the report of a run, its first page last; ``drift`` is how each version stands that decided in it."""
+def write_report(store: ObjectStore, pinned: ReportPin, *, drift: Sequence[DriftStatus] = (), pages: str = "") -> WrittenReport:
+    """Write all files of the report of a run, its first page last.
+
+    Parameters
+    ----------
+    drift : how each version stands that decided in it
+    pages : address of the web interface's pages, for the column of the table that leads there
+    """
     late = Descriptions.read(store)
     models = {name: _load_model(store, name, champion, late=late) for name, champion in pinned.champions.items()}
     manifests = [read_manifest(store, IntakeManifest, run) for run in pinned.ingests.runs]
     labels = KnownLabels.read(store)
     summaries = {name: model.summary for name, model in models.items()}
-    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=models, late=late)
+    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=models, late=late, pages=pages)
     waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
     del labels  # of a million records some 50 MB, while the figures are computed
     table = gathered.table
@@ -232,6 +239,7 @@ def _gather(
     labels: KnownLabels,
     models: Mapping[str, _Model],
     late: Descriptions,
+    pages: str,
 ) -> _Gathered:
     pending = list[Pending]()
     unseen: dict[str, list[_Unseen]] = {name: [] for name in models}
@@ -248,7 +256,7 @@ def _gather(
             if undecided:
                 pending.append(Pending(shard=shard, records=tuple(sorted(undecided)) if n_rows else wanted))
             if n_rows:
-                known = columns | _of_report(columns, shard=shard, labels=labels, models=models)
+                known = columns | _of_report(columns, shard=shard, labels=labels, models=models) | _of_run(columns, pinned, pages=pages)
                 known |= _limits_of_classes(columns, classes, models=models)
                 for name, model in models.items():
                     unseen[name].append(_not_seen(known, name, model.trained_on))
@@ -276,6 +284,17 @@ def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, mode
         "threshold": [float(limits[recipe].threshold[row]) for row, recipe in enumerate(columns["recipe"])],
         "abstain_low": [low for low, _ in bands],
         "abstain_high": [high for _, high in bands],
+    }
+
+
+def _of_run(columns: tables.Columns, pinned: ReportPin, *, pages: str) -> tables.Columns:
+    """Return what each row tells of the run, and where its page is: that of a comparison of versions stands in no report."""
+    ids = columns["record_id"]
+    where = "" if isinstance(pinned, BackfillPin) else f"?date={pinned.date}&run={pinned.run}"
+    return {
+        "run": [pinned.run] * len(ids),
+        "date": [date.fromisoformat(pinned.date)] * len(ids),
+        "page": [f"{pages}/records/{record_id}{where}" for record_id in ids],
     }
 
 
