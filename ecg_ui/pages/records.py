@@ -13,7 +13,7 @@ from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary
-from ecg_tasks.reporting.pages import MEANINGS
+from ecg_tasks.reporting.sections import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
