@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -77,17 +79,18 @@ def main() -> None:
     uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".venv-setup" / "uv" / "bin"))
     if uv is None:
         sys.exit("uv is not there: ./ecg setup installs it")
+    asked = [
+        (lock, machine, python)
+        for lock, machine, python in product(("cpu", "gpu", "objectstore", "dev"), MACHINES, PYTHONS)
+        if NOWHERE_ON.get(lock) != machine.name
+    ]
     faults = 0
-    for lock in ("cpu", "gpu", "objectstore", "dev"):
-        for machine in MACHINES:
-            if NOWHERE_ON.get(lock) == machine.name:
-                continue
-            for python in PYTHONS:
-                found = fault(uv, lock, machine, python)
-                faults += bool(found)
-                known = ", ".join(sorted(missing(lock, machine, python)))
-                said = found or (f"all but {known}" if known else "all")
-                print(f"{lock:12} {machine.name:16} {python}  {said}", flush=True)  # noqa: T201
+    with ThreadPoolExecutor(4) as several:  # they wait for the index most of the time
+        for (lock, machine, python), found in zip(asked, several.map(lambda one: fault(uv, *one), asked), strict=True):
+            faults += bool(found)
+            known = ", ".join(sorted(missing(lock, machine, python)))
+            said = found or (f"all but {known}" if known else "all")
+            print(f"{lock:12} {machine.name:16} {python}  {said}", flush=True)  # noqa: T201
     sys.exit(min(faults, 1))
 
 
