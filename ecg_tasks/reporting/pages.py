@@ -260,10 +260,11 @@ def _record_banners(detail: RecordDetail, model: ModelSummary) -> list[Banner]:
 
 def render_page(template: str, **values: Any) -> bytes:
     """Render a whole page, which needs nothing beside it; ``report`` among the values says who wrote it."""
-    style, early, script = _asset("report.css"), _asset("early.js"), _asset("table.js")
-    scripts = f"{_hash(early)} {_hash(script)}"
+    style, early, script, trace_script = _asset("report.css"), _asset("early.js"), _asset("table.js"), _asset("trace.js")
+    scripts = " ".join(map(_hash, (early, script, trace_script)))
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
-    page = _environment().get_template(template).stream(style=style, early=early, script=script, policy=policy, **values)
+    assets = {"style": style, "early": early, "script": script, "trace_script": trace_script}
+    page = _environment().get_template(template).stream(**assets, policy=policy, **values)
     written = io.BytesIO()
     page.dump(written, encoding="utf-8")  # piece by piece: the pieces of a long table take ten times the memory of the page
     return written.getvalue()
