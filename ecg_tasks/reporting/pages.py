@@ -23,6 +23,7 @@ from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
+from ecg_tasks.reporting.plainly import plainly
 from ecg_tasks.reporting.sections import MEANINGS, OfModel, decision_lines, histograms, model_lines, unseen_lines
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
@@ -156,6 +157,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, attribution=detail.attribution),
         spectrograms=draw_spectrograms(detail.spectrograms, attribution=detail.attribution) if detail.spectrograms else "",
         attribution=detail.attribution,
+        plain=plainly(detail.attribution) if detail.attribution else "",
         attribution_drawing=draw_attribution(detail.attribution) if detail.attribution else "",
         own_range=any(view.db_range is None for view in detail.spectrograms),
         padded=has_masked_frames(detail.spectrograms),
