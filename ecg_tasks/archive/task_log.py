@@ -19,8 +19,8 @@ _counts: ContextVar[dict[str, int] | None] = ContextVar("counts", default=None)
 def counted(**counts: int) -> None:
     """Add to what the task at work has done so far, such as ``records=3``; outside a task it is nobody's."""
     found = _counts.get()
-    for name, n in counts.items() if found is not None else ():
-        found[name] = found.get(name, 0) + n
+    if found is not None:
+        found.update({name: found.get(name, 0) + n for name, n in counts.items()})
 
 
 def logged(task: Callable[P, R]) -> Callable[P, R]:

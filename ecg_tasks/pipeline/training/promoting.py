@@ -66,7 +66,7 @@ def question(run_id: str, *, pages: str = "") -> str:
     )
 
 
-_PASSED = {
+_PASSED: dict[str, str] = {
     VerdictKind.FIRST: "the first model",
     VerdictKind.BETTER: "better than what serves",
     VerdictKind.REFRESH: "a refresh, not shown to be better",
