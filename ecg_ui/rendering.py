@@ -71,6 +71,7 @@ def static_files() -> dict[str, tuple[bytes, str]]:
     found = {
         "style.css": (style().encode(), "text/css; charset=utf-8"),
         "ui.js": ((HERE / "static" / "ui.js").read_bytes(), "text/javascript; charset=utf-8"),
+        "trace.js": ((REPORTING / "trace.js").read_bytes(), "text/javascript; charset=utf-8"),
     }
     icon = (HERE / "static" / "icon.svg").read_text()
     for name, colour in (("icon.svg", "#51504f"), ("icon-dark.svg", "#d5d5d5")):

@@ -17,10 +17,11 @@ _counts: ContextVar[dict[str, int] | None] = ContextVar("counts", default=None)
 
 
 def counted(**counts: int) -> None:
-    """Add to what the task at work has done so far, such as ``records=3``; outside a task it is nobody's."""
+    """Add to what the task at work has done so far, such as ``records=3``; outside a task it does nothing."""
     found = _counts.get()
     if found is not None:
-        found.update({name: found.get(name, 0) + n for name, n in counts.items()})
+        for name, n in counts.items():
+            found[name] = found.get(name, 0) + n
 
 
 def logged(task: Callable[P, R]) -> Callable[P, R]:

@@ -204,6 +204,7 @@ def carry_out(run_id: str, token: str) -> str:
             write(store, keys.forgotten(token), asked)
             what = _gone(asked, left)
             forgotten.refuse(store, more=map(what.digest, what.ids))
+            forgotten.remember_names(store, what.names_and_records, key=what.key)
             changed = Counter({kind.prefix: kind.forget(store, what) for kind in KINDS})
             n_by_kind += changed
             if not +changed:

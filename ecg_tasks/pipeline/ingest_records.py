@@ -44,6 +44,7 @@ from ecg_tasks.names import DagId
 from ecg_tasks.parsing.asking import Parser
 from ecg_tasks.pipeline.intake import (
     archives,
+    aside,
     drops,
     headers,
     label_tables,
@@ -158,11 +159,12 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
         lines = while_read.enter_context(Lines(store, "" if work.archive is None else work.archive.copies))
         quarantined: list[QuarantinedInput] = []
         labels: list[labelling.LabelEntry] = []
+        called: dict[str, str] = {}
 
         def records() -> Iterator[record_shards.StoredRecord]:
             take_one = partial(taking.take, store) if archived is None else partial(members.take, store, batch=archived)
             refused = forgotten.refused(store) if work.refuses else frozenset()
-            keeping = replace(Keeping.of(settings), refused=refused)
+            keeping = replace(Keeping.of(settings), refused=refused, aside=aside.of_run(run) if work.refuses else "")
             take = partial(
                 take_one,
                 parse=parser.read,
@@ -174,6 +176,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
             for taken in bounded_parallel_map(take, work.drops, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
                 lines.add(taken)
                 quarantined.extend(taken.quarantined)
+                called.update(taken.forgotten)
                 labels.extend(taken.labels)
                 yield from taken.records
 
@@ -194,6 +197,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
         shards=tuple(shards),
         label_rows=labelling.dump_labels(labels) if labels else b"",
         plan=work.plan,
+        forgotten=called,
     )
     return write(store, result_key(job), result)
 
@@ -230,6 +234,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         taken_archives.note_archives(store, manifest)
         quarantining.settle(store, manifest, put_back=planned.put_back, names=names)
         tables = store.list_keys(f"{tables_at(run)}/") if planned.labels else []
+        tables += store.list_keys(aside.of_run(run)) if planned.refuses else []
         counted(**_numbers(manifest))
         tidy(
             store,

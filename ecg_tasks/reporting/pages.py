@@ -23,6 +23,7 @@ from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
+from ecg_tasks.reporting.plainly import plainly
 from ecg_tasks.reporting.sections import MEANINGS, OfModel, decision_lines, histograms, model_lines, unseen_lines
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
@@ -156,6 +157,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, attribution=detail.attribution),
         spectrograms=draw_spectrograms(detail.spectrograms, attribution=detail.attribution) if detail.spectrograms else "",
         attribution=detail.attribution,
+        plain=plainly(detail.attribution) if detail.attribution else "",
         attribution_drawing=draw_attribution(detail.attribution) if detail.attribution else "",
         own_range=any(view.db_range is None for view in detail.spectrograms),
         padded=has_masked_frames(detail.spectrograms),
@@ -205,10 +207,11 @@ def _record_banners(detail: RecordDetail, model: ModelSummary) -> list[Banner]:
 
 def render_page(template: str, **values: Any) -> bytes:
     """Render a whole page, which needs nothing beside it; ``report`` among the values says who wrote it."""
-    style, early, script = _asset("report.css"), _asset("early.js"), _asset("table.js")
-    scripts = f"{_hash(early)} {_hash(script)}"
+    style, early, script, trace_script = _asset("report.css"), _asset("early.js"), _asset("table.js"), _asset("trace.js")
+    scripts = " ".join(map(_hash, (early, script, trace_script)))
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
-    page = _environment().get_template(template).stream(style=style, early=early, script=script, policy=policy, **values)
+    assets = {"style": style, "early": early, "script": script, "trace_script": trace_script}
+    page = _environment().get_template(template).stream(**assets, policy=policy, **values)
     written = io.BytesIO()
     page.dump(written, encoding="utf-8")  # piece by piece: the pieces of a long table take ten times the memory of the page
     return written.getvalue()

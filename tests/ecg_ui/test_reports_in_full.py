@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -24,17 +25,28 @@ def _run(run_id, *, date, scope, trigger):
     return classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
 
 
+def _next_second():
+    """Wait until a run gets another time than the one before it: manifests have whole seconds, and lists put the newest first."""
+    before = now()
+    while now() == before:
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def later(archive):
     """After the first night a run by hand that found nothing new, and a night with another champion."""
+    _next_second()
     _run(EMPTY, date="2026-03-03", scope="new", trigger="manual")
     registry.write_champion(archive.store, recipe="twelve_lead", version="aaaa00000002", since=now(), who="test", why=WHY)
+    _next_second()
     _run(NEWER, date="2026-03-04", scope="all", trigger="scheduled")
     yield SimpleNamespace(
         empty=f"/ecg/reports/2026-03-03/{keys.run_key(EMPTY)}",
         newer=f"/ecg/reports/2026-03-04/{keys.run_key(NEWER)}",
     )
     registry.write_champion(archive.store, recipe="twelve_lead", version="aaaa00000001", since=now(), who="test", why="it is there")
+    decided = [key for key in archive.store.list_keys(keys.PREDICTIONS) if "aaaa00000002" in key]
+    archive.store.delete_many(decided)
     for run_id, date in ((EMPTY, "2026-03-03"), (NEWER, "2026-03-04")):
         run = keys.run_key(run_id)
         archive.store.delete_many(

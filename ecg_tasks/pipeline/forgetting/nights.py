@@ -15,7 +15,8 @@ from ecg_tasks.archive.documents import BackfillManifest, ClassifyManifest, Pend
 from ecg_tasks.archive.forgotten import NAME
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable
-from ecg_tasks.archive.run_table_writer import new_file, table_without
+from ecg_tasks.archive.run_table_writer import table_without
+from ecg_tasks.archive.temporary_file import new_file
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.errors import SENTENCES, MissingObjectError, Reason
 from ecg_tasks.labels import Decision
