@@ -24,7 +24,10 @@ VALUES = {
     "plot": "roc.svg",
 }
 FIELDS = {"record_id": RECORD, "verdict": "normal", "at": "2026-03-02T00:00:00+00:00", "version": "aaaa00000001", "why": "a reason"}
-QUERIES = {"/run": "?dag_id=classify_records&run_id=r"}
+QUERIES = {
+    "/run": "?dag_id=classify_records&run_id=r",
+    "/models/compare": "?recipe=twelve_lead&one=aaaa00000001&other=aaaa00000002",
+}
 
 
 def checks(route):
