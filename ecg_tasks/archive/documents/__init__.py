@@ -16,6 +16,7 @@ from ecg_tasks.archive.documents.classifying import (
     ClassifyResult,
     DriftStatus,
     Ingests,
+    LastReport,
     Pending,
     PinnedVersion,
     ReportPin,
