@@ -12,11 +12,26 @@ from starlette.exceptions import HTTPException
 
 from ecg_tasks.errors import EcgError, MissingObjectError, StoreError
 from ecg_ui import rendering, security, watching
-from ecg_ui.pages import files, models, monitoring, overview, quarantine, records, reports, review
+from ecg_ui.pages import files, forgetting, models, monitoring, overview, quarantine, records, reports, review
 
-READ = (files.router, models.router, monitoring.router, overview.router, quarantine.router, records.router, reports.router, review.router)
+READ = (
+    files.router,
+    forgetting.router,
+    models.router,
+    monitoring.router,
+    overview.router,
+    quarantine.router,
+    records.router,
+    reports.router,
+    review.router,
+)
 """Everything that shows."""
-CHANGE = ((models.changes, security.may_decide), (quarantine.changes, security.may_put_back), (review.changes, security.may_label))
+CHANGE = (
+    (forgetting.changes, security.may_forget),
+    (models.changes, security.may_decide),
+    (quarantine.changes, security.may_put_back),
+    (review.changes, security.may_label),
+)
 """Everything that changes something, and the right for it."""
 
 

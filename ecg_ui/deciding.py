@@ -1,6 +1,7 @@
-"""Here: a person's decision about a model on its way through the DAG that takes one at a time. Not here: deciding (that DAG)."""
+"""Here: what a person decides on a page, on its way to the DAG that does it, one at a time. Not here: doing it (that DAG)."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from airflow.api.common.trigger_dag import trigger_dag
@@ -14,17 +15,23 @@ from ecg_tasks.names import DagId
 
 
 def ask(user: BaseUser, *, recipe: str, action: decisions.ChampionAction, version: str, why: str, override: str = "") -> str:
-    """Start a run in the user's name; returns its id. Runs wait for one another, so no decision writes over another."""
+    """Start the run of a decision in the user's name; returns its id. Runs wait for one another, so none writes over another."""
+    conf = decisions.form(recipe=recipe, action=action, version=version, why=why, override=override)
+    return start(user, DagId.DECIDE_CHAMPION, conf)
+
+
+def start(user: BaseUser, dag: DagId, conf: Mapping[str, str]) -> str:
+    """Start a run of a DAG in the user's name; returns its id."""
     run_id = f"page__{datetime.now(UTC).isoformat(timespec='seconds')}-{secrets.token_hex(4)}"
     try:
         trigger_dag(
-            dag_id=DagId.DECIDE_CHAMPION.value,
+            dag_id=dag.value,
             run_id=run_id,
-            conf=decisions.form(recipe=recipe, action=action, version=version, why=why, override=override),
+            conf=dict(conf),
             triggered_by=DagRunTriggeredByType.UI,
             triggering_user_name=user.get_name(),
         )
     except DagNotFound:
-        message = f"Airflow does not know the DAG {DagId.DECIDE_CHAMPION} yet. Try again in a minute."
+        message = f"Airflow does not know the DAG {dag} yet. Try again in a minute."
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, message) from None
     return run_id

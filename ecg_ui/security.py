@@ -1,8 +1,8 @@
 """Here: who may see and change what, and that a form was sent from one of our own pages. Not here: who a user is (Airflow).
 
 Reading asks for read access to the DAG ``classify_records``, putting files back for edit access to ``ingest_records``, and a
-decision about a model for edit access to ``decide_champion``, through which it goes. No DAG labels: that is a right of its own
-where the auth manager has it (``deploy.accounts``), and edit access to ``classify_records`` elsewhere.
+decision about a model for edit access to ``decide_champion``, through which it goes, and forgetting for that to ``forget_patient``. No DAG
+labels: that is a right of its own where the auth manager has it (``deploy.accounts``), and edit access to ``classify_records`` elsewhere.
 A form carries a token that the server made for this user and session. The session's cookie alone would let any page that a
 reviewer visits send forms in the reviewer's name.
 """
@@ -30,6 +30,7 @@ from ecg_tasks.names import DagId
 DAG_ID = DagId.CLASSIFY_RECORDS.value
 PUTS_BACK = DagId.INGEST_RECORDS.value
 DECIDES = DagId.DECIDE_CHAMPION.value
+FORGETS = DagId.FORGET_PATIENT.value
 TOKEN_LIFETIME_S = 8 * 3600
 """A form that was open for longer has to be loaded again."""
 
@@ -39,10 +40,11 @@ may_read = requires_access_dag("GET", param_dag_id=DAG_ID)
 """Dependency of every page."""
 may_put_back = requires_access_dag("PUT", param_dag_id=PUTS_BACK)
 may_decide = requires_access_dag("PUT", param_dag_id=DECIDES)
+may_forget = requires_access_dag("PUT", param_dag_id=FORGETS)
 
 
 def may_label(user: GetUserDep) -> None:
-    """Refuse who may give no verdicts. Like `may_put_back` and `may_decide`, of a form's target, with `sent_from_here`."""
+    """Refuse who may give no verdicts. Like `may_put_back`, `may_decide` and `may_forget`, of a form's target, with `sent_from_here`."""
     if not _labels(user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
 
@@ -85,16 +87,17 @@ class Rights:
     put_back: bool
     """With it come the names of files and what stands in them: only who runs the system sees these."""
     decide: bool
+    forget: bool
 
     @property
     def any(self) -> bool:
         """Whether there is anything but reading."""
-        return self.label or self.put_back or self.decide
+        return self.label or self.put_back or self.decide or self.forget
 
 
 def rights(user: BaseUser) -> Rights:
     """Ask Airflow what somebody may do besides reading."""
-    return Rights(label=_labels(user), put_back=_edits(user, PUTS_BACK), decide=_edits(user, DECIDES))
+    return Rights(label=_labels(user), put_back=_edits(user, PUTS_BACK), decide=_edits(user, DECIDES), forget=_edits(user, FORGETS))
 
 
 def _labels(user: BaseUser) -> bool:

@@ -64,7 +64,7 @@ def test_no_route_is_without_its_check(method, path, route):
         assert security.may_read in found
     else:
         assert security.sent_from_here in found
-        assert len(found & {security.may_decide, security.may_label, security.may_put_back}) == 1
+        assert len(found & {security.may_decide, security.may_forget, security.may_label, security.may_put_back}) == 1
 
 
 def test_there_are_routes_of_every_kind():
@@ -93,7 +93,7 @@ def test_without_a_role_everything_is_forbidden(method, path, route, client_of, 
     assert answer.status_code == (200 if path.startswith("/static/") else 403)
 
 
-MAY_CHANGE = {"models": {"admin"}, "quarantine": {"operator", "admin"}, "review": {"reviewer", "admin"}}
+MAY_CHANGE = {"forget": {"admin"}, "models": {"admin"}, "quarantine": {"operator", "admin"}, "review": {"reviewer", "admin"}}
 """First part of a form's address -> who may send it."""
 
 
