@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.settings import Settings
+from ecg_tasks.settings import Settings, decides_at_once
 
 NEEDED = {"ECG_BUCKET": "ecg", "ECG_PATIENT_KEY": "k" * 32}
 
@@ -41,3 +41,10 @@ def test_an_address_for_notices_is_checked_and_never_told():
     with pytest.raises(ConfigurationError, match="address 2 of ECG_NOTIFY has no scheme") as refused:
         Settings.from_environment(NEEDED | {"ECG_NOTIFY": "slack://a/b/c secret-word"})
     assert "secret-word" not in str(refused.value)
+
+
+def test_it_is_decided_by_night_unless_set_otherwise():
+    """A third word is refused with the two that are known."""
+    assert [decides_at_once(found) for found in ({}, {"ECG_DECIDE": "nightly"}, {"ECG_DECIDE": " At_Once "})] == [False, False, True]
+    with pytest.raises(ConfigurationError, match="ECG_DECIDE is 'hourly'; it must be one of nightly, at_once"):
+        decides_at_once({"ECG_DECIDE": "hourly"})

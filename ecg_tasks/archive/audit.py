@@ -45,6 +45,7 @@ class Action(StrEnum):
     FORGET = "forget"
     ALLOW = "allow"
     TAKE_BACK = "take_back"
+    RELEASE = "release"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import numpy as np
 from msgspec import structs
@@ -38,6 +39,14 @@ DAG = DagId.CLASSIFY_RECORDS
 SHARDS_PER_TASK = 8
 _WINDOWS_AT_ONCE = 512
 SCOPES = ("new", "all")
+
+
+def is_intake_over(*, until: str) -> bool:
+    """Return whether a run that shall have what was dropped may begin: all is taken over and drawn, or it is past ``until`` (ISO 8601)."""
+    if now() >= datetime.fromisoformat(until).astimezone(UTC).isoformat(timespec="seconds"):
+        return True
+    settings = Settings.from_environment()
+    return coverage.is_intake_over(open_store(settings), recipes=settings.recipes)
 
 
 def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200, run_type: str = "") -> str:
@@ -98,6 +107,21 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
         )
         write(store, pin_key, pin)
     return pin_key
+
+
+def has_work(pin: str, *, run_type: str) -> bool:
+    """Return whether a run that pictures started (Airflow's ``asset_triggered``) has anything to report; else its pin goes.
+
+    The run before it may have decided on them already. Any other run reports in any case.
+    """
+    if run_type != "asset_triggered":
+        return True
+    store = open_store()
+    pinned = read(store, ReportPin, pin)
+    if pinned.ingests.runs or undecided(store, pinned.versions.items()):
+        return True
+    store.delete(pin)
+    return False
 
 
 def plan(pin: str) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
+from tests.dags.conftest import read
 
 ROOT = Path(__file__).parents[2]
 DAG_IDS = [
@@ -117,6 +118,17 @@ def test_what_is_published_starts_the_next_dag(run_dag, known_dags, monkeypatch)
         assert run.state == "success"
         assert _queued() == queued
     assert tried == [False]  # by the first and only try of the one job
+
+
+def test_pictures_start_a_decision_where_that_is_set(dags, monkeypatch):
+    """By default the night and people decide; at once, what was drawn does too, and the night as before."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    assert dags["classify_records"].timetable.__class__.__name__ == "CronTriggerTimetable"
+    monkeypatch.setenv("ECG_DECIDE", "at_once")
+    timetable = coerce_to_core_timetable(read("classify_records.py").dags["classify_records"].timetable)
+    assert [asset.name for _, asset in timetable.asset_condition.iter_assets()] == ["ecg_spectrograms"]
+    assert timetable.summary == "Asset or 0 2 * * *"
 
 
 def _queued_by(asset):
