@@ -100,7 +100,8 @@ def classify_records() -> None:
         from ecg_tasks.pipeline import classify_records
 
         if wait_until and not classify_records.is_intake_over(until=wait_until):
-            raise AirflowRescheduleException(utcnow() + ASKS_AGAIN)  # as a sensor does: meanwhile it takes no slot
+            # as a sensor does, so that it takes no slot for long
+            raise AirflowRescheduleException(utcnow() + ASKS_AGAIN)  # type: ignore[no-untyped-call]  # Airflow's own lack
         pin = classify_records.pin_champion(run_id, run_type=run_type, date=date, scope=form["scope"], details=int(form["details"]))
         if not classify_records.has_work(pin, run_type=run_type):
             raise AirflowSkipException("the run before has decided on everything and reported on it")

@@ -46,6 +46,7 @@ class Action(StrEnum):
     ALLOW = "allow"
     TAKE_BACK = "take_back"
     RELEASE = "release"
+    DROP = "drop"
 
 
 @dataclass(frozen=True, kw_only=True)

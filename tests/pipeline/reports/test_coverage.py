@@ -202,14 +202,14 @@ def test_a_run_that_pictures_started_has_work_once(store, beat_rows, heartbeat_c
 def test_an_intake_is_over_when_all_is_taken_and_drawn(store, beat_rows, heartbeat_csv):
     """What waits for other files does not hold up a decision; a moment that is past ends any waiting."""
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    assert classify_records.is_intake_over(until=later)
+    assert classify_records.is_intake_over(until=later, patience_s=0)
     inbox.put_files([("a.csv", heartbeat_csv(beat_rows(3))), ("late.edf.part", b"0")])
-    assert not classify_records.is_intake_over(until=later)
-    assert classify_records.is_intake_over(until="2026-01-01T00:00:00+00:00")
+    assert not classify_records.is_intake_over(until=later, patience_s=0)
+    assert classify_records.is_intake_over(until="2026-01-01T00:00:00+00:00", patience_s=0)
     take_in("i1")
-    assert not classify_records.is_intake_over(until=later)
+    assert not classify_records.is_intake_over(until=later, patience_s=0)
     draw("r1")
-    assert classify_records.is_intake_over(until=later)
+    assert classify_records.is_intake_over(until=later, patience_s=0)
 
 
 def test_a_backfill_over_dates_is_refused(store):
