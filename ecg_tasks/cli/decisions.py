@@ -18,7 +18,7 @@ _MOST_SHOWN = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decided:
+class DecidedDrop:
     """The run that decided, how it ended, its note, and what became of each recording."""
 
     run: str
@@ -59,7 +59,7 @@ def before_a_drop(stack: "Stack") -> frozenset[str]:
     return accounts(open_store())
 
 
-def wait_for_them(stack: "Stack", names: "Sequence[str]", *, before: "Collection[str]") -> Decided:
+def wait_for_them(stack: "Stack", names: "Sequence[str]", *, before: "Collection[str]") -> DecidedDrop:
     """Start the intake, and a run that waits for it and decides; follow that until there is an answer to each of the files.
 
     A run waits for an hour at most, so a large drop takes several; the last that brings nothing new ends it.
@@ -77,5 +77,5 @@ def wait_for_them(stack: "Stack", names: "Sequence[str]", *, before: "Collection
             access.read_by_command("put", thing=run)
             latest = answers(store, names, before=before)
             if state != "success" or latest.is_whole or latest == found:
-                return Decided(run=run, state=state, note=api.note(DagId.CLASSIFY_RECORDS, run), answers=latest)
+                return DecidedDrop(run=run, state=state, note=api.note(DagId.CLASSIFY_RECORDS, run), answers=latest)
             found = latest

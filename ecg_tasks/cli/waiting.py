@@ -1,31 +1,22 @@
 """Here: ``inbox``: what waits there, and taking it away or letting it go. Not here: dropping files (``inbox``)."""
 
 import getpass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from ecg_tasks.cli.groups import ListsByDefault
 from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, for_a_program, say, table_of
 from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
-    from ecg_tasks.queries.inbox import InboxFile
+    from ecg_tasks.queries.inbox import InboxEntry
 
 _MOST_SHOWN = 100
 
 
-class _ListsByDefault(TyperGroup):
-    """Takes ``inbox`` for ``inbox list``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command's name in front where none is named."""
-        named = args[:1] and args[0] in {*self.commands, *ctx.help_option_names}
-        return super().parse_args(ctx, args if named else ["list", *args])
-
-
-app = typer.Typer(cls=_ListsByDefault, help="List what waits in the inbox, for what and until when; delete or release files there.")
+app = typer.Typer(cls=ListsByDefault, help="List what waits in the inbox, for what and until when; delete or release files there.")
 
 Names = Annotated[
     list[str], typer.Argument(help="Paths below inbox/, as the list names them; one that ends with / is a folder with all in it.")
@@ -99,7 +90,7 @@ def _files(number: int) -> str:
     return "file" if number == 1 else "files"
 
 
-def _show(files: "tuple[InboxFile, ...]") -> None:
+def _show(files: "tuple[InboxEntry, ...]") -> None:
     from rich.markup import escape
 
     table = table_of("file", "bytes", "since (UTC)", "waits for", "until (UTC)")

@@ -35,7 +35,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class DropAnswer:
     """What became of one recording, or of one file.
 
     Parameters
@@ -60,7 +60,7 @@ class Answer:
 class Answers:
     """All answers to one drop; ``is_whole`` if none of them is still on its way: it is decided, refused, or waits for other files."""
 
-    found: tuple[Answer, ...]
+    found: tuple[DropAnswer, ...]
     is_whole: bool
 
     @property
@@ -103,7 +103,7 @@ def answers(store: ObjectStore, dropped: Collection[str], *, before: Collection[
     in_inbox = looking.look(store)
     waits = [one for one in in_inbox.files if one.key in asked]
     found += [
-        Answer(
+        DropAnswer(
             name=one.key.removeprefix(keys.INBOX),
             fate=Fate.WAITS,
             why=one.wait.why,
@@ -114,7 +114,7 @@ def answers(store: ObjectStore, dropped: Collection[str], *, before: Collection[
     on_its_way = (
         in_inbox.n_files > looking.MOST or any(one.wait.until is None for one in waits) or any(one.fate is Fate.PENDING for one in found)
     )
-    return Answers(found=tuple(found), is_whole=not on_its_way)
+    return Answers(found=tuple(sorted(found, key=lambda one: one.name)), is_whole=not on_its_way)
 
 
 def _key(name: str) -> str:
@@ -155,7 +155,7 @@ def _shown(line: Input, stored: Mapping[str, str]) -> str:
     return f"{named}/{first.member}" if first.member else named
 
 
-def _decided(store: ObjectStore, of_record: Mapping[str, str], *, recipes: Sequence[str], shown: Mapping[str, str]) -> Iterator[Answer]:
+def _decided(store: ObjectStore, of_record: Mapping[str, str], *, recipes: Sequence[str], shown: Mapping[str, str]) -> Iterator[DropAnswer]:
     """Yield an answer a record: what the first recipe said that takes it."""
     left = dict(of_record)
     for one in decided.serving(store, recipes):
@@ -164,7 +164,7 @@ def _decided(store: ObjectStore, of_record: Mapping[str, str], *, recipes: Seque
             if row < 0:
                 continue
             probability = float(one.probability[row])
-            yield Answer(
+            yield DropAnswer(
                 name=_called(left.pop(record_id), shown),
                 fate=Fate.DECIDED,
                 record_id=record_id,
@@ -173,7 +173,7 @@ def _decided(store: ObjectStore, of_record: Mapping[str, str], *, recipes: Seque
                 probability=None if np.isnan(probability) else probability,
             )
     for record_id, name in left.items():
-        yield Answer(name=_called(name, shown), fate=Fate.PENDING, record_id=record_id, why="no decision yet")
+        yield DropAnswer(name=_called(name, shown), fate=Fate.PENDING, record_id=record_id, why="no decision yet")
 
 
 def _called(name: str, shown: Mapping[str, str]) -> str:
@@ -182,11 +182,11 @@ def _called(name: str, shown: Mapping[str, str]) -> str:
     return shown[name] if name in shown else shown.get(file, file) + name[len(file) :]
 
 
-def _refused(entry: QuarantinedInput, *, shown: Mapping[str, str]) -> Answer:
+def _refused(entry: QuarantinedInput, *, shown: Mapping[str, str]) -> DropAnswer:
     name = _called(normal_name(entry.name), shown)
-    return Answer(name=name, fate=Fate.QUARANTINED, why=f"({entry.reason}) {SENTENCES[Reason(entry.reason)]}")
+    return DropAnswer(name=name, fate=Fate.QUARANTINED, why=f"({entry.reason}) {SENTENCES[Reason(entry.reason)]}")
 
 
-def _other(line: Input, stored: Mapping[str, str]) -> Answer:
+def _other(line: Input, stored: Mapping[str, str]) -> DropAnswer:
     words = {"passed_over": "passed over: it holds no recording", "gone": "taken back before it was read"}
-    return Answer(name=_shown(line, stored), fate=Fate.OTHER, why=words.get(line.fate, line.fate))
+    return DropAnswer(name=_shown(line, stored), fate=Fate.OTHER, why=words.get(line.fate, line.fate))

@@ -12,7 +12,7 @@ from ecg_tasks.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class InboxFile:
+class InboxEntry:
     """A file that waits: its name below the inbox, or its digest for those who may not see names; times are ISO 8601.
 
     Parameters
@@ -41,7 +41,7 @@ class WaitingFiles:
     waits_for : how many wait for what
     """
 
-    files: tuple[InboxFile, ...]
+    files: tuple[InboxEntry, ...]
     n_files: int
     n_listed: int
     waits_for: tuple[InboxWait, ...]
@@ -64,9 +64,9 @@ def has_files(store: ObjectStore) -> bool:
     return any(not item.key.endswith("/") for item in store.list_objects(keys.INBOX))
 
 
-def _file(one: WaitingFile, *, names: StoredNames | None) -> InboxFile:
+def _file(one: WaitingFile, *, names: StoredNames | None) -> InboxEntry:
     key, until = one.key if names is None else names.in_inbox(one.key), one.wait.until
-    return InboxFile(
+    return InboxEntry(
         id=one.id,
         name=key.removeprefix(keys.INBOX),
         size=one.size,
