@@ -17,6 +17,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import report_link
 import run_note
 from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what deadlines need
     AssetOrTimeSchedule,
@@ -31,7 +32,6 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what d
 )
 from ecg_assets import ECG_SPECTROGRAMS
 from ecg_defaults import CHAMPION, TASK_DEFAULTS
-from report_link import OpenReport
 from report_notifier import ReportNotifier
 
 from ecg_tasks.settings import decides_at_once, night_deadline_s
@@ -130,9 +130,8 @@ def classify_records() -> None:
 
         if pin is None:
             raise AirflowSkipException("there is nothing to report")
-        report = classify_records.write_report(pin, results[:])  # [:] fetches all results at once
-        if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=runs.headline(report))
+        report = classify_records.write_report(pin, results[:], pages=report_link.address())  # [:] fetches all results at once
+        run_note.tell(ti, runs.headline(report))
         return report
 
     pin = pin_champion(
@@ -144,7 +143,7 @@ def classify_records() -> None:
         wait_until="{{ ((dag_run.start_date or dag_run.run_after) + macros.timedelta(hours=1)).isoformat() if params.after_intake }}",
     )
     report = write_report(pin, results=classify_shard.expand(job=plan(pin)))
-    report.operator.operator_extra_links = (OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task
+    report.operator.operator_extra_links = (report_link.OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task
 
 
 classify_records()
