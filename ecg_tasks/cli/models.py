@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from ecg_tasks.cli import runs
 from ecg_tasks.cli.completion import one_of
+from ecg_tasks.cli.groups import ListsByDefault
 from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, for_a_program, say, table_of
 from ecg_tasks.names import DagId, RecipeName
@@ -23,16 +23,7 @@ Version = Annotated[str, typer.Argument(help="Name of the version; ./ecg models 
 Why = Annotated[str, typer.Option(help="The reason; kept for ever beside the decision, with the name that signed in and the time.")]
 
 
-class _ListsByDefault(TyperGroup):
-    """Takes ``models RECIPE`` for ``models list RECIPE``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command's name before its argument where none is named."""
-        named = args[:1] and args[0] in {*self.commands, *ctx.help_option_names}
-        return super().parse_args(ctx, args if named else ["list", *args])
-
-
-app = typer.Typer(cls=_ListsByDefault, help="List the versions in the bucket, or add a network that somebody else trained.")
+app = typer.Typer(cls=ListsByDefault, help="List the versions in the bucket, or add a network that somebody else trained.")
 
 
 @app.command("list")

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
@@ -23,6 +22,7 @@ from ecg_tasks.reporting.charts import draw_interval
 from ecg_tasks.reporting.overlay import draw_precision_recalls, draw_rocs
 from ecg_ui import deciding
 from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, Store, VersionForm, VersionPath, VersionQuery
+from ecg_ui.markdown import markdown
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -141,12 +141,10 @@ def show_card(request: Request, user: GetUserDep, store: Store, recipe: RecipePa
     card = models.card(store, recipe, version)
     if card is None:
         raise HTTPException(404)
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["html_block", "html_inline"])
-    markdown.add_render_rule("image", _plot)
-    markdown.add_render_rule("table_open", _table_open)
-    markdown.add_render_rule("table_close", _table_close)
+    renderer = markdown()
+    renderer.add_render_rule("image", _plot)
     base = f"{request.scope['root_path']}/models/{recipe}/{version}"
-    written = markdown.render(card, {"base": base, "stored": models.plots(store, recipe, version)})
+    written = renderer.render(card, {"base": base, "stored": models.plots(store, recipe, version)})
     return page(request, user, "card.html", recipe=recipe, version=version, card=Markup(written))  # noqa: S704 - its HTML is switched off
 
 
@@ -165,16 +163,6 @@ def _plot(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _option
     if name not in env["stored"]:
         return f"<em>{title} (the plot is not stored with this version)</em>"
     return f'<img src="{env["base"]}/{name}" alt="{title}" loading="lazy">'
-
-
-def _table_open(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _options: OptionsDict, _env: EnvType) -> str:
-    """Begin a table that scrolls within where it is wider than the page."""
-    nth = sum(token.type == "table_open" for token in tokens[: number + 1])
-    return f'<div class="scroll" role="region" aria-label="Table {nth}" tabindex="0"><table>'
-
-
-def _table_close(_renderer: RendererHTML, _tokens: Sequence[Token], _number: int, _options: OptionsDict, _env: EnvType) -> str:
-    return "</table></div>"
 
 
 @changes.post("/models/{recipe}/promote")
