@@ -105,6 +105,23 @@ class Measurements:
         return {name: getattr(self, name) for name in (*VALUES, "rhythm", "not_measurable")}
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredBeat:
+    """What measurements were made on: the median beat, the leads it has, where its waves begin and end, and the values.
+
+    Parameters
+    ----------
+    leads : one name per row of ``beat.median``
+    derived : those of them that were computed from two others
+    """
+
+    beat: TypicalBeat
+    leads: tuple[str, ...]
+    derived: tuple[str, ...]
+    at: Bounds
+    values: Measurements
+
+
 def reasons(not_measurable: str) -> dict[str, str]:
     """Return the reasons in words, by the name of the value; an unknown one is named.
 
@@ -126,35 +143,42 @@ def measure(record: Record) -> Measurements:
     QTc: Fridericia, Acta Med. Scand. 53, 1920; Bazett, Heart 7, 1920. Axis from I and aVF, whose scales differ by half the root of 3:
     Novosel, Noll and Lüscher, Croat. Med. J. 40, 1999.
     """
+    found = measured_beat(record)
+    return found.values if isinstance(found, MeasuredBeat) else _nothing(found)
+
+
+def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
+    """Measure a recording, and return what it was measured on too; or why there is nothing to measure."""
     if record.is_heartbeat:
-        return _nothing(NotMeasurable.ONE_BEAT)
+        return NotMeasurable.ONE_BEAT
     if record.fs < MIN_FS:
-        return _nothing(NotMeasurable.LOW_RATE)
+        return NotMeasurable.LOW_RATE
     ready = prepare(record)
     leads = [lead for lead in STANDARD_LEADS if ready.has((lead,))]
     leads = [lead for lead in leads if lead not in ready.gaps] or leads
     stretches = ready.stretches(leads, fs=record.fs) if leads else ()
     if not stretches:
-        return _nothing(NotMeasurable.NO_STRETCH)
+        return NotMeasurable.NO_STRETCH
     start, length = round(stretches[0].start_s * record.fs), round(stretches[0].length_s * record.fs)
     samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], start : start + length]
     beat = typical_beat(samples, fs=record.fs)
     if beat is None:
-        return _nothing(NotMeasurable.FEW_BEATS)
-    return _intervals(beat, ready, [leads[row] for row in beat.leads])
+        return NotMeasurable.FEW_BEATS
+    found, at = tuple(leads[row] for row in beat.leads), bounds(beat)
+    derived = tuple(lead for lead in found if lead in ready.derived)
+    return MeasuredBeat(beat=beat, leads=found, derived=derived, at=at, values=_intervals(beat, at, ready, found))
 
 
 def _nothing(reason: NotMeasurable) -> Measurements:
     return Measurements(why=dict.fromkeys([*VALUES, "rhythm"], reason))
 
 
-def _intervals(beat: TypicalBeat, ready: Prepared, leads: Sequence[str]) -> Measurements:
+def _intervals(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[str]) -> Measurements:
     why: dict[str, NotMeasurable] = {}
     rhythm = _rhythm(np.diff(beat.r_peaks_s))
     if not rhythm:
         why["rhythm"] = NotMeasurable.FEW_BEATS
     found = Measurements(rate_bpm=60 / beat.rr_s, rhythm=rhythm, why=why)
-    at = bounds(beat)
     pr_ms = qt_ms = fridericia = bazett = np.nan
     if at.p_on_s is None:
         why["pr_ms"] = NotMeasurable.NO_P
