@@ -19,6 +19,7 @@ from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.labels import RESEARCH_USE, ClassDecision, Decision
 from ecg_tasks.report_columns import NONE, Query, differs, shown
 from ecg_tasks.reporting.attribution import draw_attribution
+from ecg_tasks.reporting.beats import draw_beats
 from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
 from ecg_tasks.reporting.class_lines import class_lines
@@ -34,6 +35,7 @@ from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import csv_file, csv_schema
 from ecg_tasks.reporting.waveform import draw_waveform
 from ecg_tasks.signals.flags import sentences, words
+from ecg_tasks.signals.measurements import MeasuredBeat, measured_beat
 
 RECORD_PAGES = "records/"
 """The folder of the records' pages within a report."""
@@ -183,6 +185,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",
         facts=facts_of(record),
         measured=measured_lines(row),
+        beats=draw_beats(beat) if isinstance(beat := measured_beat(record), MeasuredBeat) else None,
         quality=f"{row['quality']:.2f} (0 useless, 1 clean)",
         flags=words(flags),
         remarks=sentences(flags),
