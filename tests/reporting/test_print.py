@@ -28,7 +28,9 @@ SHADES = {(0xD2, 0x35, 0x0F), (0x12, 0x68, 0xD8)}
 def printed(report, details):
     """Function that prints the page of the twelve-lead recording of ten seconds, explained; returns the PDF's bytes."""
     detail = next(one for one in details if len(one.record.leads) == 12 and one.record.duration_s == 10)
-    content = record_page(report, replace(detail, attribution=attribution())).decode()
+    over_time = np.zeros((12, 500))
+    over_time[1, 100:110], over_time[1, 300:310] = 0.8, -0.8  # of lead II, whose ten seconds are all shown
+    content = record_page(report, replace(detail, attribution=attribution(over_time=over_time))).decode()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
