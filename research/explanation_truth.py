@@ -62,7 +62,7 @@ class Truth:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RecordingBeats:
+class MarkedBeats:
     """A recording, where its beats are, and how they are cut.
 
     Parameters
@@ -79,7 +79,7 @@ class RecordingBeats:
     rows: Sequence[int]
 
     @classmethod
-    def of(cls, record: Record, recipe: Recipe) -> "RecordingBeats":
+    def of(cls, record: Record, recipe: Recipe) -> "MarkedBeats":
         """Find the beats that pictures of a recording are made of."""
         picture = recipe.picture
         if not isinstance(picture, LeadSpectrograms):
@@ -118,7 +118,7 @@ class RecordingBeats:
         return replace(self.record, samples=samples)
 
 
-def marked(attribution: Attribution, beats: RecordingBeats) -> NDArray[np.bool_]:
+def marked(attribution: Attribution, beats: MarkedBeats) -> NDArray[np.bool_]:
     """Return what is visibly shaded for the side of the answer, shape (n_leads, n_steps)."""
     sign = 1 if attribution.log_odds > 0 else -1
     strength = sign * attribution.strips / (np.abs(attribution.strips).max() or 1.0) * N_SHADES
@@ -126,7 +126,7 @@ def marked(attribution: Attribution, beats: RecordingBeats) -> NDArray[np.bool_]
     return np.asarray((np.rint(strength) > FAINT)[:, column])
 
 
-def named(attribution: Attribution, beats: RecordingBeats) -> NDArray[np.bool_] | None:
+def named(attribution: Attribution, beats: MarkedBeats) -> NDArray[np.bool_] | None:
     """Return what the plain sentence names, shape (n_leads, n_steps); None where it names no part of the beat."""
     found = said(attribution)
     if found is None or not found.parts:
@@ -168,7 +168,7 @@ def truths(records: Mapping[str, Record], classifier: Classifier) -> Iterator[tu
     for number, (name, record) in enumerate(records.items()):
         if not recipe.accepts(record) or (attribution := explain_record(classifier, record)) is None:
             continue
-        beats = RecordingBeats.of(record, recipe)
+        beats = MarkedBeats.of(record, recipe)
         masks = {"shades": marked(attribution, beats), "sentence": named(attribution, beats)}
         for kind, mask in masks.items():
             others = [] if mask is None or not mask.any() else moved(mask, np.random.default_rng(number))

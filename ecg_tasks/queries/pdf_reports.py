@@ -13,9 +13,10 @@ from ecg_tasks.report_columns import ATTENTION, Row
 from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.facts import Fact, facts_of
 from ecg_tasks.reporting.measured import measured_lines
-from ecg_tasks.reporting.pages import MEANINGS, RECORD_PAGES
+from ecg_tasks.reporting.pages import RECORD_PAGES
 from ecg_tasks.reporting.pdf_file import PAPERS, pdf
 from ecg_tasks.reporting.record_sheets import RecordSheet, RunSheet, draw_record, draw_run
+from ecg_tasks.reporting.sections import MEANINGS
 from ecg_tasks.signals.flags import sentences
 
 

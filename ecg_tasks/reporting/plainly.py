@@ -19,7 +19,7 @@ NOTHING = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class Phrase:
     """What the sentence names: a side, parts of the beat and leads; no leads where it is all or most of them, or there is but one."""
 
     side: str
@@ -31,7 +31,7 @@ class Named:
     def sentence(self) -> str:
         """The sentence.
 
-        >>> Named(side="abnormal", parts=(BeatPart("T wave", 0.2, 0.4),), leads=("V2", "V3", "V4"), in_most_leads=False).sentence
+        >>> Phrase(side="abnormal", parts=(BeatPart("T wave", 0.2, 0.4),), leads=("V2", "V3", "V4"), in_most_leads=False).sentence
         'What supports abnormal is mostly the T wave in V2 to V4.'
         """
         if not self.parts:
@@ -51,7 +51,7 @@ def plainly(attribution: Attribution) -> str:
     return found.sentence if found else "No part of it stands out from a typical normal recording."
 
 
-def said(attribution: Attribution) -> Named | None:
+def said(attribution: Attribution) -> Phrase | None:
     """Find the parts of the beat, and the leads, that support most the side that the effects lean to; None where nothing stands out.
 
     Where the waves of the beat are not known, the part is a time after the R peak.
@@ -69,10 +69,10 @@ def said(attribution: Attribution) -> Named | None:
         leads = _fewest(weight[chosen].sum(axis=0), wanted)
         if 0 < len(leads) <= MAX_LEADS:
             among = tuple(attribution.leads[index] for index in leads) if len(attribution.leads) > 1 else ()
-            return Named(side=side, parts=tuple(parts[index] for index in chosen), leads=among, in_most_leads=False)
+            return Phrase(side=side, parts=tuple(parts[index] for index in chosen), leads=among, in_most_leads=False)
     chosen = _fewest(weight.sum(axis=1), wanted)
     named = tuple(parts[index] for index in chosen) if len(chosen) <= MAX_PARTS else ()
-    return Named(side=side, parts=named, leads=(), in_most_leads=len(attribution.leads) > 1)
+    return Phrase(side=side, parts=named, leads=(), in_most_leads=len(attribution.leads) > 1)
 
 
 def shares(part: BeatPart, times_s: NDArray[np.floating]) -> NDArray[np.float64]:

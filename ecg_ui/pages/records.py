@@ -16,8 +16,8 @@ from ecg_tasks.reporting.lead_spectrograms import draw_lead_spectrograms
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.overlay import draw_over
-from ecg_tasks.reporting.pages import MEANINGS
 from ecg_tasks.reporting.plainly import plainly
+from ecg_tasks.reporting.sections import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform

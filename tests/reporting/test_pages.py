@@ -16,7 +16,8 @@ from ecg_tasks.errors import Reason
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting import pages as pages_module
 from ecg_tasks.reporting.model import RecordDetail, ReportedInput
-from ecg_tasks.reporting.pages import MEANINGS, _asset, record_page, render_report
+from ecg_tasks.reporting.pages import _asset, record_page, render_report
+from ecg_tasks.reporting.sections import MEANINGS
 from ecg_tasks.reporting.summary import schema_json, summary, summary_json
 from tests.reporting.test_attribution import attribution
 from tests.run_tables import run_table
