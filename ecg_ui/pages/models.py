@@ -19,7 +19,7 @@ from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.queries import dag_runs, models
 from ecg_tasks.queries.version_comparison import VersionComparison, comparison
 from ecg_tasks.reporting.charts import draw_interval
-from ecg_tasks.reporting.overlay import draw_precision_recalls, draw_rocs
+from ecg_tasks.reporting.two_curves import draw_precision_recalls, draw_rocs
 from ecg_ui import deciding
 from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, Store, VersionForm, VersionPath, VersionQuery
 from ecg_ui.markdown import markdown
