@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, PrefixLoader
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 
 from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.signals.flags import sentences, words
@@ -134,6 +134,8 @@ def size(n_bytes: int) -> str:
 
 @cache
 def _environment() -> Environment:
-    made = environment(PrefixLoader({"report": FileSystemLoader(REPORTING), "ui": FileSystemLoader(HERE / "templates")}), address=address)
+    report = FileSystemLoader(REPORTING)
+    folders = PrefixLoader({"report": report, "ui": FileSystemLoader(HERE / "templates")})
+    made = environment(ChoiceLoader([folders, report]), address=address)  # the report's templates name one another without a folder
     made.filters.update(when=when, words=words, sentences=sentences, size=size)
     return made

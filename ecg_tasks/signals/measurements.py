@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,13 +114,22 @@ class MeasuredBeat:
     ----------
     leads : one name per row of ``beat.median``
     derived : those of them that were computed from two others
+    start_s : where the stretch that was measured begins, s from the recording's start
     """
 
     beat: TypicalBeat
     leads: tuple[str, ...]
     derived: tuple[str, ...]
+    start_s: float
     at: Bounds
     values: Measurements
+
+
+class Waves(NamedTuple):
+    """Where the waves of a typical beat begin and end, and when its R peaks are, s from the recording's start."""
+
+    bounds: Bounds
+    r_peaks_s: NDArray[np.float64]
 
 
 def reasons(not_measurable: str) -> dict[str, str]:
@@ -147,6 +157,12 @@ def measure(record: Record) -> Measurements:
     return found.values if isinstance(found, MeasuredBeat) else _nothing(found)
 
 
+def waves(record: Record) -> Waves | None:
+    """Return where the waves of a recording's typical beat lie, and its R peaks; None where it is not measurable."""
+    found = measured_beat(record)
+    return Waves(bounds=found.at, r_peaks_s=found.beat.r_peaks_s + found.start_s) if isinstance(found, MeasuredBeat) else None
+
+
 def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
     """Measure a recording, and return what it was measured on too; or why there is nothing to measure."""
     if record.is_heartbeat:
@@ -166,7 +182,8 @@ def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
         return NotMeasurable.FEW_BEATS
     found, at = tuple(leads[row] for row in beat.leads), bounds(beat)
     derived = tuple(lead for lead in found if lead in ready.derived)
-    return MeasuredBeat(beat=beat, leads=found, derived=derived, at=at, values=_intervals(beat, at, ready, found))
+    values = _intervals(beat, at, ready, found)
+    return MeasuredBeat(beat=beat, leads=found, derived=derived, start_s=start / record.fs, at=at, values=values)
 
 
 def _nothing(reason: NotMeasurable) -> Measurements:

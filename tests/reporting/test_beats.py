@@ -156,5 +156,5 @@ def test_the_report_has_the_median_beat_with_the_measurements(record):
         (row,) = report.predictions.find([one.record_id])
         return record_page(report, RecordDetail(record=one, row=row)).decode()
 
-    assert "<h3>Median beat</h3>" in page(record)
-    assert "<h3>Median beat</h3>" not in page(heartbeat_record("beat"))
+    assert '<h2 id="beats-h">Median beat</h2>' in page(record)
+    assert '<h2 id="beats-h">Median beat</h2>' not in page(heartbeat_record("beat"))
