@@ -64,7 +64,8 @@ def draw_beats(beat: MeasuredBeat, *, earlier: MeasuredBeat | None = None) -> Wa
     for lead, (column, row) in zip(leads, places, strict=True):
         name = f"{lead}, derived" if lead in beat.derived else lead
         top = TOP_MM + (0.0 if row == 0 else baselines[row] - _up(drawn, leads, places, row, gain))
-        parts.append(text(u(LEFT_MM + column * _COLUMN_MM + 1), u(top + 3.4), name, kind="lead"))
+        left = LEFT_MM + column * _COLUMN_MM
+        parts.append(text(u(left + 1), u(top + 3.4), name, kind="lead", until=u(left + _COLUMN_MM)))
     stops = [u(LEFT_MM + column * _COLUMN_MM) for column in range(n_columns + 1)]
     from_s = -BEFORE_S - _INSET_MM / speed
     data = reading(mm_per_s=speed, mm_per_level=gain, unit="mV", start_s=from_s, width_mm=width, height_mm=height)

@@ -119,9 +119,9 @@ class MeasuredBeat:
     beat: TypicalBeat
     leads: tuple[str, ...]
     derived: tuple[str, ...]
+    start_s: float
     at: Bounds
     values: Measurements
-    start_s: float
 
 
 def reasons(not_measurable: str) -> dict[str, str]:
@@ -168,9 +168,8 @@ def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
         return NotMeasurable.FEW_BEATS
     found, at = tuple(leads[row] for row in beat.leads), bounds(beat)
     derived = tuple(lead for lead in found if lead in ready.derived)
-    return MeasuredBeat(
-        beat=beat, leads=found, derived=derived, at=at, values=_intervals(beat, at, ready, found), start_s=start / record.fs
-    )
+    values = _intervals(beat, at, ready, found)
+    return MeasuredBeat(beat=beat, leads=found, derived=derived, start_s=start / record.fs, at=at, values=values)
 
 
 def _nothing(reason: NotMeasurable) -> Measurements:

@@ -22,7 +22,7 @@ def dated(archive, rows):
 def test_the_latest_earlier_recording_of_the_patient_is_laid_under_this_one(admin, dated):
     """With its date, its name and both measurements; each lead is there twice, R peak on R peak."""
     text = admin.get(f"/ecg/records/{dated.second}/earlier").text
-    assert "Over the earlier recording of 2019" in text
+    assert "Compared with the earlier recording of 2019" in text
     assert re.search(r'<span class="key now">this recording, 2023</span>', text)
     assert re.search(rf'<span class="key earlier"><a href="/ecg/records/{dated.first}"><bdi>[^<]+</bdi></a>, 2019, dashed</span>', text)
     assert text.count('class="trace"') == text.count('class="trace earlier"') == 12
@@ -51,7 +51,7 @@ def test_of_the_earliest_one_the_later_is_offered_and_drawn_only_if_asked_for(ad
     assert "<svg" not in text
     (address,) = re.findall(r'<a href="(/ecg/records/[0-9a-f]{32}/earlier\?other=[0-9a-f]{32})">', text)
     asked = admin.get(address).text
-    assert "Over another recording of 2023" in asked
+    assert "Compared with another recording of 2023" in asked
     assert 'class="trace earlier"' in asked
 
 
@@ -64,9 +64,9 @@ def test_a_recording_of_somebody_else_is_not_shown(admin, dated):
 
 def test_a_record_of_nobody_known_has_none(admin, dated):
     """No tab leads there, and the page says why."""
-    assert "Over an earlier one" in admin.get(f"/ecg/records/{dated.second}").text
-    assert "Over an earlier one" not in admin.get(f"/ecg/records/{dated.other}").text
-    assert "Whose recording it is is not known." in admin.get(f"/ecg/records/{dated.other}/earlier").text
+    assert "Compare with an earlier one" in admin.get(f"/ecg/records/{dated.second}").text
+    assert "Compare with an earlier one" not in admin.get(f"/ecg/records/{dated.other}").text
+    assert "The patient of this recording is not known." in admin.get(f"/ecg/records/{dated.other}/earlier").text
 
 
 def test_both_records_are_in_the_access_log(viewer, archive, dated):
