@@ -84,7 +84,7 @@ class Settings:
             raw_keeps=_raw_keeps(env, cls.raw_keeps),
             dates=_dates(env, cls.dates),
             sites=_sites(env),
-            sandbox=cast("Sandbox", _one_of(env, "ECG_SANDBOX", cls.sandbox, get_args(Sandbox))),
+            sandbox=sandbox_in(env),
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )
@@ -215,6 +215,11 @@ def _one_of(env: Mapping[str, str], name: str, default: str, known: Collection[s
     if wanted not in known:
         raise ConfigurationError(f"{name} is {wanted!r}; it must be one of {', '.join(known)}")
     return wanted
+
+
+def sandbox_in(env: Mapping[str, str]) -> Sandbox:
+    """Return whether walls around what reads files are required, also where nothing else is set."""
+    return cast("Sandbox", _one_of(env, "ECG_SANDBOX", Settings.sandbox, get_args(Sandbox)))
 
 
 def _address(env: Mapping[str, str], name: str) -> str:

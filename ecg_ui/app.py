@@ -16,6 +16,7 @@ from ecg_ui.pages import (
     answer,
     files,
     first_steps,
+    forgetting,
     help_pages,
     inbox,
     models,
@@ -27,12 +28,13 @@ from ecg_ui.pages import (
     review,
 )
 
-SHOWING = (answer, files, first_steps, help_pages, inbox, models, monitoring, overview, quarantine, records, reports, review)
+SHOWING = (answer, files, first_steps, forgetting, help_pages, inbox, models, monitoring, overview, quarantine, records, reports, review)
 READ = tuple(module.router for module in SHOWING)
 """Everything that shows."""
 CHANGE = (
     (answer.changes, security.may_run),
     (first_steps.changes, security.may_put_back),
+    (forgetting.changes, security.may_forget),
     (inbox.changes, security.may_put_back),
     (models.changes, security.may_decide),
     (quarantine.changes, security.may_put_back),

@@ -30,6 +30,7 @@ SECTIONS = (
 )
 DONE = {
     "put-back": "The files are back in the inbox; the next intake reads them again.",
+    "forgetting": "It is asked for. Its run waits for a person's approval in Airflow, and then until no other run is at work.",
     "withdrawn": "Your verdict is taken back.",
     "deleted": "The files are deleted.",
     "released": "The files wait no longer; the intake is taking them, or refuses them with a reason.",
@@ -69,7 +70,7 @@ def page(request: Request, user: BaseUser, template: str, *, status_code: int = 
         .render(
             base=request.scope["root_path"],
             path=request.scope["path"].removeprefix(request.scope["root_path"]),
-            sections=SECTIONS,
+            sections=(*SECTIONS, ("Forget", "/forget")) if may.forget else SECTIONS,
             user=user.get_name(),
             may=may,
             token=security.form_token(request, user) if may.any else "",

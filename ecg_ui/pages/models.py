@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
@@ -17,9 +17,11 @@ from ecg_tasks.actions.decisions import ChampionAction
 from ecg_tasks.evaluation.classes import CLASS_FIGURES
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.queries import dag_runs, models
+from ecg_tasks.queries.version_comparison import VersionComparison, comparison
 from ecg_tasks.reporting.charts import draw_interval
+from ecg_tasks.reporting.two_curves import draw_precision_recalls, draw_rocs
 from ecg_ui import deciding
-from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, Store, VersionForm, VersionPath
+from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, Store, VersionForm, VersionPath, VersionQuery
 from ecg_ui.markdown import markdown
 from ecg_ui.rendering import page
 
@@ -42,7 +44,13 @@ def show_models(request: Request, user: GetUserDep, store: Store, decision: Deci
         compared = [*first, *(one for one in recipe.versions if not one.serves)][:COMPARED]
         names = [name for name in FIGURE_TITLES if any(name in one.figures for one in compared)]
         classes = dict.fromkeys(name for one in compared for name in one.classes)
-        shown = {"recipe": recipe, "compared": compared, "names": names, "classes": list(classes)}
+        shown = {
+            "recipe": recipe,
+            "compared": compared,
+            "versions": [one.version.version for one in recipe.versions],
+            "names": names,
+            "classes": list(classes),
+        }
         found.append(shown | {"synthetic": any(one.version.synthetic for one in first)})
     answer = page(
         request,
@@ -58,6 +66,73 @@ def show_models(request: Request, user: GetUserDep, store: Store, decision: Deci
     if decision and message is None:
         answer.headers["refresh"] = str(ASK_AGAIN_S)
     return answer
+
+
+@router.get("/models/compare")
+def show_comparison(
+    request: Request,
+    user: GetUserDep,
+    *,
+    store: Store,
+    recipe: Annotated[RecipeName, Query()],
+    one: VersionQuery,
+    other: VersionQuery,
+) -> Response:
+    """Show two versions on the same patients, of what both have stored: nothing is decided for it, and no DAG starts."""
+    known = next((found for found in models.models(store) if found.recipe == recipe), None)
+    names = [version.version.version for version in known.versions] if known else []
+    if not {one, other} <= {*names}:
+        raise HTTPException(404)
+    found = comparison(store, recipe, one, other)
+    return page(
+        request,
+        user,
+        "compare.html",
+        recipe=recipe,
+        names=names,
+        found=found.decisions,
+        compared=found,
+        records=f"{request.scope['root_path']}/records",
+        rows=_rows(found),
+        drawings=_drawings(found),
+    )
+
+
+def _rows(found: VersionComparison) -> list[dict[str, str]]:
+    """Return the figures of both on the same patients, each with its paired difference where it has one."""
+    if found.figures is None:
+        return []
+    one, other = (of.evaluation.figures for of in found.figures)
+    return [
+        {
+            "title": FIGURE_TITLES.get(name, name),
+            "one": one[name].text(),
+            "other": other[name].text(),
+            "difference": found.differences[name].text() if name in found.differences else "–",
+        }
+        for name in one
+    ]
+
+
+def _drawings(found: VersionComparison) -> list[tuple[str, Markup]]:
+    """Return the curves of both, one over the other."""
+    if found.figures is None:
+        return []
+    one, other = found.figures
+    names, evaluations = (found.one.version, found.other.version), (one.evaluation, other.evaluation)
+    return [
+        ("ROC", draw_rocs(one.roc, other.roc, names=names, aurocs=(evaluations[0].auroc.text(), evaluations[1].auroc.text()))),
+        (
+            "Precision and recall",
+            draw_precision_recalls(
+                one.precision_recall,
+                other.precision_recall,
+                names=names,
+                areas=(evaluations[0].average_precision.text(), evaluations[1].average_precision.text()),
+                prevalence=one.evaluation.prevalence.value,
+            ),
+        ),
+    ]
 
 
 @router.get("/models/{recipe}/{version}")

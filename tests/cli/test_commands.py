@@ -174,6 +174,7 @@ def test_asking_for_the_status_creates_nothing(tmp_path):
         ("run", "ingest_records"),
         ("import", "heartbeats", "."),
         ("export-report", "x", "x.zip"),
+        ("export-report", "x", "x.pdf", "--pdf", "--paper", "letter"),
     ],
 )
 def test_what_needs_the_stack_says_so(arguments):
@@ -181,6 +182,14 @@ def test_what_needs_the_stack_says_so(arguments):
     done = invoke(*arguments)
     assert done.exit_code == 1
     assert "./ecg up" in done.output
+
+
+@pytest.mark.parametrize("option", [("--record", "ab"), ("--paper", "letter")])
+def test_what_is_for_a_pdf_alone_asks_for_one(option):
+    """A ZIP file has every record, and no paper."""
+    done = invoke("export-report", "x", "x.zip", *option)
+    assert done.exit_code == 2
+    assert "--pdf" in done.output
 
 
 @pytest.mark.parametrize("arguments", [("promote", "heartbeat", "ab"), ("rollback", "heartbeat"), ("reject", "heartbeat", "ab")])

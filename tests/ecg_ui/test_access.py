@@ -31,7 +31,11 @@ FIELDS = {
     "why": "a reason",
     "file": "0" * 24,
 }
-QUERIES = {"/run": "?dag_id=classify_records&run_id=r", "/answer": "?run=page__2026-03-02T00:00:00%2B00:00-ffffffff"}
+QUERIES = {
+    "/answer": "?run=page__2026-03-02T00:00:00%2B00:00-ffffffff",
+    "/models/compare": "?recipe=twelve_lead&one=aaaa00000001&other=aaaa00000002",
+    "/run": "?dag_id=classify_records&run_id=r",
+}
 
 
 def checks(route):
@@ -68,7 +72,7 @@ def test_no_route_is_without_its_check(method, path, route):
         assert security.may_read in found
     else:
         assert security.sent_from_here in found
-        assert len(found & {security.may_decide, security.may_label, security.may_put_back, security.may_run}) == 1
+        assert len(found & {security.may_decide, security.may_forget, security.may_label, security.may_put_back, security.may_run}) == 1
 
 
 def test_there_are_routes_of_every_kind():
@@ -101,6 +105,7 @@ OPERATING = {"operator", "admin"}
 MAY_CHANGE = {
     "answer": OPERATING,
     "first-steps": OPERATING,
+    "forget": {"admin"},
     "inbox": OPERATING,
     "models": {"admin"},
     "quarantine": OPERATING,

@@ -34,6 +34,8 @@ _PATHS = (
     "/reports/2026-03-02/night/rows.csv?sort=probability",
     *(f"/reports/2026-03-02/night/files/{kind}" for kind in ("predictions.csv", "summary.json", "fhir-R5.ndjson", "report.zip")),
     "/records/RECORD?start=1.5&date=2026-03-02&run=night",
+    "/records/RECORD/beat",
+    "/records/RECORD/earlier?other=RECORD&q=a",
     "/review?offset=1",
     "/review?saved=RECORD&at=2026-03-02T00:00:00Z&done=withdrawn",
     "/models",
