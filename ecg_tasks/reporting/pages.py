@@ -22,6 +22,7 @@ from ecg_tasks.reporting.charts import count_scores, draw_decisions, draw_probab
 from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.reporting.facts import facts_of
+from ecg_tasks.reporting.lead_spectrograms import draw_lead_spectrograms
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
 from ecg_tasks.reporting.plainly import plainly
@@ -157,6 +158,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         classes=class_lines(model.classes, row),
         probability=draw_probability(row["probability"], model=model) if row["probability"] is not None else "",
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, attribution=detail.attribution),
+        by_lead=draw_lead_spectrograms(record, from_s=detail.shown_from_s),
         spectrograms=draw_spectrograms(detail.spectrograms, attribution=detail.attribution) if detail.spectrograms else "",
         attribution=detail.attribution,
         plain=plainly(detail.attribution) if detail.attribution else "",

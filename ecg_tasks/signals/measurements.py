@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +113,7 @@ class MeasuredBeat:
     ----------
     leads : one name per row of ``beat.median``
     derived : those of them that were computed from two others
-    start_s : where the stretch that was measured begins, s from the recording's start
+    start_s : where the stretch that was measured begins in the recording
     """
 
     beat: TypicalBeat
@@ -123,13 +122,6 @@ class MeasuredBeat:
     start_s: float
     at: Bounds
     values: Measurements
-
-
-class Waves(NamedTuple):
-    """Where the waves of a typical beat begin and end, and when its R peaks are, s from the recording's start."""
-
-    bounds: Bounds
-    r_peaks_s: NDArray[np.float64]
 
 
 def reasons(not_measurable: str) -> dict[str, str]:
@@ -155,12 +147,6 @@ def measure(record: Record) -> Measurements:
     """
     found = measured_beat(record)
     return found.values if isinstance(found, MeasuredBeat) else _nothing(found)
-
-
-def waves(record: Record) -> Waves | None:
-    """Return where the waves of a recording's typical beat lie, and its R peaks; None where it is not measurable."""
-    found = measured_beat(record)
-    return Waves(bounds=found.at, r_peaks_s=found.beat.r_peaks_s + found.start_s) if isinstance(found, MeasuredBeat) else None
 
 
 def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:

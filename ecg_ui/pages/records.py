@@ -12,6 +12,7 @@ from ecg_tasks.reporting.beats import draw_beats
 from ecg_tasks.reporting.charts import draw_probability
 from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.facts import facts_of
+from ecg_tasks.reporting.lead_spectrograms import draw_lead_spectrograms
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary
 from ecg_tasks.reporting.overlay import draw_over
@@ -82,6 +83,7 @@ def show_record(
         boxes=found.decided.version.class_names if found.decided else (),
         previous=previous,
         following=following,
+        by_lead=draw_lead_spectrograms(record, from_s=start),
         **drawings(found, start=start, attribution=explained.attribution(store, found)),
         earlier=earlier,
         later=later,
