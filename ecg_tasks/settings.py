@@ -14,6 +14,7 @@ _MIN_PATIENT_KEY_BYTES = 32
 RawKeeps = Literal["deidentified", "as_dropped", "nothing"]
 Sandbox = Literal["if_possible", "required"]
 """Whether files are read behind as many walls as the kernel can put up, or behind all or not at all."""
+DecideWhen = Literal["nightly", "at_once"]
 Dates = Literal["exact", "month", "year"]
 """How much of a recording's date and time is kept."""
 
@@ -95,6 +96,15 @@ def night_deadline_s(environment: Mapping[str, str] | None = None) -> float:
     By itself, since the DAG file asks for it, where the rest need not be set.
     """
     return _number(os.environ if environment is None else environment, "ECG_NIGHT_DEADLINE_S", 6 * 3600.0)
+
+
+def decides_at_once(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether new pictures start ``classify_records`` (``ECG_DECIDE=at_once``), or the night and people do (``nightly``).
+
+    By itself, for the same reason.
+    """
+    env = os.environ if environment is None else environment
+    return _one_of(env, "ECG_DECIDE", "nightly", get_args(DecideWhen)) == "at_once"
 
 
 def inbox_queue(environment: Mapping[str, str] | None = None) -> str:

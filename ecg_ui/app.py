@@ -12,22 +12,30 @@ from starlette.exceptions import HTTPException
 
 from ecg_tasks.errors import EcgError, MissingObjectError, StoreError
 from ecg_ui import rendering, security, watching
-from ecg_ui.pages import files, forgetting, models, monitoring, overview, quarantine, records, reports, review
-
-READ = (
-    files.router,
-    forgetting.router,
-    models.router,
-    monitoring.router,
-    overview.router,
-    quarantine.router,
-    records.router,
-    reports.router,
-    review.router,
+from ecg_ui.pages import (
+    answer,
+    files,
+    first_steps,
+    forgetting,
+    help_pages,
+    inbox,
+    models,
+    monitoring,
+    overview,
+    quarantine,
+    records,
+    reports,
+    review,
 )
+
+SHOWING = (answer, files, first_steps, forgetting, help_pages, inbox, models, monitoring, overview, quarantine, records, reports, review)
+READ = tuple(module.router for module in SHOWING)
 """Everything that shows."""
 CHANGE = (
+    (answer.changes, security.may_run),
+    (first_steps.changes, security.may_put_back),
     (forgetting.changes, security.may_forget),
+    (inbox.changes, security.may_put_back),
     (models.changes, security.may_decide),
     (quarantine.changes, security.may_put_back),
     (review.changes, security.may_label),
