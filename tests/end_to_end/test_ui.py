@@ -294,7 +294,7 @@ def test_no_page_is_wider_than_its_window(opened):
     opened.get_by_role("button", name="Show").click()
     opened.locator("#rows tbody th a").first.click()
     addresses["record"] = opened.url
-    addresses |= {section: f"/ecg/{section}" for section in SECTIONS[1:]} | {"overview": "/ecg/"}
+    addresses |= {section: f"/ecg/{section}" for section in (*SECTIONS[1:], "forget")} | {"overview": "/ecg/"}
     addresses |= {"first steps": "/ecg/first-steps", "help": "/ecg/help/operations"}
     opened.goto(addresses["models"])
     addresses["card"] = opened.locator("a[href*='/ecg/models/twelve_lead/']").first.get_attribute("href")
