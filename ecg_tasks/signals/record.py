@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,11 @@ class Record:
     def is_heartbeat(self) -> bool:
         """Whether this is one beat that was cut and scaled before it came here."""
         return self.unit == "relative"
+
+    @cached_property
+    def known(self) -> dict[str, Any]:
+        """What was found out about the samples, under the name of whoever did, so that it is found out once; it goes with the record."""
+        return {}
 
     @cached_property
     def record_id(self) -> str:
