@@ -48,6 +48,12 @@ def median_of(arrays: Sequence[NDArray[np.floating]] | NDArray[np.floating]) -> 
     return np.asarray((sorting[(n - 1) // 2] + sorting[n // 2]) / 2)
 
 
+def middle_of(values: NDArray[np.floating] | Sequence[float]) -> float:
+    """Return the median of some numbers: that of ``np.median``, which takes ten times as long for a few."""
+    ordered = sorted(map(float, values))
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
 @lru_cache(maxsize=MOST)
 def _network(n: int) -> tuple[_Exchange, ...]:
     """Return the exchanges that bring the middle values of ``n`` to the middle; those that no middle value depends on are left out."""

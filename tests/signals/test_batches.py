@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.signals.beat_length import beat_lengths_s
+from ecg_tasks.signals.delineation import _Slopes
 from ecg_tasks.signals.lead_checks import check_leads, leads_checked
+from ecg_tasks.signals.measurements import measure, measure_all
 from ecg_tasks.signals.preparing import prepare
 from ecg_tasks.signals.recipes import RECIPES
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
@@ -80,3 +83,21 @@ def test_what_is_known_of_a_recording_is_what_would_be_found(mixed):
             )
         assert leads_checked(record) == leads_checked(record) == check_leads(prepare(fresh(record)))
     assert replace(record).known == {}
+
+
+def test_a_recording_is_measured_as_it_is_alone(mixed):
+    """Intervals, rhythm, and why something is not measurable."""
+    row = Record(samples=np.ones((1, 187), np.float32), fs=125.0, leads=("II",), unit="relative", name="row")
+    together = measure_all([*map(fresh, mixed), row])
+    assert [repr(one.row) for one in together] == [repr(measure(fresh(one)).row) for one in [*mixed, row]]
+    assert sum(one.rate_bpm > 0 for one in together) > len(mixed) / 2
+
+
+def test_slopes_are_those_of_scipys_filter():
+    """The weights of the derivative are kept, and give what SciPy gives to the last bit, at the ends too."""
+    leads = np.random.default_rng(3).normal(size=(12, 280)).astype(np.float32)
+    slopes = _Slopes(leads, fs=250.0)
+    for smooth_s in (0.006, 0.014, 0.032):
+        expected = gaussian_filter1d(leads.astype(np.float64), smooth_s * 250.0, axis=1, order=1) * 250.0
+        assert np.array_equal(slopes.leads(smooth_s), expected)
+        assert np.array_equal(slopes.together(smooth_s), np.sqrt((expected**2).mean(axis=0)))
