@@ -1,7 +1,7 @@
 """Here: one recording in memory and its identity. Not here: reading formats (``readers``) or storing shards (``archive``)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -101,6 +101,20 @@ class Record:
     @cached_property
     def record_id(self) -> str:
         """First 32 hex digits of SHA-256 over the samples, their shape, ``fs`` and the lead names."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.samples, dtype="<f4").tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(self.samples, dtype="<f4").data)
         digest.update(repr((self.samples.shape, float(self.fs), self.leads)).encode())
         return digest.hexdigest()[:32]
+
+    def described(self, **changes: Any) -> "Record":
+        """Return the same signal, described otherwise: its id and what is known of it stay.
+
+        Raises
+        ------
+        SignalError
+            If the signal itself were to change.
+        """
+        if not changes.keys().isdisjoint({"samples", "fs", "leads", "unit"}):
+            raise SignalError("another signal is another record")
+        changed = replace(self, **changes)
+        changed.__dict__.update({name: self.__dict__[name] for name in ("record_id", "known") if name in self.__dict__})
+        return changed
