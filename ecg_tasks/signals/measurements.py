@@ -19,7 +19,7 @@ from ecg_tasks.signals.lead_checks import MAX_RESIDUAL, limb_residual
 from ecg_tasks.signals.limb_leads import FROM_I_AND_II, LIMB_LEADS
 from ecg_tasks.signals.preparing import Prepared, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
-from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beats
+from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beat, typical_beats
 
 METHOD = "median-beat-1"
 """Names how values are measured. A change that changes values gets the next number: then all records are measured again."""
@@ -110,6 +110,13 @@ class Measurements:
         return {name: getattr(self, name) for name in (*VALUES, "rhythm", "not_measurable")}
 
 
+class Waves(NamedTuple):
+    """Where the waves of a typical beat begin and end, and when its R peaks are, s from the recording's start."""
+
+    bounds: Bounds
+    r_peaks_s: NDArray[np.float64]
+
+
 def reasons(not_measurable: str) -> dict[str, str]:
     """Return the reasons in words, by the name of the value; an unknown one is named.
 
@@ -158,12 +165,22 @@ def _measured(records: Sequence[Record]) -> list[Measurements]:
     return [found[index] for index in range(len(records))]
 
 
+def waves(record: Record) -> Waves | None:
+    """Return where the waves of a recording's typical beat lie, and its R peaks; None where it is not measurable."""
+    stretch = _stretch(record)
+    beat = None if isinstance(stretch, NotMeasurable) else typical_beat(stretch.samples, fs=record.fs)
+    if isinstance(stretch, NotMeasurable) or beat is None:
+        return None
+    return Waves(bounds=bounds(beat), r_peaks_s=beat.r_peaks_s + stretch.start_s)
+
+
 class _Stretch(NamedTuple):
-    """What is measured of a recording: samples of these leads, shape (n_leads, n_samples), mV."""
+    """What is measured of a recording: samples of these leads, shape (n_leads, n_samples), mV, and where they begin, s."""
 
     ready: Prepared
     leads: list[str]
     samples: NDArray[np.float32]
+    start_s: float
 
 
 def _stretch(record: Record) -> _Stretch | NotMeasurable:
@@ -179,7 +196,7 @@ def _stretch(record: Record) -> _Stretch | NotMeasurable:
         return NotMeasurable.NO_STRETCH
     start, length = round(stretches[0].start_s * record.fs), round(stretches[0].length_s * record.fs)
     samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], start : start + length]
-    return _Stretch(ready, leads, samples)
+    return _Stretch(ready, leads, samples, start / record.fs)
 
 
 @lru_cache(maxsize=64)
