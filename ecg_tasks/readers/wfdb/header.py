@@ -185,12 +185,13 @@ def parse_header(data: bytes, *, name: str) -> Header:
     BadInputError
         ``unsafe_path``, ``unreadable`` or ``too_large``, with the line at fault.
     """
-    if data not in _parsed:
+    header = _parsed.get(data)
+    if header is None:
         header = _parse(data, name=name)
-        if len(_parsed) == _MOST_KNOWN:
+        if len(_parsed) >= _MOST_KNOWN:  # other threads may read headers, too
             _parsed.clear()
         _parsed[data] = header
-    return _parsed[data]
+    return header
 
 
 _parsed: dict[bytes, Header] = {}

@@ -1,5 +1,6 @@
 """What is done once, or in one step, gives what was done signal by signal; of a header that was read before, the same is told."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -71,3 +72,11 @@ def test_records_have_one_signal_if_they_have_one_id():
     for other in others:
         assert blanking.have_same_signal(one, other) == (one.record_id == other.record_id)
     assert blanking.have_same_signal(one, others[0])
+
+
+def test_headers_are_read_by_several_threads():
+    """Each gets its own, however many were read meanwhile."""
+    headers = [f"a {number} 500 5000\n".encode() + b"a.dat 16 1000/mV\n" * number for number in range(1, 40)] * 8
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda data: parse_header(data, name="a"), headers))
+    assert [header.n_signals for header in found] == [len(data.splitlines()) - 1 for data in headers]
