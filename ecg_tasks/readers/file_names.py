@@ -3,6 +3,7 @@
 import posixpath
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 HEADER_SUFFIX = ".hea"
 SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")
@@ -163,6 +164,7 @@ def is_like_a_label_table(path: str) -> bool:
     return name.startswith("labels") and name.endswith(_LIKE_LABEL_TABLES)
 
 
+@lru_cache(maxsize=1024)
 def known_ending(name: str) -> str:
     """Return what a file's name ends with where that says its format, and else nothing: an ending that nobody knows may be a name.
 
