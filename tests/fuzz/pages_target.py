@@ -34,6 +34,9 @@ _PATHS = (
     *(f"/reports/2026-03-02/night/files/{kind}" for kind in ("predictions.csv", "summary.json", "fhir-R5.ndjson", "report.zip")),
     "/records/RECORD?start=1.5&date=2026-03-02&run=night",
     "/review?offset=1",
+    "/records/RECORD?reading=true&start=2",
+    "/review/verdicts?q=AF&label=normal&disputed=1&offset=0",
+    "/review/labels.csv?comments=1",
     "/review?saved=RECORD&at=2026-03-02T00:00:00Z&done=withdrawn",
     "/models",
     "/models/twelve_lead/VERSION",
@@ -44,7 +47,7 @@ _PATHS = (
     "/nowhere",
 )
 _POSTS = (
-    ("/review", "record_id=RECORD&verdict=normal&comment=x&token="),
+    ("/review", "record_id=RECORD&verdict=normal&comment=x&checked=MI&offered=MI&tags=AF&tags=-PVC&token="),
     ("/review/undo", "record_id=RECORD&at=2026-03-02T00:00:00Z&token="),
     ("/models/heartbeat/promote", "version=VERSION&why=because&override=&token="),
     ("/models/twelve_lead/rollback", "version=VERSION&why=because&token="),
