@@ -29,6 +29,9 @@ SECTIONS = (
 )
 DONE = {
     "put-back": "The files are back in the inbox; the next intake reads them again.",
+    "resolved": "The entries are closed as resolved.",
+    "hidden": "The entries are hidden.",
+    "reopen": "The entries are open again.",
     "withdrawn": "Your verdict is taken back.",
 }
 """What a page says after a form, by the word in its address: an address never brings its own sentence."""

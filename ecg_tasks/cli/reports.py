@@ -32,9 +32,7 @@ def export_report(
 def export_labels(
     file: Annotated[Path, typer.Argument(help="The CSV file to write, such as labels.csv.", dir_okay=False)],
     *,
-    comments: Annotated[
-        bool, typer.Option("--comments", help="With comments, which may say whose recording it is.")
-    ] = False,
+    comments: Annotated[bool, typer.Option("--comments", help="With comments, which may say whose recording it is.")] = False,
 ) -> None:
     """Write the reviewers' verdicts in force, with their classes, as a labels.csv that the inbox takes."""
     from ecg_tasks.actions import access

@@ -43,6 +43,8 @@ def addresses(archive, rows):
         f"/ecg/records/{twelve}?reading=true",
         "/ecg/review/verdicts?q=a&label=normal&disputed=true",
         "/ecg/models/twelve_lead/aaaa00000001",
+        "/ecg/quarantine?closed=true",
+        *(f"/ecg/quarantine?reason={entry.group}" for entry in quarantine.entries(archive.store).entries),
         *(f"/ecg/quarantine/{source}" for source in sources),
         *(f"/ecg/models?done={done}" for done in DONE),
     ]

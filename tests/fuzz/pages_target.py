@@ -42,7 +42,9 @@ _PATHS = (
     "/models/twelve_lead/VERSION",
     "/monitoring?recipe=heartbeat",
     "/quarantine?offset=0",
+    "/quarantine?closed=1&reason=flat&offset=50",
     "/quarantine/SOURCE",
+    "/quarantine/SOURCE/files/0",
     "/static/style.css",
     "/nowhere",
 )
@@ -53,6 +55,9 @@ _POSTS = (
     ("/models/twelve_lead/rollback", "version=VERSION&why=because&token="),
     ("/models/heartbeat/reject", "version=VERSION&why=because&token="),
     ("/quarantine/SOURCE/retry", "token="),
+    ("/quarantine", "entry=SOURCE&act=hidden&token="),
+    ("/quarantine", "every=wrong_width&act=put-back&token="),
+    ("/quarantine", "entry=SOURCE&act=reopen&every=&token="),
 )
 
 
