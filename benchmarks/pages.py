@@ -163,7 +163,7 @@ def ask() -> Work:
         client = browser()
         report = f"/reports/{DATE}/{RUN}"
         from ecg_tasks.archive.predictions import RunTable
-        from ecg_tasks.archive.run_table_writer import new_file
+        from ecg_tasks.archive.temporary_file import new_file
         from ecg_tasks.archive.workspace import open_store
         from ecg_tasks.report_columns import Query
 

@@ -25,7 +25,7 @@ from ecg_tasks.parsing.here import read_here
 from tests.patience import give_way
 
 ROOT = Path(__file__).parents[1]
-FOR_TESTS = {"ECG_PICTURES", "ECG_CHART_SCHEMA", "ECG_EVERY_RECORDING"}
+FOR_TESTS = {"ECG_PICTURES", "ECG_CHART", "ECG_KEDA_DEFINITIONS", "ECG_EVERY_RECORDING"}
 """What a person tells the tests through the environment."""
 TOGETHER = ("tests/dags", "tests/ecg_ui", "tests/learning", "ecg_tasks")
 """Folders whose tests stay in one process: they share a trained network, or Airflow with its database, or are short doctests."""

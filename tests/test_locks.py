@@ -5,6 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from tests.platforms import MACHINES, NOWHERE_ON, WITHOUT_WHEEL
 
 ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "locks").glob("*.txt"))
@@ -31,8 +34,29 @@ def test_cpu_gpu_and_test_sets_come_from_one_source():
     """What the sets share has one version; CPU and GPU differ in TensorFlow's package and NVIDIA's libraries only."""
     cpu, gpu, dev = pins("cpu.txt"), pins("gpu.txt"), pins("dev.txt")
     assert cpu.items() <= dev.items()
-    assert {name for name in cpu.keys() ^ gpu.keys() if not name.startswith("nvidia-")} == {"tensorflow-cpu", "tensorflow"}
+    assert {name for name in cpu.keys() ^ gpu.keys() if not name.startswith("nvidia-")} == {"tensorflow-cpu"}
     assert all(cpu[name] == gpu[name] for name in cpu.keys() & gpu.keys())
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_each_machine_gets_one_tensorflow(machine):
+    """`tensorflow-cpu` has wheels for x86-64 only: elsewhere the same lock brings `tensorflow`, of the same version."""
+    wanted = "tensorflow-cpu" if machine.markers["platform_machine"] == "x86_64" else "tensorflow"
+    for lock in ("cpu.txt", "dev.txt"):
+        lines = re.findall(r"^tensorflow(?:-cpu)?==[^\\\n]*", (ROOT / "locks" / lock).read_text(), re.MULTILINE)
+        requirements = [Requirement(line) for line in lines]
+        there = [one.name for one in requirements if one.marker is None or one.marker.evaluate(machine.markers)]
+        assert there == [wanted]
+        assert len({str(one.specifier) for one in requirements}) == 1
+
+
+def test_what_has_no_wheel_somewhere_is_locked():
+    """`python -m tests.platforms` resolves the locks as they are: it excuses no package and no lock that is not there."""
+    machines = {machine.name for machine in MACHINES}
+    for name, (lock, where, _) in WITHOUT_WHEEL.items():
+        assert name in pins(f"{lock}.txt")
+        assert set(where) <= machines
+    assert {(ROOT / "locks" / f"{lock}.txt").exists() for lock in NOWHERE_ON} == {True}
 
 
 def test_every_direct_dependency_is_locked():

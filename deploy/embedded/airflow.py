@@ -109,6 +109,11 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if not name.startswith(foreign)}
     for name in ("no_proxy", "NO_PROXY"):
         kept[name] = ",".join(filter(None, [kept.get(name), LOOPBACK, "localhost"]))
+    if sys.platform == "darwin":
+        # Airflow forks its workers and tasks. There Apple's libraries kill a fork that touches them, as a look for the system's proxy does.
+        kept["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
+        if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in kept):
+            kept |= {"no_proxy": "*", "NO_PROXY": "*"}
     return kept
 
 

@@ -129,8 +129,6 @@ def forget_deleted(home: Home) -> None:
 
 def _check_attributes(folder: Path) -> None:
     """Check for extended attributes, in which Swift keeps an object's metadata beside its file; some file systems have none."""
-    if not hasattr(os, "setxattr"):
-        return  # macOS; Swift reaches them there by another way
     probe = folder / ".attributes"
     probe.touch(mode=0o600)
     try:

@@ -19,7 +19,18 @@ LOCK = CHECKOUT / "locks" / "objectstore.txt"
 
 
 def ensure_installed() -> None:
-    """Make the virtual environment when it is missing, incomplete, or older than its lock."""
+    """Make the virtual environment when it is missing, incomplete, or older than its lock.
+
+    Raises
+    ------
+    StackError
+        If they cannot be installed, or this is no Linux: one of them has no wheel elsewhere, and a backup would lose what Swift keeps in
+        extended attributes, which Python reads on Linux alone.
+    """
+    if sys.platform != "linux":
+        raise StackError(
+            "the object store that comes along needs Linux: name a bucket elsewhere by ECG_BUCKET and the AWS variables, or use Docker"
+        )
     stamp = ENVIRONMENT / "installed-lock.txt"
     wanted = LOCK.read_text()
     with _installing():

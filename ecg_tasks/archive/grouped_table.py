@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ecg_tasks.archive.temporary_file import path_of
+
 _PIECE = 1024 * 1024
 
 
@@ -18,7 +20,7 @@ class GroupedTable:
 
     def __init__(self, file: BinaryIO) -> None:
         weakref.finalize(self, file.close)
-        self._path = f"/proc/self/fd/{file.fileno()}"  # every reader has a place in the file of its own
+        self._path = path_of(file)  # every reader has a place in the file of its own
         self._metadata = pq.read_metadata(self._path)
         n_rows = [self._metadata.row_group(number).num_rows for number in range(self._metadata.num_row_groups)]
         self._starts = np.cumsum([0, *n_rows])

@@ -1,6 +1,5 @@
 """Here: writing a run's table: rows in any order become a Parquet file in the table's order. Not here: reading it (``predictions``)."""
 
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Self, cast
@@ -13,12 +12,13 @@ from numpy.typing import NDArray
 
 from ecg_tasks import report_columns
 from ecg_tasks.archive.predictions import ROWS_AT_ONCE, RunTable, schema
+from ecg_tasks.archive.temporary_file import new_file, path_of
 from ecg_tasks.report_columns import ATTENTION, Joined
 
 SORTED_AT_ONCE = 65_536
 """Rows that are sorted in memory; of a longer table so many at a time."""
 _ID_BYTES = 16
-_UNLIKE = ("record_id", "name", "probability", "quality")  # and what begins with ``p_``, the probability of a class
+_UNLIKE = ("record_id", "name", "probability", "quality", "page")  # and what begins with ``p_``, the probability of a class
 """Columns whose values seldom occur twice: a dictionary of them only takes room."""
 
 
@@ -131,11 +131,6 @@ def table_without(table: RunTable, record_ids: Collection[str]) -> RunTable:
     return RunTable(file)
 
 
-def new_file() -> BinaryIO:
-    """Open a file on the disk that has no name and goes when it is closed."""
-    return cast("BinaryIO", tempfile.TemporaryFile())
-
-
 def _writer(file: BinaryIO, of: pa.Schema, *, compression: str) -> pq.ParquetWriter:
     return pq.ParquetWriter(file, of, compression=compression, use_dictionary=[name for name in of.names if not _is_unlike(name)])
 
@@ -146,7 +141,7 @@ def _is_unlike(name: str) -> bool:
 
 def _read(file: BinaryIO) -> pq.ParquetFile:
     file.flush()
-    return pq.ParquetFile(f"/proc/self/fd/{file.fileno()}")
+    return pq.ParquetFile(path_of(file))
 
 
 def _array(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:

@@ -7,7 +7,7 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable
-from ecg_tasks.archive.run_table_writer import new_file
+from ecg_tasks.archive.temporary_file import new_file
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.queries.csv_reports import table_of_csv
 from ecg_tasks.report_columns import Column, Query, differs, shown, sorts

@@ -11,7 +11,8 @@ from ecg_tasks.archive import keys, predictions, run_table_writer, tables
 from ecg_tasks.archive.descriptions import Descriptions, Person
 from ecg_tasks.archive.grouped_table import GroupedTable
 from ecg_tasks.archive.predictions import RunTable, VersionPredictions, join, join_shard
-from ecg_tasks.archive.run_table_writer import RunTableWriter, new_file
+from ecg_tasks.archive.run_table_writer import RunTableWriter
+from ecg_tasks.archive.temporary_file import new_file
 from ecg_tasks.errors import DamagedStoreError
 from ecg_tasks.report_columns import Column, Query, sorts
 from tests.run_tables import ROW, columns_of, run_table

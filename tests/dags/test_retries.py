@@ -11,6 +11,7 @@ from ecg_tasks import errors
 from ecg_tasks.errors import BadInputError, ForgettingError, MissingObjectError, NotEnoughDataError, Reason, StoreError
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
+from ecg_tasks.queries import dag_runs
 
 RETRIED = {StoreError, MissingObjectError, ForgettingError}
 BAD_INPUT = BadInputError(Reason.FLAT, "lead II is flat")
@@ -58,6 +59,7 @@ def test_store_errors_are_retried(run_dag, monkeypatch):
 
     monkeypatch.setattr(ingest_records, "plan", plan)
     monkeypatch.setattr(waiting, "rest", lambda _: "")
+    monkeypatch.setattr(dag_runs, "headline", lambda *_: "nothing was there")
     run, tasks = run_dag("ingest_records")
     assert run.state == "success"
     assert {task.task_id: (task.state, task.try_number) for task in tasks}["plan"] == ("success", 3)

@@ -31,6 +31,15 @@ def test_a_task_sees_where_the_bucket_is(home):
     }
 
 
+def test_forks_live_on_macos(monkeypatch):
+    """Apple's libraries may be touched after a fork, and are not asked for a proxy where the environment names none."""
+    monkeypatch.setattr(airflow.sys, "platform", "darwin")
+    kept = airflow.clean_environment({})
+    assert kept == {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES", "no_proxy": "*", "NO_PROXY": "*"}
+    kept = airflow.clean_environment({"https_proxy": "proxy.example.org"})
+    assert kept["no_proxy"] == "127.0.0.1,localhost"
+
+
 def test_the_callers_environment_does_not_steer_the_stack():
     """A profile, another Airflow or another Python path of the caller is left out; its own settings of this project stay."""
     caller = {

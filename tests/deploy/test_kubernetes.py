@@ -1,9 +1,10 @@
-"""Here: the chart's values and the manifests, as far as reading tells. Not here: a cluster."""
+"""Here: the chart's values and the manifests. Not here: the chart itself, which belongs to others (``rendered_chart``), or a cluster."""
 
 import copy
 import json
 import os
 import re
+import shutil
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -14,16 +15,13 @@ import pytest
 import yaml
 
 from deploy.compose import health
+from tests.deploy import rendered_chart
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
 SCHEMA = json.loads(Path(__file__).with_name("chart_values.schema.json").read_text())
 VALUES = yaml.safe_load((FOLDER / "values.yaml").read_text())
-MANIFESTS = [
-    manifest
-    for file in ("secrets.example.yaml", "store.yaml", "gpu-worker.yaml", "maintenance.yaml")
-    for manifest in yaml.safe_load_all((FOLDER / file).read_text())
-]
+MANIFESTS = rendered_chart.ours()
 SETTINGS = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["x-settings"]
 
 
@@ -91,16 +89,13 @@ def test_training_waits_for_a_gpu_and_is_not_cut_short():
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
-OLDEST_KUBERNETES = "1.30"
-KEDA = {"ScaledObject", "TriggerAuthentication"}
-"""Kinds that come with KEDA, and that no schema of Kubernetes knows."""
-OURS = [pytest.param(one, id=f"{one['kind']} {one['metadata']['name']}") for one in MANIFESTS if one["kind"] not in KEDA]
+OURS = [pytest.param(one, id=f"{one['kind']} {one['metadata']['name']}") for one in MANIFESTS if one["kind"] not in rendered_chart.KEDA]
 
 
 @pytest.mark.parametrize("manifest", OURS)
 def test_manifests_fit_the_schemas_of_kubernetes(manifest: dict):
     """The oldest version that they are for and the newest one know every field, and its type."""
-    for version in (OLDEST_KUBERNETES, kubernetes_validate.latest_version()):
+    for version in (rendered_chart.OLDEST_KUBERNETES, kubernetes_validate.latest_version()):
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
@@ -109,7 +104,7 @@ def test_the_schemas_of_kubernetes_refuse():
     (job,) = (manifest for manifest in MANIFESTS if manifest["kind"] == "CronJob")
     for fault in ({"restartPolicy": "Never"}, {"schedule": 3}):
         with pytest.raises(kubernetes_validate.ValidationError):
-            kubernetes_validate.validate(job | {"spec": job["spec"] | fault}, OLDEST_KUBERNETES, strict=True)
+            kubernetes_validate.validate(job | {"spec": job["spec"] | fault}, rendered_chart.OLDEST_KUBERNETES, strict=True)
 
 
 def closed(schema: dict) -> dict:
@@ -149,12 +144,73 @@ def test_the_schema_refuses(path: str, value: object, schema: dict, why: str):
     assert name in error.absolute_path or (list(error.absolute_path) == above and f"'{name}'" in error.message)
 
 
-def test_values_fit_the_charts_whole_schema():
-    """Where the chart's own values.schema.json is at hand, it agrees."""
-    file = os.environ.get("ECG_CHART_SCHEMA")
-    if not file:
-        pytest.skip("needs the chart's whole values.schema.json, named by ECG_CHART_SCHEMA; the keys in use are checked without it")
-    jsonschema.validate(VALUES, json.loads(Path(file).read_text()))
+def test_what_the_chart_makes_of_the_values():
+    """Where the chart is at hand, its manifests and ours fit Kubernetes and one another, and ask for no right in the cluster."""
+    chart, helm = os.environ.get("ECG_CHART"), shutil.which("helm")
+    if not chart or not helm:
+        pytest.skip("needs the official chart, named by ECG_CHART, and helm; its manifests are checked by hand")
+    crds = os.environ.get("ECG_KEDA_DEFINITIONS")
+    rendered = rendered_chart.render(helm, Path(chart))
+    assert list(rendered_chart.faults([*rendered, *MANIFESTS], rendered_chart.definitions(Path(crds)) if crds else {})) == []
+    set_there = rendered_chart.settings_of(rendered)
+    ours = {
+        f"AIRFLOW__{section}__{name}".upper(): str(value) for section, names in VALUES["config"].items() for name, value in names.items()
+    }
+    assert {name: value for name, value in ours.items() if set_there.get(name) != value} == {}
+
+
+WORKER = next(one for one in MANIFESTS if one["kind"] == "Deployment" and one["metadata"]["name"] == "ecg-worker-gpu")
+SCALED = next(one for one in MANIFESTS if one["kind"] == "ScaledObject")
+ROLE = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "a"}, "rules": []}
+ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}
+THERE = [*MANIFESTS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "airflow-config"}}]
+
+
+def test_our_manifests_are_without_a_fault():
+    """With what the chart brings for them (its settings), they have every name that they mention."""
+    assert list(rendered_chart.faults(THERE, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "path", "value", "told"),
+    [
+        (WORKER, "spec.template.spec.securityContext", {"runAsNonRoot": True}, "not restricted"),
+        (WORKER, "spec.template.spec.automountServiceAccountToken", True, "gets a token"),
+        (WORKER, "spec.template.spec.serviceAccountName", "missing", "account missing is not there"),
+        (WORKER, "spec.template.spec.containers.0.securityContext", {}, "may gain rights"),
+        (WORKER, "spec.template.spec.containers.0.resources", {}, "no bound on its memory"),
+        (WORKER, "spec.template.spec.containers.0.command", ["/entrypoint"], "official image"),
+        (WORKER, "spec.template.spec.containers.0.envFrom", [{"secretRef": {"name": "none"}}], "needs none, which"),
+        (WORKER, "spec.template.spec.volumes", [{"name": "config", "configMap": {"name": "other"}}], "mounts other"),
+        (WORKER, "spec.replica", 3, "Kubernetes 1.30"),
+        (SCALED, "spec.scaleTargetRef", {"name": "gone"}, "scales gone, which is not there"),
+        (SCALED, "spec.triggers.0.metadata.connectionFromEnv", "ADDRESS", "reads ADDRESS, which ecg-worker-gpu has not"),
+        (SCALED, "spec.triggers.0.authenticationRef.name", "nobody", "names nobody, which is not there"),
+        (ACCOUNT, "automountServiceAccountToken", True, "puts a token"),
+        (ROLE, "metadata.name", "b", "Role b gives rights in the cluster"),
+    ],
+)
+def test_a_fault_of_a_manifest_is_told(manifest: dict, path: str, value: object, told: str):
+    """Each kind of fault, planted into a manifest that has none."""
+    *above, name = [int(part) if part.isdigit() else part for part in path.split(".")]
+    planted = copy.deepcopy(manifest)
+    reduce(getitem, above, planted)[name] = value
+    found = list(rendered_chart.faults([*(one for one in THERE if one is not manifest), planted], {}))
+    assert any(told in fault for fault in found), found
+
+
+def test_keda_refuses_what_it_does_not_know(tmp_path: Path):
+    """Its definitions, as its repository has them, are read with no field allowed beside those that they name."""
+    for plural in rendered_chart.KEDA.values():
+        trigger = {"type": "object", "properties": {"type": {"type": "string"}}, "x-kubernetes-preserve-unknown-fields": True}
+        spec = {"type": "object", "properties": {"scaleTargetRef": {"type": "object"}, "triggers": {"type": "array", "items": trigger}}}
+        whole = {"type": "object", "properties": {"apiVersion": {}, "kind": {}, "metadata": {"type": "object"}, "spec": spec}}
+        (tmp_path / f"keda.sh_{plural}.yaml").write_text(yaml.dump({"spec": {"versions": [{"schema": {"openAPIV3Schema": whole}}]}}))
+    found = list(rendered_chart.faults([*THERE], rendered_chart.definitions(tmp_path)))
+    assert [fault for fault in found if "ScaledObject" in fault]
+    assert all("Additional properties are not allowed" in fault for fault in found)
+    assert any("'pollingInterval'" in fault for fault in found)
+    assert not any("'query'" in fault for fault in found)
 
 
 def test_probes_call_what_our_image_has():

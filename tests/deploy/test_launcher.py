@@ -333,6 +333,38 @@ def test_a_python_that_does_not_run_is_passed_over(checkout):
     assert checkout.run("status").returncode == 0
 
 
+@pytest.mark.parametrize("machine", ["Linux x86_64", "Linux aarch64", "Darwin arm64"])
+def test_machines_with_packages(checkout, machine):
+    """Linux on both processors and a Mac of today are set up in the same way."""
+    checkout.with_python()
+    checkout.with_uv()
+    checkout.program("uname", f"echo {machine}")
+    checkout.program("sw_vers", "echo 14.6.1")
+    assert checkout.run("status").returncode == 0
+    assert checkout.called() == ["venv .venv", "install cpu.txt"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "system", "told"),
+    [
+        ("Darwin x86_64", "15.0", "no packages for this machine (Darwin x86_64)"),
+        ("Linux armv7l", "", "no packages for this machine (Linux armv7l)"),
+        ("Darwin arm64", "13.7", "macOS 14 or newer is needed, and this is macOS 13.7"),
+        ("Darwin arm64", "", "macOS 14 or newer is needed, and this is macOS of an unknown version"),
+    ],
+)
+def test_another_machine_is_refused_in_words(checkout, machine, system, told):
+    """Where the locks have no packages, nothing is fetched."""
+    checkout.with_python()
+    checkout.with_uv()
+    checkout.program("uname", f"echo {machine}")
+    checkout.program("sw_vers", f"echo {system}" if system else "exit 1")
+    done = checkout.run("up")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert checkout.called() == []
+
+
 def test_a_full_disk_is_told_in_words(checkout):
     """Too little space is said before anything is fetched."""
     checkout.with_python()

@@ -251,7 +251,7 @@ def test_two_people_read_a_record_blind(browser, stack, account):
             page.keyboard.press("t")
             page.keyboard.type("AF")
             page.keyboard.press("Escape")
-            page.keyboard.press("c")
+            page.keyboard.press("m")
             page.keyboard.type("atrial?")
             page.keyboard.press("Escape")
             page.keyboard.press("n")
