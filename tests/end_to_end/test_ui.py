@@ -244,7 +244,7 @@ def test_two_people_read_a_record_blind(browser, stack, account):
             page.goto(path)
             expect(page.get_by_role("heading", name="Waveform")).to_be_visible()
             expect(page.locator("main .chip")).to_have_count(0)
-            expect(page.get_by_role("heading", name="Decision")).to_have_count(0)
+            expect(page.get_by_role("heading", name="Decision", exact=True)).to_have_count(0)
             shown = page.locator("main").inner_text()
             assert not re.search(r"threshold|P\(abnormal\)|atrial|synthetic_0", shown)
         if name == "bea":
@@ -260,7 +260,7 @@ def test_two_people_read_a_record_blind(browser, stack, account):
         expect(page.get_by_role("heading", name=f"You said {verdict}")).to_be_visible()
         expect(page.locator("section", has=page.get_by_role("heading", name="You said"))).to_contain_text("says")
         page.get_by_role("link", name="Show the record").click()
-        expect(page.get_by_role("heading", name="Decision")).to_be_visible()
+        expect(page.get_by_role("heading", name="Decision", exact=True)).to_be_visible()
         page.goto("/ecg/review")
         if name == "ben":
             expect(page.get_by_role("row", name="bea and ben")).to_contain_text("0%")
