@@ -61,6 +61,12 @@ _OTHER_FORMATS = (
     *(".mp3", ".mp4", ".wav", ".flac", ".mov", ".avi", ".log", ".bak", ".sqlite", ".db", ".eml", ".msg"),
 )
 """No header can mean these but by its words, so they need not wait for one."""
+_NO_SIGNAL = (
+    *(".md", ".rst", ".yaml", ".yml", ".html", ".htm", ".pdf", ".rtf", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".ods", ".ppt", ".pptx"),
+    *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".heic", ".webp", ".py", ".ipynb", ".m", ".r", ".sh", ".exe"),
+    *(".mp3", ".mp4", ".wav", ".mov", ".avi", ".log", ".bak", ".eml", ".msg"),
+)
+"""Documents, pictures and programs. Not among them are .txt, .json and tables: recordings are written into such files, too."""
 _ENDINGS = frozenset((HEADER_SUFFIX, f".{SIDECAR}", *SIGNAL_SUFFIXES, *CSV_SUFFIXES, *ARRAY_SUFFIXES, *_OTHER_FORMATS))
 
 
@@ -147,6 +153,15 @@ def sidecars_of(path: str) -> tuple[str, str]:
     ('a.signals.json', 'signals.json')
     """
     return f"{posixpath.splitext(posixpath.basename(path))[0]}.{SIDECAR}", SIDECAR
+
+
+def holds_no_signal(name: str) -> bool:
+    """Tell whether a file is a document, a picture or a program by its name: what lies beside recordings, and is none.
+
+    >>> holds_no_signal("ward/letter.PDF"), holds_no_signal("ward/ecg.txt")
+    (True, False)
+    """
+    return name.casefold().endswith(_NO_SIGNAL)
 
 
 def is_label_table(path: str) -> bool:
