@@ -27,7 +27,8 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what d
     dag,
     task,
 )
-from ecg_defaults import CHAMPION, TASK_DEFAULTS
+from ecg_assets import ECG_REPORTS, ECG_SPECTROGRAMS, told
+from ecg_defaults import CHAMPION, NIGHT, Turn, defaults
 from report_link import OpenReport
 from report_notifier import ReportNotifier
 
@@ -36,6 +37,7 @@ from ecg_tasks.settings import night_deadline_s
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow.sdk.execution_time.context import OutletEventAccessors
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
-    default_args=TASK_DEFAULTS,
+    default_args=defaults(Turn.REPORT, queue=NIGHT),
     on_success_callback=ReportNotifier(state="success"),
     on_failure_callback=ReportNotifier(state="failed"),
     deadline=DeadlineAlert(
@@ -85,7 +87,7 @@ def classify_records() -> None:
 
         return classify_records.pin_champion(run_id, run_type=run_type, date=date, scope=scope, details=int(details))
 
-    @task
+    @task(pool=NIGHT)
     def plan(pin: str) -> list[str]:
         from ecg_tasks.pipeline import classify_records
 
@@ -99,15 +101,26 @@ def classify_records() -> None:
 
     # A night without new records gets its report too, so the skipped mapping must not skip it. Ten million records take it about half an
     # hour, and a new champion has the whole archive compared.
-    @task(trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(hours=4))
-    def write_report(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
+    @task(
+        pool=NIGHT,
+        trigger_rule=TriggerRule.NONE_FAILED,
+        execution_timeout=timedelta(hours=4),
+        inlets=[ECG_SPECTROGRAMS],
+        outlets=[ECG_REPORTS],
+    )
+    def write_report(
+        pin: str,
+        results: "Sequence[str]",
+        ti: "RuntimeTaskInstance | None" = None,
+        outlet_events: "OutletEventAccessors | None" = None,
+    ) -> str:
         from ecg_tasks.pipeline import classify_records
         from ecg_tasks.queries import runs
 
         report = classify_records.write_report(pin, results[:])  # [:] fetches all results at once
         if ti is not None:
             ti.xcom_push(key=run_note.HEADLINE, value=runs.headline(report))
-        return report
+        return told(outlet_events, ECG_REPORTS, report)
 
     pin = pin_champion(
         run_id="{{ run_id }}",

@@ -1,10 +1,11 @@
-"""Here: what every task of every DAG shares: retries, time limits, pools, and form fields that several have. Not here: schedules.
+"""Here: what every task of every DAG shares: retries, time limits, pools, order, form fields that several have. Not here: schedules.
 
 A form field that may be empty is of type ``null`` too: Airflow takes an empty text for a missing one, and would not send the form. What
 is empty reaches a task as an empty text (`text`). A field that must be filled in has no default, so Airflow names it.
 """
 
 from datetime import timedelta
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
@@ -18,8 +19,28 @@ CPU_POOL = "cpu"
 """Pool of all ordinary tasks: two slots a core."""
 GPU = "gpu"
 """Pool and queue of training: one training at a time. The queue matters to the CeleryExecutor only; the LocalExecutor runs every queue."""
+NIGHT = "night"
+"""Pool and queue of what a night's report waits for: however many tasks of an import hold the pool ``cpu``, or lie in the queue of the
+CeleryExecutor, these have slots and a queue of their own."""
 CHAMPION = "champion"
 """Pool of one slot: the tasks that change which model serves never run side by side, whatever DAG they are of."""
+
+
+class Turn(IntEnum):
+    """Whose task takes the next slot that is free: the highest. Of equal ones the older run goes first.
+
+    Airflow's own order would give the last task of a DAG, such as a report, the lowest.
+    """
+
+    LATER = 1
+    """Training, maintenance, comparisons: nobody waits for them tonight."""
+    TAKE_OVER = 2
+    DRAW = 3
+    """Above what takes over: what was begun is ended before more is begun."""
+    REPORT = 4
+    PERSON = 5
+    """A person has asked, and waits."""
+
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -75,6 +96,8 @@ def check_fields(context: "Context") -> None:
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": "ecg",
     "pool": CPU_POOL,
+    "weight_rule": "absolute",
+    "priority_weight": Turn.LATER.value,
     "execution_timeout": timedelta(minutes=30),
     # Waits of about 5, 15, 45, 135 and 300 s: a store that is away for some ten minutes fails no run.
     "retries": 5,
@@ -85,6 +108,11 @@ TASK_DEFAULTS: dict[str, Any] = {
     # Before every task, so that the first one ends the run.
     "pre_execute": check_fields,
 }
+
+
+def defaults(turn: Turn, **more: Any) -> dict[str, Any]:
+    """Return `TASK_DEFAULTS` for a DAG whose tasks have their turn."""
+    return TASK_DEFAULTS | {"priority_weight": turn.value} | more
 
 
 def recipe_field(description: str) -> Param:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 import pendulum
 from airflow.sdk import dag, task
-from ecg_assets import ECG_RECORDS, ECG_SPECTROGRAMS
-from ecg_defaults import TASK_DEFAULTS
+from ecg_assets import ECG_RECORDS, ECG_SPECTROGRAMS, told
+from ecg_defaults import Turn, defaults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from airflow.sdk.execution_time.context import OutletEventAccessors
 
 
 @dag(
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
-    default_args=TASK_DEFAULTS,
+    default_args=defaults(Turn.DRAW),
     tags=["ecg"],
     doc_md=__doc__,
 )
@@ -50,11 +52,11 @@ def render_spectrograms() -> None:
 
         return render_spectrograms.render_shard(job)
 
-    @task(outlets=[ECG_SPECTROGRAMS])
-    def publish(run_id: str, results: "Sequence[str]") -> str:
+    @task(inlets=[ECG_RECORDS], outlets=[ECG_SPECTROGRAMS])
+    def publish(run_id: str, results: "Sequence[str]", outlet_events: "OutletEventAccessors | None" = None) -> str:
         from ecg_tasks.pipeline import render_spectrograms
 
-        return render_spectrograms.publish(run_id, results[:])  # [:] fetches all results at once
+        return told(outlet_events, ECG_SPECTROGRAMS, render_spectrograms.publish(run_id, results[:]))  # [:] fetches all results at once
 
     publish(run_id="{{ run_id }}", results=render_shard.expand(job=plan(run_id="{{ run_id }}")))
 
