@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import classification, figures, pages, readers, rendering, scaling, tables, training
+from benchmarks import classification, figures, pages, readers, rendering, scaling, tables, training, twelve_lead, twelve_lead_tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Sizes:
     repeats : of the smallest nights
     training : beats, and how much of the notebook's training is run
     n_read : times that each reader reads its recording
+    twelve_lead : recordings of a night, those of a user's own way, and how often each is run
     """
 
     n_compared: int
@@ -38,6 +39,7 @@ class Sizes:
     repeats: int
     training: Mapping[str, int]
     n_read: int
+    twelve_lead: Mapping[str, int]
 
 
 FULL = Sizes(
@@ -49,6 +51,7 @@ FULL = Sizes(
     repeats=5,
     training={"n_normal": training.N_NORMAL, "n_abnormal": training.N_ABNORMAL, "n_steps": 546, "n_drawn": 200, "n_scored": 1000},
     n_read=300,
+    twelve_lead={"n_recordings": 278, "n_theirs": 3, "rounds": 5},
 )
 """About ten minutes on two cores."""
 QUICK = Sizes(
@@ -60,10 +63,11 @@ QUICK = Sizes(
     repeats=1,
     training={"n_normal": training.N_NORMAL, "n_abnormal": training.N_ABNORMAL, "n_steps": 30, "n_drawn": 20, "n_scored": 300},
     n_read=30,
+    twelve_lead={"n_recordings": 40, "n_theirs": 1, "rounds": 1},
 )
 """About 90 seconds on two cores; the figures are those of few measurements."""
 
-NAMES = ("rendering", "classification", "scaling")
+NAMES = ("rendering", "classification", "twelve_lead", "scaling")
 """What is run unless one is named."""
 ON_REQUEST = ("train", "pages", "readers")
 """What is run only if it is named: it takes longer than all others together, or measures something else."""
@@ -72,6 +76,7 @@ ON_REQUEST = ("train", "pages", "readers")
 _TABLES: Mapping[str, Callable[[Console, Mapping[str, Any]], None]] = {
     "rendering": tables.print_rendering,
     "classification": tables.print_classification,
+    "twelve_lead": twelve_lead_tables.print_twelve_lead,
     "scaling": tables.print_scaling,
     "train": tables.print_training,
     "readers": readers.print_readers,
@@ -88,6 +93,7 @@ def run(sizes: Sizes, *, only: str | None, folder: Path, say: Callable[[str], No
             lambda: rendering.measure(n_compared=sizes.n_compared, n_drawn=sizes.n_drawn, n_recordings=sizes.n_recordings),
         ),
         "classification": ("classifying pictures", lambda: classification.measure(folder, n=dict(sizes.n_classified))),
+        "twelve_lead": ("twelve-lead recordings from file to report", lambda: twelve_lead.measure(folder, **sizes.twelve_lead)),
         "scaling": (
             f"nights of {', '.join(f'{n:,}' for n in sizes.records)} records",
             lambda: scaling.measure(folder, sizes=sizes.records, repeats=sizes.repeats),
@@ -110,11 +116,11 @@ def main() -> None:
     parser.add_argument(
         "benchmark",
         nargs="?",
-        choices=ON_REQUEST,
-        help="measure learning instead (about 15 minutes, --quick 3), the pages inside Airflow, or the readers",
+        choices=(*NAMES, *ON_REQUEST),
+        help="run one benchmark; only if it is named: learning (about 15 minutes, --quick 3), the pages inside Airflow, the readers",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes: about 90 seconds instead of ten minutes")
-    parser.add_argument("--only", choices=NAMES, help="run one benchmark (default: all)")
+    parser.add_argument("--only", choices=NAMES, help="the same, for one of those that are run by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for a program; see benchmarks/README.md for its keys")
     arguments = parser.parse_args()
     console = Console(highlight=False)

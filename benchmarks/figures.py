@@ -14,6 +14,8 @@ MAX_GROWTH = 1.15
 TIMES_FASTER = 100.0
 TIMES_FASTER_TO_LEARN = 20.0
 MAX_TRAINING_MB = 1500.0
+MAX_RECORDING_MS = {"500": 4.0, "100": 2.0}
+"""Processor time of a twelve-lead recording of ten seconds at so many Hz, from its files to the report."""
 
 _PACKAGES = (
     "numpy",
@@ -112,6 +114,26 @@ def ratios(found: Mapping[str, Any]) -> list[Ratio]:
             ("memory_growth", "peak memory"),
         ):
             ratios_found.append(Ratio(name=name, says=f"{says}, {span}", value=found["scaling"][name], at_most=MAX_GROWTH))
+    if "twelve_lead" in found:
+        for fs, figures in found["twelve_lead"]["rates"].items():
+            ratios_found += [
+                Ratio(
+                    name=f"twelve_lead_{fs}_ms",
+                    says=f"twelve leads of 10 s at {fs} Hz, from file to report: processor time, ms",
+                    value=figures["ms"],
+                    at_most=MAX_RECORDING_MS[fs],
+                ),
+                Ratio(
+                    name=f"twelve_lead_{fs}",
+                    says=f"the same: the time by wfdb, SciPy, matplotlib and Keras in ours, {fs} Hz",
+                    value=figures["times_faster"],
+                ),
+                Ratio(
+                    name=f"twelve_lead_{fs}_bound",
+                    says=f"the same: our time in its bounds, {fs} Hz",
+                    value=figures["ms"] / figures["bound_ms"],
+                ),
+            ]
     if "train" in found:
         ratios_found += [
             Ratio(

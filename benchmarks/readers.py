@@ -51,12 +51,16 @@ def print_readers(console: Console, found: Mapping[str, Any]) -> None:
             f"{taken['read_ms']:.2f}",
             f"{taken['record_ms']:.2f}",
             f"{taken['bytes_per_s'] / 1e6:.0f}",
-            taken["library"],
-            f"{taken['library_ms']:.2f}" if taken["library"] else "",
-            f"{taken['library_bytes_per_s'] / 1e6:.0f}" if taken["library"] else "",
+            *_of_the_library(taken),
             "" if most is None else f"{most:g}",
         )
     console.print(table)
+
+
+def _of_the_library(taken: Mapping[str, Any]) -> tuple[str, str, str]:
+    if "library" not in taken:
+        return "", "", ""
+    return taken["library"], f"{taken['library_ms']:.2f}", f"{taken['library_bytes_per_s'] / 1e6:.0f}"
 
 
 def time_readers(n_times: int) -> Work:
@@ -73,23 +77,28 @@ def time_readers(n_times: int) -> Work:
             n_bytes = sum(map(len, files.values()))
             read_ms = _milliseconds(lambda reader=reader, files=files, name=name: reader.read(files, name), n_times)  # type: ignore[misc]
             record_ms = _milliseconds(lambda files=files, name=name: readers.read(name, files), n_times)  # type: ignore[misc]
-            library, plain = _LIBRARIES.get(reader.name, ("", lambda *_: None))
-            with tempfile.TemporaryDirectory(prefix="ecg-bench-") as folder:
-                for called, data in files.items():
-                    Path(folder, called).write_bytes(data)
-                library_ms = _milliseconds(lambda plain=plain, files=files, folder=folder: plain(files, Path(folder)), n_times)  # type: ignore[misc]
+            beside: dict[str, Any] = {}
+            if reader.name in _LIBRARIES:
+                beside["library"], plain = _LIBRARIES[reader.name]
+                beside["library_ms"] = _timed_on_disk(plain, files, n_times)
+                beside["library_bytes_per_s"] = 1000 * n_bytes / beside["library_ms"]
             formats[reader.name] = {
                 "n_bytes": n_bytes,
                 "read_ms": read_ms,
                 "record_ms": record_ms,
                 "bytes_per_s": 1000 * n_bytes / read_ms,
-                "library": library,
-                "library_ms": library_ms,
-                "library_bytes_per_s": 1000 * n_bytes / library_ms,
-            }
+            } | beside
         return {"formats": formats}
 
     return work
+
+
+def _timed_on_disk(plain: Callable[[Files, Path], object], files: Files, n_times: int) -> float:
+    """Return the milliseconds of a library that reads files, or their bytes."""
+    with tempfile.TemporaryDirectory(prefix="ecg-bench-") as folder:
+        for called, data in files.items():
+            Path(folder, called).write_bytes(data)
+        return _milliseconds(lambda: plain(files, Path(folder)), n_times)
 
 
 def _milliseconds(do: Callable[[], object], n_times: int) -> float:

@@ -15,10 +15,10 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import report_link
 import run_note
 from airflow.sdk import Param, TriggerRule, dag, task
 from ecg_defaults import TASK_DEFAULTS, recipe_field, text, version_field
-from report_link import OpenReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +67,8 @@ def backfill_version() -> None:
     def write_difference(pin: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
         from ecg_tasks.pipeline import backfill_version
 
-        page = backfill_version.write_difference(pin, results[:])  # [:] fetches all results at once
-        if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=backfill_version.headline(page))
+        page = backfill_version.write_difference(pin, results[:], pages=report_link.address())  # [:] fetches all results at once
+        run_note.tell(ti, backfill_version.headline(page))
         return page
 
     pin = pin_versions(
@@ -78,7 +77,7 @@ def backfill_version() -> None:
         form={name: text(name) for name in ("recipe", "version", "against")},
     )
     page = write_difference(pin, results=classify_shard.expand(job=plan(pin)))
-    page.operator.operator_extra_links = (OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task
+    page.operator.operator_extra_links = (report_link.OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task
 
 
 backfill_version()

@@ -16,6 +16,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import report_link
 import run_note
 from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what deadlines need
     AsyncCallback,
@@ -29,7 +30,6 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what d
 )
 from ecg_assets import ECG_REPORTS, ECG_SPECTROGRAMS, told
 from ecg_defaults import CHAMPION, NIGHT, Turn, defaults
-from report_link import OpenReport
 from report_notifier import ReportNotifier
 
 from ecg_tasks.settings import night_deadline_s
@@ -117,9 +117,8 @@ def classify_records() -> None:
         from ecg_tasks.pipeline import classify_records
         from ecg_tasks.queries import runs
 
-        report = classify_records.write_report(pin, results[:])  # [:] fetches all results at once
-        if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=runs.headline(report))
+        report = classify_records.write_report(pin, results[:], pages=report_link.address())  # [:] fetches all results at once
+        run_note.tell(ti, runs.headline(report))
         return told(outlet_events, ECG_REPORTS, report)
 
     pin = pin_champion(
@@ -131,7 +130,7 @@ def classify_records() -> None:
         details="{{ params.details }}",
     )
     report = write_report(pin, results=classify_shard.expand(job=plan(pin)))
-    report.operator.operator_extra_links = (OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task
+    report.operator.operator_extra_links = (report_link.OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task
 
 
 classify_records()

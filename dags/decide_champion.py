@@ -10,9 +10,16 @@
 """
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
+import run_note
 from airflow.sdk import Param, dag, task
 from ecg_defaults import CHAMPION, Turn, defaults, recipe_field, text, text_field, version_field
+
+from ecg_tasks.names import DagId
+
+if TYPE_CHECKING:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 
 @dag(
@@ -46,10 +53,14 @@ def decide_champion() -> None:
     """Declare the task."""
 
     @task(pool=CHAMPION)
-    def decide(run_id: str, who: str, cleared: str, form: dict[str, str]) -> str:
+    def decide(run_id: str, who: str, cleared: str, form: dict[str, str], ti: "RuntimeTaskInstance | None" = None) -> str:
         from ecg_tasks.pipeline import decide_champion
+        from ecg_tasks.queries import dag_runs
 
-        return decide_champion.decide(run_id, who=who, cleared=int(cleared) > 0, **form)
+        try:
+            return decide_champion.decide(run_id, who=who, cleared=int(cleared) > 0, **form)
+        finally:  # what was refused has its sentence, too
+            run_note.tell(ti, dag_runs.headline(DagId.DECIDE_CHAMPION, run_id))
 
     decide(
         run_id="{{ run_id }}",

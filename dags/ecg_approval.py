@@ -21,13 +21,17 @@ class StoredApproval(ApprovalOperator):
     def question(self, context: "Context") -> str:
         """Return what the person is asked with."""
 
+    def asked(self, context: "Context") -> str:  # noqa: ARG002 - for those who ask with what they find
+        """Return the heading of the question."""
+        return str(self.subject)
+
     @abstractmethod
     def note(self, context: "Context", answer: "Approval") -> None:
         """Store the answer, a person's or the deadline's."""
 
     def execute(self, context: "Context") -> Any:
         """Ask."""
-        self.body = self.question(context)
+        self.subject, self.body = self.asked(context), self.question(context)
         return super().execute(context)
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:

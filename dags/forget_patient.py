@@ -97,8 +97,7 @@ def forget_patient() -> None:
         from ecg_tasks.pipeline import forget_patient
 
         manifest = forget_patient.carry_out(run_id, request)
-        if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=forget_patient.headline(manifest))
+        run_note.tell(ti, forget_patient.headline(manifest))
         return manifest
 
     @task(trigger_rule=TriggerRule.ALL_DONE)

@@ -17,9 +17,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pendulum
+import run_note
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 from ecg_assets import ECG_INBOX, ECG_RECORDS, told
 from ecg_defaults import Turn, defaults
+
+from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,10 +46,14 @@ def ingest_records() -> None:
     """Declare the tasks."""
 
     @task
-    def plan(run_id: str) -> list[str]:
+    def plan(run_id: str, ti: "RuntimeTaskInstance | None" = None) -> list[str]:
         from ecg_tasks.pipeline import ingest_records
+        from ecg_tasks.queries import dag_runs
 
-        return ingest_records.plan(run_id)
+        jobs = ingest_records.plan(run_id)
+        if not jobs:  # no other task runs
+            run_note.tell(ti, dag_runs.headline(DagId.INGEST_RECORDS, run_id))
+        return jobs
 
     @task
     def ingest_batch(job: str, ti: "RuntimeTaskInstance | None" = None) -> str:
@@ -55,10 +62,18 @@ def ingest_records() -> None:
         return ingest_records.ingest_batch(job, tried_before=ti is not None and ti.try_number > 1)
 
     @task(inlets=[ECG_INBOX], outlets=[ECG_RECORDS])
-    def publish(run_id: str, results: "Sequence[str]", outlet_events: "OutletEventAccessors | None" = None) -> str:
+    def publish(
+        run_id: str,
+        results: "Sequence[str]",
+        ti: "RuntimeTaskInstance | None" = None,
+        outlet_events: "OutletEventAccessors | None" = None,
+    ) -> str:
         from ecg_tasks.pipeline import ingest_records
+        from ecg_tasks.queries import dag_runs
 
-        return told(outlet_events, ECG_RECORDS, ingest_records.publish(run_id, results[:]))  # [:] fetches all results at once
+        manifest = ingest_records.publish(run_id, results[:])  # [:] fetches all results at once
+        run_note.tell(ti, dag_runs.headline(DagId.INGEST_RECORDS, run_id))
+        return told(outlet_events, ECG_RECORDS, manifest)
 
     @task(outlets=[ECG_INBOX], trigger_rule="none_failed")
     def ask_for_the_rest(run_id: str) -> str:

@@ -118,8 +118,7 @@ def maintain_store() -> None:
         from ecg_tasks.pipeline import maintain_store
 
         manifest = maintain_store.publish(plan, deleted, orphans, contents)
-        if ti is not None:
-            ti.xcom_push(key=run_note.HEADLINE, value=maintain_store.headline(manifest))
+        run_note.tell(ti, maintain_store.headline(manifest))
         return manifest
 
     @task

@@ -16,14 +16,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pendulum
+import run_note
 from airflow.sdk import dag, task
 from ecg_assets import ECG_RECORDS, ECG_SPECTROGRAMS, told
 from ecg_defaults import Turn, defaults
+
+from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk.execution_time.context import OutletEventAccessors
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 
 @dag(
@@ -41,10 +45,14 @@ def render_spectrograms() -> None:
     """Declare the tasks."""
 
     @task
-    def plan(run_id: str) -> list[str]:
+    def plan(run_id: str, ti: "RuntimeTaskInstance | None" = None) -> list[str]:
         from ecg_tasks.pipeline import render_spectrograms
+        from ecg_tasks.queries import dag_runs
 
-        return render_spectrograms.plan(run_id)
+        jobs = render_spectrograms.plan(run_id)
+        if not jobs:  # no other task runs
+            run_note.tell(ti, dag_runs.headline(DagId.RENDER_SPECTROGRAMS, run_id))
+        return jobs
 
     @task
     def render_shard(job: str) -> str:
@@ -53,10 +61,18 @@ def render_spectrograms() -> None:
         return render_spectrograms.render_shard(job)
 
     @task(inlets=[ECG_RECORDS], outlets=[ECG_SPECTROGRAMS])
-    def publish(run_id: str, results: "Sequence[str]", outlet_events: "OutletEventAccessors | None" = None) -> str:
+    def publish(
+        run_id: str,
+        results: "Sequence[str]",
+        ti: "RuntimeTaskInstance | None" = None,
+        outlet_events: "OutletEventAccessors | None" = None,
+    ) -> str:
         from ecg_tasks.pipeline import render_spectrograms
+        from ecg_tasks.queries import dag_runs
 
-        return told(outlet_events, ECG_SPECTROGRAMS, render_spectrograms.publish(run_id, results[:]))  # [:] fetches all results at once
+        manifest = render_spectrograms.publish(run_id, results[:])  # [:] fetches all results at once
+        run_note.tell(ti, dag_runs.headline(DagId.RENDER_SPECTROGRAMS, run_id))
+        return told(outlet_events, ECG_SPECTROGRAMS, manifest)
 
     publish(run_id="{{ run_id }}", results=render_shard.expand(job=plan(run_id="{{ run_id }}")))
 

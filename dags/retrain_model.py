@@ -21,16 +21,21 @@ A network that somebody else trained (`./ecg models add`) becomes a candidate by
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import run_note
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 from ecg_approval import StoredApproval
 from ecg_defaults import CHAMPION, GPU, TASK_DEFAULTS, recipe_field, text, text_field
+from report_link import pages
+
+from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import Context
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     from ecg_tasks.archive.documents import Approval
 
@@ -38,11 +43,17 @@ if TYPE_CHECKING:
 class PromotionApproval(StoredApproval):
     """Asks with the gate's verdict."""
 
-    def question(self, context: "Context") -> str:
-        """Return the verdict."""
+    def asked(self, context: "Context") -> str:
+        """Return which version is meant, and whether it is better or a refresh."""
         from ecg_tasks.pipeline.training import promoting
 
-        return promoting.question(context["run_id"])
+        return promoting.subject(context["run_id"])
+
+    def question(self, context: "Context") -> str:
+        """Return the verdict with its figures."""
+        from ecg_tasks.pipeline.training import promoting
+
+        return promoting.question(context["run_id"], pages=pages())
 
     def note(self, context: "Context", answer: "Approval") -> None:
         """Store the answer beside the version."""
@@ -161,10 +172,13 @@ def retrain_model() -> None:
         return retrain_model.evaluate(job)
 
     @task(pool=CHAMPION)
-    def gate(job: str) -> str:
+    def gate(job: str, run_id: str, ti: "RuntimeTaskInstance | None" = None) -> str:
         from ecg_tasks.pipeline import retrain_model
+        from ecg_tasks.queries import dag_runs
 
-        return retrain_model.gate(job)
+        verdict = retrain_model.gate(job)
+        run_note.tell(ti, dag_runs.headline(DagId.RETRAIN_MODEL, run_id))
+        return verdict
 
     @task.branch
     def choose(run_id: str, params: "Mapping[str, object] | None" = None) -> str | None:
@@ -175,19 +189,24 @@ def retrain_model() -> None:
         return "approval" if params and params["approval"] else "promote"
 
     @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, pool=CHAMPION)
-    def promote(run_id: str, params: "Mapping[str, object] | None" = None) -> str:
+    def promote(run_id: str, params: "Mapping[str, object] | None" = None, ti: "RuntimeTaskInstance | None" = None) -> str:
         from ecg_tasks.pipeline.training import promoting
+        from ecg_tasks.queries import dag_runs
 
         champion = promoting.promote(run_id, asked=bool(params and params["approval"]))
+        run_note.tell(ti, dag_runs.headline(DagId.RETRAIN_MODEL, run_id))
         if champion is None:
             raise AirflowSkipException("a person decided otherwise since the verdict: see the log above")
         return champion
 
     @task(trigger_rule=TriggerRule.ALL_SKIPPED, pool=CHAMPION)
-    def note_refusal(run_id: str) -> str | None:
+    def note_refusal(run_id: str, ti: "RuntimeTaskInstance | None" = None) -> str | None:
         from ecg_tasks.pipeline.training import promoting
+        from ecg_tasks.queries import dag_runs
 
-        return promoting.refuse(run_id)
+        champion = promoting.refuse(run_id)
+        run_note.tell(ti, dag_runs.headline(DagId.RETRAIN_MODEL, run_id))
+        return champion
 
     job = assemble_dataset(
         run_id="{{ run_id }}",
@@ -201,7 +220,7 @@ def retrain_model() -> None:
         # As Airflow noted it when the run was asked for: nothing that the form or the API takes can change it.
         who="{{ dag_run.triggering_user_name or '' }}",
     )
-    decision = gate(job)
+    decision = gate(job, run_id="{{ run_id }}")
     train(job) >> evaluate(job) >> decision
     approval = PromotionApproval(
         task_id="approval",

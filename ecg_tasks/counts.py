@@ -46,14 +46,16 @@ class ReportCounts(msgspec.Struct, frozen=True, kw_only=True):
             return f"No record has a decision yet: {_n(self.pending, 'record waits', 'records wait')} for pictures or for a model."
         if not self.received:
             return "No record is listed: nothing was received since the report before."
-        parts = []
-        if self.duplicates:
-            parts.append(_n(self.duplicates, "is a duplicate of a known record", "are duplicates of known records"))
-        if self.quarantined:
-            parts.append(_n(self.quarantined, "is in quarantine", "are in quarantine"))
-        if self.forgotten:
-            parts.append(_n(self.forgotten, "was forgotten since", "were forgotten since"))
-        return f"No record is new: of {_n(self.received, 'input', 'inputs')} {' and '.join(parts)}."
+        fates = [
+            (self.duplicates, "a duplicate of a known record", "duplicates of known records"),
+            (self.quarantined, "in quarantine", "in quarantine"),
+            (self.forgotten, "forgotten since", "forgotten since"),
+        ]
+        parts = [(count, one if count == 1 else many) for count, one, many in fates if count]
+        inputs = _n(self.received, "input", "inputs")
+        if len(parts) == 1:
+            return f"No record is new: {inputs}{', all' if self.received > 1 else ','} {parts[0][1]}."
+        return f"No record is new: {inputs}, {' and '.join(f'{count:,} {fate}' for count, fate in parts)}."
 
 
 def _n(count: int, one: str, many: str) -> str:

@@ -8,6 +8,7 @@ have the columns of this list. Those that have a ``head`` are shown on pages, in
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -33,7 +34,7 @@ class Column:
     Parameters
     ----------
     name : in every file
-    type : of its values; a float is written with all its digits, and an empty text is no value
+    type : of its values in every file; a float is written with all its digits, and an empty text is no value
     description : what it says, with its unit, in a sentence that stands in the schema
     value : computes it of joined rows; without it the joined rows have it under its name
     head : what stands above it on pages; empty for a column that is in files only
@@ -45,7 +46,7 @@ class Column:
     """
 
     name: str
-    type: type[str | int | float | bool]
+    type: type[str | int | float | bool | date]
     description: str
     value: Callable[[Joined], Sequence[Any]] | None = None
     head: str = ""
@@ -198,6 +199,16 @@ COLUMNS: tuple[Column, ...] = (
     Column(name="abstain_low", type=float, description="Lower end of the band in which the model abstains; none without a band."),
     Column(name="abstain_high", type=float, description="Upper end of the band in which the model abstains; none without a band."),
     Column(name="shard", type=str, description="Where the signal lies in the archive: records/<shard>.parquet."),
+    Column(
+        name="patient",
+        type=str,
+        description="Key of the person: equal for all recordings of one person in this installation, and of no use without its secret;"
+        " none where no patient is known.",
+        value=lambda rows: [one or other for one, other in zip(rows["patient"], rows["public_patient"], strict=True)],
+    ),
+    Column(name="run", type=str, description="Run that decided, as it stands in the address of its report."),
+    Column(name="date", type=date, description="Day of the report."),
+    Column(name="page", type=str, description="Address of the recording's page in the web interface, as this run decided on it."),
 )
 """All columns, in the order of the files."""
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, PrefixLoader
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 
 from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.signals.flags import sentences, words
@@ -71,6 +71,7 @@ def static_files() -> dict[str, tuple[bytes, str]]:
     found = {
         "style.css": (style().encode(), "text/css; charset=utf-8"),
         "ui.js": ((HERE / "static" / "ui.js").read_bytes(), "text/javascript; charset=utf-8"),
+        "trace.js": ((REPORTING / "trace.js").read_bytes(), "text/javascript; charset=utf-8"),
     }
     icon = (HERE / "static" / "icon.svg").read_text()
     for name, colour in (("icon.svg", "#51504f"), ("icon-dark.svg", "#d5d5d5")):
@@ -133,6 +134,8 @@ def size(n_bytes: int) -> str:
 
 @cache
 def _environment() -> Environment:
-    made = environment(PrefixLoader({"report": FileSystemLoader(REPORTING), "ui": FileSystemLoader(HERE / "templates")}), address=address)
+    report = FileSystemLoader(REPORTING)
+    folders = PrefixLoader({"report": report, "ui": FileSystemLoader(HERE / "templates")})
+    made = environment(ChoiceLoader([folders, report]), address=address)  # the report's templates name one another without a folder
     made.filters.update(when=when, words=words, sentences=sentences, size=size)
     return made

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
+def pages() -> str:
+    """Return the address of the ECG pages inside Airflow's own frame and menu."""
+    return f"{urlparse(conf.get('api', 'base_url', fallback='')).path.rstrip('/')}/plugin/ecg/ecg"
+
+
+def address() -> str:
+    """Return the address of the ECG pages by themselves, as another machine opens them."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/ecg"
+
+
 class OpenReport(BaseOperatorLink):
     """Leads to the run's report, inside Airflow's own frame and menu.
 
@@ -24,6 +34,4 @@ class OpenReport(BaseOperatorLink):
 
     def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002 - Airflow passes it
         """Return the address of the page of the run that the task belongs to."""
-        base = urlparse(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-        run = urlencode({"dag_id": ti_key.dag_id, "run_id": ti_key.run_id})
-        return f"{base}/plugin/ecg/ecg/run?{run}"
+        return f"{pages()}/run?{urlencode({'dag_id': ti_key.dag_id, 'run_id': ti_key.run_id})}"

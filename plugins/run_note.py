@@ -12,16 +12,27 @@ from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-TELLING: dict[str, str] = {
-    DagId.CLASSIFY_RECORDS: "write_report",
-    DagId.MAINTAIN_STORE: "publish",
-    DagId.BACKFILL_VERSION: "write_difference",
-    DagId.FORGET_PATIENT: "carry_out",
+TELLING: dict[str, tuple[str, ...]] = {
+    DagId.INGEST_RECORDS: ("publish", "plan"),
+    DagId.RENDER_SPECTROGRAMS: ("publish", "plan"),
+    DagId.CLASSIFY_RECORDS: ("write_report",),
+    DagId.RETRAIN_MODEL: ("promote", "note_refusal", "gate"),
+    DagId.DECIDE_CHAMPION: ("decide",),
+    DagId.MAINTAIN_STORE: ("publish",),
+    DagId.BACKFILL_VERSION: ("write_difference",),
+    DagId.FORGET_PATIENT: ("carry_out",),
 }
-"""DAG to the task that hands on the sentence."""
+"""DAG to the tasks that hand on the sentence; that of the first one counts, for a later task knows more."""
 HEADLINE = "headline"
 """Key of the XCom."""
+
+
+def tell(ti: "RuntimeTaskInstance | None", sentence: str) -> None:
+    """Hand on the sentence of a run from one of its tasks; an empty one is none."""
+    if ti is not None and sentence:
+        ti.xcom_push(key=HEADLINE, value=sentence)
 
 
 @hookimpl
@@ -47,12 +58,13 @@ def _copy_headline(dag_run: "DagRun") -> None:
     session = object_session(dag_run)
     if session is None:
         return
+    tasks = TELLING[dag_run.dag_id]
     chosen = select(XComModel).where(
         XComModel.dag_id == dag_run.dag_id,
         XComModel.run_id == dag_run.run_id,
-        XComModel.task_id == TELLING[dag_run.dag_id],
+        XComModel.task_id.in_(tasks),
         XComModel.key == HEADLINE,
     )
-    found = session.scalars(chosen).first()
+    found = min(session.scalars(chosen), key=lambda one: tasks.index(one.task_id), default=None)
     if found is not None:
         dag_run.note = str(XComModel.deserialize_value(found))

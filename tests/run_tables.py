@@ -1,6 +1,7 @@
 """Here: small tables of runs, made of rows that tell only what a test is about. Not here: what such a table does (``archive``)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from ecg_tasks import report_columns
@@ -43,6 +44,10 @@ ROW = {
     "abstain_low": 0.45,
     "abstain_high": 0.55,
     "shard": "cc740c0404dd22b284fe",
+    "patient": "3664ac573976178a531d1eb8",
+    "run": "scheduled__2026-03-02T02-00-00",
+    "date": date(2026, 3, 2),
+    "page": f"http://ui/ecg/records/{'0' * 32}?date=2026-03-02&run=scheduled__2026-03-02T02-00-00",
 }
 """What a row says where a test does not tell."""
 

@@ -1,12 +1,16 @@
 """What the environment decides."""
 
 import logging
+import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.settings import Settings
 
+ROOT = Path(__file__).parents[1]
 NEEDED = {"ECG_BUCKET": "ecg", "ECG_PATIENT_KEY": "k" * 32}
 
 
@@ -41,3 +45,18 @@ def test_an_address_for_notices_is_checked_and_never_told():
     with pytest.raises(ConfigurationError, match="address 2 of ECG_NOTIFY has no scheme") as refused:
         Settings.from_environment(NEEDED | {"ECG_NOTIFY": "slack://a/b/c secret-word"})
     assert "secret-word" not in str(refused.value)
+
+
+INTERNAL = {"ECG_COMPONENT", "ECG_COVERAGE_FOLDER", "ECG_COVERAGE_SOURCE", "ECG_ID", "ECG_PARSERS", "ECG_STACK", "ECG_STORE_PORT"}
+"""Variables that one part of the program sets for another; and names that only look like variables."""
+
+
+def test_every_setting_has_its_line_in_the_docs():
+    """The page of settings names each variable that the product reads, and none that it does not."""
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    product = [file for file in files if file.startswith(("ecg_tasks/", "ecg_ui/", "deploy/", "dags/", "plugins/", "docker-compose.yaml"))]
+    texts = [(ROOT / file).read_text() for file in product if file.endswith((".py", ".yaml"))]
+    read = {name for text in texts for name in re.findall(r"""["'{ ]_?(ECG_[A-Z0-9_]+)["':}]""", text)} - INTERNAL
+    described = set(re.findall(r"`(ECG_[A-Z0-9_]+)`", (ROOT / "docs" / "settings.md").read_text()))
+    assert read - described - {"ECG_COMPLETE"} == set()
+    assert {name for name in described if not any(re.search(rf"\b{name}\b", text) for text in texts)} == set()

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.embedded import certificate
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import LOOPBACK, Home, is_free, write_private
 
@@ -92,6 +91,8 @@ def wanted(home: Home, environ: Mapping[str, str]) -> Address:
     name = socket.getfqdn() if everywhere else host
     url = url or f"https://{f'[{name}]' if ':' in name else name}:{port}"
     made_for: tuple[str, ...] = ()
+    from deploy.embedded import certificate  # and with it cryptography, for which a question about this stack does not wait
+
     try:
         if tls:
             names = ("localhost", LOOPBACK, "::1", socket.gethostname(), *(() if everywhere else (host,)), urlsplit(url).hostname or "")

@@ -15,10 +15,6 @@ _PATIENCE_S = 60.0
 """So long may the api-server be away (it restarts in ten seconds) before a question to it fails."""
 
 
-class LoginRefusedError(StackError):
-    """A server answers, and it does not know us."""
-
-
 class AirflowApi:
     """A logged-in client; a context manager.
 
@@ -49,16 +45,6 @@ class AirflowApi:
         except httpx.HTTPError:
             return {}
         return {name: str(part["status"]) for name, part in answer.json().items() if part.get("status")}
-
-    def is_ours(self) -> bool:
-        """Return whether the server at this address knows our password; if not, another program has taken the port."""
-        try:
-            self._authenticate()
-        except LoginRefusedError:
-            return False
-        except StackError:
-            return True  # it was asked in a bad moment; the next question tells
-        return True
 
     def warm_up(self) -> None:
         """Ask for what Airflow builds only at the first task's first call, blocking all other calls for seconds."""
@@ -150,7 +136,7 @@ class AirflowApi:
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise StackError(f"{self._client.base_url} lets {self._login['username']} wait: {_detail(answer)}")
         if answer.is_error:
-            raise LoginRefusedError(f"{self._client.base_url} refused the login {self._login['username']}: {_detail(answer)}")
+            raise StackError(f"{self._client.base_url} refused the login {self._login['username']}: {_detail(answer)}")
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         self._token_until = time.monotonic() + 3600
 

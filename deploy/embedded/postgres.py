@@ -24,6 +24,8 @@ USER = "airflow_user"
 """Airflow's own role: it owns the tables of its database, and nothing else."""
 DATABASE = "airflow"
 _NOBODY = 65534
+_PSQL_S = 30.0
+"""No question takes longer; who asks may have given up long before."""
 
 
 def program(name: str) -> str:
@@ -112,26 +114,34 @@ def _password_file(home: Home) -> Iterator[int]:
 
 def fault(home: Home) -> str:
     """Return why the database does not accept our login or lacks Airflow's database; nothing if all is well."""
-    import psycopg
-
-    password = home.secrets().airflow_database_password
     try:
-        with psycopg.connect(_conninfo(home, DATABASE, user=USER, password=password)) as connection:
-            connection.execute("select 1")
-    except psycopg.Error as error:
-        return f"does not answer: {' '.join(str(error).split())[:200]}"
+        _asked(home, "select 1", user=USER, password=home.secrets().airflow_database_password)
+    except StackError as error:
+        return f"does not answer: {error}"
     return ""
 
 
 def signs_of_life(home: Home) -> dict[str, float]:
     """Map each kind of job that Airflow says is running to the seconds since its last sign of life."""
-    import psycopg
+    question = "select job_type, extract(epoch from now() - max(latest_heartbeat)) from job where state = 'running' group by job_type"
+    rows = (row.split("|") for row in _asked(home, question, user=SUPERUSER, password=home.secrets().database_password))
+    return {kind: float(seconds) for kind, seconds in rows if seconds}
 
-    with psycopg.connect(_conninfo(home, DATABASE)) as connection:
-        rows = connection.execute(
-            "select job_type, extract(epoch from now() - max(latest_heartbeat))::float from job where state = 'running' group by job_type"
-        ).fetchall()
-    return {str(kind): float(seconds) for kind, seconds in rows if seconds is not None}
+
+def _asked(home: Home, question: str, *, user: str, password: str) -> list[str]:
+    """Return the rows that the database answers, by psql: it starts in a tenth of the time that a Python library is imported in."""
+    where = [f"--host={LOOPBACK}", f"--port={home.ports().postgres}", f"--username={user}", "--no-password", f"--dbname={DATABASE}"]
+    done = subprocess.run(  # noqa: S603 - a program of the wheel, and no shell
+        [program("psql"), *where, "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", f"--command={question}"],
+        env={"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "3"},  # where no other user sees it
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_PSQL_S,
+    )
+    if done.returncode != 0:
+        raise StackError(" ".join(done.stderr.split())[:200])
+    return done.stdout.split()
 
 
 def end_jobs(home: Home, kind: str) -> None:

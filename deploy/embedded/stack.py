@@ -1,21 +1,22 @@
 """Here: the whole stack: up, down, status, and what a program needs to use it. Not here: how each part is set up and run."""
 
 import fcntl
-import importlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
 
-from deploy.embedded import address, airflow, bucket, certificate, health, object_store, postgres, processes, store_packages, supervision
+from deploy.embedded import address, airflow, bucket, health, object_store, postgres, processes, store_packages, supervision
+from deploy.embedded.bucket_look import BucketLook
 from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import CHECKOUT, Home
 
@@ -104,38 +105,35 @@ class Stack:
         with self.alone():
             self._stop()
 
-    def status(self, *, most_s: float = PATIENCE_S, more: Mapping[str, Callable[[], str]] | None = None) -> Status:
+    def status(self, *, most_s: float = PATIENCE_S, look: BucketLook | None = None) -> Status:
         """Ask every part at once. What has not answered after ``most_s`` seconds does not answer.
 
         Parameters
         ----------
-        more : what else the caller wants to be asked meanwhile; it has no place in the answer
+        look : at the bucket, where the caller has begun it
         """
+        if look is None:
+            with BucketLook(self.home.path) as begun:
+                return self.status(most_s=most_s, look=begun)
         embedded = not self.home.exists or bucket.is_embedded(self.home)
         wanted = [one for one in supervision.COMPONENTS if embedded or one not in object_store.COMPONENTS]
         supervisor = supervision.pid(self.home)
         if not supervisor:
             return _stopped(wanted)
-        for library in ("psycopg", "boto3", "botocore.config"):  # an import is no hang
-            importlib.import_module(library)
         runs: dict[str, supervision.Program] = {}
 
         def ask_supervisor() -> str:
             runs.update(supervision.runs(self.home, most_s=most_s))
             return ""
 
-        with self.airflow() as api:
-            questions = dict(more or {}) | {
-                "supervisor": ask_supervisor,
-                "store" if embedded else "bucket": lambda: "" if bucket.answers(self.home) else "does not open the bucket for our key",
-                "ours": lambda: "" if api.is_ours() else "does not know our password",
-            }
-            faults = health.faults(self.home, wanted, more=questions, most_s=most_s)
-        other = faults.pop("ours", "")
-        for name in more or ():
-            faults.pop(name, None)
+        questions: dict[str, Callable[[], str]] = {"supervisor": ask_supervisor, "bucket": look.fault, "models": look.rest}
+        questions["ours"] = partial(self._not_ours, most_s=most_s)
+        faults = health.faults(self.home, wanted, more=questions, most_s=most_s)
+        other, of_bucket, _ = (faults.pop(name, "") for name in ("ours", "bucket", "models"))
         if "password" in other:
             faults["api-server"] = other
+        if of_bucket and (look.has_asked or not embedded):
+            faults["store" if embedded else "bucket"] = of_bucket if look.has_asked else "could not be asked in time: this machine is busy"
         faults |= health.halted({"supervisor": supervisor} | {name: run.pid for name, run in runs.items() if run.pid})
         words = {name: _WORDS.get(runs[name].state, "failed") if name in runs else "unknown" for name in wanted}
         words |= {name: "unhealthy" for name in faults if words.get(name, "running") == "running"}
@@ -172,6 +170,8 @@ class Stack:
     @property
     def certificate(self) -> str:
         """SHA-256 of the certificate that was made for the web interface; empty where none was."""
+        from deploy.embedded import certificate
+
         reached = address.chosen(self.home)
         return certificate.fingerprint(Path(reached.cert)) if reached.made_for else ""
 
@@ -275,7 +275,7 @@ class Stack:
         with self.airflow() as api:
             while any((told := api.health()).get(part) != "healthy" for part in _AIRFLOW_HEALTH):
                 if told:
-                    self._check_port(api)
+                    self._check_port()
                 if told and not is_warm:
                     api.warm_up()
                     is_warm = True
@@ -287,11 +287,16 @@ class Stack:
                     why = "keeps failing" if failed else f"is not healthy after {START_TIMEOUT_S:.0f} s"
                     raise StackError(f"{' and '.join(late)} {why}; see {logs}")
                 time.sleep(0.3)
-            self._check_port(api)
+            self._check_port()
             api.warm_up()
 
-    def _check_port(self, api: "AirflowApi") -> None:
-        if not api.is_ours():
+    def _not_ours(self, *, most_s: float) -> str:
+        """Return what is wrong where another program has taken our port; nothing where the server knows our password."""
+        knows = health.lets_us_in(airflow.ui(self.home), airflow.LOGIN, self.password, most_s=most_s)
+        return "" if knows else "does not know our password"
+
+    def _check_port(self) -> None:
+        if self._not_ours(most_s=PATIENCE_S):
             raise PortTakenError(f"another program answers at {airflow.ui(self.home)}")
 
     @contextmanager

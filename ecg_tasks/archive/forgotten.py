@@ -5,17 +5,19 @@ here, and who has both the recording and the key can.
 """
 
 import hmac
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.cache import keep
-from ecg_tasks.archive.documents import Forgetting, Refused, find, read_many, write
+from ecg_tasks.archive.documents import Forgetting, Refused, RefusedName, RefusedNames, find, read_many, write
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import ForgettingError
 
 NAME = "forgotten"
 """What stands in a list in place of a name."""
+NAME_DAYS = 30
+"""So long a label table is known that comes after a recording that was refused, or forgotten."""
 _OF_A_RECORD = b"\0forgotten\0"
 """Before what is hashed: the digest is none of a patient or a name."""
 
@@ -52,6 +54,28 @@ def refused(store: ObjectStore) -> frozenset[str]:
     """Return the digests of all records that intakes refuse."""
     found = find(store, Refused, keys.REFUSED)
     return frozenset() if found is None else frozenset(found.digests)
+
+
+def remember_names(store: ObjectStore, came: Mapping[str, str], *, key: bytes) -> dict[str, RefusedName]:
+    """Add to what refused recordings are called, for some days; returns all of it, by the digests of the digests of their names.
+
+    A label table may come after its recordings: its rows about these are neither kept nor refused aloud.
+
+    Parameters
+    ----------
+    came : digest of a name, as the intake has it, to that of the record
+    """
+    found = find(store, RefusedNames, keys.REFUSED_NAMES)
+    before = {} if found is None else found.names
+    at = datetime.now(UTC)
+    since = (at - timedelta(days=NAME_DAYS)).isoformat()
+    names = {digest: one for digest, one in before.items() if one.when > since}
+    names |= {digest_of(name, key=key): RefusedName(record=record, when=at.isoformat()) for name, record in came.items()}
+    if names and names != before:
+        write(store, keys.REFUSED_NAMES, RefusedNames(names=names))
+    elif before and not names:
+        store.delete(keys.REFUSED_NAMES)
+    return names
 
 
 def rewritten(store: ObjectStore, key: str) -> frozenset[str]:

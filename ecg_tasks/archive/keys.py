@@ -44,6 +44,8 @@ CHECK_CATALOG = "staging/intake/check_catalog"
 """That the catalogue may lack shards, which an earlier version of this program added."""
 REFUSED = "staging/intake/refused"
 """By which digests the recordings are known that were forgotten: an intake refuses them. It stands where every plan lists anyway."""
+REFUSED_NAMES = "staging/intake/refused_names"
+"""By which digests a label table's rows are known that speak of them, for some days."""
 FORGETTING = "staging/intake/forgetting"
 """That a recording is being forgotten now: no other run begins meanwhile."""
 

@@ -6,6 +6,7 @@ Not here: its columns (``report_columns``), making the table (``run_table_writer
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, reduce
 from typing import Any, BinaryIO, NamedTuple
 
@@ -332,7 +333,7 @@ class RunTable:
 
 def schema(names: Sequence[str] | None = None, *, classes: Iterable[str] = ()) -> pa.Schema:
     """Return the Parquet schema of a run's table, or of these columns of it; the description of each stands beside it."""
-    types = {str: pa.string(), float: pa.float64(), int: pa.int32(), bool: pa.bool_()}
+    types = {str: pa.string(), float: pa.float64(), int: pa.int32(), bool: pa.bool_(), date: pa.date32()}
     columns = {column.name: column for column in report_columns.columns_with(classes)}
     chosen = [columns[name] for name in (columns if names is None else names)]
     return pa.schema([pa.field(one.name, types[one.type], metadata={"description": one.description}) for one in chosen])

@@ -18,7 +18,7 @@ from ecg_tasks.report_columns import ATTENTION, Joined
 SORTED_AT_ONCE = 65_536
 """Rows that are sorted in memory; of a longer table so many at a time."""
 _ID_BYTES = 16
-_UNLIKE = ("record_id", "name", "probability", "quality")  # and what begins with ``p_``, the probability of a class
+_UNLIKE = ("record_id", "name", "probability", "quality", "page")  # and what begins with ``p_``, the probability of a class
 """Columns whose values seldom occur twice: a dictionary of them only takes room."""
 
 

@@ -53,20 +53,15 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: healthy, ui, login, bucket, endpoint, components, advice.")] = False,
 ) -> None:
     """Tell within two seconds whether the stack is healthy, component by component, and what to do. Exits with 0 when it is, else 1."""
-    from deploy.embedded import Stack
-    from deploy.embedded.health import A_MOMENT_S
-    from ecg_tasks.queries.stand_ins import stand_ins_in
+    from deploy.embedded.bucket_look import BucketLook
+    from deploy.embedded.home import Home
 
-    stack = Stack()
-    stands_in: list[str] = []
+    with BucketLook(Home().path) as look:
+        from deploy.embedded import Stack  # while that begins
+        from deploy.embedded.health import left_s
 
-    def ask_for_stand_ins() -> str:
-        variables = stack.environment()
-        os.environ.update(variables)
-        stands_in.extend(stand_ins_in(variables["ECG_BUCKET"]))
-        return ""
-
-    found = stack.status(most_s=A_MOMENT_S, more={"champions": ask_for_stand_ins})
+        found = Stack().status(most_s=left_s(), look=look)
+        stands_in = look.stand_ins
     if as_json:
         print(json.dumps(asdict(found), indent=2))  # noqa: T201 - for a program, without colours or line breaks
     else:

@@ -3,6 +3,11 @@
 Neither needs TensorFlow, and each is imported only where a network of its kind is loaded.
 """
 
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +18,8 @@ from ecg_tasks.errors import ModelRefusedError
 LITERT = "model.tflite"
 ONNX = "model.onnx"
 """Names of a network's file in a version, which say what runs it."""
+_STDERR = 2
+_NOTICE = b"INFO: "
 _ANSWERS = frozenset(("float", "float16", "float32", "double", "float64"))
 """Kinds of numbers that a network may answer, as either runtime calls them."""
 
@@ -52,6 +59,31 @@ def load(name: str, network: bytes, *, n_threads: int = 1, optimized: bool = Tru
     return _Onnx(network, n_threads=n_threads, optimized=optimized) if name == ONNX else _LiteRt(network, n_threads=n_threads)
 
 
+_redirecting = threading.Lock()
+
+
+@contextmanager
+def _notices_logged() -> Iterator[None]:
+    """Log what LiteRT writes on standard error as a notice, which Airflow would take for an error; everything else goes there.
+
+    It begins notices with ``INFO:``, such as that it created a delegate, and no call of its Python package makes it quiet.
+    """
+    with _redirecting, os.fdopen(os.memfd_create("notices"), "w+b") as held:
+        before = os.dup(_STDERR)
+        os.dup2(held.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(before, _STDERR)
+            os.close(before)
+            held.seek(0)
+            for line in held:
+                if line.startswith(_NOTICE):
+                    logging.getLogger(__name__).debug("LiteRT: %s", line.removeprefix(_NOTICE).decode(errors="replace").strip())
+                else:
+                    os.write(_STDERR, line)
+
+
 class _LiteRt:
     def __init__(self, network: bytes, *, n_threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -74,7 +106,8 @@ class _LiteRt:
         """Make ready for so many windows of this shape at a time."""
         try:
             self._interpreter.resize_tensor_input(self._input, (batch, *shape))
-            self._interpreter.allocate_tensors()
+            with _notices_logged():
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelRefusedError(f"{LITERT} cannot be loaded: {error}") from None
 

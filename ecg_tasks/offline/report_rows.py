@@ -13,8 +13,8 @@ from ecg_tasks.signals.measurements import Measurements
 from ecg_tasks.signals.recipes import Rendered
 from ecg_tasks.signals.record import Record
 
-_OF_THE_ARCHIVE = frozenset(("source_sha256", "label", "shard"))
-"""Columns that say where a record lies in a bucket, or what was decided there."""
+_OF_THE_ARCHIVE = frozenset(("source_sha256", "label", "shard", "patient", "run", "date", "page"))
+"""Columns that say where a record lies in a bucket, whose it is there, or what was decided there."""
 COLUMNS = tuple(column for column in report_columns.COLUMNS if column.name not in _OF_THE_ARCHIVE)
 """Those of a row here, in the order of the files; those of the model's classes follow."""
 _OF_THE_RECORD = ("record_id", "name", "synthetic", "age", "sex", "recorded", "device", "filters", "source_format", "site")

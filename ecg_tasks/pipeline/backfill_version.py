@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from msgspec import structs
 
 from ecg_tasks.archive import forgotten, keys, registry, tables
 from ecg_tasks.archive.documents import (
@@ -22,6 +23,7 @@ from ecg_tasks.archive.documents import (
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import join_shard
+from ecg_tasks.archive.task_log import counted, logged
 from ecg_tasks.archive.workspace import now, open_store, write_jobs
 from ecg_tasks.errors import ConfigurationError, offer
 from ecg_tasks.evaluation.agreement import cohens_kappa
@@ -43,6 +45,7 @@ DAG = DagId.BACKFILL_VERSION
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
+@logged
 def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: str = "") -> str:
     """Write down which versions are compared and which others decide beside them; returns the key of this pin.
 
@@ -109,12 +112,14 @@ def pin_versions(run_id: str, *, date: str, recipe: str, version: str, against: 
     return write(store, pin_key, pin)
 
 
+@logged
 def plan(pin: str) -> list[str]:
     """Find the shards on which one of the versions has not decided; returns the keys of the jobs."""
     settings = Settings.from_environment()
     store = open_store(settings)
     pinned = read(store, BackfillPin, pin)
     work = classify_records.undecided(store, sorted({*pinned.versions.items(), (pinned.recipe, pinned.against)}))
+    counted(undecided_shards=len(work))
     return write_jobs(store, dag=DAG, run=pinned.run, jobs=classify_records.jobs_of(work, min_tasks=settings.min_tasks))
 
 
@@ -123,11 +128,15 @@ def classify_shard(job: str) -> str:
     return classify_records.classify_shard(job)
 
 
-def write_difference(pin: str, results: Sequence[str]) -> str:
-    """Write the report of the chosen version, how it differs from the other, and the manifest; returns the key of the difference page."""
+@logged
+def write_difference(pin: str, results: Sequence[str], *, pages: str = "") -> str:
+    """Write the report of the chosen version, how it differs from the other, and the manifest; returns the key of the difference page.
+
+    ``pages`` is the address of the web interface's pages, for the column of the table that leads there.
+    """
     store = open_store()
     pinned = read(store, BackfillPin, pin)
-    report = report_builder.write_report(store, pinned)
+    report = report_builder.write_report(store, pinned, pages=pages)
     difference = _difference(store, pinned)
     page = keys.backfill(pinned.name, "index.html")
     for path, content in render_difference(difference):
@@ -138,6 +147,7 @@ def write_difference(pin: str, results: Sequence[str]) -> str:
         changed=len(difference.changed),
         pending=report.counts.pending,
     )
+    counted(**structs.asdict(counts))
     manifest = BackfillManifest(
         dag=DAG,
         run=pinned.run,

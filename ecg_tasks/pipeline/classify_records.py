@@ -22,6 +22,7 @@ from ecg_tasks.archive.documents import (
     write,
 )
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.task_log import counted, logged
 from ecg_tasks.archive.workspace import now, open_store, result_key, shared, write_jobs
 from ecg_tasks.errors import ConfigurationError, StoreConflictError
 from ecg_tasks.learning.serving import Classifier
@@ -30,7 +31,7 @@ from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.champions.hand_over import hand_over, obstacle
 from ecg_tasks.pipeline.decided import write_snapshot
 from ecg_tasks.pipeline.monitoring import drift
-from ecg_tasks.pipeline.reports import coverage, report_builder
+from ecg_tasks.pipeline.reports import comparing, coverage, report_builder
 from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import Recipe, get_recipe, recipe_of
 
@@ -40,6 +41,7 @@ _WINDOWS_AT_ONCE = 512
 SCOPES = ("new", "all")
 
 
+@logged
 def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200, run_type: str = "") -> str:
     """Write down which versions decide in this run and which records its report covers; returns the key of this pin.
 
@@ -64,6 +66,7 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
     forgotten.fail_if_under_way(store)
     if not store.exists(pin_key):
         champions: dict[str, PinnedVersion] = {}
+        why: dict[str, str] = {}
         notes: list[str] = []
         for name in settings.recipes:
             who, before = f"{DAG}/{run}", registry.read_champion(store, name)
@@ -78,6 +81,7 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
                 notes.append(f"The {name} model {champion.version} reads other pictures than are made now: train a new one.")
             else:
                 champions[name] = PinnedVersion(version=champion.version, since=champion.since)
+                why[name] = champion.why
                 if champion.who == who:
                     notes.append(f"The {name} model {champion.version} serves from now on: {champion.why}.")
                 elif champion.stands_in:
@@ -95,17 +99,24 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
             notes=tuple(notes),
             ingests=coverage.ingests_to_report(store, scope=scope, last=last),
             before={} if last is None else {name: one.version for name, one in last.champions.items()},
+            last=comparing.last_of(coverage.last_report(store, with_records=True)),
+            why=why,
+            trigger=run_type,
         )
         write(store, pin_key, pin)
+        counted(champions=len(champions), intakes=len(pin.ingests.runs), carried_shards=len(pin.ingests.carried))
     return pin_key
 
 
+@logged
 def plan(pin: str) -> list[str]:
     """Find the shards on which a pinned version has not decided; returns the keys of the jobs."""
     settings = Settings.from_environment()
     store = open_store(settings)
     pinned = read(store, ReportPin, pin)
-    return write_jobs(store, dag=DAG, run=pinned.run, jobs=jobs_of(undecided(store, pinned.versions.items()), min_tasks=settings.min_tasks))
+    work = undecided(store, pinned.versions.items())
+    counted(undecided_shards=len(work))
+    return write_jobs(store, dag=DAG, run=pinned.run, jobs=jobs_of(work, min_tasks=settings.min_tasks))
 
 
 def jobs_of(work: Sequence[Undecided], *, min_tasks: int) -> Iterator[ClassifyJob]:
@@ -134,6 +145,7 @@ def undecided(store: ObjectStore, wanted: Iterable[tuple[str, str]]) -> list[Und
     return work
 
 
+@logged
 def classify_shard(job: str) -> str:
     """Decide on the shards of one job; returns the key of the result."""
     store = open_store()
@@ -146,18 +158,23 @@ def classify_shard(job: str) -> str:
                 classifiers[version] = load_champion(store, *version)
             classifier = classifiers[version]
             done.append(classify_one(store, classifier, recipe_of(item.recipe, classifier.spec.recipe_digest), item.shard))
+            counted(shards=1, records=done[-1].records, windows=done[-1].windows)
         write(store, result_key(job), ClassifyResult(shards=tuple(done)))
     return result_key(job)
 
 
-def write_report(pin: str, results: Sequence[str]) -> str:
-    """Write the report of the run, then its manifest; returns the key of the report's first page."""
+@logged
+def write_report(pin: str, results: Sequence[str], *, pages: str = "") -> str:
+    """Write the report of the run, then its manifest; returns the key of the report's first page.
+
+    ``pages`` is the address of the web interface's pages, for the column of the table that leads there.
+    """
     store = open_store()
     pinned = read(store, ReportPin, pin)
     done = shards_of(store, results)
     lights = drift.observe(store, pinned, done)
-    notes = [light.sentence for light in lights if light.suggests_retraining]
-    summary = report_builder.write_report(store, structs.replace(pinned, notes=(*pinned.notes, *notes)))
+    summary = report_builder.write_report(store, pinned, drift=lights, pages=pages)
+    counted(**structs.asdict(summary.counts))
     for name, version in pinned.versions.items():
         write_snapshot(store, name, version)
     detail = {"report": summary.index_key, "account": plain(summary.counts), "champions": plain(pinned.champions)}
@@ -174,6 +191,9 @@ def write_report(pin: str, results: Sequence[str]) -> str:
         pending=tuple(summary.pending),
         waits=summary.waiting,
         changed=summary.n_changed,
+        decisions=summary.decisions,
+        trigger=pinned.trigger,
+        scope=pinned.scope,
     )
     end_run(store, manifest)
     return summary.index_key

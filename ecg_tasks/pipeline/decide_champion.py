@@ -11,6 +11,7 @@ from msgspec import structs
 from ecg_tasks.archive import audit, keys, registry
 from ecg_tasks.archive.documents import DecisionManifest, StoredVerdict, find, find_manifest, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.task_log import logged
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError, ModelRefusedError, offer
 from ecg_tasks.names import DagId
@@ -35,6 +36,7 @@ _MEANT = {ChampionAction.PROMOTE: registry.PROMOTED, ChampionAction.ROLLBACK: re
 _DONE = {ChampionAction.PROMOTE: "promoted", ChampionAction.ROLLBACK: "rolled back to", ChampionAction.REJECT: "rejected"}
 
 
+@logged
 def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who: str, override: str = "", cleared: bool = False) -> str:
     """Do what a person decided about a version; returns the key of the run's manifest.
 
@@ -93,6 +95,7 @@ def decide(run_id: str, *, recipe: str, action: str, version: str, why: str, who
     if _stands(store, recipe, subject, ChampionAction(action), who=who, why=why):
         detail = {"run": run, "why": why, "override": override}
         audit.append(store, who=who, action=action, subject=f"{recipe}/{subject}", detail=detail)
+    logging.getLogger(__name__).info("%s %s", recipe, result)
     return write_manifest(store, structs.replace(manifest, outcome=result, serving=serving))
 
 

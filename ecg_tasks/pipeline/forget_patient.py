@@ -33,6 +33,7 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
+from ecg_tasks.archive.task_log import counted, logged
 from ecg_tasks.archive.workspace import now, open_store, patient_hash
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError
 from ecg_tasks.names import DagId
@@ -176,6 +177,7 @@ def end() -> None:
 
 
 @object_store.forgetting()
+@logged
 def carry_out(run_id: str, token: str) -> str:
     """Forget what was asked for, in everything; returns the key of the run's manifest. Begun again anywhere, it comes to the same.
 
@@ -202,6 +204,7 @@ def carry_out(run_id: str, token: str) -> str:
             write(store, keys.forgotten(token), asked)
             what = _gone(asked, left)
             forgotten.refuse(store, more=map(what.digest, what.ids))
+            forgotten.remember_names(store, what.names_and_records, key=what.key)
             changed = Counter({kind.prefix: kind.forget(store, what) for kind in KINDS})
             n_by_kind += changed
             if not +changed:
@@ -210,6 +213,7 @@ def carry_out(run_id: str, token: str) -> str:
             raise DamagedStoreError(f"something of {token} is there again after {_MOST_LOOKS} looks: {dict(+changed)}")
         n_by_kind[_EARLIER] = earlier.forget(store, what)
         asked = _ended(store, what, asked, approved_by=approved_by)
+    counted(**{f"changed_in_{kind.strip('/')}": n for kind, n in n_by_kind.items() if n})
     return _publish(store, run, asked, n_by_kind)
 
 

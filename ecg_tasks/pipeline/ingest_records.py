@@ -37,12 +37,14 @@ from ecg_tasks.archive.documents import (
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.stored_names import StoredNames
+from ecg_tasks.archive.task_log import counted, logged
 from ecg_tasks.archive.workspace import MAX_TASKS, open_store, result_key, write_jobs
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.names import DagId
 from ecg_tasks.parsing.asking import Parser
 from ecg_tasks.pipeline.intake import (
     archives,
+    aside,
     drops,
     headers,
     label_tables,
@@ -68,6 +70,7 @@ _SMALL_BYTES = 1024 * 1024
 """Staged shards of so many bytes together stand in the result of their task."""
 
 
+@logged
 def plan(run_id: str) -> list[str]:
     """Sort the inbox into batches; returns the key of one job a batch, none if there is nothing to take over.
 
@@ -121,10 +124,14 @@ def plan(run_id: str) -> list[str]:
     bare = [*(part.job() for part in opened.parts), *(IntakeJob(drops=tuple(batch)) for batch in work[len(opened.parts) :])]
     jobs = (structs.replace(job, described=key, plan=told, refuses=refuses) for job, key, told in zip(bare, described, plans, strict=False))
     written = write_jobs(store, dag="intake", run=run, jobs=jobs)
+    counted(
+        files=len(listed), drops=sum(map(len, work)), archives=len(opened.counts), label_tables=len(sorted_inbox.labels), tasks=len(written)
+    )
     store.delete_many({key for key in first if key.startswith(keys.intake(run, ""))} - set(written))  # of a try that was broken off
     return written
 
 
+@logged
 def ingest_batch(job: str, *, tried_before: bool = False) -> str:
     """Read one batch of drops: keep the bytes in raw/, stage shards, quarantine what cannot be read; returns the result's key.
 
@@ -152,11 +159,12 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
         lines = while_read.enter_context(Lines(store, "" if work.archive is None else work.archive.copies))
         quarantined: list[QuarantinedInput] = []
         labels: list[labelling.LabelEntry] = []
+        called: dict[str, str] = {}
 
         def records() -> Iterator[record_shards.StoredRecord]:
             take_one = partial(taking.take, store) if archived is None else partial(members.take, store, batch=archived)
             refused = forgotten.refused(store) if work.refuses else frozenset()
-            keeping = replace(Keeping.of(settings), refused=refused)
+            keeping = replace(Keeping.of(settings), refused=refused, aside=aside.of_run(run) if work.refuses else "")
             take = partial(
                 take_one,
                 parse=parser.read,
@@ -168,6 +176,7 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
             for taken in bounded_parallel_map(take, work.drops, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
                 lines.add(taken)
                 quarantined.extend(taken.quarantined)
+                called.update(taken.forgotten)
                 labels.extend(taken.labels)
                 yield from taken.records
 
@@ -181,16 +190,19 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
             records_here = data if n_bytes <= _SMALL_BYTES else b""
             shards.append(StagedShard(key=key, index=record_shards.dump_index(shard), records=records_here))
         inputs = lines.finished()
+    counted(drops=len(work.drops), shards=len(shards), refused=len(quarantined), labels=len(labels))
     result = IntakeResult(
         inputs=inputs,
         quarantined=tuple(quarantined),
         shards=tuple(shards),
         label_rows=labelling.dump_labels(labels) if labels else b"",
         plan=work.plan,
+        forgotten=called,
     )
     return write(store, result_key(job), result)
 
 
+@logged
 def publish(run_id: str, results: Sequence[str]) -> str:
     """Let the staged shards in, less the duplicates; write labels and the manifest; then empty the inbox of what was taken.
 
@@ -222,6 +234,8 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         taken_archives.note_archives(store, manifest)
         quarantining.settle(store, manifest, put_back=planned.put_back, names=names)
         tables = store.list_keys(f"{tables_at(run)}/") if planned.labels else []
+        tables += store.list_keys(aside.of_run(run)) if planned.refuses else []
+        counted(**_numbers(manifest))
         tidy(
             store,
             manifest,
@@ -229,6 +243,12 @@ def publish(run_id: str, results: Sequence[str]) -> str:
             names=names,
         )
     return key
+
+
+def _numbers(manifest: IntakeManifest) -> dict[str, int]:
+    """Return the counts of an intake that are not zero; what it received always is there."""
+    counts = {name: n for name, n in plain(manifest.counts).items() if isinstance(n, int)}
+    return {name: n for name, n in (counts | {"labels": manifest.labels.stored}).items() if n or name == "received"}
 
 
 def _log(store: ObjectStore, manifest: IntakeManifest, data: bytes, *, listed: Sequence[audit.Name] | None = None) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from ecg_tasks.archive import access_log, audit, forgotten, keys
 from ecg_tasks.archive.documents import (
     ContentCheck,
@@ -25,6 +27,7 @@ from ecg_tasks.archive.documents import (
     write,
 )
 from ecg_tasks.archive.stored_names import StoredNames
+from ecg_tasks.archive.task_log import counted, logged
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import DamagedStoreError
 from ecg_tasks.names import DagId
@@ -40,13 +43,17 @@ LISTED = 1000
 """Of every list, so many stand in the manifest; all of them beside it."""
 
 
+@logged
 def pack_access_log() -> int:
     """Put the access log of each day that is over into one object; returns how many objects went. Run again, it goes on."""
     # a day later than it is over: so far may a writer's clock, or its way to the bucket, be behind
     until = datetime.fromisoformat(now()) - timedelta(days=1)
-    return access_log.pack(open_store(), until=f"{until:%Y-%m-%d}")
+    n_gone = access_log.pack(open_store(), until=f"{until:%Y-%m-%d}")
+    counted(objects_packed=n_gone)
+    return n_gone
 
 
+@logged
 def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int, due: Iterable[str] = ()) -> str:
     """Write down what is too old and needed by nothing; returns the key of this plan. Only what stands there can be deleted.
 
@@ -65,6 +72,7 @@ def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int, 
         judged = judge(store, kept, at=datetime.fromisoformat(at))
         # the first page of a report goes first: where it is not there, nothing is taken for a whole report
         chosen = sorted(judged.deletable.values(), key=lambda item: (not item.key.endswith(f"/{INDEX}"), item.key))[:MAX_DELETED]
+        counted(objects=sum(one.objects for one in judged.tallies.values()), deletable=len(chosen))
         planned = MaintenancePlan(
             run=run,
             at=at,
@@ -80,6 +88,7 @@ def plan(run_id: str, *, days: Mapping[str, float], dry_run: bool, sample: int, 
     return key
 
 
+@logged
 def delete(plan_key: str) -> str:
     """Delete what was planned and is still needed by nothing, and log it first; in a dry run only what is due. Returns the result's key."""
     store = open_store()
@@ -104,29 +113,37 @@ def delete(plan_key: str) -> str:
         first = [name for name in going if name.endswith(f"/{INDEX}")]
         store.delete_many(first)
         store.delete_many(going[len(first) :])
+        counted(deleted=len(going), needed_again=len(stays))
     return write(store, key, Deletions(stays=tuple(stays)))
 
 
+@logged
 def check_orphans(plan_key: str) -> str:
     """Look whether everything derived has its source, and every dropped file a fate; returns the result's key."""
     store = open_store()
     planned = read(store, MaintenancePlan, plan_key)
     key = keys.staging(DAG, planned.run, "orphans.json")
     if find(store, OrphanList, key) is None:
-        write(store, key, OrphanList(orphans=tuple(find_orphans(store, at=datetime.fromisoformat(planned.at)))))
+        orphans = tuple(find_orphans(store, at=datetime.fromisoformat(planned.at)))
+        counted(orphans=len(orphans))
+        write(store, key, OrphanList(orphans=orphans))
     return key
 
 
+@logged
 def check_contents(plan_key: str) -> str:
     """Read a sample of what is named by its content, and compare; returns the result's key."""
     store = open_store()
     planned = read(store, MaintenancePlan, plan_key)
     key = keys.staging(DAG, planned.run, "contents.json")
     if find(store, ContentCheck, key) is None:
-        write(store, key, audit_checksums(store, run=planned.run, sample=planned.sample))
+        checked = audit_checksums(store, run=planned.run, sample=planned.sample)
+        counted(read_again=sum(checked.read.values()), damaged=len(checked.damaged))
+        write(store, key, checked)
     return key
 
 
+@logged
 def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
     """Write the run's account; returns its key."""
     store = open_store()
@@ -160,6 +177,7 @@ def publish(plan_key: str, deleted: str, orphans: str, contents: str) -> str:
         orphans=found.orphans[:LISTED],
         contents=checked,
     )
+    counted(**{name: n for name, n in structs.asdict(counts).items() if isinstance(n, int)})
     write(store, keys.manifest_list(DAG, run, "deletions"), DeletionList(objects=_told(objects)))
     write(store, keys.manifest_list(DAG, run, "orphans"), found)
     return end_run(store, manifest)

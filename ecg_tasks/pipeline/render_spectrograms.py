@@ -19,6 +19,7 @@ from ecg_tasks.archive.documents import (
     write,
 )
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.task_log import counted, logged
 from ecg_tasks.archive.workspace import open_store, result_key, shared, write_jobs
 from ecg_tasks.names import DagId
 from ecg_tasks.settings import Settings
@@ -33,6 +34,7 @@ RECORDS_AT_ONCE = 512
 """Records that are drawn together: no slower than a whole shard at once, and in a fraction of the memory."""
 
 
+@logged
 def plan(run_id: str) -> list[str]:
     """Find the shards that lack pictures of a recipe in use, or measurements: differences of listings. Returns the keys of the jobs."""
     settings = Settings.from_environment()
@@ -50,10 +52,12 @@ def plan(run_id: str) -> list[str]:
     ]
     if not work:
         _write_manifest(store, run, [])
+    counted(shards=len(work))
     shares = shared(work, size=SHARDS_PER_TASK, min_tasks=settings.min_tasks)
     return write_jobs(store, dag=DAG, run=run, jobs=(RenderJob(shards=tuple(share)) for share in shares))
 
 
+@logged
 def render_shard(job: str) -> str:
     """Render and measure the shards of one job; returns the key of the result."""
     store = open_store()
@@ -63,11 +67,15 @@ def render_shard(job: str) -> str:
             shard = record_shards.load_shard(store.get(keys.record_shard(item.shard)))
             if item.unmeasured:
                 measure_one(store, item.shard, shard)
-            done += [render_one(store, item.shard, shard, get_recipe(name)) for name in item.recipes]
+                counted(records_measured=len(shard))
+            drawn = [render_one(store, item.shard, shard, get_recipe(name)) for name in item.recipes]
+            counted(shards=1, records=len(shard), records_drawn=sum(one.taken for one in drawn), pictures=sum(one.windows for one in drawn))
+            done += drawn
         write(store, result_key(job), RenderResult(shards=tuple(done)))
     return result_key(job)
 
 
+@logged
 def publish(run_id: str, results: Sequence[str]) -> str:
     """Write the run's manifest; returns its key."""
     store = open_store()
@@ -124,5 +132,6 @@ def _pictures(records: Sequence[Record], recipe: Recipe) -> tables.Columns:
 
 def _write_manifest(store: ObjectStore, run: str, done: Sequence[RenderedShard]) -> str:
     totals = {name: sum(getattr(item, name) for item in done) for name in RenderCounts.__struct_fields__}
+    counted(**totals)
     manifest = RenderManifest(dag=DAG, run=run, counts=RenderCounts(**totals), shards=tuple(done))
     return end_run(store, manifest)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ecg_tasks.archive import audit, forgotten, keys, registry
 from ecg_tasks.archive.documents import Code, StoredVerdict, Training, TrainingJob, find, read, write
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.task_log import counted, logged
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.gate import PromotionPolicy
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 DAG = promoting.DAG
 
 
+@logged
 def assemble_dataset(
     run_id: str,
     *,
@@ -78,6 +80,7 @@ def assemble_dataset(
                 f"the recipe {recipe} has no network to be trained: ./ecg models add takes one that somebody else trained"
             )
         dataset_id, rows = dataset.assemble(store, chosen)
+        counted(records=len(rows), **{f"in_{split.value}": len(dataset.on_splits(rows, split)) for split in Split})
         params = training_params(recipe, seed=seed, epochs=epochs, ensemble_size=ensemble_size)
         n_outputs = 1 + len(classes.class_names(rows))
         network = network_digest(chosen.network, chosen.image_shape, ensemble_size=params.ensemble_size, n_outputs=n_outputs)
@@ -121,6 +124,7 @@ def _job_of_added(store: ObjectStore, run: str, recipe: Recipe, *, added: str, p
     )
 
 
+@logged
 def train(job: str) -> str:
     """Train the version's network, going on from the last checkpoint if an earlier try left one; returns the job's key.
 
@@ -154,6 +158,7 @@ def train(job: str) -> str:
             checkpoints=_StoredCheckpoints(store, keys.checkpoint(recipe.name, work.version, "epochs/")),
             log=_log,
         )
+        counted(records=len(learnt), networks=len(trained.histories), weights=trained.n_weights)
         if without:
             store.put(unseen_sites.first_key(work), trained.first)
         _keep(store, work, trained, params)
@@ -193,6 +198,7 @@ def _keep(store: ObjectStore, work: TrainingJob, trained: "Trained", params: "Tr
     store.put(_trained_key(work), trained.keras)
 
 
+@logged
 def evaluate(job: str) -> str:
     """Calibrate on the calibration patients, look at the test patients once, and write the version; returns the job's key."""
     store = open_store()
@@ -230,12 +236,16 @@ def evaluate(job: str) -> str:
         unseen=unseen,
     )
     Classifier.from_files(files)
+    counted(
+        calibration_records=len(dataset.on_splits(rows, *candidate.CALIBRATED_ON)), test_records=len(dataset.on_splits(rows, Split.TEST))
+    )
     registry.write_version(store, recipe.name, work.version, files)
     if work.added:
         adding.log(store, work)
     return job
 
 
+@logged
 def gate(job: str) -> str:
     """Compare the version with the champion on the same test patients; returns the verdict's key."""
     store = open_store()
@@ -248,6 +258,7 @@ def gate(job: str) -> str:
     if verdict is None or (not serves and not gating.still_holds(verdict, work, champion)):
         verdict = gating.evaluate_candidate(store, recipe, work, champion)
         write(store, verdict_key, verdict)
+    _log(f"{work.recipe} {work.version} is {verdict.kind}: {verdict.reason}")
     if not verdict.promote:
         promoting.log_act(store, work, audit.Action.REJECT, why=verdict.reason)
     promoting.write_result(store, work, verdict)

@@ -5,6 +5,7 @@ This is the only place where a CSV file that this program wrote is read back. It
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,7 @@ from ecg_tasks.archive.predictions import ROWS_AT_ONCE, RunTable
 from ecg_tasks.archive.run_table_writer import RunTableWriter
 from ecg_tasks.reporting.escaping import uncell
 
-_READERS: Mapping[type, Callable[[str], Any]] = {float: float, int: int, bool: lambda cell: cell == "yes"}
+_READERS: Mapping[type, Callable[[str], Any]] = {float: float, int: int, bool: lambda cell: cell == "yes", date: date.fromisoformat}
 
 
 def table_of_csv(pieces: Iterable[bytes]) -> RunTable:

@@ -1,11 +1,55 @@
-"""Here: what a maintenance, a backfill, a training or a decision has written, by its run in Airflow. Not here: reports (``runs``)."""
+"""Here: what a run in Airflow has written, by its id, and one sentence of it for its note. Not here: reports (``runs``)."""
 
 from typing import Any
 
 from ecg_tasks.archive import keys
-from ecg_tasks.archive.documents import BackfillManifest, DecisionManifest, MaintenanceManifest, RetrainManifest, find_manifest, read_shown
+from ecg_tasks.archive.documents import (
+    BackfillManifest,
+    DecisionManifest,
+    IntakeManifest,
+    MaintenanceManifest,
+    RenderManifest,
+    RetrainManifest,
+    find_manifest,
+    plain,
+    read_shown,
+)
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.backfill_version import summary_key
+
+
+def headline(dag: str, run_id: str) -> str:
+    """Return one sentence of a run of the DAGs that have no other headline; empty where it has written nothing that it could tell."""
+    store = open_store()
+    run = keys.run_key(run_id)
+    if dag == DagId.INGEST_RECORDS:
+        taken = find_manifest(store, IntakeManifest, run)
+        return "nothing to take over" if taken is None else _intake(taken)
+    if dag == DagId.RENDER_SPECTROGRAMS:
+        drawn = find_manifest(store, RenderManifest, run)
+        return "" if drawn is None else _drawn(drawn)
+    return (training(store, run_id) if dag == DagId.RETRAIN_MODEL else decision(store, run_id)) or ""
+
+
+def _intake(manifest: IntakeManifest) -> str:
+    counts, labels = manifest.counts, manifest.labels.stored
+    fates = [(n, name.replace("_", " ")) for name, n in plain(counts).items() if n and name not in {"received", "waiting"}]
+    parts = [f"{counts.received:,} received" + (f": {_listed(fates)}" if fates else "")]
+    parts += [f"{n:,} {what}" for n, what in ((labels, "labels stored"), (counts.waiting, "files wait for others")) if n]
+    return "; ".join(parts)
+
+
+def _drawn(manifest: RenderManifest) -> str:
+    if not manifest.shards:
+        return "nothing to draw"
+    shards = len({one.shard for one in manifest.shards})
+    return f"{manifest.counts.windows:,} pictures of {manifest.counts.taken:,} records in {shards:,} {'shard' if shards == 1 else 'shards'}"
+
+
+def _listed(counts: list[tuple[int, str]]) -> str:
+    return ", ".join(f"{n:,} {name}" for n, name in counts)
 
 
 def maintenance(store: ObjectStore, run_id: str) -> MaintenanceManifest | None:

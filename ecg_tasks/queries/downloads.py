@@ -11,6 +11,7 @@ Kind = Literal[
     "predictions.csv",
     "predictions.parquet",
     "predictions.xlsx",
+    "dictionary.csv",
     "summary.json",
     "changes.csv",
     "fhir-R5.ndjson",
@@ -20,6 +21,7 @@ Kind = Literal[
 _MADE: dict[str, Callable[[ObjectStore, str, str], Content]] = {
     "predictions.parquet": exchange.predictions_parquet,
     "predictions.xlsx": exchange.predictions_xlsx,
+    "dictionary.csv": exchange.dictionary,
     "fhir-R5.ndjson": lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R5"),
     "fhir-R4B.ndjson": lambda store, date, run: exchange.fhir_ndjson(store, date, run, release="R4B"),
     "report.zip": exchange.report_zip,

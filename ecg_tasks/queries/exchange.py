@@ -16,7 +16,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError, MissingObjectError, offer
 from ecg_tasks.queries import report_table
 from ecg_tasks.reporting.fhir import RELEASES, ClassCode, RunIdentity, bundles
-from ecg_tasks.reporting.tables import csv_pieces, xlsx_file
+from ecg_tasks.reporting.tables import csv_pieces, dictionary_csv, xlsx_file
 
 SUMMARY, INDEX = "summary.json", "index.html"
 _DAYS_OFFERED = 14
@@ -36,6 +36,11 @@ def predictions_xlsx(store: ObjectStore, date: str, run: str) -> Iterator[bytes]
     """Return the table of a report as a workbook: some 60 s for a million records."""
     table = _table(store, date, run)
     return _pieces(xlsx_file(table.parts(), table.classes))
+
+
+def dictionary(store: ObjectStore, date: str, run: str) -> Iterator[bytes]:
+    """Return what each column of a report's table says, as CSV."""
+    return iter([dictionary_csv(_table(store, date, run).classes)])
 
 
 def rows_csv(store: ObjectStore, date: str, run: str, query: report_table.Query) -> Iterator[bytes]:
@@ -151,6 +156,7 @@ def _zipped(store: ObjectStore, date: str, run: str, paths: Sequence[str]) -> It
     contents: list[tuple[str, Iterable[bytes]]] = [(path, _later(store, _key(date, run, path))) for path in paths]
     if report_table.TABLE not in paths:
         contents.append((report_table.TABLE, predictions_parquet(store, date, run)))
+    contents.append(("dictionary.csv", dictionary(store, date, run)))
     contents.append(("fhir-R5.ndjson", fhir_ndjson(store, date, run)))
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, pieces in contents:

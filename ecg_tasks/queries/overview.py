@@ -27,6 +27,16 @@ class Overview:
     n_quarantined: int
     champions: tuple[registry.Champion, ...]
 
+    @property
+    def last(self) -> Run | None:
+        """The latest run that had records: one that found nothing new, as by hand after a night, does not hide it."""
+        return next((run for run in self.runs if not run.is_empty), next(iter(self.runs), None))
+
+    @property
+    def empty_since(self) -> tuple[Run, ...]:
+        """The runs after it, which all had no record, newest first."""
+        return () if self.last is None else self.runs[: self.runs.index(self.last)]
+
 
 def overview(store: ObjectStore, *, told: bool = True) -> Overview:
     """Look at the inbox, the quarantine, the champions and the latest runs; without ``told`` files that wait are named by digests."""

@@ -14,25 +14,73 @@ from ecg_tasks.archive.documents import (
     SummaryModel,
     read,
     read_counts,
+    read_shown,
 )
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.counts import ReportCounts
+from ecg_tasks.labels import Decision
 from ecg_tasks.names import DagId
+from ecg_tasks.reporting import again
+from ecg_tasks.reporting.model import DriftLight, ReportedInput, UnseenFigures
+from ecg_tasks.reporting.sections import OfModel
+from ecg_tasks.reporting.since import Since
 
 DAG = DagId.CLASSIFY_RECORDS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run with a report: its counts, the versions that decided, and when its manifest was written."""
+    """One run with a report: its counts, the versions that decided, when its manifest was written, and what started it.
+
+    ``abnormal`` is None where it is not known. ``trigger`` is as Airflow calls it, empty where it is not known.
+    """
 
     date: str
     run: str
     written: str
     counts: ReportCounts
     champions: Mapping[str, str]
+    abnormal: int | None
+    trigger: str
+
+    @property
+    def started_by(self) -> str:
+        """What started it, in words; empty where it is not known."""
+        return _STARTED.get(self.trigger, self.trigger.replace("_", " "))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has nothing to show: no record, decided or pending."""
+        return not self.counts.records
+
+
+_STARTED = {"scheduled": "on schedule", "manual": "by hand", "asset_triggered": "by new data", "backfill": "by a backfill"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSections:
+    """What the sections of a report show beside its counts and its rows, as it was written.
+
+    Parameters
+    ----------
+    models : the versions that decided, with their test figures and what they decided
+    unseen : how they did on labelled records that they had not seen; ``unseen_absent`` says why there are none
+    since : the report before, None for the first one and in reports of before 2026-12-01
+    drift : how each version stood; none in reports of before 2026-12-01
+    quarantined : the first refused inputs, up to `QUARANTINED_SHOWN`
+    """
+
+    models: tuple[OfModel, ...]
+    unseen: tuple[UnseenFigures, ...]
+    unseen_absent: str
+    since: Since | None
+    drift: tuple[DriftLight, ...]
+    quarantined: tuple[ReportedInput, ...]
+
+
+QUARANTINED_SHOWN = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +132,17 @@ def summary(store: ObjectStore, date: str, run: str) -> Summary | None:
     return None if info is None else _summary(store, info.key, etag=info.etag)
 
 
+def is_there(store: ObjectStore, date: str, run: str) -> bool:
+    """Return whether a report is kept: old ones may have been deleted."""
+    return store.exists(keys.report(date, run, "summary.json"))
+
+
+def sections(store: ObjectStore, date: str, run: str) -> ReportSections | None:
+    """Read what a report's sections show, or None if there is no such report, or an early version wrote it that does not tell that."""
+    info = store.info(keys.report(date, run, "summary.json"))
+    return None if info is None else _sections(store, info.key, etag=info.etag)
+
+
 def headline(report: str) -> str:
     """Return one sentence of a report, given as ``write_report`` returns it: what became of its records."""
     _, date, run, _ = report.split("/", 3)
@@ -110,7 +169,38 @@ def _read(store: ObjectStore, key: str, *, etag: str, written: str) -> Run:  # n
     manifest = read(store, ClassifyManifest, key)
     _, date, run, _ = manifest.report.split("/", 3)
     champions = {name: champion.version for name, champion in manifest.champions.items()}
-    return Run(date=date, run=run, written=written, counts=manifest.counts, champions=champions)
+    decisions: Mapping[str, int] = manifest.decisions
+    if not decisions and manifest.counts.classified and (told := summary(store, date, run)) is not None:
+        decisions = told.decisions  # its manifest is of before 2026-12-01
+    return Run(
+        date=date,
+        run=run,
+        written=written,
+        counts=manifest.counts,
+        champions=champions,
+        abnormal=decisions.get(Decision.ABNORMAL.value) if decisions else None if manifest.counts.classified else 0,
+        trigger=manifest.trigger or next((kind for kind in _STARTED if run.startswith(f"{kind}__")), ""),
+    )
+
+
+@keep(32)
+def _sections(store: ObjectStore, key: str, *, etag: str) -> ReportSections | None:  # noqa: ARG001 - a generation
+    told = read_shown(store, key)
+    try:
+        return (
+            None
+            if told is None
+            else ReportSections(
+                models=tuple(again.of_models_in(told)),
+                unseen=tuple(again.unseen_in(told)),
+                unseen_absent=again.unseen_absent_in(told),
+                since=again.since_in(told),
+                drift=tuple(again.drift_in(told)),
+                quarantined=tuple(again.refused_in(told)[:QUARANTINED_SHOWN]),
+            )
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @keep(32)

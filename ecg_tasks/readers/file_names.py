@@ -197,6 +197,16 @@ def recording_name(path: str) -> str:
     return path[: -len(HEADER_SUFFIX)] if is_header(path) else path
 
 
+def recording_beside(path: str) -> str:
+    """Return the name of the recording that a file speaks of which holds none itself: that of its stem.
+
+    >>> [recording_beside(path) for path in ("ward/100.atr", "ward/100.dat.md5", "ward/beats.csv.sha256")]
+    ['ward/100', 'ward/100', 'ward/beats.csv']
+    """
+    stem = posixpath.splitext(path)[0]
+    return posixpath.splitext(stem)[0] if is_header(stem) or is_signal(stem) else stem
+
+
 def finished_name(key: str) -> str:
     """Return what an unfinished upload would be called in the end, as far as its name says, and else nothing.
 

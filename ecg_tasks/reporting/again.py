@@ -5,12 +5,16 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.labels import Decision
+from ecg_tasks.labels import ClassDecision, Decision
 from ecg_tasks.reporting.changes import ChangedRecord, Changes
-from ecg_tasks.reporting.model import ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.model import DriftLight, ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
 from ecg_tasks.reporting.predictions import Predictions
+from ecg_tasks.reporting.sections import OfModel
+from ecg_tasks.reporting.since import Since
 
 
 def report_again(
@@ -28,32 +32,78 @@ def report_again(
     KeyError, TypeError, ValueError
         If the summary is none, or lacks what today's have.
     """
-    run, unseen = summary["run"], summary["unseen_labelled"]
+    run = summary["run"]
     return RunReport(
         run_id=run["run_id"],
         date=run["date"],
         dag=run["dag"],
         created_utc=run["created_utc"],
         counts=counts,
-        models=[_model(one) for one in summary["models"]],
+        models=models_in(summary),
         predictions=predictions,
         quarantined=quarantined,
-        unseen=[
-            UnseenFigures(
-                recipe=one["recipe"],
-                version=one["version"],
-                figures=_figures(one["figures"]),
-                n_records=one["n_records"],
-                n_patients=one["n_patients"],
-                split_unit=one["split_unit"],
-            )
-            for one in unseen
-        ],
-        unseen_absent=summary["unseen_labelled_absent"] or "",
+        unseen=unseen_in(summary),
+        unseen_absent=unseen_absent_in(summary),
         notes=summary["notes"],
         waiting=summary.get("waiting", {}),
         changes=None if summary.get("changes") is None else _changes(summary["changes"], changed),
+        since=since_in(summary),
+        drift=drift_in(summary),
     )
+
+
+def models_in(summary: Mapping[str, Any]) -> list[ModelSummary]:
+    """Return the versions that decided, with their test figures."""
+    return [_model(one) for one in summary["models"]]
+
+
+def unseen_in(summary: Mapping[str, Any]) -> list[UnseenFigures]:
+    """Return how the versions did on labelled records that they had not seen."""
+    return [
+        UnseenFigures(
+            recipe=one["recipe"],
+            version=one["version"],
+            figures=_figures(one["figures"]),
+            n_records=one["n_records"],
+            n_patients=one["n_patients"],
+            split_unit=one["split_unit"],
+        )
+        for one in summary["unseen_labelled"]
+    ]
+
+
+def of_models_in(summary: Mapping[str, Any]) -> list[OfModel]:
+    """Return the versions that decided, with what each decided in the run.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If the summary lacks what today's have.
+    """
+    return [
+        OfModel(
+            model=_model(one),
+            n=one["n_records"],
+            scores={kind: np.array(one["scores"]["counts"][kind.value], dtype=np.int64) for kind in Decision},
+            n_by_class={told["name"]: {ClassDecision(kind): n for kind, n in told["decisions"].items()} for told in one.get("classes", ())},
+        )
+        for one in summary["models"]
+    ]
+
+
+def unseen_absent_in(summary: Mapping[str, Any]) -> str:
+    """Return why there are none, or an empty text."""
+    return str(summary["unseen_labelled_absent"] or "")
+
+
+def since_in(summary: Mapping[str, Any]) -> Since | None:
+    """Return the report before, or None where a summary does not tell of one."""
+    return None if summary.get("since") is None else Since.from_dict(summary["since"])
+
+
+def drift_in(summary: Mapping[str, Any]) -> list[DriftLight]:
+    """Return how the versions stood."""
+    return [DriftLight(**one) for one in summary.get("drift", ())]
 
 
 def counts_of(summary: Mapping[str, Any]) -> ReportCounts:

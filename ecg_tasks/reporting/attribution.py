@@ -1,6 +1,7 @@
 """Here: attribution maps drawn over spectrogram and waveform: what supports abnormal or normal. Not here: computing them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -19,6 +20,14 @@ _LEFT, _TOP, _WIDTH, _HEIGHT, _BOTTOM = 52.0, 12.0, 620.0, 230.0, 44.0
 _TOTAL = 752.0
 
 
+class BeatPart(NamedTuple):
+    """A part of the beat, such as ``T wave``, s from the R peak."""
+
+    name: str
+    from_s: float
+    to_s: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attribution:
     """The attribution of a model's decision on one record, in log-odds: above 0 supports abnormal, below 0 normal.
@@ -34,6 +43,7 @@ class Attribution:
     freqs_hz, times_s : centres of the cells; times as in the spectrograms
     log_odds : of the record minus those of a typical normal one; about the sum of ``cells``
     n_windows : windows that were analysed
+    parts : of the beat that the pictures show, s of ``times_s``; none where its waves are not known
     """
 
     leads: tuple[str, ...]
@@ -46,6 +56,7 @@ class Attribution:
     times_s: NDArray[np.floating]
     log_odds: float
     n_windows: int
+    parts: tuple[BeatPart, ...] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.freqs_hz), len(self.times_s))

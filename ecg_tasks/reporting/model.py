@@ -14,6 +14,7 @@ from ecg_tasks.report_columns import Row
 from ecg_tasks.reporting.attribution import Attribution
 from ecg_tasks.reporting.changes import Changes
 from ecg_tasks.reporting.predictions import Predictions
+from ecg_tasks.reporting.since import Since
 from ecg_tasks.signals.record import Record
 
 
@@ -99,6 +100,17 @@ class UnseenFigures:
     split_unit: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class DriftLight:
+    """How a version stands: ``steady``, ``watch``, ``drift`` or ``unknown``, why, and since which run it drifts."""
+
+    recipe: str
+    version: str
+    state: str
+    sentence: str
+    since: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunReport:
     """The content of a run's report, except the pages of single records.
@@ -117,6 +129,8 @@ class RunReport:
     backfill : what was decided on again, shown at the top of the page; empty for a nightly report
     waiting : how many files wait in the inbox and how many records have no pictures yet, by name
     changes : decisions of the archive that a change of champions changed; None where no champion changed
+    since : the report before, and what is other now; None for the first one, and in older reports
+    drift : how each version stands that decided; none in older reports
 
     Raises
     ------
@@ -138,6 +152,8 @@ class RunReport:
     backfill: str = ""
     waiting: Mapping[str, int] = field(default_factory=dict)
     changes: Changes | None = None
+    since: Since | None = None
+    drift: Sequence[DriftLight] = ()
 
     def __post_init__(self) -> None:
         self.counts.check()

@@ -4,28 +4,27 @@ import base64
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.evaluation.summary import FIGURE_TITLES
-from ecg_tasks.labels import RESEARCH_USE, ClassDecision, Decision
-from ecg_tasks.report_columns import NONE, Query, differs, shown
+from ecg_tasks.labels import RESEARCH_USE
+from ecg_tasks.report_columns import Query, differs, shown
 from ecg_tasks.reporting.attribution import draw_attribution
 from ecg_tasks.reporting.changes import changes_csv, in_order
-from ecg_tasks.reporting.charts import HISTOGRAM_EDGES, count_scores, draw_decisions, draw_histogram, draw_interval, draw_probability
+from ecg_tasks.reporting.charts import count_scores, draw_decisions, draw_probability
 from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
+from ecg_tasks.reporting.plainly import plainly
+from ecg_tasks.reporting.sections import MEANINGS, OfModel, decision_lines, histograms, model_lines, unseen_lines
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.summary import schema_json, summary_json
 from ecg_tasks.reporting.svg import number
@@ -39,13 +38,6 @@ ROWS_LISTED = 10_000
 """Rows in ``index.html`` (3 MB, opens in a second, also without script); the files have all."""
 QUARANTINED_LISTED = 1000
 """Inputs in quarantine that ``index.html`` lists; ``summary.json`` has all."""
-
-MEANINGS = {
-    Decision.NORMAL: "P(abnormal) lies below the threshold.",
-    Decision.ABNORMAL: "P(abnormal) reaches the threshold.",
-    Decision.UNCERTAIN: "P(abnormal) lies inside the band in which the model abstains.",
-    Decision.UNINTERPRETABLE: "No window has a signal quality good enough for the model.",
-}
 
 
 class Banner(NamedTuple):
@@ -108,22 +100,16 @@ def _heads(report: RunReport, pages: Sequence[str]) -> Iterator[tuple[str, bytes
 
 def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
     """Render the report's first page; ``pages`` holds the ids of the records that have their own page."""
-    histograms, models = [], []
-    n_by_model, decided = report.predictions.n_by_model, report.predictions.decisions
-    n_by_class = report.predictions.n_by_class
-    for model in report.models:
-        counts = count_scores(report.predictions, model=model)
-        models.append(
-            {
-                "model": model,
-                "n": n_by_model.get(model.key, 0),
-                "figures": _figures(model.test_figures),
-                "baselines": _figures(model.baselines),
-                "classes": _classes(model, n_by_class),
-            }
+    decided, n_by_class = report.predictions.decisions, report.predictions.n_by_class
+    of_models = [
+        OfModel(
+            model=model,
+            n=report.predictions.n_by_model.get(model.key, 0),
+            scores=count_scores(report.predictions, model=model),
+            n_by_class={one.name: n_by_class.get((*model.key, one.name), {}) for one in model.classes},
         )
-        if any(bins.any() for bins in counts.values()):
-            histograms.append(_histogram(model, counts))
+        for model in report.models
+    ]
     n_records = len(report.predictions)
     return render_page(
         "index.html",
@@ -131,13 +117,13 @@ def index_page(report: RunReport, *, pages: frozenset[str]) -> bytes:
         counts=report.counts,
         banners=_banners(report),
         shares=draw_decisions(decided),
-        decisions=[
-            {"decision": str(decision), "count": count, "share": f"{count / max(n_records, 1):.1%}", "meaning": MEANINGS[decision]}
-            for decision, count in decided.items()
-        ],
-        histograms=histograms,
-        models=models,
-        unseen=[{"unseen": item, "figures": _figures(item.figures)} for item in report.unseen],
+        decisions=decision_lines(decided),
+        histograms=histograms(of_models),
+        models=model_lines(of_models),
+        drift=report.drift,
+        since=report.since,
+        compared=report.since.compared(report.counts, {kind.value: n for kind, n in decided.items()}) if report.since else [],
+        unseen=unseen_lines(report.unseen),
         reasons=Counter(item.reason for item in report.quarantined).most_common(),
         quarantined=report.quarantined[:QUARANTINED_LISTED],
         recipes=sorted({model.recipe for model in report.models}),
@@ -171,6 +157,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, attribution=detail.attribution),
         spectrograms=draw_spectrograms(detail.spectrograms, attribution=detail.attribution) if detail.spectrograms else "",
         attribution=detail.attribution,
+        plain=plainly(detail.attribution) if detail.attribution else "",
         attribution_drawing=draw_attribution(detail.attribution) if detail.attribution else "",
         own_range=any(view.db_range is None for view in detail.spectrograms),
         padded=has_masked_frames(detail.spectrograms),
@@ -183,44 +170,6 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         flags=words(flags),
         remarks=sentences(flags),
     )
-
-
-def _classes(model: ModelSummary, counts: Mapping[tuple[str, str, str], Mapping[ClassDecision, int]]) -> list[dict[str, Any]]:
-    """Return a row for each class of a model: how many records got which decision, its limits, and its AUROC in the test."""
-    rows = []
-    for one in model.classes:
-        found = counts.get((*model.key, one.name), {})
-        numbers = [found.get(decision, 0) for decision in ClassDecision]
-        rows.append({"of": one, "counts": numbers, "auroc": one.auroc.text() if one.auroc else NONE})
-    return rows
-
-
-def _histogram(model: ModelSummary, counts: Mapping[Decision, Any]) -> dict[str, Any]:
-    columns = (Decision.NORMAL, Decision.UNCERTAIN, Decision.ABNORMAL)
-    rows = [
-        {"range": f"{low:.3f} to {high:.3f}", "counts": [int(counts[decision][index]) for decision in columns]}
-        for index, (low, high) in enumerate(pairwise(HISTOGRAM_EDGES))
-    ]
-    n = int(np.sum(list(counts.values())))
-    return {
-        "model": model,
-        "n": n,
-        "columns": [str(column) for column in columns],
-        "rows": rows,
-        "drawing": draw_histogram(counts, model=model),
-    }
-
-
-def _figures(figures: Mapping[str, Interval]) -> list[dict[str, str | Markup]]:
-    return [
-        {
-            "title": FIGURE_TITLES.get(name, name.replace("_", " ")),
-            "value": f"{interval.value:.3f}" if np.isfinite(interval.value) else "not defined",
-            "interval": f"{interval.low:.3f} to {interval.high:.3f}" if np.isfinite([interval.low, interval.high]).all() else "not defined",
-            "drawing": draw_interval(interval),
-        }
-        for name, interval in figures.items()
-    ]
 
 
 def _banners(report: RunReport) -> list[Banner]:
@@ -258,10 +207,11 @@ def _record_banners(detail: RecordDetail, model: ModelSummary) -> list[Banner]:
 
 def render_page(template: str, **values: Any) -> bytes:
     """Render a whole page, which needs nothing beside it; ``report`` among the values says who wrote it."""
-    style, early, script = _asset("report.css"), _asset("early.js"), _asset("table.js")
-    scripts = f"{_hash(early)} {_hash(script)}"
+    style, early, script, trace_script = _asset("report.css"), _asset("early.js"), _asset("table.js"), _asset("trace.js")
+    scripts = " ".join(map(_hash, (early, script, trace_script)))
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {scripts}; img-src data:; base-uri 'none'; form-action 'none'"
-    page = _environment().get_template(template).stream(style=style, early=early, script=script, policy=policy, **values)
+    assets = {"style": style, "early": early, "script": script, "trace_script": trace_script}
+    page = _environment().get_template(template).stream(**assets, policy=policy, **values)
     written = io.BytesIO()
     page.dump(written, encoding="utf-8")  # piece by piece: the pieces of a long table take ten times the memory of the page
     return written.getvalue()

@@ -121,9 +121,9 @@ def _strip(attribution: Attribution, lead: str, x: float, y: float, width: float
     at = x + width * np.linspace(0, 1, values.shape[1] + 1)
     ground = rect(x, y, width, _STRIP, kind="paper")
     return (
-        ground
+        f'<g class="why">{ground}'
         + shading(values, x=at, rows=[(y, y + _STRIP)], scale=float(np.abs(attribution.strips).max()))
-        + rect(x, y, width, _STRIP, kind="frame")
+        + f"{rect(x, y, width, _STRIP, kind='frame')}</g>"
     )
 
 

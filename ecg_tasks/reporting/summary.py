@@ -58,6 +58,8 @@ def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
         },
         "notes": list(report.notes),
         "waiting": dict(report.waiting),
+        "since": None if report.since is None else report.since.as_dict(),
+        "drift": [asdict(light) for light in report.drift],
         "changes": None if report.changes is None else report.changes.as_dict(),
         "files": {"predictions": "predictions.csv", "n_rows": len(report.predictions), "n_record_pages": n_pages},
     }

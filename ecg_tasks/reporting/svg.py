@@ -1,6 +1,7 @@
 """Here: the few SVG pieces that all figures share: texts, paths, axis ticks. Not here: any figure."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from markupsafe import Markup
@@ -14,25 +15,39 @@ _STEPS = [f" {step}" for step in range(_LARGEST_STEP + 1)] + [str(step) for step
 
 
 def figure(
-    content: str, *, width: float, height: float, title: str, kind: str, stretch: bool = False, size_mm: tuple[float, float] | None = None
+    content: str,
+    *,
+    width: float,
+    height: float,
+    title: str,
+    kind: str,
+    stretch: bool = False,
+    size_mm: tuple[float, float] | None = None,
+    data: Mapping[str, float | str] | None = None,
 ) -> Markup:
     """Wrap a drawing; ``title`` is what a screen reader says, ``kind`` the CSS class that decides how large it is shown.
 
     ``stretch`` lets it take any shape: for drawings without text. ``size_mm`` is how large it is on paper, where no style says otherwise.
+    ``data`` becomes attributes that a script may read.
     """
+    told = "".join(f' data-{name}="{value if isinstance(value, str) else number(value)}"' for name, value in (data or {}).items())
     size = "" if size_mm is None else f' width="{number(size_mm[0])}mm" height="{number(size_mm[1])}mm"'
     return Markup(  # noqa: S704  every text inside has gone through markup()
-        f'<svg class="{kind}"{size} viewBox="0 0 {number(width)} {number(height)}" role="img" aria-label="{markup(title)}"'
+        f'<svg class="{kind}"{size} viewBox="0 0 {number(width)} {number(height)}" role="img" aria-label="{markup(title)}"{told}'
         f' preserveAspectRatio="{"none" if stretch else "xMinYMin meet"}">{content}</svg>'
     )
 
 
-def text(x: float, y: float, content: str, *, kind: str = "", anchor: str = "start", turn: float = 0) -> str:
-    """Draw one line of text; ``y`` is its base line, ``turn`` rotates it about its own place, in degrees."""
+def text(x: float, y: float, content: str, *, kind: str = "", anchor: str = "start", turn: float = 0, until: float | None = None) -> str:
+    """Draw one line of text; ``y`` is its base line, ``turn`` rotates it about its own place, in degrees.
+
+    ``until`` is how far to the right a script may move it to keep it in sight.
+    """
+    moves = "" if until is None else f' data-until="{number(until)}"'
     turned = f' transform="rotate({number(turn)} {number(x)} {number(y)})"' if turn else ""
     classed = f' class="{kind}"' if kind else ""
     anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
-    return f'<text x="{number(x)}" y="{number(y)}"{classed}{anchored}{turned}>{markup(content)}</text>'
+    return f'<text x="{number(x)}" y="{number(y)}"{classed}{anchored}{turned}{moves}>{markup(content)}</text>'
 
 
 def rect(x: float, y: float, width: float, height: float, *, kind: str, radius: float = 0) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any, BinaryIO, cast
 
 from ecg_tasks import report_columns
@@ -12,7 +13,8 @@ from ecg_tasks.reporting.escaping import cell, printable
 
 ROWS_A_SHEET = 1_048_575
 """Rows of one sheet of XLSX, without its head: the format allows no more."""
-_TYPES = {str: "string", float: "number", int: "integer", bool: "boolean"}
+TYPES = {str: "string", float: "number", int: "integer", bool: "boolean", date: "date"}
+"""What the type of a column is called in the schema and in the data dictionary."""
 
 Parts = Iterable[Mapping[str, Sequence[Any]]]
 """Columns of a table, some thousand rows at a time."""
@@ -52,13 +54,24 @@ def csv_schema(classes: Sequence[str] = ()) -> bytes:
     Frictionless Data, "Table Schema", version 1.
     """
     fields = [
-        {"name": column.name, "type": _TYPES[column.type], "description": column.description}
+        {"name": column.name, "type": TYPES[column.type], "description": column.description}
         | ({"title": column.head} if column.head else {})
         | ({"trueValues": ["yes"], "falseValues": ["no"]} if column.type is bool else {})
         for column in report_columns.columns_with(classes)
     ]
     schema = {"fields": fields, "primaryKey": ["record_id"], "missingValues": [""]}
     return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def dictionary(classes: Iterable[str] = ()) -> Iterator[tuple[str, str, str]]:
+    """Yield name, type and description of every column of a table that reports these classes, in the order of the files."""
+    for column in report_columns.columns_with(classes):
+        yield column.name, TYPES[column.type], column.description
+
+
+def dictionary_csv(classes: Iterable[str] = ()) -> bytes:
+    """Return the data dictionary of a table that reports these classes as CSV."""
+    return csv_lines([("column", "type", "description"), *dictionary(classes)])
 
 
 def xlsx_file(parts: Parts, classes: Sequence[str] = ()) -> BinaryIO:
@@ -74,12 +87,15 @@ def xlsx_file(parts: Parts, classes: Sequence[str] = ()) -> BinaryIO:
     rows = (row for part in parts for row in zip(*(part[name] for name in names), strict=True))
     with xlsxwriter.Workbook(file, plain) as book:
         sheet, at = None, 0
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
         for row in rows:
             if sheet is None or at > ROWS_A_SHEET:
                 sheet, at = _sheet(book, names), 1
             for place, value in enumerate(row):
                 if isinstance(value, str):
                     sheet.write_string(at, place, printable(value))
+                elif isinstance(value, date):
+                    sheet.write_datetime(at, place, value, day)
                 elif value is not None:
                     sheet.write(at, place, value)
             at += 1
@@ -96,10 +112,12 @@ def _sheet(book: Any, names: Sequence[str]) -> Any:
     return sheet
 
 
-def _written(value: str | float | bool | None) -> str:  # noqa: FBT001 - a value of a column
+def _written(value: str | float | bool | date | None) -> str:  # noqa: FBT001 - a value of a column
     """Return one value as a cell."""
     if value is None:
         return ""
     if isinstance(value, str):
         return cell(value)
+    if isinstance(value, date):
+        return value.isoformat()
     return ("yes" if value else "no") if isinstance(value, bool) else repr(value)

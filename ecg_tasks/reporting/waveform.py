@@ -1,15 +1,17 @@
-"""Here: a recording drawn on ECG paper. Not here: spectrograms and charts."""
+"""Here: a recording drawn on ECG paper, in its layouts. Not here: which lead stands where (``layouts``), spectrograms and charts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ecg_tasks.reporting.attribution import Attribution, shading
-from ecg_tasks.reporting.svg import figure, line, number, rect, text, ticks, trace
+from ecg_tasks.reporting.layouts import PARTS, Arrangement, Fitted, arrangements, baselines, fit, part_ends, room
+from ecg_tasks.reporting.paper import LEFT_MM, MM, TOP_MM, paper, reading, sheet, time_axis, u
+from ecg_tasks.reporting.svg import number, rect, text, trace
 from ecg_tasks.signals.preparing import filled
 from ecg_tasks.signals.record import Record
 
@@ -17,37 +19,52 @@ SHOWN_S = 10.0
 """Seconds drawn at most; a longer recording is shown as an overview of the whole and this part of it."""
 SPEED_MM_S = 25.0
 """Paper speed."""
-GAINS_MM_MV = (10.0, 5.0, 2.5, 1.0, 0.5, 0.1)
-"""Amplitudes tried in turn until the largest lead fits; the first is the clinical standard."""
 
-_MM = 20
-"""Units of the view box per mm: 0.05 mm, a fifth of a screen pixel, 5 µV at 10 mm/mV."""
-_LEFT_MM, _RIGHT_MM, _TOP_MM, _BOTTOM_MM = 22, 1, 2, 9
-_TALLEST_MM = 50.0
 _ENLARGED = 4
 """A heartbeat row is drawn four times as large as on paper: 1.5 s would be 37 mm."""
 _BINS_PER_MM = 5
 _POINTS_PER_BIN = 2
 """Where samples are denser than twice this, each bin of them is drawn by its minimum and maximum, so no peak is lost."""
+_PULSE_MM = 1.5
+"""Where the calibration pulse begins, from the sheet's left edge."""
+_SHADED_MM = (8.0, 4.0)
+"""How far what a lead supports is shaded above and below its zero line."""
+_APART_MM = 2.0
+"""Two places where one lead is cut off are one mark if they are nearer than this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One way to draw it: ``columns`` for style sheets, ``title`` for people."""
+
+    columns: int
+    title: str
+    drawing: Markup
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waveform:
-    """A recording on ECG paper: the drawing, how to read its boxes, and for a long recording where the drawn part lies.
+    """A recording on ECG paper: the drawings, how to read their boxes, and for a long recording where the drawn part lies.
 
-    ``on_paper`` says when a print is to scale; it is empty for a drawing that never is.
+    ``layouts`` are drawings of the same seconds at the same scale. The first one is shown at first, and printed; it holds the traces,
+    to which the others refer. ``on_paper`` says when a print is to scale; it is empty for a drawing that never is.
     """
 
-    drawing: Markup
+    layouts: tuple[Layout, ...]
     scale: str
     on_paper: str = ""
     overview: Markup | None = None
+
+    @property
+    def drawing(self) -> Markup:
+        """The first layout."""
+        return self.layouts[0].drawing
 
 
 def draw_waveform(
     record: Record, *, from_s: float = 0.0, beats_s: Sequence[float] = (), attribution: Attribution | None = None
 ) -> Waveform:
-    """Draw all leads of a recording, one row a lead, at 25 mm/s and 10 mm/mV.
+    """Draw all leads of a recording in every layout, at 25 mm/s and 10 mm/mV, or less where the leads would not fit.
 
     Parameters
     ----------
@@ -57,45 +74,111 @@ def draw_waveform(
     attribution : what supports abnormal or normal, shaded behind the leads
     """
     if record.is_heartbeat:
-        return _draw_heartbeat(record, attribution)
+        return draw_heartbeat(record, attribution=attribution)
     start_s = float(np.clip(from_s, 0.0, max(0.0, record.duration_s - SHOWN_S)))
     first = round(start_s * record.fs)
     shown = _bridged(record.samples[:, first : first + round(SHOWN_S * record.fs)])
-    low, middle, high = np.percentile(shown, [0.1, 50, 99.9], axis=1)
-    centred, low, high = shown - middle[:, np.newaxis], low - middle, high - middle
-    gain = next((gain for gain in GAINS_MM_MV if float(np.max(high - low)) * gain <= _TALLEST_MM), GAINS_MM_MV[-1])
-    baselines = _baselines_mm(low * gain, high * gain)
     seconds = shown.shape[1] / record.fs
-    width, height = seconds * SPEED_MM_S, baselines[-1] + 10.0
-    x, y = _envelope(centred, mm_per_sample=SPEED_MM_S / record.fs)
-    x_units = np.rint((x * SPEED_MM_S / record.fs + _LEFT_MM) * _MM).astype(np.int64)
-    y_units = np.rint((np.asarray(baselines)[:, np.newaxis] + _TOP_MM - y * gain) * _MM).astype(np.int64)
-    parts = [_paper(width, height, box_mm=1)]
-    if attribution is not None:
-        rows = {lead: (base + _TOP_MM - 10, base + _TOP_MM + 5) for lead, base in zip(record.leads, baselines, strict=True)}
-        parts.append(_shades(attribution, rows, start_s=start_s, seconds=seconds, mm_per_s=SPEED_MM_S))
-    for index, lead in enumerate(record.leads):
-        base = baselines[index] + _TOP_MM
-        parts += [
-            text(_u(0.5), _u(base + 1.2), lead, kind="lead"),
-            text(_u(12.2), _u(base + 0.9), "0", kind="axis", anchor="end"),
-            text(_u(12.2), _u(base - 10 + 0.9), number(10 / gain) + (" mV" if index == 0 else ""), kind="axis", anchor="end"),
-            f'<path class="pulse" d="M{_u(13)} {_u(base)}h{_u(2)}v{_u(-10)}h{_u(5)}v{_u(10)}h{_u(2)}"/>',
-            trace(x_units[index], y_units[index], kind="trace"),
-        ]
-    beats = [_LEFT_MM + (beat - start_s) * SPEED_MM_S for beat in beats_s if start_s <= beat <= start_s + seconds]
-    parts += [f'<path class="beat" d="M{_u(beat)} {_u(_TOP_MM + 2)}l-20-40h40z"/>' for beat in beats]
-    parts += _time_axis(start_s, seconds, top_mm=height + _TOP_MM, mm_per_s=SPEED_MM_S, at_most=10)
-    title = f"Waveform of {len(record.leads)} leads, {number(seconds)} s from {number(start_s)} s on, {number(gain)} mm/mV at 25 mm/s"
-    offset = "The boxes hold at any zoom. Each lead is drawn about its median. "
+    wanted = arrangements(record.leads, seconds=seconds)
+    shown, fitted = fit(shown, wanted[0])
+    shades = None if attribution is None else _shades(attribution, record.leads, start_s=start_s, seconds=seconds)
+    traces, is_cut = _traces(shown, fitted, fs=record.fs, shades=shades)
+    beats = [beat - start_s for beat in beats_s if start_s <= beat <= start_s + seconds]
+    gain = number(fitted.gain)
+    title = f"Waveform of {len(record.leads)} leads, {number(seconds)} s from {number(start_s)} s on, {gain} mm/mV at 25 mm/s"
+    layouts = [
+        _draw_layout(
+            one, fitted, record.leads, start_s=start_s, seconds=seconds, beats=beats, title=title, content=traces if index == 0 else ""
+        )
+        for index, one in enumerate(wanted)
+    ]
     marks = "Marks on the upper edge: R peaks. " if beats else ""
+    cut = "Where a lead has a ▲ or ▼, it goes further and is cut off, for the rows not to collide. " if is_cut else ""
     return Waveform(
-        drawing=_figure(parts, width, height, title=title),
-        scale=f"A small box is 0.04 s by {number(1 / gain)} mV, a large box 0.2 s by {number(5 / gain)} mV. {offset}{marks}".strip(),
-        on_paper=f"{number(SPEED_MM_S)} mm/s and {number(gain)} mm/mV only on A4 landscape, printed at 100 %: ten seconds then measure"
+        layouts=tuple(layouts),
+        scale=f"A small box is 0.04 s by {number(1 / fitted.gain)} mV, a large box 0.2 s by {number(5 / fitted.gain)} mV. "
+        f"The boxes hold at any zoom. Each lead is drawn about its median. {marks}{cut}".strip(),
+        on_paper=f"{number(SPEED_MM_S)} mm/s and {gain} mm/mV only on A4 landscape, printed at 100 %: ten seconds then measure"
         " 250 mm. On any other paper, US Letter too, it may be smaller: read the boxes.",
         overview=_draw_overview(record, start_s=start_s) if record.duration_s > SHOWN_S + 0.5 else None,
     )
+
+
+def _draw_layout(
+    arrangement: Arrangement,
+    fitted: Fitted,
+    leads: Sequence[str],
+    *,
+    start_s: float,
+    seconds: float,
+    beats: Sequence[float],
+    title: str,
+    content: str,
+) -> Layout:
+    """Draw the paper of a layout, with references to the traces; ``content`` are these, where they shall stand in this drawing."""
+    at, height = baselines(arrangement, fitted)
+    width = seconds * SPEED_MM_S
+    parts = [content, paper(width, height, box_mm=1)]
+    names = []
+    for base, row in zip(at, arrangement.rows, strict=True):
+        zero, up = base + TOP_MM, room(row, fitted)[0]
+        parts.append(f'<path class="pulse" d="M{u(_PULSE_MM)} {u(zero)}h{u(1)}v{u(-10)}h{u(3)}v{u(10)}h{u(1)}"/>')
+        for piece in row:
+            left, right = (LEFT_MM + part / PARTS * width for part in (piece.first, piece.first + piece.n))
+            if piece.first:
+                parts.append(f'<path class="column" d="M{u(left)} {u(zero - 5)}v{u(10)}"/>')
+            parts.append(f'<use href="#{_name(piece.lead, piece.first, piece.n)}" y="{u(zero)}"/>')
+            names.append(text(u(left + 1), u(zero - up + 3.4), leads[piece.lead], kind="lead", until=u(right)))
+    parts += names  # in front of all traces
+    parts.append(text(u(0.4), u(at[0] + TOP_MM + 3.4), f"{number(10 / fitted.gain)} mV", kind="axis level"))
+    parts += [f'<path class="beat" d="M{u(LEFT_MM + beat * SPEED_MM_S)} {u(TOP_MM + 2)}l-20-40h40z"/>' for beat in beats]
+    parts += time_axis(start_s, seconds, top_mm=height + TOP_MM, mm_per_s=SPEED_MM_S, at_most=10)
+    data = reading(mm_per_s=SPEED_MM_S, mm_per_level=fitted.gain, unit="mV", start_s=start_s, width_mm=width, height_mm=height)
+    drawing = sheet(parts, width, height, title=f"{title}, {arrangement.title}", kind=f"ecg columns-{arrangement.columns}", data=data)
+    return Layout(columns=arrangement.columns, title=arrangement.title, drawing=drawing)
+
+
+def _traces(samples: NDArray[np.floating], fitted: Fitted, *, fs: float, shades: Sequence[Sequence[str]] | None) -> tuple[str, bool]:
+    """Return every lead about its zero line, in parts, halves and whole, to be referred to; and whether something is cut off."""
+    at, values = _envelope(samples, mm_per_sample=SPEED_MM_S / fs)
+    x = np.rint((at * SPEED_MM_S / fs + LEFT_MM) * MM).astype(np.int64)
+    levels, ends = values * fitted.gain, part_ends(samples.shape[1])
+    drawn, is_cut = [], False
+    for lead, points in enumerate(at):
+        parts = []
+        for part, (start, end) in enumerate(pairwise(np.searchsorted(points, ends).tolist())):
+            here = slice(start, end + 1)  # with the next part's first point, so that no gap is between them
+            up, down = fitted.up[lead, part], fitted.down[lead, part]
+            content = shades[lead][part] if shades else ""
+            if end > start:
+                y = np.clip(levels[lead, here], -down, up)
+                content += trace(x[lead, here], np.rint(-y * MM).astype(np.int64), kind="trace")
+                marks = _cut_marks(x[lead, start:end], levels[lead, start:end], up=up, down=down)
+                content, is_cut = content + marks, is_cut or bool(marks)
+            parts.append(f'<g id="{_name(lead, part, 1)}">{content}</g>')
+        halves = [f'<g id="{_name(lead, half, 2)}">{"".join(parts[half : half + 2])}</g>' for half in (0, 2)]
+        drawn.append(f'<g id="{_name(lead, 0, PARTS)}">{"".join(halves)}</g>')
+    return f"<defs>{''.join(drawn)}</defs>", is_cut
+
+
+def _cut_marks(x: NDArray[np.int64], levels: NDArray[np.floating], *, up: float, down: float) -> str:
+    """Draw a mark wherever a lead goes further than its row, one for each stretch."""
+    drawn = []
+    for sign, limit, beyond in ((-1, up, levels > up + 1 / MM), (1, down, levels < -down - 1 / MM)):
+        places = x[beyond]
+        if not len(places):
+            continue
+        starts = np.flatnonzero(np.diff(places, prepend=-u(1000)) > u(_APART_MM))
+        drawn += [
+            f"M{round(float(places[start:end].mean()))} {sign * u(limit)}l-16 {-sign * 28}h32z"
+            for start, end in zip(starts, [*starts[1:], len(places)], strict=True)
+        ]
+    return f'<path class="further" d="{"".join(drawn)}"/>' if drawn else ""
+
+
+def _name(lead: int, first: int, n: int) -> str:
+    """Return the id of a piece of a lead."""
+    return f"ecg-{lead}-{first}-{n}"
 
 
 def _bridged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,37 +188,48 @@ def _bridged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([filled(lead, np.isfinite(lead)) for lead in samples])
 
 
-def _draw_heartbeat(record: Record, attribution: Attribution | None) -> Waveform:
-    """Draw one beat of relative amplitude, 0 to 1: a box is 0.04 s by 0.1, the zeros that pad its end are shaded."""
+def draw_heartbeat(record: Record, *, attribution: Attribution | None = None, behind: Record | None = None) -> Waveform:
+    """Draw one beat of relative amplitude, 0 to 1: a box is 0.04 s by 0.1, the zeros that pad its end are shaded.
+
+    ``behind`` is another beat to be compared with it.
+    """
     speed, gain = SPEED_MM_S * _ENLARGED, 10.0 * _ENLARGED
     samples = np.nan_to_num(record.samples[0])
     width, height = np.ceil(record.n_samples / record.fs / 0.04) * _ENLARGED, 12.0 * _ENLARGED
-    base = height + _TOP_MM - _ENLARGED
-    x = np.rint((np.arange(record.n_samples) / record.fs * speed + _LEFT_MM) * _MM).astype(np.int64)
-    y = np.rint((base - samples * gain) * _MM).astype(np.int64)
-    n_real = int(np.max(np.flatnonzero(samples), initial=-1)) + 1
-    parts = [_paper(width, height, box_mm=_ENLARGED, bold_row=1)]
-    if attribution is not None:
-        rows = dict.fromkeys(record.leads, (_TOP_MM, _TOP_MM + height))
-        parts.append(_shades(attribution, rows, start_s=0.0, seconds=record.n_samples / record.fs, mm_per_s=speed))
+    base = height + TOP_MM - _ENLARGED
+    n_real = _n_real(samples)
+    parts = [paper(width, height, box_mm=_ENLARGED, bold_row=1, left_mm=LEFT_MM)]
+    seconds = record.n_samples / record.fs
+    if attribution is not None and record.leads[0] in attribution.leads:
+        rows = (TOP_MM, TOP_MM + height)
+        parts.append(_shade(attribution, record.leads[0], rows, start_s=0.0, first_s=0.0, until_s=seconds, mm_per_s=speed))
     if n_real < record.n_samples:
         from_mm = n_real / record.fs * speed
         parts += [
-            rect(_u(_LEFT_MM + from_mm), _u(_TOP_MM), _u(width - from_mm), _u(height), kind="padding"),
-            text(_u(_LEFT_MM + from_mm + 1.5), _u(_TOP_MM + 4), "padding", kind="axis"),
+            rect(u(LEFT_MM + from_mm), u(TOP_MM), u(width - from_mm), u(height), kind="padding"),
+            text(u(LEFT_MM + from_mm + 1.5), u(TOP_MM + 4), "padding", kind="axis"),
         ]
-    parts += [text(_u(_LEFT_MM - 2), _u(base - level * gain + 0.9), number(level), kind="axis", anchor="end") for level in (0, 0.5, 1)]
-    parts += [
-        text(_u(6), _u(_TOP_MM + height / 2), "relative amplitude", kind="axis", anchor="middle", turn=-90),
-        trace(x, y, kind="trace"),
-        *_time_axis(0.0, record.n_samples / record.fs, top_mm=height + _TOP_MM, mm_per_s=speed, at_most=8),
-    ]
+    parts += [text(u(LEFT_MM - 1), u(base - level * gain + 0.9), number(level), kind="axis", anchor="end") for level in (0, 0.5, 1)]
+    for one, kind in ((behind, "trace earlier"), (record, "trace")):
+        if one is not None:
+            drawn = np.nan_to_num(one.samples[0])
+            drawn = drawn[: _n_real(drawn) or 1] if one is behind else drawn
+            x = np.rint((np.arange(len(drawn)) / one.fs * speed + LEFT_MM) * MM).astype(np.int64)
+            parts.append(trace(x, np.rint((base - drawn * gain) * MM).astype(np.int64), kind=kind))
+    parts += time_axis(0.0, seconds, top_mm=height + TOP_MM, mm_per_s=speed, at_most=8)
     title = f"Waveform of one heartbeat, {number(n_real / record.fs)} s, relative amplitude from 0 to 1"
     scale = (
-        "Paper enlarged four times: a small box is 0.04 s by 0.1 of the beat's own range, a large box 0.2 s by 0.5. "
-        "The level in mV is not known."
+        "Relative amplitude over time, on paper enlarged four times: a small box is 0.04 s by 0.1 of the beat's own range, "
+        "a large box 0.2 s by 0.5. The level in mV is not known."
     )
-    return Waveform(drawing=_figure(parts, width, height, title=title, kind="ecg one-beat"), scale=scale)
+    data = reading(mm_per_s=speed, mm_per_level=gain, unit="of the range", start_s=0.0, width_mm=width, height_mm=height)
+    drawing = sheet(parts, width, height, title=title, kind="ecg one-beat", data=data)
+    return Waveform(layouts=(Layout(columns=1, title="one beat", drawing=drawing),), scale=scale)
+
+
+def _n_real(samples: NDArray[np.floating]) -> int:
+    """Return how many samples of a heartbeat row come before the zeros that pad its end."""
+    return int(np.max(np.flatnonzero(samples), initial=-1)) + 1
 
 
 def _draw_overview(record: Record, *, start_s: float) -> Markup:
@@ -145,44 +239,57 @@ def _draw_overview(record: Record, *, start_s: float) -> Markup:
     mm_per_s = width / record.duration_s
     x, y = _envelope(_bridged(record.samples[lead : lead + 1]), mm_per_sample=mm_per_s / record.fs)
     low, high = float(y.min()), float(y.max())
-    y_mm = _TOP_MM + 1 + (high - y[0]) / (high - low or 1.0) * (height - 2)
+    y_mm = TOP_MM + 1 + (high - y[0]) / (high - low or 1.0) * (height - 2)
     parts = [
-        rect(_u(_LEFT_MM), _u(_TOP_MM), _u(width), _u(height), kind="paper"),
-        rect(_u(_LEFT_MM + start_s * mm_per_s), _u(_TOP_MM), _u(SHOWN_S * mm_per_s), _u(height), kind="shown"),
-        text(_u(0.5), _u(_TOP_MM + height / 2 + 1), record.leads[lead], kind="lead"),
+        rect(u(LEFT_MM), u(TOP_MM), u(width), u(height), kind="paper"),
+        rect(u(LEFT_MM + start_s * mm_per_s), u(TOP_MM), u(SHOWN_S * mm_per_s), u(height), kind="shown"),
+        text(u(0.5), u(TOP_MM + height / 2 + 1), record.leads[lead], kind="lead"),
         trace(
-            np.rint((x[0] / record.fs * mm_per_s + _LEFT_MM) * _MM).astype(np.int64),
-            np.rint(y_mm * _MM).astype(np.int64),
+            np.rint((x[0] / record.fs * mm_per_s + LEFT_MM) * MM).astype(np.int64),
+            np.rint(y_mm * MM).astype(np.int64),
             kind="trace thin",
         ),
-        *_time_axis(0.0, record.duration_s, top_mm=height + _TOP_MM, mm_per_s=mm_per_s, at_most=12),
+        *time_axis(0.0, record.duration_s, top_mm=height + TOP_MM, mm_per_s=mm_per_s, at_most=12),
     ]
     title = f"Overview of all {record.duration_s:.0f} s of lead {record.leads[lead]}, the drawn {number(SHOWN_S)} s marked"
-    return _figure(parts, width, height, title=title)
+    return sheet(parts, width, height, title=title, kind="ecg overview")
 
 
-def _shades(attribution: Attribution, rows: Mapping[str, tuple[float, float]], *, start_s: float, seconds: float, mm_per_s: float) -> str:
-    """Draw what each lead supports in the drawn part, behind it; ``rows`` are their tops and bottoms, mm."""
-    first = int(start_s / attribution.step_s)
-    shown = attribution.over_time[:, first : first + int(np.ceil(seconds / attribution.step_s))]
-    at_s = np.minimum((first + np.arange(shown.shape[1] + 1)) * attribution.step_s - start_s, seconds).clip(min=0)
-    drawn = [lead for lead in attribution.leads if lead in rows]
+def _shades(attribution: Attribution, leads: Sequence[str], *, start_s: float, seconds: float) -> list[list[str]]:
+    """Draw what each part of each lead supports, about its zero line; nothing of a lead that the model did not see."""
+    at = [start_s + seconds * part / PARTS for part in range(PARTS + 1)]
+    up, down = _SHADED_MM
+    return [
+        [
+            _shade(attribution, lead, (-up, down), start_s=start_s, first_s=first_s, until_s=until_s, mm_per_s=SPEED_MM_S)
+            if lead in attribution.leads
+            else ""
+            for first_s, until_s in pairwise(at)
+        ]
+        for lead in leads
+    ]
+
+
+def _shade(
+    attribution: Attribution,
+    lead: str,
+    row_mm: tuple[float, float],
+    *,
+    start_s: float,
+    first_s: float,
+    until_s: float,
+    mm_per_s: float,
+) -> str:
+    """Draw what a lead supports from ``first_s`` to ``until_s``, between these heights; the paper begins at ``start_s``."""
+    first, last = int(first_s / attribution.step_s), int(np.ceil(until_s / attribution.step_s))
+    shown = attribution.over_time[attribution.leads.index(lead), first:last]
+    at_s = ((first + np.arange(len(shown) + 1)) * attribution.step_s).clip(first_s, until_s) - start_s
     return shading(
-        shown[[attribution.leads.index(lead) for lead in drawn]],
-        x=np.rint((at_s * mm_per_s + _LEFT_MM) * _MM),
-        rows=[(_u(rows[lead][0]), _u(rows[lead][1])) for lead in drawn],
+        shown[np.newaxis],
+        x=np.rint((at_s * mm_per_s + LEFT_MM) * MM),
+        rows=[(u(row_mm[0]), u(row_mm[1]))],
         scale=float(np.abs(attribution.over_time).max()),
     )
-
-
-def _baselines_mm(low: NDArray[np.floating], high: NDArray[np.floating]) -> list[float]:
-    """Return where each row's zero line lies, mm from the paper's top: on bold lines, as far apart as neighbours need."""
-    up, down = np.clip(high, 6, 24), np.clip(-low, 3, 24)
-    baselines = [5.0 * np.ceil((float(up[0]) + 2) / 5)]
-    for index in range(1, len(up)):
-        # neighbours seldom peak towards each other at one instant, so a little overlap is allowed, as on paper
-        baselines.append(baselines[-1] + 5.0 * max(3, np.ceil(0.8 * float(down[index - 1] + up[index]) / 5)))
-    return baselines
 
 
 def _envelope(samples: NDArray[np.floating], *, mm_per_sample: float) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
@@ -206,43 +313,3 @@ def _envelope(samples: NDArray[np.floating], *, mm_per_sample: float) -> tuple[N
     in_order = np.stack([np.minimum(lowest, highest), np.maximum(lowest, highest)], axis=2)
     points = (in_order + np.arange(n_bins)[:, np.newaxis] * size).reshape(n_leads, -1)
     return points, np.take_along_axis(samples, points, axis=1)
-
-
-@lru_cache(maxsize=32)
-def _paper(width_mm: float, height_mm: float, *, box_mm: float, bold_row: int = 0) -> str:
-    """Draw paper with a small box every ``box_mm`` and a bold line every five, from the signal's first sample and from ``bold_row`` on."""
-    right, bottom = _LEFT_MM + width_mm, _TOP_MM + height_mm
-    fine = [f"M{_u(_LEFT_MM + i * box_mm)} {_u(_TOP_MM)}V{_u(bottom)}" for i in range(1, int(width_mm / box_mm) + 1) if i % 5]
-    fine += [f"M{_u(_LEFT_MM)} {_u(_TOP_MM + i * box_mm)}H{_u(right)}" for i in range(int(height_mm / box_mm) + 1) if (i - bold_row) % 5]
-    bold = [f"M{_u(_LEFT_MM + i * box_mm)} {_u(_TOP_MM)}V{_u(bottom)}" for i in range(0, int(width_mm / box_mm) + 1, 5)]
-    bold += [f"M{_u(_LEFT_MM)} {_u(_TOP_MM + i * box_mm)}H{_u(right)}" for i in range(bold_row, int(height_mm / box_mm) + 1, 5)]
-    return (
-        rect(_u(_LEFT_MM), _u(_TOP_MM), _u(width_mm), _u(height_mm), kind="paper")
-        + f'<path class="fine" d="{"".join(fine)}"/><path class="bold" d="{"".join(bold)}"/>'
-    )
-
-
-def _time_axis(start_s: float, seconds: float, *, top_mm: float, mm_per_s: float, at_most: int) -> list[str]:
-    """Draw ticks and labels in s below the paper; the last label carries the unit."""
-    marks = ticks(start_s, start_s + seconds, at_most=at_most)
-    parts = []
-    for mark in marks:
-        x = _LEFT_MM + (mark - start_s) * mm_per_s
-        label = f"{number(mark)} s" if mark == marks[-1] else number(mark)
-        parts += [
-            line(_u(x), _u(top_mm), _u(x), _u(top_mm + 1.2), kind="tick"),
-            text(_u(x), _u(top_mm + 4.6), label, kind="axis", anchor="middle"),
-        ]
-    return parts
-
-
-def _figure(parts: list[str], width_mm: float, height_mm: float, *, title: str, kind: str = "ecg") -> Markup:
-    total_width, total_height = _LEFT_MM + width_mm + _RIGHT_MM + 4, _TOP_MM + height_mm + _BOTTOM_MM - 3
-    return figure(
-        "".join(parts), width=total_width * _MM, height=total_height * _MM, title=title, kind=kind, size_mm=(total_width, total_height)
-    )
-
-
-def _u(mm: float) -> int:
-    """Return millimetres in units of the view box."""
-    return round(mm * _MM)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +106,13 @@ class Measurements:
         return {name: getattr(self, name) for name in (*VALUES, "rhythm", "not_measurable")}
 
 
+class Waves(NamedTuple):
+    """Where the waves of a typical beat begin and end, and when its R peaks are, s from the recording's start."""
+
+    bounds: Bounds
+    r_peaks_s: NDArray[np.float64]
+
+
 def reasons(not_measurable: str) -> dict[str, str]:
     """Return the reasons in words, by the name of the value; an unknown one is named.
 
@@ -126,22 +134,37 @@ def measure(record: Record) -> Measurements:
     QTc: Fridericia, Acta Med. Scand. 53, 1920; Bazett, Heart 7, 1920. Axis from I and aVF, whose scales differ by half the root of 3:
     Novosel, Noll and Lüscher, Croat. Med. J. 40, 1999.
     """
+    found = _typical(record)
+    return _nothing(found) if isinstance(found, NotMeasurable) else _intervals(*found[:3])
+
+
+def waves(record: Record) -> Waves | None:
+    """Return where the waves of a recording's typical beat lie, and its R peaks; None where it is not measurable."""
+    found = _typical(record)
+    if isinstance(found, NotMeasurable):
+        return None
+    beat, _, _, start_s = found
+    return Waves(bounds=bounds(beat), r_peaks_s=beat.r_peaks_s + start_s)
+
+
+def _typical(record: Record) -> NotMeasurable | tuple[TypicalBeat, Prepared, list[str], float]:
+    """Return the beat that is measured, the recording made ready, the leads of that beat, and where its stretch begins, s; or why not."""
     if record.is_heartbeat:
-        return _nothing(NotMeasurable.ONE_BEAT)
+        return NotMeasurable.ONE_BEAT
     if record.fs < MIN_FS:
-        return _nothing(NotMeasurable.LOW_RATE)
+        return NotMeasurable.LOW_RATE
     ready = prepare(record)
     leads = [lead for lead in STANDARD_LEADS if ready.has((lead,))]
     leads = [lead for lead in leads if lead not in ready.gaps] or leads
     stretches = ready.stretches(leads, fs=record.fs) if leads else ()
     if not stretches:
-        return _nothing(NotMeasurable.NO_STRETCH)
+        return NotMeasurable.NO_STRETCH
     start, length = round(stretches[0].start_s * record.fs), round(stretches[0].length_s * record.fs)
     samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], start : start + length]
     beat = typical_beat(samples, fs=record.fs)
     if beat is None:
-        return _nothing(NotMeasurable.FEW_BEATS)
-    return _intervals(beat, ready, [leads[row] for row in beat.leads])
+        return NotMeasurable.FEW_BEATS
+    return beat, ready, [leads[row] for row in beat.leads], start / record.fs
 
 
 def _nothing(reason: NotMeasurable) -> Measurements:

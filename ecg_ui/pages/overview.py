@@ -26,7 +26,7 @@ def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
     seen = overview(store, told=rights(user).put_back)
     lights = drift.lights(store)
     shown = [*((one.recipe, one.version) for one in seen.champions), *((one.recipe, one.version) for one in lights)]
-    decided = list(seen.runs[0].champions.items()) if seen.runs else []
+    decided = list(seen.last.champions.items()) if seen.last else []
     counts_by_run = [(run.date, {fate: getattr(run.counts, fate) for fate in FATES}) for run in reversed(seen.runs)]
     return page(
         request,
@@ -37,6 +37,7 @@ def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
         fates=FATES,
         forgotten=any(run.counts.forgotten for run in seen.runs),
         lights=lights,
+        light_of={one.recipe: one for one in lights},
         decided=decided,
         synthetic=models.synthetic(store, [*shown, *decided]),
     )

@@ -13,10 +13,12 @@ from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.facts import facts_of
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary
-from ecg_tasks.reporting.pages import MEANINGS
+from ecg_tasks.reporting.plainly import plainly
+from ecg_tasks.reporting.sections import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
+from ecg_ui import security
 from ecg_ui.inputs import DATE, RUN, RecordPath, Store
 from ecg_ui.pages.reports import Asked, as_params
 from ecg_ui.rendering import page
@@ -66,6 +68,7 @@ def show_record(
         decided=found.decided,
         history=said,
         label=label,
+        explained=not security.rights(user).label or any(one.user == user.get_name() and not one.withdrawn for one in said),
         differs=label is not None and found.decided is not None and report_table.differs(found.decided.decision, label),
         date=date if head else None,
         run=run if head else None,
@@ -93,6 +96,7 @@ def drawings(found: records.RecordPage, *, start: float, attribution: Attributio
         "padded": has_masked_frames(found.views),
         "probability": probability(decided) if decided else "",
         "attribution": attribution,
+        "plain": plainly(attribution) if attribution else "",
         "attribution_drawing": draw_attribution(attribution) if attribution else "",
         "lines": class_lines(decided.version.classes, decided.values) if decided else [],
         "meaning": MEANINGS[Decision(decided.decision)] if decided else "",

@@ -10,10 +10,10 @@ from pydantic import AfterValidator
 from ecg_tasks.labels import Decision, Label
 from ecg_tasks.queries import report_table, runs
 from ecg_tasks.reporting.charts import draw_decisions
-from ecg_tasks.reporting.pages import MEANINGS
+from ecg_tasks.reporting.sections import decision_lines, histograms, model_lines, unseen_lines
 from ecg_tasks.signals.recipes import RECIPES
 from ecg_ui.inputs import DatePath, Offset, RecipeName, RunPath, Store
-from ecg_ui.rendering import page
+from ecg_ui.rendering import address, page
 
 router = APIRouter()
 
@@ -85,7 +85,8 @@ def show_report(
     head, rows = runs.summary(store, date, run), report_table.table(store, date, run)
     if head is None or rows is None:
         raise HTTPException(404)
-    places = rows.order(query)
+    places, told = rows.order(query), runs.sections(store, date, run)
+    here = f"{request.scope['root_path']}/reports/{date}/{run}"
     decided = {decision: head.decisions.get(decision.value, 0) for decision in Decision}
     return page(
         request,
@@ -95,8 +96,15 @@ def show_report(
         run=run,
         head=head,
         decided=decided,
-        meanings=MEANINGS,
+        decisions=decision_lines(decided),
+        links={decision.value: f"{address(here, decision=decision.value)}#rows" for decision in decided},
         shares=draw_decisions(decided),
+        told=told,
+        histograms=histograms(told.models) if told else [],
+        models=model_lines(told.models) if told else [],
+        unseen=unseen_lines(told.unseen) if told else [],
+        compared=told.since.compared(head.counts, head.decisions) if told and told.since else [],
+        before=bool(told and told.since and runs.is_there(store, told.since.date, told.since.run)),
         query=query,
         asked=as_params(query),
         recipes=[name for name in RECIPES if name in {model.recipe for model in head.models}],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import figures, scaling
+from benchmarks import figures, scaling, twelve_lead
 from benchmarks.night import NightUsage
 from benchmarks.processes import Usage
 
@@ -23,6 +23,18 @@ def night(n_records, *, n_tasks=1, fixed_s=0.5, record_s=0.001, peak_mb=200.0):
     """A night whose cost is known: a plan of fixed cost, and tasks that share the records."""
     tasks = [usage(fixed_s + record_s * n_records / n_tasks, peak_mb=peak_mb) for _ in range(n_tasks)]
     return NightUsage(n_records=n_records, tasks={"render.plan": [usage(0.3)], "render.render_shard": tasks})
+
+
+def _of_rate(fs, ms):
+    """What recordings at one rate cost, each stage so many times its bound."""
+    ours = {
+        "stages": dict.fromkeys(twelve_lead.STAGES, ms),
+        "bounds": dict.fromkeys(twelve_lead.STAGES, (0.05, "bytes copied")),
+        "store": 0.1,
+        "fixed_ms": 900.0,
+        "n_bytes": 24 * fs * 10,
+    }
+    return twelve_lead.beside(ours, {"wfdb reads": 4.0, "matplotlib draws": 5.0 * len(twelve_lead.STAGES) - 4})
 
 
 @pytest.fixture
@@ -54,6 +66,12 @@ def found():
             "matplotlib": "3.11.2",
         },
         "classification": sides | {"max_score_difference": 1e-7},
+        "twelve_lead": {
+            "n_recordings": 40,
+            "n_theirs": 1,
+            "rounds": 1,
+            "rates": {rate: _of_rate(fs, ms) for rate, fs, ms in (("500", 500, 0.5), ("100", 100, 0.1))},
+        },
         "scaling": scaling.growth(*sizes) | told,
         "train": {
             "times_faster": 30.0,
@@ -120,6 +138,10 @@ def test_ratios_compare_the_sides_and_know_their_targets(found):
     assert told["classification_same_network"].value * told["classification_smaller_picture"].value == pytest.approx(200)
     assert (told["classification_memory"].value, told["classification_memory"].met) == (pytest.approx(5), None)
     assert (told["cost_growth_cpu"].value, told["cost_growth_cpu"].met) == (pytest.approx(1), True)
+    assert (told["twelve_lead_500_ms"].value, told["twelve_lead_500_ms"].met) == (pytest.approx(4.5), False)
+    assert (told["twelve_lead_100_ms"].value, told["twelve_lead_100_ms"].met) == (pytest.approx(0.9), True)
+    assert told["twelve_lead_500"].value == pytest.approx(10)
+    assert told["twelve_lead_500_bound"].value == pytest.approx(10)
     assert (told["memory_growth"].value, told["memory_growth"].met) == (pytest.approx(1.25), False)
 
 
@@ -150,6 +172,8 @@ def test_every_key_of_the_json_is_documented(found):
         *document["train"]["heartbeat"]["epochs"][0],
     }
     keys |= {*document["scaling"], *document["scaling"]["sizes"][0], *document["scaling"]["sizes"][0]["steps"]["render.plan"]}
+    at_500 = document["twelve_lead"]["rates"]["500"]
+    keys |= {*document["twelve_lead"], *at_500, *at_500["stages"]["read"]}
     assert keys <= documented, sorted(keys - documented)
 
 

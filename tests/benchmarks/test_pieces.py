@@ -1,13 +1,17 @@
 """Every benchmark at the smallest size: both sides do the same work, and the figures are all there."""
 
+import io
+
 import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import beats, classification, night, rendering, training
+from benchmarks import beats, classification, night, rendering, training, twelve_lead, twelve_lead_tables
 from benchmarks import readers as readers_case
 from benchmarks.models import models_folder
 from benchmarks.written_files import WRITERS
+from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.pipeline import ingest_records, render_spectrograms
 from ecg_tasks.readers import READERS
 from tests.readings import read_heartbeat_csv
 
@@ -48,6 +52,24 @@ def test_the_notebooks_network_and_the_same_served_agree(in_this_process, tmp_pa
     found = classification.measure(tmp_path, n={"notebook": 3, "notebook_served": 4, "heartbeat": 5})
     assert found["max_score_difference"] < 1e-5
     assert [found[side]["n"] for side in classification.SIDES] == [3, 4, 5]
+
+
+def test_a_twelve_lead_recording_is_timed_stage_by_stage(in_this_process, tmp_path, monkeypatch):
+    """Every stage has a figure and a bound, all recordings are decided on, and what was put in the place of tasks is gone again."""
+    monkeypatch.setattr(twelve_lead, "FEW", 2)
+    monkeypatch.setattr(twelve_lead, "RATES", (100,))
+    before = ingest_records.Parser, render_spectrograms.render_one, ObjectStore.connect
+    found = twelve_lead.measure(tmp_path, n_recordings=6, n_theirs=1, rounds=1)
+    assert before == (ingest_records.Parser, render_spectrograms.render_one, ObjectStore.connect)
+    at_100 = found["rates"]["100"]
+    assert at_100["stages"].keys() == set(twelve_lead.STAGES)
+    assert all(stage["bound_ms"] > 0 for stage in at_100["stages"].values())
+    assert at_100["theirs_all_ms"] > 0
+    assert at_100["n_bytes"] > 2 * 12 * 1000
+    console = Console(width=200, record=True, file=io.StringIO())
+    twelve_lead_tables.print_twelve_lead(console, found)
+    text = console.export_text()
+    assert all(stage in text for stage in twelve_lead.STAGES)
 
 
 @pytest.mark.slow
@@ -109,7 +131,7 @@ def test_readers_are_timed_on_files_that_they_read(in_this_process):
     found = readers_case.measure(1)
     assert set(found["formats"]) == {reader.name for reader in READERS} == set(readers_case.written())
     assert all(taken["record_ms"] > 0 for taken in found["formats"].values())
-    assert {name for name, taken in found["formats"].items() if taken["library"]} == set(WRITERS)
+    assert {name for name, taken in found["formats"].items() if "library" in taken} == set(WRITERS)
     console = Console(record=True, width=160)
     readers_case.print_readers(console, found)
     assert "pydicom" in console.export_text()

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+import report_link
+import run_note
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.api.datamodels._generated import DagRunType
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.documents import Approval, TrainingJob, write
-from ecg_tasks.errors import NotEnoughDataError
+from ecg_tasks.errors import ConfigurationError, NotEnoughDataError
 from ecg_tasks.pipeline import (
     backfill_version,
     classify_records,
@@ -17,11 +19,12 @@ from ecg_tasks.pipeline import (
     forget_patient,
     ingest_records,
     maintain_store,
+    render_spectrograms,
     retrain_model,
 )
 from ecg_tasks.pipeline.intake import waiting
 from ecg_tasks.pipeline.training import promoting
-from ecg_tasks.queries import runs
+from ecg_tasks.queries import dag_runs, runs
 from tests.versions import evaluated_versions
 
 USER = {"id": "1", "name": "alice"}
@@ -30,8 +33,9 @@ WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _without_a_bucket(monkeypatch):
-    """The run's note is made from the report, which no step writes here."""
+    """A run's note is made from what its steps write, which they do not here."""
     monkeypatch.setattr(runs, "headline", lambda report: f"headline of {report}")
+    monkeypatch.setattr(dag_runs, "headline", lambda dag, run_id: f"headline of {dag} {run_id}")
 
 
 @pytest.fixture
@@ -139,13 +143,61 @@ def test_batches_are_published_together(run_dag, steps, monkeypatch):
     assert _events() == before + 1
 
 
+def _note_of(run):
+    """Return the note that the scheduler writes when a run has ended."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        stored = session.scalar(select(DagRun).where(DagRun.dag_id == run.dag_id, DagRun.run_id == run.run_id))
+        stored.note = None
+        run_note.on_dag_run_success(stored, msg="")
+        return stored.note
+
+
+@pytest.mark.parametrize("jobs", [[], ["job/0"]])
+@pytest.mark.parametrize("dag_id", ["ingest_records", "render_spectrograms"])
+def test_an_intake_and_its_drawing_have_a_note(run_dag, steps, dag_id, jobs):
+    """Also where there was nothing to do, and the task that would have told it was skipped."""
+    module = {"ingest_records": ingest_records, "render_spectrograms": render_spectrograms}[dag_id]
+    results = {"ingest_records": {"ingest_batch": "result"}, "render_spectrograms": {"render_shard": "result"}}[dag_id]
+    steps(module, plan=jobs, publish="manifest", **results)
+    steps(waiting, rest="")
+    run, _ = run_dag(dag_id)
+    assert _note_of(run) == f"headline of {dag_id} {run.run_id}"
+
+
+def test_the_note_of_a_training_is_what_came_of_it_last(run_dag, steps, monkeypatch):
+    """The gate tells its verdict, and the promotion after it what was done: the note has the second."""
+    sentences = iter(["it is better", "it is better; it serves"])
+    monkeypatch.setattr(dag_runs, "headline", lambda _dag, _run: next(sentences))
+    steps(retrain_model, assemble_dataset="job", train="version", evaluate="figures", gate="verdict")
+    steps(promoting, is_promotable=True, promote="champion")
+    run, _ = run_dag("retrain_model")
+    assert _note_of(run) == "it is better; it serves"
+
+
+def test_a_decision_that_was_refused_has_a_note(run_dag, monkeypatch):
+    """Its run fails, and says why where runs are listed."""
+
+    def refused(*_args, **_more):
+        raise ConfigurationError("there is no such version")
+
+    monkeypatch.setattr(decide_champion, "decide", refused)
+    monkeypatch.setattr(dag_runs, "headline", lambda _dag, _run: "refused: there is no such version")
+    run, _ = run_dag("decide_champion", conf={"recipe": "heartbeat", "action": "reject", "version": "ab12", "why": "so", "override": None})
+    assert run.state == "failed"
+    assert _note_of(run) == "refused: there is no such version"
+
+
 def test_a_night_without_new_records_is_reported(run_dag, steps):
     """With nothing to decide on, the report is written all the same."""
     calls = steps(classify_records, pin_champion="pin", plan=[], write_report="report")
     run, tasks = run_dag("classify_records")
     assert run.state == "success"
     assert _states(tasks) == {"pin_champion": "success", "plan": "success", "classify_shard": "skipped", "write_report": "success"}
-    assert calls[-1] == ("write_report", "pin", [])
+    assert calls[-1] == ("write_report", "pin", [], report_link.address())
 
 
 def test_a_run_by_hand_reports_on_its_own_day(run_dag, steps):
@@ -176,7 +228,15 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     """Only a better candidate is promoted, and where approval was asked for only with it."""
     _answer(monkeypatch, answer)
     calls = steps(retrain_model, assemble_dataset="job", train="version", evaluate="figures", gate="verdict")
-    steps(promoting, is_promotable=promotable, question="?", note_answer="answer", promote="champion", refuse="champion")
+    steps(
+        promoting,
+        is_promotable=promotable,
+        subject="Promote it?",
+        question="?",
+        note_answer="answer",
+        promote="champion",
+        refuse="champion",
+    )
     run, tasks = run_dag("retrain_model", conf={"approval": answer is not None, "epochs": 3, "policy": "refresh"})
     states = _states(tasks)
     assert run.state == "success"
@@ -189,8 +249,9 @@ def test_promotion(run_dag, steps, monkeypatch, promotable, answer, expected):  
     rest = calls[5:]
     if answer and promotable:
         said = Approval(chosen=answer, who="alice", why="so", when=WHEN.isoformat())
-        assert rest[:2] == [("question", run.run_id), ("note_answer", run.run_id, said)]
-        rest = rest[2:]
+        asked = [("subject", run.run_id), ("question", run.run_id, "/plugin/ecg/ecg")]
+        assert rest[:3] == [*asked, ("note_answer", run.run_id, said)]
+        rest = rest[3:]
     if states["promote"] == "success":
         assert rest == [("promote", run.run_id, answer is not None)]
         assert states["note_refusal"] == "skipped"
@@ -367,7 +428,7 @@ def test_a_backfill_that_has_nothing_to_decide_is_compared(run_dag, steps):
     assert _states(tasks) == {"pin_versions": "success", "plan": "success", "classify_shard": "skipped", "write_difference": "success"}
     (name, run_id, _date, *form), *_ = calls
     assert (name, run_id, form) == ("pin_versions", run.run_id, ["heartbeat", "ab12", ""])
-    assert ("write_difference", "pin", []) in calls
+    assert ("write_difference", "pin", [], report_link.address()) in calls
 
 
 @pytest.mark.parametrize("kind", list(DagRunType))

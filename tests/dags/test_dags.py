@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pendulum
 import pytest
+import run_note
 import yaml
 
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
+from ecg_tasks.queries import dag_runs
 
 ROOT = Path(__file__).parents[2]
 DAG_IDS = [
@@ -119,6 +121,7 @@ def test_the_clock_starts_what_readme_and_notes_promise(dags):
 def test_what_is_published_starts_the_next_dag(run_dag, known_dags, monkeypatch):
     """An intake that took something over queues the DAG that draws, one that left some queues the next intake; a drop queues one."""
     tried = []
+    monkeypatch.setattr(dag_runs, "headline", lambda _dag, _run: "a sentence")
     monkeypatch.setattr(ingest_records, "ingest_batch", lambda _job, *, tried_before: tried.append(tried_before) or "result")
     monkeypatch.setattr(ingest_records, "publish", lambda *_args: "manifest")
     assert _queued_by("ecg_inbox") == {"ingest_records"}
@@ -177,6 +180,12 @@ def test_nothing_runs_on_a_fresh_bucket_at_once(dags):
             last_automated_data_interval=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
         )
         assert first.run_after > pendulum.now("UTC").subtract(minutes=5)
+
+
+def test_every_dag_tells_what_it_did_in_the_note_of_its_runs(dags):
+    """The scheduler looks for the sentence at tasks that there are."""
+    assert sorted(run_note.TELLING) == DAG_IDS
+    assert all(set(tasks) <= set(dags[dag_id].task_dict) for dag_id, tasks in run_note.TELLING.items())
 
 
 def test_recipes_of_the_form_exist(dags):

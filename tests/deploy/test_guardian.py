@@ -118,6 +118,46 @@ def test_each_is_asked_by_itself(home):
     assert not health.is_known(found["scheduler"])
 
 
+class _Logging(BaseHTTPRequestHandler):
+    """A server that says what it was told to a login."""
+
+    answer = 200, b""
+
+    def do_POST(self):
+        status, body = self.answer
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "ours"),
+    [(201, b'{"access_token": "x"}', True), (401, b"{}", False), (429, b"{}", True), (200, b"<html>", False), (200, b"{}", False)],
+)
+def test_another_program_on_our_port_is_known_by_its_answer(monkeypatch, status, body, ours):
+    """It does not know our password; one that lets us wait, or gives no answer, is asked again."""
+    monkeypatch.setattr(_Logging, "answer", (status, body))
+    with HTTPServer(("127.0.0.1", 0), _Logging) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ui = f"http://127.0.0.1:{server.server_port}"
+        assert health.lets_us_in(ui, "admin", "secret", most_s=60.0) is ours
+        server.shutdown()
+    assert health.lets_us_in(ui, "admin", "secret", most_s=60.0)
+
+
+def test_somebody_who_waits_gets_what_is_left_of_two_seconds(monkeypatch):
+    """Counted from the start of the process; a machine that was slow to start it still asks."""
+    began = psutil.Process().create_time()
+    monkeypatch.setattr(health.time, "time", lambda: began + 0.5)
+    assert health.left_s() == pytest.approx(health.MOST_S - 0.5)
+    monkeypatch.setattr(health.time, "time", lambda: began + 60)
+    assert health.left_s() == health.LEAST_S
+    assert health.MOST_S + health.LEAST_S <= 2
+
+
 def test_an_old_sign_of_life_is_none(home, monkeypatch):
     """Airflow's parts are judged by what they wrote into their table; one without a row has given no sign."""
     monkeypatch.setattr(postgres, "signs_of_life", lambda _home: {"SchedulerJob": 3.0, "TriggererJob": 31.0})

@@ -43,6 +43,15 @@ def test_airflows_role_owns_its_tables_and_nothing_else(home):
     for _ in range(2):
         postgres.ensure_database(home, timeout_s=60)
     assert postgres.fault(home) == ""
+    with psycopg.connect(postgres._conninfo(home, postgres.DATABASE), autocommit=True) as superuser:
+        superuser.execute("create table job (job_type text, state text, latest_heartbeat timestamptz)")
+        superuser.execute(
+            "insert into job values ('SchedulerJob', 'running', now() - interval '90 seconds'), ('TriggererJob', 'failed', now())"
+        )
+        superuser.execute("insert into job values ('DagProcessorJob', 'running', null)")
+    (told,) = postgres.signs_of_life(home).items()
+    assert told[0] == "SchedulerJob"
+    assert told[1] >= 90
     with as_airflow(home) as airflow:
         airflow.execute("alter table t add column further int; insert into t (mood) values ('good'); alter type mood add value 'fair'")
         airflow.execute("drop view seen; drop sequence loose; create table later (a int)")

@@ -28,9 +28,11 @@ BETTER = {
     r"has been at (?:it|that)": "tampered with",
     r"is to be had": "is available",
     r"lies behind the last": "is beyond the last",
+    r"[a-z]+\(s\)(?!\w)": "the right form for the number",
 }
 """Expression of a word that a reader stumbles over, and what is usual."""
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+STYLE = ROOT / "docs" / "style.md"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(set((ROOT / "docs").glob("*.md")) - {STYLE})]
 TEMPLATES = [
     *sorted((ROOT / "ecg_ui" / "templates").glob("*.html")),
     *sorted((ROOT / "ecg_tasks" / "reporting" / "templates").glob("*.html")),
@@ -43,7 +45,7 @@ def _odd(text):
     return [
         f"{found[0]!r}: better {better}"
         for word, better in BETTER.items()
-        for found in re.finditer(rf"\b(?:{word})\b", text, re.IGNORECASE)
+        for found in re.finditer(rf"\b(?:{word})(?!\w)", text, re.IGNORECASE)
     ]
 
 
@@ -77,6 +79,15 @@ def test_the_words_are_found():
     """The search sees a word in a page's sentence and in a message, and passes over code and names."""
     assert _odd("The records are Judged anew.") == ["'Judged': better evaluate, assess, decide", "'anew': better again"]
     assert _odd("the judgmental `told` and retold") == ["'told': better reported, shown, said, predicted"]
+
+
+def test_the_style_page_lists_the_words():
+    """The page for people and the expressions here are one list: each has the other's words, and the same better ones."""
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", STYLE.read_text(), re.MULTILINE)[1:]
+    assert [better for _, better in rows] == list(BETTER.values())
+    for (words, better), expression in zip(rows, BETTER, strict=True):
+        for word in words.split(", "):
+            assert re.fullmatch(expression, word, re.IGNORECASE), f"{word!r} is not refused: {better}"
 
 
 def test_a_class_name_means_one_thing():

@@ -8,7 +8,7 @@ from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.queries.models import PLOTS
-from ecg_tasks.reporting.model import RunReport
+from ecg_tasks.reporting.model import ReportedInput, RunReport
 from ecg_tasks.reporting.pages import render_report
 from tests.run_tables import run_table
 
@@ -47,8 +47,12 @@ def _account(**counts: int) -> ReportCounts:
     ("counts", "sentence"),
     [
         ({}, "No record is listed: nothing was received since the report before."),
-        ({"received": 840, "duplicates": 840}, "No record is new: of 840 inputs 840 are duplicates of known records."),
-        ({"received": 1, "duplicates": 1}, "No record is new: of 1 input 1 is a duplicate of a known record."),
+        ({"received": 840, "duplicates": 840}, "No record is new: 840 inputs, all duplicates of known records."),
+        ({"received": 1, "duplicates": 1}, "No record is new: 1 input, a duplicate of a known record."),
+        (
+            {"received": 3, "duplicates": 2, "quarantined": 1},
+            "No record is new: 3 inputs, 2 duplicates of known records and 1 in quarantine.",
+        ),
         ({"received": 4, "records": 4, "pending": 4}, "No record has a decision yet: 4 records wait for pictures or for a model."),
     ],
 )
@@ -62,6 +66,7 @@ def test_an_empty_table_says_why(admin, archive, counts, sentence):
         counts=_account(**counts),
         models=[],
         predictions=run_table(),
+        quarantined=[ReportedInput(name="a.csv", reason="flat", message="It is flat.", sha256="0" * 64)] * counts.get("quarantined", 0),
         unseen_absent="No record.",
     )
     for path, content in render_report(report, ()):

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SHARES = {
     "labels.csv": 0.11,
     "keys": 0.10,
-    "gzip": 0.09,
+    "gzip": 0.06,
     "format detection": 0.09,
     "WFDB header": 0.12,
     "DICOM": 0.05,
@@ -31,6 +31,7 @@ SHARES = {
     "heartbeat CSV": 0.05,
     "WFDB recording": 0.06,
     "inbox": 0.03,
+    "archives": 0.03,
     "MUSE XML": 0.015,
     "aECG XML": 0.015,
     "CardioSoft XML": 0.01,

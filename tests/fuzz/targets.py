@@ -36,7 +36,7 @@ from ecg_tasks.readers.wfdb.record import WfdbReader
 from ecg_tasks.readers.xml_formats.xli import unpack_xli
 from ecg_tasks.signals.recipes import RECIPES
 from ecg_tasks.signals.record import STANDARD_LEADS
-from tests.fuzz import bundle
+from tests.fuzz import archive_target, bundle
 from tests.fuzz.corpus import MAX_KEY_BYTES, cases
 from tests.fuzz.memory_s3 import PREFIXES, memory_store
 from tests.hospital_files import WORDS_OF_THE_PERSON, muse, philips, scp_with_own_tables, scp_with_right_sums, shorter, strip, xli
@@ -358,6 +358,7 @@ TARGETS: dict[str, Target] = {
     "inbox": Target(
         opened=_reader(_inbox), seeds=lambda: [*_whole(""), bundle.pack({"a/../x": b"1"})], words=_KEY_WORDS + _WFDB_WORDS, max_bytes=12_000
     ),
+    "archives": Target(opened=_reader(archive_target.check), seeds=archive_target.seeds, words=archive_target.WORDS, max_bytes=12_000),
     "MUSE XML": Target(
         opened=_of_format("muse_xml"),
         seeds=lambda: [shorter("muse"), muse(strip(leads=("I", "II"), seconds=5, fs=50), crc=False)],

@@ -1,5 +1,7 @@
 """Serving: without TensorFlow, the same score in any company, and no version that is not what it says."""
 
+import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,7 +12,7 @@ import pytest
 
 from ecg_tasks.errors import ModelRefusedError, SignalError
 from ecg_tasks.labels import Decision
-from ecg_tasks.learning import version
+from ecg_tasks.learning import runtimes, version
 from ecg_tasks.learning.serving import MAX_BATCH, Classifier
 from ecg_tasks.learning.version import Golden, checksums
 
@@ -41,6 +43,16 @@ def test_serving_needs_no_tensorflow(files, tmp_path):
     """)
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+    assert done.stderr == ""  # in a task's log, every line there is an error
+
+
+def test_notices_are_logged_and_faults_go_on(capfd, caplog):
+    """What LiteRT says by the way is for the log of who asks; anything else that a library writes stays where it was written."""
+    caplog.set_level(logging.DEBUG, logger=runtimes.__name__)
+    with runtimes._notices_logged():
+        os.write(2, b"INFO: Created a delegate.\nERROR: it burns\n")
+    assert capfd.readouterr().err == "ERROR: it burns\n"
+    assert "LiteRT: Created a delegate." in caplog.messages
 
 
 @pytest.mark.parametrize("n", [1, MAX_BATCH - 1, MAX_BATCH, 2 * MAX_BATCH + 3])

@@ -103,7 +103,7 @@ def test_the_zip_holds_the_folder_and_is_the_same_every_time(bucket, report):
     assert data == b"".join(exchange.report_zip(bucket, DATE, RUN))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
-        assert set(archive.namelist()) == {f"{RUN}/{path}" for path in (*report, "fhir-R5.ndjson")}
+        assert set(archive.namelist()) == {f"{RUN}/{path}" for path in (*report, "dictionary.csv", "fhir-R5.ndjson")}
         assert {path: archive.read(f"{RUN}/{path}") for path in report} == report
 
 

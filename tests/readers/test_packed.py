@@ -234,6 +234,16 @@ def test_members_that_share_bytes_are_a_bomb():
     assert fault_of(changed(zipped(), b"w/a.dat", 42, "<L", 0xFFFFFF)).reason is Reason.UNREADABLE
 
 
+def test_a_directory_that_places_members_before_the_start_is_refused():
+    """Python's zipfile moves all offsets by what the end of the directory says; a request for byte -112 would fail a whole task."""
+    data = bytearray(zipped())
+    at = data.rindex(b"PK\5\6") + 16
+    struct.pack_into("<L", data, at, struct.unpack_from("<L", data, at)[0] + 100)
+    fault = fault_of(bytes(data))
+    assert fault.reason is Reason.UNREADABLE
+    assert "before its start" in fault.message
+
+
 def test_another_name_beside_the_content_is_refused():
     """Programs differ in which of the two they believe."""
     data = zipped()

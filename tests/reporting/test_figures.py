@@ -2,6 +2,7 @@
 
 import base64
 import re
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import cv2
@@ -30,7 +31,14 @@ def _points(path):
 
 
 def _traces(drawing):
-    return [_points(found.get("d")) for found in ET.fromstring(drawing).iter("path") if found.get("class") == "trace"]  # noqa: S314  our own drawing
+    """Points of each lead, its parts one after the other; y about its zero line."""
+    leads = [found for found in ET.fromstring(drawing).iter("g") if re.fullmatch(r"ecg-\d+-0-4", found.get("id"))]  # noqa: S314  our own drawing
+    return [np.concatenate([_points(path.get("d")) for path in lead.iter("path") if path.get("class") == "trace"]) for lead in leads]
+
+
+def _zero_lines(drawing):
+    """Every piece of a lead that is drawn: its id, and y of its zero line."""
+    return [(use.get("href")[1:], int(use.get("y"))) for use in ET.fromstring(drawing).iter("use")]  # noqa: S314  our own drawing
 
 
 def _texts(drawing):
@@ -87,14 +95,125 @@ def test_the_gain_is_halved_for_large_signals_and_said():
     assert np.ptp(curve[:, 1]) == pytest.approx(12 * 2.5 * UNITS_PER_MM, abs=3)
 
 
-def test_every_lead_has_its_row_and_rows_do_not_cross(records):
-    """Twelve traces, twelve names, base lines in order."""
-    drawing = draw_waveform(records[0]).drawing
-    curves = _traces(drawing)
-    assert [text for text in _texts(drawing) if text in STANDARD_LEADS] == list(STANDARD_LEADS)
-    middles = [np.median(curve[:, 1]) for curve in curves]
-    assert len(curves) == 12
-    assert np.all(np.diff(middles) > 5 * UNITS_PER_MM)
+def test_every_layout_has_all_leads_where_a_cardiologist_looks_for_them(records):
+    """Four columns with a rhythm strip, two columns, one; the traces stand in the page once."""
+    four, two, one = draw_waveform(records[0]).layouts
+    assert len(_traces(four.drawing)) == 12
+    assert _traces(two.drawing) == _traces(one.drawing) == []
+
+    def rows(layout):
+        names = [text for text in _texts(layout.drawing) if text in STANDARD_LEADS]
+        found = {}
+        for name, (_, zero) in zip(names, _zero_lines(layout.drawing), strict=True):
+            found.setdefault(zero, []).append(name)
+        assert list(found) == sorted(found)
+        return [" ".join(row) for row in found.values()]
+
+    assert rows(four) == ["I aVR V1 V4", "II aVL V2 V5", "III aVF V3 V6", "II"]
+    assert rows(two) == ["I V1", "II V2", "III V3", "aVR V4", "aVL V5", "aVF V6"]
+    assert rows(one) == list(STANDARD_LEADS)
+    assert [layout.title for layout in (four, two, one)] == ["4×3 with rhythm strip", "6×2", "12×1"]
+
+
+def _beating(*, height_mv, leads=STANDARD_LEADS, seconds=10.0, fs=250.0):
+    """A recording of spikes 60 ms wide of this height in mV, up and down in turn, of leads one after the other."""
+    samples = np.zeros((len(leads), round(seconds * fs)), np.float32)
+    for lead in range(len(leads)):
+        for number, at in enumerate(range(20 + 3 * lead, samples.shape[1] - 15, 200)):
+            samples[lead, at : at + 15] = height_mv * (1 - 2 * (number % 2))
+    return _mv_record(samples, fs=fs, leads=leads)
+
+
+@pytest.mark.parametrize("height_mv", [0.3, 1.0, 3.0, 10.0, 40.0])
+def test_rows_never_collide_and_names_hide_no_trace(height_mv):
+    """In every layout a row's lowest point is above all that the next row draws, its name included, at any amplitude."""
+    waveform = draw_waveform(_beating(height_mv=height_mv))
+    for layout in waveform.layouts:
+        extents = _extents(waveform.drawing, layout.drawing)
+        assert all(name_top >= bottom for (_, bottom, _), (name_top, _, _) in pairwise(extents)), layout.title
+        assert all(top >= name_bottom for _, _, (top, name_bottom) in extents), layout.title
+    paper = next(found for found in ET.fromstring(waveform.drawing).iter("rect") if found.get("class") == "paper")  # noqa: S314
+    assert float(paper.get("height")) <= 165 * UNITS_PER_MM, "it would not fit the sheet"
+
+
+def _extents(traces, drawing):
+    """For each row, in order: top of the names' letters, lowest point of its traces, and their highest point with the letters' foot."""
+    drawn = {}
+    for group in ET.fromstring(traces).iter("g"):  # noqa: S314  our own drawing
+        drawn[group.get("id")] = np.concatenate(
+            [_points(path.get("d"))[:, 1] for path in group.iter("path") if path.get("class") == "trace"]
+        )
+    names = {}
+    for text in ET.fromstring(drawing).iter("text"):  # noqa: S314  our own drawing
+        if text.get("class") == "lead":
+            names.setdefault(float(text.get("y")), []).append(text)
+    feet = sorted(names)
+    rows = {}
+    for piece, zero in _zero_lines(drawing):
+        rows.setdefault(zero, []).append(drawn[piece] + zero)
+    found = []
+    for foot, zero in zip(feet, sorted(rows), strict=True):
+        y = np.concatenate(rows[zero])
+        found.append((foot - 50, y.max(), (y.min(), foot)))
+    return found
+
+
+def test_what_goes_too_far_is_cut_off_and_marked_and_nothing_else_is():
+    """A spike of a single sample does not make the rest small: 40 mm of it are drawn, with a mark, and the page says what that means."""
+    samples = _beating(height_mv=1.0).samples.copy()
+    samples[4, 1111] = -30.0
+    waveform = draw_waveform(_mv_record(samples, fs=250.0, leads=STANDARD_LEADS))
+    assert "10 mm/mV" in waveform.on_paper
+    curves = _traces(waveform.drawing)
+    assert [round(curve[:, 1].max() / UNITS_PER_MM) for curve in curves] == [10] * 4 + [40] + [10] * 7
+    (mark,) = [found for found in ET.fromstring(waveform.drawing).iter("path") if found.get("class") == "further"]  # noqa: S314
+    x, y = map(int, re.match(r"M(-?\d+) (-?\d+)", mark.get("d")).groups())
+    assert x == pytest.approx((8 + 1111 / 250 * 25) * UNITS_PER_MM, abs=2)
+    assert y == 40 * UNITS_PER_MM
+    assert "it goes further and is cut off" in waveform.scale
+    whole = draw_waveform(_beating(height_mv=1.0))
+    assert 'class="further"' not in whole.drawing
+    assert "cut off" not in whole.scale
+
+
+def test_a_lone_high_beat_is_drawn_whole():
+    """An extrasystole of 3 mV among beats of 1 mV is no artefact: nothing of it is cut, and the amplitude stays."""
+    samples = _beating(height_mv=1.0).samples.copy()
+    samples[7, 1100:1140] = 3.0
+    waveform = draw_waveform(_mv_record(samples, fs=250.0, leads=STANDARD_LEADS))
+    assert 'class="further"' not in waveform.drawing
+    assert _traces(waveform.drawing)[7][:, 1].min() == -30 * UNITS_PER_MM
+
+
+@pytest.mark.parametrize(
+    ("leads", "seconds", "titles"),
+    [
+        (("II",), 10.0, ["1×1"]),
+        (("I", "II", "III"), 10.0, ["3×1"]),
+        (("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"), 10.0, ["8×1", "4×2"]),
+        ((*STANDARD_LEADS, "X", "Y", "Z"), 10.0, ["4×3 with rhythm strip", "6×2", "15×1"]),
+        (STANDARD_LEADS, 5.0, ["6×2", "12×1"]),
+        (STANDARD_LEADS, 1.0, ["12×1"]),
+    ],
+)
+def test_fewer_leads_or_seconds_get_the_layouts_that_make_sense(leads, seconds, titles):
+    """No lead is left out of any of them."""
+    waveform = draw_waveform(_beating(height_mv=1.0, leads=leads, seconds=seconds))
+    assert [layout.title for layout in waveform.layouts] == titles
+    for layout in waveform.layouts:
+        assert {text for text in _texts(layout.drawing) if text in leads} == set(leads)
+
+
+def test_a_drawing_tells_a_script_how_to_read_it(records):
+    """Where the paper lies, units for a second and for a mV, and the first second."""
+    drawing = ET.fromstring(draw_waveform(records[3], from_s=5.0).drawing)  # noqa: S314  our own drawing
+    paper = next(found for found in drawing.iter("rect") if found.get("class") == "paper")
+    left, top, right, bottom = map(float, drawing.get("data-box").split())
+    assert (left, top) == (float(paper.get("x")), float(paper.get("y")))
+    assert (right - left, bottom - top) == (float(paper.get("width")), float(paper.get("height")))
+    assert (drawing.get("data-per-s"), drawing.get("data-per-level"), drawing.get("data-from-s")) == ("500", "200", "5")
+    beat = ET.fromstring(draw_waveform(records[4]).drawing)  # noqa: S314  our own drawing
+    assert (beat.get("data-per-s"), beat.get("data-per-level"), beat.get("data-unit")) == ("2000", "800", "of the range")
 
 
 def test_a_long_recording_shows_ten_seconds_and_an_overview(records):
@@ -114,7 +233,7 @@ def test_a_heartbeat_is_drawn_in_relative_amplitude_with_its_padding_shaded(reco
     assert not any("mV" in text for text in _texts(waveform.drawing))
     assert "padding" in _texts(waveform.drawing)
     shade = next(found for found in ET.fromstring(waveform.drawing).iter("rect") if found.get("class") == "padding")  # noqa: S314
-    start_s = (int(shade.get("x")) / UNITS_PER_MM - 22) / 100
+    start_s = (int(shade.get("x")) / UNITS_PER_MM - 8) / 100
     assert start_s == pytest.approx(120 / 125, abs=0.005)
 
 

@@ -16,8 +16,10 @@ from ecg_tasks.errors import Reason
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting import pages as pages_module
 from ecg_tasks.reporting.model import RecordDetail, ReportedInput
-from ecg_tasks.reporting.pages import MEANINGS, _asset, render_report
+from ecg_tasks.reporting.pages import _asset, record_page, render_report
+from ecg_tasks.reporting.sections import MEANINGS
 from ecg_tasks.reporting.summary import schema_json, summary, summary_json
+from tests.reporting.test_attribution import attribution
 from tests.run_tables import run_table
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -82,10 +84,10 @@ def test_no_page_asks_for_anything(files, pages):
 
 def test_nothing_from_a_file_becomes_markup(files, pages):
     """The only script is our own, no element carries a handler or a style, and hostile text is read as text."""
-    ours = [str(_asset("early.js")), str(_asset("table.js"))]
+    ours = {True: [str(_asset("early.js")), str(_asset("table.js"))], False: [str(_asset("trace.js"))]}
     for path, tree in pages.items():
         scripts = [found.text for found in tree.iter(f"{XHTML}script")]
-        assert scripts == (ours if path == "index.html" else [])
+        assert scripts == ours[path == "index.html"]
         for element in tree.iter():
             assert not [name for name in element.keys() if name.startswith("on") or name == "style"]  # noqa: SIM118  html5lib's elements
         assert not list(tree.iter(f"{XHTML}i"))
@@ -156,7 +158,21 @@ def test_a_record_page_tells_decision_threshold_and_origin(pages, details):
 def test_everybody_sees_that_measurements_are_no_diagnosis(files, details):
     """The sentence is not for screen readers alone, as other captions are that repeat a heading."""
     page = files[f"records/{details[0].record.record_id}.html"].decode()
-    assert "<caption>Of the median beat over all leads, by a program; no diagnosis, and no decision depends on them</caption>" in page
+    assert '<p class="muted">Of the median beat over all leads, by a program; no diagnosis, and no decision depends on them.</p>' in page
+
+
+def test_what_a_reader_wants_first_stands_first(report, details):
+    """Decision, classes, measurements, person, time, device and quality come before the trace; where it comes from is last."""
+    page = _text(html5lib.parse(record_page(report, replace(details[0], attribution=attribution())).decode()))
+    places = [
+        page.index(wanted)
+        for wanted in (
+            "Decision", "P = 0.910", "Heart rate", "PR interval", "QRS duration", "QT interval", "QTc by Fridericia", "QRS axis",
+            "61 years, female", "Recorded", "Device", "Quality 0.90 (0 useless, 1 clean)", "Waveform", "Spectrogram",
+            "all leads together", "Where it comes from", "Record id", "Model digest",
+        )
+    ]  # fmt: skip
+    assert places == sorted(places)
 
 
 def test_pages_link_to_their_neighbours(files, details):

@@ -16,6 +16,7 @@ from ecg_tasks.archive.documents.classifying import (
     ClassifyResult,
     DriftStatus,
     Ingests,
+    LastReport,
     Pending,
     PinnedVersion,
     ReportPin,
@@ -23,7 +24,16 @@ from ecg_tasks.archive.documents.classifying import (
     Waiting,
 )
 from ecg_tasks.archive.documents.deidentification import CopyCounts, Deidentification, KindCounts, Replaced, ReplacedList, Withheld
-from ecg_tasks.archive.documents.forgetting import Forgetting, ForgettingCounts, ForgettingManifest, ForgottenRecord, LearntBy, Refused
+from ecg_tasks.archive.documents.forgetting import (
+    Forgetting,
+    ForgettingCounts,
+    ForgettingManifest,
+    ForgottenRecord,
+    LearntBy,
+    Refused,
+    RefusedName,
+    RefusedNames,
+)
 from ecg_tasks.archive.documents.intake import (
     ArchiveBefore,
     ArchiveCounts,

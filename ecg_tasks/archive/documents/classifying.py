@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from ecg_tasks.archive.documents.base import Document, Part, listed_below
-from ecg_tasks.archive.documents.manifests import Manifest
+from ecg_tasks.archive.documents.manifests import Code, Manifest
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.names import DagId
 
@@ -39,6 +39,37 @@ class Ingests(Part, frozen=True, kw_only=True):
     carried: tuple[Pending, ...] = ()
 
 
+class DriftStatus(Part, frozen=True, kw_only=True):
+    """How a recipe's serving version stands: ``steady``, ``watch``, ``drift`` or ``unknown``, and a sentence that says why.
+
+    ``since`` is the run in which the alarm was raised. A drift suggests retraining; nothing is retrained by it.
+    """
+
+    recipe: str
+    version: str
+    state: str
+    sentence: str
+    since: str = ""
+
+    @property
+    def suggests_retraining(self) -> bool:
+        """Whether a person should think of new labels and a new training."""
+        return self.state == "drift"
+
+
+class LastReport(Part, frozen=True, kw_only=True):
+    """The report before another one, as that is compared with it; what it does not tell is empty. ``champions`` is recipe to version."""
+
+    date: str
+    run: str
+    counts: ReportCounts
+    champions: dict[str, str] = msgspec.field(default_factory=dict)
+    scope: str = ""
+    decisions: dict[str, int] = msgspec.field(default_factory=dict)
+    code: Code | None = None
+    drift: tuple[DriftStatus, ...] = ()
+
+
 class ReportPin(Document, frozen=True, kw_only=True):
     """What was decided before a report is made: who decides, and which records it covers.
 
@@ -50,6 +81,9 @@ class ReportPin(Document, frozen=True, kw_only=True):
     recipes : in the order in which they take a record
     scope : ``new`` or ``all``
     before : the versions that decided in the report before, by recipe
+    last : the last report that had records; None for the first one, and in pins of before 2026-12-01
+    why : why each version began to serve, by recipe
+    trigger : what started the run, as Airflow calls it: ``scheduled``, ``manual``, ``asset_triggered``; empty where that is not known
     """
 
     run: str
@@ -63,6 +97,9 @@ class ReportPin(Document, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     ingests: Ingests
     before: dict[str, str] = msgspec.field(default_factory=dict)
+    last: LastReport | None = None
+    why: dict[str, str] = msgspec.field(default_factory=dict)
+    trigger: str = ""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -128,24 +165,6 @@ class Waiting(Part, frozen=True, kw_only=True):
     records_without_pictures: int = 0
 
 
-class DriftStatus(Part, frozen=True, kw_only=True):
-    """How a recipe's serving version stands: ``steady``, ``watch``, ``drift`` or ``unknown``, and a sentence that says why.
-
-    ``since`` is the run in which the alarm was raised. A drift suggests retraining; nothing is retrained by it.
-    """
-
-    recipe: str
-    version: str
-    state: str
-    sentence: str
-    since: str = ""
-
-    @property
-    def suggests_retraining(self) -> bool:
-        """Whether a person should think of new labels and a new training."""
-        return self.state == "drift"
-
-
 class ClassifyManifest(Manifest, frozen=True, kw_only=True):
     """The manifest of a night.
 
@@ -156,6 +175,8 @@ class ClassifyManifest(Manifest, frozen=True, kw_only=True):
     report : key of the report's first page
     pending : records that wait for a decision; None in manifests before 2026-11-28, which name intake runs in ``pending_ingests``
     changed : records on which a new champion decides otherwise
+    decisions : records by their decision; empty in manifests before 2026-12-01
+    trigger, scope : as in the pin; empty in manifests before 2026-12-01
     """
 
     DAG: ClassVar[DagId] = DagId.CLASSIFY_RECORDS
@@ -171,6 +192,9 @@ class ClassifyManifest(Manifest, frozen=True, kw_only=True):
     pending_ingests: tuple[str, ...] = ()
     waits: Waiting = Waiting()
     changed: int = 0
+    decisions: dict[str, int] = msgspec.field(default_factory=dict)
+    trigger: str = ""
+    scope: str = ""
 
 
 class BackfillCounts(Part, frozen=True, kw_only=True):

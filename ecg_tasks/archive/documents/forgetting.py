@@ -84,6 +84,19 @@ class Refused(Document, frozen=True, kw_only=True):
     digests: tuple[str, ...] = ()
 
 
+class RefusedName(Part, frozen=True, kw_only=True):
+    """The digest of the record that a name is of, and when that was refused last, or forgotten (ISO 8601)."""
+
+    record: str
+    when: str
+
+
+class RefusedNames(Document, frozen=True, kw_only=True):
+    """By what recordings are called that are refused: the digests of their names, by our key."""
+
+    names: dict[str, RefusedName] = msgspec.field(default_factory=dict)
+
+
 class ForgettingCounts(Part, frozen=True, kw_only=True):
     """How many records were forgotten, how many objects were deleted or written again, and how many versions had learnt from them."""
 

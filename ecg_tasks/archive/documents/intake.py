@@ -151,12 +151,13 @@ class InputCounts(Part, frozen=True, kw_only=True):
 class Input(InputCounts, frozen=True, kw_only=True):
     """The line of one drop in the manifest of its intake.
 
-    ``record_name`` is the name of its recording, or of its rows before ``#``. ``source`` is the SHA-256 of its bytes, empty where it was
-    never read. ``kept`` is what is in raw/ of it (see ``settings.RawKeeps``), and ``dropped`` its source as it came, where other bytes are
-    kept. ``kept_in`` is the object in which its copy lies among others: each file in a folder called by its own SHA-256. ``fate`` is
-    ``records``, ``quarantined``, ``gone`` (taken back by its owner), ``passed_over``, or ``forgotten``: refused for that.
-    ``before`` is the run that took over the archive that this is, with all that is in it, and ``before_at`` when; all of it are duplicates
-    then, and it was not read again. Of a drop that was forgotten nothing stands here but its numbers, and ``forgotten`` for its name.
+    ``record_name`` is the name of its recording, or of its rows before ``#``; of a file that is passed over, that of its stem.
+    ``source`` is the SHA-256 of its bytes, empty where it was never read. ``kept`` is what is in raw/ of it (see ``settings.RawKeeps``),
+    and ``dropped`` its source as it came, where other bytes are kept. ``kept_in`` is the object in which its copy lies among others: each
+    file in a folder called by its own SHA-256. ``fate`` is ``records``, ``quarantined``, ``gone`` (taken back by its owner),
+    ``passed_over``, or ``forgotten``: refused for that. ``before`` is the run that took over the archive that this is, with all that is in
+    it, and ``before_at`` when; all of it are duplicates then, and it was not read again. Of a drop that was forgotten, and of what lay
+    beside it, nothing stands here but its numbers, and ``forgotten`` for its name.
     """
 
     name: str
@@ -270,6 +271,7 @@ class IntakeResult(Document, frozen=True, kw_only=True):
     """What one task staged.
 
     ``label_rows`` is a label table; a task of version 0.1 wrote it apart, at the key ``labels``. ``plan`` is that of the job.
+    ``forgotten`` are the digests of what the recordings are called that were refused because they were forgotten, each with its record's.
     """
 
     inputs: tuple[Input, ...]
@@ -278,6 +280,7 @@ class IntakeResult(Document, frozen=True, kw_only=True):
     labels: str = ""
     label_rows: bytes = b""
     plan: IntakePlan | None = None
+    forgotten: dict[str, str] = msgspec.field(default_factory=dict)
 
     @classmethod
     def upgraded(cls, plain: Any) -> Any:

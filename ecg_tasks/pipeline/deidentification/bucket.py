@@ -352,8 +352,9 @@ def _remove_staging(changes: _Changes) -> None:
     """Remove what intakes left that are over: jobs and results have names, and nothing reads them again."""
     changes.progress.begin("staging")
     there = {keys.put_back(key.split("/")[1]) for key in changes.store.list_keys(keys.QUARANTINE) if key.endswith(f"/{keys.PUT_BACK}")}
+    there |= {keys.CHECK_CATALOG, keys.REFUSED, keys.REFUSED_NAMES}
     for prefix in _intakes():
-        changes.remove("staging", (key for key in changes.store.list_keys(prefix) if key not in there | {keys.CHECK_CATALOG}))
+        changes.remove("staging", (key for key in changes.store.list_keys(prefix) if key not in there))
 
 
 def _replace_log(changes: _Changes, names: StoredNames) -> None:

@@ -90,6 +90,15 @@ class Gone:
         return frozenset(map(file_of, (*(one.called for one in self.forgetting.records), *self.forgetting.names))) - self.left.names
 
     @cached_property
+    def names_and_records(self) -> dict[str, str]:
+        """Digest of each name that is theirs alone -> digest of a record that is called so."""
+        of_files = {file_of(one.called): one for one in self.forgetting.records if file_of(one.called) in self.called}
+        found = of_files | {one.called: one for one in self.forgetting.records}
+        some = next(iter(self.forgetting.records), None)
+        found |= {} if some is None else {name: some for name in self.forgetting.names if file_of(name) in self.called}
+        return {self.names.hashed(name): self.digest(one.record_id) for name, one in found.items()}
+
+    @cached_property
     def patients(self) -> frozenset[str]:
         """Hashes of patients of whom nothing is left."""
         return frozenset(self.forgetting.persons) - self.left.patients

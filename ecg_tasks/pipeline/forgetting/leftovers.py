@@ -11,7 +11,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline.forgetting.gone import Gone
 from ecg_tasks.readers.file_names import header_beside, is_signal, recording_name
 
-_STAYS = {keys.REFUSED, keys.FORGETTING}
+_STAYS = {keys.REFUSED, keys.REFUSED_NAMES, keys.FORGETTING}
 _PARQUET = b"PAR1"
 _SHORTEST_PACKED = 24
 

@@ -75,7 +75,7 @@ def _night(store: ObjectStore, folder: str, manifest: ClassifyManifest, gone: Go
     was_here = gone.token in manifest.forgotten
     n_pending = sum(_n_pending(one, gone) for one in manifest.pending or () if one.records is not None or not was_here)
     carried = _still_pending(manifest.ingests.carried, gone)
-    counts, n_changed, n_shown = _report(store, folder, manifest.counts, gone, n_pending=n_pending)
+    counts, n_changed, n_shown, decisions = _report(store, folder, manifest.counts, gone, n_pending=n_pending)
     after = structs.replace(
         manifest,
         counts=counts,
@@ -83,6 +83,7 @@ def _night(store: ObjectStore, folder: str, manifest: ClassifyManifest, gone: Go
         pending=pending,
         ingests=structs.replace(manifest.ingests, carried=carried),
         changed=manifest.changed if n_shown is None else n_shown,
+        decisions=decisions if manifest.decisions and decisions else manifest.decisions,
     )
     if after != manifest:
         write_manifest(store, structs.replace(after, forgotten=tuple(dict.fromkeys((*manifest.forgotten, gone.token)))))
@@ -90,12 +91,14 @@ def _night(store: ObjectStore, folder: str, manifest: ClassifyManifest, gone: Go
     return n_changed
 
 
-def _report(store: ObjectStore, folder: str, before: ReportCounts, gone: Gone, *, n_pending: int) -> tuple[ReportCounts, int, int | None]:
-    """Make a report again; returns its counts, how many objects were changed, and how many decisions a new champion changed."""
+def _report(
+    store: ObjectStore, folder: str, before: ReportCounts, gone: Gone, *, n_pending: int
+) -> tuple[ReportCounts, int, int | None, dict[str, int]]:
+    """Make a report again; returns its counts, how many objects and decisions of a new champion changed, and records by decision."""
     listed = store.list_keys(f"{folder}/")
     summary = read_shown(store, f"{folder}/{_SUMMARY}")
     if summary is None or f"{folder}/{_TABLE}" not in listed:
-        return _moved(before, None, n_pending=n_pending), _delete_whole(store, listed, gone), None
+        return _moved(before, None, n_pending=n_pending), _delete_whole(store, listed, gone), None, {}
     table = _open(store, f"{folder}/{_TABLE}")
     kept = without(table, gone)
     refused = refused_in(summary)
@@ -103,11 +106,12 @@ def _report(store: ObjectStore, folder: str, before: ReportCounts, gone: Gone, *
     changed = changed_in(store.get(f"{folder}/{_CHANGES}")) if f"{folder}/{_CHANGES}" in listed else []
     still = [one for one in changed if one.record_id not in gone.ids]
     counts = _moved(before, kept, n_pending=n_pending)
+    decisions = {kind.value: n for kind, n in kept.decisions.items()}
     pages = {key.rpartition("/")[2].removesuffix(".html") for key in listed if f"/{RECORD_PAGES}" in key}
     index = f"{folder}/{_INDEX}"
     same = (len(kept), told, still, counts) == (len(table), refused, changed, counts_of(summary))
     if same and index in listed and not pages & gone.ids:
-        return counts, 0, None
+        return counts, 0, None, decisions
     store.delete(index)  # where it is not there, the report is not whole, and is made again
     report = report_again(summary, kept, counts=counts, quarantined=told, changed=still)
     _relink(store, folder, sorted(pages & gone.ids))
@@ -115,7 +119,7 @@ def _report(store: ObjectStore, folder: str, before: ReportCounts, gone: Gone, *
     for path, content in render_report_files(report, pages=sorted(pages - gone.ids)):
         store.put(f"{folder}/{path}", content, content_type=_TYPES.get(path.rsplit(".", 1)[-1], "application/vnd.apache.parquet"))
         n_changed += 1
-    return counts, n_changed + len(pages & gone.ids), len(still) if changed else None
+    return counts, n_changed + len(pages & gone.ids), len(still) if changed else None, decisions
 
 
 def _moved(before: ReportCounts, table: RunTable | None, *, n_pending: int) -> ReportCounts:

@@ -18,11 +18,13 @@ class Keeping:
 
     ``deidentified`` keeps a copy without identifiers, and nothing where none can be made; ``as_dropped`` the bytes; ``nothing`` none.
     ``refused`` are the digests of records that were forgotten, of which nothing is kept.
+    ``aside`` is where files that are passed over lie until it is known whether they belong to such a record; empty where none is refused.
     """
 
     keeps: RawKeeps
     names: StoredNames
     refused: frozenset[str] = frozenset()
+    aside: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

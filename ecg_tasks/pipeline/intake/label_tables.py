@@ -3,7 +3,10 @@
 Raw patient ids are nowhere but in the tables themselves: what is staged has their keyed hashes.
 """
 
+import hashlib
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -92,7 +95,7 @@ def stage(
     patient_key: bytes,
     keeping: Keeping,
 ) -> list[str]:
-    """Read the tables, keep their bytes where these are kept as they came, and stage their rows below ``at``.
+    """Read the tables, and stage their rows below ``at``, with their bytes where these are kept as they came.
 
     Returns
     -------
@@ -102,14 +105,16 @@ def stage(
     place = {normal_name(recording_name(drop.name)): number for number, batch in enumerate(batches) for drop in batch}
     described: list[dict[str, Person | None]] = [{} for _ in batches]
     for number, table in enumerate(listed):
-        staged = _read(store, table, patient_key=patient_key, keeping=keeping)
+        staged, data = _read(store, table, patient_key=patient_key)
         write(store, f"{at}/{number:05d}.json", _as_document(staged))
+        if data and keeping.keeps == "as_dropped":
+            store.put(_bytes_at(at, staged.source), data)
         store.put(f"{at}/{number:05d}.rows", _dump(staged.rows))
         for row in staged.rows if place else ():
             meant = {name for spellings in names_of(staged, row) if (name := _known(spellings, place))}
             if len(meant) == 1:
                 name = meant.pop()
-                persons = described[place[_file_of(name)]]
+                persons = described[place[file_of(name)]]
                 before = persons.get(name, Person())
                 persons[name] = None if before is None else merged(before, row.person)
     written = []
@@ -120,6 +125,13 @@ def stage(
             rows = [Row(0, name, None, person) for name, person in known.items()]
             store.put(written[-1], _dump(rows))
     return written
+
+
+def keep(store: ObjectStore, at: str, table: Staged, *, keeping: Keeping) -> None:
+    """Keep the bytes of a staged table in raw/ where bytes are kept as they came: a row names a person."""
+    if keeping.keeps == "as_dropped":
+        with suppress(MissingObjectError):  # its plan was an earlier version's, which kept them itself
+            store.copy(_bytes_at(at, table.source), keys.raw(table.source, keeping.names.file(posixpath.basename(table.key))))
 
 
 def load_described(store: ObjectStore, key: str) -> dict[str, Person]:
@@ -165,24 +177,30 @@ def over(base: Person, person: Person) -> Person:
 
 
 def _known(spellings: Iterable[str], place: Mapping[str, int]) -> str | None:
-    return next((name for name in spellings if _file_of(name) in place), None)
+    return next((name for name in spellings if file_of(name) in place), None)
 
 
-def _file_of(name: str) -> str:
+def file_of(name: str) -> str:
+    """Return the file of which a name is a row; a recording's own name stays."""
     return name.rpartition("#")[0] if "#" in name else name
 
 
-def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, keeping: Keeping) -> Staged:
+def _bytes_at(at: str, source: str) -> str:
+    return f"{at}/{source}.bytes"
+
+
+def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes) -> tuple[Staged, bytes]:
+    """Return a table and its bytes, which are none where its owner took it back."""
     key = table.key
     try:
-        source, data = taking.keep_table(store, key, keeping=keeping)
-    except MissingObjectError:  # its owner took it back
-        return Staged(file=table, source="")
-    found = Staged(file=table, source=source)
+        data = store.get(key)
+    except MissingObjectError:
+        return Staged(file=table, source=""), b""
+    found = Staged(file=table, source=hashlib.sha256(data).hexdigest())
     try:
         parsed: LabelTable = read_labels(data, name=key.removeprefix(keys.INBOX))
     except BadInputError as fault:
-        return replace(found, fault=fault)
+        return replace(found, fault=fault), data
     dropped: dict[str, int] = {}
     rows = []
     for row in parsed.rows:
@@ -190,7 +208,7 @@ def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, keep
             dropped[column] = dropped.get(column, 0) + 1
         label, classes = "" if row.label is None else row.label.value, "" if row.classes is None else str(row.classes)
         rows.append(Row(row.row, row.record, label or None, _person(row, patient_key), classes))
-    return replace(found, rejected=[taking.row_fault(one) for one in parsed.rejected], dropped=dropped, rows=rows)
+    return replace(found, rejected=[taking.row_fault(one) for one in parsed.rejected], dropped=dropped, rows=rows), data
 
 
 def _person(row: LabelRow, patient_key: bytes) -> Person:

@@ -24,7 +24,7 @@ from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.quarantining import quarantine_contents
 from ecg_tasks.pipeline.intake.taking import Taken
 from ecg_tasks.readers import packed
-from ecg_tasks.readers.file_names import recording_name
+from ecg_tasks.readers.file_names import recording_beside, recording_name
 from ecg_tasks.readers.packed import Contents, Extent, Forward, Packing
 from ecg_tasks.settings import Dates
 
@@ -157,7 +157,7 @@ def gone(drops: Sequence[Drop], *, names: StoredNames) -> tuple[Input, ...]:
 def _line(drop: Drop, names: StoredNames) -> Input:
     return Input(
         name=names.shown(drop.name),
-        record_name=names.shown(recording_name(drop.name)),
+        record_name=names.shown(recording_beside(drop.name) if drop.fate == PASSED_OVER else recording_name(drop.name)),
         files=tuple(
             structs.replace(file, key=names.in_inbox(file.key), member=file.member if names.keep else names.hashed(file.member))
             for file in drop.files

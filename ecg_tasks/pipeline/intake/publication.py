@@ -7,6 +7,7 @@ files on the disk: the lists of the account, and the rows for the catalogue.
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Self
 
@@ -20,6 +21,7 @@ from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.documents import (
     ArchiveCounts,
     Code,
+    InboxFile,
     Input,
     InputCounts,
     IntakeCounts,
@@ -34,8 +36,10 @@ from ecg_tasks.archive.forgotten import NAME
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.intake import describing, label_tables, waiting
+from ecg_tasks.pipeline.intake import aside, describing, forgotten_rows, label_tables, waiting
 from ecg_tasks.pipeline.intake.describing import Arrived, Came
+from ecg_tasks.pipeline.intake.drops import PASSED_OVER
+from ecg_tasks.pipeline.intake.forgotten_rows import NONE_FORGOTTEN, ForgottenNames
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.results import Results
 from ecg_tasks.settings import Settings
@@ -55,25 +59,33 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
     """
     run, at = results.run, tables_at(results.run)
     settings = Settings.from_environment()
-    stored_names = StoredNames.of(settings)
+    keeping = Keeping.of(settings)
+    stored_names = keeping.names
     if planned.needed is None and planned.labels:  # of version 0.1, whose plan staged no tables
-        label_tables.stage(store, at, planned.labels, batches=[], patient_key=settings.patient_key, keeping=Keeping.of(settings))
+        label_tables.stage(store, at, planned.labels, batches=[], patient_key=settings.patient_key, keeping=keeping)
     repeated = iter(_seen_before(before, [results.ids(shard) for result in results for shard in result.shards]))
     naming = bool(planned.labels)
     shards: list[str] = []
     with before.grow() as growing, Account(stored_names, opened=planned.opened) as counts:
         counts.add(planned.known, ())
         arrived = Arrived(number=before.head.number + 1, names=stored_names)
-        came = Came(arrived=arrived, quarantined=counts.quarantined, growing=growing)
+        forgotten = _forgotten(results, stored_names) if planned.refuses else NONE_FORGOTTEN
+        came = Came(arrived=arrived, quarantined=counts.quarantined, growing=growing, forgotten=forgotten)
         if naming:
             came.waiting.update(map(stored_names.hashed, waiting.recordings(store, planned)))
         letting_in = _LettingIn(results=results, came=came, naming=naming)
-        purged = _with_forgotten(results) if planned.refuses else frozenset[str]()
+        purged = frozenset[str]()
+        if planned.refuses:
+            tables_here = partial(label_tables.load, store, at, len(planned.labels))
+            purged = _with_forgotten(results) | forgotten_rows.archives_that_tell(planned.opened, tables_here, forgotten)
         for result in results:
             again: Counter[str] = Counter()
             names = [letting_in.shard(shard, next(repeated), again) for shard in result.shards]
             shards += filter(None, names)
-            counts.add(_less_kept(_less_duplicates(result.inputs, again), purged), result.quarantined)
+            lines = _less_kept(_less_duplicates(result.inputs, again), purged)
+            if planned.refuses:
+                lines = _with_side_files(store, run, lines, forgotten)
+            counts.add(lines, result.quarantined)
             came.add(result, labels=results.labels(result), naming=naming)
             describing.settle_aliases(store, came, before=before, at_least=describing.AT_ONCE)
             if not naming:  # label tables would say more of these records
@@ -81,7 +93,7 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
         for one in planned.opened:
             if one.key in purged:
                 store.delete_many(store.list_keys(f"{keys.RAW}{one.source}/"))
-        labels = describing.describe(store, at, planned, before=before, came=came)
+        labels = describing.describe(store, at, planned, before=before, came=came, keeping=keeping)
         logged = audit.recent(store, since=before.head.logged)
         growing.publish(run=run, number=came.arrived.number, logged=logged[-1].number if logged else 0)
         return counts.write(store, run, planned=planned, shards=shards, labels=labels), logged
@@ -140,9 +152,7 @@ class Account:
             quarantined=quarantined,
             quarantined_table=quarantined_table,
             archives=tuple(structs.replace(one, **self._of_archives[one.key]) for one in self._opened if one.key in self._of_archives),
-            labels=structs.replace(
-                labels, tables=tuple(structs.replace(table, key=self._names.in_inbox(table.key)) for table in labels.tables)
-            ),
+            labels=labels,
         )
         write_manifest(store, manifest)
         return manifest
@@ -212,11 +222,42 @@ def _less_kept(inputs: Sequence[Input], archives: Collection[str]) -> Sequence[I
     ]
 
 
+def _forgotten(results: Results, names: StoredNames) -> ForgottenNames:
+    """Return what the recordings are called that were forgotten, those that came now among them, which later runs get to know."""
+    now: dict[str, str] = {}
+    for result in results:
+        now |= result.forgotten
+    return forgotten_rows.refused_by(results.store, names, now=now)
+
+
+def _with_side_files(store: ObjectStore, run: str, lines: Sequence[Input], forgotten: ForgottenNames) -> Sequence[Input]:
+    """Keep what lies aside of it, but nothing that lay beside forgotten recordings; of that the account tells what empties the inbox."""
+    kept = []
+    for line in lines:
+        if line.fate == PASSED_OVER and forgotten.came(forgotten.names.hashed(line.record_name)):
+            kept.append(_bare(line, forgotten.names))
+            continue
+        if line.fate == PASSED_OVER and line.kept == "as_dropped":
+            aside.keep(store, run, line)
+        kept.append(line)
+    return kept
+
+
+def _bare(line: Input, names: StoredNames) -> Input:
+    files = tuple(
+        InboxFile(key=file.key, etag=file.etag, member=NAME)
+        if file.member
+        else InboxFile(key=f"{keys.INBOX}{NAME}", etag=names.of_a_forgotten(file.key, file.etag))
+        for file in line.files
+    )
+    return Input(name=NAME, record_name="", files=files, kept="nothing", fate=line.fate, passed_over=line.passed_over)
+
+
 def _less_duplicates(inputs: Sequence[Input], duplicates: Counter[str]) -> list[Input]:
     """Move duplicate records, counted by name, from ``records`` to ``duplicates`` in the inputs."""
     if not duplicates:
         return list(inputs)
-    place = {item.record_name: number for number, item in enumerate(inputs)}
+    place = {item.record_name: number for number, item in enumerate(inputs) if item.fate != PASSED_OVER}
     again = [0] * len(inputs)
     for name, n in duplicates.items():
         file = name.rpartition("#")[0]

@@ -5,7 +5,7 @@ the archive has, and of the archive's the latest. What could mean several record
 refused with a sentence; while a recording of that name waits in the inbox, the table waits too.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from ecg_tasks.archive.labelling import SOURCE, LabelEntry
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import Reason
 from ecg_tasks.evaluation.splits import same_bucket
+from ecg_tasks.pipeline.intake.forgotten_rows import NONE_FORGOTTEN, ForgottenNames
 from ecg_tasks.pipeline.intake.label_tables import Row, Staged, merged, names_of, over
 from ecg_tasks.pipeline.intake.names import Archived
 from ecg_tasks.readers.base import MAX_CONTENT_CHARS
@@ -31,7 +32,8 @@ class SettledDrop:
     """What a run has of records beside the archive, all by digests of their names.
 
     ``now`` are the records that came in this run, new or again; ``new`` the ids of those that are new; ``persons`` what was stored of
-    each; ``refused`` the recordings and rows that came and could not be read; ``waiting`` the recordings that wait in the inbox.
+    each; ``refused`` the recordings and rows that came and could not be read; ``waiting`` the recordings that wait in the inbox;
+    ``forgotten`` what the recordings are called that are refused because they were forgotten.
     """
 
     now: Mapping[str, AbstractSet[str]]
@@ -39,6 +41,7 @@ class SettledDrop:
     persons: Mapping[str, Person]
     refused: AbstractSet[str]
     waiting: AbstractSet[str]
+    forgotten: ForgottenNames = NONE_FORGOTTEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,8 @@ class Settled:
     """What becomes of the tables.
 
     ``labels`` and ``classes`` are the entries to append, ``persons`` what becomes known of records' patients, ``faults`` the refused
-    rows of each table (ready for the quarantine), ``stays`` the tables that wait in the inbox; both by the place of the table.
+    rows of each table (ready for the quarantine), ``stays`` the tables that wait in the inbox, ``forgotten`` how many rows of a table
+    speak of forgotten recordings, and are as if they were not there; all by the place of the table.
     """
 
     labels: dict[str, LabelEntry] = field(default_factory=dict)
@@ -54,6 +58,7 @@ class Settled:
     persons: dict[str, Person] = field(default_factory=dict)
     faults: dict[int, list[RefusedRow]] = field(default_factory=lambda: defaultdict(list))
     stays: set[int] = field(default_factory=set)
+    forgotten: Counter[int] = field(default_factory=Counter)
 
 
 class _TableRow(NamedTuple):
@@ -122,6 +127,8 @@ def _by_record(
             found = _resolve(names_of(table, row), drop, archived, names)
             if found.waits:
                 result.stays.add(number)
+            elif found.forgotten:
+                result.forgotten[number] += 1
             elif found.record_id is not None:
                 of_record[found.record_id].append(_TableRow(number, row))
             else:
@@ -200,6 +207,7 @@ class _Found(NamedTuple):
     record_id: str | None = None
     sentence: str = ""
     waits: bool = False
+    forgotten: bool = False
     may_come: bool = False
     """A recording of this name may still be on its way."""
 
@@ -210,6 +218,7 @@ def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Arch
     came: dict[str, AbstractSet[str]] = {}
     before: dict[str, tuple[int, AbstractSet[str]]] = {}
     refused: list[str] = []
+    forgotten = False
     for spellings in paths:
         name = next((one for one in spellings if _is_known(hashed[one], drop, archived) or one in archived.latest), "")
         digest = hashed.get(name, "")
@@ -217,12 +226,23 @@ def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Arch
             came[name] = drop.now[digest]
         elif _among(digest, drop.waiting):
             return _Found(waits=True)
+        elif drop.forgotten.came(digest) or (not name and any(map(drop.forgotten.known, spellings))):
+            forgotten = True
         elif _among(digest, drop.refused):
             refused.append(name)
         elif name:
             before[name] = archived.latest.get(digest) or archived.latest[name]  # by its id
+    if not came and forgotten:
+        return _Found(forgotten=True)
     if not came and refused:
         return _Found(sentence=f"means the recording {refused[0]}, which came too and was refused; drop both again once it is mended")
+    return _one_of(paths, came, before)
+
+
+def _one_of(
+    paths: Sequence[tuple[str, ...]], came: Mapping[str, AbstractSet[str]], before: Mapping[str, tuple[int, AbstractSet[str]]]
+) -> _Found:
+    """Find the one record among those that came under a row's names in this run, or else in the latest before."""
     if not came and before:
         last = max(number for number, _ in before.values())
         came = {name: ids for name, (number, ids) in before.items() if number == last}
@@ -239,7 +259,9 @@ def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Arch
 
 
 def _is_known(name: str, drop: SettledDrop, archived: Archived) -> bool:
-    return name in drop.now or name in archived.latest or _among(name, drop.waiting) or _among(name, drop.refused)
+    return (
+        name in drop.now or drop.forgotten.came(name) or name in archived.latest or _among(name, drop.waiting) or _among(name, drop.refused)
+    )
 
 
 def _among(name: str, names: AbstractSet[str]) -> bool:

@@ -1,6 +1,5 @@
 """Here: taking over one drop: bytes to raw/, records and labels to the batch, faults to quarantine/. Not here: the tasks."""
 
-import hashlib
 import posixpath
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,11 +19,12 @@ from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import patient_bucket, patient_hash
 from ecg_tasks.errors import SENTENCES, BadInputError, MissingObjectError, Reason
 from ecg_tasks.parsing.here import Found, Parse
+from ecg_tasks.pipeline.intake import aside
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.keeping import Keeping, with_digests
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
 from ecg_tasks.readers import Rejected
-from ecg_tasks.readers.file_names import recording_name
+from ecg_tasks.readers.file_names import recording_beside, recording_name
 from ecg_tasks.readers.record_names import normal_name
 from ecg_tasks.settings import Dates
 from ecg_tasks.signals.record import Record
@@ -34,13 +34,17 @@ _KEPT_CHARS: Mapping[Dates, int | None] = {"exact": None, "month": len("2024-05"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Taken:
-    """What became of one drop: its records, labels, quarantine entries, its line in the account, and a copy that is still to be kept."""
+    """What became of one drop: its records, labels, quarantine entries, its line in the account, and a copy that is still to be kept.
+
+    ``forgotten`` are the digests of what the recordings are called that were refused because they were forgotten, each with its record's.
+    """
 
     records: list[StoredRecord] = field(default_factory=list)
     labels: list[LabelEntry] = field(default_factory=list)
     quarantined: list[QuarantinedInput] = field(default_factory=list)
     outcome: Input
     copy: Mapping[str, bytes] = field(default_factory=dict)
+    forgotten: Mapping[str, str] = field(default_factory=dict)
 
 
 def take(
@@ -62,7 +66,7 @@ def take(
     file_keys = [file.key for file in drop.files]
     outcome = Input(
         name=names.shown(name),
-        record_name=names.shown(recording_name(name)),
+        record_name=names.shown(recording_beside(name) if drop.fate == PASSED_OVER else recording_name(name)),
         files=tuple(structs.replace(file, key=names.in_inbox(file.key)) for file in drop.files),
         fate="records",
     )
@@ -76,7 +80,9 @@ def take(
         return Taken(outcome=structs.replace(outcome, fate="gone"))
     put = partial(sources.keep, store)
     if drop.fate == PASSED_OVER:
-        outcome = keeping.keep(outcome, contents, copy=None, put=put)
+        outcome = keeping.keep(
+            outcome, contents, copy=None, put=partial(aside.put, store, keeping.aside, outcome) if keeping.aside else put
+        )
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
 
     def keep(line: Input, copy: Mapping[str, bytes] | None, *, nothing: bool = False) -> Input:
@@ -140,12 +146,13 @@ def read_drop(
     except BadInputError as fault:
         return Refusing(outcome=keep(outcome, None), fault=fault)
     n_read = len(reading.records)
-    if refused:
-        others = tuple(record for record in reading.records if digest_of(record.record_id, key=patient_key) not in refused)
-        reading = replace(reading, records=others)
+    digests = {record.record_id: digest_of(record.record_id, key=patient_key) for record in reading.records if refused}
+    forgotten = {names.hashed(one.name): digests[one.record_id] for one in reading.records if digests.get(one.record_id) in refused}
+    reading = replace(reading, records=tuple(one for one in reading.records if digests.get(one.record_id) not in refused))
     n_refused = n_read - len(reading.records)
     if n_refused and not reading.records:
-        return _forgotten(drop, outcome, n_refused, names=names)
+        forgotten.setdefault(names.hashed(recording_name(name)), next(iter(forgotten.values())))
+        return replace(_forgotten(drop, outcome, n_refused, names=names), forgotten=forgotten)
     outcome = keep(outcome, copy, nothing=n_refused > 0)
     site = names.site_of(drop.files[0].key.removeprefix(keys.INBOX), drop.files[0].member)  # an archive's own folder comes first
     rows = [row_fault(rejected) for rejected in reading.rejected]
@@ -171,6 +178,7 @@ def read_drop(
             *[_NOT_AGAIN] * n_refused,
         ],
         outcome=structs.replace(outcome, received=n_read + len(rows), records=n_records, quarantined=len(rows) + n_refused),
+        forgotten=forgotten,
     )
 
 
@@ -197,15 +205,6 @@ def kept_date(recorded: str | None, dates: Dates) -> str | None:
     ['2024-05-03T10:11:12', '2024-05', '2024']
     """
     return None if recorded is None else recorded[: _KEPT_CHARS[dates]]
-
-
-def keep_table(store: ObjectStore, key: str, *, keeping: Keeping) -> tuple[str, bytes]:
-    """Keep a label table's bytes in raw/ where bytes are kept as they came: a row names a person. Returns their SHA-256, and them."""
-    data = store.get(key)
-    sha256 = hashlib.sha256(data).hexdigest()
-    if keeping.keeps == "as_dropped":
-        store.put(keys.raw(sha256, keeping.names.file(posixpath.basename(key))), data)
-    return sha256, data
 
 
 def contents_of(store: ObjectStore, drop: Drop) -> dict[str, bytes]:

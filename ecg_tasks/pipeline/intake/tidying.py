@@ -62,7 +62,9 @@ def _unchanged(taken: NDArray[np.bytes_], listed: Iterable[ObjectInfo], names: S
     while page := list(itertools.islice(items, _AT_ONCE)):
         gone = _among(taken, [_digest(item.key, item.etag) for item in page])  # as older accounts have them
         gone |= _among(taken, [_digest(names.in_inbox(item.key), item.etag) for item in page])
-        again = _among(taken, [_digest(f"{keys.INBOX}{NAME}", names.of_a_forgotten(item.key, item.etag)) for item in page])
+        again = np.zeros(len(page), dtype=bool)
+        for told in (lambda key: key, names.in_inbox):  # the account of what lay beside a recording was written by its digest
+            again |= _among(taken, [_digest(f"{keys.INBOX}{NAME}", names.of_a_forgotten(told(item.key), item.etag)) for item in page])
         gone |= again & ~np.array([names.in_inbox(item.key) in needed for item in page])
         yield from (page[row].key for row in np.flatnonzero(gone))
 

@@ -69,7 +69,7 @@ def _by_a_report_or_to_serve(kept: _Kept) -> Needed:
 
 def _by_the_next_intake(_kept: _Kept) -> Needed:
     """Keep what every intake reads: which recordings were forgotten."""
-    return {keys.REFUSED}.__contains__
+    return {keys.REFUSED, keys.REFUSED_NAMES}.__contains__
 
 
 def _of_a_recipe_in_use(kept: _Kept) -> Needed:

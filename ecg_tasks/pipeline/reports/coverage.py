@@ -32,11 +32,12 @@ def waiting_sentences(waits: Waiting) -> list[str]:
     return found
 
 
-def last_report(store: ObjectStore) -> ClassifyManifest | None:
-    """Return the manifest of the newest report, or None before the first."""
+def last_report(store: ObjectStore, *, with_records: bool = False) -> ClassifyManifest | None:
+    """Return the manifest of the newest report, or of the newest that had records; None where there is none."""
     found, written = store.list_objects(f"{keys.MANIFESTS}{DagId.CLASSIFY_RECORDS}/"), forgotten.first_written(store)
-    last = max(found, key=lambda item: (written(item), item.key), default=None)
-    return None if last is None else read(store, ClassifyManifest, last.key)
+    newest = sorted(found, key=lambda item: (written(item), item.key), reverse=True)
+    manifests = (read(store, ClassifyManifest, item.key) for item in newest)
+    return next((one for one in manifests if one.counts.records or not with_records), None)
 
 
 def ingests_to_report(store: ObjectStore, *, scope: str, last: ClassifyManifest | None) -> Ingests:

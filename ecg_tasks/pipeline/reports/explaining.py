@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from ecg_tasks.learning.explanation import explain
 from ecg_tasks.learning.serving import Classifier
-from ecg_tasks.reporting.attribution import Attribution
+from ecg_tasks.reporting.attribution import Attribution, BeatPart
 from ecg_tasks.reporting.spectrogram import stretched
+from ecg_tasks.signals.measurements import waves
 from ecg_tasks.signals.recipes import recipe_of
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.rendering import LeadSpectrograms
@@ -15,6 +16,8 @@ from ecg_tasks.signals.windowing import BEAT_LEAD
 MAX_WINDOWS = 6
 """Windows of a record that are looked into: the first ones that count."""
 STEP_S = 0.02
+ST_S = 0.08
+"""Seconds after the QRS complex that are called the ST segment; what is between them and T's end is the T wave."""
 
 
 def explain_record(classifier: Classifier, record: Record) -> Attribution | None:
@@ -53,7 +56,40 @@ def explain_record(classifier: Classifier, record: Record) -> Attribution | None
         times_s=times_s,
         log_odds=float(found.log_odds.mean()),
         n_windows=len(used),
+        parts=beat_parts(record, np.concatenate([zeros_s[row] for row in used]), times_s),
     )
+
+
+def beat_parts(record: Record, zeros_s: NDArray[np.floating], times_s: NDArray[np.floating]) -> tuple[BeatPart, ...]:
+    """Return the parts of a recording's typical beat in the time of its pictures, one after the other; none where it has none.
+
+    Parameters
+    ----------
+    zeros_s : where pictures have their time 0, near R peaks, s from the record's start
+    times_s : centres of the columns of a picture
+    """
+    found = waves(record)
+    if found is None:
+        return ()
+    at, zeros = found.bounds, np.asarray(zeros_s)
+    late_s = float(np.median(zeros - found.r_peaks_s[np.abs(zeros[:, None] - found.r_peaks_s).argmin(axis=1)]))
+    hop_s = float(times_s[1] - times_s[0]) if len(times_s) > 1 else 0.0
+    ends = [("P wave", at.qrs_on_s), ("QRS complex", at.qrs_off_s), ("ST segment", at.qrs_off_s + ST_S)]
+    if at.p_on_s is not None:
+        ends.insert(0, ("time before the P wave", at.p_on_s))
+    else:
+        ends[0] = ("time before the QRS complex", at.qrs_on_s)
+    if at.t_off_s is not None:
+        ends.append(("T wave", at.t_off_s))
+    ends.append(("time after the T wave" if at.t_off_s is not None else "time after the ST segment", np.inf))
+    first, last = float(times_s[0]) - hop_s / 2, float(times_s[-1]) + hop_s / 2
+    parts, begin = [], first
+    for name, end in ends:
+        until = float(np.clip(end - late_s, begin, last))
+        if until > begin:
+            parts.append(BeatPart(name, begin, until))
+        begin = until
+    return tuple(parts)
 
 
 def _over_time(

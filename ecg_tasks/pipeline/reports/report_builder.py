@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from ecg_tasks.archive import account_lists, keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import (
     BackfillPin,
+    DriftStatus,
     IntakeManifest,
     Pending,
     PinnedVersion,
@@ -33,10 +35,11 @@ from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions.versions import TrainedOn, flagged, left_out_by_bucket, not_compared
 from ecg_tasks.pipeline.reports.changing import changes
+from ecg_tasks.pipeline.reports.comparing import since_last
 from ecg_tasks.pipeline.reports.coverage import shards_to_report, waiting, waiting_sentences
 from ecg_tasks.pipeline.reports.detailing import EXPLAINED, record_details
 from ecg_tasks.report_columns import Row
-from ecg_tasks.reporting.model import ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
+from ecg_tasks.reporting.model import DriftLight, ModelSummary, ReportedClass, ReportedInput, RunReport, UnseenFigures
 from ecg_tasks.reporting.pages import RECORD_PAGES, render_report
 from ecg_tasks.reporting.selection import records_with_page
 from ecg_tasks.settings import Settings
@@ -52,13 +55,17 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenReport:
-    """Where the report is, its counts, which records still wait for a decision, what waits before that, and how many decisions changed."""
+    """Where the report is, its counts, which records still wait for a decision, what waits before that, and how many decisions changed.
+
+    ``decisions`` counts the records by their decision.
+    """
 
     index_key: str
     counts: ReportCounts
     pending: list[Pending]
     waiting: Waiting
     n_changed: int
+    decisions: dict[str, int]
 
 
 def model_summary(spec: ModelSpec, metrics: Metrics, *, digest: str, since: str) -> ModelSummary:
@@ -112,14 +119,20 @@ class _Model:
     ages: AgeRange | None
 
 
-def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
-    """Write all files of the report of a run, its first page last."""
+def write_report(store: ObjectStore, pinned: ReportPin, *, drift: Sequence[DriftStatus] = (), pages: str = "") -> WrittenReport:
+    """Write all files of the report of a run, its first page last.
+
+    Parameters
+    ----------
+    drift : how each version stands that decided in it
+    pages : address of the web interface's pages, for the column of the table that leads there
+    """
     late = Descriptions.read(store)
     models = {name: _load_model(store, name, champion, late=late) for name, champion in pinned.champions.items()}
     manifests = [read_manifest(store, IntakeManifest, run) for run in pinned.ingests.runs]
     labels = KnownLabels.read(store)
     summaries = {name: model.summary for name, model in models.items()}
-    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=models, late=late)
+    gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=models, late=late, pages=pages)
     waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
     del labels  # of a million records some 50 MB, while the figures are computed
     table = gathered.table
@@ -161,6 +174,8 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         notes=[*pinned.notes, *_notes(manifests, n_carried=n_carried, n_pending=n_pending), *waiting_sentences(waits), *by_bucket],
         waiting=plain(waits),
         changes=changed,
+        since=None if isinstance(pinned, BackfillPin) else since_last(pinned, drift),
+        drift=[DriftLight(**plain(light)) for light in drift],
     )
     chosen = records_with_page(table, limit=pinned.details)
     details = record_details(
@@ -177,6 +192,7 @@ def write_report(store: ObjectStore, pinned: ReportPin) -> WrittenReport:
         pending=gathered.pending,
         waiting=waits,
         n_changed=len(changed.records) if changed is not None else 0,
+        decisions={kind.value: n for kind, n in decided.items()},
     )
 
 
@@ -223,6 +239,7 @@ def _gather(
     labels: KnownLabels,
     models: Mapping[str, _Model],
     late: Descriptions,
+    pages: str,
 ) -> _Gathered:
     pending = list[Pending]()
     unseen: dict[str, list[_Unseen]] = {name: [] for name in models}
@@ -239,7 +256,7 @@ def _gather(
             if undecided:
                 pending.append(Pending(shard=shard, records=tuple(sorted(undecided)) if n_rows else wanted))
             if n_rows:
-                known = columns | _of_report(columns, shard=shard, labels=labels, models=models)
+                known = columns | _of_report(columns, shard=shard, labels=labels, models=models) | _of_run(columns, pinned, pages=pages)
                 known |= _limits_of_classes(columns, classes, models=models)
                 for name, model in models.items():
                     unseen[name].append(_not_seen(known, name, model.trained_on))
@@ -267,6 +284,17 @@ def _of_report(columns: tables.Columns, *, shard: str, labels: KnownLabels, mode
         "threshold": [float(limits[recipe].threshold[row]) for row, recipe in enumerate(columns["recipe"])],
         "abstain_low": [low for low, _ in bands],
         "abstain_high": [high for _, high in bands],
+    }
+
+
+def _of_run(columns: tables.Columns, pinned: ReportPin, *, pages: str) -> tables.Columns:
+    """Return what each row tells of the run, and where its page is: that of a comparison of versions stands in no report."""
+    ids = columns["record_id"]
+    where = "" if isinstance(pinned, BackfillPin) else f"?date={pinned.date}&run={pinned.run}"
+    return {
+        "run": [pinned.run] * len(ids),
+        "date": [date.fromisoformat(pinned.date)] * len(ids),
+        "page": [f"{pages}/records/{record_id}{where}" for record_id in ids],
     }
 
 

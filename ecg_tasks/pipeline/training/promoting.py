@@ -7,14 +7,18 @@ lie in the bucket. So what is edited, cleared or marked in Airflow changes when 
 """
 
 import logging
+from urllib.parse import urlencode
 
 from msgspec import structs
 
 from ecg_tasks.archive import audit, keys, registry
-from ecg_tasks.archive.documents import Approval, RetrainManifest, StoredVerdict, TrainingJob, find, write, write_manifest
+from ecg_tasks.archive.documents import Approval, RetrainManifest, StoredVerdict, TrainingJob, find, plain, write, write_manifest
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.task_log import logged
 from ecg_tasks.archive.workspace import now, open_store
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.evaluation.gate import VerdictKind
+from ecg_tasks.evaluation.intervals import Interval
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.champions.hand_over import hand_over
@@ -33,15 +37,60 @@ def is_promotable(run_id: str) -> bool:
     return verdict.promote and not rejected(store, work)
 
 
-def question(run_id: str) -> str:
-    """Return the question to the person who approves, as Markdown; it is read from the bucket, so that it is what the gate wrote."""
+def subject(run_id: str) -> str:
+    """Return what the person who approves is asked, in one line: which version, and whether it is better or a refresh."""
+    work, verdict = _evaluated(open_store(), run_id)
+    return f"Promote {work.recipe} {work.version}, {_PASSED.get(verdict.kind, verdict.kind)}?"
+
+
+def question(run_id: str, *, pages: str = "") -> str:
+    """Return what the person who approves has to know, as Markdown; it is read from the bucket, so that it is what the gate wrote.
+
+    Parameters
+    ----------
+    pages : address of the ECG pages, for links to the card and the comparison; without it there are none
+    """
     store = open_store()
     work, verdict = _evaluated(store, run_id)
-    return (
-        f"`{work.recipe}` version `{work.version}` passed the gate on patients that neither model has seen: {verdict.reason}.\n\n"
-        f"Compared with: `{verdict.champion or 'nothing'}`. The whole verdict: "
-        f"`{keys.model_file(work.recipe, work.version, registry.VERDICT)}` in the bucket."
+    links = [f"[its card]({pages}/models/{work.recipe}/{work.version})"] if pages else []
+    if pages and verdict.champion:
+        both = urlencode({"recipe": work.recipe, "one": verdict.champion, "other": work.version})
+        links.append(f"[both versions on the same patients]({pages}/models/compare?{both})")
+    links.append(f"the whole verdict in the bucket: `{keys.model_file(work.recipe, work.version, registry.VERDICT)}`")
+    asked = (
+        f"`{work.recipe}` version `{work.version}` passed the gate as **{_PASSED.get(verdict.kind, verdict.kind)}**, on patients that"
+        f" neither model has seen. Compared with: `{verdict.champion or 'nothing'}`."
     )
+    return "\n\n".join(
+        filter(None, (asked, _figures(verdict), f"The gate's reason: {verdict.reason}.", verdict.note, f"See {'; '.join(links)}."))
+    )
+
+
+_PASSED: dict[str, str] = {
+    VerdictKind.FIRST: "the first model",
+    VerdictKind.BETTER: "better than what serves",
+    VerdictKind.REFRESH: "a refresh, not shown to be better",
+}
+
+
+def _figures(verdict: StoredVerdict) -> str:
+    """Return the figures of a verdict as a table; empty where an older one has none."""
+    told = {name: Interval.from_dict(plain(figure)).text() for name, figure in verdict.figures.items()}
+    rows = [("AUROC (95 % interval)", told.get("candidate_auroc", ""), told.get("champion_auroc", ""), told.get("auroc_difference", ""))]
+    rows += [
+        (name, f"{value:.3f}", "", "")
+        for name, value in (("Sensitivity at its threshold", verdict.sensitivity), ("Calibration error", verdict.ece))
+        if value is not None
+    ]
+    rows += [(f"AUROC of {name.removeprefix(_OF_A_CLASS)}", "", "", text) for name, text in told.items() if name.startswith(_OF_A_CLASS)]
+    rows = [row for row in rows if any(row[1:])]
+    if not rows:
+        return ""
+    head = ("Figure", "New", "Serving", "Difference, paired by patient")
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows))
+
+
+_OF_A_CLASS = "auroc_difference_"
 
 
 def note_answer(run_id: str, answer: Approval) -> str:
@@ -59,6 +108,7 @@ def note_answer(run_id: str, answer: Approval) -> str:
     return key
 
 
+@logged
 def promote(run_id: str, *, asked: bool) -> str | None:
     """Let a run's version serve from now on, if everything still allows it at this moment; returns the key of the champion's note.
 
@@ -99,6 +149,7 @@ def promote(run_id: str, *, asked: bool) -> str | None:
     return keys.champion(work.recipe)
 
 
+@logged
 def refuse(run_id: str) -> str | None:
     """Mark a run's version as rejected if a person, or the deadline, refused it; returns the key of the champion's note.
 

@@ -130,6 +130,9 @@ def zip_directory(source: Source, *, name: str, limits: Limits) -> list[PackedMe
         raise BadInputError(Reason.INCOMPLETE, sentence)
     check_totals(limits, name=name, n_members=len(infos), n_bytes=sum(info.file_size for info in infos))
     infos.sort(key=lambda info: info.header_offset)
+    if infos and infos[0].header_offset < 0:
+        sentence = f"{name} is a damaged ZIP archive: its directory places {plain_path(infos[0].orig_filename)} before its start"
+        raise BadInputError(Reason.UNREADABLE, f"{sentence}; pack it again")
     ends = [*(info.header_offset for info in infos), end][1:]
     members = [_member(info, before) for info, before in zip(infos, ends, strict=True)]
     for one, other in pairwise([*members, None]):

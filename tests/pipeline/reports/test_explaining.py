@@ -1,12 +1,14 @@
 """An explanation finds its way back from the picture to the recording's own beats and leads."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ecg_tasks.evaluation.calibration import sigmoid
-from ecg_tasks.pipeline.reports.explaining import MAX_WINDOWS, STEP_S, explain_record
+from ecg_tasks.pipeline.reports.explaining import MAX_WINDOWS, STEP_S, beat_parts, explain_record
+from ecg_tasks.reporting.plainly import plainly
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 
@@ -78,3 +80,26 @@ def test_a_longer_recording_has_several_windows():
 def test_without_an_answer_there_is_nothing_to_explain():
     """A recording that is nothing but noise is uninterpretable and has no explanation."""
     assert explain_record(decided_by("twelve_lead", [0], 5), recording(noise=3.0)) is None
+
+
+def test_parts_of_the_beat_lie_in_the_time_of_the_pictures():
+    """One after the other over the whole picture; R in the QRS complex, the bump 0.3 s later in the T wave, however late the zeros are."""
+    times = get_recipe("twelve_lead").axes().times
+    for late_s in (0.0, 0.02):
+        parts = beat_parts(recording(), R_PEAKS_S[1:9] + late_s, times)
+        assert all(one.to_s == two.from_s for one, two in pairwise(parts))
+        hop_s = times[1] - times[0]
+        assert (parts[0].from_s, parts[-1].to_s) == pytest.approx((times[0] - hop_s / 2, times[-1] + hop_s / 2))
+        by_name = {one.name: one for one in parts}
+        assert by_name["QRS complex"].from_s < -late_s < by_name["QRS complex"].to_s
+        assert by_name["T wave"].from_s < 0.3 - late_s < by_name["T wave"].to_s
+        assert "P wave" not in by_name
+        assert parts[0].name == "time before the QRS complex"
+    assert beat_parts(recording(noise=3.0), R_PEAKS_S[:3], times) == ()
+
+
+def test_the_sentence_names_the_lead_and_the_part_that_decide():
+    """Where only V2 at the R peak decides, it says so."""
+    times = get_recipe("twelve_lead").axes().times
+    found = explain_record(decided_by("twelve_lead", [7, 19], int(np.abs(times).argmin())), recording())
+    assert plainly(found) == "What supports abnormal is mostly the QRS complex in V2."

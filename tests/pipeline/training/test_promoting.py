@@ -166,6 +166,30 @@ def test_the_question_is_what_the_gate_wrote(store):
         assert part in told
 
 
+FIGURE = {"value": 0.9, "low": 0.85, "high": 0.95}
+DIFFERENCE = {"value": 0.02, "low": -0.01, "high": 0.05}
+
+
+@pytest.mark.parametrize(("kind", "words"), [("better", "better than what serves"), ("refresh", "a refresh, not shown to be better")])
+def test_the_question_shows_figures_interval_and_card(store, kind, words):
+    """Whoever approves sees what the gate saw, which of the two it is, and where the card and the comparison are."""
+    figures = {"candidate_auroc": FIGURE, "champion_auroc": FIGURE, "auroc_difference": DIFFERENCE, "auroc_difference_MI": DIFFERENCE}
+    _verdict(store, kind=kind, figures=figures, sensitivity=0.91, ece=0.034, note="2 candidates have been evaluated.")
+    told = promoting.question("r", pages="/plugin/ecg/ecg")
+    for part in (
+        f"passed the gate as **{words}**",
+        "| AUROC (95 % interval) | 0.900 (0.850 to 0.950) | 0.900 (0.850 to 0.950) | 0.020 (-0.010 to 0.050) |",
+        "| Sensitivity at its threshold | 0.910 |",
+        "| Calibration error | 0.034 |",
+        "| AUROC of MI |  |  | 0.020 (-0.010 to 0.050) |",
+        "[its card](/plugin/ecg/ecg/models/heartbeat/b)",
+        "(/plugin/ecg/ecg/models/compare?recipe=heartbeat&one=a&other=b)",
+        "2 candidates have been evaluated.",
+    ):
+        assert part in told
+    assert promoting.subject("r") == f"Promote heartbeat b, {words}?"
+
+
 def test_a_refusal_in_the_interface_is_kept(store):
     """Who refused, and why; the version is then not promotable, and the same run's promotion does nothing."""
     promoting.note_answer("r", Approval(chosen="Reject", why="too slow", who="carol"))
