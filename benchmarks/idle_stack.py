@@ -19,7 +19,7 @@ from deploy.embedded import processes
 from deploy.embedded.home import Home
 
 
-class Taken(NamedTuple):
+class ProcessUse(NamedTuple):
     """What one process has taken: its component, seconds of processor time since its start, and memory now, MB."""
 
     component: str
@@ -27,7 +27,7 @@ class Taken(NamedTuple):
     pss_mb: float
 
 
-def look(home: Home) -> dict[int, Taken]:
+def look(home: Home) -> dict[int, ProcessUse]:
     """Return what each process of the stack has taken, by its number."""
     found = {}
     for process in processes.of_stack(home):
@@ -38,7 +38,7 @@ def look(home: Home) -> dict[int, Taken]:
         except (psutil.Error, OSError):  # it has ended
             continue
         kilobytes = re.search(r"^Pss: +(\d+) kB$", told, re.MULTILINE)
-        found[process.pid] = Taken(component, times.user + times.system, int(kilobytes[1]) / 1000 if kilobytes else 0.0)
+        found[process.pid] = ProcessUse(component, times.user + times.system, int(kilobytes[1]) / 1000 if kilobytes else 0.0)
     return found
 
 
@@ -48,11 +48,11 @@ def main() -> None:
     before, began = look(home), time.monotonic()
     time.sleep(seconds)
     after, passed = look(home), time.monotonic() - began
-    by: dict[str, list[Taken]] = defaultdict(list)
+    by: dict[str, list[ProcessUse]] = defaultdict(list)
     for pid, one in after.items():
         used = one.cpu_s - (before[pid].cpu_s if pid in before else 0.0)
         for name in (one.component, "all"):
-            by[name].append(Taken(name, used, one.pss_mb))
+            by[name].append(ProcessUse(name, used, one.pss_mb))
     for name, parts in sorted(by.items(), key=lambda item: sum(one.cpu_s for one in item[1])):
         share = 100 * sum(one.cpu_s for one in parts) / passed
         print(f"{name:16} {len(parts):3} processes {share:6.2f} % of a core {sum(one.pss_mb for one in parts):6.0f} MB")

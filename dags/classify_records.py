@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import OutletEventAccessors
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+LATE = DeadlineAlert(
+    reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    interval=timedelta(seconds=night_deadline_s()),
+    callback=AsyncCallback(ReportNotifier, kwargs={"state": "late"}),
+)
+LATE.name = "the nightly report"  # an argument since Airflow 3.3
+
 
 @dag(
     # No start date, unlike the others: with one in the past a fresh installation would report on an empty bucket at once.
@@ -51,12 +58,7 @@ if TYPE_CHECKING:
     default_args=defaults(Turn.REPORT, queue=NIGHT),
     on_success_callback=ReportNotifier(state="success"),
     on_failure_callback=ReportNotifier(state="failed"),
-    deadline=DeadlineAlert(
-        name="the nightly report",
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(seconds=night_deadline_s()),
-        callback=AsyncCallback(ReportNotifier, kwargs={"state": "late"}),
-    ),
+    deadline=LATE,
     params={
         "scope": Param(
             "new",
