@@ -19,7 +19,7 @@ from ecg_tasks.signals.lead_checks import MAX_RESIDUAL, limb_residual
 from ecg_tasks.signals.limb_leads import FROM_I_AND_II, LIMB_LEADS
 from ecg_tasks.signals.preparing import Prepared, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
-from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beat, typical_beats
+from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beats
 
 METHOD = "median-beat-1"
 """Names how values are measured. A change that changes values gets the next number: then all records are measured again."""
@@ -110,11 +110,23 @@ class Measurements:
         return {name: getattr(self, name) for name in (*VALUES, "rhythm", "not_measurable")}
 
 
-class Waves(NamedTuple):
-    """Where the waves of a typical beat begin and end, and when its R peaks are, s from the recording's start."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredBeat:
+    """What measurements were made on: the median beat, the leads it has, where its waves begin and end, and the values.
 
-    bounds: Bounds
-    r_peaks_s: NDArray[np.float64]
+    Parameters
+    ----------
+    leads : one name per row of ``beat.median``
+    derived : those of them that were computed from two others
+    start_s : where the stretch that was measured begins in the recording
+    """
+
+    beat: TypicalBeat
+    leads: tuple[str, ...]
+    derived: tuple[str, ...]
+    start_s: float
+    at: Bounds
+    values: Measurements
 
 
 def reasons(not_measurable: str) -> dict[str, str]:
@@ -143,35 +155,32 @@ def measure_all(records: Sequence[Record]) -> list[Measurements]:
     QTc: Fridericia, Acta Med. Scand. 53, 1920; Bazett, Heart 7, 1920. Axis from I and aVF, whose scales differ by half the root of 3:
     Novosel, Noll and Lüscher, Croat. Med. J. 40, 1999.
     """
-    return [one for start in range(0, len(records), _AT_ONCE) for one in _measured(records[start : start + _AT_ONCE])]
+    return [
+        found.values if isinstance(found, MeasuredBeat) else _nothing(found)
+        for start in range(0, len(records), _AT_ONCE)
+        for found in _measured(records[start : start + _AT_ONCE])
+    ]
 
 
-def _measured(records: Sequence[Record]) -> list[Measurements]:
-    found: dict[int, Measurements] = {}
+def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
+    """Measure a recording, and return what it was measured on too; or why there is nothing to measure."""
+    return _measured([record])[0]
+
+
+def _measured(records: Sequence[Record]) -> list[MeasuredBeat | NotMeasurable]:
+    found: dict[int, MeasuredBeat | NotMeasurable] = {}
     alike: dict[tuple[float, tuple[int, ...]], dict[int, _Stretch]] = defaultdict(dict)
     for index, record in enumerate(records):
         stretch = _stretch(record)
         if isinstance(stretch, NotMeasurable):
-            found[index] = _nothing(stretch)
+            found[index] = stretch
         else:
             alike[record.fs, stretch.samples.shape][index] = stretch
     for (fs, _), stretches in alike.items():
         beats = typical_beats(np.stack([one.samples for one in stretches.values()]), fs=fs)
         for (index, stretch), beat in zip(stretches.items(), beats, strict=True):
-            if beat is None:
-                found[index] = _nothing(NotMeasurable.FEW_BEATS)
-            else:
-                found[index] = _intervals(beat, stretch.ready, [stretch.leads[row] for row in beat.leads])
+            found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat)
     return [found[index] for index in range(len(records))]
-
-
-def waves(record: Record) -> Waves | None:
-    """Return where the waves of a recording's typical beat lie, and its R peaks; None where it is not measurable."""
-    stretch = _stretch(record)
-    beat = None if isinstance(stretch, NotMeasurable) else typical_beat(stretch.samples, fs=record.fs)
-    if isinstance(stretch, NotMeasurable) or beat is None:
-        return None
-    return Waves(bounds=bounds(beat), r_peaks_s=beat.r_peaks_s + stretch.start_s)
 
 
 class _Stretch(NamedTuple):
@@ -199,6 +208,13 @@ def _stretch(record: Record) -> _Stretch | NotMeasurable:
     return _Stretch(ready, leads, samples, start / record.fs)
 
 
+def _of_beat(stretch: _Stretch, beat: TypicalBeat) -> MeasuredBeat:
+    leads, at = tuple(stretch.leads[row] for row in beat.leads), bounds(beat)
+    derived = tuple(lead for lead in leads if lead in stretch.ready.derived)
+    values = _intervals(beat, at, stretch.ready, leads)
+    return MeasuredBeat(beat=beat, leads=leads, derived=derived, start_s=stretch.start_s, at=at, values=values)
+
+
 @lru_cache(maxsize=64)
 def _to_i_and_ii(limb: tuple[str, ...]) -> NDArray[np.float64]:
     """Return how much of each of these limb leads makes I and II, by least squares, shape (2, n_leads)."""
@@ -209,13 +225,12 @@ def _nothing(reason: NotMeasurable) -> Measurements:
     return Measurements(why=dict.fromkeys([*VALUES, "rhythm"], reason))
 
 
-def _intervals(beat: TypicalBeat, ready: Prepared, leads: Sequence[str]) -> Measurements:
+def _intervals(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[str]) -> Measurements:
     why: dict[str, NotMeasurable] = {}
     rhythm = _rhythm(np.diff(beat.r_peaks_s))
     if not rhythm:
         why["rhythm"] = NotMeasurable.FEW_BEATS
     found = Measurements(rate_bpm=60 / beat.rr_s, rhythm=rhythm, why=why)
-    at = bounds(beat)
     pr_ms = qt_ms = fridericia = bazett = np.nan
     if at.p_on_s is None:
         why["pr_ms"] = NotMeasurable.NO_P
