@@ -19,7 +19,7 @@ from ecg_tasks.signals.lead_checks import MAX_RESIDUAL, limb_residual
 from ecg_tasks.signals.limb_leads import FROM_I_AND_II, LIMB_LEADS
 from ecg_tasks.signals.preparing import Prepared, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
-from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beat, typical_beats
+from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beats
 
 METHOD = "median-beat-1"
 """Names how values are measured. A change that changes values gets the next number: then all records are measured again."""
@@ -155,40 +155,32 @@ def measure_all(records: Sequence[Record]) -> list[Measurements]:
     QTc: Fridericia, Acta Med. Scand. 53, 1920; Bazett, Heart 7, 1920. Axis from I and aVF, whose scales differ by half the root of 3:
     Novosel, Noll and Lüscher, Croat. Med. J. 40, 1999.
     """
-    return [one for start in range(0, len(records), _AT_ONCE) for one in _measured(records[start : start + _AT_ONCE])]
+    return [
+        found.values if isinstance(found, MeasuredBeat) else _nothing(found)
+        for start in range(0, len(records), _AT_ONCE)
+        for found in _measured(records[start : start + _AT_ONCE])
+    ]
 
 
-def _measured(records: Sequence[Record]) -> list[Measurements]:
-    found: dict[int, Measurements] = {}
+def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
+    """Measure a recording, and return what it was measured on too; or why there is nothing to measure."""
+    return _measured([record])[0]
+
+
+def _measured(records: Sequence[Record]) -> list[MeasuredBeat | NotMeasurable]:
+    found: dict[int, MeasuredBeat | NotMeasurable] = {}
     alike: dict[tuple[float, tuple[int, ...]], dict[int, _Stretch]] = defaultdict(dict)
     for index, record in enumerate(records):
         stretch = _stretch(record)
         if isinstance(stretch, NotMeasurable):
-            found[index] = _nothing(stretch)
+            found[index] = stretch
         else:
             alike[record.fs, stretch.samples.shape][index] = stretch
     for (fs, _), stretches in alike.items():
         beats = typical_beats(np.stack([one.samples for one in stretches.values()]), fs=fs)
         for (index, stretch), beat in zip(stretches.items(), beats, strict=True):
-            if beat is None:
-                found[index] = _nothing(NotMeasurable.FEW_BEATS)
-            else:
-                found[index] = _intervals(beat, bounds(beat), stretch.ready, [stretch.leads[row] for row in beat.leads])
+            found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat)
     return [found[index] for index in range(len(records))]
-
-
-def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
-    """Measure a recording, and return what it was measured on too; or why there is nothing to measure."""
-    stretch = _stretch(record)
-    if isinstance(stretch, NotMeasurable):
-        return stretch
-    beat = typical_beat(stretch.samples, fs=record.fs)
-    if beat is None:
-        return NotMeasurable.FEW_BEATS
-    found, at = tuple(stretch.leads[row] for row in beat.leads), bounds(beat)
-    derived = tuple(lead for lead in found if lead in stretch.ready.derived)
-    values = _intervals(beat, at, stretch.ready, found)
-    return MeasuredBeat(beat=beat, leads=found, derived=derived, start_s=stretch.start_s, at=at, values=values)
 
 
 class _Stretch(NamedTuple):
@@ -214,6 +206,13 @@ def _stretch(record: Record) -> _Stretch | NotMeasurable:
     start, length = round(stretches[0].start_s * record.fs), round(stretches[0].length_s * record.fs)
     samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], start : start + length]
     return _Stretch(ready, leads, samples, start / record.fs)
+
+
+def _of_beat(stretch: _Stretch, beat: TypicalBeat) -> MeasuredBeat:
+    leads, at = tuple(stretch.leads[row] for row in beat.leads), bounds(beat)
+    derived = tuple(lead for lead in leads if lead in stretch.ready.derived)
+    values = _intervals(beat, at, stretch.ready, leads)
+    return MeasuredBeat(beat=beat, leads=leads, derived=derived, start_s=stretch.start_s, at=at, values=values)
 
 
 @lru_cache(maxsize=64)

@@ -70,8 +70,8 @@ def test_records_have_one_signal_if_they_have_one_id():
         replace(one, samples=-np.abs(samples) * 0),
     ]
     for other in others:
-        assert blanking.is_same(one, other) == (one.record_id == other.record_id)
-    assert blanking.is_same(one, others[0])
+        assert blanking.is_same(other, one) == (one.record_id == other.record_id)
+    assert blanking.is_same(others[0], one)
 
 
 def test_headers_are_read_by_several_threads():
