@@ -90,7 +90,8 @@ def test_nothing_is_shown_that_could_not_be_logged(store, tmp_path, monkeypatch)
 
 def test_a_backup_is_a_read_of_everything(bucket, monkeypatch, tmp_path):
     """It is logged while the stack is up."""
-    monkeypatch.setattr("deploy.embedded.Stack", lambda: SimpleNamespace(is_up=lambda: True, environment=dict))
+    stack = SimpleNamespace(is_up=lambda: True, environment=dict, home=SimpleNamespace(path=tmp_path))
+    monkeypatch.setattr("deploy.embedded.Stack", lambda: stack)
     monkeypatch.setattr("deploy.embedded.backup.back_up", lambda _stack, file, _say: file.touch())
     backup.backup(tmp_path / "b.tar")
     assert [one.page for one in access_report.report(bucket).accesses] == ["./ecg backup"]
