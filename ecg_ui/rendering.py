@@ -42,9 +42,13 @@ DONE = {
 HELP = {
     "answer.html": "decide-now",
     "backfill.html": "a-run",
+    "beat.html": "a-record",
     "card.html": "models",
+    "compare.html": "a-record",
+    "earlier.html": "a-record",
     "entry.html": "quarantine",
     "first_steps.html": "first-steps",
+    "forget.html": "a-record",
     "help.html": "",
     "inbox.html": "inbox",
     "maintenance.html": "a-run",
