@@ -30,8 +30,8 @@ from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what d
     dag,
     task,
 )
-from ecg_assets import ECG_SPECTROGRAMS
-from ecg_defaults import CHAMPION, TASK_DEFAULTS
+from ecg_assets import ECG_REPORTS, ECG_SPECTROGRAMS, told
+from ecg_defaults import CHAMPION, NIGHT, Turn, defaults
 from report_notifier import ReportNotifier
 
 from ecg_tasks.settings import decides_at_once, night_deadline_s
@@ -39,29 +39,31 @@ from ecg_tasks.settings import decides_at_once, night_deadline_s
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow.sdk.execution_time.context import OutletEventAccessors
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+LATE = DeadlineAlert(
+    reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    interval=timedelta(seconds=night_deadline_s()),
+    callback=AsyncCallback(ReportNotifier, kwargs={"state": "late"}),
+)
+LATE.name = "the nightly report"  # an argument since Airflow 3.3
 
-NIGHT = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(minutes=5))
+AT_NIGHT = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(minutes=5))
 ASKS_AGAIN = timedelta(seconds=3)
 
 
 @dag(
     # No start date, unlike the others: with one in the past a fresh installation would report on an empty bucket at once.
-    schedule=AssetOrTimeSchedule(timetable=NIGHT, assets=[ECG_SPECTROGRAMS]) if decides_at_once() else NIGHT,
+    schedule=AssetOrTimeSchedule(timetable=AT_NIGHT, assets=[ECG_SPECTROGRAMS]) if decides_at_once() else AT_NIGHT,
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
-    default_args=TASK_DEFAULTS,
+    default_args=defaults(Turn.REPORT, queue=NIGHT),
     on_success_callback=ReportNotifier(state="success"),
     on_failure_callback=ReportNotifier(state="failed"),
-    deadline=DeadlineAlert(
-        name="the nightly report",
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(seconds=night_deadline_s()),
-        callback=AsyncCallback(ReportNotifier, kwargs={"state": "late"}),
-    ),
+    deadline=LATE,
     params={
         "scope": Param(
             "new",
@@ -107,7 +109,7 @@ def classify_records() -> None:
             raise AirflowSkipException("the run before has decided on everything and reported on it")
         return pin
 
-    @task
+    @task(pool=NIGHT)
     def plan(pin: str) -> list[str]:
         from ecg_tasks.pipeline import classify_records
 
@@ -121,8 +123,19 @@ def classify_records() -> None:
 
     # A night without new records gets its report too, so the skipped mapping must not skip it. Ten million records take it about half an
     # hour, and a new champion has the whole archive compared.
-    @task(trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(hours=4))
-    def write_report(pin: str | None, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
+    @task(
+        pool=NIGHT,
+        trigger_rule=TriggerRule.NONE_FAILED,
+        execution_timeout=timedelta(hours=4),
+        inlets=[ECG_SPECTROGRAMS],
+        outlets=[ECG_REPORTS],
+    )
+    def write_report(
+        pin: str | None,
+        results: "Sequence[str]",
+        ti: "RuntimeTaskInstance | None" = None,
+        outlet_events: "OutletEventAccessors | None" = None,
+    ) -> str:
         from airflow.sdk.exceptions import AirflowSkipException
 
         from ecg_tasks.pipeline import classify_records
@@ -132,7 +145,7 @@ def classify_records() -> None:
             raise AirflowSkipException("there is nothing to report")
         report = classify_records.write_report(pin, results[:], pages=report_link.address())  # [:] fetches all results at once
         run_note.tell(ti, runs.headline(report))
-        return report
+        return told(outlet_events, ECG_REPORTS, report)
 
     pin = pin_champion(
         run_id="{{ run_id }}",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import run_note
 from airflow.sdk import Param, dag, task
-from ecg_defaults import CHAMPION, TASK_DEFAULTS, recipe_field, text, text_field, version_field
+from ecg_defaults import CHAMPION, Turn, defaults, recipe_field, text, text_field, version_field
 
 from ecg_tasks.names import DagId
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=3),
-    default_args=TASK_DEFAULTS,
+    default_args=defaults(Turn.PERSON),
     params={
         "recipe": recipe_field("The recipe of the model."),
         "action": Param(

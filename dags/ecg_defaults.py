@@ -1,13 +1,14 @@
-"""Here: what every task of every DAG shares: retries, time limits, pools, and form fields that several have. Not here: schedules.
+"""Here: what every task of every DAG shares: retries, time limits, pools, order, form fields that several have. Not here: schedules.
 
 A form field that may be empty is of type ``null`` too: Airflow takes an empty text for a missing one, and would not send the form. What
 is empty reaches a task as an empty text (`text`). A field that must be filled in has no default, so Airflow names it.
 """
 
 from datetime import timedelta
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import Param
 
 from ecg_tasks.names import OLD_FIELDS, RecipeName
 
@@ -18,24 +19,50 @@ CPU_POOL = "cpu"
 """Pool of all ordinary tasks: two slots a core."""
 GPU = "gpu"
 """Pool and queue of training: one training at a time. The queue matters to the CeleryExecutor only; the LocalExecutor runs every queue."""
+NIGHT = "night"
+"""Pool and queue of what a night's report waits for: however many tasks of an import hold the pool ``cpu``, or lie in the queue of the
+CeleryExecutor, these have slots and a queue of their own."""
 CHAMPION = "champion"
 """Pool of one slot: the tasks that change which model serves never run side by side, whatever DAG they are of."""
 
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(
-            exception="ecg_tasks.errors.BadInputError", action=RetryAction.FAIL, reason="The data is at fault; a retry reads the same."
-        ),
-        RetryRule(exception="ecg_tasks.errors.SignalError", action=RetryAction.FAIL, reason="A fault of the program; a retry repeats it."),
-        RetryRule(exception="ecg_tasks.errors.ConfigurationError", action=RetryAction.FAIL, reason="A setting is missing or impossible."),
-        RetryRule(exception="ecg_tasks.errors.NotEnoughDataError", action=RetryAction.FAIL, reason="Too little labelled data so far."),
-        RetryRule(exception="ecg_tasks.errors.LeakageError", action=RetryAction.FAIL, reason="Test data shows in the training data."),
-        RetryRule(exception="ecg_tasks.errors.ModelRefusedError", action=RetryAction.FAIL, reason="The model version is damaged."),
-        RetryRule(exception="ecg_tasks.errors.StoreConflictError", action=RetryAction.FAIL, reason="It is stored with other bytes."),
-        RetryRule(exception="ecg_tasks.errors.DamagedStoreError", action=RetryAction.FAIL, reason="Stored bytes have changed."),
-    ],
-)
-"""What a retry cannot mend fails at once; the rest (the store, the network, a killed worker) is retried."""
+
+class Turn(IntEnum):
+    """Whose task takes the next slot that is free: the highest. Of equal ones the older run goes first.
+
+    Airflow's own order would give the last task of a DAG, such as a report, the lowest.
+    """
+
+    LATER = 1
+    """Training, maintenance, comparisons: nobody waits for them tonight."""
+    TAKE_OVER = 2
+    DRAW = 3
+    """Above what takes over: what was begun is ended before more is begun."""
+    REPORT = 4
+    PERSON = 5
+    """A person has asked, and waits."""
+
+
+NEVER_AGAIN = {
+    "ecg_tasks.errors.BadInputError": "The data is at fault; a retry reads the same.",
+    "ecg_tasks.errors.SignalError": "A fault of the program; a retry repeats it.",
+    "ecg_tasks.errors.ConfigurationError": "A setting is missing or impossible.",
+    "ecg_tasks.errors.NotEnoughDataError": "Too little labelled data so far.",
+    "ecg_tasks.errors.LeakageError": "Test data shows in the training data.",
+    "ecg_tasks.errors.ModelRefusedError": "The model version is damaged.",
+    "ecg_tasks.errors.StoreConflictError": "It is stored with other bytes.",
+    "ecg_tasks.errors.DamagedStoreError": "Stored bytes have changed.",
+}
+"""Errors that a retry cannot mend, with the reason; the rest (the store, the network, a killed worker) is retried."""
+
+
+def _retries() -> dict[str, Any]:
+    """Return the setting by which Airflow tells the two apart; Airflow 3.2 has none, and tries everything again."""
+    try:
+        from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+    except ImportError:  # pragma: no cover - of the locked version it is part
+        return {}
+    rules = [RetryRule(exception=error, action=RetryAction.FAIL, reason=why) for error, why in NEVER_AGAIN.items()]
+    return {"retry_policy": ExceptionRetryPolicy(rules=rules)}
 
 
 def check_fields(context: "Context") -> None:
@@ -75,16 +102,23 @@ def check_fields(context: "Context") -> None:
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": "ecg",
     "pool": CPU_POOL,
+    "weight_rule": "absolute",
+    "priority_weight": Turn.LATER.value,
     "execution_timeout": timedelta(minutes=30),
     # Waits of about 5, 15, 45, 135 and 300 s: a store that is away for some ten minutes fails no run.
     "retries": 5,
     "retry_delay": timedelta(seconds=5),
     "retry_exponential_backoff": 3.0,
     "max_retry_delay": timedelta(minutes=5),
-    "retry_policy": RETRY_POLICY,
+    **_retries(),
     # Before every task, so that the first one ends the run.
     "pre_execute": check_fields,
 }
+
+
+def defaults(turn: Turn, **more: Any) -> dict[str, Any]:
+    """Return `TASK_DEFAULTS` for a DAG whose tasks have their turn."""
+    return TASK_DEFAULTS | {"priority_weight": turn.value} | more
 
 
 def recipe_field(description: str) -> Param:

@@ -20,7 +20,7 @@ import run_note
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import BaseSensorOperator, Param, TriggerRule, dag, task
 from ecg_approval import StoredApproval
-from ecg_defaults import TASK_DEFAULTS
+from ecg_defaults import Turn, defaults
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -70,7 +70,7 @@ class OthersEnded(BaseSensorOperator):
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(days=9),
-    default_args=TASK_DEFAULTS,
+    default_args=defaults(Turn.PERSON),
     params={
         "request": Param(
             type="string",

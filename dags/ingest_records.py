@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING
 import pendulum
 import run_note
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
-from ecg_assets import ECG_INBOX, ECG_RECORDS
-from ecg_defaults import TASK_DEFAULTS
+from ecg_assets import ECG_INBOX, ECG_RECORDS, told
+from ecg_defaults import Turn, defaults
 
 from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow.sdk.execution_time.context import OutletEventAccessors
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=6),
-    default_args=TASK_DEFAULTS,
+    default_args=defaults(Turn.TAKE_OVER),
     tags=["ecg"],
     doc_md=__doc__,
 )
@@ -60,14 +61,19 @@ def ingest_records() -> None:
 
         return ingest_records.ingest_batch(job, tried_before=ti is not None and ti.try_number > 1)
 
-    @task(outlets=[ECG_RECORDS])
-    def publish(run_id: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
+    @task(inlets=[ECG_INBOX], outlets=[ECG_RECORDS])
+    def publish(
+        run_id: str,
+        results: "Sequence[str]",
+        ti: "RuntimeTaskInstance | None" = None,
+        outlet_events: "OutletEventAccessors | None" = None,
+    ) -> str:
         from ecg_tasks.pipeline import ingest_records
         from ecg_tasks.queries import dag_runs
 
         manifest = ingest_records.publish(run_id, results[:])  # [:] fetches all results at once
         run_note.tell(ti, dag_runs.headline(DagId.INGEST_RECORDS, run_id))
-        return manifest
+        return told(outlet_events, ECG_RECORDS, manifest)
 
     @task(outlets=[ECG_INBOX], trigger_rule="none_failed")
     def ask_for_the_rest(run_id: str) -> str:

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING
 import pendulum
 import run_note
 from airflow.sdk import dag, task
-from ecg_assets import ECG_RECORDS, ECG_SPECTROGRAMS
-from ecg_defaults import TASK_DEFAULTS
+from ecg_assets import ECG_RECORDS, ECG_SPECTROGRAMS, told
+from ecg_defaults import Turn, defaults
 
 from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow.sdk.execution_time.context import OutletEventAccessors
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
-    default_args=TASK_DEFAULTS,
+    default_args=defaults(Turn.DRAW),
     tags=["ecg"],
     doc_md=__doc__,
 )
@@ -59,14 +60,19 @@ def render_spectrograms() -> None:
 
         return render_spectrograms.render_shard(job)
 
-    @task(outlets=[ECG_SPECTROGRAMS])
-    def publish(run_id: str, results: "Sequence[str]", ti: "RuntimeTaskInstance | None" = None) -> str:
+    @task(inlets=[ECG_RECORDS], outlets=[ECG_SPECTROGRAMS])
+    def publish(
+        run_id: str,
+        results: "Sequence[str]",
+        ti: "RuntimeTaskInstance | None" = None,
+        outlet_events: "OutletEventAccessors | None" = None,
+    ) -> str:
         from ecg_tasks.pipeline import render_spectrograms
         from ecg_tasks.queries import dag_runs
 
         manifest = render_spectrograms.publish(run_id, results[:])  # [:] fetches all results at once
         run_note.tell(ti, dag_runs.headline(DagId.RENDER_SPECTROGRAMS, run_id))
-        return manifest
+        return told(outlet_events, ECG_SPECTROGRAMS, manifest)
 
     publish(run_id="{{ run_id }}", results=render_shard.expand(job=plan(run_id="{{ run_id }}")))
 

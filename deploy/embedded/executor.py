@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
 LIBRARIES = (
+    "airflow.dag_processing.dagbag",
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
+    "airflow.triggers.base",
     "boto3",
     "numpy",
     "pyarrow.compute",

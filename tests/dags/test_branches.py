@@ -74,6 +74,36 @@ def _events(asset: str = "ecg_records"):
         )
 
 
+def test_an_event_tells_where_to_read_on(run_dag, steps):
+    """What an intake, a drawing and a night tell by their assets is the key of what they wrote down, and nothing else."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    steps(waiting, rest="")
+    steps(ingest_records, plan=["job"], ingest_batch="result", publish="manifests/ingest_records/1.json")
+    run_dag("ingest_records")
+    with create_session() as session:
+        newest = session.scalars(select(AssetEvent).order_by(AssetEvent.id.desc())).first()
+        assert (newest.source_task_id, newest.extra) == ("publish", {"told_in": "manifests/ingest_records/1.json"})
+
+
+def test_an_asset_has_the_address_of_its_part_of_the_bucket(monkeypatch):
+    """Where lineage is sent; elsewhere it has its name alone, and a DAG is read without boto3."""
+    import ecg_assets
+
+    monkeypatch.setenv("ECG_BUCKET", "hospital")
+    monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
+    named = ecg_assets._asset("ecg_records", "records/", "labels/")
+    monkeypatch.setenv("OPENLINEAGE_URL", "http://lineage.example.org")
+    addressed = ecg_assets._asset("ecg_records", "records/", "labels/")
+    assert [(one.name, one.uri) for one in (named, addressed)] == [("ecg_records", "ecg_records"), ("ecg_records", "s3://hospital/records")]
+    assert addressed.extra == {"prefixes": ["records/", "labels/"]}
+    parts = {value for value in vars(keys).values() if isinstance(value, str) and value.endswith("/")}
+    all_of_them = (ecg_assets.ECG_INBOX, ecg_assets.ECG_RECORDS, ecg_assets.ECG_SPECTROGRAMS, ecg_assets.ECG_REPORTS)
+    assert {prefix for one in all_of_them for prefix in one.extra["prefixes"]} <= parts
+
+
 def test_an_empty_inbox_starts_nothing(run_dag, steps):
     """Without anything to take over, the batches and the publication are skipped, and no picture is asked for."""
     before = _events()

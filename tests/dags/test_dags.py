@@ -8,6 +8,7 @@ from pathlib import Path
 import pendulum
 import pytest
 import run_note
+import yaml
 
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
@@ -59,6 +60,18 @@ def test_every_task_ends_and_waits_for_a_slot(dag):
         waits_for_a_person = task.task_id == "approval"  # its answer has a deadline (`test_branches`)
         assert waits_for_a_person or task.execution_timeout < dag.dagrun_timeout
         assert pools[task.pool]["slots"] >= 1
+
+
+def test_every_queue_has_workers(dags):
+    """Whatever queue a task waits in, the workers of Compose and of Kubernetes serve it, and KEDA counts it."""
+    queues = {task.queue for dag in dags.values() for task in dag.tasks}
+    assert queues == {"default", "night", "gpu"}
+    compose, kubernetes = (yaml.safe_load((ROOT / name).read_text()) for name in ("docker-compose.yaml", "deploy/kubernetes/values.yaml"))
+    served = compose["services"]["worker"]["command"][4]
+    assert served == "${ECG_WORKER_QUEUES:-default,gpu},night"  # an older .env names no other than the two
+    worker = kubernetes["workers"]["celery"]
+    assert worker["args"][-1].endswith("--queues default,night")
+    assert "queue IN ('default', 'night')" in worker["keda"]["query"]
 
 
 def test_what_changes_the_champion_runs_alone(dags):
@@ -153,6 +166,7 @@ def test_a_drop_that_comes_during_a_run_starts_another_one_after_it(at_once):
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
+    from sqlalchemy import delete, update
 
     assert _queued_by("ecg_spectrograms") == {"classify_records"}
     assert _starts() == {"classify_records"}
@@ -164,11 +178,11 @@ def test_a_drop_that_comes_during_a_run_starts_another_one_after_it(at_once):
         assert _starts() == set()
         assert _queued() == {"classify_records"}
         with create_session() as session:
-            session.get(DagRun, at_work.id).state = DagRunState.SUCCESS
+            session.execute(update(DagRun).where(DagRun.run_id == "at_work").values(state=DagRunState.SUCCESS))
         assert _starts() == {"classify_records"}
     finally:
         with create_session() as session:
-            session.delete(session.get(DagRun, at_work.id))
+            session.execute(delete(DagRun).where(DagRun.run_id == "at_work"))
 
 
 def _starts():

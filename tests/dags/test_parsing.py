@@ -35,7 +35,7 @@ print(json.dumps({"modules": sorted(set(sys.modules) - before), "steps": steps})
 def parsed():
     """What a fresh process says that reads every file in dags/ with the heavy libraries refused."""
     command = [sys.executable, "-c", PARSE_ALL, str(ROOT / "dags"), str(ROOT / "plugins"), *DAG_FILES]
-    done = subprocess.run(command, env=untraced(), capture_output=True, text=True, cwd=ROOT, check=False, timeout=900)
+    done = subprocess.run(command, env=untraced() | {"ECG_BUCKET": "b"}, capture_output=True, text=True, cwd=ROOT, check=False, timeout=900)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -92,7 +92,7 @@ def test_the_gpu_worker_reserves_a_gpu_and_trains_alone():
     assert worker["profiles"] == ["gpu"]
     assert worker["command"][-4:] == ["--queues", "gpu", "--concurrency", "1"]
     assert worker["deploy"]["resources"]["reservations"]["devices"] == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
-    assert "${ECG_WORKER_QUEUES:-default,gpu}" in SERVICES["worker"]["command"]
+    assert "${ECG_WORKER_QUEUES:-default,gpu},night" in SERVICES["worker"]["command"]
 
 
 def test_the_heartbeats_are_those_of_the_embedded_stack(tmp_path):

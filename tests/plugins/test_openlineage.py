@@ -19,6 +19,7 @@ LISTENERS = (
     "from airflow.providers.openlineage.plugins.openlineage import OpenLineageProviderPlugin as plugin; print(len(plugin.listeners))"
 )
 RUN = "from render_spectrograms import render_spectrograms; render_spectrograms().test()"
+NIGHT = "from classify_records import classify_records; dag = classify_records(); dag.deadline = None; dag.test()"
 
 
 def python(script: str, environment: dict[str, str]) -> str:
@@ -83,3 +84,18 @@ def test_the_events_of_a_run_are_sent_to_the_address(bucket, environment, receiv
     plan = [event for event in receiver.events if event["job"]["name"] == "render_spectrograms.plan"]
     assert {event["run"]["facets"]["parent"]["job"]["name"] for event in plan} == {"render_spectrograms"}
     assert not [event for event in receiver.events if "sourceCode" in event["job"].get("facets", {})]
+
+
+@pytest.mark.slow
+def test_a_night_names_what_it_reads_and_writes(bucket, environment, receiver, migrated_database, tmp_path):
+    """Data sets are the parts of the bucket under its address, and no object in them."""
+    asked = {outlets.LINEAGE: f"http://127.0.0.1:{receiver.server_port}"}
+    section = outlets.settings(asked, bucket="b")["openlineage"]
+    switched_on = environment | asked | {f"AIRFLOW__OPENLINEAGE__{name.upper()}": str(value) for name, value in section.items()}
+    store = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "ECG_"))}
+    shutil.copy(migrated_database, tmp_path / "airflow.db")
+    python(NIGHT, switched_on | store)
+    told = [event for event in receiver.events if event["job"]["name"] == "classify_records.write_report"]
+    named = {(place, one["namespace"], one["name"]) for event in told for place in ("inputs", "outputs") for one in event.get(place, [])}
+    where = f"s3://{bucket.bucket}"
+    assert named == {("inputs", where, "spectrograms"), ("outputs", where, "reports")}
