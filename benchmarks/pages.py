@@ -215,5 +215,5 @@ def browser() -> Any:
     user = SimpleAuthManagerUser(username="bench", role="ADMIN")
     app = create_app()
     app.dependency_overrides = {security.signed_in: lambda: user, security.may_read: lambda: None}
-    setattr(security, "rights", lambda _: security.Rights(label=True, put_back=True, decide=True))  # noqa: B010 - it would ask a database
+    setattr(security, "rights", lambda _: security.Rights(label=True, put_back=True, decide=True, forget=True, run=True))  # noqa: B010 - it would ask a database
     return TestClient(app, headers={"accept": "text/html"})

@@ -3,8 +3,9 @@
 * reads: `models/<recipe>/champion.json` and its version, `spectrograms/`, `labels/`, `measurements/`
 * writes: `predictions/<recipe>/<shard>/<version>.parquet`, `monitoring/<recipe>/<run>.json`, `reports/<date>/<run>/`, `decided/`,
   then `manifests/classify_records/<run>.json`
-* runs: at 02:00 UTC, or by hand with a form; its first task refuses a backfill over dates. A run that has not ended six hours after it
-  was queued (`ECG_NIGHT_DEADLINE_S`) is reported as late, by the same ways as its end
+* runs: at 02:00 UTC, or by hand with a form; with `ECG_DECIDE=at_once` also when `render_spectrograms` has drawn something. What comes
+  while a run is at work starts another one after it. Its first task refuses a backfill over dates. A run that has not ended six hours
+  after it was queued (`ECG_NIGHT_DEADLINE_S`) is reported as late, by the same ways as its end
 * rerun: safe; a prediction is named by its shard and the model version, and one that stands is not made again
 * when it fails: the object store was out of reach, a worker was killed, or the champion was refused because its files are damaged
   (the task's log names the file): restore the version, or point `champion.json` at another one.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import report_link
 import run_note
 from airflow.sdk import (  # type: ignore[attr-defined]  # the stub lacks what deadlines need
+    AssetOrTimeSchedule,
     AsyncCallback,
     CronTriggerTimetable,
     DeadlineAlert,
@@ -32,7 +34,7 @@ from ecg_assets import ECG_REPORTS, ECG_SPECTROGRAMS, told
 from ecg_defaults import CHAMPION, NIGHT, Turn, defaults
 from report_notifier import ReportNotifier
 
-from ecg_tasks.settings import night_deadline_s
+from ecg_tasks.settings import decides_at_once, night_deadline_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +48,13 @@ LATE = DeadlineAlert(
     callback=AsyncCallback(ReportNotifier, kwargs={"state": "late"}),
 )
 LATE.name = "the nightly report"  # an argument since Airflow 3.3
+EVERY_NIGHT = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(minutes=5))
+ASKS_AGAIN = timedelta(seconds=3)
 
 
 @dag(
     # No start date, unlike the others: with one in the past a fresh installation would report on an empty bucket at once.
-    schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(minutes=5)),
+    schedule=AssetOrTimeSchedule(timetable=EVERY_NIGHT, assets=[ECG_SPECTROGRAMS]) if decides_at_once() else EVERY_NIGHT,
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
@@ -76,6 +80,12 @@ LATE.name = "the nightly report"  # an argument since Airflow 3.3
             title="Detail pages",
             description="Largest number of records with a page each: abnormal and uncertain ones first, then a sample of the others.",
         ),
+        "after_intake": Param(
+            default=False,
+            type="boolean",
+            title="After the intake",
+            description="Wait until all that lies complete in the inbox is taken over and drawn (an hour at most), so that it is reported.",
+        ),
     },
     tags=["ecg"],
     doc_md=__doc__,
@@ -84,10 +94,19 @@ def classify_records() -> None:
     """Declare the tasks."""
 
     @task(pool=CHAMPION)  # a champion that was trained on synthetic recordings hands over here
-    def pin_champion(run_id: str, run_type: str, date: str, scope: str, details: str) -> str:
+    def pin_champion(run_id: str, run_type: str, date: str, form: dict[str, str], wait_until: str) -> str:
+        from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
+        from airflow.sdk.timezone import utcnow
+
         from ecg_tasks.pipeline import classify_records
 
-        return classify_records.pin_champion(run_id, run_type=run_type, date=date, scope=scope, details=int(details))
+        if wait_until and not classify_records.is_intake_over(until=wait_until):
+            # as a sensor does, so that it takes no slot for long
+            raise AirflowRescheduleException(utcnow() + ASKS_AGAIN)  # type: ignore[no-untyped-call]  # Airflow's own lack
+        pin = classify_records.pin_champion(run_id, run_type=run_type, date=date, scope=form["scope"], details=int(form["details"]))
+        if not classify_records.has_work(pin, run_type=run_type):
+            raise AirflowSkipException("the run before has decided on everything and reported on it")
+        return pin
 
     @task(pool=NIGHT)
     def plan(pin: str) -> list[str]:
@@ -111,14 +130,18 @@ def classify_records() -> None:
         outlets=[ECG_REPORTS],
     )
     def write_report(
-        pin: str,
+        pin: str | None,
         results: "Sequence[str]",
         ti: "RuntimeTaskInstance | None" = None,
         outlet_events: "OutletEventAccessors | None" = None,
     ) -> str:
+        from airflow.sdk.exceptions import AirflowSkipException
+
         from ecg_tasks.pipeline import classify_records
         from ecg_tasks.queries import runs
 
+        if pin is None:
+            raise AirflowSkipException("there is nothing to report")
         report = classify_records.write_report(pin, results[:], pages=report_link.address())  # [:] fetches all results at once
         run_note.tell(ti, runs.headline(report))
         return told(outlet_events, ECG_REPORTS, report)
@@ -128,8 +151,8 @@ def classify_records() -> None:
         run_type="{{ dag_run.run_type.value }}",
         # A run by hand has no logical date.
         date="{{ (dag_run.logical_date or dag_run.run_after) | ds }}",
-        scope="{{ params.scope }}",
-        details="{{ params.details }}",
+        form={"scope": "{{ params.scope }}", "details": "{{ params.details }}"},
+        wait_until="{{ ((dag_run.start_date or dag_run.run_after) + macros.timedelta(hours=1)).isoformat() if params.after_intake }}",
     )
     report = write_report(pin, results=classify_shard.expand(job=plan(pin)))
     report.operator.operator_extra_links = (report_link.OpenReport(),)  # type: ignore[attr-defined]  # a plain result has its task

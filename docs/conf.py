@@ -40,7 +40,7 @@ html_additional_pages = {"index": "first.html"}
 templates_path = ["site"]
 
 PARTS = {
-    "Use": ("commands", "cli", "files", "exports", "collections", "review-and-drift", "models", "package", "glossary"),
+    "Use": ("commands", "cli", "pages", "files", "exports", "collections", "review-and-drift", "models", "package", "glossary"),
     "Operate": ("operations", "accounts", "privacy", "threat-model", "distributed", "scaling", "faults", "fuzzing"),
     "How it is built": (
         "architecture",

@@ -43,7 +43,7 @@ class ReportCounts(msgspec.Struct, frozen=True, kw_only=True):
         if self.records > self.pending:
             return ""
         if self.pending:
-            return f"No record has a decision yet: {_n(self.pending, 'record waits', 'records wait')} for pictures or for a model."
+            return f"No record has a decision yet: {number_of(self.pending, 'record waits', 'records wait')} for pictures or for a model."
         if not self.received:
             return "No record is listed: nothing was received since the report before."
         fates = [
@@ -52,11 +52,16 @@ class ReportCounts(msgspec.Struct, frozen=True, kw_only=True):
             (self.forgotten, "forgotten since", "forgotten since"),
         ]
         parts = [(count, one if count == 1 else many) for count, one, many in fates if count]
-        inputs = _n(self.received, "input", "inputs")
+        inputs = number_of(self.received, "input", "inputs")
         if len(parts) == 1:
             return f"No record is new: {inputs}{', all' if self.received > 1 else ','} {parts[0][1]}."
         return f"No record is new: {inputs}, {' and '.join(f'{count:,} {fate}' for count, fate in parts)}."
 
 
-def _n(count: int, one: str, many: str) -> str:
+def number_of(count: int, one: str, many: str) -> str:
+    """Return a number with its word.
+
+    >>> number_of(1, "record", "records"), number_of(1204, "record", "records")
+    ('1 record', '1,204 records')
+    """
     return f"{count:,} {one if count == 1 else many}"

@@ -14,6 +14,7 @@ _MIN_PATIENT_KEY_BYTES = 32
 RawKeeps = Literal["deidentified", "as_dropped", "nothing"]
 Sandbox = Literal["if_possible", "required"]
 """Whether files are read behind as many walls as the kernel can put up, or behind all or not at all."""
+DecideWhen = Literal["nightly", "at_once"]
 Dates = Literal["exact", "month", "year"]
 """How much of a recording's date and time is kept."""
 
@@ -83,7 +84,7 @@ class Settings:
             raw_keeps=_raw_keeps(env, cls.raw_keeps),
             dates=_dates(env, cls.dates),
             sites=_sites(env),
-            sandbox=cast("Sandbox", _one_of(env, "ECG_SANDBOX", cls.sandbox, get_args(Sandbox))),
+            sandbox=sandbox_in(env),
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )
@@ -95,6 +96,15 @@ def night_deadline_s(environment: Mapping[str, str] | None = None) -> float:
     By itself, since the DAG file asks for it, where the rest need not be set.
     """
     return _number(os.environ if environment is None else environment, "ECG_NIGHT_DEADLINE_S", 6 * 3600.0)
+
+
+def decides_at_once(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether new pictures start ``classify_records`` (``ECG_DECIDE=at_once``), or the night and people do (``nightly``).
+
+    By itself, for the same reason.
+    """
+    env = os.environ if environment is None else environment
+    return _one_of(env, "ECG_DECIDE", "nightly", get_args(DecideWhen)) == "at_once"
 
 
 def inbox_queue(environment: Mapping[str, str] | None = None) -> str:
@@ -205,6 +215,11 @@ def _one_of(env: Mapping[str, str], name: str, default: str, known: Collection[s
     if wanted not in known:
         raise ConfigurationError(f"{name} is {wanted!r}; it must be one of {', '.join(known)}")
     return wanted
+
+
+def sandbox_in(env: Mapping[str, str]) -> Sandbox:
+    """Return whether walls around what reads files are required, also where nothing else is set."""
+    return cast("Sandbox", _one_of(env, "ECG_SANDBOX", Settings.sandbox, get_args(Sandbox)))
 
 
 def _address(env: Mapping[str, str], name: str) -> str:

@@ -12,11 +12,34 @@ from starlette.exceptions import HTTPException
 
 from ecg_tasks.errors import EcgError, MissingObjectError, StoreError
 from ecg_ui import rendering, security, watching
-from ecg_ui.pages import files, models, monitoring, overview, quarantine, records, reports, review
+from ecg_ui.pages import (
+    answer,
+    files,
+    first_steps,
+    forgetting,
+    help_pages,
+    inbox,
+    models,
+    monitoring,
+    overview,
+    quarantine,
+    records,
+    reports,
+    review,
+)
 
-READ = (files.router, models.router, monitoring.router, overview.router, quarantine.router, records.router, reports.router, review.router)
+SHOWING = (answer, files, first_steps, forgetting, help_pages, inbox, models, monitoring, overview, quarantine, records, reports, review)
+READ = tuple(module.router for module in SHOWING)
 """Everything that shows."""
-CHANGE = ((models.changes, security.may_decide), (quarantine.changes, security.may_put_back), (review.changes, security.may_label))
+CHANGE = (
+    (answer.changes, security.may_run),
+    (first_steps.changes, security.may_put_back),
+    (forgetting.changes, security.may_forget),
+    (inbox.changes, security.may_put_back),
+    (models.changes, security.may_decide),
+    (quarantine.changes, security.may_put_back),
+    (review.changes, security.may_label),
+)
 """Everything that changes something, and the right for it."""
 
 

@@ -3,13 +3,15 @@
 from typing import Annotated
 
 from fastapi import Depends, Form, Path, Query
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 
 from ecg_tasks.queries.store import ObjectStore, open_store
 from ecg_tasks.signals.recipes import RECIPES
 
 RECORD = r"^[0-9a-f]{32}$"
 ENTRY = r"^[0-9a-f]{64}(-[0-9a-f]{16})?$"
+WAITING = r"^[0-9a-f]{24}$"
+"""Id of a file that waits in the inbox."""
 DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 RUN = r"^[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,248}[A-Za-z0-9_])?$"
 """What ``keys.run_key`` makes: never ``..``, no slash."""
@@ -39,6 +41,7 @@ EntryPath = Annotated[str, Path(pattern=ENTRY)]
 DatePath = Annotated[str, Path(pattern=DATE)]
 RunPath = Annotated[str, Path(pattern=RUN)]
 VersionPath = Annotated[str, Path(pattern=VERSION)]
+VersionQuery = Annotated[str, Query(pattern=VERSION)]
 DagId = Annotated[str, Query(pattern=DAG)]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
 RecordForm = Annotated[str, Form(pattern=RECORD)]
@@ -46,4 +49,6 @@ VersionForm = Annotated[str, Form(pattern=VERSION)]
 WhenForm = Annotated[str, Form(pattern=WHEN)]
 ReasonForm = Annotated[str, Form(min_length=3, max_length=MAX_REASON)]
 OverrideForm = Annotated[str, Form(max_length=MAX_REASON)]
+MAX_FILES = 200
+WaitingForm = Annotated[tuple[Annotated[str, StringConstraints(pattern=WAITING)], ...], Form(min_length=1, max_length=MAX_FILES)]
 DecisionQuery = Annotated[str | None, Query(pattern=DECISION)]

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 REPORTING = HERE.parent / "ecg_tasks" / "reporting" / "templates"
 SECTIONS = (
     ("Overview", "/"),
+    ("Inbox", "/inbox"),
     ("Reports", "/reports"),
     ("Review", "/review"),
     ("Models", "/models"),
@@ -29,9 +30,35 @@ SECTIONS = (
 )
 DONE = {
     "put-back": "The files are back in the inbox; the next intake reads them again.",
+    "forgetting": "It is asked for. Its run waits for a person's approval in Airflow, and then until no other run is at work.",
     "withdrawn": "Your verdict is taken back.",
+    "deleted": "The files are deleted.",
+    "released": "The files wait no longer; the intake is taking them, or refuses them with a reason.",
+    "dropped": "Made-up recordings are in the inbox; the intake takes them over within seconds.",
 }
 """What a page says after a form, by the word in its address: an address never brings its own sentence."""
+
+
+HELP = {
+    "answer.html": "decide-now",
+    "backfill.html": "a-run",
+    "card.html": "models",
+    "entry.html": "quarantine",
+    "first_steps.html": "first-steps",
+    "help.html": "",
+    "inbox.html": "inbox",
+    "maintenance.html": "a-run",
+    "models.html": "models",
+    "monitoring.html": "monitoring",
+    "overview.html": "overview",
+    "quarantine.html": "quarantine",
+    "record.html": "a-record",
+    "report.html": "reports",
+    "reports.html": "reports",
+    "review.html": "review",
+    "run.html": "a-run",
+}
+"""Template to the chapter of ``docs/pages.md`` that its link *Help* leads to."""
 
 
 def page(request: Request, user: BaseUser, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
@@ -43,12 +70,13 @@ def page(request: Request, user: BaseUser, template: str, *, status_code: int = 
         .render(
             base=request.scope["root_path"],
             path=request.scope["path"].removeprefix(request.scope["root_path"]),
-            sections=SECTIONS,
+            sections=(*SECTIONS, ("Forget", "/forget")) if may.forget else SECTIONS,
             user=user.get_name(),
             may=may,
             token=security.form_token(request, user) if may.any else "",
             done=DONE.get(request.query_params.get("done", ""), ""),
             assets=static_version(),
+            help=f"pages#{HELP[template]}" if HELP.get(template) else "pages",
             **values,
         )
     )

@@ -1,7 +1,8 @@
 """Here: who may see and change what, and that a form was sent from one of our own pages. Not here: who a user is (Airflow).
 
-Reading asks for read access to the DAG ``classify_records``, putting files back for edit access to ``ingest_records``, and a
-decision about a model for edit access to ``decide_champion``, through which it goes. No DAG labels: that is a right of its own
+Reading asks for read access to the DAG ``classify_records``, starting a run of it for the right to do that, changing the inbox or
+putting files back for edit access to ``ingest_records``, a decision about a model for edit access to ``decide_champion``, through
+which it goes, and forgetting for edit access to ``forget_patient``. No DAG labels: that is a right of its own
 where the auth manager has it (``deploy.accounts``), and edit access to ``classify_records`` elsewhere.
 A form carries a token that the server made for this user and session. The session's cookie alone would let any page that a
 reviewer visits send forms in the reviewer's name.
@@ -17,7 +18,7 @@ from urllib.parse import urlparse
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.auth.tokens import get_signing_key
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from airflow.configuration import conf
@@ -29,7 +30,9 @@ from ecg_tasks.names import DagId
 
 DAG_ID = DagId.CLASSIFY_RECORDS.value
 PUTS_BACK = DagId.INGEST_RECORDS.value
+"""Who may edit it changes what lies in the inbox, too."""
 DECIDES = DagId.DECIDE_CHAMPION.value
+FORGETS = DagId.FORGET_PATIENT.value
 TOKEN_LIFETIME_S = 8 * 3600
 """A form that was open for longer has to be loaded again."""
 
@@ -39,10 +42,13 @@ may_read = requires_access_dag("GET", param_dag_id=DAG_ID)
 """Dependency of every page."""
 may_put_back = requires_access_dag("PUT", param_dag_id=PUTS_BACK)
 may_decide = requires_access_dag("PUT", param_dag_id=DECIDES)
+may_forget = requires_access_dag("PUT", param_dag_id=FORGETS)
+may_run = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=DAG_ID)
+"""Starting a run that decides on what was dropped."""
 
 
 def may_label(user: GetUserDep) -> None:
-    """Refuse who may give no verdicts. Like `may_put_back` and `may_decide`, of a form's target, with `sent_from_here`."""
+    """Refuse who may give no verdicts. Like `may_put_back`, `may_decide` and `may_forget`, of a form's target, with `sent_from_here`."""
     if not _labels(user):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
 
@@ -85,16 +91,20 @@ class Rights:
     put_back: bool
     """With it come the names of files and what stands in them: only who runs the system sees these."""
     decide: bool
+    forget: bool
+    run: bool
 
     @property
     def any(self) -> bool:
         """Whether there is anything but reading."""
-        return self.label or self.put_back or self.decide
+        return self.label or self.put_back or self.decide or self.forget or self.run
 
 
 def rights(user: BaseUser) -> Rights:
     """Ask Airflow what somebody may do besides reading."""
-    return Rights(label=_labels(user), put_back=_edits(user, PUTS_BACK), decide=_edits(user, DECIDES))
+    return Rights(
+        label=_labels(user), put_back=_edits(user, PUTS_BACK), decide=_edits(user, DECIDES), forget=_edits(user, FORGETS), run=_runs(user)
+    )
 
 
 def _labels(user: BaseUser) -> bool:
@@ -102,6 +112,12 @@ def _labels(user: BaseUser) -> bool:
     if resource := getattr(manager, "label_resource", None):
         return bool(manager.is_authorized_custom_view(method="PUT", resource_name=resource, user=user))
     return _edits(user, DAG_ID)
+
+
+def _runs(user: BaseUser) -> bool:
+    details = DagDetails(id=DAG_ID, team_name=DagModel.get_team_name(DAG_ID))
+    manager = get_auth_manager()
+    return bool(manager.is_authorized_dag(method="POST", access_entity=DagAccessEntity.RUN, details=details, user=user))
 
 
 def _edits(user: BaseUser, dag_id: str) -> bool:

@@ -43,6 +43,8 @@ class Shown:
     who: str = ""
     page: str = ""
     record: str = ""
+    other: str = ""
+    """Another record that is shown with it."""
     run: str = ""
     thing: str = ""
     status: int = 0
@@ -209,7 +211,8 @@ async def _noted(scope: Scope, found: Shown, login: _Login | None, answer: Messa
     elif code in _REFUSALS:
         access.note(who=found.who or await _user(_credential(scope)), act=Act.REQUEST, page=page, outcome=AccessOutcome.REFUSED, **of_what)
     elif found.who and scope["method"] in {"GET", "HEAD"}:
-        access.note(who=found.who, act=Act.READ, page=page, outcome=_of_page(code), **of_what)
+        for record in (found.record, found.other) if found.other else (found.record,):
+            access.note(who=found.who, act=Act.READ, page=page, outcome=_of_page(code), **of_what | {"record": record})
 
 
 _REFUSALS = {status.HTTP_401_UNAUTHORIZED, status.HTTP_403_FORBIDDEN}

@@ -39,6 +39,8 @@ class ReportNotifier(BaseNotifier):
     def notify(self, context: "Context") -> None:
         """Send the message by every way that is set."""
         settings, notice = self._notice(context)
+        if notice is None:
+            return
         self._send(notice, settings)
         if settings.notify_email:
             with self._trying("mail"):
@@ -47,6 +49,8 @@ class ReportNotifier(BaseNotifier):
     async def async_notify(self, context: "Context") -> None:
         """Send it without keeping the triggerer from its other work."""
         settings, notice = await asyncio.to_thread(self._notice, context)
+        if notice is None:
+            return
         await asyncio.to_thread(self._send, notice, settings)
         if settings.notify_email:
             with self._trying("mail"):
@@ -59,7 +63,7 @@ class ReportNotifier(BaseNotifier):
             with self._trying(f"{address.partition(':')[0]} (address {place} of ECG_NOTIFY)"):
                 notifying.send(notice, address)
 
-    def _notice(self, context: "Context") -> "tuple[Settings, RunNotice]":
+    def _notice(self, context: "Context") -> "tuple[Settings, RunNotice | None]":
         from ecg_tasks.pipeline.monitoring import notifying
         from ecg_tasks.settings import Settings
 

@@ -45,6 +45,7 @@ def test_a_new_readers_files_go_from_the_inbox_to_records(bucket, plain):
     assert bucket.list_keys(keys.INBOX) == []
 
 
+@pytest.mark.usefixtures("read_in_this_process")
 def test_a_new_readers_files_are_classified_without_a_stack(tmp_path, plain):
     """The same reader serves ``./ecg classify``."""
     (tmp_path / "first.ecg1").write_bytes(plain)

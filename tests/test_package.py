@@ -107,7 +107,7 @@ def test_the_wheel_holds_what_is_tracked_and_nothing_else(wheel):
     wanted = {path for path in tracked if path.startswith(("ecg_tasks/", "ecg_ui/", "deploy/accounts/", "deploy/embedded/"))}
     wanted |= {"deploy/__init__.py", "deploy/pools.json", "deploy/provider.py"}
     wanted |= {path.removeprefix("plugins/") for path in tracked if path.startswith("plugins/")}
-    wanted |= {f"ecg_spectrograms/{path}" for path in tracked if path.startswith(("dags/", "models/"))}
+    wanted |= {f"ecg_spectrograms/{path}" for path in tracked if path.startswith(("dags/", "docs/", "models/"))}
     assert {name for name in names if ".dist-info/" not in name} == wanted
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.settings import Settings
+from ecg_tasks.settings import Settings, decides_at_once
 
 ROOT = Path(__file__).parents[1]
 NEEDED = {"ECG_BUCKET": "ecg", "ECG_PATIENT_KEY": "k" * 32}
@@ -45,6 +45,13 @@ def test_an_address_for_notices_is_checked_and_never_told():
     with pytest.raises(ConfigurationError, match="address 2 of ECG_NOTIFY has no scheme") as refused:
         Settings.from_environment(NEEDED | {"ECG_NOTIFY": "slack://a/b/c secret-word"})
     assert "secret-word" not in str(refused.value)
+
+
+def test_it_is_decided_by_night_unless_set_otherwise():
+    """A third word is refused with the two that are known."""
+    assert [decides_at_once(found) for found in ({}, {"ECG_DECIDE": "nightly"}, {"ECG_DECIDE": " At_Once "})] == [False, False, True]
+    with pytest.raises(ConfigurationError, match="ECG_DECIDE is 'hourly'; it must be one of nightly, at_once"):
+        decides_at_once({"ECG_DECIDE": "hourly"})
 
 
 INTERNAL = {"ECG_COMPONENT", "ECG_COVERAGE_FOLDER", "ECG_COVERAGE_SOURCE", "ECG_ID", "ECG_PARSERS", "ECG_STACK", "ECG_STORE_PORT"}

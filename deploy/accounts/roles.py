@@ -11,6 +11,8 @@ LABELS = "ECG Labels"
 """The resource that only our pages know: ``can_edit`` on it is the right to give verdicts."""
 PROMOTIONS = DagId.DECIDE_CHAMPION
 """Who may edit this DAG decides which model serves."""
+FORGETTING = DagId.FORGET_PATIENT
+"""Who may edit this DAG has patients forgotten."""
 
 
 class AccountError(Exception):
@@ -50,7 +52,7 @@ _LABELLING = _rights("can_edit", LABELS)
 _OPERATING = (
     _rights("can_read", "DAG Code", "Task Logs", "XComs", "Audit Logs", "ImportError", "Jobs", "Triggers", "Cluster Activity")
     | _rights("can_read", "Connections", "Pools", "Providers", "Variables")
-    | {("can_edit", f"DAG:{dag}") for dag in DagId if dag != PROMOTIONS}
+    | {("can_edit", f"DAG:{dag}") for dag in DagId if dag not in {PROMOTIONS, FORGETTING}}
     | _rights("can_create", "DAG Runs", "Task Instances", "XComs", "Assets", "Connections", "Pools", "Variables")
     | _rights("can_edit", "DAG Runs", "Task Instances", "XComs", "Assets", "Connections", "Pools", "Variables")
     | _rights("can_delete", "XComs", "Connections", "Pools", "Variables")
@@ -58,7 +60,7 @@ _OPERATING = (
         "menu_access", "Admin", "Audit Logs", "Connections", "Pools", "Plugins", "Providers", "Variables", "XComs", "Jobs", "HITL Detail"
     )
 )
-"""Running the system. Not among it: answering the question before a promotion, and deleting runs, which would take evidence away."""
+"""Running the system. Not among it: answering the question before a promotion, forgetting, and deleting runs, which are evidence."""
 
 _ADMINISTERING = _rights("can_edit", "DAGs", "HITL Detail") | _rights("can_delete", "DAGs", "DAG Runs", "Task Instances", "Assets")
 

@@ -45,6 +45,8 @@ class Action(StrEnum):
     FORGET = "forget"
     ALLOW = "allow"
     TAKE_BACK = "take_back"
+    RELEASE = "release"
+    DROP = "drop"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -363,6 +363,11 @@ def put_back(entry: str) -> str:
     return f"{INTAKES}put_back-{entry}"
 
 
+def released(digest: str) -> str:
+    """Return the key of the note that a person lets a file of the inbox wait no longer; ``digest`` is `StoredNames.waiting_id`."""
+    return f"{INTAKES}released-{digest}"
+
+
 def staging(dag: str, run: str, path: str) -> str:
     """Return the key of one run's work in progress; it is removed when the run's manifest stands."""
     return f"{STAGING}{dag}/{run}/{path}"

@@ -67,6 +67,14 @@ class StoredNames:
         """Return by what a file of the inbox is known in the line of a forgotten recording: its ETag is a digest of its bytes."""
         return self._digest(f"{key}\n{etag}")
 
+    def waiting_id(self, key: str, etag: str) -> str:
+        """Return by what forms and notes name a file of the inbox: nobody reads its name there, and other bytes have another.
+
+        >>> len(StoredNames(key=b"0" * 32, keep=True).waiting_id("inbox/Erika.hea", "0a"))
+        24
+        """
+        return self._digest(f"waiting\n{key}\n{etag}")
+
     def file(self, name: str) -> str:
         """Return the name under which a file's bytes are stored: files of one stem keep one, so that headers can name them.
 

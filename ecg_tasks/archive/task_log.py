@@ -28,7 +28,7 @@ def logged(task: Callable[P, R]) -> Callable[P, R]:
     """Let a task say at its end what it has done (`counted`), how long that took, and which keys it returns.
 
     >>> _sentence("render_shard", {"records": 1204, "pictures": 0}, seconds=3.14159, keys=["staging/a.json"])
-    'render_shard: 1,204 records, 0 pictures; 3.1 s; staging/a.json'
+    'render_shard ended. records: 1,204; pictures: 0; 3.1 s; staging/a.json'
     """
 
     @wraps(task)
@@ -51,9 +51,9 @@ _LISTED = 3
 
 
 def _sentence(name: str, counts: dict[str, int], *, seconds: float, keys: Sequence[str]) -> str:
-    done = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in counts.items()) or "done"
+    done = "; ".join(f"{what.replace('_', ' ')}: {n:,}" for what, n in counts.items()) or "done"
     listed = ", ".join(keys[:_LISTED]) + (f" and {len(keys) - _LISTED:,} more" if len(keys) > _LISTED else "")
-    return f"{name}: {done}; {seconds:.1f} s" + (f"; {listed}" if listed else "")
+    return f"{name} ended. {done}; {seconds:.1f} s" + (f"; {listed}" if listed else "")
 
 
 def _keys(result: object) -> list[str]:

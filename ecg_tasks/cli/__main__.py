@@ -28,6 +28,7 @@ from ecg_tasks.cli import (
     stack,
     starting,
     users,
+    waiting,
 )
 from ecg_tasks.cli.checkout import commit
 from ecg_tasks.cli.terminal import complain
@@ -61,6 +62,7 @@ app.command(rich_help_panel=STACK)(distributed.secrets)
 app.command(rich_help_panel=DATA)(inbox.put)
 app.command("import", rich_help_panel=DATA)(inbox.import_)
 app.command(rich_help_panel=DATA)(inbox.download)
+app.add_typer(waiting.app, name="inbox", rich_help_panel=DATA)
 app.command(rich_help_panel=DATA)(runs.run)
 app.command(rich_help_panel=DATA)(single.classify)
 app.command(rich_help_panel=DATA)(evaluate.evaluate)

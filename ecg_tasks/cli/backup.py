@@ -25,6 +25,7 @@ def backup(
     from deploy.embedded import Stack
     from deploy.embedded.backup import back_up
     from ecg_tasks.actions import access
+    from ecg_tasks.cli.forgetting import renew_list
 
     stack = Stack()
     if stack.is_up():  # of one that is down nothing can be logged; who may read its folder has everything in any case
@@ -33,6 +34,7 @@ def backup(
             access.read_by_command("backup")
         except StoreError as error:
             complain(f"the access log could not be written ({error}); the backup is made nevertheless")
+        renew_list(stack)
     back_up(stack, file, say)
 
 

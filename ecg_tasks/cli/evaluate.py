@@ -59,6 +59,9 @@ def evaluate(
     """
     import json as json_module
 
+    from ecg_tasks.offline import behind_walls
+
+    behind_walls.begin()  # while the rest is imported
     from ecg_tasks.offline.evaluate_folder import evaluate_folder
     from ecg_tasks.settings import site_names
 

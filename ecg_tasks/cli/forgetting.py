@@ -86,6 +86,16 @@ def keep_list(stack: "Stack") -> Path:
     return file
 
 
+def renew_list(stack: "Stack") -> None:
+    """Write that list again where it lacks something: a page asks for a forgetting, too, and does not write beside the state folder."""
+    from ecg_tasks.actions import forgetting
+
+    known = set(forgetting.digests(open_bucket()))
+    file = list_of(stack.home.path)
+    if known - set(json.loads(file.read_text())["digests"] if file.exists() else ()):
+        keep_list(stack)
+
+
 def list_of(home: Path) -> Path:
     """Return the file beside a state folder that says what a restored backup has to forget."""
     return home.with_name(f"{home.name}-{ON_RESTORE}")

@@ -50,19 +50,35 @@ def put(
     files: Annotated[list[Path], typer.Argument(help="Files or folders; a folder keeps its inner paths.", exists=True)],
     under: Annotated[str, typer.Option(help="Folder in the inbox.")] = "",
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: files, bytes, names below inbox/.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until they are decided on, and print the decisions; exits with 1 where a run failed.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: files, bytes, names below inbox/; with --wait also run, state, note, answers.")
+    ] = False,
 ) -> None:
     """Drop files into the inbox under their own names. A WFDB recording needs its header and its signal files in one folder."""
     from rich.filesize import decimal
+
+    from ecg_tasks.cli import decisions
 
     with for_a_program(as_json) as answer:
         stack = running_stack()
         named = list(_named(files, under))
         n_bytes = sum(file.stat().st_size for _, file in named)
+        before = decisions.before_a_drop(stack) if wait else frozenset[str]()
         n_files = drop(stack, named)
-        say(f"{n_files:,} files ({decimal(n_bytes)}) are in the inbox; ingest_records takes them over within some seconds")
+        told: dict[str, object] = {"files": n_files, "bytes": n_bytes, "names": [name for name, _ in named]}
+        then = "waiting for the decisions" if wait else "ingest_records takes them over within some seconds"
+        say(f"{n_files:,} files ({decimal(n_bytes)}) are in the inbox; {then}")
+        decided = decisions.wait_for_them(stack, [name for name, _ in named], before=before) if wait else None
         if as_json:
-            answer({"files": n_files, "bytes": n_bytes, "names": [name for name, _ in named]})
+            answer(told | ({} if decided is None else decided.as_json()))
+        elif decided is not None:
+            decided.show()
+        if decided is not None and decided.state != "success":
+            complain(f"{decided.run} {decided.state}; its tasks and their logs are in the web interface (./ecg open)")
+            raise typer.Exit(1)
 
 
 def import_(

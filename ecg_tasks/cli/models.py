@@ -1,13 +1,13 @@
-"""Here: ``models``, ``promote``, ``rollback``, ``reject`` and ``export``. Not here: training a version (DAG ``retrain_model``)."""
+"""Here: ``models`` (list, compare, add), ``promote``, ``rollback``, ``reject``, ``export``. Not here: training (DAG ``retrain_model``)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from ecg_tasks.cli import runs
 from ecg_tasks.cli.completion import one_of
+from ecg_tasks.cli.groups import ListsByDefault
 from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, for_a_program, say, table_of
 from ecg_tasks.names import DagId, RecipeName
@@ -16,22 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ecg_tasks.queries.models import EvaluatedVersion
+    from ecg_tasks.queries.version_comparison import VersionComparison
 
 Recipe = Annotated[str, typer.Argument(help="twelve_lead, heartbeat, notebook or lead_samples.", autocompletion=one_of(RecipeName))]
 Version = Annotated[str, typer.Argument(help="Name of the version; ./ecg models lists them.")]
 Why = Annotated[str, typer.Option(help="The reason; kept for ever beside the decision, with the name that signed in and the time.")]
 
 
-class _ListsByDefault(TyperGroup):
-    """Takes ``models RECIPE`` for ``models list RECIPE``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command's name before its argument where none is named."""
-        named = args[:1] and args[0] in {*self.commands, *ctx.help_option_names}
-        return super().parse_args(ctx, args if named else ["list", *args])
-
-
-app = typer.Typer(cls=_ListsByDefault, help="List the versions in the bucket, or add a network that somebody else trained.")
+app = typer.Typer(cls=ListsByDefault, help="List the versions in the bucket, or add a network that somebody else trained.")
 
 
 @app.command("list")
@@ -86,6 +78,47 @@ def _show(found: "Sequence[EvaluatedVersion]") -> None:
         auroc = one.figures["auroc"].text() if one.figures else "not tested"
         verdict = one.verdict.kind if one.verdict else "not evaluated"
         table.add_row(one.version.recipe, one.version.version + trained, auroc, verdict, one.standing)
+    console().print(table)
+
+
+@app.command("compare")
+def compare(
+    recipe: Recipe,
+    one: Version,
+    other: Annotated[str, typer.Argument(help="Another version of it. Differences are this one less the first.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: decisions, figures of both, and paired differences.")] = False,
+) -> None:
+    """Compare two versions on the same patients, by the predictions that both have stored; nothing is decided for it."""
+    from ecg_tasks.actions import access
+    from ecg_tasks.queries.version_comparison import comparison
+
+    with for_a_program(as_json) as answer:
+        found = comparison(open_bucket(), recipe, one, other)
+        access.read_by_command("models compare", thing=f"{recipe}/{one}/{other}")
+        if as_json:
+            answer(found.as_dict())
+        else:
+            _show_comparison(found)
+
+
+def _show_comparison(found: "VersionComparison") -> None:
+    from ecg_tasks.evaluation.summary import FIGURE_TITLES
+
+    one, other = found.one.version, found.other.version
+    say(f"{len(found.difference.changed):,} of {found.n_records:,} decisions differ: {one} and {other} have both decided on these")
+    if found.figures is None:
+        say(found.why_no_figures)
+        return
+    first, second = (of.evaluation for of in found.figures)
+    say(
+        f"{first.n_records:,} labelled records of {first.n_patients:,} patients that neither learnt from"
+        + (f"; {found.n_seen:,} left out" if found.n_seen else "")
+    )
+    table = table_of("figure", one, other, "difference, paired by patient")
+    for name, figure in first.figures.items():
+        paired = found.differences[name].text() if name in found.differences else "–"
+        table.add_row(FIGURE_TITLES.get(name, name), figure.text(), second.figures[name].text(), paired)
     console().print(table)
 
 

@@ -50,6 +50,9 @@ def classify(
 
     What cannot be read is reported with the reason, and the rest is classified. Exits with 1 if anything was not read.
     """
+    from ecg_tasks.offline import behind_walls
+
+    behind_walls.begin()  # while the rest is imported
     from ecg_tasks.offline import classify_archive
 
     _check(files, plot=plot, out=out)

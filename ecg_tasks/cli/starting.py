@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ecg_tasks.cli.forgetting import forget_restored
+from ecg_tasks.cli.forgetting import forget_restored, renew_list
 from ecg_tasks.cli.stack import describe, open_bucket
 from ecg_tasks.cli.terminal import complain, say
 
@@ -17,6 +17,7 @@ def up() -> None:
     stack = Stack()
     stack.up(say)
     forget_restored(stack)
+    renew_list(stack)
     say("everything is healthy")
     _warn_of_bucket(stack)
     describe(stack)

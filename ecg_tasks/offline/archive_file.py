@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ecg_tasks import readers
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.offline import behind_walls
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.inbox import checked_path
 from ecg_tasks.pipeline.intake.opening import ArchiveBounds, Opened, open_archive
@@ -70,7 +70,7 @@ def read_archive(path: Path, *, name: str = "", counted: Callable[[int], None] =
                 continue
             try:
                 files = {posixpath.basename(file.member): contents.get(opened.members[file.member]) for file in drop.files}
-                yield readers.read(drop.name, files)
+                yield behind_walls.read(drop.name, files)
             except BadInputError as fault:
                 yield Read(records=(), rejected=(Rejected(name=called, reason=fault.reason, message=fault.message),))
 

@@ -17,6 +17,7 @@ from ecg_tasks.labels import ClassDecision, Decision
 from ecg_tasks.learning.decisions import RecordDecisions
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, SPEC, Metrics, ModelSpec
+from ecg_tasks.offline import behind_walls
 from ecg_tasks.offline.report_rows import report_rows
 from ecg_tasks.pipeline.champions.seed import SHIPPED_MODELS
 from ecg_tasks.pipeline.champions.versions import flagged
@@ -288,7 +289,7 @@ def read_path(
     path = _with_header(path)
     there: dict[str, Callable[[], bytes]] = {called: partial(bytes, data) for called, data in beside.items()}
     there |= {file.name: file.read_bytes for file in path.parent.iterdir() if file.is_file()}
-    return readers.read(name or path.name, readers.gather(path.name, made() if made else path.read_bytes(), there))
+    return behind_walls.read(name or path.name, readers.gather(path.name, made() if made else path.read_bytes(), there))
 
 
 def _with_header(path: Path) -> Path:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ecg_tasks import readers
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import ObjectInfo
 from ecg_tasks.errors import BadInputError, Reason
+from ecg_tasks.offline import behind_walls
 from ecg_tasks.offline.archive_file import is_archive, read_archive
 from ecg_tasks.offline.classify_file import read_path
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER, sort_members
@@ -96,7 +96,7 @@ def _says(key: str, file: Path) -> Said | None:
 
 
 def _drop(name: str, files: dict[str, Path], _counted: Counted) -> Iterator[Read]:
-    yield readers.read(name, {called: path.read_bytes() for called, path in files.items()})
+    yield behind_walls.read(name, {called: path.read_bytes() for called, path in files.items()})
 
 
 def _again(refused: Read, _counted: Counted) -> Iterator[Read]:

@@ -253,6 +253,12 @@ def start_serving(listener: socket.socket, *, everything: bool) -> "subprocess.P
     )
 
 
+def prepare() -> None:
+    """Start the readers that this process would start with its first file, without waiting for them; none where others wait for it."""
+    if not os.environ.get(ADDRESS, ""):
+        _own(os.getpid())
+
+
 def _connected() -> socket.socket:
     """Come to the executor's readers, or to this process's own where there are none."""
     address = os.environ.get(ADDRESS, "")

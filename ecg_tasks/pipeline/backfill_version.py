@@ -213,8 +213,8 @@ def _difference(store: ObjectStore, pinned: BackfillPin) -> Difference:
         run_id=pinned.run_id,
         dag=DAG,
         created_utc=pinned.created,
-        before=_summary(store, recipe, pinned.against, champion),
-        after=_summary(store, recipe, pinned.version, champion),
+        before=version_summary(store, recipe, pinned.against, champion),
+        after=version_summary(store, recipe, pinned.version, champion),
         counts=counts,
         changed=changed,
         agreement=cohens_kappa(before_all, after_all),
@@ -236,7 +236,8 @@ def _spoken(store: ObjectStore, recipe: str, before: str, after: str) -> Iterato
         )
 
 
-def _summary(store: ObjectStore, recipe: str, version: str, champion: registry.Champion | None) -> ModelSummary:
+def version_summary(store: ObjectStore, recipe: str, version: str, champion: registry.Champion | None) -> ModelSummary:
+    """Return what is said of a version beside another one: what it is, how it stands, and what its test showed."""
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
     metrics = metrics_of(store, recipe, version)
     digest = store.sha256([keys.model_file(recipe, version, registry.SUMS)])

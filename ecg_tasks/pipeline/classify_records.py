@@ -1,7 +1,9 @@
 """Here: tasks of ``classify_records``: spectrograms/ to predictions/ and a report. Not here: what that holds (``report_builder``)."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import numpy as np
 from msgspec import structs
@@ -37,8 +39,25 @@ from ecg_tasks.signals.recipes import Recipe, get_recipe, recipe_of
 
 DAG = DagId.CLASSIFY_RECORDS
 SHARDS_PER_TASK = 8
+PATIENCE_S = 30.0
+"""So long a task waits for an intake before it gives its slot back."""
+_LOOKS_S = 1.0
 _WINDOWS_AT_ONCE = 512
 SCOPES = ("new", "all")
+
+
+def is_intake_over(*, until: str, patience_s: float = PATIENCE_S) -> bool:
+    """Return whether a run that shall have what was dropped may begin: all is taken over and drawn, or it is past ``until`` (ISO 8601).
+
+    Asked once more each second for ``patience_s``: a look costs a hundredth of the start of a task that would ask again.
+    """
+    settings, ends = Settings.from_environment(), time.monotonic() + patience_s
+    store, last = open_store(settings), datetime.fromisoformat(until)
+    while datetime.now(UTC) < last and not coverage.is_intake_over(store, recipes=settings.recipes):
+        if time.monotonic() >= ends:
+            return False
+        time.sleep(_LOOKS_S)
+    return True
 
 
 @logged
@@ -106,6 +125,21 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
         write(store, pin_key, pin)
         counted(champions=len(champions), intakes=len(pin.ingests.runs), carried_shards=len(pin.ingests.carried))
     return pin_key
+
+
+def has_work(pin: str, *, run_type: str) -> bool:
+    """Return whether a run that pictures started (Airflow's ``asset_triggered``) has anything to report; else its pin goes.
+
+    The run before it may have decided on them already. Any other run reports in any case.
+    """
+    if run_type != "asset_triggered":
+        return True
+    store = open_store()
+    pinned = read(store, ReportPin, pin)
+    if pinned.ingests.runs or undecided(store, pinned.versions.items()):
+        return True
+    store.delete(pin)
+    return False
 
 
 @logged

@@ -65,6 +65,11 @@ def serving(store: ObjectStore, recipes: Sequence[str]) -> list[Decided]:
     return [_decided(store, champion.recipe, version=champion.version, runs=runs) for champion in champions if champion is not None]
 
 
+def of_version(store: ObjectStore, recipe: str, version: str) -> Decided:
+    """Return what any version said of the archive, as it is stored; no record where it has decided on none."""
+    return _decided_by(store, recipe, version)
+
+
 def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
     """Copy what the version said of shards that no copy holds yet into one object, so that a process that starts need not read every shard.
 
@@ -95,6 +100,10 @@ def write_snapshot(store: ObjectStore, recipe: str, version: str) -> None:
 @keep(8)
 def _decided(store: ObjectStore, recipe: str, *, version: str, runs: frozenset[object]) -> Decided:  # noqa: ARG001 - a generation
     """Return what a version had said when these runs had written predictions."""
+    return _decided_by(store, recipe, version)
+
+
+def _decided_by(store: ObjectStore, recipe: str, version: str) -> Decided:
     columns = _read(store, recipe, version)
     spec = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC)))
     ids = np.array(columns["record_id"], dtype="S32")

@@ -48,6 +48,7 @@ from ecg_tasks.pipeline.intake import (
     drops,
     headers,
     label_tables,
+    looking,
     members,
     opening,
     publication,
@@ -93,6 +94,9 @@ def plan(run_id: str) -> list[str]:
         return []
     at = datetime.now(UTC)
     grace_s, max_bytes = settings.wfdb_grace_s, settings.max_object_bytes
+    notes, names = looking.released_notes(first), StoredNames.of(settings)
+    released = looking.released(listed, notes, names=names)
+    store.delete_many(keys.released(digest) for digest in notes - released.keys())  # of files that are gone
     opened = archives.open_all(
         store,
         listed,
@@ -100,7 +104,15 @@ def plan(run_id: str) -> list[str]:
         min_tasks=settings.min_tasks,
         keeping=Keeping.of(settings),
     )
-    sorted_inbox = drops.sort_inbox(store, opened.loose, at=at, grace_s=grace_s, max_bytes=max_bytes, remembered=headers.MEMO in first)
+    sorted_inbox = drops.sort_inbox(
+        store,
+        opened.loose,
+        at=at,
+        grace_s=grace_s,
+        max_bytes=max_bytes,
+        remembered=headers.MEMO in first,
+        released=released.values(),
+    )
     sorted_inbox = waiting.with_archives(sorted_inbox, opened)
     if not (ended or opened.parts or opened.known or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written

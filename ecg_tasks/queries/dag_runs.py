@@ -11,11 +11,11 @@ from ecg_tasks.archive.documents import (
     RenderManifest,
     RetrainManifest,
     find_manifest,
-    plain,
     read_shown,
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.counts import number_of
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.backfill_version import summary_key
 
@@ -34,22 +34,30 @@ def headline(dag: str, run_id: str) -> str:
 
 
 def _intake(manifest: IntakeManifest) -> str:
-    counts, labels = manifest.counts, manifest.labels.stored
-    fates = [(n, name.replace("_", " ")) for name, n in plain(counts).items() if n and name not in {"received", "waiting"}]
-    parts = [f"{counts.received:,} received" + (f": {_listed(fates)}" if fates else "")]
-    parts += [f"{n:,} {what}" for n, what in ((labels, "labels stored"), (counts.waiting, "files wait for others")) if n]
+    counts = manifest.counts
+    fates = [
+        number_of(n, one, many)
+        for n, one, many in (
+            (counts.records, "record", "records"),
+            (counts.duplicates, "duplicate", "duplicates"),
+            (counts.quarantined, "quarantined", "quarantined"),
+            (counts.forgotten, "forgotten", "forgotten"),
+            (counts.passed_over, "passed over", "passed over"),
+        )
+        if n
+    ]
+    parts = [f"{counts.received:,} received" + (f": {', '.join(fates)}" if fates else "")]
+    parts += [number_of(manifest.labels.stored, "label stored", "labels stored")] * bool(manifest.labels.stored)
+    parts += [number_of(counts.waiting, "file waits for others", "files wait for others")] * bool(counts.waiting)
     return "; ".join(parts)
 
 
 def _drawn(manifest: RenderManifest) -> str:
     if not manifest.shards:
         return "nothing to draw"
-    shards = len({one.shard for one in manifest.shards})
-    return f"{manifest.counts.windows:,} pictures of {manifest.counts.taken:,} records in {shards:,} {'shard' if shards == 1 else 'shards'}"
-
-
-def _listed(counts: list[tuple[int, str]]) -> str:
-    return ", ".join(f"{n:,} {name}" for n, name in counts)
+    counts, shards = manifest.counts, len({one.shard for one in manifest.shards})
+    pictures, records = number_of(counts.windows, "picture", "pictures"), number_of(counts.taken, "record", "records")
+    return f"{pictures} of {records} in {number_of(shards, 'shard', 'shards')}"
 
 
 def maintenance(store: ObjectStore, run_id: str) -> MaintenanceManifest | None:

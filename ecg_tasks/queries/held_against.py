@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg_tasks.archive import tables, verdicts
-from ecg_tasks.archive.catalog import RECORD, Catalog
-from ecg_tasks.archive.descriptions import Descriptions, Person, persons_of
+from ecg_tasks.archive import verdicts
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.evaluation.assessment import BOOTSTRAP_SEED
 from ecg_tasks.evaluation.estimation import Comparison, hold_against
 from ecg_tasks.labels import CLASS_ORDER, Label
-from ecg_tasks.pipeline.champions.versions import TrainedOn
-from ecg_tasks.pipeline.decided import Decided, serving
+from ecg_tasks.pipeline.decided import serving
+from ecg_tasks.queries.unseen import unseen_by
 
 MIN_LABELS = 10
 """Labelled records of different patients below which nothing is compared."""
@@ -37,7 +35,13 @@ def held_against(store: ObjectStore, recipe: str) -> HeldAgainst | None:
         known = verdicts.read_labels(store)
         in_force = {**known.sources, **known.in_force()}
         labels = {one: entry.label for one, entry in in_force.items() if entry.label in CLASS_ORDER}
-        chosen = _chosen(store, decided, labels)
+        ids = np.array(sorted(labels), dtype="S32")
+        at = decided.rows(ids)
+        usable = [one.decode() for one, row in zip(ids, at, strict=True) if row >= 0 and not np.isnan(decided.probability[row])]
+        by_patient: dict[str, str] = {}  # of each patient the record with the smallest id
+        for record_id, patient in unseen_by(store, decided.recipe, [decided.version], usable).items():
+            by_patient.setdefault(patient, record_id)
+        chosen = list(by_patient.values())
         if len(chosen) < MIN_LABELS:
             return None
         at = decided.rows(np.array(chosen, dtype="S32"))
@@ -45,25 +49,3 @@ def held_against(store: ObjectStore, recipe: str) -> HeldAgainst | None:
         found = hold_against(truth, decided.probability[at].astype(np.float64), threshold=decided.threshold[at], seed=BOOTSTRAP_SEED)
         return HeldAgainst(n_records=len(chosen), n_abnormal=int(truth.sum()), figures=found)
     return None
-
-
-def _chosen(store: ObjectStore, decided: Decided, labels: Mapping[str, str]) -> list[str]:
-    """Return the labelled records with a probability that it was not trained on, of each patient the one with the smallest id."""
-    ids = np.array(sorted(labels), dtype="S32")
-    at = decided.rows(ids)
-    usable = [one.decode() for one, row in zip(ids, at, strict=True) if row >= 0 and not np.isnan(decided.probability[row])]
-    catalog = Catalog.find(store)
-    if not usable or catalog is None:
-        return []
-    late = catalog.described(usable)
-    persons: dict[str, Person] = {}
-    for part in catalog.rows(["record_id", *tables.PERSON], kind=RECORD, where={"record_id": usable}):
-        persons |= persons_of(part)
-    persons |= late
-    trained_on = TrainedOn.read(store, decided.recipe, decided.version, Descriptions(late))
-    by_patient: dict[str, str] = {}
-    for record_id in usable:
-        person = persons.get(record_id, Person())
-        if trained_on.why(record_id, person.bucket, person.patient, person.public_patient) is None:
-            by_patient.setdefault(person.patient or record_id, record_id)
-    return list(by_patient.values())

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive.documents import InboxWait
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
+from ecg_tasks.pipeline.intake import looking
 from ecg_tasks.queries.quarantine import count_open
 from ecg_tasks.queries.runs import Run, runs
 from ecg_tasks.settings import Settings
@@ -24,6 +26,7 @@ class Overview:
     n_waiting: int
     waiting: tuple[str, ...]
     waiting_since: str
+    waits_for: tuple[InboxWait, ...]
     n_quarantined: int
     champions: tuple[registry.Champion, ...]
 
@@ -53,6 +56,7 @@ def overview(store: ObjectStore, *, told: bool = True) -> Overview:
         n_waiting=n_waiting,
         waiting=tuple((item.key if told else names.in_inbox(item.key)).removeprefix(keys.INBOX) for item in oldest),
         waiting_since=oldest[0].modified.isoformat(timespec="seconds") if oldest else "",
+        waits_for=looking.waits_for(store, n_waiting),
         n_quarantined=count_open(store),
         champions=tuple(filter(None, champions)),
     )

@@ -22,6 +22,7 @@ from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.counts import ReportCounts
 from ecg_tasks.labels import Decision
 from ecg_tasks.names import DagId
+from ecg_tasks.pipeline.reports.coverage import reasons
 from ecg_tasks.reporting import again
 from ecg_tasks.reporting.model import DriftLight, ReportedInput, UnseenFigures
 from ecg_tasks.reporting.sections import OfModel
@@ -149,12 +150,13 @@ def headline(report: str) -> str:
     store = open_store()
     summary = read(store, ReportSummary, keys.report(date, run, "summary.json"))
     decided = ", ".join(f"{count:,} {decision}" for decision, count in summary.decisions.items())
+    waits = summary.waiting
     rest = [
         (summary.counts.pending, "pending"),
         (summary.counts.quarantined, "quarantined"),
         (summary.counts.forgotten, "forgotten"),
-        (summary.waiting.inbox_files, "files still in the inbox"),
-        (summary.waiting.records_without_pictures, "records without pictures"),
+        (waits.inbox_files, f"files still in the inbox{reasons(waits)}"),
+        (waits.records_without_pictures, "records without pictures"),
     ]
     sentence = f"{summary.counts.records:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
     return f"{sentence}. {summary.changes.sentence}" if summary.changes else sentence

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import unknown_file
 from ecg_tasks.readers.base import Companions, Reader, Reading, Recording, Rejected
-from ecg_tasks.readers.blanking import impossible, proven
+from ecg_tasks.readers.blanking import impossible, is_same
 from ecg_tasks.readers.dicom import DicomReader
 from ecg_tasks.readers.edf import EdfReader
 from ecg_tasks.readers.hdf5_arrays import Hdf5Reader
@@ -140,7 +140,7 @@ def deidentified(name: str, files: Mapping[str, bytes], *, before: Read | None =
     BadInputError
         As `read`, and ``unreadable`` where no such copy can be made: then nothing of the files should be kept.
     """
-    expected = proven((before or read(name, files)).records)
+    expected = (before or read(name, files)).records
     if not expected:
         raise impossible(name, "none of its rows can be read")
     reader = _reader_for(name, files)
@@ -154,10 +154,10 @@ def deidentified(name: str, files: Mapping[str, bytes], *, before: Read | None =
     if list(blanked) != list(files):
         raise impossible(name, "it would have other files")
     try:
-        after = proven(read(name, blanked).records)
+        after = read(name, blanked).records
     except BadInputError as error:
         raise impossible(name, f"the copy could not be read ({error.reason.value})") from error
-    if len(after) != len(expected) or not all(one.is_as(same) for one, same in zip(after, expected, strict=True)):
+    if len(after) != len(expected) or not all(map(is_same, after, expected)):
         raise impossible(name, "the copy would hold other records")
     return blanked
 

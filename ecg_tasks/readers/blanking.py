@@ -5,11 +5,12 @@ Every format keeps an allow-list: what its reader reads, as far as no person can
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.labels import Label
 from ecg_tasks.readers.leads import millivolts_per
 from ecg_tasks.readers.person import age_kept
 from ecg_tasks.signals.lead_names import canonical_names, lead_meant
@@ -104,28 +105,22 @@ def kept_number(text: str) -> str:
     return text.strip() if NUMBER.fullmatch(text.strip()) else ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Proven:
-    """What a record must still be in a copy without identifiers; its samples, rate and leads by its id."""
-
-    name: str
-    record_id: str
-    unit: str
-    label: Label | None
-    sex: str | None
-    synthetic: bool
-    age: float | None
-    """Years."""
-
-    def is_as(self, before: "Proven") -> bool:
-        """Return whether all is the same, the age as it is kept: an infant's in whole days."""
-        ages = [-1.0 if age is None else age for age in (self.age, age_kept(before.age))]
-        return replace(self, age=None) == replace(before, age=None) and abs(ages[0] - ages[1]) < _SAME_AGE
+_STAYS = ("name", "unit", "leads", "label", "sex", "synthetic")
 
 
-def proven(records: Sequence[Record]) -> list[Proven]:
-    """Return what is compared of records, so that their samples need not be held."""
-    return [Proven(**{field.name: getattr(record, field.name) for field in fields(Proven)}) for record in records]
+def is_same(copied: Record, before: Record) -> bool:
+    """Return whether a record of a copy without identifiers is as before: its samples, rate and leads, and what is known of it.
+
+    The age is as it is kept: an infant's in whole days.
+    """
+    ages = [-1.0 if age is None else age for age in (copied.age, age_kept(before.age))]
+    same = all(getattr(copied, name) == getattr(before, name) for name in _STAYS) and float(copied.fs) == float(before.fs)
+    return same and abs(ages[0] - ages[1]) < _SAME_AGE and np.array_equal(_bits(copied), _bits(before))
+
+
+def _bits(record: Record) -> NDArray[np.uint32]:
+    """Return the samples as whole numbers, shape (n_leads, n_samples): what is no number is the same as itself."""
+    return np.ascontiguousarray(record.samples).view(np.uint32)
 
 
 def impossible(name: str, why: str) -> BadInputError:

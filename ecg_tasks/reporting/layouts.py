@@ -24,7 +24,7 @@ GAINS_MM_MV = (10.0, 5.0, 2.5, 1.0, 0.5, 0.1)
 SHEET_MM = 165.0
 """Height of the paper of the first layout, at most: what A4 and US Letter in landscape hold with the sentences below it."""
 TALLEST_MM = 50.0
-"""Height of one lead, at most, but for what happens in a fiftieth of a second."""
+"""Height of what the first layout shows of one lead, at most, but for what happens in a hundredth of a second."""
 USUAL_PERCENT = (0.1, 50, 99.9)
 """Percentiles of a lead: what is between the first and the last decides on the amplitude, no artefact. It is drawn about the second."""
 UP_MM, DOWN_MM, GAP_MM, NAME_MM = 10.0, 4.0, 1.0, 4.0
@@ -127,7 +127,7 @@ def fit(samples: NDArray[np.floating], arrangement: Arrangement) -> tuple[NDArra
     gain, is_usual_shown = GAINS_MM_MV[-1], False
     for tried in GAINS_MM_MV:
         taken = np.minimum(whole, usual) * tried
-        if float((usual.sum(axis=0)).max()) * tried <= TALLEST_MM and _height(arrangement, taken, tried) <= SHEET_MM:
+        if _tallest(arrangement, taken) <= TALLEST_MM and _height(arrangement, taken, tried) <= SHEET_MM:
             gain, is_usual_shown = tried, True
             break
     at_least = usual * gain if is_usual_shown else np.zeros_like(usual)
@@ -151,6 +151,11 @@ def part_ends(n_samples: int) -> list[int]:
 
 def _height(arrangement: Arrangement, taken: NDArray[np.float64], gain: float) -> float:
     return baselines(arrangement, Fitted(gain=gain, up=taken[0], down=taken[1]))[1]
+
+
+def _tallest(arrangement: Arrangement, taken: NDArray[np.float64]) -> float:
+    """Return the height of the piece that goes furthest, mm."""
+    return max(float(taken[:, one.lead, one.first : one.first + one.n].max(axis=1).sum()) for row in arrangement.rows for one in row)
 
 
 def _whole(lead: int) -> Piece:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ecg_tasks.signals.measurements import VALUES, reasons
 
 NOT_MEASURED = "not measured yet"
@@ -36,11 +38,38 @@ def measured_lines(row: Mapping[str, Any]) -> list[Line]:
     return [_line(name, row[name], why.get(name, "")) for name in (*VALUES, "rhythm")]
 
 
+class Compared(NamedTuple):
+    """One measurement of two recordings, and how much it is more than in the earlier one; empty where one of them has none."""
+
+    title: str
+    now: str
+    earlier: str
+    difference: str
+
+
+def compared_lines(now: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[Compared]:
+    """Return the lines of two rows side by side."""
+    found = []
+    for name, line, before in zip((*VALUES, "rhythm"), measured_lines(now), measured_lines(earlier), strict=True):
+        difference, unit = "", _TITLES[name][1]
+        if name in VALUES and np.isfinite([now[name], earlier[name]]).all():
+            more = _whole(now[name]) - _whole(earlier[name])
+            if unit == "°":  # the shorter way round
+                more = (more + 180) % 360 - 180
+            difference = f"{more:+d}".replace("-", "−").replace("+0", "0") + ("" if unit == "°" else " ") + unit
+        found.append(Compared(line.title, line.text, before.text, difference))
+    return found
+
+
+def _whole(value: float) -> int:
+    return round(round(float(value), 1))  # the report's columns have one digit: what is rounded of them is the same elsewhere
+
+
 def _line(name: str, value: float | str | None, why: str) -> Line:
     title, unit = _TITLES[name]
     if isinstance(value, str) and value:
         return Line(title, value)
     if isinstance(value, str) or value is None or value != value:  # noqa: PLR0124 - NaN is not itself
         return Line(title, "not measurable" if why else NOT_MEASURED, why)
-    whole = round(round(float(value), 1))  # the report's columns have one digit: what is rounded of them is the same elsewhere
+    whole = _whole(value)
     return Line(title, f"{whole}{unit}" if unit == "°" else f"{whole} {unit}")

@@ -127,7 +127,7 @@ class RunReport:
     unseen_absent : when ``unseen`` is empty, a sentence that says why
     notes : sentences shown under the counts ("12 recordings wait for their spectrograms.")
     backfill : what was decided on again, shown at the top of the page; empty for a nightly report
-    waiting : how many files wait in the inbox and how many records have no pictures yet, by name
+    waiting : how many files wait in the inbox, what for, and how many records have no pictures yet, by name
     changes : decisions of the archive that a change of champions changed; None where no champion changed
     since : the report before, and what is other now; None for the first one, and in older reports
     drift : how each version stands that decided; none in older reports
@@ -150,7 +150,7 @@ class RunReport:
     unseen_absent: str = ""
     notes: Sequence[str] = ()
     backfill: str = ""
-    waiting: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, Any] = field(default_factory=dict)
     changes: Changes | None = None
     since: Since | None = None
     drift: Sequence[DriftLight] = ()

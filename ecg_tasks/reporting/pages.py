@@ -16,11 +16,13 @@ from markupsafe import Markup
 from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.report_columns import Query, differs, shown
 from ecg_tasks.reporting.attribution import draw_attribution
+from ecg_tasks.reporting.beats import draw_beats
 from ecg_tasks.reporting.changes import changes_csv, in_order
 from ecg_tasks.reporting.charts import count_scores, draw_decisions, draw_probability
 from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.escaping import environment
 from ecg_tasks.reporting.facts import facts_of
+from ecg_tasks.reporting.lead_spectrograms import draw_lead_spectrograms
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary, RecordDetail, RunReport
 from ecg_tasks.reporting.plainly import plainly
@@ -31,6 +33,7 @@ from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.tables import csv_file, csv_schema
 from ecg_tasks.reporting.waveform import draw_waveform
 from ecg_tasks.signals.flags import sentences, words
+from ecg_tasks.signals.measurements import MeasuredBeat, measured_beat
 
 RECORD_PAGES = "records/"
 """The folder of the records' pages within a report."""
@@ -155,6 +158,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         classes=class_lines(model.classes, row),
         probability=draw_probability(row["probability"], model=model) if row["probability"] is not None else "",
         waveform=draw_waveform(record, from_s=detail.shown_from_s, beats_s=detail.beats_s, attribution=detail.attribution),
+        by_lead=draw_lead_spectrograms(record, from_s=detail.shown_from_s),
         spectrograms=draw_spectrograms(detail.spectrograms, attribution=detail.attribution) if detail.spectrograms else "",
         attribution=detail.attribution,
         plain=plainly(detail.attribution) if detail.attribution else "",
@@ -166,6 +170,7 @@ def record_page(report: RunReport, detail: RecordDetail, *, previous: str | None
         leads=f"{len(record.leads)}: {', '.join(record.leads)}",
         facts=facts_of(record),
         measured=measured_lines(row),
+        beats=draw_beats(beat) if isinstance(beat := measured_beat(record), MeasuredBeat) else None,
         quality=f"{row['quality']:.2f} (0 useless, 1 clean)",
         flags=words(flags),
         remarks=sentences(flags),

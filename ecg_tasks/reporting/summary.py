@@ -57,7 +57,7 @@ def summary(report: RunReport, *, n_pages: int) -> dict[str, Any]:
             "inputs": [asdict(item) for item in report.quarantined],
         },
         "notes": list(report.notes),
-        "waiting": dict(report.waiting),
+        "waiting": {name: list(value) if isinstance(value, tuple) else value for name, value in report.waiting.items()},
         "since": None if report.since is None else report.since.as_dict(),
         "drift": [asdict(light) for light in report.drift],
         "changes": None if report.changes is None else report.changes.as_dict(),

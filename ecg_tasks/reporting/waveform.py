@@ -98,8 +98,8 @@ def draw_waveform(
         layouts=tuple(layouts),
         scale=f"A small box is 0.04 s by {number(1 / fitted.gain)} mV, a large box 0.2 s by {number(5 / fitted.gain)} mV. "
         f"The boxes hold at any zoom. Each lead is drawn about its median. {marks}{cut}".strip(),
-        on_paper=f"{number(SPEED_MM_S)} mm/s and {gain} mm/mV only on A4 landscape, printed at 100 %: ten seconds then measure"
-        " 250 mm. On any other paper, US Letter too, it may be smaller: read the boxes.",
+        on_paper=f"{number(SPEED_MM_S)} mm/s and {gain} mm/mV on A4 and US Letter in landscape, printed at 100 %: ten seconds then"
+        " measure 250 mm. On smaller paper read the boxes.",
         overview=_draw_overview(record, start_s=start_s) if record.duration_s > SHOWN_S + 0.5 else None,
     )
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,11 +105,23 @@ class Measurements:
         return {name: getattr(self, name) for name in (*VALUES, "rhythm", "not_measurable")}
 
 
-class Waves(NamedTuple):
-    """Where the waves of a typical beat begin and end, and when its R peaks are, s from the recording's start."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredBeat:
+    """What measurements were made on: the median beat, the leads it has, where its waves begin and end, and the values.
 
-    bounds: Bounds
-    r_peaks_s: NDArray[np.float64]
+    Parameters
+    ----------
+    leads : one name per row of ``beat.median``
+    derived : those of them that were computed from two others
+    start_s : where the stretch that was measured begins in the recording
+    """
+
+    beat: TypicalBeat
+    leads: tuple[str, ...]
+    derived: tuple[str, ...]
+    start_s: float
+    at: Bounds
+    values: Measurements
 
 
 def reasons(not_measurable: str) -> dict[str, str]:
@@ -134,21 +145,12 @@ def measure(record: Record) -> Measurements:
     QTc: Fridericia, Acta Med. Scand. 53, 1920; Bazett, Heart 7, 1920. Axis from I and aVF, whose scales differ by half the root of 3:
     Novosel, Noll and Lüscher, Croat. Med. J. 40, 1999.
     """
-    found = _typical(record)
-    return _nothing(found) if isinstance(found, NotMeasurable) else _intervals(*found[:3])
+    found = measured_beat(record)
+    return found.values if isinstance(found, MeasuredBeat) else _nothing(found)
 
 
-def waves(record: Record) -> Waves | None:
-    """Return where the waves of a recording's typical beat lie, and its R peaks; None where it is not measurable."""
-    found = _typical(record)
-    if isinstance(found, NotMeasurable):
-        return None
-    beat, _, _, start_s = found
-    return Waves(bounds=bounds(beat), r_peaks_s=beat.r_peaks_s + start_s)
-
-
-def _typical(record: Record) -> NotMeasurable | tuple[TypicalBeat, Prepared, list[str], float]:
-    """Return the beat that is measured, the recording made ready, the leads of that beat, and where its stretch begins, s; or why not."""
+def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
+    """Measure a recording, and return what it was measured on too; or why there is nothing to measure."""
     if record.is_heartbeat:
         return NotMeasurable.ONE_BEAT
     if record.fs < MIN_FS:
@@ -164,20 +166,22 @@ def _typical(record: Record) -> NotMeasurable | tuple[TypicalBeat, Prepared, lis
     beat = typical_beat(samples, fs=record.fs)
     if beat is None:
         return NotMeasurable.FEW_BEATS
-    return beat, ready, [leads[row] for row in beat.leads], start / record.fs
+    found, at = tuple(leads[row] for row in beat.leads), bounds(beat)
+    derived = tuple(lead for lead in found if lead in ready.derived)
+    values = _intervals(beat, at, ready, found)
+    return MeasuredBeat(beat=beat, leads=found, derived=derived, start_s=start / record.fs, at=at, values=values)
 
 
 def _nothing(reason: NotMeasurable) -> Measurements:
     return Measurements(why=dict.fromkeys([*VALUES, "rhythm"], reason))
 
 
-def _intervals(beat: TypicalBeat, ready: Prepared, leads: Sequence[str]) -> Measurements:
+def _intervals(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[str]) -> Measurements:
     why: dict[str, NotMeasurable] = {}
     rhythm = _rhythm(np.diff(beat.r_peaks_s))
     if not rhythm:
         why["rhythm"] = NotMeasurable.FEW_BEATS
     found = Measurements(rate_bpm=60 / beat.rr_s, rhythm=rhythm, why=why)
-    at = bounds(beat)
     pr_ms = qt_ms = fridericia = bazett = np.nan
     if at.p_on_s is None:
         why["pr_ms"] = NotMeasurable.NO_P

@@ -96,6 +96,6 @@ class Record:
     @cached_property
     def record_id(self) -> str:
         """First 32 hex digits of SHA-256 over the samples, their shape, ``fs`` and the lead names."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.samples, dtype="<f4").tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(self.samples, dtype="<f4").data)
         digest.update(repr((self.samples.shape, float(self.fs), self.leads)).encode())
         return digest.hexdigest()[:32]

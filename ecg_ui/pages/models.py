@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
@@ -18,9 +17,12 @@ from ecg_tasks.actions.decisions import ChampionAction
 from ecg_tasks.evaluation.classes import CLASS_FIGURES
 from ecg_tasks.evaluation.summary import FIGURE_TITLES
 from ecg_tasks.queries import dag_runs, models
+from ecg_tasks.queries.version_comparison import VersionComparison, comparison
 from ecg_tasks.reporting.charts import draw_interval
+from ecg_tasks.reporting.two_curves import draw_precision_recalls, draw_rocs
 from ecg_ui import deciding
-from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, Store, VersionForm, VersionPath
+from ecg_ui.inputs import DecisionQuery, OverrideForm, ReasonForm, RecipeName, Store, VersionForm, VersionPath, VersionQuery
+from ecg_ui.markdown import markdown
 from ecg_ui.rendering import page
 
 router = APIRouter()
@@ -42,7 +44,13 @@ def show_models(request: Request, user: GetUserDep, store: Store, decision: Deci
         compared = [*first, *(one for one in recipe.versions if not one.serves)][:COMPARED]
         names = [name for name in FIGURE_TITLES if any(name in one.figures for one in compared)]
         classes = dict.fromkeys(name for one in compared for name in one.classes)
-        shown = {"recipe": recipe, "compared": compared, "names": names, "classes": list(classes)}
+        shown = {
+            "recipe": recipe,
+            "compared": compared,
+            "versions": [one.version.version for one in recipe.versions],
+            "names": names,
+            "classes": list(classes),
+        }
         found.append(shown | {"synthetic": any(one.version.synthetic for one in first)})
     answer = page(
         request,
@@ -60,18 +68,83 @@ def show_models(request: Request, user: GetUserDep, store: Store, decision: Deci
     return answer
 
 
+@router.get("/models/compare")
+def show_comparison(
+    request: Request,
+    user: GetUserDep,
+    *,
+    store: Store,
+    recipe: Annotated[RecipeName, Query()],
+    one: VersionQuery,
+    other: VersionQuery,
+) -> Response:
+    """Show two versions on the same patients, of what both have stored: nothing is decided for it, and no DAG starts."""
+    known = next((found for found in models.models(store) if found.recipe == recipe), None)
+    names = [version.version.version for version in known.versions] if known else []
+    if not {one, other} <= {*names}:
+        raise HTTPException(404)
+    found = comparison(store, recipe, one, other)
+    return page(
+        request,
+        user,
+        "compare.html",
+        recipe=recipe,
+        names=names,
+        found=found.decisions,
+        compared=found,
+        records=f"{request.scope['root_path']}/records",
+        rows=_rows(found),
+        drawings=_drawings(found),
+    )
+
+
+def _rows(found: VersionComparison) -> list[dict[str, str]]:
+    """Return the figures of both on the same patients, each with its paired difference where it has one."""
+    if found.figures is None:
+        return []
+    one, other = (of.evaluation.figures for of in found.figures)
+    return [
+        {
+            "title": FIGURE_TITLES.get(name, name),
+            "one": one[name].text(),
+            "other": other[name].text(),
+            "difference": found.differences[name].text() if name in found.differences else "–",
+        }
+        for name in one
+    ]
+
+
+def _drawings(found: VersionComparison) -> list[tuple[str, Markup]]:
+    """Return the curves of both, one over the other."""
+    if found.figures is None:
+        return []
+    one, other = found.figures
+    names, evaluations = (found.one.version, found.other.version), (one.evaluation, other.evaluation)
+    return [
+        ("ROC", draw_rocs(one.roc, other.roc, names=names, aurocs=(evaluations[0].auroc.text(), evaluations[1].auroc.text()))),
+        (
+            "Precision and recall",
+            draw_precision_recalls(
+                one.precision_recall,
+                other.precision_recall,
+                names=names,
+                areas=(evaluations[0].average_precision.text(), evaluations[1].average_precision.text()),
+                prevalence=one.evaluation.prevalence.value,
+            ),
+        ),
+    ]
+
+
 @router.get("/models/{recipe}/{version}")
 def show_card(request: Request, user: GetUserDep, store: Store, recipe: RecipePath, version: VersionPath) -> Response:
     """Show the card of one version."""
     card = models.card(store, recipe, version)
     if card is None:
         raise HTTPException(404)
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["html_block", "html_inline"])
-    markdown.add_render_rule("image", _plot)
-    markdown.add_render_rule("table_open", _table_open)
-    markdown.add_render_rule("table_close", _table_close)
+    renderer = markdown()
+    renderer.add_render_rule("image", _plot)
     base = f"{request.scope['root_path']}/models/{recipe}/{version}"
-    written = markdown.render(card, {"base": base, "stored": models.plots(store, recipe, version)})
+    written = renderer.render(card, {"base": base, "stored": models.plots(store, recipe, version)})
     return page(request, user, "card.html", recipe=recipe, version=version, card=Markup(written))  # noqa: S704 - its HTML is switched off
 
 
@@ -90,16 +163,6 @@ def _plot(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _option
     if name not in env["stored"]:
         return f"<em>{title} (the plot is not stored with this version)</em>"
     return f'<img src="{env["base"]}/{name}" alt="{title}" loading="lazy">'
-
-
-def _table_open(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _options: OptionsDict, _env: EnvType) -> str:
-    """Begin a table that scrolls within where it is wider than the page."""
-    nth = sum(token.type == "table_open" for token in tokens[: number + 1])
-    return f'<div class="scroll" role="region" aria-label="Table {nth}" tabindex="0"><table>'
-
-
-def _table_close(_renderer: RendererHTML, _tokens: Sequence[Token], _number: int, _options: OptionsDict, _env: EnvType) -> str:
-    return "</table></div>"
 
 
 @changes.post("/models/{recipe}/promote")

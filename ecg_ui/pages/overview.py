@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from ecg_tasks.names import DagId as Dag
 from ecg_tasks.queries import dag_runs, drift, models
+from ecg_tasks.queries.first_steps import first_steps
 from ecg_tasks.queries.overview import overview
 from ecg_tasks.queries.runs import run_of
 from ecg_tasks.reporting.history import FATES, draw_history
@@ -40,6 +41,7 @@ def show_overview(request: Request, user: GetUserDep, store: Store) -> Response:
         light_of={one.recipe: one for one in lights},
         decided=decided,
         synthetic=models.synthetic(store, [*shown, *decided]),
+        steps=None if seen.runs or seen.n_waiting else first_steps(store),
     )
 
 

@@ -6,22 +6,27 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from ecg_tasks.labels import Decision
-from ecg_tasks.queries import explained, records, report_table, review_queue, runs
+from ecg_tasks.queries import explained, records, report_table, review_queue, runs, same_patient
 from ecg_tasks.reporting.attribution import Attribution, draw_attribution
+from ecg_tasks.reporting.beats import draw_beats
 from ecg_tasks.reporting.charts import draw_probability
 from ecg_tasks.reporting.class_lines import class_lines
 from ecg_tasks.reporting.facts import facts_of
+from ecg_tasks.reporting.lead_spectrograms import draw_lead_spectrograms
 from ecg_tasks.reporting.measured import measured_lines
 from ecg_tasks.reporting.model import ModelSummary
+from ecg_tasks.reporting.overlay import draw_over
 from ecg_tasks.reporting.plainly import plainly
 from ecg_tasks.reporting.sections import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
+from ecg_tasks.signals.measurements import SENTENCES, MeasuredBeat, measured_beat
 from ecg_ui import security
-from ecg_ui.inputs import DATE, RUN, RecordPath, Store
+from ecg_ui.inputs import DATE, RECORD, RUN, RecordPath, Store
 from ecg_ui.pages.reports import Asked, as_params
 from ecg_ui.rendering import page
+from ecg_ui.watching import Noted
 
 router = APIRouter()
 
@@ -78,12 +83,83 @@ def show_record(
         boxes=found.decided.version.class_names if found.decided else (),
         previous=previous,
         following=following,
+        by_lead=draw_lead_spectrograms(record, from_s=start),
         **drawings(found, start=start, attribution=explained.attribution(store, found)),
         earlier=earlier,
         later=later,
         duration=number(record.duration_s),
         fs=number(record.fs),
     )
+
+
+@router.get("/records/{record_id}/beat")
+def show_beat(
+    request: Request,
+    user: GetUserDep,
+    *,
+    store: Store,
+    record_id: RecordPath,
+    query: Asked,
+    date: OptionalDate = None,
+    run: OptionalRun = None,
+) -> Response:
+    """Show the median beat of a record, with what was measured on it."""
+    stored = same_patient.find(store, record_id)
+    if stored is None:
+        raise HTTPException(404)
+    beat = measured_beat(stored.record)
+    if isinstance(beat, MeasuredBeat):
+        shown: dict[str, Any] = {"beats": draw_beats(beat), "measured": measured_lines(beat.values.row), "why": ""}
+    else:
+        shown = {"beats": None, "measured": (), "why": SENTENCES[beat]}
+    return page(
+        request,
+        user,
+        "beat.html",
+        stored=stored,
+        **shown,
+        asked=_asked(query, date, run),
+    )
+
+
+@router.get("/records/{record_id}/earlier")
+def show_earlier(
+    request: Request,
+    user: GetUserDep,
+    noted: Noted,
+    *,
+    store: Store,
+    record_id: RecordPath,
+    query: Asked,
+    date: OptionalDate = None,
+    run: OptionalRun = None,
+    other: Annotated[str | None, Query(pattern=RECORD)] = None,
+) -> Response:
+    """Show a record over another one of the same patient: the one asked for, or the latest earlier one."""
+    stored = same_patient.find(store, record_id)
+    if stored is None:
+        raise HTTPException(404)
+    listed = same_patient.others(store, stored)
+    chosen = same_patient.nearest(listed) if other is None else next((one for one in listed if one.record_id == other), None)
+    if chosen is None and other is not None:
+        raise HTTPException(404)
+    behind = same_patient.find(store, chosen.record_id) if chosen else None
+    noted.other = chosen.record_id if chosen and behind else ""
+    return page(
+        request,
+        user,
+        "earlier.html",
+        stored=stored,
+        listed=listed,
+        chosen=chosen if behind else None,
+        over=draw_over(stored.record, behind.record) if behind else None,
+        asked=_asked(query, date, run),
+    )
+
+
+def _asked(query: report_table.Query, date: str | None, run: str | None) -> dict[str, object]:
+    """Return what an address has of the report that one comes from."""
+    return as_params(query) | ({"date": date, "run": run} if date and run else {})
 
 
 def drawings(found: records.RecordPage, *, start: float, attribution: Attribution | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -129,6 +130,22 @@ def test_what_needs_eyes_comes_first(table, rows):
     """Uncertain, abnormal, uninterpretable, normal, each by falling probability and then by id; every value as it was given."""
     assert list(table.all_rows()) == in_order(rows)
     assert table.rows(table.order(Query(descending=True))) == in_order(rows)[::-1]
+
+
+def test_rows_that_are_alike_are_dealt_into_parts_of_one_size(monkeypatch):
+    """A night may have a hundred thousand records without a probability: their ids put them in order, and no part holds them all."""
+    monkeypatch.setattr(run_table_writer, "SORTED_AT_ONCE", 10)
+    ids = [f"{number:032x}" for number in (*range(30), 2**64 + 3, 2**64 + 2, 2**127, 2**127 + 1, 2**64 + 1)]
+    shuffled = np.random.default_rng(0).permutation(len(ids))
+    keys = run_table_writer._keys_of(
+        pa.table(
+            {"record_id": [ids[at] for at in shuffled], "decision": ["uninterpretable"] * 35, "probability": pa.nulls(35, pa.float64())}
+        )
+    )
+    parts = run_table_writer._parts(keys)
+    assert np.bincount(parts).tolist() == [9, 9, 9, 8]
+    in_order = sorted(range(35), key=lambda at: ids[shuffled[at]])
+    assert parts[in_order].tolist() == sorted(parts.tolist())
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_a_task_tells_counts_seconds_and_keys(caplog, returned, listed):
     """Counts add up over the shards of a task; of many keys the first are named."""
     assert classify(returned) == returned
     (line,) = caplog.messages
-    assert re.fullmatch(rf"classify: 2 shards, 1,204 records; \d+\.\d s; {listed}", line)
+    assert re.fullmatch(rf"classify ended\. shards: 2; records: 1,204; \d+\.\d s; {listed}", line)
     assert caplog.records[0].levelno == logging.INFO
 
 
@@ -46,7 +46,7 @@ def test_a_task_that_fails_says_nothing_of_what_it_did(caplog):
     assert caplog.messages == []
     counted(records=5)
     classify("k/1")
-    assert "1,204 records" in caplog.messages[0]
+    assert "records: 1,204" in caplog.messages[0]
 
 
 def test_a_task_within_a_task_counts_for_itself(caplog):
@@ -59,4 +59,4 @@ def test_a_task_within_a_task_counts_for_itself(caplog):
         return []
 
     plan()
-    assert [line.split(";")[0] for line in caplog.messages] == ["classify: 2 shards, 1,204 records", "plan: 3 drops"]
+    assert [line.partition(";")[0] for line in caplog.messages] == ["classify ended. shards: 2", "plan ended. drops: 3"]

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ecg_tasks
-from ecg_tasks.cli import models, service, users
+from ecg_tasks.cli import models, service, users, waiting
 from ecg_tasks.cli.__main__ import app
 
 CHECKOUT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ COMMANDS = (
     *("promote", "rollback", "reject", "secrets"),
     *("audit", "lineage", "deidentify", "backup", "backup-key", "restore", "kept", "forget", "allow-again"),
 )
-GROUPS = {"models": models.app, "service": service.app, "users": users.app}
+GROUPS = {"inbox": waiting.app, "models": models.app, "service": service.app, "users": users.app}
 """Commands that have commands of their own."""
 HEAVY = ("numpy", "pandas", "boto3", "airflow", "tensorflow", "matplotlib", "wfdb", "psycopg", "httpx", "ai_edge_litert", "onnxruntime")
 
@@ -167,9 +167,14 @@ def test_asking_for_the_status_creates_nothing(tmp_path):
         ("reject", "heartbeat", "ab", "--why", "x"),
         ("open",),
         ("put", __file__),
+        ("put", __file__, "--wait"),
+        ("inbox",),
+        ("inbox", "release", "x"),
+        ("inbox", "delete", "x", "--yes"),
         ("run", "ingest_records"),
         ("import", "heartbeats", "."),
         ("export-report", "x", "x.zip"),
+        ("export-report", "x", "x.pdf", "--pdf", "--paper", "letter"),
     ],
 )
 def test_what_needs_the_stack_says_so(arguments):
@@ -177,6 +182,14 @@ def test_what_needs_the_stack_says_so(arguments):
     done = invoke(*arguments)
     assert done.exit_code == 1
     assert "./ecg up" in done.output
+
+
+@pytest.mark.parametrize("option", [("--record", "ab"), ("--paper", "letter")])
+def test_what_is_for_a_pdf_alone_asks_for_one(option):
+    """A ZIP file has every record, and no paper."""
+    done = invoke("export-report", "x", "x.zip", *option)
+    assert done.exit_code == 2
+    assert "--pdf" in done.output
 
 
 @pytest.mark.parametrize("arguments", [("promote", "heartbeat", "ab"), ("rollback", "heartbeat"), ("reject", "heartbeat", "ab")])

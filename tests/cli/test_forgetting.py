@@ -3,7 +3,10 @@
 import json
 from types import SimpleNamespace
 
+from deploy.embedded.home import Home
 from ecg_tasks.actions import forgetting as asking
+from ecg_tasks.archive import keys
+from ecg_tasks.archive.documents import Forgetting, write
 from ecg_tasks.cli import backup, forgetting
 
 
@@ -43,3 +46,18 @@ def test_a_restored_stack_is_told_what_to_forget(tmp_path, monkeypatch):
     assert not (home / forgetting.ON_RESTORE).exists()
     forgetting.forget_restored(stack)
     assert len(asked) == 1
+
+
+def test_the_list_is_written_again_where_it_lacks_something(bucket, tmp_path, monkeypatch):
+    """What a page asked for is on it after the next start or backup; one that has all is left as it is."""
+    stack = SimpleNamespace(home=Home(tmp_path / "home"))
+    monkeypatch.setattr(forgetting, "open_bucket", lambda: bucket)
+    forgetting.renew_list(stack)
+    file = forgetting.list_of(stack.home.path)
+    assert not file.exists()
+    write(bucket, keys.forgotten("aa"), Forgetting(token="aa", who="x", why="y", when="z", what="record", digests=("d1",), ended="now"))
+    forgetting.renew_list(stack)
+    assert json.loads(file.read_text())["digests"] == ["d1"]
+    file.write_text(json.dumps({"digests": ["d1", "d2"]}))
+    forgetting.renew_list(stack)
+    assert json.loads(file.read_text())["digests"] == ["d1", "d2"]

@@ -437,3 +437,29 @@ def test_maintenance_knows_a_scheduled_run(dags, kind):
     task = dags["maintain_store"].get_task("plan")
     told = task.render_template(task.op_kwargs["run_type"], {"dag_run": SimpleNamespace(run_type=kind)})
     assert (told == "scheduled") == (kind is DagRunType.SCHEDULED)
+
+
+def test_a_run_that_shall_have_a_drop_waits_for_the_intake(run_dag, steps, monkeypatch):
+    """Asked to, its first task gives its slot back and asks again until all is taken over and drawn; then it goes on as ever."""
+    answers, asked = [False, False, True], []
+
+    def is_over(*, until):
+        asked.append(until)
+        return answers[len(asked) - 1]
+
+    calls = steps(classify_records, pin_champion="pin", plan=[], write_report="report")
+    monkeypatch.setattr(classify_records, "is_intake_over", is_over)
+    run, tasks = run_dag("classify_records", conf={"after_intake": True})
+    assert run.state == "success"
+    assert [name for name, *_ in calls] == ["pin_champion", "plan", "write_report"]
+    assert len(asked) == len(answers)
+    assert len(set(asked)) == 1
+    assert _states(tasks)["write_report"] == "success"
+
+
+def test_pictures_that_are_decided_on_already_make_no_second_report(run_dag, steps):
+    """A run that pictures started, and that finds nothing new, ends without a report and without a fault."""
+    steps(classify_records, pin_champion="pin", has_work=False, plan=[], write_report="report")
+    run, tasks = run_dag("classify_records")
+    assert run.state == "success"
+    assert set(_states(tasks).values()) == {"skipped"}

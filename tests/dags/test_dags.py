@@ -13,6 +13,7 @@ import yaml
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import waiting
 from ecg_tasks.queries import dag_runs
+from tests.dags.conftest import read
 
 ROOT = Path(__file__).parents[2]
 DAG_IDS = [
@@ -133,6 +134,63 @@ def test_what_is_published_starts_the_next_dag(run_dag, known_dags, monkeypatch)
         assert run.state == "success"
         assert _queued() == queued
     assert tried == [False]  # by the first and only try of the one job
+
+
+def test_pictures_start_a_decision_where_that_is_set(dags, monkeypatch):
+    """By default the night and people decide; at once, what was drawn does too, and the night as before."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    assert dags["classify_records"].timetable.__class__.__name__ == "CronTriggerTimetable"
+    monkeypatch.setenv("ECG_DECIDE", "at_once")
+    timetable = coerce_to_core_timetable(read("classify_records.py").dags["classify_records"].timetable)
+    assert [asset.name for _, asset in timetable.asset_condition.iter_assets()] == ["ecg_spectrograms"]
+    assert timetable.summary == "Asset or 0 2 * * *"
+
+
+@pytest.fixture
+def at_once(known_dags, parsed_bag, monkeypatch):
+    """Airflow's database knows ``classify_records`` as it is where every drop is decided on; afterwards as before."""
+    from airflow.dag_processing.dagbag import sync_bag_to_db
+
+    monkeypatch.setenv("ECG_DECIDE", "at_once")
+    monkeypatch.setenv("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "0")  # else it stays as it was written a moment ago
+    sync_bag_to_db(read("classify_records.py"), "dags-folder", None)
+    yield
+    _forget_queued()
+    sync_bag_to_db(parsed_bag, "dags-folder", None)
+
+
+def test_a_drop_that_comes_during_a_run_starts_another_one_after_it(at_once):
+    """Airflow keeps the event while a run is at work, makes no second run beside it, and makes one when it has ended."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+
+    assert _queued_by("ecg_spectrograms") == {"classify_records"}
+    assert _starts() == {"classify_records"}
+    at_work = DagRun(dag_id="classify_records", run_id="at_work", run_type=DagRunType.MANUAL, state=DagRunState.RUNNING)
+    at_work.run_after = pendulum.now("UTC")
+    with create_session() as session:
+        session.add(at_work)
+    try:
+        assert _starts() == set()
+        assert _queued() == {"classify_records"}
+        with create_session() as session:
+            session.get(DagRun, at_work.id).state = DagRunState.SUCCESS
+        assert _starts() == {"classify_records"}
+    finally:
+        with create_session() as session:
+            session.delete(session.get(DagRun, at_work.id))
+
+
+def _starts():
+    """DAGs of which the scheduler would make a run now, for what was published."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return set(DagModel.dags_needing_dagruns(session)[1])
 
 
 def _queued_by(asset):

@@ -34,13 +34,16 @@ def environment(bucket_in, api_settings, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def archive(environment, todays_version):
-    """A bucket after one night: recordings and beats, two of them under hostile names, quarantine, labels, a report, two versions."""
+    """A bucket after one night: two patients' recordings, beats, two under hostile names, quarantine, labels, a report, two versions."""
     store = environment
     for recipe in ("twelve_lead", "heartbeat"):
         registry.write_version(store, recipe, "aaaa00000001", todays_version(recipe, "aaaa00000001"))
         registry.write_version(store, recipe, "aaaa00000002", todays_version(recipe, "aaaa00000002", threshold=0.9, abstain=[0.85, 0.95]))
         registry.write_champion(store, recipe=recipe, version="aaaa00000001", since=now(), who="test", why="it is there")
-    drop = sample_drop(seed=3, n_patients=4, recordings_per_patient=1)
+    drop = sample_drop(seed=3, n_patients=2, recordings_per_patient=2)
+    for name, day in (("synthetic_0002_1", "03/05/2019"), ("synthetic_0002_2", "04/05/2023")):
+        header = f"synthetic/{name}.hea"
+        drop[header] = drop[header].replace(b"12 500 5000", f"12 500 5000 10:11:12 {day}".encode(), 1)
     beats = drop["synthetic/synthetic_heartbeats.csv"].splitlines(keepends=True)
     first = beats[0] if not beats[0][:1].isdigit() else b""
     drop[HOSTILE] = first + b"".join(beats[5:9]).replace(b"0.9", b"0.8")

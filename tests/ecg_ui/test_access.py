@@ -23,8 +23,19 @@ VALUES = {
     "name": "style.css",
     "plot": "roc.svg",
 }
-FIELDS = {"record_id": RECORD, "verdict": "normal", "at": "2026-03-02T00:00:00+00:00", "version": "aaaa00000001", "why": "a reason"}
-QUERIES = {"/run": "?dag_id=classify_records&run_id=r"}
+FIELDS = {
+    "record_id": RECORD,
+    "verdict": "normal",
+    "at": "2026-03-02T00:00:00+00:00",
+    "version": "aaaa00000001",
+    "why": "a reason",
+    "file": "0" * 24,
+}
+QUERIES = {
+    "/answer": "?run=page__2026-03-02T00:00:00%2B00:00-ffffffff",
+    "/models/compare": "?recipe=twelve_lead&one=aaaa00000001&other=aaaa00000002",
+    "/run": "?dag_id=classify_records&run_id=r",
+}
 
 
 def checks(route):
@@ -44,7 +55,7 @@ def all_routes():
 
 def address(path):
     """A possible address of a route."""
-    return "/ecg" + re.sub(r"\{(\w+)\}", lambda found: VALUES[found[1]], path) + QUERIES.get(path, "")
+    return "/ecg" + re.sub(r"\{(\w+)(?::path)?\}", lambda found: VALUES[found[1]], path) + QUERIES.get(path, "")
 
 
 ROUTES = all_routes()
@@ -61,7 +72,7 @@ def test_no_route_is_without_its_check(method, path, route):
         assert security.may_read in found
     else:
         assert security.sent_from_here in found
-        assert len(found & {security.may_decide, security.may_label, security.may_put_back}) == 1
+        assert len(found & {security.may_decide, security.may_forget, security.may_label, security.may_put_back, security.may_run}) == 1
 
 
 def test_there_are_routes_of_every_kind():
@@ -90,7 +101,16 @@ def test_without_a_role_everything_is_forbidden(method, path, route, client_of, 
     assert answer.status_code == (200 if path.startswith("/static/") else 403)
 
 
-MAY_CHANGE = {"models": {"admin"}, "quarantine": {"operator", "admin"}, "review": {"reviewer", "admin"}}
+OPERATING = {"operator", "admin"}
+MAY_CHANGE = {
+    "answer": OPERATING,
+    "first-steps": OPERATING,
+    "forget": {"admin"},
+    "inbox": OPERATING,
+    "models": {"admin"},
+    "quarantine": OPERATING,
+    "review": {"reviewer", "admin"},
+}
 """First part of a form's address -> who may send it."""
 
 

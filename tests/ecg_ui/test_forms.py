@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from airflow.exceptions import DagNotFound
 
-from ecg_tasks.archive import keys, registry, tables, verdicts
+from ecg_tasks.archive import forgotten, keys, registry, tables, verdicts
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.classes import CLASS_FIGURES
 from ecg_tasks.learning.version import checksums
-from ecg_tasks.pipeline import decide_champion
+from ecg_tasks.pipeline import decide_champion, forget_patient
 from ecg_tasks.queries import quarantine, records, review_queue
 from ecg_ui import deciding, security
 
@@ -231,7 +231,8 @@ def test_the_quarantine_gives_back_what_it_holds(admin, archive, token_of):
 def test_a_record_shows_its_classes(admin, classed):
     """Decision, probability, threshold and meaning of each class that its version reports, escaped; without predictions of classes none."""
     store = classed.store
-    key = next(key for key in store.list_keys(f"{keys.PREDICTIONS}twelve_lead/") if keys.stem(key) == "aaaa00000003")
+    of_version = [key for key in store.list_keys(f"{keys.PREDICTIONS}twelve_lead/") if keys.stem(key) == "aaaa00000003"]
+    key = next(key for key in of_version if tables.load(store.get(key))["record_id"])  # of a shard of beats there is nothing
     before = store.get(key)
     columns = tables.load(before)
     n_records, record_id = len(columns["record_id"]), columns["record_id"][0]
@@ -267,3 +268,75 @@ def test_versions_stand_side_by_side_with_their_classes(admin, archive, todays_v
     assert "0.875 (0.750 to 0.938)" in table
     assert table.count('<th scope="row">MI</th>') == len(CLASS_FIGURES)
     assert "<td>–</td>" in table
+
+
+WHO = "Erika-4711"
+
+
+@pytest.fixture
+def asked(archive, monkeypatch):
+    """Starts of runs that were asked for, and no request from before or left afterwards."""
+    started = []
+    monkeypatch.setattr(deciding, "trigger_dag", lambda **told: started.append(told))
+    yield started
+    archive.store.delete_many(archive.store.list_keys(keys.FORGOTTEN))
+
+
+def test_forgetting_is_asked_for_by_the_page(admin, archive, token_of, item, asked):
+    """First what is found, then the reason; the run gets the token, waits for an approval, and nothing else has the id."""
+    token = token_of(admin, "/ecg/forget")
+    found = admin.post("/ecg/forget", data={"token": token, "record": item.record_id}, headers=OWN)
+    assert found.status_code == 200
+    assert "1 record would be forgotten" in found.text
+    assert archive.store.list_keys(keys.FORGOTTEN) == [] == asked
+    fields = {"token": token, "record": item.record_id, "why": "a letter"}
+    answer = admin.post("/ecg/forget/request", data=fields, headers=OWN, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ecg/forget?done=forgetting")
+    (request,) = forgotten.forgettings(archive.store)
+    assert (request.who, request.why, request.approval, request.record_ids) == ("ada", "a letter", True, (item.record_id,))
+    (run,) = asked
+    assert (run["dag_id"], run["conf"], run["triggering_user_name"]) == ("forget_patient", {"request": request.token}, "ada")
+    assert forget_patient.needs_approval(request.token)
+    shown = admin.get("/ecg/forget").text
+    assert "a letter" in shown
+    assert item.record_id not in shown
+
+
+def test_nobody_is_found_and_nothing_is_asked(admin, archive, token_of, asked, caplog):
+    """The sentence stands on the page, with what was entered; no address and no log has the id, and neither has a form in Airflow."""
+    token = token_of(admin, "/ecg/forget")
+    for path, more in (("/ecg/forget", {}), ("/ecg/forget/request", {"why": "a letter"})):
+        answer = admin.post(path, data={"token": token, "patient": WHO} | more, headers=OWN, follow_redirects=False)
+        assert answer.status_code == 409
+        assert "no recording of this patient is found" in answer.text
+        assert f'value="{WHO}"' in answer.text
+        assert WHO not in str(answer.request.url)
+    assert asked == []
+    assert WHO not in caplog.text
+    none = admin.post("/ecg/forget", data={"token": token}, headers=OWN)
+    assert "name either a patient or a record" in none.text
+
+
+def test_forgetting_needs_a_reason(admin, archive, token_of, item, asked):
+    """Without one nothing is written."""
+    fields = {"token": token_of(admin, "/ecg/forget"), "record": item.record_id, "why": ""}
+    assert admin.post("/ecg/forget/request", data=fields, headers=OWN).status_code == 400
+    assert archive.store.list_keys(keys.FORGOTTEN) == [] == asked
+
+
+def test_forms_of_forgetting_of_other_sites_are_refused(admin, archive, token_of, item, asked):
+    """Also with a token of ours."""
+    fields = {"token": token_of(admin, "/ecg/forget"), "record": item.record_id, "why": "a letter"}
+    for path in ("/ecg/forget", "/ecg/forget/request"):
+        assert admin.post(path, data=fields, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+        assert admin.post(path, data=fields | {"token": "1.x"}, headers=OWN).status_code == 403
+    assert archive.store.list_keys(keys.FORGOTTEN) == [] == asked
+
+
+@pytest.mark.parametrize("role", ["reader", "reviewer", "operator"])
+def test_who_may_not_forget_sees_no_form(client_of, archive, role):
+    """Neither what was forgotten, nor the way there."""
+    page = client_of(role).get("/ecg/forget").text
+    assert "Only admins may have something forgotten." in page
+    assert "<form" not in page
+    assert 'href="/ecg/forget"' not in page

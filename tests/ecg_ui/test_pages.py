@@ -33,6 +33,8 @@ def addresses(archive, rows):
     sources = [entry.id for entry in quarantine.entries(archive.store).entries]
     return [
         *(f"/ecg{path}" for _, path in SECTIONS),
+        "/ecg/first-steps",
+        *(f"/ecg/help/{name}" for name in ("pages", "operations", "decisions/README")),
         "/ecg/monitoring?recipe=heartbeat",
         "/ecg/run?dag_id=ingest_records&run_id=i",
         "/ecg/run?dag_id=classify_records&run_id=none",
@@ -40,6 +42,7 @@ def addresses(archive, rows):
         f"{archive.report}?q=script&decision=abnormal&recipe=heartbeat&label=none&differs=true&sort=probability&descending=true",
         f"/ecg/records/{twelve}?date={archive.date}&run={archive.run}&sort=name",
         f"/ecg/records/{hostile}",
+        *(f"/ecg/records/{one}/{view}" for one in (twelve, hostile) for view in ("beat", "earlier")),
         "/ecg/models/twelve_lead/aaaa00000001",
         *(f"/ecg/quarantine/{source}" for source in sources),
         *(f"/ecg/models?done={done}" for done in DONE),
@@ -73,7 +76,7 @@ def test_every_page_parses_and_runs_nothing_inline(written):
             assert "style" not in element.attrib, path
             assert not [name for name in element.attrib if str(name).startswith("on")], path
         scripts = list(tree.iter(f"{XHTML}script"))
-        shows_a_trace = any(element.get("class") == "traces" for element in tree.iter()) or path == "/ecg/review"
+        shows_a_trace = any(element.get("class") == "traces" for element in tree.iter())
         ours = ["/ecg/static/ui.js", "/ecg/static/trace.js"] if shows_a_trace else ["/ecg/static/ui.js"]
         assert [script.get("src", "").partition("?")[0] for script in scripts] == ours, path
         assert not list(tree.iter(f"{XHTML}style")), path
@@ -103,7 +106,8 @@ def test_a_records_page_tells_the_person_and_how_it_was_recorded(written, rows):
     page = next(text for path, text in written.items() if f"/records/{twelve['record_id']}" in path)
     facts = dict(re.findall("<dt>([^<]*)</dt><dd><bdi>([^<]*)</bdi></dd>", page))
     assert facts["Person"] == f"{twelve['age']:.0f} years, {twelve['sex']}"
-    assert [facts[title] for title in ("Recorded", "Device", "Filters", "Format")] == ["not known", "not known", "not known", "WFDB"]
+    assert facts["Recorded"] == (twelve["recorded"] or "not known")
+    assert [facts[title] for title in ("Device", "Filters", "Format")] == ["not known", "not known", "WFDB"]
     assert re.search('<dt>Patient</dt><dd class="mono">[0-9a-f]{8,}</dd>', page)
 
 
@@ -144,7 +148,7 @@ def test_controls_have_names(written):
         labelled = {field for label in tree.iter(f"{XHTML}label") for field in label.iter()}
         for kind in ("input", "select", "textarea"):
             assert all(field in labelled or field.get("type") == "hidden" for field in tree.iter(f"{XHTML}{kind}")), path
-        if "/models/" not in path:
+        if "/models/" not in path and "/help/" not in path:  # which are written as Markdown
             assert all(table.find(f"{XHTML}caption") is not None for table in tree.iter(f"{XHTML}table")), path
 
 

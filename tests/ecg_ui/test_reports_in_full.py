@@ -163,3 +163,14 @@ def test_a_report_before_that_was_deleted_is_no_link(admin, archive, later):
         assert f"Since the report of {archive.date}" in _words(_section(admin.get(later.newer).text, "since"))
     finally:
         archive.store.put(key, stored)
+
+
+def test_an_empty_page_says_the_true_reason(admin, archive, later):
+    """Filters of a table without rows would look as if one of them hid them; an intake without results may have had nothing to do."""
+    text = admin.get(later.empty).text
+    assert "No record is listed: nothing was received since the report before." in _section(text, "rows")
+    assert "<select" not in _section(text, "rows")
+    assert "<select" in _section(admin.get(later.newer).text, "rows")
+    intake = admin.get("/ecg/run?dag_id=ingest_records&run_id=none").text
+    assert "If it has ended well, there was nothing to take over." in intake
+    assert "This run has not written its results yet." in admin.get("/ecg/run?dag_id=classify_records&run_id=none").text

@@ -11,12 +11,12 @@ import pytest
 from benchmarks import written_files as written
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import forgetting
-from ecg_tasks.pipeline.intake import inbox
 from tests.pipeline.test_forget_patient import told_of
 from tests.scanned import Search, objects_with
 
 pytestmark = [pytest.mark.stack, pytest.mark.chain("stack"), pytest.mark.timeout(3600)]
 ERIKA, ANNA = "erika-471147", "anna-471248"
+UPLOAD = "late.edf.part"
 LOGS = (keys.AUDIT, keys.ACCESS)
 """Where an id of a record stays that somebody saw."""
 
@@ -31,41 +31,36 @@ def of(person: str, seed: int) -> dict[str, bytes]:
     }
 
 
-def accounts(store):
-    """What the intakes counted, by run."""
-    found = [json.loads(store.get(key)) for key in store.list_keys(f"{keys.MANIFESTS}ingest_records/")]
-    return {one["run"]: one for one in found}
-
-
-@pytest.fixture
-def take_over(ecg, objects, wait_until):
-    """Function that drops files and returns the accounts of the runs that took them over."""
-
-    def run(files):
-        with objects() as store:
-            before = accounts(store)
-            inbox.put_files(files.items())
-            ecg("run", "ingest_records", "--wait")
-            wait_until(lambda: not store.list_keys(keys.INBOX), "an empty inbox")
-            wait_until(lambda: len(accounts(store)) > len(before), "an account")
-            return [one for name, one in accounts(store).items() if name not in before]
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def told():
     """What is looked for, and the words that the first test learns: ids of records, and the token."""
     return {}
 
 
-def test_two_patients_are_decided(ecg, stack, objects, take_over, told):
-    """Their recordings are in the archive, in a report, and were looked at; some of what tells of one was written over or deleted."""
+def test_a_drop_ends_with_its_decisions(ecg, objects, told, tmp_path):
+    """One command from two folders to a decision a recording; an upload that goes on is told, with what it waits for, and deleted."""
     ecg("up")
-    files = of(ERIKA, 71) | of(ANNA, 81)
-    assert sum(one["account"]["records"] for one in take_over(files)) == 4
-    ecg("run", "render_spectrograms", "--wait")
-    ecg("run", "classify_records", "--wait")
+    told["files"] = of(ERIKA, 71) | of(ANNA, 81)
+    for name, data in (told["files"] | {f"{ANNA}/{UPLOAD}": b"0"}).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    said = json.loads(ecg("put", tmp_path / ERIKA, tmp_path / ANNA, "--wait", "--json"))
+    fates = {one["name"]: one["fate"] for one in said["answers"]}
+    assert sorted(fates.values()) == ["decided"] * 4 + ["waits"]
+    assert fates[f"{ANNA}/{UPLOAD}"] == "waits"
+    assert all(one["decision"] and one["record_id"] for one in said["answers"] if one["fate"] == "decided")
+    assert said["note"].startswith("4 records: ")
+    assert "1 files still in the inbox: 1 for the end of its upload (until 20" in said["note"]
+    assert [one["name"] for one in json.loads(ecg("inbox", "--json"))["files"]] == [f"{ANNA}/{UPLOAD}"]
+    ecg("inbox", "delete", f"{ANNA}/{UPLOAD}", "--yes")
+    assert json.loads(ecg("audit", "--json", "--last", "1"))[-1]["action"] == "delete"
+    with objects() as store:
+        assert not store.list_keys(keys.INBOX)
+
+
+def test_two_patients_are_decided(stack, objects, told):
+    """Their recordings are in the archive, in a report, and were looked at; some of what tells of one was written over or deleted."""
+    files = told["files"]
     with objects() as store:
         told["ids"], told["wanted"] = told_of(store, ERIKA)
         told["others"] = told_of(store, ANNA)[0]

@@ -28,7 +28,7 @@ FIRST, SECOND = "aaaa00000001", "aaaa00000002"
 PICTURES = os.environ.get("ECG_PICTURES", "")
 """A folder: the tests write a picture of every page there, in light, dark and as on a phone."""
 expect.set_options(timeout=60_000)
-SECTIONS = ("overview", "reports", "review", "models", "monitoring", "quarantine")
+SECTIONS = ("overview", "inbox", "reports", "review", "models", "monitoring", "quarantine")
 
 
 @pytest.fixture(scope="module")
@@ -295,6 +295,7 @@ def test_no_page_is_wider_than_its_window(opened):
     opened.locator("#rows tbody th a").first.click()
     addresses["record"] = opened.url
     addresses |= {section: f"/ecg/{section}" for section in SECTIONS[1:]} | {"overview": "/ecg/"}
+    addresses |= {"first steps": "/ecg/first-steps", "help": "/ecg/help/operations"}
     opened.goto(addresses["models"])
     addresses["card"] = opened.locator("a[href*='/ecg/models/twelve_lead/']").first.get_attribute("href")
     for name, address in addresses.items():

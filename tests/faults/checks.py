@@ -19,7 +19,7 @@ def faults_of(bench: Bench, night: Night, reference: Night, runs: list[Run]) -> 
     """Every promise that does not hold, as a sentence; nothing if all is well."""
     store = bench.store
     found = [f"{one.dag} {one.run} ended as {one.state}" for one in runs if one.state != "success"]
-    for name in ("received", "reasons", "decisions", "labels", "models", "serving", "rows"):
+    for name in ("received", "reasons", "decisions", "labels", "models", "serving", "rows", "seen"):
         was, should = getattr(night, name), getattr(reference, name)
         if was != should:
             found.append(f"{name} differ: {_difference(should, was)}")
@@ -40,7 +40,7 @@ def counts_by_run(store: ObjectStore) -> list[str]:
     found = []
     for key in store.list_keys(f"{keys.MANIFESTS}ingest_records/"):
         one = json.loads(store.get(key))["account"]
-        if one["received"] != one["records"] + one["duplicates"] + one["quarantined"]:
+        if one["received"] != one["records"] + one["duplicates"] + one["quarantined"] + one.get("forgotten", 0):
             found.append(f"{key} does not add up: {one}")
     for key in store.list_keys(f"{keys.MANIFESTS}classify_records/"):
         one = json.loads(store.get(key))["account"]

@@ -43,9 +43,14 @@ class Disks:
                 (place / "lost+found").rmdir()
 
     def close(self, folder: str) -> None:
-        """Make a folder read-only for every file that is opened from now on: it is mounted over itself."""
-        place = str(self.folder / folder)
-        for command in (["mount", "--bind", place, place], ["mount", "-o", "remount,ro,bind", place]):
+        """Make a folder read-only for every file that is opened from now on: it is mounted over itself.
+
+        It is made so elsewhere first, where nobody writes: the kernel refuses it for a mount in which a file is open for writing.
+        """
+        place, aside = str(self.folder / folder), self.folder / "closed"
+        aside.mkdir(exist_ok=True)
+        read_only = ["mount", "-o", "remount,ro,bind", str(aside)]
+        for command in (["mount", "--bind", place, str(aside)], read_only, ["mount", "--bind", str(aside), place], ["umount", str(aside)]):
             subprocess.run(command, check=True)
         self._closed.add(folder)
 

@@ -25,6 +25,11 @@ REFUSING = replace(
     then=tuple((dag, json.dumps(json.loads(form) | {"approval": True}) if dag == "retrain_model" else form) for dag, form in TRAINING.then),
     answer="Reject",
 )
+FORGETTING = Work(
+    seen=True,
+    then=(("classify_records", '{"scope": "all"}'), ("forget_patient", "{}"), ("maintain_store", '{"dry_run": false}')),
+)
+"""Its request is made when it is due: see `Nights.run`."""
 FIRST = versions.shipped("twelve_lead").version
 DECIDING = Work(
     second_version=True,
@@ -110,6 +115,15 @@ BY_HAND = (
     Break(dag="maintain_store", task="check_contents", method="PUT", pattern=r"^staging/maintain_store/.*/contents\.json$"),
     Break(dag="maintain_store", task="publish", method="PUT", pattern="^manifests/maintain_store/"),
     Break(dag="maintain_store", task="fail_if_damaged", method="GET", pattern="^manifests/maintain_store/", nth=2),  # after publish
+)
+
+
+FORGOTTEN = (
+    Break(dag="forget_patient", task="choose", method="GET", pattern="^forgotten/"),
+    Break(dag="forget_patient", task="wait_for_others", method="PUT", pattern="^staging/intake/forgetting$"),
+    Break(dag="forget_patient", task="carry_out", method="PUT", pattern="^forgotten/", nth=2),  # most is written again, and nothing is over
+    Break(dag="forget_patient", task="let_others_begin", method="DELETE", pattern="^staging/intake/forgetting$"),
+    Break(dag="maintain_store", task="pack_access_log", method="PUT", pattern="^access/.*/packed-"),
 )
 
 
@@ -262,6 +276,7 @@ FAULTS: dict[str, Fault] = {
         work=REFUSING,
         while_asked=("scheduler", "triggerer", "postgres"),
     ),
+    "forgetting": Fault(breaks=everywhere("task killed", breaks.kill_task, FORGOTTEN), work=FORGETTING),
     "deciding": Fault(breaks=everywhere("task killed", breaks.kill_task, BY_HAND), work=DECIDING),
     "clock-5-minutes": Fault(
         breaks=each({"ingest_batch": ("the machine's clock set back 5 minutes", breaks.set_back(300))}), own_clock=_MACHINE

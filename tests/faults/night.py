@@ -9,13 +9,15 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from deploy.embedded.airflow_api import AirflowApi
+from ecg_tasks.actions import forgetting
 from ecg_tasks.actions.inbox import put_in_order
-from ecg_tasks.archive import keys, registry, tables
+from ecg_tasks.archive import access_log, keys, registry, tables
+from ecg_tasks.archive.access_log import Access, AccessOutcome, Act, write_now
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import EcgError
 from ecg_tasks.signals.recipes import get_recipe
@@ -28,6 +30,7 @@ WATCHER_S = 25.0
 """After so long without a run of its own, one is started by hand, as the schedule would."""
 FIRST = ("ingest_records", "render_spectrograms")
 """Run by themselves after a drop."""
+_DAYS_AGO = 3
 RECIPES = ("twelve_lead", "heartbeat")
 
 
@@ -44,6 +47,8 @@ class Work:
     second_version: bool = False
     one_intake: bool = False
     """Whether the drop is taken over by one run, started by hand: shards, and so a data set made of them, then are the same every night."""
+    seen: bool = False
+    """Whether somebody has seen pages some days ago, of which the access log has a batch each."""
     then: tuple[tuple[str, str], ...] = (("classify_records", '{"scope": "all"}'),)
     """DAG and its form's answers."""
     answer: str = ""
@@ -71,6 +76,8 @@ class Night:
     """Recipe -> the version that serves in the end."""
     rows: tuple[str, ...]
     """Records in the report, each with its decision."""
+    seen: int = 0
+    """Entries of the access log of some days ago."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +119,8 @@ class Nights:
                 registry.write_version(self.bench.store, "twelve_lead", SECOND, versions.todays_version("twelve_lead", SECOND))
             if work.one_intake:
                 _pause(api, "ingest_records", paused=True)
+            if work.seen:
+                _let_pages_be_seen(self.bench.store)
             put_in_order(list(drop(work.n_patients).items()))
             if work.one_intake:
                 _pause(api, "ingest_records", paused=False)
@@ -120,7 +129,7 @@ class Nights:
                 self._follow(api, dag, known[dag], done)
             for dag, form in work.then:
                 wait_until(self.bench.is_healthy, "a healthy stack")
-                started = api.trigger(dag, json.loads(form))
+                started = api.trigger(dag, _request(self.bench.store) if dag == "forget_patient" else json.loads(form))
                 if dag == "retrain_model" and work.answer:
                     self._answer(api, started, work.answer)
                 self._follow(api, dag, known[dag], lambda: True)
@@ -220,7 +229,29 @@ def night(store: ObjectStore, classified: str) -> Night:
         models={key: _digest(store.get(key)) for key in store.list_keys(keys.MODELS) if key.endswith(_OF_MODELS)},
         serving={name: champion.version for name in RECIPES if (champion := registry.read_champion(store, name))},
         rows=tuple(sorted(f"{row['record_id']} {row['decision']}" for row in csv.DictReader(io.StringIO(table)))),
+        seen=sum(len(one.batch.accesses) for one in access_log.lines(store, [_days_ago()]) if one.batch is not None),
     )
+
+
+def _days_ago() -> str:
+    return f"{datetime.now(UTC) - timedelta(days=_DAYS_AGO):%Y-%m-%d}"
+
+
+def _let_pages_be_seen(store: ObjectStore) -> None:
+    """Write two batches of the access log as if they were of some days ago."""
+    for page in ("/ecg/", "/ecg/review"):
+        one = Access(when=f"{_days_ago()}T12:00:00.000+00:00", who="ada", act=Act.READ, page=page, outcome=AccessOutcome.SHOWN)
+        write_now(store, one)
+    for key in [key for key in store.list_keys(keys.ACCESS) if b"ada" in store.get(key)]:
+        store.copy(key, f"{keys.access_day(_days_ago())}{key.rpartition('/')[2]}")
+        store.delete(key)
+
+
+def _request(store: ObjectStore) -> dict[str, str]:
+    """Ask for one record to be forgotten, the same every night; returns the form of the run."""
+    ids = (record for key in store.list_keys(keys.RECORD_INDEX) for record in tables.load(store.get(key), ["record_id"])["record_id"])
+    meant = forgetting.find(store, record=min(ids))
+    return forgetting.form(forgetting.request(store, meant, who="tests", why="tried"))
 
 
 def _labels(store: ObjectStore) -> dict[str, str]:

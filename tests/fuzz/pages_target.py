@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 from urllib.parse import quote, unquote_to_bytes
@@ -20,8 +21,8 @@ _ENVIRONMENT = {
     "AIRFLOW__API__SECRET_KEY": "k" * 32,
     "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
 }
-_NAMED = ("TOKEN", "RECORD", "SOURCE", "VERSION")
-"""Stand in a request for a valid form token, and for a record, an entry of the quarantine and a version that are there."""
+_NAMED = ("TOKEN", "RECORD", "SOURCE", "VERSION", "WAITS")
+"""Stand in a request for a valid form token, and for a record, an entry of the quarantine, a version and a waiting file that are there."""
 _FORM = "content-type: application/x-www-form-urlencoded\nsec-fetch-site: same-origin\n"
 _PATHS = (
     "/",
@@ -33,6 +34,8 @@ _PATHS = (
     "/reports/2026-03-02/night/rows.csv?sort=probability",
     *(f"/reports/2026-03-02/night/files/{kind}" for kind in ("predictions.csv", "summary.json", "fhir-R5.ndjson", "report.zip")),
     "/records/RECORD?start=1.5&date=2026-03-02&run=night",
+    "/records/RECORD/beat",
+    "/records/RECORD/earlier?other=RECORD&q=a",
     "/review?offset=1",
     "/review?saved=RECORD&at=2026-03-02T00:00:00Z&done=withdrawn",
     "/models",
@@ -41,6 +44,11 @@ _PATHS = (
     "/quarantine?offset=0",
     "/quarantine/SOURCE",
     "/static/style.css",
+    "/inbox?offset=0",
+    "/answer?run=page__2026-03-02T00:00:00Z-00000000",
+    "/first-steps?done=dropped",
+    "/help/pages",
+    "/help/decisions/README",
     "/nowhere",
 )
 _POSTS = (
@@ -50,6 +58,10 @@ _POSTS = (
     ("/models/twelve_lead/rollback", "version=VERSION&why=because&token="),
     ("/models/heartbeat/reject", "version=VERSION&why=because&token="),
     ("/quarantine/SOURCE/retry", "token="),
+    ("/inbox/delete", "file=WAITS&file=WAITS&token="),
+    ("/inbox/release", "file=WAITS&token="),
+    ("/answer", "token="),
+    ("/first-steps/drop", "token="),
 )
 
 
@@ -89,6 +101,7 @@ def opened() -> Iterator[Any]:
             security.may_decide: _nothing,
             security.may_label: _nothing,
             security.may_put_back: _nothing,
+            security.may_run: _nothing,
             security.signed_in: lambda: user,
         }
         token = security.form_token(Request({"type": "http", "headers": []}), user)
@@ -104,10 +117,11 @@ def opened() -> Iterator[Any]:
                 data = data.replace(name.encode(), value.encode())
             return loop.run_until_complete(_answer(app, data))
 
-        # both ask Airflow's database, which is not fuzzed
-        asked = mock.patch.multiple(deciding, ask=mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000"))
+        # all ask Airflow's database, which is not fuzzed
+        run = mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000")
+        asked = mock.patch.multiple(deciding, ask=run, start=run, state_of=mock.Mock(return_value="running"))
         manager = mock.patch.object(security, "get_auth_manager", return_value=SimpleAuthManager())  # a page may have taken `rights` before
-        rights = mock.patch.object(security, "rights", return_value=security.Rights(label=True, put_back=True, decide=True))
+        rights = mock.patch.object(security, "rights", return_value=security.Rights(label=True, put_back=True, decide=True, run=True))
         with manager, rights, asked:
             yield check
         loop.close()
@@ -133,16 +147,20 @@ def _archive(client: MemoryS3) -> None:
     classify_records.write_report(pin, [classify_records.classify_shard(job) for job in classify_records.plan(pin)])
     for key in [key for key in client.objects if key.startswith("staging/")]:
         del client.objects[key]
+    client.modified = datetime.now(UTC)
+    inbox.put_files([("late.edf.part", b"0")])
 
 
-def _there(client: MemoryS3) -> tuple[str, str, str]:
-    """Some record, entry of the quarantine, and version of the archive."""
+def _there(client: MemoryS3) -> tuple[str, str, str, str]:
+    """Some record, entry of the quarantine, and version of the archive, and the file that waits."""
     from ecg_tasks.archive import tables
+    from ecg_tasks.queries import inbox
+    from ecg_tasks.queries.store import open_store
 
     index = next(data for key, data in client.objects.items() if key.startswith("record_index/"))
     source = next(key for key in client.objects if key.startswith("quarantine/")).split("/")[1]
     version = next(key for key in client.objects if key.startswith("models/twelve_lead/") and key.count("/") > 2).split("/")[2]
-    return tables.load(index, ["record_id"])["record_id"][0], source, version
+    return tables.load(index, ["record_id"])["record_id"][0], source, version, inbox.waiting(open_store()).files[0].id
 
 
 def _request(data: bytes) -> tuple[dict[str, Any], bytes]:

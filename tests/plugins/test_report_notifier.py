@@ -123,6 +123,14 @@ def test_a_channel_that_refuses_fails_nothing_and_its_address_stays_out_of_the_l
     assert "secret" not in told
 
 
+def test_a_run_that_had_nothing_to_report_sends_nothing(reported, webhook):
+    """Pictures may start a run after all was decided on: it ends well, and no report is ready. A run that failed is told of in any case."""
+    ReportNotifier(state="success")({"run_id": "asset_triggered__2026-03-02T00:00:00+00:00"})
+    assert webhook.received == []
+    ReportNotifier(state="failed")({"run_id": "asset_triggered__2026-03-02T00:00:00+00:00"})
+    assert [told["state"] for told in webhook.received] == ["failed"]
+
+
 def test_the_settings_before_still_work_and_say_what_replaces_them(reported, webhook, monkeypatch, caplog):
     """An upgrade sends what it sent before, besides what is set anew."""
     monkeypatch.setenv("ECG_NOTIFY_WEBHOOK", f"http://{webhook.host}/old")

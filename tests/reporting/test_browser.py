@@ -1,14 +1,18 @@
 """Here: tests of the report in a real browser: sorting, filters, paging, and that no request leaves the page."""
 
+import io
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.model import ReportedClass
 from ecg_tasks.reporting.pages import record_page, render_report
+from tests.reporting.test_attribution import attribution
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
@@ -120,3 +124,58 @@ def test_a_probability_at_an_end_is_not_cut_off(browser, report, details, width,
     text, drawing = value.bounding_box(), value.locator("xpath=ancestor::*[local-name()='svg']").bounding_box()
     assert drawing["x"] <= text["x"] < text["x"] + text["width"] <= drawing["x"] + drawing["width"]
     page.close()
+
+
+@pytest.fixture
+def explained(browser, report, details):
+    """The page of a recording of twelve leads with what its decision is based on."""
+    detail = next(one for one in details if len(one.record.leads) == 12 and one.record.duration_s == 10)
+    over_time = np.zeros((12, 500))
+    over_time[1, 100:110] = 0.8  # of lead II, whose ten seconds are all shown
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_content(record_page(report, replace(detail, attribution=attribution(over_time=over_time))).decode())
+    yield page
+    page.close()
+
+
+def red_pixels(page):
+    """How many pixels of the trace are as red as a shade; boxes and beats are paler."""
+    with Image.open(io.BytesIO(page.locator(".sheet").first.screenshot())) as shot:
+        pixels = np.asarray(shot.convert("RGB")).astype(int)
+    return int((pixels[..., 0] - pixels[..., 1] > 100).sum())
+
+
+def test_what_the_decision_is_based_on_can_be_switched_off(explained):
+    """Sentence, shades on the trace, strips, legend and map go, by one click or key, and come back; no script is asked."""
+    switch = explained.get_by_role("checkbox", name="Show what the decision is based on")
+    sentence, section = explained.locator(".plainly"), explained.get_by_role("heading", name="What the decision is based on")
+    assert switch.is_checked()
+    assert sentence.is_visible()
+    assert section.is_visible()
+    assert red_pixels(explained) > 50
+    switch.focus()
+    explained.keyboard.press("Space")
+    assert not switch.is_checked()
+    for gone in explained.locator(".why").all():
+        assert not gone.is_visible()
+    assert not section.is_visible()
+    assert red_pixels(explained) == 0
+    switch.click()
+    assert sentence.is_visible()
+    assert red_pixels(explained) > 50
+
+
+def test_one_leads_spectrogram_is_shown_and_it_is_chosen_without_a_script(explained):
+    """II at first, then whichever is chosen, by mouse or arrow; the trace's paper is there in each."""
+    shown = explained.locator(".with-spectrogram")
+    labels = [one.get_attribute("aria-label") for one in shown.all() if one.is_visible()]
+    assert [label.partition(",")[0] for label in labels] == ["Lead II"]
+    explained.get_by_role("radio", name="V3").click()
+    assert [one.get_attribute("aria-label").partition(",")[0] for one in shown.all() if one.is_visible()] == ["Lead V3"]
+    explained.keyboard.press("ArrowRight")
+    (now,) = [one for one in shown.all() if one.is_visible()]
+    assert now.get_attribute("aria-label").startswith("Lead V4, 10 s from 0 s on")
+    with Image.open(io.BytesIO(now.screenshot())) as shot:
+        pixels = np.asarray(shot.convert("RGB")).astype(int)
+    pale = (pixels[..., 0] > 230) & (pixels[..., 0] - pixels[..., 1] > 15)
+    assert pale.any(axis=1).sum() > 50, "the paper is drawn once, and every drawing refers to it"

@@ -144,7 +144,7 @@ def test_a_record_page_tells_decision_threshold_and_origin(pages, details):
     page = _text(pages[f"records/{details[0].record.record_id}.html"])
     for expected in (
         "P = 0.910", "Abnormal from 0.500 on; uncertain from 0.450 to 0.550", "0123456789ab", "ab" * 32, "<b>mains noise", "0.90",
-        "differs from the decision", "Seconds read 0-10 of 10 s", "25 mm/s and 10 mm/mV only on A4 landscape",
+        "differs from the decision", "Seconds read 0-10 of 10 s", "25 mm/s and 10 mm/mV on A4 and US Letter in landscape",
         "frequency, Hz", "time, s", "level, dB", "1 mV", "10 s", "61 years, female",
     ):  # fmt: skip
         assert expected in page, expected

@@ -63,7 +63,7 @@ def opened(browser, twelve):
 
 def shown(page):
     """The drawing that is seen of the layouts."""
-    found = [one for one in page.locator(".sheet > .ecg").all() if one.is_visible()]
+    found = [one for one in page.locator(".waveform .sheet > .ecg").all() if one.is_visible()]
     assert len(found) == 1
     return found[0]
 
@@ -89,7 +89,7 @@ def drag(page, start, end):
 
 def measured(page):
     """What the calipers say: ms, beats a minute, and the level."""
-    found = re.fullmatch(r"(\d+) ms, (\d+) 1/min, ([+−][\d.]+) (.*)", page.locator(".caliper-tools output").inner_text())
+    found = re.fullmatch(r"(\d+) ms, (\d+) 1/min, ([+−][\d.]+) (.*)", page.locator(".waveform output").inner_text())
     return int(found[1]), int(found[2]), float(found[3].replace("−", "-")), found[4]
 
 
@@ -122,7 +122,7 @@ def test_the_calipers_measure_a_drag_with_the_mouse(opened):
     assert (ms, rate, level) == (pytest.approx(1000, abs=3), pytest.approx(60, abs=1), pytest.approx(-0.5, abs=0.02))
     page.get_by_role("button", name="Calipers").click()
     assert page.locator(".calipers").count() == 0
-    assert page.locator(".caliper-tools output").inner_text() == ""
+    assert page.locator(".waveform output").inner_text() == ""
 
 
 @pytest.mark.parametrize(("layout", "zoom"), [("6×2", "whole"), ("12×1", "2 ×"), ("4×3 with rhythm strip", "4 ×")])
@@ -183,7 +183,7 @@ def test_a_heartbeat_row_is_measured_in_parts_of_its_range(opened):
 def letters(page):
     """Height of the letters of each text of the drawing, px."""
     return page.evaluate(
-        "Array.from(document.querySelectorAll('.sheet > .columns-4 text'), (one) => one.getBBox().height * one.getScreenCTM().d)"
+        "Array.from(document.querySelectorAll('.waveform .columns-4 text'), (one) => one.getBBox().height * one.getScreenCTM().d)"
     )
 
 

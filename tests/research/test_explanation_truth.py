@@ -10,7 +10,7 @@ from ecg_tasks.offline.classify_file import read_path, shipped_classifier
 from ecg_tasks.signals.recipes import recipe_of
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
-from research.explanation_truth import STEP_S, Beats, moved, summary, truths
+from research.explanation_truth import STEP_S, MarkedBeats, moved, summary, truths
 
 DATA = Path(__file__).parents[2] / "../shared/data/ptbxl"
 
@@ -31,7 +31,7 @@ def made(seed, label=Label.ABNORMAL):
 def test_only_what_is_masked_is_deleted_and_at_every_beat(classifier):
     """In V2 from 0.1 to 0.2 s after each R peak a straight line, or the typical beat between the same ends; nothing else is touched."""
     record = made(1)
-    beats = Beats.of(record, recipe_of("twelve_lead", classifier.spec.recipe_digest))
+    beats = MarkedBeats.of(record, recipe_of("twelve_lead", classifier.spec.recipe_digest))
     assert len(beats.r_peaks_s) >= 6
     at_s = (np.arange(beats.n_steps) + 0.5) * STEP_S - beats.before_s
     mask = np.zeros((12, beats.n_steps), dtype=bool)

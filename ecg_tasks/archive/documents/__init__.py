@@ -15,6 +15,7 @@ from ecg_tasks.archive.documents.classifying import (
     ClassifyManifest,
     ClassifyResult,
     DriftStatus,
+    InboxWait,
     Ingests,
     LastReport,
     Pending,

@@ -158,11 +158,23 @@ class ClassifyResult(Document, frozen=True, kw_only=True):
         return listed_below("shards", plain)
 
 
+class InboxWait(Part, frozen=True, kw_only=True):
+    """How many files of the inbox wait for what, in words; ``until`` (ISO 8601) the last of them does, empty: their turn only."""
+
+    why: str
+    files: int
+    until: str = ""
+
+
 class Waiting(Part, frozen=True, kw_only=True):
-    """What is in no decision yet: files in the inbox, and records of the archive that lack the pictures of a recipe in use."""
+    """What is in no decision yet: files in the inbox, and records of the archive that lack the pictures of a recipe in use.
+
+    ``inbox`` is what the files wait for; in accounts of before 2026-11-30 it is empty.
+    """
 
     inbox_files: int = 0
     records_without_pictures: int = 0
+    inbox: tuple[InboxWait, ...] = ()
 
 
 class ClassifyManifest(Manifest, frozen=True, kw_only=True):

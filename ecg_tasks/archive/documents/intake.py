@@ -197,12 +197,13 @@ class TakenArchive(Document, frozen=True, kw_only=True):
     counts: ArchiveCounts
 
 
-class LabelTableFile(Part, frozen=True, kw_only=True):
-    """A label table as it lay in the inbox."""
+class LabelTableFile(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """A label table as it lay in the inbox; ``released`` is one that a person lets wait no longer for recordings."""
 
     key: str
     etag: str
     modified: str
+    released: bool = False
 
 
 class IntakePlan(Document, frozen=True, kw_only=True):
@@ -305,6 +306,7 @@ class StagedLabels(Document, frozen=True, kw_only=True):
     fault: Refusal | None = None
     rejected: tuple[RefusedRow, ...] = ()
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    released: bool = False
 
 
 class ArchiveBefore(Document, frozen=True, kw_only=True):

@@ -135,7 +135,7 @@ def open_all(
     found = OpenedInbox()
     candidates: list[ObjectInfo] = []
     for item in listed:
-        (candidates if _may_be_one(item) else found.loose).append(item)
+        (candidates if may_be_one(item) else found.loose).append(item)
     n_drops = 0
     for item in sorted(candidates, key=lambda one: (one.modified, one.key)):
         if n_drops >= max_drops or len(found.parts) + len(found.known) >= MAX_TASKS // 2:
@@ -153,7 +153,8 @@ def open_all(
     return found
 
 
-def _may_be_one(item: ObjectInfo) -> bool:
+def may_be_one(item: ObjectInfo) -> bool:
+    """Return whether a file of the inbox is called as an archive is; what is in it decides."""
     name = item.key.removeprefix(keys.INBOX)
     if not item.size or kind_of(item.key) is not Kind.OTHER or not packed.is_called_an_archive(name):
         return False

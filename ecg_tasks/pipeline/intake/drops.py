@@ -5,7 +5,7 @@ Not here: what a name says (``kinds``), what a header says (``headers``), or tak
 
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -44,18 +44,38 @@ _MAX_FILES = 2 * MAX_SEGMENTS
 """Of one recording: a header and a signal file a segment."""
 
 
+NEXT_RUN = "the next run"
+"""What a file waits for that lacks only its turn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """What a file waits for, in words, and until when: then it is refused, or passed over. None: as long as its turn takes."""
+
+    why: str
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
     """The inbox, sorted: what is taken over now, what must wait for more files or the next run, and the label tables."""
 
     drops: list[Drop] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    """Keys of files that are incomplete inside the grace period, or left to the next run."""
-    waiting_for: Counter[str] = field(default_factory=Counter)
-    """How many of them wait for what, in words."""
+    waits: dict[str, Wait] = field(default_factory=dict)
+    """Files that are incomplete inside the grace period, or left to the next run, by key."""
     left: int = 0
     """Recordings and files that only lack their turn: another run should follow at once."""
     labels: list[LabelTableFile] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> list[str]:
+        """Keys of what waits."""
+        return list(self.waits)
+
+    @property
+    def waiting_for(self) -> Counter[str]:
+        """How many files wait for what, in words."""
+        return Counter(one.why for one in self.waits.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +100,8 @@ def sort_inbox(
     remembered: bool = True,
     max_unread: int = MAX_UNREAD,
     max_drops: int = MAX_DROPS,
+    released: Collection[str] = (),
+    looks_only: bool = False,
 ) -> Sorted:
     """Group the inbox, as it was ``listed``, into drops.
 
@@ -92,6 +114,11 @@ def sort_inbox(
 
     At most ``max_unread`` headers are read that no run has read before, and at most ``max_drops`` drops are taken: those that were
     complete first. ``left`` counts the others. ``remembered`` tells whether a run before may have kept what headers say.
+
+    Parameters
+    ----------
+    released : keys of files that a person lets wait no longer, as if their grace period were over
+    looks_only : nothing is kept for the next run
     """
     found = {item.key: item for item in listed if item.key != keys.INBOX}
 
@@ -100,16 +127,15 @@ def sort_inbox(
     def read(wanted: Sequence[str]) -> Mapping[str, Said]:
         return headers.read_once(store, found, wanted, before=before, max_unread=max_unread)
 
-    inbox = _Inbox(found, read, at=at, grace_s=grace_s, max_bytes=max_bytes)
+    inbox = _Inbox(found, read, at=at, grace_s=grace_s, max_bytes=max_bytes, released=released)
     ready = inbox.take_turns([*inbox.recordings(), *inbox.others()], max_drops)
     ready += inbox.take_turns(list(inbox.sidecars()), max_drops - len(ready))  # when it is known which files are left that need one
     result = inbox.result
-    headers.remember(store, inbox.said, before=before, some_wait=bool(result.waiting))
+    if not looks_only:
+        headers.remember(store, inbox.said, before=before, some_wait=bool(result.waits))
     n_left = len(inbox.unread) + inbox.n_held
     drops = [_drop(one, max_bytes=max_bytes) for one in sorted(ready, key=lambda one: (one.key not in inbox.headers, one.key))]
-    return Sorted(
-        drops=drops, waiting=list(dict.fromkeys(result.waiting)), waiting_for=result.waiting_for, left=n_left, labels=result.labels
-    )
+    return Sorted(drops=drops, waits=result.waits, left=n_left, labels=result.labels)
 
 
 def sort_members(listed: Iterable[ObjectInfo], said: Mapping[str, Said], *, archive: str, max_bytes: int) -> list[Drop]:
@@ -171,8 +197,10 @@ class _Inbox:
         max_bytes: int,
         grace_s: float = 0.0,
         archive: str = "",
+        released: Collection[str] = (),
     ) -> None:
         self._found, self._at, self._grace_s, self._max_bytes = found, at, grace_s, max_bytes
+        self._released = released
         self._archive = archive
         self.result = Sorted()
         self.headers = dict.fromkeys(key for key in found if kind_of(key) is Kind.HEADER)
@@ -193,10 +221,10 @@ class _Inbox:
         for header in self.headers:
             said = self.said.get(header)
             if header in self.unread:
-                self._wait([header], "the next run")
+                self._wait([header], NEXT_RUN)
                 continue
             if said is None:  # no byte yet
-                self._wait([header], "its content")
+                self._wait([header], "its content", self._until([self._found[header]]))
                 continue
             wanted, fault = self._needed(header, said)
             self._named.update(there or key for key, there in wanted.items())
@@ -204,13 +232,13 @@ class _Inbox:
                 compound.add(header)
             present = [self._found[key] for key in dict.fromkeys([header, *filter(None, wanted.values())])]
             if self._lacks_its_turn(header, wanted):
-                self._wait([item.key for item in present], "the next run")
+                self._wait([item.key for item in present], NEXT_RUN)
                 self.n_held += 1
                 continue
             if fault is None:
                 fault = self._incomplete(header, wanted, present)
                 if fault is not None and self._is_fresh(present):
-                    self._wait([item.key for item in present], "the other files that its header names")
+                    self._wait([item.key for item in present], "the other files that its header names", self._until(present))
                     continue
             ready.append(_Ready(key=header, items=tuple(present), fault=fault))
         # what has segments is none, so headers that name themselves or one another are refused, not passed over
@@ -230,11 +258,12 @@ class _Inbox:
                 sentence = f"{name} ends with a slash, as a folder does, and holds {item.size} bytes; upload it under a name"
                 yield _Ready(key=key, items=(item,), fault=BadInputError(Reason.UNSAFE_PATH, sentence))
             elif self._is_fresh([item]) and (why := self._why_wait(key, item, kind)):
-                self._wait([key], why)
+                self._wait([key], why, None if why == NEXT_RUN else self._until([item]))
             elif self._is_left_unread(key, kind):
-                self._wait([key], "the next run")
+                self._wait([key], NEXT_RUN)
             elif is_label_table(key) and item.size <= self._max_bytes and _path_fault(key) is None:
-                self.result.labels.append(LabelTableFile(key=key, etag=item.etag, modified=item.modified.isoformat()))
+                table = LabelTableFile(key=key, etag=item.etag, modified=item.modified.isoformat(), released=key in self._released)
+                self.result.labels.append(table)
             else:
                 yield _Ready(key=key, items=(item, *self._aside(key)), fault=self._fault_of(key, kind))
 
@@ -243,19 +272,19 @@ class _Inbox:
         if len(ready) <= most:
             return ready
         ready = sorted(ready, key=lambda one: (one.modified, one.key))
-        self._wait(dict.fromkeys(item.key for one in ready[most:] for item in one.items), "the next run")
+        self._wait(dict.fromkeys(item.key for one in ready[most:] for item in one.items), NEXT_RUN)
         self.n_held += len(ready) - most
         return ready[:most]
 
     def sidecars(self) -> Iterator[_Ready]:
         """Yield the sidecars that no file needs any more: a copy went along with each that did. Call it when all others had their turn."""
         unread = {posixpath.dirname(key) for key in self._asked - self.said.keys()}
-        needed = set(self.result.waiting)
+        needed = set(self.result.waits)
         for sidecar in (self._found[key] for key in self._found if kind_of(key) is Kind.SIDECAR and key not in self._named):
             if sidecar.key in needed:
                 continue
             if self._is_fresh([sidecar]) or posixpath.dirname(sidecar.key) in unread:
-                self._wait([sidecar.key], "files that it describes")
+                self._wait([sidecar.key], "files that it describes", self._until([sidecar]))
             else:
                 yield _Ready(key=sidecar.key, items=(sidecar,), fate=PASSED_OVER)
 
@@ -340,7 +369,7 @@ class _Inbox:
             return f"a {SIDECAR} that describes it"
         if kind is Kind.UNKNOWN:
             said = self.said.get(key)
-            return "the next run" if said is None else "" if said.is_table else "a header that names it"
+            return NEXT_RUN if said is None else "" if said.is_table else "a header that names it"
         return ""
 
     def _fault_of(self, key: str, kind: Kind) -> BadInputError | None:
@@ -374,13 +403,16 @@ class _Inbox:
         header = self._there(header_beside(key))
         return header is not None and header in self.said and not self.said[header].fault
 
-    def _wait(self, waiting: Iterable[str], why: str) -> None:
-        before = len(self.result.waiting)
-        self.result.waiting.extend(waiting)
-        self.result.waiting_for[why] += len(self.result.waiting) - before
+    def _wait(self, waiting: Iterable[str], why: str, until: datetime | None = None) -> None:
+        wait = Wait(why=why, until=until)
+        for key in waiting:
+            self.result.waits.setdefault(key, wait)
+
+    def _until(self, items: Sequence[ObjectInfo]) -> datetime:
+        return max(item.modified for item in items) + timedelta(seconds=self._grace_s)
 
     def _is_fresh(self, items: Sequence[ObjectInfo]) -> bool:
-        return self._at - max(item.modified for item in items) < timedelta(seconds=self._grace_s)
+        return self._at < self._until(items) and not any(item.key in self._released for item in items)
 
 
 def _other_spellings(found: Iterable[str]) -> dict[str, list[str]]:

@@ -144,7 +144,9 @@ def load(store: ObjectStore, at: str, n_tables: int) -> Iterator[Staged]:
     for number in range(n_tables):
         staged_labels = read(store, StagedLabels, f"{at}/{number:05d}.json")
         yield Staged(
-            file=LabelTableFile(key=staged_labels.key, etag=staged_labels.etag, modified=staged_labels.modified),
+            file=LabelTableFile(
+                key=staged_labels.key, etag=staged_labels.etag, modified=staged_labels.modified, released=staged_labels.released
+            ),
             source=staged_labels.source,
             fault=BadInputError(Reason(staged_labels.fault.reason), staged_labels.fault.message) if staged_labels.fault else None,
             rejected=staged_labels.rejected,
@@ -231,6 +233,7 @@ def _as_document(table: Staged) -> StagedLabels:
         fault=None if table.fault is None else Refusal(reason=table.fault.reason.value, message=table.fault.message),
         rejected=tuple(table.rejected),
         dropped=dict(table.dropped),
+        released=table.file.released,
     )
 
 

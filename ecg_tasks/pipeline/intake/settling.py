@@ -132,7 +132,7 @@ def _by_record(
             elif found.record_id is not None:
                 of_record[found.record_id].append(_TableRow(number, row))
             else:
-                if found.may_come and table.modified > grace_ended:
+                if found.may_come and table.modified > grace_ended and not table.file.released:
                     result.stays.add(number)
                 result.faults[number].append(_fault(table, row, f"{row.record[:_SHOWN_CHARS]!r} {found.sentence}"))
     return of_record

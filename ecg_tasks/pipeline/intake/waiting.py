@@ -8,7 +8,7 @@ from ecg_tasks.archive.documents import Drop, IntakeManifest, IntakePlan, find_m
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.pipeline.intake.archives import OpenedInbox
-from ecg_tasks.pipeline.intake.drops import Sorted
+from ecg_tasks.pipeline.intake.drops import NEXT_RUN, Sorted, Wait
 from ecg_tasks.readers.file_names import Kind, kind_of
 
 _NAMED = 1000
@@ -36,9 +36,9 @@ def plan_of(
     """
     turn = [file.key for batch in left for drop in batch for file in drop.files]
     all_keys = list(dict.fromkeys([*inbox.waiting, *turn]))
-    waits_for = dict(inbox.waiting_for)
+    waits_for = inbox.waiting_for
     if turn:
-        waits_for["the next run"] = waits_for.get("the next run", 0) + len(turn)
+        waits_for[NEXT_RUN] += len(turn)
     at_work = {file.key for batch in work for drop in batch for file in drop.files}
     listed = f"{at}/waiting.parquet" if inbox.labels and len(all_keys) > _NAMED else ""
     if listed:
@@ -47,7 +47,7 @@ def plan_of(
         waiting=tuple(all_keys[:_NAMED]),
         n_waiting=len(all_keys),
         all_waiting=listed,
-        waiting_for=waits_for,
+        waiting_for=dict(waits_for),
         needed=tuple(sorted(at_work.intersection(all_keys))),
         left=inbox.left + sum(len(batch) for batch in left),
         labels=tuple(inbox.labels),
@@ -59,9 +59,7 @@ def plan_of(
 def with_archives(inbox: Sorted, opened: OpenedInbox) -> Sorted:
     """Return the sorted inbox with the archives that are refused, or left to the next run."""
     inbox.drops.extend(opened.refused)
-    inbox.waiting.extend(opened.left)
-    if opened.left:
-        inbox.waiting_for["the next run"] += len(opened.left)
+    inbox.waits.update(dict.fromkeys(opened.left, Wait(why=NEXT_RUN)))
     return replace(inbox, left=inbox.left + len(opened.left))
 
 

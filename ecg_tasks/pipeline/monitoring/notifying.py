@@ -90,12 +90,20 @@ class RunNotice:
         }
 
 
-def notice(run_id: str, *, state: RunState, base_url: str) -> RunNotice:
-    """Return the message on a run, from its manifest; a store that is away costs the counts, not the message."""
-    try:
-        manifest = find_manifest(open_store(), ClassifyManifest, keys.run_key(run_id)) if state is RunState.SUCCESS else None
-    except StoreError:
-        manifest = None
+def notice(run_id: str, *, state: RunState, base_url: str) -> RunNotice | None:
+    """Return the message on a run, from its manifest; a store that is away costs the counts, not the message.
+
+    None for a run that ended well without a report, as the run before it had decided on everything.
+    """
+    manifest = None
+    if state is RunState.SUCCESS:
+        try:
+            manifest = find_manifest(open_store(), ClassifyManifest, keys.run_key(run_id))
+        except StoreError:
+            logging.getLogger(__name__).warning("The counts of %s cannot be read", run_id)
+        else:
+            if manifest is None:
+                return None
     return RunNotice(
         state=state,
         counts={} if manifest is None else plain(manifest.counts),

@@ -1,6 +1,7 @@
 """Here: which records a report covers, and what still waits before it. Not here: what a report says of them (``report_builder``)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from ecg_tasks.archive import forgotten, keys, tables
 from ecg_tasks.archive.documents import (
@@ -17,6 +18,7 @@ from ecg_tasks.archive.documents import (
 )
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.names import DagId
+from ecg_tasks.pipeline.intake import looking
 from ecg_tasks.signals.recipes import get_recipe
 
 
@@ -25,11 +27,27 @@ def waiting_sentences(waits: Waiting) -> list[str]:
     found = []
     if waits.inbox_files:
         are = "file is" if waits.inbox_files == 1 else "files are"
-        found.append(f"{waits.inbox_files:,} {are} still in the inbox and not in this report; ingest_records reads what is complete.")
+        found.append(
+            f"{waits.inbox_files:,} {are} still in the inbox and not in this report{reasons(waits)}; ingest_records reads what is complete."
+        )
     if waits.records_without_pictures:
         have = "record has" if waits.records_without_pictures == 1 else "records have"
         found.append(f"{waits.records_without_pictures:,} {have} no pictures yet; render_spectrograms draws them.")
     return found
+
+
+def reasons(waits: Waiting) -> str:
+    """Say what the files of the inbox wait for, and until when, behind how many they are; empty where an older account does not know.
+
+    >>> reasons(Waiting(inbox_files=1, inbox=(InboxWait(why="its content", files=1, until="2026-11-30T01:02:03+00:00"),)))
+    ': 1 for its content (until 2026-11-30 01:02 UTC)'
+    """
+    said = [f"{one.files:,} for {one.why}{f' (until {_moment(one.until)})' * bool(one.until)}" for one in waits.inbox]
+    return f": {', '.join(said)}" if said else ""
+
+
+def _moment(when: str) -> str:
+    return f"{datetime.fromisoformat(when).astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else ""
 
 
 def last_report(store: ObjectStore, *, with_records: bool = False) -> ClassifyManifest | None:
@@ -64,15 +82,27 @@ def shards_to_report(store: ObjectStore, pinned: ReportPin) -> dict[str, tuple[s
 
 def waiting(store: ObjectStore, *, recipes: Iterable[str]) -> Waiting:
     """Count what is in no decision yet, by listings; indexes are read of shards without pictures only."""
+    indexes = store.get_many(keys.record_index(shard) for shard in sorted(_bare(store, recipes)))
+    n_files = looking.count(store)
+    return Waiting(
+        inbox_files=n_files,
+        inbox=looking.waits_for(store, n_files),
+        records_without_pictures=sum(len(tables.load(data, ["record_id"])["record_id"]) for data in indexes),
+    )
+
+
+def is_intake_over(store: ObjectStore, *, recipes: Iterable[str]) -> bool:
+    """Return whether all that lay complete in the inbox is taken over, and has its pictures; what waits for other files may be there."""
+    return looking.is_taken_over(store) and not _bare(store, recipes)
+
+
+def _bare(store: ObjectStore, recipes: Iterable[str]) -> set[str]:
+    """Return the shards that lack the pictures of a recipe."""
     shards = {keys.stem(key) for key in store.list_keys(keys.RECORDS)}
     bare: set[str] = set()
     for name in recipes:
         bare |= shards - {keys.stem(key) for key in store.list_keys(keys.spectrograms_of(get_recipe(name).key))}
-    indexes = store.get_many(keys.record_index(shard) for shard in sorted(bare))
-    return Waiting(
-        inbox_files=sum(not item.key.endswith("/") for item in store.list_objects(keys.INBOX)),
-        records_without_pictures=sum(len(tables.load(data, ["record_id"])["record_id"]) for data in indexes),
-    )
+    return bare
 
 
 def _left_pending(store: ObjectStore, last: ClassifyManifest) -> tuple[Pending, ...]:

@@ -7,7 +7,7 @@ from ecg_tasks.learning.explanation import explain
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.reporting.attribution import Attribution, BeatPart
 from ecg_tasks.reporting.spectrogram import stretched
-from ecg_tasks.signals.measurements import waves
+from ecg_tasks.signals.measurements import MeasuredBeat, measured_beat
 from ecg_tasks.signals.recipes import recipe_of
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.rendering import LeadSpectrograms
@@ -68,11 +68,11 @@ def beat_parts(record: Record, zeros_s: NDArray[np.floating], times_s: NDArray[n
     zeros_s : where pictures have their time 0, near R peaks, s from the record's start
     times_s : centres of the columns of a picture
     """
-    found = waves(record)
-    if found is None:
+    found = measured_beat(record)
+    if not isinstance(found, MeasuredBeat):
         return ()
-    at, zeros = found.bounds, np.asarray(zeros_s)
-    late_s = float(np.median(zeros - found.r_peaks_s[np.abs(zeros[:, None] - found.r_peaks_s).argmin(axis=1)]))
+    at, zeros, r_peaks_s = found.at, np.asarray(zeros_s), found.beat.r_peaks_s + found.start_s
+    late_s = float(np.median(zeros - r_peaks_s[np.abs(zeros[:, None] - r_peaks_s).argmin(axis=1)]))
     hop_s = float(times_s[1] - times_s[0]) if len(times_s) > 1 else 0.0
     ends = [("P wave", at.qrs_on_s), ("QRS complex", at.qrs_off_s), ("ST segment", at.qrs_off_s + ST_S)]
     if at.p_on_s is not None:

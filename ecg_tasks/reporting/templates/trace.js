@@ -129,7 +129,7 @@ addEventListener("DOMContentLoaded", () => document.querySelectorAll(".traces").
   tools.hidden = false;
   button.addEventListener("click", () => toggle(!calipers));
   figure.addEventListener("change", (event) => {
-    if (calipers && event.target.name === "layout") toggle(false);
+    if (calipers && event.target.name.endsWith("layout")) toggle(false);
     follow();
   });
   follow();

@@ -360,7 +360,7 @@ def test_a_large_drop_is_taken_in_parts_in_the_order_of_its_upload(inbox, monkey
     monkeypatch.setattr(headers.read_once, "__kwdefaults__", {"max_unread": 20})
     from ecg_tasks.pipeline.intake import drops
 
-    monkeypatch.setattr(drops.sort_inbox, "__kwdefaults__", {"max_unread": 20, "max_drops": 10})
+    monkeypatch.setattr(drops.sort_inbox, "__kwdefaults__", drops.sort_inbox.__kwdefaults__ | {"max_unread": 20, "max_drops": 10})
     began = datetime.now(UTC) - timedelta(minutes=30)
     times = {}
     told = inbox.client._told
@@ -412,7 +412,7 @@ def test_segments_are_never_taken_apart(inbox, monkeypatch):
     monkeypatch.setattr(
         inbox.client, "_told", lambda key: told(key) | {"LastModified": times.get(key, datetime.now(UTC) - timedelta(seconds=60))}
     )
-    monkeypatch.setattr(drops.sort_inbox, "__kwdefaults__", {"max_unread": 1, "max_drops": 10})
+    monkeypatch.setattr(drops.sort_inbox, "__kwdefaults__", drops.sort_inbox.__kwdefaults__ | {"max_unread": 1, "max_drops": 10})
     first = inbox.run()
     assert (first["account"]["received"], first["left"] > 0) == (0, True)
     second = inbox.run()

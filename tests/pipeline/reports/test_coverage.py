@@ -78,7 +78,7 @@ def test_a_pending_record_is_covered_again_and_nothing_else_is(store, beat_rows,
     first = night(store, "n1")
     assert first["account"]["pending"] == 4
     assert any("1 file beside the recordings" in note for note in told(store, first)["notes"])
-    assert first["waits"] == {"inbox_files": 0, "records_without_pictures": 4}
+    assert first["waits"] == {"inbox_files": 0, "records_without_pictures": 4, "inbox": []}
     draw("r2")
     second = night(store, "n2")
     covered = {name: second["account"][name] for name in ("received", "records", "duplicates", "quarantined", "pending")}
@@ -125,9 +125,10 @@ def test_no_night_is_silent_over_unread_files(store, beat_rows, heartbeat_csv):
     inbox.put_files([(f"ward/{number}.csv", heartbeat_csv(beat_rows(1, seed=number))) for number in range(20)])
     manifest = night(store, "n1")
     assert manifest["waits"]["inbox_files"] == 20
-    assert told(store, manifest)["waiting"] == {"inbox_files": 20, "records_without_pictures": 0}
-    assert "20 files are still in the inbox" in store.get(manifest["report"]).decode()
-    assert "20 files still in the inbox" in runs.headline(manifest["report"])
+    waits_for = [{"why": "the next run", "files": 20, "until": ""}]
+    assert told(store, manifest)["waiting"] == {"inbox_files": 20, "records_without_pictures": 0, "inbox": waits_for}
+    assert "20 files are still in the inbox and not in this report: 20 for the next run" in store.get(manifest["report"]).decode()
+    assert "20 files still in the inbox: 20 for the next run" in runs.headline(manifest["report"])
     assert take_in("i1")["records"] == 20
     after = night(store, "n2")
     assert "20 records without pictures" in runs.headline(after["report"])
@@ -177,6 +178,38 @@ def test_a_new_champion_tells_which_decisions_changed(store, beat_rows, heartbea
     assert after["account"]["records"] == 0
     assert f"{len(expected)} of 30 earlier decisions changed" in runs.headline(after["report"])
     assert told(store, night(store, "n3"))["changes"] is None
+
+
+def test_a_run_that_pictures_started_has_work_once(store, beat_rows, heartbeat_csv):
+    """New records, or an intake that no report has told of, are work; after the report of them there is none, and the pin is gone."""
+
+    def has_work(run, run_type="asset_triggered"):
+        return classify_records.has_work(classify_records.pin_champion(run, date="2026-01-02"), run_type=run_type)
+
+    inbox.put_files([("a.csv", heartbeat_csv(beat_rows(3)))])
+    take_in("i1")
+    draw("r1")
+    assert has_work("n0")
+    night(store, "n1")
+    assert not has_work("n2")
+    assert not [key for key in store.list_keys(keys.STAGING) if "/n2/" in key]
+    assert has_work("n3", "manual")
+    inbox.put_files([("bad.csv", b"no numbers\n")])
+    take_in("i2")
+    assert has_work("n4")
+
+
+def test_an_intake_is_over_when_all_is_taken_and_drawn(store, beat_rows, heartbeat_csv):
+    """What waits for other files does not hold up a decision; a moment that is past ends any waiting."""
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    assert classify_records.is_intake_over(until=later, patience_s=0)
+    inbox.put_files([("a.csv", heartbeat_csv(beat_rows(3))), ("late.edf.part", b"0")])
+    assert not classify_records.is_intake_over(until=later, patience_s=0)
+    assert classify_records.is_intake_over(until="2026-01-01T00:00:00+00:00", patience_s=0)
+    take_in("i1")
+    assert not classify_records.is_intake_over(until=later, patience_s=0)
+    draw("r1")
+    assert classify_records.is_intake_over(until=later, patience_s=0)
 
 
 def test_a_backfill_over_dates_is_refused(store):
