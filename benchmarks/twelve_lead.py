@@ -7,6 +7,7 @@ few recordings is what a night costs whatever comes: a recording costs what a la
 stands beside them, so that other work on the machine meets all of them.
 """
 
+import gc
 import json
 import threading
 import time
@@ -206,6 +207,7 @@ class Night:
         from ecg_tasks.pipeline.intake import inbox
 
         bucket = self._bucket = MemoryS3()
+        gc.collect()  # what an earlier night left is not this one's
         for folder in self.models:
             seed.install_champions(folder)
         inbox.put_files((name, data) for files in drops.values() for name, data in files.items())

@@ -48,13 +48,13 @@ LATE = DeadlineAlert(
     callback=AsyncCallback(ReportNotifier, kwargs={"state": "late"}),
 )
 LATE.name = "the nightly report"  # an argument since Airflow 3.3
-EVERY_NIGHT = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(minutes=5))
+AT_NIGHT = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(minutes=5))
 ASKS_AGAIN = timedelta(seconds=3)
 
 
 @dag(
     # No start date, unlike the others: with one in the past a fresh installation would report on an empty bucket at once.
-    schedule=AssetOrTimeSchedule(timetable=EVERY_NIGHT, assets=[ECG_SPECTROGRAMS]) if decides_at_once() else EVERY_NIGHT,
+    schedule=AssetOrTimeSchedule(timetable=AT_NIGHT, assets=[ECG_SPECTROGRAMS]) if decides_at_once() else AT_NIGHT,
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

@@ -53,6 +53,8 @@ class Settings:
     """Folders of the inbox that count as sites (``ECG_SITES``); the name of any other folder may be a person's, and is not stored."""
     sandbox: Sandbox = "if_possible"
     """Whether a kernel without Landlock or seccomp may read files (``ECG_SANDBOX``): ``if_possible`` or ``required``."""
+    review_blind: bool = True
+    """Reviewers see what the model and the source say only after their verdict (``ECG_REVIEW_BLIND``)."""
     notify: tuple[str, ...] = ()
     """Addresses that the counts of each classification run go to, such as ``slack://…`` or ``mailtos://…`` (``ECG_NOTIFY``)."""
     notify_email: tuple[str, ...] = ()
@@ -85,6 +87,7 @@ class Settings:
             dates=_dates(env, cls.dates),
             sites=_sites(env),
             sandbox=sandbox_in(env),
+            review_blind=_flag(env, "ECG_REVIEW_BLIND", default=cls.review_blind),
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )

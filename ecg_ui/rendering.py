@@ -30,6 +30,9 @@ SECTIONS = (
 )
 DONE = {
     "put-back": "The files are back in the inbox; the next intake reads them again.",
+    "resolved": "The entries are closed as resolved.",
+    "hidden": "The entries are hidden.",
+    "reopen": "The entries are open again.",
     "forgetting": "It is asked for. Its run waits for a person's approval in Airflow, and then until no other run is at work.",
     "withdrawn": "Your verdict is taken back.",
     "deleted": "The files are deleted.",
@@ -42,9 +45,13 @@ DONE = {
 HELP = {
     "answer.html": "decide-now",
     "backfill.html": "a-run",
+    "beat.html": "a-record",
     "card.html": "models",
+    "compare.html": "models",
+    "earlier.html": "a-record",
     "entry.html": "quarantine",
     "first_steps.html": "first-steps",
+    "forget.html": "forgetting",
     "help.html": "",
     "inbox.html": "inbox",
     "maintenance.html": "a-run",

@@ -25,6 +25,7 @@ def save_verdict(
     comment: str = "",
     checked: Collection[str] = (),
     offered: Collection[str] = (),
+    tags: Collection[str] = (),
 ) -> Saved:
     """Save a verdict as ``verdicts.save_verdict`` does, on a record that a serving model has decided on.
 
@@ -32,25 +33,27 @@ def save_verdict(
     ----------
     checked : names of the classes that the record has, or ``NONE_OF_THEM``; nothing where the reviewer says nothing of classes
     offered : names of the classes that were to choose from: of others nothing was said
+    tags : further classes in words of the reviewer's own, each text a `ClassList` such as ``AF`` or ``AF -PVC``
     """
     if not review_queue.is_decided(store, record_id):
         raise UnknownRecordError(f"no model has decided on a record {record_id!r}")
-    classes = _answered(checked, offered)
+    classes = _answered(checked, offered, tags)
     return verdicts.save_verdict(store, record_id, verdict=verdict, user=user, comment=comment, classes=classes)
 
 
-def _answered(checked: Collection[str], offered: Collection[str]) -> ClassList | None:
-    """Return what a reviewer said by checking boxes."""
-    if not checked:
-        return None
+def _answered(checked: Collection[str], offered: Collection[str], tags: Collection[str]) -> ClassList | None:
+    """Return what a reviewer said by checking boxes, and by tags."""
     present = [name for name in checked if name != NONE_OF_THEM]
     if present and NONE_OF_THEM in checked:
         raise ConfigurationError(f"none of these is checked beside {', '.join(present)}; nothing was saved: check one or the other")
     if unknown := set(present) - set(offered):
         raise ConfigurationError(f"{', '.join(sorted(unknown))}: not among the classes to choose from; nothing was saved")
-    absent = [f"-{name}" for name in offered if name not in present]
     try:
-        return ClassList.read(" ".join([*present, *absent, "?"]))
+        tagged = ClassList.read(" ".join(tags)) or ClassList(frozenset())
+        names = tagged.names.union(present)
+        absent = [f"-{name}" for name in offered if name not in names] if checked else []
+        said = [*sorted(names), *absent, *(f"-{name}" for name in sorted(tagged.absent))]
+        return ClassList.read(" ".join([*said, "?"])) if said else None
     except ValueError as error:
         raise ConfigurationError(f"the classes cannot be read: {error}; nothing was saved") from None
 

@@ -40,6 +40,8 @@ class Action(StrEnum):
     VERDICT = "verdict"
     WITHDRAW = "withdraw"
     RETRY = "retry"
+    CLOSE = "close"
+    REOPEN = "reopen"
     DELETE = "delete"
     DEIDENTIFY = "deidentify"
     FORGET = "forget"

@@ -64,7 +64,7 @@ def dump_shard(shard: Sequence[StoredRecord]) -> bytes:
         _index_columns(shard)
         | {
             "unit": [record.unit for record in records],
-            "samples": [np.ascontiguousarray(record.samples, dtype="<f4").tobytes() for record in records],
+            "samples": tables.packed([np.ascontiguousarray(record.samples, dtype="<f4") for record in records]),
         },
     )
 
@@ -117,7 +117,7 @@ def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredR
 
 def anonymous(record: Record) -> Record:
     """Return the record without the patient's id, and without who gave it."""
-    return replace(record, patient=None, issuer=None)
+    return record.described(patient=None, issuer=None)
 
 
 def _stored(columns: tables.Columns, row: int) -> StoredRecord:

@@ -101,5 +101,8 @@ def fault_of(store: ObjectStore, file: File) -> str:
 
 
 def _list_of(files: Sequence[File]) -> bytes:
-    stored = [{"name": file.name, "bytes": file.n_bytes, "sha256": file.sha256} for file in files]
-    return json.dumps({"files": stored}, indent=1, sort_keys=True).encode()
+    """Return the list of a drop's files; it has the bytes that ``json.dumps`` with an indent of 1 and sorted keys writes."""
+    stored = ",\n".join(
+        f'  {{\n   "bytes": {file.n_bytes},\n   "name": {json.dumps(file.name)},\n   "sha256": "{file.sha256}"\n  }}' for file in files
+    )
+    return f'{{\n "files": [\n{stored}\n ]\n}}'.encode()

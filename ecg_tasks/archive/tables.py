@@ -339,7 +339,26 @@ def exchanged(
 def _table(schema: pa.Schema, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> pa.Table:
     if unknown := columns.keys() - set(schema.names):
         raise ValueError(f"the table has no columns {sorted(unknown)}")
-    return pa.table({field.name: pa.array(columns[field.name], type=field.type) for field in schema}, schema=schema)
+
+    def array(field: pa.Field) -> pa.Array:
+        column = columns[field.name]
+        return column if isinstance(column, pa.Array) else pa.array(column, type=field.type)
+
+    return pa.table({field.name: array(field) for field in schema}, schema=schema)
+
+
+def packed(arrays: Sequence[NDArray[np.generic]]) -> pa.Array:
+    """Return the bytes of contiguous arrays as a column of binary objects, in one copy.
+
+    >>> packed([np.array([65, 66], "u1"), np.array([67], "u1")]).to_pylist()
+    [b'AB', b'C']
+    """
+    offsets = np.zeros(len(arrays) + 1, np.int64)
+    np.cumsum([array.nbytes for array in arrays], out=offsets[1:])
+    data = np.empty(int(offsets[-1]), np.uint8)
+    for array, start, end in zip(arrays, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        data[start:end] = array.reshape(-1).view(np.uint8)
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(arrays), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
 def load(data: bytes, columns: Sequence[str] | None = None, *, of_records: Iterable[str] | None = None) -> Columns:

@@ -1,4 +1,7 @@
-"""Here: ``export-report``: a run's report as a ZIP file that opens offline, or as a PDF. Not here: writing it (``classify_records``)."""
+"""Here: ``export-report`` and ``export-labels``: a run's report as a ZIP file or a PDF, and the reviewers' verdicts as a table.
+
+Not here: writing reports (``classify_records``), or giving verdicts (the page).
+"""
 
 from enum import StrEnum
 from pathlib import Path
@@ -53,3 +56,21 @@ def export_report(
                 pdf_reports.write_run(store, target, date=date, run=folder, paper=paper.value)
     unfinished.replace(file)
     say(f"written to {file}" + ("" if pdf else ": open index.html in it"))
+
+
+def export_labels(
+    file: Annotated[Path, typer.Argument(help="The CSV file to write, such as labels.csv.", dir_okay=False)],
+    *,
+    comments: Annotated[bool, typer.Option("--comments", help="With comments, which may say whose recording it is.")] = False,
+) -> None:
+    """Write the reviewers' verdicts in force, with their classes, as a labels.csv that the inbox takes."""
+    from ecg_tasks.actions import access
+    from ecg_tasks.queries import reviewed_records
+
+    store = open_bucket()
+    access.read_by_command("export-labels", thing="with comments" if comments else "")
+    unfinished = file.with_name(f"{file.name}.part")
+    with unfinished.open("wb") as target:
+        target.writelines(reviewed_records.labels_csv(store, comments=comments))
+    unfinished.replace(file)
+    say(f"{len(reviewed_records.reviewed_records(store)):,} verdicts written to {file}")

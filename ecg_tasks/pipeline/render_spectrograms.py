@@ -96,7 +96,8 @@ def unmeasured(store: ObjectStore) -> set[str]:
 
 def measure_one(store: ObjectStore, shard_name: str, shard: Sequence[record_shards.StoredRecord]) -> None:
     """Measure the records of one shard, and write what was found."""
-    rows = [measurements.measure(stored.record).row | {"record_id": stored.record.record_id} for stored in shard]
+    measured = measurements.measure_all([stored.record for stored in shard])
+    rows = [one.row | {"record_id": stored.record.record_id} for one, stored in zip(measured, shard, strict=True)]
     columns = {name: [row[name] for row in rows] for name in tables.MEASUREMENTS.names}
     store.put(keys.measurements(measurements.METHOD, shard_name), tables.dump(tables.MEASUREMENTS, columns))
 

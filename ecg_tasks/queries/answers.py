@@ -17,6 +17,7 @@ from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import decided
 from ecg_tasks.pipeline.intake import looking
 from ecg_tasks.pipeline.intake.names import look_up
+from ecg_tasks.readers.file_names import is_header
 from ecg_tasks.readers.record_names import normal_name
 from ecg_tasks.settings import Settings
 
@@ -151,7 +152,7 @@ def _shown(line: Input, stored: Mapping[str, str]) -> str:
     """Return what a line's file was dropped as; of a member of an archive with its path there."""
     first = next(file for file in line.files if file.key in stored)
     dropped = [stored[file.key] for file in line.files if file.key in stored]
-    named = next((name for name in dropped if name.lower().endswith(".hea")), dropped[0])
+    named = next((name for name in dropped if is_header(name)), dropped[0])
     return f"{named}/{first.member}" if first.member else named
 
 

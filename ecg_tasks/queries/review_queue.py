@@ -1,7 +1,12 @@
-"""Here: which record a reviewer should look at next, and how far the review has come. Not here: saying it (``actions``)."""
+"""Here: which record a reviewer should look at next, and how far the review has come.
 
-from collections.abc import Iterator, Mapping, Sequence
+Not here: saying it (``actions``), whose a second reading is (``second_readings``), what was said (``reviewed_records``).
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +17,33 @@ from ecg_tasks.archive.labelling import LabelEntry
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.verdicts import Opinion, PairAgreement, Statement, agreement, history
 from ecg_tasks.errors import ConfigurationError
-from ecg_tasks.evaluation.priority import REASONS, Priority, centred, prioritise, uncertainty
-from ecg_tasks.labels import CLASS_ORDER, Label
-from ecg_tasks.pipeline.decided import Decided, serving
-from ecg_tasks.queries import reasons
-from ecg_tasks.settings import Settings
+from ecg_tasks.evaluation.priority import REASONS, Priority, prioritise
+from ecg_tasks.labels import CLASS_ORDER, ClassList, Label, in_order
+from ecg_tasks.queries import reasons, second_readings
+from ecg_tasks.queries.decided_records import DecidedRecords, decided_records
 
 __all__ = [
     "PairAgreement",
     "Progress",
     "QueueItem",
     "QueuePage",
+    "Revealed",
     "Statement",
     "Why",
     "agreement",
+    "has_verdict",
     "history",
     "is_decided",
+    "known_classes",
     "progress",
     "queue",
+    "reveal",
 ]
 
-SECOND_READINGS = 10
-"""Of so many records one is shown to a second reviewer, too, so that agreement can be measured."""
 MAX_PAGE = 500
+BATCH = 50
+"""Records that a blind queue mixes: so many are chosen by priority, and then come in an order that says nothing."""
+MAX_KNOWN_CLASSES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,48 +92,57 @@ class QueuePage:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Records that were decided on, and how many of them have a label, a reviewer's verdict, or verdicts that differ."""
+    """Records that were decided on, and how many of them have a label, a reviewer's verdict, or verdicts that differ.
+
+    ``assigned`` has how many further readings wait for each person, under ``second_readings.ANYBODY`` those that wait for a new one.
+    """
 
     records: int
     labelled: int
     reviewed: int
     disputed: int
     by_user: Mapping[str, int]
+    assigned: Mapping[str, int]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _DecidedRecords:
-    """All decided records, one row each: which model decides on it (index into ``models``), and where it stands there."""
+@dataclass(frozen=True, kw_only=True)
+class Revealed:
+    """What a reviewer may know after the verdict: the model's word, the source's label and the reasons, as they were without the verdict.
 
-    models: Sequence[Decided]
-    ids: NDArray[np.bytes_]
-    model: NDArray[np.int64]
-    row: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    uncertain: NDArray[np.float64]
-    quality: NDArray[np.float64]
+    ``verdict`` is the reviewer's; the ``label`` of ``item`` is the source's.
+    """
+
+    verdict: str
+    item: QueueItem
 
 
-def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) -> QueuePage:
+def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50, blind: bool = False) -> QueuePage:
     """Return what this user should look at, what teaches most first.
 
-    A record that the user reviewed or skipped is not in it, unless another reviewer has differed since. What another user reviewed
-    is not in it either, except a tenth of the records, for a second reading, and disputed ones.
+    A record that the user gave a verdict on, or skipped, is not in it. What others gave a verdict on is in it where another reading is
+    needed, and that is this user's (`second_readings`).
+
+    Parameters
+    ----------
+    blind : the order says nothing: of what teaches most the first `BATCH` are shuffled, with further readings among them, and no more are
+        listed; ``waiting`` counts all
     """
     if offset < 0 or not 1 <= limit <= MAX_PAGE:
         raise ConfigurationError(f"{offset=}, {limit=}; offset must not be negative, limit must lie between 1 and {MAX_PAGE}")
-    archive = _archive(store)
+    archive = decided_records(store)
     known = verdicts.read_labels(store)
     labels = _labels(store, archive, known)
     said = verdicts.opinions(known.reviews)
-    done = _rows(archive, [record_id for record_id, by_user in said.items() if not _is_for(user, record_id, by_user)])
-    disputed = _flags(archive, [record_id for record_id, by_user in said.items() if verdicts.is_disputed(by_user)])
+    people = second_readings.readers(known.reviews, now=datetime.now(UTC))
+    others = [record_id for record_id, by_user in said.items() if not second_readings.is_for(user, record_id, by_user, known=people)]
+    disputed = archive.flags([record_id for record_id, by_user in said.items() if verdicts.is_disputed(by_user)])
     found = prioritise(scores=archive.scores, uncertain=archive.uncertain, quality=archive.quality, label=labels.by_row, disputed=disputed)
-    open_rows = np.setdiff1d(np.arange(len(archive.ids)), done)
+    open_rows = np.setdiff1d(np.arange(len(archive.ids)), archive.rows(others))
     order = open_rows[np.lexsort((archive.ids[open_rows], -found.total[open_rows]))]
-    own = _rows(archive, [record_id for record_id, by_user in said.items() if _has_labelled(by_user, user)])
+    own = archive.rows([record_id for record_id, by_user in said.items() if _has_labelled(by_user, user)])
+    shown = _shuffled(archive, order, read=archive.flags(list(said)), user=user) if blind else order
     return QueuePage(
-        items=tuple(_item(archive, int(row), labels, found) for row in order[offset : offset + limit]),
+        items=tuple(_item(archive, int(row), labels.of(archive.ids[row].decode()), found, int(row)) for row in shown[offset:][:limit]),
         offset=offset,
         waiting=len(order),
         reviewed=len(own),
@@ -132,14 +150,59 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50) ->
     )
 
 
+def _shuffled(archive: DecidedRecords, order: NDArray[np.int64], *, read: NDArray[np.bool_], user: str) -> NDArray[np.int64]:
+    """Return the batch that a user reads blind: at most half of it further readings, all by a digest of user and id."""
+    further = order[read[order]][: BATCH // 2]
+    batch = np.concatenate([further, order[~np.isin(order, further)][: BATCH - len(further)]])
+    place = [hashlib.blake2b(f"{user}\n".encode() + archive.ids[row]).digest() for row in batch]
+    return batch[np.argsort(np.array(place, dtype="S64"))] if len(batch) else batch
+
+
+def reveal(store: ObjectStore, record_id: str, *, user: str) -> Revealed | None:
+    """Return what this user may know of a record after a verdict on it; None before, and for what no serving model has decided on."""
+    archive = decided_records(store)
+    known = verdicts.read_labels(store)
+    said = verdicts.opinions(entry for entry in known.reviews if entry.record_id == record_id).get(record_id, {})
+    rows = archive.rows([record_id])
+    if not len(rows) or user not in said or (verdict := said[user].label) is None:
+        return None
+    source = known.sources.get(record_id)
+    by_row = np.array([_NO_LABEL if source is None or source.label not in CLASS_ORDER else CLASS_ORDER.index(Label(source.label))])
+    alone = prioritise(
+        scores=archive.scores[:, rows],
+        uncertain=archive.uncertain[rows],
+        quality=archive.quality[rows],
+        label=by_row,
+        disputed=np.zeros(1, dtype=bool),
+    )
+    return Revealed(verdict=verdict, item=_item(archive, int(rows[0]), source, alone, 0))
+
+
+def has_verdict(store: ObjectStore, record_id: str, *, user: str) -> bool:
+    """Return whether a verdict of this user on a record stands; a skip is none."""
+    reviews = (entry for entry in verdicts.read_labels(store).reviews if entry.record_id == record_id)
+    return _has_labelled(verdicts.opinions(reviews).get(record_id, {}), user)
+
+
+def known_classes(store: ObjectStore) -> tuple[str, ...]:
+    """Return names of classes that sources and reviewers have given, to choose from; at most `MAX_KNOWN_CLASSES`."""
+    return _named(store, known=verdicts.read_labels(store))
+
+
+@keep(1)
+def _named(_store: ObjectStore, *, known: verdicts.Known) -> tuple[str, ...]:
+    lists = [ClassList.read(text) for text in {entry.classes for entry in known.classes}]
+    return in_order(name for one in lists if one is not None for name in one.names | one.absent)[:MAX_KNOWN_CLASSES]
+
+
 def is_decided(store: ObjectStore, record_id: str) -> bool:
     """Return whether a serving model has decided on a record of this id."""
-    return bool(len(_rows(_archive(store), [record_id])))
+    return bool(len(decided_records(store).rows([record_id])))
 
 
 def progress(store: ObjectStore) -> Progress:
     """Return how far the review has come."""
-    archive = _archive(store)
+    archive = decided_records(store)
     known = verdicts.read_labels(store)
     said = verdicts.opinions(known.reviews)
     by_user: dict[str, int] = {}
@@ -149,51 +212,15 @@ def progress(store: ObjectStore) -> Progress:
     return Progress(
         records=len(archive.ids),
         labelled=int((_labels(store, archive, known).by_row != _NO_LABEL).sum()),
-        reviewed=len(_rows(archive, [record_id for record_id, by in said.items() if any(_has_labelled(by, user) for user in by)])),
-        disputed=len(_rows(archive, [record_id for record_id, by in said.items() if verdicts.is_disputed(by)])),
+        reviewed=len(archive.rows([record_id for record_id, by in said.items() if any(_has_labelled(by, user) for user in by)])),
+        disputed=len(archive.rows([record_id for record_id, by in said.items() if verdicts.is_disputed(by)])),
         by_user=dict(sorted(by_user.items())),
+        assigned=second_readings.assigned(said, known=second_readings.readers(known.reviews, now=datetime.now(UTC))),
     )
 
 
 def _has_labelled(said: Mapping[str, Opinion], user: str) -> bool:
     return user in said and said[user].label is not None
-
-
-def _is_for(user: str, record_id: str, said: Mapping[str, Opinion]) -> bool:
-    """Return whether a record that has been reviewed is in this user's queue."""
-    disputed = verdicts.is_disputed(said)
-    own = said.get(user)
-    others = [opinion for other, opinion in said.items() if other != user and opinion.label is not None]
-    if own is not None:
-        return disputed and own.label is not None and any(other.label != own.label and other.when > own.when for other in others)
-    return disputed or not others or (len(others) == 1 and int(record_id[:8], 16) % SECOND_READINGS == 0)
-
-
-def _archive(store: ObjectStore) -> _DecidedRecords:
-    """Return every decided record once: the first recipe that takes it decides on it."""
-    return _merged(store, models=tuple(serving(store, Settings.from_environment().recipes)))
-
-
-@keep(1)
-def _merged(_store: ObjectStore, *, models: Sequence[Decided]) -> _DecidedRecords:
-    ids = np.unique(np.concatenate([np.empty(0, dtype="S32"), *(model.ids for model in models)]))
-    places = [model.rows(ids) for model in models]
-    chosen, row = np.full(len(ids), -1), np.full(len(ids), -1)
-    for index in reversed(range(len(models))):
-        here = places[index] >= 0
-        chosen[here], row[here] = index, places[index][here]
-    scores = np.full((max(len(models), 1), len(ids)), np.nan)
-    uncertain, quality = np.zeros(len(ids)), np.ones(len(ids))
-    for index, model in enumerate(models):
-        here = places[index] >= 0
-        at = places[index][here]
-        scores[index, here] = centred(model.probability[at], threshold=model.threshold[at])
-        mine = chosen == index
-        of_mine = model.probability[row[mine]]
-        limits = (model.low[row[mine]], model.high[row[mine]])
-        uncertain[mine] = uncertainty(of_mine, threshold=model.threshold[row[mine]], abstain=limits)
-        quality[mine] = model.quality[row[mine]]
-    return _DecidedRecords(models=models, ids=ids, model=chosen, row=row, scores=scores, uncertain=uncertain, quality=quality)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -212,45 +239,30 @@ class _Labels:
 _NO_LABEL, _OTHER_LABEL = -1, -2
 
 
-def _labels(store: ObjectStore, archive: _DecidedRecords, known: verdicts.Known) -> _Labels:
+def _labels(store: ObjectStore, archive: DecidedRecords, known: verdicts.Known) -> _Labels:
     reviewed = known.in_force()
     by_row = _spread(archive, reviewed, _of_sources(store, archive=archive, sources=known.sources).copy())
     return _Labels(by_row=by_row, reviewed=reviewed, sources=known.sources)
 
 
 @keep(1)
-def _of_sources(_store: ObjectStore, *, archive: _DecidedRecords, sources: Mapping[str, LabelEntry]) -> NDArray[np.int64]:
+def _of_sources(_store: ObjectStore, *, archive: DecidedRecords, sources: Mapping[str, LabelEntry]) -> NDArray[np.int64]:
     """Return what came from outside, spread over the rows of an archive: it seldom changes, and may be much."""
     return _spread(archive, sources, np.full(len(archive.ids), _NO_LABEL))
 
 
-def _spread(archive: _DecidedRecords, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:
+def _spread(archive: DecidedRecords, labels: Mapping[str, LabelEntry], by_row: NDArray[np.int64]) -> NDArray[np.int64]:
     """Write labels into the rows of their records."""
     for index, kind in zip((*range(len(CLASS_ORDER)), _OTHER_LABEL), (*CLASS_ORDER, Label.UNINTERPRETABLE), strict=True):
-        by_row[_rows(archive, [record_id for record_id, entry in labels.items() if entry.label == kind])] = index
+        by_row[archive.rows([record_id for record_id, entry in labels.items() if entry.label == kind])] = index
     return by_row
 
 
-def _rows(archive: _DecidedRecords, record_ids: Sequence[str]) -> NDArray[np.int64]:
-    """Return the rows of those of these records that are in the archive."""
-    if not len(archive.ids) or not record_ids:
-        return np.empty(0, dtype=np.int64)
-    wanted = np.array(record_ids, dtype="S32")
-    at = np.minimum(np.searchsorted(archive.ids, wanted), len(archive.ids) - 1)
-    return np.asarray(at[archive.ids[at] == wanted], dtype=np.int64)
-
-
-def _flags(archive: _DecidedRecords, record_ids: Sequence[str]) -> NDArray[np.bool_]:
-    flags = np.zeros(len(archive.ids), dtype=bool)
-    flags[_rows(archive, record_ids)] = True
-    return flags
-
-
-def _item(archive: _DecidedRecords, row: int, labels: _Labels, priority: Priority) -> QueueItem:
+def _item(archive: DecidedRecords, row: int, entry: LabelEntry | None, priority: Priority, at_priority: int) -> QueueItem:
+    """Return the record of a row with a label; its reasons stand at ``at_priority`` of the priorities."""
     model, at = archive.models[archive.model[row]], archive.row[row]
-    record_id = archive.ids[row].decode()
-    shares = sorted(((float(priority.shares[code][row]), code) for code in REASONS), reverse=True)
-    probability, entry = float(model.probability[at]), labels.of(record_id)
+    shares = sorted(((float(priority.shares[code][at_priority]), code) for code in REASONS), reverse=True)
+    probability = float(model.probability[at])
     threshold, low, high = (float(values[at]) for values in (model.threshold, model.low, model.high))
     band = (low, high) if high > low else None
     case = reasons.Case(
@@ -263,27 +275,27 @@ def _item(archive: _DecidedRecords, row: int, labels: _Labels, priority: Priorit
         label=None if entry is None else Label(entry.label).value,
         others=tuple(_others(archive, row)),
     )
-    strengths = {code: float(priority.strength[code][row]) for code in REASONS}
+    strengths = {code: float(priority.strength[code][at_priority]) for code in REASONS}
     return QueueItem(
-        record_id=record_id,
+        record_id=archive.ids[row].decode(),
         name=model.name[at],
         shard=model.shard[at],
         recipe=model.recipe,
         version=model.version,
-        decision=model.decision[at],
-        probability=None if np.isnan(probability) else probability,
+        decision=case.decision,
+        probability=case.probability,
         threshold=threshold,
         abstain=band,
-        quality=float(model.quality[at]),
-        label=None if entry is None else Label(entry.label).value,
+        quality=case.quality,
+        label=case.label,
         labelled_by=None if entry is None else entry.who,
         synthetic=bool(model.synthetic[at]),
-        priority=float(priority.total[row]),
+        priority=float(priority.total[at_priority]),
         why=tuple(Why(code=code, text=text, share=share) for share, code in shares if (text := case.sentence(code, strengths[code]))),
     )
 
 
-def _others(archive: _DecidedRecords, row: int) -> Iterator[reasons.Other]:
+def _others(archive: DecidedRecords, row: int) -> Iterator[reasons.Other]:
     """Yield what the other recipes' champions say of a record, where they give it a probability."""
     for index, model in enumerate(archive.models):
         at = int(model.rows(archive.ids[row : row + 1])[0])

@@ -3,6 +3,7 @@
 import posixpath
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 HEADER_SUFFIX = ".hea"
 SIGNAL_SUFFIXES = (".dat", ".xyz", ".mat")
@@ -60,6 +61,12 @@ _OTHER_FORMATS = (
     *(".mp3", ".mp4", ".wav", ".flac", ".mov", ".avi", ".log", ".bak", ".sqlite", ".db", ".eml", ".msg"),
 )
 """No header can mean these but by its words, so they need not wait for one."""
+_NO_SIGNAL = (
+    *(".md", ".rst", ".yaml", ".yml", ".html", ".htm", ".pdf", ".rtf", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".ods", ".ppt", ".pptx"),
+    *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".heic", ".webp", ".py", ".ipynb", ".m", ".r", ".sh", ".exe"),
+    *(".mp3", ".mp4", ".wav", ".mov", ".avi", ".log", ".bak", ".eml", ".msg"),
+)
+"""Documents, pictures and programs. Not among them are .txt, .json and tables: recordings are written into such files, too."""
 _ENDINGS = frozenset((HEADER_SUFFIX, f".{SIDECAR}", *SIGNAL_SUFFIXES, *CSV_SUFFIXES, *ARRAY_SUFFIXES, *_OTHER_FORMATS))
 
 
@@ -148,6 +155,15 @@ def sidecars_of(path: str) -> tuple[str, str]:
     return f"{posixpath.splitext(posixpath.basename(path))[0]}.{SIDECAR}", SIDECAR
 
 
+def holds_no_signal(name: str) -> bool:
+    """Tell whether a file is a document, a picture or a program by its name: what lies beside recordings, and is none.
+
+    >>> holds_no_signal("ward/letter.PDF"), holds_no_signal("ward/ecg.txt")
+    (True, False)
+    """
+    return name.casefold().endswith(_NO_SIGNAL)
+
+
 def is_label_table(path: str) -> bool:
     """Tell whether a file is a label table.
 
@@ -163,6 +179,7 @@ def is_like_a_label_table(path: str) -> bool:
     return name.startswith("labels") and name.endswith(_LIKE_LABEL_TABLES)
 
 
+@lru_cache(maxsize=1024)
 def known_ending(name: str) -> str:
     """Return what a file's name ends with where that says its format, and else nothing: an ending that nobody knows may be a name.
 

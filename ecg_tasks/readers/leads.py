@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import count
 from types import MappingProxyType
 
@@ -42,6 +43,7 @@ class Leads:
     names: tuple[str, ...]
 
 
+@lru_cache(maxsize=256)
 def millivolts_per(units: str) -> float | None:
     """Return the factor from ``units`` to mV, or None where it is no unit of voltage that is known here.
 

@@ -101,7 +101,7 @@ def sentence(name: str, head: bytes) -> str:
         return f"{name} is empty"
     kind = kind_of(head)
     if kind is None:
-        kind = "text of another kind" if _is_text(head) else "nothing that is known here"
+        kind = "text of another kind" if is_text(head) else "nothing that is known here"
     return f"{name} is in no format that is read here; it looks like {kind}"
 
 
@@ -118,6 +118,7 @@ def _is_biopac(head: bytes) -> bool:
     return head[:1] != b"" and version in _BIOPAC_VERSIONS and size in _BIOPAC_HEADER_BYTES
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(head: bytes) -> bool:
+    """Return whether bytes are text, as far as their signs show; those of a file's start are enough."""
     shown = sum(byte >= 0x20 or byte in b"\t\r\n" for byte in head)  # noqa: PLR2004 - ASCII's first printable byte
     return b"\0" not in head and shown >= _PRINTABLE_SHARE * len(head)

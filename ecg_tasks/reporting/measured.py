@@ -38,7 +38,7 @@ def measured_lines(row: Mapping[str, Any]) -> list[Line]:
     return [_line(name, row[name], why.get(name, "")) for name in (*VALUES, "rhythm")]
 
 
-class Compared(NamedTuple):
+class ComparedLine(NamedTuple):
     """One measurement of two recordings, and how much it is more than in the earlier one; empty where one of them has none."""
 
     title: str
@@ -47,7 +47,7 @@ class Compared(NamedTuple):
     difference: str
 
 
-def compared_lines(now: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[Compared]:
+def compared_lines(now: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[ComparedLine]:
     """Return the lines of two rows side by side."""
     found = []
     for name, line, before in zip((*VALUES, "rhythm"), measured_lines(now), measured_lines(earlier), strict=True):
@@ -57,7 +57,7 @@ def compared_lines(now: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[C
             if unit == "°":  # the shorter way round
                 more = (more + 180) % 360 - 180
             difference = f"{more:+d}".replace("-", "−").replace("+0", "0") + ("" if unit == "°" else " ") + unit
-        found.append(Compared(line.title, line.text, before.text, difference))
+        found.append(ComparedLine(line.title, line.text, before.text, difference))
     return found
 
 

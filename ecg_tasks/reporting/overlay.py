@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ecg_tasks.reporting.beats import draw_beats
-from ecg_tasks.reporting.measured import Compared, compared_lines
+from ecg_tasks.reporting.measured import ComparedLine, compared_lines
 from ecg_tasks.reporting.waveform import Waveform, draw_heartbeat
 from ecg_tasks.signals.measurements import SENTENCES, MeasuredBeat, measured_beat
 from ecg_tasks.signals.record import Record
@@ -14,7 +14,7 @@ class Overlay:
     """One recording over another; without a drawing, ``why`` says what is in the way."""
 
     drawing: Waveform | None = None
-    lines: tuple[Compared, ...] = ()
+    lines: tuple[ComparedLine, ...] = ()
     why: str = ""
 
 

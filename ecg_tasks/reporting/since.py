@@ -8,7 +8,7 @@ from ecg_tasks.counts import ReportCounts
 from ecg_tasks.labels import Decision
 
 
-class Compared(NamedTuple):
+class CountThenAndNow(NamedTuple):
     """One number of this report beside that of the report before; None where that does not tell it."""
 
     name: str
@@ -33,17 +33,17 @@ class Since:
     decisions: Mapping[str, int] = field(default_factory=dict)
     sentences: Sequence[str] = ()
 
-    def compared(self, counts: ReportCounts, decisions: Mapping[str, int]) -> list[Compared]:
+    def compared(self, counts: ReportCounts, decisions: Mapping[str, int]) -> list[CountThenAndNow]:
         """Return the numbers of both reports in the order of a report."""
         return list(self._compared(counts, decisions))
 
-    def _compared(self, counts: ReportCounts, decisions: Mapping[str, int]) -> Iterator[Compared]:
+    def _compared(self, counts: ReportCounts, decisions: Mapping[str, int]) -> Iterator[CountThenAndNow]:
         for name in ("received", "duplicates", "quarantined", "forgotten", "records"):
             if name != "forgotten" or counts.forgotten or self.counts.forgotten:
-                yield Compared(name, getattr(self.counts, name), getattr(counts, name))
+                yield CountThenAndNow(name, getattr(self.counts, name), getattr(counts, name))
         for kind in Decision:
-            yield Compared(kind.value, self.decisions.get(kind.value), decisions.get(kind.value, 0))
-        yield Compared("pending", self.counts.pending, counts.pending)
+            yield CountThenAndNow(kind.value, self.decisions.get(kind.value), decisions.get(kind.value, 0))
+        yield CountThenAndNow("pending", self.counts.pending, counts.pending)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds."""

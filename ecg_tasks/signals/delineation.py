@@ -13,10 +13,12 @@ Bounds over all leads together: Kligfield et al., Circulation 115(10), 2007. LUD
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks.signals.middle import middle_of
 from ecg_tasks.signals.typical_beat import TypicalBeat
 
 
@@ -95,14 +97,50 @@ class Bounds:
 def bounds(beat: TypicalBeat) -> Bounds:
     """Find the bounds of the waves of a beat."""
     stimulus = _stimulus(beat)
-    on, off = _qrs(beat, beat.median if stimulus is None else _without(beat.median, stimulus))
+    slopes = _Slopes(beat.median, fs=beat.fs)
+    on, off = _qrs(beat, slopes if stimulus is None else _Slopes(_without(beat.median, stimulus), fs=beat.fs))
     if stimulus is not None:
         on = min(on, (stimulus - beat.r_peak - 1) / beat.fs)
-    t_off = _t_off(beat, on, off)
-    return Bounds(p_on_s=_p_on(beat, on, 0.0 if t_off is None else t_off), qrs_on_s=on, qrs_off_s=off, t_off_s=t_off)
+    t_off = _t_off(beat, slopes, on, off)
+    return Bounds(p_on_s=_p_on(beat, slopes, on, 0.0 if t_off is None else t_off), qrs_on_s=on, qrs_off_s=off, t_off_s=t_off)
 
 
-def _qrs(beat: TypicalBeat, median: NDArray[np.float32]) -> tuple[float, float]:
+class _Slopes:
+    """The slopes of a beat's leads, smoothed by each width once."""
+
+    def __init__(self, median: NDArray[np.float32], *, fs: float) -> None:
+        self.fs = fs
+        self._median = median.astype(np.float64)
+        self._leads: dict[float, NDArray[np.float64]] = {}
+        self._together: dict[float, NDArray[np.float64]] = {}
+
+    def leads(self, smooth_s: float) -> NDArray[np.float64]:
+        """Return the slope of each lead in mV/s, shape (n_leads, n_samples)."""
+        from scipy.ndimage import correlate1d
+
+        if smooth_s not in self._leads:
+            self._leads[smooth_s] = correlate1d(self._median, _bell(smooth_s * self.fs), axis=1) * self.fs
+        return self._leads[smooth_s]
+
+    def together(self, smooth_s: float) -> NDArray[np.float64]:
+        """Return the root mean square of all leads' slopes, shape (n_samples,)."""
+        if smooth_s not in self._together:
+            self._together[smooth_s] = _rms(self.leads(smooth_s))
+        return self._together[smooth_s]
+
+
+@lru_cache(maxsize=64)
+def _bell(width: float) -> NDArray[np.float64]:
+    """Return the weights by which SciPy's Gaussian filter takes the first derivative, as it answers an impulse."""
+    from scipy.ndimage import gaussian_filter1d
+
+    reach = int(4 * width + 0.5)
+    impulse = np.zeros(2 * reach + 1)
+    impulse[reach] = 1
+    return np.ascontiguousarray(gaussian_filter1d(impulse, width, order=1, mode="constant")[::-1])
+
+
+def _qrs(beat: TypicalBeat, slopes: _Slopes) -> tuple[float, float]:
     fs, r = beat.fs, beat.r_peak
     core = slice(r - round(QRS_CORE_S * fs), r + round(QRS_CORE_S * fs))
 
@@ -114,21 +152,21 @@ def _qrs(beat: TypicalBeat, median: NDArray[np.float32]) -> tuple[float, float]:
         flank = core.start + int(np.flatnonzero(speed[core] >= STEEP * speed[core].max())[-1])
         return _right(speed, flank, level(core.start + int(speed[core].argmax())), r + round(QRS_AFTER_S * fs))
 
-    return _by(QRS_ON, median, beat, core, on), _by(QRS_OFF, median, beat, core, off)
+    return _by(QRS_ON, slopes, beat, core, on), _by(QRS_OFF, slopes, beat, core, off)
 
 
-def _t_off(beat: TypicalBeat, qrs_on_s: float, qrs_off_s: float) -> float | None:
+def _t_off(beat: TypicalBeat, slopes: _Slopes, qrs_on_s: float, qrs_off_s: float) -> float | None:
     fs, r, rr = beat.fs, beat.r_peak, beat.rr_s
     latest_s = min(qrs_on_s + QT_S * rr**0.5, rr - NEXT_S)
     begin, end = r + round((qrs_off_s + T_BEGIN_S) * fs), min(r + round(latest_s * fs), beat.median.shape[1] - 1)
     if end - begin < SHORTEST_S * fs or not _is_repeated(beat, begin, end):
         return None
-    flank = begin + int(_humps(_rms(_slopes(beat.median, fs=fs, smooth_s=T_OFF[0].smooth_s))[begin:end])[-1])
+    flank = begin + int(_humps(slopes.together(T_OFF[0].smooth_s)[begin:end])[-1])
     near, last = _around(flank, T_REACH_S * fs), min(flank + round(T_FALL_S * fs), end)
-    return _by(T_OFF, beat.median, beat, near, lambda speed, level: _right(speed, flank, level(flank), last))
+    return _by(T_OFF, slopes, beat, near, lambda speed, level: _right(speed, flank, level(flank), last))
 
 
-def _p_on(beat: TypicalBeat, qrs_on_s: float, t_off_s: float) -> float | None:
+def _p_on(beat: TypicalBeat, slopes: _Slopes, qrs_on_s: float, t_off_s: float) -> float | None:
     fs, r, rr = beat.fs, beat.r_peak, beat.rr_s
     earliest_s = max(qrs_on_s - PR_S, t_off_s - rr)
     begin, end = max(r + round(earliest_s * fs), 0), r + round((qrs_on_s - P_END_S) * fs)
@@ -140,13 +178,13 @@ def _p_on(beat: TypicalBeat, qrs_on_s: float, t_off_s: float) -> float | None:
     first = max(begin, peak - round(P_RISE_S * fs))
     if peak - first < 2:  # noqa: PLR2004 - it falls from the start on: the end of T, or of nothing
         return None
-    flank = first + int(_humps(_rms(_slopes(beat.median, fs=fs, smooth_s=P_ON[0].smooth_s))[first : peak + 1])[0])
-    return _by(P_ON, beat.median, beat, _around(flank, P_REACH_S * fs), lambda speed, level: _left(speed, flank, level(flank), first))
+    flank = first + int(_humps(slopes.together(P_ON[0].smooth_s)[first : peak + 1])[0])
+    return _by(P_ON, slopes, beat, _around(flank, P_REACH_S * fs), lambda speed, level: _left(speed, flank, level(flank), first))
 
 
 def _by(
     ways: tuple[Way, ...],
-    median: NDArray[np.float32],
+    slopes: _Slopes,
     beat: TypicalBeat,
     near: slice,
     find: Callable[[NDArray[np.float64], Callable[[int], float]], float],
@@ -160,17 +198,17 @@ def _by(
     """
     found = []
     for way in ways:
-        slopes = _slopes(median, fs=beat.fs, smooth_s=way.smooth_s)
+        speed = slopes.together(way.smooth_s)
         if way.own:
-            own = np.abs(slopes[:, near]).max(axis=1)
-            slopes /= np.maximum(own, way.own * np.median(own) + 1e-9)[:, None]
-        speed = _rms(slopes)
+            leads = slopes.leads(way.smooth_s)
+            own = np.abs(leads[:, near]).max(axis=1)
+            speed = _rms(leads / np.maximum(own, way.own * middle_of(own) + 1e-9)[:, None])
 
         def level(at: int, way: Way = way, speed: NDArray[np.float64] = speed) -> float:
             return min(way.share * float(speed[at]), way.fixed_mv_s)
 
         found.append((find(speed, level) - beat.r_peak) / beat.fs + way.shift_s)
-    return float(np.median(found))
+    return middle_of(found)
 
 
 def _stimulus(beat: TypicalBeat) -> int | None:
@@ -212,13 +250,6 @@ def _is_repeated(beat: TypicalBeat, begin: int, end: int) -> bool:
     median = beat.median[:, begin:end] - beat.median[:, begin:end].mean(axis=1, keepdims=True)
     size = np.sqrt((parts**2).sum(axis=(0, 2)) * (median**2).sum())
     return float(np.median(np.einsum("lbt,lt->b", parts, median) / (size + 1e-12))) >= REPEATED
-
-
-def _slopes(median: NDArray[np.float32], *, fs: float, smooth_s: float) -> NDArray[np.float64]:
-    """Return the slope of each lead in mV/s, shape (n_leads, n_samples)."""
-    from scipy.ndimage import gaussian_filter1d
-
-    return np.asarray(gaussian_filter1d(median.astype(np.float64), smooth_s * fs, axis=1, order=1) * fs)
 
 
 def _rms(slopes: NDArray[np.floating]) -> NDArray[np.float64]:

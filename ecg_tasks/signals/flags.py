@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 
 
@@ -77,6 +78,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
 """What each flag says to a person."""
 
 
+@lru_cache(maxsize=4096)
 def join_flags(*flags: str) -> str:
     """Return all flags of several comma-joined texts, each once, in the order of ``Flag``.
 

@@ -8,6 +8,7 @@ The bounds were set on 6,548 recordings of PTB-XL at 100 Hz (folds 1 to 3), 353 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from types import MappingProxyType
 
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from ecg_tasks.signals.flags import Flag
 from ecg_tasks.signals.limb_leads import FROM_I_AND_II, LIMB_LEADS
-from ecg_tasks.signals.preparing import Prepared
-from ecg_tasks.signals.record import STANDARD_LEADS
+from ecg_tasks.signals.preparing import Prepared, prepare
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
 
 LOOKED_AT_S = 60.0
 """Seconds from the start that are looked at: electrodes are not exchanged while a recording runs."""
@@ -39,7 +40,10 @@ MAX_AMPLITUDE_MV = 3.5
 """Bound of the median over the leads of the range that holds 99 of 100 samples: 1 of 1,000 recordings of PTB-XL lies above."""
 CENTRAL = (0.5, 99.5)
 """Percentiles."""
+_CERTAIN = 0.999
+"""Of a bound: what is below is so whatever the rounding."""
 
+_NAME = "lead_checks"
 _PREDICTED = np.array([[-0.563, -0.035], [0.224, -0.088], [0.037, 0.124], [-0.065, 0.065], [0.142, 0.035], [0.245, 0.429]])
 """I and II (columns) from V1 to V6 (rows): least squares over 4,300 recordings of PTB-XL, each of total power 1."""
 _EXCHANGES: Mapping[str, NDArray[np.float64]] = MappingProxyType(
@@ -51,6 +55,7 @@ _EXCHANGES: Mapping[str, NDArray[np.float64]] = MappingProxyType(
     }
 )
 """I and II (rows) as they are recorded, from the true I and II (columns), when electrodes are exchanged."""
+_TURNED_BACK = tuple(np.linalg.inv(one) for one in _EXCHANGES.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,14 @@ class LeadFindings:
     suspects: frozenset[str] = frozenset()
 
 
+def leads_checked(record: Record) -> LeadFindings:
+    """Look once at the leads of a recording, as it is stored."""
+    if _NAME not in record.known:
+        record.known[_NAME] = check_leads(prepare(record))
+    found: LeadFindings = record.known[_NAME]
+    return found
+
+
 def check_leads(ready: Prepared) -> LeadFindings:
     """Look for leads that cannot be what their names say; a recording of one lead has little to look at."""
     leads = [lead for lead in STANDARD_LEADS if ready.has((lead,))]
@@ -78,8 +91,7 @@ def check_leads(ready: Prepared) -> LeadFindings:
     power = _products(samples, fs=record.fs)
     flags: list[Flag] = []
     suspects: set[str] = set()
-    low, high = np.percentile(samples, CENTRAL, axis=1)
-    if float(np.median(high - low)) > MAX_AMPLITUDE_MV:
+    if _is_large(samples):
         flags.append(Flag.LARGE_AMPLITUDE)
     stored = [at for at, lead in enumerate(leads) if lead not in ready.derived]
     found = _contradiction([leads[at] for at in stored], power[np.ix_(stored, stored)])
@@ -95,6 +107,14 @@ def check_leads(ready: Prepared) -> LeadFindings:
     return LeadFindings(flags=tuple(flags), suspects=frozenset(suspects))
 
 
+def _is_large(samples: NDArray[np.float32]) -> bool:
+    """Return whether most leads span more than ``MAX_AMPLITUDE_MV``, but for their rarest samples."""
+    if float(np.median(samples.max(axis=1) - samples.min(axis=1))) <= _CERTAIN * MAX_AMPLITUDE_MV:
+        return False  # all samples span no less than most of them
+    low, high = np.percentile(samples, CENTRAL, axis=1)
+    return float(np.median(high - low)) > MAX_AMPLITUDE_MV
+
+
 def _products(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.float64]:
     """Return sums of the products of any two leads in ``BAND_HZ``, shape (n_leads, n_leads)."""
     freqs = np.fft.rfftfreq(samples.shape[1], 1 / fs)
@@ -105,9 +125,14 @@ def _products(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.float64]
 
 def limb_residual(power: NDArray[np.float64], limb: list[str]) -> float:
     """Return what of these limb leads contradicts the rule, as a share of all of them; ``power`` has one row and column a lead."""
+    return float(np.sqrt(max(float((_against(tuple(limb)) * power).sum()), 0.0) / max(float(np.trace(power)), 1e-30)))
+
+
+@lru_cache(maxsize=64)
+def _against(limb: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return what takes off limb leads all that two of them explain, shape (n_leads, n_leads)."""
     basis = np.array([FROM_I_AND_II[lead] for lead in limb])
-    against = np.eye(len(limb)) - basis @ np.linalg.pinv(basis)
-    return float(np.sqrt(max(float((against * power).sum()), 0.0) / max(float(np.trace(power)), 1e-30)))
+    return np.asarray(np.eye(len(limb)) - basis @ np.linalg.pinv(basis))
 
 
 def _contradiction(leads: list[str], power: NDArray[np.float64]) -> set[str] | None:
@@ -141,14 +166,11 @@ def _contradiction(leads: list[str], power: NDArray[np.float64]) -> set[str] | N
 
 def _copied(leads: list[str], power: NDArray[np.float64], *, derived: tuple[str, ...]) -> set[str]:
     """Return pairs of stored leads with one signal."""
-    copied: set[str] = set()
-    for first, second in combinations(range(len(leads)), 2):
-        if leads[first] in derived or leads[second] in derived:
-            continue
-        apart = power[first, first] + power[second, second] - 2 * power[first, second]
-        if apart <= MAX_COPY**2 * min(power[first, first], power[second, second]):
-            copied |= {leads[first], leads[second]}
-    return copied
+    stored = np.array([lead not in derived for lead in leads])
+    own = np.diagonal(power)
+    apart = own[:, None] + own - 2 * power
+    alike = np.triu(apart <= MAX_COPY**2 * np.minimum(own[:, None], own), 1) & stored[:, None] & stored
+    return {leads[at] for pair in zip(*np.nonzero(alike), strict=True) for at in pair}
 
 
 def _is_reversed(power: NDArray[np.float64]) -> bool:
@@ -163,4 +185,4 @@ def _is_reversed(power: NDArray[np.float64]) -> bool:
         size = float(np.einsum("ab,bc,ac->", turn, limb, turn)) * predicted
         return float(np.einsum("ab,ba->", turn, across)) / float(np.sqrt(max(size, 1e-30)))
 
-    return max(fit(np.linalg.inv(one)) for one in _EXCHANGES.values()) - fit(np.eye(2)) > REVERSAL_MARGIN
+    return max(map(fit, _TURNED_BACK)) - fit(np.eye(2)) > REVERSAL_MARGIN

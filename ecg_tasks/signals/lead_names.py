@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from ecg_tasks.signals.record import STANDARD_LEADS
@@ -33,6 +34,7 @@ class LeadName:
     turned: bool = False
 
 
+@lru_cache(maxsize=1024)
 def standard_name(name: str) -> str:
     """Return a lead's name as ``STANDARD_LEADS`` spells it; a name that is none of the twelve stays as it is.
 
@@ -45,6 +47,7 @@ def standard_name(name: str) -> str:
     return _STANDARD.get(name.strip().lower(), name.strip())
 
 
+@lru_cache(maxsize=1024)
 def lead_meant(name: str) -> LeadName | None:
     """Return which of the twelve leads a name means, in any spelling; None where it means none of them, or it is not sure which.
 

@@ -3,10 +3,13 @@
 Nothing of it is a diagnosis, and no decision of a model depends on it.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from ecg_tasks.signals.lead_checks import MAX_RESIDUAL, limb_residual
 from ecg_tasks.signals.limb_leads import FROM_I_AND_II, LIMB_LEADS
 from ecg_tasks.signals.preparing import Prepared, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
-from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beat
+from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beats
 
 METHOD = "median-beat-1"
 """Names how values are measured. A change that changes values gets the next number: then all records are measured again."""
@@ -28,6 +31,8 @@ IRREGULAR = 0.1
 """Where the middle half of the R-R intervals spans more than this share of their median, the rhythm is irregular. One extrasystole does
 not make it so. Of LUDB's recordings 1 to 50 these are two of three with atrial fibrillation, the one with sinus arrhythmia, and one with
 many extrasystoles."""
+_AT_ONCE = 16
+"""Recordings that are measured together: what of them is filtered stays in a processor's cache."""
 MIN_NET = 0.1
 """A net area of the QRS complexes in I and aVF below this share of all their area points nowhere."""
 
@@ -138,19 +143,56 @@ def reasons(not_measurable: str) -> dict[str, str]:
 
 
 def measure(record: Record) -> Measurements:
-    """Measure a recording, on its first ten seconds without a gap in the leads that have no gaps elsewhere.
+    """Measure a recording, as `measure_all` does."""
+    return measure_all([record])[0]
+
+
+def measure_all(records: Sequence[Record]) -> list[Measurements]:
+    """Measure recordings, each on its first ten seconds without a gap in the leads that have no gaps elsewhere.
 
     References
     ----------
     QTc: Fridericia, Acta Med. Scand. 53, 1920; Bazett, Heart 7, 1920. Axis from I and aVF, whose scales differ by half the root of 3:
     Novosel, Noll and Lüscher, Croat. Med. J. 40, 1999.
     """
-    found = measured_beat(record)
-    return found.values if isinstance(found, MeasuredBeat) else _nothing(found)
+    return [
+        found.values if isinstance(found, MeasuredBeat) else _nothing(found)
+        for start in range(0, len(records), _AT_ONCE)
+        for found in _measured(records[start : start + _AT_ONCE])
+    ]
 
 
 def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
     """Measure a recording, and return what it was measured on too; or why there is nothing to measure."""
+    return _measured([record])[0]
+
+
+def _measured(records: Sequence[Record]) -> list[MeasuredBeat | NotMeasurable]:
+    found: dict[int, MeasuredBeat | NotMeasurable] = {}
+    alike: dict[tuple[float, tuple[int, ...]], dict[int, _Stretch]] = defaultdict(dict)
+    for index, record in enumerate(records):
+        stretch = _stretch(record)
+        if isinstance(stretch, NotMeasurable):
+            found[index] = stretch
+        else:
+            alike[record.fs, stretch.samples.shape][index] = stretch
+    for (fs, _), stretches in alike.items():
+        beats = typical_beats(np.stack([one.samples for one in stretches.values()]), fs=fs)
+        for (index, stretch), beat in zip(stretches.items(), beats, strict=True):
+            found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat)
+    return [found[index] for index in range(len(records))]
+
+
+class _Stretch(NamedTuple):
+    """What is measured of a recording: samples of these leads, shape (n_leads, n_samples), mV, and where they begin, s."""
+
+    ready: Prepared
+    leads: list[str]
+    samples: NDArray[np.float32]
+    start_s: float
+
+
+def _stretch(record: Record) -> _Stretch | NotMeasurable:
     if record.is_heartbeat:
         return NotMeasurable.ONE_BEAT
     if record.fs < MIN_FS:
@@ -163,13 +205,20 @@ def measured_beat(record: Record) -> MeasuredBeat | NotMeasurable:
         return NotMeasurable.NO_STRETCH
     start, length = round(stretches[0].start_s * record.fs), round(stretches[0].length_s * record.fs)
     samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], start : start + length]
-    beat = typical_beat(samples, fs=record.fs)
-    if beat is None:
-        return NotMeasurable.FEW_BEATS
-    found, at = tuple(leads[row] for row in beat.leads), bounds(beat)
-    derived = tuple(lead for lead in found if lead in ready.derived)
-    values = _intervals(beat, at, ready, found)
-    return MeasuredBeat(beat=beat, leads=found, derived=derived, start_s=start / record.fs, at=at, values=values)
+    return _Stretch(ready, leads, samples, start / record.fs)
+
+
+def _of_beat(stretch: _Stretch, beat: TypicalBeat) -> MeasuredBeat:
+    leads, at = tuple(stretch.leads[row] for row in beat.leads), bounds(beat)
+    derived = tuple(lead for lead in leads if lead in stretch.ready.derived)
+    values = _intervals(beat, at, stretch.ready, leads)
+    return MeasuredBeat(beat=beat, leads=leads, derived=derived, start_s=stretch.start_s, at=at, values=values)
+
+
+@lru_cache(maxsize=64)
+def _to_i_and_ii(limb: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return how much of each of these limb leads makes I and II, by least squares, shape (2, n_leads)."""
+    return np.asarray(np.linalg.pinv(np.array([FROM_I_AND_II[lead] for lead in limb])))
 
 
 def _nothing(reason: NotMeasurable) -> Measurements:
@@ -231,7 +280,7 @@ def _axis_deg(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[st
     part -= part[:, :1] * (1 - line) + part[:, -1:] * line
     if limb_residual(part @ part.T, limb) > MAX_RESIDUAL:
         return NotMeasurable.LIMB_LEADS
-    one, two = np.linalg.pinv(np.array([FROM_I_AND_II[lead] for lead in limb])) @ part
+    one, two = _to_i_and_ii(tuple(limb)) @ part
     both = np.array([one, two - one / 2])  # I and aVF
     net = both.sum(axis=1) * [1, 2 / 3**0.5]
     if np.hypot(*net) < MIN_NET * np.abs(both).sum():

@@ -26,6 +26,7 @@ PADDED_SHARE = 0.01
 MAX_GAP_S = 0.04
 """Invalid samples over at most this many seconds are filled: a small box on ECG paper, half a QRS complex."""
 
+_ORDINARY = "preparing"
 _Float = TypeVar("_Float", np.float32, np.float64)
 
 
@@ -84,9 +85,11 @@ class Prepared:
         if self.record.duration_s < window_s:
             n_windows = 0
         masks = [self.gaps[lead] for lead in leads if lead in self.gaps]
+        if n_windows and not masks:
+            return tuple(Stretch(start_s=at * window_s, length_s=window_s) for at in range(n_windows))
         missing = np.logical_or.reduce(masks) if masks else np.zeros(self.record.n_samples, dtype=bool)
         bounds = np.rint(np.arange(n_windows + 1) * window_s * self.record.fs).astype(np.int64)
-        whole = [at for at in range(n_windows) if not masks or not missing[bounds[at] : bounds[at + 1]].any()]
+        whole = [at for at in range(n_windows) if not missing[bounds[at] : bounds[at + 1]].any()]
         if whole:
             return tuple(Stretch(start_s=at * window_s, length_s=window_s) for at in whole)
         first, last = max(_runs(~missing).tolist(), key=lambda run: (run[1] - run[0], -run[0]), default=(0, 0))
@@ -146,19 +149,44 @@ def prepare(record: Record, *, leads: Sequence[str] = STANDARD_LEADS) -> Prepare
     """
     if record.is_heartbeat:
         return Prepared(record=record, stored_s=record.duration_s)
+    if (known := record.known.get(_ORDINARY)) is not None:
+        return Prepared(record=record, stored_s=record.duration_s, silent=known)
     found = _found(record.leads)
-    finite = np.isfinite(record.samples[[row for row, _ in found.values()]])
+    part = record.samples[[row for row, _ in found.values()]]
+    low, high = (part.min(axis=1), part.max(axis=1)) if part.size else (np.full(len(part), np.nan),) * 2
+    is_finite = bool(np.isfinite(low).all() and np.isfinite(high).all())  # one that is not shows in either
+    finite = np.broadcast_to(np.True_, part.shape) if is_finite else np.isfinite(part)
+    del part  # of a day it is large
     signals = {lead: record.samples[row] if sign > 0 else -record.samples[row] for lead, (row, sign) in found.items()}
-    silent = {lead for at, (lead, signal) in enumerate(signals.items()) if _is_silent(signal, finite[at])}
+    if is_finite:
+        silent = {lead for lead, is_level in zip(signals, low == high, strict=True) if is_level}
+    else:
+        silent = {lead for at, (lead, signal) in enumerate(signals.items()) if _is_silent(signal, finite[at])}
     pair = pair_of(signals.keys() - silent) or ()
     lacking = [lead for lead in LIMB_LEADS if lead in leads and (lead not in signals or lead in silent)] if pair else []
     by_own_name = all(record.leads[row] == lead for lead, (row, _) in found.items())
-    if finite.all() and by_own_name and not lacking and record.duration_s >= WINDOW_S:
+    if is_finite and by_own_name and not lacking and record.duration_s >= WINDOW_S:
+        if set(LIMB_LEADS) <= signals.keys() - silent or not pair:  # nor would any other lead be lacking
+            record.known[_ORDINARY] = frozenset(silent)
         return Prepared(record=record, stored_s=record.duration_s, silent=frozenset(silent))
+    return _repaired(record, found=found, signals=signals, finite=finite, silent=silent, pair=pair, wanted=leads, lacking=lacking)
 
+
+def _repaired(
+    record: Record,
+    *,
+    found: Mapping[str, tuple[int, int]],
+    signals: Mapping[str, NDArray[np.float32]],
+    finite: NDArray[np.bool_],
+    silent: set[str],
+    pair: Sequence[str],
+    wanted: Sequence[str],
+    lacking: Sequence[str],
+) -> Prepared:
+    """Return a recording that is not ordinary, with what was done to it; the parameters are what `prepare` found."""
     n_samples = int(np.flatnonzero(finite.any(axis=0))[-1]) + 1 if finite.any() else record.n_samples
     n_padding = _padding(n_samples, fs=record.fs)
-    kept = [lead for lead in STANDARD_LEADS if lead in lacking or (lead in signals and (lead in leads or (lacking and lead in pair)))]
+    kept = [lead for lead in STANDARD_LEADS if lead in lacking or (lead in signals and (lead in wanted or (lacking and lead in pair)))]
     samples = np.empty((len(kept), n_samples + n_padding), np.float32)
     rows = dict(zip(kept, samples[:, :n_samples], strict=True))
     gaps: dict[str, NDArray[np.bool_]] = {}

@@ -21,6 +21,8 @@ from ecg_tasks.signals.windowing import Windows
 
 MAINS_HZ = (50.0, 60.0)
 """Frequencies of the world's mains."""
+_AT_ONCE = 16
+"""Windows that are assessed together: what is computed of them stays in a processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,16 +78,14 @@ class RecordingQuality:
 
         Of a window that is not full, only the real samples count.
         """
-        lengths = np.unique(windows.n_real).tolist()
-        if lengths in ([], [windows.samples.shape[2]]):
-            return self._assess(windows.samples, windows.clipped, fs=fs)
         values, flags = np.empty(len(windows), np.float32), [""] * len(windows)
-        for length in lengths:
+        for length in np.unique(windows.n_real).tolist():
             alike = np.flatnonzero(windows.n_real == length)
-            assessed = self._assess(windows.samples[alike, :, :length], windows.clipped[alike], fs=fs)
-            values[alike] = assessed.values
-            for at, found in zip(alike.tolist(), assessed.flags, strict=True):
-                flags[at] = found
+            for some in np.split(alike, range(_AT_ONCE, len(alike), _AT_ONCE)):
+                assessed = self._assess(windows.samples[some, :, :length], windows.clipped[some], fs=fs)
+                values[some] = assessed.values
+                for at, found in zip(some.tolist(), assessed.flags, strict=True):
+                    flags[at] = found
         return Quality(values=values, flags=flags)
 
     def _assess(self, samples: NDArray[np.float32], clipped: NDArray[np.float32], *, fs: float) -> Quality:

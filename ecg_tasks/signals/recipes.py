@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import ConfigurationError, offer
 from ecg_tasks.names import RecipeName
 from ecg_tasks.signals.flags import Flag, join_flags
-from ecg_tasks.signals.lead_checks import check_leads
+from ecg_tasks.signals.lead_checks import leads_checked
 from ecg_tasks.signals.preparing import WINDOW_S, prepare, seconds_read
 from ecg_tasks.signals.quality import BeatQuality, Quality, RecordingQuality, SampleQuality
 from ecg_tasks.signals.record import Record
@@ -162,7 +162,7 @@ class Recipe:
             return _Notes(flags="", read="", trusted=True)
         ready = prepare(record)
         read = self.windowing.stretches(ready)
-        checked = check_leads(ready)
+        checked = leads_checked(record)
         return _Notes(
             flags=join_flags(*ready.flags(self.windowing.leads, read), *checked.flags),
             read=seconds_read(read, stored_s=ready.stored_s),

@@ -1,9 +1,9 @@
 """Here: one recording in memory and its identity. Not here: reading formats (``readers``) or storing shards (``archive``)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,8 +94,27 @@ class Record:
         return self.unit == "relative"
 
     @cached_property
+    def known(self) -> dict[str, Any]:
+        """What was found out about the samples, under the name of whoever did, so that it is found out once; it goes with the record."""
+        return {}
+
+    @cached_property
     def record_id(self) -> str:
         """First 32 hex digits of SHA-256 over the samples, their shape, ``fs`` and the lead names."""
         digest = hashlib.sha256(np.ascontiguousarray(self.samples, dtype="<f4").data)
         digest.update(repr((self.samples.shape, float(self.fs), self.leads)).encode())
         return digest.hexdigest()[:32]
+
+    def described(self, **changes: Any) -> "Record":
+        """Return the same signal, described otherwise: its id and what is known of it stay.
+
+        Raises
+        ------
+        SignalError
+            If the signal itself were to change.
+        """
+        if not changes.keys().isdisjoint({"samples", "fs", "leads", "unit"}):
+            raise SignalError("another signal is another record")
+        changed = replace(self, **changes)
+        changed.__dict__.update({name: self.__dict__[name] for name in ("record_id", "known") if name in self.__dict__})
+        return changed

@@ -10,7 +10,7 @@ from ecg_tasks.signals import imshow
 from ecg_tasks.signals.median_beats import beats_in_step, median_beats
 from ecg_tasks.signals.pictures import decode_grey, decode_rgb, encode_grey
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS
-from ecg_tasks.signals.stft import StftParams, stft_in_phase, stft_magnitude_db
+from ecg_tasks.signals.stft import StftParams, stft_level_and_phase, stft_magnitude_db
 from ecg_tasks.signals.windowing import Windows
 
 NOTEBOOK_STFT = StftParams(n_fft=125, hop_length=64, window="boxcar", floor_db=-np.inf)
@@ -177,8 +177,9 @@ class BeatSpectrogram:
         is_real = np.arange(self.n_samples) < windows.n_real[:, None]
         centred = np.where(is_real, beats - _median_where(beats, is_real), 0)
         led_in = np.concatenate([np.repeat(centred[:, :1], self._lead_in, axis=1), centred], axis=1)
-        level = np.maximum(_grey(stft_magnitude_db(led_in, params=self.stft), low_db=self.low_db, high_db=self.high_db), 1)
-        sign = self.sign.grey(stft_in_phase(led_in, params=self.stft))
+        level_db, in_phase = stft_level_and_phase(led_in, params=self.stft)
+        level = np.maximum(_grey(level_db, low_db=self.low_db, high_db=self.high_db), 1)
+        sign = self.sign.grey(in_phase)
         frame_end = np.arange(level.shape[2]) * self.stft.hop_length + self.stft.frame_length - self._lead_in
         padded = (frame_end > windows.n_real[:, None])[:, None, :]
         return _encode_channels(np.stack([np.where(padded, np.uint8(0), level), np.where(padded, np.uint8(SIGNLESS), sign)], axis=1))
@@ -248,8 +249,9 @@ class LeadSpectrograms:
     def encode(self, windows: Windows) -> list[bytes]:
         """Return grey PNGs: the levels of all leads one below the other, then their signs."""
         beats = median_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s, n_real=windows.n_real)
-        level = _grey(stft_magnitude_db(beats, params=self.stft), low_db=self.low_db, high_db=self.high_db)
-        return _encode_channels(np.concatenate([level, self.sign.grey(stft_in_phase(beats, params=self.stft))], axis=1))
+        level_db, in_phase = stft_level_and_phase(beats, params=self.stft)
+        level = _grey(level_db, low_db=self.low_db, high_db=self.high_db)
+        return _encode_channels(np.concatenate([level, self.sign.grey(in_phase)], axis=1))
 
     def shown_s(self, windows: Windows) -> list[NDArray[np.float64]]:
         """Return where in its record each window's picture has its time 0, s: at every beat that its median beat is made of."""

@@ -1,6 +1,7 @@
 """Here: changing a signal's sampling rate. Not here: any other filter."""
 
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +18,7 @@ def resampled_size(n_samples: int, *, fs: float, target_fs: float) -> int:
     >>> resampled_size(5000, fs=500, target_fs=125), resampled_size(1001, fs=500, target_fs=125)
     (1250, 251)
     """
-    ratio = Fraction(target_fs / fs).limit_denominator(MAX_FACTOR)
+    ratio = _ratio(target_fs / fs)
     return -(-n_samples * ratio.numerator // ratio.denominator)
 
 
@@ -51,7 +52,7 @@ def resample(samples: ArrayLike, *, fs: float, target_fs: float) -> NDArray[np.f
     """
     if not (0 < fs < np.inf and 0 < target_fs < np.inf):
         raise SignalError(f"{fs=} Hz, {target_fs=} Hz; both must be above 0")
-    ratio = Fraction(target_fs / fs).limit_denominator(MAX_FACTOR)
+    ratio = _ratio(target_fs / fs)
     if not 0 < ratio <= MAX_FACTOR:
         raise SignalError(f"{fs=} Hz, {target_fs=} Hz; they are more than a factor of {MAX_FACTOR} apart")
     signal = np.asarray(samples, dtype=np.float64)
@@ -63,3 +64,8 @@ def resample(samples: ArrayLike, *, fs: float, target_fs: float) -> NDArray[np.f
     offset: NDArray[np.float64] = signal.mean(axis=-1, keepdims=True)
     resampled: NDArray[np.float64] = resample_poly(signal - offset, ratio.numerator, ratio.denominator, axis=-1, padtype="line") + offset
     return resampled.astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _ratio(exact: float) -> Fraction:
+    return Fraction(exact).limit_denominator(MAX_FACTOR)

@@ -98,7 +98,11 @@ def stft_magnitude_db(signal: NDArray[Any], *, params: StftParams) -> NDArray[An
     >>> np.abs(stft_magnitude_db(sine, params=params)[4]).round(6)
     array([0., 0., 0.])
     """
-    magnitude = np.abs(_transform(signal, params))
+    return _level_db(_transform(signal, params), params)
+
+
+def _level_db(bins: NDArray[Any], params: StftParams) -> NDArray[Any]:
+    magnitude = np.abs(bins)
     with np.errstate(divide="ignore"):  # log10(0) is -inf, and the floor takes it from there
         level_db = 20 * np.log10(magnitude)
     return np.swapaxes(np.maximum(level_db, params.floor_db, out=level_db), -1, -2)
@@ -132,7 +136,16 @@ def stft_in_phase(signal: NDArray[Any], *, params: StftParams) -> NDArray[Any]:
     >>> np.sign(stft_in_phase(np.concatenate([bump, -bump]), params=params)[:3]).tolist()
     [[1.0, -1.0], [1.0, -1.0], [1.0, -1.0]]
     """
+    return _in_phase(_transform(signal, params), params)
+
+
+def stft_level_and_phase(signal: NDArray[Any], *, params: StftParams) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return what ``stft_magnitude_db`` and ``stft_in_phase`` do, of one transform."""
     bins = _transform(signal, params)
+    return _level_db(bins, params), _in_phase(bins, params)
+
+
+def _in_phase(bins: NDArray[Any], params: StftParams) -> NDArray[Any]:
     half_turns = np.arange(params.n_freqs) * (params.frame_length / params.n_fft)
     to_middle = np.exp(1j * np.pi * half_turns).astype(bins.dtype)
     return np.swapaxes((bins * to_middle).real, -1, -2)

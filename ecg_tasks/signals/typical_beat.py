@@ -1,12 +1,14 @@
 """Here: the beats of a recording and the typical one, fine enough to measure on. Not here: the beat of pictures (``median_beats``)."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_tasks.signals import filters
 from ecg_tasks.signals.median_beats import QRS_HZ, QRS_S, REFRACTORY_S, WANDER_HZ
+from ecg_tasks.signals.middle import median_of, middle_of
 
 WORKING_HZ = 250.0
 """About this rate is measured at: a faster recording is thinned to it by the mean of neighbouring samples."""
@@ -47,31 +49,40 @@ class TypicalBeat:
     median: NDArray[np.float32]
     r_peak: int
 
-    @property
+    @cached_property
     def rr_s(self) -> float:
         """The median interval between beats, s."""
-        return float(np.median(np.diff(self.r_peaks_s)))
+        return middle_of(np.diff(self.r_peaks_s))
 
 
 def typical_beat(samples: NDArray[np.float32], *, fs: float) -> TypicalBeat | None:
-    """Return the most frequent kind of beat; None where fewer than ``ENOUGH_BEATS`` have one shape.
+    """Return the most frequent kind of beat in one stretch, shape (n_leads, n_samples), as `typical_beats` does."""
+    return typical_beats(samples[None], fs=fs)[0]
+
+
+def typical_beats(samples: NDArray[np.float32], *, fs: float) -> list[TypicalBeat | None]:
+    """Return the most frequent kind of beat of each stretch; None where fewer than ``ENOUGH_BEATS`` have one shape.
 
     A beat belongs to it if its QRS complex correlates with that of the beat which most others are like: extrasystoles and artefacts
     are left out.
 
     Parameters
     ----------
-    samples : shape (n_leads, n_samples), finite, mV, each lead with a signal; some seconds
+    samples : shape (n, n_leads, n_samples), finite, mV, each lead with a signal; some seconds
     fs : Hz, ``MIN_FS`` or more
     """
     thinned, fs = _thinned(samples, fs=fs, target_fs=WORKING_HZ)
-    peaks = _r_peaks(thinned, fs=fs)
+    steady = without_wander(thinned, fs=fs)
+    return [_typical(one, peaks, fs=fs) for one, peaks in zip(steady, _r_peaks(thinned, fs=fs), strict=True)]
+
+
+def _typical(steady: NDArray[np.float32], peaks: NDArray[np.int64], *, fs: float) -> TypicalBeat | None:
+    """Return the most frequent kind of beat of one stretch without wander, given where beats are."""
     before, after = round(BEFORE_S * fs), round(AFTER_S * fs)
     move = round(_MOVE_S * fs)
-    inside = (peaks >= before + 2 * move) & (peaks < thinned.shape[1] - after - 2 * move)
+    inside = (peaks >= before + 2 * move) & (peaks < steady.shape[1] - after - 2 * move)
     if np.count_nonzero(inside) < ENOUGH_BEATS:
         return None
-    steady = without_wander(thinned, fs=fs)
     at = peaks[inside]
     reach = np.arange(-round(_QRS_REACH_S * fs), round(_QRS_REACH_S * fs) + 1)
     scaled = _evenly(steady, at[:, None] + reach)
@@ -90,15 +101,13 @@ def typical_beat(samples: NDArray[np.float32], *, fs: float) -> TypicalBeat | No
 
 def without_wander(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.float32]:
     """Remove what is slower than ``WANDER_HZ``; computed at a low rate, it takes a tenth of the time that filtering all samples does."""
-    from scipy.signal import sosfiltfilt
-
     blocks, block_fs = _thinned(samples, fs=fs, target_fs=_WANDER_FS)
-    wander = (blocks - sosfiltfilt(_highpass(block_fs), blocks, axis=-1)).astype(np.float32)
+    wander = (blocks - filters.above(blocks, WANDER_HZ, fs=block_fs)).astype(np.float32)
     step = round(fs / block_fs)
-    at = np.arange(samples.shape[1])
-    place = np.clip((at - (step - 1) // 2) // step, 0, blocks.shape[1] - 2)  # the block whose middle is before each sample
+    at = np.arange(samples.shape[-1])
+    place = np.clip((at - (step - 1) // 2) // step, 0, blocks.shape[-1] - 2)  # the block whose middle is before each sample
     share = ((at - (step - 1) / 2) / step - place).astype(np.float32)
-    return np.asarray(samples - wander[:, place] - np.diff(wander, axis=1)[:, place] * share, dtype=np.float32)
+    return np.asarray(samples - wander[..., place] - np.diff(wander)[..., place] * share, dtype=np.float32)
 
 
 def _thinned(samples: NDArray[np.float32], *, fs: float, target_fs: float) -> tuple[NDArray[np.float32], float]:
@@ -106,26 +115,27 @@ def _thinned(samples: NDArray[np.float32], *, fs: float, target_fs: float) -> tu
     step = max(1, round(fs / target_fs))
     if step == 1:
         return samples, fs
-    end = samples.shape[1] // step * step
-    total = samples[:, 0:end:step].copy()
+    end = samples.shape[-1] // step * step
+    total = samples[..., 0:end:step].copy()
     for at in range(1, step):  # a mean over an axis of two takes five times as long
-        total += samples[:, at:end:step]
+        total += samples[..., at:end:step]
     total /= step
     return total, fs / step
 
 
-def _r_peaks(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.int64]:
-    """Return the samples where 0.12 s of all leads together are steepest, each lead in units of its own median steepness."""
+def _r_peaks(samples: NDArray[np.float32], *, fs: float) -> list[NDArray[np.int64]]:
+    """Return of each stretch where 0.12 s of all leads together are steepest, each lead in units of its own median steepness."""
     from scipy.ndimage import uniform_filter1d
-    from scipy.signal import find_peaks, sosfiltfilt
 
     coarse, coarse_fs = _thinned(samples, fs=fs, target_fs=125.0)
-    steps = np.diff(sosfiltfilt(_bandpass(coarse_fs), coarse, axis=-1), axis=-1, prepend=0) ** 2
-    steps /= np.partition(steps, steps.shape[1] // 2, axis=1)[:, steps.shape[1] // 2][:, None] + 1e-12
-    mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=0)  # an artefact in one lead cannot outweigh the others
+    steps = np.diff(filters.between(coarse, QRS_HZ, fs=coarse_fs), prepend=0) ** 2
+    middle = steps.shape[-1] // 2
+    steps /= np.partition(steps, middle)[..., middle, None] + 1e-12
+    mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
     steepness = uniform_filter1d(mean, round(QRS_S * coarse_fs), mode="constant")
-    peaks, _ = find_peaks(steepness, distance=round(REFRACTORY_S * coarse_fs), height=0.4 * np.percentile(steepness, 98))
-    return np.asarray(np.rint(peaks * (fs / coarse_fs)), dtype=np.int64)
+    heights = 0.4 * np.percentile(steepness, 98, axis=1)
+    peaks = filters.peaks_of_rows(steepness, distance=round(REFRACTORY_S * coarse_fs), heights=heights)
+    return [np.asarray(np.rint(one * (fs / coarse_fs)), dtype=np.int64) for one in peaks]
 
 
 def _evenly(steady: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -170,20 +180,4 @@ def _in_step(
 
 def _median(beats: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the median of the beats (n_leads, n_beats, n_samples); of an even number, the mean of the middle two."""
-    ordered = np.sort(beats, axis=1)
-    n = beats.shape[1]
-    return np.asarray((ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2, dtype=np.float32)
-
-
-@lru_cache(maxsize=32)
-def _bandpass(fs: float) -> NDArray[np.float64]:
-    from scipy.signal import butter
-
-    return np.asarray(butter(2, QRS_HZ, "bandpass", fs=fs, output="sos"))
-
-
-@lru_cache(maxsize=32)
-def _highpass(fs: float) -> NDArray[np.float64]:
-    from scipy.signal import butter
-
-    return np.asarray(butter(2, WANDER_HZ, "highpass", fs=fs, output="sos"))
+    return np.asarray(median_of(list(beats.swapaxes(0, 1))), dtype=np.float32)

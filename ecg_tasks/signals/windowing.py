@@ -96,8 +96,8 @@ class BeatWindows:
                 (index, _Piece(beats[at : at + 1], n_real[at : at + 1], np.zeros(1), clipped[at : at + 1])) for at, index in enumerate(rows)
             )
         ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
-        for index, lead in _resampled(ready, leads=(BEAT_LEAD,), target_fs=self.fs):
-            pieces[index] = self._beats(lead[0], self.stretches(ready[index]))
+        steady = self._steady({index: lead[0] for index, lead in _resampled(ready, leads=(BEAT_LEAD,), target_fs=self.fs)}, ready)
+        pieces.update((index, self._beats(lead, self.stretches(ready[index]))) for index, lead in steady.items())
         return _assemble(pieces, n_leads=1, n_samples=self.n_samples)
 
     def surroundings(self, records: Sequence[Record]) -> Windows:
@@ -105,19 +105,28 @@ class BeatWindows:
         ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
         return RecordingWindows(leads=(BEAT_LEAD,), fs=self.fs, window_s=WINDOW_S).cut_prepared(ready)
 
-    def _beats(self, lead: NDArray[np.float32], stretches: Sequence[Stretch]) -> "_Piece":
-        from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, R_THRESHOLD, cut_beats
+    def _steady(self, leads: Mapping[int, NDArray[np.float32]], ready: Mapping[int, Prepared]) -> dict[int, NDArray[np.floating]]:
+        """Return what is read of each lead, without wander if beats are cut leniently; leads of one length are filtered together."""
         from ecg_tasks.signals.median_beats import without_wander
 
-        shorter = [one for one in stretches if one.length_s < WINDOW_S]
-        offset_s, length_s = (shorter[0].start_s, shorter[0].length_s) if shorter else (0.0, WINDOW_S)
-        if shorter:
-            first = round(offset_s * self.fs)
-            lead = lead[first : first + round(length_s * self.fs)]
-        thresholds: tuple[float, ...] = (R_THRESHOLD,)
-        steady: NDArray[np.floating] = lead
-        if self.lenient and lead.size >= self.fs:  # the filter needs a stretch to run in
-            steady, thresholds = without_wander(lead, fs=self.fs), LENIENT_R_THRESHOLDS
+        read: dict[int, NDArray[np.floating]] = {}
+        alike: dict[int, list[int]] = defaultdict(list)
+        for index, lead in leads.items():
+            shorter = _shorter_than_a_window(self.stretches(ready[index]))
+            first = 0 if shorter is None else round(shorter.start_s * self.fs)
+            read[index] = lead if shorter is None else lead[first : first + round(shorter.length_s * self.fs)]
+            alike[read[index].size].append(index)
+        for size, indices in alike.items():
+            if self.lenient and size >= self.fs:  # the filter needs a stretch to run in
+                read.update(zip(indices, without_wander(np.stack([read[index] for index in indices]), fs=self.fs), strict=True))
+        return read
+
+    def _beats(self, steady: NDArray[np.floating], stretches: Sequence[Stretch]) -> "_Piece":
+        from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, R_THRESHOLD, cut_beats
+
+        shorter = _shorter_than_a_window(stretches)
+        offset_s, length_s = (0.0, WINDOW_S) if shorter is None else (shorter.start_s, shorter.length_s)
+        thresholds = LENIENT_R_THRESHOLDS if self.lenient and steady.size >= self.fs else (R_THRESHOLD,)
         beats = cut_beats(steady, fs=self.fs, r_thresholds=thresholds, window_s=length_s)
         r_peaks_s = beats.r_peaks_s + offset_s
         is_read = np.zeros(len(r_peaks_s), dtype=bool)
@@ -125,6 +134,10 @@ class BeatWindows:
             is_read |= (r_peaks_s >= one.start_s) & (r_peaks_s < one.start_s + one.length_s)
         samples, n_samples = beats.samples[is_read][:, None, :], beats.n_samples[is_read]
         return _Piece(samples, n_samples, r_peaks_s[is_read], clipped_share(samples, n_samples[:, None]))
+
+
+def _shorter_than_a_window(stretches: Sequence[Stretch]) -> Stretch | None:
+    return next((one for one in stretches if one.length_s < WINDOW_S), None)
 
 
 @dataclass(frozen=True, kw_only=True)

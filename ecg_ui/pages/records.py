@@ -21,6 +21,7 @@ from ecg_tasks.reporting.sections import MEANINGS
 from ecg_tasks.reporting.spectrogram import draw_spectrograms, has_masked_frames
 from ecg_tasks.reporting.svg import number
 from ecg_tasks.reporting.waveform import SHOWN_S, draw_waveform
+from ecg_tasks.settings import Settings
 from ecg_tasks.signals.measurements import SENTENCES, MeasuredBeat, measured_beat
 from ecg_ui import security
 from ecg_ui.inputs import DATE, RECORD, RUN, RecordPath, Store
@@ -49,8 +50,14 @@ def show_record(
     date: OptionalDate = None,
     run: OptionalRun = None,
     start: From = 0.0,
+    reading: bool = False,
 ) -> Response:
-    """Show one record; from a report (``date``, ``run`` and its filter) with the decisions of that run and its neighbours there."""
+    """Show one record; from a report (``date``, ``run`` and its filter) with the decisions of that run and its neighbours there.
+
+    From the reviewers' page (``reading``) it shows nothing that the model or anybody says of it before this user's verdict.
+    """
+    if reading and Settings.from_environment().review_blind and not review_queue.has_verdict(store, record_id, user=user.get_name()):
+        return _show_unread(request, user, store, record_id, start=start)
     listed = report_table.table(store, date, run) if date and run else None
     head = runs.summary(store, date, run) if date and run else None
     champions = {model.recipe: model.version for model in head.models} if head else None
@@ -81,6 +88,7 @@ def show_record(
         asked=as_params(query) | ({"date": date, "run": run} if head else {}),
         verdicts=VERDICTS,
         boxes=found.decided.version.class_names if found.decided else (),
+        known=review_queue.known_classes(store),
         previous=previous,
         following=following,
         by_lead=draw_lead_spectrograms(record, from_s=start),
@@ -160,6 +168,38 @@ def show_earlier(
 def _asked(query: report_table.Query, date: str | None, run: str | None) -> dict[str, object]:
     """Return what an address has of the report that one comes from."""
     return as_params(query) | ({"date": date, "run": run} if date and run else {})
+
+
+def _show_unread(request: Request, user: GetUserDep, store: Store, record_id: str, *, start: float) -> Response:
+    found = records.record_page(store, record_id)
+    if found is None:
+        raise HTTPException(404)
+    earlier, later = _beside(found.stored.record.duration_s, start=start)
+    return page(
+        request,
+        user,
+        "reading.html",
+        **before_verdict(found, start=start),
+        earlier=earlier,
+        later=later,
+        verdicts=VERDICTS,
+        boxes=found.decided.version.class_names if found.decided else (),
+        known=review_queue.known_classes(store),
+    )
+
+
+def before_verdict(found: records.RecordPage, *, start: float) -> dict[str, Any]:
+    """Return what a reviewer may see of a record before the verdict: its signal, its picture, what was measured and who it is of."""
+    record = found.stored.record
+    drawn = drawings(found, start=start, attribution=None)
+    return {
+        "record": record,
+        "facts": facts_of(record),
+        "measured": measured_lines(found.measured),
+        "duration": number(record.duration_s),
+        "fs": number(record.fs),
+        **{name: drawn[name] for name in ("waveform", "spectrograms", "own_range", "padded")},
+    }
 
 
 def drawings(found: records.RecordPage, *, start: float, attribution: Attribution | None) -> dict[str, Any]:

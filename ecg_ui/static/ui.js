@@ -11,11 +11,14 @@
   addEventListener("storage", follow);
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
-    if (event.target instanceof Element && event.target.closest("input:not([type=radio]):not([type=checkbox]), textarea, select")) return;
+    if (event.target instanceof Element && event.target.closest("input:not([type=radio]):not([type=checkbox]), textarea, select")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
     const wanted = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
     if (!wanted) return;
     event.preventDefault();
-    if (wanted instanceof HTMLInputElement && wanted.type !== "checkbox") wanted.focus();
+    if (wanted.matches("textarea, input:not([type=checkbox])")) wanted.focus();
     else wanted.click();
   });
   addEventListener("submit", (event) => {

@@ -137,3 +137,15 @@ def test_a_column_that_a_table_has_no_room_for_is_not_dropped_in_silence():
     columns = {name: ["x"] for name in [*tables.LABELS.names, "mood"]}
     with pytest.raises(ValueError, match=r"no columns \['mood'\]"):
         tables.dump(tables.LABELS, columns)
+
+
+def test_samples_are_stored_with_the_bytes_that_they_always_had():
+    """Packed in one copy or one by one, leads that lie apart in memory too: the same Parquet."""
+    rng = np.random.default_rng(4)
+    arrays = [rng.normal(size=(n, 60)).astype(np.float32) for n in (2, 1, 3)]
+    one_by_one = [array.tobytes() for array in arrays]
+    columns = {"record_id": ["a", "b", "c"], "kind": ["wave"] * 3}
+    packed = tables.dump(tables.SIGNATURES, columns | {"values": tables.packed(arrays)})
+    assert packed == tables.dump(tables.SIGNATURES, columns | {"values": one_by_one})
+    assert tables.load(packed)["values"] == one_by_one
+    assert tables.packed([]).to_pylist() == []

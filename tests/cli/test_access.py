@@ -43,12 +43,14 @@ def test_what_commands_show_is_logged_and_reported(store, tmp_path):
     run("export-report", folder, tmp_path / "r.zip")
     run("lineage", record)
     run("export", "heartbeat", tmp_path / "models")
+    run("export-labels", tmp_path / "labels.csv", "--comments")
     found = json.loads(run("audit", "access", "--json"))
     pages = [(one["page"], one["record"], one["run"], one["thing"]) for one in found["accesses"]]
     assert pages == [
         ("./ecg export-report", "", f"{date}/{folder}", ""),
         ("./ecg lineage", record, "", ""),
         ("./ecg export", "", "", "heartbeat"),
+        ("./ecg export-labels", "", "", "with comments"),
         ("./ecg audit access", "", "", ""),
     ]
     assert {one["act"] for one in found["accesses"]} == {"read"}

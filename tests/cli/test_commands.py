@@ -15,7 +15,7 @@ from ecg_tasks.cli.__main__ import app
 CHECKOUT = Path(__file__).parents[2]
 COMMANDS = (
     *("demo", "up", "down", "status", "logs", "open", "put", "import", "download", "run"),
-    *("classify", "evaluate", "export-report", "export", "test", "bench", "setup", "completion"),
+    *("classify", "evaluate", "export-report", "export-labels", "export", "test", "bench", "setup", "completion"),
     *("promote", "rollback", "reject", "secrets"),
     *("audit", "lineage", "deidentify", "backup", "backup-key", "restore", "kept", "forget", "allow-again"),
 )

@@ -22,6 +22,7 @@ VALUES = {
     "record_id": RECORD,
     "name": "style.css",
     "plot": "roc.svg",
+    "number": "0",
 }
 FIELDS = {
     "record_id": RECORD,
@@ -30,6 +31,7 @@ FIELDS = {
     "version": "aaaa00000001",
     "why": "a reason",
     "file": "0" * 24,
+    "act": "hidden",
 }
 QUERIES = {
     "/answer": "?run=page__2026-03-02T00:00:00%2B00:00-ffffffff",
@@ -112,6 +114,8 @@ MAY_CHANGE = {
     "review": {"reviewer", "admin"},
 }
 """First part of a form's address -> who may send it."""
+MAY_FETCH = {"/quarantine/{name}/files/{number}": {"operator", "admin"}}
+"""What not everybody may read who may read."""
 
 
 @pytest.mark.parametrize("role", ["reader", "reviewer", "operator", "admin"])
@@ -120,7 +124,8 @@ def test_roles(method, path, route, *, role, client_of, archive):
     """Everybody with a role may read; only some may change what a form changes, and nobody without a form of ours."""
     answer = client_of(role).request(method, address(path), data=FIELDS if method == "POST" else None)
     if method == "GET":
-        assert answer.status_code in {200, 404}
+        allowed = role in MAY_FETCH.get(path, {role})
+        assert answer.status_code in ({200, 404} if allowed else {403})
     else:
         assert answer.status_code == 403
         assert ("more rights" in answer.text) == (role not in MAY_CHANGE[path.split("/")[1]])
@@ -151,6 +156,7 @@ def test_only_who_may_edit_sees_the_names_of_files_and_what_stands_in_them(viewe
     monkeypatch.delenv("ECG_KEEP_NAMES")
     entries = quarantine.entries(archive.store).entries
     assert entries
+    assert viewer.get(f"/ecg/quarantine/{entries[0].id}/files/0").status_code == 403
     waits = f"{keys.INBOX}Mustermann/Erika.hea"
     archive.store.put(waits, b"Erika 1 500 5000")
     try:

@@ -216,3 +216,25 @@ def test_openid_connects_claims_become_a_person(people, groups):
         "role_keys": ["ecg-reviewers"],
     }
     assert (unnamed["username"], unnamed["role_keys"]) == ("u2", [])
+
+
+def test_a_copied_session_ends_with_the_logout(client_of, anna, archive):
+    """Neither the token opens a page any more, nor does the session of the login page give a new one."""
+    browser = client_of("nobody")
+    assert by_form(browser, anna, PASSWORD).status_code == 302
+    copied = dict(browser.cookies)
+    assert {"_token", "session"} <= copied.keys()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the packages behind the logout
+        left = browser.get("/api/v2/auth/logout")
+        while left.is_redirect:
+            left = browser.get(left.headers["location"])
+        thief = client_of("nobody")
+        for name, value in copied.items():
+            thief.cookies.set(name, value)
+        assert thief.get("/ecg/").status_code in {303, 401, 403}
+        thief = client_of("nobody")
+        thief.cookies.set("session", copied["session"])
+        answer = thief.get("/auth/login/?next=/ecg/")
+    assert "_token" not in thief.cookies
+    assert answer.status_code == 200

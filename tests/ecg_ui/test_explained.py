@@ -40,8 +40,13 @@ def test_who_reviews_has_it_off_until_the_verdict(client_of, token_of, record):
     assert not is_on(reviewer, record)
 
 
-def test_the_review_page_does_not_have_it(client_of):
-    """It says where it is."""
-    page = client_of("reviewer", name="ida-looks-first").get("/ecg/review").text
+def test_the_review_page_does_not_have_it(client_of, monkeypatch):
+    """Where review is not blind it says where it is; a blind one leads to nothing that gives the decision away."""
+    reviewer = client_of("reviewer", name="ida-looks-first")
+    page = reviewer.get("/ecg/review").text
+    assert 'class="why' not in page
+    assert not re.search(r'href="/ecg/records/\w+["#]', page)
+    monkeypatch.setenv("ECG_REVIEW_BLIND", "0")
+    page = reviewer.get("/ecg/review").text
     assert 'class="why' not in page
     assert re.search(r'<a href="/ecg/records/\w+#waveform-h">What the decision is based on</a>', page)

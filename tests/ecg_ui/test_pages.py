@@ -42,8 +42,12 @@ def addresses(archive, rows):
         f"{archive.report}?q=script&decision=abnormal&recipe=heartbeat&label=none&differs=true&sort=probability&descending=true",
         f"/ecg/records/{twelve}?date={archive.date}&run={archive.run}&sort=name",
         f"/ecg/records/{hostile}",
+        f"/ecg/records/{twelve}?reading=true",
+        "/ecg/review/verdicts?q=a&label=normal&disputed=true",
         *(f"/ecg/records/{one}/{view}" for one in (twelve, hostile) for view in ("beat", "earlier")),
         "/ecg/models/twelve_lead/aaaa00000001",
+        "/ecg/quarantine?closed=true",
+        *(f"/ecg/quarantine?reason={entry.group}" for entry in quarantine.entries(archive.store).entries),
         *(f"/ecg/quarantine/{source}" for source in sources),
         *(f"/ecg/models?done={done}" for done in DONE),
     ]
@@ -84,6 +88,7 @@ def test_every_page_parses_and_runs_nothing_inline(written):
 
 def test_every_page_that_shows_a_decision_says_when_its_model_is_synthetic(admin, archive, written, monkeypatch):
     """Overview, report, recording, review, models and monitoring: nothing while no version is, and the sentence when one is."""
+    monkeypatch.setenv("ECG_REVIEW_BLIND", "0")  # the page shows no decision otherwise
     record = next(path for path in written if path.startswith("/ecg/records/"))
     shown = ["/ecg/", "/ecg/review", "/ecg/models", "/ecg/monitoring?recipe=heartbeat", archive.report, record]
     said = "trained on synthetic recordings"

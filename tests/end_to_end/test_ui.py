@@ -212,7 +212,7 @@ def test_a_verdict_is_one_key_and_is_counted(opened):
     name = opened.locator("#item-h").inner_text()
     opened.get_by_label("Comment").fill("a note with n, a, u and s in it")
     assert opened.locator("#item-h").inner_text() == name, "keys must not judge while somebody writes"
-    opened.locator("h1").click()
+    opened.keyboard.press("Escape")
     opened.keyboard.press("a")
     expect(opened.get_by_text("Saved.")).to_be_visible()
     expect(opened.locator("#item-h")).not_to_have_text(name)
@@ -221,6 +221,56 @@ def test_a_verdict_is_one_key_and_is_counted(opened):
     expect(opened.get_by_text("Your verdict is taken back.")).to_be_visible()
     expect(opened.locator("#item-h")).to_have_text(name)
     assert opened.locator("#reviewed").inner_text() == before
+
+
+def test_two_people_read_a_record_blind(browser, stack, account):
+    """Neither sees a decision, a label or what the other said before the own verdict; then the page says it, and that they differ."""
+    record, second_reading = None, re.compile(r"/records/([0-9a-f]{7}[02468ace][0-9a-f]{24})")
+    for name, verdict in (("bea", "normal"), ("ben", "abnormal")):
+        context = browser.new_context(base_url=stack.ui)
+        page = context.new_page()
+        log_in(page, stack, name, account(name, "reviewer"))
+        for place in range(50):
+            page.goto(f"/ecg/review?offset={place}")
+            address = page.locator("#item-h a").get_attribute("href")
+            found = second_reading.search(address)
+            if found and int(found[1][:8], 16) % 10 == 0 and record in {None, found[1]}:
+                record = found[1]
+                break
+        assert record, "none of the batch is due for a second reading"
+        assert record in address, f"{name} is not asked to read {record}"
+        page.locator("#item-h a").click()
+        for path in (f"/ecg/records/{record}?reading=true", f"/ecg/review?offset={place}"):
+            page.goto(path)
+            expect(page.get_by_role("heading", name="Waveform")).to_be_visible()
+            expect(page.locator("main .chip")).to_have_count(0)
+            expect(page.get_by_role("heading", name="Decision", exact=True)).to_have_count(0)
+            shown = page.locator("main").inner_text()
+            assert not re.search(r"threshold|P\(abnormal\)|atrial|synthetic_0", shown)
+        if name == "bea":
+            page.keyboard.press("t")
+            page.keyboard.type("AF")
+            page.keyboard.press("Escape")
+            page.keyboard.press("m")
+            page.keyboard.type("atrial?")
+            page.keyboard.press("Escape")
+            page.keyboard.press("n")
+        else:
+            page.get_by_role("button", name=verdict).first.click()
+        expect(page.get_by_role("heading", name=f"You said {verdict}")).to_be_visible()
+        expect(page.locator("section", has=page.get_by_role("heading", name="You said"))).to_contain_text("says")
+        page.get_by_role("link", name="Show the record").click()
+        expect(page.get_by_role("heading", name="Decision", exact=True)).to_be_visible()
+        page.goto("/ecg/review")
+        if name == "ben":
+            expect(page.get_by_role("row", name="bea and ben")).to_contain_text("0%")
+            expect(page.get_by_text("another person")).to_be_visible()
+            page.goto("/ecg/review/verdicts?q=af%20ben")
+            expect(page.get_by_role("row", name=record[:8])).to_contain_text("disputed")
+            table = context.request.get("/ecg/review/labels.csv").text()
+            assert f"{record},abnormal," in table
+            assert "atrial" not in table
+        context.close()
 
 
 def test_two_people_agree_or_not(browser, stack, account):
@@ -294,7 +344,7 @@ def test_no_page_is_wider_than_its_window(opened):
     opened.get_by_role("button", name="Show").click()
     opened.locator("#rows tbody th a").first.click()
     addresses["record"] = opened.url
-    addresses |= {section: f"/ecg/{section}" for section in SECTIONS[1:]} | {"overview": "/ecg/"}
+    addresses |= {section: f"/ecg/{section}" for section in (*SECTIONS[1:], "forget")} | {"overview": "/ecg/"}
     addresses |= {"first steps": "/ecg/first-steps", "help": "/ecg/help/operations"}
     opened.goto(addresses["models"])
     addresses["card"] = opened.locator("a[href*='/ecg/models/twelve_lead/']").first.get_attribute("href")

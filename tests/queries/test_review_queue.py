@@ -1,15 +1,19 @@
 """The reviewers' queue holds what teaches most, each verdict counts once, and nothing that was said is lost."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 from ecg_tasks.actions import verdicts as acts
 from ecg_tasks.archive import audit, keys, tables, verdicts
 from ecg_tasks.archive.class_lists import ClassEntry, classes_in_force, stored_classes, write_classes
-from ecg_tasks.archive.labelling import labels_in_force, stored_labels
+from ecg_tasks.archive.labelling import LabelEntry, labels_in_force, stored_labels, write_labels
+from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.labels import in_order
 from ecg_tasks.pipeline import decided
-from ecg_tasks.queries import review_queue
+from ecg_tasks.queries import review_queue, second_readings
 
 
 @pytest.fixture
@@ -113,24 +117,112 @@ def test_a_skip_hides_the_record_from_this_user_only_and_is_no_label(reviewed):
     assert review_queue.queue(reviewed.store, user="anna").reviewed == 0
 
 
-def test_where_two_reviewers_differ_the_record_goes_up_until_a_third_settles_it(reviewed):
-    """It returns to the first as well, once; a skip lets it rest; the third verdict makes a majority."""
+def test_where_two_reviewers_differ_the_record_goes_to_a_third(reviewed):
+    """It goes up, to nobody who has spoken, and one who skips passes it on; the third verdict makes a majority."""
     record_id = reviewed.ids(12)[10]  # due for a second reading
     acts.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
     assert record_id in waiting(reviewed.store, "bert")
     assert waiting(reviewed.store, "bert")[0] != record_id
     acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="bert")
     assert record_id not in waiting(reviewed.store, "bert")
-    assert waiting(reviewed.store, "anna")[0] == record_id
+    assert record_id not in waiting(reviewed.store, "anna")
     assert waiting(reviewed.store, "carl")[0] == record_id
     assert review_queue.queue(reviewed.store, user="carl").items[0].why[0].code == "disputed"
-    assert review_queue.progress(reviewed.store).disputed == 1
-    acts.save_verdict(reviewed.store, record_id, verdict="skip", user="anna")
-    assert record_id not in waiting(reviewed.store, "anna")
-    acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="carl")
-    assert review_queue.progress(reviewed.store).disputed == 0
-    assert record_id not in waiting(reviewed.store, "dora")
+    told = review_queue.progress(reviewed.store)
+    assert (told.disputed, told.assigned) == (1, {second_readings.ANYBODY: 1})
+    acts.save_verdict(reviewed.store, record_id, verdict="skip", user="carl")
+    assert record_id not in waiting(reviewed.store, "carl")
+    acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="dora")
+    told = review_queue.progress(reviewed.store)
+    assert (told.disputed, told.assigned) == (0, {})
+    assert record_id not in waiting(reviewed.store, "emil")
     assert labels_in_force(reviewed.store)[record_id].label == "abnormal"
+
+
+def test_a_second_reading_is_one_persons_while_there_are_several(archive):
+    """Of four who read, each of the other three gets a share of what the first has read; one who skips passes on; one who is away, too."""
+    archive.put_model("heartbeat")
+    ids = archive.ids(400)
+    archive.put_shard("s1", ids, np.full(400, 0.5))
+    due = [one for one in ids if int(one[:8], 16) % second_readings.SECOND_READINGS == 0]
+    entries = [LabelEntry(record_id=one, label="normal", who="review:anna", when=now()) for one in due]
+    entries += [LabelEntry(record_id=ids[1], label="skip", who=f"review:{user}", when=now()) for user in ("bert", "carl", "dora")]
+    write_labels(
+        archive.store, [*entries, LabelEntry(record_id=ids[2], label="normal", who="review:old", when="2026-01-01T00:00:00+00:00")]
+    )
+    mine = {user: {one for one in waiting(archive.store, user) if one in due} for user in ("anna", "bert", "carl", "dora", "new", "old")}
+    assert not mine["anna"] | mine["new"] | mine["old"]
+    assert sorted(one for user in ("bert", "carl", "dora") for one in mine[user]) == due
+    assert review_queue.progress(archive.store).assigned == {user: len(mine[user]) for user in ("bert", "carl", "dora")}
+    assert all(len(mine[user]) > 5 for user in ("bert", "carl", "dora"))
+    passed_on = min(mine["bert"])
+    acts.save_verdict(archive.store, passed_on, verdict="skip", user="bert")
+    now_with = [user for user in ("carl", "dora") if passed_on in waiting(archive.store, user)]
+    assert len(now_with) == 1
+    (other,) = {"carl", "dora"} - set(now_with)
+    assert mine[other] <= set(waiting(archive.store, other))
+
+
+def test_who_is_away_gives_readings_to_the_others():
+    """Thirty days after the last verdict; a verdict that was taken back is none."""
+    said = [
+        LabelEntry(record_id="a", label="normal", who="review:anna", when="2026-03-01T00:00:00+00:00"),
+        LabelEntry(record_id="a", label="skip", who="review:bert", when="2026-03-05T00:00:00+00:00"),
+        LabelEntry(record_id="a", label="normal", who="review:carl", when="2026-03-05T00:00:00+00:00"),
+        LabelEntry(
+            record_id="a", label="withdrawn", who="review:carl", when="2026-03-06T00:00:00+00:00", withdraws="2026-03-05T00:00:00+00:00"
+        ),
+    ]
+    assert second_readings.readers(said, now=datetime(2026, 3, 20, tzinfo=UTC)) == {"anna", "bert"}
+    assert second_readings.readers(said, now=datetime(2026, 4, 2, tzinfo=UTC)) == {"bert"}
+    assert second_readings.readers(said, now=datetime(2026, 5, 2, tzinfo=UTC)) == set()
+
+
+def test_a_blind_order_says_nothing(archive):
+    """Of 120 records the fifty that teach most, in an order that does not change with what the model says of them, another for each."""
+    archive.put_model("heartbeat")
+    ids = archive.ids(120)
+    archive.put_shard("s1", ids, 0.5 - 0.004 * np.arange(120))
+    page = review_queue.queue(archive.store, user="anna", limit=500, blind=True)
+    order = [item.record_id for item in page.items]
+    assert (sorted(order), page.waiting) == (ids[:50], 120)
+    places = [ids.index(one) for one in order]
+    assert abs(np.corrcoef(places, np.arange(50))[0, 1]) < 0.3
+    assert [one.record_id for one in review_queue.queue(archive.store, user="bert", limit=500, blind=True).items] != order
+    archive.put_model("heartbeat", version="v2")
+    archive.put_shard("s1", ids, np.concatenate([0.3 + 0.004 * np.arange(50), np.full(70, 0.01)]), version="v2")
+    assert [one.record_id for one in review_queue.queue(archive.store, user="anna", limit=500, blind=True).items] == order
+    acts.save_verdict(archive.store, order[7], verdict="normal", user="anna")
+    after = [item.record_id for item in review_queue.queue(archive.store, user="anna", limit=500, blind=True).items]
+    assert [one for one in after if one in order] == [one for one in order if one != order[7]]
+    assert review_queue.queue(archive.store, user="anna", offset=50, blind=True).items == ()
+
+
+def test_further_readings_are_among_the_blind_batch(archive):
+    """However little a record teaches: without that, nobody would come to them in an archive of many."""
+    archive.put_model("heartbeat")
+    ids = archive.ids(400)
+    archive.put_shard("s1", ids, 0.5 - 0.001 * np.arange(400))
+    due = [one for one in ids[-200:] if int(one[:8], 16) % second_readings.SECOND_READINGS == 0]
+    for record_id in due:
+        acts.save_verdict(archive.store, record_id, verdict="normal", user="anna")
+    order = [item.record_id for item in review_queue.queue(archive.store, user="bert", limit=500, blind=True).items]
+    assert len(order) == 50
+    assert set(due) < set(order)
+
+
+def test_what_is_revealed_is_as_it_was_before_the_verdict(reviewed):
+    """The reasons speak of the source's label, not of the reviewer's own; without a verdict there is nothing."""
+    record_id = reviewed.ids(12)[11]
+    reviewed.put_labels({record_id: "abnormal"})
+    before = next(one for one in review_queue.queue(reviewed.store, user="anna").items if one.record_id == record_id)
+    assert review_queue.reveal(reviewed.store, record_id, user="anna") is None
+    acts.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
+    assert review_queue.reveal(reviewed.store, record_id, user="anna") == review_queue.Revealed(verdict="normal", item=before)
+    assert review_queue.has_verdict(reviewed.store, record_id, user="anna")
+    assert review_queue.reveal(reviewed.store, record_id, user="bert") is None
+    assert not review_queue.has_verdict(reviewed.store, record_id, user="bert")
+    assert review_queue.reveal(reviewed.store, "f" * 32, user="anna") is None
 
 
 def test_saying_the_same_again_after_another_one_differed_counts(reviewed):
@@ -295,6 +387,25 @@ def test_the_same_classes_again_write_nothing_and_others_do(reviewed):
     assert acts.save_verdict(reviewed.store, record_id, user="bert", checked=["AF"], **given).changed
     assert acts.save_verdict(reviewed.store, record_id, user="anna", checked=["-"], **given).changed
     assert known(reviewed.store, record_id) == ([], ["AF", "MI", "NORM"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "stored"),
+    [
+        ({"tags": ["AF"]}, "AF ?"),
+        ({"tags": ["", " af-flutter; AF ", "-PVC"]}, "AF af-flutter -PVC ?"),
+        ({"tags": ["mi"], "checked": ["AF"], "offered": OFFERED}, "MI AF -NORM ?"),
+        ({"tags": ["AF"], "checked": ["-"], "offered": OFFERED}, "AF -NORM -MI ?"),
+        ({"tags": ["AF"], "offered": OFFERED}, "AF ?"),
+        ({"tags": ["", " "], "offered": OFFERED}, ""),
+    ],
+)
+def test_classes_of_ones_own_stand_beside_those_of_the_version(reviewed, fields, stored):
+    """Boxes that nobody touched say nothing; what is typed in counts as checked."""
+    record_id = reviewed.ids(12)[1]
+    acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna", **fields)
+    assert review_queue.history(reviewed.store, record_id)[0].classes == stored
+    assert review_queue.known_classes(reviewed.store) == in_order(stored.replace(" -", " ").removesuffix("?").split())
 
 
 def test_a_verdict_without_classes_leaves_those_of_the_source_where_they_fit(reviewed):

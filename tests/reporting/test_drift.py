@@ -1,5 +1,7 @@
 """Each picture of monitoring has a table that holds the same numbers, and is well-formed."""
 
+import re
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -54,3 +56,30 @@ def test_a_night_beyond_the_bound_is_drawn_in_the_alarm_colour():
     assert drawing.count('class="bar abnormal"') == 1
     assert drawing.count('class="bar normal"') == 2
     assert 'class="bar abnormal"' not in str(figures()[1].drawing)  # a share above the one at the test is no alarm
+
+
+def test_every_colour_has_a_legend_and_every_bin_its_name():
+    """What is drawn in a colour is in the legend, in words; a bin's name stands below its bars, not the first and last alone."""
+    for one in figures():
+        drawn = set(re.findall(r'class="bar (\w+)"', str(one.drawing)))
+        assert drawn <= {kind for kind, _ in one.legend}
+        assert all(words for _, words in one.legend)
+    names = ("below 0.1", "0.1 to 0.2", "0.2 to 0.3", "0.3 and above")
+    spread = Spread(title="P", names=names, then=(1, 2, 3, 4), now=(4, 3, 2, 1), psi=None, psi_by_chance=None)
+    course = Course(
+        nights=("2026-01-01",), records=(1,), abnormal=(0.1,), abnormal_then=0.1, evidence={"all": (0.0,)}, bound=float(np.log(20))
+    )
+    *_, drawn = drift_figures(course, [spread])
+    words = [text.text for text in ET.fromstring(str(drawn.drawing)).iter("text")]  # noqa: S314  # our own drawing
+    assert set(names) <= set(words) | {" ".join(pair) for pair in pairwise(words)}
+
+
+def test_axis_and_text_have_one_number():
+    """What the table and the note say of evidence and shares stands on the drawing too: bound, last night, powers as numbers."""
+    evidence, share, *_ = figures()
+    for one, wanted in ((evidence, {"1", "10", "20", "54.6"}), (share, {"30.0%", "50.0%"})):
+        words = {text.text for text in ET.fromstring(str(one.drawing)).iter("text")}  # noqa: S314  # our own drawing
+        assert wanted <= words
+    assert "reaches 20, the dashed line, is at most 5%" in evidence.note
+    assert evidence.rows[-1][2] == "54.6"
+    assert ("bound", "dashed: 30.0%, when the model was tested") in share.legend

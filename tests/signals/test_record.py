@@ -77,3 +77,16 @@ def test_length():
     assert (a_record().n_samples, a_record().duration_s) == (3, 0.024)
     assert a_record(unit="relative").is_heartbeat
     assert not a_record().is_heartbeat
+
+
+def test_a_signal_that_is_described_otherwise_keeps_its_id():
+    """The id is not computed again, and what would be another signal is refused."""
+    one = Record(samples=np.ones((1, 50), np.float32), fs=50.0, leads=("II",), unit="mV", name="one", patient="7")
+    one.__dict__["record_id"] = "as it was stored"
+    one.known["rate"] = 70
+    other = one.described(name="other", patient=None)
+    assert (other.name, other.patient, other.record_id, other.known) == ("other", None, "as it was stored", {"rate": 70})
+    assert (one.name, one.patient) == ("one", "7")
+    for change in ({"fs": 60.0}, {"leads": ("I",)}, {"samples": one.samples}):
+        with pytest.raises(SignalError, match="another record"):
+            one.described(**change)

@@ -30,12 +30,21 @@ class RetryDetail(Part, frozen=True, kw_only=True):
         return msgspec.convert(detail, prepared(cls))
 
 
-class Closing(Document, frozen=True, kw_only=True):
-    """That nothing of an entry is left to be done; ``entries`` hold what was still bad in it."""
+class Closing(Document, frozen=True, kw_only=True, omit_defaults=True):
+    """That nothing of an entry is left to be done.
+
+    Parameters
+    ----------
+    run : the intake that read its files after they were put back; empty where a person closed it
+    entries : what was still bad in them, by entry
+    who, how : the person, and whether the files were mended and dropped again (``resolved``) or are not wanted (``hidden``)
+    """
 
     when: str
     run: str
     entries: tuple[str, ...] = ()
+    who: str = ""
+    how: str = ""
 
 
 class PutBack(Document, frozen=True, kw_only=True):

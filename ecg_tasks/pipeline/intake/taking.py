@@ -160,7 +160,7 @@ def read_drop(
     return Taken(
         records=[
             _stored(
-                replace(record, recorded=kept_date(record.recorded, dates), site=site),
+                record.described(recorded=kept_date(record.recorded, dates), site=site),
                 source=outcome.source,
                 from_table=described.get(normal_name(record.name), Person()),
                 patient_key=patient_key,
@@ -238,8 +238,7 @@ def _stored(record: Record, *, source: str, from_table: Person, patient_key: byt
     person = from_file._replace(public_patient=from_table.public_patient) if same_id else from_table
     if same_id and from_table.public_patient is not None:
         person = person._replace(bucket=from_table.bucket)
-    described = replace(
-        record,
+    described = record.described(
         age=from_file.age if from_table.age is None else from_table.age,
         sex=from_file.sex if from_table.sex is None else from_table.sex,
         name=record.name if names.keep else record.record_id,

@@ -178,13 +178,28 @@ def has_segments(text: str) -> bool:
 
 
 def parse_header(data: bytes, *, name: str) -> Header:
-    """Parse a header with wfdb's own patterns.
+    """Parse a header with wfdb's own patterns; of those that were parsed last, what came of it is known.
 
     Raises
     ------
     BadInputError
         ``unsafe_path``, ``unreadable`` or ``too_large``, with the line at fault.
     """
+    header = _parsed.get(data)
+    if header is None:
+        header = _parse(data, name=name)
+        if len(_parsed) >= _MOST_KNOWN:  # other threads may read headers, too
+            _parsed.clear()
+        _parsed[data] = header
+    return header
+
+
+_parsed: dict[bytes, Header] = {}
+_MOST_KNOWN = 8
+"""A header and its copies are read several times, one after the other."""
+
+
+def _parse(data: bytes, *, name: str) -> Header:
     load_wfdb()
     from wfdb.io.header import rx_record, rx_segment, rx_signal
 

@@ -1,8 +1,9 @@
 """Here: the lines of a WFDB header, and the names at their start. Not here: the numbers behind the names (``header``)."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ecg_tasks.errors import BadInputError, Reason
 
@@ -26,12 +27,13 @@ class RecordLine:
     """What is wrong with the name."""
 
 
-def content_lines(text: str) -> list[str]:
+@lru_cache(maxsize=8)
+def content_lines(text: str) -> tuple[str, ...]:
     """Return the record line and the signal or segment lines, separated from comments in wfdb's own way."""
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+    return tuple(line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#"))
 
 
-def record_line(lines: list[str]) -> RecordLine:
+def record_line(lines: Sequence[str]) -> RecordLine:
     """Read the record line's name, given all content lines.
 
     Programs write names there that the specification does not allow: with an extension (``E00015.mat``), a path
@@ -78,6 +80,7 @@ def signal_line(line: str) -> tuple[str, str]:
     return (found["name"], found["rest"]) if found else (name, rest)
 
 
+@lru_cache(maxsize=256)
 def own_name(word: str, *, name: str) -> str:
     """Return the name of a file beside the header that a header's word means.
 

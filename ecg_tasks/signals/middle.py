@@ -1,0 +1,83 @@
+"""Here: the median of a few arrays, such as the beats of a recording. Not here: the median of a long signal."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST = 24
+"""Of more arrays sorting is as quick."""
+
+
+class _Exchange(NamedTuple):
+    """Two places of a sorting network, and whether the smaller and the larger value are needed behind it."""
+
+    low: int
+    high: int
+    smaller: bool
+    larger: bool
+
+
+def median_of(arrays: Sequence[NDArray[np.floating]] | NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the median of arrays of one shape, value by value; of an even number the mean of the middle two.
+
+    The same values as ``np.median``, by a sorting network whose every step takes whole arrays: several times as fast for few of them.
+
+    References
+    ----------
+    Odd-even merge sort: Batcher, AFIPS Spring Joint Computing Conference, 1968.
+
+    Examples
+    --------
+    >>> median_of(np.array([[1.0, 9.0], [5.0, 2.0], [3.0, 4.0]]))
+    array([3., 4.])
+    """
+    n = len(arrays)
+    if n > MOST:
+        ordered = np.sort(np.asarray(arrays), axis=0)
+        return np.asarray((ordered[(n - 1) // 2] + ordered[n // 2]) / 2)
+    sorting = list(arrays)
+    for low, high, smaller, larger in _network(n):
+        one, other = sorting[low], sorting[high]
+        if smaller:
+            sorting[low] = np.minimum(one, other)
+        if larger:
+            sorting[high] = np.maximum(one, other)
+    return np.asarray((sorting[(n - 1) // 2] + sorting[n // 2]) / 2)
+
+
+def middle_of(values: NDArray[np.floating] | Sequence[float]) -> float:
+    """Return the median of some numbers: that of ``np.median``, which takes ten times as long for a few."""
+    ordered = sorted(map(float, values))
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+@lru_cache(maxsize=MOST)
+def _network(n: int) -> tuple[_Exchange, ...]:
+    """Return the exchanges that bring the middle values of ``n`` to the middle; those that no middle value depends on are left out."""
+    size = 1 << max(n - 1, 1).bit_length()
+    pairs = [(low, high) for low, high in _merge_sort(0, size) if high < n]  # what is not there counts as larger than all
+    needed = {(n - 1) // 2, n // 2}
+    kept = []
+    for low, high in reversed(pairs):
+        if {low, high} & needed:
+            kept.append(_Exchange(low, high, low in needed, high in needed))
+            needed |= {low, high}
+    return tuple(reversed(kept))
+
+
+def _merge_sort(first: int, size: int) -> list[tuple[int, int]]:
+    if size < 2:  # noqa: PLR2004 - one is sorted
+        return []
+    half = size // 2
+    return [*_merge_sort(first, half), *_merge_sort(first + half, half), *_merge(first, size, 1)]
+
+
+def _merge(first: int, size: int, step: int) -> list[tuple[int, int]]:
+    further = 2 * step
+    if further >= size:
+        return [(first, first + step)]
+    between = [(at, at + step) for at in range(first + step, first + size - step, further)]
+    return [*_merge(first, size, further), *_merge(first + step, size, further), *between]

@@ -1,0 +1,103 @@
+"""A shard at once gives each recording what it gets alone, to the last bit, whatever stands beside it and whatever was asked before."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from ecg_tasks.labels import CLASS_ORDER
+from ecg_tasks.signals.beat_length import beat_lengths_s
+from ecg_tasks.signals.delineation import _Slopes
+from ecg_tasks.signals.lead_checks import check_leads, leads_checked
+from ecg_tasks.signals.measurements import measure, measure_all
+from ecg_tasks.signals.preparing import prepare
+from ecg_tasks.signals.recipes import RECIPES
+from ecg_tasks.signals.record import STANDARD_LEADS, Record
+from ecg_tasks.signals.synthesis import draw_heart, synthesize
+
+
+def fresh(record: Record) -> Record:
+    """Return the same recording, of which nothing is known yet."""
+    return replace(record)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> list[Record]:
+    """Recordings of several rates and lengths: ordinary ones, and each with a fault."""
+    rng = np.random.default_rng(8)
+    found = []
+    for at in range(24):
+        fs, seconds = (500.0, 100.0, 250.0)[at % 3], (10.0, 10.0, 23.0, 7.0)[at % 4]
+        heart = draw_heart(rng, label=CLASS_ORDER[at % 2])
+        samples = synthesize(heart, fs=fs, duration_s=seconds, rng=rng).astype(np.float32)
+        leads = STANDARD_LEADS
+        if at % 8 == 1:
+            samples[at % 12, 40 : 40 + round(0.3 * fs)] = np.nan
+        elif at % 8 == 3:
+            samples[3] = 0
+        elif at % 8 == 5:
+            samples, leads = samples[[1, 0, 7]], ("II", "I", "V2")
+        elif at % 8 == 7:
+            samples[6] = np.clip(samples[6], -0.2, 0.2)
+        found.append(Record(samples=samples, fs=fs, leads=leads, unit="mV", name=f"recording {at}"))
+    return found
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_recording_is_drawn_as_it_is_alone(mixed, name):
+    """Pictures, quality, flags and seconds that were read."""
+    recipe = RECIPES[name]
+    taken = [one for one in map(fresh, mixed) if recipe.accepts(one)]
+    assert len(taken) > 4
+    together = recipe.render(taken)
+    for at, record in enumerate(taken):
+        alone, rows = recipe.render([fresh(record)]), np.flatnonzero(together.record == at)
+        assert [together.png[row] for row in rows] == alone.png
+        assert [together.flags[row] for row in rows] == alone.flags
+        assert [together.read[row] for row in rows] == alone.read
+        assert together.quality[rows].tobytes() == alone.quality.tobytes()
+        assert together.start_s[rows].tobytes() == alone.start_s.tobytes()
+
+
+def test_beats_are_as_long_as_they_are_alone(mixed):
+    """Recordings of one rate and length are filtered together; a second question is answered from the first."""
+    records = [*map(fresh, mixed), Record(samples=np.ones((1, 187), np.float32), fs=125.0, leads=("II",), unit="relative", name="row")]
+    together = beat_lengths_s(records)
+    assert together.tobytes() == np.concatenate([beat_lengths_s([fresh(one)]) for one in records]).tobytes()
+    assert beat_lengths_s(records[::-1]).tobytes() == together[::-1].tobytes()
+
+
+def test_what_is_known_of_a_recording_is_what_would_be_found(mixed):
+    """Whatever was prepared and checked before, and for which leads: nothing depends on the order of questions."""
+    for record in map(fresh, mixed):
+        prepare(record, leads=("II",))
+        for leads in (STANDARD_LEADS, ("II",), ("aVR", "V1")):
+            again, first = prepare(record, leads=leads), prepare(fresh(record), leads=leads)
+            assert np.array_equal(again.record.samples, first.record.samples)
+            assert (again.stored_s, again.silent, again.derived, again.interpolated) == (
+                first.stored_s,
+                first.silent,
+                first.derived,
+                first.interpolated,
+            )
+        assert leads_checked(record) == leads_checked(record) == check_leads(prepare(fresh(record)))
+    assert replace(record).known == {}
+
+
+def test_a_recording_is_measured_as_it_is_alone(mixed):
+    """Intervals, rhythm, and why something is not measurable."""
+    row = Record(samples=np.ones((1, 187), np.float32), fs=125.0, leads=("II",), unit="relative", name="row")
+    together = measure_all([*map(fresh, mixed), row])
+    assert [repr(one.row) for one in together] == [repr(measure(fresh(one)).row) for one in [*mixed, row]]
+    assert sum(one.rate_bpm > 0 for one in together) > len(mixed) / 2
+
+
+def test_slopes_are_those_of_scipys_filter():
+    """The weights of the derivative are kept, and give what SciPy gives to the last bit, at the ends too."""
+    leads = np.random.default_rng(3).normal(size=(12, 280)).astype(np.float32)
+    slopes = _Slopes(leads, fs=250.0)
+    for smooth_s in (0.006, 0.014, 0.032):
+        expected = gaussian_filter1d(leads.astype(np.float64), smooth_s * 250.0, axis=1, order=1) * 250.0
+        assert np.array_equal(slopes.leads(smooth_s), expected)
+        assert np.array_equal(slopes.together(smooth_s), np.sqrt((expected**2).mean(axis=0)))
