@@ -59,11 +59,13 @@ HELP = {
     "monitoring.html": "monitoring",
     "overview.html": "overview",
     "quarantine.html": "quarantine",
+    "reading.html": "review",
     "record.html": "a-record",
     "report.html": "reports",
     "reports.html": "reports",
     "review.html": "review",
     "run.html": "a-run",
+    "verdicts.html": "review",
 }
 """Template to the chapter of ``docs/pages.md`` that its link *Help* leads to."""
 
