@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Asset, AssetWatcher
 from inbox_trigger import chosen_trigger
 
-from ecg_tasks.archive import keys
+from ecg_tasks import names
 
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import OutletEventAccessors
@@ -29,16 +29,16 @@ def _asset(name: str, *prefixes: str, watchers: list[AssetWatcher] | None = None
     return Asset(name, uri=f"s3://{bucket}/{prefixes[0]}", group=GROUP, extra=held, watchers=watchers or [])
 
 
-ECG_INBOX = _asset("ecg_inbox", keys.INBOX, watchers=[AssetWatcher(name="inbox_watcher", trigger=chosen_trigger())])
+ECG_INBOX = _asset("ecg_inbox", names.INBOX, watchers=[AssetWatcher(name="inbox_watcher", trigger=chosen_trigger())])
 """Something was dropped."""
 
-ECG_RECORDS = _asset("ecg_records", keys.RECORDS, keys.LABELS, keys.CLASSES)
+ECG_RECORDS = _asset("ecg_records", names.RECORDS, names.LABELS, names.CLASSES)
 """Recordings were taken over from the inbox."""
 
-ECG_SPECTROGRAMS = _asset("ecg_spectrograms", keys.SPECTROGRAMS, keys.MEASUREMENTS)
+ECG_SPECTROGRAMS = _asset("ecg_spectrograms", names.SPECTROGRAMS, names.MEASUREMENTS)
 """The pictures of new records are in the bucket."""
 
-ECG_REPORTS = _asset("ecg_reports", keys.REPORTS, keys.PREDICTIONS, keys.MONITORING)
+ECG_REPORTS = _asset("ecg_reports", names.REPORTS, names.PREDICTIONS, names.MONITORING)
 """A run has decided, and its report is there."""
 
 

@@ -23,6 +23,10 @@ OLD_FIELDS = {"ensemble_size": "members"}
 """Form fields of DAGs by the name that they had in version 0.1: a run's configuration may still use it."""
 INBOX = "inbox/"
 """Where people put files, below the bucket: tables of labels may name it too."""
+RECORDS, LABELS, CLASSES = "records/", "labels/", "classes/"
+SPECTROGRAMS, MEASUREMENTS = "spectrograms/", "measurements/"
+REPORTS, PREDICTIONS, MONITORING = "reports/", "predictions/", "monitoring/"
+"""Parts of the bucket that an asset stands for; `archive.keys` has all."""
 
 
 class RecipeName(StrEnum):
