@@ -151,12 +151,19 @@ def test_pictures_start_a_decision_where_that_is_set(dags, monkeypatch):
 def at_once(known_dags, parsed_bag, monkeypatch):
     """Airflow's database knows ``classify_records`` as it is where every drop is decided on; afterwards as before."""
     from airflow.dag_processing.dagbag import sync_bag_to_db
+    from airflow.models.dag_version import DagVersion
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, select
 
     monkeypatch.setenv("ECG_DECIDE", "at_once")
     monkeypatch.setenv("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "0")  # else it stays as it was written a moment ago
+    with create_session() as session:
+        known = session.scalars(select(DagVersion.id)).all()
     sync_bag_to_db(read("classify_records.py"), "dags-folder", None)
     yield
     _forget_queued()
+    with create_session() as session:  # a second version would stand beside the first one in the tests that follow
+        session.execute(delete(DagVersion).where(DagVersion.id.not_in(known)))
     sync_bag_to_db(parsed_bag, "dags-folder", None)
 
 
