@@ -108,8 +108,8 @@ def test_a_percent_sign_in_a_path_is_escaped(tmp_path):
 
 def test_pools_of_the_dags_are_made():
     """The pools that the DAGs name are in the file that every deployment reads."""
-    from ecg_defaults import CHAMPION, CPU_POOL, GPU
+    from ecg_defaults import CHAMPION, CPU_POOL, GPU, NIGHT
 
     pools = json.loads(airflow.POOLS.read_text())
-    assert set(pools) == {CPU_POOL, GPU, CHAMPION}
+    assert set(pools) == {CPU_POOL, GPU, CHAMPION, NIGHT}
     assert pools[GPU]["slots"] == pools[CHAMPION]["slots"] == 1

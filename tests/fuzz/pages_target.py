@@ -129,7 +129,8 @@ def opened() -> Iterator[Any]:
         run = mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000")
         asked = mock.patch.multiple(deciding, ask=run, start=run, state_of=mock.Mock(return_value="running"))
         manager = mock.patch.object(security, "get_auth_manager", return_value=SimpleAuthManager())  # a page may have taken `rights` before
-        rights = mock.patch.object(security, "rights", return_value=security.Rights(label=True, put_back=True, decide=True, run=True))
+        all_of_them = security.Rights(label=True, put_back=True, decide=True, forget=True, run=True)
+        rights = mock.patch.object(security, "rights", return_value=all_of_them)
         with manager, rights, asked:
             yield check
         loop.close()
