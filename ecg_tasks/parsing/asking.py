@@ -43,6 +43,8 @@ CPU_S = 60
 CPU_S_PER_MB = 2
 """A file may take a minute of processor time, and so many seconds more for each million of its bytes."""
 
+START_S = 120
+"""Seconds after which a process that reads must have started: it imports all readers, on a machine that may have much else to do."""
 EVERYTHING_AT_ONCE = False
 """Whether readers that a task starts for itself import all libraries before the first file, as those of the executor do."""
 
@@ -132,7 +134,8 @@ class Parser:
 
     def _started(self) -> socket.socket:
         task = _connected()
-        kind, self._pid, stands = self._next(task)
+        # Its parent may have died after it was asked: then nobody takes what waits at the socket, and nothing says so.
+        kind, self._pid, stands = self._next(task) if _has_come(task, START_S) else (b"", 0, 0)
         if kind != READY:
             task.close()
             raise RuntimeError("the process that reads files did not start")  # tried again with the task

@@ -307,6 +307,20 @@ def test_readers_begin_again_when_a_module_has_changed(beat_rows, heartbeat_csv)
     assert seen[0][1] != seen[1][1], "it lies elsewhere, as every program that begins does"
 
 
+def test_readers_that_die_before_they_start_end_the_wait(monkeypatch, beat_rows, heartbeat_csv):
+    """What waits at their socket is taken by nobody then: the task fails, and its next try has readers again."""
+    deaf = asking.listen()
+    monkeypatch.setattr(asking, "START_S", 0.3)
+    monkeypatch.setenv(asking.ADDRESS, asking.address_of(deaf))
+    parser = Parser(required=False)
+    with parser, pytest.raises(RuntimeError, match="did not start"):
+        parser.read("x.csv", {"x.csv": heartbeat_csv(beat_rows(1))}, called=None)
+    monkeypatch.undo()
+    with Parser(required=False) as again:
+        assert again.read("x.csv", {"x.csv": heartbeat_csv(beat_rows(1))}, called=None)[0].records
+    deaf.close()
+
+
 def test_walls_that_are_missing_are_told_once_or_refused(caplog):
     """Without Landlock files are read all the same, with a word in the log, unless the settings require it."""
     asking._tell.cache_clear()
