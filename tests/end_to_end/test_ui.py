@@ -116,7 +116,7 @@ def report(page):
     """Go to the newest report."""
     page.goto("/ecg/reports")
     page.locator("tbody th a").first.click()
-    expect(page.get_by_role("heading", name="Recordings")).to_be_visible()
+    expect(page.get_by_role("heading", name="Recordings", exact=True)).to_be_visible()
 
 
 def test_without_a_login_nothing_is_shown(browser, stack, night):
@@ -166,7 +166,7 @@ def test_airflow_shows_the_pages_in_its_own_frame(opened, stack):
     opened.goto("/plugin/ecg")
     expect(opened.frame_locator("iframe").get_by_role("heading", name="Overview")).to_be_visible()
     opened.goto(f"/dags/classify_records/runs/{run_by_hand(stack)}/plugin/ecg-report")
-    expect(opened.frame_locator("iframe").get_by_role("heading", name="Recordings")).to_be_visible()
+    expect(opened.frame_locator("iframe").get_by_role("heading", name="Recordings", exact=True)).to_be_visible()
 
 
 def test_the_run_has_its_headline_and_the_task_its_button(opened, stack):
@@ -177,7 +177,7 @@ def test_the_run_has_its_headline_and_the_task_its_button(opened, stack):
     assert re.match(r"[\d,]+ records: [\d,]+ normal, [\d,]+ abnormal, [\d,]+ uncertain, [\d,]+ uninterpretable", note)
     opened.goto(f"/dags/classify_records/runs/{run}/tasks/write_report/details")
     opened.get_by_role("link", name="Open report").click()
-    expect(opened.frame_locator("iframe").get_by_role("heading", name="Recordings")).to_be_visible()
+    expect(opened.frame_locator("iframe").get_by_role("heading", name="Recordings", exact=True)).to_be_visible()
 
 
 def test_a_report_is_filtered_and_a_record_opened(opened):
@@ -260,7 +260,7 @@ def test_two_people_read_a_record_blind(browser, stack, account):
         expect(page.get_by_role("heading", name=f"You said {verdict}")).to_be_visible()
         expect(page.locator("section", has=page.get_by_role("heading", name="You said"))).to_contain_text("says")
         page.get_by_role("link", name="Show the record").click()
-        expect(page.get_by_role("heading", name="Decision", exact=True)).to_be_visible()
+        expect(page.get_by_role("heading", name="Decision", exact=True, level=2)).to_be_visible()
         page.goto("/ecg/review")
         if name == "ben":
             expect(page.get_by_role("row", name="bea and ben")).to_contain_text("0%")

@@ -39,6 +39,7 @@ def waiting_sentences(waits: Waiting) -> list[str]:
 def reasons(waits: Waiting) -> str:
     """Say what the files of the inbox wait for, and until when, behind how many they are; empty where an older account does not know.
 
+    >>> from ecg_tasks.archive.documents.classifying import InboxWait
     >>> reasons(Waiting(inbox_files=1, inbox=(InboxWait(why="its content", files=1, until="2026-11-30T01:02:03+00:00"),)))
     ': 1 for its content (until 2026-11-30 01:02 UTC)'
     """
