@@ -31,9 +31,17 @@ class Line(NamedTuple):
 def measured_lines(row: Mapping[str, Any]) -> list[Line]:
     """Return the lines of a row with the columns of the report; a value that is None, NaN or an empty text is none.
 
+    Where there is no value at all, and for one reason, there is one line.
+
     >>> measured_lines(dict.fromkeys([*VALUES, "not_measurable"]) | {"rate_bpm": 61.8, "rhythm": "regular"})[0]
     Line(title='Heart rate', text='62 /min', why='')
     """
+    lines = _lines(row)
+    (first, *_), nothing = lines, {(line.text, line.why) for line in lines}
+    return [Line("All measurements", first.text, first.why)] if len(nothing) == 1 else lines
+
+
+def _lines(row: Mapping[str, Any]) -> list[Line]:
     why = reasons(row["not_measurable"] or "")
     return [_line(name, row[name], why.get(name, "")) for name in (*VALUES, "rhythm")]
 
@@ -50,7 +58,7 @@ class ComparedLine(NamedTuple):
 def compared_lines(now: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[ComparedLine]:
     """Return the lines of two rows side by side."""
     found = []
-    for name, line, before in zip((*VALUES, "rhythm"), measured_lines(now), measured_lines(earlier), strict=True):
+    for name, line, before in zip((*VALUES, "rhythm"), _lines(now), _lines(earlier), strict=True):
         difference, unit = "", _TITLES[name][1]
         if name in VALUES and np.isfinite([now[name], earlier[name]]).all():
             more = _whole(now[name]) - _whole(earlier[name])

@@ -25,6 +25,8 @@ _FINE, _BOLD, _TRACE, _ON = "#f4d2d2", "#e3a3a3", "#131a28", "#fffafa"
 _LEFT_MM, _RIGHT_MM = 8.0, 3.4
 """What stands beside the ECG paper: the calibration pulse on its left, half of the last second's label on its right."""
 _MARGIN_MM, _FOOT_MM = 9.0, 17.0
+_LAST_ROWS = 8
+"""Records that the last sheet of a list has at least, where it has several sheets."""
 _BODY, _SMALL = 7.5, 6.0
 """Sizes of text, points."""
 _CUT_MM, _APART_MM = 0.05, 2.0
@@ -138,6 +140,8 @@ def _listed(page: PdfPage, rows: list[tuple[str, str, float | None, str]], y: fl
     for x, head in zip(columns, heads, strict=True):
         page.text(x, y, head, size=_BODY, colour=MUTED)
     room_rows = int((page.paper.height - _MARGIN_MM - y) / 4.4)
+    if 0 < len(rows) - room_rows < _LAST_ROWS:  # no sheet of a row or two
+        room_rows = max(1, len(rows) - _LAST_ROWS)
     for name, decision, probability, label in rows[:room_rows]:
         y += 4.4
         page.strokes([([_MARGIN_MM, right], [y - 3.2, y - 3.2])], width_mm=0.1, colour=RULE)

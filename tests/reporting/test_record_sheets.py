@@ -199,6 +199,17 @@ def test_a_run_lists_its_records_over_as_many_sheets_as_it_takes():
     assert "No record of this run has a page." in pages_of(made(RunSheet(**(vars(sheet) | {"records": []}))))[0][1]
 
 
+@pytest.mark.parametrize("n_records", range(30, 90, 3))
+def test_no_sheet_of_a_run_has_a_row_or_two(n_records):
+    """However many records there are: the sheet before gives some up."""
+    rows = [(f"recording {number}", "normal", 0.1, "") for number in range(n_records)]
+    sheet = RunSheet(title="Report", facts=[], counts={"received": 1}, decisions={"normal": 1}, notes=[], records=rows)
+    on_each = [text.count("● normal") for _, text, _ in pages_of(made(sheet))]
+    assert sum(on_each) == n_records
+    assert min(on_each) >= 8
+    assert len(on_each) <= 3
+
+
 def test_words_are_measured_cut_and_wrapped():
     """No line is wider than asked for, and nothing of a text is lost but where it is shortened."""
     text = "What is said of a recording, " + "x" * 200
