@@ -7,6 +7,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError
+from ecg_tasks.pipeline.intake import headers
 from ecg_tasks.settings import Settings
 
 _LOGGED = 1_000
@@ -27,7 +28,7 @@ def delete(store: ObjectStore, ids: Collection[str], *, who: str) -> tuple[str, 
     """
     found, names = _found(store, ids)
     _log(store, audit.Action.DELETE, found, who=who, names=names)
-    store.delete_many(found.values())
+    headers.delete_files(store, found.values(), some_wait=True)
     return _paths(found)
 
 

@@ -35,7 +35,7 @@ from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import classify_records, forget_patient, ingest_records, maintain_store, render_spectrograms
 from ecg_tasks.pipeline.champions.versions import TrainedOn
 from ecg_tasks.pipeline.forgetting.kinds import KEEPS, KINDS
-from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.pipeline.intake import headers, inbox
 from ecg_tasks.pipeline.maintenance.rules import RULES
 from ecg_tasks.pipeline.training import grouping
 from ecg_tasks.queries import audit_log, downloads, records, review_queue, runs
@@ -329,6 +329,14 @@ def test_nothing_tells_of_a_forgotten_patient(either):
     assert manifest.counts.records == 4
     assert [(one.recipe, one.version, one.records, one.serves) for one in manifest.learnt_by] == [("heartbeat", VERSION, 4, True)]
     assert "retrain_model" in manifest.outcome
+
+
+def test_what_headers_said_in_the_inbox_goes_too(store):
+    """It has names as they were dropped, which no digest leads to, of files that an intake saw and a person may have deleted since."""
+    said = {f"{keys.INBOX}{ERIKA}/solo.hea": headers.Said(etag="1", names=(f"{ERIKA}.dat",))}
+    headers.remember(store, said, before={}, some_wait=True)
+    forget(store)
+    assert headers.MEMO not in store.list_keys(keys.STAGING)
 
 
 def test_what_was_written_over_or_deleted_before_goes_too(store):

@@ -9,6 +9,7 @@ from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import QuarantineReason, find
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline.forgetting.gone import Gone
+from ecg_tasks.pipeline.intake import headers
 from ecg_tasks.readers.file_names import header_beside, is_signal, recording_name
 
 _STAYS = {keys.REFUSED, keys.REFUSED_NAMES, keys.FORGETTING}
@@ -62,7 +63,10 @@ def forget_in_inbox(store: ObjectStore, gone: Gone) -> int:
 
 
 def forget_on_the_way(store: ObjectStore, gone: Gone) -> int:
-    """Delete the jobs and results of runs in which something of theirs stands: no run is at work, and one that failed begins anew."""
+    """Delete the jobs and results of runs in which something of theirs stands: no run is at work, and one that failed begins anew.
+
+    What headers said goes whole where anything is kept: it has names as they were dropped, and what waits is read again.
+    """
     units: dict[str, list[str]] = {}
     for key in store.list_keys(keys.STAGING):
         if key not in _STAYS:
@@ -70,7 +74,7 @@ def forget_on_the_way(store: ObjectStore, gone: Gone) -> int:
     n_changed = 0
     for listed in units.values():
         contents = zip(listed, store.get_many(listed), strict=True)
-        if any(without(data, gone) is None or not gone.words.isdisjoint(keys.stem(key).split("-")) for key, data in contents):
+        if listed == [headers.MEMO] or any(without(data, gone) is None or not gone.words.isdisjoint(keys.stem(key).split("-")) for key, data in contents):
             store.delete_many(listed)
             n_changed += len(listed)
     return n_changed

@@ -1,10 +1,11 @@
 """Here: which files each WFDB header in the inbox names, each header read once. Not here: which of them are there (``drops``).
 
 Where something waits, what was read is kept in one object in staging/, by key and ETag. It is a copy that may be lost: headers are read
-again then. It holds nothing but what is in the inbox, and goes when nothing waits.
+again then. It has names of files as they were dropped, so it holds nothing but what is in the inbox, and goes when nothing waits.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ecg_tasks.archive import keys, tables
@@ -59,10 +60,31 @@ def read_once(
 def remember(store: ObjectStore, said: Mapping[str, Said], *, before: Mapping[str, Said], some_wait: bool) -> None:
     """Keep what files say for the next run, where ``some_wait`` and it is not kept yet; let go of it where no file says anything."""
     if said and some_wait and said != before:
-        columns = {name: [getattr(one, name) for one in said.values()] for name in tables.INBOX_READ.names[1:]}
-        store.put(MEMO, tables.dump(tables.INBOX_READ, {"key": list(said)} | columns))
+        _keep(store, said)
     elif before and not said:
         store.delete(MEMO)
+
+
+def delete_files(store: ObjectStore, gone: Iterable[str], *, some_wait: bool) -> None:
+    """Delete files from the inbox, and what is kept of them; where none waits any more, all that is kept."""
+    if not some_wait:
+        store.delete_many(itertools.chain(gone, [MEMO]))
+        return
+    before = remembered(store)
+    said = dict(before)
+
+    def let_go() -> Iterator[str]:
+        for key in gone:
+            said.pop(key, None)
+            yield key
+
+    store.delete_many(let_go())
+    remember(store, said, before=before, some_wait=True)
+
+
+def _keep(store: ObjectStore, said: Mapping[str, Said]) -> None:
+    columns = {name: [getattr(one, name) for one in said.values()] for name in tables.INBOX_READ.names[1:]}
+    store.put(MEMO, tables.dump(tables.INBOX_READ, {"key": list(said)} | columns))
 
 
 def _read(store: ObjectStore, found: Mapping[str, ObjectInfo], wanted: Sequence[str]) -> Iterator[tuple[str, Said]]:

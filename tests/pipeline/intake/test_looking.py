@@ -9,7 +9,7 @@ from ecg_tasks.actions import waiting_files
 from ecg_tasks.archive import audit, keys
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import ingest_records
-from ecg_tasks.pipeline.intake import looking
+from ecg_tasks.pipeline.intake import headers, looking
 from ecg_tasks.queries import inbox as query
 from tests.fuzz.corpus import beat, recording
 from tests.pipeline.intake.test_arrivals import Inbox
@@ -126,6 +126,16 @@ def test_a_deleted_file_is_gone_and_logged_without_its_name(inbox, monkeypatch):
     assert "Erika" not in inbox.store.get(audit_keys(inbox)[0]).decode()
     with pytest.raises(ConfigurationError, match="not in the inbox any more"):
         waiting_files.delete(inbox.store, [one], who="ada")
+
+
+def test_nothing_is_kept_of_what_left_the_inbox(inbox, monkeypatch):
+    """What headers said is kept of what waits: not of what was taken while something waits, nor of what a person deleted."""
+    monkeypatch.delenv("ECG_KEEP_NAMES")
+    inbox.put({f"Anna/{name}": data for name, data in recording("s").items()})
+    assert run(inbox)["account"]["records"]
+    assert set(headers.remembered(inbox.store)) == {"inbox/Erika/r.hea"}
+    waiting_files.delete(inbox.store, ids_of(inbox, "Erika/r.hea"), who="ada")
+    assert headers.MEMO not in inbox.client.objects
 
 
 def audit_keys(inbox) -> list[str]:
