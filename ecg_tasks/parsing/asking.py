@@ -49,6 +49,7 @@ EVERYTHING_AT_ONCE = False
 """Whether readers that a task starts for itself import all libraries before the first file, as those of the executor do."""
 
 _WALL_PER_CPU = 5
+_TRIES = 2
 _ROOT = Path(__file__).parents[2]
 _MOST_KEPT = 64 * 1024 * 1024
 """Shared files that have become larger are emptied; what they have is used again by the next drop."""
@@ -90,6 +91,16 @@ class Parser:
             return self._read(name, contents, called)
 
     def _read(self, name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> Found:
+        """Read a drop; again where what read it has gone without a word: then their parent was ended, by which no file is the worse."""
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(_GoneError):
+                return self._read_once(name, contents, called)
+        try:
+            return self._read_once(name, contents, called)
+        except _GoneError:
+            raise _unanswered(name) from None
+
+    def _read_once(self, name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> Found:
         task = self.start()
         n_bytes = sum(map(len, contents.values()))
         memory = MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes
@@ -114,8 +125,10 @@ class Parser:
                     if os.fstat(file).st_size > _MOST_KEPT:
                         os.ftruncate(file, 0)
         self._end()
-        code = n_found if kind == ENDED else None
         given_up = "so it was given up; split it, or export it again"
+        if not late and kind != ENDED:
+            raise _unanswered(name) if kind else _GoneError
+        code = n_found
         if late or code == -signal.SIGXCPU:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took more than {cpu_s} s, {given_up}")
         if code in {OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGXFSZ}:
@@ -153,7 +166,7 @@ class Parser:
         """Set how much memory and time the process may take from now on; it cannot set that itself."""
         if sys.platform != "linux":
             return
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):  # it has ended
             used_s = time.clock_gettime(~self._pid << 3 | 2)  # processor time of another process, as clock_getcpuclockid(3) numbers it
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
             most = self._n_before + n_more
@@ -194,6 +207,14 @@ class Parser:
             for file in self._files:
                 os.close(file)
         self._task, self._files = None, ()
+
+
+class _GoneError(Exception):
+    """The other side of the way is gone, and nobody said how it ended."""
+
+
+def _unanswered(name: str) -> BadInputError:
+    return BadInputError(Reason.UNREADABLE, f"{name}: the process that read it did not answer as it should; export it again")
 
 
 def _has_come(task: socket.socket, seconds: float) -> bool:

@@ -307,6 +307,50 @@ def test_readers_begin_again_when_a_module_has_changed(beat_rows, heartbeat_csv)
     assert seen[0][1] != seen[1][1], "it lies elsewhere, as every program that begins does"
 
 
+def test_readers_that_begin_again_know_their_children(beat_rows, heartbeat_csv):
+    """A task whose reader was forked before is told how that ended, and who reads for one that has gone is ended; nobody stays behind."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    with Parser() as old, Parser() as gone:
+        for parser in (old, gone):
+            assert len(parser.read("a.csv", good, called=None)[0].records) == 3
+        left = [psutil.Process(parser.pids()[1]) for parser in (old, gone)]
+        for _ in range(2):
+            os.utime(here.__file__)
+            with Parser() as new:
+                assert len(new.read("a.csv", good, called=None)[0].records) == 3
+        left[1].suspend()
+        gone._end()
+        left[0].send_signal(signal.SIGSEGV)
+        with pytest.raises(BadInputError, match=r"ended the process that did \(-11\)"):
+            old.read("a.csv", good, called=None)
+    _, alive = psutil.wait_procs(left, timeout=300)
+    assert alive == []
+
+
+def test_readers_that_are_ended_cost_no_file(beat_rows, heartbeat_csv):
+    """Whoever ends the parent of all that read ends these, too: the file is read again, by others."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    with Parser() as parser:
+        parser.start()
+        parent, reader = map(psutil.Process, parser.pids())
+        parent.kill()
+        assert psutil.wait_procs([reader], timeout=300)[1] == []
+        assert len(parser.read("a.csv", good, called=None)[0].records) == 3
+        assert parser.pids()[0] != parent.pid
+
+
+def test_a_process_that_lies_is_not_said_to_have_ended(monkeypatch, beat_rows, heartbeat_csv):
+    """What is no answer refuses the file, with that as the reason, and the next file is read by another process."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    with Parser() as parser:
+        with monkeypatch.context() as patch:
+            patch.setattr(messages, "answered", lambda *_, **__: int("no number"))
+            with pytest.raises(BadInputError, match="did not answer as it should") as caught:
+                parser.read("a.csv", good, called=None)
+        assert caught.value.reason is Reason.UNREADABLE
+        assert len(parser.read("a.csv", good, called=None)[0].records) == 3
+
+
 def test_readers_that_die_before_they_start_end_the_wait(monkeypatch, beat_rows, heartbeat_csv):
     """What waits at their socket is taken by nobody then: the task fails, and its next try has readers again."""
     deaf = asking.listen()
