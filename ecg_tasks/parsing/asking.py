@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -28,7 +28,7 @@ import msgspec
 from ecg_tasks import sandbox
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.parsing import messages
-from ecg_tasks.parsing.here import Found
+from ecg_tasks.parsing.here import Asked, Found
 from ecg_tasks.parsing.messages import ASK, ENDED, FILES, FOUND, MESSAGE, READY, SECCOMP
 from ecg_tasks.parsing.serving import OUT_OF_MEMORY
 from ecg_tasks.readers.file_names import recording_name
@@ -78,7 +78,7 @@ class Parser:
         self._end()
 
     def read(self, name: str, contents: Mapping[str, bytes], *, called: Mapping[str, str] | None) -> Found:
-        """Read a drop, as `here.Parse` says; tasks' threads take turns.
+        """Read a drop, as `here.Parse` says.
 
         Raises
         ------
@@ -87,27 +87,42 @@ class Parser:
         ConfigurationError
             If walls are required that this kernel cannot put up.
         """
+        (found,) = self.read_all([Asked(name, contents, called)])
+        if isinstance(found, BadInputError):
+            raise found
+        return found
+
+    def read_all(self, asked: Sequence[Asked], /) -> list[Found | BadInputError]:
+        """Read some drops by one question, as `here.ParseAll` says; tasks' threads take turns.
+
+        What ends the process, takes too much or is no answer is put down to one drop: each is asked for again by itself then.
+        """
         with self._lock:
-            return self._read(name, contents, called)
+            if len(asked) > 1:
+                with contextlib.suppress(BadInputError, _GoneError):
+                    return self._read(asked)
+            return [self._read_alone(one) for one in asked]
 
-    def _read(self, name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> Found:
+    def _read_alone(self, one: Asked) -> Found | BadInputError:
         """Read a drop; again where what read it has gone without a word: then their parent was ended, by which no file is the worse."""
-        for _ in range(_TRIES - 1):
-            with contextlib.suppress(_GoneError):
-                return self._read_once(name, contents, called)
-        try:
-            return self._read_once(name, contents, called)
-        except _GoneError:
-            raise _unanswered(name) from None
+        for _ in range(_TRIES):
+            try:
+                return self._read([one])[0]
+            except BadInputError as fault:
+                return fault
+            except _GoneError:
+                continue
+        return _unanswered(one.name)
 
-    def _read_once(self, name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> Found:
+    def _read(self, asked: Sequence[Asked]) -> list[Found | BadInputError]:
+        """Ask once; what the process may take is what the smallest of the drops may, so that no drop may more in company than by itself."""
         task = self.start()
-        n_bytes = sum(map(len, contents.values()))
+        name, n_bytes = asked[0].name, min(sum(map(len, one.contents.values())) for one in asked)
         memory = MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes
         cpu_s = CPU_S + round(CPU_S_PER_MB * n_bytes / 1e6)
         given, found = self._files
-        n_given = messages.write(given, contents.values())
-        n_question = messages.write(given, [messages.asking(name, contents, called)], at=n_given)
+        n_given = messages.write(given, [data for one in asked for data in one.contents.values()])
+        n_question = messages.write(given, [messages.asking(asked)], at=n_given)
         self._bound(n_more=memory, cpu_s=cpu_s)
         with contextlib.suppress(OSError):
             task.send(MESSAGE.pack(ASK, n_given, n_question))
@@ -117,7 +132,7 @@ class Parser:
         kind, n_found, n_answer = self._next(task)
         if kind == FOUND and not late:
             try:
-                return self._checked(found, n_found, n_answer, name=name, called=called)
+                return self._checked(found, n_found, n_answer, asked)
             except (ValueError, TypeError, OverflowError, msgspec.MsgspecError, OSError):
                 log.exception("%s: the process that read it did not answer as it should", name)
             finally:
@@ -185,17 +200,17 @@ class Parser:
         return MESSAGE.unpack(data) if len(data) == MESSAGE.size else (b"", 0, 0)
 
     @staticmethod
-    def _checked(found: int, n_found: int, n_answer: int, *, name: str, called: Mapping[str, str] | None) -> Found:
-        answer, read, copy = messages.answered(found, n_found, n_answer, called=called)
-        for text in answer.logged:
-            log.error("%s", text)
-        if answer.fault is not None:
-            raise BadInputError(*answer.fault)
-        own = recording_name(name)
-        names = [record.name for record in read.records] + [row.name for row in read.rejected]
-        if not all(one.startswith(own) for one in names):
-            raise ValueError("a recording of another file's name")
-        return read, copy
+    def _checked(found: int, n_found: int, n_answer: int, asked: Sequence[Asked]) -> list[Found | BadInputError]:
+        checked: list[Found | BadInputError] = []
+        for one, (answer, read, copy) in zip(asked, messages.answered(found, n_found, n_answer, asked), strict=True):
+            own = recording_name(one.name)
+            names = [record.name for record in read.records] + [row.name for row in read.rejected]
+            if not all(name.startswith(own) for name in names):
+                raise ValueError("a recording of another file's name")
+            for text in answer.logged:
+                log.error("%s", text)
+            checked.append((read, copy) if answer.fault is None else BadInputError(*answer.fault))
+        return checked
 
     def _kill(self) -> None:
         with contextlib.suppress(OSError):

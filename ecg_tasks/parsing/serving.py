@@ -1,12 +1,13 @@
 """Here: the processes that read files for tasks: ``python -m ecg_tasks.parsing.serving LISTENER PARENT``. Not here: asking (``asking``).
 
 One process waits at a socket that it was started with. It was started with hardly an environment, so it knows no secret, and forks for each
-task that comes, which takes milliseconds. The fork puts up its walls, then reads what the task hands over, drop after drop. Its parent ends
-it when the task has gone, and tells the task how it ended when it ends first, also where the parent began anew in between: it hands over
-to itself what it knows of them. When whoever started them has gone, all of them end.
+task that comes, which takes milliseconds. The fork puts up its walls, then reads what the task hands over, some drops at a time. Its parent
+ends it when the task has gone, and tells the task how it ended when it ends first, also where the parent began anew in between: it hands
+over to itself what it knows of them. When whoever started them has gone, all of them end.
 """
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -30,6 +31,8 @@ from ecg_tasks.sandbox import seccomp
 
 LIBRARIES = ("defusedxml.ElementTree", "edfio", "h5py", "pandas", "pyarrow.parquet", "scipy.io", "scipy.signal", "soundfile", "wfdb")
 """Those that readers import when a file needs them. Who waits for more than one task imports them before the first; they bear a fork."""
+_MADE_UP = {"a.hea": b"a 1 500 5000\na.dat 16 1000/mV 16 0 0 0 0 II\n", "a.dat": bytes(range(250)) * 40}
+"""A recording that is read before the first fork: what is made at a first use is there for all then."""
 OUT_OF_MEMORY = 3
 """How a process ends that has no memory left."""
 _BETWEEN_LOOKS_MS = 500
@@ -81,6 +84,7 @@ def serve(listener: socket.socket, *, parent: int, before: Sequence[_Child] = ()
         waiting.register(file, _GONE & ~select.POLLHUP)
     wake.send(b"\0")  # one may have ended before this program could hear of it
     modules = _modules()
+    gc.freeze()  # a child that collects would copy all that it finds
     while os.getppid() == parent:
         for file, event in waiting.poll(_BETWEEN_LOOKS_MS):
             if file == woken.fileno():
@@ -182,17 +186,19 @@ def _read_what_comes(task: socket.socket) -> None:
 
 
 def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
-    """Read one drop; returns how many bytes of samples and copies were written, and of the answer after them."""
+    """Read some drops; returns how many bytes of samples and copies were written, and of the answers after them."""
+    n_found, answers = 0, []
     try:
-        asked, contents = messages.asked(files[0], n_data, n_question)
-        parts: Sequence[bytes | memoryview]
-        try:
-            read, copy = read_here(asked.name, contents, called=asked.called)
-            parts, answer = messages.answering(read, copy, logged=logged.taken())
-        except BadInputError as fault:
-            parts, answer = (), messages.refusing(fault, logged=logged.taken())
-        n_found = messages.write(files[1], parts)
-        return n_found, messages.write(files[1], [answer], at=n_found)
+        for drop in messages.asked(files[0], n_data, n_question):
+            parts: Sequence[bytes | memoryview] = ()
+            try:
+                read, copy = read_here(drop.name, drop.contents, called=drop.called)
+                parts, answer = messages.answering(drop, read, copy, logged=logged.taken())
+            except BadInputError as fault:
+                answer = messages.refusing(fault, logged=logged.taken())
+            n_found += messages.write(files[1], parts, at=n_found)
+            answers.append(answer)
+        return n_found, messages.write(files[1], [messages.packed(answers)], at=n_found)
     except MemoryError:
         _give_up()
     except OSError as error:
@@ -232,6 +238,8 @@ def main() -> None:
     if "all" in more:
         for library in LIBRARIES:
             importlib.import_module(library)
+        with contextlib.suppress(BadInputError):
+            read_here("a/a.hea", _MADE_UP, called={name: name for name in _MADE_UP})
     serve(socket.socket(fileno=int(file)), parent=int(parent), before=[_Child.known_by(one) for one in more if _AND in one])
 
 
