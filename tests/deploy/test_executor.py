@@ -22,6 +22,8 @@ from setproctitle import setproctitle
 from deploy.embedded import executor as mended
 from deploy.embedded import task_environment
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 300.0
 
 

@@ -44,6 +44,8 @@ from ecg_tasks.signals import near_duplicates
 from tests.breaking import break_every_change, insist
 from tests.scanned import found_in, objects_with, spellings, unkeyed
 
+pytestmark = pytest.mark.slow
+
 ERIKA, ANNA = "Erika-4711", "Anna-4712"
 VERSION = "aaaa00000001"
 
