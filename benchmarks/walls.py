@@ -2,7 +2,7 @@
 
 The same drops, recordings of twelve leads of 10 s at 500 Hz with copies without identifiers, are read in this process and in one behind
 walls, which all tasks of a stack share the parent of, in groups as a task asks for them. All are kept to the end, as a shard keeps them.
-Processor time is that of all processes that have a part in it; least is what other work on the machine disturbs least.
+Processor time is that of all processes that have a part in it.
 """
 
 import sys
@@ -17,7 +17,7 @@ from benchmarks import written_files
 from ecg_tasks.errors import BadInputError
 from ecg_tasks.parsing import asking
 from ecg_tasks.parsing.asking import Parser
-from ecg_tasks.parsing.here import Asked, Found, ParseAll, read_here
+from ecg_tasks.parsing.here import AskedDrop, Found, ParseAll, read_here
 from ecg_tasks.pipeline.intake.reading import MOST_DROPS
 
 ROUNDS = 9
@@ -47,17 +47,17 @@ def measure(n_drops: int) -> dict[str, float]:
 
 def ids(parse: ParseAll, drops: list[dict[str, bytes]]) -> list[tuple[str, list[bytes]]]:
     """Read drops group by group; returns each record's id, and its copy."""
-    asked = [Asked(f"w/{next(iter(files))}", files, {file: file for file in files}) for files in drops]
+    asked = [AskedDrop(f"w/{next(iter(files))}", files, {file: file for file in files}) for files in drops]
     read = [one for group in batched(asked, MOST_DROPS) for one in parse(group)]
     return [(one[0].records[0].record_id, list((one[1] or {}).values())) for one in read if not isinstance(one, BadInputError)]
 
 
-def batched(asked: Sequence[Asked], most: int) -> Iterator[Sequence[Asked]]:
+def batched(asked: Sequence[AskedDrop], most: int) -> Iterator[Sequence[AskedDrop]]:
     """Cut into groups."""
     return (asked[at : at + most] for at in range(0, len(asked), most))
 
 
-def all_here(asked: Sequence[Asked], /) -> list[Found | BadInputError]:
+def all_here(asked: Sequence[AskedDrop], /) -> list[Found | BadInputError]:
     """Read drops in this process."""
     return [read_here(one.name, one.contents, called=one.called) for one in asked]
 

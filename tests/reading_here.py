@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from ecg_tasks.errors import BadInputError
-from ecg_tasks.parsing.here import Asked, Found, read_here
+from ecg_tasks.parsing.here import AskedDrop, Found, read_here
 
 
-def read_all_here(asked: Sequence[Asked], /) -> list[Found | BadInputError]:
+def read_all_here(asked: Sequence[AskedDrop], /) -> list[Found | BadInputError]:
     """Read some drops, as `ecg_tasks.parsing.here.ParseAll` says."""
     found: list[Found | BadInputError] = []
     for one in asked:

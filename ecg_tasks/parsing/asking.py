@@ -28,7 +28,7 @@ import msgspec
 from ecg_tasks import sandbox
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.parsing import messages
-from ecg_tasks.parsing.here import Asked, Found
+from ecg_tasks.parsing.here import AskedDrop, Found
 from ecg_tasks.parsing.messages import ASK, ENDED, FILES, FOUND, MESSAGE, READY, SECCOMP
 from ecg_tasks.parsing.serving import OUT_OF_MEMORY
 from ecg_tasks.readers.file_names import recording_name
@@ -87,12 +87,12 @@ class Parser:
         ConfigurationError
             If walls are required that this kernel cannot put up.
         """
-        (found,) = self.read_all([Asked(name, contents, called)])
+        (found,) = self.read_all([AskedDrop(name, contents, called)])
         if isinstance(found, BadInputError):
             raise found
         return found
 
-    def read_all(self, asked: Sequence[Asked], /) -> list[Found | BadInputError]:
+    def read_all(self, asked: Sequence[AskedDrop], /) -> list[Found | BadInputError]:
         """Read some drops by one question, as `here.ParseAll` says; tasks' threads take turns.
 
         What ends the process, takes too much or is no answer is put down to one drop: each is asked for again by itself then.
@@ -103,7 +103,7 @@ class Parser:
                     return self._read(asked)
             return [self._read_alone(one) for one in asked]
 
-    def _read_alone(self, one: Asked) -> Found | BadInputError:
+    def _read_alone(self, one: AskedDrop) -> Found | BadInputError:
         """Read a drop; again where what read it has gone without a word: then their parent was ended, by which no file is the worse."""
         for _ in range(_TRIES):
             try:
@@ -114,7 +114,7 @@ class Parser:
                 continue
         return _unanswered(one.name)
 
-    def _read(self, asked: Sequence[Asked]) -> list[Found | BadInputError]:
+    def _read(self, asked: Sequence[AskedDrop]) -> list[Found | BadInputError]:
         """Ask once; what the process may take is what the smallest of the drops may, so that no drop may more in company than by itself."""
         task = self.start()
         name, n_bytes = asked[0].name, min(sum(map(len, one.contents.values())) for one in asked)
@@ -200,7 +200,7 @@ class Parser:
         return MESSAGE.unpack(data) if len(data) == MESSAGE.size else (b"", 0, 0)
 
     @staticmethod
-    def _checked(found: int, n_found: int, n_answer: int, asked: Sequence[Asked]) -> list[Found | BadInputError]:
+    def _checked(found: int, n_found: int, n_answer: int, asked: Sequence[AskedDrop]) -> list[Found | BadInputError]:
         checked: list[Found | BadInputError] = []
         for one, (answer, read, copy) in zip(asked, messages.answered(found, n_found, n_answer, asked), strict=True):
             own = recording_name(one.name)

@@ -27,7 +27,7 @@ class Parse(Protocol):
         """
 
 
-class Asked(NamedTuple):
+class AskedDrop(NamedTuple):
     """A drop that is to be read, as `Parse` takes it."""
 
     name: str
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 class ParseAll(Protocol):
     """Reads some drops, here or elsewhere."""
 
-    def __call__(self, asked: Sequence[Asked], /) -> list[Found | BadInputError]:
+    def __call__(self, asked: Sequence[AskedDrop], /) -> list[Found | BadInputError]:
         """Read them one after the other; returns what each holds, or why it is refused."""
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
-from ecg_tasks.parsing.here import Asked
+from ecg_tasks.parsing.here import AskedDrop
 from ecg_tasks.readers import Read, Rejected
 from ecg_tasks.signals.record import Record, Unit
 
@@ -148,7 +148,7 @@ def fill(room: Samples, file: int, *, at: int) -> None:
         rest, at = rest[n_bytes:], at + n_bytes
 
 
-def asking(drops: Sequence[Asked]) -> bytes:
+def asking(drops: Sequence[AskedDrop]) -> bytes:
     """Return the questions for some drops."""
     return _encode(
         [
@@ -162,18 +162,18 @@ def asking(drops: Sequence[Asked]) -> bytes:
     )
 
 
-def asked(file: int, n_given: int, n_question: int) -> Iterator[Asked]:
+def asked(file: int, n_given: int, n_question: int) -> Iterator[AskedDrop]:
     """Yield the drops in a shared file, of which memory holds one at a time."""
     at = 0
     for one in _asked(content(file, n_question, at=n_given)):
         contents = {}
         for name, size in one.files.items():
             contents[name], at = content(file, size, at=at), at + size
-        yield Asked(one.name, contents, one.called)
+        yield AskedDrop(one.name, contents, one.called)
 
 
 def answering(
-    drop: Asked, read: Read, copy: Mapping[str, bytes] | None, *, logged: Iterable[str]
+    drop: AskedDrop, read: Read, copy: Mapping[str, bytes] | None, *, logged: Iterable[str]
 ) -> tuple[list[bytes | memoryview], Answered]:
     """Return what goes into the shared file before the answers, and the answer for a drop."""
     samples = [np.ascontiguousarray(record.samples, dtype=_SAMPLE) for record in read.records]
@@ -199,7 +199,7 @@ def packed(answers: Sequence[Answered]) -> bytes:
     return _encode(answers)
 
 
-def answered(file: int, n_found: int, n_answer: int, drops: Sequence[Asked]) -> list[tuple[Answered, Read, dict[str, bytes] | None]]:
+def answered(file: int, n_found: int, n_answer: int, drops: Sequence[AskedDrop]) -> list[tuple[Answered, Read, dict[str, bytes] | None]]:
     """Return the answers in a shared file, of each drop with what was read, and the copy.
 
     Raises
@@ -230,7 +230,7 @@ def _room(records: Iterable[_Record], *, most: int) -> Samples:
     return np.empty(n_samples, dtype=_SAMPLE)
 
 
-def _taken(file: int, at: int, found: Answered, drop: Asked, room: Samples) -> tuple[Read, dict[str, bytes] | None, Samples, int]:
+def _taken(file: int, at: int, found: Answered, drop: AskedDrop, room: Samples) -> tuple[Read, dict[str, bytes] | None, Samples, int]:
     """Return what lies in the shared file of one drop, the room that is left, and where the next one begins."""
     records = []
     for one in found.records:
@@ -255,6 +255,6 @@ def _taken(file: int, at: int, found: Answered, drop: Asked, room: Samples) -> t
     return Read(records=tuple(records), rejected=rejected), copy, room, at
 
 
-def _given(drop: Asked) -> dict[str, bytes]:
+def _given(drop: AskedDrop) -> dict[str, bytes]:
     """Return the files of a drop by the names that they have in its copy."""
     return {called: drop.contents[file] for file, called in (drop.called or {}).items()}

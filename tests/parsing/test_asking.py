@@ -20,7 +20,7 @@ from ecg_tasks.archive.documents import IntakeManifest, load
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.parsing import asking, here, messages
 from ecg_tasks.parsing.asking import Parser
-from ecg_tasks.parsing.here import Asked, read_here
+from ecg_tasks.parsing.here import AskedDrop, read_here
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.readers import Read
@@ -224,7 +224,8 @@ def test_drops_are_read_together_as_one_by_one(beat_rows, heartbeat_csv):
     """By one question, each with its own fault, refused rows, copy and names; a copy that is the file itself comes back as that."""
     drops = [*written().values(), {"a.csv": heartbeat_csv(beat_rows(4)) + b"1,2,3\n"}, {"x.jpg": b"\xff\xd8\xff"}]
     asked = [
-        Asked(f"w{n}/{next(iter(drop))}", drop, {file: f"{n}{file}" for file in drop} if n % 3 else None) for n, drop in enumerate(drops)
+        AskedDrop(f"w{n}/{next(iter(drop))}", drop, {file: f"{n}{file}" for file in drop} if n % 3 else None)
+        for n, drop in enumerate(drops)
     ]
     with Parser() as parser:
         found = parser.read_all(asked)
@@ -239,8 +240,8 @@ def test_drops_are_read_together_as_one_by_one(beat_rows, heartbeat_csv):
 def test_what_ends_the_process_costs_only_itself(planted, beat_rows, heartbeat_csv):
     """Of drops that are read together each other is read as it would be alone, whatever came before the one that ends it, or after."""
     good = heartbeat_csv(beat_rows(3))
-    crash = Asked("c.csv", {"c.csv": b"PLANTED crash "}, None)
-    first, last = (Asked(name, {name: good}, {name: f"0{name}"}) for name in ("a.csv", "z.csv"))
+    crash = AskedDrop("c.csv", {"c.csv": b"PLANTED crash "}, None)
+    first, last = (AskedDrop(name, {name: good}, {name: f"0{name}"}) for name in ("a.csv", "z.csv"))
     with Parser() as parser:
         found = parser.read_all([first, crash, last])
     assert [told_of(one) for one in (found[0], found[2])] == [told(read_here, *one) for one in (first, last)]
@@ -419,7 +420,7 @@ ONE = Record(samples=np.ones((1, 4), dtype=np.float32), fs=1.0, leads=("II",), u
 
 def drop(called=None):
     """What is asked for, of a file ``a`` that has ``x``."""
-    return Asked("a", {"a": b"x"}, called)
+    return AskedDrop("a", {"a": b"x"}, called)
 
 
 def answer(copy=None, called=None):

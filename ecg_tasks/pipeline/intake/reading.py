@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ecg_tasks.archive.documents import Drop
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.errors import BadInputError, MissingObjectError
-from ecg_tasks.parsing.here import Asked, Found, ParseAll
+from ecg_tasks.parsing.here import AskedDrop, Found, ParseAll
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.keeping import Keeping
 
@@ -48,7 +48,7 @@ def read_drops(drops: Sequence[Drop], *, get: Callable[[Drop], DropBytes], parse
 
     for group in bounded_parallel_map(got, _groups(drops), at_once=GROUPS_AT_ONCE):
         asked = {
-            number: Asked(drop.name, contents, keeping.called(contents))
+            number: AskedDrop(drop.name, contents, keeping.called(contents))
             for number, (drop, contents) in enumerate(group)
             if isinstance(contents, Mapping) and drop.fate != PASSED_OVER
         }
