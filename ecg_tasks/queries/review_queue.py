@@ -160,26 +160,45 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50, bl
     ]
     disputed = archive.flags([record_id for record_id, by_user in said.items() if verdicts.is_disputed(by_user)])
     found = prioritise(scores=archive.scores, uncertain=archive.uncertain, quality=archive.quality, label=labels.by_row, disputed=disputed)
-    open_rows = np.setdiff1d(np.arange(len(archive.ids)), archive.rows(others))
-    own_by_name = archive.flags([record_id for record_id, reader in asked.items() if reader == user and record_id in said])
-    order = open_rows[np.lexsort((archive.ids[open_rows], -found.total[open_rows], ~own_by_name[open_rows]))]
+    open_rows = np.flatnonzero(~archive.flags(others))
+    by_name = archive.flags([record_id for record_id, reader in asked.items() if reader == user and record_id in said])
+    place = np.where(by_name, -np.inf, -found.total)[open_rows]
     own = archive.rows([record_id for record_id, by_user in said.items() if _has_labelled(by_user, user)])
-    shown = _shuffled(archive, order, read=archive.flags(list(said)), user=user) if blind else order
+    if blind:
+        shown = _shuffled(archive, open_rows, place, read=archive.flags(list(said)), user=user)
+    else:
+        shown = open_rows[_first(place, offset + limit)]
     return QueuePage(
         items=tuple(_item(archive, int(row), labels.of(archive.ids[row].decode()), found, int(row)) for row in shown[offset:][:limit]),
         offset=offset,
-        waiting=len(order),
+        waiting=len(open_rows),
         reviewed=len(own),
         total=len(archive.ids),
     )
 
 
-def _shuffled(archive: DecidedRecords, order: NDArray[np.int64], *, read: NDArray[np.bool_], user: str) -> NDArray[np.int64]:
-    """Return the batch that a user reads blind: at most half of it further readings, all by a digest of user and id."""
-    further = order[read[order]][: BATCH // 2]
-    batch = np.concatenate([further, order[~np.isin(order, further)][: BATCH - len(further)]])
-    place = [hashlib.blake2b(f"{user}\n".encode() + archive.ids[row]).digest() for row in batch]
-    return batch[np.argsort(np.array(place, dtype="S64"))] if len(batch) else batch
+def _first(place: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """Return where the ``n`` lowest places are, in their order, equals as they stand; of a million only these are sorted."""
+    at = np.flatnonzero(place <= np.partition(place, n - 1)[n - 1]) if n < len(place) else np.arange(len(place))
+    found: NDArray[np.int64] = at[np.argsort(place[at], kind="stable")][:n]
+    return found
+
+
+def _shuffled(
+    archive: DecidedRecords, rows: NDArray[np.int64], place: NDArray[np.float64], *, read: NDArray[np.bool_], user: str
+) -> NDArray[np.int64]:
+    """Return the batch that a user reads blind: at most half of it further readings, all by a digest of user and id.
+
+    ``rows`` are those that wait, in the order of their ids, and ``place`` says which of them come first.
+    """
+    again = np.flatnonzero(read[rows])
+    further = again[_first(place[again], BATCH // 2)]
+    first = _first(place, BATCH + len(further))
+    batch = rows[np.concatenate([further, first[~np.isin(first, further)][: BATCH - len(further)]])]
+    digests = [hashlib.blake2b(f"{user}\n".encode() + archive.ids[row]).digest() for row in batch]
+    order = np.argsort(np.array(digests, dtype="S64"))
+    shown: NDArray[np.int64] = batch[order] if len(batch) else batch
+    return shown
 
 
 def reveal(store: ObjectStore, record_id: str, *, user: str) -> Revealed | None:
