@@ -35,6 +35,7 @@ DONE = {
     "reopen": "Opened again.",
     "forgetting": "The request is stored. Its run waits for an approval in Airflow, and then until no other run is active.",
     "withdrawn": "Your verdict is taken back.",
+    "asked": "The choice of the next reader is saved.",
     "deleted": "Deleted from the inbox.",
     "released": "Released. The intake takes them now, or refuses them with a reason.",
     "dropped": "The made-up recordings are in the inbox. The intake takes them over within seconds.",
