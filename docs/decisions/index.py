@@ -18,9 +18,9 @@ Why the system is as it is: one file for each decision, in the order in which th
 whether a decision still holds.
 
 A new decision takes the next number and has the same headings: *Status* (`Accepted on <date>.`), *Context* (the question, and what was
-observed), *Decision*, *Alternatives* (what was refused, and why) and *Consequences* (what follows, with figures). An old decision is not rewritten
-when things change. The newer decision says what holds now, and the status of the older one names it (`; superseded by`, or
-`; amended by` if most of it still holds). `python -m docs.decisions.index` writes this list.
+observed), *Decision*, *Alternatives* (what was refused, and why) and *Consequences* (what follows, with figures). An old
+decision is not rewritten when things change. The newer decision says what holds now, and the status of the older one names it
+(`; superseded by`, or `; amended by` if most of it still holds). `python -m docs.decisions.index` writes this list.
 
 | | decision | date | status |
 |---|---|---|---|
