@@ -169,7 +169,7 @@ def _of_format(name: str, *, changed: Callable[[bytes], bytes] = bytes) -> Calla
         codes, records = [], []
         for recording in found.recordings:
             lengths = {(lead.fs, lead.samples.size) for lead in recording.leads}
-            assert len(lengths) == len({fs for fs, _ in lengths}) > 0
+            assert len(lengths) == len({fs for fs, _ in lengths})
             assert recording.patient.age is None or 0 <= recording.patient.age <= 130
             assert len(recording.acquisition.device or "") <= 80
             try:
@@ -177,6 +177,7 @@ def _of_format(name: str, *, changed: Callable[[bytes], bytes] = bytes) -> Calla
             except BadInputError as fault:
                 codes.append(refusal(fault))
             else:
+                assert lengths
                 assert not np.isinf(record.samples).any()
                 assert np.nanmax(np.abs(record.samples)) <= np.float32(MAX_LEVEL_MV + MAX_OFFSET_MV)
                 records.append(record)
