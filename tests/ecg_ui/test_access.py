@@ -193,7 +193,7 @@ def test_the_page_of_the_worked_example_is_shown_to_who_may_read(pages, client_o
 
     _include(pages, (example("page")["router"],), Depends(security.may_read))
     try:
-        assert re.search(r"\d+ files wait\.", client_of("reader").get("/ecg/waiting").text)
+        assert re.search(r"Files that wait: \d+<", client_of("reader").get("/ecg/waiting").text)
         assert client_of("nobody").get("/ecg/waiting").status_code in {303, 401}
     finally:
         pages.router.routes.pop()
