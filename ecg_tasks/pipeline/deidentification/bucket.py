@@ -135,7 +135,7 @@ def deidentify(store: ObjectStore, settings: Settings, *, run: str, dry_run: boo
         store.put(keys.DEIDENTIFYING, b"")
     progress.begin("names")
     known = known_names.collect(store, StoredNames.of(settings))
-    say(f"{len(known):,} names of files and records stand in the clear")
+    say(f"names of files and records that are stored as they are: {len(known):,}")
     progress.begin("copies of drops")
     made = Copies(store, Keeping.of(settings), dry_run, progress.tell)
     manifests = _manifests(store, made, known.names)
@@ -172,13 +172,13 @@ def headline(account: Deidentification) -> list[str]:
     found = account.copies
     lines = [
         (
-            f"{found.drops:,} drops: of {found.copied:,} a copy without identifiers {would}kept, {found.withheld:,} {would}withheld, "
+            f"drops: {found.drops:,}; {found.copied:,} {would}kept as a copy without identifiers, {found.withheld:,} {would}withheld, "
             f"{found.as_they_were:,} as they were"
         )
     ]
     lines += [f"withheld, {why}: {n:,}" for why, n in found.why.items()]
     lines += [
-        f"{kind}: {one.objects:,} objects: {one.rewritten:,} {would}rewritten, {one.removed:,} {would}removed, {one.unchanged:,} unchanged"
+        f"{kind}: objects: {one.objects:,}; {one.rewritten:,} {would}rewritten, {one.removed:,} {would}removed, {one.unchanged:,} unchanged"
         for kind, one in account.kinds.items()
     ]
     return lines
