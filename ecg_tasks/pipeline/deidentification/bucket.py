@@ -29,6 +29,7 @@ from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.names import DagId
+from ecg_tasks.parsing.asking import Parser
 from ecg_tasks.pipeline.deidentification import accounts, known_names, stored
 from ecg_tasks.pipeline.deidentification.copies import Copies
 from ecg_tasks.pipeline.deidentification.known_names import KnownNames
@@ -137,8 +138,9 @@ def deidentify(store: ObjectStore, settings: Settings, *, run: str, dry_run: boo
     known = known_names.collect(store, StoredNames.of(settings))
     say(f"names of files and records that are stored as they are: {len(known):,}")
     progress.begin("copies of drops")
-    made = Copies(store, Keeping.of(settings), dry_run, progress.tell)
-    manifests = _manifests(store, made, known.names)
+    with Parser(required=settings.sandbox == "required") as parser:
+        made = Copies(store, Keeping.of(settings), dry_run, progress.tell, parser.read)
+        manifests = _manifests(store, made, known.names)
     rules = StoredTables(names=known.names, dates=settings.dates, sources=made.now)
     replaced = list(_replaced(store, manifests, rules, known))
     if replaced and not dry_run:
