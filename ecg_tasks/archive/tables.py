@@ -208,7 +208,7 @@ INPUTS = pa.schema(
 QUARANTINED = pa.schema([pa.field(name, pa.string()) for name in ("name", "reason", "message", "source", "entry")])
 """What an intake put into quarantine: see ``documents.QuarantinedInput``."""
 
-_ROWS_AT_ONCE = 65_536
+_ROWS_AT_ONCE = 16_384
 
 Table: TypeAlias = pa.Table
 """A table that is too long for a Python object a row; only this package looks into it."""

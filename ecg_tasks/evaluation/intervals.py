@@ -122,14 +122,24 @@ def drawings(n_groups: int, *, seed: int, n_resamples: int) -> Iterator[NDArray[
             yield drawn
 
 
-def numbered(groups: Sequence[str] | NDArray[np.generic]) -> NDArray[np.int64]:
+def numbered(groups: Sequence[str] | NDArray[np.generic]) -> NDArray[np.int32]:
     """Return the number of each record's group, from 0 on as they first occur, shape (n_records,).
 
     >>> numbered(["b", "a", "b"])
-    array([0, 1, 0])
+    array([0, 1, 0], dtype=int32)
     """
-    _, first, by_name = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[by_name]
+    names = np.asarray(groups)
+    if not names.size:
+        return np.empty(0, np.int32)
+    by_name = np.argsort(names, kind="stable").astype(np.int32)
+    names = names[by_name]
+    is_first = np.append(True, names[1:] != names[:-1])
+    del names  # `np.unique` would keep it, and numbers of eight bytes: of many records that is most of all memory
+    number = np.empty(np.count_nonzero(is_first), np.int32)
+    number[np.argsort(by_name[is_first])] = np.arange(len(number), dtype=np.int32)
+    found = np.empty(len(by_name), np.int32)
+    found[by_name] = number[np.cumsum(is_first, dtype=np.int32) - 1]
+    return found
 
 
 def _draws(rng: np.random.Generator, n_groups: int, n_resamples: int) -> NDArray[np.integer]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecg_tasks.evaluation.metrics import MAX_BINS, calibration_bins, confusion_figures, ratio
 
 BLOCK = 32_768
-"""Records at a time: what is made of them stays in the cache of a core."""
+"""Records at a time, so that what is made of them stays in the cache of a core; their places must fit into two bytes."""
 _CALLED, _DECIDED = 1, 2
 
 
@@ -36,9 +36,9 @@ class _Block:
     patients: NDArray[np.int32]
     is_abnormal: NDArray[np.uint8]
     probability: NDArray[np.float64]
-    ends: NDArray[np.int32] | None
+    ends: NDArray[np.uint16] | None
     bins: list[tuple[int, int, int]]
-    runs: NDArray[np.int32]
+    runs: NDArray[np.uint16]
     kinds: NDArray[np.uint8]
 
 
@@ -54,17 +54,17 @@ class ManyRecords:
 
     def __init__(
         self,
-        *,
         truth: NDArray[np.bool_],
         probability: NDArray[np.float64],
         called: NDArray[np.bool_],
         decided: NDArray[np.bool_],
         patients: NDArray[np.int32],
     ) -> None:
-        order = np.argsort(probability, kind="stable")[::-1].astype(np.int32)
-        score, bins = probability[order], calibration_bins(probability).astype(np.uint8)[order]
-        kinds = (_CALLED * called + _DECIDED * decided).astype(np.uint8)[order]
-        of_patient, is_abnormal = patients[order], truth.astype(np.uint8)[order]
+        self.n_patients = int(patients.max()) + 1
+        bins = calibration_bins(probability).astype(np.uint8)
+        order = np.argsort(probability, kind="stable").astype(np.int32)[::-1]
+        bins, score, of_patient, is_abnormal = bins[order], probability[order], patients[order], truth[order].view(np.uint8)
+        kinds = called[order] * np.uint8(_CALLED) + decided[order] * np.uint8(_DECIDED)
         del order
         is_end = np.append(score[1:] != score[:-1], True)
         self._blocks = []
@@ -128,8 +128,8 @@ def _dot(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     return float(np.einsum("i,i", one, other))
 
 
-def _places(is_there: NDArray[np.bool_]) -> NDArray[np.int32]:
-    return np.flatnonzero(is_there).astype(np.int32)
+def _places(is_there: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    return np.flatnonzero(is_there).astype(np.uint16)
 
 
 def _stretches(values: NDArray[np.uint8]) -> Iterator[tuple[int, int, int]]:

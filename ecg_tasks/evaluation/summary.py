@@ -169,11 +169,18 @@ def evaluate(
         raise SignalError(f"{truth.size} labels, but groups of shape {patients.shape}")
     if truth.size == 0:
         raise NotEnoughDataError("there is no labelled record with a probability to evaluate")
-    patients = numbered(patients).astype(np.int32)  # ids of millions would be copied again and again
+    patients = numbered(patients)
     band = abstain or AbstainBand(lo=threshold, hi=threshold)
     called = probability >= threshold if called is None else called
     firm = ~band.holds(probability) if abstain and firm is None else firm
     decided = np.ones_like(truth) if firm is None else firm
+    columns = (truth, probability, called, decided, patients)
+    if truth.size >= MANY:
+        records = ManyRecords(*columns)
+        del columns, probability  # they are in it
+        values, resampled = _resampled_of_many(records, seed=seed, n_resamples=n_resamples)
+    else:
+        values, resampled = _resampled(*columns, seed=seed, n_resamples=n_resamples)
     measured_on = {
         "prevalence": np.ones_like(truth),
         "average_precision": truth,
@@ -186,8 +193,6 @@ def evaluate(
         "coverage": np.ones_like(truth),
         "accuracy_decided": decided,
     }
-    records = {"truth": truth, "probability": probability, "called": called, "decided": decided, "patients": patients}
-    values, resampled = (_resampled_of_many if truth.size >= MANY else _resampled)(**records, seed=seed, n_resamples=n_resamples)
     intervals = {}
     for column, name in enumerate(FIGURES):
         value = float(values[column])
@@ -215,12 +220,12 @@ def evaluate(
 
 
 def _resampled(
-    *,
     truth: NDArray[np.bool_],
     probability: NDArray[np.float64],
     called: NDArray[np.bool_],
     decided: NDArray[np.bool_],
     patients: NDArray[np.int32],
+    *,
     seed: int,
     n_resamples: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -247,13 +252,10 @@ def _resampled(
     return figures(np.ones((1, truth.size)))[0], bootstrap(figures, patients, seed=seed, n_resamples=n_resamples)
 
 
-def _resampled_of_many(
-    *, patients: NDArray[np.int32], seed: int, n_resamples: int, **columns: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _resampled_of_many(records: ManyRecords, *, seed: int, n_resamples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the same of so many records that none of them can be looked at in every resample but in passing."""
-    records, n_patients = ManyRecords(patients=patients, **columns), int(patients.max()) + 1
-    drawn = drawings(n_patients, seed=seed, n_resamples=n_resamples)
-    return records.figures(np.ones(n_patients, np.uint8)), np.stack([records.figures(times) for times in drawn])
+    drawn = drawings(records.n_patients, seed=seed, n_resamples=n_resamples)
+    return records.figures(np.ones(records.n_patients, np.uint8)), np.stack([records.figures(times) for times in drawn])
 
 
 def plain_interval(interval: Interval) -> dict[str, Any]:
