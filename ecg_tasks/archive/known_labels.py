@@ -51,13 +51,17 @@ class KnownLabels:
         rank = np.argsort(np.argsort(np.array(list(all_moments), dtype=str), kind="stable")).astype(np.int32)
         all_ids, at, all_labels = _joined(ids), rank[_joined(moments)], _joined(labels)
         order = np.lexsort((at, all_ids))
-        all_ids, at, all_labels = all_ids[order], at[order], all_labels[order]
+        all_ids = all_ids[order]
+        at, all_labels = at[order], all_labels[order]
+        del order
         same = all_ids[1:] == all_ids[:-1]
         is_last = np.append(~same, np.ones(min(len(all_ids), 1), bool))
         unsure.update(unpacked(all_ids[1:][same & (at[1:] == at[:-1]) & is_last[1:]]))
         found = in_force(entry for data in store.get_many(listed if unsure else ()) for entry in load_labels(data, of_records=unsure))
         exact = {record_id: found[record_id].label if record_id in found else None for record_id in unsure}
-        return cls(ids=all_ids[is_last], labels=all_labels[is_last], words=tuple(words), exact=exact)
+        if not is_last.all():
+            all_ids, all_labels = all_ids[is_last], all_labels[is_last]
+        return cls(ids=all_ids, labels=all_labels, words=tuple(words), exact=exact)
 
     def of(self, record_ids: Sequence[str]) -> list[str | None]:
         """Return the label of each of these records, None where it has none."""
