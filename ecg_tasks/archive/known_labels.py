@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,10 @@ from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.labelling import REVIEW, in_force, latest_labels, load_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.packed_ids import N_BYTES, is_id, packed, unpacked
+from ecg_tasks.archive.temporary_file import new_file
+
+_ENTRY = np.dtype([("id", f"S{N_BYTES}"), ("moment", ">u4"), ("label", np.uint8)])
+"""What a source said of a record: bytes that have the order of id and moment."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,32 +39,34 @@ class KnownLabels:
     def read(cls, store: ObjectStore) -> "KnownLabels":
         """Read all label tables, and once more what they say of records of which reviewers, or two sources at one moment, speak."""
         listed = store.list_keys(keys.LABELS)
-        ids, moments, labels = [np.empty(0, f"S{N_BYTES}")], [np.empty(0, np.int32)], [np.empty(0, np.uint8)]
-        all_moments: dict[str, int] = {}
+        moments: dict[str, int] = {}
         words: dict[str, int] = {}
         unsure: set[str] = set()
-        for data in store.get_many(listed):
-            for rows in tables.parts(data, ("record_id", "label", "who", "when")):
-                is_review = pc.starts_with(rows["who"], REVIEW)
-                unsure.update(rows["record_id"].filter(is_review).to_pylist())
-                said = latest_labels(rows.filter(pc.and_(pc.invert(is_review), is_id(rows["record_id"]))))
-                ids.append(packed(said["record_id"]))
-                moments.append(_places(said["when"], all_moments).astype(np.int32))
-                labels.append(_places(said["label"], words).astype(np.uint8))
-        rank = np.argsort(np.argsort(np.array(list(all_moments), dtype=str), kind="stable")).astype(np.int32)
-        all_ids, at, all_labels = _joined(ids), rank[_joined(moments)], _joined(labels)
-        order = np.lexsort((at, all_ids))
-        all_ids = all_ids[order]
-        at, all_labels = at[order], all_labels[order]
-        del order
-        same = all_ids[1:] == all_ids[:-1]
-        is_last = np.append(~same, np.ones(min(len(all_ids), 1), bool))
-        unsure.update(unpacked(all_ids[1:][same & (at[1:] == at[:-1]) & is_last[1:]]))
+        with new_file() as file:  # twice in memory is more than once on the disk
+            for data in store.get_many(listed):
+                for rows in tables.parts(data, ("record_id", "label", "who", "when")):
+                    is_review = pc.starts_with(rows["who"], REVIEW)
+                    unsure.update(rows["record_id"].filter(is_review).to_pylist())
+                    said = latest_labels(rows.filter(pc.and_(pc.invert(is_review), is_id(rows["record_id"]))))
+                    entries = np.empty(said.num_rows, _ENTRY)
+                    entries["id"], entries["label"] = packed(said["record_id"]), _places(said["label"], words)
+                    entries["moment"] = _places(said["when"], moments)
+                    file.write(entries.tobytes())
+            file.seek(0)
+            entries = np.fromfile(file, _ENTRY)
+        entries["moment"] = np.argsort(np.argsort(np.array(list(moments), dtype=str), kind="stable"))[entries["moment"]]
+        entries.view(f"S{_ENTRY.itemsize}").sort()  # by id, then by moment
+        ids = np.ascontiguousarray(entries["id"])
+        same, at_once = ids[1:] == ids[:-1], entries["moment"][1:] == entries["moment"][:-1]
+        is_last = np.append(~same, np.ones(min(len(ids), 1), bool))
+        unsure.update(unpacked(ids[1:][same & at_once & is_last[1:]]))
+        labels = np.ascontiguousarray(entries["label"])
+        del entries
+        if not is_last.all():
+            ids, labels = ids[is_last], labels[is_last]
         found = in_force(entry for data in store.get_many(listed if unsure else ()) for entry in load_labels(data, of_records=unsure))
         exact = {record_id: found[record_id].label if record_id in found else None for record_id in unsure}
-        if not is_last.all():
-            all_ids, all_labels = all_ids[is_last], all_labels[is_last]
-        return cls(ids=all_ids, labels=all_labels, words=tuple(words), exact=exact)
+        return cls(ids=ids, labels=labels, words=tuple(words), exact=exact)
 
     def of(self, record_ids: Sequence[str]) -> list[str | None]:
         """Return the label of each of these records, None where it has none."""
@@ -81,10 +86,3 @@ def _places(texts: pa.ChunkedArray, known: dict[str, int]) -> NDArray[np.int64]:
     places = np.array([known.setdefault(text, len(known)) for text in found.dictionary.to_pylist()], dtype=np.int64)
     of_rows: NDArray[np.int64] = places[found.indices.to_numpy()]
     return of_rows
-
-
-def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return the parts as one, and let go of them."""
-    found = np.concatenate(parts)
-    parts.clear()
-    return found
