@@ -232,17 +232,18 @@ class RunTable:
             found[recipe, version] += n
         return dict(found)
 
-    @property
+    @cached_property
     def n_by_class(self) -> dict[tuple[str, str, str], dict[ClassDecision, int]]:
         """How many records got each decision on a class, by (recipe, version, class); every decision is there, if only with 0."""
         found: dict[tuple[str, str, str], dict[ClassDecision, int]] = {}
         for name in self.classes:
-            columns = ["recipe", "version", f"class_{name}"]
-            for _, group in self._stored.groups(pa.schema([self._schema.field(column) for column in columns])):
-                for recipe, version, decision in zip(*(group[column].to_pylist() for column in columns), strict=True):
+            names = ["recipe", "version", f"class_{name}"]
+            for _, group in self._stored.groups(pa.schema([self._schema.field(column) for column in names])):
+                for row in group.group_by(names, use_threads=False).aggregate([([], "count_all")]).to_pylist():
+                    recipe, version, decision = (row[column] for column in names)
                     if decision is not None:
                         counts = found.setdefault((recipe, version, name), dict.fromkeys(ClassDecision, 0))
-                        counts[ClassDecision(decision)] += 1
+                        counts[ClassDecision(decision)] += row["count_all"]
         return found
 
     def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -14,7 +13,6 @@ from ecg_tasks.reporting.escaping import cell, printable
 
 ROWS_A_SHEET = 1_048_575
 """Rows of one sheet of XLSX, without its head: the format allows no more."""
-_TO_QUOTE = re.compile('[",\r\n]')
 TYPES = {str: "string", float: "number", int: "integer", bool: "boolean", date: "date"}
 """What the type of a column is called in the schema and in the data dictionary."""
 
@@ -30,8 +28,10 @@ def csv_pieces(parts: Parts, classes: Sequence[str] = ()) -> Iterator[bytes]:
     columns = report_columns.columns_with(classes)
     yield csv_lines([[column.name for column in columns]])
     for part in parts:
-        cells = [_cells(part[column.name], of_numbers=column.is_number) for column in columns]
-        yield "".join(f"{','.join(row)}\n" for row in zip(*cells, strict=True)).encode()
+        written = (part[column.name] if column.type in {int, float} else _column(part[column.name]) for column in columns)
+        lines = io.StringIO(newline="")
+        csv.writer(lines, lineterminator="\n").writerows(zip(*written, strict=True))  # which writes numbers and None as `_written` does
+        yield lines.getvalue().encode()
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
@@ -39,28 +39,6 @@ def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
     lines = io.StringIO(newline="")
     csv.writer(lines, lineterminator="\n").writerows([_written(value) for value in row] for row in rows)
     return lines.getvalue().encode()
-
-
-def _cells(values: Sequence[Any], *, of_numbers: bool) -> list[str]:
-    """Return the values of a column as cells of a line; what is there many times is made once, but for 0.0, which -0.0 equals."""
-    known: dict[Any, str] = {}
-
-    def made(value: Any) -> str:
-        text = _quoted(_written(value))
-        if value or not of_numbers:
-            known[value] = text
-        return text
-
-    return [known[value] if value in known else made(value) for value in values]
-
-
-def _quoted(text: str) -> str:
-    """Return a cell as Python's CSV writer writes it beside others."""
-    if _TO_QUOTE.search(text) is None:
-        return text
-    line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="\n").writerow([text, "-"])
-    return line.getvalue().removesuffix(",-\n")
 
 
 def csv_file(parts: Parts, classes: Sequence[str] = ()) -> BinaryIO:
@@ -135,6 +113,12 @@ def _sheet(book: Any, names: Sequence[str]) -> Any:
     sheet.freeze_panes(1, 0)
     sheet.write_row(0, 0, names)
     return sheet
+
+
+def _column(values: Sequence[Any]) -> list[str]:
+    """Return the values of a column of texts, days, or yes and no as cells; few of them differ in most."""
+    known: dict[Any, str] = {value: _written(value) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def _written(value: str | float | bool | date | None) -> str:  # noqa: FBT001 - a value of a column

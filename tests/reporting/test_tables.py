@@ -5,6 +5,7 @@ import io
 import json
 import re
 import zipfile
+from datetime import date
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -58,6 +59,15 @@ def test_a_number_has_all_its_digits(value):
     """What is read from the CSV file is what was computed, to the last bit."""
     text = b"".join(tables.csv_pieces(run_table([{"probability": value}]).parts())).decode()
     assert float(next(csv.DictReader(io.StringIO(text)))["probability"]) == value
+
+
+def test_columns_are_written_as_their_rows_would_be():
+    """Texts, numbers, days, yes and no, and what is missing: column by column the file has the same bytes."""
+    odd = [{"probability": value, "name": name} for value, name in ((-0.0, "=1"), (1e300, 'a "b", c'), (None, "\u00e4\r"), (5.0, "=1"))]
+    odd.append({"synthetic": True, "label": None, "date": date(2026, 1, 2)})
+    table = run_table([row | {"record_id": f"{number:032x}"} for number, row in enumerate(odd)])
+    rows = (row for part in table.parts() for row in zip(*(part[name] for name in NAMES), strict=True))
+    assert b"".join(tables.csv_pieces(table.parts())) == tables.csv_lines([NAMES, *rows])
 
 
 def test_columns_are_written_as_rows_are():
