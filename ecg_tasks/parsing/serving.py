@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from ecg_tasks import sandbox
 from ecg_tasks.errors import BadInputError
+from ecg_tasks.memory import keep_freed
 from ecg_tasks.parsing import messages
 from ecg_tasks.parsing.here import read_here
 from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, MESSAGE, READY, SECCOMP
@@ -195,6 +196,7 @@ class _Logged(logging.Handler):
 def main() -> None:
     """Serve at a socket that was inherited: the arguments are its number, the parent's id, and ``all`` to import everything before."""
     file, parent, *more = sys.argv[1:]
+    keep_freed()
     if more == ["all"]:
         for library in LIBRARIES:
             importlib.import_module(library)

@@ -143,8 +143,11 @@ def distinct(names: Iterable[str]) -> list[str]:
     >>> distinct(["ECG", "ECG", "V1", "ECG"])
     ['ECG', 'ECG (2)', 'V1', 'ECG (3)']
     """
+    given = list(names)
+    if len(set(given)) == len(given):
+        return given
     taken: dict[str, None] = {}
-    for name in names:
+    for name in given:
         variants = (name if number == 1 else f"{name} ({number})" for number in count(1))
         taken[next(variant for variant in variants if variant not in taken)] = None
     return list(taken)

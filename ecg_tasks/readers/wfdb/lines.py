@@ -66,6 +66,7 @@ def record_line(lines: Sequence[str]) -> RecordLine:
     return RecordLine(n_segments="" if is_path or not last.isdecimal() else last, rest=rest)
 
 
+@lru_cache(maxsize=64)
 def signal_line(line: str) -> tuple[str, str]:
     """Split a signal line into the file's name, as it is written, and the rest.
 
