@@ -187,8 +187,10 @@ def known_ending(name: str) -> str:
     ('.signals.json', '.CSV.gz', '')
     """
     folded = name.casefold()
-    found = max((ending for ending in _ENDINGS if folded.endswith(ending)), key=len, default="")
-    return name[len(name) - len(found) :]
+    at = folded.find(".")
+    while at >= 0 and folded[at:] not in _ENDINGS:
+        at = folded.find(".", at + 1)
+    return name[len(name) - len(folded[at:]) :] if at >= 0 else ""
 
 
 def header_beside(path: str) -> str:
