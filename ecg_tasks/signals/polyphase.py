@@ -21,7 +21,7 @@ _WINDOW = ("kaiser", 5.0)
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
-class _Filter(NamedTuple):
+class _Plan(NamedTuple):
     """A filter of one ratio.
 
     Parameters
@@ -88,7 +88,7 @@ def _on_a_line(rows: NDArray[np.float64], *, before: int, in_all: int) -> NDArra
     return longer
 
 
-def _summed(longer: NDArray[np.float64], place: int, plan: _Filter, *, up: int, down: int) -> float:
+def _summed(longer: NDArray[np.float64], place: int, plan: _Plan, *, up: int, down: int) -> float:
     """Return one value, its products added in SciPy's order."""
     total, middle = 0.0, plan.half + place * down
     for at in range(-(-(place * down - plan.half) // up), (place * down + plan.half) // up + 1):
@@ -97,7 +97,7 @@ def _summed(longer: NDArray[np.float64], place: int, plan: _Filter, *, up: int, 
 
 
 @lru_cache(maxsize=16)
-def _filter(up: int, down: int) -> _Filter:
+def _filter(up: int, down: int) -> _Plan:
     from scipy.signal import firwin
 
     half = _REACH * max(up, down)
@@ -109,4 +109,4 @@ def _filter(up: int, down: int) -> _Filter:
             matrix[before + at, value] = taps[half + value * down - at * up]
     # each of the two ways is off by no more than the number of roundings, of which those of product and offset are two
     error = 2 * (matrix.shape[0] + 2) * _EPSILON * max(1.0, float(np.abs(matrix).sum(axis=0).max()))
-    return _Filter(taps=taps, half=half, before=before, step=n_groups * down, matrix=matrix, error=error)
+    return _Plan(taps=taps, half=half, before=before, step=n_groups * down, matrix=matrix, error=error)
