@@ -2,17 +2,19 @@
 
 The pages are asked as a browser asks them, without Airflow's own middle layers and with the right to everything. The bucket is the
 embedded stack's own server, on the disk. ``first`` is the first question of a fresh process; ``again`` the median of those after it,
-and ``of a processor`` what that takes where other work runs beside.
+and ``of a processor`` what that takes where other work runs beside. ``python -m benchmarks.pages 1000000`` takes other sizes.
 """
 
 import hashlib
+import importlib
 import json
 import os
 import statistics
+import sys
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,12 @@ DATE, RUN = "2026-01-01", "bench"
 CHECKOUT = Path(__file__).parents[1]
 
 
-def measure(say: Callable[[str], None]) -> dict[str, Any]:
+def measure(say: Callable[[str], None], *, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Measure the milliseconds of each page and size."""
-    found: dict[str, Any] = {"sizes": list(SIZES), "pages": {}}
+    found: dict[str, Any] = {"sizes": list(sizes), "pages": {}}
     with s3_server() as server:
         found["server"] = server.name
-        for n_records in SIZES:
+        for n_records in sizes:
             say(f"an archive of {n_records:,} records")
             environment = {**server.environment, "ECG_BUCKET": f"pages-{uuid.uuid4().hex}", "ECG_RECIPES": RECIPE}
             in_own_process(fill, environment=environment, n_records=n_records)
@@ -51,10 +53,11 @@ def print_pages(console: Console, found: Mapping[str, Any]) -> None:
     table.add_column("page")
     for n_records in found["sizes"]:
         table.add_column(f"first, {n_records:,}", justify="right")
+        table.add_column("of a processor", justify="right")
         table.add_column("again", justify="right")
         table.add_column("of a processor", justify="right")
     for page, by_size in found["pages"].items():
-        table.add_row(page, *(f"{by_size[str(n)][when]:.0f}" for n in found["sizes"] for when in ("first", "again", "work")))
+        table.add_row(page, *(f"{by_size[str(n)][when]:.0f}" for n in found["sizes"] for when in ("first", "first work", "again", "work")))
     console.print(table)
 
 
@@ -157,7 +160,7 @@ def rest(schema: Any, n: int) -> dict[str, Any]:
 
 
 def ask() -> Work:
-    """Case: every page, first and again; of records, another one each time."""
+    """Case: every page, first and again; of records, another one each time, or the same."""
 
     def work() -> dict[str, dict[str, float]]:
         client = browser()
@@ -177,8 +180,11 @@ def ask() -> Work:
             "report, filtered by a word": [f"{report}?q={word}" for word in ("csv#7", "csv#8", "noise", "csv#12")],
             "report, sorted by name": [f"{report}?sort=name", f"{report}?sort=name&descending=true"],
             "report, filtered and sorted": [f"{report}?decision=uncertain&sort={name}" for name in ("probability", "quality")],
-            "record": [f"/records/{record}" for record in records],
-            "record, from its report": [f"/records/{record}?date={DATE}&run={RUN}" for record in records],
+            "record, another": [f"/records/{record}" for record in records],
+            "record, the same": [f"/records/{records[0]}"],
+            "record, another, from its report": [f"/records/{record}?date={DATE}&run={RUN}" for record in records[:25]],
+            "record, the same, from its report": [f"/records/{records[0]}?date={DATE}&run={RUN}"],
+            "records before a verdict": [f"/records/{record}?reading=true" for record in records[25:]],
             "review": ["/review"],
             "models": ["/models"],
             "monitoring": ["/monitoring"],
@@ -190,7 +196,7 @@ def ask() -> Work:
 
 
 def timed(client: Any, addresses: list[str]) -> dict[str, float]:
-    """Return the milliseconds of the first request, the median of the later ones, and the processor time of these."""
+    """Return the milliseconds of the first request, the median of the later ones, and the processor time of each."""
     taken, worked = [], []
     for turn in range(1 + REPEATS):
         start, busy = time.perf_counter(), time.process_time()
@@ -199,7 +205,12 @@ def timed(client: Any, addresses: list[str]) -> dict[str, float]:
         worked.append((time.process_time() - busy) * 1e3)
         if answer.status_code != 200:
             raise RuntimeError(f"{addresses[turn % len(addresses)]} answered {answer.status_code}: {answer.text[:500]}")
-    return {"first": taken[0], "again": statistics.median(taken[1:]), "work": statistics.median(worked[1:])}
+    return {
+        "first": taken[0],
+        "first work": worked[0],
+        "again": statistics.median(taken[1:]),
+        "work": statistics.median(worked[1:]),
+    }
 
 
 def browser() -> Any:
@@ -215,5 +226,14 @@ def browser() -> Any:
     user = SimpleAuthManagerUser(username="bench", role="ADMIN")
     app = create_app()
     app.dependency_overrides = {security.signed_in: lambda: user, security.may_read: lambda: None}
-    setattr(security, "rights", lambda _: security.Rights(label=True, put_back=True, decide=True, forget=True, run=True))  # noqa: B010 - it would ask a database
+    for question in ("_labels", "_edits", "_runs"):
+        setattr(security, question, lambda *_: True)  # they would ask a database
     return TestClient(app, headers={"accept": "text/html"})
+
+
+if __name__ == "__main__":
+    _named = importlib.import_module("benchmarks.pages")  # the other processes import the cases by this name
+    _console = Console(width=160, highlight=False)
+    _console.print(f"load before {os.getloadavg()[0]:.1f}")
+    _named.print_pages(_console, _named.measure(_console.print, sizes=[int(one) for one in sys.argv[1:]]))
+    _console.print(f"load after {os.getloadavg()[0]:.1f}")

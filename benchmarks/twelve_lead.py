@@ -162,12 +162,12 @@ class Night:
         self._bucket = MemoryS3()
         self._taken: dict[str, float] = {}
         self._lock = threading.Lock()
-        night, read = self, asking.Parser.read
+        night, read = self, asking.Parser.read_all
 
         class Watched(asking.Parser):
             """Counts what is read, here and behind the walls."""
 
-            def read(self, *args: Any, **kwargs: Any) -> Any:
+            def read_all(self, *args: Any, **kwargs: Any) -> Any:
                 start = time.thread_time()  # tasks read in threads
                 try:
                     return read(self, *args, **kwargs)

@@ -1,21 +1,24 @@
 """Here: what it costs to read files behind walls: ``python -m benchmarks.walls 256``. Not here: what reading itself costs (``readers``).
 
 The same drops, recordings of twelve leads of 10 s at 500 Hz with copies without identifiers, are read in this process and in one behind
-walls, which all tasks of a stack share the parent of. Processor time is that of all processes that have a part in it.
+walls, which all tasks of a stack share the parent of, in groups as a task asks for them. All are kept to the end, as a shard keeps them.
+Processor time is that of all processes that have a part in it.
 """
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import written_files
+from ecg_tasks.errors import BadInputError
 from ecg_tasks.parsing import asking
 from ecg_tasks.parsing.asking import Parser
-from ecg_tasks.parsing.here import Parse, read_here
+from ecg_tasks.parsing.here import AskedDrop, Found, ParseAll, read_here
+from ecg_tasks.pipeline.intake.reading import MOST_DROPS
 
 ROUNDS = 9
 
@@ -31,25 +34,32 @@ def measure(n_drops: int) -> dict[str, float]:
     drops = [written_files.wfdb(written_files.made(seed)) for seed in range(n_drops)]
     asking.EVERYTHING_AT_ONCE = True  # as the executor starts it
     with Parser() as parser:
-        if ids(parser.read, drops) != ids(read_here, drops):
+        if ids(parser.read_all, drops) != ids(all_here, drops):
             raise RuntimeError("not the same records, or not the same copies")
     found: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
-        add(found, "here", time.process_time, lambda: ids(read_here, drops))
+        add(found, "here", time.process_time, lambda: ids(all_here, drops))
         with Parser() as parser:
             add(found, "start", everybody(parser), parser.start)
-            add(found, "behind", everybody(parser), lambda parser=parser: ids(parser.read, drops))  # type: ignore[misc]
+            add(found, "behind", everybody(parser), lambda parser=parser: ids(parser.read_all, drops))  # type: ignore[misc]
     return {name: median(values) for name, values in found.items()}
 
 
-def ids(parse: Parse, drops: list[dict[str, bytes]]) -> list[tuple[str, list[bytes]]]:
-    """Read drops one after the other; returns each record's id, and its copy."""
-    read = []
-    for files in drops:
-        name = next(iter(files))
-        found, copy = parse(f"w/{name}", files, called={file: file for file in files})
-        read.append((found.records[0].record_id, list((copy or {}).values())))
-    return read
+def ids(parse: ParseAll, drops: list[dict[str, bytes]]) -> list[tuple[str, list[bytes]]]:
+    """Read drops group by group; returns each record's id, and its copy."""
+    asked = [AskedDrop(f"w/{next(iter(files))}", files, {file: file for file in files}) for files in drops]
+    read = [one for group in batched(asked, MOST_DROPS) for one in parse(group)]
+    return [(one[0].records[0].record_id, list((one[1] or {}).values())) for one in read if not isinstance(one, BadInputError)]
+
+
+def batched(asked: Sequence[AskedDrop], most: int) -> Iterator[Sequence[AskedDrop]]:
+    """Cut into groups."""
+    return (asked[at : at + most] for at in range(0, len(asked), most))
+
+
+def all_here(asked: Sequence[AskedDrop], /) -> list[Found | BadInputError]:
+    """Read drops in this process."""
+    return [read_here(one.name, one.contents, called=one.called) for one in asked]
 
 
 def everybody(parser: Parser) -> Callable[[], float]:

@@ -21,7 +21,7 @@ def table() -> str:
 
 def page(text: str) -> str:
     """Put today's dictionary into the page."""
-    told = f"{table()}\n\nThe last five stand once for each class {CLASS} that a version of the run reports, such as `p_MI`."
+    told = f"{table()}\n\nThe last five columns exist once for each class {CLASS} that a version of the run reports, such as `p_MI`."
     return re.sub(r"(<!-- made by [^>]+ -->\n).*?(<!-- end -->)", lambda found: f"{found[1]}\n{told}\n\n{found[2]}", text, flags=re.DOTALL)
 
 

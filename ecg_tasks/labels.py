@@ -130,6 +130,8 @@ class Verdict(StrEnum):
 
 WITHDRAWN = "withdrawn"
 """Stored beside verdicts: takes back an earlier one of the same person on the same recording."""
+ASKED = "asked"
+"""Stored beside verdicts: somebody gave this person the next reading of the recording; to nobody, it is whose it is by rule."""
 
 
 class Decision(StrEnum):

@@ -107,8 +107,22 @@ COLUMNS: tuple[Column, ...] = (
         dress="id",
         searched=True,
     ),
-    Column(name="name", type=str, description="What the recording was dropped as.", head="Recording", place=1, dress="name", searched=True),
-    Column(name="source_sha256", type=str, description="SHA-256 of the dropped bytes.", value=lambda rows: rows["source"]),
+    Column(
+        name="name",
+        type=str,
+        description="Name of the dropped file or row; the id of the recording where names are not stored.",
+        head="Recording",
+        place=1,
+        dress="name",
+        searched=True,
+    ),
+    Column(
+        name="source_sha256",
+        type=str,
+        description="SHA-256 of the file as raw/ keeps it: the copy without identifiers, or the dropped bytes where there is no copy;"
+        " of a recording of several files, of their list.",
+        value=lambda rows: rows["source"],
+    ),
     Column(
         name="decision",
         type=str,
@@ -130,7 +144,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="n_used",
         type=int,
-        description="Windows whose quality let them count.",
+        description="Windows whose quality was good enough to use.",
         head="Windows",
         place=5,
         cell=lambda row: f"{row['n_used']} / {row['n_windows']}",
@@ -146,7 +160,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="flags",
         type=str,
-        description="Why the quality is low, and what was done to the recording: codes with commas between.",
+        description="Why the quality is low, and what was done to the recording: codes separated by commas.",
         head="Flags",
         place=8,
         cell=lambda row: ", ".join(words(row["flags"] or "")),
@@ -191,14 +205,14 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         name="not_measurable",
         type=str,
-        description="Why a measurement is none: name and reason of each, with commas between; none where all are there, or nothing was"
+        description="Why a measurement is none: name and reason of each, separated by commas; none where all are there, or nothing was"
         " measured yet.",
     ),
     Column(name="model_digest", type=str, description="Digest of the files of the model that decided."),
-    Column(name="threshold", type=float, description="P(abnormal) from which on the model says abnormal."),
+    Column(name="threshold", type=float, description="P(abnormal) from which on the decision is abnormal."),
     Column(name="abstain_low", type=float, description="Lower end of the band in which the model abstains; none without a band."),
     Column(name="abstain_high", type=float, description="Upper end of the band in which the model abstains; none without a band."),
-    Column(name="shard", type=str, description="Where the signal lies in the archive: records/<shard>.parquet."),
+    Column(name="shard", type=str, description="Where the signal is stored in the archive: records/<shard>.parquet."),
     Column(
         name="patient",
         type=str,
@@ -207,7 +221,7 @@ COLUMNS: tuple[Column, ...] = (
         value=lambda rows: [one or other for one, other in zip(rows["patient"], rows["public_patient"], strict=True)],
     ),
     Column(name="run", type=str, description="Run that decided, as it stands in the address of its report."),
-    Column(name="date", type=date, description="Day of the report."),
+    Column(name="date", type=date, description="Day of the report (UTC)."),
     Column(name="page", type=str, description="Address of the recording's page in the web interface, as this run decided on it."),
 )
 """All columns, in the order of the files."""

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast, get_args
 
 from ecg_tasks.errors import ConfigurationError
@@ -55,6 +56,8 @@ class Settings:
     """Whether a kernel without Landlock or seccomp may read files (``ECG_SANDBOX``): ``if_possible`` or ``required``."""
     review_blind: bool = True
     """Reviewers see what the model and the source say only after their verdict (``ECG_REVIEW_BLIND``)."""
+    logs: Path | None = None
+    """Folder in which the embedded stack keeps the logs of all that it runs (``ECG_LOGS``, which it sets itself): they forget, too."""
     notify: tuple[str, ...] = ()
     """Addresses that the counts of each classification run go to, such as ``slack://…`` or ``mailtos://…`` (``ECG_NOTIFY``)."""
     notify_email: tuple[str, ...] = ()
@@ -88,6 +91,7 @@ class Settings:
             sites=_sites(env),
             sandbox=sandbox_in(env),
             review_blind=_flag(env, "ECG_REVIEW_BLIND", default=cls.review_blind),
+            logs=Path(env["ECG_LOGS"]) if env.get("ECG_LOGS") else None,
             notify=(*_notify(env), *_old(env, "ECG_NOTIFY_WEBHOOK", _address(env, "ECG_NOTIFY_WEBHOOK"))),
             notify_email=_old(env, "ECG_NOTIFY_EMAIL", *_list(env, "ECG_NOTIFY_EMAIL", ())),
         )

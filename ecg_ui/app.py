@@ -38,6 +38,7 @@ CHANGE = (
     (inbox.changes, security.may_put_back),
     (models.changes, security.may_decide),
     (quarantine.changes, security.may_put_back),
+    (records.changes, security.may_ask),
     (review.changes, security.may_label),
 )
 """Everything that changes something, and the right for it."""

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Form, Path, Query
+from fastapi import Depends, Form, Path, Query, Request
 from pydantic import AfterValidator, StringConstraints
 
-from ecg_tasks.queries.store import ObjectStore, open_store
+from ecg_tasks.queries.store import ObjectStore, open_store, open_to_look
 from ecg_tasks.signals.recipes import RECIPES
 
 RECORD = r"^[0-9a-f]{32}$"
@@ -34,7 +34,12 @@ def _recipe(name: str) -> str:
 RecipeName = Annotated[str, AfterValidator(_recipe)]
 """One of the recipes there are."""
 
-Store = Annotated[ObjectStore, Depends(open_store)]
+
+def _bucket(request: Request) -> ObjectStore:
+    return open_to_look() if request.method in {"GET", "HEAD"} else open_store()
+
+
+Store = Annotated[ObjectStore, Depends(_bucket)]
 """The bucket, to be handed to a query or an action."""
 RecordPath = Annotated[str, Path(pattern=RECORD)]
 EntryPath = Annotated[str, Path(pattern=ENTRY)]

@@ -1,4 +1,4 @@
-"""Here: Markdown to HTML as pages show it: tables that scroll, headings that can be linked to. Not here: what is written (cards, docs)."""
+"""Here: Markdown to HTML as pages show it: tables and code that scroll, headings to link to. Not here: what is written (cards, docs)."""
 
 import re
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ def markdown() -> MarkdownIt:
     made = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["html_block", "html_inline"])
     made.add_render_rule("table_open", _table_open)
     made.add_render_rule("table_close", _table_close)
+    made.add_render_rule("fence", _code)
+    made.add_render_rule("code_block", _code)
     return made
 
 
@@ -35,6 +37,11 @@ def text_of(token: Token) -> str:
 def title_only(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _options: OptionsDict, _env: EnvType) -> str:
     """Show of a picture its title."""
     return f"<em>{escapeHtml(tokens[number].content)}</em>"
+
+
+def _code(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _options: OptionsDict, _env: EnvType) -> str:
+    """Show code; a long piece scrolls within, by keys too."""
+    return f'<pre tabindex="0"><code>{escapeHtml(tokens[number].content)}</code></pre>\n'
 
 
 def _table_open(_renderer: RendererHTML, tokens: Sequence[Token], number: int, _options: OptionsDict, _env: EnvType) -> str:

@@ -35,6 +35,7 @@ DONE = {
     "reopen": "The entries are open again.",
     "forgetting": "It is asked for. Its run waits for a person's approval in Airflow, and then until no other run is at work.",
     "withdrawn": "Your verdict is taken back.",
+    "asked": "Who reads the recording next is kept.",
     "deleted": "The files are deleted.",
     "released": "The files wait no longer; the intake is taking them, or refuses them with a reason.",
     "dropped": "Made-up recordings are in the inbox; the intake takes them over within seconds.",

@@ -1,6 +1,7 @@
 """Here: who may see and change what, and that a form was sent from one of our own pages. Not here: who a user is (Airflow).
 
-Reading asks for read access to the DAG ``classify_records``, starting a run of it for the right to do that, changing the inbox or
+Reading asks for read access to the DAG ``classify_records``, starting a run of it for the right to do that, giving a reading to
+somebody for edit access to it, changing the inbox or
 putting files back for edit access to ``ingest_records``, a decision about a model for edit access to ``decide_champion``, through
 which it goes, and forgetting for edit access to ``forget_patient``. No DAG labels: that is a right of its own
 where the auth manager has it (``deploy.accounts``), and edit access to ``classify_records`` elsewhere.
@@ -41,6 +42,8 @@ signed_in = get_user
 may_read = requires_access_dag("GET", param_dag_id=DAG_ID)
 """Dependency of every page."""
 may_put_back = requires_access_dag("PUT", param_dag_id=PUTS_BACK)
+may_ask = requires_access_dag("PUT", param_dag_id=DAG_ID)
+"""Giving a reading to somebody."""
 may_decide = requires_access_dag("PUT", param_dag_id=DECIDES)
 may_forget = requires_access_dag("PUT", param_dag_id=FORGETS)
 may_run = requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=DAG_ID)
@@ -88,6 +91,7 @@ class Rights:
     """Which forms are worth showing somebody; their targets ask again."""
 
     label: bool
+    ask: bool
     put_back: bool
     """With it come the names of files and what stands in them: only who runs the system sees these."""
     decide: bool
@@ -97,13 +101,18 @@ class Rights:
     @property
     def any(self) -> bool:
         """Whether there is anything but reading."""
-        return self.label or self.put_back or self.decide or self.forget or self.run
+        return self.label or self.ask or self.put_back or self.decide or self.forget or self.run
 
 
 def rights(user: BaseUser) -> Rights:
     """Ask Airflow what somebody may do besides reading."""
     return Rights(
-        label=_labels(user), put_back=_edits(user, PUTS_BACK), decide=_edits(user, DECIDES), forget=_edits(user, FORGETS), run=_runs(user)
+        label=_labels(user),
+        ask=_edits(user, DAG_ID),
+        put_back=_edits(user, PUTS_BACK),
+        decide=_edits(user, DECIDES),
+        forget=_edits(user, FORGETS),
+        run=_runs(user),
     )
 
 

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, settings
 
 from ecg_tasks.cli import terminal
 from ecg_tasks.parsing import asking
-from ecg_tasks.parsing.here import read_here
 from tests.patience import give_way
+from tests.reading_here import read_all_here
 
 ROOT = Path(__file__).parents[1]
 FOR_TESTS = {"ECG_PICTURES", "ECG_CHART", "ECG_KEDA_DEFINITIONS", "ECG_EVERY_RECORDING"}
@@ -106,7 +106,7 @@ def _readers_that_have_all_libraries():
 @pytest.fixture
 def read_in_this_process(monkeypatch):
     """Let files be read here, where a test puts another reader in the place of one."""
-    monkeypatch.setattr(asking.Parser, "read", lambda _, name, contents, *, called: read_here(name, contents, called=called))
+    monkeypatch.setattr(asking.Parser, "read_all", lambda _, asked: read_all_here(asked))
 
 
 @pytest.fixture(autouse=True)

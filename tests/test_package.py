@@ -18,6 +18,8 @@ from ecg_tasks.offline.classify_file import classify_file
 from tests.archives import make_wfdb
 from tests.untraced import untraced
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["make_wfdb"]
 
 ROOT = Path(__file__).parents[1]

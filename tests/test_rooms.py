@@ -18,6 +18,7 @@ HOMES = {"ecg_tasks/names.py", "ecg_tasks/archive/keys.py"}
 OTHER_THINGS = {
     ("ecg_tasks/signals/recipes.py", "notebook"): "the name of a network",
     ("ecg_tasks/reporting/pages.py", "records/"): "a folder within a report",
+    ("deploy/embedded/backup.py", "logs/tasks"): "a folder of the state folder",
     ("ecg_tasks/learning/card.py", "datasets/"): "a sentence of a card, which is read outside any bucket",
 }
 CHANGES = {"put", "put_many", "copy", "earlier", "delete", "delete_many", "create_bucket", "replace", "refuses_overwrites"}

@@ -54,7 +54,16 @@ def test_it_is_decided_by_night_unless_set_otherwise():
         decides_at_once({"ECG_DECIDE": "hourly"})
 
 
-INTERNAL = {"ECG_COMPONENT", "ECG_COVERAGE_FOLDER", "ECG_COVERAGE_SOURCE", "ECG_ID", "ECG_PARSERS", "ECG_STACK", "ECG_STORE_PORT"}
+INTERNAL = {
+    "ECG_COMPONENT",
+    "ECG_COVERAGE_FOLDER",
+    "ECG_COVERAGE_SOURCE",
+    "ECG_ID",
+    "ECG_LOGS",
+    "ECG_PARSERS",
+    "ECG_STACK",
+    "ECG_STORE_PORT",
+}
 """Variables that one part of the program sets for another; and names that only look like variables."""
 
 

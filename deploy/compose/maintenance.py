@@ -11,9 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 from deploy.compose.health import SWEEP_S, SWEPT
 
-LOGS = "logs/"
-"""Where Airflow keeps the tasks' logs in the bucket; see ``docker-compose.yaml``."""
-
 
 def sweep(before: datetime) -> None:
     """Delete Airflow's history, and logs in the bucket, from before a moment."""
@@ -24,10 +21,11 @@ def sweep(before: datetime) -> None:
 
 def delete_logs(before: datetime) -> int:
     """Delete task logs that were written before a moment; returns how many."""
+    from ecg_tasks.archive import keys
     from ecg_tasks.archive.workspace import open_store
 
     store = open_store()
-    old = [item.key for item in store.list_objects(LOGS) if item.modified < before]
+    old = [item.key for item in store.list_objects(keys.LOGS) if item.modified < before]
     store.delete_many(old)
     return len(old)
 

@@ -11,7 +11,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline import forget_patient
 from ecg_tasks.pipeline.forget_patient import allow_again, digests, retrain_command
 
-__all__ = ["Meant", "allow_again", "digests", "find", "find_listed", "form", "request", "retrain_command", "words"]
+__all__ = ["Meant", "allow_again", "digests", "find", "find_listed", "form", "request", "retrain_command"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +43,6 @@ def request(store: ObjectStore, meant: Meant, *, who: str, why: str, approval: b
 def form(token: str) -> dict[str, str]:
     """Return the form of a run of ``forget_patient``."""
     return {"request": token}
-
-
-def words(store: ObjectStore, meant: Meant) -> tuple[str, ...]:
-    """Return all that stands for them in texts, for who has to search logs outside the bucket before nothing tells it any more."""
-    found, _ = forget_patient.look(store, meant.found)
-    return tuple(sorted({*(one.record_id for one in found.records), *found.sources, *found.persons, *found.patients}))
 
 
 def _meant(store: ObjectStore, found: Forgetting) -> Meant:

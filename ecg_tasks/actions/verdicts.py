@@ -1,15 +1,18 @@
-"""Here: a reviewer's verdict, and taking it back. Not here: which record comes next (``queries.review_queue``)."""
+"""Here: a reviewer's verdict, taking it back, and asking somebody by name for the next reading.
+
+Not here: which record comes next (``queries.review_queue``).
+"""
 
 from collections.abc import Collection
 
 from ecg_tasks.archive import verdicts
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.archive.verdicts import COMMENT_MAX, Saved
+from ecg_tasks.archive.verdicts import COMMENT_MAX, USER_MAX, Saved
 from ecg_tasks.errors import ConfigurationError, EcgError
 from ecg_tasks.labels import NONE_OF_THEM, ClassList
 from ecg_tasks.queries import review_queue
 
-__all__ = ["COMMENT_MAX", "UnknownRecordError", "save_verdict", "withdraw"]
+__all__ = ["COMMENT_MAX", "USER_MAX", "UnknownRecordError", "ask", "save_verdict", "withdraw"]
 
 
 class UnknownRecordError(EcgError):
@@ -56,6 +59,24 @@ def _answered(checked: Collection[str], offered: Collection[str], tags: Collecti
         return ClassList.read(" ".join([*said, "?"])) if said else None
     except ValueError as error:
         raise ConfigurationError(f"the classes cannot be read: {error}; nothing was saved") from None
+
+
+def ask(store: ObjectStore, record_id: str, *, reader: str, who: str) -> None:
+    """Give the next reading of a record to a person, or without a ``reader`` to whom the rule gives it; the log has who did so.
+
+    Raises
+    ------
+    ConfigurationError
+        If the record has no verdict yet, or this person gave none lately, or has said something of this record already.
+    """
+    found = review_queue.next_reading(store, record_id)
+    if found is None:
+        raise ConfigurationError(f"{record_id} has no verdict yet, so its first reading is everybody's")
+    if reader and reader not in found.able:
+        raise ConfigurationError(
+            f"{reader!r} cannot be asked to read it: a reader is somebody who gave a verdict in the last 30 days, and none on this record"
+        )
+    verdicts.ask(store, record_id, reader=reader, who=who)
 
 
 def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Saved:

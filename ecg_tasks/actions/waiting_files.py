@@ -28,7 +28,7 @@ def delete(store: ObjectStore, ids: Collection[str], *, who: str) -> tuple[str, 
     """
     found, names = _found(store, ids)
     _log(store, audit.Action.DELETE, found, who=who, names=names)
-    headers.delete_files(store, found.values(), some_wait=True)
+    headers.delete_files(store, found.values())
     return _paths(found)
 
 

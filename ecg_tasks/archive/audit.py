@@ -39,6 +39,7 @@ class Action(StrEnum):
     REJECT = "reject"
     VERDICT = "verdict"
     WITHDRAW = "withdraw"
+    ASK = "ask"
     RETRY = "retry"
     CLOSE = "close"
     REOPEN = "reopen"

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.labels import WITHDRAWN, Label
+from ecg_tasks.labels import ASKED, WITHDRAWN, Label
 
 REVIEW = "review:"
 """Before the user's name in ``who``: a person looked at the recording here."""
@@ -27,7 +27,7 @@ class LabelEntry:
     """One row of the label tables: who said what of a record, and when (ISO 8601).
 
     ``label`` is a `Verdict`, or ``labels.WITHDRAWN``; then ``withdraws`` is the ``when`` of the verdict of the same person that no longer
-    counts.
+    counts. Of ``labels.ASKED`` ``who`` is the person whose reading it is, who has said nothing by that.
     """
 
     record_id: str
@@ -41,6 +41,11 @@ class LabelEntry:
     def is_review(self) -> bool:
         """Whether a reviewer said so, and not the source of the recording."""
         return self.who.startswith(REVIEW)
+
+    @property
+    def is_statement(self) -> bool:
+        """Whether something is said of the recording, be it taken back later or not."""
+        return self.label not in {WITHDRAWN, ASKED}
 
 
 def labels_in_force(store: ObjectStore, *, label_keys: Iterable[str] | None = None) -> dict[str, LabelEntry]:
@@ -70,10 +75,10 @@ def in_force(entries: Iterable[LabelEntry]) -> dict[str, LabelEntry]:
 
 
 def standing(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
-    """Return the verdicts that were not taken back, without the withdrawals themselves."""
+    """Return the verdicts that were not taken back, without the withdrawals themselves and without whom somebody asked."""
     known = list(entries)
     withdrawn = {(entry.record_id, entry.who, entry.withdraws) for entry in known if entry.label == WITHDRAWN}
-    return [entry for entry in known if entry.label != WITHDRAWN and (entry.record_id, entry.who, entry.when) not in withdrawn]
+    return [entry for entry in known if entry.is_statement and (entry.record_id, entry.who, entry.when) not in withdrawn]
 
 
 def _keep_later(latest: dict[str, LabelEntry], entry: LabelEntry) -> None:

@@ -33,6 +33,9 @@ _MEASURED = frozenset(tables.MEASUREMENTS.names) - {"record_id"}
 _ORDERS_KEPT = 4
 """Answers that a table keeps: a page's next page, and a record's neighbours, are in the same order. One of a million rows takes 8 MB."""
 
+_PLACES_KEPT = 20_000
+"""Records whose place in it a table remembers, in 2 MB; then it begins anew."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VersionPredictions:
@@ -182,6 +185,7 @@ class RunTable:
         self._stored = GroupedTable(file)
         self.classes = report_columns.classes_in(self._stored.names)
         self._orders: dict[Query, NDArray[np.int64]] = {}
+        self._places: dict[str, int] = {}
 
     @classmethod
     def copied(cls, pieces: Iterable[bytes], file: BinaryIO) -> "RunTable":
@@ -260,6 +264,7 @@ class RunTable:
     def rows(self, places: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Return the rows at these places; a value that is not known is None."""
         found: list[dict[str, Any]] = self._stored.take(places, self._schema).to_pylist()
+        self._remember([row["record_id"] for row in found], places)
         return found
 
     def first(self, query: Query, limit: int) -> list[dict[str, Any]]:
@@ -299,14 +304,27 @@ class RunTable:
 
     def neighbours(self, query: Query, record_id: str) -> tuple[str | None, str | None]:
         """Return the records before and after this one among the rows that pass."""
-        places = self.order(query)
-        groups = self._stored.groups(schema(["record_id"]))
-        at = next((start + row for start, group in groups if (row := _index(group, record_id)) >= 0), -1)
+        places, at = self.order(query), self._place(record_id)
         if not len(rank := np.flatnonzero(places == at)):
             return None, None
         first, last = max(int(rank[0]) - 1, 0), int(rank[0]) + 1
         ids = self._stored.take(places[first : last + 1], schema(["record_id"]))["record_id"].to_pylist()
+        self._remember(ids, places[first : last + 1])
         return (ids[0] if rank[0] else None), (ids[-1] if last < len(places) else None)
+
+    def _place(self, record_id: str) -> int:
+        """Return where a record stands, -1 if nowhere; of one that was shown, or stood beside one, without going through the table."""
+        at = self._places.get(record_id)
+        if at is None:
+            groups = self._stored.groups(schema(["record_id"]))
+            at = next((start + row for start, group in groups if (row := _index(group, record_id)) >= 0), -1)
+            self._remember([record_id], [at])
+        return at
+
+    def _remember(self, record_ids: Iterable[str], places: Iterable[int]) -> None:
+        if len(self._places) > _PLACES_KEPT:
+            self._places = {}
+        self._places |= {record_id: int(place) for record_id, place in zip(record_ids, places, strict=True)}
 
     def _ordered(self, query: Query) -> NDArray[np.int64]:
         names = [] if query.sort == "attention" else [query.sort]

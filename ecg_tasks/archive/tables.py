@@ -91,7 +91,7 @@ LABEL_ROWS = pa.schema(
 LABELS = pa.schema(
     [
         ("record_id", pa.string()),
-        ("label", pa.string()),  # a verdict, or that an earlier one is withdrawn
+        ("label", pa.string()),  # a verdict, that an earlier one is withdrawn, or that somebody is asked to read
         ("who", pa.string()),  # source:<file> or review:<user>
         ("when", pa.string()),  # ISO 8601
         ("comment", pa.string()),  # this one and the next are absent in older tables

@@ -15,7 +15,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.evaluation.agreement import cohens_kappa
 from ecg_tasks.evaluation.intervals import Interval
-from ecg_tasks.labels import WITHDRAWN, ClassList, Verdict
+from ecg_tasks.labels import ASKED, WITHDRAWN, ClassList, Verdict
 
 COMMENT_MAX = 1000
 """Characters of a comment."""
@@ -143,7 +143,7 @@ def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Sav
     who = _who(user)
     with _saving:
         entries = [entry for entry in all_entries(store) if entry.record_id == record_id]
-        if not any((entry.who, entry.when) == (who, when) and entry.label != WITHDRAWN for entry in entries):
+        if not any((entry.who, entry.when) == (who, when) and entry.is_statement for entry in entries):
             raise ConfigurationError(f"{user} gave no verdict on {record_id} at {when!r}")
         changed = any((entry.who, entry.when) == (who, when) for entry in standing(entries))
         if changed:
@@ -153,6 +153,32 @@ def withdraw(store: ObjectStore, record_id: str, *, user: str, when: str) -> Sav
         audit.append(store, who=user, action=audit.Action.WITHDRAW, subject=record_id, detail={"when": when})
         now = in_force(entries).get(record_id)
         return Saved(record_id=record_id, changed=changed, when=when, in_force=now.label if now else None)
+
+
+def ask(store: ObjectStore, record_id: str, *, reader: str, who: str) -> None:
+    """Append whose the next reading of a record is; without a ``reader`` it is whose it is by rule again.
+
+    Raises
+    ------
+    ConfigurationError
+        If a name is empty where it must not be, too long or not printable.
+    """
+    _who(who)
+    asked = _who(reader) if reader else REVIEW
+    with _saving:
+        entries = [entry for entry in all_entries(store) if entry.record_id == record_id]
+        if asked_of(entries).get(record_id, "") == reader:
+            return
+        new = LabelEntry(record_id=record_id, label=ASKED, who=asked, when=_moment(entries))
+        write_labels(store, [new])
+        audit.append(store, who=who, action=audit.Action.ASK, subject=record_id, detail={"reader": reader, "when": new.when})
+
+
+def asked_of(entries: Iterable[LabelEntry]) -> dict[str, str]:
+    """Return whom somebody gave the next reading of a record to, by record; only what was said last of each counts."""
+    asked = sorted((entry for entry in entries if entry.label == ASKED), key=lambda entry: entry.when)
+    latest = {entry.record_id: entry.who.removeprefix(REVIEW) for entry in asked}
+    return {record_id: reader for record_id, reader in latest.items() if reader}
 
 
 def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
@@ -175,7 +201,7 @@ def history(store: ObjectStore, record_id: str) -> tuple[Statement, ...]:
             in_force=entry == now,
         )
         for entry in entries
-        if entry.label != WITHDRAWN
+        if entry.is_statement
     ]
     alone = [(who, when) for who, when in named if who.startswith(SOURCE)]  # a reviewer's belong to a verdict
     found += [

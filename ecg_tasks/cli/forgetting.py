@@ -4,8 +4,6 @@ No id reaches Airflow, which keeps what is in a form: the request lies in the bu
 """
 
 import json
-import mmap
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,14 +48,8 @@ def forget(
         return
     if not yes:
         typer.confirm("Forget this for good?", abort=True)
-    words = forgetting.words(store, meant)
     token = forgetting.request(store, meant, who=stack.login, why=why, approval=approval)
-    try:
-        _run(stack, token)
-    finally:  # where the run is ended by another one, nobody knows the words any more
-        n_files = blank(stack.home.logs, words)
-        if n_files:
-            say(f"{n_files} logs named something of it, and do not any more")
+    _run(stack, token)
     keep_list(stack)
 
 
@@ -114,21 +106,6 @@ def forget_restored(stack: "Stack") -> None:
         say("the backup holds recordings that were forgotten since: they are forgotten again")
         _run(stack, forgetting.request(store, meant, who=stack.login, why="a backup was restored that still had it"))
     file.unlink()
-
-
-def blank(folder: Path, words: Collection[str]) -> int:
-    """Overwrite some words in all files of a folder, each letter by an x; returns in how many files they stood."""
-    n_files = 0
-    for path in sorted(one for one in folder.rglob("*") if one.is_file() and not one.is_symlink() and one.stat().st_size):
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
-            found = False
-            for word in map(str.encode, words):
-                at = content.find(word)
-                while at >= 0:
-                    content[at : at + len(word)] = b"x" * len(word)
-                    found, at = True, content.find(word, at)
-            n_files += found
-    return n_files
 
 
 def _show(meant: "Meant") -> None:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -28,7 +28,7 @@ import msgspec
 from ecg_tasks import sandbox
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.parsing import messages
-from ecg_tasks.parsing.here import Found
+from ecg_tasks.parsing.here import AskedDrop, Found
 from ecg_tasks.parsing.messages import ASK, ENDED, FILES, FOUND, MESSAGE, READY, SECCOMP
 from ecg_tasks.parsing.serving import OUT_OF_MEMORY
 from ecg_tasks.readers.file_names import recording_name
@@ -49,6 +49,7 @@ EVERYTHING_AT_ONCE = False
 """Whether readers that a task starts for itself import all libraries before the first file, as those of the executor do."""
 
 _WALL_PER_CPU = 5
+_TRIES = 2
 _ROOT = Path(__file__).parents[2]
 _MOST_KEPT = 64 * 1024 * 1024
 """Shared files that have become larger are emptied; what they have is used again by the next drop."""
@@ -77,7 +78,7 @@ class Parser:
         self._end()
 
     def read(self, name: str, contents: Mapping[str, bytes], *, called: Mapping[str, str] | None) -> Found:
-        """Read a drop, as `here.Parse` says; tasks' threads take turns.
+        """Read a drop, as `here.Parse` says.
 
         Raises
         ------
@@ -86,17 +87,42 @@ class Parser:
         ConfigurationError
             If walls are required that this kernel cannot put up.
         """
-        with self._lock:
-            return self._read(name, contents, called)
+        (found,) = self.read_all([AskedDrop(name, contents, called)])
+        if isinstance(found, BadInputError):
+            raise found
+        return found
 
-    def _read(self, name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> Found:
+    def read_all(self, asked: Sequence[AskedDrop], /) -> list[Found | BadInputError]:
+        """Read some drops by one question, as `here.ParseAll` says; tasks' threads take turns.
+
+        What ends the process, takes too much or is no answer is put down to one drop: each is asked for again by itself then.
+        """
+        with self._lock:
+            if len(asked) > 1:
+                with contextlib.suppress(BadInputError, _GoneError):
+                    return self._read(asked)
+            return [self._read_alone(one) for one in asked]
+
+    def _read_alone(self, one: AskedDrop) -> Found | BadInputError:
+        """Read a drop; again where what read it has gone without a word: then their parent was ended, by which no file is the worse."""
+        for _ in range(_TRIES):
+            try:
+                return self._read([one])[0]
+            except BadInputError as fault:
+                return fault
+            except _GoneError:
+                continue
+        return _unanswered(one.name)
+
+    def _read(self, asked: Sequence[AskedDrop]) -> list[Found | BadInputError]:
+        """Ask once; what the process may take is what the smallest of the drops may, so that no drop may more in company than by itself."""
         task = self.start()
-        n_bytes = sum(map(len, contents.values()))
+        name, n_bytes = asked[0].name, min(sum(map(len, one.contents.values())) for one in asked)
         memory = MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes
         cpu_s = CPU_S + round(CPU_S_PER_MB * n_bytes / 1e6)
         given, found = self._files
-        n_given = messages.write(given, contents.values())
-        n_question = messages.write(given, [messages.asking(name, contents, called)], at=n_given)
+        n_given = messages.write(given, [data for one in asked for data in one.contents.values()])
+        n_question = messages.write(given, [messages.asking(asked)], at=n_given)
         self._bound(n_more=memory, cpu_s=cpu_s)
         with contextlib.suppress(OSError):
             task.send(MESSAGE.pack(ASK, n_given, n_question))
@@ -106,7 +132,7 @@ class Parser:
         kind, n_found, n_answer = self._next(task)
         if kind == FOUND and not late:
             try:
-                return self._checked(found, n_found, n_answer, name=name, called=called)
+                return self._checked(found, n_found, n_answer, asked)
             except (ValueError, TypeError, OverflowError, msgspec.MsgspecError, OSError):
                 log.exception("%s: the process that read it did not answer as it should", name)
             finally:
@@ -114,8 +140,10 @@ class Parser:
                     if os.fstat(file).st_size > _MOST_KEPT:
                         os.ftruncate(file, 0)
         self._end()
-        code = n_found if kind == ENDED else None
         given_up = "so it was given up; split it, or export it again"
+        if not late and kind != ENDED:
+            raise _unanswered(name) if kind else _GoneError
+        code = n_found
         if late or code == -signal.SIGXCPU:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took more than {cpu_s} s, {given_up}")
         if code in {OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGXFSZ}:
@@ -153,7 +181,7 @@ class Parser:
         """Set how much memory and time the process may take from now on; it cannot set that itself."""
         if sys.platform != "linux":
             return
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):  # it has ended
             used_s = time.clock_gettime(~self._pid << 3 | 2)  # processor time of another process, as clock_getcpuclockid(3) numbers it
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
             most = self._n_before + n_more
@@ -172,17 +200,17 @@ class Parser:
         return MESSAGE.unpack(data) if len(data) == MESSAGE.size else (b"", 0, 0)
 
     @staticmethod
-    def _checked(found: int, n_found: int, n_answer: int, *, name: str, called: Mapping[str, str] | None) -> Found:
-        answer, read, copy = messages.answered(found, n_found, n_answer, called=called)
-        for text in answer.logged:
-            log.error("%s", text)
-        if answer.fault is not None:
-            raise BadInputError(*answer.fault)
-        own = recording_name(name)
-        names = [record.name for record in read.records] + [row.name for row in read.rejected]
-        if not all(one.startswith(own) for one in names):
-            raise ValueError("a recording of another file's name")
-        return read, copy
+    def _checked(found: int, n_found: int, n_answer: int, asked: Sequence[AskedDrop]) -> list[Found | BadInputError]:
+        checked: list[Found | BadInputError] = []
+        for one, (answer, read, copy) in zip(asked, messages.answered(found, n_found, n_answer, asked), strict=True):
+            own = recording_name(one.name)
+            names = [record.name for record in read.records] + [row.name for row in read.rejected]
+            if not all(name.startswith(own) for name in names):
+                raise ValueError("a recording of another file's name")
+            for text in answer.logged:
+                log.error("%s", text)
+            checked.append((read, copy) if answer.fault is None else BadInputError(*answer.fault))
+        return checked
 
     def _kill(self) -> None:
         with contextlib.suppress(OSError):
@@ -194,6 +222,14 @@ class Parser:
             for file in self._files:
                 os.close(file)
         self._task, self._files = None, ()
+
+
+class _GoneError(Exception):
+    """The other side of the way is gone, and nobody said how it ended."""
+
+
+def _unanswered(name: str) -> BadInputError:
+    return BadInputError(Reason.UNREADABLE, f"{name}: the process that read it did not answer as it should; export it again")
 
 
 def _has_come(task: socket.socket, seconds: float) -> bool:

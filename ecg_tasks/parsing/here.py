@@ -1,7 +1,7 @@
 """Here: reading a drop, and making its copy without identifiers, in this very process. Not here: the process for that (``serving``)."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from ecg_tasks import readers
 from ecg_tasks.errors import BadInputError
@@ -23,6 +23,21 @@ class Parse(Protocol):
         contents : bytes by file name, the drop's first file first
         called : for a copy without identifiers, the name of each of its files; None: no copy
         """
+
+
+class AskedDrop(NamedTuple):
+    """A drop that is to be read, as `Parse` takes it."""
+
+    name: str
+    contents: Mapping[str, bytes]
+    called: Mapping[str, str] | None
+
+
+class ParseAll(Protocol):
+    """Reads some drops, here or elsewhere."""
+
+    def __call__(self, asked: Sequence[AskedDrop], /) -> list[Found | BadInputError]:
+        """Read them one after the other; returns what each holds, or why it is refused."""
 
 
 def read_here(name: str, contents: Mapping[str, bytes], *, called: Mapping[str, str] | None) -> Found:

@@ -9,15 +9,17 @@ import os
 import struct
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
+from ecg_tasks.parsing.here import AskedDrop
 from ecg_tasks.readers import Read, Rejected
 from ecg_tasks.signals.record import Record, Unit
 
@@ -25,10 +27,11 @@ MESSAGE = struct.Struct("<cqq")
 """A letter and two numbers."""
 READY, FILES, ASK, FOUND, ENDED = b"r", b"s", b"a", b"f", b"e"
 """The process stands behind its walls: its id, and which walls (Landlock's version, and 256 for seccomp). The task hands over the shared
-files. It asks: bytes of the files to be read, and of the question after them. It is answered: bytes of samples and copies, and of the
-answer after them. The process has ended: how.
+files. It asks: bytes of the files to be read, and of the questions after them. It is answered: bytes of samples and copies, and of the
+answers after them. The process has ended: how.
 """
 SECCOMP = 256
+AS_GIVEN = -1
 NO_ROOM = (errno.EFBIG, errno.ENOMEM, errno.ENOSPC)
 """Errors of a file in memory that may not grow any more."""
 
@@ -71,7 +74,10 @@ class _Rejected(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found: a fault, or records, refused rows and the sizes of a copy's files; and what the readers logged meanwhile."""
+    """What was found: a fault, or records, refused rows and the sizes of a copy's files; and what the readers logged meanwhile.
+
+    Of a file that a copy has as it was given there is no size but ``AS_GIVEN``, and its bytes do not come back.
+    """
 
     fault: tuple[Reason, str] | None = None
     records: tuple[_Record, ...] = ()
@@ -80,10 +86,12 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     logged: tuple[str, ...] = ()
 
 
+_SAMPLE = np.dtype("<f4")
+Samples = NDArray[np.float32]
 _TOLD = tuple(field.name for field in fields(Record) if field.name != "samples")
 _encode = msgspec.msgpack.Encoder(enc_hook=float).encode  # a number of NumPy's
-_asked = msgspec.msgpack.Decoder(Question).decode
-_answered = msgspec.msgpack.Decoder(Answered).decode
+_asked = msgspec.msgpack.Decoder(tuple[Question, ...]).decode
+_answered = msgspec.msgpack.Decoder(tuple[Answered, ...]).decode
 
 
 def shared_file() -> int:
@@ -124,64 +132,129 @@ def content(file: int, n_bytes: int, *, at: int = 0) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def asking(name: str, contents: Mapping[str, bytes], called: Mapping[str, str] | None) -> bytes:
-    """Return the question for a drop."""
-    files = {file: len(data) for file, data in contents.items()}
-    return _encode(Question(name=name, files=files, called=None if called is None else dict(called)))
+def fill(room: Samples, file: int, *, at: int) -> None:
+    """Read samples of a shared file, from a place on, as `content` reads bytes.
+
+    Raises
+    ------
+    ValueError
+        If the file is shorter.
+    """
+    rest = room.data.cast("B") if room.size else memoryview(b"")
+    while rest:
+        n_bytes = os.preadv(file, [rest], at)
+        if not n_bytes:
+            raise ValueError("a shared file has become shorter")
+        rest, at = rest[n_bytes:], at + n_bytes
 
 
-def asked(file: int, n_given: int, n_question: int) -> tuple[Question, dict[str, bytes]]:
-    """Return the question in a shared file, and the files by name."""
-    found = _asked(content(file, n_question, at=n_given))
-    contents, at = {}, 0
-    for name, size in found.files.items():
-        contents[name], at = content(file, size, at=at), at + size
-    return found, contents
+def asking(drops: Sequence[AskedDrop]) -> bytes:
+    """Return the questions for some drops."""
+    return _encode(
+        [
+            Question(
+                name=one.name,
+                files={file: len(data) for file, data in one.contents.items()},
+                called=None if one.called is None else dict(one.called),
+            )
+            for one in drops
+        ]
+    )
 
 
-def answering(read: Read, copy: Mapping[str, bytes] | None, *, logged: Iterable[str]) -> tuple[list[bytes | memoryview], bytes]:
-    """Return what goes into the shared file before the answer, and the answer."""
-    samples = [np.ascontiguousarray(record.samples, dtype="<f4") for record in read.records]
+def asked(file: int, n_given: int, n_question: int) -> Iterator[AskedDrop]:
+    """Yield the drops in a shared file, of which memory holds one at a time."""
+    at = 0
+    for one in _asked(content(file, n_question, at=n_given)):
+        contents = {}
+        for name, size in one.files.items():
+            contents[name], at = content(file, size, at=at), at + size
+        yield AskedDrop(one.name, contents, one.called)
+
+
+def answering(
+    drop: AskedDrop, read: Read, copy: Mapping[str, bytes] | None, *, logged: Iterable[str]
+) -> tuple[list[bytes | memoryview], Answered]:
+    """Return what goes into the shared file before the answers, and the answer for a drop."""
+    samples = [np.ascontiguousarray(record.samples, dtype=_SAMPLE) for record in read.records]
     records = tuple(
         _Record(n_leads=one.shape[0], n_samples=one.shape[1], **{name: getattr(record, name) for name in _TOLD})
         for one, record in zip(samples, read.records, strict=True)
     )
     rejected = tuple(_Rejected(name=one.name, reason=one.reason, message=one.message, content=one.content) for one in read.rejected)
-    sizes = None if copy is None else {file: len(data) for file, data in copy.items()}
+    given = _given(drop)
+    sizes = None if copy is None else {file: AS_GIVEN if data == given.get(file) else len(data) for file, data in copy.items()}
     parts: list[bytes | memoryview] = [one.data.cast("B") for one in samples]
-    return [*parts, *(copy or {}).values()], _encode(Answered(records=records, rejected=rejected, copy=sizes, logged=tuple(logged)))
+    parts += [copy[file] for file, size in (sizes or {}).items() if copy is not None and size != AS_GIVEN]
+    return parts, Answered(records=records, rejected=rejected, copy=sizes, logged=tuple(logged))
 
 
-def refusing(fault: BadInputError, *, logged: Iterable[str]) -> bytes:
+def refusing(fault: BadInputError, *, logged: Iterable[str]) -> Answered:
     """Return the answer where a file is refused."""
-    return _encode(Answered(fault=(fault.reason, fault.message), logged=tuple(logged)))
+    return Answered(fault=(fault.reason, fault.message), logged=tuple(logged))
 
 
-def answered(file: int, n_found: int, n_answer: int, *, called: Mapping[str, str] | None) -> tuple[Answered, Read, dict[str, bytes] | None]:
-    """Return the answer in a shared file, what was read, and the copy.
+def packed(answers: Sequence[Answered]) -> bytes:
+    """Return answers as they go into the shared file."""
+    return _encode(answers)
+
+
+def answered(file: int, n_found: int, n_answer: int, drops: Sequence[AskedDrop]) -> list[tuple[Answered, Read, dict[str, bytes] | None]]:
+    """Return the answers in a shared file, of each drop with what was read, and the copy.
 
     Raises
     ------
     ValueError
-        If it is no answer, or none to this question.
+        If it is no answer, or none to these questions.
     """
-    found = _answered(content(file, n_answer, at=n_found))
-    records, at = [], 0
-    for one in found.records:
+    answers = _answered(content(file, n_answer, at=n_found))
+    room = _room([one for answer in answers for one in answer.records], most=n_found)
+    found, at = [], 0
+    for drop, one in zip(drops, answers, strict=True):
+        read, copy, room, at = _taken(file, at, one, drop, room)
+        found.append((one, read, copy))
+    if at != n_found:
+        raise ValueError("more or less than the answers report")
+    return found
+
+
+def _room(records: Iterable[_Record], *, most: int) -> Samples:
+    """Return memory for the samples of these records: of one piece, for which the kernel may take large pages."""
+    n_samples = 0
+    for one in records:
         if min(one.n_leads, one.n_samples) < 0:
             raise ValueError("a record of a negative size")
-        size = 4 * one.n_leads * one.n_samples
-        samples = np.frombuffer(content(file, size, at=at), dtype="<f4").reshape(one.n_leads, one.n_samples)
-        records.append(Record(samples=samples, **{name: getattr(one, name) for name in _TOLD}))
-        at += size
+        n_samples += one.n_leads * one.n_samples
+    if _SAMPLE.itemsize * n_samples > most:
+        raise ValueError("more samples than bytes")
+    return np.empty(n_samples, dtype=_SAMPLE)
+
+
+def _taken(file: int, at: int, found: Answered, drop: AskedDrop, room: Samples) -> tuple[Read, dict[str, bytes] | None, Samples, int]:
+    """Return what lies in the shared file of one drop, the room that is left, and where the next one begins."""
+    records = []
+    for one in found.records:
+        n_samples = one.n_leads * one.n_samples
+        samples, room = room[:n_samples], room[n_samples:]
+        fill(samples, file, at=at)
+        samples.flags.writeable = False
+        records.append(Record(samples=samples.reshape(one.n_leads, one.n_samples), **{name: getattr(one, name) for name in _TOLD}))
+        at += samples.nbytes
     copy = None
     if found.copy is not None:
-        if called is None or set(found.copy) != set(called.values()):
+        given = _given(drop)
+        if drop.called is None or set(found.copy) != set(given):
             raise ValueError("a copy that was not asked for")
         copy = {}
         for name, size in found.copy.items():
-            copy[name], at = content(file, size, at=at), at + size
-    if at != n_found:
-        raise ValueError("more or less than the answer reports")
+            if size == AS_GIVEN:
+                copy[name] = given[name]
+            else:
+                copy[name], at = content(file, size, at=at), at + size
     rejected = tuple(Rejected(name=one.name, reason=one.reason, message=one.message, content=one.content) for one in found.rejected)
-    return found, Read(records=tuple(records), rejected=rejected), copy
+    return Read(records=tuple(records), rejected=rejected), copy, room, at
+
+
+def _given(drop: AskedDrop) -> dict[str, bytes]:
+    """Return the files of a drop by the names that they have in its copy."""
+    return {called: drop.contents[file] for file, called in (drop.called or {}).items()}

@@ -1,11 +1,13 @@
 """Here: the processes that read files for tasks: ``python -m ecg_tasks.parsing.serving LISTENER PARENT``. Not here: asking (``asking``).
 
 One process waits at a socket that it was started with. It was started with hardly an environment, so it knows no secret, and forks for each
-task that comes, which takes milliseconds. The fork puts up its walls, then reads what the task hands over, drop after drop. Its parent ends
-it when the task has gone, and tells the task how it ended when it ends first. When whoever started them has gone, all of them end.
+task that comes, which takes milliseconds. The fork puts up its walls, then reads what the task hands over, some drops at a time. Its parent
+ends it when the task has gone, and tells the task how it ended when it ends first, also where the parent began anew in between: it hands
+over to itself what it knows of them. When whoever started them has gone, all of them end.
 """
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -15,7 +17,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -30,6 +32,8 @@ from ecg_tasks.sandbox import seccomp
 
 LIBRARIES = ("defusedxml.ElementTree", "edfio", "h5py", "pandas", "pyarrow.parquet", "scipy.io", "scipy.signal", "soundfile", "wfdb")
 """Those that readers import when a file needs them. Who waits for more than one task imports them before the first; they bear a fork."""
+_MADE_UP = {"a.hea": b"a 1 500 5000\na.dat 16 1000/mV 16 0 0 0 0 II\n", "a.dat": bytes(range(250)) * 40}
+"""A recording that is read before the first fork: what is made at a first use is there for all then."""
 OUT_OF_MEMORY = 3
 """How a process ends that has no memory left."""
 _BETWEEN_LOOKS_MS = 500
@@ -37,6 +41,8 @@ _BETWEEN_LOOKS_MS = 500
 _MOST_LOGGED = 16
 _GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
 _CREDENTIALS = struct.Struct("3i")
+_AND = ":"
+"""Between the id of a child and its socket, in an argument."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,27 @@ class _Child:
     pid: int
     task: socket.socket
 
+    @property
+    def told(self) -> str:
+        """What a program that begins anew is told of it: its id, and the number of the socket."""
+        return f"{self.pid}{_AND}{self.task.fileno()}"
 
-def serve(listener: socket.socket, *, parent: int) -> None:
-    """Fork for each task that comes, as long as the process that started this one is its parent; begin anew when a module has changed."""
+    @classmethod
+    def known_by(cls, told: str) -> "_Child":
+        """Take over one from the program before."""
+        pid, _, file = told.partition(_AND)
+        task = socket.socket(fileno=int(file))
+        os.set_inheritable(task.fileno(), False)  # noqa: FBT003 - its name says it
+        return cls(int(pid), task)
+
+
+def serve(listener: socket.socket, *, parent: int, before: Sequence[_Child] = ()) -> None:
+    """Fork for each task that comes, as long as the process that started this one is its parent; begin anew when a module has changed.
+
+    Parameters
+    ----------
+    before : children of the program that this one was
+    """
     woken, wake = socket.socketpair()
     for waits in (listener, woken, wake):
         waits.setblocking(False)  # noqa: FBT003 - its name says it
@@ -56,19 +80,20 @@ def serve(listener: socket.socket, *, parent: int) -> None:
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
     waiting.register(woken, select.POLLIN)
-    children: dict[int, _Child] = {}
-    before = _modules()
+    children = {child.task.fileno(): child for child in before}
+    for file in children:
+        waiting.register(file, _GONE & ~select.POLLHUP)
+    wake.send(b"\0")  # one may have ended before this program could hear of it
+    modules = _modules()
+    gc.freeze()  # a child that collects would copy all that it finds
     while os.getppid() == parent:
         for file, event in waiting.poll(_BETWEEN_LOOKS_MS):
             if file == woken.fileno():
                 woken.recv(4096)
-                for child in [child for child in children.values() if _has_ended(child)]:
-                    waiting.unregister(child.task)
-                    del children[child.task.fileno()]
-                    child.task.close()
+                _let_go(children, waiting)
             elif file == listener.fileno():
-                if _modules() != before:
-                    _begin_anew(listener)
+                if _modules() != modules:
+                    _begin_anew(listener, children.values())
                 if (task := _next(listener)) is not None:
                     others = [listener, woken, wake, *(one.task for one in children.values())]
                     children[task.fileno()] = _Child(_fork(task, others), task)
@@ -78,16 +103,26 @@ def serve(listener: socket.socket, *, parent: int) -> None:
                 waiting.modify(file, 0)
 
 
+def _let_go(children: dict[int, _Child], waiting: "select.poll") -> None:
+    """Tell the tasks of children that have ended, and forget these."""
+    for child in [child for child in children.values() if _has_ended(child)]:
+        waiting.unregister(child.task)
+        del children[child.task.fileno()]
+        child.task.close()
+
+
 def _modules() -> dict[str, int]:
     """Return when each of our modules that is imported was changed: tasks find them as they are on the disk, and so does this process."""
     paths = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "ecg_tasks" and module.__file__]
     return {path: os.stat(path).st_mtime_ns for path in paths if os.path.exists(path)}  # noqa: PTH110, PTH116 - a hundred, for each task
 
 
-def _begin_anew(listener: socket.socket) -> NoReturn:
-    """Become the same program with what is on the disk now; who waits at the socket is served by that."""
-    os.set_inheritable(listener.fileno(), True)  # noqa: FBT003 - its name says it
-    os.execv(sys.executable, [sys.executable, "-P", "-m", __spec__.name, *sys.argv[1:]])  # noqa: S606 - this module again
+def _begin_anew(listener: socket.socket, children: Collection[_Child]) -> NoReturn:
+    """Become the same program with what is on the disk now; who waits at the socket is served by that, and the children stay its own."""
+    for one in (listener, *(child.task for child in children)):
+        os.set_inheritable(one.fileno(), True)  # noqa: FBT003 - its name says it
+    arguments = [one for one in sys.argv[1:] if _AND not in one] + [child.told for child in children]
+    os.execv(sys.executable, [sys.executable, "-P", "-m", __spec__.name, *arguments])  # noqa: S606 - this module again
 
 
 def _next(listener: socket.socket) -> socket.socket | None:
@@ -152,17 +187,19 @@ def _read_what_comes(task: socket.socket) -> None:
 
 
 def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
-    """Read one drop; returns how many bytes of samples and copies were written, and of the answer after them."""
+    """Read some drops; returns how many bytes of samples and copies were written, and of the answers after them."""
+    n_found, answers = 0, []
     try:
-        asked, contents = messages.asked(files[0], n_data, n_question)
-        parts: Sequence[bytes | memoryview]
-        try:
-            read, copy = read_here(asked.name, contents, called=asked.called)
-            parts, answer = messages.answering(read, copy, logged=logged.taken())
-        except BadInputError as fault:
-            parts, answer = (), messages.refusing(fault, logged=logged.taken())
-        n_found = messages.write(files[1], parts)
-        return n_found, messages.write(files[1], [answer], at=n_found)
+        for drop in messages.asked(files[0], n_data, n_question):
+            parts: Sequence[bytes | memoryview] = ()
+            try:
+                read, copy = read_here(drop.name, drop.contents, called=drop.called)
+                parts, answer = messages.answering(drop, read, copy, logged=logged.taken())
+            except BadInputError as fault:
+                answer = messages.refusing(fault, logged=logged.taken())
+            n_found += messages.write(files[1], parts, at=n_found)
+            answers.append(answer)
+        return n_found, messages.write(files[1], [messages.packed(answers)], at=n_found)
     except MemoryError:
         _give_up()
     except OSError as error:
@@ -194,13 +231,18 @@ class _Logged(logging.Handler):
 
 
 def main() -> None:
-    """Serve at a socket that was inherited: the arguments are its number, the parent's id, and ``all`` to import everything before."""
+    """Serve at a socket that was inherited.
+
+    The arguments are its number, the parent's id, ``all`` to import everything before, and the children of the program before.
+    """
     file, parent, *more = sys.argv[1:]
     keep_freed()
-    if more == ["all"]:
+    if "all" in more:
         for library in LIBRARIES:
             importlib.import_module(library)
-    serve(socket.socket(fileno=int(file)), parent=int(parent))
+        with contextlib.suppress(BadInputError):
+            read_here("a/a.hea", _MADE_UP, called={name: name for name in _MADE_UP})
+    serve(socket.socket(fileno=int(file)), parent=int(parent), before=[_Child.known_by(one) for one in more if _AND in one])
 
 
 if __name__ == "__main__":

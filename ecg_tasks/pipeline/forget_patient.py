@@ -38,7 +38,7 @@ from ecg_tasks.archive.workspace import now, open_store, patient_hash
 from ecg_tasks.errors import ConfigurationError, DamagedStoreError
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline import ingest_records
-from ecg_tasks.pipeline.forgetting import earlier, gone, versions
+from ecg_tasks.pipeline.forgetting import earlier, gone, logs, versions
 from ecg_tasks.pipeline.forgetting.gone import Gone
 from ecg_tasks.pipeline.forgetting.kinds import KINDS
 from ecg_tasks.settings import Settings
@@ -49,6 +49,8 @@ OTHERS = tuple(dag for dag in DagId if dag not in {DAG, DagId.DECIDE_CHAMPION})
 _MOST_LOOKS = 10
 _EARLIER = "earlier"
 """Among the prefixes of a manifest: copies or versions of objects that were written over or deleted before."""
+_LOG_FILES = "log_files"
+"""Beside the prefixes: logs on this machine."""
 _APPROVE = "Approve"
 _ACCOUNTS: tuple[type[Manifest], ...] = (IntakeManifest, RenderManifest, ClassifyManifest)
 
@@ -212,6 +214,8 @@ def carry_out(run_id: str, token: str) -> str:
         else:
             raise DamagedStoreError(f"something of {token} is there again after {_MOST_LOOKS} looks: {dict(+changed)}")
         n_by_kind[_EARLIER] = earlier.forget(store, what)
+        if settings.logs is not None:  # last: what was done until here may have written some
+            n_by_kind[_LOG_FILES] = logs.forget_in_folder(settings.logs, what)
         asked = _ended(store, what, asked, approved_by=approved_by)
     counted(**{f"changed_in_{kind.strip('/')}": n for kind, n in n_by_kind.items() if n})
     return _publish(store, run, asked, n_by_kind)

@@ -53,6 +53,7 @@ from ecg_tasks.pipeline.intake import (
     opening,
     publication,
     quarantining,
+    reading,
     taking,
     waiting,
 )
@@ -174,18 +175,19 @@ def ingest_batch(job: str, *, tried_before: bool = False) -> str:
         called: dict[str, str] = {}
 
         def records() -> Iterator[record_shards.StoredRecord]:
+            get = partial(taking.get, store) if archived is None else partial(members.get, archived)
             take_one = partial(taking.take, store) if archived is None else partial(members.take, store, batch=archived)
             refused = forgotten.refused(store) if work.refuses else frozenset()
             keeping = replace(Keeping.of(settings), refused=refused, aside=aside.of_run(run) if work.refuses else "")
             take = partial(
                 take_one,
-                parse=parser.read,
                 described=described,
                 patient_key=settings.patient_key,
                 dates=settings.dates,
                 keeping=keeping,
             )
-            for taken in bounded_parallel_map(take, work.drops, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
+            there = reading.read_drops(work.drops, get=get, parse=parser.read_all, keeping=keeping)
+            for taken in bounded_parallel_map(take, there, at_once=DROPS_AT_ONCE):  # most of a small recording's time is the store's
                 lines.add(taken)
                 quarantined.extend(taken.quarantined)
                 called.update(taken.forgotten)

@@ -23,6 +23,7 @@ from ecg_tasks.queries import reasons, second_readings
 from ecg_tasks.queries.decided_records import DecidedRecords, decided_records
 
 __all__ = [
+    "NextReading",
     "PairAgreement",
     "Progress",
     "QueueItem",
@@ -35,6 +36,7 @@ __all__ = [
     "history",
     "is_decided",
     "known_classes",
+    "next_reading",
     "progress",
     "queue",
     "reveal",
@@ -106,6 +108,22 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NextReading:
+    """Who reads a record next that has a verdict.
+
+    Parameters
+    ----------
+    reader : that person, ``second_readings.ANYBODY`` where nobody is left; None where it needs no other reading
+    asked : the person who was asked by name, and has not read it yet; empty where it goes by rule
+    able : who gave verdicts lately, and has said nothing of this record
+    """
+
+    reader: str | None
+    asked: str
+    able: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Revealed:
     """What a reviewer may know after the verdict: the model's word, the source's label and the reasons, as they were without the verdict.
 
@@ -117,7 +135,7 @@ class Revealed:
 
 
 def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50, blind: bool = False) -> QueuePage:
-    """Return what this user should look at, what teaches most first.
+    """Return what this user should look at: first what somebody asked this user by name to read, then what teaches most.
 
     A record that the user gave a verdict on, or skipped, is not in it. What others gave a verdict on is in it where another reading is
     needed, and that is this user's (`second_readings`).
@@ -134,28 +152,53 @@ def queue(store: ObjectStore, *, user: str, offset: int = 0, limit: int = 50, bl
     labels = _labels(store, archive, known)
     said = verdicts.opinions(known.reviews)
     people = second_readings.readers(known.reviews, now=datetime.now(UTC))
-    others = [record_id for record_id, by_user in said.items() if not second_readings.is_for(user, record_id, by_user, known=people)]
+    asked = verdicts.asked_of(known.reviews)
+    others = [
+        record_id
+        for record_id, by_user in said.items()
+        if not second_readings.is_for(user, record_id, by_user, known=people, asked=asked.get(record_id, ""))
+    ]
     disputed = archive.flags([record_id for record_id, by_user in said.items() if verdicts.is_disputed(by_user)])
     found = prioritise(scores=archive.scores, uncertain=archive.uncertain, quality=archive.quality, label=labels.by_row, disputed=disputed)
-    open_rows = np.setdiff1d(np.arange(len(archive.ids)), archive.rows(others))
-    order = open_rows[np.lexsort((archive.ids[open_rows], -found.total[open_rows]))]
+    open_rows = np.flatnonzero(~archive.flags(others))
+    by_name = archive.flags([record_id for record_id, reader in asked.items() if reader == user and record_id in said])
+    place = np.where(by_name, -np.inf, -found.total)[open_rows]
     own = archive.rows([record_id for record_id, by_user in said.items() if _has_labelled(by_user, user)])
-    shown = _shuffled(archive, order, read=archive.flags(list(said)), user=user) if blind else order
+    if blind:
+        shown = _shuffled(archive, open_rows, place, read=archive.flags(list(said)), user=user)
+    else:
+        shown = open_rows[_first(place, offset + limit)]
     return QueuePage(
         items=tuple(_item(archive, int(row), labels.of(archive.ids[row].decode()), found, int(row)) for row in shown[offset:][:limit]),
         offset=offset,
-        waiting=len(order),
+        waiting=len(open_rows),
         reviewed=len(own),
         total=len(archive.ids),
     )
 
 
-def _shuffled(archive: DecidedRecords, order: NDArray[np.int64], *, read: NDArray[np.bool_], user: str) -> NDArray[np.int64]:
-    """Return the batch that a user reads blind: at most half of it further readings, all by a digest of user and id."""
-    further = order[read[order]][: BATCH // 2]
-    batch = np.concatenate([further, order[~np.isin(order, further)][: BATCH - len(further)]])
-    place = [hashlib.blake2b(f"{user}\n".encode() + archive.ids[row]).digest() for row in batch]
-    return batch[np.argsort(np.array(place, dtype="S64"))] if len(batch) else batch
+def _first(place: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """Return where the ``n`` lowest places are, in their order, equals as they stand; of a million only these are sorted."""
+    at = np.flatnonzero(place <= np.partition(place, n - 1)[n - 1]) if n < len(place) else np.arange(len(place))
+    found: NDArray[np.int64] = at[np.argsort(place[at], kind="stable")][:n]
+    return found
+
+
+def _shuffled(
+    archive: DecidedRecords, rows: NDArray[np.int64], place: NDArray[np.float64], *, read: NDArray[np.bool_], user: str
+) -> NDArray[np.int64]:
+    """Return the batch that a user reads blind: at most half of it further readings, all by a digest of user and id.
+
+    ``rows`` are those that wait, in the order of their ids, and ``place`` says which of them come first.
+    """
+    again = np.flatnonzero(read[rows])
+    further = again[_first(place[again], BATCH // 2)]
+    first = _first(place, BATCH + len(further))
+    batch = rows[np.concatenate([further, first[~np.isin(first, further)][: BATCH - len(further)]])]
+    digests = [hashlib.blake2b(f"{user}\n".encode() + archive.ids[row]).digest() for row in batch]
+    order = np.argsort(np.array(digests, dtype="S64"))
+    shown: NDArray[np.int64] = batch[order] if len(batch) else batch
+    return shown
 
 
 def reveal(store: ObjectStore, record_id: str, *, user: str) -> Revealed | None:
@@ -182,6 +225,23 @@ def has_verdict(store: ObjectStore, record_id: str, *, user: str) -> bool:
     """Return whether a verdict of this user on a record stands; a skip is none."""
     reviews = (entry for entry in verdicts.read_labels(store).reviews if entry.record_id == record_id)
     return _has_labelled(verdicts.opinions(reviews).get(record_id, {}), user)
+
+
+def next_reading(store: ObjectStore, record_id: str) -> NextReading | None:
+    """Return who reads a record next; None before the first verdict, and for what no serving model has decided on."""
+    known = verdicts.read_labels(store)
+    reviews = [entry for entry in known.reviews if entry.record_id == record_id]
+    said = verdicts.opinions(reviews).get(record_id, {})
+    if not second_readings.has_verdict(said) or not is_decided(store, record_id):
+        return None
+    people = second_readings.readers(known.reviews, now=datetime.now(UTC))
+    able, asked = second_readings.free(said, known=people), verdicts.asked_of(reviews).get(record_id, "")
+    needed = second_readings.needs_another(record_id, said, known=people, asked=asked)
+    return NextReading(
+        reader=second_readings.reader_of(record_id, said, known=people, asked=asked) if needed else None,
+        asked=asked if asked in able else "",
+        able=tuple(able),
+    )
 
 
 def known_classes(store: ObjectStore) -> tuple[str, ...]:
@@ -215,7 +275,9 @@ def progress(store: ObjectStore) -> Progress:
         reviewed=len(archive.rows([record_id for record_id, by in said.items() if any(_has_labelled(by, user) for user in by)])),
         disputed=len(archive.rows([record_id for record_id, by in said.items() if verdicts.is_disputed(by)])),
         by_user=dict(sorted(by_user.items())),
-        assigned=second_readings.assigned(said, known=second_readings.readers(known.reviews, now=datetime.now(UTC))),
+        assigned=second_readings.assigned(
+            said, known=second_readings.readers(known.reviews, now=datetime.now(UTC)), asked=verdicts.asked_of(known.reviews)
+        ),
     )
 
 

@@ -94,7 +94,12 @@ def search(
     if unseen_by:
         said = verdicts.opinions(known.reviews)
         people = second_readings.readers(known.reviews, now=datetime.now(UTC))
-        hidden = {one.record_id for one in listed if second_readings.is_for(unseen_by, one.record_id, said[one.record_id], known=people)}
+        asked = verdicts.asked_of(known.reviews)
+        hidden = {
+            one.record_id
+            for one in listed
+            if second_readings.is_for(unseen_by, one.record_id, said[one.record_id], known=people, asked=asked.get(one.record_id, ""))
+        }
     words = text.casefold().split()
     found = [
         one

@@ -18,6 +18,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import arrays
 from ecg_tasks.readers.base import Acquisition, Companions, Reading, Recording, Rejected
 from ecg_tasks.readers.file_names import sidecars_of
+from ecg_tasks.readers.hdf5_heaps import check_heaps
 from ecg_tasks.readers.sidecar import Described, described, missing, with_sidecars
 from ecg_tasks.signals.record import STANDARD_LEADS
 
@@ -101,6 +102,7 @@ class Hdf5Reader:
 def _opened(data: bytes, *, name: str) -> Iterator[Any]:
     import h5py
 
+    check_heaps(data, name=name)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             yield file

@@ -1,10 +1,15 @@
-"""Here: the page of one record, made on demand. Not here: gathering it (``queries.records``), verdicts (``actions``)."""
+"""Here: the page of one record, made on demand, and the form that gives its next reading to somebody.
+
+Not here: gathering it (``queries.records``), verdicts (``actions``).
+"""
 
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Form, HTTPException, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
+from ecg_tasks.actions import verdicts
 from ecg_tasks.labels import Decision
 from ecg_tasks.queries import explained, records, report_table, review_queue, runs, same_patient
 from ecg_tasks.reporting.attribution import Attribution, draw_attribution
@@ -30,6 +35,7 @@ from ecg_ui.rendering import page
 from ecg_ui.watching import Noted
 
 router = APIRouter()
+changes = APIRouter()
 
 VERDICTS = (("normal", "n"), ("abnormal", "a"), ("uninterpretable", "u"), ("skip", "s"))
 """What a reviewer may say, and by which key."""
@@ -89,6 +95,7 @@ def show_record(
         verdicts=VERDICTS,
         boxes=found.decided.version.class_names if found.decided else (),
         known=review_queue.known_classes(store),
+        reading=review_queue.next_reading(store, record_id),
         previous=previous,
         following=following,
         by_lead=draw_lead_spectrograms(record, from_s=start),
@@ -98,6 +105,15 @@ def show_record(
         duration=number(record.duration_s),
         fs=number(record.fs),
     )
+
+
+@changes.post("/records/{record_id}/reader")
+def give_reading(
+    request: Request, user: GetUserDep, store: Store, record_id: RecordPath, reader: Annotated[str, Form(max_length=verdicts.USER_MAX)] = ""
+) -> Response:
+    """Give the next reading of a record to a person, or without one back to the rule."""
+    verdicts.ask(store, record_id, reader=reader, who=user.get_name())
+    return RedirectResponse(f"{request.scope['root_path']}/records/{record_id}?done=asked#said-h", status_code=303)
 
 
 @router.get("/records/{record_id}/beat")

@@ -178,6 +178,27 @@ def test_orders(table, rows, sort, descending):
     assert [record_id for part in table.parts(places) for record_id in part["record_id"]] == [row["record_id"] for row in expected]
 
 
+def test_a_place_is_looked_for_once(table, monkeypatch):
+    """Of a record that was shown, or stood beside one, the table is not gone through again; what is remembered has a bound."""
+    looked = []
+    groups = table._stored.groups
+    monkeypatch.setattr(table._stored, "groups", lambda columns: looked.append(columns.names) or groups(columns))
+    monkeypatch.setattr(table, "_places", {})
+    query = Query()
+    ids = [row["record_id"] for row in table.first(query, 3)]
+    assert [table.neighbours(query, one) for one in ids[:2]] == [(None, ids[1]), (ids[0], ids[2])]
+    assert looked == []
+    monkeypatch.setattr(table, "_places", {})
+    assert table.neighbours(query, ids[1]) == table.neighbours(query, ids[1]) == (ids[0], ids[2])
+    assert table.neighbours(query, ids[2])[0] == ids[1]
+    assert table.neighbours(query, "f" * 32) == table.neighbours(query, "f" * 32) == (None, None)
+    assert looked == [["record_id"]] * 2
+    monkeypatch.setattr(predictions, "_PLACES_KEPT", 1)
+    table.first(query, 3)
+    table.first(query, 1)
+    assert len(table._places) == 1
+
+
 def test_neighbours_are_those_of_the_filter(table):
     """Before and after a record stand the rows beside it; at the ends, and for a row that does not pass, nobody."""
     query = Query(decision="normal", sort="quality")

@@ -15,7 +15,10 @@ from ecg_tasks.pipeline import ingest_records, render_spectrograms
 from ecg_tasks.readers import READERS
 from tests.readings import read_heartbeat_csv
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 
 
 def test_beats_are_read_back_as_they_were_drawn():
@@ -72,7 +75,6 @@ def test_a_twelve_lead_recording_is_timed_stage_by_stage(in_this_process, tmp_pa
     assert all(stage in text for stage in twelve_lead.STAGES)
 
 
-@pytest.mark.slow
 def test_learning_is_measured_on_the_same_beats_for_both_sides(in_this_process, monkeypatch):
     """Every figure is there, the notebook's hour is told from what was measured, and no patient is on two sides."""
     monkeypatch.setattr(training, "WARM_UP_STEPS", 1)

@@ -1,4 +1,4 @@
-"""What ``forget`` does outside the bucket: logs, and the list for backups. Not here: forgetting (``pipeline/test_forget_patient``)."""
+"""What ``forget`` does outside the bucket: the list for backups. Not here: forgetting (``pipeline/test_forget_patient``)."""
 
 import json
 from types import SimpleNamespace
@@ -8,20 +8,6 @@ from ecg_tasks.actions import forgetting as asking
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import Forgetting, write
 from ecg_tasks.cli import backup, forgetting
-
-
-def test_logs_lose_the_words_and_nothing_else(tmp_path):
-    """A file keeps its length, for a process may go on writing at its end; other files are not written at all."""
-    inner = tmp_path / "tasks"
-    inner.mkdir()
-    named, other, empty = inner / "a.log", tmp_path / "b.log", tmp_path / "c.log"
-    named.write_bytes(b"read 0a1b, and 0a1b again\n")
-    other.write_bytes(b"nothing of it\n")
-    empty.write_bytes(b"")
-    before = other.stat().st_mtime_ns
-    assert forgetting.blank(tmp_path, ["0a1b", "ffff"]) == 1
-    assert named.read_bytes() == b"read xxxx, and xxxx again\n"
-    assert (other.read_bytes(), other.stat().st_mtime_ns) == (b"nothing of it\n", before)
 
 
 def test_a_restored_stack_is_told_what_to_forget(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ if not hasattr(airflow.sdk, "RetryAction"):
 from airflow.sdk import RetryAction
 from airflow.sdk.definitions.retry_policy import RetryPolicy
 
+pytestmark = pytest.mark.slow
+
 RETRIED = {StoreError, MissingObjectError, ForgettingError}
 BAD_INPUT = BadInputError(Reason.FLAT, "lead II is flat")
 

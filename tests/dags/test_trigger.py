@@ -6,7 +6,7 @@ from ecg_tasks.errors import ConfigurationError, NotEnoughDataError
 from ecg_tasks.pipeline import retrain_model
 
 # Airflow's API answers with fields that it calls deprecated itself
-pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")]
 
 DAG_IDS = [
     *("backfill_version", "classify_records", "decide_champion", "forget_patient", "ingest_records"),

@@ -1,11 +1,13 @@
 """Here: Airflow's settings and environment. Not here: Airflow at work (``test_stack``)."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from deploy.embedded import airflow, bucket, supervision
+from deploy.embedded import airflow, bucket, supervision, task_environment
 from deploy.embedded.home import Home
+from ecg_tasks.settings import Settings
 
 
 @pytest.fixture
@@ -29,6 +31,14 @@ def test_a_task_sees_where_the_bucket_is(home):
         "ECG_STORE_ERASE_KEY",
         "PYTHONPATH",
     }
+
+
+def test_a_task_knows_where_the_logs_are(home):
+    """All of them, so that a forgetting leaves nothing there, whoever asked for it and in whichever way."""
+    given = task_environment.of(airflow.environment(home))
+    assert Settings.from_environment(given).logs == home.logs
+    assert home.logs in home.log("api-server").parents
+    assert home.logs in Path(given["AIRFLOW__LOGGING__BASE_LOG_FOLDER"]).parents
 
 
 def test_forks_live_on_macos(monkeypatch):

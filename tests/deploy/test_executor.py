@@ -22,6 +22,8 @@ from setproctitle import setproctitle
 from deploy.embedded import executor as mended
 from deploy.embedded import task_environment
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 300.0
 
 
@@ -121,6 +123,7 @@ def test_it_rests_when_nothing_has_come_for_a_while(monkeypatch):
     monkeypatch.setattr(mended.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(mended.time, "sleep", lambda seconds: rested.append((now[0], seconds)))
     executor = mended.LocalExecutor(parallelism=2)
+    executor.workers = {}
     for now[0] in (10.0, 20.0, 20.5, 30.0):
         executor.sync()
     assert rested == [(20.5, mended.REST_S), (30.0, mended.REST_S)]
@@ -135,6 +138,22 @@ def test_it_rests_when_nothing_has_come_for_a_while(monkeypatch):
     now[0] = 120.5
     executor.sync()
     assert rested[2:] == [(120.5, mended.REST_S)]
+
+
+def test_all_workers_but_one_end_while_it_rests(started, monkeypatch):
+    """Idle ones only hold memory. Tasks bring them back, more than one at once, and none is lost on the way."""
+    monkeypatch.setattr(mended, "REST_S", 0.0)
+    executor = started(mended.LocalExecutor, 4)
+    first = set(executor.workers)
+    monkeypatch.setattr(mended, "QUIET_S", 0.0)
+    assert wait_until(lambda: len(executor.workers) == 1, executor)
+    assert set(executor.workers) < first
+    monkeypatch.setattr(mended, "QUIET_S", 3600.0)
+    keys = [f"task {number}" for number in range(50)]
+    give(executor, *keys)
+    assert len(executor.workers) == 4
+    assert wait_until(lambda: executor.done == dict.fromkeys(keys, "success"), executor)
+    assert len(executor.workers) == 4
 
 
 def test_airflows_own_would_stand_still(started):

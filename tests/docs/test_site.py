@@ -13,6 +13,8 @@ import pytest
 from docs import cli
 from tests.untraced import untraced
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 STRICTLY = ["-W", "--keep-going", "-q", "-c", "docs"]
 HTML = "{http://www.w3.org/1999/xhtml}"

@@ -52,7 +52,8 @@ def test_the_page_counts_as_the_table_does():
     """How many are met, not met and not applicable."""
     states = Counter(row["state"] for row in rows())
     page = (ROOT / "docs" / "threat-model.md").read_text()
-    assert f"of 253 it meets {states['met']}, {states['not met']} it does not, and {states['not applicable']} are about" in page
+    counts = f"{states['met']} are met, {states['not met']} are not met, and {states['not applicable']} do not apply"
+    assert f"Of 253 requirements, {counts}." in page
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row["requirement"])

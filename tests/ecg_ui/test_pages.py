@@ -13,7 +13,9 @@ import pytest
 from msgspec import structs
 
 from ecg_tasks import report_columns
+from ecg_tasks.archive import keys, verdicts
 from ecg_tasks.archive.documents import ReportPin, read
+from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline import classify_records
 from ecg_tasks.pipeline.reports import report_builder
 from ecg_tasks.queries import models, quarantine, records, runs
@@ -333,3 +335,18 @@ def test_the_monitoring_page_tells_what_is_estimated_without_labels(written):
     page = written["/ecg/monitoring?recipe=heartbeat"]
     assert "Estimated without labels" in page
     assert "the interval does not show it" in page
+
+
+def test_a_page_lists_once_what_its_questions_begin_with(admin, archive, rows, monkeypatch):
+    """Labels, classes and forgettings, however many questions of a page ask for them; what came since is on the next page."""
+    listed = []
+    whole = ObjectStore.list_objects
+    monkeypatch.setattr(ObjectStore, "list_objects", lambda self, prefix, **more: listed.append(prefix) or whole(self, prefix, **more))
+    record_id = rows[0]["record_id"]
+    for path in (f"/ecg/records/{record_id}?date={archive.date}&run={archive.run}", "/ecg/review"):
+        listed.clear()
+        assert admin.get(path).status_code == 200
+        assert {listed.count(prefix) for prefix in (keys.LABELS, keys.CLASSES, keys.FORGOTTEN)} == {1}, path
+    said = verdicts.save_verdict(archive.store, record_id, verdict="normal", user="bea")
+    assert "<bdi>bea</bdi>" in admin.get(f"/ecg/records/{record_id}").text
+    verdicts.withdraw(archive.store, record_id, user="bea", when=said.when)

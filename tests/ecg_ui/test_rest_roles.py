@@ -11,6 +11,8 @@ import pytest
 
 from ecg_tasks.names import DagId
 
+pytestmark = pytest.mark.slow
+
 ROLES = ("reader", "reviewer", "operator", "admin")
 EVERYBODY, RUNNING, ADMIN, NOBODY = set(ROLES), {"operator", "admin"}, {"admin"}, set()
 PLAIN, PROMOTING = DagId.CLASSIFY_RECORDS.value, DagId.DECIDE_CHAMPION.value

@@ -167,6 +167,31 @@ def test_two_read_a_record_blind_and_a_third_where_they_differ(client_of, archiv
     assert {name: said[name] for name in people} == {"rita": ("normal", "AVB2 ?"), "rolf": ("abnormal", ""), "rosa": ("abnormal", "")}
 
 
+def test_an_operator_gives_a_reading_by_name(client_of, archive, token_of, taken_back):
+    """The form has those who read lately and have not spoken; who was asked has it in the queue, and nobody else; a reader has no form."""
+    record_id, other, third = queue_of(archive.store, "rita")[:3]
+    for name, one in (("rita", record_id), ("rolf", other), ("rosa", third)):
+        client_of("reviewer", name=name)
+        verdicts.save_verdict(archive.store, one, verdict="normal", user=name)
+    operator, page = client_of("operator"), f"/ecg/records/{record_id}"
+    assert re.findall(r"<option[^>]*>([^<]*)</option>", operator.get(page).text.partition('name="reader"')[2])[:3] == [
+        "by rule",
+        "rolf",
+        "rosa",
+    ]
+    answer = operator.post(f"{page}/reader", data={"token": token_of(operator, page), "reader": "rosa"}, headers=OWN)
+    assert answer.headers["location"] == f"{page}?done=asked#said-h"
+    assert [record_id in queue_of(archive.store, name) for name in ("rita", "rolf", "rosa", "rudi")] == [False, False, True, False]
+    text = operator.get(page).text
+    assert "<bdi>rosa</bdi> reads it next, asked by name." in text
+    assert "<option selected>rosa</option>" in text
+    assert 'name="reader"' not in client_of("reader").get(page).text
+    refused = operator.post(f"{page}/reader", data={"token": token_of(operator, page), "reader": "rita"}, headers=OWN)
+    assert (refused.status_code, "cannot be asked to read it" in refused.text) == (409, True)
+    operator.post(f"{page}/reader", data={"token": token_of(operator, page), "reader": ""}, headers=OWN)
+    assert "asked by name" not in operator.get(page).text
+
+
 def test_classes_of_ones_own_are_kept_offered_and_found(client_of, archive, token_of, taken_back):
     """Typed in, with what is absent; the next reviewer can choose them, and a search finds the record, by its comment, too."""
     reviewer = client_of("reviewer")

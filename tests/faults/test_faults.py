@@ -23,6 +23,8 @@ from tests.faults.faults import A_NIGHT, FAULTS, OTHERS, Fault, everywhere
 from tests.faults.proxy import Fate, Network, Proxy, Rule
 from tests.faults.trial import Broken, Trial, trial
 
+pytestmark = pytest.mark.slow
+
 NIGHT = Fault(
     breaks=(
         *everywhere("task killed", breaks.kill_task),

@@ -58,6 +58,7 @@ _PATHS = (
 )
 _POSTS = (
     ("/review", "record_id=RECORD&verdict=normal&comment=x&checked=MI&offered=MI&tags=AF&tags=-PVC&token="),
+    ("/records/RECORD/reader", "reader=anna&token="),
     ("/review/undo", "record_id=RECORD&at=2026-03-02T00:00:00Z&token="),
     ("/models/heartbeat/promote", "version=VERSION&why=because&override=&token="),
     ("/models/twelve_lead/rollback", "version=VERSION&why=because&token="),
@@ -108,6 +109,7 @@ def opened() -> Iterator[Any]:
             security.may_read: _nothing,
             security.may_decide: _nothing,
             security.may_label: _nothing,
+            security.may_ask: _nothing,
             security.may_put_back: _nothing,
             security.may_run: _nothing,
             security.signed_in: lambda: user,
@@ -129,7 +131,7 @@ def opened() -> Iterator[Any]:
         run = mock.Mock(return_value="page__2026-03-02T00:00:00Z-00000000")
         asked = mock.patch.multiple(deciding, ask=run, start=run, state_of=mock.Mock(return_value="running"))
         manager = mock.patch.object(security, "get_auth_manager", return_value=SimpleAuthManager())  # a page may have taken `rights` before
-        all_of_them = security.Rights(label=True, put_back=True, decide=True, forget=True, run=True)
+        all_of_them = security.Rights(label=True, ask=True, put_back=True, decide=True, forget=True, run=True)
         rights = mock.patch.object(security, "rights", return_value=all_of_them)
         with manager, rights, asked:
             yield check

@@ -9,6 +9,8 @@ import pytest
 
 from tests.untraced import untraced
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 READ = """
 import json, resource

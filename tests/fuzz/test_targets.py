@@ -9,6 +9,8 @@ from tests.fuzz import engines
 from tests.fuzz.__main__ import SHARES, table
 from tests.fuzz.targets import ACCEPTED, TARGETS
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 150
 """Of each target. With 400 they reach no more of the readers' lines and branches (73.8 % instead of 73.1): new code takes Atheris."""
 CODES = {ACCEPTED, *Reason, *(f"HTTP {status}" for status in (400, 403, 404, 405, 409))}

@@ -21,7 +21,10 @@ from ecg_tasks.learning.added_process import fault_of_scores, load_apart
 from ecg_tasks.learning.keras_file import load_network
 from tests.added_networks import changed_keras, described, keras_file, litert_file, onnx_file, saved, zipped
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 ROOT = Path(__file__).parents[2]
 SHAPE = (4, 5, 2)
 WEIGHTS, BIAS = np.linspace(-0.02, 0.02, 40)[:, None], np.zeros(1)

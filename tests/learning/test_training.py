@@ -17,6 +17,8 @@ from ecg_tasks.learning.export import keras_scores
 from ecg_tasks.learning.keras_file import load_network
 from ecg_tasks.learning.training import CLASSES_COUNT, loss_of_outputs, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_learns(trained):
     """A band of rows that is brighter in abnormal records is found within four epochs."""

@@ -20,7 +20,7 @@ from ecg_tasks.archive.documents import IntakeManifest, load
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.parsing import asking, here, messages
 from ecg_tasks.parsing.asking import Parser
-from ecg_tasks.parsing.here import read_here
+from ecg_tasks.parsing.here import AskedDrop, read_here
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.readers import Read
@@ -220,13 +220,51 @@ def test_what_is_read_is_what_would_be_read_here(beat_rows, heartbeat_csv):
             assert told(parser.read, name, contents, None) == told(read_here, name, contents, None)
 
 
+def test_drops_are_read_together_as_one_by_one(beat_rows, heartbeat_csv):
+    """By one question, each with its own fault, refused rows, copy and names; a copy that is the file itself comes back as that."""
+    drops = [*written().values(), {"a.csv": heartbeat_csv(beat_rows(4)) + b"1,2,3\n"}, {"x.jpg": b"\xff\xd8\xff"}]
+    asked = [
+        AskedDrop(f"w{n}/{next(iter(drop))}", drop, {file: f"{n}{file}" for file in drop} if n % 3 else None)
+        for n, drop in enumerate(drops)
+    ]
+    with Parser() as parser:
+        found = parser.read_all(asked)
+        pid = parser.pids()[1]
+        assert [told_of(one) for one in found] == [told(read_here, *one) for one in asked]
+        assert parser.read_all([]) == []
+        assert parser.pids()[1] == pid
+    assert sum(isinstance(one, BadInputError) for one in found) == 1
+
+
+@WALLED
+def test_what_ends_the_process_costs_only_itself(planted, beat_rows, heartbeat_csv):
+    """Of drops that are read together each other is read as it would be alone, whatever came before the one that ends it, or after."""
+    good = heartbeat_csv(beat_rows(3))
+    crash = AskedDrop("c.csv", {"c.csv": b"PLANTED crash "}, None)
+    first, last = (AskedDrop(name, {name: good}, {name: f"0{name}"}) for name in ("a.csv", "z.csv"))
+    with Parser() as parser:
+        found = parser.read_all([first, crash, last])
+    assert [told_of(one) for one in (found[0], found[2])] == [told(read_here, *one) for one in (first, last)]
+    assert (found[1].reason, found[1].message) == (
+        Reason.UNREADABLE,
+        "c.csv: reading it ended the process that did (-11); export it again",
+    )
+
+
+def told_of(found):
+    """A drop's answer, to be compared."""
+    if isinstance(found, BadInputError):
+        return found.reason, found.message
+    read, copy = found
+    return [vars_of(one) for one in read.records], read.rejected, copy
+
+
 def told(parse, name, contents, called):
     """All that reading a drop gives, to be compared."""
     try:
-        read, copy = parse(name, contents, called=called)
+        return told_of(parse(name, contents, called=called))
     except BadInputError as fault:
-        return fault.reason, fault.message
-    return [vars_of(one) for one in read.records], read.rejected, copy
+        return told_of(fault)
 
 
 def vars_of(record):
@@ -307,6 +345,50 @@ def test_readers_begin_again_when_a_module_has_changed(beat_rows, heartbeat_csv)
     assert seen[0][1] != seen[1][1], "it lies elsewhere, as every program that begins does"
 
 
+def test_readers_that_begin_again_know_their_children(beat_rows, heartbeat_csv):
+    """A task whose reader was forked before is told how that ended, and who reads for one that has gone is ended; nobody stays behind."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    with Parser() as old, Parser() as gone:
+        for parser in (old, gone):
+            assert len(parser.read("a.csv", good, called=None)[0].records) == 3
+        left = [psutil.Process(parser.pids()[1]) for parser in (old, gone)]
+        for _ in range(2):
+            os.utime(here.__file__)
+            with Parser() as new:
+                assert len(new.read("a.csv", good, called=None)[0].records) == 3
+        left[1].suspend()
+        gone._end()
+        left[0].send_signal(signal.SIGSEGV)
+        with pytest.raises(BadInputError, match=r"ended the process that did \(-11\)"):
+            old.read("a.csv", good, called=None)
+    _, alive = psutil.wait_procs(left, timeout=300)
+    assert alive == []
+
+
+def test_readers_that_are_ended_cost_no_file(beat_rows, heartbeat_csv):
+    """Whoever ends the parent of all that read ends these, too: the file is read again, by others."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    with Parser() as parser:
+        parser.start()
+        parent, reader = map(psutil.Process, parser.pids())
+        parent.kill()
+        assert psutil.wait_procs([reader], timeout=300)[1] == []
+        assert len(parser.read("a.csv", good, called=None)[0].records) == 3
+        assert parser.pids()[0] != parent.pid
+
+
+def test_a_process_that_lies_is_not_said_to_have_ended(monkeypatch, beat_rows, heartbeat_csv):
+    """What is no answer refuses the file, with that as the reason, and the next file is read by another process."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    with Parser() as parser:
+        with monkeypatch.context() as patch:
+            patch.setattr(messages, "answered", lambda *_, **__: int("no number"))
+            with pytest.raises(BadInputError, match="did not answer as it should") as caught:
+                parser.read("a.csv", good, called=None)
+        assert caught.value.reason is Reason.UNREADABLE
+        assert len(parser.read("a.csv", good, called=None)[0].records) == 3
+
+
 def test_readers_that_die_before_they_start_end_the_wait(monkeypatch, beat_rows, heartbeat_csv):
     """What waits at their socket is taken by nobody then: the task fails, and its next try has readers again."""
     deaf = asking.listen()
@@ -336,10 +418,15 @@ def test_walls_that_are_missing_are_told_once_or_refused(caplog):
 ONE = Record(samples=np.ones((1, 4), dtype=np.float32), fs=1.0, leads=("II",), unit="mV", name="a")
 
 
-def answer(copy=None):
+def drop(called=None):
+    """What is asked for, of a file ``a`` that has ``x``."""
+    return AskedDrop("a", {"a": b"x"}, called)
+
+
+def answer(copy=None, called=None):
     """The bytes before an answer, and its own."""
-    parts, end = messages.answering(Read(records=(ONE,)), copy, logged=[])
-    return b"".join(bytes(part) for part in parts), end
+    parts, end = messages.answering(drop(called), Read(records=(ONE,)), copy, logged=[])
+    return b"".join(bytes(part) for part in parts), messages.packed([end])
 
 
 DATA, END = answer()
@@ -353,8 +440,10 @@ DATA, END = answer()
         (DATA, b"\xc1", None),
         (*answer({"b": b"x"}), None),
         (*answer({"b": b"x"}), {"a": "c"}),
+        (*answer({"b": b"x"}, called={"a": "b"}), {"a": "c"}),
+        (DATA, messages.packed([]), None),
     ],
-    ids=["short", "long", "no answer", "a copy nobody asked for", "a copy under another name"],
+    ids=["short", "long", "no answer", "a copy nobody asked for", "a copy under another name", "another file as it was given", "none"],
 )
 def test_an_answer_is_checked_before_it_is_used(data, end, called):
     """Whoever takes the process over can write what he likes: what is no answer to the question is none."""
@@ -364,8 +453,9 @@ def test_an_answer_is_checked_before_it_is_used(data, end, called):
             os.ftruncate(file, 0)
             messages.write(file, [data, end])
             with pytest.raises((ValueError, TypeError)):
-                messages.answered(file, len(data), n_answer, called=called)
+                messages.answered(file, len(data), n_answer, [drop(called)])
         messages.write(file, [DATA, END])
-        assert messages.answered(file, len(DATA), len(END), called=None)[1].records[0].record_id == ONE.record_id
+        ((_, read, _),) = messages.answered(file, len(DATA), len(END), [drop()])
+        assert read.records[0].record_id == ONE.record_id
     finally:
         os.close(file)

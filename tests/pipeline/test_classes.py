@@ -24,7 +24,10 @@ from ecg_tasks.pipeline.training.class_rules import MIN_PATIENTS
 from ecg_tasks.queries import exchange, models, records
 from ecg_tasks.reporting.class_lines import class_lines
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 N_PATIENTS = 240
 
 

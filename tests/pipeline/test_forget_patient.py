@@ -44,6 +44,8 @@ from ecg_tasks.signals import near_duplicates
 from tests.breaking import break_every_change, insist
 from tests.scanned import found_in, objects_with, spellings, unkeyed
 
+pytestmark = pytest.mark.slow
+
 ERIKA, ANNA = "Erika-4711", "Anna-4712"
 VERSION = "aaaa00000001"
 
@@ -312,6 +314,7 @@ def test_nothing_tells_of_a_forgotten_patient(either):
         keys.TAKEN_OVER,
         keys.DESCRIPTIONS,
         keys.SIGNATURES,
+        keys.LOGS,
     }
     assert store.list_keys(keys.TAKEN_OVER)
     order = [run.run for run in runs.runs(store).runs]
@@ -367,6 +370,40 @@ def test_what_was_written_over_or_deleted_before_goes_too(store):
     assert left
     assert manifest.objects["earlier"] > 2
     assert not store.exists(deleted[0])
+
+
+def test_logs_tell_nothing_of_it_any_more(store, tmp_path, monkeypatch):
+    """Those of the stack's folder and of tasks in the bucket, with their versions, keep their lengths and all that is said of others."""
+    ids, wanted = told_of(store, ERIKA)
+    other = next(one for one in persons(store) if one not in ids)
+    words = sorted({*ids, *(name.partition(" ")[2] for name in wanted if name.split()[0] in {"patient", "called", "bytes"})})
+    line = f"GET /ecg/records/{ids[0]}?next=%2Fecg%2Frecords%2F{ids[1]} and {' '.join(words)} beside {other}\n".encode()
+    folder, others = tmp_path / "logs", b"nothing of it\n"
+    for name, data in {"tasks/dag_id=x/attempt=1.log": line * 3, "api-server.log.1": line, "store.log": others, "new.log": b""}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    before = (folder / "store.log").stat().st_mtime_ns
+    store._client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
+    for name, data in {"a.log": line, "b.log": others, "c.log": others}.items():
+        store.put(f"{keys.LOGS}dag_id=x/{name}", data)
+    store.replace(f"{keys.LOGS}dag_id=x/c.log", line)
+    store.replace(f"{keys.LOGS}dag_id=x/c.log", others)
+    monkeypatch.setenv("ECG_LOGS", str(folder))
+    manifest = read(store, ForgettingManifest, forget(store))
+    assert (manifest.objects[keys.LOGS], manifest.objects["log_files"]) == (1, 2)
+    on_disk = [path.read_bytes() for path in folder.rglob("*.log*") if path.is_file()]
+    in_bucket = [store.get(key) for key in store.list_keys(keys.LOGS)]
+    with object_store.forgetting():
+        kept = [one.read() for one in store.earlier() if one.key.startswith(keys.LOGS)]
+    for data in on_disk + in_bucket + kept:
+        assert found_in(wanted, data) == set()
+    blank = line
+    for word in words:
+        blank = blank.replace(word.encode(), b"x" * len(word))
+    assert sorted(on_disk) == sorted([blank * 3, blank, others, b""])
+    assert sorted(in_bucket) == sorted([blank, others, others])
+    assert other.encode() in blank
+    assert (folder / "store.log").stat().st_mtime_ns == before
 
 
 def test_what_three_nights_do_not_write_is_forgotten_too(store):

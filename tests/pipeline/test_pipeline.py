@@ -24,7 +24,10 @@ from ecg_tasks.pipeline.training.reference import MEASURES
 from ecg_tasks.queries import drift
 from ecg_tasks.signals.recipes import get_recipe
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 N_PATIENTS = 240
 
 

@@ -163,6 +163,61 @@ def test_a_second_reading_is_one_persons_while_there_are_several(archive):
     assert mine[other] <= set(waiting(archive.store, other))
 
 
+def test_a_reading_is_given_to_somebody_by_name(reviewed):
+    """It is that person's alone and first, also where none is due by rule; a skip passes it on; the log has who gave it to whom."""
+    record_id, other = reviewed.ids(12)[11], reviewed.ids(12)[9]  # neither is due for a second reading
+    for name in ("bert", "carl"):
+        acts.save_verdict(reviewed.store, other, verdict="normal", user=name)
+    with pytest.raises(ConfigurationError, match="no verdict yet"):
+        acts.ask(reviewed.store, record_id, reader="bert", who="olga")
+    acts.save_verdict(reviewed.store, record_id, verdict="normal", user="anna")
+    assert review_queue.next_reading(reviewed.store, record_id).reader is None
+    for name in ("anna", "nobody", "asked\n"):
+        with pytest.raises(ConfigurationError, match="cannot be asked"):
+            acts.ask(reviewed.store, record_id, reader=name, who="olga")
+    for name in ("bert", "carl", "carl"):
+        acts.ask(reviewed.store, record_id, reader=name, who="olga")
+        assert review_queue.next_reading(reviewed.store, record_id) == review_queue.NextReading(
+            reader=name, asked=name, able=("bert", "carl")
+        )
+        queues = {one: waiting(reviewed.store, one) for one in ("anna", "bert", "carl", "dora")}
+        assert {one for one, ids in queues.items() if record_id in ids} == {name}
+        assert queues[name][0] == record_id
+    assert review_queue.progress(reviewed.store).assigned == {"carl": 1}
+    log = [(entry.who, entry.detail["reader"]) for _, entry in audit.entries(reviewed.store) if entry.action == audit.Action.ASK]
+    assert log == [("olga", "bert"), ("olga", "carl")]
+    saved = acts.save_verdict(reviewed.store, record_id, verdict="skip", user="carl")
+    assert review_queue.progress(reviewed.store).assigned == {}
+    acts.withdraw(reviewed.store, record_id, user="carl", when=saved.when)
+    assert record_id in waiting(reviewed.store, "carl")
+    acts.ask(reviewed.store, record_id, reader="", who="olga")
+    assert not [one for one in ("bert", "carl", "dora") if record_id in waiting(reviewed.store, one)]
+
+
+def test_to_be_asked_is_no_verdict(reviewed):
+    """Nothing is said of the recording by that: no label, no history, no reader, nothing to take back."""
+    record_id = reviewed.ids(12)[11]
+    acts.save_verdict(reviewed.store, reviewed.ids(12)[9], verdict="normal", user="bert")
+    acts.save_verdict(reviewed.store, record_id, verdict="abnormal", user="anna")
+    before = review_queue.history(reviewed.store, record_id), review_queue.progress(reviewed.store).by_user
+    acts.ask(reviewed.store, record_id, reader="bert", who="olga")
+    assert (review_queue.history(reviewed.store, record_id), review_queue.progress(reviewed.store).by_user) == before
+    assert labels_in_force(reviewed.store)[record_id].who == "review:anna"
+    (asked,) = [entry for entry in stored_labels(reviewed.store) if entry.label == "asked"]
+    assert second_readings.readers([asked], now=datetime.now(UTC)) == set()
+    with pytest.raises(ConfigurationError, match="bert gave no verdict"):
+        acts.withdraw(reviewed.store, record_id, user="bert", when=asked.when)
+
+
+def test_who_was_asked_and_is_away_gives_it_back_to_the_rule():
+    """A name counts while that person is among those who gave verdicts lately."""
+    said = {"anna": verdicts.Opinion(label="normal", when="2026-03-01T00:00:00+00:00")}
+    assert second_readings.reader_of("0" * 32, said, known={"bert", "carl"}, asked="carl") == "carl"
+    assert second_readings.reader_of("0" * 32, said, known={"bert"}, asked="carl") == "bert"
+    assert not second_readings.needs_another("1" * 32, said, known={"bert"}, asked="carl")
+    assert second_readings.needs_another("1" * 32, said, known={"carl"}, asked="carl")
+
+
 def test_who_is_away_gives_readings_to_the_others():
     """Thirty days after the last verdict; a verdict that was taken back is none."""
     said = [

@@ -19,7 +19,7 @@ import scipy.io
 from benchmarks import written_files as written
 from ecg_tasks import readers
 from ecg_tasks.errors import Reason
-from ecg_tasks.readers import arrays
+from ecg_tasks.readers import arrays, hdf5_heaps
 from tests.readers.test_binary_formats import AS_WFDB, ONE, recording_of, refused
 
 
@@ -127,6 +127,36 @@ def test_a_chunk_that_unpacks_to_more_than_it_should_is_refused():
         dataset.id.write_direct_chunk((0, 0), b"".join(packer.compress(bytes(10**6)) for _ in range(500)) + packer.flush())
 
     assert "unpacks to more than the 480000 bytes" in refused(in_hdf5(write)).message
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_a_heap_without_an_end_is_refused(libver):
+    """HDF5 itself goes round for ever at a free place of no length, when it reads a text of any length."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w", libver=libver) as file:
+        file["ecg"] = ONE.millivolts
+        file["ecg"].attrs["unit"] = "mV"
+    whole = stream.getvalue()
+    files = {"r.h5": whole, "signals.json": written.sidecar(ONE)}
+    assert recording_of(files).leads[0].samples.size == len(ONE.millivolts)
+    heap = whole.index(b"GCOL")
+    length = struct.pack("<Q", 4096 - 16 - 24)
+    free = whole.index(length, heap)
+    error = refused(files | {"r.h5": whole[:free] + bytes(8) + whole[free + 8 :]})
+    assert (error.reason, "a heap without an end" in error.message) == (Reason.UNREADABLE, True)
+
+
+def test_texts_without_number_are_refused(monkeypatch):
+    """Going through them takes time; so many belong to no recording."""
+    monkeypatch.setattr(hdf5_heaps, "_MAX_PLACES", 100)
+
+    def write(file):
+        file["ecg"] = ONE.millivolts
+        file["notes"] = [f"note {number}" for number in range(100)]
+
+    error = refused(in_hdf5(write))
+    assert (error.reason, "more than 100 texts" in error.message) == (Reason.TOO_LARGE, True)
 
 
 def test_links_out_of_the_file_and_foreign_filters_are_not_followed(tmp_path):

@@ -10,9 +10,12 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from ecg_tasks.labels import Decision
+from ecg_tasks.reporting.difference import render_difference
 from ecg_tasks.reporting.model import ReportedClass
 from ecg_tasks.reporting.pages import record_page, render_report
+from tests.accessibility import faults, faults_in_all_looks
 from tests.reporting.test_attribution import attribution
+from tests.reporting.test_difference import _changed, _difference
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
@@ -99,6 +102,20 @@ def test_no_page_is_wider_than_a_phone(browser, folder):
     context.close()
 
 
+def test_the_report_stands_axe_in_every_look(browser, folder):
+    """Its index with the table, a page of each kind of recording, and that of two versions: light, dark and as on a phone."""
+    context = browser.new_context()
+    page = context.new_page()
+    found = {}
+    for path in [folder / "index.html", *sorted(folder.glob("records/*.html"))[:3]]:
+        page.goto(path.as_uri())
+        found[path.name] = faults_in_all_looks(page)
+    page.set_content(dict(render_difference(_difference([_changed(1), _changed(2, None)])))["index.html"].decode())
+    found["difference"] = faults_in_all_looks(page)
+    context.close()
+    assert {name: said for name, said in found.items() if said} == {}
+
+
 def test_the_classes_take_a_line_or_two_each_on_a_phone(browser, report, details):
     """A cell that has to be scrolled to is not squeezed into a column of words beside empty rows."""
     known = ReportedClass(
@@ -179,3 +196,17 @@ def test_one_leads_spectrogram_is_shown_and_it_is_chosen_without_a_script(explai
         pixels = np.asarray(shot.convert("RGB")).astype(int)
     pale = (pixels[..., 0] > 230) & (pixels[..., 0] - pixels[..., 1] > 15)
     assert pale.any(axis=1).sum() > 50, "the paper is drawn once, and every drawing refers to it"
+
+
+def test_an_explained_record_stands_axe_in_every_layout(explained):
+    """Each layout and zoom, another lead, and the calipers; with the explanation, and without."""
+    found = faults_in_all_looks(explained)
+    explained.set_viewport_size({"width": 1280, "height": 900})
+    for choice in explained.locator(".trace-tools input").all():
+        choice.check()
+        found += faults(explained, anew=True)
+    explained.get_by_role("radio", name="aVR").check()
+    explained.get_by_role("button", name="Calipers").click()
+    found += faults(explained)
+    explained.get_by_role("checkbox", name="Show what the decision is based on").click()
+    assert found + faults(explained) == []

@@ -113,7 +113,7 @@ def test_every_kind_of_key_is_there():
     }
     there = {f"{key.partition('/')[0]}/" for key in old_bucket().states[PLANNED]}
     since = {keys.DESCRIPTIONS, keys.CATALOG, keys.ACCOUNT_LISTS, keys.CLASSES, keys.TAKEN_OVER, keys.MEASUREMENTS, keys.ACCESS}
-    assert prefixes - there == since | {keys.DEIDENTIFIED, keys.FORGOTTEN, keys.APPROVALS}
+    assert prefixes - there == since | {keys.DEIDENTIFIED, keys.FORGOTTEN, keys.APPROVALS, keys.LOGS}
 
 
 def test_names_are_the_same(store, said):

@@ -1,7 +1,7 @@
 """Here: what the store keeps of objects that were written over or deleted before a forgetting. Not here: what is in the bucket now.
 
-A copy goes whole where something of the forgotten recordings may stand in it; what is there now of the same object stays. The logs' stay
-as the logs do (``kinds.KEEPS``).
+A copy goes whole where something of the forgotten recordings may stand in it; what is there now of the same object stays. Those of the log
+of acts and of the access log stay as these do (``kinds.KEEPS``).
 """
 
 import re
@@ -12,6 +12,7 @@ from io import BytesIO
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import Earlier, ObjectStore
 from ecg_tasks.errors import EcgError, MissingObjectError
+from ecg_tasks.pipeline.forgetting import logs
 from ecg_tasks.pipeline.forgetting.gone import Gone
 from ecg_tasks.pipeline.forgetting.leftovers import is_theirs, words_in
 from ecg_tasks.pipeline.forgetting.stored_bytes import names_them
@@ -48,6 +49,8 @@ def _has_to_go(one: Earlier, gone: Gone) -> bool:
 def _tells(data: bytes, gone: Gone, *, key: str) -> bool:
     if key.startswith(keys.RAW):  # bytes as they were dropped: theirs lie in folders of theirs
         return is_label_table(key.rpartition("/")[2]) and names_them(data, gone)
+    if key.startswith(keys.LOGS):
+        return logs.tells(data, logs.words_of(gone))
     if not gone.words.isdisjoint(words_in(data)):
         return True
     digests = re.compile(b"|".join(sorted(one.encode() for one in gone.ids | gone.patients | gone.sources | gone.empty_shards)))

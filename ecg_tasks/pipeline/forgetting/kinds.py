@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.pipeline.forgetting import accounts, leftovers, nights, rows, stored_bytes, versions
+from ecg_tasks.pipeline.forgetting import accounts, leftovers, logs, nights, rows, stored_bytes, versions
 from ecg_tasks.pipeline.forgetting.gone import Gone
 
 
@@ -49,6 +49,7 @@ KINDS = (
     KeptKind(keys.RECORD_INDEX, rows.of_shards(keys.RECORD_INDEX)),
     KeptKind(keys.RECORDS, rows.of_shards(keys.RECORDS)),
     KeptKind(keys.CATALOG, rows.forget_in_catalog),
+    KeptKind(keys.LOGS, logs.forget),
 )
 KEEPS = {
     keys.CHECKPOINTS: "weights between two epochs, which name nobody; they go 30 days after their training",

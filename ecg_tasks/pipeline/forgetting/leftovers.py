@@ -74,7 +74,8 @@ def forget_on_the_way(store: ObjectStore, gone: Gone) -> int:
     n_changed = 0
     for listed in units.values():
         contents = zip(listed, store.get_many(listed), strict=True)
-        if listed == [headers.MEMO] or any(without(data, gone) is None or not gone.words.isdisjoint(keys.stem(key).split("-")) for key, data in contents):
+        theirs = (without(data, gone) is None or not gone.words.isdisjoint(keys.stem(key).split("-")) for key, data in contents)
+        if listed == [headers.MEMO] or any(theirs):
             store.delete_many(listed)
             n_changed += len(listed)
     return n_changed

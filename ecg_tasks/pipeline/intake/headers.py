@@ -4,7 +4,6 @@ Where something waits, what was read is kept in one object in staging/, by key a
 again then. It has names of files as they were dropped, so it holds nothing but what is in the inbox, and goes when nothing waits.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,11 +64,8 @@ def remember(store: ObjectStore, said: Mapping[str, Said], *, before: Mapping[st
         store.delete(MEMO)
 
 
-def delete_files(store: ObjectStore, gone: Iterable[str], *, some_wait: bool) -> None:
-    """Delete files from the inbox, and what is kept of them; where none waits any more, all that is kept."""
-    if not some_wait:
-        store.delete_many(itertools.chain(gone, [MEMO]))
-        return
+def delete_files(store: ObjectStore, gone: Iterable[str]) -> None:
+    """Delete files from the inbox while others wait there, and what is kept of them."""
     before = remembered(store)
     said = dict(before)
 

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 from typing import BinaryIO, cast
 
@@ -17,11 +16,11 @@ from ecg_tasks.archive.documents import Drop, Input, PackedArchive, Place
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.parsing.here import Parse
 from ecg_tasks.pipeline.intake import archives, taking
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.quarantining import quarantine_contents
+from ecg_tasks.pipeline.intake.reading import DropBytes, ReadDrop
 from ecg_tasks.pipeline.intake.taking import Taken
 from ecg_tasks.readers import packed
 from ecg_tasks.readers.file_names import recording_beside, recording_name
@@ -84,12 +83,21 @@ def fetched(store: ObjectStore, archive: PackedArchive, drops: Sequence[Drop], p
         yield FetchedMembers(archive=archive, places=places, contents=contents)
 
 
+def get(batch: FetchedMembers, drop: Drop) -> DropBytes:
+    """Return the bytes of a drop of the batch by file name, as `reading.read_drops` gets them."""
+    if drop.fate == PASSED_OVER or drop.reason:
+        return None
+    try:
+        return batch.of(drop)
+    except BadInputError as fault:
+        return fault
+
+
 def take(
     store: ObjectStore,
-    drop: Drop,
+    read: ReadDrop,
     *,
     batch: FetchedMembers,
-    parse: Parse,
     described: Mapping[str, Person],
     patient_key: bytes,
     dates: Dates,
@@ -100,15 +108,15 @@ def take(
     Where raw/ keeps bytes as they came, it has the archive, which is the source of its records; a copy without identifiers is given back,
     to be kept with those of the batch.
     """
+    drop, contents = read.drop, read.contents
     names, has_archive = keeping.names, keeping.keeps == "as_dropped"
     outcome = structs.replace(_line(drop, names), source=batch.archive.source, kept="as_dropped" if has_archive else "nothing")
     if drop.fate == PASSED_OVER:
         return Taken(outcome=structs.replace(outcome, fate=PASSED_OVER, passed_over=1))
     if drop.reason:
         return _refused(store, drop, outcome, batch, fault=BadInputError(Reason(drop.reason), drop.message), names=names)
-    try:
-        contents = batch.of(drop)
-    except BadInputError as fault:
+    if not isinstance(contents, Mapping):
+        fault = contents if isinstance(contents, BadInputError) else BadInputError(Reason.INCOMPLETE, f"{drop.name} was not taken out")
         return _refused(store, drop, outcome, batch, fault=fault, names=names)
 
     copy: dict[str, bytes] = {}
@@ -130,13 +138,11 @@ def take(
             files=tuple(structs.replace(file, sha256=sha256) for file, sha256 in zip(line.files, digests, strict=True)),
         )
 
-    read = partial(parse, called=keeping.called(contents))
-    taken = taking.read_drop(
+    taken = taking.let_in(
         store,
         drop,
         outcome,
-        contents,
-        read=read,
+        read.found,
         keep=keep,
         described=described,
         patient_key=patient_key,

@@ -1,7 +1,8 @@
-"""Here: taking over one drop: bytes to raw/, records and labels to the batch, faults to quarantine/. Not here: the tasks."""
+"""Here: taking over one drop that was read: bytes to raw/, records and labels to the batch, faults to quarantine/. Not here: reading it."""
 
 import posixpath
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -18,11 +19,12 @@ from ecg_tasks.archive.record_shards import StoredRecord, anonymous
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import patient_bucket, patient_hash
 from ecg_tasks.errors import SENTENCES, BadInputError, MissingObjectError, Reason
-from ecg_tasks.parsing.here import Found, Parse
+from ecg_tasks.parsing.here import Found
 from ecg_tasks.pipeline.intake import aside
 from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.keeping import Keeping, with_digests
 from ecg_tasks.pipeline.intake.quarantining import quarantine, quarantine_rows
+from ecg_tasks.pipeline.intake.reading import DropBytes, ReadDrop
 from ecg_tasks.readers import Rejected
 from ecg_tasks.readers.file_names import recording_beside, recording_name
 from ecg_tasks.readers.record_names import normal_name
@@ -47,11 +49,20 @@ class Taken:
     forgotten: Mapping[str, str] = field(default_factory=dict)
 
 
+def get(store: ObjectStore, drop: Drop) -> DropBytes:
+    """Return the bytes of a drop in the inbox by file name, as `reading.read_drops` gets them."""
+    if drop.reason:
+        return None
+    try:
+        return {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
+    except MissingObjectError as error:
+        return error
+
+
 def take(
     store: ObjectStore,
-    drop: Drop,
+    read: ReadDrop,
     *,
-    parse: Parse,
     described: Mapping[str, Person],
     patient_key: bytes,
     dates: Dates,
@@ -62,7 +73,8 @@ def take(
     The account line has ``received = records + duplicates + quarantined``; a file that is refused whole counts as one. A file that is
     passed over, because its name says that it holds no recording, counts as one beside them: it is no input.
     """
-    name, names = drop.name, keeping.names
+    drop, contents, names = read.drop, read.contents, keeping.names
+    name = drop.name
     file_keys = [file.key for file in drop.files]
     outcome = Input(
         name=names.shown(name),
@@ -70,13 +82,12 @@ def take(
         files=tuple(structs.replace(file, key=names.in_inbox(file.key)) for file in drop.files),
         fate="records",
     )
-    try:
-        if drop.reason:
+    if drop.reason:
+        with suppress(MissingObjectError):
             fault = BadInputError(Reason(drop.reason), drop.message)
             source, files = sources.described(store, file_keys, [file.size for file in drop.files], called=names.file)
             return _refused(store, drop, with_digests(outcome, source, files, kept="nothing"), fault=fault, names=names)
-        contents = contents_of(store, drop)
-    except MissingObjectError:  # its owner took it back before it was read
+    if not isinstance(contents, Mapping):  # its owner took it back before it was read
         return Taken(outcome=structs.replace(outcome, fate="gone"))
     put = partial(sources.keep, store)
     if drop.fate == PASSED_OVER:
@@ -89,13 +100,11 @@ def take(
         as_set = replace(keeping, keeps="nothing") if nothing else keeping
         return as_set.keep(line, contents, copy=copy, put=put)
 
-    read = partial(parse, called=keeping.called(contents))
-    taken = read_drop(
+    taken = let_in(
         store,
         drop,
         outcome,
-        contents,
-        read=read,
+        read.found,
         keep=keep,
         described=described,
         patient_key=patient_key,
@@ -122,13 +131,12 @@ class Refusing:
     fault: BadInputError
 
 
-def read_drop(
+def let_in(
     store: ObjectStore,
     drop: Drop,
     outcome: Input,
-    contents: Mapping[str, bytes],
+    found: Found | BadInputError | None,
     *,
-    read: Callable[[str, Mapping[str, bytes]], Found],
     keep: KeepBytes,
     described: Mapping[str, Person],
     patient_key: bytes,
@@ -136,15 +144,16 @@ def read_drop(
     names: StoredNames,
     refused: Collection[str] = (),
 ) -> Taken | Refusing:
-    """Read a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and a copy without identifiers.
+    """Let in what was found in a drop, and put its bad rows into quarantine; ``keep`` keeps its bytes, given its line and a copy.
 
     Nothing is kept of the records whose digests are ``refused``, because they were forgotten, and nothing of the bytes of their file.
     """
     name = drop.name
-    try:
-        reading, copy = read(name, contents)
-    except BadInputError as fault:
-        return Refusing(outcome=keep(outcome, None), fault=fault)
+    if found is None:
+        raise AssertionError(f"a drop of {len(drop.files)} files was not read")
+    if isinstance(found, BadInputError):
+        return Refusing(outcome=keep(outcome, None), fault=found)
+    reading, copy = found
     n_read = len(reading.records)
     digests = {record.record_id: digest_of(record.record_id, key=patient_key) for record in reading.records if refused}
     forgotten = {names.hashed(one.name): digests[one.record_id] for one in reading.records if digests.get(one.record_id) in refused}
@@ -205,11 +214,6 @@ def kept_date(recorded: str | None, dates: Dates) -> str | None:
     ['2024-05-03T10:11:12', '2024-05', '2024']
     """
     return None if recorded is None else recorded[: _KEPT_CHARS[dates]]
-
-
-def contents_of(store: ObjectStore, drop: Drop) -> dict[str, bytes]:
-    """Return the bytes of a drop in the inbox by file name."""
-    return {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
 
 
 def row_fault(rejected: Rejected) -> RefusedRow:

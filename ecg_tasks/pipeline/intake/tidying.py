@@ -28,8 +28,11 @@ def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | N
     if staged is None:
         left = [*store.list_keys(keys.staging(DAG, manifest.run, "")), *store.list_keys(keys.intake(manifest.run, ""))]
         staged = sorted(left, key=lambda key: "/results/" in key)
-    headers.delete_files(store, gone, some_wait=bool(manifest.counts.waiting))
-    store.delete_many(staged)
+    if manifest.counts.waiting:
+        headers.delete_files(store, gone)
+        store.delete_many(staged)
+    else:  # what headers said is of files that are gone
+        store.delete_many(itertools.chain(gone, [headers.MEMO], staged))
 
 
 def _taken(store: ObjectStore, manifest: IntakeManifest, names: StoredNames) -> NDArray[np.bytes_]:

@@ -34,6 +34,8 @@ from tests.pipeline.test_identifiers import FOUND, dropped, intake, night, objec
 from tests.scanned import objects_with, spellings
 from tests.upgrade.old_bucket import contents, old_bucket, put
 
+pytestmark = pytest.mark.slow
+
 OF_VERSION_0_1 = "accounted"
 """The state of the old bucket in which nothing is under way."""
 _LEFT = (keys.AUDIT, keys.DEIDENTIFIED)

@@ -28,7 +28,10 @@ from ecg_tasks.signals.sample_files import labels_csv, wfdb_record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
 from tests.added_networks import described, keras_file, litert_file, onnx_file
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 ROOT = Path(__file__).parents[3]
 N_PATIENTS = 200
 

@@ -12,6 +12,8 @@ from ecg_tasks.pipeline import ingest_records, render_spectrograms, retrain_mode
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import dataset, unseen_sites
 
+pytestmark = pytest.mark.slow
+
 OF_SITE = {"north": 130, "south": 130, "east": 20, "": 30}
 """Patients; those of no site lie in a folder that is not listed."""
 
