@@ -4,11 +4,11 @@
 * writes: `predictions/<recipe>/<shard>/<version>.parquet`, `monitoring/<recipe>/<run>.json`, `reports/<date>/<run>/`, `decided/`,
   then `manifests/classify_records/<run>.json`
 * runs: at 02:00 UTC, or by hand with a form; with `ECG_DECIDE=at_once` also when `render_spectrograms` has drawn something. What comes
-  while a run is at work starts another one after it. Its first task refuses a backfill over dates. A run that has not ended six hours
-  after it was queued (`ECG_NIGHT_DEADLINE_S`) is reported as late, by the same ways as its end
-* rerun: safe; a prediction is named by its shard and the model version, and one that stands is not made again
-* when it fails: the object store was out of reach, a worker was killed, or the champion was refused because its files are damaged
-  (the task's log names the file): restore the version, or point `champion.json` at another one.
+  during a run starts another run after it. The first task refuses a backfill over dates. If a run has not ended six hours after it was
+  queued (`ECG_NIGHT_DEADLINE_S`), the channels that get its end also get a message that it is late
+* rerun: safe; a prediction is named by its shard and the model version, and one that exists is not made again
+* when it fails: the object store was out of reach, or a worker was killed. A champion whose files are damaged fails no run: the intact
+  version before it serves, and the report says so. If there is none, the report says that no model can decide
 """
 
 # Where tasks are joined, a task's future result stands for its value.
@@ -85,7 +85,7 @@ ASKS_AGAIN = timedelta(seconds=3)
             default=False,
             type="boolean",
             title="After the intake",
-            description="Wait until all that lies complete in the inbox is taken over and drawn (an hour at most), so that it is reported.",
+            description="First wait, one hour at most, until all complete recordings in the inbox are taken over and drawn.",
         ),
     },
     tags=["ecg"],
@@ -106,7 +106,7 @@ def classify_records() -> None:
             raise AirflowRescheduleException(utcnow() + ASKS_AGAIN)  # type: ignore[no-untyped-call]  # Airflow's own lack
         pin = classify_records.pin_champion(run_id, run_type=run_type, date=date, scope=form["scope"], details=int(form["details"]))
         if not classify_records.has_work(pin, run_type=run_type):
-            raise AirflowSkipException("the run before has decided on everything and reported on it")
+            raise AirflowSkipException("the run before has decided on everything, and its report has it")
         return pin
 
     @task(pool=NIGHT)

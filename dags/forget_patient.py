@@ -1,13 +1,13 @@
-"""Forget a recording, or all of a patient, in everything that the bucket holds; other people keep what they have.
+"""Forget a recording, or all recordings of a patient, in everything that the bucket holds; other people's data stay.
 
 * reads: everything in the bucket, and the request in `forgotten/<token>.json` that `./ecg forget` wrote
-* writes: everything that has something of theirs; `audit/`; then `manifests/forget_patient/<run>.json`, which lists the versions that
-  learnt from them
-* runs: by hand, with the token of a request: no id is in a form, for Airflow keeps what is in one. `wait_for_others` waits until no run
-  of another DAG is at work; none begins while `carry_out` is
-* rerun: safe; a run that was broken off anywhere is ended by another one with the same token, and comes to the same
-* when it fails: `ConfigurationError` says that there is no such request, or that nobody approved it. Else the object store was out of
-  reach: start it again. Other runs begin again in any case; a night that ran between two tries may have failed, and is started again too
+* writes: every object that has something of these recordings; `audit/`; then `manifests/forget_patient/<run>.json`, which lists the
+  versions that learned from them
+* runs: by hand, with the token of a request. No id is in the form, because Airflow keeps the form. `wait_for_others` waits until no run
+  of another DAG is active; no other run begins while `carry_out` is active
+* rerun: safe; if a run was interrupted, another run with the same token continues it, with the same result
+* when it fails: `ConfigurationError` says that there is no such request, or that nobody approved it. Otherwise the object store was out
+  of reach: start it again. Other runs begin again in any case; start a nightly run again if it failed between two tries
 """
 
 # Where tasks are joined, a task's future result stands for its value.
@@ -77,7 +77,7 @@ class OthersEnded(BaseSensorOperator):
             pattern="^[0-9a-f]+$",
             maxLength=64,
             title="Request",
-            description="Its token, as ./ecg forget tells it. It names nobody.",
+            description="The token that ./ecg forget printed. It identifies nobody.",
         ),
     },
     tags=["ecg"],

@@ -3,11 +3,11 @@
 * reads: `inbox/`
 * writes: `raw/`, `records/`, `labels/`, `classes/`, `quarantine/`, then `manifests/ingest_records/<run>.json`; only then the files leave
   `inbox/`
-* takes: at most 1,000 tasks a run, what was complete first; the last task then asks for another run, which starts at once
+* takes: at most 1,000 tasks for each run, the oldest complete drops first; the last task then starts another run for the rest
 * runs: within 10 s of a drop (the inbox watcher), and every 15 minutes for what the watcher missed
 * rerun: safe; records and shards are named by their content, so the same file twice is one record
-* when it fails: the object store was out of reach, or a worker was killed; nothing is lost, and the next run takes up what still
-  lies in `inbox/`. A bad file never fails a run: see `quarantine/` and the run's manifest for it and its reason.
+* when it fails: the object store was out of reach, or a worker was killed. Nothing is lost, and the next run continues with what is
+  still in `inbox/`. A bad file never fails a run: it is in `quarantine/`, and the run's manifest has its reason.
 """
 
 # Where tasks are joined, a task's future result stands for its value.
@@ -83,7 +83,7 @@ def ingest_records() -> None:
 
         result = waiting.rest(run_id)
         if not result:
-            raise AirflowSkipException("nothing lacks only its turn")
+            raise AirflowSkipException("no complete drop is left for another run")
         return result
 
     published = publish(run_id="{{ run_id }}", results=ingest_batch.expand(job=plan(run_id="{{ run_id }}")))

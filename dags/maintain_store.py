@@ -4,11 +4,11 @@
 * writes: the access log of each day that is over as one object; `manifests/maintain_store/<run>.json`, with its full lists in
   `manifests/maintain_store/<run>/`; before it deletes, an entry in `audit/`
 * runs: on Saturdays at 04:00 UTC, as a dry run unless the setting `ECG_RETENTION` names what to delete, or by hand with a form.
-  A scheduled run deletes what is older than 30 days in `quarantine/` and `staging/`, and than two years in `access/`, in any case, for it
-  may name people
-* rerun: safe; only what the first try wrote down is deleted, and only what still is needed by nothing
+  Every scheduled run deletes what is older than 30 days in `quarantine/` and `staging/`, and older than two years in `access/`, because
+  these may name people
+* rerun: safe; it deletes only what the first try listed, and only if nothing needs it by now
 * when it fails: `DamagedStoreError` in `fail_if_damaged` names one of the objects whose bytes have changed: restore them from a backup.
-  Else the object store was out of reach. Orphans fail nothing: see the run's page, *ECG report*.
+  Otherwise the object store was out of reach. Orphans do not fail the run: see the run's page, *ECG report*.
 """
 
 # Where tasks are joined, a task's future result stands for its value.

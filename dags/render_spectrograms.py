@@ -1,11 +1,11 @@
 """Turn every shard of records that has no spectrograms yet into pictures, for every recipe in use, and measure its records.
 
 * reads: `records/`
-* writes: `spectrograms/<recipe>@<digest>/` and `measurements/<method>/`, one file a shard each, then
+* writes: `spectrograms/<recipe>@<digest>/` and `measurements/<method>/`, one file for each shard, then
   `manifests/render_spectrograms/<run>.json`
 * runs: when `ingest_records` has published records
-* rerun: safe; a picture file is named by its shard and its recipe, and one that stands is not made again
-* when it fails: the object store was out of reach, or a worker was killed; the next run makes what is missing. A record that gives no
+* rerun: safe; a picture file is named by its shard and its recipe, and one that exists is not made again
+* when it fails: the object store was out of reach, or a worker was killed. The next run makes what is missing. A record that gives no
   picture never fails a run: it is kept with its reason, and becomes `uninterpretable`.
 """
 

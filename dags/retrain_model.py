@@ -7,12 +7,12 @@ A network that somebody else trained (`./ecg models add`) becomes a candidate by
   then `manifests/retrain_model/<run>.json`
 * runs: on Sundays at 03:00 UTC, or by hand with a form
 * rerun: safe; a retried training goes on from its last checkpoint, and only the last task changes which model serves
-* when it fails: `NotEnoughDataError` in `assemble_dataset` or `evaluate` means that more labelled patients are needed, and nothing has
-  changed. `LeakageError` means that test data shows in training data, and names the records. `ModelRefusedError` in `evaluate` says
-  what is wrong with a network that was added. A candidate that does not pass fails nothing: it is kept, marked
-  `rejected` with the reason, and `promote` is skipped; so is one that no person approves; it is kept, too.
-  `promote` looks at the verdict, the approval and the champion again before it writes: it is skipped where a person decided otherwise
-  since the verdict (the manifest's `outcome` says what), and fails where the gate said no or an approval is missing
+* when it fails: `NotEnoughDataError` in `assemble_dataset` or `evaluate` means that more labelled patients are needed; nothing has
+  changed. `LeakageError` means that test data is in the training data, and names the records. `ModelRefusedError` in `evaluate` says
+  what is wrong with a network that was added. A candidate that the gate rejects fails nothing: it is kept, marked
+  `rejected` with the reason, and `promote` is skipped. A candidate that nobody approves is kept, too.
+  `promote` checks the verdict, the approval and the champion again before it writes. It is skipped if a person decided otherwise
+  since the verdict (see `outcome` in the manifest), and fails if the gate said no or an approval is missing
 """
 
 # Where tasks are joined, a task's future result stands for its value.
@@ -112,8 +112,8 @@ class PromotionApproval(StoredApproval):
             default=False,
             type="boolean",
             title="Leave one site out",
-            description="Train one network again without each site that has enough test patients, ten sites at most: the card tells how it "
-            "does there. Each site takes as long as one network of the ensemble.",
+            description="Train one network again without each site that has enough test patients, ten sites at most. The card shows how "
+            "well it does there. Each site takes as long as one network of the ensemble.",
         ),
         "added": Param(
             None,
@@ -121,7 +121,7 @@ class PromotionApproval(StoredApproval):
             pattern="^[0-9a-f]*$",
             maxLength=64,
             title="Network added",
-            description="Of a network that somebody else trained: what ./ecg models add calls it. Nothing is trained then. Usually empty.",
+            description="For a network that somebody else trained: the digest by which ./ecg models add stored it. Usually empty.",
         ),
     },
     tags=["ecg"],

@@ -48,21 +48,21 @@ SENTENCES = {
 _AGAIN = "drop it again, under any name"
 ADVICE = {
     Reason.UNKNOWN_FORMAT: f"Export the recording in a format that is read, such as WFDB, SCP-ECG or HL7 aECG, and {_AGAIN}.",
-    Reason.UNREADABLE: f"The file is damaged, or its upload broke off. Copy or export it once more, and {_AGAIN}.",
-    Reason.WRONG_WIDTH: f"A row of heartbeats has 187 or 188 numbers; a table of leads begins with their names. Mend it, and {_AGAIN}.",
-    Reason.NOT_NUMERIC: f"Replace what is no number, or delete the row, and {_AGAIN}. Rows that were read do not count twice.",
-    Reason.NON_FINITE: f"Fill the gap, or cut the recording at it, and {_AGAIN}.",
-    Reason.OUT_OF_RANGE: f"Check unit, gain, rate and length that the file says. Mend what is wrong, and {_AGAIN}.",
-    Reason.FLAT: "Nothing was recorded: a cable or an electrode was off. There is nothing to mend; hide the entry, or record once more.",
+    Reason.UNREADABLE: f"The file is damaged, or its upload was interrupted. Copy or export it once more, and {_AGAIN}.",
+    Reason.WRONG_WIDTH: f"A row of heartbeats has 187 or 188 numbers. A table of leads begins with their names. Correct it, and {_AGAIN}.",
+    Reason.NOT_NUMERIC: f"Replace what is not a number, or delete the row, and {_AGAIN}. Rows that were read before do not count twice.",
+    Reason.NON_FINITE: f"Fill the gap, or cut the recording at the gap, and {_AGAIN}.",
+    Reason.OUT_OF_RANGE: f"Check the unit, gain, rate and length in the file. Correct what is wrong, and {_AGAIN}.",
+    Reason.FLAT: "Nothing was recorded: a cable or an electrode was off. The file cannot be corrected; hide the entry, or record again.",
     Reason.TOO_SHORT: f"At least five seconds are needed. Export a longer part of the recording, and {_AGAIN}.",
     Reason.TOO_LARGE: f"Split it, and {_AGAIN}; or raise ECG_MAX_OBJECT_BYTES or ECG_MAX_ARCHIVE_BYTES, and put it back.",
     Reason.MISSING_LEAD: f"Lead II is needed, or two limb leads that give it. Export the recording with them, and {_AGAIN}.",
     Reason.INCOMPLETE: "Drop all files of the recording together in one folder, under any name. This part alone is of no use.",
-    Reason.CHECKSUM_MISMATCH: f"Its bytes changed on the way. Copy it from where it was recorded, and {_AGAIN}.",
+    Reason.CHECKSUM_MISMATCH: f"Its bytes changed on the way. Copy it again from where it was recorded, and {_AGAIN}.",
     Reason.UNIT_UNKNOWN: "Write a signals.json with rate, unit and leads, and drop it with the file in one folder, under any name.",
-    Reason.BAD_LABEL: "Mend the row, and drop the table again. Rows that were applied already change nothing.",
+    Reason.BAD_LABEL: "Correct the row, and drop the table again. Rows that were applied before change nothing.",
     Reason.UNSAFE_PATH: "Give it a name without .. and without control characters, and drop it again.",
-    Reason.FORGOTTEN: "Nothing is to be mended. If the recording may come back, ./ecg allow-again allows it; then drop it again.",
+    Reason.FORGOTTEN: "There is nothing to correct. If the recording may come back, run ./ecg allow-again, and drop it again.",
 }
 """What to do about a reason. A record is its signal, so a mended file counts once, whatever it is called."""
 

@@ -162,14 +162,16 @@ def _notify(env: Mapping[str, str]) -> tuple[str, ...]:
     found = tuple(filter(None, (part.strip(",") for part in env.get("ECG_NOTIFY", "").split())))
     for place, address in enumerate(found, start=1):
         if "://" not in address:  # told without the address, which may hold a secret
-            raise ConfigurationError(f"address {place} of ECG_NOTIFY has no scheme; write such as mailtos://…, with blanks between")
+            raise ConfigurationError(
+                f"address {place} of ECG_NOTIFY has no scheme; write addresses such as mailtos://…, separated by blanks"
+            )
     return found
 
 
 def _old(env: Mapping[str, str], name: str, *found: str) -> tuple[str, ...]:
     """Return what a setting has that `ECG_NOTIFY` replaced; it is used too, with a warning."""
     if env.get(name):
-        logging.getLogger(__name__).warning("ECG_NOTIFY names every channel now; %s is still read", name)
+        logging.getLogger(__name__).warning("ECG_NOTIFY now names every channel; %s still works", name)
     return tuple(filter(None, found))
 
 
@@ -177,14 +179,14 @@ def _renamed(env: Mapping[str, str], old: str, new: str) -> Mapping[str, str]:
     """Read a setting under the name that it had before where it has not its own, and say so."""
     if old not in env or new in env:
         return env
-    logging.getLogger(__name__).warning("%s is called %s now; the old name is still read", old, new)
+    logging.getLogger(__name__).warning("%s is now called %s; the old name still works", old, new)
     return {**env, new: env[old]}
 
 
 def _required(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:
-        raise ConfigurationError(f"{name} is not set; see README.md, 'Point it at a bucket of your own'")
+        raise ConfigurationError(f"{name} is not set; see docs/commands.md, 'Use your own bucket'")
     return value
 
 
@@ -205,7 +207,7 @@ _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 def _sites(env: Mapping[str, str]) -> tuple[str, ...]:
     found = _list(env, "ECG_SITES", ())
     if wrong := [one for one in found if "/" in one or one in {".", ".."}]:
-        raise ConfigurationError(f"ECG_SITES holds {wrong[0]!r}; write names of folders directly below inbox/, with commas between")
+        raise ConfigurationError(f"ECG_SITES holds {wrong[0]!r}; write names of folders directly below inbox/, separated by commas")
     return found
 
 

@@ -29,16 +29,16 @@ SECTIONS = (
     ("Quarantine", "/quarantine"),
 )
 DONE = {
-    "put-back": "The files are back in the inbox; the next intake reads them again.",
-    "resolved": "The entries are closed as resolved.",
-    "hidden": "The entries are hidden.",
-    "reopen": "The entries are open again.",
-    "forgetting": "It is asked for. Its run waits for a person's approval in Airflow, and then until no other run is at work.",
+    "put-back": "Put back into the inbox. The next intake reads it again.",
+    "resolved": "Closed as resolved.",
+    "hidden": "Closed as hidden.",
+    "reopen": "Opened again.",
+    "forgetting": "The request is stored. Its run waits for an approval in Airflow, and then until no other run is active.",
     "withdrawn": "Your verdict is taken back.",
-    "asked": "Who reads the recording next is kept.",
-    "deleted": "The files are deleted.",
-    "released": "The files wait no longer; the intake is taking them, or refuses them with a reason.",
-    "dropped": "Made-up recordings are in the inbox; the intake takes them over within seconds.",
+    "asked": "The choice of the next reader is saved.",
+    "deleted": "Deleted from the inbox.",
+    "released": "Released. The intake takes them now, or refuses them with a reason.",
+    "dropped": "The made-up recordings are in the inbox. The intake takes them over within seconds.",
 }
 """What a page says after a form, by the word in its address: an address never brings its own sentence."""
 

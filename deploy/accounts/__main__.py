@@ -26,8 +26,8 @@ def parser() -> argparse.ArgumentParser:
         "add": "Make an account.",
         "role": "Give another role.",
         "passwd": "Give a new password; sessions opened with the old one end.",
-        "disable": "Let somebody in no longer; open sessions end.",
-        "enable": "Let somebody in again.",
+        "disable": "Disable an account; open sessions end.",
+        "enable": "Enable an account again.",
     }.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("name")

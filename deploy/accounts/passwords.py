@@ -40,7 +40,7 @@ def ask() -> str:
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
         if getpass.getpass("Again: ") != password:
-            raise PasswordRefusedError("the two are not the same")
+            raise PasswordRefusedError("the two passwords differ")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     check(password)

@@ -61,7 +61,7 @@ class People:
         if not _NAME.fullmatch(name):
             raise AccountError("a name has 1 to 64 letters, digits, points, dashes, underscores or @, and begins with a letter or digit")
         if self._manager.find_user(username=name) is not None:
-            raise AccountError(f"there is an account {name} already (names differ by more than capitals, and are never given again)")
+            raise AccountError(f"there is an account {name} already (upper and lower case are the same, and a name is never reused)")
         self._manager.add_user(name, name, "", f"{name.lower()}@accounts.invalid", self._role(role), password)
 
     def set_password(self, name: str, password: str) -> None:

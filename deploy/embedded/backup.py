@@ -50,7 +50,7 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
     was_up = stack.is_up()
     elsewhere = bucket.chosen(stack.home)
     if was_up:
-        say("stopping the stack, so that nothing changes meanwhile; a task at work is tried again after")
+        say("stopping the stack, so that nothing changes meanwhile; a running task is tried again afterwards")
         stack.down()
     unfinished = file.with_name(f"{file.name}.part")
     try:
@@ -76,11 +76,11 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
             stack.up(say)
     say(f"{n_files:,} files, {file.stat().st_size / 1e6:,.1f} MB in {file}")
     if keys:
-        say(f"it is encrypted for {len(keys)} key{'s' * (len(keys) > 1)}: who has lost the secret key cannot read it, and nobody can help")
+        say(f"it is encrypted for {len(keys)} key{'s' * (len(keys) > 1)}: without the secret key nobody can read it")
     else:
-        say("it holds the secrets: keep it as you keep them")
+        say("it has all secrets: protect it as you protect them")
     if elsewhere:
-        say("the bucket is elsewhere, and not in this file: back it up where it is")
+        say("the bucket is elsewhere, and not in this file: back it up there")
 
 
 def restore(home: Home, file: Path, say: Say, *, identity: Path | None = None) -> None:

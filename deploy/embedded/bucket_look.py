@@ -15,6 +15,9 @@ from typing import Self
 
 from deploy.embedded.home import CHECKOUT, Home
 
+_GIVES_WAY = 10
+"""How nice the process is: what asked for it has more to ask, and on a busy machine one of the two comes too late."""
+
 
 class BucketLook:
     """The process, from its start on; a context manager that ends it.
@@ -74,6 +77,7 @@ class BucketLook:
 
 def main() -> None:
     """Ask, and print each answer as a line of JSON as soon as it is known; that it begins to ask is one, too."""
+    os.nice(_GIVES_WAY)
     from deploy.embedded import bucket
     from ecg_tasks.queries.stand_ins import stand_ins_in
 

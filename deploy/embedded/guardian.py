@@ -67,7 +67,7 @@ class Guardian:
             asked = [name for name in runs if name not in {supervision.GUARDIAN, *halted, *waiting}]
             faults = health.faults(self.home, asked, most_s=QUESTION_S) | halted
         for component in self.hanging(faults, young={name for name, run in runs.items() if run.since_s < YOUNG_S}, now=time.monotonic()):
-            print(f"{component} {faults[component]}: killing it, so that it is started anew", flush=True)  # noqa: T201 - its log
+            print(f"{component} {faults[component]}: killing it, so that it is started again", flush=True)  # noqa: T201 - its log
             if component == "supervisor":
                 _kill(supervision.pid(self.home))
             else:

@@ -245,9 +245,11 @@ def main() -> None:
 
 def _require(scope: Scope) -> None:
     if shutil.which("systemctl") is None:
-        raise StackError("this machine has no systemd; without it the guardian mends a running stack, and ./ecg up is for the boot to call")
+        raise StackError(
+            "this machine has no systemd; without it the guardian repairs a running stack, and you have to call ./ecg up at boot"
+        )
     if scope == "system" and os.geteuid() != 0:
-        raise StackError("a service of the whole system is root's to install: sudo ./ecg service install --system, or --user")
+        raise StackError("only root can install a service of the machine: sudo ./ecg service install --system; or use --user")
 
 
 def _systemctl_of(scope: Scope) -> list[str]:

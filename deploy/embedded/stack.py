@@ -316,20 +316,20 @@ def advice(component: str, word: str, fault: str) -> str:
     """Return what is the matter with a component, and what to do next.
 
     >>> advice("store", "starting", "")
-    'is being started, and tried again where it fails; if it stays so: ./ecg logs store'
+    'is starting, and is tried again if it fails; if this lasts, see ./ecg logs store'
     """
     log = f"./ecg logs {component}"
     if component == "supervisor":
-        return f"{fault}; the guardian replaces it within a minute, and at once: ./ecg up"
+        return f"{fault}; the guardian restarts it within a minute; to do it at once: ./ecg up"
     if component == "bucket":
-        return f"{fault}: look at ECG_BUCKET, the AWS variables and the store there"
+        return f"{fault}: check ECG_BUCKET, the AWS variables and the store there"
     if word == "unhealthy":
         if not health.is_known(fault):
-            return f"{fault}: mend that first"
-        return f"{fault}; the guardian restarts what stays so ({log}); where it comes again: ./ecg down, then ./ecg up"
+            return f"{fault}: correct this first"
+        return f"{fault}; the guardian restarts it if this lasts ({log}); if it happens again: ./ecg down, then ./ecg up"
     return {
-        "starting": f"is being started, and tried again where it fails; if it stays so: {log}",
-        "failed": f"keeps failing: {log}; with that mended: ./ecg up",
+        "starting": f"is starting, and is tried again if it fails; if this lasts, see {log}",
+        "failed": f"keeps failing, see {log}; when the cause is corrected: ./ecg up",
         "unknown": "not known while the supervisor does not answer",
     }.get(word, "does not run: ./ecg up")
 

@@ -42,7 +42,7 @@ def key_file(home: Home, environ: Mapping[str, str] = os.environ) -> Path | None
         return None
     file = Path(given).expanduser().resolve()
     if file.is_relative_to(home.path):
-        raise StackError(f"{SETTING} is in {home}: whoever gets that disk would get the key, too; name a file elsewhere")
+        raise StackError(f"{SETTING} is in {home}: anyone who gets that disk would get the key, too; name a file elsewhere")
     if not file.exists():
         if known:
             raise StackError(

@@ -28,9 +28,7 @@ def ensure_installed() -> None:
         extended attributes, which Python reads on Linux alone.
     """
     if sys.platform != "linux":
-        raise StackError(
-            "the object store that comes along needs Linux: name a bucket elsewhere by ECG_BUCKET and the AWS variables, or use Docker"
-        )
+        raise StackError("the included object store needs Linux: set ECG_BUCKET and the AWS variables to a bucket elsewhere, or use Docker")
     stamp = ENVIRONMENT / "installed-lock.txt"
     wanted = LOCK.read_text()
     with _installing():
@@ -57,9 +55,7 @@ def ensure_installed() -> None:
 def _install(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed programs, and no shell
     if done.returncode != 0:
-        raise StackError(
-            f"the object store could not be installed ({' '.join(command[:3])} …); is the network there?\n{done.stderr.strip()}"
-        )
+        raise StackError(f"the object store could not be installed ({' '.join(command[:3])} …); check the network\n{done.stderr.strip()}")
 
 
 @contextmanager

@@ -14,12 +14,13 @@ HEADINGS = ("Status", "Context", "Decision", "Alternatives", "Consequences")
 _HEAD = """\
 # Decisions
 
-Why things are as they are: a file a decision, in the order in which they were made. The status of each says whether it still holds.
+Why the system is as it is: one file for each decision, in the order in which they were made. The status says
+whether a decision still holds.
 
-A new one takes the next number and has the same headings: *Status* (`Accepted on <date>.`), *Context* (the question, and what was seen),
-*Decision*, *Alternatives* (what was refused, and why) and *Consequences* (what follows, with figures). What was decided is not rewritten
-when it changes: the newer decision says what holds now, and the status of the older one names it (`; superseded by`, or
-`; amended by` where most of it still holds). `python -m docs.decisions.index` writes this list.
+A new decision takes the next number and has the same headings: *Status* (`Accepted on <date>.`), *Context* (the question, and what was
+observed), *Decision*, *Alternatives* (what was refused, and why) and *Consequences* (what follows, with figures). An old
+decision is not rewritten when things change. The newer decision says what holds now, and the status of the older one names it
+(`; superseded by`, or `; amended by` if most of it still holds). `python -m docs.decisions.index` writes this list.
 
 | | decision | date | status |
 |---|---|---|---|

@@ -11,6 +11,7 @@ import typer
 
 from ecg_tasks.cli.stack import open_bucket
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.counts import number_of
 
 if TYPE_CHECKING:
     from ecg_tasks.queries.store import ObjectStore
@@ -28,19 +29,19 @@ def audit(
     what: Annotated[
         What,
         typer.Argument(
-            help="show; verify: look for entries changed, removed, inserted, reordered or cut off; access: who logged in, was refused, "
+            help="show; verify: look for entries that were changed, removed, inserted or reordered; access: who logged in, was refused, "
             "or saw what."
         ),
     ] = What.SHOW,
     *,
-    last: Annotated[int, typer.Option("--last", "-n", min=1, help="show: so many of the latest entries.")] = 50,
+    last: Annotated[int, typer.Option("--last", "-n", min=1, help="show: number of entries, from the end of the log.")] = 50,
     known: Annotated[list[str] | None, typer.Option(help="verify: a digest kept from an earlier time; it must be in the log.")] = None,
     first: Annotated[
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="access: the first day (UTC).")
     ] = None,
     until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="access: the last day (UTC).")] = None,
     who: Annotated[str, typer.Option(help="access: of this user only.")] = "",
-    record: Annotated[str, typer.Option(help="access: of this record only; who saw a report saw all records of its run.")] = "",
+    record: Annotated[str, typer.Option(help="access: of this record only; a user who saw a report saw all records of its run.")] = "",
     out: Annotated[Path | None, typer.Option(help="access: write it into this CSV file.", dir_okay=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -84,7 +85,7 @@ def _is_sound(store: "ObjectStore", known: list[str], *, as_json: bool) -> bool:
     if not found.faults:
         say(f"{found.n_entries} entries, each as it was written; {found.n_anchors} digests kept outside the log are in it")
     for end in found.ends:
-        say(f"the log ends in {end}; kept elsewhere, it proves later that nothing before it was cut off (--known)")
+        say(f"the log ends in {end}; keep this digest elsewhere: with --known it proves later that nothing before it was removed")
     return not found.faults
 
 
@@ -99,7 +100,7 @@ def _show_access(store: "ObjectStore", days: dict[str, str], *, who: str, record
     found = access_report.report(store, who=who, record=record, **days)
     if out is not None:
         out.write_text(access_report.as_csv(found.accesses), encoding="utf-8")
-        say(f"{len(found.accesses):,} lines written to {out}")
+        say(f"{number_of(len(found.accesses), 'line', 'lines')} written to {out}")
     elif as_json:
         print(json.dumps(access_report.as_plain(found), indent=1))  # noqa: T201 - for a program
     else:
@@ -109,7 +110,7 @@ def _show_access(store: "ObjectStore", days: dict[str, str], *, who: str, record
             line = f"{one.when}  {one.who or '(nobody known)'}  {one.act}  {one.outcome}  {one.page}  {what}{times}"
             console().print(escape(line.rstrip()))
     if found.left_out:
-        complain(f"{found.left_out:,} more accesses were only counted, because the bucket did not answer for long")
+        complain(f"accesses that were only counted, because the bucket did not answer for long: {found.left_out:,}")
     for fault in found.faults:
         complain(fault)
     return not found.faults

@@ -15,7 +15,7 @@ from ecg_tasks.errors import StoreError
 
 def backup(
     file: Annotated[
-        Path, typer.Argument(help="The file to write; one that is there is replaced when the new one is whole.", dir_okay=False)
+        Path, typer.Argument(help="The file to write; an existing one is replaced when the new one is complete.", dir_okay=False)
     ],
 ) -> None:
     """Write the bucket, the history of runs, the logs and the secrets into one file. A stack that is up is stopped meanwhile.
@@ -41,11 +41,11 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(help="What ./ecg backup wrote.", dir_okay=False, exists=True)],
     identity: Annotated[
-        Path | None, typer.Option(help="The file with the secret key, where the backup is encrypted.", dir_okay=False, exists=True)
+        Path | None, typer.Option(help="The file with the secret key, if the backup is encrypted.", dir_okay=False, exists=True)
     ] = None,
     forgotten: Annotated[
         Path | None,
-        typer.Option(help="What to forget of it; default: the list beside the state folder.", dir_okay=False, exists=True),
+        typer.Option(help="List of what to forget again; default: the one beside the state folder.", dir_okay=False, exists=True),
     ] = None,
 ) -> None:
     """Restore the state folder from a backup; it must not be there. Everything is checked before it appears.
@@ -75,5 +75,5 @@ def backup_key(
     from deploy.embedded.sealing import make_key
 
     public = make_key(file)
-    say(f"the secret key is in {file}; move it to where no stack runs, and keep a second copy: without it no backup can be read")
+    say(f"the secret key is in {file}; move it to another machine, and keep a second copy: without it no backup can be read")
     typer.echo(f"ECG_BACKUP_RECIPIENTS={public}")

@@ -43,7 +43,7 @@ class Shell(StrEnum):
 _SCRIPTS = {Shell.BASH: _BASH, Shell.ZSH: _ZSH, Shell.FISH: _FISH}
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="The shell that shall complete.")]) -> None:
+def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complete in.")]) -> None:
     """Print what makes a shell complete commands, options, DAGs and recipes, for ./ecg of any checkout.
 
     bash, in ~/.bashrc: eval "$(/path/to/ecg completion bash)". zsh, in ~/.zshrc behind compinit: the same with zsh.

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from deploy.embedded import Stack
 
 _NOT_REACHED = (
-    "not reached: backups and exports that were made before, what others copied from the bucket, logs of tasks from before the door was "
-    "shut, comments of reviewers, and ages and dates within pages of old reports (tables have them as the door would)"
+    "not reached: backups and exports that were made before, copies of the bucket, logs of tasks from before names were kept out of them, "
+    "comments of reviewers, and ages and dates within the pages of old reports (their tables are rewritten)"
 )
 
 
 def deidentify(
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     give_up: Annotated[
         bool, typer.Option("--give-up", help="Remove what unfinished intakes left; the next one reads their files again.")
@@ -29,7 +29,7 @@ def deidentify(
 ) -> None:
     """Take identifiers out of the bucket of an earlier version: names, bytes in raw/, dates, buckets, accounts, reports, quarantine.
 
-    Nothing else may run meanwhile: DAGs are paused, and it refuses while one of them is at work. Broken off, it is given again.
+    Nothing else may run meanwhile: DAGs are paused, and it refuses to start while a run is active. If it is interrupted, run it again.
     """
     from ecg_tasks.actions import deidentifying
 
@@ -50,9 +50,7 @@ def deidentify(
         done = deidentifying.deidentify(store, run=run, dry_run=False, say=say, give_up=give_up)
         for sentence in deidentifying.headline(done):
             say(sentence)
-        say(
-            "pages that are open may show what they have read before: ./ecg down, then ./ecg up; make a new backup, and delete the old ones"
-        )
+        say("pages may still show what they read before: ./ecg down, then ./ecg up. Make a new backup, and delete the old ones")
     finally:
         if not dry_run:
             _resume(stack)
@@ -72,7 +70,7 @@ def _pause(stack: "Stack") -> None:
         at_work = [f"{dag} {run}" for dag in api.dags() for run, state in api.runs(dag).items() if state in {"running", "queued"}]
     if at_work:
         _resume(stack)
-        complain(f"{at_work[0]} is at work; give the command again when nothing is")
+        complain(f"{at_work[0]} is active; run the command again when no run is active")
         raise typer.Exit(1)
 
 

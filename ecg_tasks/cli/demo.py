@@ -53,7 +53,7 @@ def demo(
     stack.up(say)
     os.environ.update(stack.environment())
     if data is None and progress.holds_real(open_store()):
-        say("this bucket holds real recordings: the made-up ones are decided on, and never trained on")
+        say("this bucket holds real recordings: the made-up ones get decisions, but no model is trained on them")
     try:
         report = _run_everything(stack, files)
         local = _fetch_report(stack, report)
@@ -73,7 +73,7 @@ def _recordings(folder: Path | None) -> "list[tuple[str, Content]]":
     if folder is None:
         from ecg_tasks.signals.sample_drop import sample_drop
 
-        say("making recordings of people who do not exist (synthetic; whatever is made of them says so)")
+        say("making recordings of people who do not exist (synthetic; everything that is made from them says so)")
         return list(sample_drop(seed=SEED, n_patients=N_PATIENTS, recordings_per_patient=1).items())
     from ecg_tasks.offline.labelled_folders import open_folder
 
@@ -92,7 +92,7 @@ def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
         _wait_for_dags(api)
         known = {dag: set(api.runs(dag)) for dag in _DAGS}
         n_files = inbox.drop(stack, files)
-        say(f"{n_files} files dropped into the inbox")
+        say(f"files dropped into the inbox: {n_files}")
         dropped = [name for name, _ in files]
         with runs.progress() as bars:
             follow_own_runs(
@@ -105,7 +105,10 @@ def _run_everything(stack: "Stack", files: "list[tuple[str, Content]]") -> str:
             run = api.trigger(DagId.CLASSIFY_RECORDS, {"scope": "all"})
             classified = runs.follow(api, DagId.CLASSIFY_RECORDS, run, bars)
     if retrained != "success":
-        complain("retrain_model failed: most often too few labelled patients (its task's log tells); the model that served goes on serving")
+        complain(
+            "retrain_model failed, usually because too few patients have labels (see the log of its task); the model that served goes on "
+            "serving"
+        )
     if classified != "success":
         complain(f"classify_records failed; see its run {run} in {stack.ui}")
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ import typer
 from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.inbox import show_unknown
 from ecg_tasks.cli.terminal import complain, console, progress, say, table_of
+from ecg_tasks.counts import number_of
 from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.names import RecipeName
 
@@ -105,8 +106,8 @@ def _show(evaluated: "ModelEvaluation") -> None:
         more = f" and {len(evaluated.left_out) - _NAMES_SHOWN:,} more (all in the JSON)" if len(evaluated.left_out) > _NAMES_SHOWN else ""
         by_patient = sum(one.why == "patient" for one in evaluated.left_out)
         say(
-            f"left out, because it was trained, stopped or calibrated on them or their patients: {len(evaluated.left_out):,} records"
-            f" ({by_patient:,} by patient): {names}{more}"
+            "left out, because the model was trained, stopped or calibrated on them or their patients: "
+            f"{number_of(len(evaluated.left_out), 'record', 'records')} ({by_patient:,} by patient): {names}{more}"
         )
     if evaluated.n_by_bucket:
         say(
@@ -130,9 +131,12 @@ def _show_figures(found: "Assessment") -> None:
     from ecg_tasks.evaluation.summary import FIGURE_TITLES
 
     shown = found.evaluation
-    say(f"{shown.n_records:,} records of {shown.n_patients:,} patients, {shown.n_abnormal:,} abnormal; split by {shown.split_unit}")
+    say(
+        f"{number_of(shown.n_records, 'record', 'records')} of {number_of(shown.n_patients, 'patient', 'patients')}, "
+        f"{shown.n_abnormal:,} abnormal; split by {shown.split_unit}"
+    )
     if shown.split_unit == "record":
-        say("some patients are not known: another recording of theirs may have been trained on, which flatters every figure")
+        say("some patients are not known: the model may have been trained on another recording of theirs, so the figures may be too good")
     table = table_of("figure", "value", "95 % interval", "by")
     for name, figure in shown.figures.items():
         if isnan(figure.value):
@@ -210,11 +214,11 @@ def _show_sites(evaluated: "ModelEvaluation") -> None:
 
 def _show_counts(found: "FolderEvaluation") -> None:
     parts = [f"{number:,} {name.replace('_', ' ')}" for name, number in vars(found.counts).items() if number and name != "received"]
-    say(f"{found.counts.received:,} records named by {found.folder}: {', '.join(parts)}")
+    say(f"{number_of(found.counts.received, 'record', 'records')} named by {found.folder}: {', '.join(parts)}")
     if empty := [site for site, number in found.sites.items() if not number]:
         say(f"no recording was read of the site {', '.join(empty)}")
     show_unknown(found.unknown)
     for rejected in found.rejected[:_NAMES_SHOWN]:
         complain(f"{rejected.name} was not read: {rejected.reason.value}: {rejected.message}")
     if len(found.rejected) > _NAMES_SHOWN:
-        complain(f"… and {len(found.rejected) - _NAMES_SHOWN:,} more that were not read")
+        complain(f"… and {len(found.rejected) - _NAMES_SHOWN:,} more not read")

@@ -12,6 +12,7 @@ import typer
 from ecg_tasks.cli import runs
 from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.counts import number_of
 from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ def forget(
     record: Annotated[str, typer.Option(help="Id of one record, as its page and the reports have it.", metavar="ID")] = "",
     issuer: Annotated[str, typer.Option(help="Who gave the patient's id, where recordings say that (DICOM, aECG).")] = "",
     why: Annotated[str, typer.Option(help="The reason; kept for ever with your name. Write no name and no id into it.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is found.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask here whether that is meant.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is found.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
     approval: Annotated[bool, typer.Option("--approval", help="A person must approve it in Airflow before anything is changed.")] = False,
 ) -> None:
     """Forget a patient, or one record, in everything: bytes, records, names, labels, pictures, decisions, reports, accounts.
 
     Numbers stay, and say how many were forgotten. A second drop of the same recording is refused until ./ecg allow-again. Models that
-    learnt from it are listed; they stay as they are. Backups and exported files that you keep elsewhere still have it.
+    learned from it are listed, and stay as they are. Backups and exported files that you keep elsewhere still have it.
     """
     from ecg_tasks.actions import forgetting
 
@@ -56,7 +57,7 @@ def forget(
 def allow_again(
     *,
     record: Annotated[str, typer.Option(help="Id of a record that was forgotten.", metavar="ID")] = "",
-    token: Annotated[str, typer.Option(help="Name of a forgetting, as ./ecg audit shows it: all that was forgotten by it.")] = "",
+    token: Annotated[str, typer.Option(help="Token of a forgetting, as ./ecg audit shows it: all records of it.")] = "",
     why: Annotated[str, typer.Option(help="The reason; kept for ever with your name.")],
 ) -> None:
     """Let a recording that was forgotten be taken over again if it is dropped again."""
@@ -74,7 +75,7 @@ def keep_list(stack: "Stack") -> Path:
 
     file = list_of(stack.home.path)
     write_private(file, json.dumps({"digests": list(forgetting.digests(open_bucket()))}, indent=1) + "\n")
-    say(f"{file} says, by digests, what a restored backup has to forget: keep it with your backups")
+    say(f"{file} lists, as digests, what a restored backup has to forget: keep it with your backups")
     return file
 
 
@@ -103,13 +104,13 @@ def forget_restored(stack: "Stack") -> None:
     store = open_bucket()
     meant = forgetting.find_listed(store, json.loads(file.read_text())["digests"])
     if meant is not None:
-        say("the backup holds recordings that were forgotten since: they are forgotten again")
+        say("the backup has recordings that were forgotten since then: they are forgotten again")
         _run(stack, forgetting.request(store, meant, who=stack.login, why="a backup was restored that still had it"))
     file.unlink()
 
 
 def _show(meant: "Meant") -> None:
-    say(f"{meant.n_records:,} records" if meant.n_records != 1 else "1 record")
+    say(number_of(meant.n_records, "record", "records"))
     for record_id in meant.record_ids[:_SHOWN]:
         console().print(f"  {record_id}", markup=False, highlight=False)
     if meant.n_records > _SHOWN:
@@ -124,7 +125,7 @@ def _run(stack: "Stack", token: str) -> None:
     dag = DagId.FORGET_PATIENT
     with stack.airflow() as api, runs.progress() as bars:
         run = api.trigger(dag, forgetting.form(token))
-        say(f"request {token}; if this command is broken off, ./ecg run {dag} --conf '{json.dumps(forgetting.form(token))}' ends it")
+        say(f"request {token}; if this command is interrupted, continue with ./ecg run {dag} --conf '{json.dumps(forgetting.form(token))}'")
         state = runs.follow(api, dag, run, bars)
         note = api.note(dag, run)
     if note:

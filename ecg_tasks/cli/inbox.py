@@ -11,6 +11,7 @@ import typer
 
 from ecg_tasks.cli.stack import running_stack
 from ecg_tasks.cli.terminal import complain, console, for_a_program, pace, progress, say
+from ecg_tasks.counts import number_of
 from ecg_tasks.errors import StoreError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def put(
         n_files = drop(stack, named)
         told: dict[str, object] = {"files": n_files, "bytes": n_bytes, "names": [name for name, _ in named]}
         then = "waiting for the decisions" if wait else "ingest_records takes them over within some seconds"
-        say(f"{n_files:,} files ({decimal(n_bytes)}) are in the inbox; {then}")
+        say(f"{number_of(n_files, 'file is', 'files are')} in the inbox ({decimal(n_bytes)}); {then}")
         decided = decisions.wait_for_them(stack, [name for name, _ in named], before=before) if wait else None
         if as_json:
             answer(told | ({} if decided is None else decided.as_json()))
@@ -108,7 +109,7 @@ def import_(
     show_labels(found)
     files = in_its_own_folder(found.for_inbox())
     n_files = drop_packed(stack, files)
-    say(f"{n_files:,} files are in the inbox; ingest_records takes them over within some seconds")
+    say(f"{number_of(n_files, 'file is', 'files are')} in the inbox; ingest_records takes over within seconds")
 
 
 def show_labels(found: "LabelledFolder") -> None:
@@ -116,7 +117,7 @@ def show_labels(found: "LabelledFolder") -> None:
     if counts := found.counts():
         say(f"labels: {', '.join(f'{number:,} {name}' for name, number in sorted(counts.items()))}")
     if n_missing := sum(path is None for path in found.files.values()):
-        say(f"{n_missing:,} files that the data set lists are not in the folder")
+        say(f"{number_of(n_missing, 'file', 'files')} that the data set lists {'is' if n_missing == 1 else 'are'} not in the folder")
     show_unknown(found.unknown)
 
 
@@ -125,14 +126,16 @@ def show_unknown(unknown: Mapping[str, int]) -> None:
     if unknown:
         most = sorted(unknown.items(), key=lambda one: (-one[1], one[0]))[:_MOST_SHOWN]
         shown = "; ".join(f"{statement[:80]!r} of {number:,} recordings" for statement, number in most)
-        complain(f"{len(unknown):,} statements are not in the collection's table, so no recording with one is called normal: {shown}")
+        complain(
+            f"statements that are not in the collection's table, so a recording with one of them is never normal: {len(unknown):,}: {shown}"
+        )
 
 
 def download(
     dataset: Annotated[OnPhysioNet, typer.Argument(help="Which data set.")],
     folder: Annotated[Path, typer.Argument(help="Where to; files that are there already whole are not fetched again.", file_okay=False)],
 ) -> None:
-    """Fetch a data set from PhysioNet (ptbdb: 1.7 GB, ptbxl: 3 GB); begun again, it goes on where it stopped.
+    """Fetch a data set from PhysioNet (ptbdb: 1.7 GB, ptbxl: 3 GB); started again, it continues where it stopped.
 
     Every file is checked against PhysioNet's own list of SHA-256 sums.
     """
@@ -147,7 +150,7 @@ def download(
         complain(f"{dataset.value} could not be fetched from PhysioNet ({error}); is this machine connected to the network?")
         raise typer.Exit(1) from error
     layout = "cinc" if dataset.value.startswith("cinc") else dataset.value
-    say(f"{got.n_fetched:,} of {got.n_files:,} files were fetched, and all are whole; next: ./ecg import {layout} {folder}")
+    say(f"{got.n_fetched:,} of {got.n_files:,} files were downloaded, and all are complete; next: ./ecg import {layout} {folder}")
 
 
 _MOST_SHOWN = 20
@@ -187,7 +190,7 @@ def drop_packed(stack: "Stack", files: "list[tuple[str, Content]]") -> int:
         sent = put_packed(files, progress=tell_of)
     n_before = sum(one.n_files for one in sent if one.before)
     if n_before:
-        say(f"{n_before:,} files were taken over before, and are not again")
+        say(f"taken over before, and not sent again: {number_of(n_before, 'file', 'files')}")
     return len(files) - n_before
 
 

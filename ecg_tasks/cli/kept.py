@@ -10,19 +10,20 @@ import typer
 
 from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, say
+from ecg_tasks.counts import number_of
 
 
 def kept(
     prefix: Annotated[str, typer.Argument(help="List only what begins so, such as labels/.")] = "",
     *,
-    back: Annotated[str, typer.Option(help="Put the copy of this object back, the latest unless --stamp says another.")] = "",
+    back: Annotated[str, typer.Option(help="Put the copy of this object back: the latest one, or the one of --stamp.")] = "",
     stamp: Annotated[str, typer.Option(help="With --back: which copy, as the list names it.")] = "",
     why: Annotated[str, typer.Option(help="With --back: why; it is logged.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what was written over or deleted in the last days (ECG_STORE_KEEPS_DAYS, 30), or take one object back.
+    """List what was overwritten or deleted in the last days (ECG_STORE_KEEPS_DAYS, 30), or put one object back.
 
-    What stands under its name is set aside before, so that this can be taken back, too.
+    The object that is there now is kept as a copy first, so you can undo this.
     """
     from deploy.embedded import bucket, object_store
 
@@ -34,11 +35,11 @@ def kept(
         from ecg_tasks.actions.taken_back import log_taken_back
 
         if not why.strip():
-            complain("say --why; it is logged")
+            complain("give a reason with --why; it is logged")
             raise typer.Exit(2)
         taken = object_store.take_back(home, back, stamp)
         log_taken_back(open_bucket(), back, stamp=taken, who=getpass.getuser(), why=why)
-        say(f"{back} is as it was when it was set aside ({_when(taken)}); what stood there is set aside now")
+        say(f"{back} is back as it was at {_when(taken)}; the object that was there is kept as a copy")
         return
     found = list(object_store.kept_copies(home, prefix))
     if as_json:
@@ -46,7 +47,7 @@ def kept(
         return
     for one in found:
         console().print(f"{_when(one.stamp)}  {one.n_bytes:>13,}  {one.key}  --stamp {one.stamp}", markup=False, soft_wrap=True)
-    say(f"{len(found):,} copies")
+    say(number_of(len(found), "copy", "copies"))
 
 
 def _when(stamp: str) -> str:

@@ -106,13 +106,13 @@ def _show_comparison(found: "VersionComparison") -> None:
     from ecg_tasks.evaluation.summary import FIGURE_TITLES
 
     one, other = found.one.version, found.other.version
-    say(f"{len(found.difference.changed):,} of {found.n_records:,} decisions differ: {one} and {other} have both decided on these")
+    say(f"{len(found.difference.changed):,} of {found.n_records:,} decisions differ: {one} and {other} have both decided on these records")
     if found.figures is None:
         say(found.why_no_figures)
         return
     first, second = (of.evaluation for of in found.figures)
     say(
-        f"{first.n_records:,} labelled records of {first.n_patients:,} patients that neither learnt from"
+        f"{first.n_records:,} labelled records of {first.n_patients:,} patients that neither version learned from"
         + (f"; {found.n_seen:,} left out" if found.n_seen else "")
     )
     table = table_of("figure", one, other, "difference, paired by patient")

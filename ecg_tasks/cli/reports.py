@@ -11,6 +11,7 @@ import typer
 
 from ecg_tasks.cli.stack import open_bucket
 from ecg_tasks.cli.terminal import say
+from ecg_tasks.counts import number_of
 
 
 class PaperName(StrEnum):
@@ -35,7 +36,7 @@ def export_report(
     The same report gives the same bytes. A PDF needs no browser; printed at 100 %, ten seconds measure 250 mm on A4 and on US Letter.
     """
     if not pdf and (record or paper != PaperName.A4):
-        raise typer.BadParameter("a record alone, and a paper, are for a PDF: add --pdf", param_hint="--record, --paper")
+        raise typer.BadParameter("--record and --paper are for a PDF: add --pdf", param_hint="--record, --paper")
     from ecg_tasks.actions import access
     from ecg_tasks.queries import exchange
 
@@ -73,4 +74,4 @@ def export_labels(
     with unfinished.open("wb") as target:
         target.writelines(reviewed_records.labels_csv(store, comments=comments))
     unfinished.replace(file)
-    say(f"{len(reviewed_records.reviewed_records(store)):,} verdicts written to {file}")
+    say(f"{number_of(len(reviewed_records.reviewed_records(store)), 'verdict', 'verdicts')} written to {file}")

@@ -35,7 +35,7 @@ def run(
     ],
     *,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Show its progress until it ends, then its note; exits with 1 when it failed.")
+        bool, typer.Option("--wait", help="Show its progress until it ends, then its note; exits with 1 if it failed.")
     ] = False,
     conf: Annotated[str, typer.Option(help="The form of the run as JSON; default: the DAG's own values.", metavar="JSON")] = "{}",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: dag, run, state, note.")] = False,
@@ -44,7 +44,7 @@ def run(
     try:
         values = json.loads(conf)
     except ValueError as error:
-        complain(f"--conf is no JSON: {error}")
+        complain(f"--conf is not JSON: {error}")
         raise typer.Exit(2) from error
     if not isinstance(values, dict):
         complain(f"--conf must be a JSON object, not {conf}")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from deploy.embedded.service import Scope
 
 app = typer.Typer(
-    help="Let systemd start the stack at boot, and again whatever ends it.",
+    help="Let systemd start the stack at boot, and again after any failure.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

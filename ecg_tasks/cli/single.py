@@ -11,6 +11,7 @@ import typer
 
 from ecg_tasks.cli.completion import one_of
 from ecg_tasks.cli.terminal import complain, console, for_a_program, progress, say, table_of
+from ecg_tasks.counts import number_of
 from ecg_tasks.labels import RESEARCH_USE
 from ecg_tasks.names import RecipeName
 
@@ -80,7 +81,10 @@ def classify(
                 console().print(f"… and {n_classified - len(shown):,} more recordings (--out FILE.csv has all)")
         if n_classified + len(refused) > 1 or out is not None:
             decisions = "".join(f", {number:,} {decision}" for decision, number in sorted(counts.items()))
-            say(f"{n_classified + len(refused):,} recordings: {n_classified:,} classified{decisions}; {len(refused):,} not read")
+            say(
+                f"{number_of(n_classified + len(refused), 'recording', 'recordings')}: "
+                f"{n_classified:,} classified{decisions}; {len(refused):,} not read"
+            )
         if out is not None:
             say(f"written: {out}")
         if plot is not None:
@@ -94,9 +98,9 @@ def classify(
 def _check(files: Sequence[Path], *, plot: Path | None, out: Path | None) -> None:
     """Refuse what cannot be done before the models are loaded."""
     if plot is not None and (len(files) > 1 or files[0].is_dir()):
-        raise typer.BadParameter("a spectrogram is drawn of one file, not of several or a folder", param_hint="--plot")
+        raise typer.BadParameter("--plot draws one file, not several files or a folder", param_hint="--plot")
     if out is not None and out.suffix.lower() != ".csv":
-        raise typer.BadParameter(f"{out} is written as CSV; let its name end with .csv", param_hint="--out")
+        raise typer.BadParameter(f"{out} is written as CSV, so its name must end with .csv", param_hint="--out")
     if out is not None and not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.absolute().parent}", param_hint="--out")
 
@@ -142,7 +146,7 @@ def _show(results: "Sequence[Classified]") -> None:
 
 def _details(one: "Classified") -> Iterator[str]:
     """Yield what is said of a recording beneath the table."""
-    unread = ["No probability: nothing of it was good enough for the model."] if isnan(one.probability) else []
+    unread = ["No probability: no part of it was good enough for the model."] if isnan(one.probability) else []
     remarks = [*([f"Seconds read: {one.seconds_read}."] if one.seconds_read else []), *unread, *one.remarks]
     if remarks:
         yield " ".join(remarks)

@@ -1,23 +1,18 @@
 """Here: ``down``, ``status``, ``logs``, ``open``; ``up`` is in ``starting``. Not here: how the stack does it (``deploy.embedded``)."""
 
-import json
 import os
 import subprocess
 import sys
 import webbrowser
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg_tasks import sandbox
-from ecg_tasks.cli.terminal import complain, console, say, table_of
+from ecg_tasks.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from deploy.embedded import Stack
     from ecg_tasks.queries.store import ObjectStore
-
-_COLOURS = {"running": "green", "starting": "yellow", "stopped": "dim"}
 
 
 def running_stack() -> "Stack":
@@ -53,35 +48,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: healthy, ui, login, bucket, endpoint, components, advice.")] = False,
 ) -> None:
     """Tell within two seconds whether the stack is healthy, component by component, and what to do. Exits with 0 when it is, else 1."""
-    from deploy.embedded.bucket_look import BucketLook
-    from deploy.embedded.home import Home
+    from ecg_tasks.cli.status import show
 
-    with BucketLook(Home().path) as look:
-        from deploy.embedded import Stack  # while that begins
-        from deploy.embedded.health import left_s
-
-        found = Stack().status(most_s=left_s(), look=look)
-        stands_in = look.stand_ins
-    if as_json:
-        print(json.dumps(asdict(found), indent=2))  # noqa: T201 - for a program, without colours or line breaks
-    else:
-        from rich.markup import escape
-
-        table = table_of("component", "state", "what it is, and what to do")
-        for component, state in found.components.items():
-            table.add_row(component, f"[{_COLOURS.get(state, 'red')}]{state}[/]", escape(found.advice.get(component, "")))
-        console().print(table)
-        if found.ui:
-            console().print(f"\nweb interface  {found.ui}  (login {found.login}; its password: ./ecg open, in a terminal)")
-            console().print(f"bucket         {found.bucket}  at {found.endpoint}")
-        if missing := sandbox.possible().missing:
-            console().print(f"[yellow]this kernel has no {missing}: files are read behind fewer walls (docs/privacy.md)[/]")
-        for sentence in stands_in:
-            console().print(f"[yellow]{escape(sentence)}[/]")
-        console().print(
-            "[green]healthy[/]" if found.healthy else "[red]not healthy[/]" if found.ui else "[red]not healthy[/]; start it with: ./ecg up"
-        )
-    raise typer.Exit(0 if found.healthy else 1)
+    raise typer.Exit(0 if show(as_json=as_json) else 1)
 
 
 def logs(

@@ -56,6 +56,13 @@ def _print_json(document: object) -> None:
     print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))  # noqa: T201 - for a program
 
 
+def import_what_prints() -> None:
+    """Import all that `console` and `table_of` need: for who has to wait meanwhile."""
+    import rich.console
+    import rich.markup
+    import rich.table  # noqa: F401
+
+
 def table_of(*heads: str) -> "Table":
     """Make a table for `console`, of columns with these heads. In a narrow terminal its cells go on in the next line, and nothing is cut.
 

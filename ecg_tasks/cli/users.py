@@ -58,14 +58,14 @@ def passwd(name: Name, *, make: Make = False) -> None:
 
 @app.command("disable")
 def disable(name: Name) -> None:
-    """Let somebody in no longer; open sessions end within seconds. What the person did keeps the name."""
+    """Disable an account; open sessions end within seconds. The name stays beside what the person did."""
     _keep_for_commands(name, "stays")
     _run("disable", name)
 
 
 @app.command("enable")
 def enable(name: Name) -> None:
-    """Let somebody in again."""
+    """Enable an account again."""
     _run("enable", name)
 
 

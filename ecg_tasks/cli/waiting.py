@@ -8,6 +8,7 @@ import typer
 from ecg_tasks.cli.groups import ListsByDefault
 from ecg_tasks.cli.stack import open_bucket, running_stack
 from ecg_tasks.cli.terminal import complain, console, for_a_program, say, table_of
+from ecg_tasks.counts import number_of
 from ecg_tasks.names import DagId
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ _MOST_SHOWN = 100
 
 app = typer.Typer(cls=ListsByDefault, help="List what waits in the inbox, for what and until when; delete or release files there.")
 
-Names = Annotated[
-    list[str], typer.Argument(help="Paths below inbox/, as the list names them; one that ends with / is a folder with all in it.")
-]
+Names = Annotated[list[str], typer.Argument(help="Paths below inbox/, as in the list; a path that ends with / means a whole folder.")]
 
 
 @app.command("list")
@@ -40,14 +39,14 @@ def inbox(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON: n
         if len(found.files) > _MOST_SHOWN:
             say(f"{len(found.files) - _MOST_SHOWN:,} more: --json has all of them")
         for one in found.waits_for:
-            say(f"{one.files:,} for {one.why}{f', until {one.until} at the latest' * bool(one.until)}")
+            say(f"{number_of(one.files, 'file waits', 'files wait')} for {one.why}{f', until {one.until} at the latest' * bool(one.until)}")
         if not found.n_files:
             say("no file is waiting")
 
 
 @app.command("delete")
 def delete(
-    names: Names, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask once more; nothing of a file is kept.")] = False
+    names: Names, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation; nothing of a file is kept.")] = False
 ) -> None:
     """Delete files from the inbox; it is logged, and nothing of them is kept."""
     from ecg_tasks.actions import waiting_files
@@ -67,7 +66,7 @@ def release(names: Names) -> None:
     released = waiting_files.release(open_bucket(), _ids(names), who=getpass.getuser())
     with running_stack().airflow() as api:
         run = api.trigger(DagId.INGEST_RECORDS)
-    say(f"{len(released):,} {_files(len(released))} released; {DagId.INGEST_RECORDS} takes over: {run}")
+    say(f"{len(released):,} {_files(len(released))} released; {DagId.INGEST_RECORDS} takes them over: {run}")
 
 
 def _ids(names: list[str]) -> list[str]:

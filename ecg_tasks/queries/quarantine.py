@@ -27,7 +27,7 @@ BESIDE = "beside"
 """The group of what holds no recording by its name, and lay beside some: documents, pictures and programs."""
 _BESIDE_TITLE = "Documents, pictures and programs."
 _BESIDE_ADVICE = (
-    "They hold no signal. If they only lay beside recordings, hide them. If one is the picture of a recording, export the recording itself"
+    "They have no signal. If they were only beside recordings, hide them. If one is the picture of a recording, export the recording itself"
     " from the device, and drop that."
 )
 

@@ -19,7 +19,7 @@ from ecg_tasks.archive.documents import (
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.workspace import open_store
-from ecg_tasks.counts import ReportCounts
+from ecg_tasks.counts import ReportCounts, number_of
 from ecg_tasks.labels import Decision
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.reports.coverage import reasons
@@ -152,13 +152,14 @@ def headline(report: str) -> str:
     decided = ", ".join(f"{count:,} {decision}" for decision, count in summary.decisions.items())
     waits = summary.waiting
     rest = [
-        (summary.counts.pending, "pending"),
-        (summary.counts.quarantined, "quarantined"),
-        (summary.counts.forgotten, "forgotten"),
-        (waits.inbox_files, f"files still in the inbox{reasons(waits)}"),
-        (waits.records_without_pictures, "records without pictures"),
+        (summary.counts.pending, "pending", "pending"),
+        (summary.counts.quarantined, "quarantined", "quarantined"),
+        (summary.counts.forgotten, "forgotten", "forgotten"),
+        (waits.inbox_files, f"file still in the inbox{reasons(waits)}", f"files still in the inbox{reasons(waits)}"),
+        (waits.records_without_pictures, "record without pictures", "records without pictures"),
     ]
-    sentence = f"{summary.counts.records:,} records: {decided}" + "".join(f"; {count:,} {name}" for count, name in rest if count)
+    records = number_of(summary.counts.records, "record", "records")
+    sentence = f"{records}: {decided}" + "".join(f"; {number_of(count, one, many)}" for count, one, many in rest if count)
     return f"{sentence}. {summary.changes.sentence}" if summary.changes else sentence
 
 

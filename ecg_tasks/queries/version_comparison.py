@@ -107,8 +107,8 @@ class VersionComparison:
         if not self.n_labelled:
             return "No record on which both have decided is labelled normal or abnormal."
         if self.n_seen == self.n_labelled:
-            return f"All {self.n_labelled:,} labelled records are of patients that one of the two learnt from."
-        return "The labelled records that neither learnt from are all of one class."
+            return "Every labelled record is of a patient that one of the two versions learned from."
+        return "The labelled records that neither version learned from are all of one class."
 
 
 def comparison(store: ObjectStore, recipe: str, one: str, other: str) -> VersionComparison:

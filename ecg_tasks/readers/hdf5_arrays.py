@@ -132,7 +132,8 @@ def _found(file: Any, own: Mapping[str, Any], *, name: str) -> tuple[NDArray[Any
     found = arrays.find(numbers, small, name=name)
     dataset = own[found.array]
     for holder in (dataset, file):
-        attributes = {called: np.asarray(holder.attrs[called]) for called in list(holder.attrs)[:_MAX_MEMBERS] if arrays.is_known(called)}
+        known = [called for called in list(holder.attrs)[:_MAX_MEMBERS] if arrays.is_known(called)]
+        attributes = {called: np.asarray(holder.attrs[called]) for called in known if _is_plain(holder.attrs.get_id(called))}
         few = {called: array for called, array in attributes.items() if array.size <= _SMALL_VALUES}
         found = _with(found, arrays.find({found.array: dataset.shape}, few, name=name))
     return _content(dataset, name=name), found
@@ -163,7 +164,7 @@ def _content(dataset: Any, *, name: str) -> NDArray[Any]:
     """Return the elements of an array, once it is known that they lie in the file, and what they will take."""
     if dataset.dtype.kind in "iuf":
         arrays.check_kind(dataset.dtype, name=name)
-    elif dataset.dtype.kind not in "SO" or dataset.size > _SMALL_VALUES:
+    elif dataset.dtype.kind not in "SO" or dataset.size > _SMALL_VALUES or not _is_plain(dataset.id):
         raise BadInputError(Reason.NOT_NUMERIC, f"{name}: its array of signals holds no real numbers")
     if dataset.ndim in (2, 3):
         arrays.check_size(dataset.shape, name=name)
@@ -171,6 +172,13 @@ def _content(dataset: Any, *, name: str) -> NDArray[Any]:
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {dataset.size} elements describe its signals; at most {_SMALL_VALUES} are read")
     _check_storage(dataset, name=name)
     return np.asarray(dataset[()])
+
+
+def _is_plain(kept: Any) -> bool:
+    """Tell whether an attribute or array holds numbers or texts: a damaged list of any length ends the process that reads it."""
+    from h5py import h5t
+
+    return isinstance(kept.get_type(), h5t.TypeIntegerID | h5t.TypeFloatID | h5t.TypeStringID)
 
 
 def _check_storage(dataset: Any, *, name: str) -> None:

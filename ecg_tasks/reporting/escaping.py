@@ -6,6 +6,8 @@ from typing import Any
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from ecg_tasks.counts import number_of
+
 _NOT_IN_HTML = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
     + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17))
@@ -33,7 +35,7 @@ def markup(text: str) -> Markup:
 
 
 def environment(loader: BaseLoader, **shared: Any) -> Environment:
-    """Return what makes pages of templates, in which nothing of a file can do harm; ``shared`` is known to all of them."""
+    """Return what makes pages of templates, in which nothing of a file can do harm; ``shared`` and `number_of` are known to all."""
     made = Environment(
         loader=loader,
         autoescape=True,
@@ -42,7 +44,7 @@ def environment(loader: BaseLoader, **shared: Any) -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    made.globals.update(shared)
+    made.globals.update(shared, number_of=number_of)
     return made
 
 

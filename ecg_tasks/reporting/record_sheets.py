@@ -215,7 +215,7 @@ def _classes(page: PdfPage, x: float, y: float, classes: Sequence[ClassLine], *,
 def _measured(page: PdfPage, x: float, y: float, lines: Sequence[Line], *, width: float) -> float:
     y = _heading(page, x, y, "Measurements")
     y = _pairs(page, x, y, [Fact(one.title, f"{one.text} ({one.why})" if one.why else one.text) for one in lines], width=width, label_mm=28)
-    said = "Of the median beat over all leads, by a program; no diagnosis, and no decision depends on them."
+    said = "Measured by a program on the median beat over all leads. This is no diagnosis, and no decision depends on it."
     return page.paragraph(x, y, said, width=width, size=_SMALL, colour=MUTED)
 
 

@@ -202,7 +202,7 @@ def test_a_decision_needs_a_reason(arguments):
 
 def test_a_form_must_be_a_json_object():
     """A broken --conf is refused before anything is asked of Airflow."""
-    assert "is no JSON" in invoke("run", "retrain_model", "--conf", "{recipe: 1}").output
+    assert "is not JSON" in invoke("run", "retrain_model", "--conf", "{recipe: 1}").output
     assert "must be a JSON object" in invoke("run", "retrain_model", "--conf", "[1]").output
 
 

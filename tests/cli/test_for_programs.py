@@ -159,8 +159,8 @@ def test_what_was_put(airflow, monkeypatch, tmp_path):
     monkeypatch.setattr(inbox, "drop", lambda _stack, files: len(files))
     done = invoke("put", tmp_path / "ward", tmp_path / "2.csv", "--under", "north", "--json")
     assert json.loads(done.stdout) == {"files": 2, "bytes": 2000, "names": ["north/ward/1.csv", "north/2.csv"]}
-    assert "2 files (2.0 kB) are in the inbox" in done.stderr
-    assert "2 files (2.0 kB) are in the inbox" in invoke("put", tmp_path / "ward", tmp_path / "2.csv").stdout
+    assert "2 files are in the inbox (2.0 kB)" in done.stderr
+    assert "2 files are in the inbox (2.0 kB)" in invoke("put", tmp_path / "ward", tmp_path / "2.csv").stdout
 
 
 def test_every_version(evaluated_versions, monkeypatch):

@@ -14,6 +14,7 @@ from ecg_tasks.actions.packed_drop import in_its_own_folder, put_packed
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.counts import number_of
 from ecg_tasks.errors import StoreError
 from ecg_tasks.offline.labelled_folders import LAYOUTS
 from ecg_tasks.pipeline import ingest_records
@@ -113,7 +114,7 @@ def test_what_was_taken_over_before_is_told(bucket, files, monkeypatch, capsys):
     n_files = inbox.drop_packed(NoStack(), files)
     told = capsys.readouterr().out
     assert told.count("was taken over by r1") == n_whole > 0
-    assert f"{len(files) - n_files} files were taken over before" in told
+    assert f"taken over before, and not sent again: {number_of(len(files) - n_files, 'file', 'files')}" in told
     assert 0 < n_files < len(files)
 
 

@@ -97,7 +97,7 @@ def test_a_drop_ends_with_its_decisions(airflow, folder, bucket):
     assert any("ward/bad.csv" in line and "quarantined: (" in line for line in lines)
     assert any("ward/late.edf.part" in line and "waits: the end of its upload, until 20" in line for line in lines)
     assert any(
-        line.startswith("· the report: 2 records") and "1 files still in the inbox: 1 for the end of its upload" in line for line in lines
+        line.startswith("· the report: 2 records") and "1 file still in the inbox: 1 for the end of its upload" in line for line in lines
     )
     assert any("./ecg put" in json.dumps(json.loads(bucket.get(key))) for key in bucket.list_keys(keys.ACCESS))
 
@@ -138,7 +138,7 @@ def test_what_waits_is_listed(airflow, folder):
     invoke("put", folder)
     done = invoke("inbox")
     assert "ward/late.edf.part" in done.stdout
-    assert "1 for the end of its upload, until 20" in done.stdout
+    assert "1 file waits for the end of its upload, until 20" in done.stdout
     found = json.loads(invoke("inbox", "list", "--json").stdout)
     assert found["n_files"] == 3
     assert {one["why"] for one in found["waits_for"]} == {"the next run", "the end of its upload"}

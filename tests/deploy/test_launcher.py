@@ -93,7 +93,7 @@ def test_the_first_start_installs_and_hands_over(checkout):
     checkout.with_uv()
     done = checkout.run("status", "--json")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "handed over by .venv: -P -m ecg_tasks.cli status --json\n"
+    assert done.stdout == "handed over by .venv: -P -m ecg_tasks.cli.status status --json\n"
     assert checkout.called() == ["venv .venv", "install cpu.txt"]
 
 
@@ -105,6 +105,15 @@ def test_the_second_start_installs_nothing(checkout):
     done = checkout.run("status")
     assert done.stderr == ""
     assert len(checkout.called()) == 2
+
+
+def test_only_a_look_at_the_stack_has_a_program_of_its_own(checkout):
+    """All else that begins so goes to the commands, which know what is wrong with it."""
+    checkout.with_python()
+    checkout.with_uv()
+    checkout.run("status")
+    for arguments in (["status", "--wrong"], ["status", "--json", "more"], ["stop"]):
+        assert checkout.run(*arguments).stdout == f"handed over by .venv: -P -m ecg_tasks.cli {' '.join(arguments)}\n"
 
 
 def test_a_changed_lock_is_installed(checkout):
@@ -123,7 +132,7 @@ def test_tests_have_an_environment_of_their_own(checkout):
     checkout.with_uv()
     assert checkout.run("test").stdout == "handed over by .venv-dev: -P -m ecg_tasks.cli test\n"
     checkout.run("bench")
-    assert checkout.run("status").stdout == "handed over by .venv: -P -m ecg_tasks.cli status\n"
+    assert checkout.run("status").stdout == "handed over by .venv: -P -m ecg_tasks.cli.status status\n"
     assert checkout.called() == ["venv .venv", "install cpu.txt", "venv .venv-dev", "install dev-only.txt"]
     assert (checkout.folder / ".venv-setup" / "dev-only.txt").read_text() == "b==1\n    --hash=sha256:2\n"
 
@@ -291,7 +300,8 @@ def test_a_running_stack_can_be_stopped_and_looked_at_after_an_update(running_st
     """What stops the stack works with the packages that the stack runs from: else nobody could follow the sentence."""
     (running_stack.folder / "locks" / "cpu.txt").write_text("a==2\n")
     done = running_stack.run(command)
-    assert done.stdout == f"handed over by .venv: -P -m ecg_tasks.cli {command}\n"
+    program = "ecg_tasks.cli.status" if command == "status" else "ecg_tasks.cli"
+    assert done.stdout == f"handed over by .venv: -P -m {program} {command}\n"
     assert len(running_stack.called()) == 2
 
 

@@ -11,15 +11,29 @@ from deploy.embedded import bucket
 from deploy.embedded.bucket_look import BucketLook
 from deploy.embedded.home import CHECKOUT, Home
 
-HEAVY = ("psycopg", "boto3", "botocore", "httpx", "cryptography", "numpy", "pyarrow", "asyncio")
+HEAVY = ("psycopg", "boto3", "botocore", "httpx", "cryptography", "numpy", "pyarrow", "asyncio", "typer", "pydantic")
 
 
 def test_nothing_heavy_is_imported():
     """On a busy machine an import takes longer than all questions: half a second of work is three seconds beside ten others."""
-    asked = "import json, sys; from ecg_tasks.cli import __main__; import deploy.embedded.stack, deploy.embedded.bucket_look"
+    asked = "import json, sys; from ecg_tasks.cli import status; import deploy.embedded.stack, deploy.embedded.bucket_look"
     program = f"{asked}; print(json.dumps(sorted(set(sys.modules) & set({HEAVY!r}))))"
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_the_program_says_what_the_command_says(tmp_path, more):
+    """Of a stack that was never started: each component, what to do, and 1."""
+    environment = os.environ | {"ECG_HOME": str(tmp_path)}
+    said = [
+        subprocess.run([sys.executable, "-m", *program, *more], cwd=CHECKOUT, env=environment, capture_output=True, check=False)
+        for program in (["ecg_tasks.cli.status"], ["ecg_tasks.cli", "status"])
+    ]
+    assert [one.returncode for one in said] == [1, 1]
+    assert said[0].stdout == said[1].stdout
+    assert b"does not run: ./ecg up" in said[0].stdout
+    assert [one.stderr for one in said] == [b"", b""]
 
 
 @pytest.fixture

@@ -28,6 +28,12 @@ BETTER = {
     r"has been at (?:it|that)": "tampered with",
     r"is to be had": "is available",
     r"lies behind the last": "is beyond the last",
+    r"as ever": "as before",
+    r"(?:breaks?|broke|broken) off": "interrupted",
+    r"begun again": "started again, continued",
+    r"held against": "compared with",
+    r"in the clear": "as it is, readable",
+    r"an? [a-z]+ an? (?:day|night|record|recording|report|run|task|drop|file|row)": "one for each",
     r"[a-z]+\(s\)(?!\w)": "the right form for the number",
 }
 """Expression of a word that a reader stumbles over, and what is usual."""

@@ -49,7 +49,7 @@ def test_figures_curves_and_changed_decisions_stand_side_by_side(page, decided):
     assert cells in page
     assert page.count('<polyline class="curve one"') == page.count('<polyline class="curve other"') == 2
     assert f"{one.n_records:,} records of {one.n_patients:,} patients" in page
-    assert f"{found.decisions['changed']:,} of {found.n_records:,} decisions differ" in page
+    assert f"Decisions that differ: {found.decisions['changed']:,} of {found.n_records:,}" in page
     assert page.count("/ecg/records/") == len(found.decisions["listed"]) > 0
     assert "This is a backfill" not in page
 

@@ -338,6 +338,6 @@ def test_forms_of_forgetting_of_other_sites_are_refused(admin, archive, token_of
 def test_who_may_not_forget_sees_no_form(client_of, archive, role):
     """Neither what was forgotten, nor the way there."""
     page = client_of(role).get("/ecg/forget").text
-    assert "Only admins may have something forgotten." in page
+    assert "Only admins may ask for this." in page
     assert "<form" not in page
     assert 'href="/ecg/forget"' not in page

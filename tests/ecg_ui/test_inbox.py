@@ -47,7 +47,7 @@ def test_it_says_what_each_file_waits_for_and_until_when(admin, viewer, waiting,
     monkeypatch.delenv("ECG_KEEP_NAMES")
     text, seen = admin.get("/ecg/inbox").text, viewer.get("/ecg/inbox").text
     for page in (text, seen, admin.get("/ecg/").text):
-        assert "1 for the other files that its header names, until 20" in page
+        assert "1 file waits for the other files that its header names, until 20" in page
     assert NAME in text
     assert 'name="file"' in text
     assert "Mustermann" not in seen
@@ -108,14 +108,14 @@ def test_the_button_starts_the_intake_and_a_run_that_waits_for_it(client_of, wai
 
 @pytest.mark.parametrize(
     ("state", "says", "again"),
-    [("queued", "waits for another", True), ("running", "is at work", True), ("failed", "The run failed", False)],
+    [("queued", "waits for another", True), ("running", "The run is active", True), ("failed", "The run failed", False)],
 )
 def test_the_answer_waits_for_its_run(viewer, waiting, monkeypatch, *, state, says, again):
     """It tells how the run stands and what lies in the inbox, and asks again until there is nothing to wait for."""
     monkeypatch.setattr(deciding, "state_of", lambda dag, run: state if (dag, run) == (DagId.CLASSIFY_RECORDS, RUN) else "")
     answer = viewer.get("/ecg/answer", params={"run": RUN})
     assert says in answer.text
-    assert "1 for the end of its upload" in answer.text
+    assert "1 file waits for the end of its upload" in answer.text
     assert ("refresh" in answer.headers) == again
 
 

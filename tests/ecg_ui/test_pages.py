@@ -166,7 +166,7 @@ def test_the_table_filters_sorts_and_pages(admin, archive, rows):
     shown = re.findall(r'<td class="num">(0\.\d{3}|1\.000)</td>', listed)
     expected = sorted((row["probability"] for row in rows if row["recipe"] == "heartbeat" and row["probability"] is not None), reverse=True)
     assert shown == [f"{value:.3f}" for value in expected[:50]]
-    assert f"1 to 50 of {sum(row['recipe'] == 'heartbeat' for row in rows)} records" in text
+    assert f"Records 1 to 50 of {sum(row['recipe'] == 'heartbeat' for row in rows)}" in text
     saved = admin.get(f"{archive.report}/rows.csv?recipe=heartbeat&sort=probability&descending=true")
     table = list(csv.DictReader(io.StringIO(saved.text)))
     assert [float(row["probability"]) for row in table] == expected

@@ -97,7 +97,7 @@ def test_the_original_can_be_fetched(operator, client_of, refused):
 
 def test_binary_is_shown_as_what_it_is(operator, refused):
     """In hexadecimal, with what it looks like; text as text, also where it is packed."""
-    shown = {name: operator.get(f"/ecg/quarantine/{one}").text.partition("How it begins")[2] for name, one in refused.ids.items()}
+    shown = {name: operator.get(f"/ecg/quarantine/{one}").text.partition("First bytes of the file")[2] for name, one in refused.ids.items()}
     assert "Binary, HDF5." in shown["x/scan.dcm"]
     assert "00000000  89 48 44 46 0d 0a 1a 0a" in shown["x/scan.dcm"]
     assert "\ufffd" not in shown["x/scan.dcm"]
@@ -156,7 +156,7 @@ def test_many_are_done_at_once_and_what_cannot_be_is_said(operator, refused, tok
     n_others = quarantine.entries(refused.store, reason="wrong_width").total - 3
     answer = do(operator, token_of, "hidden", every="wrong_width")
     assert answer.status_code == 409
-    assert f"{n_others + 1} done, 2 not" in answer.text
+    assert f"Done: {n_others + 1}. Not done: 2." in answer.text
     assert "x/&lt;i&gt;a&lt;/i&gt;.csv waits in the inbox" in answer.text
     assert {one.id for one in quarantine.entries(refused.store, closed=True).entries} >= {three[2]}
     assert do(operator, token_of, "reopen", every="wrong_width").status_code == 303

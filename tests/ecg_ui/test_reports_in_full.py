@@ -110,7 +110,7 @@ def test_a_run_by_hand_that_found_nothing_does_not_hide_the_night(admin, archive
         assert [run.run for run in seen.empty_since] == [keys.run_key(EMPTY)]
         tile = admin.get("/ecg/").text.partition('id="last-h"')[2].partition("</section>")[0]
         assert f'<a href="{archive.report}">{archive.date}</a>' in tile
-        assert re.search(rf'Since then one run without a record, <a href="{later.empty}">by hand \d{{4}}-\d\d-\d\d \d\d:\d\d UTC</a>', tile)
+        assert re.search(rf'Since then, 1 run without a record: <a href="{later.empty}">by hand \d{{4}}-\d\d-\d\d \d\d:\d\d UTC</a>', tile)
     finally:
         archive.store.put(key, manifest)
 
@@ -172,5 +172,5 @@ def test_an_empty_page_says_the_true_reason(admin, archive, later):
     assert "<select" not in _section(text, "rows")
     assert "<select" in _section(admin.get(later.newer).text, "rows")
     intake = admin.get("/ecg/run?dag_id=ingest_records&run_id=none").text
-    assert "If it has ended well, there was nothing to take over." in intake
+    assert "If it ended in success, there was nothing to take over." in intake
     assert "This run has not written its results yet." in admin.get("/ecg/run?dag_id=classify_records&run_id=none").text

@@ -155,7 +155,7 @@ def test_two_read_a_record_blind_and_a_third_where_they_differ(client_of, archiv
         assert "Wenckebach" not in text
         assert "AVB2 ?" not in text
         assert not re.search(r'class="chip|bdi>rita</bdi><br>', text)
-    assert "1 more waits for your own verdict" in pages_of("rolf")[2]
+    assert "Not shown until you have given your own verdict: 1 record." in pages_of("rolf")[2]
     assert give(people["rolf"], token_of, record_id, "abnormal").status_code == 303
     assert [record_id in queue_of(archive.store, name) for name in people] == [False, False, True]
     assert not [text for text in pages_of("rosa") if "Wenckebach" in text or "disputed</span>" in text]

@@ -50,7 +50,7 @@ def test_a_drop_ends_with_its_decisions(ecg, objects, told, tmp_path):
     assert fates[f"{ANNA}/{UPLOAD}"] == "waits"
     assert all(one["decision"] and one["record_id"] for one in said["answers"] if one["fate"] == "decided")
     assert said["note"].startswith("4 records: ")
-    assert "1 files still in the inbox: 1 for the end of its upload (until 20" in said["note"]
+    assert "1 file still in the inbox: 1 for the end of its upload (until 20" in said["note"]
     assert [one["name"] for one in json.loads(ecg("inbox", "--json"))["files"]] == [f"{ANNA}/{UPLOAD}"]
     ecg("inbox", "delete", f"{ANNA}/{UPLOAD}", "--yes")
     assert json.loads(ecg("audit", "--json", "--last", "1"))[-1]["action"] == "delete"

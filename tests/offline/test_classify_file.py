@@ -101,7 +101,7 @@ def test_the_command_says_why_there_is_no_probability(written):
     told = CliRunner().invoke(app, ["classify", str(written(spoil=_turned))], env={"COLUMNS": "300"})
     words = " ".join(told.output.split())
     assert "uninterpretable –" in words
-    assert "No probability: nothing of it was good enough for the model." in words
+    assert "No probability: no part of it was good enough for the model." in words
     assert SENTENCES[Flag.LEADS_CONTRADICT] in words
 
 

@@ -284,7 +284,7 @@ def test_the_command_prints_and_writes_the_same(world, found, tmp_path):
     auroc = found["figures"]["auroc"]
     assert f"{auroc['value']:.3f}" in done.output
     assert f"{auroc['low']:.3f} to {auroc['high']:.3f}" in done.output
-    assert "left out, because it was trained, stopped or calibrated on them" in done.output
+    assert "left out, because the model was trained, stopped or calibrated on them" in done.output
     assert "not a medical device" in done.output
     assert "trained on synthetic data" in done.output
     assert json.loads(out.read_text()) == found

@@ -138,7 +138,7 @@ def test_the_settings_before_still_work_and_say_what_replaces_them(reported, web
         ReportNotifier(state="success")({"run_id": RUN_ID})
     assert len(webhook.received) == 2
     assert webhook.received[0] == webhook.received[1]
-    assert "ECG_NOTIFY names every channel now; ECG_NOTIFY_WEBHOOK is still read" in caplog.text
+    assert "ECG_NOTIFY now names every channel; ECG_NOTIFY_WEBHOOK still works" in caplog.text
 
 
 def test_a_store_that_is_away_costs_the_counts_only(bucket, webhook, monkeypatch):

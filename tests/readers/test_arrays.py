@@ -147,6 +147,24 @@ def test_a_heap_without_an_end_is_refused(libver):
     assert (error.reason, "a heap without an end" in error.message) == (Reason.UNREADABLE, True)
 
 
+def test_lists_of_any_length_describe_nothing():
+    """One that is damaged ends the process: neither an attribute nor an array of them is looked into."""
+    lists = np.empty(2, dtype=object)
+    lists[:] = [np.arange(3), np.arange(2)]
+
+    def write(file):
+        file["ecg"] = ONE.millivolts
+        file["ecg"].attrs.create("leads", lists, dtype=h5py.vlen_dtype(np.int64))
+
+    assert recording_of(in_hdf5(write)).leads[0].samples.size == len(ONE.millivolts)
+
+    def write_beside(file):
+        file["ecg"] = ONE.millivolts
+        file.create_dataset("leads", data=lists, dtype=h5py.vlen_dtype(np.int64))
+
+    assert refused(in_hdf5(write_beside)).reason is Reason.NOT_NUMERIC
+
+
 def test_texts_without_number_are_refused(monkeypatch):
     """Going through them takes time; so many belong to no recording."""
     monkeypatch.setattr(hdf5_heaps, "_MAX_PLACES", 100)

@@ -130,7 +130,7 @@ def test_the_index_tells_counts_models_figures_and_quarantine(pages):
         "not defined",
         "98 records of 95 patients, split by patient",
         "beat length alone 0.740",
-        "n = 71 records of 70 patients; split by patient",
+        "71 records of 70 patients, split by patient",
         "non_finite 1",
         "Research use, not a medical device",
         "Made from synthetic recordings. 2 of 6 records",
@@ -158,7 +158,8 @@ def test_a_record_page_tells_decision_threshold_and_origin(pages, details):
 def test_everybody_sees_that_measurements_are_no_diagnosis(files, details):
     """The sentence is not for screen readers alone, as other captions are that repeat a heading."""
     page = files[f"records/{details[0].record.record_id}.html"].decode()
-    assert '<p class="muted">Of the median beat over all leads, by a program; no diagnosis, and no decision depends on them.</p>' in page
+    said = "Measured by a program on the median beat over all leads. This is no diagnosis, and no decision depends on it."
+    assert f'<p class="muted">{said}</p>' in page
 
 
 def test_what_a_reader_wants_first_stands_first(report, details):
@@ -257,7 +258,7 @@ def test_a_long_table_says_where_the_rest_is(report, monkeypatch):
     """Above the limit the first rows are listed, and the sentence names predictions.csv."""
     monkeypatch.setattr(pages_module, "ROWS_LISTED", 4)
     text = _text(html5lib.parse(_made(report, [])["index.html"]))
-    assert "The first 4 of 6 records are listed here, those that need eyes first; predictions.csv has every one." in text
+    assert "The first 4 of 6 records are listed here, the most urgent first; predictions.csv has all of them." in text
 
 
 def test_a_hundred_thousand_records_take_seconds_and_ten_thousand_rows(report):

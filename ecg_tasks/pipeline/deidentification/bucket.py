@@ -29,6 +29,7 @@ from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.names import DagId
+from ecg_tasks.parsing.asking import Parser
 from ecg_tasks.pipeline.deidentification import accounts, known_names, stored
 from ecg_tasks.pipeline.deidentification.copies import Copies
 from ecg_tasks.pipeline.deidentification.known_names import KnownNames
@@ -135,10 +136,11 @@ def deidentify(store: ObjectStore, settings: Settings, *, run: str, dry_run: boo
         store.put(keys.DEIDENTIFYING, b"")
     progress.begin("names")
     known = known_names.collect(store, StoredNames.of(settings))
-    say(f"{len(known):,} names of files and records stand in the clear")
+    say(f"names of files and records that are stored as they are: {len(known):,}")
     progress.begin("copies of drops")
-    made = Copies(store, Keeping.of(settings), dry_run, progress.tell)
-    manifests = _manifests(store, made, known.names)
+    with Parser(required=settings.sandbox == "required") as parser:
+        made = Copies(store, Keeping.of(settings), dry_run, progress.tell, parser.read)
+        manifests = _manifests(store, made, known.names)
     rules = StoredTables(names=known.names, dates=settings.dates, sources=made.now)
     replaced = list(_replaced(store, manifests, rules, known))
     if replaced and not dry_run:
@@ -172,13 +174,13 @@ def headline(account: Deidentification) -> list[str]:
     found = account.copies
     lines = [
         (
-            f"{found.drops:,} drops: of {found.copied:,} a copy without identifiers {would}kept, {found.withheld:,} {would}withheld, "
+            f"drops: {found.drops:,}; {found.copied:,} {would}kept as a copy without identifiers, {found.withheld:,} {would}withheld, "
             f"{found.as_they_were:,} as they were"
         )
     ]
     lines += [f"withheld, {why}: {n:,}" for why, n in found.why.items()]
     lines += [
-        f"{kind}: {one.objects:,} objects: {one.rewritten:,} {would}rewritten, {one.removed:,} {would}removed, {one.unchanged:,} unchanged"
+        f"{kind}: objects: {one.objects:,}; {one.rewritten:,} {would}rewritten, {one.removed:,} {would}removed, {one.unchanged:,} unchanged"
         for kind, one in account.kinds.items()
     ]
     return lines

@@ -19,7 +19,7 @@ from ecg_tasks.archive.documents import CopyCounts, Input, Withheld
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.packed_copies import CopiesWriter
 from ecg_tasks.errors import BadInputError
-from ecg_tasks.parsing.here import read_here
+from ecg_tasks.parsing.here import Parse
 from ecg_tasks.pipeline.deidentification import accounts
 from ecg_tasks.pipeline.deidentification.stored import Sources
 from ecg_tasks.pipeline.intake.keeping import Keeping
@@ -41,12 +41,13 @@ _ANY = Limits(n_bytes=1 << 50, n_members=1 << 24)
 
 @dataclass
 class Copies:
-    """The copies of all drops while they are made; ``tell`` is called at each drop."""
+    """The copies of all drops while they are made; ``tell`` is called at each drop, and ``parse`` reads it, behind walls."""
 
     store: ObjectStore
     keeping: Keeping
     dry_run: bool
     tell: Callable[[], None]
+    parse: Parse
     counts: Counter[str] = field(default_factory=Counter)
     why: Counter[str] = field(default_factory=Counter)
     withheld: list[Withheld] = field(default_factory=list)
@@ -108,7 +109,7 @@ class Copies:
         why, reading, copy = NOT_TAKEN, None, None
         if line.fate == "records":
             try:
-                reading, copy = read_here(name, contents, called=self.keeping.called(contents))
+                reading, copy = self.parse(name, contents, called=self.keeping.called(contents))
             except BadInputError as fault:
                 why = fault.reason.value
         elif line.fate == "quarantined":
@@ -278,8 +279,8 @@ class _Together:
         if not self._copy:
             return
         self._writer = self._writer or CopiesWriter()
-        records = readers.read(next(iter(contents)), contents).records
-        self._writer.add(self._copy, records=[record.record_id for record in records])
+        read, _ = self._copies.parse(next(iter(contents)), contents, called=None)
+        self._writer.add(self._copy, records=[record.record_id for record in read.records])
         self._waiting.append(len(self._made) - 1)
         self._copy = {}
         if self._writer.n_bytes >= _MOST_BYTES:

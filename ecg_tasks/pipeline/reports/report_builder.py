@@ -25,7 +25,7 @@ from ecg_tasks.archive.known_labels import KnownLabels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter
-from ecg_tasks.counts import ReportCounts
+from ecg_tasks.counts import ReportCounts, number_of
 from ecg_tasks.evaluation.ages import AgeRange
 from ecg_tasks.evaluation.classes import ClassAssessment
 from ecg_tasks.evaluation.summary import evaluate
@@ -410,11 +410,11 @@ def _content_type(path: str) -> str:
 def _notes(manifests: Iterable[IntakeManifest], *, n_carried: int, n_pending: int) -> Iterator[str]:
     if n_passed_over := sum(manifest.counts.passed_over for manifest in manifests):
         beside, were = ("file beside the recordings", "was") if n_passed_over == 1 else ("files beside the recordings", "were")
-        yield f"{n_passed_over:,} {beside}, such as annotations, check sums and lists, {were} passed over."
+        yield f"{n_passed_over:,} {beside}, such as annotations, checksums and lists, {were} passed over."
     if n_carried:
-        yield f"{n_carried:,} of these records were left pending by the report before."
+        yield f"{n_carried:,} of these records {'was' if n_carried == 1 else 'were'} pending in the report before."
     if n_pending:
-        yield f"{n_pending:,} records wait for their pictures or for a model."
+        yield f"{number_of(n_pending, 'record waits', 'records wait')} for pictures or for a model."
 
 
 def _label_faults(manifests: Iterable[IntakeManifest]) -> int:

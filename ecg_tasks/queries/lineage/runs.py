@@ -69,7 +69,7 @@ class RunLinks:
             return self._intake_in_the_log(manifest, data)
         if isinstance(manifest, ClassifyManifest) and manifest.audit:
             return self._night_in_the_log(manifest.audit, json.loads(data))
-        return LinkState.RECORDED, "the log has no entry that its manifest could be held against"
+        return LinkState.RECORDED, "the log has no entry to compare its manifest with"
 
     def _intake_in_the_log(self, manifest: IntakeManifest, data: bytes) -> tuple[LinkState, str]:
         key = keys.manifest(manifest.dag, manifest.run)

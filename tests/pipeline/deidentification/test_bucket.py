@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from ecg_tasks import readers
 from ecg_tasks.archive import audit, keys, registry, tables
 from ecg_tasks.archive.documents import Deidentification, IntakeManifest, read, read_manifests
 from ecg_tasks.archive.labelling import LabelEntry, dump_labels, in_force, labels_in_force, load_labels
@@ -186,6 +187,16 @@ def test_what_comes_again_is_a_duplicate_and_labels_find_their_records(old):
 def read_manifest(store, run):
     """The account of an intake."""
     return read(store, IntakeManifest, keys.manifest("ingest_records", run))
+
+
+def test_bytes_are_read_behind_walls(old, monkeypatch):
+    """Files of strangers, alone and in archives, are parsed in no process that has the keys."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a file is parsed here")
+
+    monkeypatch.setattr(readers, "read", refuse)
+    assert deidentify(old).copies.copied == 32
 
 
 def test_a_dry_run_changes_nothing_and_says_the_same(old):

@@ -83,7 +83,7 @@ def test_a_pending_record_is_covered_again_and_nothing_else_is(store, beat_rows,
     second = night(store, "n2")
     covered = {name: second["account"][name] for name in ("received", "records", "duplicates", "quarantined", "pending")}
     assert covered == {"received": 4, "records": 4, "duplicates": 0, "quarantined": 0, "pending": 0}
-    assert any("4 of these records were left pending by the report before" in note for note in told(store, second)["notes"])
+    assert any("4 of these records were pending in the report before" in note for note in told(store, second)["notes"])
     third = night(store, "n3")
     assert third["account"]["received"] == third["account"]["records"] == 0
 
