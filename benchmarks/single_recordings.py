@@ -134,23 +134,30 @@ def results_of(run: str, n_recordings: int) -> list[str]:
     return [keys.intake(run, f"results/{number:05d}.json") for number in range(-(-n_recordings // BATCH))]
 
 
+def index_of(ids: list[str], names: list[str], *, sources: list[str]) -> dict[str, Any]:
+    """Return the index of a shard of records of nobody known."""
+    import numpy as np
+
+    from ecg_tasks.archive import tables
+
+    n = len(ids)
+    index: dict[str, Any] = {"record_id": ids, "name": names, "source": sources}
+    index |= {"patient": [None] * n, "split_bucket": np.full(n, -1), "age": [None] * n, "sex": [None] * n, "fs": np.full(n, 500.0)}
+    index |= {"synthetic": [True] * n, "leads": [["II"]] * n, "received": np.zeros(n, np.int32)}
+    return index | {name: [None] * n for name in (*tables.ACQUISITION, "public_patient")} | {"fold": np.zeros(n, np.int32)}
+
+
 def stage(folder: str, n_recordings: int, run: str) -> Work:
     """Case: what the tasks of an intake hand to its publication."""
 
     def work() -> None:
-        import numpy as np
-
         from ecg_tasks.archive import documents, keys, tables
 
         store = work_on(folder, n_recordings)
         for key, start in zip(results_of(run, n_recordings), range(0, n_recordings, BATCH), strict=True):
             numbers = range(start, min(start + BATCH, n_recordings))
-            n, names = len(numbers), list(map(path_of, numbers))
-            ids = [etag_of(number, "record") for number in numbers]
-            index: dict[str, Any] = {"record_id": ids, "name": names, "source": [etag_of(number, "source") * 2 for number in numbers]}
-            index |= {"patient": [None] * n, "split_bucket": np.full(n, -1), "age": [None] * n, "sex": [None] * n, "fs": np.full(n, 500.0)}
-            index |= {"synthetic": [True] * n, "leads": [["II"]] * n, "received": np.zeros(n, np.int32)}
-            index |= {name: [None] * n for name in (*tables.ACQUISITION, "public_patient")} | {"fold": np.zeros(n, np.int32)}
+            ids, names = [etag_of(number, "record") for number in numbers], list(map(path_of, numbers))
+            n, index = len(numbers), index_of(ids, names, sources=[etag_of(number, "source") * 2 for number in numbers])
             labels = {"record_id": ids, "label": ["abnormal" if number % 3 else "normal" for number in numbers]}
             labels |= {"who": [f"source:{name}.hea" for name in names]}
             labels |= {"when": [AT.isoformat()] * n, "comment": [""] * n, "withdraws": [""] * n}

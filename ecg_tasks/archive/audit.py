@@ -198,7 +198,13 @@ def recent(store: ObjectStore, *, since: int = 0) -> list[Name]:
 
 
 def _open_ends(store: ObjectStore, listed: Sequence[Name]) -> list[str]:
-    """Return digests of the listed entries that no other one names; read from the newest back to one that covers everything before it."""
+    """Return digests of the listed entries that no other one names; read from the newest back to one that covers everything before it.
+
+    An entry has the number after the highest that its writer saw, and names that one or what names it. So where each number stands once
+    and none is left out, only the last is open, and nothing is read.
+    """
+    if [name.number for name in listed] == list(range(listed[0].number, listed[0].number + len(listed)) if listed else ()):
+        return [name.digest for name in listed[-1:]]
     named: set[str] = set()
     read = []
     for place in reversed(range(len(listed))):

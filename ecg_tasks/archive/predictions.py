@@ -232,17 +232,18 @@ class RunTable:
             found[recipe, version] += n
         return dict(found)
 
-    @property
+    @cached_property
     def n_by_class(self) -> dict[tuple[str, str, str], dict[ClassDecision, int]]:
         """How many records got each decision on a class, by (recipe, version, class); every decision is there, if only with 0."""
         found: dict[tuple[str, str, str], dict[ClassDecision, int]] = {}
         for name in self.classes:
-            columns = ["recipe", "version", f"class_{name}"]
-            for _, group in self._stored.groups(pa.schema([self._schema.field(column) for column in columns])):
-                for recipe, version, decision in zip(*(group[column].to_pylist() for column in columns), strict=True):
+            names = ["recipe", "version", f"class_{name}"]
+            for _, group in self._stored.groups(pa.schema([self._schema.field(column) for column in names])):
+                for row in group.group_by(names, use_threads=False).aggregate([([], "count_all")]).to_pylist():
+                    recipe, version, decision = (row[column] for column in names)
                     if decision is not None:
                         counts = found.setdefault((recipe, version, name), dict.fromkeys(ClassDecision, 0))
-                        counts[ClassDecision(decision)] += 1
+                        counts[ClassDecision(decision)] += row["count_all"]
         return found
 
     def scores(self, recipe: str, version: str) -> Iterator[tuple[NDArray[np.object_], NDArray[np.float64]]]:
@@ -268,8 +269,9 @@ class RunTable:
         return found
 
     def first(self, query: Query, limit: int) -> list[dict[str, Any]]:
-        """Return the first rows that pass, in the order asked for."""
-        return self.rows(self.order(query)[:limit])
+        """Return the first rows that pass, in the order asked for; memory holds little more than these."""
+        found = self._orders.get(query)
+        return self.rows((self._ordered(query, limit) if found is None else found)[:limit])
 
     def parts(self, places: NDArray[np.int64] | None = None) -> Iterator[dict[str, list[Any]]]:
         """Yield the columns of all rows, or of those at these places, some thousand rows at a time.
@@ -326,27 +328,37 @@ class RunTable:
             self._places = {}
         self._places |= {record_id: int(place) for record_id, place in zip(record_ids, places, strict=True)}
 
-    def _ordered(self, query: Query) -> NDArray[np.int64]:
+    def _ordered(self, query: Query, limit: int | None = None) -> NDArray[np.int64]:
+        """Return the order of all rows that pass, or of so many first ones at least."""
         names = [] if query.sort == "attention" else [query.sort]
         columns = schema(list(dict.fromkeys([*names, *_filtered(query)])))
         if not columns.names:
             found = np.arange(len(self))
-            return found[::-1] if query.descending else found
+            return found[::-1] if query.descending else found[:limit]
+        enough = None if limit is None else max(limit, ROWS_TAKEN)
         places, sorted_by = [np.empty(0, dtype=np.int64)], [columns.empty_table().select(names)]
         for start, group in self._stored.groups(columns):
             passes = _passing(group, query)
             places.append(start + (np.arange(group.num_rows) if passes is None else np.flatnonzero(passes)))
             sorted_by.append((group if passes is None else group.filter(passes)).select(names))
+            if names and enough is not None and sum(map(len, places)) > 2 * enough:
+                found, key = _in_order(places, sorted_by, query)
+                places, sorted_by = [found[:enough]], [key.slice(0, enough)]
+        if names:
+            return _in_order(places, sorted_by, query)[0]
         found = np.concatenate(places)
-        if not names:
-            return found[::-1] if query.descending else found
-        key = pa.concat_tables(sorted_by)[query.sort].combine_chunks()
-        key = pc.fill_null(key, "" if pa.types.is_string(key.type) else -1)
-        falls = "descending" if query.descending else "ascending"
-        sort_keys = [("key", falls), ("place", "ascending")]
-        table = pa.Table.from_arrays([key, numbers(found)], names=["key", "place"])
-        order = np.asarray(pc.sort_indices(table, sort_keys=sort_keys).to_numpy(), dtype=np.int64)
-        return found[order]
+        return found[::-1] if query.descending else found
+
+
+def _in_order(places: Sequence[NDArray[np.int64]], sorted_by: Sequence[pa.Table], query: Query) -> tuple[NDArray[np.int64], pa.Table]:
+    """Return the places of rows in the order of what they are sorted by, and that."""
+    found, table = np.concatenate(places), pa.concat_tables(sorted_by)
+    key = table[query.sort].combine_chunks()
+    key = pc.fill_null(key, "" if pa.types.is_string(key.type) else -1)
+    falls = "descending" if query.descending else "ascending"
+    sort_keys = [("key", falls), ("place", "ascending")]
+    order = pc.sort_indices(pa.Table.from_arrays([key, numbers(found)], names=["key", "place"]), sort_keys=sort_keys)
+    return found[order.to_numpy()], table.take(order)
 
 
 def schema(names: Sequence[str] | None = None, *, classes: Iterable[str] = ()) -> pa.Schema:

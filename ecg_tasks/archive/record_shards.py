@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -115,9 +116,9 @@ def without(shard: Sequence[StoredRecord], duplicates: set[int]) -> list[StoredR
     return [stored for row, stored in enumerate(shard) if row not in duplicates]
 
 
-def anonymous(record: Record) -> Record:
-    """Return the record without the patient's id, and without who gave it."""
-    return record.described(patient=None, issuer=None)
+def anonymous(record: Record, **described: Any) -> Record:
+    """Return the record without the patient's id, and without who gave it; ``described`` otherwise, as `Record.described` says."""
+    return record.described(patient=None, issuer=None, **described)
 
 
 def _stored(columns: tables.Columns, row: int) -> StoredRecord:

@@ -1,8 +1,9 @@
 """Here: writing a run's table: rows in any order become a Parquet file in the table's order. Not here: reading it (``predictions``)."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, BinaryIO, Self, cast
+from itertools import pairwise
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ecg_tasks import report_columns
+from ecg_tasks.archive.grouped_table import numbers
+from ecg_tasks.archive.packed_ids import N_BYTES, packed, unpacked
 from ecg_tasks.archive.predictions import ROWS_AT_ONCE, RunTable, schema
 from ecg_tasks.archive.temporary_file import new_file, path_of
 from ecg_tasks.report_columns import ATTENTION, Joined
@@ -19,9 +22,13 @@ SORTED_AT_ONCE = 16_384
 """Rows that are sorted in memory; of a longer table so many at a time, and more of one that is longer than `_MOST_PARTS` of them."""
 _MOST_PARTS = 512
 """Each is an open file until all rows are dealt out."""
-_ID_BYTES = 16
-_KEY = np.dtype([("rank", np.uint8), ("probability", np.float64), ("high", np.uint64), ("low", np.uint64)])
-"""What memory keeps of a row: the attention that its decision needs, its probability, and both halves of its id."""
+_DEALT_AT_ONCE = 16_384
+"""Rows, of 0.7 kB each, that are dealt out together: of few each part would get one or two, shorter than Arrow's description of them."""
+_SAMPLED = 65_536
+"""So many keys at least, every so many rows one, tell where parts begin; of fewer rows all."""
+_REPEATS_AT_ONCE = 500_000
+"""Ids that are looked through in memory for one that is there twice."""
+_KEY_BYTES = 1 + 8 + N_BYTES
 _UNLIKE = ("record_id", "name", "probability", "quality", "page")  # and what begins with ``p_``, the probability of a class
 """Columns whose values seldom occur twice: a dictionary of them only takes room."""
 
@@ -29,16 +36,19 @@ _UNLIKE = ("record_id", "name", "probability", "quality", "page")  # and what be
 class RunTableWriter:
     """Rows on their way into a run's table, in a temporary file that goes at the end; ``classes`` are those that it reports.
 
-    Memory holds some ten thousands of them, and of each 25 bytes; while they are sorted, 50.
+    Memory holds some ten thousands of them, however many there are.
     """
 
     def __init__(self, classes: Sequence[str] = ()) -> None:
         self._file = new_file()
+        self._ids = new_file()
         self._columns = report_columns.columns_with(classes)
         self._schema = schema(classes=classes)
         self._stream = _stream(self._file, self._schema)
         self._waiting: list[pa.Table] = []
-        self._keys: list[NDArray[np.void]] = []
+        self._n_rows = 0
+        self._sample = [np.empty(0, f"S{_KEY_BYTES}")]
+        self._every = 1
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +56,7 @@ class RunTableWriter:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
         self._file.close()
+        self._ids.close()
 
     def add(self, joined: Joined) -> None:
         """Compute the columns of joined rows, and append them."""
@@ -65,7 +76,12 @@ class RunTableWriter:
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns are not of one length: {lengths}")
         table = pa.table({field.name: _array(columns[field.name], field.type) for field in self._schema}, schema=self._schema)
-        self._keys.append(_keys_of(table))
+        keys = _keys_of(table)
+        self._ids.write(_ids_of(keys).tobytes())
+        self._sample.append(keys[-self._n_rows % self._every :: self._every])
+        self._n_rows += len(keys)
+        if sum(map(len, self._sample)) >= 2 * _SAMPLED:
+            self._sample, self._every = [np.concatenate(self._sample)[::2]], 2 * self._every
         self._waiting.append(table)
         if sum(one.num_rows for one in self._waiting) >= ROWS_AT_ONCE:
             self._flush()
@@ -80,35 +96,40 @@ class RunTableWriter:
         """
         self._flush()
         self._stream.close()
-        _refuse_repeated(np.concatenate([np.empty(0, _KEY), *self._keys]))
+        _refuse_repeated(self._ids, self._n_rows)
         file = new_file()
         with _writer(file, self._schema, compression="zstd") as writer:
-            for part in self._dealt():
-                writer.write_table(part.take(_order(part)), row_group_size=ROWS_AT_ONCE)
+            for group in _cut(map(_sorted, self._dealt()), _groups(self._n_rows)):
+                writer.write_table(group)
+            if not self._n_rows:
+                writer.write_table(self._schema.empty_table())
         file.flush()
         pa.default_memory_pool().release_unused()  # what the sorting took is not asked for again
         return RunTable(file)
 
     def _flush(self) -> None:
         if self._waiting:
-            self._stream.write_table(pa.concat_tables(self._waiting))
+            self._stream.write_table(pa.concat_tables(self._waiting).combine_chunks())
             self._waiting = []
 
     def _dealt(self) -> Iterator[pa.Table]:
         """Yield all rows in parts small enough to be sorted, each of which comes wholly before the next."""
-        part_of = _parts(np.concatenate(self._keys)) if self._keys else np.empty(0, np.int64)
-        if not part_of.any():
+        begins = _begins(np.concatenate(self._sample), _n_parts(self._n_rows))
+        if not len(begins):
             yield _streamed(self._file).read_all()
             return
         with ExitStack() as opened:
-            files = [opened.enter_context(new_file()) for _ in range(part_of.max() + 1)]
+            files = [opened.enter_context(new_file()) for _ in range(len(begins) + 1)]
             streams = [opened.enter_context(_stream(file, self._schema)) for file in files]
-            start = 0
-            for batch in _streamed(self._file):
-                here = part_of[start : start + batch.num_rows]
-                start += batch.num_rows
-                for part in np.unique(here).tolist():
-                    streams[part].write_batch(batch.filter(pa.array(here == part)))
+            batches = (pa.Table.from_batches([batch]) for batch in _streamed(self._file))
+            for rows in _gathered(batches):
+                part_of = np.searchsorted(begins, _keys_of(rows), side="right")
+                by_part = np.argsort(part_of, kind="stable")
+                ends = np.cumsum(np.bincount(part_of, minlength=len(files)))
+                dealt = rows.take(numbers(by_part))
+                for stream, start, end in zip(streams, [0, *ends], ends, strict=False):
+                    if end > start:
+                        stream.write_table(dealt.slice(start, end - start))
             for file, stream in zip(files, streams, strict=True):
                 stream.close()
                 yield _streamed(file).read_all()
@@ -158,47 +179,88 @@ def _array(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, type=kind, from_pandas=True)
 
 
-def _identities(ids: Sequence[str | None]) -> NDArray[np.uint64]:
-    """Return the two halves of each id, shape (n, 2)."""
-    for one in ids:
-        if one is None or len(one) != 2 * _ID_BYTES or set(one) - set("0123456789abcdef"):
-            raise ValueError(f"record_id is {one!r}; it must be 32 lower-case hex digits")
-    return np.frombuffer(bytes.fromhex("".join(cast("Sequence[str]", ids))), dtype=">u8").reshape(-1, 2).astype(np.uint64)
+def _refuse_repeated(file: BinaryIO, n_ids: int) -> None:
+    """Look through packed ids, those that begin alike at a time."""
+    n_times = max(1, -(-n_ids // _REPEATS_AT_ONCE))
+    for time in range(n_times):
+        some = []
+        file.seek(0)
+        while piece := file.read(N_BYTES * 65_536):
+            ids = np.frombuffer(piece, f"S{N_BYTES}")
+            some.append(ids[np.frombuffer(piece, ">u4")[:: N_BYTES // 4] % n_times == time])
+        ids = np.sort(np.concatenate([np.empty(0, f"S{N_BYTES}"), *some]))
+        repeated = np.flatnonzero(ids[1:] == ids[:-1])
+        if len(repeated):
+            raise ValueError(f"predictions repeat a record, {unpacked(ids[repeated[:1]])[0]!r}; one row a record")
 
 
-def _refuse_repeated(keys: NDArray[np.void]) -> None:
-    order = np.lexsort((keys["low"], keys["high"]))
-    high, low = keys["high"][order], keys["low"][order]
-    repeated = np.flatnonzero((high[1:] == high[:-1]) & (low[1:] == low[:-1]))
-    if len(repeated):
-        record_id = f"{high[repeated[0]]:016x}{low[repeated[0]]:016x}"
-        raise ValueError(f"predictions repeat a record, {record_id!r}; one row a record")
+def _n_parts(n_rows: int) -> int:
+    return min(-(-n_rows // SORTED_AT_ONCE), _MOST_PARTS)
 
 
-def _parts(keys: NDArray[np.void]) -> NDArray[np.int64]:
-    """Return for each row the number of its part: parts are of one size, and rise in the table's order."""
-    n_parts = min(-(-len(keys) // SORTED_AT_ONCE), _MOST_PARTS)
-    part_of = np.zeros(len(keys), np.int64)
-    if n_parts > 1:
-        part_of[np.lexsort((keys["low"], keys["high"], -keys["probability"], keys["rank"]))] = np.arange(len(keys)) * n_parts // len(keys)
-    return part_of
+def _begins(sample: NDArray[np.bytes_], n_parts: int) -> NDArray[np.bytes_]:
+    """Return the keys with which parts begin, but for the first: parts are of one size, as far as the sample is like all rows."""
+    return np.sort(sample)[[-(-part * len(sample) // n_parts) for part in range(1, n_parts)]]
 
 
-def _rank(table: pa.Table) -> pa.ChunkedArray:
-    return pc.index_in(table["decision"], value_set=pa.array([str(decision) for decision in ATTENTION]))
+def _groups(n_rows: int) -> Iterator[int]:
+    """Yield the lengths of the row groups: those of so many parts of one size."""
+    n_parts = _n_parts(n_rows)
+    starts = [-(-part * n_rows // n_parts) for part in range(n_parts + 1)] if n_parts else []
+    for start, end in pairwise(starts):
+        yield from (min(ROWS_AT_ONCE, end - at) for at in range(start, end, ROWS_AT_ONCE))
 
 
-def _keys_of(table: pa.Table) -> NDArray[np.void]:
-    """Return what the table's order goes by, and the id of each row."""
-    rank = _rank(table)
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows of tables, so many at least at a time."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(one.num_rows for one in waiting) >= _DEALT_AT_ONCE:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _cut(tables: Iterable[pa.Table], lengths: Iterable[int]) -> Iterator[pa.Table]:
+    """Yield the rows of tables in tables of these lengths; the last may be shorter."""
+    wanted = iter(lengths)
+    waiting, n_waiting, length = list[pa.Table](), 0, next(wanted, 0)
+    for table in tables:
+        waiting.append(table)
+        n_waiting += table.num_rows
+        while n_waiting >= length > 0:
+            rows = pa.concat_tables(waiting)
+            yield rows.slice(0, length).combine_chunks()
+            waiting, n_waiting = [rows.slice(length)], n_waiting - length
+            length = next(wanted, 0)
+    if n_waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _keys_of(table: pa.Table) -> NDArray[np.bytes_]:
+    """Return what the table's order goes by, as bytes that have this order: the attention that a decision needs, probability and id."""
+    rank = pc.index_in(table["decision"], value_set=pa.array([str(decision) for decision in ATTENTION]))
     if rank.null_count:
         raise ValueError(f"unknown decisions {sorted(set(table['decision'].to_pylist()) - {str(one) for one in ATTENTION}, key=str)}")
-    keys = np.empty(table.num_rows, _KEY)
-    keys["rank"], keys["probability"] = rank.to_numpy(), pc.fill_null(table["probability"], 0.0).to_numpy()
-    keys["high"], keys["low"] = _identities(table["record_id"].to_pylist()).T
-    return keys
+    keys = np.empty((table.num_rows, _KEY_BYTES), np.uint8)
+    keys[:, 0] = rank.to_numpy()
+    keys[:, 1:9] = _falling(pc.fill_null(table["probability"], 0.0).to_numpy())
+    keys[:, 9:] = packed(table["record_id"]).view(np.uint8).reshape(-1, N_BYTES)
+    return keys.view(f"S{_KEY_BYTES}")[:, 0]
 
 
-def _order(table: pa.Table) -> pa.Array:
-    columns = {"rank": _rank(table), "probability": pc.fill_null(table["probability"], 0.0), "record_id": table["record_id"]}
-    return pc.sort_indices(pa.table(columns), sort_keys=[("rank", "ascending"), ("probability", "descending"), ("record_id", "ascending")])
+def _falling(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return eight bytes a value, shape (n, 8), which come in the order of the falling values."""
+    bits = (values + 0.0).view(np.int64)  # -0.0 is 0.0
+    rising = np.where(bits < 0, ~bits, bits | np.int64(-(2**63)))
+    return (~rising).astype(">i8").view(np.uint8).reshape(-1, 8)
+
+
+def _ids_of(keys: NDArray[np.bytes_]) -> NDArray[np.uint8]:
+    return keys.view(np.uint8).reshape(-1, _KEY_BYTES)[:, 9:]
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    return table.take(numbers(np.argsort(_keys_of(table))))

@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from ecg_tasks.archive import keys
@@ -99,7 +100,13 @@ class StoredNames:
         return key if keys.is_ours(name) or is_hashed else f"{folder}/{self.file(name)}"
 
     def _digest(self, name: str) -> str:
-        return hmac.digest(self.key, _OF_A_FILE + name.encode(errors="surrogatepass"), "sha256").hex()[:24]
+        return _digest_of(self.key, name)
+
+
+@lru_cache(maxsize=64)
+def _digest_of(key: bytes, name: str) -> str:
+    """Return the digest of a name; that of an archive is asked for with each of its recordings, that of a stem with each of its files."""
+    return hmac.digest(key, _OF_A_FILE + name.encode(errors="surrogatepass"), "sha256").hex()[:24]
 
 
 def site_in(sites: Sequence[str], *paths: str) -> str | None:

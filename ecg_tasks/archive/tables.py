@@ -208,6 +208,8 @@ INPUTS = pa.schema(
 QUARANTINED = pa.schema([pa.field(name, pa.string()) for name in ("name", "reason", "message", "source", "entry")])
 """What an intake put into quarantine: see ``documents.QuarantinedInput``."""
 
+_ROWS_AT_ONCE = 16_384
+
 Table: TypeAlias = pa.Table
 """A table that is too long for a Python object a row; only this package looks into it."""
 Columns = dict[str, Any]
@@ -252,6 +254,12 @@ def dump_table(schema: pa.Schema, table: pa.Table) -> bytes:
 def load_table(data: bytes) -> pa.Table:
     """Return all of a Parquet object as an Arrow table, for what is too long for a Python object a row."""
     return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+
+
+def parts(data: bytes, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield columns of a Parquet object as Arrow tables of some ten thousand rows, for what need not be in memory together."""
+    for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(_ROWS_AT_ONCE, columns=list(columns), use_threads=False):
+        yield pa.Table.from_batches([batch])
 
 
 def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, Sequence[object] | NDArray[np.generic]]]) -> int:

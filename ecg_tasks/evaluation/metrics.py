@@ -17,6 +17,8 @@ MIN_BINS, MAX_BINS = 2, 10
 
 CONFUSION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
 """The columns that ``confusion_figures`` returns, in order."""
+FIGURES = ("prevalence", "auroc", "average_precision", *CONFUSION_FIGURES, "brier", "ece", "coverage", "accuracy_decided")
+"""All figures of one model on one set of records that a bootstrap computes, in order."""
 
 
 def as_labels(labels: ArrayLike) -> NDArray[np.bool_]:
@@ -26,6 +28,8 @@ def as_labels(labels: ArrayLike) -> NDArray[np.bool_]:
     array([False,  True])
     """
     array = np.asarray(labels)
+    if array.ndim == 1 and array.dtype == bool:
+        return array
     if array.ndim != 1 or not np.isin(array, (0, 1)).all():
         raise SignalError(
             f"labels must be 0 (normal) or 1 (abnormal) in one dimension, not shape {array.shape} with {np.unique(array)[:5]}"

@@ -1,6 +1,6 @@
 """Here: every figure of one model on one set of records, with intervals, as one object. Not here: the verdict on it (``gate``)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
@@ -13,30 +13,29 @@ from ecg_tasks.evaluation.intervals import (
     N_RESAMPLES,
     Interval,
     bootstrap,
+    drawings,
     nan_to_none,
     near_the_edge,
     newcombe,
+    numbered,
     percentile_interval,
     wilson,
 )
+from ecg_tasks.evaluation.many_records import ManyRecords
 from ecg_tasks.evaluation.metrics import (
-    CONFUSION_FIGURES,
-    MAX_BINS,
+    FIGURES,
     MassByScore,
     as_labels,
     as_probabilities,
     auroc_of,
     average_precision_of,
-    calibration_bins,
     confusion_cells,
     confusion_figures,
     excess_by_bin,
     ratio,
-    weighted_confusion,
 )
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
-_Sums = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 SplitUnit = Literal["patient", "record"]
 """What was kept together when the splits were made: figures split by record look too good where a patient has several."""
 
@@ -170,18 +169,18 @@ def evaluate(
         raise SignalError(f"{truth.size} labels, but groups of shape {patients.shape}")
     if truth.size == 0:
         raise NotEnoughDataError("there is no labelled record with a probability to evaluate")
-    patients = np.unique(patients, return_inverse=True)[1].astype(np.int32)  # numbers: ids of millions would be copied again and again
+    patients = numbered(patients)
     band = abstain or AbstainBand(lo=threshold, hi=threshold)
     called = probability >= threshold if called is None else called
     firm = ~band.holds(probability) if abstain and firm is None else firm
     decided = np.ones_like(truth) if firm is None else firm
-    # Many records are taken in the order of their probabilities, which saves a look-up for each in every resample; few in their own
-    # order: the last digits of stored figures depend on the order in which numbers are added.
-    arranged = np.argsort(probability, kind="stable") if truth.size >= MANY else None
-    taken = slice(None) if arranged is None else arranged
-    figures = _figures(truth[taken], probability[taken], called[taken], decided[taken])
-
-    names = ("prevalence", "auroc", "average_precision", *CONFUSION_FIGURES, "brier", "ece", "coverage", "accuracy_decided")
+    columns = (truth, probability, called, decided, patients)
+    if truth.size >= MANY:
+        records = ManyRecords(*columns)
+        del columns, probability  # they are in it
+        values, resampled = _resampled_of_many(records, seed=seed, n_resamples=n_resamples)
+    else:
+        values, resampled = _resampled(*columns, seed=seed, n_resamples=n_resamples)
     measured_on = {
         "prevalence": np.ones_like(truth),
         "average_precision": truth,
@@ -194,11 +193,8 @@ def evaluate(
         "coverage": np.ones_like(truth),
         "accuracy_decided": decided,
     }
-    ones = np.ones((1, truth.size))
-    values = figures(ones)[0]
-    resampled = bootstrap(figures, patients, seed=seed, n_resamples=n_resamples, arranged=arranged)
     intervals = {}
-    for column, name in enumerate(names):
+    for column, name in enumerate(FIGURES):
         value = float(values[column])
         if name == "auroc" and near_the_edge(value):
             n_abnormal, n_normal = np.unique(patients[truth]).size, np.unique(patients[~truth]).size
@@ -207,29 +203,37 @@ def evaluate(
             intervals[name] = wilson(value, np.unique(patients[measured_on[name]]).size)
         else:
             intervals[name] = percentile_interval(value, resampled[:, column])
-    tp, fp, tn, fn = (int(count) for count in weighted_confusion(truth, called, ones)[0])
+    cells = {"true_positives": truth & called, "false_positives": ~truth & called}
+    cells |= {"true_negatives": ~truth & ~called, "false_negatives": truth & ~called}
     return Evaluation(
         n_records=int(truth.size),
-        n_patients=int(np.unique(patients).size),
+        n_patients=int(patients.max()) + 1,
         n_abnormal=int(truth.sum()),
         split_unit=split_unit,
         threshold=threshold,
         abstain=band,
         seed=seed,
         n_resamples=n_resamples,
-        confusion=Confusion(true_positives=tp, false_positives=fp, true_negatives=tn, false_negatives=fn),
+        confusion=Confusion(**{name: int(np.count_nonzero(cell)) for name, cell in cells.items()}),
         **intervals,
     )
 
 
-def _figures(
-    truth: NDArray[np.bool_], probability: NDArray[np.float64], called: NDArray[np.bool_], decided: NDArray[np.bool_]
-) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """Return a function from weights, shape (n_weightings, n_records), to all figures; what depends on no weight is computed once, here."""
+def _resampled(
+    truth: NDArray[np.bool_],
+    probability: NDArray[np.float64],
+    called: NDArray[np.bool_],
+    decided: NDArray[np.bool_],
+    patients: NDArray[np.int32],
+    *,
+    seed: int,
+    n_resamples: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return all figures, shape (13,), and those of the resamples, (n_resamples, 13); what depends on no weight is computed once."""
     abnormal, is_decided = truth.astype(np.float64), decided.astype(np.float64)
     right_and_decided = (decided & (called == truth)).astype(np.float64)
     mass, squared = MassByScore(truth, probability), (probability - truth) ** 2
-    confusion, excess = _sums(truth, probability, called)
+    cells, excess = confusion_cells(truth, called), excess_by_bin(truth, probability)
 
     def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         total, n_decided, masses = weights.sum(axis=1), weights @ is_decided, mass(weights)
@@ -237,31 +241,21 @@ def _figures(
             weights @ abnormal / total,
             auroc_of(*masses),
             average_precision_of(*masses),
-            *confusion_figures(confusion(weights)).T,
+            *confusion_figures(weights @ cells).T,
             ratio(weights @ squared, total),
-            ratio(np.abs(excess(weights)).sum(axis=1), total),
+            ratio(np.abs(weights @ excess).sum(axis=1), total),
             n_decided / total,
             ratio(weights @ right_and_decided, n_decided),
         ]
         return np.stack(columns, axis=1)
 
-    return figures
+    return figures(np.ones((1, truth.size)))[0], bootstrap(figures, patients, seed=seed, n_resamples=n_resamples)
 
 
-def _sums(truth: NDArray[np.bool_], probability: NDArray[np.float64], called: NDArray[np.bool_]) -> tuple[_Sums, _Sums]:
-    """Return functions from weights to the confusion table, shape (n_weightings, 4), and to the excess of each bin, (n_weightings, 10).
-
-    Of few records a table of all cells is multiplied; of many it would take 112 bytes a record, so each is added to its own cell.
-    """
-    if truth.size < MANY:
-        cells, excess = confusion_cells(truth, called), excess_by_bin(truth, probability)
-        return lambda weights: weights @ cells, lambda weights: weights @ excess
-    bin_of, more = calibration_bins(probability).astype(np.int8), probability - truth
-    cell_of = (2 * ~called + (called != truth)).astype(np.int8)  # as `confusion_cells` has them: tp, fp, tn, fn
-    return (
-        lambda weights: np.stack([np.bincount(cell_of, weights=row, minlength=4) for row in weights]),
-        lambda weights: np.stack([np.bincount(bin_of, weights=row * more, minlength=MAX_BINS) for row in weights]),
-    )
+def _resampled_of_many(records: ManyRecords, *, seed: int, n_resamples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the same of so many records that none of them can be looked at in every resample but in passing."""
+    drawn = drawings(records.n_patients, seed=seed, n_resamples=n_resamples)
+    return records.figures(np.ones(records.n_patients, np.uint8)), np.stack([records.figures(times) for times in drawn])
 
 
 def plain_interval(interval: Interval) -> dict[str, Any]:

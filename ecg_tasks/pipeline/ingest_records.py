@@ -131,8 +131,8 @@ def plan(run_id: str) -> list[str]:
         store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key, keeping=Keeping.of(settings)
     )
     if not work:
-        with Account(StoredNames.of(settings)) as counts:
-            counts.write(store, run, planned=planned, shards=[], labels=LabelCounts())
+        with Account(StoredNames.of(settings), planned) as counts:
+            counts.write(store, run, shards=[], labels=LabelCounts())
     plans = [planned, *[None] * len(work)]
     bare = [*(part.job() for part in opened.parts), *(IntakeJob(drops=tuple(batch)) for batch in work[len(opened.parts) :])]
     jobs = (structs.replace(job, described=key, plan=told, refuses=refuses) for job, key, told in zip(bare, described, plans, strict=False))
@@ -243,7 +243,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
         quarantining.settle(store, manifest, put_back=None, names=names)
         tidy(store, manifest, None, names=names)
     else:
-        manifest, logged = publication.let_in(store, staged, planned, before=_catalog_before(store, run, found))
+        manifest, logged, taken = publication.let_in(store, staged, planned, before=_catalog_before(store, run, found))
         _log(store, manifest, manifest.to_json(), listed=logged)
         taken_archives.note_archives(store, manifest)
         quarantining.settle(store, manifest, put_back=planned.put_back, names=names)
@@ -255,6 +255,7 @@ def publish(run_id: str, results: Sequence[str]) -> str:
             manifest,
             itertools.chain(tables, planned.archives, staged.staged()) if planned.put_back is not None else None,
             names=names,
+            taken=taken,
         )
     return key
 

@@ -4,7 +4,7 @@ A shard's name comes from its content and a prediction's from shard and version,
 forgotten; the few latest are kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import forgotten, keys, packed_copies, sources, tables
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.descriptions import Descriptions
-from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.record_shards import StoredRecord, find_record
 from ecg_tasks.errors import BadInputError, ConfigurationError, DamagedStoreError, MissingObjectError
 from ecg_tasks.evaluation.ages import AgeRange
@@ -101,10 +101,12 @@ def record_page(store: ObjectStore, record_id: str, *, champions: Mapping[str, s
     if stored is None:
         raise LookupError(f"record_index names {record_id} in shard {shard}, which does not hold it")
     stored = Descriptions.read(store, [record_id]).stored(stored)
-    found = [_of_person(store, one, stored.record) for one in _decisions(store, shard, record_id)]
+    said = _said_of(store, shard)
+    found = [_of_person(store, one, stored.record) for one in _decisions(store, said, record_id)]
     if champions is None:
         champions = _serving(store)
-    open_recipes = waits_for(store, shard, champions=champions)
+    there = {item.key for item in said}
+    open_recipes = tuple(name for name in _in_use(champions) if keys.predictions(name, shard, champions[name]) not in there)
     chosen = None if open_recipes else _chosen(found, champions)
     windows: tuple[Window, ...] = ()
     pictures: NDArray[np.uint8] | None = None
@@ -142,14 +144,14 @@ def _measured(store: ObjectStore, shard: str, record_id: str) -> Mapping[str, An
     return {name: values[0] if len(values) else None for name, values in columns.items()}
 
 
-def waits_for(store: ObjectStore, shard: str, *, champions: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def waits_for(store: ObjectStore, shard: str) -> tuple[str, ...]:
     """Return the recipes in use whose champion has not decided on a shard yet; reports count its records as pending while there is one."""
-    wanted = _serving(store) if champions is None else champions
-    return tuple(
-        name
-        for name in Settings.from_environment().recipes
-        if name in wanted and not store.exists(keys.predictions(name, shard, wanted[name]))
-    )
+    wanted = _serving(store)
+    return tuple(name for name in _in_use(wanted) if not store.exists(keys.predictions(name, shard, wanted[name])))
+
+
+def _in_use(champions: Mapping[str, str]) -> list[str]:
+    return [name for name in Settings.from_environment().recipes if name in champions]
 
 
 def _serving(store: ObjectStore) -> dict[str, str]:
@@ -248,32 +250,39 @@ def _raw_files(
         return tuple((item.key, item.size) for item in copies)
 
 
-def _decisions(store: ObjectStore, shard: str, record_id: str) -> list[StoredDecision]:
-    """Return every decision on a record, recipe by recipe, the newest predictions first."""
-    found: list[StoredDecision] = []
+def _said_of(store: ObjectStore, shard: str) -> list[ObjectInfo]:
+    """Return the predictions that there are of a shard, recipe by recipe, the newest first."""
+    written, found = forgotten.first_written(store), list[ObjectInfo]()
     for recipe in RECIPES:
-        listed = sorted(store.list_objects(f"{keys.PREDICTIONS}{recipe}/{shard}/"), key=forgotten.first_written(store), reverse=True)
-        for item in listed:
-            columns = _predictions(store, item.key, etag=item.etag)
-            if record_id not in columns["record_id"]:
-                continue
-            row = columns["record_id"].index(record_id)
-            values = {name: values[row] for name, values in columns.items()}
-            probability = float(values["probability"])
-            found.append(
-                StoredDecision(
-                    version=version(store, recipe, keys.stem(item.key)),
-                    decision=values["decision"],
-                    probability=None if np.isnan(probability) else probability,
-                    n_windows=int(values["n_windows"]),
-                    n_used=int(values["n_used"]),
-                    quality=float(values["quality"]),
-                    flags=values["flags"],
-                    seconds_read=values.get("seconds_read") or "",
-                    key=item.key,
-                    values=values,
-                )
+        found += sorted(store.list_objects(f"{keys.PREDICTIONS}{recipe}/{shard}/"), key=written, reverse=True)
+    return found
+
+
+def _decisions(store: ObjectStore, said: Iterable[ObjectInfo], record_id: str) -> list[StoredDecision]:
+    """Return every decision on a record, in the order of the predictions."""
+    found: list[StoredDecision] = []
+    for item in said:
+        recipe = item.key.split("/")[1]
+        columns = _predictions(store, item.key, etag=item.etag)
+        if record_id not in columns["record_id"]:
+            continue
+        row = columns["record_id"].index(record_id)
+        values = {name: values[row] for name, values in columns.items()}
+        probability = float(values["probability"])
+        found.append(
+            StoredDecision(
+                version=version(store, recipe, keys.stem(item.key)),
+                decision=values["decision"],
+                probability=None if np.isnan(probability) else probability,
+                n_windows=int(values["n_windows"]),
+                n_used=int(values["n_used"]),
+                quality=float(values["quality"]),
+                flags=values["flags"],
+                seconds_read=values.get("seconds_read") or "",
+                key=item.key,
+                values=values,
             )
+        )
     return found
 
 

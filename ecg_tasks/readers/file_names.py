@@ -68,6 +68,8 @@ _NO_SIGNAL = (
 )
 """Documents, pictures and programs. Not among them are .txt, .json and tables: recordings are written into such files, too."""
 _ENDINGS = frozenset((HEADER_SUFFIX, f".{SIDECAR}", *SIGNAL_SUFFIXES, *CSV_SUFFIXES, *ARRAY_SUFFIXES, *_OTHER_FORMATS))
+"""Each begins with a dot."""
+_LONGEST_ENDING = max(map(len, _ENDINGS))
 
 
 class Kind(StrEnum):
@@ -186,11 +188,10 @@ def known_ending(name: str) -> str:
     >>> known_ending("Erika.signals.json"), known_ending("beats.CSV.gz"), known_ending("ecg.mustermann")
     ('.signals.json', '.CSV.gz', '')
     """
-    folded = name.casefold()
-    at = folded.find(".")
-    while at >= 0 and folded[at:] not in _ENDINGS:
-        at = folded.find(".", at + 1)
-    return name[len(name) - len(folded[at:]) :] if at >= 0 else ""
+    last = name.casefold()[-_LONGEST_ENDING:]
+    dots = (place for place, letter in enumerate(last) if letter == ".")
+    found = next((last[dot:] for dot in dots if last[dot:] in _ENDINGS), "")
+    return name[len(name) - len(found) :]
 
 
 def header_beside(path: str) -> str:

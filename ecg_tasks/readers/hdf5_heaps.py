@@ -1,7 +1,7 @@
 """Here: whether the heaps of an HDF5 file, where texts of any length lie, can be gone through to their ends. Not here: reading HDF5.
 
-The HDF5 in h5py goes through a whole heap before it reads a text from it, and never leaves a free place of no length
-(``docs/upstream.md``).
+The HDF5 in h5py goes through a whole heap before it reads a text from it, and never leaves a free place of no length, or a text whose
+length is near the largest number (``docs/upstream.md``).
 """
 
 from ecg_tasks.errors import BadInputError, Reason
@@ -32,10 +32,10 @@ def check_heaps(data: bytes, *, name: str) -> None:
         at, end = start + head, start + _number(data, start + len(_HEAP), width)
         while at + head <= min(end, len(data)):
             length = _number(data, at + 8, width)
-            is_free = not _number(data, at, 2)
-            if is_free and not length:
+            place = head + _padded(length) if _number(data, at, 2) else length  # of a text, or a free one
+            if not 0 < place <= end - at:
                 raise BadInputError(Reason.UNREADABLE, f"{name}: the HDF5 file is damaged (a heap without an end); upload it again")
-            at += length if is_free else head + _padded(length)
+            at += place
             n_places += 1
             if n_places > _MAX_PLACES:
                 raise BadInputError(Reason.TOO_LARGE, f"{name}: the HDF5 file holds more than {_MAX_PLACES} texts; leave them out")

@@ -24,6 +24,8 @@ def records_with_page(predictions: Predictions, *, limit: int) -> list[str]:
     -------
     list of record ids, in the order in which the pages are worth reading
     """
+    if not limit:
+        return []
     n_flagged = sum(n for decision, n in predictions.decisions.items() if decision in {Decision.UNCERTAIN, Decision.ABNORMAL})
     n_rest = min(len(predictions) - n_flagged, max(round(limit * SAMPLE_SHARE), limit - n_flagged))
     flagged = [row["record_id"] for row in predictions.first(Query(), min(n_flagged, limit - n_rest))]

@@ -25,10 +25,13 @@ def csv_pieces(parts: Parts, classes: Sequence[str] = ()) -> Iterator[bytes]:
 
     Cells that a spreadsheet would run as a formula have an apostrophe in front. ``classes`` are those that the table reports.
     """
-    names = [column.name for column in report_columns.columns_with(classes)]
-    yield csv_lines([names])
+    columns = report_columns.columns_with(classes)
+    yield csv_lines([[column.name for column in columns]])
     for part in parts:
-        yield csv_lines(zip(*(part[name] for name in names), strict=True))
+        written = (part[column.name] if column.type in {int, float} else _column(part[column.name]) for column in columns)
+        lines = io.StringIO(newline="")
+        csv.writer(lines, lineterminator="\n").writerows(zip(*written, strict=True))  # which writes numbers and None as `_written` does
+        yield lines.getvalue().encode()
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
@@ -110,6 +113,12 @@ def _sheet(book: Any, names: Sequence[str]) -> Any:
     sheet.freeze_panes(1, 0)
     sheet.write_row(0, 0, names)
     return sheet
+
+
+def _column(values: Sequence[Any]) -> list[str]:
+    """Return the values of a column of texts, days, or yes and no as cells; few of them differ in most."""
+    known: dict[Any, str] = {value: _written(value) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def _written(value: str | float | bool | date | None) -> str:  # noqa: FBT001 - a value of a column

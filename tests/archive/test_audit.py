@@ -99,15 +99,35 @@ def test_folders_of_a_thousand_are_crossed(bucket, monkeypatch):
     assert [entry.before for _, entry in log[1:]] == [(name.digest,) for name, _ in log[:-1]]
 
 
-def test_appending_to_a_long_log_reads_one_entry(bucket, monkeypatch):
-    """What an entry costs does not grow with the log."""
-    for n in range(30):
+@pytest.mark.parametrize(("forked", "n_read"), [(False, 0), (True, 1)])
+def test_appending_to_a_long_log_reads_one_entry_at_most(bucket, monkeypatch, forked, n_read):
+    """What an entry costs does not grow with the log; where the names alone tell that each names the one before, nothing is read."""
+    append(bucket, 0)
+    seen = audit.recent(bucket)
+    for n in range(1, 30):
         append(bucket, n)
+    if forked:
+        with monkeypatch.context() as patch:
+            patch.setattr(audit, "recent", lambda _store: seen)
+            append(bucket, "late")
+        append(bucket, 30)
     read = []
     get = bucket.get
     monkeypatch.setattr(bucket, "get", lambda key: read.append(key) or get(key))
-    append(bucket, 30)
-    assert len(read) == 1
+    append(bucket, 31)
+    assert len(read) == n_read
+    monkeypatch.undo()
+    assert len(audit.entries(bucket)[-1][1].before) == 1
+
+
+def test_an_entry_that_was_taken_out_of_the_log_leaves_two_ends(bucket):
+    """Names with a number missing do not tell that each names the one before: what is left is read, as the next entry says."""
+    for n in range(4):
+        append(bucket, n)
+    names = audit.recent(bucket)
+    bucket.delete(names[2].key)
+    append(bucket, 4)
+    assert set(audit.entries(bucket)[-1][1].before) == {names[1].digest, names[3].digest}
 
 
 def _append_some(writer: int) -> list[str]:

@@ -106,15 +106,18 @@ def rows():
     return made
 
 
-@pytest.fixture(scope="module", params=["whole", "in parts"])
+@pytest.fixture(scope="module", params=["whole", "in parts", "in parts by a sample"])
 def table(request, rows):
     """The rows as a table, sorted at once or in parts, and read a few rows at a time; nothing changes it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predictions, "ROWS_AT_ONCE", 16)
         patch.setattr(run_table_writer, "ROWS_AT_ONCE", 16)
-        if request.param == "in parts":
+        if request.param != "whole":
             patch.setattr(predictions, "ROWS_TAKEN", 50)
             patch.setattr(run_table_writer, "SORTED_AT_ONCE", 64)
+        if request.param == "in parts by a sample":
+            patch.setattr(run_table_writer, "_SAMPLED", 16)
+            patch.setattr(run_table_writer, "_DEALT_AT_ONCE", 100)
         with RunTableWriter() as writer:
             for start in range(0, len(rows), 7):
                 writer.append(columns_of(rows[start : start + 7]))
@@ -132,9 +135,8 @@ def test_what_needs_eyes_comes_first(table, rows):
     assert table.rows(table.order(Query(descending=True))) == in_order(rows)[::-1]
 
 
-def test_rows_that_are_alike_are_dealt_into_parts_of_one_size(monkeypatch):
+def test_rows_that_are_alike_are_dealt_into_parts_of_one_size():
     """A night may have a hundred thousand records without a probability: their ids put them in order, and no part holds them all."""
-    monkeypatch.setattr(run_table_writer, "SORTED_AT_ONCE", 10)
     ids = [f"{number:032x}" for number in (*range(30), 2**64 + 3, 2**64 + 2, 2**127, 2**127 + 1, 2**64 + 1)]
     shuffled = np.random.default_rng(0).permutation(len(ids))
     keys = run_table_writer._keys_of(
@@ -142,10 +144,25 @@ def test_rows_that_are_alike_are_dealt_into_parts_of_one_size(monkeypatch):
             {"record_id": [ids[at] for at in shuffled], "decision": ["uninterpretable"] * 35, "probability": pa.nulls(35, pa.float64())}
         )
     )
-    parts = run_table_writer._parts(keys)
+    parts = np.searchsorted(run_table_writer._begins(keys, 4), keys, side="right")
     assert np.bincount(parts).tolist() == [9, 9, 9, 8]
     in_order = sorted(range(35), key=lambda at: ids[shuffled[at]])
     assert parts[in_order].tolist() == sorted(parts.tolist())
+
+
+def test_a_table_takes_no_more_memory_for_more_rows(rows, monkeypatch):
+    """Ids and rows wait on the disk, a sample of the keys tells where parts begin; the file is the same as of one that knows them all."""
+    monkeypatch.setattr(run_table_writer, "SORTED_AT_ONCE", 64)
+    written = []
+    for n_sampled in (1000, 16):
+        monkeypatch.setattr(run_table_writer, "_SAMPLED", n_sampled)
+        with RunTableWriter() as writer:
+            for start in range(0, len(rows), 7):
+                writer.append(columns_of(rows[start : start + 7]))
+            n_kept = sum(map(len, writer._sample))
+            written.append(b"".join(writer.finish().pieces()))
+        assert n_kept <= 2 * n_sampled
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +193,16 @@ def test_orders(table, rows, sort, descending):
     places = table.order(Query(sort=sort, descending=descending))
     assert table.rows(places) == expected
     assert [record_id for part in table.parts(places) for record_id in part["record_id"]] == [row["record_id"] for row in expected]
+
+
+@pytest.mark.parametrize("query", [Query(sort="quality"), Query(sort="name", descending=True, decision="normal"), Query(label="none")])
+def test_the_first_rows_are_those_of_the_order(table, query, monkeypatch):
+    """Of rows in another order than the table's only the first ones are kept while it is gone through."""
+    monkeypatch.setattr(predictions, "ROWS_TAKEN", 5)
+    table._orders.clear()
+    found = table.first(query, 20)
+    assert not table._orders
+    assert found == table.rows(table.order(query)[:20])
 
 
 def test_a_place_is_looked_for_once(table, monkeypatch):
@@ -248,7 +275,7 @@ def test_a_column_that_came_later_is_none_in_an_older_table(table, monkeypatch):
     assert {row["made"] for row in table.rows(places)} == {None}
 
 
-def test_what_is_no_row_is_refused():
+def test_what_is_no_row_is_refused(monkeypatch):
     """Nothing is filled in for a missing column, and no record has two rows."""
     whole = columns_of([{}])
     with RunTableWriter() as writer:
@@ -261,8 +288,10 @@ def test_what_is_no_row_is_refused():
         run_table([{"decision": "maybe"}])
     with pytest.raises(ValueError, match="32 lower-case hex digits"):
         run_table([{"record_id": "../../etc/passwd"}])
-    with pytest.raises(ValueError, match=f"repeat a record, '{'c' * 32}'"):
-        run_table([{"record_id": one * 32} for one in "cabc"])
+    for at_once in (1_000_000, 2):
+        monkeypatch.setattr(run_table_writer, "_REPEATS_AT_ONCE", at_once)
+        with pytest.raises(ValueError, match=f"repeat a record, '{'c' * 32}'"):
+            run_table([{"record_id": one * 32, "probability": place / 10} for place, one in enumerate("cabc")])
 
 
 def test_a_table_without_rows():
@@ -318,6 +347,7 @@ def test_a_table_knows_its_classes():
         ("heartbeat", "v1", "MI"): {"present": 1, "absent": 0, "uncertain": 0, "uninterpretable": 0},
         ("twelve_lead", "v1", "MI"): {"present": 0, "absent": 0, "uncertain": 0, "uninterpretable": 1},
     }
+    assert again.n_by_class is again.n_by_class  # a report asks for each class of each version, and the table may be long
     read = pq.read_table(io.BytesIO(b"".join(again.pieces())))
     assert read.schema.names == [column.name for column in report_columns.columns_with(("MI", "CD"))]
     assert all(field.metadata[b"description"] for field in read.schema)

@@ -1,8 +1,10 @@
 """The benchmark of the pages, small: it fills a bucket, and every page that it times answers."""
 
+import io
 import uuid
 
 import pytest
+from rich.console import Console
 
 from benchmarks import pages
 from ecg_ui import security
@@ -33,3 +35,6 @@ def test_every_page_is_timed(server):
     found = pages.ask()()
     assert {"record, another", "record, the same, from its report", "records before a verdict", "review", "report"} <= found.keys()
     assert all(value > 0 for taken in found.values() for value in taken.values())
+    console = Console(width=160, record=True, file=io.StringIO())
+    pages.print_pages(console, {"server": "moto", "sizes": [60], "pages": {name: {"60": taken} for name, taken in found.items()}})
+    assert set(found) <= {line.split("│")[1].strip() for line in console.export_text().splitlines() if line.count("│") > 1}

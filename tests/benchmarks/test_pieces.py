@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import beats, classification, night, rendering, training, twelve_lead, twelve_lead_tables
+from benchmarks import beats, classification, inbox_plan, night, rendering, training, twelve_lead, twelve_lead_tables
 from benchmarks import readers as readers_case
 from benchmarks.models import models_folder
 from benchmarks.written_files import WRITERS
@@ -55,6 +55,16 @@ def test_the_notebooks_network_and_the_same_served_agree(in_this_process, tmp_pa
     found = classification.measure(tmp_path, n={"notebook": 3, "notebook_served": 4, "heartbeat": 5})
     assert found["max_score_difference"] < 1e-5
     assert [found[side]["n"] for side in classification.SIDES] == [3, 4, 5]
+
+
+def test_a_plan_reads_no_header_again(monkeypatch):
+    """Headers that were read before their signals came are known to the plan that takes them over."""
+    monkeypatch.setenv("ECG_BUCKET", "memory")
+    monkeypatch.setenv("ECG_PATIENT_KEY", "0" * 32)
+    found = inbox_plan.measure(400)
+    assert found["reading"]["requests"]["GET"] == 200 + 1
+    assert found["planning"]["requests"]["GET"] == 1
+    assert found["planning"]["left"] == 0
 
 
 def test_a_twelve_lead_recording_is_timed_stage_by_stage(in_this_process, tmp_path, monkeypatch):

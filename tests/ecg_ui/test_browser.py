@@ -20,6 +20,7 @@ from ecg_tasks.pipeline import backfill_version, classify_records
 from ecg_tasks.pipeline.intake.quarantining import quarantine_contents
 from ecg_tasks.queries import review_queue
 from ecg_ui import deciding
+from ecg_ui.rendering import DONE
 from tests.accessibility import faults, faults_in_all_looks
 
 CHROMIUM = shutil.which("chromium")
@@ -219,7 +220,7 @@ def test_what_a_form_answers_stands_axe_too(admin_page, archive, rows, taken_bac
     for said, shown in ((rows[0]["record_id"], "1 record would be forgotten"), ("0" * 32, "Who or what")):
         admin_page.goto("/ecg/forget")
         admin_page.get_by_label("Or the id of one record").fill(said)
-        admin_page.get_by_role("button", name="Look what is found").click()
+        admin_page.get_by_role("button", name="Show what is found").click()
         expect(admin_page.get_by_role("heading", name=shown)).to_be_visible()
         found[shown] = faults_in_all_looks(admin_page)
     admin_page.goto("/ecg/help/nothing")
@@ -288,12 +289,12 @@ def test_files_of_the_inbox_are_deleted_and_released(admin_page, waiting, starte
     admin_page.goto("/ecg/inbox")
     admin_page.get_by_label("ward/half.hea").check()
     admin_page.get_by_role("button", name="Release").click()
-    expect(admin_page.get_by_role("status")).to_contain_text("The files wait no longer")
+    expect(admin_page.get_by_role("status")).to_contain_text(DONE["released"])
     expect(admin_page.get_by_role("row", name="ward/half.hea")).to_contain_text("the next run")
     assert list(started) == ["ingest_records"]
     admin_page.get_by_label("late.edf.part").check()
     admin_page.get_by_role("button", name="Delete").click()
-    expect(admin_page.get_by_role("status")).to_contain_text("The files are deleted")
+    expect(admin_page.get_by_role("status")).to_contain_text(DONE["deleted"])
     expect(admin_page.get_by_role("row", name="late.edf.part")).to_have_count(0)
     assert waiting.list_keys(keys.INBOX) == [f"{keys.INBOX}ward/half.hea"]
     acts = [(entry.action, entry.who, entry.detail["inbox"]) for _, entry in audit.entries(waiting) if entry.subject == keys.INBOX][-2:]
@@ -318,7 +319,7 @@ def test_decide_now_leads_to_the_report_by_itself(admin_page, archive, waiting, 
     """The page that waits tells what is left in the inbox, asks again by itself, and becomes the report when that is written."""
     admin_page.goto("/ecg/inbox")
     admin_page.get_by_role("button", name="Decide now").click()
-    expect(admin_page.get_by_role("status")).to_contain_text("The run is at work")
+    expect(admin_page.get_by_role("status")).to_contain_text("The run is active")
     expect(admin_page.locator("main")).to_contain_text("2 files wait")
     assert list(started) == ["classify_records", "ingest_records"]
     run = started["classify_records"]
@@ -341,7 +342,7 @@ def test_an_operator_gives_a_reading_to_a_reviewer(page_of, archive, rows, taken
         assert page.get_by_label("Reader").locator("option").all_inner_texts() == ["by rule", "ben"]
         page.get_by_label("Reader").select_option("ben")
         page.get_by_role("button", name="Give the reading").click()
-        expect(page.get_by_text("Who reads the recording next is kept")).to_be_visible()
+        expect(page.get_by_text(DONE["asked"])).to_be_visible()
         expect(page.locator("main")).to_contain_text("ben reads it next, asked by name.")
         assert faults_in_all_looks(page) == []
     assert review_queue.queue(archive.store, user="ben", blind=True).items

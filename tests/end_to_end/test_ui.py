@@ -15,6 +15,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.documents import StoredVerdict, write
+from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.signals.sample_drop import sample_drop
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -365,3 +367,20 @@ def save(page, path):
     from PIL import Image
 
     Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(128).save(path, optimize=True)
+
+
+def test_a_drop_is_answered_by_the_button(opened, night):
+    """A recording in the inbox, and *Decide now*: the page that waits becomes the report by itself, with the recording in it."""
+    made = sample_drop(seed=11, n_patients=2, recordings_per_patient=1)
+    inbox.put_files(
+        (name.replace("synthetic/", "button/"), data) for name, data in made.items() if name.startswith("synthetic/synthetic_0001")
+    )
+    opened.goto("/ecg/inbox")
+    expect(opened.locator("main")).to_contain_text("2 files wait")
+    opened.get_by_role("button", name="Decide now").click()
+    expect(opened.get_by_role("heading", level=1)).to_have_text("Decide now")
+    opened.wait_for_url("**/ecg/reports/*/page__*", timeout=600_000)
+    opened.get_by_label("Search").fill("button/")
+    opened.get_by_role("button", name="Show").click()
+    expect(opened.locator("#rows tbody th a")).to_have_text(["button/synthetic_0001_1"])
+    assert night.list_keys(keys.INBOX) == []

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from ecg_tasks.errors import SignalError
 from ecg_tasks.evaluation import intervals
-from ecg_tasks.evaluation.intervals import auroc_interval, bootstrap, newcombe, percentile_interval, wilson
+from ecg_tasks.evaluation.intervals import auroc_interval, bootstrap, drawings, newcombe, percentile_interval, wilson
 
 
 def overlapping(n, *, seed, shift=1.0):
@@ -79,6 +79,22 @@ def test_bootstrap_draws_whole_groups_as_often_as_there_are_groups(monkeypatch):
     assert (whole[:, [0, 1, 3]].sum(axis=1) == 3).all()
     monkeypatch.setattr(intervals, "_MAX_CELLS", 12)
     assert np.array_equal(bootstrap(lambda weights: weights, groups, seed=7, n_resamples=50), whole)
+
+
+def test_many_groups_are_drawn_as_ever(monkeypatch):
+    """Stored intervals of many patients come from these random numbers, whether resamples are taken together or one by one."""
+    monkeypatch.setattr(intervals, "MANY", 10)
+    monkeypatch.setattr(intervals, "_DRAWN_AT_ONCE", 7)
+    rng = np.random.default_rng(4)
+    expected = [np.bincount(rng.integers(30, size=30), minlength=30).tolist() for _ in range(5)]
+    assert [drawn.tolist() for drawn in drawings(30, seed=4, n_resamples=5)] == expected
+    assert bootstrap(lambda weights: weights, np.arange(30), seed=4, n_resamples=5).tolist() == expected
+
+
+def test_few_groups_are_drawn_one_by_one_as_together():
+    """The resamples are the same."""
+    together = bootstrap(lambda weights: weights, ["a", "b", "c"], seed=7, n_resamples=20)
+    assert [drawn.tolist() for drawn in drawings(3, seed=7, n_resamples=20)] == together.tolist()
 
 
 def test_names_of_groups_play_no_part():

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ecg_tasks.errors import NotEnoughDataError, SignalError
-from ecg_tasks.evaluation import summary
+from ecg_tasks.evaluation import many_records, summary
 from ecg_tasks.evaluation.summary import Evaluation, evaluate
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
@@ -105,21 +105,39 @@ def test_impossible_arguments_are_refused():
         evaluate([0, 1], [0.1, 0.2], ["a"], threshold=0.5, seed=0)
 
 
-def test_many_records_are_summed_as_few_are(monkeypatch):
-    """Beyond a number of records no table of all cells is made; every figure and interval agrees within the last digits."""
+@pytest.mark.parametrize("n_digits", [2, 17])
+@pytest.mark.parametrize("of_sites", [False, True])
+def test_many_records_are_summed_as_few_are(monkeypatch, n_digits, of_sites):
+    """Many records are gone through in passing; every figure and interval is that of few, with equal probabilities or limits of sites."""
     rng = np.random.default_rng(7)
     truth = rng.random(3000) < 0.4
-    probability = np.clip(rng.normal(0.35 + 0.3 * truth, 0.2), 0, 1).round(3)
+    probability = np.clip(rng.normal(0.35 + 0.3 * truth, 0.2), 0, 1).round(n_digits)
     patients = rng.integers(0, 800, truth.size)
     arguments = {"threshold": 0.5, "abstain": AbstainBand(lo=0.45, hi=0.55), "seed": 3, "n_resamples": 40}
+    if of_sites:
+        limits = rng.choice([0.4, 0.6], truth.size)
+        arguments |= {"called": probability >= limits, "firm": np.abs(probability - limits) > 0.05}
     few = evaluate(truth, probability, patients, **arguments)
     monkeypatch.setattr(summary, "MANY", 1000)
-    many = evaluate(truth, probability, patients, **arguments)
-    assert many.confusion == few.confusion
-    for name, figure in few.figures.items():
-        np.testing.assert_allclose(
-            [many.figures[name].value, many.figures[name].low, many.figures[name].high],
-            [figure.value, figure.low, figure.high],
-            rtol=0,
-            atol=1e-12,
-        )
+    for n_at_once in (97, 5000):
+        monkeypatch.setattr(many_records, "BLOCK", n_at_once)
+        many = evaluate(truth, probability, patients, **arguments)
+        assert many.confusion == few.confusion
+        for name, figure in few.figures.items():
+            np.testing.assert_allclose(
+                [many.figures[name].value, many.figures[name].low, many.figures[name].high],
+                [figure.value, figure.low, figure.high],
+                rtol=0,
+                atol=1e-12,
+            )
+
+
+def test_many_records_of_one_class_have_what_can_be_told_of_them(monkeypatch):
+    """A figure that needs the other class is not defined, as of few records."""
+    probability, arguments = np.linspace(0, 1, 200), {"threshold": 0.5, "seed": 3, "n_resamples": 5}
+    few = evaluate(np.ones(200, bool), probability, np.arange(200), **arguments)
+    monkeypatch.setattr(summary, "MANY", 100)
+    many = evaluate(np.ones(200, bool), probability, np.arange(200), **arguments)
+    assert np.isnan([many.auroc.value, many.auroc.low, many.specificity.value]).all()
+    assert many.sensitivity == few.sensitivity
+    assert many.average_precision == few.average_precision

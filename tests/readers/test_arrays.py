@@ -143,8 +143,9 @@ def test_a_heap_without_an_end_is_refused(libver):
     heap = whole.index(b"GCOL")
     length = struct.pack("<Q", 4096 - 16 - 24)
     free = whole.index(length, heap)
-    error = refused(files | {"r.h5": whole[:free] + bytes(8) + whole[free + 8 :]})
-    assert (error.reason, "a heap without an end" in error.message) == (Reason.UNREADABLE, True)
+    for place, told in ((free, 0), (heap + 16 + 8, 2**64 - 16), (heap + 16 + 8, 4096)):
+        error = refused(files | {"r.h5": whole[:place] + struct.pack("<Q", told) + whole[place + 8 :]})
+        assert (error.reason, "a heap without an end" in error.message) == (Reason.UNREADABLE, True)
 
 
 def test_lists_of_any_length_describe_nothing():

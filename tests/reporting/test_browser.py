@@ -72,7 +72,7 @@ def test_a_click_on_a_head_sorts_and_a_second_turns_the_order(opened):
 def test_the_filters_leave_the_rows_that_pass(opened):
     """Words, a decision, a recipe, a label that differs; the status line counts."""
     page, complaints, _ = opened
-    page.get_by_label("Decision").select_option(str(Decision.ABNORMAL))
+    page.get_by_role("combobox", name="Decision").select_option(str(Decision.ABNORMAL))
     assert _column(page, 2) == ["abnormal", "abnormal"]
     page.get_by_label("label differs").check()
     assert _column(page, 6) == ["normal"]

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import zipfile
+from datetime import date
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from ecg_tasks import report_columns
 from ecg_tasks.reporting import tables
 from ecg_tasks.reporting.escaping import cell, printable
-from tests.run_tables import ROW, run_table
+from tests.run_tables import ROW, columns_of, run_table
 
 NAMES = [column.name for column in report_columns.COLUMNS]
 CELL = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -58,6 +59,24 @@ def test_a_number_has_all_its_digits(value):
     """What is read from the CSV file is what was computed, to the last bit."""
     text = b"".join(tables.csv_pieces(run_table([{"probability": value}]).parts())).decode()
     assert float(next(csv.DictReader(io.StringIO(text)))["probability"]) == value
+
+
+def test_columns_are_written_as_their_rows_would_be():
+    """Texts, numbers, days, yes and no, and what is missing: column by column the file has the same bytes."""
+    odd = [{"probability": value, "name": name} for value, name in ((-0.0, "=1"), (1e300, 'a "b", c'), (None, "\u00e4\r"), (5.0, "=1"))]
+    odd.append({"synthetic": True, "label": None, "date": date(2026, 1, 2)})
+    table = run_table([row | {"record_id": f"{number:032x}"} for number, row in enumerate(odd)])
+    rows = (row for part in table.parts() for row in zip(*(part[name] for name in NAMES), strict=True))
+    assert b"".join(tables.csv_pieces(table.parts())) == tables.csv_lines([NAMES, *rows])
+
+
+def test_columns_are_written_as_rows_are():
+    """Cell for cell what Python's CSV writer makes of each row, with all that must be quoted, and numbers that are equal but not alike."""
+    names = ["plain", "a, b", 'say "x"', "two\nlines", "a\rb", " blank ", "", "=1+1", "'", ",", None, "ünï 心", "plain"]
+    numbers = [0.0, -0.0, 1.0, 5e-324, None, 1 / 3, 1e300, 0.5, 0.0, -0.0, 2.0, 1.0, 0.1]
+    rows = [{"record_id": f"{row:032x}", "name": name, "age": age} for row, (name, age) in enumerate(zip(names, numbers, strict=True))]
+    part = columns_of(rows)
+    assert b"".join(tables.csv_pieces([part])) == tables.csv_lines([NAMES, *zip(*part.values(), strict=True)])
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", " =1", "＝1", "\r\n=1"])

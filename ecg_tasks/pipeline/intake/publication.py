@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from msgspec import structs
@@ -19,7 +19,6 @@ from ecg_tasks.archive import audit, catalog, keys, record_shards, tables
 from ecg_tasks.archive.account_lists import ListWriter, writer_of_inputs, writer_of_quarantined
 from ecg_tasks.archive.catalog import Catalog
 from ecg_tasks.archive.documents import (
-    ArchiveCounts,
     Code,
     InboxFile,
     Input,
@@ -42,6 +41,7 @@ from ecg_tasks.pipeline.intake.drops import PASSED_OVER
 from ecg_tasks.pipeline.intake.forgotten_rows import NONE_FORGOTTEN, ForgottenNames
 from ecg_tasks.pipeline.intake.keeping import Keeping
 from ecg_tasks.pipeline.intake.results import Results
+from ecg_tasks.pipeline.intake.tidying import TakenFiles
 from ecg_tasks.settings import Settings
 
 DAG = DagId.INGEST_RECORDS
@@ -52,11 +52,16 @@ def tables_at(run: str) -> str:
     return keys.staging(DAG, run, "tables")
 
 
-def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before: Catalog) -> tuple[IntakeManifest, list[audit.Name]]:
-    """Let everything into the archive and the catalogue, and write the manifest last.
+class LetIn(NamedTuple):
+    """What a publication wrote, the names at the end of the log a moment before, and the files that the inbox is emptied of."""
 
-    ``before`` is the catalogue without this run. Returns the manifest, and the names at the end of the log a moment before.
-    """
+    manifest: IntakeManifest
+    logged: list[audit.Name]
+    taken: TakenFiles
+
+
+def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before: Catalog) -> LetIn:
+    """Let everything into the archive and the catalogue, and write the manifest last; ``before`` is the catalogue without this run."""
     run, at = results.run, tables_at(results.run)
     settings = Settings.from_environment()
     keeping = Keeping.of(settings)
@@ -66,7 +71,7 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
     repeated = iter(_seen_before(before, [results.ids(shard) for result in results for shard in result.shards]))
     naming = bool(planned.labels)
     shards: list[str] = []
-    with before.grow() as growing, Account(stored_names, opened=planned.opened) as counts:
+    with before.grow() as growing, Account(stored_names, planned) as counts:
         counts.add(planned.known, ())
         arrived = Arrived(number=before.head.number + 1, names=stored_names)
         forgotten = _forgotten(results, stored_names) if planned.refuses else NONE_FORGOTTEN
@@ -96,16 +101,19 @@ def let_in(store: ObjectStore, results: Results, planned: IntakePlan, *, before:
         labels = describing.describe(store, at, planned, before=before, came=came, keeping=keeping)
         logged = audit.recent(store, since=before.head.logged)
         growing.publish(run=run, number=came.arrived.number, logged=logged[-1].number if logged else 0)
-        return counts.write(store, run, planned=planned, shards=shards, labels=labels), logged
+        manifest = counts.write(store, run, shards=shards, labels=labels)
+        return LetIn(manifest, logged, counts.taken)
 
 
 class Account:
-    """The account of a run while its inputs come in; ``opened`` are its archives."""
+    """The account of a run while its inputs come in."""
 
-    def __init__(self, names: StoredNames, *, opened: Sequence[ArchiveCounts] = ()) -> None:
+    def __init__(self, names: StoredNames, planned: IntakePlan) -> None:
         self._names = names
-        self._opened = opened
-        self._of_archives: dict[str, Counter[str]] = {one.key: Counter() for one in opened}
+        self._planned = planned
+        self._needed = tuple(map(names.in_inbox, planned.waiting if planned.needed is None else planned.needed))
+        self._of_archives: dict[str, Counter[str]] = {one.key: Counter() for one in planned.opened}
+        self.taken = TakenFiles(self._needed, names)
         self.inputs: ListWriter[Input] = writer_of_inputs()
         self.quarantined: ListWriter[QuarantinedInput] = writer_of_quarantined()
         self._sums: Counter[str] = Counter()
@@ -120,6 +128,7 @@ class Account:
     def add(self, inputs: Sequence[Input], quarantined: Iterable[QuarantinedInput]) -> None:
         """Take in what became of some drops."""
         self.inputs.add(inputs)
+        self.taken.add(inputs)
         self.quarantined.add(quarantined)
         for name in InputCounts.__struct_fields__:
             self._sums[name] += sum(getattr(item, name) for item in inputs)
@@ -129,8 +138,9 @@ class Account:
                 if item.fate == "gone":
                     del self._of_archives[item.files[0].key]  # it was not taken over whole
 
-    def write(self, store: ObjectStore, run: str, *, planned: IntakePlan, shards: Sequence[str], labels: LabelCounts) -> IntakeManifest:
+    def write(self, store: ObjectStore, run: str, *, shards: Sequence[str], labels: LabelCounts) -> IntakeManifest:
         """Write the manifest, after the lists that are too long for it."""
+        planned = self._planned
         counts = IntakeCounts(**self._sums, waiting=waiting.count(planned))
         if counts.received != counts.records + counts.duplicates + counts.quarantined:
             raise AssertionError(f"the counts of {run} do not add up: {counts}")
@@ -146,12 +156,12 @@ class Account:
             inputs_table=inputs_table,
             waiting=tuple(map(self._names.in_inbox, waiting.named(planned))),
             waiting_for=planned.waiting_for,
-            needed=tuple(map(self._names.in_inbox, planned.waiting if planned.needed is None else planned.needed)),
+            needed=self._needed,
             left=planned.left,
             shards=tuple(shards),
             quarantined=quarantined,
             quarantined_table=quarantined_table,
-            archives=tuple(structs.replace(one, **self._of_archives[one.key]) for one in self._opened if one.key in self._of_archives),
+            archives=tuple(structs.replace(one, **self._of_archives[one.key]) for one in planned.opened if one.key in self._of_archives),
             labels=labels,
         )
         write_manifest(store, manifest)

@@ -169,7 +169,9 @@ def let_in(
     return Taken(
         records=[
             _stored(
-                record.described(recorded=kept_date(record.recorded, dates), site=site),
+                record,
+                recorded=kept_date(record.recorded, dates),
+                site=site,
                 source=outcome.source,
                 from_table=described.get(normal_name(record.name), Person()),
                 patient_key=patient_key,
@@ -227,8 +229,17 @@ def _refused(store: ObjectStore, drop: Drop, outcome: Input, *, fault: BadInputE
     return Taken(quarantined=[entry], outcome=structs.replace(outcome, fate="quarantined", received=1, quarantined=1))
 
 
-def _stored(record: Record, *, source: str, from_table: Person, patient_key: bytes, names: StoredNames) -> StoredRecord:
-    """Return the record with what the label tables that came with it say of its patient; they win over the file.
+def _stored(
+    record: Record,
+    *,
+    recorded: str | None,
+    site: str | None,
+    source: str,
+    from_table: Person,
+    patient_key: bytes,
+    names: StoredNames,
+) -> StoredRecord:
+    """Return the record, without its patient's id, with what the label tables that came with it say of the patient; they win over the file.
 
     It is called by its id where names are not kept, and found by the digest of its name.
     """
@@ -242,13 +253,16 @@ def _stored(record: Record, *, source: str, from_table: Person, patient_key: byt
     person = from_file._replace(public_patient=from_table.public_patient) if same_id else from_table
     if same_id and from_table.public_patient is not None:
         person = person._replace(bucket=from_table.bucket)
-    described = record.described(
+    described = anonymous(
+        record,
+        recorded=recorded,
+        site=site,
         age=from_file.age if from_table.age is None else from_table.age,
         sex=from_file.sex if from_table.sex is None else from_table.sex,
         name=record.name if names.keep else record.record_id,
     )
     return StoredRecord(
-        record=anonymous(described),
+        record=described,
         source=source,
         patient=person.patient,
         split_bucket=person.bucket,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import account_lists, keys
-from ecg_tasks.archive.documents import IntakeManifest
+from ecg_tasks.archive.documents import Input, IntakeManifest, LabelTableFile
 from ecg_tasks.archive.forgotten import NAME
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.archive.stored_names import StoredNames
@@ -19,12 +19,50 @@ DAG = DagId.INGEST_RECORDS
 _AT_ONCE = 1000
 
 
-def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | None, *, names: StoredNames) -> None:
+class TakenFiles:
+    """Digests of key, as the account has it, and ETag of every file that a run took, 16 bytes each: a million take 16 MB.
+
+    What its owner took back, or replaced, was not taken: the same bytes may be there again, or another file of the recording still.
+    ``needed`` are the keys of what something that waits needs, as the account has them.
+    """
+
+    def __init__(self, needed: Iterable[str], names: StoredNames) -> None:
+        self._needed, self._names = frozenset(needed), names
+        self._found, self._lost = bytearray(), bytearray()
+
+    def add(self, inputs: Iterable[Input]) -> None:
+        """Take in lines of the account."""
+        for item in inputs:
+            if item.fate == "gone":
+                self._lost += b"".join(_digest(file.key, file.etag) for file in item.files)
+                continue
+            for file in item.files:
+                self._take(file.key, file.etag)
+
+    def with_tables(self, tables: Iterable[LabelTableFile]) -> NDArray[np.bytes_]:
+        """Return all of them and these label tables, sorted."""
+        for table in tables:
+            self._take(table.key, table.etag)
+        return np.setdiff1d(np.frombuffer(self._found, dtype="S16"), np.frombuffer(self._lost, dtype="S16"))
+
+    def _take(self, key: str, etag: str) -> None:
+        if self._needed.isdisjoint({key, self._names.in_inbox(key)}):  # a task of an earlier version gave the key itself
+            self._found += _digest(key, etag)
+
+
+def tidy(
+    store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | None, *, names: StoredNames, taken: TakenFiles | None = None
+) -> None:
     """Remove what was taken from the inbox unless it changed since or something waiting needs it; then what was staged.
 
-    A run whose jobs and results are all there is not over, so they go last. ``staged`` is None where it is not known what is left.
+    A run whose jobs and results are all there is not over, so they go last. ``staged`` is None where it is not known what is left,
+    ``taken`` where the account is still to be read for it.
     """
-    gone = _unchanged(_taken(store, manifest, names), store.list_objects(keys.INBOX), names, needed=_needed(manifest))
+    if taken is None:
+        taken = TakenFiles(_needed(manifest), names)
+        taken.add(account_lists.inputs(store, manifest))
+    digests = taken.with_tables(manifest.labels.tables)
+    gone = _unchanged(digests, store.list_objects(keys.INBOX), names, needed=_needed(manifest))
     if staged is None:
         left = [*store.list_keys(keys.staging(DAG, manifest.run, "")), *store.list_keys(keys.intake(manifest.run, ""))]
         staged = sorted(left, key=lambda key: "/results/" in key)
@@ -33,26 +71,6 @@ def tidy(store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | N
         store.delete_many(staged)
     else:  # what headers said is of files that are gone
         store.delete_many(itertools.chain(gone, [headers.MEMO], staged))
-
-
-def _taken(store: ObjectStore, manifest: IntakeManifest, names: StoredNames) -> NDArray[np.bytes_]:
-    """Return digests of key, as the account has it, and ETag of every file that the run took, 16 bytes each: a million take 16 MB.
-
-    What its owner took back, or replaced, was not taken: the same bytes may be there again, or another file of the recording still.
-    """
-    needed = _needed(manifest)
-    found, lost = bytearray(), bytearray()
-    for item in account_lists.inputs(store, manifest):
-        if item.fate == "gone":
-            lost += b"".join(_digest(file.key, file.etag) for file in item.files)
-            continue
-        for file in item.files:
-            if needed.isdisjoint({file.key, names.in_inbox(file.key)}):  # a task of an earlier version gave the key itself
-                found += _digest(file.key, file.etag)
-    for table in manifest.labels.tables:
-        if needed.isdisjoint({table.key, names.in_inbox(table.key)}):
-            found += _digest(table.key, table.etag)
-    return np.setdiff1d(np.frombuffer(found, dtype="S16"), np.frombuffer(lost, dtype="S16"))
 
 
 def _needed(manifest: IntakeManifest) -> set[str]:

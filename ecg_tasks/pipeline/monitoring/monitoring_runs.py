@@ -185,6 +185,7 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
     indexes = store.get_many(keys.record_index(shard) for shard in shards)
     by_patient: dict[str, Seen] = {}
     decided, uninterpretable = Counter[str](), Counter[str]()
+    last = ""  # once there is one: records behind this id are not watched
     for said, index in zip(predictions, indexes, strict=True):
         rows = join([VersionPredictions(recipe=recipe, version=version, data=said)], index, _READ, late=late).columns
         sites = [site or NO_SITE for site in rows["site"]]
@@ -192,7 +193,7 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
         uninterpretable.update(sites[row] for row in np.flatnonzero(np.isnan(rows["probability"])))
         kinds, thresholds = input_kinds(rows), rule.limits(rows["site"]).threshold
         for row, record_id in enumerate(rows["record_id"]):
-            if np.isnan(rows["probability"][row]):
+            if (last and record_id > last) or np.isnan(rows["probability"][row]):
                 continue
             if trained_on.why(record_id, int(rows["split_bucket"][row]), rows["patient"][row], rows["public_patient"][row]):
                 continue
@@ -201,12 +202,19 @@ def _read(store: ObjectStore, recipe: str, version: str, shards: Sequence[str]) 
             patient = rows["patient"][row] or record_id
             by_patient[patient] = min(by_patient.get(patient, one), one)
         # A patient that is left out here never comes back in by a later record: its own smallest id lies beyond all that are kept.
-        by_patient = dict(heapq.nsmallest(MAX_WATCHED, by_patient.items(), key=itemgetter(1)))
+        if len(by_patient) > 2 * MAX_WATCHED:
+            by_patient = _first(by_patient)
+            last = max(one.record_id for one in by_patient.values())
+    by_patient = _first(by_patient)
     return WatchedRecords(
         seen=sorted(by_patient.values()),
         decided=decided,
         uninterpretable=uninterpretable,
     )
+
+
+def _first(by_patient: dict[str, Seen]) -> dict[str, Seen]:
+    return dict(heapq.nsmallest(MAX_WATCHED, by_patient.items(), key=itemgetter(1)))
 
 
 def _ties(measure: str, record_ids: Sequence[str]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache, lru_cache
 from types import MappingProxyType, ModuleType
 
 from ecg_tasks.errors import BadInputError, Reason
@@ -44,11 +45,15 @@ NO_FILE = "~"
 
 # wfdb's patterns take what they can of a word and pass the rest over: a rate of -100 would be the default of 250, 1e3 would be 1
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
-_RECORD_WORDS = {2: re.compile(rf"{_NUMBER}(/.*)?"), 3: re.compile(r"\d+")}
-_SIGNAL_WORDS = {
-    1: re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?"),
-    2: re.compile(rf"-?{_NUMBER}(e[+-]?\d+)?(\(-?\d+\))?(/.*)?"),
+_WORDS: Mapping[str, Mapping[int, re.Pattern[str]]] = {
+    "record": {2: re.compile(rf"{_NUMBER}(/.*)?"), 3: re.compile(r"\d+")},
+    "signal": {
+        1: re.compile(r"\d+(x\d+)?(:\d+)?(\+\d+)?"),
+        2: re.compile(rf"-?{_NUMBER}(e[+-]?\d+)?(\(-?\d+\))?(/.*)?"),
+    },
+    "segment": {},
 }
+"""What the signals' scale depends on: patterns of words, by the kind of line and their place in it."""
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d*)?", re.ASCII)
 _DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 """Day, month and year (header(5))."""
@@ -103,6 +108,7 @@ class Header:
     """Base date and base time, or the date alone."""
 
 
+@cache
 def load_wfdb() -> ModuleType:
     """Import the wfdb package. It takes a second or more and, with pandas 3.1, warns of its own use of pandas."""
     with warnings.catch_warnings():
@@ -162,6 +168,8 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
         if written == NO_FILE:
             continue
         file_name = own_name(written, name=name)
+        if file_name in names and not is_multi_segment:
+            continue
         if not is_multi_segment and (is_header(file_name) or is_csv(file_name)):
             raise BadInputError(
                 Reason.UNREADABLE, f"{name}: names {file_name!r} as a signal file; it would take that file away from its reader"
@@ -210,7 +218,8 @@ def _parse(data: bytes, *, name: str) -> Header:
     comments = comment_lines(text)
     if parsed.fault:
         raise BadInputError(Reason.UNREADABLE, f"{name}: {first[:100]!r} {parsed.fault}")
-    record = _match(rx_record, "record/" * bool(parsed.n_segments) + (parsed.n_segments or "record"), parsed.rest, first, name=name)
+    called = f"record/{parsed.n_segments}" if parsed.n_segments else "record"
+    record = _match(rx_record, called, parsed.rest, first, name=name, kind="record")
     try:
         fs = float(record["fs"] or DEFAULT_FS)
         if not 0 < fs <= FS_RANGE[1]:
@@ -228,7 +237,7 @@ def _parse(data: bytes, *, name: str) -> Header:
         if n_lines > MAX_SIGNALS:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
         named = [signal_line(line) for line in lines]
-        fields = [_match(rx_signal, "x", rest, line, name=name, words=_SIGNAL_WORDS) for (_, rest), line in zip(named, lines, strict=True)]
+        fields = [_match(rx_signal, "x", rest, line, name=name, kind="signal") for (_, rest), line in zip(named, lines, strict=True)]
         names = distinct(line["sig_name"].strip() or f"signal {number}" for number, line in enumerate(fields, start=1))
         files = [written if written == NO_FILE else own_name(written, name=name) for written, _ in named]
         signals = tuple(_signal(line, file_name=file, name=signal) for line, file, signal in zip(fields, files, names, strict=True))
@@ -244,22 +253,30 @@ def _recorded(rest: str) -> date | None:
     return metadata.moment(metadata.day(*found.groups()[::-1]), *(clock.groups() if clock else ("", "", ""))) if found else None
 
 
-def _match(
-    pattern: re.Pattern[str], first: str, rest: str, line: str, *, name: str, words: Mapping[int, re.Pattern[str]] = _RECORD_WORDS
-) -> Mapping[str, str]:
-    """Return a line's fields, its name replaced by a plain one; ``words`` are patterns, by place, of what the signals' scale depends on."""
-    match = pattern.match(f"{first} {rest}") if len(line) <= MAX_LINE_CHARS else None
-    if match is None:
+def _match(pattern: re.Pattern[str], first: str, rest: str, line: str, *, name: str, kind: str) -> Mapping[str, str]:
+    """Return a line's fields, its name replaced by a plain one; ``kind`` is that of `_WORDS`."""
+    fields, word = _fields(pattern, f"{first} {rest}", kind) if len(line) <= MAX_LINE_CHARS else (None, "")
+    if word:
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {word[:40]!r} cannot be read in the header line {line[:100]!r}")
+    if fields is None:
         raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")
-    for place, word in enumerate(rest.split(), start=1):
-        if place in words and not words[place].fullmatch(word):
-            raise BadInputError(Reason.UNREADABLE, f"{name}: {word[:40]!r} cannot be read in the header line {line[:100]!r}")
-    return match.groupdict()
+    return fields
+
+
+@lru_cache(maxsize=64)
+def _fields(pattern: re.Pattern[str], line: str, kind: str) -> tuple[Mapping[str, str] | None, str]:
+    """Return the fields of a line with a plain name, or the word at fault; a copy under other file names has the same lines."""
+    match = pattern.match(line)
+    if match is None:
+        return None, ""
+    words, odd = line.split(), _WORDS[kind]
+    fault = next((words[place] for place in odd if place < len(words) and not odd[place].fullmatch(words[place])), "")
+    return match.groupdict(), fault
 
 
 def _segment(pattern: re.Pattern[str], line: str, *, name: str) -> SegmentLine:
     written, *rest = line.split(maxsplit=1)
-    fields = _match(pattern, "s", rest[0] if rest else "", line, name=name, words={})
+    fields = _match(pattern, "s", rest[0] if rest else "", line, name=name, kind="segment")
     return SegmentLine(name=written if written == NO_FILE else own_name(written, name=name), n_frames=int(fields["seg_len"]))
 
 

@@ -158,9 +158,10 @@ def test_strangers_in_the_buckets_of_the_training_are_watched(hospital):
     assert (night.decided, night.watched) == (6, 4)
 
 
-def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital, monkeypatch):
+@pytest.mark.parametrize("n_watched", [5, 3])
+def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital, monkeypatch, n_watched):
     """The patients with the smallest ids count, whichever shard holds them, as if the whole night had been in memory."""
-    monkeypatch.setattr(monitoring_runs, "MAX_WATCHED", 5)
+    monkeypatch.setattr(monitoring_runs, "MAX_WATCHED", n_watched)
     pin, done = hospital.arrive(12)
     more, also = hospital.arrive(12)
     patients = {}
@@ -174,9 +175,9 @@ def test_a_large_night_is_watched_by_a_sample_with_one_record_a_patient(hospital
     watched = []
     monkeypatch.setattr(monitoring_runs, "_ties", lambda _, ids: watched.append(list(ids)) or np.full(len(ids), 0.5))
     drift.observe(hospital.store, pin, [*done, *also])
-    assert watched[0] == sorted(patients.values())[:5]
+    assert watched[0] == sorted(patients.values())[:n_watched]
     night = read(hospital.store, MonitoringRun, keys.monitoring("heartbeat", pin.run))
-    assert (night.decided, night.watched) == (24, 5)
+    assert (night.decided, night.watched) == (24, n_watched)
 
 
 def test_a_new_version_decides_the_archive_again_but_only_what_came_in_is_watched(hospital):
