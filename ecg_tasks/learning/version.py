@@ -7,8 +7,9 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -404,9 +405,8 @@ def training_records(data: bytes) -> list[tuple[str, str, int]]:
         If it cannot be read.
     """
     try:
-        rows = csv.DictReader(io.StringIO(data.decode()), strict=True)
-        return [(row["record_id"], row["side"], int(row.get("bucket", -1))) for row in rows]
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        return [(record_id, side, bucket) for (record_id, side), bucket in _rows(data, "record_id", "side")]
+    except (ValueError, IndexError, csv.Error) as error:
         raise ModelRefusedError(f"{TRAINING_RECORDS} cannot be read: {error!r}") from None
 
 
@@ -435,10 +435,26 @@ def training_patients_csv(patients: Iterable[TrainingPatient]) -> bytes:
 def training_patients(data: bytes) -> list[TrainingPatient]:
     """Read ``training_patients.csv``; `ModelRefusedError` if it cannot be read."""
     try:
-        rows = csv.DictReader(io.StringIO(data.decode()), strict=True)
-        return [TrainingPatient(row["patient"], row["key"], row["public_patient"] or None, int(row.get("bucket", -1))) for row in rows]
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        rows = _rows(data, "patient", "key", "public_patient")
+        return [TrainingPatient(patient, key, public_patient or None, bucket) for (patient, key, public_patient), bucket in rows]
+    except (ValueError, IndexError, csv.Error) as error:
         raise ModelRefusedError(f"{TRAINING_PATIENTS} cannot be read: {error!r}") from None
+
+
+def _rows(data: bytes, *names: str) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield of each row of a table the values of these columns, and of its bucket; -1 where the table has none.
+
+    Raises
+    ------
+    ValueError, IndexError or csv.Error
+        Where a column is missing, or a row is not as its head says.
+    """
+    rows = csv.reader(io.StringIO(data.decode()), strict=True)  # a dictionary a row would take four times as long
+    head = next(rows, [])
+    of_row = itemgetter(*map(head.index, names))
+    bucket = head.index("bucket") if "bucket" in head else None
+    for row in filter(None, rows):
+        yield of_row(row), -1 if bucket is None else int(row[bucket])
 
 
 def _csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:

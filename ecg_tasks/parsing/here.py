@@ -6,8 +6,6 @@ from typing import NamedTuple, Protocol
 from ecg_tasks import readers
 from ecg_tasks.errors import BadInputError
 from ecg_tasks.readers import Read
-from ecg_tasks.readers.file_names import is_header
-from ecg_tasks.readers.wfdb.renaming import renamed
 
 Found = tuple[Read, dict[str, bytes] | None]
 """What a drop holds, and a copy without identifiers, or None where none is wanted or can be made."""
@@ -50,9 +48,6 @@ def read_here(name: str, contents: Mapping[str, bytes], *, called: Mapping[str, 
 
 def _copy(name: str, contents: Mapping[str, bytes], called: Mapping[str, str], read: Read) -> dict[str, bytes] | None:
     try:
-        copy = readers.deidentified(name, contents, before=read)
-        if any(map(is_header, copy)):
-            return renamed(copy, called)
-        return {called[file]: data for file, data in copy.items()}
+        return readers.deidentified(name, contents, before=read, called=called)
     except BadInputError:
         return None

@@ -24,6 +24,7 @@ from typing import NoReturn
 
 from ecg_tasks import sandbox
 from ecg_tasks.errors import BadInputError
+from ecg_tasks.memory import keep_freed
 from ecg_tasks.parsing import messages
 from ecg_tasks.parsing.here import read_here
 from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, MESSAGE, READY, SECCOMP
@@ -235,6 +236,7 @@ def main() -> None:
     The arguments are its number, the parent's id, ``all`` to import everything before, and the children of the program before.
     """
     file, parent, *more = sys.argv[1:]
+    keep_freed()
     if "all" in more:
         for library in LIBRARIES:
             importlib.import_module(library)

@@ -30,8 +30,9 @@ from ecg_tasks.signals.record import Record
 
 DAG = DagId.RENDER_SPECTROGRAMS
 SHARDS_PER_TASK = 8
-RECORDS_AT_ONCE = 512
-"""Records that are drawn together: no slower than a whole shard at once, and in a fraction of the memory."""
+RECORDS_AT_ONCE, SAMPLES_AT_ONCE = 512, 2_000_000
+"""Records that are drawn together, and samples of the leads that are read of them, at most: what is computed of them stays near the
+processor, and is a fraction of what a whole shard would take."""
 
 
 @logged
@@ -105,7 +106,9 @@ def measure_one(store: ObjectStore, shard_name: str, shard: Sequence[record_shar
 def render_one(store: ObjectStore, shard_name: str, shard: Sequence[record_shards.StoredRecord], recipe: Recipe) -> RenderedShard:
     """Render one shard by one recipe, write the pictures, and return the counts."""
     records = [stored.record for stored in shard if recipe.accepts(stored.record)]
-    parts = [_pictures(records[start : start + RECORDS_AT_ONCE], recipe) for start in range(0, len(records), RECORDS_AT_ONCE)]
+    n_read = len(recipe.windowing.leads) * max((record.n_samples for record in records), default=1)
+    at_once = min(RECORDS_AT_ONCE, max(1, SAMPLES_AT_ONCE // n_read))
+    parts = [_pictures(records[start : start + at_once], recipe) for start in range(0, len(records), at_once)]
     columns = tables.concatenate(parts) if parts else {name: [] for name in tables.SPECTROGRAMS.names}
     store.put(keys.spectrograms(recipe.key, shard_name), tables.dump(tables.SPECTROGRAMS, columns))
     return RenderedShard(

@@ -11,6 +11,7 @@ from ecg_tasks.readers.base import Companions, Reader, Reading, Recording, Rejec
 from ecg_tasks.readers.blanking import impossible, is_same
 from ecg_tasks.readers.dicom import DicomReader
 from ecg_tasks.readers.edf import EdfReader
+from ecg_tasks.readers.file_names import is_header
 from ecg_tasks.readers.hdf5_arrays import Hdf5Reader
 from ecg_tasks.readers.heartbeat_csv import HeartbeatCsvReader
 from ecg_tasks.readers.ishne import IshneReader
@@ -24,6 +25,7 @@ from ecg_tasks.readers.scp.record import ScpEcgReader
 from ecg_tasks.readers.text_file import unpacked_head
 from ecg_tasks.readers.wfdb.lines import matching_name
 from ecg_tasks.readers.wfdb.record import WfdbReader
+from ecg_tasks.readers.wfdb.renaming import with_names
 from ecg_tasks.readers.xml_formats.aecg import AecgXmlReader
 from ecg_tasks.readers.xml_formats.cardiosoft import CardiosoftXmlReader
 from ecg_tasks.readers.xml_formats.muse import MuseXmlReader
@@ -119,7 +121,9 @@ def read(name: str, files: Mapping[str, bytes]) -> Read:
         raise BadInputError(Reason.UNREADABLE, sentence) from error
 
 
-def deidentified(name: str, files: Mapping[str, bytes], *, before: Read | None = None) -> dict[str, bytes]:
+def deidentified(
+    name: str, files: Mapping[str, bytes], *, before: Read | None = None, called: Mapping[str, str] | None = None
+) -> dict[str, bytes]:
     """Make the same files without identifiers of persons, and prove that they still hold the same records.
 
     What was made is read again: its records must have the same names, ids (samples, rate and leads), labels, ages and sexes, but for ages
@@ -130,10 +134,11 @@ def deidentified(name: str, files: Mapping[str, bytes], *, before: Read | None =
     name : path below the inbox
     files : bytes by file name: the file itself first
     before : what `read` gave of them, where that is known
+    called : names that the copies get, by the files'; they keep theirs without any
 
     Returns
     -------
-    dict of bytes by file name, with the same names in the same order
+    dict of bytes by file name, in the same order
 
     Raises
     ------
@@ -153,13 +158,16 @@ def deidentified(name: str, files: Mapping[str, bytes], *, before: Read | None =
         raise impossible(name, f"its reader failed ({type(error).__name__}), which is a fault of the program") from error
     if list(blanked) != list(files):
         raise impossible(name, "it would have other files")
+    has_header = any(map(is_header, blanked))
+    if called is not None and has_header:
+        blanked = with_names(blanked, called)
     try:
         after = read(name, blanked).records
     except BadInputError as error:
         raise impossible(name, f"the copy could not be read ({error.reason.value})") from error
     if len(after) != len(expected) or not all(map(is_same, after, expected)):
         raise impossible(name, "the copy would hold other records")
-    return blanked
+    return blanked if called is None or has_header else {called[file]: data for file, data in blanked.items()}
 
 
 def _log_failure(reader: Reader, error: Exception) -> None:

@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.signals.middle import middle_of
+from ecg_tasks.signals.middle import mean_along, median_along, middle_of
 from ecg_tasks.signals.typical_beat import TypicalBeat
 
 
@@ -119,7 +119,8 @@ class _Slopes:
         from scipy.ndimage import correlate1d
 
         if smooth_s not in self._leads:
-            self._leads[smooth_s] = correlate1d(self._median, _bell(smooth_s * self.fs), axis=1) * self.fs
+            slope = correlate1d(self._median, _bell(smooth_s * self.fs), axis=1, output=np.empty_like(self._median))
+            self._leads[smooth_s] = slope * self.fs
         return self._leads[smooth_s]
 
     def together(self, smooth_s: float) -> NDArray[np.float64]:
@@ -143,16 +144,23 @@ def _bell(width: float) -> NDArray[np.float64]:
 def _qrs(beat: TypicalBeat, slopes: _Slopes) -> tuple[float, float]:
     fs, r = beat.fs, beat.r_peak
     core = slice(r - round(QRS_CORE_S * fs), r + round(QRS_CORE_S * fs))
+    first, last = r - round(QRS_BEFORE_S * fs), r + round(QRS_AFTER_S * fs)
+    on = _by(QRS_ON, slopes, beat, core, lambda speed, way: _left(speed, *_from_core(speed, core, way, which=0), first))
+    off = _by(QRS_OFF, slopes, beat, core, lambda speed, way: _right(speed, *_from_core(speed, core, way, which=-1), last))
+    return on, off
 
-    def on(speed: NDArray[np.float64], level: Callable[[int], float]) -> float:
-        flank = core.start + int(np.flatnonzero(speed[core] >= STEEP * speed[core].max())[0])
-        return _left(speed, flank, level(core.start + int(speed[core].argmax())), r - round(QRS_BEFORE_S * fs))
 
-    def off(speed: NDArray[np.float64], level: Callable[[int], float]) -> float:
-        flank = core.start + int(np.flatnonzero(speed[core] >= STEEP * speed[core].max())[-1])
-        return _right(speed, flank, level(core.start + int(speed[core].argmax())), r + round(QRS_AFTER_S * fs))
+def _from_core(speed: NDArray[np.float64], core: slice, way: Way, *, which: int) -> tuple[int, float]:
+    """Return the first (0) or last (-1) steep sample in the core of the QRS complex, and the level at which that begins or ends."""
+    inside = speed[core]
+    steepest = int(inside.argmax())
+    flank = core.start + int((inside >= STEEP * inside[steepest]).nonzero()[0][which])
+    return flank, _level(way, speed, core.start + steepest)
 
-    return _by(QRS_ON, slopes, beat, core, on), _by(QRS_OFF, slopes, beat, core, off)
+
+def _level(way: Way, speed: NDArray[np.float64], at: int) -> float:
+    """Return how steep the leads may be where a wave ends whose steepest place is at this sample."""
+    return min(way.share * float(speed[at]), way.fixed_mv_s)
 
 
 def _t_off(beat: TypicalBeat, slopes: _Slopes, qrs_on_s: float, qrs_off_s: float) -> float | None:
@@ -163,7 +171,7 @@ def _t_off(beat: TypicalBeat, slopes: _Slopes, qrs_on_s: float, qrs_off_s: float
         return None
     flank = begin + int(_humps(slopes.together(T_OFF[0].smooth_s)[begin:end])[-1])
     near, last = _around(flank, T_REACH_S * fs), min(flank + round(T_FALL_S * fs), end)
-    return _by(T_OFF, slopes, beat, near, lambda speed, level: _right(speed, flank, level(flank), last))
+    return _by(T_OFF, slopes, beat, near, lambda speed, way: _right(speed, flank, _level(way, speed, flank), last))
 
 
 def _p_on(beat: TypicalBeat, slopes: _Slopes, qrs_on_s: float, t_off_s: float) -> float | None:
@@ -179,7 +187,7 @@ def _p_on(beat: TypicalBeat, slopes: _Slopes, qrs_on_s: float, t_off_s: float) -
     if peak - first < 2:  # noqa: PLR2004 - it falls from the start on: the end of T, or of nothing
         return None
     flank = first + int(_humps(slopes.together(P_ON[0].smooth_s)[first : peak + 1])[0])
-    return _by(P_ON, slopes, beat, _around(flank, P_REACH_S * fs), lambda speed, level: _left(speed, flank, level(flank), first))
+    return _by(P_ON, slopes, beat, _around(flank, P_REACH_S * fs), lambda speed, way: _left(speed, flank, _level(way, speed, flank), first))
 
 
 def _by(
@@ -187,14 +195,14 @@ def _by(
     slopes: _Slopes,
     beat: TypicalBeat,
     near: slice,
-    find: Callable[[NDArray[np.float64], Callable[[int], float]], float],
+    find: Callable[[NDArray[np.float64], Way], float],
 ) -> float:
     """Return the median of what several ways find, s from the R peak.
 
     Parameters
     ----------
     near : samples in which a lead's own steepest slope is looked for
-    find : given how steep the leads are together and the level as a function of the steepest place, the sample of the bound
+    find : given how steep the leads are together, and the way, the sample of the bound
     """
     found = []
     for way in ways:
@@ -203,11 +211,7 @@ def _by(
             leads = slopes.leads(way.smooth_s)
             own = np.abs(leads[:, near]).max(axis=1)
             speed = _rms(leads / np.maximum(own, way.own * middle_of(own) + 1e-9)[:, None])
-
-        def level(at: int, way: Way = way, speed: NDArray[np.float64] = speed) -> float:
-            return min(way.share * float(speed[at]), way.fixed_mv_s)
-
-        found.append((find(speed, level) - beat.r_peak) / beat.fs + way.shift_s)
+        found.append((find(speed, way) - beat.r_peak) / beat.fs + way.shift_s)
     return middle_of(found)
 
 
@@ -221,8 +225,8 @@ def _stimulus(beat: TypicalBeat) -> int | None:
         return None
     k = np.arange(r - round(QRS_BEFORE_S * beat.fs), r - round(0.02 * beat.fs))
     height = _rms(x[:, k] - (x[:, k - 2] + x[:, k + 2]) / 2)
-    before, after = (np.mean([x[:, k + move] for move in moves], axis=0) for moves in ((-5, -4, -3), (3, 4, 5)))
-    found = np.flatnonzero((height >= STIMULUS_MV) & (height >= STIMULUS_RETURNS * (_rms(after - before) + 0.02)))
+    before, after = (mean_along(np.array([x[:, k + move] for move in moves]), 0) for moves in ((-5, -4, -3), (3, 4, 5)))
+    found = ((height >= STIMULUS_MV) & (height >= STIMULUS_RETURNS * (_rms(after - before) + 0.02))).nonzero()[0]
     return int(k[found[0]]) if len(found) else None
 
 
@@ -246,14 +250,13 @@ def _heights(part: NDArray[np.float32], *, width: float) -> NDArray[np.float64]:
 
 def _is_repeated(beat: TypicalBeat, begin: int, end: int) -> bool:
     """Tell whether a stretch looks alike in most beats, and not only in their median, which noise has too."""
-    parts = beat.beats[:, :, begin:end] - beat.beats[:, :, begin:end].mean(axis=2, keepdims=True)
-    median = beat.median[:, begin:end] - beat.median[:, begin:end].mean(axis=1, keepdims=True)
+    parts, median = (part - mean_along(part, -1, keepdims=True) for part in (beat.beats[..., begin:end], beat.median[:, begin:end]))
     size = np.sqrt((parts**2).sum(axis=(0, 2)) * (median**2).sum())
-    return float(np.median(np.einsum("lbt,lt->b", parts, median) / (size + 1e-12))) >= REPEATED
+    return float(median_along(np.einsum("lbt,lt->b", parts, median) / (size + 1e-12))) >= REPEATED
 
 
 def _rms(slopes: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray(np.sqrt((slopes**2).mean(axis=0)), dtype=np.float64)
+    return np.asarray(np.sqrt(mean_along(slopes**2, 0)), dtype=np.float64)
 
 
 def _around(at: int, reach: float) -> slice:
@@ -262,7 +265,7 @@ def _around(at: int, reach: float) -> slice:
 
 def _humps(speed: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the local maxima that reach ``HUMP`` of the largest one; the largest sample where there are none."""
-    inner = np.flatnonzero((speed[1:-1] >= speed[:-2]) & (speed[1:-1] > speed[2:])) + 1
+    inner = ((speed[1:-1] >= speed[:-2]) & (speed[1:-1] > speed[2:])).nonzero()[0] + 1
     if not len(inner):
         return np.array([int(speed.argmax())])
     return np.asarray(inner[speed[inner] >= HUMP * speed[inner].max()])
@@ -271,7 +274,7 @@ def _humps(speed: NDArray[np.float64]) -> NDArray[np.int64]:
 def _left(speed: NDArray[np.float64], start: int, level: float, first: int) -> float:
     """Return the place, between samples, where the speed falls to a level on the way from ``start`` to ``first``; else the flattest one."""
     first = max(first, 0)
-    below = np.flatnonzero(speed[first:start] <= level)
+    below = (speed[first:start] <= level).nonzero()[0]
     if not len(below):
         return float(first + speed[first : start + 1].argmin())
     at = first + int(below[-1])
@@ -279,7 +282,7 @@ def _left(speed: NDArray[np.float64], start: int, level: float, first: int) -> f
 
 
 def _right(speed: NDArray[np.float64], start: int, level: float, last: int) -> float:
-    below = np.flatnonzero(speed[start + 1 : last + 1] <= level)
+    below = (speed[start + 1 : last + 1] <= level).nonzero()[0]
     if not len(below):
         return float(start + speed[start : last + 1].argmin())
     at = start + 1 + int(below[0])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ecg_tasks.signals.delineation import Bounds, bounds
 from ecg_tasks.signals.lead_checks import MAX_RESIDUAL, limb_residual
 from ecg_tasks.signals.limb_leads import FROM_I_AND_II, LIMB_LEADS
+from ecg_tasks.signals.middle import quartiles_of
 from ecg_tasks.signals.preparing import Prepared, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.typical_beat import MIN_FS, TypicalBeat, typical_beats
@@ -262,7 +263,7 @@ def _rhythm(rr_s: NDArray[np.float64]) -> str:
     """Return whether beats come in even steps, empty where there are too few of them."""
     if len(rr_s) < MIN_INTERVALS:
         return ""
-    low, middle, high = np.percentile(rr_s, [25, 50, 75])
+    low, middle, high = quartiles_of(rr_s)
     return (Rhythm.IRREGULAR if high - low > IRREGULAR * middle else Rhythm.REGULAR).value
 
 

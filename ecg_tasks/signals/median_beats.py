@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import SignalError
 from ecg_tasks.signals import filters
-from ecg_tasks.signals.middle import median_of
+from ecg_tasks.signals.middle import median_along, median_of
 
 WANDER_HZ = 0.5
 """What is slower is breathing or electrodes, not the heart (Kligfield et al., Circulation 115(10), 2007)."""
@@ -101,9 +101,7 @@ def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64
     from scipy.ndimage import uniform_filter1d
 
     steps = np.diff(filters.between(windows, QRS_HZ, fs=fs), axis=-1, prepend=0) ** 2
-    low, high = (steps.shape[-1] - 1) // 2, steps.shape[-1] // 2
-    ordered = np.partition(steps, (low, high))
-    steps /= (ordered[..., low, None] + ordered[..., high, None]) / 2 + 1e-12  # a flat lead has steps of zero and stays at zero
+    steps /= median_along(steps)[..., None] + 1e-12  # a flat lead has steps of zero and stays at zero
     lead_mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
     return np.asarray(uniform_filter1d(lead_mean, round(QRS_S * fs), axis=-1, mode="constant"))
 

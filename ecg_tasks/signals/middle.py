@@ -1,4 +1,4 @@
-"""Here: the median of a few arrays, such as the beats of a recording. Not here: the median of a long signal."""
+"""Here: medians and means of what is short or many, without NumPy's own way round to them. Not here: what they are of."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -52,6 +52,45 @@ def middle_of(values: NDArray[np.floating] | Sequence[float]) -> float:
     """Return the median of some numbers: that of ``np.median``, which takes ten times as long for a few."""
     ordered = sorted(map(float, values))
     return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+def quartiles_of(values: NDArray[np.floating]) -> tuple[float, float, float]:
+    """Return the quartiles of some numbers: the bits of ``np.percentile``, which takes thirty times as long for a few.
+
+    Examples
+    --------
+    >>> quartiles_of(np.array([1.0, 2.0, 4.0, 8.0]))
+    (1.75, 3.0, 5.0)
+    """
+    ordered = sorted(map(float, values))
+
+    def at(share: float) -> float:
+        place = (len(ordered) - 1) * share
+        low, high = ordered[int(place)], ordered[min(int(place) + 1, len(ordered) - 1)]
+        part = place - int(place)
+        return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)  # noqa: PLR2004 - as NumPy does
+
+    return at(0.25), at(0.5), at(0.75)
+
+
+def median_along(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the median along the last axis, of finite values: the bits of ``np.median``.
+
+    All are sorted, since NumPy sorts whole vectors at a time and selects value by value: a fifth of the time.
+
+    Examples
+    --------
+    >>> median_along(np.array([[1.0, 9.0, 2.0, 3.0]]))
+    array([2.5])
+    """
+    ordered, n = np.sort(rows, axis=-1), rows.shape[-1]
+    return np.asarray((ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2)
+
+
+def mean_along(values: NDArray[np.floating], axis: int | tuple[int, ...], *, keepdims: bool = False) -> NDArray[np.floating]:
+    """Return the mean along axes of small arrays: the bits of their method ``mean``, most of whose time are questions before the sum."""
+    total = np.asarray(np.add.reduce(values, axis=axis, keepdims=keepdims))  # type: ignore[call-overload]  # its stubs know no tuple
+    return np.asarray(total / (values.size // max(total.size, 1)))
 
 
 @lru_cache(maxsize=MOST)

@@ -152,7 +152,8 @@ def prepare(record: Record, *, leads: Sequence[str] = STANDARD_LEADS) -> Prepare
     if (known := record.known.get(_ORDINARY)) is not None:
         return Prepared(record=record, stored_s=record.duration_s, silent=known)
     found = _found(record.leads)
-    part = record.samples[[row for row, _ in found.values()]]
+    rows = [row for row, _ in found.values()]
+    part = record.samples if rows == list(range(len(record.leads))) else record.samples[rows]
     low, high = (part.min(axis=1), part.max(axis=1)) if part.size else (np.full(len(part), np.nan),) * 2
     is_finite = bool(np.isfinite(low).all() and np.isfinite(high).all())  # one that is not shows in either
     finite = np.broadcast_to(np.True_, part.shape) if is_finite else np.isfinite(part)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.errors import SignalError
+from ecg_tasks.signals import polyphase
 
 MAX_FACTOR = 1000
 """Rates are brought to a ratio of whole numbers up to this size, which is exact for all rates in use and within 1e-6 for any other."""
@@ -55,15 +56,30 @@ def resample(samples: ArrayLike, *, fs: float, target_fs: float) -> NDArray[np.f
     ratio = _ratio(target_fs / fs)
     if not 0 < ratio <= MAX_FACTOR:
         raise SignalError(f"{fs=} Hz, {target_fs=} Hz; they are more than a factor of {MAX_FACTOR} apart")
-    signal = np.asarray(samples, dtype=np.float64)
-    if ratio == 1 or signal.shape[-1] == 0:
-        return signal.astype(np.float32)
-    from scipy.signal import resample_poly  # takes a second, and a task that only plans never resamples
+    given = np.asarray(samples)
+    n_samples, up, down = given.shape[-1], ratio.numerator, ratio.denominator
+    if ratio == 1 or n_samples == 0:
+        return given.astype(np.float32)
+    resampled = np.empty((*given.shape[:-1], -(-n_samples * up // down)), np.float32)
+    rows, found = given.reshape(-1, n_samples), resampled.reshape(-1, resampled.shape[-1])
+    n_rows = max(1, polyphase.AT_ONCE // n_samples)
+    for at in range(0, len(rows), n_rows):
+        _resample(rows[at : at + n_rows].astype(np.float64), up, down, found[at : at + n_rows])
+    return resampled
 
+
+def _resample(signal: NDArray[np.float64], up: int, down: int, found: NDArray[np.float32]) -> None:
+    """Change ``found`` to the signal at the other rate; both have a row a lead."""
     # without its offset, since the filter's phases differ by some 0.05 % in what they do to a constant
     offset: NDArray[np.float64] = signal.mean(axis=-1, keepdims=True)
-    resampled: NDArray[np.float64] = resample_poly(signal - offset, ratio.numerator, ratio.denominator, axis=-1, padtype="line") + offset
-    return resampled.astype(np.float32)
+    signal -= offset
+    quick = polyphase.is_quick(signal.shape[1], up=up, down=down)
+    filtered: NDArray[np.floating] | None = polyphase.filtered(signal, offset, up=up, down=down) if quick else None
+    if filtered is None:
+        from scipy.signal import resample_poly  # takes a second, and a task that only plans never resamples
+
+        filtered = np.asarray(resample_poly(signal, up, down, axis=-1, padtype="line") + offset)
+    found[:] = filtered
 
 
 @lru_cache(maxsize=64)

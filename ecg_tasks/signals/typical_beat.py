@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.signals import filters
 from ecg_tasks.signals.median_beats import QRS_HZ, QRS_S, REFRACTORY_S, WANDER_HZ
-from ecg_tasks.signals.middle import median_of, middle_of
+from ecg_tasks.signals.middle import mean_along, median_along, median_of, middle_of
 
 WORKING_HZ = 250.0
 """About this rate is measured at: a faster recording is thinned to it by the mean of neighbouring samples."""
@@ -107,7 +107,10 @@ def without_wander(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.flo
     at = np.arange(samples.shape[-1])
     place = np.clip((at - (step - 1) // 2) // step, 0, blocks.shape[-1] - 2)  # the block whose middle is before each sample
     share = ((at - (step - 1) / 2) / step - place).astype(np.float32)
-    return np.asarray(samples - wander[..., place] - np.diff(wander)[..., place] * share, dtype=np.float32)
+    n_times = np.bincount(place)
+    steady = samples - np.repeat(wander[..., :-1], n_times, axis=-1)
+    steady -= np.repeat(np.diff(wander), n_times, axis=-1) * share
+    return np.asarray(steady, dtype=np.float32)
 
 
 def _thinned(samples: NDArray[np.float32], *, fs: float, target_fs: float) -> tuple[NDArray[np.float32], float]:
@@ -130,7 +133,7 @@ def _r_peaks(samples: NDArray[np.float32], *, fs: float) -> list[NDArray[np.int6
     coarse, coarse_fs = _thinned(samples, fs=fs, target_fs=125.0)
     steps = np.diff(filters.between(coarse, QRS_HZ, fs=coarse_fs), prepend=0) ** 2
     middle = steps.shape[-1] // 2
-    steps /= np.partition(steps, middle)[..., middle, None] + 1e-12
+    steps /= np.sort(steps)[..., middle, None] + 1e-12
     mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
     steepness = uniform_filter1d(mean, round(QRS_S * coarse_fs), mode="constant")
     heights = 0.4 * np.percentile(steepness, 98, axis=1)
@@ -144,24 +147,24 @@ def _evenly(steady: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[n
     A lead that hardly shows the beats is not made large.
     """
     around = steady[:, places]
-    size = np.sqrt(((around - around.mean(axis=2, keepdims=True)) ** 2).mean(axis=(1, 2)))
-    return np.asarray(steady / np.maximum(size, 0.3 * np.median(size) + 1e-9)[:, None], dtype=np.float32)
+    size = np.sqrt(mean_along((around - mean_along(around, 2, keepdims=True)) ** 2, (1, 2)))
+    return np.asarray(steady / np.maximum(size, 0.3 * median_along(size) + 1e-9)[:, None], dtype=np.float32)
 
 
 def _alike(shapes: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return which beats are like the beat that most are like; ``shapes`` (n_leads, n_beats, n_samples)."""
-    flat = (shapes - shapes.mean(axis=2, keepdims=True)).transpose(1, 0, 2).reshape(shapes.shape[1], -1)
+    flat = (shapes - mean_along(shapes, 2, keepdims=True)).transpose(1, 0, 2).reshape(shapes.shape[1], -1)
     flat /= np.sqrt((flat**2).sum(axis=1, keepdims=True)) + 1e-12
     alike = flat @ flat.T >= ALIKE
-    return np.flatnonzero(alike[alike.sum(axis=1).argmax()])
+    return np.asarray(alike[alike.sum(axis=1).argmax()].nonzero()[0])
 
 
 def _repeats(shapes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return how alike the beats are in each lead: the median correlation of one with their mean, shape (n_leads,)."""
-    apart = shapes - shapes.mean(axis=2, keepdims=True)
-    mean = apart.mean(axis=1)
+    apart = shapes - mean_along(shapes, 2, keepdims=True)
+    mean = mean_along(apart, 1)
     size = np.sqrt((apart**2).sum(axis=2) * (mean**2).sum(axis=1)[:, None]) + 1e-12
-    return np.asarray(np.median(np.einsum("lbt,lt->lb", apart, mean) / size, axis=1))
+    return np.asarray(median_along(np.einsum("lbt,lt->lb", apart, mean) / size), dtype=np.float32)
 
 
 def _in_step(
@@ -171,7 +174,8 @@ def _in_step(
     wide = steady[:, peaks[:, None] + np.arange(reach[0] - move, reach[-1] + move + 1)]
     tried = np.lib.stride_tricks.sliding_window_view(wide, len(reach), axis=2)  # n_leads, n_beats, n_moves, n_samples
     product = np.einsum("lbmt,lt->bm", tried, template)
-    energy = np.cumsum(np.pad((wide**2).sum(axis=0), ((0, 0), (1, 0))), axis=1)
+    energy = np.zeros((wide.shape[1], wide.shape[2] + 1), wide.dtype)
+    np.cumsum((wide**2).sum(axis=0), axis=1, out=energy[:, 1:])
     distance = energy[:, len(reach) :] - energy[:, : -len(reach)] - 2 * product
     best = distance.argmin(axis=1)
     moved = np.clip(peaks + best - move, -reach[0] + move, steady.shape[1] - reach[-1] - move - 1)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals.clipping import clipped_share
+from ecg_tasks.signals.middle import median_along
 from ecg_tasks.signals.preparing import WINDOW_S, Prepared, Stretch, prepare
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES, STANDARD_LEADS, Record
 
@@ -195,7 +196,7 @@ class RecordingWindows:
                 n_windows = samples.shape[1] // self.n_samples
                 whole = samples[:, : n_windows * self.n_samples].reshape(len(self.leads), n_windows, self.n_samples).swapaxes(0, 1)
                 chosen = whole[[round(one.start_s / self.window_s) for one in stretches]]
-                windows, n_real = chosen - np.median(chosen, axis=-1, keepdims=True), np.full(len(chosen), self.n_samples)
+                windows, n_real = chosen - median_along(chosen)[..., None], np.full(len(chosen), self.n_samples)
             start_s = np.array([one.start_s for one in stretches])
             pieces[index] = _Piece(windows, n_real, start_s, self._clipped(ready[index].record, stretches))
         return _assemble(pieces, n_leads=len(self.leads), n_samples=self.n_samples)
@@ -205,7 +206,7 @@ class RecordingWindows:
         first = round(stretch.start_s * self.fs)
         part = samples[:, first : first + min(round(stretch.length_s * self.fs), self.n_samples)]
         window = np.zeros((1, len(self.leads), self.n_samples), np.float32)
-        window[0, :, : part.shape[1]] = part - np.median(part, axis=-1, keepdims=True)
+        window[0, :, : part.shape[1]] = part - median_along(part)[:, None]
         return window, np.array([part.shape[1]])
 
     def _has_beats(self, ready: Prepared) -> bool:

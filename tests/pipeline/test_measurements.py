@@ -18,6 +18,7 @@ from ecg_tasks.pipeline.maintenance.rules import RULES
 from ecg_tasks.queries import exchange, records
 from ecg_tasks.reporting.measured import NOT_MEASURED, measured_lines
 from ecg_tasks.signals.measurements import METHOD, VALUES, measure
+from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.sample_drop import sample_drop
 
 COLUMNS = (*VALUES, "rhythm", "not_measurable")
@@ -52,6 +53,20 @@ def expected(store) -> dict[str, dict]:
         for key in store.list_keys(keys.RECORDS)
         for one in record_shards.load_shard(store.get(key))
     }
+
+
+def test_a_shard_has_the_same_pictures_however_many_are_drawn_together(night, monkeypatch):
+    """One recording at a time, or one heartbeat row, gives the bytes of the whole shard."""
+    store, _, _ = night
+    monkeypatch.setattr(render_spectrograms, "SAMPLES_AT_ONCE", 1)
+    recipe, drawn = get_recipe("heartbeat"), {}
+    for key in store.list_keys(keys.RECORDS):
+        shard = record_shards.load_shard(store.get(key))
+        assert len(shard) > 1
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "put", drawn.__setitem__)
+            render_spectrograms.render_one(store, keys.stem(key), shard, recipe)
+    assert drawn == {key: store.get(key) for key in store.list_keys(keys.spectrograms_of(recipe.key))}
 
 
 def test_every_shard_is_measured_once(night):

@@ -21,6 +21,16 @@ def renamed(files: Mapping[str, bytes], called: Mapping[str, str]) -> dict[str, 
     BadInputError
         If a header cannot be read, or names a file that is not among them.
     """
+    made = with_names(files, called)
+    for name, data in files.items():
+        again = made[called[name]]
+        if is_header(name) and _without_names(parse_header(again, name=called[name])) != _without_names(parse_header(data, name=name)):
+            raise BadInputError(Reason.UNREADABLE, f"{name}: under other file names its header would say something else")
+    return made
+
+
+def with_names(files: Mapping[str, bytes], called: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the same as `renamed`, for who reads it again: what the headers say now is not looked at."""
     return {called[name]: _header(name, data, called) if is_header(name) else data for name, data in files.items()}
 
 
@@ -40,10 +50,7 @@ def _header(name: str, data: bytes, called: Mapping[str, str]) -> bytes:
                 raise BadInputError(Reason.INCOMPLETE, f"{name}: the file {file} is missing")
             written = _stem(called[there]) if first.n_segments else called[there]
         lines[place] = f"{written} {rest}".rstrip()
-    made = "".join(f"{line}\n" for line in lines).encode()
-    if _without_names(parse_header(made, name=called[name])) != _without_names(parse_header(data, name=name)):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: under other file names its header would say something else")
-    return made
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _stem(header: str) -> str:
