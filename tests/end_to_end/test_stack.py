@@ -257,6 +257,11 @@ def test_a_killed_supervisor_comes_back(stack, wait_until):
     wait_until(lambda: supervision.pid(stack.home) not in (0, old), "a new supervisor")
     wait_until(lambda: stack.status().healthy, "health under a new supervisor")
     wait_until(lambda: not any(map(runs, before)), "the end of the old processes", patience_s=60)
-    commands = [" ".join(process.cmdline()) for process in processes.of_stack(stack.home)]
-    assert [sum(word in one for one in commands) for word in ("supervisor.supervisord", "deploy.embedded.guardian")] == [1, 1]
+
+    def counted():
+        commands = [" ".join(process.cmdline()) for process in processes.of_stack(stack.home)]
+        return [sum(word in one for one in commands) for word in ("supervisor.supervisord", "deploy.embedded.guardian")]
+
+    wait_until(lambda: all(counted()), "a guardian of the new supervisor")  # which starts last
+    assert counted() == [1, 1]
     assert size_of_kept(stack) == 20 * 1024 * 1024
