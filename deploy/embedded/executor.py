@@ -83,6 +83,7 @@ class LocalExecutor(local_executor.LocalExecutor):
 
     _worked_at = 0.0
     _was_killed = False
+    _told_to_end = False
     _is_open = False
     _asked_at = -math.inf
     _n_unread = 0
@@ -144,16 +145,17 @@ class LocalExecutor(local_executor.LocalExecutor):
             self.log.warning("the process that reads files has ended (%s): starting another one", self._parsers.returncode)
             self._parsers = asking.start_serving(self._listener, everything=True)
         if self.slots_occupied:
-            self._worked_at = time.monotonic()
+            self._worked_at, self._told_to_end = time.monotonic(), False
         elif time.monotonic() - self._worked_at > QUIET_S:
             self._end_idle_workers()
             time.sleep(REST_S)
 
     def _end_idle_workers(self) -> None:
-        surplus = len(self.workers) - KEPT_WORKERS
-        if surplus > 0 and self.activity_queue.empty():
-            for _ in range(surplus):
-                self.activity_queue.put(None)  # Airflow's own order to end
+        if self._told_to_end:  # an order too many would end a worker that the next task brings
+            return
+        self._told_to_end = True
+        for _ in range(len(self.workers) - KEPT_WORKERS):
+            self.activity_queue.put(None)  # Airflow's own order to end
 
     def _check_workers(self) -> None:
         self._was_killed |= any(worker.exitcode for worker in self.workers.values())
