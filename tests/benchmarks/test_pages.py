@@ -9,6 +9,8 @@ from rich.console import Console
 from benchmarks import pages
 from ecg_ui import security
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(s3_server, monkeypatch):

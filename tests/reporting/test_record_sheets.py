@@ -16,6 +16,8 @@ from ecg_tasks.reporting.record_sheets import RecordSheet, RunSheet, draw_record
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from tests.reporting.conftest import HOSTILE, heartbeat_record
 
+pytestmark = pytest.mark.slow
+
 MM_PER_POINT = 25.4 / 72
 SHEET_MM = {"a4": (297.0, 210.0), "letter": (279.4, 215.9)}
 

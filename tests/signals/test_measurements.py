@@ -12,6 +12,8 @@ from ecg_tasks.signals.measurements import VALUES, Measurements, NotMeasurable, 
 from ecg_tasks.signals.record import Record
 from ecg_tasks.signals.typical_beat import typical_beat, without_wander
 
+pytestmark = pytest.mark.slow
+
 LUDB = Path(__file__).parents[2] / "../shared/data/ludb/data"
 P, QRS, T = (-0.2, -0.1), (-0.05, 0.05), (0.15, 0.36)
 """Begin and end of the waves, s from the R peak."""

@@ -22,6 +22,8 @@ from ecg_tasks.queries import runs
 from ecg_tasks.queries.overview import overview
 from ecg_tasks.signals.recipes import get_recipe
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = "aaaa00000001", "aaaa00000002"
 
 
